@@ -1,0 +1,31 @@
+"""What an image costs, in units known before it is made: equal requests cost the same whoever sat beside them.
+
+One unit is a thousandth of one model evaluation of one row at 512 x 512 pixels. The table is nominal and
+versioned, so that a ledger kept for years can be read; how long a unit takes on a given machine is measured
+elsewhere and changes no one's bill.
+"""
+
+from __future__ import annotations
+
+from generation.request import ImageSpec
+
+COST_VERSION = 1
+_UNITS_PER_ROW_EVALUATION = 1000
+_REFERENCE_PX = 512 * 512
+_FIXED_ROW_EVALUATIONS = 2
+"""Text encoding, decoding, checking and storing together, as if they were this many more one-row evaluations."""
+_UPSCALE_ROW_EVALUATIONS = 10
+
+
+def image_cost(spec: ImageSpec) -> int:
+    """Units the whole image costs (always at least 1)."""
+    return cost_of_evaluations(spec, spec.num_evaluations)
+
+
+def cost_of_evaluations(spec: ImageSpec, evaluations: int) -> int:
+    """Units for an image of which `evaluations` model evaluations ran: what a cancel while running pays."""
+    row_evaluations = spec.num_rows * evaluations + _FIXED_ROW_EVALUATIONS
+    if spec.upscale is not None:
+        row_evaluations = _UPSCALE_ROW_EVALUATIONS
+    scale = spec.width_px * spec.height_px / _REFERENCE_PX
+    return max(1, round(row_evaluations * scale * _UNITS_PER_ROW_EVALUATION))

@@ -1,0 +1,100 @@
+"""Everything that can go wrong, as one tree. The docstring of a class is the sentence a person reads.
+
+AtelierError
+├── Refused                 nothing was accepted, nothing is charged
+│   ├── InvalidRequest      a value cannot be used: says which, and what can
+│   ├── UnknownModel
+│   ├── UnknownJob
+│   ├── NotAllowed          the person, channel or bot lacks a permission
+│   ├── QuotaExceeded
+│   ├── QueueFull
+│   ├── NotAccepted         storage could not keep the job: try again
+│   └── Draining            the operator is stopping the bot
+├── Failed                  an accepted job that could not be made; refunded
+│   ├── WorkerLost          the worker died more often than a job may be tried
+│   ├── OutOfMemory
+│   └── Withheld            the safety checker kept the picture back
+└── Misconfigured           the bot cannot start: one sentence that says what to do
+
+Messages are templates filled from keyword details, so that a catalogue of another language can fill its own.
+"""
+
+from __future__ import annotations
+
+import inspect
+
+
+class AtelierError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, **details: object) -> None:
+        super().__init__(details)
+        self.details = details
+
+    @property
+    def code(self) -> str:
+        """The name this error has in logs, translations and the documentation."""
+        return type(self).__name__
+
+    @property
+    def template(self) -> str:
+        return inspect.getdoc(type(self)) or self.code
+
+    def __str__(self) -> str:
+        return self.template.format(**self.details)
+
+
+class Refused(AtelierError):
+    """This request cannot be accepted."""
+
+
+class InvalidRequest(Refused):
+    """{what} {problem}"""
+
+
+class UnknownModel(Refused):
+    """There is no model named “{model}” here. Available: {available}."""
+
+
+class UnknownJob(Refused):
+    """That picture is not known here any more."""
+
+
+class NotAllowed(Refused):
+    """{why}"""
+
+
+class QuotaExceeded(Refused):
+    """This would go over the quota of {limit} {unit} {window}: {left} left, {needed} needed. {renewal}"""
+
+
+class QueueFull(Refused):
+    """You already have {waiting} pictures waiting; at most {limit} may wait at once. Try again when some are done."""
+
+
+class NotAccepted(Refused):
+    """The request could not be saved, so it was not accepted and costs nothing. Please try again in a moment."""
+
+
+class Draining(Refused):
+    """The bot is about to restart and takes no new requests. Please try again in a minute."""
+
+
+class Failed(AtelierError):
+    """The picture could not be made. It costs nothing."""
+
+
+class WorkerLost(Failed):
+    """The picture could not be made: the painter stopped {attempts} times while working on it. It costs nothing."""
+
+
+class OutOfMemory(Failed):
+    """There is not enough memory for this picture. Try a smaller size. It costs nothing."""
+
+
+class Withheld(Failed):
+    """The safety checker kept this picture back. It costs nothing."""
+
+
+class Misconfigured(AtelierError):
+    """{problem} {remedy}"""

@@ -1,0 +1,55 @@
+"""Prompts as people type them: what is cleaned, what is refused.
+
+Cleaning happens once, where text enters; a spec then refuses text that still holds what cleaning removes, so
+nothing uncleaned can reach a log, a PNG or a model.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from generation.errors import InvalidRequest
+
+MAX_PROMPT_CHARS = 1500
+MAX_COMBINING_RUN = 3
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_INVISIBLE_CATEGORIES = frozenset(("Cc", "Cs", "Cn", "Co"))
+
+
+def clean_prompt(text: str) -> str:
+    """The same text as one line: composed (NFC), without control, surrogate or direction characters.
+
+    Runs of white space become one space, and more than three combining marks in a row are cut.
+    """
+    spaced = "".join(" " if char.isspace() else char for char in text)
+    visible = "".join(char for char in spaced if not _is_removed(char))
+    return " ".join(_limit_combining(unicodedata.normalize("NFC", visible)).split())
+
+
+def check_prompt(text: str, *, what: str, may_be_empty: bool = False) -> None:
+    """Raise `InvalidRequest` unless `text` is clean, not too long, and (unless allowed) shows something."""
+    if len(text) > MAX_PROMPT_CHARS:
+        problem = f"is {len(text)} characters long; at most {MAX_PROMPT_CHARS} are allowed."
+        raise InvalidRequest(what=what, problem=problem)
+    if any(_is_removed(char) for char in text):
+        raise InvalidRequest(what=what, problem="holds control characters that cannot be used.")
+    if not may_be_empty and not _shows_something(text):
+        raise InvalidRequest(what=what, problem="is empty. Describe a picture, for example: a red circle.")
+
+
+def _is_removed(char: str) -> bool:
+    return char in _BIDI_CONTROLS or unicodedata.category(char) in _INVISIBLE_CATEGORIES
+
+
+def _shows_something(text: str) -> bool:
+    return any(unicodedata.category(char)[0] in "LNPS" for char in text)
+
+
+def _limit_combining(text: str) -> str:
+    kept: list[str] = []
+    run = 0
+    for char in text:
+        run = run + 1 if unicodedata.combining(char) else 0
+        if run <= MAX_COMBINING_RUN:
+            kept.append(char)
+    return "".join(kept)

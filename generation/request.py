@@ -1,0 +1,168 @@
+"""What a person asked for: frozen, checked when built, with no id and no place in any queue.
+
+`ImageSpec` fully determines one picture's making; a `GenerationRequest` is a spec and how many to make of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from generation.errors import InvalidRequest
+from generation.prompt import check_prompt
+from generation.samplers import SAMPLERS
+
+MAX_SEED = 2**32 - 1
+MIN_SIDE_PX, MAX_SIDE_PX, SIDE_MULTIPLE_PX = 64, 2048, 8
+MAX_STEPS = 150
+MAX_GUIDANCE = 30.0
+MAX_COUNT = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartImage:
+    """A picture to begin from (img2img): the SHA-256 of its file, and how much of it may change, 0 < strength <= 1."""
+
+    sha256: str
+    strength: float
+    mask_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_finite("Strength", self.strength)
+        if not 0 < self.strength <= 1:
+            raise InvalidRequest(what="Strength", problem=f"must be above 0 and at most 1, not {self.strength:g}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """A second seed, and how far the first noise is turned towards it (spherically), 0 < strength <= 1."""
+
+    seed: int
+    strength: float
+
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
+        _check_finite("Variation strength", self.strength)
+        if not 0 < self.strength <= 1:
+            raise InvalidRequest(what="Variation strength", problem="must be above 0 and at most 1.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upscale:
+    """Enlarge a finished picture: the SHA-256 of its file and the factor. The prompt is kept, nothing is repainted."""
+
+    sha256: str
+    factor: int = 2
+
+    def __post_init__(self) -> None:
+        if self.factor != 2:
+            raise InvalidRequest(what="Upscale factor", problem=f"must be 2, not {self.factor}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec:
+    """All the choices that make one picture. Sizes in pixels.
+
+    Raises `InvalidRequest` naming the value at fault: a spec that exists can be painted.
+    """
+
+    prompt: str
+    negative: str = ""
+    model: str
+    width_px: int
+    height_px: int
+    steps: int
+    guidance: float
+    sampler: str
+    seed: int
+    start: StartImage | None = None
+    variation: Variation | None = None
+    upscale: Upscale | None = None
+
+    def __post_init__(self) -> None:
+        check_prompt(self.prompt, what="The prompt")
+        check_prompt(self.negative, what="The negative prompt", may_be_empty=True)
+        _check_side("Width", self.width_px)
+        _check_side("Height", self.height_px)
+        _check_range("Steps", self.steps, low=1, high=MAX_STEPS)
+        _check_finite("Guidance", self.guidance)
+        if not 0 <= self.guidance <= MAX_GUIDANCE:
+            raise InvalidRequest(what="Guidance", problem=f"must be from 0 to {MAX_GUIDANCE:g}, not {self.guidance:g}.")
+        if self.sampler not in SAMPLERS:
+            problem = f"“{self.sampler}” is not known. Choose one of: {', '.join(SAMPLERS)}."
+            raise InvalidRequest(what="Sampler", problem=problem)
+        _check_seed(self.seed)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether classifier-free guidance is on: such an image takes two rows of a forward, else one."""
+        return self.guidance > 1.0
+
+    @property
+    def num_rows(self) -> int:
+        return 2 if self.is_guided else 1
+
+    @property
+    def num_evaluations(self) -> int:
+        """Model evaluations this image takes, counting the steps a start image leaves out."""
+        if self.upscale is not None:
+            return 0
+        steps = self.steps
+        if self.start is not None:
+            steps = max(1, min(self.steps, int(self.steps * self.start.strength)))
+        return SAMPLERS[self.sampler].num_evaluations(steps)
+
+    @property
+    def result_size_px(self) -> tuple[int, int]:
+        """Width and height of the finished picture."""
+        factor = self.upscale.factor if self.upscale else 1
+        return self.width_px * factor, self.height_px * factor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """`count` pictures of one spec. Image i takes seed + i (a variation keeps its seed and turns its second one)."""
+
+    spec: ImageSpec
+    count: int = 1
+    parent: str | None = None
+    """The id of the image this was made from (reroll, variation, upscale), for the family tree of a recipe."""
+
+    def __post_init__(self) -> None:
+        _check_range("Count", self.count, low=1, high=MAX_COUNT)
+
+    def images(self) -> Iterator[ImageSpec]:
+        """The spec of each picture, in the order they are shown."""
+        for index in range(self.count):
+            yield _turn_seed(self.spec, index)
+
+
+def _turn_seed(spec: ImageSpec, index: int) -> ImageSpec:
+    if spec.variation is not None:
+        turned = replace(spec.variation, seed=(spec.variation.seed + index) % (MAX_SEED + 1))
+        return replace(spec, variation=turned)
+    return replace(spec, seed=(spec.seed + index) % (MAX_SEED + 1))
+
+
+def _check_range(what: str, value: Any, *, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidRequest(what=what, problem=f"must be a whole number from {low} to {high}.")
+    if not low <= value <= high:
+        raise InvalidRequest(what=what, problem=f"must be from {low} to {high}, not {value}.")
+
+
+def _check_seed(seed: Any) -> None:
+    _check_range("Seed", seed, low=0, high=MAX_SEED)
+
+
+def _check_finite(what: str, value: Any) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise InvalidRequest(what=what, problem="must be a finite number.")
+
+
+def _check_side(what: str, side_px: Any) -> None:
+    _check_range(what, side_px, low=MIN_SIDE_PX, high=MAX_SIDE_PX)
+    if side_px % SIDE_MULTIPLE_PX:
+        raise InvalidRequest(what=what, problem=f"must be a multiple of {SIDE_MULTIPLE_PX}, not {side_px}.")
