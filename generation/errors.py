@@ -69,7 +69,7 @@ class QuotaExceeded(Refused):
 
 
 class QueueFull(Refused):
-    """You already have {waiting} pictures waiting; at most {limit} may wait at once. Try again when some are done."""
+    """{who} already has {waiting} pictures waiting; at most {limit} may wait at once. Try again when some are done."""
 
 
 class NotAccepted(Refused):

@@ -98,7 +98,7 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """This image could not be made. `error` is a class name of `generation.errors`; `retry` says if another try may help."""
+    """This image could not be made. `error` is a class of `generation.errors`; `retry`: another try may help."""
 
     image_id: str
     attempt: int
