@@ -65,6 +65,9 @@ class FairQueue:
     def num_in_flight(self) -> int:
         return len(self._in_flight)
 
+    def is_in_flight(self, image_id: str) -> bool:
+        return image_id in self._in_flight
+
     def set_weight(self, guild_id: int, weight: float) -> None:
         """A guild's claim relative to the others' (1 by default). Takes effect with the next charge."""
         if not 0 < weight < float("inf"):

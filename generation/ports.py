@@ -33,7 +33,10 @@ class Worker(Protocol):
         """Bring the engine up in the background; `Ready` says when. Raises `Misconfigured` if it cannot be."""
 
     async def admit(self, order: Order) -> None:
-        """Hand over one image. Returns when the order is on its way; what becomes of it comes as events."""
+        """Hand over one image. Returns when the order is on its way; what becomes of it comes as events.
+
+        Raises `ConnectionError` if no engine is up to take it.
+        """
 
     async def cancel(self, cancel: Cancel) -> None:
         """Ask for an image to stop. It may finish all the same, if it was that far."""

@@ -122,6 +122,14 @@ class ImageSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Make a picture again exactly: the trace to follow, and the SHA-256 of the pixels that should come out."""
+
+    trace: str
+    pixels_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """`count` pictures of one spec. Image i takes seed + i (a variation keeps its seed and turns its second one)."""
 
@@ -129,9 +137,11 @@ class GenerationRequest:
     count: int = 1
     parent: str | None = None
     """The id of the image this was made from (reroll, variation, upscale), for the family tree of a recipe."""
+    replay: Replay | None = None
+    """Set when the point is to get the very same bytes again; then `count` is 1."""
 
     def __post_init__(self) -> None:
-        _check_range("Count", self.count, low=1, high=MAX_COUNT)
+        _check_range("Count", self.count, low=1, high=MAX_COUNT if self.replay is None else 1)
 
     def images(self) -> Iterator[ImageSpec]:
         """The spec of each picture, in the order they are shown."""

@@ -1,0 +1,111 @@
+"""Pictures as bytes: PNG and JPEG in and out, under limits that hold before a single pixel is decoded.
+
+Decoding somebody's file can take seconds, so callers run these functions off the event loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+
+from PIL import Image as PillowImage
+from PIL import ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from generation.errors import InvalidRequest
+
+MAX_UPLOAD_BYTES = 20 * 1024 * 1024
+MAX_UPLOAD_PX = 4096 * 4096
+MAX_UPLOAD_SIDE_PX = 8192
+_UPLOAD_FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+def pixels_sha256(pixels: bytes) -> str:
+    """The identity of a picture: SHA-256 of its raw RGB8 rows."""
+    return hashlib.sha256(pixels).hexdigest()
+
+
+def encode_png(pixels: bytes, size_px: tuple[int, int], *, text: dict[str, str] | None = None) -> bytes:
+    """RGB8 rows to a PNG with text chunks in the given order. The same input gives the same bytes."""
+    info = PngInfo()
+    for keyword, value in (text or {}).items():
+        info.add_text(keyword, value)
+    buffer = io.BytesIO()
+    PillowImage.frombytes("RGB", size_px, pixels).save(buffer, "PNG", pnginfo=info, compress_level=6)
+    return buffer.getvalue()
+
+
+def decode_png(data: bytes) -> tuple[bytes, tuple[int, int]]:
+    """A PNG of ours to `(RGB8 rows, (width, height))`."""
+    with PillowImage.open(io.BytesIO(data), formats=("PNG",)) as picture:
+        return picture.convert("RGB").tobytes(), picture.size
+
+
+def read_upload(data: bytes) -> PillowImage.Image:
+    """Somebody's picture as RGB, turned upright, without its metadata. Raises `InvalidRequest` saying what is wrong.
+
+    Size and kind are judged by the header alone; only then are pixels decoded.
+    """
+    if not data:
+        raise InvalidRequest(what="The picture", problem="is empty.")
+    if len(data) > MAX_UPLOAD_BYTES:
+        raise InvalidRequest(what="The picture", problem=f"is over {MAX_UPLOAD_BYTES // 2**20} MiB.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+            picture = PillowImage.open(io.BytesIO(data), formats=_UPLOAD_FORMATS)
+            _check_size(picture.size)
+            return _flatten(ImageOps.exif_transpose(picture))
+    except UnidentifiedImageError:
+        raise InvalidRequest(what="The picture", problem="is not a PNG, JPEG or WebP file.") from None
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
+        raise InvalidRequest(what="The picture", problem="is damaged or cut short and cannot be read.") from None
+
+
+def fit_upload(data: bytes, size_px: tuple[int, int]) -> bytes:
+    """Somebody's picture cropped and scaled to exactly `size_px`, as a plain PNG. Raises as `read_upload` does."""
+    picture = ImageOps.fit(read_upload(data), size_px, PillowImage.Resampling.LANCZOS)
+    return encode_png(picture.tobytes(), size_px)
+
+
+def read_png_text(data: bytes) -> dict[str, str]:
+    """The text chunks of a PNG. Raises `InvalidRequest` for what is not a PNG, or holds absurdly much text."""
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            _check_size(picture.size)
+            picture.load()
+            return {key: str(value) for key, value in getattr(picture, "text", {}).items()}
+    except UnidentifiedImageError:
+        raise InvalidRequest(what="The file", problem="is not a PNG.") from None
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
+        raise InvalidRequest(what="The file", problem="is damaged and cannot be read.") from None
+
+
+def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
+    """One to four pictures side by side (2 x 2 for three or four), as one PNG to look at."""
+    if len(pngs) == 1:
+        return pngs[0]
+    pictures = [PillowImage.open(io.BytesIO(png)).convert("RGB") for png in pngs]
+    width, height = pictures[0].size
+    rows = (len(pictures) + 1) // 2
+    sheet = PillowImage.new("RGB", (2 * width + gap_px, rows * height + (rows - 1) * gap_px), "#2b2d31")
+    for index, picture in enumerate(pictures):
+        sheet.paste(picture, ((index % 2) * (width + gap_px), (index // 2) * (height + gap_px)))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _check_size(size_px: tuple[int, int]) -> None:
+    width, height = size_px
+    if width * height > MAX_UPLOAD_PX or max(size_px) > MAX_UPLOAD_SIDE_PX or min(size_px) < 16:
+        problem = f"is {width}x{height} pixels; sides may be 16 to {MAX_UPLOAD_SIDE_PX}, and 16 megapixels in all."
+        raise InvalidRequest(what="The picture", problem=problem)
+
+
+def _flatten(picture: PillowImage.Image) -> PillowImage.Image:
+    """RGB on white: transparency would otherwise show whatever colour lay hidden under it."""
+    rgba = picture.convert("RGBA")
+    white = PillowImage.new("RGBA", rgba.size, "white")
+    return PillowImage.alpha_composite(white, rgba).convert("RGB")

@@ -1,0 +1,92 @@
+"""Jobs in the making, as the bot holds them in memory, and what a person may be shown of them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from generation.cost import cost_of_evaluations
+from generation.job import Image, Job, Outcome, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job at one moment, for showing. Times in seconds."""
+
+    job: Job
+    progress: float
+    """How much of the whole job is painted, 0 to 1."""
+    images_ahead: int | None = None
+    """Images that will be started before this job's next one; None when none of its images waits."""
+    wait_s: float | None = None
+    """Expected time until the whole job is done; None before anything was measured."""
+    preview: bytes | None = None
+    """A small JPEG of the unfinished picture, if there is one."""
+
+
+@dataclass(slots=True)
+class LiveImage:
+    """One image on its way: the only mutable record of it, owned by the studio."""
+
+    image: Image
+    done: int = 0
+    losses: int = 0
+    """Workers lost while they held it, in this run of the bot."""
+    cancel_asked: bool = False
+    preview: bytes | None = None
+
+    @property
+    def units_done(self) -> int:
+        return cost_of_evaluations(self.image.spec, self.done) if self.done else 0
+
+    @property
+    def progress(self) -> float:
+        if self.image.status.is_end:
+            return 1.0
+        return min(1.0, self.done / max(1, self.image.spec.num_evaluations))
+
+
+@dataclass(slots=True)
+class LiveJob:
+    """A job that has not ended, with its images."""
+
+    job: Job
+    images: dict[str, LiveImage]
+    ended: asyncio.Future[Job] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @classmethod
+    def of(cls, job: Job) -> LiveJob:
+        return cls(job, {image.id: LiveImage(image) for image in job.images if not image.status.is_end})
+
+    def started(self, image_id: str, attempt: int) -> None:
+        self._update(image_id, status=Status.RUNNING, attempt=attempt)
+
+    def waits_again(self, image_id: str) -> None:
+        live = self.images[image_id]
+        live.done, live.preview = 0, None
+        self._update(image_id, status=Status.WAITING)
+
+    def ended_with(self, image_id: str, outcome: Outcome) -> None:
+        self._update(
+            image_id,
+            status=outcome.status,
+            charged=outcome.charged,
+            recipe=outcome.recipe,
+            file_sha256=outcome.file_sha256,
+            error=outcome.error,
+        )
+
+    @property
+    def progress(self) -> float:
+        ended = sum(image.status.is_end for image in self.job.images if image.id not in self.images)
+        return (ended + sum(live.progress for live in self.images.values())) / len(self.job.images)
+
+    @property
+    def preview(self) -> bytes | None:
+        return next((live.preview for live in self.images.values() if live.preview), None)
+
+    def _update(self, image_id: str, **changes: object) -> None:
+        live = self.images[image_id]
+        live.image = replace(live.image, **changes)  # type: ignore[arg-type]
+        images = tuple(live.image if image.id == image_id else image for image in self.job.images)
+        self.job = replace(self.job, images=images)

@@ -1,0 +1,64 @@
+"""What a PNG of ours says about itself: the A1111 `parameters` line that other tools read, and our own recipe.
+
+Nothing here depends on a clock, a job or chance, so the same picture is the same file.
+"""
+
+from __future__ import annotations
+
+from generation.errors import InvalidRequest
+from generation.images import encode_png, read_png_text
+from generation.recipe import Recipe
+from generation.request import ImageSpec
+
+RECIPE_KEYWORD = "atelier"
+PARAMETERS_KEYWORD = "parameters"
+
+
+def sign_png(pixels: bytes, size_px: tuple[int, int], recipe: Recipe) -> bytes:
+    """The finished file: pixels, parameters line and recipe."""
+    text = {PARAMETERS_KEYWORD: parameters_line(recipe), RECIPE_KEYWORD: recipe.to_json()}
+    return encode_png(pixels, size_px, text=text)
+
+
+def read_recipe(png: bytes) -> Recipe:
+    """The recipe a PNG of ours carries. Raises `InvalidRequest` when there is none, or it is not ours."""
+    text = read_png_text(png).get(RECIPE_KEYWORD)
+    if text is None:
+        raise InvalidRequest(what="The picture", problem="carries no recipe of this bot.")
+    try:
+        return Recipe.from_json(text)
+    except ValueError:
+        raise InvalidRequest(what="The picture", problem="carries a recipe that cannot be read.") from None
+
+
+def parameters_line(recipe: Recipe) -> str:
+    """The settings as AUTOMATIC1111's web UI writes them: prompt, negative prompt, then one line of `key: value`."""
+    spec = recipe.spec
+    lines = [_one_line(spec.prompt)]
+    if spec.negative:
+        lines.append(f"Negative prompt: {_one_line(spec.negative)}")
+    lines.append(", ".join(f"{key}: {value}" for key, value in _settings(spec, recipe).items()))
+    return "\n".join(lines)
+
+
+def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
+    settings = {
+        "Steps": str(spec.steps),
+        "Sampler": spec.sampler,
+        "CFG scale": f"{spec.guidance:g}",
+        "Seed": str(spec.seed),
+        "Size": f"{spec.width_px}x{spec.height_px}",
+        "Model hash": recipe.model_sha256[:10],
+        "Model": spec.model,
+    }
+    if spec.start is not None:
+        settings["Denoising strength"] = f"{spec.start.strength:g}"
+    if spec.variation is not None:
+        settings["Variation seed"] = str(spec.variation.seed)
+        settings["Variation seed strength"] = f"{spec.variation.strength:g}"
+    return settings | {"Version": "Atelier"}
+
+
+def _one_line(prompt: str) -> str:
+    """A prompt cannot forge the lines below it: those are found by how they begin."""
+    return prompt.replace("Negative prompt:", "Negative prompt ").replace("Steps:", "Steps ")
