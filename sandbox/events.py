@@ -1,0 +1,104 @@
+"""Changes of the world as gateway events: who is told, and what they may read of it."""
+
+from __future__ import annotations
+
+from sandbox.files import Files
+from sandbox.gateway import Gateway, PerSession, Session
+from sandbox.intents import MESSAGE_CONTENT
+from sandbox.message import Message
+from sandbox.message_payload import event_json, mentioned_users
+from sandbox.payloads import channel_json, member_json, role_json
+from sandbox.permissions import Permission, channel_permissions
+from sandbox.places import Channel
+from sandbox.wire import Json
+from sandbox.world import Change, World
+
+_SECRET = {"content": "", "embeds": [], "attachments": [], "components": []}
+
+
+class Events:
+    """Listens to the world and speaks on the gateway."""
+
+    def __init__(self, world: World, gateway: Gateway, files: Files) -> None:
+        self._world = world
+        self._gateway = gateway
+        self._files = files
+        world.subscribe(self.hear)
+
+    def hear(self, change: Change) -> None:
+        if change.guild is not None and not change.guild.has_bot and change.kind != "guild_delete":
+            return
+        topic = change.kind.partition("_")[0]
+        if topic == "message" and change.message is not None:
+            self._message(change, change.message)
+        elif topic == "channel" and change.channel is not None:
+            self._channel(change, change.channel)
+        elif topic in ("guild", "role", "member"):
+            self._guild(change)
+        elif change.kind == "typing" and change.channel is not None and change.user is not None:
+            self._typing(change, change.channel)
+
+    def _send(self, event: str, data: Json | PerSession, change: Change) -> None:
+        self._gateway.dispatch(event, data, change.guild.id if change.guild else None)
+
+    def _message(self, change: Change, message: Message) -> None:
+        if message.is_ephemeral or not self._bot_sees(message.channel):
+            return
+        if change.kind == "message_delete":
+            data: Json = {"id": str(message.id), "channel_id": str(message.channel.id)}
+            if change.guild is not None:
+                data["guild_id"] = str(change.guild.id)
+            self._send("MESSAGE_DELETE", data, change)
+            return
+        whole = event_json(message, self._files.sign)
+        event = "MESSAGE_CREATE" if change.kind == "message_create" else "MESSAGE_UPDATE"
+        self._send(event, lambda session: self._veiled(whole, session, message), change)
+
+    def _veiled(self, data: Json, session: Session, message: Message) -> Json:
+        """Without the message content intent a bot reads only its own, direct and mentioning messages."""
+        bot = self._world.bot
+        readable = message.author is bot or message.channel.is_dm or bot in mentioned_users(message)
+        return data if readable or session.intents & MESSAGE_CONTENT else data | _SECRET
+
+    def _bot_sees(self, channel: Channel) -> bool:
+        if channel.guild is None:
+            return True
+        return bool(channel_permissions(channel.guild.bot_member, channel) & Permission.VIEW_CHANNEL)
+
+    def _channel(self, change: Change, channel: Channel) -> None:
+        if channel.guild is None:
+            return
+        verb = change.kind.removeprefix("channel_").upper()
+        if verb == "DELETE" or self._bot_sees(channel):
+            noun = "THREAD" if channel.is_thread else "CHANNEL"
+            self._send(f"{noun}_{verb}", channel_json(channel), change)
+
+    def _guild(self, change: Change) -> None:
+        guild = change.guild
+        assert guild is not None
+        at = {"guild_id": str(guild.id)}
+        if change.kind == "guild_create":
+            if guild.has_bot:
+                self._send("GUILD_CREATE", lambda session: self._gateway.guild_create(guild, session), change)
+        elif change.kind == "guild_delete":
+            self._send("GUILD_DELETE", {"id": str(guild.id)}, change)
+        elif change.role is not None:
+            verb = change.kind.removeprefix("role_").upper()
+            self._send(f"GUILD_ROLE_{verb}", at | {"role": role_json(change.role)}, change)
+        elif change.member is not None:
+            verb = change.kind.removeprefix("member_").upper()
+            data = member_json(change.member)
+            if verb == "REMOVE":
+                data = {"user": data["user"]}
+            self._send(f"GUILD_MEMBER_{verb}", at | data, change)
+
+    def _typing(self, change: Change, channel: Channel) -> None:
+        assert change.user is not None
+        data: Json = {
+            "channel_id": str(channel.id),
+            "user_id": str(change.user.id),
+            "timestamp": int(self._world.clock.now()),
+        }
+        if change.guild is not None:
+            data["guild_id"] = str(change.guild.id)
+        self._send("TYPING_START", data, change)

@@ -1,0 +1,130 @@
+"""Trouble on request: rate limits, server errors, lost answers, a closing gateway, lost rights.
+
+Path patterns are shell patterns over the path below `/api/v10`, such as `/channels/*/messages`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from sandbox.gateway import Gateway
+from sandbox.places import Channel, Guild
+from sandbox.world import World
+
+Kind = Literal["rate_limit", "error", "drop", "delay"]
+
+
+@dataclass
+class Fault:
+    """One kind of trouble, for the next `times_left` requests that match."""
+
+    kind: Kind
+    method: str
+    path: str
+    times_left: int
+    status: int = 0
+    wait_s: float = 0.0
+    is_global: bool = False
+    is_performed: bool = False
+    num_met: int = 0
+
+    def matches(self, method: str, path: str) -> bool:
+        fits = self.method in ("*", method) and fnmatchcase(path, self.path)
+        return self.times_left > 0 and fits
+
+    @property
+    def label(self) -> str:
+        """For the journal and the inspector."""
+        return {"rate_limit": "429", "error": str(self.status), "drop": "answer dropped", "delay": "delayed"}[self.kind]
+
+
+class Faults:
+    """The switches. Each REST fault counts down and ends by itself; `clear` ends all of them."""
+
+    def __init__(self, world: World, gateway: Gateway) -> None:
+        self._world = world
+        self._gateway = gateway
+        self.active: list[Fault] = []
+
+    # -- REST ----------------------------------------------------------------------------------------
+
+    def rate_limit(
+        self,
+        path: str = "*",
+        *,
+        method: str = "*",
+        times: int = 1,
+        retry_after_s: float = 0.05,
+        is_global: bool = False,
+    ) -> Fault:
+        """Answer the next `times` matching requests with 429, unperformed."""
+        return self._add(Fault("rate_limit", method, path, times, 429, retry_after_s, is_global))
+
+    def fail(
+        self, path: str = "*", *, method: str = "*", times: int = 1, status: int = 503, performed: bool = False
+    ) -> Fault:
+        """Answer the next `times` matching requests with a 5xx; `performed` does the work first."""
+        return self._add(Fault("error", method, path, times, status, is_performed=performed))
+
+    def drop_answer(self, path: str = "*", *, method: str = "*", times: int = 1, performed: bool = True) -> Fault:
+        """Close the connection instead of answering, after the request was performed (or not)."""
+        return self._add(Fault("drop", method, path, times, is_performed=performed))
+
+    def delay(self, path: str = "*", *, method: str = "*", times: int = 1, wait_s: float) -> Fault:
+        """Answer the next `times` matching requests `wait_s` seconds late."""
+        return self._add(Fault("delay", method, path, times, wait_s=wait_s, is_performed=True))
+
+    def clear(self) -> None:
+        """End all REST faults."""
+        self.active.clear()
+
+    def meet(self, method: str, path: str) -> Fault | None:
+        """The fault that this request meets, counted down; None for a good day."""
+        for fault in self.active:
+            if fault.matches(method, path):
+                fault.times_left -= 1
+                fault.num_met += 1
+                if not fault.times_left:
+                    self.active.remove(fault)
+                return fault
+        return None
+
+    def _add(self, fault: Fault) -> Fault:
+        self.active.append(fault)
+        return fault
+
+    # -- gateway -------------------------------------------------------------------------------------
+
+    async def close_gateway(self, code: int = 4000, *, shard: int | None = None) -> None:
+        """Close the bot's websocket(s) with a close code; 4000 lets it resume."""
+        await self._gateway.close_all(code, shard=shard)
+
+    def reconnect(self) -> None:
+        """Op 7: ask the bot to reconnect and resume."""
+        self._gateway.ask_to_reconnect()
+
+    def invalidate_session(self, *, is_resumable: bool = False) -> None:
+        """Op 9."""
+        self._gateway.invalidate(is_resumable=is_resumable)
+
+    # -- rights and places ---------------------------------------------------------------------------
+
+    def take_permission(self, channel: Channel, permission: int) -> None:
+        """Deny the bot a permission in a channel (and its threads); the bot hears CHANNEL_UPDATE."""
+        allow, deny = channel.overwrites.get(self._world.bot.id, (0, 0))
+        channel.set_overwrite(self._world.bot, allow=allow & ~permission, deny=deny | permission)
+
+    def give_permission(self, channel: Channel, permission: int) -> None:
+        """Give a permission back, or grant it."""
+        allow, deny = channel.overwrites.get(self._world.bot.id, (0, 0))
+        channel.set_overwrite(self._world.bot, allow=allow | permission, deny=deny & ~permission)
+
+    def delete_channel(self, channel: Channel) -> None:
+        """Delete a channel; the bot hears CHANNEL_DELETE, and writing there answers 10003."""
+        self._world.delete_channel(channel)
+
+    def kick_bot(self, guild: Guild) -> None:
+        """Throw the bot out of a guild; the bot hears GUILD_DELETE."""
+        self._world.remove_bot(guild)

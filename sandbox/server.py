@@ -1,0 +1,190 @@
+"""`Sandbox`: the whole of Discord in one async context manager, on one loopback port."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from aiohttp import web
+
+from sandbox.actor import Actor, Client
+from sandbox.cdn import Cdn
+from sandbox.clock import Clock
+from sandbox.commands import Commands
+from sandbox.desk import Desk
+from sandbox.events import Events
+from sandbox.faults import Faults
+from sandbox.files import Files
+from sandbox.gateway import Gateway
+from sandbox.guard import guard
+from sandbox.journal import Journal, Violation
+from sandbox.judge import Judge
+from sandbox.limits import RateLimits
+from sandbox.people import Member, User
+from sandbox.places import Channel, Guild
+from sandbox.rest.call import Services
+from sandbox.rest.wire import Rest
+from sandbox.seed import seed_world as plant
+from sandbox.world import Application, World
+from sandbox.writing import MAX_REQUEST, Writer
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Sandbox:
+    """Discord on 127.0.0.1, for one bot.
+
+    `port` 0 takes any free port. `seed_world` puts people and servers in it. `judge` is the path of Discord's
+    OpenAPI description; None takes the environment's `DISCORD_OPENAPI`, and without that nothing is judged.
+    `bot_name` is the bot's user name, `ack_deadline_s` the time it has for a first answer (Discord's: 3 s).
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        seed_world: bool = False,
+        judge: str | Path | None = None,
+        bot_name: str = "Bot",
+        ack_deadline_s: float = 3.0,
+    ) -> None:
+        self.clock = Clock()
+        self.journal = Journal()
+        self.world = World(self.clock, bot_name)
+        description = judge or os.environ.get("DISCORD_OPENAPI") or None
+        self._judge = Judge(self.journal, Path(description) if description else None)
+        self._files = Files(self.clock)
+        self._writer = Writer(self.world, self._files)
+        self.gateway = Gateway(self.world, self.journal)
+        self._commands = Commands(self.world)
+        self._desk = Desk(self.world, self._writer, self._files, self.gateway.dispatch, ack_deadline_s=ack_deadline_s)
+        self.faults = Faults(self.world, self.gateway)
+        self.limits = RateLimits(self.clock)
+        Events(self.world, self.gateway, self._files)
+        self.clock.on_jump(self.world.wake)
+        self._port = port
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+        self._plants = seed_world
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Sandbox:
+        app = web.Application(middlewares=[guard], client_max_size=MAX_REQUEST + (1 << 20))
+        services = Services(self.world, self._files, self._writer, self._commands, self._desk, self.gateway)
+        Rest(services, self.faults, self.limits, self.journal, self._judge).add_to(app)
+        Cdn(self.world, self._files).add_to(app)
+        app.router.add_get("/gateway", self.gateway.handle)
+        app.router.add_get("/gateway/", self.gateway.handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await site.start()
+        self._know_address(self._runner.addresses[0][1])
+        if self._plants:
+            plant(self.world)
+        return self
+
+    def _know_address(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._files.url = self.cdn_url
+        self.gateway.url = self.gateway_url
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.gateway.close_all(1001)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.judge_all()
+        if not self._judge.is_present:
+            _log.warning("NOTHING WAS JUDGED: DISCORD_OPENAPI names no description; only the hand-written rules ran")
+
+    # -- addresses -----------------------------------------------------------------------------------
+
+    @property
+    def api_base(self) -> str:
+        """What discord.py's `Route.BASE` is pointed at."""
+        return f"{self.url}/api/v10"
+
+    @property
+    def gateway_url(self) -> str:
+        """What discord.py's `DEFAULT_GATEWAY` is pointed at."""
+        return f"{self.url.replace('http', 'ws', 1)}/gateway"
+
+    @property
+    def cdn_url(self) -> str:
+        """What discord.py's `Asset.BASE` is pointed at."""
+        return f"{self.url}/cdn"
+
+    @property
+    def token(self) -> str:
+        """The bot's token."""
+        return self.application.token
+
+    @property
+    def application(self) -> Application:
+        """The one application: `id`, `bot`, `name`."""
+        return self.world.application
+
+    # -- the world -----------------------------------------------------------------------------------
+
+    def add_guild(self, name: str, *, owner: User | None = None, has_bot: bool = True) -> Guild:
+        """A guild; the bot joins it unless `has_bot` is false."""
+        return self.world.add_guild(name, owner=owner, has_bot=has_bot)
+
+    def add_user(self, name: str) -> User:
+        """A person in no guild, who may still write to the bot."""
+        return self.world.add_user(name)
+
+    def act_as(self, who: Member | User, channel: Channel | None = None, *, locale: str = "en-US") -> Actor:
+        """A person looking at a channel; without one, at their direct messages with the bot."""
+        user = who.user if isinstance(who, Member) else who
+        place = channel or self.world.direct_channel(user)
+        member = None
+        if place.guild is not None:
+            member = place.guild.members[user.id]
+        client = Client(self._commands, self._desk, self._files, self._writer)
+        return Actor(client, user, place, member, locale)
+
+    @property
+    def commands(self) -> list[dict[str, object]]:
+        """The global commands as registered."""
+        return self._commands.of_scope(None)
+
+    # -- waiting and judging -------------------------------------------------------------------------
+
+    async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float = 10.0) -> T:
+        """The first true value of `predicate`; it is asked again after every change, never by polling.
+
+        Raises TimeoutError, with the last calls in its message, after `timeout_s` seconds.
+        """
+        try:
+            return await self.world.wait_for(predicate, timeout_s=timeout_s)
+        except TimeoutError:
+            last = [f"{call.where} -> {call.status}" for call in self.journal.calls[-5:]]
+            raise TimeoutError(f"not within {timeout_s} s; the last calls were {last or 'none'}") from None
+
+    async def wait_until_ready(self, *, timeout_s: float = 10.0) -> None:
+        """Wait until a bot is connected and has registered commands."""
+        await self.wait_for(lambda: self.gateway.is_connected and self._commands.num_created, timeout_s=timeout_s)
+
+    async def judge_all(self) -> None:
+        """Judge every call so far, letting the event loop breathe."""
+        await self._judge.judge_all()
+
+    @property
+    def judged(self) -> int:
+        """How many bodies (requests and responses) Discord's description has judged; 0 when there is none."""
+        return self._judge.judged
+
+    @property
+    def violations(self) -> list[Violation]:
+        """Every break of Discord's rules so far; judges first what is still waiting."""
+        self._judge.catch_up()
+        return list(self.journal.violations)
