@@ -1,0 +1,1 @@
+"""What Atelier remembers: jobs, pictures, charges, deliveries and settings. The only room that speaks SQL."""

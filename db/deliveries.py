@@ -1,0 +1,88 @@
+"""How far each job's answer has come. A delivery that is due stays due until the cogs say people have it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Update, select, text, update
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.models import DeliveryRow, JobRow
+from generation.delivery import Delivery, DeliveryState
+from generation.errors import UnknownJob
+from generation.job import ReplyTo
+
+_ERROR_CHARS = 200
+_OPEN = (DeliveryState.LIVE, DeliveryState.DUE)
+
+
+class DeliveryStore:
+    """Reads and moves deliveries. Every change is durable when its call returns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch(self, job_id: str) -> Delivery:
+        """Raises `UnknownJob`, also for a job that was asked for from the shell and has no delivery."""
+        return await self._database.read(lambda session: _fetch(session, job_id))
+
+    async def fetch_due(self) -> list[Delivery]:
+        """Every result that people still wait for, oldest job first."""
+        return await self._database.read(_fetch_due)
+
+    async def set_message(self, job_id: str, *, channel_id: int, message_id: int) -> bool:
+        """Remember the message that shows this job. False if the job is gone."""
+        return await self._update(_row(job_id).values(channel_id=channel_id, message_id=message_id))
+
+    async def mark_tried(self, job_id: str, error: str) -> bool:
+        """Posting failed and will be tried again. False if the delivery has ended."""
+        tried = _row(job_id).where(DeliveryRow.state.in_(_OPEN))
+        return await self._update(tried.values(attempts=DeliveryRow.attempts + 1, last_error=error[:_ERROR_CHARS]))
+
+    async def mark_posted(self, job_id: str) -> bool:
+        """People have the result. The token, a secret nobody needs any more, is forgotten. False if it had ended."""
+        return await self._end(job_id, DeliveryState.POSTED, None)
+
+    async def mark_kept(self, job_id: str, reason: str) -> bool:
+        """The result cannot be posted, and `/history` has it. False if the delivery had ended."""
+        return await self._end(job_id, DeliveryState.KEPT, reason)
+
+    async def _end(self, job_id: str, state: DeliveryState, error: str | None) -> bool:
+        ended = _row(job_id).where(DeliveryRow.state.in_(_OPEN))
+        return await self._update(
+            ended.values(state=state, token=None, token_expires_at=None, last_error=error and error[:_ERROR_CHARS])
+        )
+
+    async def _update(self, statement: Update) -> bool:
+        changing = statement.returning(DeliveryRow.job_id).execution_options(synchronize_session=False)
+        return await self._database.write(lambda session: session.execute(changing).first() is not None)
+
+
+def _row(job_id: str) -> Update:
+    return update(DeliveryRow).where(DeliveryRow.job_id == job_id)
+
+
+def _fetch(session: Session, job_id: str) -> Delivery:
+    row = session.get(DeliveryRow, job_id)
+    if row is None:
+        raise UnknownJob
+    return _delivery(row)
+
+
+def _fetch_due(session: Session) -> list[Delivery]:
+    due = select(DeliveryRow).join(JobRow).where(text("deliveries.state = 'due'"))
+    return [_delivery(row) for row in session.scalars(due.order_by(JobRow.created_at, JobRow.id))]
+
+
+def _delivery(row: DeliveryRow) -> Delivery:
+    reply_to = ReplyTo(
+        application_id=row.application_id,
+        channel_id=row.channel_id,
+        token=row.token,
+        token_expires_at=row.token_expires_at,
+        message_id=row.message_id,
+        locale=row.locale,
+        is_private=row.is_private,
+    )
+    return Delivery(
+        job_id=row.job_id, reply_to=reply_to, state=row.state, attempts=row.attempts, last_error=row.last_error
+    )

@@ -1,0 +1,138 @@
+"""The open database: one connection that writes, a few that read, and the lock that keeps other bots out.
+
+SQLAlchemy's defaults with aiosqlite lose updates without an error: the driver opens its transactions late, so two
+read what one then overwrites. Here the driver opens none (`isolation_level=None`) and we say `BEGIN IMMEDIATE`
+before the first read of a writing transaction. Readers say plain `BEGIN` and, with WAL, never wait for the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import Session
+
+from db.lock import FolderLock
+from db.migrate import migrate
+from db.writer import T, Work, Writer
+from generation.errors import Misconfigured
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a write waits for another process (a backup tool, a shell) before it is refused."""
+_NUM_READERS = 4
+
+
+class Database:
+    """Everything a store needs. `await Database.open(...)`, then `close`; or `async with await Database.open(...)`."""
+
+    def __init__(self, url: URL, lock: FolderLock, *, busy_timeout_s: float) -> None:
+        self.url = url
+        self._lock = lock
+        self._writing = _engine(url, begin="BEGIN IMMEDIATE", busy_timeout_s=busy_timeout_s)
+        self._reading = _engine(url, begin="BEGIN", busy_timeout_s=busy_timeout_s)
+        self._writer = Writer(self._writing)
+
+    @classmethod
+    async def open(cls, url: str, data_dir: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
+        """Lock `data_dir`, create or upgrade the database at `url`, and open it.
+
+        Raises `Misconfigured`: the folder is in use, the URL cannot be used, or the database is newer than this code.
+        """
+        parsed = parse_url(url)
+        lock = FolderLock(data_dir)
+        lock.reserve()
+        try:
+            await asyncio.to_thread(migrate, parsed)
+        except BaseException:
+            lock.release()
+            raise
+        database = cls(parsed, lock, busy_timeout_s=busy_timeout_s)
+        database._writer.start()
+        return database
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work(session)` in a writing transaction; when this returns, it is on disk. See `Writer.write`."""
+        return await self._writer.write(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes."""
+        async with self._reading.connect() as connection:
+            return await connection.run_sync(_with_session, work)
+
+    async def truncate_log(self) -> None:
+        """Move the write-ahead log into the database and empty it, so that deleted text is in neither file."""
+        async with self._writing.connect() as connection:
+            raw = await connection.get_raw_connection()
+            await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+
+    async def close(self) -> None:
+        """Finish the writes that wait, close every connection, release the lock. Safe to call twice."""
+        await self._writer.close()
+        await self._reading.dispose()
+        await self._writing.dispose()
+        self._lock.release()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def parse_url(url: str) -> URL:
+    """The address of a SQLite file, with our driver. Raises `Misconfigured` for anything else."""
+    remedy = "Set ATELIER_DATABASE_URL to something like sqlite:///data/atelier.db."
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise Misconfigured(problem="The database address cannot be read.", remedy=remedy) from None
+    if parsed.get_backend_name() != "sqlite":
+        problem = f"This version of Atelier keeps its data in SQLite, not in {parsed.get_backend_name()}."
+        raise Misconfigured(problem=problem, remedy=remedy)
+    if not parsed.database or parsed.database == ":memory:":
+        raise Misconfigured(problem="The database address names no file.", remedy=remedy)
+    return parsed.set(drivername="sqlite+aiosqlite")
+
+
+def _engine(url: URL, *, begin: str, busy_timeout_s: float) -> AsyncEngine:
+    """An engine whose transactions start with the statement `begin`."""
+    is_writer = begin == "BEGIN IMMEDIATE"
+    engine = create_async_engine(
+        url,
+        pool_size=1 if is_writer else _NUM_READERS,
+        max_overflow=0,
+        connect_args={"timeout": busy_timeout_s, "isolation_level": None},
+    )
+
+    def on_connect(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in _pragmas(is_writer=is_writer):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "connect", on_connect)
+    event.listen(engine.sync_engine, "begin", on_begin)
+    return engine
+
+
+def _pragmas(*, is_writer: bool) -> tuple[str, ...]:
+    if not is_writer:
+        return ("query_only=ON",)
+    # FULL: in WAL, NORMAL may lose the last commits when the power goes. secure_delete: erased text is overwritten.
+    return ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+
+
+def _with_session(connection: Connection, work: Work[T]) -> T:
+    with Session(connection, expire_on_commit=False) as session:
+        return work(session)

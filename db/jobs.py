@@ -1,0 +1,269 @@
+"""The memory of jobs: what was accepted, who works on it, how it ended, what it cost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, exists, insert, select, text, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.ledger import Account, ending, post, reservation
+from db.members import ensure_key, find_key
+from db.models import CounterRow, DeliveryRow, ImageRow, JobRow
+from db.quotas import check_quotas
+from db.writer import DatabaseClosed
+from generation import ports
+from generation.delivery import DeliveryState
+from generation.errors import NotAccepted, UnknownJob
+from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status
+from generation.quota import window_of
+
+log = logging.getLogger(__name__)
+
+IS_ALIVE = text("images.status IN ('waiting', 'running')")
+"""Written out, not bound: only so does SQLite see that the index of living images will do."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class JobStore(ports.JobStore):
+    """`generation.ports.JobStore` in the database. Times of ends and postings come from `clock`."""
+
+    def __init__(self, database: Database, *, clock: ports.Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def accept(self, job: Job, reply_to: ReplyTo | None = None, *, role_ids: Collection[int] = ()) -> None:
+        """See the port. `role_ids`: the owner's roles in the guild, for quotas by role (everyone's is implied)."""
+        try:
+            await self._database.write(lambda session: _accept(session, job, reply_to, role_ids))
+        except (OperationalError, PoolTimeoutError, DatabaseClosed) as error:
+            reason = getattr(error, "orig", None) or type(error).__name__
+            log.warning("storage failed, not accepted job=%s guild=%s error=%s", job.id, job.owner.guild_id, reason)
+            raise NotAccepted from error
+
+    async def claim(self, image_id: str) -> int | None:
+        return await self._database.write(lambda session: _claim(session, image_id))
+
+    async def release(self, image_id: str, attempt: int) -> bool:
+        return await self._database.write(lambda session: _release(session, image_id, attempt))
+
+    async def settle(self, image_id: str, attempt: int, outcome: Outcome) -> bool:
+        if not outcome.status.is_end:
+            raise ValueError(f"{outcome.status} is not an end")
+        return await self._database.write(
+            lambda session: settle_image(session, image_id, attempt, outcome, at=self._clock())
+        )
+
+    async def fetch_job(self, job_id: str) -> Job:
+        return await self._database.read(lambda session: _fetch_job(session, job_id))
+
+    async def fetch_image(self, image_id: str) -> Image:
+        """One image by its id. Raises `UnknownJob`."""
+        return await self._database.read(lambda session: _fetch_image(session, image_id))
+
+    async def fetch_unfinished(self) -> list[Job]:
+        return await self._database.write(_fetch_unfinished)
+
+    async def fetch_history(self, owner: Owner, *, limit: int = 10, before: datetime | None = None) -> list[Job]:
+        """The owner's jobs in that guild, newest first: at most `limit`, and only those created before `before`."""
+        return await self._database.read(lambda session: _fetch_history(session, owner, limit, before))
+
+    async def fetch_counters(self) -> dict[int, float]:
+        return await self._database.read(
+            lambda session: {row.guild_id: row.counter for row in session.scalars(select(CounterRow))}
+        )
+
+    async def save_counters(self, counters: Mapping[int, float]) -> None:
+        """Replace all counters by these: a guild that is not named has none."""
+        await self._database.write(lambda session: _save_counters(session, counters))
+
+
+def settle_image(session: Session, image_id: str, attempt: int, outcome: Outcome, *, at: datetime) -> bool:
+    """End an image, post what it costs, and make its job's delivery due if it was the last. False for a stale attempt.
+
+    The WHERE is the fence: status and attempt are checked by the statement that changes them.
+    """
+    changed = session.execute(
+        update(ImageRow)
+        .where(ImageRow.id == image_id, ImageRow.attempt == attempt, IS_ALIVE)
+        .values(
+            status=outcome.status,
+            charged=outcome.charged,
+            recipe=outcome.recipe,
+            file_sha256=outcome.file_sha256,
+            error=outcome.error,
+            ended_at=at,
+        )
+        .returning(ImageRow.job_id, ImageRow.reserved)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if changed is None:
+        return False
+    job_id, reserved = changed
+    posting = ending(image_id, reserved=reserved, charged=outcome.charged)
+    post(session, account_of(session, job_id), [posting], at=at)
+    _make_due(session, job_id)
+    return True
+
+
+def account_of(session: Session, job_id: str) -> Account:
+    """Where the postings of a job's images go: the window is that of the job, whenever they end."""
+    columns = select(JobRow.guild_id, JobRow.member_key, JobRow.created_at).where(JobRow.id == job_id)
+    guild_id, member_key, created_at = session.execute(columns).one()
+    return Account(guild_id=guild_id, member_key=member_key, window=window_of(created_at))
+
+
+def _accept(session: Session, job: Job, reply_to: ReplyTo | None, role_ids: Collection[int]) -> None:
+    member_key = ensure_key(session, job.owner.user_id)
+    check_quotas(session, job, member_key, role_ids)
+    session.execute(
+        insert(JobRow).values(
+            id=job.id,
+            guild_id=job.owner.guild_id,
+            member_key=member_key,
+            request=job.request,
+            created_at=job.created_at,
+        )
+    )
+    session.execute(insert(ImageRow), [_image_values(image) for image in job.images])
+    account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=window_of(job.created_at))
+    reservations = [reservation(image.id, image.reserved) for image in job.images]
+    post(session, account, reservations, at=job.created_at)
+    if reply_to is not None:
+        session.execute(insert(DeliveryRow).values(_delivery_values(job.id, reply_to)))
+
+
+def _image_values(image: Image) -> dict[str, object]:
+    return {
+        "id": image.id,
+        "job_id": image.job_id,
+        "position": image.index,
+        "spec": image.spec,
+        "status": image.status,
+        "attempt": image.attempt,
+        "reserved": image.reserved,
+        "charged": image.charged,
+    }
+
+
+def _delivery_values(job_id: str, reply_to: ReplyTo) -> dict[str, object]:
+    return {
+        "job_id": job_id,
+        "application_id": reply_to.application_id,
+        "channel_id": reply_to.channel_id,
+        "token": reply_to.token,
+        "token_expires_at": reply_to.token_expires_at,
+        "message_id": reply_to.message_id,
+        "locale": reply_to.locale,
+        "is_private": reply_to.is_private,
+        "state": DeliveryState.LIVE,
+        "attempts": 0,
+    }
+
+
+def _claim(session: Session, image_id: str) -> int | None:
+    return session.scalar(
+        update(ImageRow)
+        .where(ImageRow.id == image_id, ImageRow.status == Status.WAITING)
+        .values(status=Status.RUNNING, attempt=ImageRow.attempt + 1)
+        .returning(ImageRow.attempt)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _release(session: Session, image_id: str, attempt: int) -> bool:
+    released = session.scalar(
+        update(ImageRow)
+        .where(ImageRow.id == image_id, ImageRow.attempt == attempt, ImageRow.status == Status.RUNNING)
+        .values(status=Status.WAITING)
+        .returning(ImageRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    return released is not None
+
+
+def _make_due(session: Session, job_id: str) -> None:
+    alive = exists().where(ImageRow.job_id == job_id, IS_ALIVE)
+    session.execute(
+        update(DeliveryRow)
+        .where(DeliveryRow.job_id == job_id, DeliveryRow.state == DeliveryState.LIVE, ~alive)
+        .values(state=DeliveryState.DUE)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _fetch_job(session: Session, job_id: str) -> Job:
+    row = session.get(JobRow, job_id)
+    if row is None:
+        raise UnknownJob
+    return _job(row)
+
+
+def _fetch_image(session: Session, image_id: str) -> Image:
+    row = session.get(ImageRow, image_id)
+    if row is None:
+        raise UnknownJob
+    return _image(row)
+
+
+def _fetch_unfinished(session: Session) -> list[Job]:
+    session.execute(
+        update(ImageRow)
+        .where(ImageRow.status == Status.RUNNING, IS_ALIVE)
+        .values(status=Status.WAITING)
+        .execution_options(synchronize_session=False)
+    )
+    alive = select(ImageRow.job_id).where(IS_ALIVE)
+    return _jobs(session.scalars(select(JobRow).where(JobRow.id.in_(alive)).order_by(JobRow.created_at, JobRow.id)))
+
+
+def _fetch_history(session: Session, owner: Owner, limit: int, before: datetime | None) -> list[Job]:
+    member_key = find_key(session, owner.user_id)
+    mine = select(JobRow).where(JobRow.member_key == member_key, JobRow.guild_id == owner.guild_id)
+    if before is not None:
+        mine = mine.where(JobRow.created_at < before)
+    return _jobs(session.scalars(mine.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)))
+
+
+def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
+    session.execute(delete(CounterRow))
+    if counters:
+        rows = [{"guild_id": guild_id, "counter": counter} for guild_id, counter in counters.items()]
+        session.execute(insert(CounterRow), rows)
+
+
+def _jobs(rows: Iterable[JobRow]) -> list[Job]:
+    return [_job(row) for row in rows]
+
+
+def _job(row: JobRow) -> Job:
+    return Job(
+        id=row.id,
+        owner=Owner(row.guild_id, row.member.user_id),
+        request=row.request,
+        created_at=row.created_at,
+        images=tuple(_image(image) for image in row.images),
+    )
+
+
+def _image(row: ImageRow) -> Image:
+    return Image(
+        job_id=row.job_id,
+        index=row.position,
+        spec=row.spec,
+        reserved=row.reserved,
+        status=row.status,
+        attempt=row.attempt,
+        charged=row.charged,
+        recipe=row.recipe,
+        file_sha256=row.file_sha256,
+        error=row.error,
+    )

@@ -1,0 +1,68 @@
+"""Bring a database to the schema of this code: create it, upgrade it, or refuse one that is newer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import NullPool
+
+from alembic import command
+from generation.errors import Misconfigured
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
+
+
+def alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    return config
+
+
+def migrate(url: URL, *, revision: str = "head") -> None:
+    """Create the database at `url` if there is none, and upgrade it to `revision`, in one transaction.
+
+    Blocks: call it in a thread. Raises `Misconfigured` if the database comes from a newer Atelier or cannot be opened.
+    """
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    # NullPool: the file is let go when we are done. Foreign keys stay off, for rebuilding a table drops the old one.
+    engine = create_engine(
+        url.set(drivername="sqlite"), poolclass=NullPool, connect_args={"isolation_level": None, "timeout": 30.0}
+    )
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    try:
+        with engine.begin() as connection:
+            _upgrade(connection, revision)
+    except DatabaseError as error:
+        raise Misconfigured(
+            problem=f"The database {url.database} cannot be opened or upgraded ({error.orig}).",
+            remedy="Check that it is Atelier's, that its folder is writable and has space, and that nothing else uses it.",
+        ) from error
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    config = alembic_config()
+    scripts = ScriptDirectory.from_config(config)
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current == scripts.get_current_head() and revision == "head":
+        return
+    known = {script.revision for script in scripts.walk_revisions()}
+    if current is not None and current not in known:
+        raise Misconfigured(
+            problem=f"The database was written by a newer version of Atelier (its schema is {current}).",
+            remedy="Update Atelier, or restore the backup made before the update.",
+        )
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise Misconfigured(
+            problem=f"{len(broken)} rows of the database lost what they refer to.",
+            remedy="Nothing was changed. Please report this, with the version you came from.",
+        )

@@ -1,0 +1,180 @@
+"""The tables. Every column declares in `info["on_erase"]` what becomes of it when its member is erased.
+
+Rows never carry a Discord user id: they carry a random member key, and `members` alone knows whose it is. Deleting a
+row there takes the member's jobs, pictures and deliveries with it; the ledger keeps its sums under a key that leads to
+no one. Tables are made by Alembic, never from here; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from db.types import JsonOf, OnErase, UtcDateTime, enum_text
+from generation.delivery import DeliveryState
+from generation.guild import SafetyLevel
+from generation.job import JOB_ID_LENGTH, Status
+from generation.quota import Scope, Unit
+from generation.recipe import Recipe
+from generation.request import GenerationRequest, ImageSpec
+
+_DELETED: dict[str, Any] = {"on_erase": OnErase.DELETED}
+_PSEUDONYM: dict[str, Any] = {"on_erase": OnErase.PSEUDONYM}
+_KEPT: dict[str, Any] = {"on_erase": OnErase.KEPT}
+
+# Names for every constraint: without them a later migration could not drop one.
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """The condition of a partial index, for either database."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime(), int: BigInteger(), float: Float()}
+
+
+class MemberRow(Base):
+    """Whose key is whose."""
+
+    __tablename__ = "members"
+
+    key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_DELETED)
+    user_id: Mapped[int] = mapped_column(unique=True, info=_DELETED)
+
+
+class JobRow(Base):
+    __tablename__ = "jobs"
+    __table_args__ = (Index(None, "member_key", "guild_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(String(JOB_ID_LENGTH), primary_key=True, info=_DELETED)
+    guild_id: Mapped[int] = mapped_column(info=_DELETED)
+    member_key: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), info=_DELETED)
+    request: Mapped[GenerationRequest] = mapped_column(JsonOf(GenerationRequest), info=_DELETED)
+    created_at: Mapped[datetime] = mapped_column(info=_DELETED)
+
+    member: Mapped[MemberRow] = relationship(lazy="joined", innerjoin=True, viewonly=True)
+    images: Mapped[list[ImageRow]] = relationship(lazy="selectin", order_by="ImageRow.position", viewonly=True)
+
+
+class ImageRow(Base):
+    """One picture. `attempt` is the fencing token: a write that names another one changes nothing."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        Index("uq_images_job_id_position", "job_id", "position", unique=True),
+        # A partial index stays small however many pictures there are: recovery and the queue look only at the living.
+        Index("ix_images_alive", "job_id", **_where("status IN ('waiting', 'running')")),
+    )
+
+    id: Mapped[str] = mapped_column(String(JOB_ID_LENGTH + 4), primary_key=True, info=_DELETED)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), info=_DELETED)
+    position: Mapped[int] = mapped_column(Integer(), info=_DELETED)
+    spec: Mapped[ImageSpec] = mapped_column(JsonOf(ImageSpec), info=_DELETED)
+    status: Mapped[Status] = mapped_column(enum_text(Status), info=_DELETED)
+    attempt: Mapped[int] = mapped_column(Integer(), info=_DELETED)
+    reserved: Mapped[int] = mapped_column(info=_DELETED)
+    charged: Mapped[int] = mapped_column(info=_DELETED)
+    recipe: Mapped[Recipe | None] = mapped_column(JsonOf(Recipe), info=_DELETED)
+    file_sha256: Mapped[str | None] = mapped_column(String(64), index=True, info=_DELETED)
+    error: Mapped[str | None] = mapped_column(String(60), info=_DELETED)
+    ended_at: Mapped[datetime | None] = mapped_column(info=_DELETED)
+
+
+class LedgerRow(Base):
+    """One posting: what it adds to (or takes from) a member's and their guild's balance in one window.
+
+    Append-only: triggers refuse UPDATE and DELETE. That an image is reserved once and ends once is an index's word,
+    not a caller's care.
+    """
+
+    __tablename__ = "ledger"
+    __table_args__ = (
+        Index("uq_ledger_reserve", "image_id", unique=True, **_where("kind = 'reserve'")),
+        Index("uq_ledger_end", "image_id", unique=True, **_where("kind IN ('settle', 'refund')")),
+    )
+
+    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_KEPT)
+    guild_id: Mapped[int] = mapped_column(info=_KEPT)
+    member_key: Mapped[int] = mapped_column(info=_PSEUDONYM)
+    window: Mapped[datetime] = mapped_column(info=_KEPT)
+    kind: Mapped[str] = mapped_column(String(8), info=_KEPT)
+    image_id: Mapped[str] = mapped_column(String(JOB_ID_LENGTH + 4), info=_PSEUDONYM)
+    num_images: Mapped[int] = mapped_column(info=_KEPT)
+    reserved: Mapped[int] = mapped_column(info=_KEPT)
+    used: Mapped[int] = mapped_column(info=_KEPT)
+    at: Mapped[datetime] = mapped_column(info=_KEPT)
+
+
+class BalanceRow(Base):
+    """The ledger's sums, for a quota check in a few rows. Member key 0 is the guild as a whole."""
+
+    __tablename__ = "balances"
+
+    guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    member_key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_PSEUDONYM)
+    window: Mapped[datetime] = mapped_column(primary_key=True, info=_KEPT)
+    num_images: Mapped[int] = mapped_column(info=_KEPT)
+    reserved: Mapped[int] = mapped_column(info=_KEPT)
+    used: Mapped[int] = mapped_column(info=_KEPT)
+
+
+class QuotaRow(Base):
+    """An allowance. `subject` is 0 for the guild, a role id, or a member key."""
+
+    __tablename__ = "quotas"
+
+    guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    scope: Mapped[Scope] = mapped_column(enum_text(Scope), primary_key=True, info=_KEPT)
+    subject: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_DELETED)
+    unit: Mapped[Unit] = mapped_column(enum_text(Unit), primary_key=True, info=_KEPT)
+    allowance: Mapped[int] = mapped_column(info=_KEPT)
+    window_hours: Mapped[int | None] = mapped_column(Integer(), info=_KEPT)
+
+
+class DeliveryRow(Base):
+    """Where a job's answer goes. Its nonce is the job's id."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index("ix_deliveries_due", "job_id", **_where("state = 'due'")),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, info=_DELETED)
+    application_id: Mapped[int] = mapped_column(info=_DELETED)
+    channel_id: Mapped[int] = mapped_column(info=_DELETED)
+    token: Mapped[str | None] = mapped_column(Text(), info=_DELETED)
+    token_expires_at: Mapped[datetime | None] = mapped_column(info=_DELETED)
+    message_id: Mapped[int | None] = mapped_column(info=_DELETED)
+    locale: Mapped[str] = mapped_column(String(16), info=_DELETED)
+    is_private: Mapped[bool] = mapped_column(info=_DELETED)
+    state: Mapped[DeliveryState] = mapped_column(enum_text(DeliveryState), info=_DELETED)
+    attempts: Mapped[int] = mapped_column(Integer(), info=_DELETED)
+    last_error: Mapped[str | None] = mapped_column(String(200), info=_DELETED)
+
+
+class GuildSettingsRow(Base):
+    __tablename__ = "guild_settings"
+
+    guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    weight: Mapped[float] = mapped_column(info=_KEPT)
+    safety: Mapped[SafetyLevel] = mapped_column(enum_text(SafetyLevel), info=_KEPT)
+    timezone: Mapped[str] = mapped_column(String(64), info=_KEPT)
+
+
+class CounterRow(Base):
+    """The fair queue's virtual counter of a guild, kept so that a restart changes no one's share."""
+
+    __tablename__ = "queue_counters"
+
+    guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    counter: Mapped[float] = mapped_column(info=_KEPT)

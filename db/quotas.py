@@ -1,0 +1,143 @@
+"""Quotas: keeping them, checking them inside the transaction that reserves, and showing what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.ledger import usage_since
+from db.members import GUILD_ACCOUNT, ensure_key, find_key
+from db.models import GuildSettingsRow, MemberRow, QuotaRow
+from generation.guild import GuildSettings, zone
+from generation.job import Job, Owner
+from generation.quota import Allowance, Quota, Scope, Unit, Usage, first_window, groups_for, require_room
+
+
+class QuotaStore:
+    """What a guild allows, and what of it is used."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch_quotas(self, guild_id: int) -> list[Quota]:
+        """Every quota of the guild: the guild's own first, then by role, then by member."""
+        return await self._database.read(lambda session: _fetch_quotas(session, guild_id))
+
+    async def set_quota(self, guild_id: int, quota: Quota) -> None:
+        """Set the quota of that scope, subject and unit, in place of the one there may be."""
+        await self._database.write(lambda session: _set_quota(session, guild_id, quota))
+
+    async def remove_quota(self, guild_id: int, quota: Quota) -> None:
+        """Remove the quota of that scope, subject and unit, whatever its limit. Nothing happens if there is none."""
+        await self._database.write(lambda session: _remove_quota(session, guild_id, quota))
+
+    async def fetch_allowances(
+        self, owner: Owner, *, role_ids: Collection[int], now: datetime
+    ) -> list[tuple[Allowance, ...]]:
+        """What binds this member now, as groups of alternatives: in each, the one with most left counts."""
+        return await self._database.read(lambda session: _fetch_allowances(session, owner, role_ids, now))
+
+    async def fetch_usage(self, owner: Owner, *, since: datetime) -> Usage:
+        """What the member asked for in the guild since then (whole windows)."""
+        return await self._database.read(lambda session: _fetch_usage(session, owner, since))
+
+    async def fetch_guild_usage(self, guild_id: int, *, since: datetime) -> Usage:
+        """What the guild as a whole asked for since then (whole windows)."""
+        return await self._database.read(lambda session: usage_since(session, guild_id, GUILD_ACCOUNT, since=since))
+
+
+def check_quotas(session: Session, job: Job, member_key: int, role_ids: Collection[int]) -> None:
+    """Raise `QuotaExceeded` unless every quota that binds the owner has room for the whole job."""
+    groups = _allowances(session, job.owner, member_key, role_ids, job.created_at)
+    if not groups:
+        return
+    needed = {Unit.IMAGES: len(job.images), Unit.COST: sum(image.reserved for image in job.images)}
+    timezone = _timezone(session, job.owner.guild_id)
+    for group in groups:
+        require_room(group, needed, timezone=timezone)
+
+
+def _allowances(
+    session: Session, owner: Owner, member_key: int | None, role_ids: Collection[int], now: datetime
+) -> list[tuple[Allowance, ...]]:
+    quotas = _fetch_quotas(session, owner.guild_id)
+    if not quotas:
+        return []
+    day = zone(_timezone(session, owner.guild_id))
+
+    def allowance(quota: Quota) -> Allowance:
+        account = GUILD_ACCOUNT if quota.scope is Scope.GUILD else member_key
+        if account is None:
+            return Allowance(quota, Usage())
+        since = first_window(quota, now, zone=day)
+        return Allowance(quota, usage_since(session, owner.guild_id, account, since=since))
+
+    groups = groups_for(quotas, guild_id=owner.guild_id, user_id=owner.user_id, role_ids=role_ids)
+    return [tuple(allowance(quota) for quota in group) for group in groups]
+
+
+def _fetch_quotas(session: Session, guild_id: int) -> list[Quota]:
+    rows = session.execute(
+        select(QuotaRow, MemberRow.user_id)
+        .outerjoin(MemberRow, (MemberRow.key == QuotaRow.subject) & (QuotaRow.scope == Scope.USER))
+        .where(QuotaRow.guild_id == guild_id)
+    )
+    quotas = [
+        Quota(
+            scope=row.scope,
+            subject_id=row.subject if user_id is None else user_id,
+            unit=row.unit,
+            limit=row.allowance,
+            window_hours=row.window_hours,
+        )
+        for row, user_id in rows
+    ]
+    order = list(Scope)
+    return sorted(quotas, key=lambda quota: (order.index(quota.scope), quota.subject_id, quota.unit))
+
+
+def _set_quota(session: Session, guild_id: int, quota: Quota) -> None:
+    _remove_quota(session, guild_id, quota)
+    is_user = quota.scope is Scope.USER
+    session.execute(
+        insert(QuotaRow).values(
+            guild_id=guild_id,
+            scope=quota.scope,
+            subject=ensure_key(session, quota.subject_id) if is_user else quota.subject_id,
+            unit=quota.unit,
+            allowance=quota.limit,
+            window_hours=quota.window_hours,
+        )
+    )
+
+
+def _remove_quota(session: Session, guild_id: int, quota: Quota) -> None:
+    subject = find_key(session, quota.subject_id) if quota.scope is Scope.USER else quota.subject_id
+    session.execute(
+        delete(QuotaRow).where(
+            QuotaRow.guild_id == guild_id,
+            QuotaRow.scope == quota.scope,
+            QuotaRow.subject == subject,
+            QuotaRow.unit == quota.unit,
+        )
+    )
+
+
+def _fetch_allowances(
+    session: Session, owner: Owner, role_ids: Collection[int], now: datetime
+) -> list[tuple[Allowance, ...]]:
+    return _allowances(session, owner, find_key(session, owner.user_id), role_ids, now)
+
+
+def _fetch_usage(session: Session, owner: Owner, since: datetime) -> Usage:
+    member_key = find_key(session, owner.user_id)
+    return Usage() if member_key is None else usage_since(session, owner.guild_id, member_key, since=since)
+
+
+def _timezone(session: Session, guild_id: int) -> str:
+    chosen = session.scalar(select(GuildSettingsRow.timezone).where(GuildSettingsRow.guild_id == guild_id))
+    return chosen or GuildSettings(guild_id=guild_id).timezone

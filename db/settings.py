@@ -1,0 +1,45 @@
+"""What guilds have chosen for themselves."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.models import GuildSettingsRow
+from generation.guild import GuildSettings
+
+
+class SettingsStore:
+    """Settings of guilds; one that never chose has the defaults of `GuildSettings`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch(self, guild_id: int) -> GuildSettings:
+        one = select(GuildSettingsRow).where(GuildSettingsRow.guild_id == guild_id)
+        row = await self._database.read(lambda session: session.scalars(one).first())
+        return GuildSettings(guild_id=guild_id) if row is None else _settings(row)
+
+    async def fetch_all(self) -> list[GuildSettings]:
+        """Of every guild that has chosen something."""
+        rows = await self._database.read(lambda session: session.scalars(select(GuildSettingsRow)).all())
+        return [_settings(row) for row in rows]
+
+    async def save(self, settings: GuildSettings) -> None:
+        values = {
+            "guild_id": settings.guild_id,
+            "weight": settings.weight,
+            "safety": settings.safety,
+            "timezone": settings.timezone,
+        }
+
+        def replace(session: Session) -> None:
+            session.execute(delete(GuildSettingsRow).where(GuildSettingsRow.guild_id == settings.guild_id))
+            session.execute(insert(GuildSettingsRow).values(values))
+
+        await self._database.write(replace)
+
+
+def _settings(row: GuildSettingsRow) -> GuildSettings:
+    return GuildSettings(guild_id=row.guild_id, weight=row.weight, safety=row.safety, timezone=row.timezone)

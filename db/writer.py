@@ -1,0 +1,117 @@
+"""Group commit: writes that arrive while one is being committed share the next transaction.
+
+A durable commit waits for the disk (16 ms on the machine this was planned on); fifty submissions at once would wait
+in a line of fifty commits. One task owns the writing connection instead. It takes everything that is waiting, runs
+each piece of work in a savepoint of one transaction, commits once, and only then answers anyone. Work is a plain
+function of a `Session`, so nothing inside a transaction can wait for Discord or a GPU.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import Session
+
+T = TypeVar("T")
+Work = Callable[[Session], T]
+MAX_BATCH = 64
+
+
+class DatabaseClosed(Exception):
+    """Something was to be written after the database was closed: a mistake in the order of closing."""
+
+
+class _Entry:
+    """A piece of work and the future that whoever asked for it waits on."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        self.work = work
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def answer(self, result: Any) -> None:
+        if self.future.done():  # whoever asked was cancelled; what is written stays written
+            return
+        if isinstance(result, BaseException):
+            self.future.set_exception(result)
+        else:
+            self.future.set_result(result)
+
+
+class Writer:
+    """The one writer of an engine. `start`, then `write` from any task, then `close`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._waiting: asyncio.Queue[_Entry | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="database writer")
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction and return what it returned once that is on disk.
+
+        What `work` raises is raised here, and only its own writes are undone. A caller cancelled before its turn
+        writes nothing; one cancelled after that has written all the same.
+        """
+        if self._task is None:
+            raise DatabaseClosed
+        entry = _Entry(work)
+        self._waiting.put_nowait(entry)
+        result: T = await entry.future
+        return result
+
+    async def close(self) -> None:
+        """Finish what is waiting, then stop. Safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            self._waiting.put_nowait(None)
+            await task
+
+    async def _run(self) -> None:
+        while (first := await self._waiting.get()) is not None:
+            batch = [first]
+            while len(batch) < MAX_BATCH and not self._waiting.empty():
+                entry = self._waiting.get_nowait()
+                if entry is None:
+                    self._waiting.put_nowait(None)  # the end, after this batch: nothing is added behind it
+                    break
+                batch.append(entry)
+            await self._commit([entry for entry in batch if not entry.future.done()])
+
+    async def _commit(self, batch: Sequence[_Entry]) -> None:
+        if not batch:
+            return
+        results: Sequence[Any]
+        try:
+            async with self._engine.begin() as connection:
+                results = await connection.run_sync(_run_each, [entry.work for entry in batch])
+        except Exception as error:  # the writer must outlive any failure; each caller gets it
+            results = [error] * len(batch)
+        for entry, result in zip(batch, results, strict=True):
+            entry.answer(result)
+
+
+def _run_each(connection: Connection, works: Sequence[Work[Any]]) -> list[Any]:
+    return [_run_one(connection, work) for work in works]
+
+
+def _run_one(connection: Connection, work: Work[T]) -> T | Exception:
+    """What `work` returned or raised, its writes kept or undone.
+
+    An `OperationalError` (disk full, I/O) fails the whole batch: SQLite may have rolled everything back by itself, and
+    going on would then write outside any transaction.
+    """
+    session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+    try:
+        with session, session.begin():
+            return work(session)
+    except OperationalError:
+        raise
+    except Exception as error:
+        return error

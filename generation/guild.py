@@ -1,0 +1,46 @@
+"""What the people who run a server have chosen for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from generation.errors import InvalidRequest
+
+MIN_WEIGHT, MAX_WEIGHT = 0.01, 100.0
+
+
+class SafetyLevel(StrEnum):
+    """What happens to a picture the safety checker flags."""
+
+    OFF = "off"  # it is shown; age-restricted channels only
+    BLUR = "blur"  # it is shown behind a spoiler
+    BLOCK = "block"  # it is kept back and refunded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuildSettings:
+    """One guild's settings; the defaults are those of a guild that never chose. Raises `InvalidRequest`."""
+
+    guild_id: int
+    weight: float = 1.0
+    """The guild's claim on the GPU relative to others."""
+    safety: SafetyLevel = SafetyLevel.BLOCK
+    timezone: str = "UTC"
+    """IANA name: where a quota's day begins."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.weight) and MIN_WEIGHT <= self.weight <= MAX_WEIGHT):
+            raise InvalidRequest(what="Weight", problem=f"must be from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}.")
+        zone(self.timezone)
+
+
+def zone(name: str) -> ZoneInfo:
+    """The time zone of that IANA name. Raises `InvalidRequest`."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        problem = f"“{name[:60]}” is not known. Use a name such as Europe/Berlin or UTC."
+        raise InvalidRequest(what="Time zone", problem=problem) from None

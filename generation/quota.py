@@ -1,0 +1,130 @@
+"""Quotas as values, and the arithmetic of what is left. Pure: what was used is looked up elsewhere.
+
+Use is counted in *windows* of a quarter of an hour, UTC: every time zone's midnight falls between two of them, so one
+set of sums serves calendar days anywhere and sliding hours alike. An image counts in the window it was asked for in,
+whenever it ends, so that a refund gives back exactly what the reservation took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from generation.errors import InvalidRequest, QuotaExceeded
+
+WINDOW = timedelta(minutes=15)
+MAX_WINDOW_HOURS = 31 * 24
+
+
+class Scope(StrEnum):
+    """Whose use a quota counts: the guild's as a whole, or each member's that has a role, or one member's."""
+
+    GUILD = "guild"
+    ROLE = "role"
+    USER = "user"
+
+
+class Unit(StrEnum):
+    IMAGES = "images"
+    COST = "cost"  # units of `generation.cost`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """At most `limit` units in a calendar day of the guild's time zone, or in the last `window_hours`.
+
+    `subject_id` is 0 for the guild, else a role or user id; the role whose id is the guild's is everyone.
+    """
+
+    scope: Scope
+    subject_id: int = 0
+    unit: Unit
+    limit: int
+    window_hours: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise InvalidRequest(what="A quota", problem="must be 0 or more.")
+        if self.window_hours is not None and not 1 <= self.window_hours <= MAX_WINDOW_HOURS:
+            raise InvalidRequest(what="A quota's window", problem=f"must be from 1 to {MAX_WINDOW_HOURS} hours.")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was asked for over some windows: images that count, cost units still reserved, cost units charged."""
+
+    num_images: int = 0
+    reserved: int = 0
+    used: int = 0
+
+    def of(self, unit: Unit) -> int:
+        return self.num_images if unit is Unit.IMAGES else self.reserved + self.used
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A quota and what of it is used."""
+
+    quota: Quota
+    usage: Usage
+
+    @property
+    def left(self) -> int:
+        return max(0, self.quota.limit - self.usage.of(self.quota.unit))
+
+
+def window_of(moment: datetime) -> datetime:
+    """The start of the window `moment` lies in, UTC."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
+
+
+def first_window(quota: Quota, now: datetime, *, zone: ZoneInfo) -> datetime:
+    """The oldest window that counts against `quota`.
+
+    A sliding window counts its oldest, partly covered quarter of an hour in full: it never lets through more.
+    """
+    if quota.window_hours is not None:
+        return window_of(now - timedelta(hours=quota.window_hours))
+    midnight = datetime.combine(now.astimezone(zone).date(), time.min, tzinfo=zone)
+    return window_of(midnight)
+
+
+def groups_for(
+    quotas: Iterable[Quota], *, guild_id: int, user_id: int, role_ids: Collection[int]
+) -> list[tuple[Quota, ...]]:
+    """The quotas that bind one member, as groups of alternatives: in every group, one quota must have room.
+
+    The guild's quotas bind everyone. Of a unit, a member's own quota goes before roles; among roles the most
+    generous counts.
+    """
+    every = list(quotas)
+    groups: list[tuple[Quota, ...]] = [(quota,) for quota in every if quota.scope is Scope.GUILD]
+    roles = {*role_ids, guild_id}
+    for unit in Unit:
+        of_unit = [quota for quota in every if quota.unit is unit]
+        own = tuple(quota for quota in of_unit if quota.scope is Scope.USER and quota.subject_id == user_id)
+        by_role = tuple(quota for quota in of_unit if quota.scope is Scope.ROLE and quota.subject_id in roles)
+        if own or by_role:
+            groups.append(own or by_role)
+    return groups
+
+
+def require_room(group: Collection[Allowance], needed: Mapping[Unit, int], *, timezone: str) -> None:
+    """Raise `QuotaExceeded` unless one of the alternatives has room for `needed`."""
+    best = max(group, key=lambda allowance: allowance.left)
+    quota = best.quota
+    if best.left >= needed[quota.unit]:
+        return
+    is_day = quota.window_hours is None
+    raise QuotaExceeded(
+        limit=quota.limit,
+        unit="pictures" if quota.unit is Unit.IMAGES else "cost units",
+        window="a day" if is_day else f"in {quota.window_hours} hours",
+        left=best.left,
+        needed=needed[quota.unit],
+        renewal=f"It renews at midnight ({timezone})." if is_day else "It renews bit by bit as older pictures age.",
+    )
