@@ -19,6 +19,7 @@ MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 MAX_UPLOAD_PX = 4096 * 4096
 MAX_UPLOAD_SIDE_PX = 8192
 _UPLOAD_FORMATS = ("PNG", "JPEG", "WEBP")
+_TOO_LARGE = f"must have sides of 16 to {MAX_UPLOAD_SIDE_PX} pixels, and at most 16 megapixels in all."
 
 
 def pixels_sha256(pixels: bytes) -> str:
@@ -59,7 +60,9 @@ def read_upload(data: bytes) -> PillowImage.Image:
             return _flatten(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError:
         raise InvalidRequest(what="The picture", problem="is not a PNG, JPEG or WebP file.") from None
-    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
+    except PillowImage.DecompressionBombError:
+        raise InvalidRequest(what="The picture", problem=_TOO_LARGE) from None
+    except (OSError, ValueError, SyntaxError):
         raise InvalidRequest(what="The picture", problem="is damaged or cut short and cannot be read.") from None
 
 
@@ -100,8 +103,7 @@ def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
 def _check_size(size_px: tuple[int, int]) -> None:
     width, height = size_px
     if width * height > MAX_UPLOAD_PX or max(size_px) > MAX_UPLOAD_SIDE_PX or min(size_px) < 16:
-        problem = f"is {width}x{height} pixels; sides may be 16 to {MAX_UPLOAD_SIDE_PX}, and 16 megapixels in all."
-        raise InvalidRequest(what="The picture", problem=problem)
+        raise InvalidRequest(what="The picture", problem=_TOO_LARGE)
 
 
 def _flatten(picture: PillowImage.Image) -> PillowImage.Image:

@@ -1,0 +1,77 @@
+# Every target works on a fresh clone by itself: it makes .venv first if it has to.
+#   make sandbox      try Atelier: the bot, the built-in model and a local Discord in your browser
+#   make test         run all tests
+# On a machine without an NVIDIA card add TORCH=cpu to the first command: a far smaller download.
+
+PYTHON ?= python3
+TORCH ?= default
+PORT ?= 8080
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+ifeq ($(TORCH),cpu)
+PIP_INDEX := --extra-index-url https://download.pytorch.org/whl/cpu
+SIZE := about 0.4 GB
+else
+PIP_INDEX :=
+SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB with it (Linux; TORCH=cpu avoids that)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev sandbox run test check bench doctor format lock clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+	@echo 'also: setup run check bench doctor format lock clean'
+
+$(VENV)/.run: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Atelier needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check $(PIP_INDEX) -c constraints.txt -e .
+	@touch $@
+	@echo "Ready."
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "Adding the tools for tests and checks: about 0.1 GB, once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_INDEX) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.run
+
+setup-dev: $(VENV)/.dev
+
+sandbox: $(VENV)/.run
+	@$(BIN)/python bot.py sandbox --port $(PORT) $(ARGS)
+
+run: $(VENV)/.run
+	@$(BIN)/python bot.py serve $(ARGS)
+
+doctor: $(VENV)/.run
+	@$(BIN)/python bot.py doctor $(ARGS)
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/project
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+# make bench ARGS="startup --json"
+bench: $(VENV)/.dev
+	@$(BIN)/python -m bench $(ARGS)
+
+# Renews constraints.txt from what is installed now.
+lock: $(VENV)/.dev
+	@{ echo '# Every package `make setup` installs, at the version the tests passed with. Renewed by `make lock`.'; \
+	   $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
+
+clean:
+	rm -rf $(VENV) sandbox-data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,266 @@
+"""The way in: the command line, and the one place where all the rooms are joined. Nothing imports this."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from secrets import randbelow
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from cogs.client import Services
+from generation.workers.local import LocalWorker
+
+import config
+import shell
+from cogs.supervisor import keep_connected
+from config import Settings
+from db.deliveries import DeliveryStore
+from db.engine import Database
+from db.jobs import JobStore
+from db.quotas import QuotaStore
+from db.settings import SettingsStore
+from doctor import examine
+from generation.catalog import Catalog
+from generation.errors import AtelierError, Misconfigured
+from generation.fair_queue import FairQueue
+from generation.files import ImageFiles
+from generation.replay import Agreement, Verdict
+from generation.request import MAX_SEED, GenerationRequest, ImageSpec
+from generation.studio import Studio
+from health import serve_health
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+log = logging.getLogger("atelier")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything but Discord, open and running."""
+
+    studio: Studio
+    jobs: JobStore
+    database: Database
+    files: ImageFiles
+    running: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """Database, worker and studio, opened in this order and closed in the other."""
+    catalog = Catalog.open(settings.model)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
+        worker = LocalWorker(catalog.models, settings=settings.engine)
+        stack.push_async_callback(worker.close)
+        jobs, files = JobStore(database), ImageFiles(settings.pictures_dir)
+        queue = FairQueue(max_per_user=settings.max_waiting_per_user, max_per_guild=settings.max_waiting_per_guild)
+        studio = Studio(
+            worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
+        )
+        for guild_id, weight in (await SettingsStore(database).fetch_weights()).items():
+            studio.set_weight(guild_id, weight)
+        running = asyncio.create_task(studio.run(), name="studio")
+        stack.push_async_callback(_stop, running)
+        yield House(studio, jobs, database, files, running)
+
+
+@app.command()
+def serve() -> None:
+    """Run the bot until it is told to stop."""
+    settings = _load()
+    if settings.discord_token is None:
+        _fail(
+            Misconfigured(
+                problem="There is no Discord token.",
+                remedy="Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try `make sandbox` without one.",
+            )
+        )
+    _run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_house(settings) as house:
+        services = Services(
+            studio=house.studio,
+            jobs=house.jobs,
+            deliveries=DeliveryStore(house.database),
+            guilds=SettingsStore(house.database),
+            quotas=QuotaStore(house.database),
+        )
+        assert settings.discord_token is not None
+        facts = _Facts(house.studio)
+        async with serve_health(settings.health_port, facts):
+            token = settings.discord_token.get_secret_value()
+            discord = asyncio.create_task(keep_connected(services, token, url=settings.discord_url, report=facts.hear))
+            stopped = asyncio.create_task(stop.wait())
+            done, _ = await asyncio.wait((discord, stopped, house.running), return_when=asyncio.FIRST_COMPLETED)
+            if stopped in done:
+                log.info("action=draining grace_s=%s", settings.shutdown_grace_s)
+                await house.studio.drain(grace_s=settings.shutdown_grace_s)
+            stopped.cancel()
+            await _stop(discord)
+            for task in done - {stopped}:
+                task.result()
+
+
+class _Facts:
+    """What `/healthz` says."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._discord = "connecting"
+
+    def hear(self, state: str) -> None:
+        self._discord = state
+
+    def __call__(self) -> dict[str, object]:
+        problems = [] if self._discord == "connected" else [f"Discord: {self._discord}"]
+        if not self._studio.is_ready:
+            problems.append("The painter is starting or restarting.")
+        return {
+            "discord": self._discord,
+            "painter_ready": self._studio.is_ready,
+            "waiting": self._studio.num_waiting,
+            "running": self._studio.num_running,
+            "problems": problems,
+        }
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port of the local Discord's page.")] = 8080,
+    data_dir: Annotated[Path, typer.Option(help="Where the trial's database and pictures are kept.")] = Path(
+        "sandbox-data"
+    ),
+) -> None:
+    """Try everything without a Discord account: the real bot against a local Discord, in your browser."""
+    from sandbox.launch import run_with_bot
+
+    command = [sys.executable, str(Path(__file__).resolve()), "serve"]
+    environment = {"ATELIER_DATA_DIR": str(data_dir), "ATELIER_HEALTH_PORT": "0"}
+    _run(
+        run_with_bot(
+            command, port=port, environment=environment, url="ATELIER_DISCORD_URL", token="ATELIER_DISCORD_TOKEN"
+        )
+    )
+
+
+@app.command()
+def imagine(
+    prompt: Annotated[str, typer.Argument(help="What to paint.")],
+    out: Annotated[Path, typer.Option(help="PNG file to write; with --count, FILE-1.png and so on.")],
+    seed: Annotated[int | None, typer.Option(help="Of the first picture; random if left out.")] = None,
+    count: Annotated[int, typer.Option(help="How many pictures.")] = 1,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Sampler by its usual name, for example “Euler a”.")] = None,
+    negative: Annotated[str, typer.Option(help="What to avoid.")] = "",
+    model: Annotated[str | None, typer.Option(help="`paintbox` or a model folder.")] = None,
+) -> None:
+    """Paint from the shell, through the same queue, worker and database as the bot."""
+    settings = _load(model=model)
+
+    async def paint() -> None:
+        async with open_house(settings) as house:
+            chosen = house.studio.catalog.default
+            defaults = chosen.defaults
+            width, height = shell.parse_size(size, chosen)
+            spec = ImageSpec(
+                prompt=prompt,
+                negative=negative,
+                model=chosen.name,
+                width_px=width,
+                height_px=height,
+                steps=defaults.steps if steps is None else steps,
+                guidance=defaults.guidance if guidance is None else guidance,
+                sampler=sampler or defaults.sampler,
+                seed=randbelow(MAX_SEED + 1) if seed is None else seed,
+            )
+            job = await shell.paint(house.studio, house.running, GenerationRequest(spec=spec, count=count))
+            for image in job.images:
+                target = out if count == 1 else out.with_stem(f"{out.stem}-{image.index + 1}")
+                target.write_bytes(shell.png_of(house.studio, image))
+                typer.echo(target)
+
+    _run(paint())
+
+
+@app.command("replay")
+def replay_command(source: Annotated[str, typer.Argument(metavar="FILE.png|JOB_ID")]) -> None:
+    """Paint a picture again from its recipe and compare: exit status 0 only if every byte is the same."""
+    settings = _load()
+    is_file = Path(source).exists() or Path(source).suffix.lower() == ".png"
+    from_file = _guarded(lambda: shell.read_file(Path(source))) if is_file else None
+
+    async def again() -> Verdict:
+        async with open_house(settings) as house:
+            originals = from_file or await shell.read_job(house.studio, house.jobs, source)
+            return await shell.replay(house.studio, house.running, originals)
+
+    verdict = _run(again())
+    typer.echo(json.dumps(asdict(verdict)))
+    raise typer.Exit(0 if verdict.verdict is Agreement.IDENTICAL else 1)
+
+
+@app.command()
+def doctor() -> None:
+    """Check token, database, model, graphics card and disk, and say what to do about what is wrong."""
+    findings = _run(examine(_load()))
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.is_well else 'BAD '} {finding.subject}: {finding.text}")
+    raise typer.Exit(0 if all(finding.is_well for finding in findings) else 1)
+
+
+async def _stop(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has let go."""
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+def _load(**overrides: object) -> Settings:
+    try:
+        settings = config.load(**overrides)
+    except Misconfigured as wrong:
+        _fail(wrong)
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("discord.http").setLevel(logging.INFO)  # at DEBUG it logs interaction tokens
+    logging.getLogger("discord.webhook").setLevel(logging.INFO)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return _guarded(lambda: asyncio.run(work))
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    """What a person can mend is one sentence, not a traceback."""
+    try:
+        return work()
+    except AtelierError as wrong:
+        _fail(wrong)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _fail(wrong: AtelierError) -> NoReturn:
+    typer.echo(f"atelier: {wrong}", err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,106 @@
+"""All settings of Atelier, and the only reader of the environment. Nothing is read when this is imported.
+
+Every setting is an environment variable `ATELIER_<NAME>`, or a line in `.env`. A secret may instead be kept in a file
+that `ATELIER_<NAME>_FILE` names, as container platforms provide them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from generation.engine.settings import EngineSettings
+from generation.errors import Misconfigured
+
+PREFIX = "ATELIER_"
+
+
+class Settings(BaseSettings):
+    """One value for each choice an operator has. Frozen: a change needs a restart."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    discord_token: SecretStr | None = Field(None, description="The bot's token from Discord's developer portal.")
+    discord_url: str | None = Field(
+        None, description="A local Discord to speak to instead of the real one. Loopback addresses only."
+    )
+    data_dir: Path = Field(Path("data"), description="Where the database and the finished pictures are kept.")
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL of the database. By default SQLite in the data folder."
+    )
+    model: str = Field(
+        "paintbox", description="The default model: `paintbox` (built in), or a folder in the diffusers layout."
+    )
+    device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="Where the model runs.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
+    max_rows: int = Field(
+        0, ge=0, le=64, description="Largest forward pass in rows; a guided image takes two. 0 lets the device decide."
+    )
+    num_threads: int = Field(0, ge=0, le=256, description="CPU threads of the worker; 0 uses every core.")
+    safety_checker: bool = Field(
+        True, description="Check finished pictures with the model's safety checker, where it has one."
+    )
+    max_waiting_per_user: int = Field(32, ge=1, description="Pictures one member may have waiting.")
+    max_waiting_per_guild: int = Field(1000, ge=1, description="Pictures one server may have waiting.")
+    shutdown_grace_s: float = Field(20.0, ge=0, description="Seconds that running pictures get to end at shutdown.")
+    health_port: int = Field(8790, ge=0, le=65535, description="Loopback port of /healthz; 0 switches it off.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
+
+    @field_validator("discord_url")
+    @classmethod
+    def _only_loopback(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
+            raise ValueError("must be a loopback address such as http://127.0.0.1:8080")
+        return url
+
+    @property
+    def url_of_database(self) -> str:
+        return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'atelier.db').as_posix()}"
+
+    @property
+    def engine(self) -> EngineSettings:
+        return EngineSettings(
+            device=self.device, dtype=self.dtype, num_threads=self.num_threads, max_rows=self.max_rows
+        )
+
+    @property
+    def pictures_dir(self) -> Path:
+        return self.data_dir / "pictures"
+
+
+def load(**overrides: object) -> Settings:
+    """Read the environment and `.env`. Raises `Misconfigured` naming the variable at fault and what it may be."""
+    given = _secrets_from_files() | {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as bad:
+        first = bad.errors()[0]
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        message = first["msg"].removeprefix("Value error, ")
+        raise Misconfigured(
+            problem=f"{name} cannot be used: {message}.", remedy="Change it, or leave it out."
+        ) from None
+
+
+def _secrets_from_files() -> dict[str, object]:
+    """`ATELIER_X_FILE=/path` stands for `ATELIER_X=<the file's text>`."""
+    secrets: dict[str, object] = {}
+    for name in Settings.model_fields:
+        path = os.environ.get(f"{PREFIX}{name.upper()}_FILE")
+        if path:
+            secrets[name] = _read_secret(f"{PREFIX}{name.upper()}_FILE", Path(path))
+    return secrets
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"{variable} names {path}, which cannot be read ({type(error).__name__})."
+        raise Misconfigured(problem=problem, remedy="Check that the file is there and readable.") from None

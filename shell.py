@@ -1,0 +1,96 @@
+"""Painting from the shell: the same studio, queue, worker and database as the bot, without Discord."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from generation import errors
+from generation.catalog import Model
+from generation.errors import AtelierError, InvalidRequest
+from generation.images import decode_png
+from generation.job import JOB_ID_LENGTH, Image, Job, Owner, Status
+from generation.ports import JobStore
+from generation.provenance import read_recipe
+from generation.recipe import Fingerprint, Recipe
+from generation.replay import Agreement, Verdict, judge
+from generation.request import GenerationRequest, Replay
+from generation.studio import Studio
+
+OWNER = Owner(guild_id=0, user_id=0)
+"""Pictures asked for from the shell belong to nobody on Discord."""
+
+
+async def paint(studio: Studio, running: asyncio.Task[None], request: GenerationRequest) -> Job:
+    """Submit, and wait for the end. Raises the error of the first image that was not made, or of the studio."""
+    accepted = await studio.submit(request, OWNER)
+    finished = asyncio.ensure_future(studio.finished(accepted.id))
+    await asyncio.wait((finished, running), return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        finished.cancel()
+        running.result()
+    job = await finished
+    for image in job.images:
+        if image.status is not Status.DONE:
+            raise _error_of(image)
+    return job
+
+
+def png_of(studio: Studio, image: Image) -> bytes:
+    """The finished file of an image. Raises `InvalidRequest` if it was deleted since."""
+    png = studio.files.get(image.file_sha256) if image.file_sha256 else None
+    if png is None:
+        raise InvalidRequest(what="The picture", problem="is not on disk any more.")
+    return png
+
+
+def read_file(path: Path) -> list[tuple[Recipe, bytes | None]]:
+    """The recipe and the pixels of a PNG of ours. Raises `InvalidRequest` saying what is wrong with it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(what=str(path), problem=f"cannot be read ({type(error).__name__}).") from None
+    return [(read_recipe(data), decode_png(data)[0])]
+
+
+async def read_job(studio: Studio, store: JobStore, job_id: str) -> list[tuple[Recipe, bytes | None]]:
+    """The recipe of every finished image of a job, with the pixels of those still on disk."""
+    job = await store.fetch_job(job_id[:JOB_ID_LENGTH])
+    done = [image for image in job.images if image.recipe is not None]
+    if not done:
+        raise InvalidRequest(what="That job", problem="has no finished picture.")
+    pngs = [studio.files.get(image.file_sha256) if image.file_sha256 else None for image in done]
+    pixels = [decode_png(png)[0] if png else None for png in pngs]
+    return [(image.recipe, original) for image, original in zip(done, pixels, strict=True) if image.recipe]
+
+
+async def replay(studio: Studio, running: asyncio.Task[None], originals: list[tuple[Recipe, bytes | None]]) -> Verdict:
+    """Paint each again and compare; the worst verdict of all."""
+    verdicts = [await _replay_one(studio, running, recipe, pixels) for recipe, pixels in originals]
+    return max(verdicts, key=lambda each: list(Agreement).index(each.verdict))
+
+
+def parse_size(text: str | None, model: Model) -> tuple[int, int]:
+    """`512x768` to (512, 768); the model's native square for None. Raises `InvalidRequest`."""
+    if text is None:
+        return model.defaults.native_px, model.defaults.native_px
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise InvalidRequest(what="Size", problem=f"is WIDTHxHEIGHT, for example 512x512, not “{text[:20]}”.")
+    return int(width), int(height)
+
+
+async def _replay_one(studio: Studio, running: asyncio.Task[None], recipe: Recipe, original: bytes | None) -> Verdict:
+    studio.catalog.get(recipe.spec.model)
+    again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256)
+    job = await paint(studio, running, GenerationRequest(spec=replace(recipe.spec), replay=again))
+    made = job.images[0].recipe
+    pixels, _ = decode_png(png_of(studio, job.images[0]))
+    return judge(recipe, pixels, made.fingerprint if made else Fingerprint({}), original=original)
+
+
+def _error_of(image: Image) -> AtelierError:
+    """The error an image ended with, with the details that are still known."""
+    kind = getattr(errors, image.error or "", errors.Failed)
+    return kind(attempts=image.attempt) if issubclass(kind, errors.Failed) else errors.Failed()

@@ -1,0 +1,194 @@
+"""Recipes survive the trip through JSON and PNG, and say what differs."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as PillowImage
+
+from generation.errors import InvalidRequest
+from generation.files import ImageFiles
+from generation.images import decode_png, encode_png, fit_upload, pixels_sha256, read_png_text, read_upload, tile
+from generation.provenance import parameters_line, read_recipe, sign_png
+from generation.recipe import Fingerprint, Recipe, Trace
+from generation.replay import Agreement, judge, psnr_db
+from generation.request import ImageSpec, StartImage, Variation
+
+SPEC = ImageSpec(
+    prompt="a red circle, „größer“ 猫",
+    negative="blurry",
+    model="paintbox",
+    width_px=64,
+    height_px=64,
+    steps=20,
+    guidance=7.5,
+    sampler="DPM++ 2M Karras",
+    seed=7,
+)
+PIXELS = bytes(range(256)) * 48
+RECIPE = Recipe(
+    spec=SPEC,
+    model_sha256="ab" * 32,
+    trace="8x12,4x8",
+    fingerprint=Fingerprint({"torch": "2.13.0", "device": "cpu"}),
+    pixels_sha256=pixels_sha256(PIXELS),
+)
+
+
+@given(st.lists(st.sampled_from([1, 2, 4, 8, 16]), max_size=60))
+def test_a_trace_reads_back_what_it_wrote(buckets: list[int]) -> None:
+    trace = Trace.of(buckets)
+    assert list(trace.buckets()) == buckets
+    assert Trace.parse(str(trace)) == trace
+    assert trace.num_evaluations == len(buckets)
+
+
+@pytest.mark.parametrize("text", ["8", "8x", "x3", "0x3", "8x3,", "8x-1", "8x3;4x1", "99999x1"])
+def test_what_is_not_a_trace_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a trace"):
+        Trace.parse(text)
+
+
+def test_a_signed_png_gives_back_pixels_and_recipe() -> None:
+    png = sign_png(PIXELS, (64, 64), RECIPE)
+    assert read_recipe(png) == RECIPE
+    assert decode_png(png) == (PIXELS, (64, 64))
+
+
+def test_the_same_picture_is_the_same_file() -> None:
+    assert sign_png(PIXELS, (64, 64), RECIPE) == sign_png(PIXELS, (64, 64), RECIPE)
+
+
+def test_the_parameters_line_is_what_other_tools_read() -> None:
+    assert parameters_line(RECIPE) == (
+        "a red circle, „größer“ 猫\nNegative prompt: blurry\n"
+        "Steps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 7, Size: 64x64, "
+        "Model hash: ababababab, Model: paintbox, Version: Atelier"
+    )
+
+
+def test_a_prompt_cannot_forge_the_lines_below_it() -> None:
+    forged = ImageSpec(**{**_fields(SPEC), "prompt": "x Negative prompt: y Steps: 99, Seed: 1"})
+    line = parameters_line(Recipe(**{**_fields(RECIPE), "spec": forged}))
+    assert line.count("Negative prompt:") == 1
+    assert line.count("Steps:") == 1
+
+
+def test_start_and_variation_are_in_the_parameters() -> None:
+    changed = ImageSpec(
+        **{
+            **_fields(SPEC),
+            "start": StartImage(sha256="1" * 64, strength=0.6),
+            "variation": Variation(seed=5, strength=0.25),
+        }
+    )
+    line = parameters_line(Recipe(**{**_fields(RECIPE), "spec": changed}))
+    assert "Denoising strength: 0.6" in line
+    assert "Variation seed: 5, Variation seed strength: 0.25" in line
+
+
+def test_a_png_without_a_recipe_says_so() -> None:
+    with pytest.raises(InvalidRequest, match="carries no recipe"):
+        read_recipe(encode_png(PIXELS, (64, 64)))
+    with pytest.raises(InvalidRequest, match="cannot be read"):
+        read_recipe(encode_png(PIXELS, (64, 64), text={"atelier": '{"spec": 3}'}))
+    with pytest.raises(InvalidRequest, match="not a PNG"):
+        read_recipe(b"GIF89a")
+
+
+def test_the_verdict_names_what_differs() -> None:
+    here = Fingerprint({"torch": "2.14.0", "device": "cpu"})
+    other = bytes(min(255, value + 1) for value in PIXELS)
+    assert judge(RECIPE, PIXELS, here, original=PIXELS).verdict is Agreement.IDENTICAL
+    near = judge(RECIPE, other, here, original=PIXELS)
+    assert near.verdict is Agreement.NEAR
+    assert near.psnr_db is not None and near.psnr_db > 40
+    assert "torch 2.14.0 here, 2.13.0 then" in near.why
+    assert judge(RECIPE, bytes(len(PIXELS)), here, original=PIXELS).verdict is Agreement.DIFFERENT
+    assert judge(RECIPE, other, here, original=None).psnr_db is None
+
+
+def test_psnr_is_the_textbooks() -> None:
+    assert psnr_db(bytes([10] * 30), bytes([20] * 30)) == pytest.approx(28.13, abs=0.01)
+
+
+def picture(size: tuple[int, int], kind: str = "PNG", mode: str = "RGB", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    PillowImage.new(mode, size, 128 if mode in ("L", "P", "I;16") else None).save(buffer, kind, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def header_only(width: int, height: int) -> bytes:
+    """A PNG whose header claims a size that its data does not have."""
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + _chunk(b"IDAT", zlib.compress(b"\0" * 64)) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "is empty"),
+        (b"<svg/>", "not a PNG, JPEG or WebP"),
+        (b"<html>", "not a PNG, JPEG or WebP"),
+        (header_only(60000, 60000), "at most 16 megapixels"),
+        (header_only(9459, 9459), "at most 16 megapixels"),
+        (header_only(1, 20000), "at most 16 megapixels"),
+        (picture((64, 64))[:60], "damaged or cut short"),
+        (picture((64, 64), "TIFF"), "not a PNG, JPEG or WebP"),
+    ],
+)
+def test_uploads_that_cannot_be_used_say_why(data: bytes, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        read_upload(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("JPEG", "CMYK"), ("PNG", "LA"), ("PNG", "I;16"), ("PNG", "P"), ("WEBP", "RGBA")]
+)
+def test_every_kind_of_picture_becomes_plain_rgb(kind: str, mode: str) -> None:
+    pixels, size = decode_png(fit_upload(picture((96, 80), kind, mode), (64, 64)))
+    assert size == (64, 64)
+    assert len(pixels) == 64 * 64 * 3
+
+
+def test_a_turned_photograph_is_set_upright_and_keeps_no_metadata() -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    exif[0x8825] = {1: "N"}
+    data = picture((96, 64), "JPEG", exif=exif)
+    upright = read_upload(data)
+    assert upright.size == (64, 96)
+    assert b"Exif" not in fit_upload(data, (64, 64))
+    assert read_png_text(fit_upload(data, (64, 64))) == {}
+
+
+def test_four_pictures_tile_two_by_two() -> None:
+    sheet = tile([encode_png(PIXELS, (64, 64))] * 4)
+    assert decode_png(sheet)[1] == (132, 132)
+
+
+def test_files_are_named_by_their_content_and_damage_shows(tmp_path: Path) -> None:
+    files = ImageFiles(tmp_path)
+    name = files.put(b"picture")
+    assert files.put(b"picture") == name
+    assert files.get(name) == b"picture"
+    assert files.get("0" * 64) is None
+    next(tmp_path.rglob("*.png")).write_bytes(b"damaged")
+    assert files.get(name) is None
+    files.remove(name)
+    with pytest.raises(ValueError, match="SHA-256"):
+        files.get("../../etc/passwd")
+
+
+def _fields(value: object) -> dict[str, object]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}  # type: ignore[attr-defined]

@@ -1,0 +1,131 @@
+"""A spec that exists can be painted; what cannot be painted says which value is at fault."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generation.cost import cost_of_evaluations, image_cost
+from generation.errors import InvalidRequest
+from generation.prompt import MAX_PROMPT_CHARS, clean_prompt
+from generation.request import MAX_SEED, GenerationRequest, ImageSpec, Replay, StartImage, Upscale, Variation
+
+GOOD: dict[str, Any] = {
+    "prompt": "a red circle",
+    "model": "paintbox",
+    "width_px": 128,
+    "height_px": 128,
+    "steps": 20,
+    "guidance": 5.0,
+    "sampler": "Euler a",
+    "seed": 7,
+}
+
+
+def spec(**changes: Any) -> ImageSpec:
+    return ImageSpec(**GOOD | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"prompt": ""}, "The prompt is empty"),
+        ({"prompt": "   "}, "The prompt is empty"),
+        ({"prompt": "\u200b\u200d"}, "The prompt is empty"),
+        ({"prompt": "x" * (MAX_PROMPT_CHARS + 1)}, f"at most {MAX_PROMPT_CHARS}"),
+        ({"prompt": "a\x00b"}, "control characters"),
+        ({"prompt": "a\ud800b"}, "control characters"),
+        ({"prompt": "a\u202eb"}, "control characters"),
+        ({"negative": "a\nb"}, "The negative prompt holds control characters"),
+        ({"seed": -1}, "Seed must be from 0 to 4294967295, not -1"),
+        ({"seed": 2**32}, "Seed must be from 0"),
+        ({"seed": 2**64}, "Seed must be from 0"),
+        ({"seed": "7"}, "Seed must be a whole number"),
+        ({"seed": 7.0}, "Seed must be a whole number"),
+        ({"width_px": 0}, "Width must be from 64 to 2048"),
+        ({"width_px": 513}, "Width must be a multiple of 8, not 513"),
+        ({"height_px": 16384}, "Height must be from 64 to 2048"),
+        ({"steps": 0}, "Steps must be from 1 to 150, not 0"),
+        ({"steps": 10_000}, "Steps must be from 1 to 150"),
+        ({"steps": True}, "Steps must be a whole number"),
+        ({"guidance": math.nan}, "Guidance must be a finite number"),
+        ({"guidance": math.inf}, "Guidance must be a finite number"),
+        ({"guidance": -1.0}, "Guidance must be from 0 to 30"),
+        ({"sampler": "Eulr"}, "Choose one of: Euler a, Euler"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says.replace("(", r"\(")):
+        spec(**changes)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.5, math.nan, -0.1])
+def test_strengths_outside_their_range_are_refused(strength: float) -> None:
+    with pytest.raises(InvalidRequest):
+        StartImage(sha256="0" * 64, strength=strength)
+    with pytest.raises(InvalidRequest):
+        Variation(seed=1, strength=strength)
+
+
+@pytest.mark.parametrize("count", [0, 5, 1000])
+def test_a_count_outside_one_to_four_is_refused(count: int) -> None:
+    with pytest.raises(InvalidRequest, match="Count must be from 1 to 4"):
+        GenerationRequest(spec=spec(), count=count)
+
+
+def test_a_replay_is_of_one_picture() -> None:
+    with pytest.raises(InvalidRequest):
+        GenerationRequest(spec=spec(), count=2, replay=Replay(trace="2x20", pixels_sha256="0" * 64))
+
+
+def test_the_pictures_of_a_request_take_following_seeds_and_wrap() -> None:
+    request = GenerationRequest(spec=spec(seed=MAX_SEED), count=3)
+    assert [image.seed for image in request.images()] == [MAX_SEED, 0, 1]
+
+
+def test_variations_keep_the_seed_and_turn_the_second_one() -> None:
+    request = GenerationRequest(spec=spec(variation=Variation(seed=9, strength=0.2)), count=2)
+    assert [(image.seed, image.variation.seed) for image in request.images() if image.variation] == [(7, 9), (7, 10)]
+
+
+@given(st.text(max_size=400))
+def test_whatever_people_type_is_clean_or_empty_after_cleaning(text: str) -> None:
+    cleaned = clean_prompt(text)
+    assert clean_prompt(cleaned) == cleaned
+    try:
+        spec(prompt=cleaned)
+    except InvalidRequest as refused:
+        assert "is empty" in str(refused)
+
+
+def test_cleaning_keeps_what_people_mean() -> None:
+    assert clean_prompt("  a\r\ncat, 猫 👩\u200d🎨\t(red:1.2)") == "a cat, 猫 👩\u200d🎨 (red:1.2)"
+    assert clean_prompt("cafe\u0301") == "café"
+    assert clean_prompt("e" + "\u0301" * 10_000).count("\u0301") <= 3
+    assert clean_prompt("a\u202eb\x00c") == "abc"
+
+
+def test_cost_counts_rows_steps_and_pixels() -> None:
+    small = image_cost(spec(width_px=512, height_px=512))
+    assert small == (2 * 20 + 2) * 1000
+    assert image_cost(spec(width_px=1024, height_px=512)) == 2 * small
+    assert image_cost(spec(width_px=512, height_px=512, guidance=1.0)) == (20 + 2) * 1000
+    assert image_cost(spec(width_px=512, height_px=512, sampler="Heun")) == (2 * 39 + 2) * 1000
+    assert cost_of_evaluations(spec(width_px=512, height_px=512), 5) == (2 * 5 + 2) * 1000
+
+
+def test_a_start_image_leaves_steps_out() -> None:
+    started = spec(start=StartImage(sha256="0" * 64, strength=0.5))
+    assert started.num_evaluations == 10
+    assert image_cost(started) < image_cost(spec())
+
+
+def test_an_upscaled_picture_is_larger_and_takes_no_model_evaluations() -> None:
+    enlarged = spec(upscale=Upscale(sha256="0" * 64))
+    assert enlarged.result_size_px == (256, 256)
+    assert enlarged.num_evaluations == 0
+    assert image_cost(enlarged) > 0

@@ -1,0 +1,58 @@
+"""What exists is documented, and what is documented exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import bot
+from config import PREFIX, Settings
+from generation import errors
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "generation/paintbox/README.md"]
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_and_in_the_example(name: str) -> None:
+    variable = f"{PREFIX}{name.upper()}"
+    assert f"`{variable}`" in (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    assert f"{variable}=" in (ROOT / ".env.example").read_text(encoding="utf-8")
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    named = re.findall(rf"`{PREFIX}(\w+)`", (ROOT / "docs/settings.md").read_text(encoding="utf-8"))
+    assert {name.lower().removesuffix("_file") for name in named} <= set(Settings.model_fields)
+
+
+def test_every_command_of_the_shell_is_documented() -> None:
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    commands = [
+        command.name or command.callback.__name__ for command in bot.app.registered_commands if command.callback
+    ]
+    assert commands
+    assert [name for name in commands if f"bot.py {name}" not in text] == []
+
+
+def test_every_error_says_something_of_its_own() -> None:
+    classes = [
+        value for value in vars(errors).values() if isinstance(value, type) and value.__module__ == errors.__name__
+    ]
+    assert len(classes) > 10
+    texts = [cls.__doc__ for cls in classes]
+    assert all(texts), "the docstring is the message"
+    assert len(set(texts)) == len(texts), "two errors that say the same cannot be told apart"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    local = [link for link in links if not link.startswith(("http", "mailto:"))]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+def test_the_decision_records_are_numbered_without_gaps() -> None:
+    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs/decisions").glob("[0-9]*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))

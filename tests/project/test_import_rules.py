@@ -1,0 +1,83 @@
+"""Who may import whom: the rooms of docs/architecture.md, checked from the syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = {"bot", "config", "doctor", "health", "shell", "cogs", "generation", "db", "sandbox", "bench"}
+TORCH = {"torch", "diffusers", "transformers", "peft", "accelerate"}
+# room -> (which of our own modules it may import, which outside ones it must never)
+ROOMS: dict[str, tuple[set[str], set[str]]] = {
+    "config.py": ({"generation.errors", "generation.engine.settings"}, {"discord", "sqlalchemy"} | TORCH),
+    "doctor.py": ({"config", "db", "generation"}, {"discord", "sqlalchemy"} | TORCH),
+    "shell.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
+    "health.py": ({"generation.errors"}, {"discord", "sqlalchemy"} | TORCH),
+    "generation/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
+    "generation/engine/**/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
+    "generation/workers/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
+    "generation/paintbox/**/*.py": ({"generation.paintbox"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
+    "db/*.py": ({"db", "generation"}, {"discord", "aiohttp"} | TORCH),
+    "alembic/**/*.py": ({"db"}, {"discord", "aiohttp"} | TORCH),
+    "cogs/*.py": ({"cogs", "generation", "db"}, {"sqlalchemy"} | TORCH),
+    "sandbox/**/*.py": ({"sandbox"}, {"discord", "sqlalchemy"} | TORCH),
+}
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: say where it comes from, no relative imports"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_within(module: str, packages: set[str]) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def breaches(path: Path, allowed: set[str], forbidden: set[str]) -> list[str]:
+    parents = {package.rsplit(".", 1)[0] for package in allowed if "." in package}  # `from parent import child`
+    wrong = []
+    for module in imported(path):
+        ours = module.split(".")[0] in OURS
+        if (ours and not is_within(module, allowed) and module not in parents) or is_within(module, forbidden):
+            wrong.append(f"{path.relative_to(ROOT)} imports {module}")
+    return wrong
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    files = list(ROOT.glob(room))
+    assert files, f"no file matches {room}: the rule is out of date"
+    assert [breach for path in files for breach in breaches(path, *ROOMS[room])] == []
+
+
+def test_the_check_sees_a_breach(tmp_path: Path) -> None:
+    path = ROOT / "generation" / "studio.py"
+    assert breaches(path, {"db"}, set()), "studio imports generation, so a rule that allows only db must fail"
+    assert breaches(path, {"generation"}, {"asyncio"})
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("cogs/*.py")), ids=lambda path: path.name)
+def test_cogs_see_stores_and_never_the_tables(path: Path) -> None:
+    assert not [module for module in imported(path) if is_within(module, {"db.models"})]
+
+
+def test_nothing_imports_bot() -> None:
+    sources = [path for room in ROOMS for path in ROOT.glob(room)]
+    assert not [path for path in sources if is_within("bot", set(imported(path)))]
+
+
+def test_the_bot_process_never_loads_torch() -> None:
+    """The heartbeat must not wait for a GPU, so nothing the bot imports may bring torch in."""
+    code = "import sys, bot, cogs.client; sys.exit(bool({'torch', 'diffusers', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
