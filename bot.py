@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import randbelow
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from cogs.client import Services
@@ -36,6 +36,9 @@ from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
 from generation.studio import Studio
 from health import serve_health
+
+if TYPE_CHECKING:
+    from sandbox import Sandbox
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 log = logging.getLogger("atelier")
@@ -66,8 +69,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         studio = Studio(
             worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
         )
-        for guild_id, weight in (await SettingsStore(database).fetch_weights()).items():
-            studio.set_weight(guild_id, weight)
+        for guild in await SettingsStore(database).fetch_all():
+            studio.set_weight(guild.guild_id, guild.weight)
         running = asyncio.create_task(studio.run(), name="studio")
         stack.push_async_callback(_stop, running)
         yield House(studio, jobs, database, files, running)
@@ -146,15 +149,19 @@ def sandbox(
     ),
 ) -> None:
     """Try everything without a Discord account: the real bot against a local Discord, in your browser."""
-    from sandbox.launch import run_with_bot
+    from sandbox.launch import run_with_bot  # only here: a real server never loads it
+
+    def environment(discord: Sandbox) -> dict[str, str]:
+        return {
+            "ATELIER_DISCORD_URL": discord.url,
+            "ATELIER_DISCORD_TOKEN": discord.token,
+            "ATELIER_DATA_DIR": str(data_dir),
+            "ATELIER_HEALTH_PORT": "0",
+        }
 
     command = [sys.executable, str(Path(__file__).resolve()), "serve"]
-    environment = {"ATELIER_DATA_DIR": str(data_dir), "ATELIER_HEALTH_PORT": "0"}
-    _run(
-        run_with_bot(
-            command, port=port, environment=environment, url="ATELIER_DISCORD_URL", token="ATELIER_DISCORD_TOKEN"
-        )
-    )
+    status = _run(run_with_bot(command, port=port, environment=environment, say=typer.echo, bot_name="Atelier"))
+    raise typer.Exit(status)
 
 
 @app.command()

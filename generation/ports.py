@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -51,7 +51,7 @@ class Worker(Protocol):
 class JobStore(Protocol):
     """The memory of jobs. Every write is one durable transaction, done when the call returns."""
 
-    async def accept(self, job: Job, reply_to: ReplyTo | None = None) -> None:
+    async def accept(self, job: Job, reply_to: ReplyTo | None = None, *, role_ids: Collection[int] = ()) -> None:
         """Check quotas, reserve their cost, and write the job, its images and where its answer goes: all or nothing.
 
         Raises `QuotaExceeded`, or `NotAccepted` when storage fails (full, locked, read-only).

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -84,8 +84,18 @@ class Studio:
 
     # What people ask for.
 
-    async def submit(self, request: GenerationRequest, owner: Owner, *, reply_to: ReplyTo | None = None) -> Job:
-        """Accept a request: when this returns, the job is on disk and will end. Raises `Refused` otherwise."""
+    async def submit(
+        self,
+        request: GenerationRequest,
+        owner: Owner,
+        *,
+        reply_to: ReplyTo | None = None,
+        role_ids: Collection[int] = (),
+    ) -> Job:
+        """Accept a request: when this returns, the job is on disk and will end. Raises `Refused` otherwise.
+
+        `role_ids` are the owner's roles in the guild, for quotas of roles.
+        """
         if self._is_draining:
             raise Draining
         self.catalog.get(request.spec.model)
@@ -94,7 +104,7 @@ class Studio:
         self._queue.check_room(*tenant, request.count + self._arriving[tenant])
         self._arriving[tenant] += request.count
         try:
-            await self._store.accept(job, reply_to)
+            await self._store.accept(job, reply_to, role_ids=role_ids)
         finally:
             self._arriving[tenant] -= request.count
         log.info("job=%s guild=%s action=accepted images=%s", job.id, owner.guild_id, request.count)
