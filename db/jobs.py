@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, exists, insert, select, text, update
+from sqlalchemy import bindparam, delete, exists, insert, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.ledger import Account, ending, post, reservation
 from db.members import ensure_key, find_key
-from db.models import CounterRow, DeliveryRow, ImageRow, JobRow
+from db.models import CounterRow, DeliveryRow, ImageRow, JobRow, table
 from db.quotas import check_quotas
 from db.writer import DatabaseClosed
 from generation import ports
@@ -27,6 +27,43 @@ log = logging.getLogger(__name__)
 
 IS_ALIVE = text("images.status IN ('waiting', 'running')")
 """Written out, not bound: only so does SQLite see that the index of living images will do."""
+
+
+_jobs = table(JobRow)
+_images = table(ImageRow)
+_deliveries = table(DeliveryRow)
+_INSERT_JOB, _INSERT_IMAGE, _INSERT_DELIVERY = insert(_jobs), insert(_images), insert(_deliveries)
+_ACCOUNT = select(_jobs.c.guild_id, _jobs.c.member_key, _jobs.c.created_at).where(_jobs.c.id == bindparam("job_id"))
+_THIS = _images.c.id == bindparam("image_id")
+_THIS_ATTEMPT = _images.c.attempt == bindparam("of_attempt")
+_CLAIM = (
+    update(_images)
+    .where(_THIS, _images.c.status == Status.WAITING)
+    .values(status=Status.RUNNING, attempt=_images.c.attempt + 1)
+    .returning(_images.c.attempt)
+)
+_RELEASE = (
+    update(_images)
+    .where(_THIS, _THIS_ATTEMPT, _images.c.status == Status.RUNNING)
+    .values(status=Status.WAITING)
+    .returning(_images.c.id)
+)
+_ENDING = ("status", "charged", "recipe", "file_sha256", "error", "ended_at")
+_SETTLE = (
+    update(_images)
+    .where(_THIS, _THIS_ATTEMPT, IS_ALIVE)
+    .values({name: bindparam(name) for name in _ENDING})
+    .returning(_images.c.job_id, _images.c.reserved)
+)
+_MAKE_DUE = (
+    update(_deliveries)
+    .where(
+        _deliveries.c.job_id == bindparam("of_job"),
+        _deliveries.c.state == DeliveryState.LIVE,
+        ~exists().where(_images.c.job_id == bindparam("of_job"), IS_ALIVE),
+    )
+    .values(state=DeliveryState.DUE)
+)
 
 
 def utc_now() -> datetime:
@@ -91,54 +128,44 @@ def settle_image(session: Session, image_id: str, attempt: int, outcome: Outcome
 
     The WHERE is the fence: status and attempt are checked by the statement that changes them.
     """
-    changed = session.execute(
-        update(ImageRow)
-        .where(ImageRow.id == image_id, ImageRow.attempt == attempt, IS_ALIVE)
-        .values(
-            status=outcome.status,
-            charged=outcome.charged,
-            recipe=outcome.recipe,
-            file_sha256=outcome.file_sha256,
-            error=outcome.error,
-            ended_at=at,
-        )
-        .returning(ImageRow.job_id, ImageRow.reserved)
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
+    values = {name: getattr(outcome, name) for name in _ENDING if name != "ended_at"}
+    fence = {"image_id": image_id, "of_attempt": attempt}
+    changed = session.execute(_SETTLE, {**values, **fence, "ended_at": at}).one_or_none()
     if changed is None:
         return False
     job_id, reserved = changed
     posting = ending(image_id, reserved=reserved, charged=outcome.charged)
     post(session, account_of(session, job_id), [posting], at=at)
-    _make_due(session, job_id)
+    session.execute(_MAKE_DUE, {"of_job": job_id})
     return True
 
 
 def account_of(session: Session, job_id: str) -> Account:
     """Where the postings of a job's images go: the window is that of the job, whenever they end."""
-    columns = select(JobRow.guild_id, JobRow.member_key, JobRow.created_at).where(JobRow.id == job_id)
-    guild_id, member_key, created_at = session.execute(columns).one()
+    guild_id, member_key, created_at = session.execute(_ACCOUNT, {"job_id": job_id}).one()
     return Account(guild_id=guild_id, member_key=member_key, window=window_of(created_at))
 
 
 def _accept(session: Session, job: Job, reply_to: ReplyTo | None, role_ids: Collection[int]) -> None:
     member_key = ensure_key(session, job.owner.user_id)
     check_quotas(session, job, member_key, role_ids)
-    session.execute(
-        insert(JobRow).values(
-            id=job.id,
-            guild_id=job.owner.guild_id,
-            member_key=member_key,
-            request=job.request,
-            created_at=job.created_at,
-        )
-    )
-    session.execute(insert(ImageRow), [_image_values(image) for image in job.images])
+    session.execute(_INSERT_JOB, _job_values(job, member_key))
+    session.execute(_INSERT_IMAGE, [_image_values(image) for image in job.images])
     account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=window_of(job.created_at))
     reservations = [reservation(image.id, image.reserved) for image in job.images]
     post(session, account, reservations, at=job.created_at)
     if reply_to is not None:
-        session.execute(insert(DeliveryRow).values(_delivery_values(job.id, reply_to)))
+        session.execute(_INSERT_DELIVERY, _delivery_values(job.id, reply_to))
+
+
+def _job_values(job: Job, member_key: int) -> dict[str, object]:
+    return {
+        "id": job.id,
+        "guild_id": job.owner.guild_id,
+        "member_key": member_key,
+        "request": job.request,
+        "created_at": job.created_at,
+    }
 
 
 def _image_values(image: Image) -> dict[str, object]:
@@ -170,34 +197,12 @@ def _delivery_values(job_id: str, reply_to: ReplyTo) -> dict[str, object]:
 
 
 def _claim(session: Session, image_id: str) -> int | None:
-    return session.scalar(
-        update(ImageRow)
-        .where(ImageRow.id == image_id, ImageRow.status == Status.WAITING)
-        .values(status=Status.RUNNING, attempt=ImageRow.attempt + 1)
-        .returning(ImageRow.attempt)
-        .execution_options(synchronize_session=False)
-    )
+    attempt: int | None = session.scalar(_CLAIM, {"image_id": image_id})
+    return attempt
 
 
 def _release(session: Session, image_id: str, attempt: int) -> bool:
-    released = session.scalar(
-        update(ImageRow)
-        .where(ImageRow.id == image_id, ImageRow.attempt == attempt, ImageRow.status == Status.RUNNING)
-        .values(status=Status.WAITING)
-        .returning(ImageRow.id)
-        .execution_options(synchronize_session=False)
-    )
-    return released is not None
-
-
-def _make_due(session: Session, job_id: str) -> None:
-    alive = exists().where(ImageRow.job_id == job_id, IS_ALIVE)
-    session.execute(
-        update(DeliveryRow)
-        .where(DeliveryRow.job_id == job_id, DeliveryRow.state == DeliveryState.LIVE, ~alive)
-        .values(state=DeliveryState.DUE)
-        .execution_options(synchronize_session=False)
-    )
+    return session.scalar(_RELEASE, {"image_id": image_id, "of_attempt": attempt}) is not None
 
 
 def _fetch_job(session: Session, job_id: str) -> Job:
@@ -222,7 +227,7 @@ def _fetch_unfinished(session: Session) -> list[Job]:
         .execution_options(synchronize_session=False)
     )
     alive = select(ImageRow.job_id).where(IS_ALIVE)
-    return _jobs(session.scalars(select(JobRow).where(JobRow.id.in_(alive)).order_by(JobRow.created_at, JobRow.id)))
+    return _jobs_of(session.scalars(select(JobRow).where(JobRow.id.in_(alive)).order_by(JobRow.created_at, JobRow.id)))
 
 
 def _fetch_history(session: Session, owner: Owner, limit: int, before: datetime | None) -> list[Job]:
@@ -230,7 +235,7 @@ def _fetch_history(session: Session, owner: Owner, limit: int, before: datetime 
     mine = select(JobRow).where(JobRow.member_key == member_key, JobRow.guild_id == owner.guild_id)
     if before is not None:
         mine = mine.where(JobRow.created_at < before)
-    return _jobs(session.scalars(mine.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)))
+    return _jobs_of(session.scalars(mine.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)))
 
 
 def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
@@ -240,7 +245,7 @@ def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
         session.execute(insert(CounterRow), rows)
 
 
-def _jobs(rows: Iterable[JobRow]) -> list[Job]:
+def _jobs_of(rows: Iterable[JobRow]) -> list[Job]:
     return [_job(row) for row in rows]
 
 

@@ -8,15 +8,29 @@ for in. `sum(ledger) == balance` for every member, guild and window, at every co
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy.dialects.sqlite import Insert
+from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from sqlalchemy.orm import Session
 
 from db.members import GUILD_ACCOUNT
-from db.models import BalanceRow, LedgerRow
+from db.models import BalanceRow, LedgerRow, table
 from generation.quota import Usage
+
+_ledger = table(LedgerRow)
+_balances = table(BalanceRow)
+_USAGE = select(
+    func.coalesce(func.sum(_balances.c.num_images), 0),
+    func.coalesce(func.sum(_balances.c.reserved), 0),
+    func.coalesce(func.sum(_balances.c.used), 0),
+).where(
+    _balances.c.guild_id == bindparam("guild_id"),
+    _balances.c.member_key == bindparam("member_key"),
+    _balances.c.window >= bindparam("since"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,34 +65,17 @@ def ending(image_id: str, *, reserved: int, charged: int) -> Posting:
 def post(session: Session, account: Account, postings: Iterable[Posting], *, at: datetime) -> None:
     """Append `postings` to the ledger, and their sum to the balances of the member and the guild."""
     every = list(postings)
-    rows = [
-        {
-            "guild_id": account.guild_id,
-            "member_key": account.member_key,
-            "window": account.window,
-            "kind": posting.kind,
-            "image_id": posting.image_id,
-            "num_images": posting.adds.num_images,
-            "reserved": posting.adds.reserved,
-            "used": posting.adds.used,
-            "at": at,
-        }
-        for posting in every
-    ]
-    session.execute(insert(LedgerRow), rows)
-    total = add_up(posting.adds for posting in every)
-    for member_key in (account.member_key, GUILD_ACCOUNT):
-        _add_to_balance(session, account, member_key, total)
+    session.execute(_APPEND, [_posting_values(account, posting, at) for posting in every])
+    adds = asdict(add_up(posting.adds for posting in every))
+    of_guild = {"guild_id": account.guild_id, "member_key": GUILD_ACCOUNT, "window": account.window, **adds}
+    session.execute(_ADD_TO_BALANCE, [of_guild, {**of_guild, "member_key": account.member_key}])
 
 
 def usage_since(session: Session, guild_id: int, member_key: int, *, since: datetime) -> Usage:
     """What a member (or `GUILD_ACCOUNT`) was asked for in the windows from `since` on."""
-    sums = select(
-        func.coalesce(func.sum(BalanceRow.num_images), 0),
-        func.coalesce(func.sum(BalanceRow.reserved), 0),
-        func.coalesce(func.sum(BalanceRow.used), 0),
-    ).where(BalanceRow.guild_id == guild_id, BalanceRow.member_key == member_key, BalanceRow.window >= since)
-    num_images, reserved, used = session.execute(sums).one()
+    num_images, reserved, used = session.execute(
+        _USAGE, {"guild_id": guild_id, "member_key": member_key, "since": since}
+    ).one()
     return Usage(num_images=int(num_images), reserved=int(reserved), used=int(used))
 
 
@@ -91,31 +88,16 @@ def add_up(usages: Iterable[Usage]) -> Usage:
     return Usage(num_images=num_images, reserved=reserved, used=used)
 
 
-def _add_to_balance(session: Session, account: Account, member_key: int, adds: Usage) -> None:
-    # Update, else insert: safe because there is one writer, and the same words on either database.
-    changed = session.execute(
-        update(BalanceRow)
-        .where(
-            BalanceRow.guild_id == account.guild_id,
-            BalanceRow.member_key == member_key,
-            BalanceRow.window == account.window,
-        )
-        .values(
-            num_images=BalanceRow.num_images + adds.num_images,
-            reserved=BalanceRow.reserved + adds.reserved,
-            used=BalanceRow.used + adds.used,
-        )
-        .execution_options(synchronize_session=False)
-        .returning(BalanceRow.window)
-    ).first()
-    if changed is None:
-        session.execute(
-            insert(BalanceRow).values(
-                guild_id=account.guild_id,
-                member_key=member_key,
-                window=account.window,
-                num_images=adds.num_images,
-                reserved=adds.reserved,
-                used=adds.used,
-            )
-        )
+def _posting_values(account: Account, posting: Posting, at: datetime) -> dict[str, object]:
+    return {**asdict(account), **asdict(posting.adds), "kind": posting.kind, "image_id": posting.image_id, "at": at}
+
+
+def _add_to_balance() -> Insert:
+    """The upsert of SQLite's dialect: PostgreSQL's has the same words but its own class."""
+    adding = insert_or_update(_balances)
+    sums = {name: _balances.c[name] + adding.excluded[name] for name in ("num_images", "reserved", "used")}
+    return adding.on_conflict_do_update(index_elements=list(_balances.primary_key), set_=sums)
+
+
+_APPEND = insert(_ledger)
+_ADD_TO_BALANCE = _add_to_balance()

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
-from db.models import MemberRow
+from db.models import MemberRow, table
 
 GUILD_ACCOUNT = 0
 """The key that stands for no member but the guild as a whole, in balances and quotas."""
 
+_members = table(MemberRow)
+_FIND = select(_members.c.key).where(_members.c.user_id == bindparam("user_id"))
+_INSERT = insert(_members)
+
 
 def find_key(session: Session, user_id: int) -> int | None:
-    return session.scalar(select(MemberRow.key).where(MemberRow.user_id == user_id))
+    key: int | None = session.scalar(_FIND, {"user_id": user_id})
+    return key
 
 
 def ensure_key(session: Session, user_id: int) -> int:
@@ -22,5 +27,5 @@ def ensure_key(session: Session, user_id: int) -> int:
     key = find_key(session, user_id)
     if key is None:
         key = secrets.randbelow(2**63 - 1) + 1
-        session.execute(insert(MemberRow).values(key=key, user_id=user_id))
+        session.execute(_INSERT, {"key": key, "user_id": user_id})
     return key

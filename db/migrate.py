@@ -42,7 +42,7 @@ def migrate(url: URL, *, revision: str = "head") -> None:
     except DatabaseError as error:
         raise Misconfigured(
             problem=f"The database {url.database} cannot be opened or upgraded ({error.orig}).",
-            remedy="Check that it is Atelier's, that its folder is writable and has space, and that nothing else uses it.",
+            remedy="Check that the file is Atelier's, that its folder is writable, and that the disk has space.",
         ) from error
 
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.ledger import usage_since
 from db.members import GUILD_ACCOUNT, ensure_key, find_key
-from db.models import GuildSettingsRow, MemberRow, QuotaRow
+from db.models import GuildSettingsRow, MemberRow, QuotaRow, table
 from generation.guild import GuildSettings, zone
 from generation.job import Job, Owner
 from generation.quota import Allowance, Quota, Scope, Unit, Usage, first_window, groups_for, require_room
+
+_quotas, _members, _settings = table(QuotaRow), table(MemberRow), table(GuildSettingsRow)
+_QUOTAS = (
+    select(_quotas, _members.c.user_id)
+    .outerjoin(_members, (_members.c.key == _quotas.c.subject) & (_quotas.c.scope == Scope.USER))
+    .where(_quotas.c.guild_id == bindparam("guild_id"))
+)
+_TIMEZONE = select(_settings.c.timezone).where(_settings.c.guild_id == bindparam("guild_id"))
 
 
 class QuotaStore:
@@ -81,20 +89,16 @@ def _allowances(
 
 
 def _fetch_quotas(session: Session, guild_id: int) -> list[Quota]:
-    rows = session.execute(
-        select(QuotaRow, MemberRow.user_id)
-        .outerjoin(MemberRow, (MemberRow.key == QuotaRow.subject) & (QuotaRow.scope == Scope.USER))
-        .where(QuotaRow.guild_id == guild_id)
-    )
+    rows = session.execute(_QUOTAS, {"guild_id": guild_id})
     quotas = [
         Quota(
             scope=row.scope,
-            subject_id=row.subject if user_id is None else user_id,
+            subject_id=row.subject if row.user_id is None else row.user_id,
             unit=row.unit,
             limit=row.allowance,
             window_hours=row.window_hours,
         )
-        for row, user_id in rows
+        for row in rows
     ]
     order = list(Scope)
     return sorted(quotas, key=lambda quota: (order.index(quota.scope), quota.subject_id, quota.unit))
@@ -139,5 +143,5 @@ def _fetch_usage(session: Session, owner: Owner, since: datetime) -> Usage:
 
 
 def _timezone(session: Session, guild_id: int) -> str:
-    chosen = session.scalar(select(GuildSettingsRow.timezone).where(GuildSettingsRow.guild_id == guild_id))
+    chosen: str | None = session.scalar(_TIMEZONE, {"guild_id": guild_id})
     return chosen or GuildSettings(guild_id=guild_id).timezone
