@@ -13,6 +13,7 @@ import json
 from collections import deque
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from sandbox.journal import Journal, RestCall, Violation
 from sandbox.wire import Json
 
 _URN = "urn:discord"
-_METHODS = ("get", "put", "post", "patch", "delete")
 
 # Keys that bots send and Discord takes although its description does not name them there.
 _UNDESCRIBED = {
@@ -32,39 +32,63 @@ _UNDESCRIBED = {
 }
 
 
+class Description:
+    """The description, ready to validate by; its validators are compiled when first needed."""
+
+    def __init__(self, spec: Json) -> None:
+        from referencing import Registry, Resource
+        from referencing.jsonschema import DRAFT202012
+
+        strict = deepcopy(spec)
+        _close(strict["components"]["schemas"])
+        _let_snowflakes_be_integers(strict["components"]["schemas"])
+        self.spec = spec
+        self._validators: dict[tuple[str, ...], Any] = {}
+        resources = {"response": spec, "request": strict}
+        self._registry: Any = Registry().with_resources(
+            (f"{_URN}:{side}", Resource.from_contents(contents, default_specification=DRAFT202012))
+            for side, contents in resources.items()
+        )
+
+    def at(self, pointer: tuple[str, ...]) -> Json:
+        """The part of the description that a path of keys leads to."""
+        node: Any = self.spec
+        for key in pointer:
+            node = node[key]
+        found: Json = node
+        return found
+
+    def validator(self, side: str, pointer: tuple[str, ...]) -> Any:
+        """A validator for the schema at a path of keys, strict for the "request" side."""
+        from jsonschema import Draft202012Validator
+
+        key = (side, *pointer)
+        if key not in self._validators:
+            escaped = "/".join(part.replace("~", "~0").replace("/", "~1") for part in pointer)
+            schema = {"$ref": f"{_URN}:{side}#/{escaped}"}
+            self._validators[key] = Draft202012Validator(schema, registry=self._registry)
+        return self._validators[key]
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path) -> Description:
+    # A suite makes hundreds of sandboxes: read the megabyte and compile its schemas once.
+    return Description(json.loads(path.read_text(encoding="utf-8")))
+
+
 class Judge:
     """Validates recorded calls against the description; violations go to the journal."""
 
     def __init__(self, journal: Journal, description: Path | None) -> None:
         self._journal = journal
         self._pending: deque[RestCall] = deque()
-        self._validators: dict[tuple[str, ...], Any] = {}
-        self._spec: Json | None = None
-        self._registry: Any = None
+        self._description = _load(description) if description else None
         self.judged = 0
-        if description is not None:
-            self._load(description)
 
     @property
     def is_present(self) -> bool:
         """Whether there is a description to judge by."""
-        return self._spec is not None
-
-    def _load(self, description: Path) -> None:
-        from referencing import Registry, Resource
-        from referencing.jsonschema import DRAFT202012
-
-        spec: Json = json.loads(description.read_text(encoding="utf-8"))
-        strict = deepcopy(spec)
-        _close(strict["components"]["schemas"])
-        _let_snowflakes_be_integers(strict["components"]["schemas"])
-        self._spec = spec
-        self._registry = Registry().with_resources(
-            [
-                (f"{_URN}:response", Resource.from_contents(spec, default_specification=DRAFT202012)),
-                (f"{_URN}:request", Resource.from_contents(strict, default_specification=DRAFT202012)),
-            ]
-        )
+        return self._description is not None
 
     def note(self, call: RestCall) -> None:
         """Keep a finished call for judging later. An invented fault is not Discord's answer: it is not judged."""
@@ -92,8 +116,8 @@ class Judge:
             self._check(call, "response", call.response, self._response_pointer(call, operation))
 
     def _operation(self, call: RestCall) -> Json | None:
-        assert self._spec is not None
-        path = self._spec["paths"].get(call.template)
+        assert self._description is not None
+        path = self._description.spec["paths"].get(call.template)
         operation = path.get(call.method.lower()) if path else None
         if operation is None and call.status < 400:
             self._blame(call, "request", "Discord's description knows no such route")
@@ -113,39 +137,24 @@ class Judge:
             if response is None:
                 continue
             head: tuple[str, ...] = ("paths", call.template, call.method.lower(), "responses", key)
+            assert self._description is not None
             if "$ref" in response:
                 head = tuple(response["$ref"].removeprefix("#/").split("/"))
-                response = self._at(head)
+                response = self._description.at(head)
             if "application/json" in response.get("content", {}):
                 return (*head, "content", "application/json", "schema")
         self._blame(call, "response", f"status {status} with a JSON body is not described")
         return None
 
-    def _at(self, pointer: tuple[str, ...]) -> Json:
-        node: Any = self._spec
-        for key in pointer:
-            node = node[key]
-        found: Json = node
-        return found
-
     def _check(self, call: RestCall, side: str, body: Any, pointer: tuple[str, ...] | None) -> None:
         if pointer is None:
             return
+        assert self._description is not None
         self.judged += 1
-        for error in self._validator(side, pointer).iter_errors(body):
+        for error in self._description.validator(side, pointer).iter_errors(body):
             worst = _deepest(error)
             where = ".".join(str(part) for part in worst.absolute_path)
             self._blame(call, side, f"{where or 'body'}: {worst.message[:300]}")
-
-    def _validator(self, side: str, pointer: tuple[str, ...]) -> Any:
-        from jsonschema import Draft202012Validator
-
-        key = (side, *pointer)
-        if key not in self._validators:
-            escaped = "/".join(part.replace("~", "~0").replace("/", "~1") for part in pointer)
-            schema = {"$ref": f"{_URN}:{side}#/{escaped}"}
-            self._validators[key] = Draft202012Validator(schema, registry=self._registry)
-        return self._validators[key]
 
     def _blame(self, call: RestCall, side: str, detail: str) -> None:
         self._journal.blame(Violation("openapi", side, call.where, detail), call)

@@ -192,6 +192,9 @@ class SampleBot(commands.AutoShardedBot):
         _add_commands(self)
         await self.tree.sync()
 
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """discord.py would wait 5 s between shards."""
+
     async def on_message(self, message: discord.Message) -> None:
         self.seen.append(("message", message.content))
 

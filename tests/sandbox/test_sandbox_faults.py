@@ -1,0 +1,166 @@
+"""Trouble on request, as discord.py lives through it; and the judge, which must be able to say no."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import aiohttp
+import discord as dpy
+import pytest
+from raw_bot import RawBot, raw_bot
+from sample_bot import running
+
+from sandbox import Channel, Sandbox
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as server:
+        yield server
+
+
+@pytest.fixture
+async def bot(server: Sandbox) -> AsyncIterator[RawBot]:
+    async with raw_bot(server) as bot:
+        yield bot
+
+
+@pytest.fixture
+def channel(server: Sandbox) -> Channel:
+    return server.add_guild("Guild").add_channel("general")
+
+
+async def test_a_429_is_retried_and_the_message_sent_once(server: Sandbox, channel: Channel) -> None:
+    async with running(server) as bot:
+        fault = server.faults.rate_limit("/channels/*/messages", times=2, retry_after_s=0.01)
+        await bot.get_channel(channel.id).send("x")
+        assert fault.num_met == 2 and [m.content for m in channel.messages] == ["x"]
+
+
+async def test_a_dropped_answer_leaves_the_message_written(server: Sandbox, channel: Channel) -> None:
+    async with running(server) as bot:
+        server.faults.drop_answer("/channels/*/messages")
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await bot.get_channel(channel.id).send("x", nonce="1")
+        await bot.get_channel(channel.id).send("x", nonce="1")
+        assert len(channel.messages) == 1, "the nonce found the message whose answer was lost"
+
+
+@pytest.mark.parametrize(("performed", "num_messages"), [(False, 0), (True, 1)])
+async def test_a_5xx_before_or_after_the_work(
+    server: Sandbox, bot: RawBot, channel: Channel, performed: bool, num_messages: int
+) -> None:
+    server.faults.fail("/channels/*", status=502, performed=performed)
+    status, _ = await bot.call("POST", f"/channels/{channel.id}/messages", {"content": "x"})
+    assert status == 502 and len(channel.messages) == num_messages
+    assert (await bot.call("GET", f"/channels/{channel.id}"))[0] == 200
+
+
+async def test_repeating_an_answer_that_was_lost_is_no_fault(server: Sandbox, channel: Channel) -> None:
+    ada = server.act_as(channel.guild.add_member("ada"), channel)
+    async with running(server):
+        server.faults.drop_answer("/interactions/*/callback")
+        reply = await ada.slash("whisper", text="x")
+        assert reply.ephemeral and reply.original_message.content == "x" and not server.violations
+
+
+async def test_strict_rate_limits_refuse_the_sixth(server: Sandbox, bot: RawBot, channel: Channel) -> None:
+    server.limits.is_strict = True
+    path = f"/channels/{channel.id}/messages"
+    statuses = [(await bot.call("POST", path, {"content": "x"}))[0] for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
+
+
+async def test_every_answer_carries_rate_limit_headers(server: Sandbox, bot: RawBot) -> None:
+    async with bot.session.get(server.api_base + "/gateway") as answer:
+        wanted = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset-After", "X-RateLimit-Bucket"}
+        assert wanted <= set(answer.headers) and answer.headers["Content-Type"] == "application/json"
+
+
+async def test_a_silent_bot_fails_after_the_deadline() -> None:
+    async with Sandbox(ack_deadline_s=0.2) as server:
+        guild = server.add_guild("Guild")
+        ada = server.act_as(guild.add_member("ada"), guild.add_channel("x"))
+        async with running(server) as bot:
+            reply = await ada.slash("silent")
+            assert reply.failed and reply.original_message is None
+            bot.release.set()
+
+
+async def test_waiting_says_what_happened_last(server: Sandbox, bot: RawBot) -> None:
+    await bot.call("GET", "/gateway")
+    with pytest.raises(TimeoutError, match="GET /gateway -> 200"):
+        await server.wait_for(lambda: False, timeout_s=0.01)
+
+
+async def test_no_description_is_said_loudly(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.delenv("DISCORD_OPENAPI", raising=False)
+    with caplog.at_level(logging.WARNING):
+        async with Sandbox() as server, raw_bot(server) as bot:
+            await bot.call("GET", "/gateway")
+    assert server.judged == 0 and "NOTHING WAS JUDGED" in caplog.text
+
+
+needs_description = pytest.mark.skipif(
+    "not __import__('os').environ.get('DISCORD_OPENAPI')", reason="DISCORD_OPENAPI names no description to judge by"
+)
+
+
+@needs_description
+async def test_the_judge_passes_good_messages_and_names_typos(server: Sandbox, bot: RawBot, channel: Channel) -> None:
+    path = f"/channels/{channel.id}/messages"
+    await bot.call("POST", path, {"content": "x", "embeds": [{"title": "t"}]})
+    assert server.violations == [] and server.judged == 2
+    await bot.call("POST", path, {"content": "x", "embeds": [{"title": "t", "colour": 1}]})
+    (violation,) = server.violations
+    assert violation.source == "openapi" and violation.side == "request" and "'colour'" in violation.detail
+
+
+@needs_description
+async def test_the_judge_sees_the_sandbox_s_own_mistakes(server: Sandbox, bot: RawBot, channel: Channel) -> None:
+    channel.topic = 7  # type: ignore[assignment]
+    await bot.call("GET", f"/channels/{channel.id}")
+    assert [v.side for v in server.violations] == ["response"]
+
+
+@needs_description
+async def test_every_route_answers_as_described(server: Sandbox, channel: Channel) -> None:
+    """Every route the sandbox has, once, through discord.py where it has a call for it."""
+    guild = channel.guild
+    ada = guild.add_member("ada")
+    guild.everyone.permissions |= 1 << 13 | 1 << 28 | 1 << 4
+    async with running(server) as bot:
+        place = bot.get_channel(channel.id)
+        sent = await place.send("x", embed=dpy.Embed(title="t", timestamp=dpy.utils.utcnow()))
+        answer = await sent.reply("re")
+        await sent.edit(content="y", suppress=True)
+        await sent.add_reaction("👍")
+        fetched = await place.fetch_message(sent.id)
+        assert fetched.reactions[0].me
+        await sent.remove_reaction("👍", bot.user)
+        await sent.pin()
+        await sent.unpin()
+        assert [m.id async for m in place.history()] == [answer.id, sent.id]
+        async with place.typing():
+            pass
+        thread = await place.create_thread(name="t", type=dpy.ChannelType.public_thread)
+        await thread.send("in thread")
+        await answer.delete()
+        found = await bot.fetch_guild(guild.id)
+        await found.fetch_channels()
+        await found.fetch_roles()
+        member = await found.fetch_member(ada.id)
+        role = guild.add_role("painter")
+        await member.add_roles(dpy.Object(role.id))
+        assert role in ada.roles
+        await member.remove_roles(dpy.Object(role.id))
+        assert [g.id async for g in bot.fetch_guilds()] == [guild.id]
+        await (await bot.fetch_user(ada.id)).send("direct")
+        await bot.tree.fetch_commands()
+        await bot.tree.sync(guild=dpy.Object(guild.id))
+        await bot.fetch_application_emojis()
+        await bot.application_info()
+        await place.delete()
+    assert server.violations == []
+    assert server.judged > 30
