@@ -85,6 +85,17 @@ def read_png_text(data: bytes) -> dict[str, str]:
         raise InvalidRequest(what="The file", problem="is damaged and cannot be read.") from None
 
 
+def shrink(png: bytes, *, max_bytes: int) -> bytes:
+    """A picture too large to send, as the best JPEG of at most `max_bytes`. Raises `InvalidRequest` if none fits."""
+    picture = PillowImage.open(io.BytesIO(png), formats=("PNG",)).convert("RGB")
+    for quality in (95, 90, 80, 65, 50, 30):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality)
+        if buffer.tell() <= max_bytes:
+            return buffer.getvalue()
+    raise InvalidRequest(what="The picture", problem="is too large to send.")
+
+
 def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
     """One to four pictures side by side (2 x 2 for three or four), as one PNG to look at."""
     if len(pngs) == 1:

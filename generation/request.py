@@ -127,6 +127,8 @@ class Replay:
 
     trace: str
     pixels_sha256: str
+    original: str | None = None
+    """SHA-256 of the file to compare the outcome with, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,12 +96,9 @@ class Studio:
 
         `role_ids` are the owner's roles in the guild, for quotas of roles.
         """
-        if self._is_draining:
-            raise Draining
-        self.catalog.get(request.spec.model)
+        self.check(request, owner)
         job = self._new_job(request, owner)
         tenant = (owner.guild_id, owner.user_id)
-        self._queue.check_room(*tenant, request.count + self._arriving[tenant])
         self._arriving[tenant] += request.count
         try:
             await self._store.accept(job, reply_to, role_ids=role_ids)
@@ -110,6 +107,14 @@ class Studio:
         log.info("job=%s guild=%s action=accepted images=%s", job.id, owner.guild_id, request.count)
         self._enqueue(job)
         return job
+
+    def check(self, request: GenerationRequest, owner: Owner) -> None:
+        """Raise `Refused` if it is plain without asking the store that `submit` would refuse."""
+        if self._is_draining:
+            raise Draining
+        self.catalog.get(request.spec.model)
+        tenant = (owner.guild_id, owner.user_id)
+        self._queue.check_room(*tenant, request.count + self._arriving[tenant])
 
     async def cancel(self, job_id: str) -> bool:
         """Stop what has not ended of a job: waiting images at no cost, running ones for the steps they took.
@@ -126,6 +131,10 @@ class Studio:
             elif (attempt := self._at_worker.get(image_id)) is not None:
                 await self._worker.cancel(Cancel(image_id=image_id, attempt=attempt))
         return True
+
+    def is_live(self, job_id: str) -> bool:
+        """Whether the job has not ended; far cheaper than `view`."""
+        return job_id in self._jobs
 
     def view(self, job_id: str) -> JobView | None:
         """A live job as it stands now; None for one that ended or never was (ask the store)."""

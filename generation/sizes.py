@@ -1,0 +1,56 @@
+"""Which sizes a model paints: the shapes offered by name, and what becomes of a size that somebody typed."""
+
+from __future__ import annotations
+
+import re
+
+from generation.catalog import Model
+from generation.errors import InvalidRequest
+from generation.request import MAX_SIDE_PX, ImageSpec
+
+MAX_GROWTH = 2
+"""A side may be this many times the model's native side: beyond, pictures repeat themselves and cost too much."""
+_SIZE = re.compile(r"\s*(\d{1,5})\s*[x×*]\s*(\d{1,5})\s*", re.IGNORECASE)
+
+
+def native_size(model: Model) -> tuple[int, int]:
+    return model.defaults.native_px, model.defaults.native_px
+
+
+def shape_size(model: Model, name: str) -> tuple[int, int]:
+    """Width and height of an aspect ratio such as `3:2`. Raises `InvalidRequest` naming those there are."""
+    shapes = model.shapes()
+    if name not in shapes:
+        raise InvalidRequest(what="Aspect", problem=f"must be one of {', '.join(shapes)}, not “{name[:20]}”.")
+    return shapes[name]
+
+
+def parse_size(model: Model, text: str) -> tuple[int, int]:
+    """`500x700` as the nearest size the model can paint. Raises `InvalidRequest` for what is no size, or too large."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise InvalidRequest(what="Size", problem=f"is WIDTHxHEIGHT, for example 512x768, not “{text[:20]}”.")
+    grid = 64 if model.defaults.native_px >= 512 else 8
+    width, height = (max(64, round(int(side) / grid) * grid) for side in found.groups())
+    require_size(model, (width, height))
+    return width, height
+
+
+def closest_shape(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
+    """The offered shape whose proportions come nearest to those of `size_px`."""
+    ratio = size_px[0] / size_px[1]
+    return min(model.shapes().values(), key=lambda shape: max(ratio * shape[1] / shape[0], shape[0] / shape[1] / ratio))
+
+
+def require_size(model: Model, size_px: tuple[int, int]) -> None:
+    """Raise `InvalidRequest` if the model should not be asked for a picture that large."""
+    limit = min(MAX_SIDE_PX, MAX_GROWTH * model.defaults.native_px)
+    if max(size_px) > limit:
+        width, height = size_px
+        problem = f"of {width}x{height} is too large for {model.name}: sides may be up to {limit} pixels."
+        raise InvalidRequest(what="A size", problem=problem)
+
+
+def can_be_enlarged(spec: ImageSpec) -> bool:
+    """Whether a finished picture of that spec may be enlarged (once more)."""
+    return max(spec.result_size_px) * 2 <= MAX_SIDE_PX

@@ -1,0 +1,97 @@
+"""What pictures are made from pictures, which sizes there are, and who may stop what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from generation.catalog import Catalog
+from generation.descent import enlarge, reproduce, reroll, vary
+from generation.errors import InvalidRequest, NotAllowed, UnknownJob
+from generation.job import Image, Job, Owner, new_job_id
+from generation.permissions import require_may_stop
+from generation.recipe import Fingerprint, Recipe
+from generation.request import GenerationRequest, ImageSpec, StartImage
+from generation.sizes import closest_shape, parse_size, shape_size
+
+MODEL = Catalog.open("paintbox").default
+SPEC = ImageSpec(
+    prompt="a red circle",
+    model="paintbox",
+    width_px=128,
+    height_px=96,
+    steps=4,
+    guidance=4.0,
+    sampler="Euler",
+    seed=7,
+)
+
+
+def job_of(spec: ImageSpec, *, guild_id: int = 1) -> Job:
+    job_id = new_job_id()
+    image = Image(job_id=job_id, index=0, spec=spec, reserved=1, file_sha256="ab" * 32)
+    request = GenerationRequest(spec=spec)
+    owner = Owner(guild_id=guild_id, user_id=2)
+    return Job(id=job_id, owner=owner, request=request, created_at=datetime.now(UTC), images=(image,))
+
+
+def test_a_reroll_differs_by_the_seed_alone() -> None:
+    assert reroll(job_of(SPEC), seed=8).spec == replace(SPEC, seed=8)
+
+
+def test_variations_keep_the_seed_and_turn_a_second_one() -> None:
+    request = vary(job_of(SPEC).images[0], seed=8)
+    assert request.count == 4
+    assert {spec.seed for spec in request.images()} == {7}
+    assert [spec.variation.seed for spec in request.images() if spec.variation] == [8, 9, 10, 11]
+
+
+def test_a_variation_of_a_variation_starts_from_the_picture() -> None:
+    first = vary(job_of(SPEC).images[0], seed=8).spec
+    again = vary(job_of(first).images[0], seed=9).spec
+    assert again.start == StartImage(sha256="ab" * 32, strength=0.5)
+    assert again.variation is None
+
+
+def test_an_enlargement_has_the_size_of_its_source_and_can_neither_be_rerolled_nor_varied() -> None:
+    first = enlarge(job_of(SPEC).images[0]).spec
+    assert first.result_size_px == (256, 192)
+    assert enlarge(job_of(first).images[0]).spec.result_size_px == (512, 384)
+    with pytest.raises(InvalidRequest, match="was enlarged"):
+        reroll(job_of(first), seed=1)
+    with pytest.raises(InvalidRequest, match="was enlarged"):
+        vary(job_of(first).images[0], seed=1)
+    with pytest.raises(InvalidRequest, match="as large as"):
+        enlarge(job_of(replace(SPEC, width_px=2048)).images[0])
+
+
+@pytest.mark.parametrize("trace", ["no trace", "8x9999", "999x4"])
+def test_a_forged_recipe_is_refused(trace: str) -> None:
+    recipe = Recipe(spec=SPEC, model_sha256="00", trace=trace, fingerprint=Fingerprint({}), pixels_sha256="00")
+    with pytest.raises(InvalidRequest, match="The recipe"):
+        reproduce(recipe)
+
+
+def test_sizes_are_rounded_to_what_the_model_paints_and_bounded() -> None:
+    assert parse_size(MODEL, "100 x 131") == (96, 128)
+    assert shape_size(MODEL, "1:1") == (128, 128)
+    assert closest_shape(MODEL, (1920, 1080)) == shape_size(MODEL, "16:9")
+    for bad in ("", "12", "1x2x3", "99999x1", "x", "-5x5"):
+        with pytest.raises(InvalidRequest):
+            parse_size(MODEL, bad)
+    with pytest.raises(InvalidRequest, match="Aspect"):
+        shape_size(MODEL, "7:1")
+
+
+def test_only_the_owner_or_a_moderator_of_the_same_server_stops_a_job() -> None:
+    job = job_of(SPEC)
+    require_may_stop(job, Owner(1, 2), is_moderator=False)
+    require_may_stop(job, Owner(1, 3), is_moderator=True)
+    with pytest.raises(NotAllowed):
+        require_may_stop(job, Owner(1, 3), is_moderator=False)
+    with pytest.raises(UnknownJob):
+        require_may_stop(job, Owner(9, 3), is_moderator=True)
+    with pytest.raises(UnknownJob):
+        require_may_stop(job_of(SPEC, guild_id=0), Owner(0, 3), is_moderator=False)
