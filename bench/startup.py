@@ -1,0 +1,185 @@
+"""How soon is the first picture there, and what does the bot weigh? Beside it: a plain diffusers script.
+
+The whole product is started as a stranger starts it: a local Discord, the bot process, its worker. A member asks for a
+picture; the time runs until the finished file is in the channel. Then several members paint at once while the lag of
+the bot's event loop is taken from its health page. The peer is the shortest script people write with diffusers: load
+the same model, paint the same picture; it has no Discord, queue or database.
+
+Keys: `ready_s` start to commands registered and model loaded, `first_picture_s` start to picture in the channel,
+`warm_picture_s` the next one, `bot_rss_mb`, `worker_rss_mb`, `loop_lag_p99_ms` while painting;
+`peer_first_picture_s`, `peer_warm_picture_s`, `peer_rss_mb`, and the ratios ours / peer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+
+from generation import paintbox
+from sandbox import Actor, Message, Sandbox
+
+ROOT = Path(__file__).resolve().parents[1]
+PROMPT = "a red circle on a blue background"
+_MB = 2**20
+_PEER = """
+import sys, time, json
+started = time.perf_counter()
+import psutil, torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+pipeline = StableDiffusionPipeline.from_pretrained(sys.argv[1], safety_checker=None, local_files_only=True)
+pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config, use_karras_sigmas=True)
+pipeline.set_progress_bar_config(disable=True)
+def paint():
+    generator = torch.Generator().manual_seed(7)
+    size = int(sys.argv[2])
+    steps, guidance = int(sys.argv[4]), float(sys.argv[5])
+    pipeline(sys.argv[3], height=size, width=size, num_inference_steps=steps, guidance_scale=guidance,
+             generator=generator).images[0].tobytes()
+    return time.perf_counter()
+first = paint()
+warm = paint()
+rss = psutil.Process().memory_info().rss / 2**20
+print(json.dumps({"first_picture_s": first - started, "warm_picture_s": warm - first, "rss_mb": rss}))
+"""
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench startup", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument("--painters", type=int, default=6, help="members who paint at once while lag is measured")
+    options = parser.parse_args(argv)
+    ours = asyncio.run(_measure_bot(options.painters))
+    peer = _measure_peer()
+    figures = ours | {f"peer_{name}": value for name, value in peer.items()}
+    figures["ratio_first_picture"] = ours["first_picture_s"] / peer["first_picture_s"]
+    figures["ratio_warm_picture"] = ours["warm_picture_s"] / peer["warm_picture_s"]
+    if not options.json:
+        for name, value in figures.items():
+            print(f"{name:24} {value:10.2f}")
+    print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+    return 0
+
+
+async def _measure_bot(num_painters: int) -> dict[str, float]:
+    async with Sandbox(seed_world=True, bot_name="Atelier") as discord:
+        started_s = time.perf_counter()
+        async with _bot(discord) as (process, health_url):
+            await discord.wait_until_ready(timeout_s=120)
+            await _well(health_url)
+            ready_s = time.perf_counter() - started_s
+            guild = next(iter(discord.world.guilds.values()))
+            members = [member for member in guild.members.values() if not member.user.is_bot]
+            channel = next(channel for channel in guild.channels.values() if channel.name == "general")
+            actors = [discord.act_as(member, channel) for member in members]
+            await _paint(discord, actors[0])
+            first_s = time.perf_counter() - started_s
+            warm_from_s = time.perf_counter()
+            await _paint(discord, actors[0])
+            warm_s = time.perf_counter() - warm_from_s
+            await asyncio.gather(*(_paint(discord, actors[n % len(actors)]) for n in range(num_painters)))
+            lag_ms = (await _health(health_url))["loop_lag_p99_ms"]
+            sizes = _sizes_mb(process.pid)
+    return {
+        "ready_s": ready_s,
+        "first_picture_s": first_s,
+        "warm_picture_s": warm_s,
+        "bot_rss_mb": sizes[0],
+        "worker_rss_mb": max(sizes[1:], default=0.0),
+        "loop_lag_p99_ms": lag_ms,
+    }
+
+
+@asynccontextmanager
+async def _bot(discord: Sandbox) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """The bot as its own process, with the address of its health page."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            "ATELIER_DISCORD_URL": discord.url,
+            "ATELIER_DISCORD_TOKEN": discord.token,
+            "ATELIER_DATA_DIR": folder,
+            "ATELIER_HEALTH_PORT": str(port),
+            "ATELIER_LOG_LEVEL": "WARNING",
+        }
+        command = [sys.executable, str(ROOT / "bot.py"), "serve"]
+        process = await asyncio.create_subprocess_exec(*command, env={**_environment(), **environment})
+        try:
+            yield process, f"http://127.0.0.1:{port}/healthz"
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def _paint(discord: Sandbox, actor: Actor) -> None:
+    """Ask for a picture and wait until its file is in the channel."""
+    interaction = await actor.slash("imagine", prompt=PROMPT, seed=7)
+    if interaction.failed:
+        raise RuntimeError("/imagine was not acknowledged")
+    await discord.wait_for(lambda: _has_picture(interaction.original_message), timeout_s=120)
+
+
+def _has_picture(message: Message | None) -> bool:
+    return message is not None and any(file.filename.endswith(".png") for file in message.attachments)
+
+
+async def _well(health_url: str) -> None:
+    """Wait until the health page has no problem to report (the model is loaded)."""
+    deadline_s = time.monotonic() + 120
+    while time.monotonic() < deadline_s:
+        try:
+            if not (await _health(health_url))["problems"]:
+                return
+        except aiohttp.ClientError:
+            pass
+        await asyncio.sleep(0.1)
+    raise TimeoutError("the bot did not become well within 120 s")
+
+
+async def _health(url: str) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return dict(await answer.json())
+
+
+def _measure_peer() -> dict[str, float]:
+    settings = (
+        str(paintbox.MODEL_DIR),
+        str(paintbox.NATIVE_PX),
+        PROMPT,
+        str(paintbox.DEFAULT_STEPS),
+        str(paintbox.DEFAULT_GUIDANCE),
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", _PEER, *settings], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures
+
+
+def _sizes_mb(pid: int) -> list[float]:
+    """Resident size of the process and of each of its children, in MB."""
+    process = psutil.Process(pid)
+    return [one.memory_info().rss / _MB for one in [process, *process.children(recursive=True)]]
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,56 @@
+"""The health page says what is wrong, and only to this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+import aiohttp
+import pytest
+
+from generation.errors import Misconfigured
+from health import LoopLag, serve_health
+
+
+def free_port() -> int:
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def fetch(port: int) -> tuple[int, dict[str, object]]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+        return answer.status, await answer.json()
+
+
+async def test_well_is_200_and_unwell_is_503_with_the_reason() -> None:
+    port, problems = free_port(), list[str]()
+    async with serve_health(port, lambda: {"problems": problems}):
+        assert (await fetch(port))[0] == 200
+        problems.append("Discord: connecting")
+        status, body = await fetch(port)
+        assert status == 503
+        assert body["problems"] == ["Discord: connecting"]
+
+
+async def test_a_taken_port_is_one_sentence() -> None:
+    port = free_port()
+    async with serve_health(port, dict):
+        with pytest.raises(Misconfigured, match=f"Port {port} of this machine is in use"):
+            async with serve_health(port, dict):
+                pass
+
+
+async def test_a_blocked_loop_shows() -> None:
+    lag = LoopLag()
+    watching = asyncio.create_task(lag.watch())
+    await asyncio.sleep(0)
+    block_until_s = time.perf_counter() + 0.2
+    while time.perf_counter() < block_until_s:
+        pass  # the thing to be noticed
+    while lag.p99_ms() == 0.0:  # noqa: ASYNC110 - the watch has no event to wait for, and needs none
+        await asyncio.sleep(0)
+    watching.cancel()
+    assert lag.p99_ms() > 100
