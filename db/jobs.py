@@ -113,6 +113,10 @@ class JobStore(ports.JobStore):
         """The owner's jobs in that guild, newest first: at most `limit`, and only those created before `before`."""
         return await self._database.read(lambda session: _fetch_history(session, owner, limit, before))
 
+    async def forget_pictures(self, job_id: str) -> list[str]:
+        """Let go of a job's finished files. Returns the SHA-256 of those that no other image has as its own."""
+        return await self._database.write(lambda session: _forget_pictures(session, job_id))
+
     async def fetch_counters(self) -> dict[int, float]:
         return await self._database.read(
             lambda session: {row.guild_id: row.counter for row in session.scalars(select(CounterRow))}
@@ -236,6 +240,19 @@ def _fetch_history(session: Session, owner: Owner, limit: int, before: datetime 
     if before is not None:
         mine = mine.where(JobRow.created_at < before)
     return _jobs_of(session.scalars(mine.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)))
+
+
+def _forget_pictures(session: Session, job_id: str) -> list[str]:
+    own = select(ImageRow.file_sha256).where(ImageRow.job_id == job_id, ImageRow.file_sha256.is_not(None))
+    forgotten = set(session.scalars(own))
+    session.execute(
+        update(ImageRow)
+        .where(ImageRow.job_id == job_id)
+        .values(file_sha256=None)
+        .execution_options(synchronize_session=False)
+    )
+    others = set(session.scalars(select(ImageRow.file_sha256).where(ImageRow.file_sha256.in_(forgotten))))
+    return sorted(sha256 for sha256 in forgotten - others if sha256 is not None)
 
 
 def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
