@@ -1,0 +1,103 @@
+"""A backup taken while writes run restores to a database that adds up and misses at most what came after it."""
+
+import asyncio
+import itertools
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from some_jobs import GUILD, NOW, a_job, a_reply
+
+from db.backup import backup, check, restore
+from db.engine import Database, parse_url
+from db.jobs import JobStore
+from db.reconcile import reconcile
+from generation.errors import Misconfigured
+
+
+async def test_a_backup_taken_while_writing_restores(database: Database, tmp_path: Path) -> None:
+    accepted: list[str] = []
+    enough, some = asyncio.Event(), asyncio.Event()
+
+    async def keep_writing() -> None:
+        while not enough.is_set():
+            job = a_job(user=len(accepted) + 1)
+            await JobStore(database).accept(job, a_reply())
+            accepted.append(job.id)
+            some.set()
+
+    writers = [asyncio.create_task(keep_writing()) for _ in range(4)]
+    for number in itertools.count():  # until something was written while one was taken
+        await some.wait()
+        some.clear()
+        before, copy = set(accepted), tmp_path / "backups" / f"{number}.db"
+        await asyncio.to_thread(backup, database.url, copy)
+        if len(accepted) > len(before):
+            break
+    enough.set()
+    await asyncio.gather(*writers)
+
+    elsewhere = tmp_path / "elsewhere"
+    url = f"sqlite:///{elsewhere}/atelier.db"
+    restore(copy, parse_url(url), elsewhere)
+    async with await Database.open(url, elsewhere) as restored:
+        kept = {job.id for job in await JobStore(restored).fetch_unfinished()}
+        assert before <= kept <= set(accepted)
+        assert (await reconcile(restored)).is_exact
+        await JobStore(restored).accept(a_job())
+
+
+async def test_restoring_sets_aside_what_was_there_and_waits_for_the_bot_to_stop(
+    database: Database, tmp_path: Path
+) -> None:
+    await JobStore(database).save_counters({GUILD: 1.0})
+    copy = tmp_path / "copy.db"
+    backup(database.url, copy)
+    await JobStore(database).save_counters({GUILD: 2.0})
+    with pytest.raises(Misconfigured, match="Another Atelier"):
+        restore(copy, database.url, tmp_path)
+    await database.close()
+    restore(copy, database.url, tmp_path)
+    async with await Database.open(str(database.url), tmp_path) as restored:
+        assert await JobStore(restored).fetch_counters() == {GUILD: 1.0}
+    with closing(sqlite3.connect(tmp_path / "atelier.db.before-restore")) as aside:
+        assert aside.execute("SELECT counter FROM queue_counters").fetchall() == [(2.0,)]
+
+
+async def test_a_damaged_or_foreign_file_is_no_backup_and_replaces_nothing(database: Database, tmp_path: Path) -> None:
+    await asyncio.gather(*(JobStore(database).accept(a_job(at=NOW)) for _ in range(50)))
+    copy = tmp_path / "copy.db"
+    backup(database.url, copy)
+    await database.close()
+    assert check(copy) == "0001"
+    sound = copy.read_bytes()
+    page = 4096
+    files = {
+        "torn.db": sound[: len(sound) // 2],
+        "scribbled.db": sound[: 3 * page] + b"\xff" * (4 * page) + sound[7 * page :],
+        "picture.db": b"\x89PNG\r\n" * 100,
+        "empty.db": b"",
+    }
+    before = (tmp_path / "atelier.db").read_bytes()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(Misconfigured, match=name):
+            restore(tmp_path / name, database.url, tmp_path)
+    with pytest.raises(Misconfigured, match="no backup"):
+        restore(tmp_path / "absent.db", database.url, tmp_path)
+    assert (tmp_path / "atelier.db").read_bytes() == before
+
+
+def test_a_backup_never_writes_over_a_file_and_leaves_no_half(url: str, tmp_path: Path) -> None:
+    taken = tmp_path / "taken.db"
+    taken.write_text("precious")
+    with pytest.raises(Misconfigured, match="exists already"):
+        backup(parse_url(url), taken)
+    assert taken.read_text() == "precious"
+    with pytest.raises(Misconfigured, match="no database"):
+        backup(parse_url(f"sqlite:///{tmp_path}/absent.db"), tmp_path / "b.db")
+    (tmp_path / "scribbled.db").write_bytes(b"not a database " * 1000)
+    with pytest.raises(Misconfigured, match="could not be written"):
+        backup(parse_url(f"sqlite:///{tmp_path}/scribbled.db"), tmp_path / "b.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["atelier.db", "scribbled.db", "taken.db"]

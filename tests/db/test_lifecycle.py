@@ -1,0 +1,198 @@
+"""Random histories of jobs against a model that fits on a page: whatever is interleaved, the books agree."""
+
+import asyncio
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from some_jobs import GUILD, NOW, a_job, a_reply, done, ended
+
+from db.deliveries import DeliveryStore
+from db.engine import Database
+from db.jobs import JobStore
+from db.quotas import QuotaStore
+from db.reconcile import reconcile
+from generation.delivery import DeliveryState
+from generation.errors import QuotaExceeded
+from generation.job import Job, Outcome, Owner, Status
+from generation.quota import Quota, Scope, Unit, Usage
+
+QUOTA = 6
+USERS = (1, 2)
+
+
+@dataclass
+class Expected:
+    """What the model holds of one image."""
+
+    job: Job
+    index: int
+    status: Status = Status.WAITING
+    attempt: int = 0
+    charged: int = 0
+
+    @property
+    def id(self) -> str:
+        return self.job.images[self.index].id
+
+    @property
+    def usage(self) -> Usage:
+        if self.status.is_end:
+            return Usage(num_images=int(self.charged > 0), used=self.charged)
+        return Usage(num_images=1, reserved=self.job.images[self.index].reserved)
+
+
+class Lifecycle(RuleBasedStateMachine):
+    images = Bundle("images")
+    template: bytes
+
+    @initialize()
+    def begin(self) -> None:
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name, "0")
+        self.path.mkdir()
+        (self.path / "atelier.db").write_bytes(self.template)
+        self.model: dict[str, Expected] = {}
+        self.open()
+        self.run(QuotaStore(self.database).set_quota(GUILD, Quota(scope=Scope.GUILD, unit=Unit.IMAGES, limit=QUOTA)))
+
+    def run(self, coroutine):
+        return self.runner.run(coroutine)
+
+    def open(self) -> None:
+        self.database = self.run(Database.open(f"sqlite:///{self.path}/atelier.db", self.path))
+        self.jobs = JobStore(self.database, clock=lambda: NOW)
+
+    def used(self, *users: int) -> Usage:
+        usages = [image.usage for image in self.model.values() if image.job.owner.user_id in users]
+        return Usage(
+            num_images=sum(usage.num_images for usage in usages),
+            reserved=sum(usage.reserved for usage in usages),
+            used=sum(usage.used for usage in usages),
+        )
+
+    @rule(target=images, sizes=st.lists(st.tuples(st.sampled_from(USERS), st.integers(1, 3)), min_size=1, max_size=4))
+    def submit_together(self, sizes: list[tuple[int, int]]) -> list[str]:
+        every = [a_job(user=user, count=count) for user, count in sizes]
+
+        async def accept_all() -> list[BaseException | None]:
+            return await asyncio.gather(*(self.jobs.accept(job, a_reply()) for job in every), return_exceptions=True)
+
+        for job, answer in zip(every, self.run(accept_all()), strict=True):
+            if self.used(*USERS).num_images + len(job.images) > QUOTA:
+                assert isinstance(answer, QuotaExceeded)
+                continue
+            assert answer is None
+            self.model |= {image.id: Expected(job, image.index) for image in job.images}
+        return [image.id for job in every for image in job.images]
+
+    @rule(ids=images, pick=st.integers(0, 99))
+    def claim(self, ids: list[str], pick: int) -> None:
+        image = self.model.get(ids[pick % len(ids)])
+        attempt = self.run(self.jobs.claim(ids[pick % len(ids)]))
+        if image is None or image.status is not Status.WAITING:
+            assert attempt is None
+            return
+        image.status, image.attempt = Status.RUNNING, image.attempt + 1
+        assert attempt == image.attempt
+
+    @rule(ids=images, pick=st.integers(0, 99), age=st.integers(0, 1))
+    def release(self, ids: list[str], pick: int, age: int) -> None:
+        image = self.model.get(ids[pick % len(ids)])
+        attempt = (image.attempt if image else 0) - age
+        answer = self.run(self.jobs.release(ids[pick % len(ids)], attempt))
+        assert answer is (image is not None and image.status is Status.RUNNING and age == 0)
+        if answer:
+            image.status = Status.WAITING
+
+    @rule(
+        ids=images,
+        pick=st.integers(0, 99),
+        age=st.integers(0, 1),
+        end=st.sampled_from([Status.DONE, Status.WITHHELD, Status.FAILED, Status.CANCELLED]),
+        part=st.integers(0, 500),
+    )
+    def settle_twice(self, ids: list[str], pick: int, age: int, end: Status, part: int) -> None:
+        """As a late worker, a cancel, or both at once would."""
+        image = self.model.get(ids[pick % len(ids)])
+        attempt = (image.attempt if image else 0) - age
+        outcome = self.outcome(image, end, part)
+
+        async def both() -> list[bool]:
+            one = self.jobs.settle(ids[pick % len(ids)], attempt, outcome)
+            other = self.jobs.settle(ids[pick % len(ids)], attempt, outcome)
+            return await asyncio.gather(one, other)
+
+        may_end = image is not None and not image.status.is_end and age == 0
+        assert sorted(self.run(both())) == [False, may_end]
+        if may_end:
+            image.status, image.charged = end, outcome.charged
+
+    def outcome(self, image: Expected | None, end: Status, part: int) -> Outcome:
+        if image is not None and end is Status.DONE:
+            return done(image.job, image.index)
+        paid = part if end is Status.CANCELLED and image is not None and image.status is Status.RUNNING else 0
+        return ended(Status.FAILED if end is Status.DONE else end, charged=paid)
+
+    @rule()
+    def crash_and_recover(self) -> None:
+        """The files as they lie at this moment are all a crash leaves: go on from a copy of them."""
+        after = self.path.with_name(str(int(self.path.name) + 1))
+        shutil.copytree(self.path, after)
+        self.run(self.database.close())
+        self.path = after
+        self.open()
+        unfinished = self.run(self.jobs.fetch_unfinished())
+        for image in self.model.values():
+            if image.status is Status.RUNNING:
+                image.status = Status.WAITING
+        alive = {image.job.id for image in self.model.values() if not image.status.is_end}
+        assert {job.id for job in unfinished} == alive
+
+    @invariant()
+    def the_books_agree(self) -> None:
+        if not hasattr(self, "database"):
+            return
+        quotas = QuotaStore(self.database)
+        assert self.run(quotas.fetch_guild_usage(GUILD, since=NOW)) == self.used(*USERS)
+        for user in USERS:
+            assert self.run(quotas.fetch_usage(Owner(GUILD, user), since=NOW)) == self.used(user)
+        assert self.run(reconcile(self.database)).is_exact
+
+    @invariant()
+    def jobs_and_deliveries_are_as_the_model_says(self) -> None:
+        for job in {image.job.id: image.job for image in getattr(self, "model", {}).values()}.values():
+            kept = self.run(self.jobs.fetch_job(job.id))
+            expected = [self.model[image.id] for image in job.images]
+            assert [(i.status, i.attempt, i.charged) for i in kept.images] == [
+                (e.status, e.attempt, e.charged) for e in expected
+            ]
+            delivery = self.run(DeliveryStore(self.database).fetch(job.id))
+            is_over = all(image.status.is_end for image in expected)
+            assert delivery.state is (DeliveryState.DUE if is_over else DeliveryState.LIVE)
+
+    def teardown(self) -> None:
+        if hasattr(self, "database"):
+            self.run(self.database.close())
+            self.runner.close()
+            self.folder.cleanup()
+
+
+@pytest.mark.timeout(120)
+def test_whatever_happens_the_books_agree(migrated: bytes) -> None:
+    Lifecycle.template = migrated
+    run_state_machine_as_test(
+        Lifecycle,
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )
