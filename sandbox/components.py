@@ -6,7 +6,7 @@ Source: https://discord.com/developers/docs/components/reference
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
+from typing import Any
 
 from sandbox.errors import Invalid
 from sandbox.message import walk
@@ -205,7 +205,7 @@ def _require(good: bool, where: str, message: str, code: str = "BASE_TYPE_BAD_LE
 
 def stored_components(components: list[Json], resolve: Resolve) -> list[Json]:
     """The components as Discord gives them back: numbered, with defaults, media resolved."""
-    kept = deepcopy(components)
+    kept: list[Json] = _without_nulls(components)
     taken = {component["id"] for component in walk(kept) if component.get("id")}
     number = 0
     for component in walk(kept):
@@ -219,9 +219,14 @@ def stored_components(components: list[Json], resolve: Resolve) -> list[Json]:
     return kept
 
 
+def _without_nulls(value: Any) -> Any:
+    """A copy in which a key that is null is absent: so Discord gives components back."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 def _fill_defaults(component: Json) -> None:
-    for key in [key for key, value in component.items() if value is None]:
-        del component[key]
     kind = component["type"]
     if kind in SELECTS:
         component.setdefault("min_values", 1)
