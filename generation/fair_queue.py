@@ -48,6 +48,7 @@ class FairQueue:
     def __init__(self, *, max_per_user: int = 32, max_per_guild: int = 1000) -> None:
         self._guilds: dict[int, _Guild] = {}
         self._eligible = _MinByCounter()
+        self._newcomers = _MinByCounter()
         self._active = _MinByCounter()
         self._where: dict[str, Waiting] = {}
         self._in_flight: dict[str, Waiting] = {}
@@ -99,8 +100,20 @@ class FairQueue:
     def pick(self) -> Waiting | None:
         """Hand out the next image in fair order and charge it; None when nothing waits. O(log n) amortised."""
         guild_id = self._eligible.first()
-        if guild_id is None:
+        return None if guild_id is None else self._hand_out(guild_id)
+
+    def pick_newcomer(self) -> Waiting | None:
+        """Hand out an image of a guild that has none in flight, if no waiting guild has a smaller counter.
+
+        For a worker that is full but can hold one more: it is what lets a light guild feel alone. It picks among
+        equals only, so the bound stands.
+        """
+        guild_id = self._newcomers.first()
+        if guild_id is None or self._guilds[guild_id].counter > self._eligible.smallest(default=float("inf")):
             return None
+        return self._hand_out(guild_id)
+
+    def _hand_out(self, guild_id: int) -> Waiting:
         guild = self._guilds[guild_id]
         waiting = guild.pop()
         del self._where[waiting.image_id]
@@ -178,11 +191,15 @@ class FairQueue:
         guild.charge(waiting, cost)
 
     def _refresh(self, guild: _Guild) -> None:
-        """Bring both heaps up to date with a guild that changed."""
+        """Bring the heaps up to date with a guild that changed."""
         if guild.num_waiting:
             self._eligible.set(guild.guild_id, guild.counter)
         else:
             self._eligible.discard(guild.guild_id)
+        if guild.num_waiting and not guild.num_in_flight:
+            self._newcomers.set(guild.guild_id, guild.counter)
+        else:
+            self._newcomers.discard(guild.guild_id)
         if guild.is_active:
             self._active.set(guild.guild_id, guild.counter)
         else:

@@ -38,6 +38,8 @@ LOSSES_BEFORE_ALONE = 2
 """After so many lost workers an image is tried alone, so that if it is the killer, it kills no one else's work."""
 MAX_LOSSES = 3
 PREVIEWS_PER_IMAGE = 2
+_NEWCOMER_FACTOR = 2
+"""How far beyond its slots a worker is filled with the images of guilds that have nothing there yet."""
 _FORECAST_AGE_S = 1.0
 _SHORT_LINE = 200
 """Up to so many waiting images a new job's place is worked out at once rather than with the next second's."""
@@ -226,19 +228,23 @@ class Studio:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._has_room() and (waiting := self._next()) is not None:
+            while (waiting := self._next()) is not None:
                 await self._send(waiting)
 
-    def _has_room(self) -> bool:
-        if self._is_draining or self._suspect_at_work is not None:
-            return False
-        if self._suspects:
-            return self._worker.num_slots > 0 and not self._at_worker
-        return len(self._at_worker) < self._worker.num_slots
-
     def _next(self) -> Waiting | None:
-        if not self._suspects:
+        """The next image there is room for. A guild that has nothing at the worker gets a place even beyond the slots:
+        the engine then steps it first, so a light guild does not wait for a heavy one's pictures to end.
+        """
+        slots, taken = self._worker.num_slots, len(self._at_worker)
+        if not slots or self._is_draining or self._suspect_at_work is not None:
+            return None
+        if self._suspects:
+            return None if taken else self._next_suspect()
+        if taken < slots:
             return self._queue.pick()
+        return self._queue.pick_newcomer() if taken < slots * _NEWCOMER_FACTOR else None
+
+    def _next_suspect(self) -> Waiting:
         suspect = self._suspects.popleft()
         self._suspect_at_work = suspect.image_id
         return suspect

@@ -222,6 +222,27 @@ def test_a_full_line_refuses_and_says_the_limit() -> None:
     queue.check_room(1, 2, 1)
 
 
+def test_a_newcomer_is_handed_out_beyond_the_slots_and_the_flood_is_not() -> None:
+    queue = FairQueue()
+    fill(queue, [(1, 1, 10)] * 5)
+    queue.pick()
+    assert queue.pick_newcomer() is None, "the flooding guild has an image in flight"
+    fill(queue, [(2, 2, 10)] * 2, start=5)
+    newcomer = queue.pick_newcomer()
+    assert newcomer is not None
+    assert newcomer.guild_id == 2
+    assert queue.pick_newcomer() is None, "once it has one in flight it waits its turn like everyone"
+
+
+def test_a_newcomer_whose_counter_is_not_the_smallest_waits() -> None:
+    queue = FairQueue()
+    fill(queue, [(1, 1, 10)] * 3 + [(2, 2, 100)] * 2)
+    assert [queue.pick(), queue.pick()] == [Waiting("image0", 1, 1, 10), Waiting("image3", 2, 2, 100)]
+    queue.settle("image3", 100)
+    assert queue.share_of(2)[1] > queue.share_of(1)[1]
+    assert queue.pick_newcomer() is None
+
+
 def test_outdated_heap_entries_do_not_pile_up() -> None:
     queue = FairQueue(max_per_user=10_000)
     fill(queue, [(1, 1, 1)] + [(2, 2, 0)] * 5000)
