@@ -1,0 +1,88 @@
+"""The inputs of a forward: one preallocated buffer for each key and bucket.
+
+A forward's bits depend on the shape, number format and memory layout of its inputs. `torch.cat` takes its layout
+from its parts (latents of a start image leave the VAE in channels_last), so rows are copied into buffers whose
+layout never changes. Rows that no image owns keep what was last in them; no row can see another.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from generation.engine.devices import Device
+from generation.engine.families.base import Conditioning
+from generation.engine.slot import Key, Slot
+
+_MAX_BUFFERS = 24
+
+
+class Batch:
+    """The rows of one forward."""
+
+    def __init__(self, bucket: int, like: Slot, device: Device) -> None:
+        assert like.walk is not None
+        place, dtype = device.torch_device, device.dtype
+        self.bucket = bucket
+        self.latents = torch.zeros((bucket, *like.key.latent_shape), dtype=dtype, device=place)
+        self.timesteps = torch.zeros(bucket, dtype=torch.float32, device=place)
+        self.conditioning: Conditioning = {
+            name: torch.zeros((bucket, *rows.shape[1:]), dtype=dtype, device=place)
+            for name, rows in like.walk.conditioning.items()
+        }
+        self._owners: list[int | None] = [None] * bucket
+
+    def fill(self, slots: Sequence[Slot]) -> None:
+        """Copy in the images' inputs, in order from row 0. What has not changed since last time is not copied."""
+        times = [0.0] * self.bucket
+        row = 0
+        for slot in slots:
+            rows = slice(row, row + slot.rows)
+            self.latents[rows] = slot.model_input()
+            times[rows] = [slot.timestep()] * slot.rows
+            self._fill_conditioning(slot, rows)
+            row = rows.stop
+        self.timesteps.copy_(torch.tensor(times, dtype=torch.float32))
+
+    def _fill_conditioning(self, slot: Slot, rows: slice) -> None:
+        if self._owners[rows] == [slot.serial] * slot.rows:
+            return
+        assert slot.walk is not None
+        for name, buffer in self.conditioning.items():
+            buffer[rows] = slot.walk.conditioning[name]
+        self._owners[rows] = [slot.serial] * slot.rows
+
+
+class Batches:
+    """The latest buffers by key and bucket."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._kept: OrderedDict[tuple[Key, int], Batch] = OrderedDict()
+
+    def get(self, bucket: int, like: Slot) -> Batch:
+        """The buffer of that many rows for images such as `like`."""
+        name = (like.key, bucket)
+        if name not in self._kept:
+            self._kept[name] = Batch(bucket, like, self._device)
+        self._kept.move_to_end(name)
+        if len(self._kept) > _MAX_BUFFERS:
+            self._kept.popitem(last=False)
+        return self._kept[name]
+
+    def clear(self) -> None:
+        """Give the memory back."""
+        self._kept.clear()
+
+
+def rows_of(slots: Sequence[Slot], output: Tensor) -> list[Tensor]:
+    """Each image's part of a forward's output, in the order they were filled in."""
+    parts = []
+    row = 0
+    for slot in slots:
+        parts.append(output[row : row + slot.rows])
+        row += slot.rows
+    return parts

@@ -1,0 +1,271 @@
+"""The engine: many people's images, one denoising step at a time, many in one forward, each exactly repeatable.
+
+`step` is the whole loop: schedule -> forward -> settle. A turn is one forward of a batch, or one decode, or one tile
+of an enlargement, so whoever cancels or arrives waits for one turn at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from generation.catalog import Model
+from generation.engine.batch import Batches, rows_of
+from generation.engine.devices import choose_device
+from generation.engine.failures import broken, is_engine_broken, is_out_of_memory
+from generation.engine.fingerprint import take_fingerprint
+from generation.engine.finish import NotFinite, check_can_judge, decode, finish, preview
+from generation.engine.models import LoadedModel, Models
+from generation.engine.pixels import read_picture
+from generation.engine.schedule import StepSchedule
+from generation.engine.settings import EngineSettings
+from generation.engine.slot import Key, Slot
+from generation.engine.upscale import Enlargement
+from generation.order import Cancel, Cancelled, Event, Order, Progress
+
+_MAX_PIXEL_ROWS = {"cpu": 16 * 128 * 128, "mps": 4 * 512 * 512, "cuda": 16 * 512 * 512}
+"""Rows times pixels beyond which a larger forward takes longer without getting more done, by kind of device."""
+
+
+@dataclass(slots=True)
+class Upscaling:
+    """A picture being enlarged."""
+
+    order: Order
+    model: LoadedModel
+    work: Enlargement
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one `step` does: a forward of `slots` in `bucket` rows, or the end of `finishing`, or a tile."""
+
+    slots: tuple[Slot, ...] = ()
+    bucket: int = 0
+    finishing: Slot | None = None
+    enlarging: Upscaling | None = None
+
+
+class Engine:
+    """Paints orders. Single-threaded and synchronous; every method returns within one turn.
+
+    One forward serves one key (model, adapters, latent shape, chunks of prompt) and takes the residents whose guilds
+    have been served least; `settings.quantum` says how far a guild may get ahead for staying on a key (see
+    `schedule`). Raises `Misconfigured` if a model cannot be loaded.
+    """
+
+    def __init__(self, models: Iterable[Model], settings: EngineSettings) -> None:
+        self._settings = settings
+        self._device = choose_device(settings)
+        with torch.inference_mode():
+            self._models = Models(models, self._device, settings)
+        self._batches = Batches(self._device)
+        self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
+        self._slots: dict[str, Slot] = {}
+        self._upscalings: dict[str, Upscaling] = {}
+        self._row_limits: dict[Key, int] = {}
+        self._events: list[Event] = []
+        self._num_admitted = 0
+        self._tile_is_next = True
+        self.num_slots = settings.num_slots
+        self.fingerprint = take_fingerprint(self._device)
+
+    @property
+    def model_sha256(self) -> Mapping[str, str]:
+        """SHA-256 over what was read of each model, by name."""
+        return self._models.sha256
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether `step` would do nothing."""
+        return not (self._slots or self._upscalings or self._events)
+
+    @torch.inference_mode()
+    def admit(self, order: Order) -> None:
+        """Take an image in. One that cannot be made at all ends with `Broken` from the next `step`."""
+        self._drop(order.image_id)
+        self._guard(order, lambda: self._enter(order))
+
+    @torch.inference_mode()
+    def step(self) -> list[Event]:
+        """One turn, and what there is to say after it."""
+        turn = self._schedule()
+        outputs = self._forward(turn)
+        self._settle(turn, outputs)
+        return self._take_events()
+
+    def cancel(self, cancel: Cancel) -> list[Event]:
+        """Stop an image where it stands. Nothing if it is not here (it has ended) or the attempt is another one."""
+        order = self._order_of(cancel.image_id)
+        if order is None or order.attempt != cancel.attempt:
+            return []
+        evaluations = self._drop(cancel.image_id)
+        return [Cancelled(image_id=cancel.image_id, attempt=cancel.attempt, evaluations=evaluations)]
+
+    def close(self) -> None:
+        """Drop everyone without a word and give the memory back."""
+        self._slots.clear()
+        self._upscalings.clear()
+        self._batches.clear()
+        self._models.close()
+
+    # Schedule: who is next, ready to run.
+
+    def _schedule(self) -> Turn:
+        for slot in self._slots.values():
+            if slot.is_denoised:
+                return Turn(finishing=slot)
+        if self._upscalings and (self._tile_is_next or not self._slots):
+            self._tile_is_next = False
+            return Turn(enlarging=next(iter(self._upscalings.values())))
+        self._tile_is_next = True
+        return self._schedule_forward()
+
+    def _schedule_forward(self) -> Turn:
+        picked = self._schedule_of_steps.pick(self._slots.values(), self._max_rows)
+        slots = tuple(slot for slot in picked if slot.walk or self._guard(slot.order, self._beginning(slot)))
+        return Turn(slots=slots, bucket=self._bucket_for(slots)) if slots else Turn()
+
+    def _beginning(self, slot: Slot) -> Callable[[], None]:
+        return lambda: slot.begin(self._device.torch_device)
+
+    def _bucket_for(self, slots: tuple[Slot, ...]) -> int:
+        prescribed = slots[0].next_bucket
+        rows = sum(slot.rows for slot in slots)
+        return prescribed or next(rung for rung in slots[0].family.ladder if rung >= rows)
+
+    def _max_rows(self, leader: Slot) -> int:
+        """Most rows a forward of the leader's key may have: what pays on this device, and what memory allows."""
+        pixels = leader.order.spec.width_px * leader.order.spec.height_px
+        pays = max(2, _MAX_PIXEL_ROWS.get(self._device.kind, 0) // pixels)
+        limit = min(self._settings.max_rows or pays, self._row_limits.get(leader.key, 1 << 16))
+        return max((rung for rung in leader.family.ladder if rung <= limit), default=1)
+
+    # Forward: the one place where time goes.
+
+    def _forward(self, turn: Turn) -> list[Tensor] | None:
+        """Each image's predictions; None where there was nothing to predict, or no memory to do it in."""
+        if not turn.slots:
+            return None
+        try:
+            batch = self._batches.get(turn.bucket, turn.slots[0])
+            batch.fill(turn.slots)
+            output = turn.slots[0].family.denoise(batch.latents, batch.timesteps, batch.conditioning)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._make_do_with_less(turn, error)
+            return None
+        return rows_of(turn.slots, output)
+
+    def _make_do_with_less(self, turn: Turn, error: Exception) -> None:
+        """Halve what this key may take; an image that does not even fit alone, or not in its trace, ends."""
+        self._batches.clear()
+        if self._device.kind == "cuda":
+            torch.cuda.empty_cache()
+        if len(turn.slots) > 1:
+            self._row_limits[turn.slots[0].key] = turn.bucket // 2
+        else:
+            self._break(turn.slots[0].order, error)
+
+    # Settle: every image takes its part; those that are done are decoded, checked and handed over.
+
+    def _settle(self, turn: Turn, outputs: list[Tensor] | None) -> None:
+        for slot, prediction in zip(turn.slots, outputs or (), strict=False):
+            self._guard(slot.order, self._advancing(slot, prediction, turn.bucket))
+        if turn.finishing is not None:
+            self._finish(turn.finishing)
+        if turn.enlarging is not None:
+            self._enlarge(turn.enlarging)
+
+    def _advancing(self, slot: Slot, prediction: Tensor, bucket: int) -> Callable[[], None]:
+        def advance() -> None:
+            slot.advance(prediction, bucket)
+            order = slot.order
+            self._events.append(
+                Progress(image_id=order.image_id, attempt=order.attempt, done=slot.done, total=slot.total)
+            )
+            self._preview_if_due(slot)
+
+        return advance
+
+    def _preview_if_due(self, slot: Slot) -> None:
+        due_at = slot.total * (slot.num_previews + 1) / (slot.order.num_previews + 1)
+        if slot.num_previews >= slot.order.num_previews or slot.done < due_at or slot.is_denoised:
+            return
+        slot.num_previews += 1
+        shown = preview(self._models.get(slot.order.spec.model), slot, side=self._settings.preview_side)
+        if shown is not None:
+            self._events.append(shown)
+
+    def _finish(self, slot: Slot) -> None:
+        def run() -> None:
+            assert slot.walk is not None
+            if not bool(torch.isfinite(slot.walk.latents).all()):
+                raise NotFinite()
+            picture = decode(slot, slot.walk.latents)
+            model = self._models.get(slot.order.spec.model)
+            self._events.append(finish(model, slot.order, picture, trace=slot.trace, evaluations=slot.done))
+            self._drop(slot.order.image_id)
+
+        self._guard(slot.order, run)
+
+    def _enlarge(self, upscaling: Upscaling) -> None:
+        def run() -> None:
+            upscaling.work.advance()
+            if upscaling.work.is_done:
+                ended = finish(upscaling.model, upscaling.order, upscaling.work.result, trace="", evaluations=0)
+                self._events.append(ended)
+                self._drop(upscaling.order.image_id)
+
+        self._guard(upscaling.order, run)
+
+    # Coming and going.
+
+    def _enter(self, order: Order) -> None:
+        model = self._models.get(order.spec.model)
+        check_can_judge(model, order)
+        if order.spec.upscale is not None:
+            size_px = (order.spec.width_px, order.spec.height_px)
+            picture = read_picture(order.start_png, size_px, what="The picture to enlarge")
+            self._upscalings[order.image_id] = Upscaling(order, model, Enlargement(picture, model.upscaler))
+            return
+        self._num_admitted += 1
+        slot = Slot(order, model.family, self._num_admitted)
+        self._slots[order.image_id] = slot
+        self._schedule_of_steps.enter(slot)
+
+    def _drop(self, image_id: str) -> int:
+        """Forget an image if it is here; how many evaluations it had."""
+        self._upscalings.pop(image_id, None)
+        slot = self._slots.pop(image_id, None)
+        if slot is None:
+            return 0
+        self._schedule_of_steps.leave(slot)
+        return slot.done
+
+    def _order_of(self, image_id: str) -> Order | None:
+        holder = self._slots.get(image_id) or self._upscalings.get(image_id)
+        return holder.order if holder else None
+
+    def _guard(self, order: Order, work: Callable[[], None]) -> bool:
+        """Do an image's own work. What goes wrong in it ends that image and no other; False then."""
+        try:
+            work()
+        except Exception as error:
+            if is_engine_broken(error) and not is_out_of_memory(error):
+                raise
+            self._break(order, error)
+            return False
+        return True
+
+    def _break(self, order: Order, error: Exception) -> None:
+        self._drop(order.image_id)
+        self._events.append(broken(order, error))
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events

@@ -1,0 +1,58 @@
+"""What the engine asks of a model family. One file beside this one implements it for each family.
+
+A family knows how to turn words into conditioning, rows of latents into predictions, and latents into pixels and
+back. It knows nothing of samplers, batching, people or time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from generation.request import ImageSpec
+
+Conditioning = Mapping[str, Tensor]
+"""Named model inputs beside latents and timesteps; the first dimension of each counts rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A prompt pair as token ids, both padded to the same number of chunks; rows as `[negative,] positive`."""
+
+    ids: Tensor
+    """(rows, chunks, chunk length), int64."""
+    dropped: str = ""
+    """The end of the prompt that did not fit any more, for the person to be told."""
+
+    @property
+    def num_chunks(self) -> int:
+        return int(self.ids.shape[1])
+
+
+class Family(Protocol):
+    """One loaded model."""
+
+    latent_channels: int
+    pixels_per_latent: int
+    scheduler_config: Mapping[str, Any]
+    ladder: tuple[int, ...]
+    """Bucket sizes in rows that a forward may have, ascending. Fixed, so that a trace means the same everywhere."""
+
+    def tokenize(self, spec: ImageSpec) -> Words:
+        """Cheap: no model runs."""
+
+    def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
+        """Run the text encoders, always one prompt chunk at a time, so that the bits never depend on the company."""
+
+    def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """Predictions (rows, C, h, w) for latents of the same shape, timesteps (rows,) and conditioning by row."""
+
+    def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        """Pixels (1, 3, H, W) in -1..1 to scaled latents (1, C, h, w) in float32, drawing from the generator."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents (1, C, h, w) to pixels (1, 3, H, W), about -1..1, in float32."""

@@ -1,0 +1,41 @@
+"""What bytes depend on beside the recipe, read from the running process."""
+
+from __future__ import annotations
+
+import platform
+
+import diffusers
+import numpy
+import torch
+import transformers
+
+from generation.engine.devices import Device
+from generation.recipe import Fingerprint
+
+
+def take_fingerprint(device: Device) -> Fingerprint:
+    """Library versions, device, number format, threads and kernels of this process."""
+    facts = {
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+        "transformers": transformers.__version__,
+        "numpy": numpy.__version__,
+        "device": device.kind,
+        "dtype": str(device.dtype).removeprefix("torch."),
+        "threads": str(device.num_threads),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "attention": "sdpa",
+        "stages": "encode 1, decode 1",
+    }
+    return Fingerprint(facts | (_cuda_facts(device) if device.kind == "cuda" else {}))
+
+
+def _cuda_facts(device: Device) -> dict[str, str]:
+    return {
+        "gpu": torch.cuda.get_device_name(device.torch_device),
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
+        "tf32": str(torch.backends.cuda.matmul.allow_tf32),
+        "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
+    }

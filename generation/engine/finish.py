@@ -1,0 +1,80 @@
+"""From finished latents to a picture that may be shown: decode, check, and only then let pixels out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generation.engine.models import LoadedModel
+from generation.engine.pixels import encode_jpeg, from_model_range
+from generation.engine.safety import Verdict
+from generation.engine.slot import Slot
+from generation.errors import Misconfigured
+from generation.order import Finished, Order, Preview
+
+
+class NotFinite(Misconfigured):
+    """The model's numbers ran out of bounds while painting this picture. Try another sampler or lower guidance."""
+
+
+def check_can_judge(model: LoadedModel, order: Order) -> None:
+    """Raise `Misconfigured` when the order asks for a safety check that no one here can make."""
+    if order.check_safety and model.safety is None:
+        raise Misconfigured(
+            problem=f"The model “{order.spec.model}” has no safety checker.",
+            remedy="Give it one, or allow unchecked pictures in age-restricted channels.",
+        )
+
+
+def decode(slot: Slot, latents: Tensor) -> np.ndarray:
+    """(height, width, 3) uint8. Raises `NotFinite` instead of showing what is not a number."""
+    pixels = slot.family.decode(latents)
+    if not bool(torch.isfinite(pixels).all()):
+        raise NotFinite()
+    return from_model_range(pixels)
+
+
+def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, trace: str, evaluations: int) -> Finished:
+    """The event that ends an image: its pixels if they may be shown, else an empty, withheld one."""
+    verdict = judge(model, order, picture)
+    height, width = picture.shape[:2]
+    return Finished(
+        image_id=order.image_id,
+        attempt=order.attempt,
+        width_px=width,
+        height_px=height,
+        pixels=picture.tobytes() if verdict.is_safe else b"",
+        trace=trace,
+        evaluations=evaluations,
+        withheld=not verdict.is_safe,
+        safety_scores=verdict.scores,
+    )
+
+
+def judge(model: LoadedModel, order: Order, picture: np.ndarray) -> Verdict:
+    """The checker's verdict. A checker that fails has not said yes: that is a no."""
+    if not order.check_safety:
+        return Verdict(True, {})
+    check_can_judge(model, order)
+    assert model.safety is not None
+    return model.safety.check(picture)
+
+
+def preview(model: LoadedModel, slot: Slot, *, side: int) -> Preview | None:
+    """A small look at the sampler's best guess, past the same gate as the picture; None if it does not pass.
+
+    The guess is pooled before decoding: a quarter of the cells is a quarter of the work, and takes off noise.
+    """
+    assert slot.walk is not None
+    latents = slot.walk.latents if slot.walk.guess is None else slot.walk.guess
+    pixels = slot.family.decode(_pool(latents, side))
+    picture = from_model_range(torch.nan_to_num(pixels))
+    if not judge(model, slot.order, picture).is_safe:
+        return None
+    return Preview(image_id=slot.order.image_id, attempt=slot.order.attempt, jpeg=encode_jpeg(picture))
+
+
+def _pool(latents: Tensor, side: int) -> Tensor:
+    factor = max(2, -(-max(latents.shape[-2:]) // side))
+    return torch.nn.functional.avg_pool2d(latents.float(), factor, ceil_mode=True)

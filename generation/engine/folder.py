@@ -1,0 +1,136 @@
+"""Whether a model folder may be opened at all, judged from names and small JSON files. Nothing is loaded here.
+
+The rules (docs: models): weights only as `.safetensors`; other weight files may lie there and are never opened;
+Python files, links that leave the folder, foreign libraries and settings that make a loader run or fetch code
+refuse the whole folder. Importing this needs no torch, so the bot can check before it starts a worker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from generation.errors import Misconfigured
+
+Components = Mapping[str, str | tuple[str, ...]]
+"""The parts a model must have: folder name to the class, or classes, its index may name for it."""
+
+_MAX_JSON_BYTES = 32 * 1024 * 1024
+_LIBRARIES = frozenset(("diffusers", "transformers", "stable_diffusion"))
+_WORD_LISTS = frozenset(("vocab.json", "tokenizer.json", "added_tokens.json"))
+_SETTINGS = frozenset(
+    (
+        "config.json",
+        "generation_config.json",
+        "model_index.json",
+        "preprocessor_config.json",
+        "scheduler_config.json",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+    )
+)
+_CODE_SUFFIXES = frozenset((".py", ".pyc", ".so", ".dll", ".dylib", ".sh"))
+_FORBIDDEN_KEYS = ("auto_map", "custom_pipeline", "custom_pipelines", "trust_remote_code")
+_FORBIDDEN_PREFIXES = ("_attn_implementation", "attn_implementation")
+
+
+class FolderRefused(Misconfigured):
+    """The model folder {folder} cannot be used: {problem} {remedy}"""
+
+
+def check_folder(folder: Path, components: Components | None = None) -> None:
+    """Raise `FolderRefused` unless `folder` is safe to load from, and has the components (name to class) asked for.
+
+    Without `components` the folder is a single model (a safety checker, an upscaler) with its own `config.json`.
+    """
+    if not folder.is_dir():
+        raise _refusal(folder, "there is no such folder.", "Set the path to a model in the diffusers layout.")
+    for path in _walk(folder, folder.resolve()):
+        _check_file(folder, path)
+    if components is None:
+        _require(folder, folder / "config.json")
+    else:
+        _check_index(folder, components)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A small JSON object. Raises `ValueError` for anything else."""
+    if path.stat().st_size > _MAX_JSON_BYTES:
+        raise ValueError("is too large")
+    value = json.loads(path.read_text("utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("does not hold an object")
+    return value
+
+
+def files_read(folder: Path) -> list[Path]:
+    """Every file a loader may open in `folder`, sorted: safetensors, listed JSON and merges."""
+    kept = (path for path in folder.rglob("*") if path.is_file() and _is_opened(path))
+    return sorted(kept)
+
+
+def _walk(folder: Path, root: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if not path.resolve().is_relative_to(root):
+            raise _refusal(folder, f"{path.relative_to(folder)} is a link out of it.", "Copy the real file into it.")
+        if path.is_file():
+            yield path
+
+
+def _check_file(folder: Path, path: Path) -> None:
+    name = path.relative_to(folder)
+    if path.suffix.lower() in _CODE_SUFFIXES:
+        raise _refusal(folder, f"it holds code ({name}).", "Models that bring their own code are not run here.")
+    if path.suffix != ".json" or path.name in _WORD_LISTS or path.name.endswith(".safetensors.index.json"):
+        return
+    if path.name not in _SETTINGS:
+        raise _refusal(folder, f"{name} is not a file of a plain model.", "Remove it if it is not needed.")
+    try:
+        _check_keys(folder, name, read_json(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _refusal(folder, f"{name} cannot be read ({error}).", "Fetch the model again.") from None
+
+
+def _check_keys(folder: Path, name: Path, value: Any) -> None:
+    if isinstance(value, list):
+        for each in value:
+            _check_keys(folder, name, each)
+    if not isinstance(value, dict):
+        return
+    for key, inner in value.items():
+        if inner is not None and (key in _FORBIDDEN_KEYS or key.startswith(_FORBIDDEN_PREFIXES)):
+            raise _refusal(folder, f"{name} sets {key}.", "Settings that choose code to run are not accepted.")
+        _check_keys(folder, name, inner)
+
+
+def _check_index(folder: Path, components: Components) -> None:
+    _require(folder, folder / "model_index.json")
+    index = read_json(folder / "model_index.json")
+    for name, value in index.items():
+        if isinstance(value, list) and value and value[0] not in (None, *_LIBRARIES):
+            raise _refusal(
+                folder, f"{name} wants the library {value[0]!r}.", "Only diffusers and transformers are used."
+            )
+    for name, classes in components.items():
+        wanted = (classes,) if isinstance(classes, str) else classes
+        value = index.get(name)
+        if not isinstance(value, list) or len(value) != 2 or value[1] not in wanted:
+            raise _refusal(folder, f"its {name} is not a {wanted[0]}.", "Choose the family that fits the model.")
+        if not (folder / name).is_dir():
+            raise _refusal(folder, f"its folder {name} is missing.", "Fetch the model again.")
+
+
+def _require(folder: Path, path: Path) -> None:
+    if not path.is_file():
+        raise _refusal(folder, f"{path.name} is missing.", "It must be in the diffusers layout.")
+
+
+def _is_opened(path: Path) -> bool:
+    listed = path.name in _SETTINGS or path.name in _WORD_LISTS or path.name == "merges.txt"
+    return path.suffix == ".safetensors" or listed
+
+
+def _refusal(folder: Path, problem: str, remedy: str) -> FolderRefused:
+    return FolderRefused(folder=str(folder), problem=problem, remedy=remedy)

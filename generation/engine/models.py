@@ -1,0 +1,52 @@
+"""The models of the catalogue, loaded: the first at start, the others when they are first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from generation.catalog import Model
+from generation.engine.devices import Device
+from generation.engine.families import components_of, load_family
+from generation.engine.families.base import Family
+from generation.engine.loading import ModelFolder, hash_files
+from generation.engine.safety import SafetyChecker
+from generation.engine.settings import EngineSettings
+from generation.engine.upscale import Upscaler
+from generation.errors import UnknownModel
+
+
+class LoadedModel:
+    """One model of the catalogue with its safety checker and upscaler, all in memory."""
+
+    def __init__(self, model: Model, device: Device, settings: EngineSettings) -> None:
+        folder = ModelFolder(model.path, components_of(model.family))
+        self.family: Family = load_family(model.family, folder, device, settings)
+        self.safety = SafetyChecker(model.safety_checker, device) if model.safety_checker else None
+        self.upscaler = Upscaler(model.upscaler, device) if model.upscaler else None
+
+
+class Models:
+    """Loaded models by name. Every folder is checked and hashed at start; a bad one is `Misconfigured` then."""
+
+    def __init__(self, models: Iterable[Model], device: Device, settings: EngineSettings) -> None:
+        self._models = {model.name: model for model in models}
+        self._device = device
+        self._settings = settings
+        self._loaded: dict[str, LoadedModel] = {}
+        for model in self._models.values():
+            ModelFolder(model.path, components_of(model.family))
+        self.sha256 = {name: hash_files(model.path) for name, model in self._models.items()}
+        for name in list(self._models)[:1]:
+            self.get(name)
+
+    def get(self, name: str) -> LoadedModel:
+        """That model, loaded if need be (seconds). Raises `UnknownModel`, or `Misconfigured` if it will not load."""
+        if name not in self._models:
+            raise UnknownModel(model=name[:60], available=", ".join(self._models))
+        if name not in self._loaded:
+            self._loaded[name] = LoadedModel(self._models[name], self._device, self._settings)
+        return self._loaded[name]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._loaded.clear()

@@ -1,0 +1,52 @@
+"""Pictures as tensors and as RGB8 rows, with the rounding the stock pipelines use."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+from torch import Tensor
+
+from generation.errors import InvalidRequest
+from generation.images import decode_png
+
+
+def read_picture(png: bytes | None, size_px: tuple[int, int], *, what: str) -> np.ndarray:
+    """A PNG of ours as (height, width, 3) uint8. Raises `InvalidRequest` unless it is there and of that size."""
+    if png is None:
+        raise InvalidRequest(what=what, problem="is no longer here.")
+    try:
+        rows, size = decode_png(png)
+    except (OSError, ValueError, SyntaxError):
+        raise InvalidRequest(what=what, problem="is damaged and cannot be read.") from None
+    if size != size_px:
+        raise InvalidRequest(what=what, problem=f"is {size[0]}x{size[1]} pixels, not {size_px[0]}x{size_px[1]}.")
+    return np.frombuffer(rows, np.uint8).reshape(size[1], size[0], 3)
+
+
+def to_model_range(picture: np.ndarray) -> Tensor:
+    """(height, width, 3) uint8 to (1, 3, height, width) float32 in -1..1."""
+    scaled = torch.from_numpy(picture.astype(np.float32) / 255.0)
+    return 2.0 * scaled.permute(2, 0, 1)[None].contiguous() - 1.0
+
+
+def to_mask(picture: np.ndarray) -> Tensor:
+    """(height, width, 3) uint8 to (1, 1, height, width) of 0 (keep) and 1 (repaint): white is repainted."""
+    grey = np.asarray(PillowImage.fromarray(picture).convert("L"), np.float32) / 255.0
+    return torch.from_numpy((grey >= 0.5).astype(np.float32))[None, None]
+
+
+def from_model_range(pixels: Tensor) -> np.ndarray:
+    """(1, 3, height, width) in about -1..1 to (height, width, 3) uint8. Not-a-number must be caught before."""
+    scaled = (pixels[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
+    rounded: np.ndarray = (scaled * 255).round().astype(np.uint8)
+    return rounded
+
+
+def encode_jpeg(picture: np.ndarray) -> bytes:
+    """A small lossy file, for previews only."""
+    buffer = io.BytesIO()
+    PillowImage.fromarray(picture).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

@@ -1,0 +1,77 @@
+"""One image's sampler: its own diffusers scheduler object and its own CPU generator.
+
+Schedulers keep state from step to step and cannot be shared by images at different steps, so the forward is shared
+and the scheduler is not. Built `from_config` of the model's own scheduler plus the sampler's settings.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import diffusers
+import torch
+from torch import Tensor
+
+from generation.errors import InvalidRequest
+from generation.request import ImageSpec
+from generation.samplers import SAMPLERS
+
+
+def build_scheduler(name: str, config: Mapping[str, Any]) -> Any:
+    """The diffusers scheduler a sampler's public name stands for, configured for the model."""
+    sampler = SAMPLERS[name]
+    return getattr(diffusers, sampler.scheduler).from_config(dict(config), **sampler.settings)
+
+
+class Sampling:
+    """The walk from noise to picture of one image: which timesteps, and how a prediction moves the latents."""
+
+    def __init__(self, spec: ImageSpec, config: Mapping[str, Any], device: torch.device) -> None:
+        self.scheduler = build_scheduler(spec.sampler, config)
+        self.generator = torch.Generator("cpu").manual_seed(spec.seed)
+        self._set_timesteps(spec, device)
+        begin = self._begin_index(spec)
+        self.timesteps: Tensor = self.scheduler.timesteps[begin:]
+        self.times: list[float] = self.timesteps.tolist()
+        if hasattr(self.scheduler, "set_begin_index"):
+            self.scheduler.set_begin_index(begin)
+        takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
+        self._step_options = {"generator": self.generator} if takes_generator else {}
+
+    def draw(self, shape: tuple[int, ...]) -> Tensor:
+        """Standard normal noise, float32 on the CPU, next in this image's own sequence."""
+        return torch.randn(shape, generator=self.generator)
+
+    def scale_input(self, latents: Tensor, index: int) -> Tensor:
+        """What the model is shown at evaluation `index`."""
+        scaled: Tensor = self.scheduler.scale_model_input(latents, self.timesteps[index])
+        return scaled
+
+    def step(self, prediction: Tensor, index: int, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """`(next latents, best guess of the final latents)` after evaluation `index`."""
+        output = self.scheduler.step(prediction, self.timesteps[index], latents, **self._step_options)
+        guess = getattr(output, "pred_original_sample", None)
+        if guess is None and getattr(self.scheduler, "model_outputs", None):
+            guess = self.scheduler.model_outputs[-1]
+        return output.prev_sample, output.prev_sample if guess is None else guess
+
+    def add_noise(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
+        """Clean latents as they would look before evaluation `index`."""
+        noised: Tensor = self.scheduler.add_noise(latents, noise, self.timesteps[index : index + 1])
+        return noised
+
+    def _set_timesteps(self, spec: ImageSpec, device: torch.device) -> None:
+        try:
+            self.scheduler.set_timesteps(spec.steps, device=device)
+        except ValueError as error:
+            raise InvalidRequest(what=f"The sampler {spec.sampler}", problem=f"cannot do this: {error}") from error
+
+    def _begin_index(self, spec: ImageSpec) -> int:
+        """The first of the scheduler's timesteps that is run: a start image skips the noisiest ones."""
+        if spec.start is None:
+            return 0
+        steps = max(1, min(spec.steps, int(spec.steps * spec.start.strength)))
+        begin: int = (spec.steps - steps) * self.scheduler.order
+        return begin

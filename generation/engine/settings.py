@@ -1,0 +1,27 @@
+"""How an engine is set up, as one value. Importable without torch: the bot builds it and sends it to the worker."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every choice that is not a model's. What changes bytes is in the fingerprint; the rest is speed and memory."""
+
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    dtype: str = "auto"
+    """`auto`, `float32`, `bfloat16`, `float16`. `auto` is bfloat16 on CUDA, float32 elsewhere."""
+    num_threads: int = 0
+    """CPU threads of one forward; 0 is one a core. Bits depend on it, so it is part of the fingerprint."""
+    num_slots: int = 16
+    """Images that may be resident at once; more than a forward holds, so that a newcomer need not wait for an end."""
+    max_rows: int = 0
+    """Most rows of one forward, a rung of the family's ladder; 0 lets the device and the picture size decide."""
+    quantum: float = 0.0
+    """How far (in cost units over weight) a guild may get ahead because the engine stays on the current key."""
+    max_prompt_chunks: int = 3
+    """Prompts are read in chunks of 75 tokens; what goes beyond this many is dropped, and named."""
+    num_cached_prompts: int = 64
+    preview_side: int = 16
+    """Previews decode latents pooled to at most this many cells a side (8 pixels each)."""

@@ -1,0 +1,110 @@
+"""Real diffusers and transformers classes at toy size with random weights, saved in the diffusers layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from generation.catalog import Defaults, Model
+
+LATENT_SIDE = 8
+SIDE_PX = 64
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def save_toy(folder: Path, *, prediction_type: str = "epsilon", seed: int = 0) -> Path:
+    """Write a toy Stable Diffusion (8 pixels a latent cell, latents 8 x 8 at 64 pixels) and return its folder."""
+    torch.manual_seed(seed)
+    pipeline = StableDiffusionPipeline(
+        vae=_vae(),
+        text_encoder=CLIPTextModel(_text_config()),
+        tokenizer=_tokenizer(folder / "words"),
+        unet=_unet(),
+        scheduler=DDIMScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            steps_offset=1,
+            clip_sample=False,
+            set_alpha_to_one=False,
+            prediction_type=prediction_type,
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder / "model", safe_serialization=True)
+    return folder / "model"
+
+
+def toy_model(path: Path, *, name: str = "toy", family: str = "sd", safety_checker: Path | None = None) -> Model:
+    """A catalogue entry for a toy."""
+    defaults = Defaults(steps=4, guidance=5.0, sampler="DDIM", native_px=SIDE_PX)
+    return Model(
+        name=name, path=path, family=family, licence="none", defaults=defaults, safety_checker=safety_checker
+    )
+
+
+def _unet() -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=LATENT_SIDE,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=2,
+        norm_num_groups=8,
+    )
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 8, 8),
+        latent_channels=4,
+        norm_num_groups=4,
+    )
+
+
+def _text_config() -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=2 * len(_LETTERS) + 2,
+        hidden_size=16,
+        intermediate_size=32,
+        projection_dim=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        bos_token_id=2 * len(_LETTERS),
+        eos_token_id=2 * len(_LETTERS) + 1,
+        pad_token_id=2 * len(_LETTERS) + 1,
+    )
+
+
+def _tokenizer(folder: Path) -> CLIPTokenizer:
+    """One token a letter: no merges."""
+    folder.mkdir(parents=True)
+    words = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\na b\n".replace("a b\n", ""))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(
+            {
+                "tokenizer_class": "CLIPTokenizer",
+                "model_max_length": 77,
+                "bos_token": "<|startoftext|>",
+                "eos_token": "<|endoftext|>",
+                "unk_token": "<|endoftext|>",
+                "pad_token": "<|endoftext|>",
+            }
+        )
+    )
+    return CLIPTokenizer.from_pretrained(folder)
