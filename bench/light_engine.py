@@ -1,0 +1,124 @@
+"""An engine without a model: pixels drawn from the spec by arithmetic, at once. Same worker, same wire, no torch.
+
+For the parts of the system that are not about painting: contract tests, crash tests, load tests. A prompt may hold
+one of a few words that make it misbehave, as a real engine can: see `LightEngine.step`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import threading
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from generation.catalog import Model
+from generation.engine.settings import EngineSettings
+from generation.order import Broken, Cancel, Cancelled, Event, Finished, Order, Preview, Progress
+from generation.recipe import Fingerprint, Trace
+
+ENGINE = "bench.light_engine:LightEngine"
+_BUCKET = 4
+
+
+class LightEngine:
+    """Advances up to four images an evaluation, in admission order. Any model name is known.
+
+    Words in a prompt: `crash-worker` kills the process, `hang-worker` never returns, `break-image` fails that image,
+    `withhold-image` is kept back by the safety check, `endless-image` never gets finished, `print-noise` prints.
+    """
+
+    def __init__(self, models: Iterable[Model], settings: EngineSettings) -> None:
+        self.num_slots = settings.num_slots
+        self.fingerprint = Fingerprint({"engine": "light"})
+        self.model_sha256: Mapping[str, str] = {
+            model.name: hashlib.sha256(model.name.encode()).hexdigest() for model in models
+        }
+        self._orders: dict[str, Order] = {}
+        self._done: dict[str, int] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._orders
+
+    def admit(self, order: Order) -> None:
+        self._orders[order.image_id] = order
+        self._done[order.image_id] = 0
+
+    def cancel(self, cancel: Cancel) -> list[Event]:
+        order = self._orders.get(cancel.image_id)
+        if order is None or order.attempt != cancel.attempt:
+            return []
+        return [Cancelled(image_id=cancel.image_id, attempt=cancel.attempt, evaluations=self._drop(order))]
+
+    def step(self) -> list[Event]:
+        """One evaluation of the oldest images, and the end of those that had their last."""
+        events: list[Event] = []
+        for order in list(self._orders.values())[:_BUCKET]:
+            events.extend(self._advance(order))
+        return events
+
+    def close(self) -> None:
+        self._orders.clear()
+
+    def _advance(self, order: Order) -> Iterable[Event]:
+        prompt, image_id, attempt = order.spec.prompt, order.image_id, order.attempt
+        _misbehave(prompt)
+        if "break-image" in prompt:
+            self._drop(order)
+            return [Broken(image_id=image_id, attempt=attempt, error="Failed", message="It broke, as asked.")]
+        total = order.spec.num_evaluations
+        if self._done[order.image_id] < total:
+            self._done[order.image_id] += 1
+            done = self._done[order.image_id]
+            if "endless-image" in prompt:
+                done = self._done[order.image_id] = min(done, total - 1)
+            progress = Progress(image_id=image_id, attempt=attempt, done=done, total=total)
+            return [progress, *_previews(order, done, total)]
+        self._drop(order)
+        return [_finished(order)]
+
+    def _drop(self, order: Order) -> int:
+        del self._orders[order.image_id]
+        return self._done.pop(order.image_id)
+
+
+def light_pixels(order: Order) -> bytes:
+    """The picture of an order: RGB8 rows that depend on the whole spec, and on nothing else."""
+    width, height = order.spec.result_size_px
+    seed = hashlib.sha256(msgspec.json.encode(order.spec, order="sorted")).digest()
+    row = (seed * (3 * width // len(seed) + 1))[: 3 * width]
+    return row * height
+
+
+def _misbehave(prompt: str) -> None:
+    if "crash-worker" in prompt:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "hang-worker" in prompt:
+        threading.Event().wait()
+    if "print-noise" in prompt:
+        print("noise that must not reach the wire")
+
+
+def _previews(order: Order, done: int, total: int) -> list[Event]:
+    is_due = order.num_previews > 0 and done == max(1, total // 2)
+    return [Preview(image_id=order.image_id, attempt=order.attempt, jpeg=b"\xff\xd8light")] if is_due else []
+
+
+def _finished(order: Order) -> Finished:
+    withheld = order.check_safety and "withhold-image" in order.spec.prompt
+    width, height = order.spec.result_size_px
+    evaluations = order.spec.num_evaluations
+    return Finished(
+        image_id=order.image_id,
+        attempt=order.attempt,
+        width_px=width,
+        height_px=height,
+        pixels=b"" if withheld else light_pixels(order),
+        trace=str(Trace.of([_BUCKET] * evaluations)),
+        evaluations=evaluations,
+        withheld=withheld,
+        safety_scores={"light": 1.0 if withheld else -1.0},
+    )

@@ -1,0 +1,161 @@
+"""The worker process: `python -m generation.workers.child`. Reads commands on stdin, writes events on stdout.
+
+It holds no secrets and needs no network. It dies with its parent: when stdin ends, and on Linux by the kernel's
+hand as well. Anything that goes wrong outside a single image ends the process; the supervisor starts another.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from io import RawIOBase
+from typing import BinaryIO, Protocol
+
+from generation.catalog import Model
+from generation.engine.settings import EngineSettings
+from generation.errors import Misconfigured
+from generation.order import Cancel, Close, Command, Event, Order, Ready
+from generation.recipe import Fingerprint
+from generation.workers.wire import HEADER, Unfit, decode_command, decode_config, encode, frame_length
+
+EXIT_UNFIT = 3
+_PR_SET_PDEATHSIG = 1
+
+
+class Engine(Protocol):
+    """What the loop below drives: `generation.engine.engine.Engine`, or a light one in tests and benchmarks."""
+
+    num_slots: int
+    fingerprint: Fingerprint
+
+    @property
+    def model_sha256(self) -> Mapping[str, str]: ...
+    @property
+    def is_idle(self) -> bool: ...
+    def admit(self, order: Order) -> None: ...
+    def step(self) -> list[Event]: ...
+    def cancel(self, cancel: Cancel) -> list[Event]: ...
+    def close(self) -> None: ...
+
+
+class Inbox:
+    """Commands as a thread reads them. When stdin ends the parent is gone, and the process with it."""
+
+    def __init__(self, source: RawIOBase) -> None:
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(source,), name="inbox", daemon=True).start()
+
+    def take(self, *, wait: bool) -> list[Command]:
+        """Every command there is; with `wait`, at least one."""
+        commands = [self._commands.get()] if wait else []
+        while not self._commands.empty():
+            commands.append(self._commands.get())
+        return commands
+
+    def _read(self, source: RawIOBase) -> None:
+        while (body := read_frame(source)) is not None:
+            self._commands.put(decode_command(body))
+        # The main thread may be deep in a forward pass, for minutes: nobody waits for its picture any more.
+        os._exit(0)
+
+
+def read_frame(source: RawIOBase) -> bytes | None:
+    """The body of the next frame; None at the end, clean or torn."""
+    header = _read_exactly(source, HEADER.size)
+    return None if header is None else _read_exactly(source, frame_length(header))
+
+
+def _read_exactly(source: RawIOBase, size: int) -> bytes | None:
+    parts: list[bytes] = []
+    while size and (part := source.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return None if size else b"".join(parts)
+
+
+def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None]) -> None:
+    """Drive the engine until told to close: commands between turns, and sleep when there is nothing to do."""
+    while True:
+        for command in inbox.take(wait=engine.is_idle):
+            if isinstance(command, Close):
+                return
+            if isinstance(command, Order):
+                engine.admit(command)
+            else:
+                send(engine.cancel(command))
+        send(engine.step())
+
+
+def main() -> int:
+    wire = _claim_stdout()
+    # Unbuffered: a thread that waits in a buffered read holds a lock the interpreter wants when it shuts down.
+    source = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group; the parent decides.
+    first = read_frame(source)
+    if first is None:
+        return 0
+    config = decode_config(first)
+    _die_with_parent(config.parent_pid)
+    os.nice(config.nice)
+    scrub(os.environ)
+
+    def send(events: list[Event]) -> None:
+        if events:
+            wire.write(encode(events))
+            wire.flush()
+
+    try:
+        engine = _build(config.engine, config.models, config.settings)
+    except Misconfigured as error:
+        wire.write(encode(Unfit(str(error))))
+        wire.flush()
+        return EXIT_UNFIT
+    sha256 = dict(engine.model_sha256)
+    send([Ready(num_slots=engine.num_slots, fingerprint=engine.fingerprint, model_sha256=sha256)])
+    serve(engine, Inbox(source), send)
+    engine.close()
+    return 0
+
+
+def scrub(environment: dict[str, str] | os._Environ[str]) -> None:
+    """Take out everything that is, or may hold, a secret; forbid the libraries the network."""
+    for name in list(environment):
+        if is_secret(name):
+            del environment[name]
+    environment.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", DIFFUSERS_DISABLE_REMOTE_CODE="1")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable of that name is no business of a worker's."""
+    words = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY", "DATABASE_URL")
+    return name.upper().startswith("ATELIER_") or any(word in name.upper() for word in words)
+
+
+def _build(path: str, models: Iterable[Model], settings: EngineSettings) -> Engine:
+    module, _, name = path.partition(":")
+    engine: Engine = getattr(importlib.import_module(module), name)(models, settings)
+    return engine
+
+
+def _claim_stdout() -> BinaryIO:
+    """The wire for us alone: whatever else prints in this process goes to stderr."""
+    wire = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return wire
+
+
+def _die_with_parent(parent_pid: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent_pid and os.getppid() != parent_pid:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""A worker in a process of its own on this machine: started, watched, and started again when it dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from generation.engine.folder import check_folder
+from generation.order import Broken, Cancel, Cancelled, Close, Command, Event, Finished, Lost, Order, Ready
+from generation.recipe import Fingerprint
+from generation.workers.child import scrub
+from generation.workers.wire import DEFAULT_ENGINE, HEADER, Unfit, WorkerConfig, decode_events, encode, frame_length
+
+log = logging.getLogger(__name__)
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class LocalWorker:
+    """The `Worker` of one machine. `hang_s`: silence while busy (or while starting: `start_s`) that counts as dead.
+
+    A process that dies is started again at once, then after pauses that double from `first_pause_s` up to
+    `longest_pause_s`; a picture that gets finished resets them.
+    """
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        *,
+        hang_s: float = 300.0,
+        start_s: float = 600.0,
+        close_s: float = 5.0,
+        first_pause_s: float = 0.5,
+        longest_pause_s: float = 30.0,
+    ) -> None:
+        self._config = config
+        self._hang_s = hang_s
+        self._start_s = start_s
+        self._close_s = close_s
+        self._pauses = (first_pause_s, longest_pause_s)
+        self._pause_s = 0.0
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._resident: set[tuple[str, int]] = set()
+        self._ready: Ready | None = None
+        self._is_closing = False
+        self._heard_at = 0.0
+
+    @property
+    def num_slots(self) -> int:
+        return self._ready.num_slots if self._ready else 0
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        return self._ready.fingerprint if self._ready else None
+
+    @property
+    def model_sha256(self) -> Mapping[str, str]:
+        return MappingProxyType(self._ready.model_sha256 if self._ready else {})
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that is up, for monitoring."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Begin supervising. Raises `Misconfigured` for a model folder that may not be opened."""
+        if self._config.engine == DEFAULT_ENGINE:
+            for model in self._config.models:
+                await asyncio.to_thread(check_folder, model.path)
+        self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
+
+    async def admit(self, order: Order) -> None:
+        if not self._resident:
+            self._heard_at = asyncio.get_running_loop().time()
+        self._resident.add((order.image_id, order.attempt))
+        if self._ready is None:
+            # Its sender may not have read of the loss yet, or read it before: it must hear of one afterwards.
+            self._say_lost("no engine is up")
+            return
+        await self._send(order)
+
+    async def cancel(self, cancel: Cancel) -> None:
+        if self._ready is not None:
+            await self._send(cancel)
+
+    async def events(self) -> AsyncIterator[Event]:
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    async def close(self) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        if self._supervisor is not None:
+            await self._send(Close())
+            await asyncio.wait([self._supervisor], timeout=self._close_s)
+            self._supervisor.cancel()
+            if self._process is not None:
+                _kill(self._process)
+            await asyncio.wait([self._supervisor])
+        self._ready = None
+        self._events.put_nowait(None)
+
+    async def _supervise(self) -> None:
+        while not self._is_closing:
+            reason = await self._run_once()
+            self._ready = None
+            if not self._is_closing:
+                await self._recover(reason)
+
+    async def _recover(self, reason: str) -> None:
+        log.error("worker lost", extra={"reason": reason, "pause_s": self._pause_s})
+        self._say_lost(reason)
+        await asyncio.sleep(self._pause_s)
+        first, longest = self._pauses
+        self._pause_s = min(longest, max(first, 2 * self._pause_s))
+
+    async def _run_once(self) -> str:
+        """One life of the process, from start to end; why it ended."""
+        process = await self._spawn()
+        self._process = process
+        try:
+            await self._send(msgspec.structs.replace(self._config, parent_pid=os.getpid()))
+            reason = await self._listen(process)
+        finally:
+            await self._reap(process)
+        return reason or _describe_exit(process.returncode)
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        environment = dict(os.environ)
+        scrub(environment)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "generation.workers.child",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+        )
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> str | None:
+        """Pass on events until the process ends; the reason, if it is not for the exit status to say."""
+        assert process.stdout is not None
+        self._heard_at = asyncio.get_running_loop().time()
+        watchdog = asyncio.create_task(self._watch(process), name="worker watchdog")
+        try:
+            while True:
+                header = await process.stdout.readexactly(HEADER.size)
+                said = decode_events(await process.stdout.readexactly(frame_length(header)))
+                if isinstance(said, Unfit):
+                    return said.message
+                self._heard_at = asyncio.get_running_loop().time()
+                for event in said:
+                    self._hear(event)
+        except asyncio.IncompleteReadError:
+            return f"it was silent for {self._patience_s:g} s" if watchdog.done() else None
+        except ValueError as error:
+            return f"it spoke nonsense ({error})"
+        finally:
+            watchdog.cancel()
+            await asyncio.wait([watchdog])
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Kill the process when it should be saying something and has not for too long."""
+        loop = asyncio.get_running_loop()
+        while True:
+            is_owing = bool(self._resident) or self._ready is None
+            left_s = self._heard_at + self._patience_s - loop.time() if is_owing else self._patience_s
+            if left_s <= 0:
+                _kill(process)
+                return
+            await asyncio.sleep(min(left_s, self._hang_s))
+
+    @property
+    def _patience_s(self) -> float:
+        return self._hang_s if self._ready else self._start_s
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Ready):
+            self._ready = event
+        elif isinstance(event, Finished | Cancelled | Broken):
+            self._resident.discard((event.image_id, event.attempt))
+            self._pause_s = 0.0
+        self._events.put_nowait(event)
+
+    def _say_lost(self, reason: str) -> None:
+        self._resident.clear()
+        self._events.put_nowait(Lost(reason=reason))
+
+    async def _send(self, message: Command | WorkerConfig) -> None:
+        """Write one frame. A process that is gone cannot take it: its supervisor will say so."""
+        process = self._process
+        if process is None or process.stdin is None or process.stdin.is_closing():
+            return
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(encode(message))
+            await process.stdin.drain()
+
+    async def _reap(self, process: asyncio.subprocess.Process) -> None:
+        """Wait for the end of a process that has stopped talking, and release its pipes."""
+        try:
+            async with asyncio.timeout(self._close_s):
+                await process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            _kill(process)
+        await process.wait()
+        self._process = None
+        if process.stdin is not None:
+            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                await process.stdin.wait_closed()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+def _describe_exit(returncode: int | None) -> str:
+    if returncode is not None and returncode < 0:
+        return f"its process was ended by {signal.Signals(-returncode).name}"
+    return f"its process ended with status {returncode}"
