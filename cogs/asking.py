@@ -1,0 +1,44 @@
+"""The way every request takes, whether typed or pressed: check, acknowledge, submit, and have its message followed.
+
+Acknowledging decides whether an answer is seen by all or by one. So what can be refused by looking alone is refused
+before it; what is refused after it deletes the public message first (see `cogs.errors.tell_privately`).
+"""
+
+from __future__ import annotations
+
+from cogs.errors import require_permissions
+from cogs.services import Interaction, owner_of
+from generation.job import Job, ReplyTo
+from generation.request import GenerationRequest
+
+
+async def begin(interaction: Interaction, request: GenerationRequest | None = None) -> ReplyTo:
+    """Refuse at once what can be refused at once; else show everyone “thinking…”. Where the answer will go.
+
+    `request` is None where it can only be known after the acknowledgement.
+    """
+    require_permissions(interaction)
+    if request is not None:
+        interaction.client.services.studio.check(request, owner_of(interaction))
+    response = await interaction.response.defer(thinking=True)
+    return ReplyTo(
+        application_id=interaction.application_id,
+        channel_id=interaction.channel_id or 0,
+        token=interaction.token,
+        token_expires_at=interaction.expires_at,
+        message_id=response.message_id if response is not None else None,
+        locale=str(interaction.locale),
+    )
+
+
+async def finish(interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo) -> Job:
+    """Have the request accepted; from here on the courier looks after its message."""
+    client = interaction.client
+    job = await client.services.studio.submit(request, owner_of(interaction), reply_to=reply_to)
+    client.courier.watch(job.id, size_limit=interaction.filesize_limit)
+    return job
+
+
+async def ask(interaction: Interaction, request: GenerationRequest) -> Job:
+    """Both in one, for a request that is complete."""
+    return await finish(interaction, request, await begin(interaction, request))

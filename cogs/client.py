@@ -1,0 +1,112 @@
+"""The bot as Discord knows it: intents, commands, buttons, and where errors go. Joins the features, and is one client.
+
+A client lives from one login to its close; when it cannot go on, a new one is built (see `cogs.supervisor`). All
+that must outlive it is in `Services`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import aiohttp
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from cogs import history, replies, results
+from cogs.delivery import Courier
+from cogs.errors import STRAY_BUTTON, answer, tell_privately
+from cogs.helping import Helping
+from cogs.history import History
+from cogs.imagine import Imagine
+from cogs.paper import Press, custom_ids, is_ours
+from cogs.queue import Queue
+from cogs.registration import sync_if_changed
+from cogs.reproduce import Reproduce
+from cogs.results import Handler
+from cogs.say import Action
+from cogs.services import Interaction, Services
+
+__all__ = ["AtelierClient", "Services", "build_client"]
+
+log = logging.getLogger(__name__)
+COGS: tuple[type[commands.Cog], ...] = (Imagine, Queue, History, Reproduce, Helping)
+PRESSES: dict[Action, Handler] = results.PRESSES | history.PRESSES
+
+
+class AtelierClient(commands.AutoShardedBot):
+    """See the module's text. Build it with `build_client`, inside the running event loop."""
+
+    tree: Tree
+
+    def __init__(self, services: Services, *, connector: aiohttp.BaseConnector | None, **options: Any) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            tree_cls=Tree,
+            intents=discord.Intents(guilds=True),
+            allowed_mentions=discord.AllowedMentions.none(),
+            allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=True),
+            allowed_installs=app_commands.AppInstallationType(guild=True),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            max_messages=None,
+            connector=connector,
+            **options,
+        )
+        self.services = services
+        self.connector = connector
+        self.courier = Courier(self, services)
+
+    async def setup_hook(self) -> None:
+        """Logged in, not yet connected."""
+        for cog in COGS:
+            await self.add_cog(cog())
+        self.add_dynamic_items(Press)
+        await sync_if_changed(self.tree, self.http)
+        await self.courier.start()
+
+    async def close(self) -> None:
+        await self.courier.close()
+        await super().close()
+
+    async def pressed(self, interaction: Interaction, action: str, subject: str) -> None:
+        """A button of ours was pressed."""
+        if action not in PRESSES:
+            await tell_privately(interaction, STRAY_BUTTON)
+            return
+        await PRESSES[Action(action)](interaction, subject)
+        await self.tell_kept(interaction)
+
+    async def on_interaction(self, interaction: Interaction) -> None:
+        """Buttons that no one else hears of: forged ones, and those of a message that does not hold them."""
+        if interaction.type is not discord.InteractionType.component or interaction.data is None:
+            return
+        custom_id = str(interaction.data.get("custom_id", ""))
+        shown = custom_ids(interaction.message) if interaction.message is not None else set()
+        if not is_ours(custom_id) or custom_id not in shown:
+            await tell_privately(interaction, STRAY_BUTTON)
+
+    async def on_app_command_completion(self, interaction: Interaction, command: object) -> None:
+        await self.tell_kept(interaction)
+
+    async def tell_kept(self, interaction: Interaction) -> None:
+        """On the next occasion, a person hears of results that could not be posted."""
+        reasons = self.courier.take_kept(interaction.user.id)
+        if reasons:
+            await interaction.followup.send(replies.kept(reasons), ephemeral=True)
+
+
+class Tree(app_commands.CommandTree[AtelierClient]):
+    """The slash commands; what they raise is told by the one table."""
+
+    async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
+        await answer(interaction, error)
+
+
+def build_client(
+    services: Services, *, connector: aiohttp.BaseConnector | None = None, guild_ready_timeout_s: float = 2.0
+) -> AtelierClient:
+    """A client ready to `start(token)`. `connector` carries its connections, where the usual one does not do."""
+    return AtelierClient(services, connector=connector, guild_ready_timeout=guild_ready_timeout_s)

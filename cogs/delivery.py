@@ -1,0 +1,200 @@
+"""The courier: follows every job from “in line” to its finished message, and delivers each result once.
+
+The studio says that *something* about a job has changed; one task a job looks what, and edits the job's message, at
+most once in `PAUSES_S`. When the job has ended, its result is posted by the ladder until that has worked, and only
+then marked as posted: after a crash anywhere in between it is simply posted again, to the same message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import discord
+
+from cogs import replies
+from cogs.gathering import gather
+from cogs.ladder import Ladder, Unreachable
+from cogs.say import Say
+from cogs.services import Services
+from generation.delivery import Delivery, DeliveryState
+from generation.errors import UnknownJob
+from generation.job import ReplyTo, Status
+
+if TYPE_CHECKING:
+    from cogs.client import AtelierClient
+
+log = logging.getLogger(__name__)
+PAUSES_S = (0.4, 1.0, 2.0)
+"""Between edits of one message: the first come quicker, then about one in two seconds."""
+PLACE_EVERY_S = 10.0
+"""How often the place in line is shown anew while nothing else happens to a job."""
+RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+DEFAULT_SIZE_LIMIT = 10 * 1024 * 1024
+"""Discord's own limit for a file, where no interaction has told a better one."""
+GRACE_S = 5.0
+_MAY_PASS = (discord.HTTPException, discord.RateLimited, OSError, TimeoutError)
+
+
+@dataclass(slots=True)
+class _Round:
+    """What the courier knows of one job on its way. Lost without harm."""
+
+    size_limit: int = DEFAULT_SIZE_LIMIT
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    shown: Say | None = None
+    num_edits: int = 0
+    is_message_gone: bool = False
+
+
+class Courier:
+    """See the module's text. `start` it when logged in; `close` it before the client."""
+
+    def __init__(self, client: AtelierClient, services: Services) -> None:
+        self._services = services
+        self._ladder = Ladder(client, services.clock)
+        self._rounds: dict[str, _Round] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._is_open = False
+        self._kept: defaultdict[int, list[str]] = defaultdict(list)
+
+    async def start(self) -> None:
+        """Hear of changes from now on, and take up what an earlier run left to deliver."""
+        self._is_open = True
+        self._services.studio.on_change = self.hear
+        for delivery in await self._services.deliveries.fetch_due():
+            self.watch(delivery.job_id)
+
+    async def close(self) -> None:
+        """Stop following. Posts that are under way get `GRACE_S` to end; what is cut off is due after the restart."""
+        self._is_open = False
+        if self._services.studio.on_change == self.hear:
+            self._services.studio.on_change = lambda job_id: None
+        ending = [task for job_id, task in self._tasks.items() if self._rounds[job_id].ended.is_set()]
+        if ending:
+            await asyncio.wait(ending, timeout=GRACE_S)
+        rest = list(self._tasks.values())
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    def watch(self, job_id: str, *, size_limit: int = DEFAULT_SIZE_LIMIT) -> None:
+        """Follow a job. `size_limit`: the largest file, in bytes, that may be posted where it was asked for."""
+        self.hear(job_id)
+        if job_id in self._rounds:
+            self._rounds[job_id].size_limit = size_limit
+
+    def hear(self, job_id: str) -> None:
+        """The studio says: something changed. Returns at once."""
+        if not self._is_open:
+            return
+        if job_id not in self._tasks:
+            self._rounds[job_id] = _Round()
+            task = asyncio.create_task(self._follow(job_id), name=f"courier {job_id}")
+            self._tasks[job_id] = task
+            task.add_done_callback(lambda done: self._forget(job_id, done))
+        self._rounds[job_id].changed.set()
+        if not self._services.studio.is_live(job_id):
+            self._rounds[job_id].ended.set()
+
+    def take_kept(self, user_id: int) -> list[str]:
+        """Why results of this person could not be posted, once."""
+        return self._kept.pop(user_id, [])
+
+    def _forget(self, job_id: str, task: asyncio.Task[None]) -> None:
+        del self._rounds[job_id], self._tasks[job_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("job=%s action=courier-failed", job_id, exc_info=error)
+
+    # One job.
+
+    async def _follow(self, job_id: str) -> None:
+        try:
+            delivery = await self._services.deliveries.fetch(job_id)
+        except UnknownJob:
+            return  # asked for from the shell: nobody on Discord waits for it
+        if delivery.state not in (DeliveryState.LIVE, DeliveryState.DUE):
+            return
+        going = self._rounds[job_id]
+        while self._services.studio.is_live(job_id):
+            await self._show_progress(job_id, delivery.reply_to, going)
+            await self._until_news(going)
+        going.ended.set()
+        await self._deliver(delivery, going)
+
+    async def _show_progress(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
+        """Best effort: a progress message that fails is not worth a second try."""
+        going.changed.clear()
+        view = self._services.studio.view(job_id)
+        if view is None or going.is_message_gone:
+            return
+        say = replies.progress(view, is_ready=self._services.studio.is_ready)
+        if say == going.shown:
+            return
+        try:
+            going.is_message_gone = await self._ladder.edit(reply_to, say) is None
+        except Unreachable:
+            going.is_message_gone = True
+        except _MAY_PASS as error:
+            log.info("job=%s action=progress-not-shown error=%s", job_id, type(error).__name__)
+        going.shown, going.num_edits = say, going.num_edits + 1
+
+    async def _until_news(self, going: _Round) -> None:
+        """Wait for a change, but leave the message alone for a while; the end of the job interrupts both."""
+        pause_s = PAUSES_S[min(going.num_edits, len(PAUSES_S)) - 1]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await going.ended.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PLACE_EVERY_S):
+                await going.changed.wait()
+
+    async def _deliver(self, delivery: Delivery, going: _Round) -> None:
+        """Post the result until it is posted, or plainly cannot be."""
+        pause_s = RETRY_S
+        while True:
+            try:
+                await self._deliver_once(delivery, going)
+                return
+            except Unreachable as closed:
+                await self._keep(delivery.job_id, str(closed))
+                return
+            except UnknownJob:
+                return  # erased meanwhile
+            except Exception as error:
+                log.warning("job=%s action=delivery-failed error=%r next_try_s=%.0f", delivery.job_id, error, pause_s)
+                if _is_hopeless(error):
+                    await self._keep(delivery.job_id, "Discord refused the message")
+                    return
+                with suppress(Exception):  # the storage may be what is failing
+                    await self._services.deliveries.mark_tried(delivery.job_id, type(error).__name__)
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_RETRY_S, pause_s * 2)
+
+    async def _deliver_once(self, delivery: Delivery, going: _Round) -> None:
+        services, job_id = self._services, delivery.job_id
+        job = await services.jobs.fetch_job(job_id)
+        say = await gather(job, services, size_limit=going.size_limit)
+        posted = await self._ladder.post(job_id, delivery.reply_to, say)
+        if posted.message_id != delivery.reply_to.message_id:
+            await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
+        await services.deliveries.mark_posted(job_id)
+        log.info("job=%s action=delivered", job_id)
+
+    async def _keep(self, job_id: str, reason: str) -> None:
+        """It cannot be posted: the history has it, and its owner is told on the next occasion."""
+        await self._services.deliveries.mark_kept(job_id, reason)
+        job = await self._services.jobs.fetch_job(job_id)
+        if any(image.status is Status.DONE for image in job.images):
+            self._kept[job.owner.user_id].append(reason)
+        log.warning("job=%s action=kept reason=%s", job_id, reason)
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """Whether Discord will say the same tomorrow: the request itself is at fault."""
+    return isinstance(error, discord.HTTPException) and error.status in (400, 413)

@@ -1,0 +1,112 @@
+"""The one table from an exception to what a person reads and what is logged; and the way to tell them.
+
+Precedence: what discord.py wraps is unwrapped first; then our own errors speak for themselves; then what Discord
+says; everything else is our fault and gets an incident number, in the reply and in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+import discord
+from discord import app_commands
+
+from cogs.services import Interaction
+from generation.errors import AtelierError, NotAccepted, NotAllowed
+
+log = logging.getLogger(__name__)
+PRIVATE = "atelier.private"
+"""Key of `interaction.extras`: set when the deferred answer is one that only the person sees."""
+
+STALE = "That command has just been changed. Give Discord a minute to notice, then try again."
+NOT_HERE = "That does not work here. Try it in a channel of a server."
+FORBIDDEN = "I am not allowed to do that here. Someone who manages this server can grant it under “Integrations”."
+STRAY_BUTTON = "That button does not belong to anything I know. It costs nothing."
+UNEXPECTED = "Something went wrong on my side, and I have written down what. It costs nothing. (Incident `{incident}`)"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the person reads, and how loudly it is logged."""
+
+    text: str
+    level: int
+    incident: str | None = None
+
+
+def translate(error: BaseException) -> Answer:
+    """The table."""
+    match _unwrap(error):
+        case NotAccepted() as known:
+            return Answer(str(known), logging.WARNING)
+        case AtelierError() as known:
+            return Answer(str(known), logging.INFO)
+        case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
+            return Answer(STALE, logging.WARNING)
+        case app_commands.CheckFailure():
+            return Answer(NOT_HERE, logging.INFO)
+        case discord.Forbidden():
+            return Answer(FORBIDDEN, logging.INFO)
+        case _:
+            incident = secrets.token_hex(4)
+            return Answer(UNEXPECTED.format(incident=incident), logging.ERROR, incident)
+
+
+async def answer(interaction: Interaction, error: BaseException) -> None:
+    """Tell the person, privately, and the log. Never raises for what Discord may have against it."""
+    answered = translate(error)
+    _log(interaction, _unwrap(error), answered)
+    try:
+        await tell_privately(interaction, answered.text)
+    except (discord.HTTPException, discord.InteractionResponded, OSError) as failed:
+        log.warning("interaction=%s action=answer-failed error=%s", interaction.id, type(failed).__name__)
+
+
+async def tell_privately(interaction: Interaction, text: str) -> None:
+    """Say something that only the person sees, wherever the interaction stands.
+
+    A public “thinking…” cannot become private, so it is deleted first.
+    """
+    response = interaction.response
+    if not response.is_done():
+        await response.send_message(text, ephemeral=True)
+        return
+    is_thinking = response.type is discord.InteractionResponseType.deferred_channel_message
+    if is_thinking and not interaction.extras.get(PRIVATE):
+        await interaction.delete_original_response()
+    await interaction.followup.send(text, ephemeral=True)
+
+
+def require_permissions(interaction: Interaction) -> None:
+    """Raise `NotAllowed` naming what the bot lacks to post pictures here: asked before any work is done."""
+    have = interaction.app_permissions
+    is_thread = isinstance(interaction.channel, discord.Thread)
+    needed = {
+        "View Channel": have.view_channel,
+        "Send Messages in Threads" if is_thread else "Send Messages": (
+            have.send_messages_in_threads if is_thread else have.send_messages
+        ),
+        "Attach Files": have.attach_files,
+    }
+    missing = [name for name, is_granted in needed.items() if not is_granted]
+    if missing:
+        names = " and ".join(f"“{name}”" for name in missing)
+        raise NotAllowed(why=f"I could not post your pictures here: I lack the permission {names} in this channel.")
+
+
+def _unwrap(error: BaseException) -> BaseException:
+    if isinstance(error, app_commands.CommandInvokeError):
+        return error.original
+    if isinstance(error, app_commands.TransformerError) and error.__cause__ is not None:
+        return error.__cause__
+    return error
+
+
+def _log(interaction: Interaction, error: BaseException, answered: Answer) -> None:
+    where = f"interaction={interaction.id} guild={interaction.guild_id}"
+    if answered.incident is not None:
+        log.error("%s incident=%s action=failed", where, answered.incident, exc_info=error)
+    else:
+        log.log(answered.level, "%s action=refused error=%s", where, type(error).__name__)

@@ -1,0 +1,76 @@
+"""Brings together what a finished message shows: the job, its files from disk, the verdict of a reproduction."""
+
+from __future__ import annotations
+
+import asyncio
+
+from cogs import replies
+from cogs.say import Picture, Say
+from cogs.services import Services
+from generation.catalog import PAINTBOX
+from generation.errors import InvalidRequest
+from generation.files import ImageFiles
+from generation.images import decode_png, shrink
+from generation.job import Image, Job, Status
+from generation.paintbox.vocabulary import some_known_words, unknown_words
+from generation.provenance import read_recipe
+from generation.recipe import Recipe
+from generation.replay import Verdict, judge
+
+
+async def gather(job: Job, services: Services, *, size_limit: int) -> Say:
+    """The message of an ended job, with its pictures re-encoded where a file is over `size_limit` bytes."""
+    return await asyncio.to_thread(_gather, job, services.studio.files, size_limit)
+
+
+def _gather(job: Job, files: ImageFiles, size_limit: int) -> Say:
+    notes = _notes(job)
+    pictures: dict[int, Picture] = {}
+    for image in job.images:
+        png = _png(image, files)
+        if png is None:
+            continue
+        data = png if len(png) <= size_limit else shrink(png, max_bytes=size_limit)
+        if data is not png and replies.RECODED not in notes:
+            notes.append(replies.RECODED)
+        pictures[image.index] = replies.picture(job, image, data)
+    return replies.result(job, pictures, notes=notes, verdict=_verdict(job, files))
+
+
+def _png(image: Image, files: ImageFiles) -> bytes | None:
+    if image.status is not Status.DONE or image.file_sha256 is None:
+        return None
+    return files.get(image.file_sha256)
+
+
+def _notes(job: Job) -> list[str]:
+    spec = job.request.spec
+    unknown = unknown_words(spec.prompt) if spec.model == PAINTBOX else ()
+    return [replies.unknown_words_note(unknown, some_known_words())] if unknown else []
+
+
+def _verdict(job: Job, files: ImageFiles) -> Verdict | None:
+    """Whether a reproduction came out the same; None for other jobs, and for one that was not made."""
+    image, replay = job.images[0], job.request.replay
+    if replay is None or image.recipe is None or (png := _png(image, files)) is None:
+        return None
+    promised, original = _promised(image.recipe, replay.pixels_sha256, replay.original, files)
+    return judge(promised, decode_png(png)[0], image.recipe.fingerprint, original=original)
+
+
+def _promised(made: Recipe, pixels_sha256: str, original: str | None, files: ImageFiles) -> tuple[Recipe, bytes | None]:
+    """What the reproduction was to match: the recipe in the original's file, and its pixels."""
+    png = files.get(original) if original is not None else None
+    if png is not None:
+        try:
+            return read_recipe(png), decode_png(png)[0]
+        except InvalidRequest:
+            pass  # the original is a file that somebody attached, and it lost its recipe: its hash still counts
+    return Recipe(
+        spec=made.spec,
+        model_sha256=made.model_sha256,
+        trace=made.trace,
+        fingerprint=made.fingerprint,
+        pixels_sha256=pixels_sha256,
+        parents=made.parents,
+    ), None

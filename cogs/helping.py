@@ -1,0 +1,34 @@
+"""/help and /about: for somebody who has just arrived."""
+
+from __future__ import annotations
+
+from discord import app_commands
+from discord.ext import commands
+
+from cogs import pages
+from cogs.paper import layout
+from cogs.services import Interaction
+
+
+class Helping(commands.Cog):
+    """Where to begin."""
+
+    @app_commands.command(description="How to ask for pictures, and what the buttons do.")
+    async def help(self, interaction: Interaction) -> None:
+        known = [
+            (command.name, command.description)
+            for command in interaction.client.tree.get_commands()
+            if isinstance(command, app_commands.Command)
+        ]
+        await interaction.response.send_message(view=layout(pages.help_page(known)), ephemeral=True)
+
+    @app_commands.command(description="What this bot is, and how it is doing.")
+    async def about(self, interaction: Interaction) -> None:
+        studio = interaction.client.services.studio
+        say = pages.about_page(
+            models=[(model.name, model.licence) for model in studio.catalog.models],
+            is_ready=studio.is_ready,
+            num_waiting=studio.num_waiting,
+            num_running=studio.num_running,
+        )
+        await interaction.response.send_message(view=layout(say), ephemeral=True)

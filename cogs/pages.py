@@ -1,0 +1,150 @@
+"""What people read beside their pictures: the line, the history, help. Pure: values in, a message out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cogs.say import Action, Block, Button, Entry, Picture, Row, Rule, Say, Tone, Weight
+from cogs.words import about, bar, escaped, plural, settings_line, small
+from generation.delivery import Delivery, DeliveryState
+from generation.job import Job, Status
+from generation.live import JobView
+
+MAX_LINES = 15
+NO_HISTORY = "Nothing here yet. Try `/imagine prompt:a red circle on a blue background`."
+NO_MORE = "That was the oldest."
+
+
+# The line.
+
+
+def queue(
+    views: Sequence[JobView],
+    *,
+    viewer_id: int,
+    num_waiting: int,
+    num_running: int,
+    weight: float,
+    is_ready: bool,
+) -> Say:
+    """Who waits in this server. Words of prompts are shown to their owner only: channels differ in who reads them."""
+    blocks: list[Block] = ["### In line here"]
+    shown = [_line(view, viewer_id=viewer_id) for view in views[:MAX_LINES]]
+    blocks.append("\n".join(shown) if shown else "Nobody is waiting here. The brushes are clean.")
+    if len(views) > MAX_LINES:
+        blocks.append(small(f"and {plural(len(views) - MAX_LINES, 'more request')}"))
+    blocks.append(Rule())
+    everywhere = f"{plural(num_running, 'picture')} being painted and {num_waiting:,} waiting, over all servers"
+    share = f"this server's weight is {weight:g}: servers take turns, and so do their members"
+    notes = [] if is_ready else ["The painter is warming up."]
+    blocks.append("\n".join(small(line) for line in (*notes, everywhere, share)))
+    return Say(blocks=tuple(blocks), tone=Tone.PAINTING if num_running else Tone.WAITING)
+
+
+def _line(view: JobView, *, viewer_id: int) -> str:
+    job = view.job
+    if job.status is Status.RUNNING:
+        state = f"{bar(view.progress)} {view.progress:.0%}"
+    else:
+        state = "next" if not view.images_ahead else f"{plural(view.images_ahead, 'picture')} ahead"
+    time = f" · {about(view.wait_s)}" if view.wait_s is not None else ""
+    whose = f"<@{job.owner.user_id}>, {plural(len(job.images), 'picture')}"
+    words = f"\n-# {escaped(job.request.spec.prompt, limit=80)}" if job.owner.user_id == viewer_id else ""
+    return f"{state}{time} · {whose}{words}"
+
+
+def cancelling(number: int) -> str:
+    return f"Stopping {plural(number, 'request')}. What has not begun costs nothing."
+
+
+# The history.
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A job of the past: its pictures in one small sheet, and how it reached people."""
+
+    job: Job
+    sheet: bytes | None
+    delivery: Delivery | None
+
+
+def history(past: Sequence[Remembered], *, guild_id: int, older: datetime | None, is_first: bool) -> Say:
+    """One page of somebody's own pictures. `older`: from when the next page goes on; None on the last."""
+    if not past:
+        return Say(blocks=("### Your pictures", NO_HISTORY if is_first else NO_MORE), rows=_pager(None, is_first))
+    blocks: list[Block] = ["### Your pictures here"]
+    for number, each in enumerate(past, start=1):
+        text = _remembered_text(number, each, guild_id)
+        if each.sheet is None:
+            blocks.append(text)
+        else:
+            blocks.append(Entry(text, Picture(f"{number}.png", each.sheet, each.job.request.spec.prompt)))
+    opens = tuple(
+        Button(Action.OPEN, each.job.id, f"Open {number}")
+        for number, each in enumerate(past, start=1)
+        if each.sheet is not None
+    )
+    rows = ((opens,) if opens else ()) + _pager(older, is_first)
+    return Say(blocks=tuple(blocks), rows=rows)
+
+
+def _remembered_text(number: int, each: Remembered, guild_id: int) -> str:
+    job = each.job
+    lines = [f"**{number}** · {escaped(job.request.spec.prompt, limit=160)}"]
+    lines.append(small(f"<t:{int(job.created_at.timestamp())}:R> · {settings_line(job.request)}"))
+    place = each.delivery.reply_to if each.delivery is not None else None
+    if each.delivery is not None and each.delivery.state is DeliveryState.KEPT:
+        lines.append(small(f"kept here: {each.delivery.last_error}"))
+    elif place is not None and place.message_id is not None:
+        where = guild_id or "@me"
+        lines.append(small(f"https://discord.com/channels/{where}/{place.channel_id}/{place.message_id}"))
+    return "\n".join(lines)
+
+
+def _pager(older: datetime | None, is_first: bool) -> tuple[Row, ...]:
+    buttons: list[Button] = []
+    if not is_first:
+        buttons.append(Button(Action.HISTORY, "", "Newest"))
+    if older is not None:
+        buttons.append(Button(Action.HISTORY, str(round(older.timestamp() * 1_000_000)), "Older", weight=Weight.MAIN))
+    return (tuple(buttons),) if buttons else ()
+
+
+# Help.
+
+
+def help_page(commands: Collection[tuple[str, str]]) -> Say:
+    """For somebody new: what to type first, what the buttons do, every command."""
+    start = (
+        "### Hello, I paint\n"
+        "Type `/imagine` and say what you would like to see, for example\n"
+        "> /imagine prompt: a red circle on a blue background"
+    )
+    buttons = (
+        "**Under the pictures**\n"
+        "**U** enlarges one, **V** paints four more like it, **Reroll** tries again.\n"
+        "**Recipe** shows all settings; with the same seed and settings you get the same picture."
+    )
+    fair = (
+        "**Waiting**\n"
+        "All servers share one painter. Servers take turns, and inside a server its members do, "
+        "so nobody is held up by somebody's hundred pictures."
+    )
+    listed = "\n".join(f"`/{name}` {text}" for name, text in commands)
+    return Say(blocks=(start, Rule(), buttons, Rule(), fair, Rule(), listed))
+
+
+def about_page(*, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting: int, num_running: int) -> Say:
+    """What this is and how it is doing."""
+    head = (
+        "### Atelier\n"
+        "A painter for Discord that runs on its keeper's own machine. Nothing you type leaves it, "
+        "and every picture can be made again, byte for byte."
+    )
+    painted = ", ".join(f"{name} ({licence})" for name, licence in models)
+    state = "at work" if num_running else "ready" if is_ready else "warming up"
+    doing = f"Painter: {state} · {plural(num_waiting, 'picture')} waiting\nModels: {painted}"
+    return Say(blocks=(head, "\n".join(small(line) for line in doing.split("\n"))))

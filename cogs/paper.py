@@ -1,0 +1,111 @@
+"""From a `Say` to the objects discord.py sends: a layout, its files, and buttons that outlive a restart."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, Self
+
+import discord
+from discord import ui
+
+from cogs.errors import answer
+from cogs.say import Block, Button, Entry, Gallery, Picture, Rule, Say, Weight
+from cogs.services import Interaction
+
+PREFIX = "atelier:"
+_STYLES = {
+    Weight.MAIN: discord.ButtonStyle.primary,
+    Weight.USUAL: discord.ButtonStyle.secondary,
+    Weight.DANGER: discord.ButtonStyle.danger,
+}
+_MAX_ALT = 250
+
+
+class Press(
+    ui.DynamicItem[ui.Button[ui.LayoutView]], template=r"atelier:(?P<action>[a-z]+):(?P<subject>[0-9A-Za-z:]*)"
+):
+    """Every button of ours. It knows nothing but its `custom_id`, so it works after a restart and for ever."""
+
+    def __init__(self, item: ui.Button[ui.LayoutView], *, action: str, subject: str) -> None:
+        super().__init__(item)
+        self.action = action
+        self.subject = subject
+
+    @classmethod
+    def of(cls, button: Button) -> Self:
+        item: ui.Button[ui.LayoutView] = ui.Button(
+            style=_STYLES[button.weight],
+            label=button.label or None,
+            emoji=button.emoji,
+            custom_id=f"{PREFIX}{button.action}:{button.subject}",
+        )
+        return cls(item, action=button.action, subject=button.subject)
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        return cls(item, action=match["action"], subject=match["subject"])  # type: ignore[arg-type]
+
+    async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
+        """Hand the press to whoever does that. discord.py would only log an exception, and the person see nothing."""
+        try:
+            await interaction.client.pressed(interaction, self.action, self.subject)
+        except Exception as error:
+            await answer(interaction, error)
+
+
+def is_ours(custom_id: str) -> bool:
+    """Whether some `Press` will hear of this button."""
+    return Press.__discord_ui_compiled_template__.fullmatch(custom_id) is not None
+
+
+def layout(say: Say) -> ui.LayoutView:
+    """The message as components."""
+    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(say.tone))
+    for block in say.blocks:
+        container.add_item(_item(block))
+    for row in say.rows:
+        container.add_item(ui.ActionRow(*(Press.of(button) for button in row)))
+    view = ui.LayoutView(timeout=None)
+    view.add_item(container)
+    for extra in say.attached:
+        view.add_item(ui.File(f"attachment://{extra.filename}"))
+    return view
+
+
+def files(say: Say) -> list[discord.File]:
+    """The message's files, fresh each time: discord.py reads a file once."""
+    return [
+        discord.File(io.BytesIO(picture.data), filename=picture.filename, description=_alt(picture) or None)
+        for picture in say.pictures()
+    ]
+
+
+def custom_ids(message: discord.Message) -> set[str]:
+    """The `custom_id` of every button in a message."""
+    view = ui.LayoutView.from_message(message) if message.flags.components_v2 else ui.View.from_message(message)
+    return {item.custom_id for item in view.walk_children() if isinstance(item, ui.Button) and item.custom_id}
+
+
+def _item(block: Block) -> ui.Item[Any]:
+    match block:
+        case str():
+            return ui.TextDisplay(block)
+        case Gallery():
+            shown = (discord.MediaGalleryItem(_uri(each), description=_alt(each)) for each in block.pictures)
+            return ui.MediaGallery(*shown)
+        case Entry():
+            thumbnail = ui.Thumbnail[ui.LayoutView](_uri(block.thumbnail), description=_alt(block.thumbnail))
+            return ui.Section(block.text, accessory=thumbnail)
+        case Rule():
+            return ui.Separator()
+
+
+def _uri(picture: Picture) -> str:
+    return f"attachment://{picture.filename}"
+
+
+def _alt(picture: Picture) -> str:
+    return picture.alt if len(picture.alt) <= _MAX_ALT else picture.alt[: _MAX_ALT - 1] + "…"

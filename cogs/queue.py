@@ -1,0 +1,47 @@
+"""/queue and /cancel: who waits here, and stopping what is one's own."""
+
+from __future__ import annotations
+
+from discord import app_commands
+from discord.app_commands import Transform
+from discord.ext import commands
+
+from cogs import pages, replies
+from cogs.errors import tell_privately
+from cogs.options import LiveJobOption
+from cogs.paper import layout
+from cogs.services import Interaction, owner_of
+from generation.errors import UnknownJob
+
+
+class Queue(commands.Cog):
+    """The line."""
+
+    @app_commands.command(description="See who is waiting here, and for how long.")
+    async def queue(self, interaction: Interaction) -> None:
+        services, owner = interaction.client.services, owner_of(interaction)
+        weight = (await services.guilds.fetch(owner.guild_id)).weight
+        say = pages.queue(
+            services.studio.jobs_of(owner.guild_id),
+            viewer_id=owner.user_id,
+            num_waiting=services.studio.num_waiting,
+            num_running=services.studio.num_running,
+            weight=weight,
+            is_ready=services.studio.is_ready,
+        )
+        await interaction.response.send_message(view=layout(say), ephemeral=True)
+
+    @app_commands.command(description="Stop pictures you asked for. What has not begun costs nothing.")
+    @app_commands.describe(picture="Which; leave it out to stop everything you have in line here.")
+    async def cancel(self, interaction: Interaction, picture: Transform[str, LiveJobOption] | None = None) -> None:
+        studio, owner = interaction.client.services.studio, owner_of(interaction)
+        mine = [view.job.id for view in studio.jobs_of(owner.guild_id) if view.job.owner == owner]
+        if picture is not None and picture not in mine:
+            raise UnknownJob
+        wanted = mine if picture is None else [picture]
+        if not wanted:
+            await tell_privately(interaction, replies.NOTHING_OF_YOURS)
+            return
+        await interaction.response.send_message(pages.cancelling(len(wanted)), ephemeral=True)
+        for job_id in wanted:
+            await studio.cancel(job_id)

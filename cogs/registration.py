@@ -1,0 +1,44 @@
+"""Tells Discord our commands, but only when they have changed: there is a daily limit, and clients reload them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import discord
+from discord import app_commands
+
+log = logging.getLogger(__name__)
+_TEXT = {"name", "description", "type", "nsfw", "contexts", "integration_types", "default_member_permissions"}
+_OPTIONS = {"options", "required", "choices", "value", "autocomplete", "channel_types"}
+_LIMITS = {"min_value", "max_value", "min_length", "max_length"}
+_SAYS_SOMETHING = _TEXT | _OPTIONS | _LIMITS
+
+
+async def sync_if_changed(tree: app_commands.CommandTree[Any], http: discord.http.HTTPClient) -> bool:
+    """Register the global commands unless Discord has the very same. Whether it had to."""
+    application_id = tree.client.application_id
+    assert application_id is not None, "commands are registered after login"
+    here = [command.to_dict(tree) for command in tree.get_commands()]
+    there = await http.get_global_commands(application_id)
+    if _by_name(here) == _by_name(there):
+        log.info("action=commands-unchanged commands=%s", len(here))
+        return False
+    await tree.sync()
+    log.info("action=commands-registered commands=%s", len(here))
+    return True
+
+
+def _by_name(commands: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str], Any]:
+    return {(int(command.get("type") or 1), command["name"]): _essence(command) for command in commands}
+
+
+def _essence(value: Any) -> Any:
+    """A description without what Discord adds (ids, versions) and what is said by leaving it out."""
+    if isinstance(value, Mapping):
+        kept = {key: _essence(each) for key, each in value.items() if key in _SAYS_SOMETHING}
+        return {key: each for key, each in kept.items() if each not in (None, False, [], {})}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_essence(each) for each in value]
+    return value

@@ -1,0 +1,238 @@
+"""What people read about their pictures, from “in line” to the finished gallery. Pure: values in, a message out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cogs.say import Action, Block, Button, Gallery, Picture, Row, Rule, Say, Tone, Weight
+from cogs.words import about, bar, code_block, escaped, plural, settings_line, slug, small
+from generation import errors
+from generation.job import Image, Job, Status
+from generation.live import JobView
+from generation.provenance import parameters_line
+from generation.recipe import Recipe
+from generation.replay import Agreement, Verdict
+from generation.sizes import can_be_enlarged
+
+ACCEPTED = "Just a moment…"
+CANCELLING = "I stop at the next brush stroke."
+NOTHING_TO_CANCEL = "There is nothing left to cancel: those pictures have ended."
+NOTHING_OF_YOURS = "You have nothing in line here."
+STILL_PAINTING = "These pictures are still being painted. Press Cancel first."
+DELETED_ELSEWHERE = "Those pictures are gone, here and from my disk."
+NO_PICTURE = "There is no picture of that number in this message."
+KEPT = (
+    "I painted {pictures} for you that I could not post ({reason}). You find {them} in `/history`, "
+    "and nothing was lost."
+)
+RECODED = "The original is too large to send here, so this is a JPEG. The exact file is kept."
+FILE_GONE = "The file was deleted since."
+MAX_CODE = 2600
+
+
+# While it is made.
+
+
+def progress(view: JobView, *, is_ready: bool) -> Say:
+    """The message of a job that has not ended."""
+    job = view.job
+    is_painting = job.status is Status.RUNNING
+    line = _painting_line(view) if is_painting else _waiting_line(view, is_ready=is_ready)
+    blocks: list[Block] = [quoted(job), line]
+    if view.preview is not None:
+        alt = f"Unfinished: {job.request.spec.prompt}"
+        blocks.append(Gallery((Picture("preview.jpg", view.preview, alt),)))
+    blocks.append(small(settings_line(job.request)))
+    cancel = Button(Action.CANCEL, job.id, "Cancel")
+    return Say(blocks=tuple(blocks), rows=((cancel,),), tone=Tone.PAINTING if is_painting else Tone.WAITING)
+
+
+def _waiting_line(view: JobView, *, is_ready: bool) -> str:
+    if not is_ready:
+        return "**Waiting** · the painter is warming up"
+    ahead = view.images_ahead or 0
+    place = "next in line" if ahead == 0 else f"{plural(ahead, 'picture')} ahead of yours"
+    return " · ".join(["**Waiting**", place, *_time(view, "{}")])
+
+
+def _painting_line(view: JobView) -> str:
+    parts = [f"{bar(view.progress)} {view.progress:.0%}", *_time(view, "{} left")]
+    job = view.job
+    done = sum(image.status.is_end for image in job.images)
+    if len(job.images) > 1:
+        parts.append(f"{done} of {len(job.images)} done")
+    return " · ".join(parts)
+
+
+def _time(view: JobView, form: str) -> list[str]:
+    return [form.format(about(view.wait_s))] if view.wait_s is not None else []
+
+
+# When it has ended.
+
+
+def result(job: Job, pictures: dict[int, Picture], *, notes: Sequence[str] = (), verdict: Verdict | None = None) -> Say:
+    """The message of a job that has ended. `pictures` by index of their image; `notes` go to the small print."""
+    blocks: list[Block] = [quoted(job)]
+    if (title := _title(job, verdict)) is not None:
+        blocks.append(title)
+    if pictures:
+        blocks.append(Gallery(tuple(pictures.values())))
+    blocks += _troubles(job)
+    blocks.append("\n".join(small(line) for line in (_for_whom(job), *notes)))
+    done = [image for image in job.images if image.status is Status.DONE]
+    tone = Tone.DONE if len(done) == len(job.images) else Tone.TROUBLE if _went_wrong(job) else Tone.WAITING
+    return Say(blocks=tuple(blocks), rows=_buttons(job, done), tone=tone)
+
+
+def _title(job: Job, verdict: Verdict | None) -> str | None:
+    spec = job.request.spec
+    if verdict is not None:
+        return _verdict_line(verdict)
+    if job.status is not Status.DONE:
+        return None
+    if spec.upscale is not None:
+        return "**Enlarged 2×**"
+    if job.request.parent is not None and (spec.variation or spec.start):
+        return "**Variations**"
+    return None
+
+
+def _verdict_line(verdict: Verdict) -> str:
+    match verdict.verdict:
+        case Agreement.IDENTICAL:
+            return "**Identical** · every byte of the picture came out the same."
+        case Agreement.NEAR:
+            return f"**Near** · {verdict.psnr_db:.0f} dB: the same to the eye.\n{small(verdict.why)}"
+        case Agreement.DIFFERENT:
+            measured = f" · {verdict.psnr_db:.0f} dB" if verdict.psnr_db is not None else ""
+            return f"**Different**{measured}\n{small(verdict.why)}"
+
+
+def _troubles(job: Job) -> list[str]:
+    """What did not become a picture, and why: the same reason is said once."""
+    if all(image.status is Status.CANCELLED for image in job.images):
+        return [_cancelled_line(job)]
+    lines: dict[str, None] = {}
+    for image in job.images:
+        if image.status is Status.CANCELLED:
+            lines["Stopped before the rest was painted."] = None
+        elif image.status is not Status.DONE:
+            lines[_failure(image)] = None
+        elif image.file_sha256 is None:
+            lines[FILE_GONE] = None
+    return list(lines)
+
+
+def _cancelled_line(job: Job) -> str:
+    started = any(image.charged for image in job.images)
+    return "**Cancelled** · " + ("only the strokes painted so far count." if started else "it costs nothing.")
+
+
+def _failure(image: Image) -> str:
+    """The sentence of the error an image ended with."""
+    kind = getattr(errors, image.error or "", errors.Failed)
+    if isinstance(kind, type) and issubclass(kind, errors.Failed):
+        return str(kind(attempts=image.attempt))
+    if image.error == errors.InvalidRequest.__name__:
+        return "The picture this one starts from is not on disk any more. It costs nothing."
+    return str(errors.Failed())
+
+
+def _went_wrong(job: Job) -> bool:
+    return any(image.status in (Status.FAILED, Status.WITHHELD) for image in job.images)
+
+
+def _buttons(job: Job, done: list[Image]) -> tuple[Row, ...]:
+    """U and V for each picture, then what concerns them all. One picture's buttons fit in one row."""
+    can_enlarge = can_be_enlarged(job.request.spec)
+    is_painted = job.request.spec.upscale is None
+    there = [image for image in done if image.file_sha256 is not None]
+    is_one = len(job.images) == 1
+    ups = [_one(Action.UPSCALE, image, "Upscale" if is_one else f"U{image.index + 1}") for image in there]
+    varies = [_one(Action.VARY, image, "Vary" if is_one else f"V{image.index + 1}") for image in there]
+    last: list[Button] = []
+    if is_painted:
+        last.append(Button(Action.REROLL, job.id, "Reroll", "🔁", Weight.MAIN))
+    if done:
+        last += [Button(Action.RECIPE, job.id, "Recipe"), Button(Action.DELETE, job.id, "Delete", weight=Weight.DANGER)]
+    rows = [tuple(ups) if can_enlarge else (), tuple(varies) if is_painted else (), tuple(last)]
+    if is_one:
+        rows = [tuple(button for row in rows for button in row)]
+    return tuple(row for row in rows if row)
+
+
+def _one(action: Action, image: Image, label: str) -> Button:
+    return Button(action, f"{image.job_id}:{image.index}", label)
+
+
+# Its parts.
+
+
+def quoted(job: Job) -> str:
+    """The prompt, as a quotation."""
+    return f"> {escaped(job.request.spec.prompt)}"
+
+
+def _for_whom(job: Job) -> str:
+    return f"{settings_line(job.request)} · for <@{job.owner.user_id}>"
+
+
+def picture(job: Job, image: Image, data: bytes) -> Picture:
+    """A finished picture as a file with a telling name; its alt text is the prompt."""
+    suffix = "jpg" if data.startswith(b"\xff\xd8") else "png"
+    return Picture(f"{slug(job.request.spec.prompt)}-{image.index + 1}.{suffix}", data, job.request.spec.prompt)
+
+
+def unknown_words_note(unknown: Sequence[str], known: Mapping[str, Sequence[str]]) -> str:
+    """The built-in model knows few words: better to say so than to let people wonder."""
+    shown = ", ".join(escaped(word, limit=24) for word in unknown[:6]) + (" …" if len(unknown) > 6 else "")
+    things = ", ".join(known.get("things", ())[:8])
+    colours = ", ".join(known.get("colours", ())[:4])
+    return f"I do not know: {shown}. I am a small model that knows {things} …, colours ({colours} …) and a few scenes."
+
+
+def kept(reasons: Sequence[str]) -> str:
+    """Told on the next occasion, when a result could not be posted."""
+    number = len(reasons)
+    return KEPT.format(
+        pictures="a picture" if number == 1 else f"{number} sets of pictures",
+        them="it" if number == 1 else "them",
+        reason=reasons[-1],
+    )
+
+
+def recipe(job: Job) -> Say:
+    """All that is needed to make these pictures again; for one person's eyes."""
+    done = [(image, image.recipe) for image in job.images if image.recipe is not None]
+    first = done[0][1]
+    lines = parameters_line(first)
+    blocks: list[Block] = ["### Recipe", _settings(job, first), Rule()]
+    attached: tuple[Picture, ...] = ()
+    if len(lines) <= MAX_CODE:
+        blocks.append(code_block(lines))
+    else:
+        attached = (Picture("recipe.txt", lines.encode(), "The recipe"),)
+    blocks.append("\n".join(_trace_line(image, made) for image, made in done))
+    blocks.append(small(f"Make one again, byte for byte: `/reproduce picture:{job.id}-{done[0][0].index}`"))
+    return Say(blocks=tuple(blocks), attached=attached)
+
+
+def _settings(job: Job, made: Recipe) -> str:
+    spec = made.spec
+    facts = {
+        "Model": f"{spec.model} (`{made.model_sha256[:10]}`)",
+        "Settings": settings_line(job.request),
+        "Machine": f"`{made.fingerprint.digest}`",
+    }
+    if spec.variation is not None:
+        facts["Variation"] = f"seed {spec.variation.seed}, strength {spec.variation.strength:g}"
+    if made.parents:
+        facts["Made from"] = " ← ".join(f"`{parent[:12]}`" for parent in made.parents)
+    return "\n".join(f"**{name}** {value}" for name, value in facts.items())
+
+
+def _trace_line(image: Image, made: Recipe) -> str:
+    seed = made.spec.variation.seed if made.spec.variation else made.spec.seed
+    trace = made.trace if len(made.trace) <= 60 else made.trace[:59] + "…"
+    return small(f"{image.index + 1} · seed {seed} · trace `{trace or '–'}` · pixels `{made.pixels_sha256[:12]}`")

@@ -1,0 +1,63 @@
+"""/reproduce: make a picture again, byte for byte, from its id, its link, or the PNG itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from cogs.asking import ask, begin, finish
+from cogs.options import picture_id
+from cogs.services import Interaction, owner_of
+from cogs.uploads import fetch_attachment
+from generation.descent import reproduce
+from generation.errors import InvalidRequest, UnknownJob
+from generation.files import ImageFiles
+from generation.permissions import require_visible
+from generation.provenance import read_recipe
+from generation.request import GenerationRequest
+
+
+class Reproduce(commands.Cog):
+    """Pictures again."""
+
+    @app_commands.command(description="Make a picture again, byte for byte, and compare.")
+    @app_commands.describe(
+        picture="The picture's id (its recipe shows it), or the link to its message.", file="Or the PNG itself."
+    )
+    async def reproduce(
+        self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
+    ) -> None:
+        if (picture is None) == (file is None):
+            raise InvalidRequest(what="The picture", problem="is named by its id or link, or attached as a file.")
+        if picture is not None:
+            await ask(interaction, await _from_id(interaction, picture))
+        elif file is not None:
+            await _from_file(interaction, file)
+
+
+async def _from_id(interaction: Interaction, text: str) -> GenerationRequest:
+    job_id, index = await picture_id(interaction, text)
+    job = await interaction.client.services.jobs.fetch_job(job_id)
+    require_visible(job, owner_of(interaction))
+    image = job.images[index] if index < len(job.images) else None
+    if image is None or image.recipe is None:
+        raise UnknownJob
+    return reproduce(image.recipe, parent=image.id, original=image.file_sha256)
+
+
+async def _from_file(interaction: Interaction, file: discord.Attachment) -> None:
+    """What is in the file is known only after the acknowledgement."""
+    client = interaction.client
+    reply_to = await begin(interaction)
+    png = await fetch_attachment(file, client.connector)
+    request = await asyncio.to_thread(_read, png, client.services.studio.files)
+    await finish(interaction, request, reply_to)
+
+
+def _read(png: bytes, files: ImageFiles) -> GenerationRequest:
+    """The file is kept: what comes out is compared with it."""
+    recipe = read_recipe(png)
+    return reproduce(recipe, original=files.put(png))

@@ -1,0 +1,116 @@
+"""The buttons under a message: enlarge, vary, reroll, recipe, cancel, delete.
+
+They hold nothing but a job's id. Whoever presses is looked at again, each time: a button may be years old, somebody
+else's, or forged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from secrets import randbelow
+
+import discord
+
+from cogs import replies
+from cogs.asking import ask
+from cogs.errors import tell_privately
+from cogs.paper import files, layout
+from cogs.say import Action
+from cogs.services import Interaction, is_moderator, owner_of
+from generation.descent import enlarge, reroll, vary
+from generation.errors import UnknownJob
+from generation.job import JOB_ID_LENGTH, Image, Job
+from generation.permissions import require_may_stop, require_visible
+from generation.request import MAX_SEED
+
+Handler = Callable[[Interaction, str], Awaitable[None]]
+
+
+async def press_upscale(interaction: Interaction, subject: str) -> None:
+    await ask(interaction, enlarge(await _image(interaction, subject)))
+
+
+async def press_vary(interaction: Interaction, subject: str) -> None:
+    await ask(interaction, vary(await _image(interaction, subject), seed=randbelow(MAX_SEED + 1)))
+
+
+async def press_reroll(interaction: Interaction, subject: str) -> None:
+    await ask(interaction, reroll(await _job(interaction, subject), seed=randbelow(MAX_SEED + 1)))
+
+
+async def press_recipe(interaction: Interaction, subject: str) -> None:
+    job = await _job(interaction, subject)
+    if not any(image.recipe for image in job.images):
+        raise UnknownJob
+    say = replies.recipe(job)
+    await interaction.response.send_message(view=layout(say), files=files(say), ephemeral=True)
+
+
+async def press_cancel(interaction: Interaction, subject: str) -> None:
+    """The message itself shows what comes of it: the courier edits it when the job has ended."""
+    job = await _job(interaction, subject)
+    require_may_stop(job, owner_of(interaction), is_moderator=is_moderator(interaction))
+    if not interaction.client.services.studio.is_live(job.id):
+        await tell_privately(interaction, replies.NOTHING_TO_CANCEL)
+        return
+    await interaction.response.defer()
+    await interaction.client.services.studio.cancel(job.id)
+
+
+async def press_delete(interaction: Interaction, subject: str) -> None:
+    """Pictures and message go; the row and its recipe stay. Pressed twice, the second finds nothing left to do."""
+    job = await _job(interaction, subject)
+    services = interaction.client.services
+    require_may_stop(job, owner_of(interaction), is_moderator=is_moderator(interaction))
+    if services.studio.is_live(job.id):
+        await tell_privately(interaction, replies.STILL_PAINTING)
+        return
+    await interaction.response.defer()
+    for sha256 in await services.jobs.forget_pictures(job.id):
+        await asyncio.to_thread(services.studio.files.remove, sha256)
+    with suppress(discord.NotFound):
+        await interaction.delete_original_response()
+    await _delete_posted(interaction, job)
+
+
+async def _delete_posted(interaction: Interaction, job: Job) -> None:
+    """The message in the channel, where it was another one that the button was under."""
+    try:
+        place = (await interaction.client.services.deliveries.fetch(job.id)).reply_to
+    except UnknownJob:
+        return
+    if place.message_id is None or (interaction.message and interaction.message.id == place.message_id):
+        return
+    channel = interaction.client.get_partial_messageable(place.channel_id)
+    with suppress(discord.NotFound, discord.Forbidden):
+        await channel.get_partial_message(place.message_id).delete()
+
+
+async def _job(interaction: Interaction, subject: str) -> Job:
+    """The job a button names, if the person may know of it. Raises `UnknownJob`."""
+    job_id = subject.partition(":")[0]
+    if len(job_id) != JOB_ID_LENGTH:
+        raise UnknownJob
+    job = await interaction.client.services.jobs.fetch_job(job_id)
+    require_visible(job, owner_of(interaction))
+    return job
+
+
+async def _image(interaction: Interaction, subject: str) -> Image:
+    job = await _job(interaction, subject)
+    index = subject.partition(":")[2]
+    if not index.isdecimal() or int(index) >= len(job.images):
+        raise UnknownJob
+    return job.images[int(index)]
+
+
+PRESSES: dict[Action, Handler] = {
+    Action.UPSCALE: press_upscale,
+    Action.VARY: press_vary,
+    Action.REROLL: press_reroll,
+    Action.RECIPE: press_recipe,
+    Action.CANCEL: press_cancel,
+    Action.DELETE: press_delete,
+}

@@ -1,0 +1,104 @@
+"""What a message is made of, as plain values: words and pictures first, Discord's objects only at the very end.
+
+Frozen and comparable, so that a message which would look the same is not sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Tone(IntEnum):
+    """The colour down the side of a message."""
+
+    WAITING = 0x8A8F98
+    PAINTING = 0x4C7DF0
+    DONE = 0x3BA55D
+    TROUBLE = 0xD9822B
+    PLAIN = 0x6C5CE7
+
+
+class Action(StrEnum):
+    """What a button does. The name is part of `custom_id`: messages of years ago still hold it, so never rename one."""
+
+    CANCEL = "cancel"
+    UPSCALE = "up"
+    VARY = "vary"
+    REROLL = "reroll"
+    RECIPE = "recipe"
+    DELETE = "delete"
+    HISTORY = "history"
+    OPEN = "open"
+
+
+class Weight(StrEnum):
+    """How much a button asks to be pressed."""
+
+    MAIN = "main"
+    USUAL = "usual"
+    DANGER = "danger"
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button: what it does, and to what (`subject`: an id of at most 80 letters, digits and colons)."""
+
+    action: Action
+    subject: str
+    label: str
+    emoji: str | None = None
+    weight: Weight = Weight.USUAL
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A file to show, with the words for those who cannot see it."""
+
+    filename: str
+    data: bytes
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """One to ten pictures, large."""
+
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Text beside a small picture."""
+
+    text: str
+    thumbnail: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A thin line between two parts."""
+
+
+Block = str | Gallery | Entry | Rule
+Row = tuple[Button, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """One message. `attached` are files that are not shown but can be downloaded."""
+
+    blocks: tuple[Block, ...]
+    rows: tuple[Row, ...] = ()
+    tone: Tone = Tone.PLAIN
+    attached: tuple[Picture, ...] = ()
+
+    def pictures(self) -> Iterator[Picture]:
+        """Every file of the message, in the order they are shown."""
+        for block in self.blocks:
+            if isinstance(block, Gallery):
+                yield from block.pictures
+            elif isinstance(block, Entry):
+                yield block.thumbnail
+        yield from self.attached

@@ -1,0 +1,48 @@
+"""What the cogs are given to work with: opened by the composition root, closed by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import discord
+
+from db.deliveries import DeliveryStore
+from db.jobs import JobStore
+from db.quotas import QuotaStore
+from db.settings import SettingsStore
+from generation.job import DM_TENANT, Owner
+from generation.ports import Clock
+from generation.studio import Studio
+
+if TYPE_CHECKING:
+    from cogs.client import AtelierClient  # noqa: F401 - named in the alias below
+
+Interaction = discord.Interaction["AtelierClient"]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The rooms behind the cogs. `clock` is Discord's time: it decides when a token is too old."""
+
+    studio: Studio
+    jobs: JobStore
+    deliveries: DeliveryStore
+    guilds: SettingsStore
+    quotas: QuotaStore
+    clock: Clock = utc_now
+
+
+def owner_of(interaction: Interaction) -> Owner:
+    """Who acts, and the tenant they act in."""
+    return Owner(guild_id=interaction.guild_id or DM_TENANT, user_id=interaction.user.id)
+
+
+def is_moderator(interaction: Interaction) -> bool:
+    """Whether the person may manage messages where they are. Discord says so with every interaction."""
+    return interaction.guild_id is not None and interaction.permissions.manage_messages

@@ -1,0 +1,37 @@
+"""Points discord.py at a Discord on this machine instead of the real one. For trials and tests; loopback only.
+
+These three class attributes are all the addresses discord.py has; nothing of ours holds one of its own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import discord
+import discord.gateway
+import discord.http
+import yarl
+
+from generation.errors import Misconfigured
+
+
+def point_at(discord_url: str) -> None:
+    """Speak to the Discord at `http://127.0.0.1:PORT`. Raises `Misconfigured` for an address beyond this machine."""
+    parts = urlsplit(discord_url)
+    if parts.scheme != "http" or not _is_loopback(parts.hostname):
+        problem = f"{discord_url} is not a loopback address."
+        raise Misconfigured(problem=problem, remedy="Use something like http://127.0.0.1:8080, or leave it out.")
+    base = f"http://{parts.netloc}"
+    discord.http.Route.BASE = f"{base}/api/v10"
+    discord.Asset.BASE = f"{base}/cdn"
+    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(f"ws://{parts.netloc}/gateway")
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

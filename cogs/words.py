@@ -1,0 +1,79 @@
+"""How words, times and numbers are written in messages: safe to show, short to read. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from generation.request import GenerationRequest, ImageSpec
+
+MAX_SHOWN = 300
+BAR_CELLS = 16
+_MARKDOWN = re.compile(r"([\\`*_~|<>#\[\]()@:/\-+.!{}])")
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def escaped(text: str, *, limit: int = MAX_SHOWN) -> str:
+    """Somebody's words as Discord shows them letter by letter: no mention, link, heading or code comes of them."""
+    cut = text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    return _MARKDOWN.sub(r"\\\1", cut)
+
+
+def code_block(text: str) -> str:
+    """Text to copy. Back-ticks in it are kept apart, so that none ends the block."""
+    return "```\n" + text.replace("``", "`\u200b`") + "\n```"
+
+
+def small(text: str) -> str:
+    """Small print."""
+    return f"-# {text}"
+
+
+def about(seconds: float) -> str:
+    """`about 8 s`, `about 3 min`: as exact as it is true."""
+    if seconds < 1.5:
+        return "about a second"
+    if seconds < 20:
+        return f"about {seconds:.0f} s"
+    if seconds < 90:
+        return f"about {5 * round(seconds / 5)} s"
+    if seconds < 90 * 60:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.0f} h"
+
+
+def bar(progress: float) -> str:
+    """A progress bar of block characters, fine to an eighth of a cell."""
+    eighths = round(min(1.0, max(0.0, progress)) * BAR_CELLS * 8)
+    full, rest = divmod(eighths, 8)
+    drawn = "█" * full + (_EIGHTHS[rest] if rest else "")
+    return f"`{drawn.ljust(BAR_CELLS, '·')}`"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """`1 picture`, `3 pictures`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def settings_line(request: GenerationRequest) -> str:
+    """The recipe in one line of small print."""
+    spec = request.spec
+    width, height = spec.result_size_px
+    if spec.upscale is not None:
+        return f"{width} × {height} · {spec.model}"
+    parts = [f"{width} × {height}", plural(spec.steps, "step"), f"guidance {spec.guidance:g}", spec.sampler]
+    if spec.start is not None:
+        parts.append(f"strength {spec.start.strength:g}")
+    return " · ".join([*parts, _seeds(spec, request.count)])
+
+
+def slug(prompt: str) -> str:
+    """A prompt as the beginning of a file name: lower-case letters, digits and dashes."""
+    words = re.findall(r"[a-z0-9]+", prompt.lower())
+    return "-".join(words)[:40].strip("-") or "picture"
+
+
+def _seeds(spec: ImageSpec, count: int) -> str:
+    if spec.variation is not None or count == 1:
+        return f"seed {spec.seed}"
+    last = (spec.seed + count - 1) % 2**32
+    return f"seeds {spec.seed}–{last}"
