@@ -17,7 +17,7 @@ from generation.engine.batch import Batches, rows_of
 from generation.engine.devices import choose_device
 from generation.engine.failures import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
-from generation.engine.finish import NotFinite, check_can_judge, decode, finish, preview
+from generation.engine.finish import NotFinite, decode, finish, preview
 from generation.engine.models import LoadedModel, Models
 from generation.engine.pixels import read_picture
 from generation.engine.schedule import StepSchedule
@@ -227,7 +227,6 @@ class Engine:
 
     def _enter(self, order: Order) -> None:
         model = self._models.get(order.spec.model)
-        check_can_judge(model, order)
         if order.spec.upscale is not None:
             size_px = (order.spec.width_px, order.spec.height_px)
             picture = read_picture(order.start_png, size_px, what="The picture to enlarge")

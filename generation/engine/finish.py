@@ -18,15 +18,6 @@ class NotFinite(Misconfigured):
     """The model's numbers ran out of bounds while painting this picture. Try another sampler or lower guidance."""
 
 
-def check_can_judge(model: LoadedModel, order: Order) -> None:
-    """Raise `Misconfigured` when the order asks for a safety check that no one here can make."""
-    if order.check_safety and model.safety is None:
-        raise Misconfigured(
-            problem=f"The model “{order.spec.model}” has no safety checker.",
-            remedy="Give it one, or allow unchecked pictures in age-restricted channels.",
-        )
-
-
 def decode(slot: Slot, latents: Tensor) -> np.ndarray:
     """(height, width, 3) uint8. Raises `NotFinite` instead of showing what is not a number."""
     pixels = slot.family.decode(latents)
@@ -53,11 +44,12 @@ def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, trace: str,
 
 
 def judge(model: LoadedModel, order: Order, picture: np.ndarray) -> Verdict:
-    """The checker's verdict. A checker that fails has not said yes: that is a no."""
-    if not order.check_safety:
+    """The checker's verdict. A model without a checker is judged by nobody: then, and then only, there are no scores.
+
+    A checker that raises has not said yes, and the image is not finished (`Broken`).
+    """
+    if not order.check_safety or model.safety is None:
         return Verdict(True, {})
-    check_can_judge(model, order)
-    assert model.safety is not None
     return model.safety.check(picture)
 
 

@@ -80,13 +80,12 @@ class LocalWorker:
         self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
 
     async def admit(self, order: Order) -> None:
+        """Hand over one image. Raises `ConnectionError` while no engine is up; one that dies later says `Lost`."""
+        if self._ready is None:
+            raise ConnectionError("no engine is up")
         if not self._resident:
             self._heard_at = asyncio.get_running_loop().time()
         self._resident.add((order.image_id, order.attempt))
-        if self._ready is None:
-            # Its sender may not have read of the loss yet, or read it before: it must hear of one afterwards.
-            self._say_lost("no engine is up")
-            return
         await self._send(order)
 
     async def cancel(self, cancel: Cancel) -> None:
@@ -114,13 +113,13 @@ class LocalWorker:
     async def _supervise(self) -> None:
         while not self._is_closing:
             reason = await self._run_once()
-            self._ready = None
             if not self._is_closing:
                 await self._recover(reason)
 
     async def _recover(self, reason: str) -> None:
-        log.error("worker lost", extra={"reason": reason, "pause_s": self._pause_s})
-        self._say_lost(reason)
+        log.error("action=worker-lost pause_s=%g reason=%s", self._pause_s, reason)
+        self._resident.clear()
+        self._events.put_nowait(Lost(reason=reason))
         await asyncio.sleep(self._pause_s)
         first, longest = self._pauses
         self._pause_s = min(longest, max(first, 2 * self._pause_s))
@@ -133,6 +132,7 @@ class LocalWorker:
             await self._send(msgspec.structs.replace(self._config, parent_pid=os.getpid()))
             reason = await self._listen(process)
         finally:
+            self._ready = None
             await self._reap(process)
         return reason or _describe_exit(process.returncode)
 
@@ -193,10 +193,6 @@ class LocalWorker:
             self._resident.discard((event.image_id, event.attempt))
             self._pause_s = 0.0
         self._events.put_nowait(event)
-
-    def _say_lost(self, reason: str) -> None:
-        self._resident.clear()
-        self._events.put_nowait(Lost(reason=reason))
 
     async def _send(self, message: Command | WorkerConfig) -> None:
         """Write one frame. A process that is gone cannot take it: its supervisor will say so."""
