@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from cogs.client import Services
-from generation.workers.local import LocalWorker
 
 import config
 import shell
@@ -35,6 +35,8 @@ from generation.files import ImageFiles
 from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
 from generation.studio import Studio
+from generation.workers.local import LocalWorker
+from generation.workers.wire import WorkerConfig
 from health import serve_health
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     catalog = Catalog.open(settings.model)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
-        worker = LocalWorker(catalog.models, settings=settings.engine)
+        worker = LocalWorker(WorkerConfig(models=catalog.models, settings=settings.engine))
         stack.push_async_callback(worker.close)
         jobs, files = JobStore(database), ImageFiles(settings.pictures_dir)
         queue = FairQueue(max_per_user=settings.max_waiting_per_user, max_per_guild=settings.max_waiting_per_guild)
@@ -93,7 +95,8 @@ def serve() -> None:
 async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_house(settings) as house:
         services = Services(
             studio=house.studio,

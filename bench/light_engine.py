@@ -75,6 +75,7 @@ class LightEngine:
             done = self._done[order.image_id]
             if "endless-image" in prompt:
                 done = self._done[order.image_id] = min(done, total - 1)
+                threading.Event().wait(0.001)  # leaves the processor to those it shares it with
             progress = Progress(image_id=image_id, attempt=attempt, done=done, total=total)
             return [progress, *_previews(order, done, total)]
         self._drop(order)

@@ -77,9 +77,7 @@ class FairQueue:
 
     def check_room(self, guild_id: int, user_id: int, num_images: int) -> None:
         """Raise `QueueFull` if `num_images` more would be over what one member, or one guild, may have waiting."""
-        guild = self._guilds.get(guild_id)
-        if guild is None:
-            return
+        guild = self._guild(guild_id)
         if guild.num_waiting_of(user_id) + num_images > self._max_per_user:
             raise QueueFull(who="You", waiting=guild.num_waiting_of(user_id), limit=self._max_per_user)
         if guild.num_waiting + num_images > self._max_per_guild:

@@ -69,7 +69,7 @@ class Studio:
         self.on_change: Callable[[str], None] = lambda job_id: None
         self._worker = worker
         self._store = store
-        self._queue = queue or FairQueue()
+        self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._clock = clock
         self._check_safety = check_safety
         self._jobs: dict[str, LiveJob] = {}
@@ -79,6 +79,7 @@ class Studio:
         self._arriving: Counter[tuple[int, int]] = Counter()
         self._pace = Pace()
         self._wake = asyncio.Event()
+        self._recovered = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._is_draining = False
         self._forecast: dict[str, tuple[int, int]] = {}
@@ -98,6 +99,7 @@ class Studio:
 
         `role_ids` are the owner's roles in the guild, for quotas of roles.
         """
+        await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
         self.check(request, owner)
         job = self._new_job(request, owner)
         tenant = (owner.guild_id, owner.user_id)
@@ -123,6 +125,7 @@ class Studio:
 
         False if there was nothing left to stop.
         """
+        await self._recovered.wait()
         live_job = self._jobs.get(job_id)
         if live_job is None:
             return False
@@ -158,6 +161,7 @@ class Studio:
 
     async def finished(self, job_id: str) -> Job:
         """Wait until a job has ended, and return it as it ended. Raises `UnknownJob`."""
+        await self._recovered.wait()
         live_job = self._jobs.get(job_id)
         if live_job is None:
             return await self._store.fetch_job(job_id)
@@ -211,6 +215,7 @@ class Studio:
         self._queue.restore(await self._store.fetch_counters(), waiting)
         if jobs:
             log.info("action=recovered jobs=%s images=%s", len(jobs), len(waiting))
+        self._recovered.set()
         self._wake.set()
 
     async def drain(self, *, grace_s: float) -> None:
@@ -219,7 +224,8 @@ class Studio:
         live = [live_job.ended for live_job in self._jobs.values() if live_job.job.status is Status.RUNNING]
         if live:
             await asyncio.wait(live, timeout=grace_s)
-        await self._store.save_counters(self._queue.counters())
+        if self._recovered.is_set():  # else there is nothing newer than what is stored
+            await self._store.save_counters(self._queue.counters())
 
     # Towards the worker.
 
@@ -228,14 +234,18 @@ class Studio:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while (waiting := self._next()) is not None:
-                await self._send(waiting)
+            batch: list[Waiting] = []
+            while (waiting := self._next(len(self._at_worker) + len(batch))) is not None:
+                batch.append(waiting)
+            attempts = await asyncio.gather(*(self._claim(waiting) for waiting in batch))  # share one commit
+            for waiting, attempt in zip(batch, attempts, strict=True):
+                await self._send(waiting, attempt)
 
-    def _next(self) -> Waiting | None:
+    def _next(self, taken: int) -> Waiting | None:
         """The next image there is room for. A guild that has nothing at the worker gets a place even beyond the slots:
         the engine then steps it first, so a light guild does not wait for a heavy one's pictures to end.
         """
-        slots, taken = self._worker.num_slots, len(self._at_worker)
+        slots = self._worker.num_slots
         if not slots or self._is_draining or self._suspect_at_work is not None:
             return None
         if self._suspects:
@@ -249,9 +259,11 @@ class Studio:
         self._suspect_at_work = suspect.image_id
         return suspect
 
-    async def _send(self, waiting: Waiting) -> None:
+    async def _claim(self, waiting: Waiting) -> int | None:
+        return await self._durably(lambda: self._store.claim(waiting.image_id))
+
+    async def _send(self, waiting: Waiting, attempt: int | None) -> None:
         live = self._live(waiting.image_id)
-        attempt = await self._durably(lambda: self._store.claim(waiting.image_id))
         if attempt is None:
             log.error("image=%s action=claim-refused", waiting.image_id)
             self._queue.settle(waiting.image_id, 0)

@@ -1,0 +1,277 @@
+"""The studio on its real neighbours: SQLite, a worker process (with the light engine), files on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.light_engine import ENGINE
+from db.engine import Database, parse_url
+from db.jobs import JobStore
+from db.migrate import migrate
+from generation.catalog import Catalog
+from generation.cost import image_cost
+from generation.errors import Draining, QueueFull, UnknownModel
+from generation.fair_queue import FairQueue
+from generation.files import ImageFiles
+from generation.images import decode_png
+from generation.job import Job, Owner, Status
+from generation.provenance import read_recipe
+from generation.request import GenerationRequest, ImageSpec, StartImage
+from generation.studio import Studio
+from generation.workers.local import LocalWorker
+from generation.workers.wire import WorkerConfig
+
+ADA, BO = Owner(1, 100), Owner(2, 200)
+
+
+def spec(prompt: str = "a red circle", **changes: Any) -> ImageSpec:
+    basis = ImageSpec(
+        prompt=prompt, model="paintbox", width_px=64, height_px=64, steps=5, guidance=4.0, sampler="Euler", seed=7
+    )
+    return replace(basis, **changes)
+
+
+class Place:
+    """A studio with what the tests look at."""
+
+    def __init__(self, studio: Studio, worker: LocalWorker, store: JobStore) -> None:
+        self.studio, self.worker, self.store = studio, worker, store
+        self.changes: list[str] = []
+        self._changed = asyncio.Condition()
+        studio.on_change = self._heard
+
+    def _heard(self, job_id: str) -> None:
+        self.changes.append(job_id)
+        asyncio.get_running_loop().create_task(self._notify())
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def until(self, true: Callable[[], Any]) -> None:
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(true)
+
+    async def submit(self, prompt: str = "a red circle", owner: Owner = ADA, count: int = 1, **changes: Any) -> Job:
+        return await self.studio.submit(GenerationRequest(spec=spec(prompt, **changes), count=count), owner)
+
+    async def finished(self, job: Job) -> Job:
+        async with asyncio.timeout(30):
+            return await self.studio.finished(job.id)
+
+    def is_running(self, job: Job) -> bool:
+        view = self.studio.view(job.id)
+        return view is not None and view.job.status is Status.RUNNING and view.progress > 0
+
+
+@asynccontextmanager
+async def opened(folder: Path, *, queue: FairQueue | None = None) -> AsyncIterator[Place]:
+    """A running studio in a folder that may hold an earlier one's database."""
+    catalog = Catalog.open("paintbox")
+    worker = LocalWorker(WorkerConfig(models=catalog.models, engine=ENGINE, nice=0), first_pause_s=0.01)
+    async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
+        store = JobStore(database)
+        studio = Studio(worker=worker, store=store, files=ImageFiles(folder / "pictures"), catalog=catalog, queue=queue)
+        place = Place(studio, worker, store)
+        running = asyncio.create_task(studio.run())
+        try:
+            yield place
+        finally:
+            running.cancel()
+            await asyncio.wait((running,))
+            await worker.close()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("template") / "atelier.db"
+    migrate(parse_url(f"sqlite:///{path}"))
+    return path.read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, template: bytes) -> Path:
+    (tmp_path / "atelier.db").write_bytes(template)
+    return tmp_path
+
+
+@pytest.fixture
+async def place(folder: Path) -> AsyncIterator[Place]:
+    async with opened(folder) as place:
+        yield place
+
+
+async def test_a_request_becomes_a_signed_file_and_a_charge(place: Place) -> None:
+    job = await place.finished(await place.submit(count=3))
+    assert [image.status for image in job.images] == [Status.DONE] * 3
+    assert [image.spec.seed for image in job.images] == [7, 8, 9]
+    stored = await place.store.fetch_job(job.id)
+    assert stored == job, "what is in memory is what is on disk"
+    for image in job.images:
+        assert image.charged == image_cost(image.spec)
+        assert image.file_sha256 is not None
+        png = place.studio.files.get(image.file_sha256)
+        assert png is not None
+        assert read_recipe(png) == image.recipe
+        assert decode_png(png)[1] == (64, 64)
+
+
+async def test_the_job_is_on_disk_before_anybody_is_told(place: Place) -> None:
+    job = await place.submit("endless-image")
+    assert (await place.store.fetch_job(job.id)).owner == ADA
+
+
+async def test_progress_and_place_in_line_can_be_watched(folder: Path) -> None:
+    async with opened(folder) as place:
+        hogs = [await place.submit("endless-image", count=4) for _ in range(4)]
+        await place.until(lambda: all(place.is_running(job) for job in hogs[:1]))
+        waiting = await place.submit(count=2)
+        ahead = await place.submit()
+        view = place.studio.view(waiting.id)
+        assert view is not None
+        assert view.images_ahead == 0
+        assert view.progress == 0
+        last = place.studio.view(ahead.id)
+        assert last is not None
+        assert last.images_ahead == 2
+        assert [each.job.id for each in place.studio.jobs_of(ADA.guild_id)] == [
+            *(job.id for job in hogs),
+            waiting.id,
+            ahead.id,
+        ]
+        assert place.studio.jobs_of(BO.guild_id) == []
+
+
+async def test_a_light_guild_starts_although_the_worker_is_full(place: Place) -> None:
+    hogs = [await place.submit("endless-image", count=4) for _ in range(8)]
+    await place.until(lambda: place.studio.num_running >= 16)
+    guest = await place.submit(owner=BO)
+    await place.until(lambda: (view := place.studio.view(guest.id)) is not None and view.images_ahead is None)
+    for job in [*hogs, guest]:
+        await place.studio.cancel(job.id)
+
+
+async def test_a_waiting_job_is_cancelled_at_no_cost(folder: Path) -> None:
+    async with opened(folder) as place:
+        for _ in range(4):
+            await place.submit("endless-image", count=4)
+        await place.until(lambda: place.studio.num_running == 16)
+        job = await place.submit(count=2)
+        assert await place.studio.cancel(job.id)
+        ended = await place.finished(job)
+        assert [(image.status, image.charged) for image in ended.images] == [(Status.CANCELLED, 0)] * 2
+        assert not await place.studio.cancel(job.id), "there is nothing left to stop"
+
+
+async def test_a_running_job_pays_the_steps_it_took(place: Place) -> None:
+    job = await place.submit("endless-image", steps=50)
+    await place.until(lambda: place.is_running(job))
+    assert await place.studio.cancel(job.id)
+    image = (await place.finished(job)).images[0]
+    assert image.status is Status.CANCELLED
+    assert 0 < image.charged < image.reserved
+
+
+@pytest.mark.parametrize(
+    ("prompt", "status", "error"),
+    [("break-image", Status.FAILED, "Failed"), ("withhold-image", Status.WITHHELD, "Withheld")],
+)
+async def test_what_cannot_be_shown_is_refunded_and_says_why(
+    place: Place, prompt: str, status: Status, error: str
+) -> None:
+    bad, good = await place.submit(prompt), await place.submit()
+    image = (await place.finished(bad)).images[0]
+    assert (image.status, image.charged, image.error, image.file_sha256) == (status, 0, error, None)
+    assert (await place.finished(good)).status is Status.DONE, "the next request works"
+
+
+async def test_a_killed_worker_costs_nobody_a_picture(place: Place) -> None:
+    jobs = [await place.submit("endless-image" if n == 0 else "a star", owner=(ADA, BO)[n % 2]) for n in range(4)]
+    await place.until(lambda: place.is_running(jobs[0]))
+    assert place.worker.pid is not None
+    os.kill(place.worker.pid, signal.SIGKILL)
+    ended = [await place.finished(job) for job in jobs[1:]]
+    assert [job.status for job in ended] == [Status.DONE] * 3
+    await place.studio.cancel(jobs[0].id)
+    assert (await place.finished(jobs[0])).status is Status.CANCELLED
+
+
+async def test_a_poison_image_fails_alone(place: Place) -> None:
+    poison = await place.submit("crash-worker", count=1)
+    innocents = [await place.submit("a star", owner=BO, seed=n) for n in range(5)]
+    image = (await place.finished(poison)).images[0]
+    assert (image.status, image.error, image.charged) == (Status.FAILED, "WorkerLost", 0)
+    assert [(await place.finished(job)).status for job in innocents] == [Status.DONE] * 5
+
+
+async def test_a_start_image_that_is_gone_fails_and_is_refunded(place: Place) -> None:
+    job = await place.submit(start=StartImage(sha256="0" * 64, strength=0.5))
+    image = (await place.finished(job)).images[0]
+    assert (image.status, image.error, image.charged) == (Status.FAILED, "InvalidRequest", 0)
+
+
+async def test_refusals_leave_nothing_behind(folder: Path) -> None:
+    async with opened(folder, queue=FairQueue(max_per_user=4)) as place:
+        with pytest.raises(UnknownModel, match="Available: paintbox"):
+            await place.submit(model="nope")
+        for started in (4, 8, 12, 16):
+            await place.submit("endless-image", count=4)
+            await place.until(lambda want=started: place.studio.num_running == want)
+        await place.submit(count=4)
+        with pytest.raises(QueueFull, match="at most 4"):
+            await place.submit()
+        history = await place.store.fetch_history(ADA)
+        assert len(history) == 5
+
+
+async def test_many_at_once_cannot_slip_past_the_cap(folder: Path) -> None:
+    async with opened(folder, queue=FairQueue(max_per_user=6)) as place:
+        answers = await asyncio.gather(*(place.submit("endless-image") for _ in range(60)), return_exceptions=True)
+        accepted = [answer for answer in answers if isinstance(answer, Job)]
+        assert all(isinstance(answer, Job | QueueFull) for answer in answers)
+        assert 6 <= len(accepted) <= 6 + 16, "the cap, and at most what started meanwhile"
+
+
+async def test_after_a_crash_every_job_ends_once(folder: Path) -> None:
+    async with opened(folder) as place:
+        hog = await place.submit("endless-image", count=3)  # leaves the light engine one image a step
+        jobs = [await place.submit(owner=owner, seed=n) for n in range(5) for owner in (ADA, BO)]
+        ended_before = await asyncio.gather(*(place.finished(job) for job in jobs[:4]))
+    async with opened(folder) as place:
+        await place.studio.cancel(hog.id)
+        ended = [await place.finished(job) for job in jobs]
+        assert [job.status for job in ended] == [Status.DONE] * 10
+        assert ended[:4] == ended_before, "what had ended was not done again"
+
+
+async def test_draining_accepts_nothing_and_lets_the_running_end(place: Place) -> None:
+    job = await place.submit(steps=100)
+    await place.until(lambda: place.is_running(job))
+    await place.studio.drain(grace_s=20)
+    assert (await place.finished(job)).status is Status.DONE
+    with pytest.raises(Draining):
+        await place.submit()
+
+
+async def test_a_restart_changes_no_ones_share(folder: Path) -> None:
+    async with opened(folder) as place:
+        for owner in (ADA, BO, ADA):
+            await place.finished(await place.submit(owner=owner))
+        await place.studio.drain(grace_s=1)
+        before = await place.store.fetch_counters()
+    assert before[ADA.guild_id] > 0
+    async with opened(folder) as place:
+        await place.finished(await place.submit(owner=Owner(3, 300)))
+        await place.studio.drain(grace_s=1)
+        after = await place.store.fetch_counters()
+    assert after[ADA.guild_id] - after[BO.guild_id] == before[ADA.guild_id] - before[BO.guild_id]
+    assert after[3] >= before[ADA.guild_id], "a newcomer starts level with those who were served before the restart"

@@ -1,0 +1,105 @@
+"""The shell's commands as a person runs them: real processes, the built-in model, a real database."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from generation.images import decode_png, encode_png, read_png_text
+from generation.provenance import PARAMETERS_KEYWORD, read_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+PROMPT = "a red circle on a blue background"
+
+
+def run(*words: str | Path, data_dir: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """`bot.py WORDS`, away from any .env and with nothing of ours in the environment but what is given."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
+    environment = clean | {"ATELIER_DATA_DIR": str(data_dir), "ATELIER_LOG_LEVEL": "WARNING"} | extra
+    command = [sys.executable, str(ROOT / "bot.py"), *map(str, words)]
+    return subprocess.run(
+        command, env=environment, cwd=data_dir, capture_output=True, text=True, timeout=110, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shell")
+    done = run("imagine", PROMPT, "--seed", "7", "--out", folder / "a.png", data_dir=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_same_seed_gives_the_same_bytes(painted: Path) -> None:
+    assert run("imagine", PROMPT, "--seed", "7", "--out", painted / "b.png", data_dir=painted).returncode == 0
+    assert (painted / "a.png").read_bytes() == (painted / "b.png").read_bytes()
+
+
+def test_the_file_carries_its_recipe(painted: Path) -> None:
+    data = (painted / "a.png").read_bytes()
+    recipe = read_recipe(data)
+    assert recipe.spec.prompt == PROMPT
+    assert recipe.spec.seed == 7
+    assert recipe.trace
+    assert len(recipe.model_sha256) == 64
+    assert read_png_text(data)[PARAMETERS_KEYWORD].startswith(f"{PROMPT}\nSteps: ")
+
+
+def test_a_replay_is_identical(painted: Path) -> None:
+    done = run("replay", painted / "a.png", data_dir=painted)
+    assert json.loads(done.stdout.splitlines()[-1])["verdict"] == "identical"
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_picture_that_was_changed_is_not_called_identical(painted: Path) -> None:
+    recipe = read_recipe((painted / "a.png").read_bytes())
+    pixels, size = decode_png((painted / "a.png").read_bytes())
+    forged = recipe.to_json().replace('"seed":7', '"seed":8')
+    (painted / "forged.png").write_bytes(encode_png(pixels, size, text={"atelier": forged}))
+    done = run("replay", painted / "forged.png", data_dir=painted)
+    assert done.returncode == 1
+    assert json.loads(done.stdout.splitlines()[-1])["verdict"] in ("near", "different")
+
+
+def test_several_pictures_get_numbered_files(painted: Path) -> None:
+    done = run(
+        "imagine", "a star", "--count", "2", "--steps", "4", "--seed", "1", "--out", painted / "s.png", data_dir=painted
+    )
+    assert done.stdout.split() == [str(painted / "s-1.png"), str(painted / "s-2.png")]
+    assert [read_recipe(Path(name).read_bytes()).spec.seed for name in done.stdout.split()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("imagine", " ", "--out", "x.png"), "The prompt is empty"),
+        (("imagine", "a star", "--size", "7x7", "--out", "x.png"), "Width must be from 64"),
+        (("imagine", "a star", "--size", "big", "--out", "x.png"), "Size is WIDTHxHEIGHT"),
+        (("imagine", "a star", "--steps", "0", "--out", "x.png"), "Steps must be from 1 to 150"),
+        (("imagine", "a star", "--sampler", "Eulr", "--out", "x.png"), "Choose one of: Euler a"),
+        (("imagine", "a star", "--model", "/nowhere", "--out", "x.png"), "no model in /nowhere"),
+        (("replay", "missing.png"), "cannot be read"),
+        (("serve",), "There is no Discord token"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(words: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    done = run(*words, data_dir=tmp_path)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
+    done = run("doctor", data_dir=tmp_path)
+    assert done.returncode == 1
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert "ATELIER_DISCORD_TOKEN" in lines["BAD  Discord"]
+    assert "up to date" in lines["ok   Database"]
+    assert "ok   Graphics card" in lines
