@@ -97,7 +97,11 @@ def test_a_backup_never_writes_over_a_file_and_leaves_no_half(url: str, tmp_path
     assert taken.read_text() == "precious"
     with pytest.raises(Misconfigured, match="no database"):
         backup(parse_url(f"sqlite:///{tmp_path}/absent.db"), tmp_path / "b.db")
+    with closing(sqlite3.connect(tmp_path / "foreign.db")) as foreign:
+        foreign.execute("CREATE TABLE notes (text)")
+    with pytest.raises(Misconfigured, match="not a sound backup"):  # found before the copy gets its name
+        backup(parse_url(f"sqlite:///{tmp_path}/foreign.db"), tmp_path / "b.db")
     (tmp_path / "scribbled.db").write_bytes(b"not a database " * 1000)
     with pytest.raises(Misconfigured, match="could not be written"):
         backup(parse_url(f"sqlite:///{tmp_path}/scribbled.db"), tmp_path / "b.db")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["atelier.db", "scribbled.db", "taken.db"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["atelier.db", "foreign.db", "scribbled.db", "taken.db"]

@@ -106,6 +106,16 @@ async def test_what_was_not_delivered_is_refunded_in_full(database: Database, jo
     assert (await reconcile(database)).is_exact
 
 
+async def test_an_end_counts_in_the_window_the_image_was_asked_for_in(database: Database, jobs: JobStore) -> None:
+    """The fixture's clock settles an hour later: a refund given then would leave yesterday's quota short for good."""
+    job = a_job(count=2)
+    await jobs.accept(job)
+    await jobs.settle(job.images[0].id, 0, done(job))
+    await jobs.settle(job.images[1].id, 0, ended(Status.FAILED))
+    later = await QuotaStore(database).fetch_usage(job.owner, since=NOW + timedelta(minutes=15))
+    assert (later, (await usage(database)).num_images) == (Usage(), 1)
+
+
 async def test_a_cancelled_running_image_pays_the_steps_it_took(database: Database, jobs: JobStore) -> None:
     job = a_job()
     await jobs.accept(job)
