@@ -24,6 +24,8 @@ from sandbox.guard import guard
 from sandbox.journal import Journal, Violation
 from sandbox.judge import Judge
 from sandbox.limits import RateLimits
+from sandbox.page_server import PageServer
+from sandbox.page_socket import Stage
 from sandbox.people import Member, User
 from sandbox.places import Channel, Guild
 from sandbox.rest.call import Services
@@ -58,14 +60,14 @@ class Sandbox:
         self.world = World(self.clock, bot_name)
         description = judge or os.environ.get("DISCORD_OPENAPI") or None
         self._judge = Judge(self.journal, Path(description) if description else None)
-        self._files = Files(self.clock)
-        self._writer = Writer(self.world, self._files)
+        self.files = Files(self.clock)
+        self._writer = Writer(self.world, self.files)
         self.gateway = Gateway(self.world, self.journal)
         self._commands = Commands(self.world)
-        self._desk = Desk(self.world, self._writer, self._files, self.gateway.dispatch, ack_deadline_s=ack_deadline_s)
+        self._desk = Desk(self.world, self._writer, self.files, self.gateway.dispatch, ack_deadline_s=ack_deadline_s)
         self.faults = Faults(self.world, self.gateway)
         self.limits = RateLimits(self.clock)
-        Events(self.world, self.gateway, self._files)
+        Events(self.world, self.gateway, self.files)
         self.clock.on_jump(self.world.wake)
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -76,9 +78,10 @@ class Sandbox:
 
     async def __aenter__(self) -> Sandbox:
         app = web.Application(middlewares=[guard], client_max_size=MAX_REQUEST + (1 << 20))
-        services = Services(self.world, self._files, self._writer, self._commands, self._desk, self.gateway)
+        services = Services(self.world, self.files, self._writer, self._commands, self._desk, self.gateway)
         Rest(services, self.faults, self.limits, self.journal, self._judge).add_to(app)
-        Cdn(self.world, self._files).add_to(app)
+        Cdn(self.world, self.files).add_to(app)
+        PageServer(Stage(self)).add_to(app)
         app.router.add_get("/gateway", self.gateway.handle)
         app.router.add_get("/gateway/", self.gateway.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -92,7 +95,7 @@ class Sandbox:
 
     def _know_address(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self._files.url = self.cdn_url
+        self.files.url = self.cdn_url
         self.gateway.url = self.gateway_url
 
     async def __aexit__(
@@ -149,7 +152,7 @@ class Sandbox:
         member = None
         if place.guild is not None:
             member = place.guild.members[user.id]
-        client = Client(self._commands, self._desk, self._files, self._writer)
+        client = Client(self._commands, self._desk, self.files, self._writer)
         return Actor(client, user, place, member, locale)
 
     @property

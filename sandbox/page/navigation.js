@@ -1,0 +1,123 @@
+// Servers, channels, members, and who you are.
+import { $, h, icon } from "./dom.js";
+import { openMenu } from "./menus.js";
+import { app, here, state } from "./state.js";
+
+export function renderNavigation() {
+  renderRail();
+  renderChannels();
+  renderYou();
+  renderMembers();
+  renderTop();
+}
+
+const initials = (name) => name.split(/\s+/).map((word) => word[0]).join("").slice(0, 3);
+
+function renderRail() {
+  const place = here();
+  const { guilds, direct, bot } = state.world;
+  const unreadIn = (channels) => channels.some((channel) => state.unread.has(channel.id));
+  const item = (label, face, isHere, isUnread, act) => h("button", { class: `server ${isHere ? "here" : ""} ${isUnread ? "unread" : ""}`, type: "button", title: label, "aria-label": label + (isUnread ? ", unread" : ""), "aria-current": isHere ? "true" : null, onclick: act }, h("span", { class: "pill", "aria-hidden": "true" }), face);
+  const home = item("Direct messages", h("img", { src: bot.avatar, alt: "", width: 48, height: 48 }), place && !place.guild, unreadIn([direct]), () => app.open(direct.id));
+  const servers = guilds.map((guild) => item(guild.name, h("span", { class: "server-face" }, initials(guild.name)), place?.guild?.id === guild.id, unreadIn(guild.channels), () => app.open(app.lastIn(guild))));
+  $("#rail").replaceChildren(home, h("hr"), ...servers);
+}
+
+function renderChannels() {
+  const place = here();
+  const guild = place?.guild;
+  $("#place").replaceChildren(h("h1", {}, guild ? guild.name : "Direct messages"));
+  const list = guild ? ordered(guild.channels) : [state.world.direct];
+  const head = h("h2", { class: "section-title" }, guild ? "Text channels" : "Your direct messages");
+  $("#channels").replaceChildren(head, h("ul", {}, list.map((channel) => h("li", {}, channelLink(channel, place)))));
+}
+
+function ordered(channels) {
+  const threads = channels.filter((channel) => channel.parent);
+  return channels.filter((channel) => !channel.parent).flatMap((channel) => [channel, ...threads.filter((thread) => thread.parent === channel.id)]);
+}
+
+export function signOf(channel) {
+  if (channel.type === 1) return "at";
+  if (channel.parent) return "thread";
+  return channel.nsfw ? "adult" : channel.canSend ? "hash" : "lock";
+}
+
+function channelLink(channel, place) {
+  const isHere = place?.channel.id === channel.id;
+  const isUnread = state.unread.has(channel.id);
+  const notes = [channel.parent && "thread", channel.nsfw && "age-restricted", !channel.canSend && "read-only", isUnread && "unread"].filter(Boolean);
+  const face = channel.type === 1 ? h("img", { src: state.world.bot.avatar, alt: "", width: 28, height: 28 }) : icon(signOf(channel));
+  return h("button", { class: `channel ${isHere ? "here" : ""} ${isUnread ? "unread" : ""} ${channel.parent ? "nested" : ""}`, type: "button", title: channel.topic || channel.name, "aria-current": isHere ? "page" : null, "aria-label": [channel.name, ...notes].join(", "), onclick: () => app.open(channel.id) },
+    face, h("span", { class: "channel-name" }, channel.name), channel.nsfw && !channel.parent && h("span", { class: "tag" }, "18+"));
+}
+
+function renderYou() {
+  const { you, people } = state.world;
+  const opener = h("button", { class: "you", type: "button", "aria-haspopup": "menu", title: "Act as somebody else" },
+    h("img", { src: you.avatar, alt: "", width: 34, height: 34 }),
+    h("span", { class: "you-words" }, h("b", {}, you.name), h("small", {}, rankHere(you))), icon("chevron"));
+  const entries = people.map((person) => ({ label: `${person.name}${person.id === you.id ? " (you)" : ""}`, hint: person.about, act: () => app.become(person) }));
+  const inTab = { label: "Open somebody in a new tab…", icon: "open", act: () => openMenu({ currentTarget: opener, clientX: 90, clientY: innerHeight - 60 }, people.map((person) => ({ label: person.name, hint: "new tab", act: () => window.open(`/?as=${person.username}`, "_blank", "noopener") }))) };
+  opener.addEventListener("click", (event) => openMenu(event, [...entries, inTab]));
+  $("#you").replaceChildren(h("span", { class: "you-label" }, "You are"), opener);
+}
+
+function rankHere(you) {
+  const member = here()?.guild?.members.find((item) => item.id === you.id);
+  if (!member) return "@" + you.username;
+  return member.owner ? "Server owner" : member.group || "Member";
+}
+
+function renderMembers() {
+  const guild = here()?.guild;
+  const host = $("#members");
+  host.classList.toggle("absent", !guild);
+  if (!guild) return host.replaceChildren();
+  const groups = new Map();
+  for (const member of guild.members) {
+    const title = member.bot ? "Apps" : member.group || "Members";
+    groups.set(title, [...(groups.get(title) || []), member]);
+  }
+  const order = (title) => (title === "Apps" ? 2 : title === "Members" ? 1 : 0);
+  const sorted = [...groups].sort((a, b) => order(a[0]) - order(b[0]));
+  return host.replaceChildren(...sorted.flatMap(([title, members]) => [
+    h("h2", { class: "section-title" }, `${title} — ${members.length}`),
+    h("ul", {}, members.map((member) => h("li", {}, memberButton(member)))),
+  ]));
+}
+
+function memberButton(member) {
+  const isOff = member.bot && !state.world.bot.connected;
+  const button = h("button", { class: `member ${isOff ? "off" : ""}`, type: "button" },
+    h("span", { class: "face" }, h("img", { src: member.avatar, alt: "", width: 32, height: 32 }), h("i", { class: "dot" })),
+    h("span", { class: "member-name", style: member.color ? `--who:${member.color}` : null }, member.name),
+    member.owner && h("span", { class: "crown", title: "Server owner" }, "♛"), member.bot && h("span", { class: "badge" }, "APP"));
+  const menu = (event) => {
+    event.preventDefault();
+    const apps = state.commands.filter((command) => command.type === 2).map((command) => ({ label: command.name, hint: "Apps", act: () => app.act(null, null, "menu", { name: command.name, user: member.id }) }));
+    const other = member.bot || member.id === state.world.you.id ? [] : [{ label: `Become ${member.name}`, act: () => app.become(member) }];
+    openMenu(event, [...apps, ...other, { label: "Copy user ID", icon: "copy", act: () => navigator.clipboard?.writeText(member.id) }]);
+  };
+  button.addEventListener("click", menu);
+  button.addEventListener("contextmenu", menu);
+  return button;
+}
+
+function renderTop() {
+  const place = here();
+  if (!place) return;
+  const { channel, guild } = place;
+  const tool = (sign, label, isOn, act) => h("button", { class: `plain ${isOn ? "on" : ""}`, type: "button", title: label, "aria-label": label, "aria-pressed": String(Boolean(isOn)), onclick: act }, icon(sign));
+  const root = document.documentElement;
+  const isLight = root.dataset.theme === "light";
+  const menu = h("button", { class: "plain drawer-button", type: "button", "aria-label": "Servers and channels", "aria-expanded": String(root.classList.contains("drawer")), onclick: () => app.drawer(true) }, icon("menu"));
+  $("#top").replaceChildren(menu, icon(signOf(channel)), h("h2", {}, channel.name),
+    channel.nsfw && h("span", { class: "tag" }, "Age-restricted"),
+    channel.topic && h("span", { class: "topic" }, channel.topic),
+    h("span", { class: "space" }),
+    tool("bolt", "Inspector", !$("#inspector").hidden, app.toggleInspector),
+    tool(isLight ? "moon" : "sun", isLight ? "Dark theme" : "Light theme", false, app.toggleTheme),
+    guild && tool("people", "Members", root.classList.contains("with-members"), app.toggleMembers));
+  document.title = `${guild ? "#" : "@"}${channel.name} · ${guild ? guild.name : "Direct messages"}`;
+}
