@@ -16,10 +16,10 @@ from generation.recipe import Fingerprint
 def take_fingerprint(device: Device) -> Fingerprint:
     """Library versions, device, number format, threads and kernels of this process."""
     facts = {
-        "torch": torch.__version__,
-        "diffusers": diffusers.__version__,
-        "transformers": transformers.__version__,
-        "numpy": numpy.__version__,
+        "torch": str(torch.__version__),
+        "diffusers": str(diffusers.__version__),
+        "transformers": str(transformers.__version__),
+        "numpy": str(numpy.__version__),
         "device": device.kind,
         "dtype": str(device.dtype).removeprefix("torch."),
         "threads": str(device.num_threads),

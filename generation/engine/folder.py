@@ -17,6 +17,16 @@ from generation.errors import Misconfigured
 Components = Mapping[str, str | tuple[str, ...]]
 """The parts a model must have: folder name to the class, or classes, its index may name for it."""
 
+LAYOUTS: Mapping[str, Components] = {
+    "sd": {
+        "text_encoder": "CLIPTextModel",
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+    },
+}
+"""The parts of a model, by the family that runs it."""
+
 _MAX_JSON_BYTES = 32 * 1024 * 1024
 _LIBRARIES = frozenset(("diffusers", "transformers", "stable_diffusion"))
 _WORD_LISTS = frozenset(("vocab.json", "tokenizer.json", "added_tokens.json"))
@@ -40,19 +50,23 @@ class FolderRefused(Misconfigured):
     """The model folder {folder} cannot be used: {problem} {remedy}"""
 
 
-def check_folder(folder: Path, components: Components | None = None) -> None:
-    """Raise `FolderRefused` unless `folder` is safe to load from, and has the components (name to class) asked for.
+def check_model(folder: Path, family: str) -> None:
+    """Raise `FolderRefused` unless `folder` is safe to load from and has every part of a model of that family.
 
-    Without `components` the folder is a single model (a safety checker, an upscaler) with its own `config.json`.
+    Raises `Misconfigured` for a family there is not.
     """
-    if not folder.is_dir():
-        raise _refusal(folder, "there is no such folder.", "Set the path to a model in the diffusers layout.")
-    for path in _walk(folder, folder.resolve()):
-        _check_file(folder, path)
-    if components is None:
-        _require(folder, folder / "config.json")
-    else:
-        _check_index(folder, components)
+    if family not in LAYOUTS:
+        raise Misconfigured(
+            problem=f"There is no model family “{family}”.", remedy=f"Use one of: {', '.join(LAYOUTS)}."
+        )
+    _check_files(folder)
+    _check_index(folder, LAYOUTS[family])
+
+
+def check_part(folder: Path) -> None:
+    """The same for a single part with its own `config.json`: a safety checker, an upscaler."""
+    _check_files(folder)
+    _require(folder, folder / "config.json")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -69,6 +83,13 @@ def files_read(folder: Path) -> list[Path]:
     """Every file a loader may open in `folder`, sorted: safetensors, listed JSON and merges."""
     kept = (path for path in folder.rglob("*") if path.is_file() and _is_opened(path))
     return sorted(kept)
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise _refusal(folder, "there is no such folder.", "Set the path to a model in the diffusers layout.")
+    for path in _walk(folder, folder.resolve()):
+        _check_file(folder, path)
 
 
 def _walk(folder: Path, root: Path) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from generation.engine.devices import Device
-from generation.engine.folder import Components, FolderRefused, check_folder, files_read, read_json
+from generation.engine.folder import FolderRefused, check_model, files_read, read_json
 
 
 class ModelFolder:
@@ -21,8 +21,8 @@ class ModelFolder:
     Every method raises `FolderRefused` when the part is incomplete, damaged, or holds numbers that are not finite.
     """
 
-    def __init__(self, path: Path, components: Components) -> None:
-        check_folder(path, components)
+    def __init__(self, path: Path, family: str) -> None:
+        check_model(path, family)
         self._path = path
 
     def scheduler_config(self) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from generation.catalog import Model
 from generation.engine.devices import Device
-from generation.engine.families import components_of, load_family
+from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
+from generation.engine.folder import check_model
 from generation.engine.loading import ModelFolder, hash_files
 from generation.engine.safety import SafetyChecker
 from generation.engine.settings import EngineSettings
@@ -19,8 +20,8 @@ class LoadedModel:
     """One model of the catalogue with its safety checker and upscaler, all in memory."""
 
     def __init__(self, model: Model, device: Device, settings: EngineSettings) -> None:
-        folder = ModelFolder(model.path, components_of(model.family))
-        self.family: Family = load_family(model.family, folder, device, settings)
+        folder = ModelFolder(model.path, model.family)
+        self.family: Family = FAMILIES[model.family](folder, device, settings)
         self.safety = SafetyChecker(model.safety_checker, device) if model.safety_checker else None
         self.upscaler = Upscaler(model.upscaler, device) if model.upscaler else None
 
@@ -34,7 +35,7 @@ class Models:
         self._settings = settings
         self._loaded: dict[str, LoadedModel] = {}
         for model in self._models.values():
-            ModelFolder(model.path, components_of(model.family))
+            check_model(model.path, model.family)
         self.sha256 = {name: hash_files(model.path) for name, model in self._models.items()}
         for name in list(self._models)[:1]:
             self.get(name)

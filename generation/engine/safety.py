@@ -19,7 +19,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from generation.engine.devices import Device
-from generation.engine.folder import check_folder, read_json
+from generation.engine.folder import check_part, read_json
 from generation.engine.loading import load_transformer
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -39,7 +39,7 @@ class SafetyChecker:
     """A loaded `StableDiffusionSafetyChecker`, always in float32. Raises `FolderRefused` as models do."""
 
     def __init__(self, folder: Path, device: Device) -> None:
-        check_folder(folder)
+        check_part(folder)
         self._device = Device(device.torch_device, torch.float32, device.num_threads)
         self._model = load_transformer(StableDiffusionSafetyChecker, folder, self._device)
         settings = folder / "preprocessor_config.json"

@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 from transformers import Swin2SRForImageSuperResolution
 
 from generation.engine.devices import Device
-from generation.engine.folder import FolderRefused, check_folder
+from generation.engine.folder import FolderRefused, check_part
 from generation.engine.loading import load_transformer
 
 _TILE_PX = 64
@@ -24,7 +24,7 @@ class Upscaler:
     """A loaded `Swin2SRForImageSuperResolution` of factor two, float32. Raises `FolderRefused` as models do."""
 
     def __init__(self, folder: Path, device: Device) -> None:
-        check_folder(folder)
+        check_part(folder)
         self._device = Device(device.torch_device, torch.float32, device.num_threads)
         self._model: Any = load_transformer(Swin2SRForImageSuperResolution, folder, self._device)
         if self._model.config.upscale != FACTOR:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from generation.engine.folder import check_folder
+from generation.engine.folder import check_model
 from generation.order import Broken, Cancel, Cancelled, Close, Command, Event, Finished, Lost, Order, Ready
 from generation.recipe import Fingerprint
 from generation.workers.child import scrub
@@ -52,7 +52,7 @@ class LocalWorker:
         self._supervisor: asyncio.Task[None] | None = None
         self._resident: set[tuple[str, int]] = set()
         self._ready: Ready | None = None
-        self._is_closing = False
+        self._closing = asyncio.Event()
         self._heard_at = 0.0
 
     @property
@@ -76,7 +76,7 @@ class LocalWorker:
         """Begin supervising. Raises `Misconfigured` for a model folder that may not be opened."""
         if self._config.engine == DEFAULT_ENGINE:
             for model in self._config.models:
-                await asyncio.to_thread(check_folder, model.path)
+                await asyncio.to_thread(check_model, model.path, model.family)
         self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
 
     async def admit(self, order: Order) -> None:
@@ -97,9 +97,9 @@ class LocalWorker:
             yield event
 
     async def close(self) -> None:
-        if self._is_closing:
+        if self._closing.is_set():
             return
-        self._is_closing = True
+        self._closing.set()
         if self._supervisor is not None:
             await self._send(Close())
             await asyncio.wait([self._supervisor], timeout=self._close_s)
@@ -111,16 +111,17 @@ class LocalWorker:
         self._events.put_nowait(None)
 
     async def _supervise(self) -> None:
-        while not self._is_closing:
+        while not self._closing.is_set():
             reason = await self._run_once()
-            if not self._is_closing:
+            if not self._closing.is_set():
                 await self._recover(reason)
 
     async def _recover(self, reason: str) -> None:
         log.error("action=worker-lost pause_s=%g reason=%s", self._pause_s, reason)
         self._resident.clear()
         self._events.put_nowait(Lost(reason=reason))
-        await asyncio.sleep(self._pause_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), self._pause_s)
         first, longest = self._pauses
         self._pause_s = min(longest, max(first, 2 * self._pause_s))
 
@@ -128,6 +129,8 @@ class LocalWorker:
         """One life of the process, from start to end; why it ended."""
         process = await self._spawn()
         self._process = process
+        if self._closing.is_set():
+            _kill(process)
         try:
             await self._send(msgspec.structs.replace(self._config, parent_pid=os.getpid()))
             reason = await self._listen(process)

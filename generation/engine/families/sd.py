@@ -11,18 +11,10 @@ from torch import Tensor
 
 from generation.engine.devices import Device
 from generation.engine.families.base import Conditioning, Words
-from generation.engine.folder import Components
 from generation.engine.loading import ModelFolder
 from generation.engine.settings import EngineSettings
 from generation.engine.text import tokenize_pair
 from generation.request import ImageSpec
-
-COMPONENTS: Components = {
-    "text_encoder": "CLIPTextModel",
-    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-    "unet": "UNet2DConditionModel",
-    "vae": "AutoencoderKL",
-}
 
 
 class StableDiffusion:

@@ -44,9 +44,7 @@ def save_toy(folder: Path, *, prediction_type: str = "epsilon", seed: int = 0) -
 def toy_model(path: Path, *, name: str = "toy", family: str = "sd", safety_checker: Path | None = None) -> Model:
     """A catalogue entry for a toy."""
     defaults = Defaults(steps=4, guidance=5.0, sampler="DDIM", native_px=SIDE_PX)
-    return Model(
-        name=name, path=path, family=family, licence="none", defaults=defaults, safety_checker=safety_checker
-    )
+    return Model(name=name, path=path, family=family, licence="none", defaults=defaults, safety_checker=safety_checker)
 
 
 def _unet() -> UNet2DConditionModel:

@@ -1,0 +1,63 @@
+"""Every kind of worker there is, behind one fixture."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from bench.light_engine import ENGINE as LIGHT_ENGINE
+from generation.engine.settings import EngineSettings
+from generation.order import Event, Ready
+from generation.workers.local import LocalWorker
+from generation.workers.wire import WorkerConfig
+from tests.generation.engine.toy import save_toy, toy_model
+
+MakeWorker = Callable[..., LocalWorker]
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def make_light() -> AsyncIterator[MakeWorker]:
+    """Workers that run the light engine; closed afterwards."""
+    made: list[LocalWorker] = []
+
+    def make(**options: float) -> LocalWorker:
+        config = WorkerConfig(models=(toy_model(Path("no/model/needed")),), engine=LIGHT_ENGINE, nice=0)
+        made.append(LocalWorker(config, **options))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        await worker.close()
+
+
+@dataclass
+class Workplace:
+    """A worker that is up, and what it says after `Ready`."""
+
+    worker: LocalWorker
+    events: AsyncIterator[Event]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["light", "real"])
+async def workplace(request: pytest.FixtureRequest, toy_folder: Path) -> AsyncIterator[Workplace]:
+    """One of each kind for the module (a real one takes seconds to start): tests leave nothing resident behind."""
+    engine = {"engine": LIGHT_ENGINE} if request.param == "light" else {}
+    settings = EngineSettings(num_threads=1, device="cpu")
+    worker = LocalWorker(WorkerConfig(models=(toy_model(toy_folder),), settings=settings, nice=0, **engine))
+    await worker.start()
+    events = worker.events()
+    assert isinstance(await anext(events), Ready)
+    yield Workplace(worker, events)
+    pid = worker.pid
+    await worker.close()
+    assert pid is not None and not psutil.pid_exists(pid)

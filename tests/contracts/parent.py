@@ -1,0 +1,22 @@
+"""A process that starts a worker, says the pid of its child, and waits to be killed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bench.light_engine import ENGINE
+from generation.order import Ready
+from generation.workers.local import LocalWorker
+from generation.workers.wire import WorkerConfig
+
+
+async def main() -> None:
+    worker = LocalWorker(WorkerConfig(models=(), engine=ENGINE))
+    await worker.start()
+    async for event in worker.events():
+        if isinstance(event, Ready):
+            print(worker.pid, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

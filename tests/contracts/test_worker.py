@@ -1,0 +1,227 @@
+"""What every `Worker` promises the studio, shown with the light engine and with a real model, in real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from generation.errors import Misconfigured
+from generation.order import Broken, Cancel, Cancelled, Event, Finished, Lost, Preview, Progress, Ready
+from generation.workers.local import LocalWorker
+from generation.workers.wire import WorkerConfig
+from tests.contracts.conftest import MakeWorker, Workplace
+from tests.generation.engine.painting import a_spec, an_order
+from tests.generation.engine.toy import toy_model
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+END = (Finished, Cancelled, Broken, Lost)
+NEVER_DONE = a_spec(prompt="endless-image", steps=150)
+
+
+async def ready(worker: LocalWorker) -> AsyncIterator[Event]:
+    """Start, wait for `Ready`, and return the rest of the events."""
+    await worker.start()
+    events = worker.events()
+    assert isinstance(await anext(events), Ready)
+    return events
+
+
+async def until(events: AsyncIterator[Event], kind: type | tuple[type, ...]) -> list[Event]:
+    """Everything up to and with the first event of that kind."""
+    said = [await anext(events)]
+    while not isinstance(said[-1], kind):
+        said.append(await anext(events))
+    return said
+
+
+# What any worker does.
+
+
+async def test_it_says_ready_and_what_it_is(workplace: Workplace) -> None:
+    worker = workplace.worker
+    assert worker.num_slots > 0
+    assert worker.fingerprint is not None and worker.fingerprint.facts
+    assert set(worker.model_sha256) == {"toy"}
+
+
+async def test_an_order_is_made_with_progress_and_preview(workplace: Workplace) -> None:
+    worker, events = workplace.worker, workplace.events
+    spec = a_spec()
+    await worker.admit(an_order(spec, num_previews=1))
+    said = await until(events, END)
+    finished = said[-1]
+    assert isinstance(finished, Finished)
+    assert len(finished.pixels) == finished.width_px * finished.height_px * 3
+    assert (finished.width_px, finished.height_px) == spec.result_size_px
+    assert finished.evaluations == spec.num_evaluations
+    assert [event.done for event in said if isinstance(event, Progress)] == list(range(1, spec.num_evaluations + 1))
+    assert sum(isinstance(event, Preview) for event in said) == 1
+    assert all(event.attempt == 1 for event in said if not isinstance(event, Ready | Lost))
+
+
+async def test_the_same_order_gives_the_same_pixels(workplace: Workplace) -> None:
+    worker, events = workplace.worker, workplace.events
+    pixels = []
+    for image_id in ("a-0", "b-0"):
+        await worker.admit(an_order(image_id=image_id))
+        finished = (await until(events, END))[-1]
+        assert isinstance(finished, Finished)
+        pixels.append(finished.pixels)
+    assert pixels[0] == pixels[1]
+
+
+async def test_a_cancelled_order_ends_cancelled_and_names_what_ran(workplace: Workplace) -> None:
+    worker, events = workplace.worker, workplace.events
+    await worker.admit(an_order(NEVER_DONE, attempt=3))
+    await until(events, Progress)
+    await worker.cancel(Cancel(image_id="a-0", attempt=2))
+    await until(events, Progress)
+    await worker.cancel(Cancel(image_id="a-0", attempt=3))
+    end = (await until(events, END))[-1]
+    assert isinstance(end, Cancelled)
+    assert (end.attempt, 0 < end.evaluations < 150) == (3, True)
+
+
+async def test_cancelling_what_is_not_there_says_nothing(workplace: Workplace) -> None:
+    worker, events = workplace.worker, workplace.events
+    await worker.cancel(Cancel(image_id="never-0", attempt=1))
+    await worker.admit(an_order())
+    assert {event.image_id for event in await until(events, END)} == {"a-0"}
+
+
+async def test_many_orders_all_end(workplace: Workplace) -> None:
+    worker, events = workplace.worker, workplace.events
+    for index in range(12):
+        await worker.admit(an_order(a_spec(seed=index, steps=2), image_id=f"a-{index}"))
+    ended = [(await until(events, END))[-1] for _ in range(12)]
+    assert all(isinstance(end, Finished) for end in ended)
+    assert len({end.pixels for end in ended if isinstance(end, Finished)}) == 12
+
+
+async def test_a_killed_process_is_lost_then_ready_again(workplace: Workplace) -> None:
+    worker, events = workplace.worker, workplace.events
+    await worker.admit(an_order(NEVER_DONE))
+    await until(events, Progress)
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    lost = (await until(events, Lost))[-1]
+    assert isinstance(lost, Lost) and "SIGKILL" in lost.reason
+    assert isinstance(await anext(events), Ready), "nothing comes of images admitted before Lost"
+    await worker.admit(an_order(image_id="b-0"))
+    assert isinstance((await until(events, END))[-1], Finished)
+
+
+async def test_what_is_wrong_with_one_image_ends_that_image_alone(workplace: Workplace) -> None:
+    worker, events = workplace.worker, workplace.events
+    await worker.admit(an_order(a_spec(prompt="break-image", width_px=72, model="toy"), image_id="bad-0", replay="1x1"))
+    await worker.admit(an_order(image_id="good-0"))
+    ended = {event.image_id: event for event in [(await until(events, END))[-1] for _ in range(2)]}
+    assert isinstance(ended["bad-0"], Broken)
+    assert isinstance(ended["good-0"], Finished)
+
+
+# What a supervised process does.
+
+
+async def test_closing_ends_the_events_and_the_process_twice_over(make_light: MakeWorker) -> None:
+    worker = make_light()
+    assert (worker.num_slots, worker.fingerprint) == (0, None)
+    events = await ready(worker)
+    await worker.admit(an_order(NEVER_DONE))
+    await until(events, Progress)
+    pid = worker.pid
+    assert pid is not None
+    await worker.close()
+    await worker.close()
+    assert not any(isinstance(event, END) for event in [event async for event in events])
+    assert not psutil.pid_exists(pid)
+    assert worker.num_slots == 0
+
+
+async def test_no_order_is_taken_while_no_engine_is_up(make_light: MakeWorker) -> None:
+    with pytest.raises(ConnectionError):
+        await make_light().admit(an_order())
+
+
+async def test_a_print_cannot_corrupt_the_wire(make_light: MakeWorker) -> None:
+    worker = make_light()
+    events = await ready(worker)
+    await worker.admit(an_order(a_spec(prompt="print-noise")))
+    assert isinstance((await until(events, END))[-1], Finished)
+
+
+async def test_a_poisonous_order_costs_its_own_life_each_time(make_light: MakeWorker) -> None:
+    worker = make_light(first_pause_s=0.01)
+    events = await ready(worker)
+    for attempt in (1, 2):
+        await worker.admit(an_order(a_spec(prompt="crash-worker"), attempt=attempt))
+        await until(events, Lost)
+        assert isinstance(await anext(events), Ready)
+    await worker.admit(an_order())
+    assert isinstance((await until(events, END))[-1], Finished)
+
+
+async def test_a_hanging_process_is_killed(make_light: MakeWorker) -> None:
+    worker = make_light(hang_s=0.3)
+    events = await ready(worker)
+    await worker.admit(an_order(a_spec(prompt="hang-worker")))
+    lost = await anext(events)
+    assert isinstance(lost, Lost) and "silent" in lost.reason
+
+
+async def test_an_idle_process_is_left_alone(make_light: MakeWorker) -> None:
+    worker = make_light(hang_s=0.05)
+    events = await ready(worker)
+    next_event = asyncio.ensure_future(anext(events))
+    done, _ = await asyncio.wait([next_event], timeout=0.3)
+    assert not done, "six times the patience, and nothing was owed"
+    await worker.admit(an_order())
+    assert isinstance(await next_event, Progress)
+
+
+async def test_the_child_dies_with_its_parent(make_light: MakeWorker, tmp_path: Path) -> None:
+    """The supervisor's own process is killed, not closed: no one is left to tell the child."""
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.contracts.parent", stdout=asyncio.subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(await parent.stdout.readline()))
+    parent.kill()
+    await parent.wait()
+    assert await asyncio.to_thread(psutil.wait_procs, [child], 10) == ([child], [])
+
+
+async def test_the_child_sees_no_secrets(make_light: MakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATELIER_DISCORD_TOKEN", "canary")
+    monkeypatch.setenv("SOME_API_KEY", "canary")
+    worker = make_light()
+    await ready(worker)
+    environment = psutil.Process(worker.pid).environ()
+    assert "canary" not in environment.values()
+    assert environment["HF_HUB_OFFLINE"] == "1"
+
+
+async def test_a_folder_that_may_not_be_opened_stops_the_start(tmp_path: Path) -> None:
+    worker = LocalWorker(WorkerConfig(models=(toy_model(tmp_path / "nothing"),)))
+    with pytest.raises(Misconfigured, match="no such folder"):
+        await worker.start()
+    await worker.close()
+
+
+async def test_an_engine_that_cannot_be_built_says_why(toy_folder: Path, tmp_path: Path) -> None:
+    damaged = Path(shutil.copytree(toy_folder, tmp_path / "damaged"))
+    weights = damaged / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    worker = LocalWorker(WorkerConfig(models=(toy_model(damaged),), nice=0))
+    await worker.start()
+    lost = await anext(worker.events())
+    assert isinstance(lost, Lost) and "cannot be read" in lost.reason
+    await worker.close()
