@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,11 +16,12 @@ from pathlib import Path
 from secrets import randbelow
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
+import discord
 import typer
-from cogs.client import Services
 
 import config
 import shell
+from cogs.client import Services
 from cogs.supervisor import keep_connected
 from config import Settings
 from db.deliveries import DeliveryStore
@@ -160,6 +162,7 @@ def sandbox(
             "ATELIER_DISCORD_TOKEN": discord.token,
             "ATELIER_DATA_DIR": str(data_dir),
             "ATELIER_HEALTH_PORT": "0",
+            "ATELIER_LOG_LEVEL": os.environ.get("ATELIER_LOG_LEVEL", "WARNING"),
         }
 
     command = [sys.executable, str(Path(__file__).resolve()), "serve"]
@@ -248,8 +251,10 @@ def _load(**overrides: object) -> Settings:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
-    logging.getLogger("discord.http").setLevel(logging.INFO)  # at DEBUG it logs interaction tokens
-    logging.getLogger("discord.webhook").setLevel(logging.INFO)
+    for name in ("discord.http", "discord.webhook", "discord.gateway"):
+        logging.getLogger(name).setLevel(max(settings.log_number, logging.INFO))  # at DEBUG they log tokens
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody here wants to speak
     return settings
 
 

@@ -129,6 +129,7 @@ def scrub(environment: dict[str, str] | os._Environ[str]) -> None:
         if is_secret(name):
             del environment[name]
     environment.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", DIFFUSERS_DISABLE_REMOTE_CODE="1")
+    environment["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # a log is no place for bars
 
 
 def is_secret(name: str) -> bool:
