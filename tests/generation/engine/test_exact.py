@@ -1,0 +1,117 @@
+"""The promise the engine is built on: the trace decides the bytes, and nothing about the neighbours does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from generation.engine.engine import Engine
+from generation.order import Finished, Order, Share
+from generation.recipe import Trace
+from generation.request import Variation
+from tests.generation.engine.painting import FIVE_SAMPLERS, a_spec, a_start, an_order, as_array, ends, paint
+
+MakeEngine = Callable[..., Engine]
+
+
+def some_orders(rng: random.Random, number: int) -> Iterator[Order]:
+    """Mixed in everything that may differ within one key, and in guild and weight."""
+    for index in range(number):
+        start = rng.choice([None, None, a_start(strength=rng.choice([0.5, 1.0])), a_start(mask=True)])
+        spec = a_spec(
+            prompt=rng.choice(["a red cat", "blue", "x y z"]),
+            sampler=rng.choice(FIVE_SAMPLERS),
+            steps=rng.randint(2, 5),
+            guidance=rng.choice([1.0, 3.0, 7.5]),
+            seed=rng.randrange(2**32),
+            start=start,
+            variation=rng.choice([None, Variation(seed=9, strength=0.4)]),
+        )
+        share = Share(rng.randrange(4), rng.choice([0.5, 1.0, 2.0]))
+        yield an_order(spec, image_id=f"{rng.randrange(2**32)}-{index}", share=share)
+
+
+def crowd(engine: Engine, orders: list[Order], rng: random.Random) -> dict[str, Finished]:
+    """Run the orders together, arriving at random moments."""
+    waiting, finished = list(orders), {}
+    while waiting or not engine.is_idle:
+        if waiting and (engine.is_idle or rng.random() < 0.5):
+            engine.admit(waiting.pop())
+        for image_id, end in ends(engine.step()).items():
+            assert isinstance(end, Finished), end
+            finished[image_id] = end
+    return finished
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(engine: Engine, seed: int) -> None:
+    rng = random.Random(seed)
+    orders = list(some_orders(rng, 8))
+    crowded = crowd(engine, orders, rng)
+    for order in orders:
+        alone = paint(engine, an_order(order.spec, replay=crowded[order.image_id].trace))
+        assert alone.pixels == crowded[order.image_id].pixels, order.spec
+        assert alone.trace == crowded[order.image_id].trace
+
+
+def test_the_crowd_met_many_buckets(engine: Engine) -> None:
+    """The test above would be empty if every image had run alone."""
+    rng = random.Random(0)
+    crowded = crowd(engine, list(some_orders(rng, 8)), rng)
+    assert len({bucket for end in crowded.values() for bucket in Trace.parse(end.trace).buckets()}) >= 3
+
+
+def test_a_replay_among_live_images_is_exact_too(engine: Engine) -> None:
+    rng = random.Random(7)
+    order = an_order(a_spec(sampler="Euler a", start=a_start()), image_id="first-0")
+    first = crowd(engine, [order, *some_orders(rng, 5)], rng)["first-0"]
+    again = an_order(order.spec, image_id="again-0", replay=first.trace)
+    assert crowd(engine, [*some_orders(rng, 5), again], rng)["again-0"].pixels == first.pixels
+
+
+@pytest.mark.parametrize("sampler", FIVE_SAMPLERS)
+def test_rows_and_neighbours_do_not_matter(engine: Engine, sampler: str) -> None:
+    """The same image in the first and the last rows of a full bucket, beside others."""
+    others = [an_order(a_spec(seed=seed, sampler="DDIM", steps=5), image_id=f"n-{seed}") for seed in range(3)]
+    probe = an_order(a_spec(sampler=sampler, steps=5), image_id="probe-0", share=Share(1))
+    pixels = []
+    for place in (0, 3):
+        together = [*others[:place], probe, *others[place:]]
+        for order in together:
+            engine.admit(order)
+        said = []
+        while not engine.is_idle:
+            said += engine.step()
+        end = ends(said)["probe-0"]
+        assert isinstance(end, Finished)
+        pixels.append((end.trace, end.pixels))
+    same_trace = pixels[0][0] == pixels[1][0]
+    assert same_trace and pixels[0][1] == pixels[1][1]
+
+
+def test_another_bucket_is_other_bytes_somewhere(engine: Engine) -> None:
+    """The control: without the trace, bytes differ. If this fails, traces are not needed on this machine."""
+    differing = 0
+    for seed in range(12):
+        spec = a_spec(seed=seed, steps=5, sampler="Euler a", prompt="a b c d e f")
+        alone = paint(engine, an_order(spec))
+        padded = paint(engine, an_order(spec, replay="16x5"))
+        differing += alone.pixels != padded.pixels
+        assert abs(as_array(alone) - as_array(padded)).max() <= 3
+    assert differing > 0
+
+
+def test_an_engine_of_another_process_history_paints_the_same(make_engine: MakeEngine) -> None:
+    """Buffers that held other things, caches that are warm: none of it shows."""
+    worn, fresh = make_engine(), make_engine(num_cached_prompts=0)
+    order = an_order(a_spec(sampler="DPM++ 2M SDE"))
+    assert paint(worn, order).pixels == paint(fresh, order).pixels
+
+
+@pytest.mark.parametrize("replay", ["8x3", "1x4", "nonsense", "100x4"])
+def test_a_trace_that_is_not_this_pictures_is_refused(engine: Engine, replay: str) -> None:
+    engine.admit(an_order(replay=replay))
+    end = ends(engine.step())["a-0"]
+    assert getattr(end, "error", None) == "InvalidRequest"
