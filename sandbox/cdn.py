@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import html
+import zlib
 
 from aiohttp import web
 
@@ -54,7 +55,7 @@ class Cdn:
 
 def portrait(name: str, seed: int) -> str:
     """A round picture of a person: an initial on a colour that follows from `seed`."""
-    hue = (seed >> 8 ^ seed) * 0.61803 % 1
+    hue = zlib.crc32(str(seed).encode()) / 2**32
     top, bottom = (_hex(hue, 0.55, 0.62), _hex((hue + 0.08) % 1, 0.6, 0.42))
     initial = html.escape(name[:1].upper() or "?")
     return (

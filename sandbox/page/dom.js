@@ -22,6 +22,12 @@ export function append(node, children) {
   }
 }
 
+// Like replaceChildren, but what is absent (null, false) is left out.
+export function fill(node, ...children) {
+  node.replaceChildren();
+  append(node, children);
+}
+
 export const $ = (selector, root = document) => root.querySelector(selector);
 
 // Our own icons: one path each, drawn on a 24 grid.

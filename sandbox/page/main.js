@@ -1,6 +1,6 @@
 // The page: joins the parts and keeps what the tab shows.
 import { buildComposer, focusBox, refreshComposer, replyTo, startCommand } from "./composer.js";
-import { $, h, toast } from "./dom.js";
+import { $, fill, h, toast } from "./dom.js";
 import { openModal } from "./forms.js";
 import { addEntry, buildInspector, inspect } from "./inspector.js";
 import { isAtBottom, remove, renderAll, show, toBottom } from "./messages.js";
@@ -164,7 +164,7 @@ function renderWelcome() {
   const wasAtEnd = isAtBottom();
   const host = $("#welcome");
   host.classList.toggle("small-welcome", state.messages.size > 0);
-  host.replaceChildren(sign, h("h2", {}, guild ? `Welcome to #${channel.name}` : channel.name),
+  fill(host, sign, h("h2", {}, guild ? `Welcome to #${channel.name}` : channel.name),
     h("p", {}, guild ? channel.topic || "This is the beginning of the channel." : "This is the beginning of your direct messages with the bot."),
     best && channel.canSend ? h("p", { class: "hint" }, "Type ", h("code", { class: "inline" }, `/${best.path} …`), " and press Enter. This bot offers:") : h("p", { class: "hint" }, state.world.bot.connected ? "No commands can be used here." : "Commands appear here once the bot has started."),
     channel.canSend && h("div", { class: "offers" }, offers));

@@ -10,7 +10,7 @@ export const local = (url) => (isOurs(url) ? new URL(url, location.origin).pathn
 export function attachments(items) {
   const pictures = items.filter(isPicture).map((item) => ({ ...item, alt: item.description || item.filename }));
   const files = items.filter((item) => !isPicture(item));
-  return [pictures.length && gallery(pictures), files.map(fileCard)];
+  return [pictures.length ? gallery(pictures) : null, files.map(fileCard)];
 }
 
 export function gallery(pictures) {

@@ -1,5 +1,5 @@
 // Servers, channels, members, and who you are.
-import { $, h, icon } from "./dom.js";
+import { $, fill, h, icon } from "./dom.js";
 import { openMenu } from "./menus.js";
 import { app, here, state } from "./state.js";
 
@@ -112,7 +112,7 @@ function renderTop() {
   const root = document.documentElement;
   const isLight = root.dataset.theme === "light";
   const menu = h("button", { class: "plain drawer-button", type: "button", "aria-label": "Servers and channels", "aria-expanded": String(root.classList.contains("drawer")), onclick: () => app.drawer(true) }, icon("menu"));
-  $("#top").replaceChildren(menu, icon(signOf(channel)), h("h2", {}, channel.name),
+  fill($("#top"), menu, icon(signOf(channel)), h("h2", {}, channel.name),
     channel.nsfw && h("span", { class: "tag" }, "Age-restricted"),
     channel.topic && h("span", { class: "topic" }, channel.topic),
     h("span", { class: "space" }),
