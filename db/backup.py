@@ -7,6 +7,7 @@ outside any transaction, which is why this speaks to SQLite directly. Every func
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -41,7 +42,8 @@ def check(path: Path) -> str:
     remedy = "Use another backup."
     if not path.is_file():
         raise Misconfigured(problem=f"There is no backup at {path}.", remedy=remedy)
-    with _told(f"{path} is not a sound backup"), closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as copy:
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    with _told(f"{path} is not a sound backup"), closing(sqlite3.connect(address, uri=True)) as copy:
         findings = [str(row[0]) for row in copy.execute("PRAGMA integrity_check")]
         orphans = copy.execute("PRAGMA foreign_key_check").fetchall()
         version = copy.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -53,7 +55,7 @@ def check(path: Path) -> str:
 def restore(path: Path, url: URL, data_dir: Path) -> None:
     """Put the backup at `path` in the place of the database at `url`. Takes the lock: no bot may be running.
 
-    The database that was there is kept beside it as `NAME.before-restore`, its log included.
+    The database that was there, which may be damaged, is kept beside it as `NAME.before-restore` with its log.
     """
     check(path)
     target = Path(str(url.database))
@@ -62,19 +64,20 @@ def restore(path: Path, url: URL, data_dir: Path) -> None:
     lock.reserve()
     try:
         with _made_whole(target) as part:
-            part.write_bytes(path.read_bytes())
+            shutil.copyfile(path, part)
             _set_aside(target)
     finally:
         lock.release()
 
 
 def _set_aside(target: Path) -> None:
-    if not target.exists():
-        return
-    with closing(sqlite3.connect(target)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    # Closing the last connection removed the log, so the one file is the whole database.
-    target.replace(target.with_name(f"{target.name}.before-restore"))
+    """Rename the database and the two files SQLite may have left beside it, unopened, so that they stay a set."""
+    for ending in ("", "-wal", "-shm"):
+        old = target.with_name(f"{target.name}{ending}")
+        kept = target.with_name(f"{target.name}.before-restore{ending}")
+        kept.unlink(missing_ok=True)
+        if old.exists():
+            old.replace(kept)
 
 
 @contextmanager

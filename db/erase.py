@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.jobs import IS_ALIVE, settle_image, utc_now
+from db.files import in_parts, sources, unneeded
+from db.jobs import settle_image, utc_now
 from db.members import find_key
 from db.models import ImageRow, JobRow, MemberRow, QuotaRow
 from generation.job import Outcome, Status
 from generation.ports import Clock
 from generation.quota import Scope
-from generation.request import ImageSpec
 
-_PART = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
 _CANCELLED = Outcome(status=Status.CANCELLED, charged=0)
 
 
@@ -43,7 +42,7 @@ async def erase_user(database: Database, user_id: int, *, clock: Clock = utc_now
 def _delete_job(session: Session, job_id: str, *, at: datetime) -> frozenset[str]:
     files = _end_and_list_files(session, [job_id], at=at)
     session.execute(delete(JobRow).where(JobRow.id == job_id))
-    return _unneeded(session, files)
+    return unneeded(session, files)
 
 
 def _erase_user(session: Session, user_id: int, *, at: datetime) -> frozenset[str]:
@@ -54,41 +53,17 @@ def _erase_user(session: Session, user_id: int, *, at: datetime) -> frozenset[st
     files = _end_and_list_files(session, job_ids, at=at)
     session.execute(delete(QuotaRow).where(QuotaRow.scope == Scope.USER, QuotaRow.subject == key))
     session.execute(delete(MemberRow).where(MemberRow.key == key))  # jobs, images and deliveries go with it
-    return _unneeded(session, files)
+    return unneeded(session, files)
 
 
 def _end_and_list_files(session: Session, job_ids: Iterable[str], *, at: datetime) -> set[str]:
     """Settle what has not ended, at no charge, and name every file these jobs made or started from."""
     files: set[str] = set()
-    for some in _in_parts(job_ids):
+    for some in in_parts(job_ids):
         for image in session.scalars(select(ImageRow).where(ImageRow.job_id.in_(some))).all():
             if not image.status.is_end:
                 settle_image(session, image.id, image.attempt, _CANCELLED, at=at)
-            files |= _sources(image.spec)
+            files |= sources(image.spec)
             if image.file_sha256 is not None:
                 files.add(image.file_sha256)
     return files
-
-
-def _unneeded(session: Session, files: set[str]) -> frozenset[str]:
-    """Those of `files` that are no remaining picture's, nor what one still to be made starts from."""
-    needed: set[str] = set()
-    for spec in session.scalars(select(ImageRow.spec).where(IS_ALIVE)):
-        needed |= _sources(spec)
-    for some in _in_parts(files):
-        needed.update(session.scalars(select(ImageRow.file_sha256).where(ImageRow.file_sha256.in_(some))))
-    return frozenset(files - needed)
-
-
-def _sources(spec: ImageSpec) -> set[str]:
-    """The files a picture is made from."""
-    named = [spec.upscale and spec.upscale.sha256]
-    if spec.start is not None:
-        named += [spec.start.sha256, spec.start.mask_sha256]
-    return {sha256 for sha256 in named if sha256}
-
-
-def _in_parts(values: Iterable[str]) -> Iterator[list[str]]:
-    every = list(values)
-    for start in range(0, len(every), _PART):
-        yield every[start : start + _PART]

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
-from sqlalchemy import bindparam, delete, exists, insert, select, text, update
+from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
+from db.files import IS_ALIVE, forget_pictures
 from db.ledger import Account, ending, post, reservation
 from db.members import ensure_key, find_key
 from db.models import CounterRow, DeliveryRow, ImageRow, JobRow, table
@@ -24,10 +25,6 @@ from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status
 from generation.quota import window_of
 
 log = logging.getLogger(__name__)
-
-IS_ALIVE = text("images.status IN ('waiting', 'running')")
-"""Written out, not bound: only so does SQLite see that the index of living images will do."""
-
 
 _jobs = table(JobRow)
 _images = table(ImageRow)
@@ -114,8 +111,8 @@ class JobStore(ports.JobStore):
         return await self._database.read(lambda session: _fetch_history(session, owner, limit, before))
 
     async def forget_pictures(self, job_id: str) -> list[str]:
-        """Let go of a job's finished files. Returns the SHA-256 of those that no other image has as its own."""
-        return await self._database.write(lambda session: _forget_pictures(session, job_id))
+        """Let go of a job's finished files. Returns the SHA-256 of those that nothing needs any more."""
+        return sorted(await self._database.write(lambda session: forget_pictures(session, job_id)))
 
     async def fetch_counters(self) -> dict[int, float]:
         return await self._database.read(
@@ -240,19 +237,6 @@ def _fetch_history(session: Session, owner: Owner, limit: int, before: datetime 
     if before is not None:
         mine = mine.where(JobRow.created_at < before)
     return _jobs_of(session.scalars(mine.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)))
-
-
-def _forget_pictures(session: Session, job_id: str) -> list[str]:
-    own = select(ImageRow.file_sha256).where(ImageRow.job_id == job_id, ImageRow.file_sha256.is_not(None))
-    forgotten = set(session.scalars(own))
-    session.execute(
-        update(ImageRow)
-        .where(ImageRow.job_id == job_id)
-        .values(file_sha256=None)
-        .execution_options(synchronize_session=False)
-    )
-    others = set(session.scalars(select(ImageRow.file_sha256).where(ImageRow.file_sha256.in_(forgotten))))
-    return sorted(sha256 for sha256 in forgotten - others if sha256 is not None)
 
 
 def _save_counters(session: Session, counters: Mapping[int, float]) -> None:

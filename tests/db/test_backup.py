@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -63,6 +64,26 @@ async def test_restoring_sets_aside_what_was_there_and_waits_for_the_bot_to_stop
         assert await JobStore(restored).fetch_counters() == {GUILD: 1.0}
     with closing(sqlite3.connect(tmp_path / "atelier.db.before-restore")) as aside:
         assert aside.execute("SELECT counter FROM queue_counters").fetchall() == [(2.0,)]
+
+
+@pytest.fixture
+def relative(tmp_path: Path) -> Path:
+    """As people type it."""
+    return Path(os.path.relpath(tmp_path / "copy.db"))
+
+
+async def test_a_damaged_database_can_be_replaced_and_what_its_log_held_is_set_aside(
+    url: str, tmp_path: Path, relative: Path
+) -> None:
+    file, copy = tmp_path / "atelier.db", relative
+    backup(parse_url(url), copy)
+    file.write_bytes(b"what a failing disk left")
+    log = tmp_path / "atelier.db-wal"
+    log.write_bytes(b"and more of it")
+    restore(copy, parse_url(url), tmp_path)
+    assert not log.exists() and (tmp_path / "atelier.db.before-restore-wal").read_bytes() == b"and more of it"
+    async with await Database.open(url, tmp_path) as restored:
+        await JobStore(restored).accept(a_job())
 
 
 async def test_a_damaged_or_foreign_file_is_no_backup_and_replaces_nothing(database: Database, tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from some_jobs import a_job, a_recipe, a_spec
+from some_jobs import a_job, a_recipe, a_spec, ended
 
 from db.engine import Database
 from db.jobs import JobStore
 from generation.job import Job, Outcome, Status
+from generation.request import Upscale
 
 
 async def finished(store: JobStore, files: list[str]) -> Job:
@@ -29,4 +30,9 @@ async def test_files_are_let_go_unless_another_picture_is_the_same(database: Dat
     assert {image.file_sha256 for image in (await store.fetch_job(first.id)).images} == {None}
     assert (await store.fetch_job(first.id)).images[0].recipe is not None
     assert await store.forget_pictures(first.id) == []
+    enlarging = a_job(spec=a_spec(upscale=Upscale(sha256=shared)))
+    await store.accept(enlarging)
+    assert await store.forget_pictures(second.id) == []
+    await store.settle(enlarging.images[0].id, 0, ended(Status.CANCELLED))
+    second = await finished(store, [shared])
     assert await store.forget_pictures(second.id) == [shared]
