@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Enum, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.types import TypeDecorator
 
 from alembic import context
 from db.models import Base
@@ -21,6 +22,15 @@ def _url() -> str:
     return chosen or context.config.get_main_option("sqlalchemy.url") or "sqlite:///data/atelier.db"
 
 
+def _render(kind: str, value: Any, _context: Any) -> str | bool:
+    """Our own types as the plain ones they are stored as: a migration must not change when the code does."""
+    if kind == "type" and isinstance(value, TypeDecorator):
+        return f"sa.{value.impl_instance!r}"
+    if kind == "type" and isinstance(value, Enum):
+        return f"sa.String(length={value.length})"
+    return False
+
+
 def _run(**target: Any) -> None:
     # SQLite cannot alter most of a table in place: batch mode rebuilds it. Either database can undo half a migration.
     context.configure(
@@ -29,6 +39,7 @@ def _run(**target: Any) -> None:
         render_as_batch=True,
         transactional_ddl=True,
         compare_type=True,
+        render_item=_render,
     )
     with context.begin_transaction():
         context.run_migrations()
