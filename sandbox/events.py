@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from sandbox.files import Files
-from sandbox.gateway import Gateway, PerSession, Session
+from sandbox.gateway import Gateway
 from sandbox.intents import MESSAGE_CONTENT
 from sandbox.message import Message
 from sandbox.message_payload import event_json, mentioned_users
 from sandbox.payloads import channel_json, member_json, role_json
 from sandbox.permissions import Permission, channel_permissions
 from sandbox.places import Channel
+from sandbox.session import PerSession, Session
 from sandbox.wire import Json
 from sandbox.world import Change, World
 

@@ -8,8 +8,9 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from sandbox.message import Upload
-from sandbox.page_socket import Stage, Tab
+from sandbox.page_socket import Tab
 from sandbox.people import User
+from sandbox.stage import Stage
 from sandbox.world import World
 
 _FOLDER = Path(__file__).parent / "page"

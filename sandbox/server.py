@@ -25,12 +25,12 @@ from sandbox.journal import Journal, Violation
 from sandbox.judge import Judge
 from sandbox.limits import RateLimits
 from sandbox.page_server import PageServer
-from sandbox.page_socket import Stage
 from sandbox.people import Member, User
 from sandbox.places import Channel, Guild
 from sandbox.rest.call import Services
 from sandbox.rest.wire import Rest
 from sandbox.seed import seed_world as plant
+from sandbox.stage import Stage
 from sandbox.world import Application, World
 from sandbox.writing import MAX_REQUEST, Writer
 

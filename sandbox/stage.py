@@ -1,0 +1,69 @@
+"""What every browser tab works with: the world, the journal, uploads on their way, and the trouble switches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.actor import Actor
+from sandbox.message import Upload
+from sandbox.options import Refused
+from sandbox.people import User
+from sandbox.permissions import Permission
+from sandbox.places import Channel
+from sandbox.world import World
+
+
+class Stage:
+    """What every tab works with; the page's server makes one."""
+
+    def __init__(self, sandbox: Any) -> None:
+        self.world: World = sandbox.world
+        self.journal = sandbox.journal
+        self.files = sandbox.files
+        self.act_as: Callable[[User, Channel], Actor] = sandbox.act_as
+        self._sandbox = sandbox
+        self._uploads: dict[str, Upload] = {}
+
+    def is_connected(self) -> bool:
+        return bool(self._sandbox.gateway.is_connected)
+
+    def keep_upload(self, upload: Upload) -> str:
+        """Hold a file until the act that uses it; the answer is its key."""
+        key = str(self.world.new_id())
+        self._uploads[key] = upload
+        return key
+
+    def take_upload(self, key: str) -> Upload:
+        """Raises Refused for a file that is not held."""
+        if key not in self._uploads:
+            raise Refused("that file is gone; choose it again")
+        return self._uploads.pop(key)
+
+    async def make_trouble(self, kind: str, channel: Channel | None) -> None:
+        """One press of a switch in the inspector."""
+        faults = self._sandbox.faults
+        if kind == "rate_limit":
+            faults.rate_limit(times=3, retry_after_s=1.0)
+        elif kind == "error":
+            faults.fail(times=3)
+        elif kind == "drop":
+            faults.drop_answer(times=1)
+        elif kind == "gateway":
+            await faults.close_gateway(4000)
+        elif kind == "reconnect":
+            faults.reconnect()
+        elif kind == "invalidate":
+            faults.invalidate_session()
+        elif kind == "clock":
+            self._sandbox.clock.advance(15 * 60)
+        elif kind == "mute" and channel is not None and channel.guild is not None:
+            self._toggle_writing(channel)
+        elif kind == "clear":
+            faults.clear()
+
+    def _toggle_writing(self, channel: Channel) -> None:
+        writing = Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS
+        _, denied = channel.overwrites.get(self.world.bot.id, (0, 0))
+        change = self._sandbox.faults.give_permission if denied & writing else self._sandbox.faults.take_permission
+        change(channel, writing)
