@@ -6,6 +6,8 @@ before it; what is refused after it deletes the public message first (see `cogs.
 
 from __future__ import annotations
 
+import discord
+
 from cogs.errors import require_permissions
 from cogs.services import Interaction, owner_of
 from generation.job import Job, ReplyTo
@@ -34,7 +36,10 @@ async def begin(interaction: Interaction, request: GenerationRequest | None = No
 async def finish(interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo) -> Job:
     """Have the request accepted; from here on the courier looks after its message."""
     client = interaction.client
-    job = await client.services.studio.submit(request, owner_of(interaction), reply_to=reply_to)
+    roles = interaction.user.roles if isinstance(interaction.user, discord.Member) else []
+    job = await client.services.studio.submit(
+        request, owner_of(interaction), reply_to=reply_to, role_ids=[role.id for role in roles]
+    )
     client.courier.watch(job.id, size_limit=interaction.filesize_limit)
     return job
 

@@ -78,7 +78,7 @@ class Courier:
         ending = [task for job_id, task in self._tasks.items() if self._rounds[job_id].ended.is_set()]
         if ending:
             await asyncio.wait(ending, timeout=GRACE_S)
-        rest = list(self._tasks.values())
+        rest = self.tasks
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
@@ -101,6 +101,11 @@ class Courier:
         self._rounds[job_id].changed.set()
         if not self._services.studio.is_live(job_id):
             self._rounds[job_id].ended.set()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """One for each job that is being followed."""
+        return list(self._tasks.values())
 
     def take_kept(self, user_id: int) -> list[str]:
         """Why results of this person could not be posted, once."""

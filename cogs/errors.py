@@ -14,6 +14,7 @@ import discord
 from discord import app_commands
 
 from cogs.services import Interaction
+from cogs.words import escaped
 from generation.errors import AtelierError, NotAccepted, NotAllowed
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ PRIVATE = "atelier.private"
 """Key of `interaction.extras`: set when the deferred answer is one that only the person sees."""
 
 STALE = "That command has just been changed. Give Discord a minute to notice, then try again."
+BAD_VALUE = "An option cannot be “{value}”. Choose it from what Discord offers."
 NOT_HERE = "That does not work here. Try it in a channel of a server."
 FORBIDDEN = "I am not allowed to do that here. Someone who manages this server can grant it under “Integrations”."
 STRAY_BUTTON = "That button does not belong to anything I know. It costs nothing."
@@ -43,6 +45,8 @@ def translate(error: BaseException) -> Answer:
             return Answer(str(known), logging.WARNING)
         case AtelierError() as known:
             return Answer(str(known), logging.INFO)
+        case app_commands.TransformerError() as known:
+            return Answer(BAD_VALUE.format(value=escaped(str(known.value), limit=60)), logging.INFO)
         case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
             return Answer(STALE, logging.WARNING)
         case app_commands.CheckFailure():

@@ -1,0 +1,48 @@
+"""A Discord, a server with people in it, and a running bot."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from living import LivingBot, People
+
+from sandbox import Sandbox
+
+
+@pytest.fixture
+async def discord(tally) -> AsyncIterator[Sandbox]:
+    """Discord on loopback. A test in which anybody broke its rules fails."""
+    async with Sandbox(bot_name="Atelier") as server:
+        yield server
+    broken = [str(violation) for violation in server.violations]
+    tally.num_servers += 1
+    tally.judged += server.judged
+    tally.violations += broken
+    assert not broken, "\n".join(broken)
+
+
+@pytest.fixture
+def people(discord: Sandbox) -> People:
+    return People.settle(discord)
+
+
+@pytest.fixture(scope="session")
+def blank_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database to copy, so that not every test migrates its own."""
+    from db.engine import parse_url
+    from db.migrate import migrate
+
+    path = tmp_path_factory.mktemp("blank") / "atelier.db"
+    migrate(parse_url(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+async def bot(discord: Sandbox, people: People, tmp_path: Path, blank_database: Path) -> AsyncIterator[LivingBot]:
+    """The whole bot, running and connected."""
+    living = LivingBot(discord, tmp_path, blank_database)
+    await living.start()
+    yield living
+    await living.stop()

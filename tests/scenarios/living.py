@@ -1,0 +1,194 @@
+"""The bot as a thing to start, stop and kill, and the people who use it. Every part is the real one.
+
+Only the picture-making is light (an engine without a model, behind the real worker), unless a scenario asks for the
+built-in model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from steady_engine import ENGINE
+
+from cogs.client import AtelierClient, Services, build_client
+from cogs.wire import point_at
+from db.deliveries import DeliveryStore
+from db.engine import Database
+from db.jobs import JobStore
+from db.quotas import QuotaStore
+from db.settings import SettingsStore
+from generation.catalog import Catalog
+from generation.engine.settings import EngineSettings
+from generation.fair_queue import FairQueue
+from generation.files import ImageFiles
+from generation.job import Job
+from generation.studio import Studio
+from generation.workers.local import LocalWorker
+from generation.workers.wire import WorkerConfig
+from sandbox import Actor, Channel, Guild, Interaction, Message, Permission, Sandbox
+
+
+@dataclass
+class People:
+    """A server with two channels, a member, another one, and a moderator."""
+
+    discord: Sandbox
+    guild: Guild
+    general: Channel
+    ada: Actor
+    bo: Actor
+    mo: Actor
+
+    @classmethod
+    def settle(cls, discord: Sandbox) -> People:
+        guild = discord.add_guild("Harbour")
+        general = guild.add_channel("general")
+
+        def come(name: str, permissions: int = 0) -> Actor:
+            return discord.act_as(guild.add_member(name, permissions=permissions), general)
+
+        return cls(discord, guild, general, come("ada"), come("bo"), come("mo", int(Permission.MANAGE_MESSAGES)))
+
+
+class LivingBot:
+    """Everything `bot.py serve` joins, in this process. `start` again after `stop` or `crash`: the data stays."""
+
+    def __init__(
+        self, discord: Sandbox, data_dir: Path, blank_database: Path, *, engine: str = ENGINE, num_slots: int = 4
+    ) -> None:
+        self.discord = discord
+        self.data_dir = data_dir
+        self.num_slots = num_slots
+        self._engine = engine
+        self._tasks: list[asyncio.Task[Any]] = []
+        if not (data_dir / "atelier.db").exists():
+            shutil.copy(blank_database, data_dir / "atelier.db")
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.discord.clock.now(), UTC)
+
+    async def start(self) -> None:
+        """Up and connected when this returns; the painter may still be on its way."""
+        self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
+        self.jobs, self.deliveries = JobStore(self.database, clock=self.now), DeliveryStore(self.database)
+        catalog = Catalog.open("paintbox")
+        settings = EngineSettings(num_slots=self.num_slots, num_threads=2)
+        config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine, nice=0)
+        self.worker = LocalWorker(config, first_pause_s=0.05)
+        self.studio = Studio(
+            worker=self.worker,
+            store=self.jobs,
+            files=ImageFiles(self.data_dir / "pictures"),
+            catalog=catalog,
+            queue=FairQueue(max_per_user=60),
+            clock=self.now,
+        )
+        await self._connect()
+        self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
+
+    async def hold_painting(self) -> None:
+        """Freeze the worker process: what is asked for is accepted and waits."""
+        async with asyncio.timeout(20):
+            while self.worker.pid is None:  # noqa: ASYNC110 - a process being spawned says nothing to wait for
+                await asyncio.sleep(0)
+        os.kill(self.worker.pid, signal.SIGSTOP)
+
+    def go_on_painting(self) -> None:
+        assert self.worker.pid is not None
+        os.kill(self.worker.pid, signal.SIGCONT)
+
+    async def _connect(self) -> None:
+        point_at(self.discord.url)
+        services = Services(
+            studio=self.studio,
+            jobs=self.jobs,
+            deliveries=self.deliveries,
+            guilds=SettingsStore(self.database),
+            quotas=QuotaStore(self.database),
+            clock=self.now,
+        )
+        self.client: AtelierClient = build_client(services, guild_ready_timeout_s=0.02)
+        connecting = asyncio.create_task(self.client.start(self.discord.token), name="client")
+        self._tasks.append(connecting)
+        ready = asyncio.create_task(self.client.wait_until_ready())
+        await asyncio.wait((connecting, ready), return_when=asyncio.FIRST_COMPLETED, timeout=20)
+        if connecting.done():
+            connecting.result()
+        assert ready.done(), "the bot did not get ready"
+
+    async def reconnect(self) -> None:
+        """A new client, as the supervisor builds one; everything behind it has gone on."""
+        await self._connect()
+
+    async def stop(self) -> None:
+        """As on SIGTERM: what is under way ends."""
+        await self.client.close()
+        await self.crash()
+
+    async def crash(self) -> None:
+        """Everything is cut off where it stands; only the database file and the pictures are left."""
+        for task in [*self._tasks, *self.client.courier.tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self.client.close()
+        await self.worker.close()
+        await self.database.close()
+
+    async def job_of(self, interaction: Interaction) -> Job:
+        """The job an interaction became, as the database knows it."""
+        message = interaction.original_message
+        assert message is not None
+        return await self.jobs.fetch_job(job_id_in(message))
+
+    async def ended(self, interaction: Interaction) -> Job:
+        """Wait until the job has ended."""
+        await until_shown(self.discord, interaction)
+        return await self.studio.finished((await self.job_of(interaction)).id)
+
+
+def job_id_in(message: Message) -> str:
+    """The job a message of ours is about, read from its buttons."""
+    ids = [button["custom_id"].split(":")[2] for button in message.buttons if "custom_id" in button]
+    assert ids, f"no button in {message.text!r}"
+    return str(ids[0])
+
+
+def button_of(message: Message, action: str, index: int | None = None) -> str:
+    """The `custom_id` of a message's button for an action (and picture)."""
+    suffix = "" if index is None else f":{index}"
+    ids = [button["custom_id"] for button in message.buttons]
+    found = [each for each in ids if each.split(":")[1] == action and each.endswith(suffix)]
+    assert found, f"no button {action} {index} among {ids}"
+    return str(found[0])
+
+
+async def until_shown(discord: Sandbox, interaction: Interaction) -> Message:
+    """The message once it says more than “thinking”."""
+    return await discord.wait_for(
+        lambda: (message := interaction.original_message) and not message.is_loading and message, timeout_s=20
+    )
+
+
+async def until_done(discord: Sandbox, interaction: Interaction, *, timeout_s: float = 30) -> Message:
+    """The message of a job when it has ended: it has no Cancel any more."""
+
+    def look() -> Message | None:
+        message = interaction.original_message
+        return message if message is not None and not message.is_loading and not is_going(message) else None
+
+    found = await discord.wait_for(look, timeout_s=timeout_s)
+    assert found is not None
+    return found
+
+
+def is_going(message: Message) -> bool:
+    """Whether it is still waiting or being painted."""
+    return any(":cancel:" in button.get("custom_id", "") for button in message.buttons)

@@ -1,0 +1,117 @@
+"""What is accepted ends once and arrives once, whatever dies in between."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from living import LivingBot, People, job_id_in, until_done, until_shown
+
+from generation.job import Owner, Status
+from sandbox import Interaction, Sandbox
+
+RED = "a red circle on a blue background"
+
+
+def results(people: People) -> list[str]:
+    """The jobs whose finished pictures can be seen, once for each message that ever showed them."""
+    return [job_id_in(message) for message in people.general.messages_ever if message.attachments and message.buttons]
+
+
+async def ends_once(bot: LivingBot, job_id: str) -> None:
+    job = await bot.jobs.fetch_job(job_id)
+    assert job.status is Status.DONE
+    assert all(image.recipe is not None for image in job.images)
+
+
+async def test_a_worker_killed_in_the_middle_of_a_picture(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    asked = [await people.ada.slash("imagine", prompt=f"slow-image {n}", steps=10) for n in range(3)]
+    await discord.wait_for(lambda: "%" in asked[0].original_message.text)
+    pid = bot.worker.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    jobs = [job_id_in(await until_done(discord, each)) for each in asked]
+    assert bot.worker.pid != pid
+    assert sorted(results(people)) == sorted(jobs)
+    for job_id in jobs:
+        await ends_once(bot, job_id)
+
+
+async def test_a_picture_that_kills_its_worker_does_not_take_others_with_it(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    poison = await people.bo.slash("imagine", prompt="crash-worker")
+    good = [await people.ada.slash("imagine", prompt=RED, seed=n, steps=4) for n in range(3)]
+    for each in good:
+        assert len((await until_done(discord, each)).attachments) == 1
+    message = await until_done(discord, poison)
+    assert "stopped 3 times" in message.text
+    assert "costs nothing" in message.text
+
+
+async def test_a_bot_killed_with_jobs_waiting_and_running(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    asked = [await people.ada.slash("imagine", prompt=f"slow-image {n}", steps=6) for n in range(8)]
+    await discord.wait_for(lambda: "%" in asked[0].original_message.text)
+    await bot.crash()
+    await bot.start()
+    jobs = [job_id_in(await until_done(discord, each, timeout_s=60)) for each in asked]
+    await _all_posted(bot, jobs)
+    assert sorted(results(people)) == sorted(jobs)
+    for job_id in jobs:
+        await ends_once(bot, job_id)
+
+
+async def test_a_bot_killed_at_five_moments(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    """The moments are spread over the life of the jobs; the oracle is what Discord has ever shown.
+
+    A command that was acknowledged but cut off before it was accepted stays “thinking”: nobody was told otherwise.
+    """
+    asked: list[Interaction] = []
+    for moment in range(5):
+        asked += [await people.ada.slash("imagine", prompt=f"{RED} {moment}", steps=5, count=2) for _ in range(2)]
+        calls = len(discord.journal.calls)
+        await discord.wait_for(lambda wanted=calls + 2 * moment: len(discord.journal.calls) >= wanted)
+        await bot.crash()
+        await bot.start()
+    owner = Owner(people.guild.id, people.ada.user.id)
+    jobs = [job.id for job in await bot.jobs.fetch_history(owner, limit=100)]
+    for job_id in jobs:
+        await bot.studio.finished(job_id)
+        await ends_once(bot, job_id)
+    await _all_posted(bot, jobs)
+    told = [job_id_in(each.original_message) for each in asked if not each.original_message.is_loading]
+    assert sorted(told) == sorted(jobs), "who was told has a job, and whose job was accepted was told"
+    assert sorted(results(people)) == sorted(jobs), "each is shown by exactly one message"
+    assert len(jobs) >= 5
+
+
+async def test_a_result_ready_while_discord_was_away(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    """The job ends while no client is up; the next one delivers it, to the same message."""
+    asked = await people.ada.slash("imagine", prompt="slow-image", steps=4)
+    message = await until_shown(discord, asked)
+    job_id = job_id_in(message)
+    await bot.client.close()
+    await bot.studio.finished(job_id)
+    assert not message.attachments or message.attachments[0].filename == "preview.jpg"
+    await bot.reconnect()
+    assert await until_done(discord, asked) is message
+    assert results(people) == [job_id]
+
+
+async def test_a_stopped_bot_leaves_nothing_undone(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    asked = [await people.ada.slash("imagine", prompt=RED, seed=n, steps=3) for n in range(4)]
+    jobs = [(await bot.ended(each)).id for each in asked]
+    await bot.stop()
+    await bot.start()
+    for each in asked:
+        await until_done(discord, each)
+    assert sorted(results(people)) == sorted(jobs)
+
+
+async def _all_posted(bot: LivingBot, jobs: list[str]) -> None:
+    """Wait until the courier has nothing left to do."""
+    async with asyncio.timeout(30):
+        while tasks := bot.client.courier.tasks:
+            await asyncio.wait(tasks)
+    assert [str((await bot.deliveries.fetch(job_id)).state) for job_id in jobs] == ["posted"] * len(jobs)

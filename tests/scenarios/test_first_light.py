@@ -1,0 +1,198 @@
+"""/imagine from the command to the finished pictures."""
+
+from __future__ import annotations
+
+import pytest
+from living import LivingBot, People, until_done, until_shown
+
+from generation.images import encode_png
+from generation.job import Status
+from sandbox import Message, Permission, Sandbox, Upload
+
+RED = "a red circle on a blue background"
+
+
+def record(discord: Sandbox) -> list[str]:
+    """Every text any message ever shows from now on."""
+    seen: list[str] = []
+
+    def look(message: Message | None) -> None:
+        if message is not None and (not seen or seen[-1] != message.text):
+            seen.append(message.text)
+
+    discord.world.subscribe(lambda change: look(change.message))
+    return seen
+
+
+async def test_from_command_to_picture(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    seen = record(discord)
+    asked = await people.ada.slash("imagine", prompt=RED, seed=7)
+    assert asked.response_type == 5
+    message = await until_done(discord, asked)
+    assert any("Waiting" in text or "%" in text for text in seen), "progress was shown"
+    assert RED in message.text
+    assert "seed 7" in message.text
+    assert [file.filename for file in message.attachments] == ["a-red-circle-on-a-blue-background-1.png"]
+    assert message.attachments[0].description == RED
+    assert [button["label"] for button in message.buttons] == ["Upscale", "Vary", "Reroll", "Recipe", "Delete"]
+    assert len(people.general.messages) == 1
+    job = await bot.job_of(asked)
+    assert job.images[0].recipe is not None
+    assert bot.studio.files.get(job.images[0].file_sha256 or "") == message.attachments[0].data
+
+
+async def test_progress_has_a_place_then_a_bar_and_a_preview(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    seen = record(discord)
+    asked = await people.ada.slash("imagine", prompt="slow-image", steps=20)
+    behind = await people.bo.slash("imagine", prompt="slow-image", count=4)
+    message = await until_shown(discord, asked)
+    assert [button["label"] for button in message.buttons] == ["Cancel"]
+    await discord.wait_for(lambda: [a.filename for a in message.attachments] == ["preview.jpg"])
+    assert "█" in message.text
+    assert "%" in message.text
+    await until_done(discord, asked)
+    await until_done(discord, behind)
+    assert any("of 4 done" in text for text in seen)
+
+
+async def test_four_pictures_are_four_files_with_buttons_for_each(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, count=4, seed=40))
+    assert len(message.attachments) == 4
+    assert len({file.data for file in message.attachments}) == 4
+    rows = [[button["label"] for button in row["components"]] for row in message.every_component() if row["type"] == 1]
+    assert rows == [["U1", "U2", "U3", "U4"], ["V1", "V2", "V3", "V4"], ["Reroll", "Recipe", "Delete"]]
+    assert "seeds 40–43" in message.text
+    gallery = next(component for component in message.every_component() if component["type"] == 12)
+    assert [item["description"] for item in gallery["items"]] == [RED] * 4
+
+
+async def test_every_option_reaches_the_request(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    asked = await people.ada.slash(
+        "imagine",
+        prompt="  a   red\ncircle ",
+        negative="blue",
+        size="150x100",
+        steps=3,
+        guidance=2.5,
+        sampler="Heun",
+        seed=2**32 - 1,
+        count=2,
+        model="paintbox",
+    )
+    job = await bot.ended(asked)
+    spec = job.images[1].spec
+    assert (spec.prompt, spec.negative, spec.width_px, spec.height_px) == ("a red circle", "blue", 152, 96)
+    assert (spec.steps, spec.guidance, spec.sampler, spec.model, spec.seed) == (3, 2.5, "Heun", "paintbox", 0)
+
+
+async def test_a_start_image_is_taken_from_the_attachment(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    wide = encode_png(b"\x20\x80\xf0" * (300 * 200), (300, 200))
+    asked = await people.ada.slash("imagine", prompt=RED, image=Upload("wide.png", wide), strength=0.5, steps=4)
+    job = await bot.ended(asked)
+    start = job.images[0].spec.start
+    assert start is not None
+    assert start.strength == 0.5
+    assert job.images[0].spec.width_px > job.images[0].spec.height_px, "the shape follows the picture"
+    assert job.status is Status.DONE
+
+
+async def test_words_the_small_model_does_not_know_are_named(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    message = await until_done(discord, await people.ada.slash("imagine", prompt="a red wizard"))
+    assert "I do not know: wizard." in message.text
+
+
+async def test_a_picture_kept_back_and_one_that_broke_say_so_and_cost_nothing(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    withheld = await until_done(discord, await people.ada.slash("imagine", prompt="withhold-image"))
+    assert "kept this picture back" in withheld.text
+    assert not withheld.attachments
+    broken = await people.ada.slash("imagine", prompt="break-image")
+    assert "could not be made" in (await until_done(discord, broken)).text
+    job = await bot.job_of(broken)
+    assert job.images[0].charged == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"prompt": "   "}, "is empty"),
+        ({"prompt": "​‎"}, "is empty"),
+        ({"prompt": RED, "size": "big"}, "WIDTHxHEIGHT"),
+        ({"prompt": RED, "size": "16384x64"}, "too large"),
+        ({"prompt": RED, "size": "128x128", "aspect": "1:1"}, "exclude each other"),
+        ({"prompt": RED, "model": "../../etc/passwd"}, "no model named"),
+    ],
+)
+async def test_refusals_are_private_and_free(
+    options: dict[str, object], says: str, discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    asked = await people.ada.forging.slash("imagine", **options)
+    assert asked.ephemeral
+    assert asked.original_message is not None
+    assert says in asked.original_message.content
+    assert not people.bo.visible_messages()
+    assert not bot.studio.jobs_of(people.guild.id)
+    assert await bot.jobs.fetch_unfinished() == []
+
+
+async def test_forged_numbers_are_refused(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    for options in ({"seed": -1}, {"steps": 10_000}, {"count": 1000}, {"guidance": 99.0}):
+        asked = await people.ada.forging.slash("imagine", prompt=RED, **options)
+        assert asked.ephemeral, options
+        assert asked.original_message is not None
+        assert "cannot be" in asked.original_message.content
+    assert await bot.jobs.fetch_unfinished() == []
+
+
+async def test_a_bad_start_image_is_refused_in_private(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    asked = await people.ada.slash("imagine", prompt=RED, image=Upload("cat.png", b"<svg/>"))
+    await discord.wait_for(lambda: asked.followups)
+    assert asked.followups[0].is_ephemeral
+    assert "not a PNG" in asked.followups[0].content
+    assert people.bo.visible_messages() == [], "the public “thinking” is gone"
+
+
+async def test_what_the_bot_may_not_post_is_not_painted(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    discord.faults.take_permission(people.general, int(Permission.ATTACH_FILES))
+    asked = await people.ada.slash("imagine", prompt=RED)
+    assert asked.ephemeral
+    assert asked.original_message is not None
+    assert "“Attach Files”" in asked.original_message.content
+    assert await bot.jobs.fetch_unfinished() == []
+
+
+async def test_a_full_line_is_refused_before_anybody_sees_it(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    for _ in range(16):
+        await people.ada.slash("imagine", prompt="endless-image", count=4)
+    asked = await people.ada.slash("imagine", prompt=RED, count=4)
+    assert asked.ephemeral
+    assert asked.original_message is not None
+    assert "may wait at once" in asked.original_message.content
+
+
+async def test_hostile_prompts_are_shown_letter_by_letter(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    prompt = "@everyone <@1> **bold** `code` [link](https://x.example) # head"
+    message = await until_done(discord, await people.ada.slash("imagine", prompt=prompt))
+    assert r"\@everyone \<\@1\> \*\*bold\*\* \`code\` \[link\]\(https\:\/\/x\.example\) \# head" in message.text
+    assert message.allowed_mentions == {"parse": []}
+
+
+async def test_it_works_in_direct_messages(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    ada = discord.act_as(people.ada.user)
+    message = await until_done(discord, await ada.slash("imagine", prompt=RED))
+    assert len(message.attachments) == 1
+
+
+async def test_fifty_at_once_are_acknowledged_in_time(discord: Sandbox, people: People, bot: LivingBot, tally) -> None:
+    import asyncio
+
+    actors = [discord.act_as(people.guild.add_member(f"member{n}"), people.general) for n in range(50)]
+    asked = await asyncio.gather(*(actor.slash("imagine", prompt=RED, steps=2) for actor in actors))
+    acks = sorted(interaction.ack_ms or 1e9 for interaction in asked)
+    for interaction in asked:
+        await until_done(discord, interaction, timeout_s=60)
+    tally.notes.append(f"50 /imagine at once: acknowledged after {acks[25]:.0f} ms (median), {acks[-1]:.0f} ms (most)")
+    assert acks[-1] < 500

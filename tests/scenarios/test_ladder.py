@@ -1,0 +1,152 @@
+"""How a result arrives when the easy way is closed: token too old, message or channel gone, rights lost, errors."""
+
+from __future__ import annotations
+
+import asyncio
+
+from living import LivingBot, People, is_going, job_id_in, until_done, until_shown
+
+from generation.delivery import DeliveryState
+from sandbox import Interaction, Message, Permission, Sandbox
+
+RED = "a red circle on a blue background"
+TWENTY_MINUTES_S = 20 * 60
+
+
+async def accepted_only(bot: LivingBot, discord: Sandbox, people: People) -> tuple[Interaction, Message]:
+    """A job that is accepted and goes no further until `bot.go_on_painting()`."""
+    await bot.hold_painting()
+    asked = await people.ada.slash("imagine", prompt=RED, steps=2)
+    return asked, await until_shown(discord, asked)
+
+
+async def settled(bot: LivingBot, job_id: str) -> DeliveryState:
+    async with asyncio.timeout(30):
+        while tasks := bot.client.courier.tasks:
+            await asyncio.wait(tasks)
+    return (await bot.deliveries.fetch(job_id)).state
+
+
+async def test_an_old_token_is_not_used_and_the_bot_edits_its_own_message(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    asked, message = await accepted_only(bot, discord, people)
+    discord.clock.advance(TWENTY_MINUTES_S)
+    before = len(discord.journal.calls)
+    bot.go_on_painting()
+    assert await until_done(discord, asked) is message
+    used = {call.template for call in discord.journal.calls[before:]}
+    assert not [template for template in used if "webhook" in template]
+
+
+async def test_an_old_token_and_no_message_becomes_a_channel_message(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    asked, message = await accepted_only(bot, discord, people)
+    job_id = job_id_in(message)
+    people.mo.channel.world.clock.advance(TWENTY_MINUTES_S)
+    _delete(discord, message)
+    bot.go_on_painting()
+    fresh = await discord.wait_for(lambda: next((m for m in people.general.messages if m.attachments), None))
+    assert fresh.nonce == job_id
+    assert await settled(bot, job_id) is DeliveryState.POSTED
+    assert asked.original_message is None
+
+
+async def test_a_channel_message_whose_answer_was_lost_is_not_written_twice(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    _, message = await accepted_only(bot, discord, people)
+    job_id = job_id_in(message)
+    discord.clock.advance(TWENTY_MINUTES_S)
+    _delete(discord, message)
+    discord.faults.drop_answer("/channels/*/messages", method="POST", times=3)
+    bot.go_on_painting()
+    await bot.studio.finished(job_id)
+    assert await settled(bot, job_id) is DeliveryState.POSTED
+    assert len([m for m in people.general.messages_ever if m.attachments]) == 1
+
+
+async def test_a_lost_answer_to_an_edit_changes_nothing(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    asked, message = await accepted_only(bot, discord, people)
+    discord.faults.drop_answer("/webhooks/*/messages/@original", method="PATCH", times=2)
+    bot.go_on_painting()
+    await until_done(discord, asked)
+    assert await settled(bot, job_id_in(message)) is DeliveryState.POSTED
+    assert len(people.general.messages_ever) == 1
+
+
+async def test_a_storm_of_errors_passes(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    asked, message = await accepted_only(bot, discord, people)
+    discord.faults.fail("/webhooks/*", times=2, status=503)
+    discord.faults.rate_limit("/webhooks/*", times=2)
+    bot.go_on_painting()
+    await until_done(discord, asked, timeout_s=40)
+    assert await settled(bot, job_id_in(message)) is DeliveryState.POSTED
+
+
+async def test_a_deleted_channel_leaves_the_result_in_the_history(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    _, message = await accepted_only(bot, discord, people)
+    job_id = job_id_in(message)
+    elsewhere = discord.act_as(people.ada.member, people.guild.add_channel("elsewhere"))
+    discord.clock.advance(TWENTY_MINUTES_S)
+    discord.faults.delete_channel(people.general)
+    bot.go_on_painting()
+    await bot.studio.finished(job_id)
+    assert await settled(bot, job_id) is DeliveryState.KEPT
+    asked = await elsewhere.slash("about")
+    await discord.wait_for(lambda: asked.followups)
+    assert "could not post (the channel is gone)" in asked.followups[0].content
+    assert asked.followups[0].is_ephemeral
+    history = await elsewhere.slash("history")
+    shown = await until_shown(discord, history)
+    assert "kept here: the channel is gone" in shown.text
+    opened = await elsewhere.click(shown, "Open 1")
+    full = await discord.wait_for(lambda: opened.original_message if opened.original_message.attachments else None)
+    assert full.is_ephemeral
+
+
+async def test_a_lost_permission_leaves_the_result_in_the_history(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    _, message = await accepted_only(bot, discord, people)
+    job_id = job_id_in(message)
+    discord.clock.advance(TWENTY_MINUTES_S)
+    discord.faults.take_permission(people.general, int(Permission.VIEW_CHANNEL))
+    bot.go_on_painting()
+    await bot.studio.finished(job_id)
+    assert await settled(bot, job_id) is DeliveryState.KEPT
+    assert "permission" in ((await bot.deliveries.fetch(job_id)).last_error or "")
+
+
+async def test_a_message_deleted_while_waiting_is_written_anew(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    _, message = await accepted_only(bot, discord, people)
+    _delete(discord, message)
+    bot.go_on_painting()
+    fresh = await discord.wait_for(lambda: next((m for m in people.general.messages if m.attachments), None))
+    assert not is_going(fresh)
+
+
+async def test_a_result_over_the_size_limit_is_a_jpeg_and_says_so(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    people.guild.attachment_size_limit = 10_000
+    asked = await people.ada.slash("imagine", prompt=RED, steps=2, size="256x256")
+    message = await until_done(discord, asked)
+    job = await bot.job_of(asked)
+    original = bot.studio.files.get(job.images[0].file_sha256 or "")
+    assert original is not None
+    if len(original) > 10_000:
+        assert message.attachments[0].filename.endswith(".jpg")
+        assert message.attachments[0].size <= 10_000
+        assert "too large to send here" in message.text
+
+
+def _delete(discord: Sandbox, message: Message) -> None:
+    """Somebody with the right to do so deletes a message by hand."""
+    message.channel.drop(message)
+    discord.world.publish("message_delete", guild=message.channel.guild, channel=message.channel, message=message)
