@@ -1,0 +1,209 @@
+"""Coming, going and going wrong: cancel, fairness between steps, previews, failures that stay one image's own."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+
+from generation.engine.engine import Engine
+from generation.engine.settings import EngineSettings
+from generation.order import Broken, Cancel, Cancelled, Finished, Preview, Progress, Share
+from generation.request import Upscale, Variation
+from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run
+from tests.generation.engine.toy import toy_model
+
+MakeEngine = Callable[..., Engine]
+
+
+def progressed(engine: Engine) -> set[str]:
+    """The images that one step advanced."""
+    return {event.image_id for event in engine.step() if isinstance(event, Progress)}
+
+
+def drop_all(engine: Engine, *image_ids: str) -> None:
+    for image_id in image_ids:
+        engine.cancel(Cancel(image_id=image_id, attempt=1))
+
+
+# Coming and going.
+
+
+def test_an_idle_engine_says_nothing(engine: Engine) -> None:
+    assert engine.is_idle
+    assert engine.step() == []
+
+
+def test_a_newcomer_is_in_the_very_next_step(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_rows=4)
+    for index in range(6):
+        engine.admit(an_order(a_spec(seed=index, steps=20), image_id=f"old-{index}", share=Share(1)))
+    engine.step()
+    engine.admit(an_order(image_id="new-0", share=Share(2)))
+    assert "new-0" in progressed(engine)
+    drop_all(engine, "new-0", *(f"old-{index}" for index in range(6)))
+
+
+def test_a_cancel_takes_effect_before_the_next_step(engine: Engine) -> None:
+    engine.admit(an_order(a_spec(steps=20)))
+    engine.admit(an_order(a_spec(steps=20), image_id="b-0"))
+    engine.step()
+    engine.step()
+    assert engine.cancel(Cancel(image_id="a-0", attempt=1)) == [Cancelled(image_id="a-0", attempt=1, evaluations=2)]
+    assert progressed(engine) == {"b-0"}
+    drop_all(engine, "b-0")
+    assert engine.is_idle
+
+
+def test_a_cancel_after_the_last_step_skips_the_decode(engine: Engine) -> None:
+    engine.admit(an_order(a_spec(steps=2)))
+    engine.step()
+    engine.step()
+    assert isinstance(engine.cancel(Cancel(image_id="a-0", attempt=1))[0], Cancelled)
+    assert engine.step() == []
+
+
+def test_a_cancel_for_another_attempt_is_not_for_this_one(engine: Engine) -> None:
+    order = an_order(attempt=2)
+    engine.admit(order)
+    assert engine.cancel(Cancel(image_id="a-0", attempt=1)) == []
+    assert isinstance(ends(run(engine))["a-0"], Finished)
+
+
+def test_an_image_admitted_again_is_made_once(engine: Engine) -> None:
+    said = run(engine, an_order(attempt=1), an_order(attempt=2))
+    assert [event.attempt for event in said if isinstance(event, Finished)] == [2]
+
+
+def test_guilds_step_by_weight_when_not_all_fit(make_engine: MakeEngine) -> None:
+    """Two guilds with four images each, room for two: over time one is stepped three times as often."""
+    engine = make_engine(max_rows=4)
+    for index in range(4):
+        for guild_id, weight in ((1, 3.0), (2, 1.0)):
+            share = Share(guild_id, weight)
+            engine.admit(an_order(a_spec(steps=100, seed=index), image_id=f"{guild_id}-{index}", share=share))
+    steps = Counter(image_id[0] for _ in range(40) for image_id in progressed(engine))
+    assert abs(steps["1"] - 3 * steps["2"]) <= 6
+    drop_all(engine, *(f"{guild}-{index}" for guild in "12" for index in range(4)))
+
+
+def test_pictures_of_two_sizes_take_turns(engine: Engine) -> None:
+    engine.admit(an_order(a_spec(steps=20), image_id="square-0", share=Share(1)))
+    engine.admit(an_order(a_spec(steps=20, width_px=96), image_id="wide-0", share=Share(2)))
+    steps = [progressed(engine) for _ in range(10)]
+    assert all(len(step) == 1 for step in steps), "one forward serves one size"
+    counts = Counter(image_id for step in steps for image_id in step)
+    assert counts["square-0"] >= counts["wide-0"] >= 3
+    drop_all(engine, "square-0", "wide-0")
+
+
+# What is painted.
+
+
+def test_previews_are_as_many_as_asked_and_small(engine: Engine) -> None:
+    said = run(engine, an_order(a_spec(steps=8), num_previews=2))
+    previews = [event for event in said if isinstance(event, Preview)]
+    assert len(previews) == 2
+    with PillowImage.open(io.BytesIO(previews[0].jpeg)) as picture:
+        assert max(picture.size) <= 64
+    assert said.index(previews[0]) < said.index(previews[1]) < len(said) - 1
+
+
+def test_a_variation_lies_between_its_two_seeds(engine: Engine) -> None:
+    ends_of = [as_array(paint(engine, an_order(a_spec(seed=seed)))) for seed in (1, 2)]
+    slight = a_spec(seed=1, variation=Variation(seed=2, strength=0.05))
+    full = a_spec(seed=1, variation=Variation(seed=2, strength=1.0))
+    near = as_array(paint(engine, an_order(slight)))
+    assert 0 < np.abs(near - ends_of[0]).mean() < np.abs(near - ends_of[1]).mean()
+    assert np.abs(as_array(paint(engine, an_order(full))) - ends_of[1]).max() <= 1
+
+
+def test_a_long_prompt_is_read_to_its_end(engine: Engine) -> None:
+    short, long = "x" * 70, "x" * 70 + " " + "y" * 70
+    assert paint(engine, an_order(a_spec(prompt=short))).pixels != paint(engine, an_order(a_spec(prompt=long))).pixels
+
+
+def test_an_enlargement_is_twice_the_picture(engine: Engine) -> None:
+    spec = a_spec(upscale=Upscale(sha256="0" * 64))
+    finished = paint(engine, an_order(spec, start_png=a_picture()))
+    assert (finished.width_px, finished.height_px, finished.trace) == (128, 128, "")
+    shrunk = PillowImage.fromarray(as_array(finished).astype(np.uint8)).resize((64, 64), PillowImage.Resampling.BOX)
+    original = PillowImage.open(io.BytesIO(a_picture())).convert("RGB")
+    assert np.abs(np.asarray(shrunk, int) - np.asarray(original, int)).mean() < 16
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize(
+    ("order", "error"),
+    [
+        (an_order(a_spec(model="another")), "UnknownModel"),
+        (an_order(a_spec(width_px=72, height_px=64, start=a_start())), "InvalidRequest"),
+        (an_order(a_spec(sampler="LCM", steps=60)), "InvalidRequest"),
+    ],
+    ids=["no such model", "start picture of another size", "more steps than the sampler can do"],
+)
+def test_what_cannot_be_made_is_refused_by_name(engine: Engine, order: object, error: str) -> None:
+    assert hasattr(order, "spec")
+    spec = order.spec
+    png = a_picture() if spec.start else None
+    said = run(engine, an_order(spec, start_png=png), an_order(image_id="good-0"))
+    bad, good = ends(said)["a-0"], ends(said)["good-0"]
+    assert isinstance(bad, Broken) and bad.error == error, bad
+    assert isinstance(good, Finished)
+
+
+def test_numbers_out_of_bounds_end_that_image_alone(engine: Engine) -> None:
+    engine.admit(an_order(image_id="bad-0"))
+    engine.admit(an_order(image_id="good-0"))
+    engine.step()
+    walk = engine._slots["bad-0"].walk
+    assert walk is not None
+    walk.latents = torch.full_like(walk.latents, float("nan"))
+    said = ends(run(engine))
+    assert isinstance(said["bad-0"], Broken) and "out of bounds" in said["bad-0"].message
+    good = said["good-0"]
+    assert isinstance(good, Finished)
+    assert good.pixels == paint(engine, an_order(replay=good.trace)).pixels
+
+
+class NoRoom:
+    """A UNet on a machine with room for `max_rows` rows: the one part no test machine can be trusted to have."""
+
+    def __init__(self, denoise: Callable[..., torch.Tensor], max_rows: int) -> None:
+        self._denoise = denoise
+        self._max_rows = max_rows
+
+    def __call__(self, latents: torch.Tensor, *rest: object) -> torch.Tensor:
+        if latents.shape[0] > self._max_rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self._denoise(latents, *rest)
+
+
+def engine_with_room_for(folder: Path, max_rows: int) -> Engine:
+    engine = Engine([toy_model(folder)], EngineSettings(num_threads=1))
+    family = engine._models.get("toy").family
+    family.denoise = NoRoom(family.denoise, max_rows)  # type: ignore[method-assign]
+    return engine
+
+
+def test_out_of_memory_halves_the_bucket_and_everyone_ends(toy_folder: Path) -> None:
+    engine = engine_with_room_for(toy_folder, 4)
+    orders = [an_order(a_spec(seed=index), image_id=f"a-{index}") for index in range(8)]
+    said = ends(run(engine, *orders))
+    assert all(isinstance(end, Finished) for end in said.values()) and len(said) == 8
+    assert {getattr(end, "trace", "") for end in said.values()} == {"4x4"}
+
+
+def test_an_image_that_does_not_fit_alone_says_so(toy_folder: Path) -> None:
+    engine = engine_with_room_for(toy_folder, 1)
+    said = ends(run(engine, an_order(image_id="guided-0"), an_order(a_spec(guidance=1.0), image_id="plain-0")))
+    assert getattr(said["guided-0"], "error", "") == "OutOfMemory"
+    assert isinstance(said["plain-0"], Finished)
