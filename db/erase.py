@@ -62,7 +62,7 @@ def _end_and_list_files(session: Session, job_ids: Iterable[str], *, at: datetim
     for some in in_parts(job_ids):
         for image in session.scalars(select(ImageRow).where(ImageRow.job_id.in_(some))).all():
             if not image.status.is_end:
-                settle_image(session, image.id, image.attempt, _CANCELLED, at=at)
+                settle_image(session, image.id, attempt=image.attempt, outcome=_CANCELLED, at=at)
             files |= sources(image.spec)
             if image.file_sha256 is not None:
                 files.add(image.file_sha256)

@@ -77,7 +77,7 @@ class JobStore(ports.JobStore):
     async def accept(self, job: Job, reply_to: ReplyTo | None = None, *, role_ids: Collection[int] = ()) -> None:
         """See the port. `role_ids`: the owner's roles in the guild, for quotas by role (everyone's is implied)."""
         try:
-            await self._database.write(lambda session: _accept(session, job, reply_to, role_ids))
+            await self._database.write(lambda session: _accept(session, job, reply_to=reply_to, role_ids=role_ids))
         except (OperationalError, PoolTimeoutError, DatabaseClosed) as error:
             reason = getattr(error, "orig", None) or type(error).__name__
             log.warning("storage failed, not accepted job=%s guild=%s error=%s", job.id, job.owner.guild_id, reason)
@@ -93,7 +93,7 @@ class JobStore(ports.JobStore):
         if not outcome.status.is_end:
             raise ValueError(f"{outcome.status} is not an end")
         return await self._database.write(
-            lambda session: settle_image(session, image_id, attempt, outcome, at=self._clock())
+            lambda session: settle_image(session, image_id, attempt=attempt, outcome=outcome, at=self._clock())
         )
 
     async def fetch_job(self, job_id: str) -> Job:
@@ -108,7 +108,7 @@ class JobStore(ports.JobStore):
 
     async def fetch_history(self, owner: Owner, *, limit: int = 10, before: datetime | None = None) -> list[Job]:
         """The owner's jobs in that guild, newest first: at most `limit`, and only those created before `before`."""
-        return await self._database.read(lambda session: _fetch_history(session, owner, limit, before))
+        return await self._database.read(lambda session: _fetch_history(session, owner, limit=limit, before=before))
 
     async def forget_pictures(self, job_id: str) -> list[str]:
         """Let go of a job's finished files. Returns the SHA-256 of those that nothing needs any more."""
@@ -124,7 +124,7 @@ class JobStore(ports.JobStore):
         await self._database.write(lambda session: _save_counters(session, counters))
 
 
-def settle_image(session: Session, image_id: str, attempt: int, outcome: Outcome, *, at: datetime) -> bool:
+def settle_image(session: Session, image_id: str, *, attempt: int, outcome: Outcome, at: datetime) -> bool:
     """End an image, post what it costs, and make its job's delivery due if it was the last. False for a stale attempt.
 
     The WHERE is the fence: status and attempt are checked by the statement that changes them.
@@ -147,9 +147,9 @@ def account_of(session: Session, job_id: str) -> Account:
     return Account(guild_id=guild_id, member_key=member_key, window=window_of(created_at))
 
 
-def _accept(session: Session, job: Job, reply_to: ReplyTo | None, role_ids: Collection[int]) -> None:
+def _accept(session: Session, job: Job, *, reply_to: ReplyTo | None, role_ids: Collection[int]) -> None:
     member_key = ensure_key(session, job.owner.user_id)
-    check_quotas(session, job, member_key, role_ids)
+    check_quotas(session, job, member_key=member_key, role_ids=role_ids)
     session.execute(_INSERT_JOB, _job_values(job, member_key))
     session.execute(_INSERT_IMAGE, [_image_values(image) for image in job.images])
     account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=window_of(job.created_at))
@@ -231,7 +231,7 @@ def _fetch_unfinished(session: Session) -> list[Job]:
     return _jobs_of(session.scalars(select(JobRow).where(JobRow.id.in_(alive)).order_by(JobRow.created_at, JobRow.id)))
 
 
-def _fetch_history(session: Session, owner: Owner, limit: int, before: datetime | None) -> list[Job]:
+def _fetch_history(session: Session, owner: Owner, *, limit: int, before: datetime | None) -> list[Job]:
     member_key = find_key(session, owner.user_id)
     mine = select(JobRow).where(JobRow.member_key == member_key, JobRow.guild_id == owner.guild_id)
     if before is not None:

@@ -71,7 +71,7 @@ def post(session: Session, account: Account, postings: Iterable[Posting], *, at:
     session.execute(_ADD_TO_BALANCE, [of_guild, {**of_guild, "member_key": account.member_key}])
 
 
-def usage_since(session: Session, guild_id: int, member_key: int, *, since: datetime) -> Usage:
+def usage_since(session: Session, guild_id: int, *, member_key: int, since: datetime) -> Usage:
     """What a member (or `GUILD_ACCOUNT`) was asked for in the windows from `since` on."""
     num_images, reserved, used = session.execute(
         _USAGE, {"guild_id": guild_id, "member_key": member_key, "since": since}

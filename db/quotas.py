@@ -47,7 +47,7 @@ class QuotaStore:
         self, owner: Owner, *, role_ids: Collection[int], now: datetime
     ) -> list[tuple[Allowance, ...]]:
         """What binds this member now, as groups of alternatives: in each, the one with most left counts."""
-        return await self._database.read(lambda session: _fetch_allowances(session, owner, role_ids, now))
+        return await self._database.read(lambda session: _fetch_allowances(session, owner, role_ids=role_ids, now=now))
 
     async def fetch_usage(self, owner: Owner, *, since: datetime) -> Usage:
         """What the member asked for in the guild since then (whole windows)."""
@@ -55,12 +55,14 @@ class QuotaStore:
 
     async def fetch_guild_usage(self, guild_id: int, *, since: datetime) -> Usage:
         """What the guild as a whole asked for since then (whole windows)."""
-        return await self._database.read(lambda session: usage_since(session, guild_id, GUILD_ACCOUNT, since=since))
+        return await self._database.read(
+            lambda session: usage_since(session, guild_id, member_key=GUILD_ACCOUNT, since=since)
+        )
 
 
-def check_quotas(session: Session, job: Job, member_key: int, role_ids: Collection[int]) -> None:
+def check_quotas(session: Session, job: Job, *, member_key: int, role_ids: Collection[int]) -> None:
     """Raise `QuotaExceeded` unless every quota that binds the owner has room for the whole job."""
-    groups = _allowances(session, job.owner, member_key, role_ids, job.created_at)
+    groups = _allowances(session, job.owner, member_key=member_key, role_ids=role_ids, now=job.created_at)
     if not groups:
         return
     needed = {Unit.IMAGES: len(job.images), Unit.COST: sum(image.reserved for image in job.images)}
@@ -70,7 +72,7 @@ def check_quotas(session: Session, job: Job, member_key: int, role_ids: Collecti
 
 
 def _allowances(
-    session: Session, owner: Owner, member_key: int | None, role_ids: Collection[int], now: datetime
+    session: Session, owner: Owner, *, member_key: int | None, role_ids: Collection[int], now: datetime
 ) -> list[tuple[Allowance, ...]]:
     quotas = _fetch_quotas(session, owner.guild_id)
     if not quotas:
@@ -82,7 +84,7 @@ def _allowances(
         if account is None:
             return Allowance(quota, Usage())
         since = first_window(quota, now, zone=day)
-        return Allowance(quota, usage_since(session, owner.guild_id, account, since=since))
+        return Allowance(quota, usage_since(session, owner.guild_id, member_key=account, since=since))
 
     groups = groups_for(quotas, guild_id=owner.guild_id, user_id=owner.user_id, role_ids=role_ids)
     return [tuple(allowance(quota) for quota in group) for group in groups]
@@ -132,14 +134,14 @@ def _remove_quota(session: Session, guild_id: int, quota: Quota) -> None:
 
 
 def _fetch_allowances(
-    session: Session, owner: Owner, role_ids: Collection[int], now: datetime
+    session: Session, owner: Owner, *, role_ids: Collection[int], now: datetime
 ) -> list[tuple[Allowance, ...]]:
-    return _allowances(session, owner, find_key(session, owner.user_id), role_ids, now)
+    return _allowances(session, owner, member_key=find_key(session, owner.user_id), role_ids=role_ids, now=now)
 
 
 def _fetch_usage(session: Session, owner: Owner, since: datetime) -> Usage:
     member_key = find_key(session, owner.user_id)
-    return Usage() if member_key is None else usage_since(session, owner.guild_id, member_key, since=since)
+    return Usage() if member_key is None else usage_since(session, owner.guild_id, member_key=member_key, since=since)
 
 
 def _timezone(session: Session, guild_id: int) -> str:
