@@ -1,0 +1,83 @@
+"""The promise of the whole: many people's pictures in one forward pass, and each can be made again byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from engine.toy import save_toy, toy_model
+from place import ADA, Place, opened, spec
+
+from generation.catalog import Catalog
+from generation.images import decode_png, encode_png
+from generation.job import Image, Owner, Status
+from generation.recipe import Trace
+from generation.replay import Agreement, judge
+from generation.request import GenerationRequest, ImageSpec, Replay, StartImage
+from generation.workers.wire import DEFAULT_ENGINE
+
+PROMPT = "a red cat"
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    catalog = Catalog((toy_model(save_toy(tmp_path / "toy")),))
+    async with opened(tmp_path, catalog=catalog, engine=DEFAULT_ENGINE) as place:
+        yield place
+
+
+def ask(**changes: object) -> ImageSpec:
+    return spec(PROMPT, model="toy", **changes)
+
+
+async def make_again(place: Place, image: Image) -> Agreement:
+    assert image.recipe is not None
+    again = Replay(trace=image.recipe.trace, pixels_sha256=image.recipe.pixels_sha256)
+    job = await place.studio.submit(GenerationRequest(spec=image.recipe.spec, replay=again), ADA)
+    made = (await place.finished(job)).images[0]
+    assert made.status is Status.DONE
+    assert made.recipe is not None
+    assert place.studio.fingerprint is not None
+    return judge(image.recipe, pixels(place, made), place.studio.fingerprint, original=None).verdict
+
+
+def pixels(place: Place, image: Image) -> bytes:
+    png = place.studio.files.get(image.file_sha256 or "")
+    assert png is not None
+    return decode_png(png)[0]
+
+
+async def test_one_among_seven_others_is_made_again_exactly(place: Place) -> None:
+    start = place.studio.files.put(encode_png(bytes(range(256)) * 48, (64, 64)))
+    samplers = ("Euler a", "DDIM", "DPM++ 2M Karras", "PLMS", "Euler", "UniPC", "Heun")
+    others = [
+        GenerationRequest(
+            spec=ask(
+                sampler=sampler,
+                seed=100 + n,
+                steps=3 + n,
+                guidance=1.0 if n == 3 else 2.0 + n,
+                start=StartImage(sha256=start, strength=0.7) if n % 3 == 0 else None,
+            )
+        )
+        for n, sampler in enumerate(samplers)
+    ]
+    mine = GenerationRequest(spec=ask(sampler="Euler a", seed=7, steps=12))
+    jobs = await asyncio.gather(
+        *(place.studio.submit(request, Owner(n, n)) for n, request in enumerate([*others[:4], mine, *others[4:]], 1))
+    )
+    images = [(await place.finished(job)).images[0] for job in jobs]
+    traces = {image.recipe.trace for image in images if image.recipe}
+    assert any(max(Trace.parse(trace).buckets()) > 2 for trace in traces), "they did share forwards"
+    assert [await make_again(place, image) for image in images] == [Agreement.IDENTICAL] * 8
+
+
+async def test_the_check_sees_another_picture(place: Place) -> None:
+    job = await place.studio.submit(GenerationRequest(spec=ask(steps=3)), ADA)
+    image = (await place.finished(job)).images[0]
+    assert image.recipe is not None
+    forged = dataclasses.replace(image.recipe, spec=dataclasses.replace(image.recipe.spec, seed=8))
+    assert await make_again(place, dataclasses.replace(image, recipe=forged)) is not Agreement.IDENTICAL
