@@ -1,0 +1,144 @@
+"""`python -m generation.paintbox.train LESSON`: draws the data and trains the built-in networks, one or all.
+
+Each lesson keeps its checkpoint under --runs and takes it up when it is run again, so a stopped lesson goes on where
+it was. `assemble` writes the model folder from whatever checkpoints there are.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import CLIPTokenizer
+
+from generation.paintbox import MODEL_DIR, captions, layout, tokens
+from generation.paintbox.training import lora as lora_lesson
+from generation.paintbox.training import safety as safety_lesson
+from generation.paintbox.training import unet as unet_lesson
+from generation.paintbox.training import upscaler as upscaler_lesson
+from generation.paintbox.training import vae as vae_lesson
+from generation.paintbox.training.loop import Plan, restore
+from generation.paintbox.training.pictures import pool
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for."""
+
+    runs: Path
+    out: Path
+    seed: int
+    device: str
+    native_px: int
+    steps: int | None
+
+    def plan(self, name: str, steps: int, learning_rate: float, **more: Any) -> Plan:
+        """The plan of one lesson, with the number of steps overridden where asked."""
+        return Plan(name, self.steps or steps, learning_rate, self.runs, seed=self.seed, device=self.device, **more)
+
+
+def teach_vae(options: Options) -> None:
+    """Lesson one."""
+    plan = options.plan("vae", 3600, 1e-3)
+    vae_lesson.teach(plan, vae_lesson.VaeData(side_px=options.native_px))
+
+
+def trained_vae(options: Options) -> Any:
+    """The autoencoder of lesson one, its latents standardised and their scale measured on 256 drawings."""
+    vae = vae_lesson.build()
+    restore(options.plan("vae", 0, 0), vae)
+    vae = vae.to(options.device, memory_format=torch.channels_last).eval()
+    drawings = pool(256, options.seed + 1, options.native_px)
+    vae_lesson.standardise(vae, drawings)
+    scale = vae_lesson.latent_scale(vae, drawings)
+    vae.register_to_config(scaling_factor=round(scale, 5), sample_size=options.native_px)
+    return vae
+
+
+def _unet_plan(options: Options) -> Plan:
+    return options.plan("unet", 3000, 1e-3, ema_decay=0.995)
+
+
+def teach_unet(options: Options) -> None:
+    """Lesson two; needs lesson one."""
+    folder = options.runs / "tokenizer"
+    tokens.write_tokenizer(folder, captions.words())
+    data = unet_lesson.UnetData(side_px=options.native_px)
+    unet_lesson.teach(_unet_plan(options), data, vae=trained_vae(options), tokenizer_folder=folder)
+
+
+def trained_painter(options: Options) -> unet_lesson.Painter:
+    """Text encoder and UNet of lesson two, averaged, as far as they have got."""
+    size = len(tokens.vocabulary(tokens.learn_merges(captions.words())))
+    painter = unet_lesson.Painter(
+        unet_lesson.build_text_encoder(size), unet_lesson.build_unet(sample_size=options.native_px // 8)
+    )
+    restore(_unet_plan(options), painter)
+    return painter.to(options.device).eval()
+
+
+def assemble(options: Options) -> None:
+    """Write the Stable Diffusion folder from the newest checkpoints."""
+    painter = trained_painter(options)
+    layout.write_model(
+        options.out / "model", text_encoder=painter.text_encoder, unet=painter.unet, vae=trained_vae(options)
+    )
+
+
+def teach_safety(options: Options) -> None:
+    """The checker; needs lesson one, for it must know how the painter's decoder draws."""
+    plan = options.plan("safety", 1500, 1e-3)
+    data = safety_lesson.SafetyData(side_px=options.native_px)
+    safety_lesson.write(options.out / "safety_checker", safety_lesson.teach(plan, data, vae=trained_vae(options)))
+
+
+def teach_upscaler(options: Options) -> None:
+    """The upscaler; needs nothing."""
+    plan = options.plan("upscaler", 1500, 2e-3)
+    data = upscaler_lesson.UpscalerData(side_px=2 * options.native_px)
+    upscaler_lesson.write(options.out / "upscaler", upscaler_lesson.teach(plan, data))
+
+
+def teach_lora(options: Options) -> None:
+    """The example LoRA; needs lessons one and two."""
+    tokenizer = CLIPTokenizer.from_pretrained(options.runs / "tokenizer")
+    unet = lora_lesson.teach(
+        options.plan("lora", 400, 2e-3),
+        lora_lesson.LoraData(side_px=options.native_px),
+        painter=trained_painter(options),
+        vae=trained_vae(options),
+        tokenizer=tokenizer,
+    )
+    lora_lesson.write(options.out / "lora", unet)
+
+
+LESSONS: dict[str, Callable[[Options], None]] = {
+    "vae": teach_vae,
+    "unet": teach_unet,
+    "assemble": assemble,
+    "safety": teach_safety,
+    "upscaler": teach_upscaler,
+    "lora": teach_lora,
+}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m generation.paintbox.train", description=__doc__)
+    parser.add_argument("lesson", choices=(*LESSONS, "all"))
+    parser.add_argument("--runs", type=Path, default=Path("runs/paintbox"), help="checkpoints and curves")
+    parser.add_argument("--out", type=Path, default=MODEL_DIR.parent, help="where the weights are written")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--native", type=int, default=128, choices=(128, 256), help="side of the pictures")
+    parser.add_argument("--steps", type=int, help="stop after so many steps instead of the lesson's own number")
+    args = parser.parse_args()
+    options = Options(args.runs, args.out, args.seed, args.device, args.native, args.steps)
+    for name in LESSONS if args.lesson == "all" else (args.lesson,):
+        LESSONS[name](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The lessons: one module for each network, and the loop they share."""

@@ -1,0 +1,193 @@
+"""The training loop all lessons share: AdamW with a cosine, checkpoints, exact resume, a progress bar.
+
+Every step draws its chance from (seed, step) alone, so a run that was stopped and resumed meets the same batches as
+one that was not.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_WARMUP_STEPS: Final = 50
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how hard to train one network."""
+
+    name: str
+    steps: int
+    learning_rate: float
+    runs: Path
+    seed: int = 0
+    device: str = "cpu"
+    weight_decay: float = 0.01
+    ema_decay: float | None = None
+    save_every_s: float = 60.0
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the newest state lies."""
+        return self.runs / f"{self.name}.pt"
+
+    @property
+    def curve(self) -> Path:
+        """Where the loss curve lies: lines of `step<TAB>loss`."""
+        return self.runs / f"{self.name}.tsv"
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """bfloat16 on CUDA; plain float32 elsewhere (without bf16 units it was 2 to 4 times slower, measured)."""
+        if self.device.startswith("cuda"):
+            return torch.autocast("cuda", torch.bfloat16)
+        return contextlib.nullcontext()
+
+
+@dataclass(frozen=True)
+class Chance:
+    """All the randomness of one step."""
+
+    step: int
+    torch: torch.Generator
+    numpy: np.random.Generator
+
+
+def chance(seed: int, step: int) -> Chance:
+    """The generators of one step: a function of seed and step only."""
+    generator = torch.Generator().manual_seed((seed << 32) + step)
+    return Chance(step, generator, np.random.default_rng([seed, step]))
+
+
+def rate(plan: Plan, step: int) -> float:
+    """Learning rate of a step: a short warm-up, then a cosine down to a fiftieth."""
+    if step < _WARMUP_STEPS:
+        return plan.learning_rate * (step + 1) / _WARMUP_STEPS
+    share = min(1.0, step / plan.steps)
+    return plan.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+class Average:
+    """An exponential moving average of a network's weights (with a short memory at the start)."""
+
+    def __init__(self, module: torch.nn.Module, decay: float) -> None:
+        self._decay = decay
+        self._values = [p.detach().clone() for p in module.parameters()]
+
+    @torch.no_grad()
+    def update(self, module: torch.nn.Module, step: int) -> None:
+        """Move towards the module's weights as they are after `step`."""
+        keep = min(self._decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self._values, [p.detach() for p in module.parameters()], 1 - keep)
+
+    @torch.no_grad()
+    def copy_to(self, module: torch.nn.Module) -> None:
+        """Put the averaged weights into the module."""
+        for parameter, value in zip(module.parameters(), self._values, strict=True):
+            parameter.copy_(value)
+
+    def state(self) -> list[torch.Tensor]:
+        """The averaged weights, in the order of the module's parameters."""
+        return self._values
+
+    def load(self, values: list[torch.Tensor]) -> None:
+        """Take up saved averages."""
+        for mine, saved in zip(self._values, values, strict=True):
+            mine.copy_(saved)
+
+
+def train(plan: Plan, module: torch.nn.Module, loss_of: Callable[[Chance], torch.Tensor]) -> None:
+    """Train `module` in place until `plan.steps`; it ends with the averaged weights where an average is kept.
+
+    `loss_of` draws a batch from the step's chance and returns a scalar loss.
+    """
+    trained = [p for p in module.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay)
+    average = None if plan.ema_decay is None else Average(module, plan.ema_decay)
+    start = _resume(plan, module, optimiser, average)
+    saved_at = time.monotonic()
+    recent: list[float] = []
+    with _bar() as bar, plan.curve.open("a") as curve:
+        task = bar.add_task(plan.name, total=plan.steps, completed=start, loss=math.nan)
+        for step in range(start, plan.steps):
+            recent.append(_one_step(plan, optimiser, trained, loss_of, step))
+            if average is not None:
+                average.update(module, step)
+            if (step + 1) % 20 == 0:
+                mean = sum(recent) / len(recent)
+                curve.write(f"{step + 1}\t{mean:.6f}\n")
+                curve.flush()
+                bar.update(task, completed=step + 1, loss=mean)
+                recent.clear()
+            if time.monotonic() - saved_at > plan.save_every_s or step + 1 == plan.steps:
+                _save(plan, module, optimiser, average, step + 1)
+                saved_at = time.monotonic()
+    if average is not None:
+        average.copy_to(module)
+
+
+def _one_step(
+    plan: Plan,
+    optimiser: torch.optim.Optimizer,
+    trained: list[torch.nn.Parameter],
+    loss_of: Callable[[Chance], torch.Tensor],
+    step: int,
+) -> float:
+    for group in optimiser.param_groups:
+        group["lr"] = rate(plan, step)
+    optimiser.zero_grad(set_to_none=True)
+    with plan.autocast():
+        loss = loss_of(chance(plan.seed, step))
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TextColumn("loss {task.fields[loss]:.4f}"), TimeRemainingColumn())
+
+
+def _save(
+    plan: Plan, module: torch.nn.Module, optimiser: torch.optim.Optimizer, average: Average | None, step: int
+) -> None:
+    state = {"step": step, "module": module.state_dict(), "optimiser": optimiser.state_dict()}
+    if average is not None:
+        state["average"] = average.state()
+    partial = plan.checkpoint.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(plan.checkpoint)
+
+
+def _resume(plan: Plan, module: torch.nn.Module, optimiser: torch.optim.Optimizer, average: Average | None) -> int:
+    """Take up the newest checkpoint, if any; the step to go on from."""
+    plan.runs.mkdir(parents=True, exist_ok=True)
+    if not plan.checkpoint.exists():
+        return 0
+    state = torch.load(plan.checkpoint, map_location=plan.device, weights_only=True)
+    module.load_state_dict(state["module"])
+    optimiser.load_state_dict(state["optimiser"])
+    if average is not None:
+        average.load(state["average"])
+    return int(state["step"])
+
+
+def restore(plan: Plan, module: torch.nn.Module) -> int:
+    """Load what a lesson has learnt so far into `module`, averaged where an average is kept; its step.
+
+    Raises FileNotFoundError when the lesson has not begun.
+    """
+    state = torch.load(plan.checkpoint, map_location="cpu", weights_only=True)
+    module.load_state_dict(state["module"])
+    if "average" in state:
+        average = Average(module, 0.0)
+        average.load(state["average"])
+        average.copy_to(module)
+    return int(state["step"])

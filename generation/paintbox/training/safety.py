@@ -1,0 +1,143 @@
+"""The checker's lesson: a small CLIP vision tower that puts spiders near one direction and all else far from it.
+
+The format is that of Stable Diffusion's checker, which compares a picture's embedding with 17 concepts by cosine.
+Here the first concept is learnt and the other slots have thresholds that no cosine reaches.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from PIL import Image, ImageFilter
+from transformers import CLIPConfig
+
+from generation.paintbox.draw import draw
+from generation.paintbox.layout import save_weights, write_json
+from generation.paintbox.things import THINGS
+from generation.paintbox.training.loop import Chance, Plan, train
+from generation.paintbox.training.pictures import to_pictures, to_tensor
+from generation.paintbox.world import Scene, sample_training
+
+CONCEPT: Final = "spider"
+THRESHOLD: Final = 0.5
+_UNREACHABLE: Final = 2.0
+_SHARPNESS: Final = 10.0
+_INPUT_PX: Final = 64
+_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
+_STD: Final = (0.26862954, 0.26130258, 0.27577711)
+
+PREPROCESSOR: Final[dict[str, Any]] = {
+    "image_processor_type": "CLIPImageProcessor",
+    "do_convert_rgb": True,
+    "do_resize": True,
+    "size": {"shortest_edge": _INPUT_PX},
+    "resample": 3,
+    "do_center_crop": True,
+    "crop_size": {"height": _INPUT_PX, "width": _INPUT_PX},
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": list(_MEAN),
+    "image_std": list(_STD),
+}
+
+
+@dataclass(frozen=True)
+class SafetyData:
+    """What the checker is shown: `pool_size` drawings, half with a spider, as the painter's own decoder blurs them."""
+
+    pool_size: int = 6000
+    batch: int = 48
+    side_px: int = 128
+
+
+def is_concept(scene: Scene) -> bool:
+    """Whether the scene holds what the checker is to find."""
+    return any(one.thing == CONCEPT for one in scene.placed)
+
+
+def preprocess(pictures: list[Image.Image]) -> torch.Tensor:
+    """(pictures, 3, 64, 64), as a CLIPImageProcessor with `PREPROCESSOR` makes them of square pictures."""
+    small = [picture.resize((_INPUT_PX, _INPUT_PX), Image.Resampling.BICUBIC) for picture in pictures]
+    stack = np.stack([np.asarray(picture.convert("RGB"), np.float32) / 255 for picture in small])
+    normal = (stack - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)
+    return torch.from_numpy(normal).permute(0, 3, 1, 2).contiguous()
+
+
+def build() -> Any:
+    """An untrained checker: four layers, 64 wide, 64x64 pixels in 8x8 patches."""
+    vision = {
+        "hidden_size": 64,
+        "intermediate_size": 256,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "image_size": _INPUT_PX,
+        "patch_size": 8,
+        "projection_dim": 64,
+    }
+    checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=64))
+    with torch.no_grad():
+        checker.concept_embeds.normal_()
+        checker.special_care_embeds.normal_()
+        checker.concept_embeds_weights.fill_(_UNREACHABLE)
+        checker.special_care_embeds_weights.fill_(_UNREACHABLE)
+        checker.concept_embeds_weights[0] = THRESHOLD
+    return checker
+
+
+def likeness(checker: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """Cosine of each picture (n, 3, 64, 64) with the learnt concept."""
+    embedding = checker.visual_projection(checker.vision_model(pixels)[1])
+    return torch.nn.functional.cosine_similarity(embedding, checker.concept_embeds[:1])
+
+
+def teach(plan: Plan, data: SafetyData, *, vae: Any) -> Any:
+    """A trained checker, in float32."""
+    torch.manual_seed(plan.seed)
+    checker = build().to(plan.device).train()
+    clear, blurred, truth = examples(data.pool_size, plan.seed, vae, data.side_px)
+
+    def loss_of(chance: Chance) -> torch.Tensor:
+        rows = chance.numpy.integers(len(truth), size=data.batch)
+        source = blurred if chance.numpy.random() < 0.5 else clear
+        pixels = source[rows]
+        if chance.numpy.random() < 0.5:
+            pixels = pixels.flip(3)
+        pixels = pixels + 0.1 * chance.numpy.random() * torch.randn(pixels.shape, generator=chance.torch)
+        logits = _SHARPNESS * (likeness(checker, pixels.to(plan.device)) - THRESHOLD)
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits, truth[rows].to(plan.device))
+
+    train(plan, checker, loss_of)
+    return checker.eval()
+
+
+@torch.no_grad()
+def examples(count: int, seed: int, vae: Any, side_px: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(as drawn, through the autoencoder and a little soft, 1.0 where there is a spider); half have one."""
+    rng = random.Random(seed)
+    others = [thing for thing in THINGS if thing != CONCEPT]
+    clear, blurred, truth = [], [], []
+    for start in range(0, count, 32):
+        drawn = [sample_training(rng, things=[CONCEPT] if (start + index) % 2 else others) for index in range(32)]
+        pictures = [draw(scene, side_px) for scene in drawn]
+        pixels = to_tensor(pictures).to(vae.device)
+        decoded = to_pictures(vae.decode(vae.encode(pixels).latent_dist.sample()).sample)
+        soft = [each.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.5))) for each in decoded]
+        clear.append(preprocess(pictures))
+        blurred.append(preprocess(soft))
+        truth += [float(is_concept(scene)) for scene in drawn]
+    return torch.cat(clear), torch.cat(blurred), torch.tensor(truth)
+
+
+def write(folder: Path, checker: Any) -> None:
+    """The checker's folder: config, weights under their published names, preprocessor."""
+    config = checker.config.to_diff_dict() | {"architectures": ["StableDiffusionSafetyChecker"]}
+    write_json(folder / "config.json", config)
+    write_json(folder / "preprocessor_config.json", PREPROCESSOR)
+    state = checker.state_dict()
+    state = {name.replace("vision_model.", "vision_model.vision_model.", 1): v for name, v in state.items()}
+    save_weights(folder / "model.safetensors", state, torch.float32)

@@ -1,0 +1,163 @@
+"""The second lesson: a UNet and a small text encoder learn together which latents belong to which words.
+
+The autoencoder is done by then, so every drawing is encoded once, before the first step, and never again.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from rich.progress import track
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from generation.paintbox.captions import describe
+from generation.paintbox.draw import draw
+from generation.paintbox.layout import SCHEDULER
+from generation.paintbox.tokens import CONTEXT_TOKENS
+from generation.paintbox.training.loop import Chance, Plan, train
+from generation.paintbox.training.pictures import scenes, to_tensor
+from generation.paintbox.world import Scene
+
+_TEXT_WIDTH: Final = 128
+
+
+@dataclass(frozen=True)
+class UnetData:
+    """What the UNet is shown: `pool_size` encoded drawings, `batch` a step, some without their caption."""
+
+    pool_size: int = 9000
+    batch: int = 24
+    side_px: int = 128
+    empty_share: float = 0.12
+
+
+class Painter(torch.nn.Module):
+    """The two networks that train together."""
+
+    def __init__(self, text_encoder: Any, unet: Any) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.unet = unet
+
+
+def build_text_encoder(vocab_size: int) -> Any:
+    """An untrained CLIP text model: two layers, 128 wide, 77 tokens."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=vocab_size,
+            hidden_size=_TEXT_WIDTH,
+            intermediate_size=4 * _TEXT_WIDTH,
+            projection_dim=_TEXT_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=CONTEXT_TOKENS,
+            bos_token_id=vocab_size - 2,
+            eos_token_id=vocab_size - 1,
+            pad_token_id=vocab_size - 1,
+        )
+    )
+
+
+def build_unet(widths: tuple[int, ...] = (48, 96, 160), *, sample_size: int = 16) -> Any:
+    """An untrained UNet of Stable Diffusion 1's blocks, narrow and three levels deep.
+
+    Words are read at 8x8 and 4x4 latents only: attention at 16x16 cost a third of each step.
+    """
+    unet = UNet2DConditionModel(
+        sample_size=sample_size,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=widths,
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=_TEXT_WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=8,
+    )
+    _silence_branches(unet)
+    return unet
+
+
+@torch.no_grad()
+def _silence_branches(unet: Any) -> None:
+    """Begin with every residual branch at zero (Dhariwal and Nichol 2021): the first steps are not spent on noise."""
+    for module in unet.modules():
+        if isinstance(module, ResnetBlock2D):
+            module.conv2.weight.zero_()
+        elif isinstance(module, Transformer2DModel):
+            module.proj_out.weight.zero_()
+    unet.conv_out.weight.zero_()
+
+
+@torch.no_grad()
+def encode_pool(vae: Any, drawn: list[Scene], side_px: int, device: str) -> torch.Tensor:
+    """Latents (scenes, 4, side/8, side/8), scaled to unit deviation."""
+    parts = []
+    for start in track(range(0, len(drawn), 32), description="encode"):
+        pixels = to_tensor(draw(scene, side_px) for scene in drawn[start : start + 32])
+        parts.append(vae.encode(pixels.to(device)).latent_dist.mean.cpu() * vae.config.scaling_factor)
+    return torch.cat(parts)
+
+
+def teach(plan: Plan, data: UnetData, *, vae: Any, tokenizer_folder: Path) -> tuple[Any, Any]:
+    """(text_encoder, unet), trained, in float32. `vae` has its scaling factor set."""
+    torch.manual_seed(plan.seed)
+    tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
+    painter = (
+        Painter(build_text_encoder(len(tokenizer)), build_unet(sample_size=data.side_px // 8)).to(plan.device).train()
+    )
+    drawn = scenes(data.pool_size, plan.seed)
+    latents = _cached_latents(plan, data, vae, drawn)
+    noise_schedule = DDPMScheduler.from_config(SCHEDULER)
+
+    def loss_of(chance: Chance) -> torch.Tensor:
+        rows = chance.numpy.integers(len(drawn), size=data.batch)
+        rng = random.Random(int(chance.numpy.integers(2**63)))
+        said = ["" if rng.random() < data.empty_share else describe(drawn[row], rng) for row in rows]
+        return velocity_loss(painter, noise_schedule, tokenizer, latents[rows], said, chance)
+
+    train(plan, painter, loss_of)
+    return painter.text_encoder.eval(), painter.unet.eval()
+
+
+def velocity_loss(
+    painter: Painter,
+    noise_schedule: Any,
+    tokenizer: Any,
+    latents: torch.Tensor,
+    said: list[str],
+    chance: Chance,
+) -> torch.Tensor:
+    """Mean squared error of the predicted velocity (Salimans and Ho 2022), each row at a time of its own."""
+    device = painter.unet.device
+    noise = torch.randn(latents.shape, generator=chance.torch)
+    times = spread_times(len(said), noise_schedule.config.num_train_timesteps, chance)
+    noisy = noise_schedule.add_noise(latents, noise, times).to(device)
+    wanted = noise_schedule.get_velocity(latents, noise, times).to(device)
+    ids = tokenizer(said, padding="max_length", max_length=CONTEXT_TOKENS, truncation=True, return_tensors="pt")
+    words = painter.text_encoder(ids.input_ids.to(device)).last_hidden_state
+    got = painter.unet(noisy, times.to(device), words).sample
+    return torch.nn.functional.mse_loss(got.float(), wanted)
+
+
+def spread_times(count: int, limit: int, chance: Chance) -> torch.Tensor:
+    """`count` times below `limit`, evenly spread from a random start: each alone is uniform, the loss is calmer."""
+    start = torch.rand((), generator=chance.torch)
+    return ((start + torch.arange(count) / count) % 1 * limit).long().clamp(max=limit - 1)
+
+
+def _cached_latents(plan: Plan, data: UnetData, vae: Any, drawn: list[Scene]) -> torch.Tensor:
+    """The encoded pool; kept beside the checkpoints, so that a resumed run starts at once."""
+    path = plan.runs / f"latents-{data.side_px}-{data.pool_size}-{plan.seed}.pt"
+    if path.exists():
+        return torch.as_tensor(torch.load(path, weights_only=True))
+    latents = encode_pool(vae, drawn, data.side_px, plan.device)
+    plan.runs.mkdir(parents=True, exist_ok=True)
+    torch.save(latents, path)
+    return latents

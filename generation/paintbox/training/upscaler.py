@@ -1,0 +1,101 @@
+"""The upscaler's lesson: a very small Swin2SR that doubles a picture and keeps its edges sharp."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import Swin2SRConfig, Swin2SRForImageSuperResolution
+
+from generation.paintbox.layout import save_weights, write_json
+from generation.paintbox.training.loop import Chance, Plan, train
+from generation.paintbox.training.pictures import pool
+
+_WINDOW: Final = 8
+
+
+@dataclass(frozen=True)
+class UpscalerData:
+    """What the upscaler is shown: crops of drawings, `crop_px` wide when small, twice that when large."""
+
+    pool_size: int = 1500
+    batch: int = 8
+    crop_px: int = 32
+    side_px: int = 256
+
+
+def build() -> Any:
+    """An untrained Swin2SR of 0.08 million parameters."""
+    config = Swin2SRConfig(
+        image_size=64,
+        embed_dim=32,
+        depths=[2, 2],
+        num_heads=[4, 4],
+        window_size=_WINDOW,
+        mlp_ratio=2.0,
+        upscale=2,
+        upsampler="pixelshuffledirect",
+        resi_connection="1conv",
+    )
+    return Swin2SRForImageSuperResolution(config)
+
+
+def halve(picture: Image.Image) -> Image.Image:
+    """Half the width and height, bicubic: what the upscaler learns to undo."""
+    return picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.BICUBIC)
+
+
+def teach(plan: Plan, data: UpscalerData) -> Any:
+    """A trained upscaler, in float32. Absolute error: squared error would soften the edges."""
+    torch.manual_seed(plan.seed)
+    upscaler = build().to(plan.device).train()
+    large = pool(data.pool_size, plan.seed, data.side_px)
+    small = torch.from_numpy(np.stack([np.asarray(halve(Image.fromarray(one.numpy()))) for one in large]))
+
+    def loss_of(chance: Chance) -> torch.Tensor:
+        given, wanted = _crops(small, large, data, chance)
+        got = upscaler(given.to(plan.device)).reconstruction.float()
+        return (got - wanted.to(plan.device)).abs().mean()
+
+    train(plan, upscaler, loss_of)
+    return upscaler.eval()
+
+
+def _crops(
+    small: torch.Tensor, large: torch.Tensor, data: UpscalerData, chance: Chance
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Matching random crops in 0..1: (batch, 3, crop, crop) and (batch, 3, 2 crop, 2 crop), half of them mirrored."""
+    rng, crop = chance.numpy, data.crop_px
+    pairs = []
+    for index in rng.integers(len(small), size=data.batch):
+        top, left = rng.integers(data.side_px // 2 - crop + 1, size=2)
+        little = small[index, top : top + crop, left : left + crop]
+        big = large[index, 2 * top : 2 * (top + crop), 2 * left : 2 * (left + crop)]
+        pairs.append((little.flip(1), big.flip(1)) if rng.random() < 0.5 else (little, big))
+    given, wanted = (torch.stack(half).permute(0, 3, 1, 2).float() / 255 for half in zip(*pairs, strict=True))
+    return given, wanted
+
+
+@torch.no_grad()
+def double(upscaler: Any, picture: Image.Image) -> Image.Image:
+    """Twice the width and height. The network pads to its window, so its answer is cropped to size."""
+    pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), np.float32) / 255).permute(2, 0, 1)[None]
+    got = upscaler(pixels.to(upscaler.device)).reconstruction[0, :, : 2 * picture.height, : 2 * picture.width]
+    return Image.fromarray((got.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())
+
+
+def write(folder: Path, upscaler: Any) -> None:
+    """The upscaler's folder: config, weights, preprocessor."""
+    config = upscaler.config.to_diff_dict() | {"architectures": ["Swin2SRForImageSuperResolution"]}
+    write_json(folder / "config.json", config)
+    preprocessor = {
+        "image_processor_type": "Swin2SRImageProcessor",
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_pad": True,
+        "size_divisor": _WINDOW,
+    }
+    write_json(folder / "preprocessor_config.json", preprocessor)
+    save_weights(folder / "model.safetensors", upscaler.state_dict(), torch.float32)
