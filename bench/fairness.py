@@ -6,11 +6,14 @@ guild in turn (InvokeAI's way); both step what they admitted, oldest first.
 
 Three guilds flood (50-, 20- and 10-step pictures), one comes in bursts, ten are light: a picture now and then.
 
-Keys, for ours at the top level and for the peers under `fifo` and `round_robin`: `gap`, the largest difference of
-service (image-steps over weight) between two guilds over any interval in which both had work; `bound`, what theory
-allows: twice the images of a forward times the largest charge over the smallest weight; `jain`, Jain's index over the flooding guilds' service by weight; `light_ratio`, a light guild's 95th
-percentile of waiting for a picture over what it takes alone, in steps; `throughput`, image-steps a tick, and for ours
-`throughput_vs_fifo`. The whole run is repeated with weights 0.1, 1 and 10: keys ending in `_weighted`.
+Keys, for ours at the top level and for the peers under `fifo` and `round_robin`:
+`gap`          the largest difference of service (image-steps over weight) between two guilds over any interval in
+               which both had work
+`bound`        what theory allows: twice the images of a forward times the largest charge over the smallest weight
+`jain`         Jain's index over the flooding guilds' service by weight
+`light_ratio`  a light guild's 95th percentile of waiting for a picture over what it takes alone, in steps
+`throughput`   image-steps a tick, and for ours `throughput_vs_fifo`
+The whole run is repeated with weights 0.1, 1 and 10: keys ending in `_weighted`.
 """
 
 from __future__ import annotations
