@@ -5,7 +5,7 @@ It knows nothing of any particular bot. `docs/sandbox.md` lists its fidelity poi
 
 from sandbox.actor import Actor
 from sandbox.interactions import Interaction
-from sandbox.journal import Violation
+from sandbox.journal import Violation, first_lines
 from sandbox.message import Attachment, Message, Upload
 from sandbox.options import Refused
 from sandbox.people import Member, Role, User
@@ -28,4 +28,5 @@ __all__ = [
     "Upload",
     "User",
     "Violation",
+    "first_lines",
 ]

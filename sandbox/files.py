@@ -53,9 +53,10 @@ class Files:
         if not self.url or not url.startswith(self.url + "/"):
             return url
         bare = unsigned(url)
-        now = int(self._clock.now())
-        expires = format(now + int(LINK_LIFETIME_S), "x")
-        issued = format(now, "x")
+        # By the hour, as Discord's own links stay the same for a while: a client may keep what it loaded.
+        hour = int(self._clock.now()) // 3600 * 3600
+        expires = format(hour + int(LINK_LIFETIME_S), "x")
+        issued = format(hour, "x")
         return f"{bare}?ex={expires}&is={issued}&hm={self._mac(bare, expires, issued)}&"
 
     def open(self, url: str, query: dict[str, str]) -> Attachment | None:

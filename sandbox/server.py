@@ -73,6 +73,8 @@ class Sandbox:
         self._runner: web.AppRunner | None = None
         self.url = ""
         self._plants = seed_world
+        if not seed_world:
+            self.world.begin()
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -86,11 +88,15 @@ class Sandbox:
         app.router.add_get("/gateway/", self.gateway.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
-        await site.start()
+        try:
+            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
         self._know_address(self._runner.addresses[0][1])
         if self._plants:
             plant(self.world)
+            self.world.begin()
         return self
 
     def _know_address(self, port: int) -> None:

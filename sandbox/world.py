@@ -18,6 +18,11 @@ from sandbox.snowflake import Snowflakes
 T = TypeVar("T")
 
 
+# The first ids are of this moment (2 January 2024), so that a bot which keeps its database finds the same
+# people, servers and channels when a seeded sandbox is started again.
+FOUNDED_S = 1_704_153_600.0
+
+
 @dataclass(frozen=True)
 class Change:
     """Something happened. `kind` is one of message_*, channel_*, role_*, member_*, guild_*, typing, ..."""
@@ -50,7 +55,7 @@ class World:
 
     def __init__(self, clock: Clock, bot_name: str) -> None:
         self.clock = clock
-        self._snowflakes = Snowflakes(clock.now)
+        self._snowflakes = Snowflakes(lambda: FOUNDED_S)
         self.application = Application(self.new_id(), bot_name)
         self.bot = self.application.bot
         self.owner = User(self.new_id(), "founder")
@@ -60,6 +65,10 @@ class World:
         self._direct: dict[int, Channel] = {}
         self._listeners: list[Callable[[Change], None]] = []
         self._wake: asyncio.Event = asyncio.Event()
+
+    def begin(self) -> None:
+        """From here on ids tell the time. What was made before has the same ids in every run."""
+        self._snowflakes = Snowflakes(self.clock.now)
 
     def new_id(self) -> int:
         return self._snowflakes.next()

@@ -40,7 +40,7 @@ export function show(message) {
   state.messages.set(message.id, message);
   const all = [...state.messages.values()];
   const previous = all[all.indexOf(message) - 1] || null;
-  if (isKnown && old) old.replaceWith(draw(message, old.classList.contains("first") ? null : previous));
+  if (isKnown && old) old.replaceWith(keepPictures(old, draw(message, old.classList.contains("first") ? null : previous)));
   else {
     const list = $("#messages");
     const notices = list.querySelector(".notice");
@@ -49,6 +49,21 @@ export function show(message) {
   if (wasFocused) document.querySelector(`[data-key="${CSS.escape(wasFocused)}"]`)?.focus({ preventScroll: true });
   $("#welcome").classList.toggle("small-welcome", state.messages.size > 0);
   toBottom(wasAtEnd);
+}
+
+// A picture that stays through an edit is not loaded and painted again: no flicker.
+function keepPictures(old, node) {
+  const loaded = new Map([...old.querySelectorAll("img")].map((image) => [image.src, image]));
+  for (const image of node.querySelectorAll("img")) {
+    const kept = loaded.get(image.src);
+    loaded.delete(image.src);
+    if (!kept) continue;
+    for (const name of ["width", "height", "alt", "class"]) {
+      if (image.hasAttribute(name)) kept.setAttribute(name, image.getAttribute(name));
+    }
+    image.replaceWith(kept);
+  }
+  return node;
 }
 
 export function remove(id) {

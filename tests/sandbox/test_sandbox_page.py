@@ -215,7 +215,7 @@ async def test_the_banner_while_the_bot_is_not_there(browser: Browser) -> None:
         await page.close()
 
 
-NAMELESS = """() => [...document.querySelectorAll('button, a[href], input, textarea, dialog, [role=listbox], [role=menu]')]
+NAMELESS = """() => [...document.querySelectorAll('button, a[href], input, textarea, dialog, [role=menu]')]
   .filter(node => node.checkVisibility() && !node.closest('[aria-hidden=true]'))
   .filter(node => !(node.getAttribute('aria-label') || node.innerText.trim() || node.labels?.length || node.title))
   .map(node => node.outerHTML.slice(0, 120))"""

@@ -313,3 +313,20 @@ async def test_many_answer_at_once(server: Sandbox, bot: RawBot, actor: Actor) -
     await asyncio.gather(*(one.respond(4, {"content": "x"}) for one in waiting))
     answered = await asyncio.gather(*(one.act for one in waiting))
     assert all(one.ack_ms is not None for one in answered) and not server.violations
+
+
+async def test_a_seeded_world_is_the_same_in_every_run() -> None:
+    """A bot that keeps its database must find its people and channels again."""
+    seen = []
+    for _ in range(2):
+        async with Sandbox(seed_world=True) as server:
+            seen.append((server.application.id, sorted(server.world.users), sorted(server.world.channels)))
+            newest = max(server.world.channels)
+            assert server.add_guild("New").id > newest
+    assert seen[0] == seen[1]
+
+
+async def test_a_taken_port_is_an_error_that_leaves_nothing_open(server: Sandbox) -> None:
+    with pytest.raises(OSError, match="address already in use"):
+        async with Sandbox(port=int(server.url.rpartition(":")[2])):
+            raise AssertionError("two sandboxes on one port")
