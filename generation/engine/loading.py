@@ -33,7 +33,7 @@ class ModelFolder:
 
     def clip_text(self, name: str, device: Device, *, projected: bool = False) -> Any:
         cls = CLIPTextModelWithProjection if projected else CLIPTextModel
-        return load_transformer(cls, self._path / name, device)
+        return load_transformer(cls, self._path / name, device, attention="sdpa")
 
     def unet(self, device: Device) -> Any:
         unet = load_diffuser(UNet2DConditionModel, self._path / "unet", device)
@@ -52,11 +52,11 @@ def load_diffuser(cls: Any, path: Path, device: Device) -> Any:
     return _load(cls, path, device, {**options, "torch_dtype": device.dtype})
 
 
-def load_transformer(cls: Any, path: Path, device: Device) -> Any:
+def load_transformer(cls: Any, path: Path, device: Device, *, attention: str = "eager") -> Any:
     """A transformers model from safetensors, complete and finite, on the device."""
     variant = _variant(path, "model")
     options = {"local_files_only": True, "use_safetensors": True, "variant": variant, "output_loading_info": True}
-    return _load(cls, path, device, {**options, "dtype": device.dtype, "attn_implementation": "sdpa"})
+    return _load(cls, path, device, {**options, "dtype": device.dtype, "attn_implementation": attention})
 
 
 def hash_files(folder: Path) -> str:

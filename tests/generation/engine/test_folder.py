@@ -1,0 +1,125 @@
+"""Model folders are other people's files: what may not be loaded is refused before anything is opened."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from generation.engine.engine import Engine
+from generation.engine.folder import FolderRefused, check_model
+from generation.engine.loading import hash_files
+from generation.engine.settings import EngineSettings
+from generation.errors import Misconfigured
+from tests.generation.engine.toy import toy_model
+
+Spoil = Callable[[Path], object]
+UNET = Path("unet/diffusion_pytorch_model.safetensors")
+
+
+@pytest.fixture
+def folder(toy_folder: Path, tmp_path: Path) -> Path:
+    """A good model to spoil."""
+    return Path(shutil.copytree(toy_folder, tmp_path / "model"))
+
+
+def change_json(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def change_weights(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+BEFORE_OPENING: dict[str, tuple[Spoil, str]] = {
+    "code": (lambda folder: (folder / "unet" / "my_unet.py").write_text("import os"), "holds code"),
+    "auto_map": (lambda folder: change_json(folder / "unet/config.json", auto_map={"AutoModel": "x.Y"}), "auto_map"),
+    "attention": (
+        lambda folder: change_json(folder / "text_encoder/config.json", _attn_implementation="someone/kernel"),
+        "_attn_implementation",
+    ),
+    "nested": (
+        lambda folder: change_json(folder / "vae/config.json", deep={"er": [{"custom_pipeline": "x"}]}),
+        "custom_pipeline",
+    ),
+    "library": (lambda folder: change_json(folder / "model_index.json", unet=["evil", "UNet2DConditionModel"]), "evil"),
+    "class": (
+        lambda folder: change_json(folder / "model_index.json", unet=["diffusers", "EvilModel"]),
+        "is not a UNet",
+    ),
+    "link": (lambda folder: (folder / "vae/extra.safetensors").symlink_to("/etc/hostname"), "link out of it"),
+    "adapter": (lambda folder: (folder / "text_encoder/adapter_config.json").write_text("{}"), "not a file of a plain"),
+    "not json": (lambda folder: (folder / "unet/config.json").write_text("{"), "cannot be read"),
+    "deep json": (lambda folder: (folder / "unet/config.json").write_text("[" * 100_000), "cannot be read"),
+    "missing part": (lambda folder: shutil.rmtree(folder / "vae"), "vae is missing"),
+    "no index": (lambda folder: (folder / "model_index.json").unlink(), "model_index.json is missing"),
+}
+
+ON_OPENING: dict[str, tuple[Spoil, str]] = {
+    "pickle in disguise": (lambda folder: (folder / UNET).write_bytes(b"\x80\x04cos\nsystem\n."), "cannot be read"),
+    "huge header": (lambda folder: (folder / UNET).write_bytes(struct.pack("<Q", 2**31) + b"{}"), "cannot be read"),
+    "cut short": (lambda folder: (folder / UNET).write_bytes((folder / UNET).read_bytes()[:5000]), "cannot be read"),
+    "only pickles": (
+        lambda folder: (folder / UNET).rename(folder / "unet/diffusion_pytorch_model.bin"),
+        "cannot be read",
+    ),
+    "missing weight": (
+        lambda folder: change_weights(folder / UNET, lambda weights: weights.pop("conv_in.weight")),
+        "missing, among them conv_in.weight",
+    ),
+    "not a number": (
+        lambda folder: change_weights(folder / UNET, lambda weights: weights["conv_in.weight"].fill_(float("nan"))),
+        "is not finite",
+    ),
+    "other inputs": (lambda folder: change_json(folder / "unet/config.json", time_cond_proj_dim=8), "missing|inputs"),
+}
+
+
+def test_a_good_folder_is_accepted(folder: Path) -> None:
+    check_model(folder, "sd")
+
+
+def test_pickles_beside_the_weights_are_never_opened(folder: Path) -> None:
+    """The usual folder has both. A file of which not a byte may be read proves that none was."""
+    (folder / "unet" / "diffusion_pytorch_model.bin").mkdir()
+    (folder / "vae" / "model.ckpt").write_bytes(b"\x80\x04cos\nsystem\n.")
+    Engine([toy_model(folder)], EngineSettings(num_threads=1)).close()
+
+
+@pytest.mark.parametrize("name", BEFORE_OPENING)
+def test_a_folder_is_refused_before_it_is_opened(folder: Path, name: str) -> None:
+    spoil, reason = BEFORE_OPENING[name]
+    spoil(folder)
+    with pytest.raises(FolderRefused, match=reason):
+        check_model(folder, "sd")
+
+
+@pytest.mark.parametrize("name", ON_OPENING)
+def test_damaged_weights_are_refused(folder: Path, name: str) -> None:
+    spoil, reason = ON_OPENING[name]
+    spoil(folder)
+    with pytest.raises(FolderRefused, match=reason):
+        Engine([toy_model(folder)], EngineSettings(num_threads=1))
+
+
+def test_an_unknown_family_is_misconfigured(folder: Path) -> None:
+    with pytest.raises(Misconfigured, match="no model family"):
+        check_model(folder, "gan")
+
+
+def test_the_hash_is_of_all_that_is_read_and_of_nothing_else(folder: Path) -> None:
+    before = hash_files(folder)
+    (folder / "README.md").write_text("words")
+    (folder / "unet" / "old.ckpt").write_text("weights nobody opens")
+    assert hash_files(folder) == before
+    change_json(folder / "scheduler/scheduler_config.json", steps_offset=0)
+    assert hash_files(folder) != before

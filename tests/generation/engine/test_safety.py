@@ -1,0 +1,142 @@
+"""The checker judges final pixels and previews, and anything but a clear yes is a no."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from PIL import Image as PillowImage
+from safetensors.torch import load_file, save_file
+from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPVisionConfig
+
+from generation.engine.devices import Device
+from generation.engine.engine import Engine
+from generation.engine.safety import SafetyChecker, judge
+from generation.engine.settings import EngineSettings
+from generation.order import Finished, Preview
+from generation.request import Upscale
+from tests.generation.engine.painting import a_picture, a_spec, an_order, ends, paint, run
+from tests.generation.engine.toy import toy_model
+
+CPU = Device(torch.device("cpu"), torch.float32, 1)
+
+
+def save_checker(folder: Path, *, threshold: float) -> Path:
+    """A real checker at toy size. A cosine is at most 1: threshold 1 lets everything pass, -1 nothing."""
+    torch.manual_seed(0)
+    vision = CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8
+    )
+    config = CLIPConfig(vision_config=vision.to_dict(), text_config=CLIPTextConfig().to_dict(), projection_dim=8)
+    checker = StableDiffusionSafetyChecker(config)
+    with torch.no_grad():
+        checker.concept_embeds.normal_()
+        checker.special_care_embeds.normal_()
+        checker.concept_embeds_weights.fill_(threshold)
+        checker.special_care_embeds_weights.fill_(1.0)
+    checker.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lenient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_checker(tmp_path_factory.mktemp("lenient"), threshold=1.0)
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_checker(tmp_path_factory.mktemp("strict"), threshold=-1.0)
+
+
+def checked_engine(folder: Path, checker: Path) -> Engine:
+    return Engine([toy_model(folder, safety_checker=checker)], EngineSettings(num_threads=1))
+
+
+def test_a_picture_that_passes_comes_with_its_scores(toy_folder: Path, lenient: Path) -> None:
+    engine = checked_engine(toy_folder, lenient)
+    said = run(engine, an_order(a_spec(), check_safety=True, num_previews=1))
+    end = ends(said)["a-0"]
+    assert isinstance(end, Finished)
+    assert (end.withheld, bool(end.pixels), set(end.safety_scores)) == (False, True, {"care", "concept"})
+    assert any(isinstance(event, Preview) for event in said)
+
+
+def test_a_picture_that_does_not_pass_leaves_no_pixels_and_no_preview(toy_folder: Path, strict: Path) -> None:
+    engine = checked_engine(toy_folder, strict)
+    said = run(engine, an_order(a_spec(), check_safety=True, num_previews=2))
+    end = ends(said)["a-0"]
+    assert isinstance(end, Finished)
+    assert (end.withheld, end.pixels) == (True, b"")
+    assert not any(isinstance(event, Preview) for event in said)
+
+
+def test_an_enlargement_is_checked_too(toy_folder: Path, strict: Path) -> None:
+    engine = checked_engine(toy_folder, strict)
+    spec = a_spec(upscale=Upscale(sha256="0" * 64))
+    assert paint(engine, an_order(spec, check_safety=True, start_png=a_picture())).withheld
+
+
+def test_the_check_can_be_left_out(toy_folder: Path, strict: Path) -> None:
+    assert not paint(checked_engine(toy_folder, strict), an_order(check_safety=False)).withheld
+
+
+def test_a_checker_that_fails_has_not_said_yes(toy_folder: Path, lenient: Path) -> None:
+    engine = checked_engine(toy_folder, lenient)
+    checker = engine._models.get("toy").safety
+    assert checker is not None
+    checker._mean = np.zeros(2, np.float32)  # of no use with three colours
+    said = run(engine, an_order(check_safety=True, num_previews=1))
+    assert getattr(ends(said)["a-0"], "error", "") == "Failed"
+    assert not any(isinstance(event, Preview) for event in said)
+
+
+@pytest.mark.parametrize("place", ["care", "concepts"])
+def test_not_a_number_refuses(place: str) -> None:
+    scores = {"care": torch.full((3,), -1.0), "concepts": torch.full((17,), -1.0)}
+    assert judge(**scores).is_safe
+    scores[place][1] = float("nan")
+    verdict = judge(**scores)
+    assert not verdict.is_safe
+    assert all(np.isfinite(score) for score in verdict.scores.values())
+
+
+def test_one_score_above_zero_refuses_and_special_care_tightens() -> None:
+    concepts = torch.full((17,), -0.005)
+    assert judge(torch.full((3,), -1.0), concepts).is_safe
+    assert not judge(torch.tensor([-1.0, 0.1, -1.0]), concepts).is_safe
+    assert not judge(torch.full((3,), -1.0), torch.cat([concepts[1:], torch.tensor([0.001])])).is_safe
+
+
+def test_it_judges_as_the_stock_class_does(tmp_path: Path) -> None:
+    """Preparation and arithmetic, on pictures whose scores are not within its rounding of the threshold."""
+    generator = np.random.default_rng(0)
+    pictures = [np.full((48, 64, 3), generator.integers(0, 256, 3), np.uint8) for _ in range(24)]
+    probe = SafetyChecker(save_checker(tmp_path / "probe", threshold=0.0), CPU)
+    with torch.inference_mode():
+        middle = float(np.median([probe.check(picture).scores["concept"] for picture in pictures]))
+        folder = save_checker(tmp_path / "checker", threshold=middle)
+        ours, stock = SafetyChecker(folder, CPU), StableDiffusionSafetyChecker.from_pretrained(folder)
+        judged = [(ours.check(picture), stock_flag(stock, picture)) for picture in pictures]
+    clear = [(verdict.is_safe, flag) for verdict, flag in judged if abs(verdict.scores["concept"]) > 0.001]
+    assert {flag for _, flag in clear} == {True, False}, "agreement means something only if both are among them"
+    assert all(is_safe is not flag for is_safe, flag in clear)
+
+
+def stock_flag(stock: StableDiffusionSafetyChecker, picture: np.ndarray) -> bool:
+    processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    prepared = processor(PillowImage.fromarray(picture), return_tensors="pt").pixel_values
+    _, flags = stock(prepared, [np.zeros((4, 4, 3))])
+    return bool(flags[0])
+
+
+def test_a_checker_with_a_weight_that_is_no_number_is_not_loaded(lenient: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(lenient, tmp_path / "checker"))
+    weights = load_file(folder / "model.safetensors")
+    weights["concept_embeds"][0, 0] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Exception, match="not finite"):
+        SafetyChecker(folder, CPU)

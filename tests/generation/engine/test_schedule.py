@@ -1,0 +1,148 @@
+"""Fair stepping as arithmetic: no tensors, hundreds of forwards in a blink, and a control that must fail."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+
+from generation.engine.schedule import StepSchedule
+from generation.order import Order, Share
+from tests.generation.engine.painting import an_order
+
+ROWS = 8
+
+
+@dataclass(eq=False)
+class Resident:
+    order: Order
+    serial: int
+    key: str
+    rows: int = 2
+    charge: float = 1.0
+    next_bucket: int | None = None
+
+
+@dataclass
+class House:
+    """Guilds that always have `depth` images resident; counts who is served what."""
+
+    quantum: float = 0.0
+    schedule: StepSchedule = field(init=False)
+    residents: list[Resident] = field(default_factory=list)
+    served: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    serials: count = field(default_factory=count)  # type: ignore[type-arg]
+
+    def __post_init__(self) -> None:
+        self.schedule = StepSchedule(quantum=self.quantum)
+
+    def add(self, guild_id: int, *, weight: float = 1.0, key: str = "square", **options: float) -> Resident:
+        order = an_order(image_id=f"{next(self.serials)}", share=Share(guild_id, weight))
+        resident = Resident(order, int(order.image_id), key, **options)  # type: ignore[arg-type]
+        self.schedule.enter(resident)
+        self.residents.append(resident)
+        return resident
+
+    def step(self) -> list[Resident]:
+        picked = self.schedule.pick(self.residents, lambda leader: ROWS)
+        for resident in picked:
+            self.served[resident.order.share.guild_id] += resident.charge / resident.order.share.weight
+        return picked
+
+
+def widest_gap(house: House, steps: int) -> float:
+    """The largest change, over any interval, of the difference in normalised service between two guilds."""
+    guilds = sorted({resident.order.share.guild_id for resident in house.residents})
+    lowest, highest, widest = defaultdict(float), defaultdict(float), 0.0
+    for _ in range(steps):
+        house.step()
+        for first in guilds:
+            for second in guilds:
+                gap = house.served[first] - house.served[second]
+                lowest[first, second] = min(lowest[first, second], gap)
+                highest[first, second] = max(highest[first, second], gap)
+                widest = max(widest, highest[first, second] - lowest[first, second])
+    return widest
+
+
+def backlogged(quantum: float, *, keys: tuple[str, ...], weights: tuple[float, ...]) -> House:
+    """More images of each guild than a forward holds, so that no seat is ever left for want of others."""
+    house = House(quantum)
+    for guild_id, weight in enumerate(weights):
+        for index in range(2 * ROWS):
+            house.add(guild_id, weight=weight, key=keys[(guild_id + index) % len(keys)], charge=1.0)
+    return house
+
+
+@pytest.mark.parametrize("keys", [("square",), ("square", "wide")], ids=["one key", "two keys"])
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (0.1, 1.0, 10.0)], ids=["equal", "0.1 to 10"])
+@pytest.mark.parametrize("quantum", [0.0, 20.0])
+def test_the_gap_stays_within_the_stated_bound(
+    keys: tuple[str, ...], weights: tuple[float, ...], quantum: float
+) -> None:
+    house = backlogged(quantum, keys=keys, weights=weights)
+    images_per_forward = ROWS // 2
+    assert widest_gap(house, 600) <= 2 * (images_per_forward / min(weights) + quantum)
+
+
+def test_first_come_first_served_breaks_the_bound() -> None:
+    """The control: the same house, always the oldest images."""
+    house = backlogged(0.0, keys=("square",), weights=(1.0, 1.0, 1.0))
+    house.schedule.pick = lambda residents, max_rows: list(residents)[: ROWS // 2]  # type: ignore[method-assign]
+    assert widest_gap(house, 600) > 2 * (ROWS // 2)
+
+
+def test_a_newcomer_leads_the_next_forward_whatever_its_order_carries() -> None:
+    house = backlogged(0.0, keys=("square",), weights=(1.0, 1.0))
+    for _ in range(50):
+        house.step()
+    newcomer = house.add(7, weight=0.1)
+    assert house.step()[0] is newcomer
+
+
+def test_absence_earns_no_credit() -> None:
+    house = House()
+    for _ in range(ROWS):
+        house.add(1)
+    for _ in range(100):
+        house.step()
+    for _ in range(ROWS):
+        house.add(2)
+    steps = [sum(resident.order.share.guild_id == 2 for resident in house.step()) for _ in range(20)]
+    assert sum(steps) <= 20 * ROWS // 2 // 2 + ROWS // 2
+
+
+def test_no_seat_stays_empty_while_something_fits() -> None:
+    generator = random.Random(0)
+    house = House()
+    for index in range(30):
+        house.add(index % 3, rows=generator.choice([1, 2]), key=generator.choice(["square", "wide"]))
+    for _ in range(50):
+        picked = house.step()
+        left = ROWS - sum(resident.rows for resident in picked)
+        others = [each for each in house.residents if each not in picked and each.key == picked[0].key]
+        assert left >= 0
+        assert all(each.rows > left for each in others)
+        assert len({each.key for each in picked}) == 1
+
+
+def test_a_replay_has_the_forward_to_itself() -> None:
+    house = House()
+    house.add(1)
+    replay = house.add(2, next_bucket=4)
+    for _ in range(6):
+        picked = house.step()
+        assert picked == [replay] or replay not in picked
+    assert house.served[2] == house.served[1]
+
+
+def test_inside_a_guild_the_oldest_image_goes_first() -> None:
+    house = House()
+    images = [house.add(1) for _ in range(6)]
+    assert house.step() == images[:4]
+    house.residents.remove(images[0])
+    house.schedule.leave(images[0])
+    assert house.step() == images[1:5]
