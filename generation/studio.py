@@ -102,18 +102,18 @@ class Studio:
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
         self.check(request, owner)
         job = self._new_job(request, owner)
+        self._arriving[owner.guild_id, owner.user_id] += request.count
         # Shielded: a caller who is cancelled now must not leave a job that is accepted and in nobody's line.
         await asyncio.shield(self._accept(job, reply_to, role_ids))
         return job
 
     async def _accept(self, job: Job, reply_to: ReplyTo | None, role_ids: Collection[int]) -> None:
-        tenant, count = (job.owner.guild_id, job.owner.user_id), job.request.count
-        self._arriving[tenant] += count
+        owner, count = job.owner, job.request.count
         try:
             await self._store.accept(job, reply_to, role_ids=role_ids)
         finally:
-            self._arriving[tenant] -= count
-        log.info("job=%s guild=%s action=accepted images=%s", job.id, job.owner.guild_id, count)
+            self._arriving[owner.guild_id, owner.user_id] -= count
+        log.info("job=%s guild=%s action=accepted images=%s", job.id, owner.guild_id, count)
         self._enqueue(job)
 
     def check(self, request: GenerationRequest, owner: Owner) -> None:
