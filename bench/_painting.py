@@ -1,0 +1,61 @@
+"""Driving the engine for benchmarks: a model to paint with, orders, and running them to their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from generation.catalog import Catalog, Model
+from generation.engine.engine import Engine
+from generation.order import Event, Finished, Order, Share
+from generation.request import ImageSpec
+
+FIVE_SAMPLERS = ("Euler a", "Heun", "DPM++ 2M Karras", "DPM++ 2M SDE", "PLMS")
+
+
+def open_model(name: str) -> Model:
+    """The built-in model by its name, or a model folder by its path."""
+    return Catalog.open(name).default
+
+
+def an_order(
+    model: Model, image_id: str, *, share: Share | None = None, replay: str | None = None, **spec: Any
+) -> Order:
+    """An order of the model's usual picture, changed by `spec`."""
+    defaults = model.defaults
+    plain: dict[str, Any] = {
+        "prompt": "a red circle on a blue background",
+        "model": model.name,
+        "width_px": defaults.native_px,
+        "height_px": defaults.native_px,
+        "steps": defaults.steps,
+        "guidance": defaults.guidance,
+        "sampler": defaults.sampler,
+        "seed": 0,
+    }
+    start_png = spec.pop("start_png", None)
+    return Order(
+        image_id=image_id,
+        attempt=1,
+        spec=ImageSpec(**plain | spec),
+        share=share or Share(1),
+        check_safety=False,
+        start_png=start_png,
+    )
+
+
+def finished(events: Iterable[Event]) -> list[Finished]:
+    """The pictures among the events. Raises `RuntimeError` if an image broke: a benchmark of failures is none."""
+    for event in events:
+        if type(event).__name__ == "Broken":
+            raise RuntimeError(str(event))
+    return [event for event in events if isinstance(event, Finished)]
+
+
+def run_alone(engine: Engine, order: Order) -> Finished:
+    """One image with the engine to itself."""
+    engine.admit(order)
+    done: list[Finished] = []
+    while not engine.is_idle:
+        done += finished(engine.step())
+    return done[0]

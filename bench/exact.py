@@ -1,0 +1,124 @@
+"""`exact`: does every picture painted in a crowd come out byte for byte when replayed alone from its trace?
+
+Each interleaving admits one image of each of five samplers, and some neighbours, at random moments, in random rows,
+with random seeds, steps, guidance, weights and start pictures. Then each is replayed. The control paints the same
+images alone *without* their trace, as any batching without fixed buckets in the recipe must: it has to differ.
+
+    python -m bench exact [--json] [--interleavings 200] [--dtype float32] [--side 64] [--model paintbox]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
+    from generation.catalog import Model
+    from generation.engine.engine import Engine
+    from generation.order import Finished, Order
+
+
+_CONTROLS = 20
+"""Interleavings whose images are painted a third time, as the control."""
+
+
+def main(argv: list[str]) -> int:
+    options = _parse(argv)
+    from bench._painting import open_model
+    from generation.engine.engine import Engine
+    from generation.engine.settings import EngineSettings
+
+    model = open_model(options.model)
+    engine = Engine([model], EngineSettings(dtype=options.dtype, num_threads=options.threads))
+    started = time.perf_counter()
+    images = differing = control_images = control_differing = 0
+    for number in range(options.interleavings):
+        generator = random.Random(number)
+        pairs = _interleave(engine, model, generator, options)
+        images += len(pairs)
+        differing += sum(not _is_exact(engine, order, crowded) for order, crowded in pairs)
+        control = pairs if number < _CONTROLS else []
+        control_images += len(control)
+        control_differing += sum(not _is_alike(engine, order, crowded) for order, crowded in control)
+    result = {
+        "images": images,
+        "differing": differing,
+        "control_images": control_images,
+        "control_differing": control_differing,
+        "dtype": engine.fingerprint.facts["dtype"],
+        "device": engine.fingerprint.facts["device"],
+        "interleavings": options.interleavings,
+        "model": model.name,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    print(json.dumps(result))
+    return 0 if differing == 0 else 1
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench exact")
+    parser.add_argument("--json", action="store_true", help="print the result only (it is JSON either way)")
+    parser.add_argument("--interleavings", type=int, default=200)
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--side", type=int, default=64, help="pixels")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--model", default="paintbox")
+    return parser.parse_args(argv)
+
+
+def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[Order]:
+    from bench._painting import FIVE_SAMPLERS, an_order
+    from generation.images import encode_png
+    from generation.order import Share
+    from generation.request import StartImage
+
+    picture = encode_png(generator.randbytes(3 * side_px * side_px), (side_px, side_px))
+    for index, sampler in enumerate([*FIVE_SAMPLERS, *generator.choices(FIVE_SAMPLERS, k=generator.randint(0, 4))]):
+        start = StartImage(sha256="0" * 64, strength=0.7) if generator.random() < 0.3 else None
+        yield an_order(
+            model,
+            f"image-{index}",
+            share=Share(generator.randrange(4), generator.choice([0.5, 1.0, 2.0])),
+            width_px=side_px,
+            height_px=side_px,
+            sampler=sampler,
+            steps=generator.randint(3, 6),
+            guidance=generator.choice([1.0, 4.0, 7.5]),
+            seed=generator.randrange(2**32),
+            start=start,
+            start_png=picture if start else None,
+        )
+
+
+def _interleave(
+    engine: Engine, model: Model, generator: random.Random, options: argparse.Namespace
+) -> list[tuple[Order, Finished]]:
+    """Paint them together, arriving at random moments; each order with what came of it."""
+    from bench._painting import finished
+
+    orders = list(_orders(model, generator, options.side))
+    generator.shuffle(orders)
+    waiting, done = list(orders), {}
+    while waiting or not engine.is_idle:
+        if waiting and (engine.is_idle or generator.random() < 0.5):
+            engine.admit(waiting.pop())
+        done.update({event.image_id: event for event in finished(engine.step())})
+    return [(order, done[order.image_id]) for order in orders]
+
+
+def _is_exact(engine: Engine, order: Order, crowded: Finished) -> bool:
+    import msgspec
+
+    from bench._painting import run_alone
+
+    return run_alone(engine, msgspec.structs.replace(order, replay=crowded.trace)).pixels == crowded.pixels
+
+
+def _is_alike(engine: Engine, order: Order, crowded: Finished) -> bool:
+    from bench._painting import run_alone
+
+    return run_alone(engine, order).pixels == crowded.pixels
