@@ -160,7 +160,8 @@ function renderWelcome() {
   const known = paths(state.commands);
   const best = known.find(({ node }) => (node.options || []).some((option) => option.required && option.type === 3)) || known[0];
   const sign = h("div", { class: `welcome-sign ${signOf(channel)}`, "aria-hidden": "true" }, channel.type === 1 ? h("img", { src: state.world.bot.avatar, alt: "" }) : channel.parent ? "≡" : "#");
-  const offers = known.map((item) => h("button", { class: "offer", type: "button", title: item.node.description, onclick: () => channel.canSend && startCommand(item) }, h("b", {}, "/" + item.path), h("small", {}, item.node.description)));
+  const ranked = best ? [best, ...known.filter((item) => item !== best)] : known;
+  const offers = ranked.map((item) => h("button", { class: `offer ${item === best ? "best" : ""}`, type: "button", title: item.node.description, onclick: () => channel.canSend && startCommand(item) }, h("b", {}, "/" + item.path), h("small", {}, item.node.description)));
   const wasAtEnd = isAtBottom();
   const host = $("#welcome");
   host.classList.toggle("small-welcome", state.messages.size > 0);

@@ -148,7 +148,8 @@ function blocks(text) {
     } else if (LIST.test(line)) {
       flush();
       const items = [];
-      while (n < lines.length && LIST.test(lines[n])) items.push(LIST.exec(lines[n++]));
+      const isOrdered = /\d/.test(LIST.exec(line)[2]);
+      while (n < lines.length && LIST.test(lines[n]) && /\d/.test(LIST.exec(lines[n])[2]) === isOrdered) items.push(LIST.exec(lines[n++]));
       n--;
       nodes.push(list(items));
     } else paragraph.push(line);

@@ -5,7 +5,8 @@ export function openMenu(event, entries) {
   document.querySelector(".menu")?.remove();
   const opener = event.currentTarget instanceof HTMLElement ? event.currentTarget : event.target;
   const items = entries.map((entry) => h("button", { class: "menu-item", role: "menuitem", type: "button", tabIndex: -1, onclick: () => { close(); entry.act(); } },
-    h("span", {}, entry.label), entry.hint ? h("small", {}, entry.hint) : entry.icon && icon(entry.icon)));
+    entry.face && h("img", { src: entry.face, alt: "", width: 28, height: 28 }),
+    h("span", { class: "menu-words" }, entry.label, entry.below && h("small", {}, entry.below)), entry.hint ? h("small", {}, entry.hint) : entry.icon && icon(entry.icon)));
   const menu = h("div", { class: "menu", role: "menu", "aria-label": "Actions" }, items);
   const close = () => {
     document.removeEventListener("pointerdown", outside, true);

@@ -57,8 +57,8 @@ function renderYou() {
   const opener = h("button", { class: "you", type: "button", "aria-haspopup": "menu", title: "Act as somebody else" },
     h("img", { src: you.avatar, alt: "", width: 34, height: 34 }),
     h("span", { class: "you-words" }, h("b", {}, you.name), h("small", {}, rankHere(you))), icon("chevron"));
-  const entries = people.map((person) => ({ label: `${person.name}${person.id === you.id ? " (you)" : ""}`, hint: person.about, act: () => app.become(person) }));
-  const inTab = { label: "Open somebody in a new tab…", icon: "open", act: () => openMenu({ currentTarget: opener, clientX: 90, clientY: innerHeight - 60 }, people.map((person) => ({ label: person.name, hint: "new tab", act: () => window.open(`/?as=${person.username}`, "_blank", "noopener") }))) };
+  const entries = people.map((person) => ({ label: `${person.name}${person.id === you.id ? " (you)" : ""}`, below: person.about, face: person.avatar, act: () => app.become(person) }));
+  const inTab = { label: "Open somebody in a new tab…", icon: "open", act: () => openMenu({ currentTarget: opener, clientX: 90, clientY: innerHeight - 60 }, people.map((person) => ({ label: person.name, below: person.about, face: person.avatar, icon: "open", act: () => window.open(`/?as=${person.username}`, "_blank", "noopener") }))) };
   opener.addEventListener("click", (event) => openMenu(event, [...entries, inTab]));
   $("#you").replaceChildren(h("span", { class: "you-label" }, "You are"), opener);
 }

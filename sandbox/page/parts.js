@@ -134,7 +134,7 @@ export function openList(opener, options, { most, least, chosen, send }) {
   opener.parentElement.append(list);
   opener.setAttribute("aria-expanded", "true");
   const box = opener.getBoundingClientRect();
-  if (box.bottom + Math.min(300, 44 * options.length) > innerHeight && box.top > innerHeight / 2) list.classList.add("above");
+  if (box.bottom + Math.min(300, 44 * options.length) > innerHeight && box.top > innerHeight / 2) list.classList.add("upward");
   document.addEventListener("pointerdown", outside, true);
   list.focus({ preventScroll: true });
   move(active);
