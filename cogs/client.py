@@ -58,13 +58,14 @@ class AtelierClient(commands.AutoShardedBot):
         self.services = services
         self.connector = connector
         self.courier = Courier(self, services)
+        self.command_ids: dict[str, int] = {}
 
     async def setup_hook(self) -> None:
         """Logged in, not yet connected."""
         for cog in COGS:
             await self.add_cog(cog())
         self.add_dynamic_items(Press)
-        await sync_if_changed(self.tree, self.http)
+        self.command_ids = await sync_if_changed(self.tree, self.http)
         await self.courier.start()
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ class Helping(commands.Cog):
     @app_commands.command(description="How to ask for pictures, and what the buttons do.")
     async def help(self, interaction: Interaction) -> None:
         known = [
-            (command.name, command.description)
+            (command.name, command.description, interaction.client.command_ids.get(command.name))
             for command in interaction.client.tree.get_commands()
             if isinstance(command, app_commands.Command)
         ]

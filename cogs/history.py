@@ -23,6 +23,8 @@ from generation.job import Job, Owner, Status
 from generation.permissions import require_visible
 
 PAGE = 3
+STRETCH = 24
+"""How many jobs are looked through for one page."""
 
 
 class History(commands.Cog):
@@ -58,10 +60,16 @@ async def press_open(interaction: Interaction, subject: str) -> None:
 
 
 async def _page(services: Services, owner: Owner, *, before: datetime | None) -> Say:
-    jobs = await services.jobs.fetch_history(owner, limit=PAGE + 1, before=before)
-    shown = jobs[:PAGE]
+    """The next few jobs that have pictures; jobs that were cancelled, failed or deleted are passed over."""
+    jobs = await services.jobs.fetch_history(owner, limit=STRETCH, before=before)
+    with_pictures = [job for job in jobs if any(image.file_sha256 for image in job.images)]
+    shown = with_pictures[:PAGE]
     past = [pages.Remembered(job, await _sheet(services, job), await _delivery(services, job)) for job in shown]
-    older = shown[-1].created_at if len(jobs) > PAGE else None
+    older = None
+    if len(with_pictures) > PAGE:
+        older = shown[-1].created_at
+    elif len(jobs) == STRETCH:
+        older = jobs[-1].created_at
     return pages.history(past, guild_id=owner.guild_id, older=older, is_first=before is None)
 
 

@@ -15,6 +15,7 @@ from generation.live import JobView
 MAX_LINES = 15
 NO_HISTORY = "Nothing here yet. Try `/imagine prompt:a red circle on a blue background`."
 NO_MORE = "That was the oldest."
+NONE_AMONG_THESE = "Nothing you asked for in this stretch became a picture, or you deleted it."
 
 
 # The line.
@@ -36,8 +37,8 @@ def queue(
     if len(views) > MAX_LINES:
         blocks.append(small(f"and {plural(len(views) - MAX_LINES, 'more request')}"))
     blocks.append(Rule())
-    everywhere = f"{plural(num_running, 'picture')} being painted and {num_waiting:,} waiting, over all servers"
-    share = f"this server's weight is {weight:g}: servers take turns, and so do their members"
+    everywhere = f"Over all servers {plural(num_running, 'picture')} being painted, {num_waiting:,} waiting."
+    share = f"Servers take turns (this one has weight {weight:g}), and so do the members of each."
     notes = [] if is_ready else ["The painter is warming up."]
     blocks.append("\n".join(small(line) for line in (*notes, everywhere, share)))
     return Say(blocks=tuple(blocks), tone=Tone.PAINTING if num_running else Tone.WAITING)
@@ -74,7 +75,8 @@ class Remembered:
 def history(past: Sequence[Remembered], *, guild_id: int, older: datetime | None, is_first: bool) -> Say:
     """One page of somebody's own pictures. `older`: from when the next page goes on; None on the last."""
     if not past:
-        return Say(blocks=("### Your pictures", NO_HISTORY if is_first else NO_MORE), rows=_pager(None, is_first))
+        said = NO_HISTORY if is_first and older is None else NO_MORE if older is None else NONE_AMONG_THESE
+        return Say(blocks=("### Your pictures here", said), rows=_pager(older, is_first))
     blocks: list[Block] = ["### Your pictures here"]
     for number, each in enumerate(past, start=1):
         text = _remembered_text(number, each, guild_id)
@@ -87,8 +89,9 @@ def history(past: Sequence[Remembered], *, guild_id: int, older: datetime | None
         for number, each in enumerate(past, start=1)
         if each.sheet is not None
     )
-    rows = ((opens,) if opens else ()) + _pager(older, is_first)
-    return Say(blocks=tuple(blocks), rows=rows)
+    pager = _pager(older, is_first)
+    row = opens + (pager[0] if pager else ())
+    return Say(blocks=tuple(blocks), rows=(row,) if row else ())
 
 
 def _remembered_text(number: int, each: Remembered, guild_id: int) -> str:
@@ -100,7 +103,8 @@ def _remembered_text(number: int, each: Remembered, guild_id: int) -> str:
         lines.append(small(f"kept here: {each.delivery.last_error}"))
     elif place is not None and place.message_id is not None:
         where = guild_id or "@me"
-        lines.append(small(f"https://discord.com/channels/{where}/{place.channel_id}/{place.message_id}"))
+        link = f"https://discord.com/channels/{where}/{place.channel_id}/{place.message_id}"
+        lines.append(small(f"[to the message]({link})"))
     return "\n".join(lines)
 
 
@@ -116,12 +120,12 @@ def _pager(older: datetime | None, is_first: bool) -> tuple[Row, ...]:
 # Help.
 
 
-def help_page(commands: Collection[tuple[str, str]]) -> Say:
-    """For somebody new: what to type first, what the buttons do, every command."""
+def help_page(commands: Collection[tuple[str, str, int | None]]) -> Say:
+    """For somebody new: what to type first, what the buttons do, every command (name, what it does, id)."""
     start = (
         "### Hello, I paint\n"
         "Type `/imagine` and say what you would like to see, for example\n"
-        "> /imagine prompt: a red circle on a blue background"
+        "> a red circle on a blue background"
     )
     buttons = (
         "**Under the pictures**\n"
@@ -133,8 +137,13 @@ def help_page(commands: Collection[tuple[str, str]]) -> Say:
         "All servers share one painter. Servers take turns, and inside a server its members do, "
         "so nobody is held up by somebody's hundred pictures."
     )
-    listed = "\n".join(f"`/{name}` {text}" for name, text in commands)
+    listed = "\n".join(f"{_mention(name, command_id)} {text}" for name, text, command_id in commands)
     return Say(blocks=(start, Rule(), buttons, Rule(), fair, Rule(), listed))
+
+
+def _mention(name: str, command_id: int | None) -> str:
+    """A command that can be clicked."""
+    return f"</{name}:{command_id}>" if command_id is not None else f"`/{name}`"
 
 
 def about_page(*, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting: int, num_running: int) -> Say:

@@ -17,7 +17,6 @@ PREFIX = "atelier:"
 _STYLES = {
     Weight.MAIN: discord.ButtonStyle.primary,
     Weight.USUAL: discord.ButtonStyle.secondary,
-    Weight.DANGER: discord.ButtonStyle.danger,
 }
 _MAX_ALT = 250
 
@@ -36,8 +35,7 @@ class Press(
     def of(cls, button: Button) -> Self:
         item: ui.Button[ui.LayoutView] = ui.Button(
             style=_STYLES[button.weight],
-            label=button.label or None,
-            emoji=button.emoji,
+            label=button.label,
             custom_id=f"{PREFIX}{button.action}:{button.subject}",
         )
         return cls(item, action=button.action, subject=button.subject)

@@ -16,18 +16,18 @@ _LIMITS = {"min_value", "max_value", "min_length", "max_length"}
 _SAYS_SOMETHING = _TEXT | _OPTIONS | _LIMITS
 
 
-async def sync_if_changed(tree: app_commands.CommandTree[Any], http: discord.http.HTTPClient) -> bool:
-    """Register the global commands unless Discord has the very same. Whether it had to."""
+async def sync_if_changed(tree: app_commands.CommandTree[Any], http: discord.http.HTTPClient) -> dict[str, int]:
+    """Register the global commands unless Discord has the very same. Their ids by name."""
     application_id = tree.client.application_id
     assert application_id is not None, "commands are registered after login"
     here = [command.to_dict(tree) for command in tree.get_commands()]
     there = await http.get_global_commands(application_id)
     if _by_name(here) == _by_name(there):
         log.info("action=commands-unchanged commands=%s", len(here))
-        return False
-    await tree.sync()
+        return {command["name"]: int(command["id"]) for command in there}
+    registered = await tree.sync()
     log.info("action=commands-registered commands=%s", len(here))
-    return True
+    return {command.name: command.id for command in registered}
 
 
 def _by_name(commands: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str], Any]:

@@ -59,7 +59,7 @@ def _painting_line(view: JobView) -> str:
     parts = [f"{bar(view.progress)} {view.progress:.0%}", *_time(view, "{} left")]
     job = view.job
     done = sum(image.status.is_end for image in job.images)
-    if len(job.images) > 1:
+    if done:
         parts.append(f"{done} of {len(job.images)} done")
     return " · ".join(parts)
 
@@ -153,9 +153,9 @@ def _buttons(job: Job, done: list[Image]) -> tuple[Row, ...]:
     varies = [_one(Action.VARY, image, "Vary" if is_one else f"V{image.index + 1}") for image in there]
     last: list[Button] = []
     if is_painted:
-        last.append(Button(Action.REROLL, job.id, "Reroll", "🔁", Weight.MAIN))
+        last.append(Button(Action.REROLL, job.id, "Reroll" if done else "Try again", Weight.MAIN))
     if done:
-        last += [Button(Action.RECIPE, job.id, "Recipe"), Button(Action.DELETE, job.id, "Delete", weight=Weight.DANGER)]
+        last += [Button(Action.RECIPE, job.id, "Recipe"), Button(Action.DELETE, job.id, "Delete")]
     rows = [tuple(ups) if can_enlarge else (), tuple(varies) if is_painted else (), tuple(last)]
     if is_one:
         rows = [tuple(button for row in rows for button in row)]

@@ -38,7 +38,6 @@ class Weight(StrEnum):
 
     MAIN = "main"
     USUAL = "usual"
-    DANGER = "danger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,6 @@ class Button:
     action: Action
     subject: str
     label: str
-    emoji: str | None = None
     weight: Weight = Weight.USUAL
 
 

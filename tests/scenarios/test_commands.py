@@ -120,9 +120,9 @@ async def test_reproduce_refuses_what_it_cannot_know(discord: Sandbox, people: P
 
 async def test_help_and_about_are_for_newcomers(discord: Sandbox, people: People, bot: LivingBot) -> None:
     help_text = (await told(discord, await people.ada.slash("help"))).text
-    assert "/imagine prompt: a red circle" in help_text
+    assert "a red circle on a blue background" in help_text
     for command in discord.commands:
-        assert f"`/{command['name']}`" in help_text
+        assert f"</{command['name']}:{command['id']}>" in help_text
     assert "byte for byte" in (await told(discord, await people.ada.slash("about"))).text
 
 

@@ -1,0 +1,121 @@
+"""What people read, for every state a job can be in. Pure: no Discord is needed to see it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from cogs import replies
+from cogs.say import Action, Gallery, Say, Tone
+from generation.job import Image, Job, Owner, Status
+from generation.live import JobView
+from generation.replay import Agreement, Verdict
+from generation.request import GenerationRequest, ImageSpec, Upscale
+
+SPEC = ImageSpec(
+    prompt="a red circle",
+    model="paintbox",
+    width_px=128,
+    height_px=128,
+    steps=20,
+    guidance=4.0,
+    sampler="Euler",
+    seed=7,
+)
+
+
+def job_of(*statuses: Status, spec: ImageSpec = SPEC, charged: int = 0, error: str | None = None) -> Job:
+    images = tuple(
+        Image(
+            job_id="j" * 22,
+            index=index,
+            spec=spec,
+            reserved=10,
+            status=status,
+            attempt=3,
+            charged=charged,
+            file_sha256="ab" * 32 if status is Status.DONE else None,
+            error=error,
+        )
+        for index, status in enumerate(statuses)
+    )
+    request = GenerationRequest(spec=spec, count=len(statuses))
+    return Job(id="j" * 22, owner=Owner(1, 2), request=request, created_at=datetime.now(UTC), images=images)
+
+
+def read(say: Say) -> str:
+    return "\n".join(block for block in say.blocks if isinstance(block, str))
+
+
+def labels(say: Say) -> list[list[str]]:
+    return [[button.label for button in row] for row in say.rows]
+
+
+def test_waiting_says_the_place_and_the_time() -> None:
+    view = JobView(job=job_of(Status.WAITING), progress=0, images_ahead=3, wait_s=8.4)
+    say = replies.progress(view, is_ready=True)
+    assert "**Waiting** · 3 pictures ahead of yours · about 8 s" in read(say)
+    assert labels(say) == [["Cancel"]]
+    assert "next in line" in read(replies.progress(replace(view, images_ahead=0), is_ready=True))
+    assert "warming up" in read(replies.progress(view, is_ready=False))
+
+
+def test_painting_shows_a_bar_a_preview_and_how_many_are_done() -> None:
+    job = job_of(Status.DONE, Status.RUNNING)
+    say = replies.progress(JobView(job=job, progress=0.5, wait_s=4, preview=b"jpeg"), is_ready=True)
+    assert "50% · about 4 s left · 1 of 2 done" in read(say)
+    assert [picture.filename for picture in say.pictures()] == ["preview.jpg"]
+    assert say.tone is Tone.PAINTING
+
+
+def test_four_done_have_rows_of_u_and_v() -> None:
+    job = job_of(*[Status.DONE] * 4)
+    shown = {image.index: replies.picture(job, image, b"\x89PNG") for image in job.images}
+    say = replies.result(job, shown)
+    assert labels(say) == [["U1", "U2", "U3", "U4"], ["V1", "V2", "V3", "V4"], ["Reroll", "Recipe", "Delete"]]
+    assert (
+        next(block for block in say.blocks if isinstance(block, Gallery)).pictures[3].filename == "a-red-circle-4.png"
+    )
+    assert "128 × 128 · 20 steps · guidance 4 · Euler · seeds 7–10 · for <@2>" in read(say)
+    assert say.tone is Tone.DONE
+
+
+def test_what_did_not_become_a_picture_is_explained_once() -> None:
+    say = replies.result(job_of(Status.DONE, Status.WITHHELD, Status.WITHHELD), {})
+    assert read(say).count("could not be made") + read(say).count("kept this picture back") == 1
+    assert say.tone is Tone.TROUBLE
+    lost = replies.result(job_of(Status.FAILED, error="WorkerLost"), {})
+    assert "stopped 3 times" in read(lost)
+    assert labels(lost) == [["Try again"]]
+
+
+def test_a_cancelled_job_says_what_it_cost() -> None:
+    assert "costs nothing" in read(replies.result(job_of(Status.CANCELLED), {}))
+    assert "painted so far" in read(replies.result(job_of(Status.CANCELLED, charged=5), {}))
+    some = read(replies.result(job_of(Status.DONE, Status.CANCELLED), {}))
+    assert "Stopped before the rest" in some
+
+
+def test_an_enlargement_offers_neither_vary_nor_reroll() -> None:
+    large = replace(SPEC, upscale=Upscale(sha256="ab" * 32))
+    say = replies.result(job_of(Status.DONE, spec=large), {})
+    assert labels(say) == [["Upscale", "Recipe", "Delete"]]
+    largest = replace(large, width_px=2048, height_px=2048)
+    assert labels(replies.result(job_of(Status.DONE, spec=largest), {})) == [["Recipe", "Delete"]]
+
+
+def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:
+    job = job_of(Status.DONE)
+    same = Verdict(verdict=Agreement.IDENTICAL, psnr_db=None, why="")
+    near = Verdict(verdict=Agreement.NEAR, psnr_db=41.7, why="torch 2.13 here, 2.12 then.")
+    other = Verdict(verdict=Agreement.DIFFERENT, psnr_db=None, why="The recipe was changed.")
+    assert "**Identical**" in read(replies.result(job, {}, verdict=same))
+    assert "**Near** · 42 dB" in read(replies.result(job, {}, verdict=near))
+    assert "**Different**\n-# The recipe was changed." in read(replies.result(job, {}, verdict=other))
+
+
+def test_every_button_of_a_job_names_it() -> None:
+    say = replies.result(job_of(*[Status.DONE] * 4), {})
+    subjects = {button.subject.partition(":")[0] for row in say.rows for button in row}
+    assert subjects == {"j" * 22}
+    assert {button.action for row in say.rows for button in row} >= {Action.UPSCALE, Action.VARY, Action.REROLL}

@@ -1,0 +1,72 @@
+"""From an exception to what is read and logged; and the small parts around discord.py."""
+
+from __future__ import annotations
+
+import logging
+
+import discord
+import pytest
+from discord import app_commands
+
+from cogs.errors import translate
+from cogs.paper import Press, is_ours
+from cogs.registration import _essence
+from cogs.say import Action, Button
+from cogs.wire import point_at
+from generation.errors import InvalidRequest, Misconfigured, NotAccepted, UnknownJob
+
+
+def test_our_own_errors_speak_for_themselves() -> None:
+    error = InvalidRequest(what="Steps", problem="must be from 1 to 150, not 0.")
+    assert translate(error).text == "Steps must be from 1 to 150, not 0."
+    assert translate(error).level == logging.INFO
+    assert translate(NotAccepted()).level == logging.WARNING
+
+
+def test_what_discord_py_wraps_is_unwrapped() -> None:
+    @app_commands.command()
+    async def paint(interaction: discord.Interaction) -> None:
+        """Paint."""
+
+    wrapped = app_commands.CommandInvokeError(paint, UnknownJob())
+    assert translate(wrapped).text == str(UnknownJob())
+
+
+def test_what_nobody_expected_gets_a_number_and_keeps_its_words_to_the_log() -> None:
+    answer = translate(RuntimeError("secret detail"))
+    assert answer.incident is not None
+    assert answer.incident in answer.text
+    assert "secret" not in answer.text
+    assert answer.level == logging.ERROR
+
+
+def test_a_custom_id_is_short_enough_and_found_again() -> None:
+    for action in Action:
+        press = Press.of(Button(action, "j" * 22 + ":3", "x"))
+        assert len(press.custom_id) <= 100
+        assert is_ours(press.custom_id)
+    assert not is_ours("atelier:vary:../../etc/passwd")
+    assert not is_ours("x" * 100)
+
+
+@pytest.mark.parametrize("url", ["https://discord.com", "http://10.0.0.1:80", "http://127.0.0.1.evil.example:1", "x"])
+def test_only_this_machine_can_stand_in_for_discord(url: str) -> None:
+    before = discord.http.Route.BASE
+    with pytest.raises(Misconfigured):
+        point_at(url)
+    assert before == discord.http.Route.BASE
+
+
+def test_a_command_is_the_same_with_what_discord_adds() -> None:
+    ours = {"name": "imagine", "type": 1, "nsfw": False, "options": [{"name": "prompt", "type": 3, "required": True}]}
+    theirs = {
+        "id": "1",
+        "version": "2",
+        "name": "imagine",
+        "type": 1,
+        "default_member_permissions": None,
+        "options": [{"name": "prompt", "type": 3, "required": True, "name_localizations": None}],
+    }
+    assert _essence(ours) == _essence(theirs)
+    theirs["options"][0]["required"] = False
+    assert _essence(ours) != _essence(theirs)

@@ -1,0 +1,51 @@
+"""Small writing: what is escaped, how times and bars read."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cogs.words import BAR_CELLS, about, bar, code_block, escaped, plural, slug
+
+
+@given(st.text())
+def test_escaped_text_holds_no_live_markdown_or_mention(text: str) -> None:
+    shown = escaped(text)
+    assert re.sub(r"\\.", "", shown, flags=re.DOTALL).translate(str.maketrans("", "", "*_~|`<>[]()@#:/")) == re.sub(
+        r"\\.", "", shown, flags=re.DOTALL
+    )
+    assert len(shown) <= 600
+
+
+@given(st.text(alphabet="`ab\n", max_size=50))
+def test_nothing_breaks_out_of_a_code_block(text: str) -> None:
+    assert code_block(text).count("```") == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "about a second"), (8.2, "about 8 s"), (43, "about 45 s"), (200, "about 3 min"), (9000, "about 2 h")],
+)
+def test_times_are_as_exact_as_they_are_true(seconds: float, said: str) -> None:
+    assert about(seconds) == said
+
+
+@given(st.floats(-1, 2))
+def test_the_bar_always_has_its_width(progress: float) -> None:
+    assert len(bar(progress)) == BAR_CELLS + 2
+
+
+def test_the_bar_is_empty_half_and_full() -> None:
+    assert bar(0) == "`" + "·" * 16 + "`"
+    assert bar(0.5) == "`" + "█" * 8 + "·" * 8 + "`"
+    assert bar(1) == "`" + "█" * 16 + "`"
+
+
+def test_names_of_files_and_numbers() -> None:
+    assert slug("A red Circle, on blue!") == "a-red-circle-on-blue"
+    assert slug("红色") == "picture"
+    assert plural(1, "picture") == "1 picture"
+    assert plural(1200, "picture") == "1,200 pictures"
