@@ -61,8 +61,9 @@ class Chance:
 
 def chance(seed: int, step: int) -> Chance:
     """The generators of one step: a function of seed and step only."""
-    generator = torch.Generator().manual_seed((seed << 32) + step)
-    return Chance(step, generator, np.random.default_rng([seed, step]))
+    # torch's CPU generator heeds only the low 32 bits of a seed, so seed and step are hashed into them.
+    (mixed,) = np.random.SeedSequence([seed, step]).generate_state(1)
+    return Chance(step, torch.Generator().manual_seed(int(mixed)), np.random.default_rng([seed, step]))
 
 
 def rate(plan: Plan, step: int) -> float:

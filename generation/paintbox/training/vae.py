@@ -23,6 +23,7 @@ class VaeData:
     batch: int = 8
     crop_px: int = 64
     side_px: int = 128
+    widths: tuple[int, ...] = (24, 48, 96, 96)
 
 
 def build(widths: tuple[int, ...] = (24, 48, 96, 96)) -> Any:
@@ -84,7 +85,7 @@ def _start_as_blur(vae: Any) -> None:
 def teach(plan: Plan, data: VaeData) -> Any:
     """A trained autoencoder in float32. Squared plus absolute error, and a whisper of KL to keep latents tame."""
     torch.manual_seed(plan.seed)
-    vae = build().to(plan.device, memory_format=torch.channels_last).train()
+    vae = build(data.widths).to(plan.device, memory_format=torch.channels_last).train()
     drawings = pool(data.pool_size, plan.seed, data.side_px)
 
     def loss_of(chance: Chance) -> torch.Tensor:

@@ -1,0 +1,125 @@
+"""The lessons at toy size: each network is built, takes a few steps, and its loss falls."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from transformers import CLIPTokenizer
+
+from generation.paintbox import captions, layout, tokens
+from generation.paintbox.draw import draw
+from generation.paintbox.measures import psnr_db, reconstruction_db
+from generation.paintbox.training import lora, safety, unet, upscaler, vae
+from generation.paintbox.training.loop import Plan, chance
+from generation.paintbox.training.pictures import pool, scenes, to_pictures, to_tensor
+
+
+def toy_vae() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return vae.build((16, 16, 16, 16)).eval()
+
+
+def losses(folder: Path, name: str) -> list[float]:
+    return [float(row.split("\t")[1]) for row in (folder / f"{name}.tsv").read_text().splitlines()]
+
+
+def test_pictures_survive_the_way_to_tensors_and_back() -> None:
+    pictures = [draw(scene) for scene in scenes(3, seed=1)]
+    assert [p.tobytes() for p in to_pictures(to_tensor(pictures))] == [p.tobytes() for p in pictures]
+
+
+def test_the_vae_lesson_learns(tmp_path: Path) -> None:
+    plan = Plan("vae", 60, 1e-3, tmp_path)
+    trained = vae.teach(plan, vae.VaeData(pool_size=12, batch=2, crop_px=32, widths=(16, 16, 16, 16)))
+    curve = losses(tmp_path, "vae")
+    assert curve[-1] < 0.9 * curve[0]
+    assert trained.decode(trained.encode(torch.zeros(1, 3, 64, 64)).latent_dist.mean).sample.shape == (1, 3, 64, 64)
+
+
+def test_standard_latents_decode_to_the_same_pictures() -> None:
+    network, drawings = toy_vae(), pool(24, seed=0, side_px=64)
+    pictures = [draw(scene, 64) for scene in scenes(4, seed=5)]
+    before = reconstruction_db(network, pictures)
+    vae.standardise(network, drawings)
+    assert reconstruction_db(network, pictures) == pytest.approx(before, abs=0.01)
+    assert vae.latent_scale(network, drawings) == pytest.approx(1, abs=0.01)
+
+
+def test_times_are_spread_over_the_whole_range() -> None:
+    times = unet.spread_times(10, 1000, chance(0, 0))
+    assert times.min() < 100
+    assert times.max() >= 900
+    assert sorted((times // 100).tolist()) == list(range(10))
+
+
+def test_crops_of_the_upscaler_match() -> None:
+    large = pool(4, seed=0, side_px=64)
+    small = large.float().unflatten(2, (32, 2)).unflatten(1, (32, 2)).mean((2, 4)).byte()
+    data = upscaler.UpscalerData(pool_size=4, batch=6, crop_px=16, side_px=64)
+    given, wanted = upscaler._crops(small, large, data, chance(0, 3))
+    assert given.shape == (6, 3, 16, 16)
+    shrunk = torch.nn.functional.avg_pool2d(wanted, 2)
+    assert (shrunk - given).abs().mean() < 0.01
+    assert (shrunk.roll(1, 0) - given).abs().mean() > 0.02
+
+
+def test_the_safety_lesson_writes_a_folder_that_loads_whole(tmp_path: Path) -> None:
+    plan = Plan("safety", 20, 1e-3, tmp_path)
+    checker = safety.teach(plan, safety.SafetyData(pool_size=32, batch=8, side_px=64), vae=toy_vae())
+    safety.write(tmp_path / "checker", checker)
+    again, info = safety.StableDiffusionSafetyChecker.from_pretrained(tmp_path / "checker", output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    pixels = safety.preprocess([draw(scene, 64) for scene in scenes(4, seed=2)])
+    with torch.no_grad():
+        assert torch.allclose(safety.likeness(checker, pixels), safety.likeness(again.eval(), pixels))
+
+
+def test_examples_of_the_checker_are_half_spiders() -> None:
+    clear, blurred, truth = safety.examples(32, 0, toy_vae(), 64)
+    assert clear.shape == blurred.shape == (32, 3, 64, 64)
+    assert truth.mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_neon_is_light_on_black() -> None:
+    picture = lora.neon(scenes(1, seed=3)[0], 64)
+    assert picture.getpixel((0, 0)) < (60, 60, 60)
+    assert max(high for _, high in picture.getextrema()) > 200
+
+
+def test_psnr_of_known_errors() -> None:
+    picture = draw(scenes(1, seed=0)[0], 64)
+    assert psnr_db(picture, picture) == float("inf")
+    off = picture.point(lambda tone: tone + 10 if tone < 200 else tone - 10)
+    assert psnr_db(off, picture) == pytest.approx(28.13, abs=0.01)
+
+
+def test_the_written_model_is_the_published_layout(tmp_path: Path) -> None:
+    """Toy networks, real files: the pipeline takes every key, and the prefix and merges are there."""
+    size = tokens.write_tokenizer(tmp_path / "t", captions.words())
+    torch.manual_seed(0)
+    text_encoder, painter = unet.build_text_encoder(size), unet.build_unet((16, 16, 16))
+    layout.write_model(tmp_path / "m", text_encoder=text_encoder, unet=painter, vae=toy_vae())
+    assert (tmp_path / "m" / "tokenizer" / "merges.txt").is_file()
+    pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "m", use_safetensors=True, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    ids = torch.tensor([[size - 2, 5, 6, size - 1]])
+    with torch.no_grad():
+        mine, theirs = (m.eval()(ids).last_hidden_state for m in (text_encoder, pipe.text_encoder))
+    assert torch.equal(mine, theirs)
+    assert pipe("a red star", num_inference_steps=2, guidance_scale=3.0).images[0].size == (128, 128)
+
+
+def test_the_painters_lessons_learn_and_the_lora_touches_nothing_else(tmp_path: Path) -> None:
+    tokens.write_tokenizer(tmp_path / "t", captions.words())
+    tokenizer, network = CLIPTokenizer.from_pretrained(tmp_path / "t"), toy_vae()
+    painter = unet.Painter(unet.build_text_encoder(len(tokenizer)), unet.build_unet((16, 16, 16)))
+    before = {name: value.clone() for name, value in painter.text_encoder.state_dict().items()}
+    data = lora.LoraData(pool_size=8, batch=4, side_px=64)
+    adapted = lora.teach(Plan("lora", 40, 1e-2, tmp_path), data, painter=painter, vae=network, tokenizer=tokenizer)
+    curve = losses(tmp_path, "lora")
+    assert curve[-1] < curve[0]
+    assert all(torch.equal(before[name], value) for name, value in painter.text_encoder.state_dict().items())
+    lora.write(tmp_path / "out", adapted)
+    assert (tmp_path / "out" / "neon.safetensors").stat().st_size > 1000
