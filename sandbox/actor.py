@@ -36,7 +36,7 @@ class Client:
     writer: Writer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Actor:
     """`user` looking at `channel`; `member` is who they are there, None in direct messages."""
 
@@ -46,6 +46,9 @@ class Actor:
     member: Member | None = None
     locale: str = "en-US"
     is_checked: bool = True
+
+    def __repr__(self) -> str:
+        return f"<Actor {self.user.username} in #{self.channel.name}>"
 
     @property
     def forging(self) -> Actor:

@@ -28,7 +28,7 @@ class Acknowledgement:
     ack_ms: float
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Interaction:
     """A person's act and the bot's answers to it. It changes as the answers come in.
 
@@ -57,6 +57,12 @@ class Interaction:
     is_answer_lost: bool = False
     sent_at_s: float = 0.0
     _first_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __repr__(self) -> str:
+        """Without the token: it is a secret, and long."""
+        what = f"/{self.command_name}" if self.command_name else self.data.get("custom_id", f"type {self.type}")
+        outcome = "failed" if self.failed else f"answered with {self.response_type}"
+        return f"<Interaction {what} by {self.user.username}, {outcome}>"
 
     @property
     def guild(self) -> Guild | None:

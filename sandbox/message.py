@@ -56,7 +56,7 @@ class Attachment:
         return len(self.data)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Message:
     """A message as it stands now: edits change it in place and `revisions` counts them."""
 
@@ -81,6 +81,14 @@ class Message:
     is_pinned: bool = False
     is_deleted: bool = False
     revisions: int = 0
+
+    def __repr__(self) -> str:
+        """What a failing test should show: who said what, where."""
+        labels = [button.get("label") or button.get("custom_id") for button in self.buttons]
+        files = [item.filename for item in self.attachments]
+        state = "deleted " * self.is_deleted + "ephemeral " * self.is_ephemeral + "thinking " * self.is_loading
+        said = f"{self.text[:200]!r} files={files} buttons={labels}"
+        return f"<Message {state}by {self.author.username} in #{self.channel.name}: {said}>"
 
     @property
     def is_ephemeral(self) -> bool:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sandbox.places import Guild
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class User:
     """An account, a person's or the bot's."""
 
@@ -20,6 +20,9 @@ class User:
     locale: str = "en-US"
     accepts_dms: bool = True
 
+    def __repr__(self) -> str:
+        return f"<User {self.username}>"
+
     @property
     def display_name(self) -> str:
         return self.global_name or self.username
@@ -29,7 +32,7 @@ class User:
         return f"<@{self.id}>"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Role:
     """A named set of permissions in one guild; @everyone has the guild's own id."""
 
@@ -42,12 +45,15 @@ class Role:
     is_managed: bool = False
     bot_id: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<Role {self.name}>"
+
     @property
     def mention(self) -> str:
         return f"<@&{self.id}>"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Member:
     """A user inside a guild."""
 
@@ -56,6 +62,9 @@ class Member:
     roles: list[Role] = field(default_factory=list)
     nick: str | None = None
     joined_at: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Member {self.user.username} of {self.guild.name}>"
 
     @property
     def id(self) -> int:

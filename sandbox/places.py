@@ -40,6 +40,9 @@ class Channel:
         self._messages: dict[int, Message] = {}
         self._everything: list[Message] = []
 
+    def __repr__(self) -> str:
+        return f"<Channel #{self.name}>"
+
     @property
     def nsfw(self) -> bool:
         """Age-restricted; a thread is what its parent is."""
@@ -116,6 +119,9 @@ class Guild:
         self.roles: dict[int, Role] = {guild_id: self.everyone}
         self.members: dict[int, Member] = {}
         self.channels: dict[int, Channel] = {}
+
+    def __repr__(self) -> str:
+        return f"<Guild {self.name}>"
 
     @property
     def bot_member(self) -> Member:

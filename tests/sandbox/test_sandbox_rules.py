@@ -330,3 +330,11 @@ async def test_a_taken_port_is_an_error_that_leaves_nothing_open(server: Sandbox
     with pytest.raises(OSError, match="address already in use"):
         async with Sandbox(port=int(server.url.rpartition(":")[2])):
             raise AssertionError("two sandboxes on one port")
+
+
+async def test_a_failing_test_shows_words_and_no_secrets(bot: RawBot, actor: Actor) -> None:
+    waiting = await pending(bot, actor)
+    await waiting.respond(4, {"content": "hello", "components": [row(button())]})
+    interaction = await waiting.act
+    assert repr(interaction) == "<Interaction /ping by ada, answered with 4>"
+    assert repr(interaction.messages) == "[<Message by Bot in #general: 'hello' files=[] buttons=['Go']>]"
