@@ -171,6 +171,10 @@ class Studio:
             return await self._store.fetch_job(job_id)
         return await asyncio.shield(live_job.ended)
 
+    def live_ids(self) -> list[str]:
+        """The ids of all live jobs, oldest first."""
+        return list(self._jobs)
+
     def jobs_of(self, guild_id: int) -> list[JobView]:
         """The live jobs of one guild, oldest first."""
         views = (self.view(job_id) for job_id, live in self._jobs.items() if live.job.owner.guild_id == guild_id)
@@ -221,6 +225,8 @@ class Studio:
             log.info("action=recovered jobs=%s images=%s", len(jobs), len(waiting))
         self._recovered.set()
         self._wake.set()
+        for job in jobs:
+            self.on_change(job.id)
 
     async def drain(self, *, grace_s: float) -> None:
         """Accept nothing more, start nothing more, and give what is running `grace_s` to end."""
