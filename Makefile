@@ -29,13 +29,13 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Atelier needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check $(PIP_INDEX) -c constraints.txt -e .
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-compile $(PIP_INDEX) -c constraints.txt -e .
 	@touch $@
 	@echo "Ready."
 
 $(VENV)/.dev: $(VENV)/.run
 	@echo "Adding the tools for tests and checks: about 0.1 GB, once."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_INDEX) -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_INDEX) -c constraints.txt -e '.[dev]'
 	@touch $@
 
 setup: $(VENV)/.run
