@@ -87,6 +87,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     evaluations: int
     withheld: bool = False
     safety_scores: dict[str, float] = {}
+    dropped: str = ""
+    """The end of the prompt, where it was too long for the model to read."""
 
 
 class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -208,7 +208,7 @@ class Engine:
                 raise NotFinite()
             picture = decode(slot, slot.walk.latents)
             model = self._models.get(slot.order.spec.model)
-            self._events.append(finish(model, slot.order, picture, trace=slot.trace, evaluations=slot.done))
+            self._events.append(finish(model, slot.order, picture, slot=slot))
             self._drop(slot.order.image_id)
 
         self._guard(slot.order, run)
@@ -217,8 +217,7 @@ class Engine:
         def run() -> None:
             upscaling.work.advance()
             if upscaling.work.is_done:
-                ended = finish(upscaling.model, upscaling.order, upscaling.work.result, trace="", evaluations=0)
-                self._events.append(ended)
+                self._events.append(finish(upscaling.model, upscaling.order, upscaling.work.result))
                 self._drop(upscaling.order.image_id)
 
         self._guard(upscaling.order, run)

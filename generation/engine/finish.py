@@ -26,8 +26,11 @@ def decode(slot: Slot, latents: Tensor) -> np.ndarray:
     return from_model_range(pixels)
 
 
-def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, trace: str, evaluations: int) -> Finished:
-    """The event that ends an image: its pixels if they may be shown, else an empty, withheld one."""
+def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, slot: Slot | None = None) -> Finished:
+    """The event that ends an image: its pixels if they may be shown, else an empty, withheld one.
+
+    Without a slot nothing was painted: an enlargement.
+    """
     verdict = judge(model, order, picture)
     height, width = picture.shape[:2]
     return Finished(
@@ -36,10 +39,11 @@ def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, trace: str,
         width_px=width,
         height_px=height,
         pixels=picture.tobytes() if verdict.is_safe else b"",
-        trace=trace,
-        evaluations=evaluations,
+        trace=slot.trace if slot else "",
+        evaluations=slot.done if slot else 0,
         withheld=not verdict.is_safe,
         safety_scores=verdict.scores,
+        dropped=slot.words.dropped if slot else "",
     )
 
 

@@ -24,6 +24,14 @@ LAYOUTS: Mapping[str, Components] = {
         "unet": "UNet2DConditionModel",
         "vae": "AutoencoderKL",
     },
+    "sdxl": {
+        "text_encoder": "CLIPTextModel",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+    },
 }
 """The parts of a model, by the family that runs it."""
 

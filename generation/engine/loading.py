@@ -25,6 +25,10 @@ class ModelFolder:
         check_model(path, family)
         self._path = path
 
+    def index(self) -> dict[str, Any]:
+        """What `model_index.json` says."""
+        return read_json(self._path / "model_index.json")
+
     def scheduler_config(self) -> dict[str, Any]:
         return read_json(self._path / "scheduler" / "scheduler_config.json")
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from generation.cost import cost_of_evaluations
-from generation.engine.families.base import Conditioning, Family, Words
+from generation.engine.families.base import Conditioning, Family
 from generation.engine.samplers import Sampling
 from generation.engine.start import Repaint, begin
+from generation.engine.text import Words
 from generation.errors import InvalidRequest
 from generation.order import Order
 from generation.recipe import Trace

@@ -1,44 +1,89 @@
-"""Prompts to token ids: in chunks of a text encoder's length, up to a limit, naming what is dropped."""
+"""Prompts to tokens: weighted, in chunks of a text encoder's length, up to a limit, naming what is dropped."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from generation.engine.families.base import Words
+from generation.engine.weighting import parse_weights
 from generation.request import ImageSpec
 
 
-def tokenize_pair(tokenizer: Any, spec: ImageSpec, *, length: int, max_chunks: int) -> Words:
-    """Token ids of the prompt, and before it of the negative prompt where the image is guided.
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Both prompts for one text encoder; rows as `[negative,] positive`, padded to the same number of chunks."""
+
+    ids: Tensor
+    """(rows, chunks, chunk length), int64, begin and end marks included."""
+    weights: Tensor
+    """Of the same shape, float32; all ones for a prompt without weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a family read from a spec's prompts: one `Tokens` for each of its text encoders."""
+
+    tokens: tuple[Tokens, ...]
+    dropped: str = ""
+    """The end of the prompt that did not fit any more, for the person to be told."""
+
+    @property
+    def num_chunks(self) -> int:
+        return int(self.tokens[0].ids.shape[1])
+
+
+class _Prompt(NamedTuple):
+    chunks: list[list[tuple[int, float]]]
+    dropped: str
+
+
+def tokenize_pair(tokenizer: Any, spec: ImageSpec, *, length: int, max_chunks: int) -> tuple[Tokens, str]:
+    """Tokens of the prompt, and before it of the negative prompt where the image is guided; and what was dropped.
 
     `length` counts the begin and end marks, so 77 makes chunks of 75 tokens. A prompt of one chunk gets the ids
     the stock pipeline gives it; longer ones are cut into chunks as AUTOMATIC1111's web UI does.
     """
-    positive, dropped = _split(tokenizer, spec.prompt, length - 2, max_chunks)
-    texts = [positive]
+    positive = _read(tokenizer, spec.prompt, length - 2, max_chunks)
+    prompts = [positive]
     if spec.is_guided:
-        texts.insert(0, _split(tokenizer, spec.negative, length - 2, max_chunks)[0])
-    num_chunks = max(len(chunks) for chunks in texts)
-    return Words(torch.stack([_frame(tokenizer, chunks, length, num_chunks) for chunks in texts]), dropped)
+        prompts.insert(0, _read(tokenizer, spec.negative, length - 2, max_chunks))
+    num_chunks = max(len(prompt.chunks) for prompt in prompts)
+    framed = torch.tensor([_frame(tokenizer, prompt.chunks, length, num_chunks) for prompt in prompts])
+    ids, weights = framed.to(torch.float64).unbind(-1)
+    return Tokens(ids.long(), weights.float()), positive.dropped
 
 
-def _split(tokenizer: Any, text: str, size: int, max_chunks: int) -> tuple[list[list[int]], str]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
-    limit = size * max_chunks
-    kept = ids[:limit]
+def apply_weights(embedding: Tensor, weights: Tensor) -> Tensor:
+    """One chunk's embedding (1, length, width) with its tokens' weights (length,) applied.
+
+    The mean is kept, as the web UI does: without that a weight would change the whole picture's contrast.
+    """
+    if bool((weights == 1).all()):
+        return embedding
+    weighted = embedding * weights.to(embedding)[None, :, None]
+    return weighted * (embedding.mean() / weighted.mean())
+
+
+def _read(tokenizer: Any, prompt: str, size: int, max_chunks: int) -> _Prompt:
+    tokens: list[tuple[int, float]] = []
+    for text, weight in parse_weights(prompt):
+        ids = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+        tokens.extend((token, weight) for token in ids)
+    kept, rest = tokens[: size * max_chunks], tokens[size * max_chunks :]
     chunks = [kept[start : start + size] for start in range(0, len(kept), size)] or [[]]
-    return chunks, tokenizer.decode(ids[limit:]).strip() if len(ids) > limit else ""
+    return _Prompt(chunks, tokenizer.decode([token for token, _ in rest]).strip() if rest else "")
 
 
-def _frame(tokenizer: Any, chunks: list[list[int]], length: int, num_chunks: int) -> Tensor:
-    """(chunks, length): each chunk between its marks, padded; missing chunks are empty ones."""
-    padding = tokenizer.pad_token_id
+def _frame(
+    tokenizer: Any, chunks: list[list[tuple[int, float]]], length: int, num_chunks: int
+) -> list[list[tuple[int, float]]]:
+    """(chunks, length) pairs of id and weight: each chunk between its marks, padded; missing chunks are empty."""
     framed = []
     for index in range(num_chunks):
         chunk = chunks[index] if index < len(chunks) else []
-        ids = [tokenizer.bos_token_id, *chunk, tokenizer.eos_token_id]
-        framed.append(ids + [padding] * (length - len(ids)))
-    return torch.tensor(framed, dtype=torch.int64)
+        pairs = [(tokenizer.bos_token_id, 1.0), *chunk, (tokenizer.eos_token_id, 1.0)]
+        framed.append(pairs + [(tokenizer.pad_token_id, 1.0)] * (length - len(pairs)))
+    return framed

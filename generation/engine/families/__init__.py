@@ -10,7 +10,11 @@ from collections.abc import Callable, Mapping
 from generation.engine.devices import Device
 from generation.engine.families.base import Family
 from generation.engine.families.sd import StableDiffusion
+from generation.engine.families.sdxl import StableDiffusionXL
 from generation.engine.loading import ModelFolder
 from generation.engine.settings import EngineSettings
 
-FAMILIES: Mapping[str, Callable[[ModelFolder, Device, EngineSettings], Family]] = {"sd": StableDiffusion}
+FAMILIES: Mapping[str, Callable[[ModelFolder, Device, EngineSettings], Family]] = {
+    "sd": StableDiffusion,
+    "sdxl": StableDiffusionXL,
+}

@@ -7,30 +7,16 @@ back. It knows nothing of samplers, batching, people or time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from generation.engine.text import Words
 from generation.request import ImageSpec
 
 Conditioning = Mapping[str, Tensor]
 """Named model inputs beside latents and timesteps; the first dimension of each counts rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """A prompt pair as token ids, both padded to the same number of chunks; rows as `[negative,] positive`."""
-
-    ids: Tensor
-    """(rows, chunks, chunk length), int64."""
-    dropped: str = ""
-    """The end of the prompt that did not fit any more, for the person to be told."""
-
-    @property
-    def num_chunks(self) -> int:
-        return int(self.ids.shape[1])
 
 
 class Family(Protocol):

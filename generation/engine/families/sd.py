@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from generation.engine.devices import Device
-from generation.engine.families.base import Conditioning, Words
+from generation.engine.families.base import Conditioning
 from generation.engine.loading import ModelFolder
 from generation.engine.settings import EngineSettings
-from generation.engine.text import tokenize_pair
+from generation.engine.text import Tokens, Words, apply_weights, tokenize_pair
 from generation.request import ImageSpec
 
 
@@ -36,11 +36,11 @@ class StableDiffusion:
 
     def tokenize(self, spec: ImageSpec) -> Words:
         length = self._text_encoder.config.max_position_embeddings
-        return tokenize_pair(self._tokenizer, spec, length=length, max_chunks=self._max_chunks)
+        tokens, dropped = tokenize_pair(self._tokenizer, spec, length=length, max_chunks=self._max_chunks)
+        return Words((tokens,), dropped)
 
     def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
-        rows = [self._encode_chunks(chunks) for chunks in words.ids]
-        return {"encoder_hidden_states": torch.cat(rows)}
+        return {"encoder_hidden_states": encode_rows(words.tokens[0], self._encode_chunk)}
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         prediction: Tensor = self._unet(latents, timesteps, return_dict=False, **conditioning)[0]
@@ -52,12 +52,22 @@ class StableDiffusion:
     def decode(self, latents: Tensor) -> Tensor:
         return decode_latents(self._vae, latents)
 
-    def _encode_chunks(self, chunks: Tensor) -> Tensor:
-        return torch.cat([self._cache.get(chunk, self._encode_chunk) for chunk in chunks], dim=1)
-
-    def _encode_chunk(self, chunk: Tensor) -> Tensor:
-        embedding: Tensor = self._text_encoder(chunk[None].to(self._device.torch_device))[0]
+    def _encode_chunk(self, ids: Tensor) -> Tensor:
+        embedding: Tensor = self._cache.get(ids, self._run_encoder)
         return embedding
+
+    def _run_encoder(self, ids: Tensor) -> Tensor:
+        embedding: Tensor = self._text_encoder(ids[None].to(self._device.torch_device))[0]
+        return embedding
+
+
+def encode_rows(tokens: Tokens, encode_chunk: Callable[[Tensor], Tensor]) -> Tensor:
+    """(rows, chunks x length, width) from an encoder of one chunk (length,) to (1, length, width), weights applied."""
+    rows = []
+    for ids, weights in zip(tokens.ids, tokens.weights, strict=True):
+        chunks = (apply_weights(encode_chunk(chunk), weight) for chunk, weight in zip(ids, weights, strict=True))
+        rows.append(torch.cat(list(chunks), dim=1))
+    return torch.cat(rows)
 
 
 class PromptCache:

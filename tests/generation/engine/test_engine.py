@@ -17,7 +17,7 @@ from generation.engine.settings import EngineSettings
 from generation.order import Broken, Cancel, Cancelled, Finished, Preview, Progress, Share
 from generation.request import Upscale, Variation
 from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run
-from tests.generation.engine.toy import toy_model
+from tests.generation.engine.toy import save_upscaler, toy_model
 
 MakeEngine = Callable[..., Engine]
 
@@ -136,6 +136,21 @@ def test_an_enlargement_is_twice_the_picture(engine: Engine) -> None:
     shrunk = PillowImage.fromarray(as_array(finished).astype(np.uint8)).resize((64, 64), PillowImage.Resampling.BOX)
     original = PillowImage.open(io.BytesIO(a_picture())).convert("RGB")
     assert np.abs(np.asarray(shrunk, int) - np.asarray(original, int)).mean() < 16
+
+
+def test_an_upscaler_works_tile_by_tile_and_others_step_in_between(toy_folder: Path, tmp_path: Path) -> None:
+    model = toy_model(toy_folder, upscaler=save_upscaler(tmp_path / "upscaler"))
+    engine = Engine([model], EngineSettings(num_threads=1))
+    spec = a_spec(width_px=96, upscale=Upscale(sha256="0" * 64))
+    engine.admit(an_order(spec, start_png=a_picture(size_px=(96, 64))))
+    engine.admit(an_order(a_spec(steps=20), image_id="other-0"))
+    said = []
+    while "a-0" not in ends(said):
+        said += engine.step()
+    assert sum(isinstance(event, Progress) for event in said) >= 1
+    finished = ends(said)["a-0"]
+    assert isinstance(finished, Finished)
+    assert (finished.width_px, finished.height_px) == (192, 128)
 
 
 # What goes wrong.

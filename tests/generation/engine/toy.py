@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    Swin2SRConfig,
+    Swin2SRForImageSuperResolution,
+)
 
 from generation.catalog import Defaults, Model
 
@@ -24,15 +38,7 @@ def save_toy(folder: Path, *, prediction_type: str = "epsilon", seed: int = 0) -
         text_encoder=CLIPTextModel(_text_config()),
         tokenizer=_tokenizer(folder / "words"),
         unet=_unet(),
-        scheduler=DDIMScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            steps_offset=1,
-            clip_sample=False,
-            set_alpha_to_one=False,
-            prediction_type=prediction_type,
-        ),
+        scheduler=_scheduler(prediction_type),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -41,14 +47,58 @@ def save_toy(folder: Path, *, prediction_type: str = "epsilon", seed: int = 0) -
     return folder / "model"
 
 
-def toy_model(path: Path, *, name: str = "toy", family: str = "sd", safety_checker: Path | None = None) -> Model:
+def save_toy_xl(folder: Path, *, seed: int = 0) -> Path:
+    """Write a toy Stable Diffusion XL of the same sizes and return its folder."""
+    torch.manual_seed(seed)
+    pipeline = StableDiffusionXLPipeline(
+        vae=_vae(),
+        text_encoder=CLIPTextModel(_text_config()),
+        text_encoder_2=CLIPTextModelWithProjection(_text_config()),
+        tokenizer=_tokenizer(folder / "words"),
+        tokenizer_2=_tokenizer(folder / "more words"),
+        unet=_unet(
+            cross_attention_dim=32,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=16 + 6 * 8,
+        ),
+        scheduler=_scheduler("epsilon"),
+        add_watermarker=False,
+    )
+    pipeline.save_pretrained(folder / "model", safe_serialization=True)
+    return folder / "model"
+
+
+def save_upscaler(folder: Path) -> Path:
+    """Write a toy Swin2SR that doubles, and return its folder."""
+    torch.manual_seed(0)
+    config = Swin2SRConfig(image_size=16, embed_dim=16, depths=[1], num_heads=[2], window_size=4, upscale=2)
+    Swin2SRForImageSuperResolution(config).save_pretrained(folder)
+    return folder
+
+
+def toy_model(path: Path, *, name: str = "toy", family: str = "sd", **parts: Path) -> Model:
     """A catalogue entry for a toy."""
     defaults = Defaults(steps=4, guidance=5.0, sampler="DDIM", native_px=SIDE_PX)
-    return Model(name=name, path=path, family=family, licence="none", defaults=defaults, safety_checker=safety_checker)
+    return Model(name=name, path=path, family=family, licence="none", defaults=defaults, **parts)
 
 
-def _unet() -> UNet2DConditionModel:
+def _scheduler(prediction_type: str) -> DDIMScheduler:
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        steps_offset=1,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        prediction_type=prediction_type,
+    )
+
+
+def _unet(**changes: Any) -> UNet2DConditionModel:
+    plain: dict[str, Any] = {"cross_attention_dim": 16}
     return UNet2DConditionModel(
+        **plain | changes,
         sample_size=LATENT_SIDE,
         in_channels=4,
         out_channels=4,
@@ -56,7 +106,6 @@ def _unet() -> UNet2DConditionModel:
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=16,
         attention_head_dim=2,
         norm_num_groups=8,
     )

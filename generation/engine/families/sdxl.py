@@ -1,0 +1,98 @@
+"""Stable Diffusion XL (base): two text encoders side by side, a pooled embedding, and the picture's size as input.
+
+As the stock pipeline does, an empty negative prompt becomes zeros where the model says so
+(`force_zeros_for_empty_prompt`). The VAE always runs in float32: its activations overflow half precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from generation.engine.devices import Device
+from generation.engine.families.base import Conditioning
+from generation.engine.families.sd import PromptCache, decode_latents, encode_pixels, encode_rows
+from generation.engine.loading import ModelFolder
+from generation.engine.settings import EngineSettings
+from generation.engine.text import Words, tokenize_pair
+from generation.request import ImageSpec
+
+
+class _Encoded(NamedTuple):
+    hidden: Tensor
+    pooled: Tensor
+
+
+class StableDiffusionXL:
+    """The `Family` of Stable Diffusion XL base models."""
+
+    ladder: tuple[int, ...] = (1, 2, 4, 8, 16)
+
+    def __init__(self, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
+        self._device = device
+        self._max_chunks = settings.max_prompt_chunks
+        self._tokenizers = (folder.tokenizer("tokenizer"), folder.tokenizer("tokenizer_2"))
+        self._encoders = (
+            folder.clip_text("text_encoder", device),
+            folder.clip_text("text_encoder_2", device, projected=True),
+        )
+        self._caches = tuple(PromptCache(settings.num_cached_prompts) for _ in self._encoders)
+        self._unet = folder.unet(device)
+        self._vae = folder.vae(replace(device, dtype=torch.float32))
+        self._zeros_when_empty = bool(folder.index().get("force_zeros_for_empty_prompt", True))
+        self.scheduler_config: Mapping[str, Any] = folder.scheduler_config()
+        self.latent_channels: int = self._vae.config.latent_channels
+        self.pixels_per_latent: int = 2 ** (len(self._vae.config.block_out_channels) - 1)
+
+    def tokenize(self, spec: ImageSpec) -> Words:
+        length = self._encoders[0].config.max_position_embeddings
+        pairs = [
+            tokenize_pair(tokenizer, spec, length=length, max_chunks=self._max_chunks) for tokenizer in self._tokenizers
+        ]
+        return Words(tuple(tokens for tokens, _ in pairs), pairs[0][1])
+
+    def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
+        hidden = torch.cat([encode_rows(words.tokens[which], self._hidden_of(which)) for which in (0, 1)], dim=-1)
+        first_chunks = words.tokens[1].ids[:, 0]
+        pooled = torch.cat([self._encode(1, ids).pooled for ids in first_chunks])
+        if spec.is_guided and not spec.negative and self._zeros_when_empty:
+            hidden[0], pooled[0] = 0, 0
+        size = [spec.height_px, spec.width_px]
+        time_ids = torch.tensor([[*size, 0, 0, *size]], dtype=hidden.dtype, device=hidden.device)
+        return {
+            "encoder_hidden_states": hidden,
+            "text_embeds": pooled,
+            "time_ids": time_ids.repeat(spec.num_rows, 1),
+        }
+
+    def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        prediction: Tensor = self._unet(
+            latents,
+            timesteps,
+            encoder_hidden_states=conditioning["encoder_hidden_states"],
+            added_cond_kwargs={name: conditioning[name] for name in ("text_embeds", "time_ids")},
+            return_dict=False,
+        )[0]
+        return prediction
+
+    def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        return encode_pixels(self._vae, pixels.to(self._device.torch_device), generator)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return decode_latents(self._vae, latents)
+
+    def _hidden_of(self, which: int) -> Any:
+        return lambda ids: self._encode(which, ids).hidden
+
+    def _encode(self, which: int, ids: Tensor) -> _Encoded:
+        encoded: _Encoded = self._caches[which].get(ids, lambda ids: self._run_encoder(which, ids))
+        return encoded
+
+    def _run_encoder(self, which: int, ids: Tensor) -> _Encoded:
+        """The layer before the last, (1, length, width), and the encoder's own summary, (1, width)."""
+        output = self._encoders[which](ids[None].to(self._device.torch_device), output_hidden_states=True)
+        return _Encoded(output.hidden_states[-2], output[0])

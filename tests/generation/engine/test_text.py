@@ -1,0 +1,105 @@
+"""Weights read back from prompts, and prompts cut into chunks."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from generation.engine.engine import Engine
+from generation.engine.text import apply_weights, tokenize_pair
+from generation.engine.weighting import MAX_WEIGHT, parse_weights
+from tests.generation.engine.painting import a_spec, an_order, paint
+
+LENGTH = 77
+
+
+def read_back(prompt: str) -> list[tuple[str, float]]:
+    return [(text, round(weight, 4)) for text, weight in parse_weights(prompt)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "meant"),
+    [
+        ("a red cat", [("a red cat", 1.0)]),
+        ("a (red:1.2) cat", [("a ", 1.0), ("red", 1.2), (" cat", 1.0)]),
+        ("(red)", [("red", 1.1)]),
+        ("((red))", [("red", 1.21)]),
+        ("[red]", [("red", 0.9091)]),
+        ("(a (b:1.5) c:0.5)", [("a ", 0.5), ("b", 0.75), (" c", 0.5)]),
+        (r"\(red\) \\ back", [(r"(red) \ back", 1.0)]),
+        ("(red", [("(red", 1.0)]),
+        ("red) cat]", [("red) cat]", 1.0)]),
+        ("(red] cat", [("(red] cat", 1.0)]),
+        ("time 12:30 (x: y)", [("time 12:30 ", 1.0), ("x: y", 1.1)]),
+        ("(red:)", [("red:", 1.1)]),
+        ("", []),
+    ],
+)
+def test_weights_are_read_as_the_web_ui_reads_them(prompt: str, meant: list[tuple[str, float]]) -> None:
+    assert read_back(prompt) == meant
+
+
+@pytest.mark.parametrize("number", ["1e309", "nan", "-1", "inf", "1.2.3"])
+def test_what_is_no_weight_is_text(number: str) -> None:
+    [(text, weight)] = read_back(f"(red:{number})")
+    assert (text, weight) == (f"red:{number}", 1.1)
+
+
+def test_weights_are_bounded_and_deep_brackets_are_quick() -> None:
+    started = time.perf_counter()
+    assert read_back("(" * 750 + "x" + ")" * 749) == [("(", 1.0), ("x", MAX_WEIGHT)]
+    assert read_back("(x:999)") == [("x", MAX_WEIGHT)]
+    assert time.perf_counter() - started < 1.0
+
+
+def test_every_stretch_is_kept_in_order() -> None:
+    prompt = "a (b [c] (d:1.3)) e ) ( f"
+    assert "".join(text for text, _ in parse_weights(prompt)) == "a b c d e ) ( f"
+
+
+@pytest.fixture
+def tokenizer(engine: Engine) -> Any:
+    return engine._models.get("toy").family._tokenizer  # type: ignore[attr-defined]
+
+
+def test_a_short_prompt_has_the_ids_the_tokenizer_itself_gives(tokenizer: Any) -> None:
+    tokens, dropped = tokenize_pair(tokenizer, a_spec(), length=LENGTH, max_chunks=3)
+    plain = tokenizer(["dog", "a red cat"], padding="max_length", max_length=LENGTH, return_tensors="pt").input_ids
+    assert torch.equal(tokens.ids[:, 0], plain)
+    assert (tokens.ids.shape, dropped, bool((tokens.weights == 1).all())) == ((2, 1, LENGTH), "", True)
+
+
+def test_a_long_prompt_is_cut_and_what_does_not_fit_is_named(tokenizer: Any) -> None:
+    prompt = "x" * 150 + "y" * 80
+    tokens, dropped = tokenize_pair(tokenizer, a_spec(prompt=prompt), length=LENGTH, max_chunks=3)
+    assert tokens.ids.shape == (2, 3, LENGTH)
+    assert dropped == "y" * 5
+    assert bool((tokens.ids[..., 0] == tokenizer.bos_token_id).all())
+
+
+def test_weights_belong_to_their_tokens(tokenizer: Any) -> None:
+    tokens, _ = tokenize_pair(tokenizer, a_spec(prompt="a (bc:1.5) d"), length=LENGTH, max_chunks=3)
+    assert [round(weight, 3) for weight in tokens.weights[1, 0, :6].tolist()] == [1.0, 1.0, 1.5, 1.5, 1.0, 1.0]
+
+
+def test_weights_scale_their_tokens_and_keep_the_mean() -> None:
+    embedding = torch.rand(1, 4, 8) + 1
+    weighted = apply_weights(embedding, torch.tensor([1.0, 2.0, 1.0, 1.0]))
+    assert torch.allclose(weighted.mean(), embedding.mean())
+    assert torch.allclose((weighted / embedding)[0, 1], 2 * (weighted / embedding)[0, 0])
+    assert apply_weights(embedding, torch.ones(4)) is embedding
+
+
+def test_a_weight_changes_the_picture_and_no_weight_does_not(engine: Engine) -> None:
+    pictures = {prompt: paint(engine, an_order(a_spec(prompt=prompt))).pixels for prompt in ("a b", "(a:1.0) b")}
+    assert pictures["a b"] == pictures["(a:1.0) b"]
+    assert paint(engine, an_order(a_spec(prompt="(a:1.8) b"))).pixels != pictures["a b"]
+
+
+def test_the_dropped_end_of_a_prompt_is_named_with_the_picture(engine: Engine) -> None:
+    long = "x" * 225 + " " + "end"
+    assert paint(engine, an_order(a_spec(prompt=long, steps=1))).dropped == "e n d".replace(" ", "")
+    assert paint(engine, an_order(a_spec(steps=1))).dropped == ""
