@@ -36,6 +36,7 @@ from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
 from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
+from generation.sizes import native_size, parse_size
 from generation.studio import Studio
 from generation.workers.local import LocalWorker
 from generation.workers.wire import WorkerConfig
@@ -190,7 +191,7 @@ def imagine(
         async with open_house(settings) as house:
             chosen = house.studio.catalog.default
             defaults = chosen.defaults
-            width, height = shell.parse_size(size, chosen)
+            width, height = parse_size(chosen, size) if size else native_size(chosen)
             spec = ImageSpec(
                 prompt=prompt,
                 negative=negative,

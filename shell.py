@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from generation import errors
-from generation.catalog import Model
 from generation.errors import AtelierError, InvalidRequest
 from generation.images import decode_png
 from generation.job import JOB_ID_LENGTH, Image, Job, Owner, Status
@@ -69,16 +68,6 @@ async def replay(studio: Studio, running: asyncio.Task[None], originals: list[tu
     """Paint each again and compare; the worst verdict of all."""
     verdicts = [await _replay_one(studio, running, recipe, pixels) for recipe, pixels in originals]
     return max(verdicts, key=lambda each: list(Agreement).index(each.verdict))
-
-
-def parse_size(text: str | None, model: Model) -> tuple[int, int]:
-    """`512x768` to (512, 768); the model's native square for None. Raises `InvalidRequest`."""
-    if text is None:
-        return model.defaults.native_px, model.defaults.native_px
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise InvalidRequest(what="Size", problem=f"is WIDTHxHEIGHT, for example 512x512, not “{text[:20]}”.")
-    return int(width), int(height)
 
 
 async def _replay_one(studio: Studio, running: asyncio.Task[None], recipe: Recipe, original: bytes | None) -> Verdict:

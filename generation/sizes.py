@@ -31,7 +31,7 @@ def parse_size(model: Model, text: str) -> tuple[int, int]:
     if found is None:
         raise InvalidRequest(what="Size", problem=f"is WIDTHxHEIGHT, for example 512x768, not “{text[:20]}”.")
     grid = 64 if model.defaults.native_px >= 512 else 8
-    width, height = (max(64, round(int(side) / grid) * grid) for side in found.groups())
+    width, height = (round(int(side) / grid) * grid for side in found.groups())
     require_size(model, (width, height))
     return width, height
 
