@@ -65,7 +65,10 @@ class AtelierClient(commands.AutoShardedBot):
         for cog in COGS:
             await self.add_cog(cog())
         self.add_dynamic_items(Press)
-        self.command_ids = await sync_if_changed(self.tree, self.http)
+        try:
+            self.command_ids = await sync_if_changed(self.tree, self.http)
+        except discord.HTTPException:
+            log.exception("action=commands-not-registered")  # the ones Discord has are better than no bot at all
         await self.courier.start()
 
     async def close(self) -> None:

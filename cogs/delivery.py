@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import discord
 
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
     from cogs.client import AtelierClient
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 PAUSES_S = (0.4, 1.0, 2.0)
 """Between edits of one message: the first come quicker, then about one in two seconds."""
 PLACE_EVERY_S = 10.0
-"""How often the place in line is shown anew while nothing else happens to a job."""
+"""How often the place in line is shown anew while nothing else happens to a job; more rarely in a long line, so that
+all of them together stay at about `PLACES_PER_S`."""
+PLACES_PER_S = 20
+POSTS_AT_ONCE = 16
+"""Results held in memory at a time: after an outage thousands may be due."""
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 DEFAULT_SIZE_LIMIT = 10 * 1024 * 1024
 """Discord's own limit for a file, where no interaction has told a better one."""
@@ -62,13 +68,16 @@ class Courier:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_open = False
         self._kept: defaultdict[int, list[str]] = defaultdict(list)
+        self._posting = asyncio.Semaphore(POSTS_AT_ONCE)
 
     async def start(self) -> None:
         """Hear of changes from now on, and take up what an earlier run left to deliver."""
         self._is_open = True
         self._services.studio.on_change = self.hear
         for delivery in await self._services.deliveries.fetch_due():
-            self.watch(delivery.job_id)
+            self.hear(delivery.job_id)
+        for job_id in self._services.studio.live_ids():
+            self.hear(job_id)
 
     async def close(self) -> None:
         """Stop following. Posts that are under way get `GRACE_S` to end; what is cut off is due after the restart."""
@@ -119,18 +128,22 @@ class Courier:
     # One job.
 
     async def _follow(self, job_id: str) -> None:
-        try:
-            delivery = await self._services.deliveries.fetch(job_id)
-        except UnknownJob:
-            return  # asked for from the shell: nobody on Discord waits for it
-        if delivery.state not in (DeliveryState.LIVE, DeliveryState.DUE):
+        delivery = await _until_it_works(job_id, lambda: self._fetch(job_id))
+        if delivery is None or delivery.state not in (DeliveryState.LIVE, DeliveryState.DUE):
             return
         going = self._rounds[job_id]
         while self._services.studio.is_live(job_id):
             await self._show_progress(job_id, delivery.reply_to, going)
             await self._until_news(going)
         going.ended.set()
-        await self._deliver(delivery, going)
+        await _until_it_works(job_id, lambda: self._deliver(delivery, going))
+
+    async def _fetch(self, job_id: str) -> Delivery | None:
+        """None for a job from the shell, for which nobody on Discord waits, and for one that was erased."""
+        try:
+            return await self._services.deliveries.fetch(job_id)
+        except UnknownJob:
+            return None
 
     async def _show_progress(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
         """Best effort: a progress message that fails is not worth a second try."""
@@ -156,32 +169,28 @@ class Courier:
             async with asyncio.timeout(pause_s):
                 await going.ended.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(PLACE_EVERY_S):
+            async with asyncio.timeout(max(PLACE_EVERY_S, len(self._tasks) / PLACES_PER_S)):
                 await going.changed.wait()
 
     async def _deliver(self, delivery: Delivery, going: _Round) -> None:
-        """Post the result until it is posted, or plainly cannot be."""
-        pause_s = RETRY_S
-        while True:
-            try:
-                await self._deliver_once(delivery, going)
+        """Post the result, or find that it plainly cannot be posted. Raises what may pass."""
+        try:
+            async with self._posting:
+                await self._post(delivery, going)
+        except UnknownJob:
+            return  # erased meanwhile
+        except Unreachable as closed:
+            await self._keep(delivery.job_id, str(closed))
+        except Exception as error:
+            if _is_hopeless(error):
+                log.exception("job=%s action=refused-by-discord", delivery.job_id)
+                await self._keep(delivery.job_id, "Discord refused the message")
                 return
-            except Unreachable as closed:
-                await self._keep(delivery.job_id, str(closed))
-                return
-            except UnknownJob:
-                return  # erased meanwhile
-            except Exception as error:
-                log.warning("job=%s action=delivery-failed error=%r next_try_s=%.0f", delivery.job_id, error, pause_s)
-                if _is_hopeless(error):
-                    await self._keep(delivery.job_id, "Discord refused the message")
-                    return
-                with suppress(Exception):  # the storage may be what is failing
-                    await self._services.deliveries.mark_tried(delivery.job_id, type(error).__name__)
-            await asyncio.sleep(pause_s)
-            pause_s = min(LONGEST_RETRY_S, pause_s * 2)
+            with suppress(Exception):  # the storage may be what is failing
+                await self._services.deliveries.mark_tried(delivery.job_id, type(error).__name__)
+            raise
 
-    async def _deliver_once(self, delivery: Delivery, going: _Round) -> None:
+    async def _post(self, delivery: Delivery, going: _Round) -> None:
         services, job_id = self._services, delivery.job_id
         job = await services.jobs.fetch_job(job_id)
         say = await gather(job, services, size_limit=going.size_limit)
@@ -198,6 +207,19 @@ class Courier:
         if any(image.status is Status.DONE for image in job.images):
             self._kept[job.owner.user_id].append(reason)
         log.warning("job=%s action=kept reason=%s", job_id, reason)
+
+
+async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
+    """What must happen is tried again, with growing pauses, until it does."""
+    pause_s = RETRY_S
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            name = type(error).__name__
+            log.warning("job=%s action=delivery-failed error=%s next_try_s=%.0f", job_id, name, pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(LONGEST_RETRY_S, pause_s * 2)
 
 
 def _is_hopeless(error: Exception) -> bool:

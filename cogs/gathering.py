@@ -17,6 +17,9 @@ from generation.provenance import read_recipe
 from generation.recipe import Recipe
 from generation.replay import Verdict, judge
 
+MAX_REQUEST_BYTES = 24 * 1024 * 1024
+"""Discord takes 25 MiB at once, files and words together."""
+
 
 async def gather(job: Job, services: Services, *, size_limit: int) -> Say:
     """The message of an ended job, with its pictures re-encoded where a file is over `size_limit` bytes."""
@@ -26,6 +29,7 @@ async def gather(job: Job, services: Services, *, size_limit: int) -> Say:
 def _gather(job: Job, files: ImageFiles, size_limit: int) -> Say:
     notes = _notes(job)
     pictures: dict[int, Picture] = {}
+    size_limit = min(size_limit, MAX_REQUEST_BYTES // len(job.images))
     for image in job.images:
         png = _png(image, files)
         if png is None:

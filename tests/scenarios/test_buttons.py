@@ -70,6 +70,16 @@ async def test_the_recipe_is_complete_and_private(discord: Sandbox, people: Peop
         assert part in text
 
 
+async def test_a_recipe_too_long_to_read_is_a_file(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    asked = await people.ada.slash("imagine", prompt="*" * 1499 + "!", negative="`" * 1500, steps=2)
+    message = await until_done(discord, asked)
+    pressed = await people.ada.click(message, "Recipe")
+    assert pressed.original_message is not None
+    assert [file.filename for file in pressed.original_message.attachments] == ["recipe.txt"]
+    assert b"*" * 1499 + b"!\nNegative prompt: " in pressed.original_message.attachments[0].data
+    assert "Reroll" in {button["label"] for button in message.buttons}
+
+
 async def test_delete_is_for_the_owner_and_moderators(discord: Sandbox, people: People, bot: LivingBot) -> None:
     message = await painted(discord, people)
     refused = await people.bo.click(message, "Delete")

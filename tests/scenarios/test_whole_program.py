@@ -1,0 +1,69 @@
+"""The unchanged program, with the built-in model, in its own process: killed with work in hand, and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from living import People, job_id_in, until_done, until_shown
+from PIL import Image
+
+from sandbox import Sandbox, Upload
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPT = "a red circle on a blue background"
+
+
+@asynccontextmanager
+async def serving(discord: Sandbox, data_dir: Path, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python bot.py serve`, connected when the context begins."""
+    environment = os.environ | {
+        "ATELIER_DATA_DIR": str(data_dir),
+        "ATELIER_DISCORD_URL": discord.url,
+        "ATELIER_DISCORD_TOKEN": discord.token,
+        "ATELIER_HEALTH_PORT": "0",
+        "ATELIER_NUM_THREADS": "2",
+    }
+    with log.open("ab") as sink:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(ROOT / "bot.py"), "serve", env=environment, stderr=sink, cwd=data_dir
+        )
+    try:
+        await discord.wait_for(lambda: discord.gateway.is_connected, timeout_s=60)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def test_killed_with_jobs_in_hand_it_delivers_each_once(discord: Sandbox, people: People, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with serving(discord, tmp_path, log) as process:
+        asked = [await people.ada.slash("imagine", prompt=PROMPT, seed=n, steps=30, count=2) for n in (7, 70)]
+        for each in asked:
+            await until_shown(discord, each)
+        process.kill()
+        await process.wait()
+    async with serving(discord, tmp_path, log) as process:
+        messages = [await until_done(discord, each, timeout_s=90) for each in asked]
+        assert [len(message.attachments) for message in messages] == [2, 2]
+        assert len(people.general.messages_ever) == 2
+        picture = Image.open(io.BytesIO(messages[0].attachments[0].data))
+        assert picture.size == (128, 128)
+        again = await people.bo.slash("reproduce", picture=f"{job_id_in(messages[0])}-1")
+        assert "Identical" in (await until_done(discord, again, timeout_s=90)).text
+        start = Upload("start.png", messages[0].attachments[0].data)
+        painted_over = await people.bo.slash("imagine", prompt="a green square", image=start, steps=8)
+        assert (await until_done(discord, painted_over, timeout_s=90)).attachments
+        process.terminate()
+        assert await process.wait() == 0
+    said = log.read_text()
+    assert discord.token not in said
+    assert PROMPT not in said, "prompts are nobody's business but the asker's"
+    assert not [each.token for each in asked if each.token in said]
