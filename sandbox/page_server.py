@@ -9,6 +9,7 @@ from aiohttp import web
 
 from sandbox.message import Upload
 from sandbox.page_socket import Tab
+from sandbox.page_view import is_playable
 from sandbox.people import User
 from sandbox.stage import Stage
 from sandbox.world import World
@@ -35,6 +36,10 @@ class PageServer:
         app.router.add_get("/page/socket", self._socket)
         app.router.add_post("/page/files", self._upload)
         app.router.add_get("/page/{name}", self._static)
+        app.on_shutdown.append(self._close)
+
+    async def _close(self, app: web.Application) -> None:
+        await self._stage.crowd.stop()
 
     async def _index(self, request: web.Request) -> web.Response:
         return _file("index.html")
@@ -63,7 +68,7 @@ class PageServer:
 
 def find_person(world: World, name: str) -> User | None:
     """The person of that id or user name; without one, somebody ordinary to start with."""
-    people = [u for u in world.users.values() if not u.is_bot and u is not world.owner]
+    people = [u for u in world.users.values() if is_playable(world, u)]
     for user in people:
         if name in (str(user.id), user.username):
             return user

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from sandbox.actor import Actor
+from sandbox.crowd import Plan
 from sandbox.errors import DiscordError
 from sandbox.interactions import Interaction
 from sandbox.journal import GatewayEvent, RestCall
@@ -45,6 +46,7 @@ class Tab:
         self._busy: set[asyncio.Task[None]] = set()
         self._is_world_due = False
         self._stop_inspecting: Callable[[], None] | None = None
+        self._stop_watching: Callable[[], None] | None = None
 
     async def run(self) -> None:
         """Serve the tab until it is closed."""
@@ -59,8 +61,9 @@ class Tab:
                     task.add_done_callback(self._busy.discard)
         finally:
             unsubscribe()
-            if self._stop_inspecting is not None:
-                self._stop_inspecting()
+            for stop in (self._stop_inspecting, self._stop_watching):
+                if stop is not None:
+                    stop()
             for task in self._busy:
                 task.cancel()
             self._outbox.put_nowait(None)
@@ -138,6 +141,7 @@ class Tab:
             "delete": self._delete,
             "inspect": self._inspect,
             "trouble": self._trouble,
+            "crowd": self._crowd,
         }
         try:
             answer = await acts[request["do"]](request)
@@ -221,6 +225,17 @@ class Tab:
     async def _trouble(self, request: Json) -> Json:
         await self._stage.make_trouble(request["kind"], self._channel)
         return {}
+
+    async def _crowd(self, request: Json) -> Json:
+        """Look at the crowd, start one (with a `plan`), or stop it."""
+        crowd = self._stage.crowd
+        if request.get("plan"):
+            await crowd.start(Plan(**request["plan"]), self._user)
+        elif request.get("stop"):
+            await crowd.stop()
+        if self._stop_watching is None:
+            self._stop_watching = crowd.listen(lambda view: self._push("crowd", view=view))
+        return {"view": crowd.view()}
 
     # -- from the tab's words to things ---------------------------------------------------------------
 

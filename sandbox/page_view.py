@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.actor import Actor
+from sandbox.crowd import CROWD
 from sandbox.files import Files
 from sandbox.interactions import Interaction
 from sandbox.journal import GatewayEvent, RestCall, redacted
@@ -74,7 +75,7 @@ def world_view(world: World, you: User, *, is_connected: bool) -> Json:
     """All that `you` can see besides messages."""
     mine = [(g, g.members[you.id]) for g in world.guilds.values() if you.id in g.members]
     direct = channel_view(world.direct_channel(you), None) | {"name": world.bot.display_name}
-    people = [u for u in world.users.values() if not u.is_bot and u is not world.owner]
+    people = [u for u in world.users.values() if is_playable(world, u)]
     return {
         "you": person_view(you),
         "bot": person_view(world.bot) | {"connected": is_connected},
@@ -84,12 +85,21 @@ def world_view(world: World, you: User, *, is_connected: bool) -> Json:
     }
 
 
+def is_playable(world: World, user: User) -> bool:
+    """Whether a person at the page may be them: not the bot, nor one of the crowd's extras."""
+    return not user.is_bot and user is not world.owner and not user.username.startswith(f"{CROWD.lower()}-")
+
+
+def is_crowd(guild: Guild) -> bool:
+    return guild.name.startswith(CROWD)
+
+
 def about(world: World, user: User) -> str:
     """Who somebody is, in a few words: "owner of Harbour", "Moderator in Harbour"."""
     parts = []
     for guild in world.guilds.values():
         member = guild.members.get(user.id)
-        if member is None:
+        if member is None or is_crowd(guild):
             continue
         top = max((role for role in member.roles if role.color), key=lambda r: r.position, default=None)
         if guild.owner_id == user.id:

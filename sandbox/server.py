@@ -15,6 +15,7 @@ from sandbox.actor import Actor, Client
 from sandbox.cdn import Cdn
 from sandbox.clock import Clock
 from sandbox.commands import Commands
+from sandbox.crowd import Crowd
 from sandbox.desk import Desk
 from sandbox.events import Events
 from sandbox.faults import Faults
@@ -71,6 +72,7 @@ class Sandbox:
         self.clock.on_jump(self.world.wake)
         self._port = port
         self._runner: web.AppRunner | None = None
+        self.crowd = Crowd(self.world, self.act_as)
         self.url = ""
         self._plants = seed_world
         if not seed_world:

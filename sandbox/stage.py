@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.actor import Actor
+from sandbox.crowd import Crowd
 from sandbox.message import Upload
 from sandbox.options import Refused
 from sandbox.people import User
@@ -23,6 +24,7 @@ class Stage:
         self.files = sandbox.files
         self.act_as: Callable[[User, Channel], Actor] = sandbox.act_as
         self._sandbox = sandbox
+        self.crowd: Crowd = sandbox.crowd
         self._uploads: dict[str, Upload] = {}
 
     def is_connected(self) -> bool:

@@ -1,5 +1,6 @@
 // The page: joins the parts and keeps what the tab shows.
 import { buildComposer, focusBox, refreshComposer, replyTo, startCommand } from "./composer.js";
+import { buildCrowd, draw as drawCrowd, watchCrowd } from "./crowd.js";
 import { $, fill, h, toast } from "./dom.js";
 import { openModal } from "./forms.js";
 import { addEntry, buildInspector, inspect } from "./inspector.js";
@@ -40,9 +41,17 @@ Object.assign(app, {
     root.classList.toggle("with-members");
     renderNavigation();
   },
+  async toggleCrowd() {
+    const panel = $("#crowd");
+    panel.hidden = !panel.hidden;
+    if (!panel.hidden && !$("#inspector").hidden) app.toggleInspector();
+    renderNavigation();
+    if (!panel.hidden) await watchCrowd().catch((error) => toast(error.message));
+  },
   async toggleInspector() {
     const panel = $("#inspector");
     panel.hidden = !panel.hidden;
+    if (!panel.hidden) $("#crowd").hidden = true;
     renderNavigation();
     await inspect(!panel.hidden).catch((error) => toast(error.message));
   },
@@ -55,6 +64,7 @@ document.addEventListener("keydown", (event) => {
 });
 buildComposer();
 buildInspector();
+buildCrowd();
 app.line = new Line(onPush, onState);
 
 function onState(isOpen) {
@@ -77,6 +87,7 @@ const PUSHES = {
   },
   typing: (push) => push.channel === state.channel && someoneTypes(push.user),
   entry: (push) => addEntry(push.entry),
+  crowd: (push) => !$("#crowd").hidden && drawCrowd(push.view),
 };
 
 function onPush(push) {

@@ -116,6 +116,7 @@ function renderTop() {
     channel.nsfw && h("span", { class: "tag" }, "Age-restricted"),
     channel.topic && h("span", { class: "topic" }, channel.topic),
     h("span", { class: "space" }),
+    tool("chart", "Crowd", !$("#crowd").hidden, app.toggleCrowd),
     tool("bolt", "Inspector", !$("#inspector").hidden, app.toggleInspector),
     tool(isLight ? "moon" : "sun", isLight ? "Dark theme" : "Light theme", false, app.toggleTheme),
     guild && tool("people", "Members", root.classList.contains("with-members"), app.toggleMembers));

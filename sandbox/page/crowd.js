@@ -1,0 +1,119 @@
+// The crowd: made-up people in made-up servers, and charts of how they fare.
+import { $, fill, h, icon, toast } from "./dom.js";
+import { leading, missing, parseLine, paths } from "./options.js";
+import { app, state } from "./state.js";
+
+const COLOURS = ["#7c7ff7", "#2bb673", "#f0a132", "#e9568f", "#35b3d6", "#b07cf0", "#d8653f", "#8fae35"];
+const colour = (index) => COLOURS[index % COLOURS.length];
+let result, button, view;
+
+export function buildCrowd() {
+  const number = (name, label, value, step, title) => h("label", { class: "crowd-field", title }, h("span", {}, label), h("input", { name, type: "number", value, min: step, step, required: true }));
+  const line = h("input", { name: "line", type: "text", autocomplete: "off", required: true, placeholder: "/command with its options" });
+  button = h("button", { class: "button primary", type: "submit" }, "Start");
+  const form = h("form", { class: "crowd-form" },
+    h("label", { class: "crowd-field wide", title: "{a|b} is one of the two each time" }, h("span", {}, "Everybody types"), line),
+    number("num_guilds", "Servers", 3, 1, "How many servers"), number("num_members", "People each", 4, 1, "How many people in each server"),
+    number("rate", "Requests a second", 1, 0.1, "Of all servers together"), number("greed", "First server ×", 5, 1, "How much more often the first server asks"),
+    button);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (view?.running) stop();
+    else start(Object.fromEntries(new FormData(form)));
+  });
+  result = h("div", { class: "crowd-result" });
+  $("#crowd").append(
+    h("header", {}, h("h2", {}, "Crowd"), h("button", { class: "plain", type: "button", "aria-label": "Close crowd", onclick: app.toggleCrowd }, icon("close"))),
+    h("p", { class: "crowd-note" }, "Many people ask at once. Who gets how much, and who waits how long?"), form, result);
+}
+
+export async function watchCrowd() {
+  const line = $("#crowd [name=line]");
+  if (!line.value) line.value = example();
+  draw((await app.line.ask("crowd")).view);
+}
+
+function example() {
+  const known = paths(state.commands);
+  const best = known.find(({ node }) => (node.options || []).some((option) => option.required && option.type === 3)) || known[0];
+  if (!best) return "";
+  const words = (best.node.options || []).some((option) => option.required) ? " a {red|blue|green} {circle|square|star}" : "";
+  return `/${best.path}${words}`;
+}
+
+async function start(fields) {
+  try {
+    const found = leading(fields.line.trim(), paths(state.commands));
+    if (!found) throw new Error("There is no such command here");
+    const options = parseLine(found.node, found.rest);
+    const lacking = missing(found.node, options);
+    if (lacking) throw new Error(`${lacking.name} is required`);
+    const plan = { command: found.path, options };
+    for (const name of ["num_guilds", "num_members", "rate", "greed"]) plan[name] = Number(fields[name]);
+    draw((await app.line.ask("crowd", { plan })).view);
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+const stop = () => app.line.ask("crowd", { stop: true }).then((answer) => draw(answer.view), (error) => toast(error.message));
+
+export function draw(next) {
+  view = next;
+  button.textContent = view.running ? "Stop" : "Start";
+  button.classList.toggle("danger", view.running);
+  if (!view.camps.length) return fill(result);
+  return fill(result,
+    chart(`Share of the pictures, last ${view.windowS} s`, shares(), "%"),
+    chart("Waiting for their picture", waiting(), ""), table());
+}
+
+// Each second's shares, stacked to 100.
+function shares() {
+  const names = view.camps.map((camp) => camp.name);
+  const rows = view.points.map(({ files }) => {
+    const sum = files.reduce((a, b) => a + b, 0);
+    return files.map((count) => (sum ? (100 * count) / sum : 0));
+  });
+  return { names, rows, top: 100, isStacked: true };
+}
+
+function waiting() {
+  const rows = view.points.map((point) => point.waiting);
+  return { names: view.camps.map((camp) => camp.name), rows, top: Math.max(4, ...rows.flat()), isStacked: false };
+}
+
+const [WIDTH, HEIGHT] = [380, 110];
+
+function chart(title, { names, rows, top, isStacked }, unit) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const last = rows.at(-1) || [];
+  svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `${title}: ${names.map((name, n) => `${name} ${Math.round(last[n] || 0)}${unit}`).join(", ")}`);
+  const x = (index) => (rows.length > 1 ? (index / (rows.length - 1)) * WIDTH : WIDTH);
+  const y = (value) => HEIGHT - (value / top) * (HEIGHT - 4);
+  const sum = rows.map(() => 0);
+  names.forEach((name, n) => {
+    const upper = rows.map((row, index) => [x(index), y((isStacked ? sum[index] : 0) + (row[n] || 0))]);
+    const lower = isStacked ? rows.map((row, index) => [x(index), y(sum[index])]).reverse() : [];
+    rows.forEach((row, index) => (sum[index] += row[n] || 0));
+    const path = document.createElementNS(svg.namespaceURI, isStacked ? "polygon" : "polyline");
+    path.setAttribute("points", [...upper, ...lower].map((point) => point.map((v) => v.toFixed(1)).join(",")).join(" "));
+    path.setAttribute("style", isStacked ? `fill:${colour(n)}` : `fill:none;stroke:${colour(n)};stroke-width:2;vector-effect:non-scaling-stroke`);
+    svg.append(path);
+  });
+  return h("figure", { class: "chart" }, h("figcaption", {}, title, h("small", {}, `to ${Math.round(top)}${unit}`)), svg);
+}
+
+const seconds = (value) => (value === null ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)} s`);
+const ms = (value) => (value === null ? "–" : value < 1000 ? `${Math.round(value)} ms` : seconds(value / 1000));
+
+function table() {
+  const head = ["", "asked", "waiting", "done", "refused", "wait", "ack"];
+  const rows = view.camps.map((camp, n) => h("tr", {},
+    h("th", { scope: "row" }, h("i", { class: "swatch", style: `background:${colour(n)}` }), h("button", { class: "linkish", type: "button", onclick: () => app.open(camp.channel) }, camp.name)),
+    [camp.asked, camp.waiting, camp.finished, camp.refused + camp.failed, seconds(camp.waitS), ms(camp.ackP99Ms)].map((value) => h("td", {}, value))));
+  return h("table", { class: "crowd-table" }, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col", title: { wait: "Half waited less than this", ack: "99 of 100 were acknowledged within this" }[name] }, name)))), h("tbody", {}, rows));
+}
