@@ -16,6 +16,7 @@ import msgspec
 
 from generation.catalog import Model
 from generation.engine.settings import EngineSettings
+from generation.errors import Misconfigured
 from generation.order import Broken, Cancel, Cancelled, Event, Finished, Order, Preview, Progress
 from generation.recipe import Fingerprint, Trace
 
@@ -24,13 +25,16 @@ _BUCKET = 4
 
 
 class LightEngine:
-    """Advances up to four images an evaluation, in admission order. Any model name is known.
+    """Advances up to four images an evaluation, in admission order. Any model will do but one named `unfit`.
 
     Words in a prompt: `crash-worker` kills the process, `hang-worker` never returns, `break-image` fails that image,
     `withhold-image` is kept back by the safety check, `endless-image` never gets finished, `print-noise` prints.
     """
 
     def __init__(self, models: Iterable[Model], settings: EngineSettings) -> None:
+        models = list(models)
+        if any(model.name == "unfit" for model in models):
+            raise Misconfigured(problem="The model “unfit” cannot be loaded.", remedy="It was made so.")
         self.num_slots = settings.num_slots
         self.fingerprint = Fingerprint({"engine": "light"})
         self.model_sha256: Mapping[str, str] = {

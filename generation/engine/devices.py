@@ -27,13 +27,16 @@ class Device:
 
 
 def choose_device(settings: EngineSettings) -> Device:
-    """What the settings ask for, or what suits this machine; also fixes the thread count of the process.
+    """What the settings ask for, or what suits this machine; also fixes the threads and kernels of the process.
 
     Raises `Misconfigured` for a device that is not there.
     """
     device = torch.device(_find_device() if settings.device == "auto" else settings.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise Misconfigured(problem="No CUDA device can be used here.", remedy="Set the device to auto or cpu.")
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
     num_threads = settings.num_threads or num_cores()
     torch.set_num_threads(num_threads)
     return Device(device, _choose_dtype(settings.dtype, device), num_threads)

@@ -13,6 +13,7 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from io import RawIOBase
 from typing import BinaryIO, Protocol
@@ -25,6 +26,7 @@ from generation.recipe import Fingerprint
 from generation.workers.wire import HEADER, Unfit, decode_command, decode_config, encode, frame_length
 
 EXIT_UNFIT = 3
+EXIT_NONSENSE = 4
 _PR_SET_PDEATHSIG = 1
 
 
@@ -59,10 +61,15 @@ class Inbox:
         return commands
 
     def _read(self, source: RawIOBase) -> None:
-        while (body := read_frame(source)) is not None:
-            self._commands.put(decode_command(body))
+        status = 0
+        try:
+            while (body := read_frame(source)) is not None:
+                self._commands.put(decode_command(body))
+        except ValueError:
+            traceback.print_exc()
+            status = EXIT_NONSENSE
         # The main thread may be deep in a forward pass, for minutes: nobody waits for its picture any more.
-        os._exit(0)
+        os._exit(status)
 
 
 def read_frame(source: RawIOBase) -> bytes | None:
@@ -96,13 +103,15 @@ def main() -> int:
     wire = _claim_stdout()
     # Unbuffered: a thread that waits in a buffered read holds a lock the interpreter wants when it shuts down.
     source = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group; the parent decides.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # Both may reach the whole group; the parent decides, and can kill.
     first = read_frame(source)
     if first is None:
         return 0
     config = decode_config(first)
     _die_with_parent(config.parent_pid)
-    os.nice(config.nice)
+    if hasattr(os, "nice"):
+        os.nice(config.nice)
     scrub(os.environ)
 
     def send(events: list[Event]) -> None:
@@ -124,11 +133,12 @@ def main() -> int:
 
 
 def scrub(environment: dict[str, str] | os._Environ[str]) -> None:
-    """Take out everything that is, or may hold, a secret; forbid the libraries the network."""
+    """Take out everything that is, or may hold, a secret; forbid the libraries the network and idle talk."""
     for name in list(environment):
         if is_secret(name):
             del environment[name]
     environment.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", DIFFUSERS_DISABLE_REMOTE_CODE="1")
+    environment.update(HF_HUB_DISABLE_PROGRESS_BARS="1", TRANSFORMERS_VERBOSITY="error", DIFFUSERS_VERBOSITY="error")
     environment["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # a log is no place for bars
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -13,10 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.light_engine import ENGINE as LIGHT_ENGINE
 from generation.errors import Misconfigured
 from generation.order import Broken, Cancel, Cancelled, Event, Finished, Lost, Preview, Progress, Ready
 from generation.workers.local import LocalWorker
-from generation.workers.wire import WorkerConfig
+from generation.workers.wire import HEADER, WorkerConfig
 from tests.contracts.conftest import MakeWorker, Workplace
 from tests.generation.engine.painting import a_spec, an_order
 from tests.generation.engine.toy import toy_model
@@ -216,12 +216,19 @@ async def test_a_folder_that_may_not_be_opened_stops_the_start(tmp_path: Path) -
     await worker.close()
 
 
-async def test_an_engine_that_cannot_be_built_says_why(toy_folder: Path, tmp_path: Path) -> None:
-    damaged = Path(shutil.copytree(toy_folder, tmp_path / "damaged"))
-    weights = damaged / "vae" / "diffusion_pytorch_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    worker = LocalWorker(WorkerConfig(models=(toy_model(damaged),), nice=0))
+async def test_an_engine_that_cannot_be_built_says_why() -> None:
+    config = WorkerConfig(models=(toy_model(Path("no/model/needed"), name="unfit"),), engine=LIGHT_ENGINE)
+    worker = LocalWorker(config)
     await worker.start()
     lost = await anext(worker.events())
-    assert isinstance(lost, Lost) and "cannot be read" in lost.reason
+    assert isinstance(lost, Lost) and "cannot be loaded" in lost.reason
     await worker.close()
+
+
+async def test_a_child_that_does_not_understand_ends(make_light: MakeWorker) -> None:
+    worker = make_light(first_pause_s=0.01)
+    events = await ready(worker)
+    assert worker._process is not None and worker._process.stdin is not None
+    worker._process.stdin.write(HEADER.pack(3) + b"xyz")
+    assert isinstance(await anext(events), Lost)
+    assert isinstance(await anext(events), Ready)
