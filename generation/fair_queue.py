@@ -2,24 +2,29 @@
 
 Pure and synchronous: no clock, no asyncio, no database. Everything is decided by the order of the calls.
 
-Algorithm (the family of virtual token counters, Sheng et al., OSDI 2024, and of start-time fair queueing, Goyal et
-al., 1996). Every guild has a *counter*: the cost it was charged so far, divided by its weight. `pick` takes the
-guild with the smallest counter among those with something waiting, in it the member with the smallest counter, of
-that member the oldest image, and charges its cost to both as it is handed out. `settle` corrects the charge when
-the true cost is known. A guild that comes back from idle is *lifted* to the smallest counter among the active
-guilds (or, if there are none, to that of the guild that was last to leave): having been away earns no credit, else
-the returning guild would be alone on the machine until its counter had caught up.
+Algorithm (start-time fair queueing, Goyal et al., 1996; for language models as virtual token counters, Sheng et al.,
+OSDI 2024). Every guild has a *counter*: the cost it was charged so far, divided by its weight. `pick` takes the guild
+with the smallest counter among those with something waiting, in it the member with the smallest counter (charges
+divided by the member's boost), of that member the oldest image, and charges its cost to both as it is handed out.
+`settle` corrects the charge when the true cost is known. The *level* is the counter of the guild last picked, before
+its charge. A guild (a member) that had nothing waiting is *lifted* to the level when it asks again: neither having
+been away nor having asked for little earns credit, else it would be alone on the machine until it had caught up.
 
-Bound. Let u be the largest cost of one image over the smallest weight. As long as two guilds f and g both have
-something waiting, neither is charged while its counter is above the other's, so the counters never part by more
-than u: one charge can carry a counter past the other by at most u, and then it waits. Over any interval in which
-both wait, each counter therefore moves by the same amount give or take u at either end, so
+Bound. Let u be the largest cost of one image over the smallest weight. A guild is charged only while its counter is
+the smallest, and then the level rises to that counter; who comes, comes at the level or above. So every waiting
+guild's counter lies between the level L and L + u. Over any interval in which two guilds f and g both have something
+waiting, their counters part by at most u at its beginning and at most u at its end, so what they are handed out obeys
 
-    | service(f) / weight(f) - service(g) / weight(g) |  <=  2 u
+    | charged(f) / weight(f) - charged(g) / weight(g) |  <=  2 u
 
-whatever the arrivals, the weights and the other guilds. (Corrections that give back cost move a counter down by no
-more than what was charged for images that did not run, so in the bound service is what was truly used plus what is
-in flight.) Work conserving: `pick` returns an image whenever one waits.
+whatever the arrivals, the weights and the other guilds. What a guild has been handed but not yet been served is in
+flight; with at most b of one guild's images in flight, the service itself obeys 2 (b + 1) u in whatever order the
+worker takes its steps (`generation.engine.schedule` takes them in a far better one). Corrections give back what was
+charged for work that was not done: they move a counter down by no more than that. Inside a guild the same holds
+between members, with boosts for weights.
+
+No starvation: of k guilds, each other one can be charged at most 2 u before the first in line here is picked.
+Work conserving: `pick` returns an image whenever one waits.
 """
 
 from __future__ import annotations
@@ -27,7 +32,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 
 from generation.errors import QueueFull
 
@@ -40,6 +45,8 @@ class Waiting:
     guild_id: int
     user_id: int
     cost: int
+    boost: float = 1.0
+    """The member's claim relative to the other members of the guild; it takes nothing from other guilds."""
 
 
 class FairQueue:
@@ -49,10 +56,9 @@ class FairQueue:
         self._guilds: dict[int, _Guild] = {}
         self._eligible = _MinByCounter()
         self._newcomers = _MinByCounter()
-        self._active = _MinByCounter()
         self._where: dict[str, Waiting] = {}
         self._in_flight: dict[str, Waiting] = {}
-        self._floor = 0.0
+        self._level = 0.0
         self._max_per_user = max_per_user
         self._max_per_guild = max_per_guild
 
@@ -89,11 +95,11 @@ class FairQueue:
 
     def push_back(self, image_id: str) -> None:
         """An image in flight returns to the head of its owner's line (its worker was lost); its charge is undone."""
-        waiting = self._in_flight[image_id]
-        self._charge(waiting, -waiting.cost)
-        del self._in_flight[image_id]
-        self._enter(waiting, first=True)
-        self._guild(waiting.guild_id).num_in_flight -= 1
+        waiting = self._in_flight.pop(image_id)
+        guild = self._guild(waiting.guild_id)
+        guild.num_in_flight -= 1
+        guild.charge(waiting, -waiting.cost)
+        self._enter(waiting, first=True, lift=False)
 
     def pick(self) -> Waiting | None:
         """Hand out the next image in fair order and charge it; None when nothing waits. O(log n) amortised."""
@@ -113,11 +119,12 @@ class FairQueue:
 
     def _hand_out(self, guild_id: int) -> Waiting:
         guild = self._guilds[guild_id]
+        self._level = max(self._level, guild.counter)
         waiting = guild.pop()
         del self._where[waiting.image_id]
         self._in_flight[waiting.image_id] = waiting
         guild.num_in_flight += 1
-        self._charge(waiting, waiting.cost)
+        guild.charge(waiting, waiting.cost)
         self._refresh(guild)
         return waiting
 
@@ -126,7 +133,7 @@ class FairQueue:
         waiting = self._in_flight.pop(image_id)
         guild = self._guild(waiting.guild_id)
         guild.num_in_flight -= 1
-        self._charge(waiting, true_cost - waiting.cost)
+        guild.charge(waiting, true_cost - waiting.cost)
         self._refresh(guild)
 
     def cancel(self, image_id: str) -> Waiting | None:
@@ -143,6 +150,11 @@ class FairQueue:
         guild = self._guild(guild_id)
         return guild.weight, guild.counter
 
+    def claim_of(self, guild_id: int) -> float:
+        """What part of the machine a guild may claim now, 0 to 1: its weight among those who have work. O(guilds)."""
+        own = self._guild(guild_id)
+        return own.weight / sum(each.weight for each in self._guilds.values() if each.is_active or each is own)
+
     def forecast(self) -> Iterator[Waiting]:
         """The waiting images in the order they will be picked if nothing else arrives. O(n log n) for all of them."""
         order = self._eligible.copy()
@@ -158,16 +170,26 @@ class FairQueue:
                 order.discard(guild_id)
 
     def counters(self) -> dict[int, float]:
-        """Every guild's counter, to be kept over a restart: an idle guild's as it would be lifted on return."""
-        floor = self._active.smallest(default=self._floor)
-        lifted = ((guild_id, max(guild.counter, floor)) for guild_id, guild in self._guilds.items())
-        return {guild_id: counter for guild_id, counter in lifted if counter > 0}
+        """Every guild's counter, to be kept over a restart: an idle guild's as it would be lifted on return.
+
+        What is in flight counts as not charged: a restart puts it back in line.
+        """
+        charged = {guild_id: guild.counter for guild_id, guild in self._guilds.items()}
+        for waiting in self._in_flight.values():
+            charged[waiting.guild_id] -= waiting.cost / self._guilds[waiting.guild_id].weight
+        for guild_id, guild in self._guilds.items():
+            if not guild.is_active:
+                charged[guild_id] = max(charged[guild_id], self._level)
+        return {guild_id: counter for guild_id, counter in charged.items() if counter > 0}
 
     def restore(self, counters: Mapping[int, float], waiting: Iterable[Waiting]) -> None:
-        """Take up the counters and the line of an earlier run, oldest first: no one's share changes, so no lifts."""
+        """Take up the counters and the line of an earlier run, oldest first: no one's share changes, so no lifts.
+
+        Members start level: among those who wait, counters never part by more than one charge.
+        """
         for guild_id, counter in counters.items():
             self._guild(guild_id).counter = counter
-        self._floor = min(counters.values(), default=0.0)
+        self._level = min(counters.values(), default=0.0)
         for each in waiting:
             self._enter(each, first=False, lift=False)
 
@@ -178,32 +200,31 @@ class FairQueue:
         if waiting.image_id in self._where or waiting.image_id in self._in_flight:
             raise ValueError(f"image {waiting.image_id} is in the queue already")
         guild = self._guild(waiting.guild_id)
-        if lift and not guild.is_active:
-            guild.counter = max(guild.counter, self._active.smallest(default=self._floor))
+        if lift and not guild.num_waiting:
+            guild.counter = max(guild.counter, self._level)
         self._where[waiting.image_id] = waiting
         guild.push(waiting, first=first)
         self._refresh(guild)
 
-    def _charge(self, waiting: Waiting, cost: int) -> None:
-        guild = self._guild(waiting.guild_id)
-        guild.charge(waiting, cost)
-
     def _refresh(self, guild: _Guild) -> None:
         """Bring the heaps up to date with a guild that changed."""
-        if guild.num_waiting:
-            self._eligible.set(guild.guild_id, guild.counter)
-        else:
+        if not guild.num_waiting:
             self._eligible.discard(guild.guild_id)
-        if guild.num_waiting and not guild.num_in_flight:
-            self._newcomers.set(guild.guild_id, guild.counter)
-        else:
             self._newcomers.discard(guild.guild_id)
-        if guild.is_active:
-            self._active.set(guild.guild_id, guild.counter)
+            if not guild.num_in_flight:
+                self._left(guild)
+            return
+        self._eligible.set(guild.guild_id, guild.counter)
+        if guild.num_in_flight:
+            self._newcomers.discard(guild.guild_id)
         else:
-            self._floor = guild.counter
-            self._active.discard(guild.guild_id)
-            guild.members.clear()
+            self._newcomers.set(guild.guild_id, guild.counter)
+
+    def _left(self, guild: _Guild) -> None:
+        """A guild has nothing here any more. Who comes to an empty house starts where the last one left it."""
+        guild.forget_members()
+        if not self._where and not self._in_flight:
+            self._level = max(self._level, guild.counter)
 
 
 @dataclass(slots=True)
@@ -216,13 +237,14 @@ class _Member:
 
 @dataclass(slots=True)
 class _Guild:
-    """A guild's members in line. The same algorithm as between guilds, one level down, with equal weights."""
+    """A guild's members in line. The same algorithm as between guilds, one level down, with boosts for weights."""
 
     guild_id: int
     weight: float = 1.0
     counter: float = 0.0
     num_in_flight: int = 0
     num_waiting: int = 0
+    level: float = 0.0
     members: dict[int, _Member] = field(default_factory=dict)
     eligible: _MinByCounter = field(default_factory=lambda: _MinByCounter())
 
@@ -236,8 +258,8 @@ class _Guild:
 
     def push(self, waiting: Waiting, *, first: bool) -> None:
         member = self.members.setdefault(waiting.user_id, _Member())
-        if not member.line:
-            member.counter = max(member.counter, self.eligible.smallest(default=member.counter))
+        if not member.line and not first:
+            member.counter = max(member.counter, self.level)
         member.line[waiting.image_id] = waiting
         member.line.move_to_end(waiting.image_id, last=not first)
         self.num_waiting += 1
@@ -247,6 +269,7 @@ class _Guild:
         user_id = self.eligible.first()
         assert user_id is not None
         member = self.members[user_id]
+        self.level = max(self.level, member.counter)
         _, waiting = member.line.popitem(last=False)
         self._left(waiting.user_id)
         return waiting
@@ -258,9 +281,13 @@ class _Guild:
     def charge(self, waiting: Waiting, cost: int) -> None:
         self.counter += cost / self.weight
         member = self.members[waiting.user_id]
-        member.counter += cost
+        member.counter += cost / waiting.boost
         if member.line:
             self.eligible.set(waiting.user_id, member.counter)
+
+    def forget_members(self) -> None:
+        self.members.clear()
+        self.level = 0.0
 
     def fork(self) -> _Guild:
         """A copy to run ahead with; images are shared, they are frozen."""
@@ -281,30 +308,39 @@ class _Guild:
 
 
 class _MinByCounter:
-    """Keys ordered by counter, ties by who came first. A heap whose outdated entries are dropped when they surface."""
+    """Keys ordered by counter, ties by who was set first.
 
-    __slots__ = ("_heap", "_ticket", "_tickets")
+    A heap that is put in order only when somebody looks: a counter that rose keeps its old, too early entry, which is
+    moved to its place when it surfaces. So the usual change, a charge, costs no more than a dict's.
+    """
+
+    __slots__ = ("_entered", "_heap", "_places", "_ticket")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, int]] = []
-        self._tickets: dict[int, int] = {}
+        self._places: dict[int, tuple[float, int, int]] = {}
+        self._entered: dict[int, tuple[float, int, int]] = {}
+        """The one entry in the heap that stands for a key; others of it are outdated."""
         self._ticket = 0
 
     def copy(self) -> _MinByCounter:
         twin = _MinByCounter()
-        twin._heap, twin._tickets, twin._ticket = self._heap.copy(), self._tickets.copy(), self._ticket
+        twin._heap, twin._ticket = self._heap.copy(), self._ticket
+        twin._places, twin._entered = self._places.copy(), self._entered.copy()
         return twin
 
     def set(self, key: int, counter: float) -> None:
         self._ticket += 1
-        self._tickets[key] = self._ticket
-        heappush(self._heap, (counter, self._ticket, key))
-        if len(self._heap) > 64 + 4 * len(self._tickets):
-            self._heap = [entry for entry in self._heap if self._tickets.get(entry[2]) == entry[1]]
-            heapify(self._heap)
+        place = self._places[key] = (counter, self._ticket, key)
+        entered = self._entered.get(key)
+        if entered is None or place < entered:
+            self._entered[key] = place
+            heappush(self._heap, place)
+            self._tidy()
 
     def discard(self, key: int) -> None:
-        self._tickets.pop(key, None)
+        if self._places.pop(key, None) is not None:
+            del self._entered[key]
 
     def first(self) -> int | None:
         """The key with the smallest counter, or None."""
@@ -317,6 +353,20 @@ class _MinByCounter:
         return default if entry is None else entry[0]
 
     def _head(self) -> tuple[float, int, int] | None:
-        while self._heap and self._tickets.get(self._heap[0][2]) != self._heap[0][1]:
-            heappop(self._heap)
-        return self._heap[0] if self._heap else None
+        heap = self._heap
+        while heap:
+            entry = heap[0]
+            key = entry[2]
+            if self._entered.get(key) is not entry:
+                heappop(heap)
+            elif (place := self._places[key]) is entry:
+                return entry
+            else:
+                self._entered[key] = place
+                heapreplace(heap, place)
+        return None
+
+    def _tidy(self) -> None:
+        if len(self._heap) > 64 + 4 * len(self._places):
+            self._heap = list(self._entered.values())
+            heapify(self._heap)

@@ -248,4 +248,4 @@ def test_outdated_heap_entries_do_not_pile_up() -> None:
     fill(queue, [(1, 1, 1)] + [(2, 2, 0)] * 5000)
     for picked in iter(queue.pick, None):
         queue.settle(picked.image_id, 0)
-    assert len(queue._active._heap) < 200
+    assert len(queue._eligible._heap) < 200

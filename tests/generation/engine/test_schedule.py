@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import pytest
 
 from generation.engine.schedule import StepSchedule
 from generation.order import Order, Share
-from tests.generation.engine.painting import an_order
+from tests.generation.engine.painting import a_spec, an_order
 
 ROWS = 8
 
@@ -31,16 +32,20 @@ class House:
     """Guilds that always have `depth` images resident; counts who is served what."""
 
     quantum: float = 0.0
+    swap_charge: float = 0.0
     schedule: StepSchedule = field(init=False)
     residents: list[Resident] = field(default_factory=list)
     served: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     serials: count = field(default_factory=count)  # type: ignore[type-arg]
 
     def __post_init__(self) -> None:
-        self.schedule = StepSchedule(quantum=self.quantum)
+        self.schedule = StepSchedule(quantum=self.quantum, swap_charge=self.swap_charge)
 
-    def add(self, guild_id: int, *, weight: float = 1.0, key: str = "square", **options: float) -> Resident:
-        order = an_order(image_id=f"{next(self.serials)}", share=Share(guild_id, weight))
+    def add(
+        self, guild_id: int, *, weight: float = 1.0, key: str = "square", model: str = "toy", **options: float
+    ) -> Resident:
+        name, share = f"{next(self.serials)}", Share(guild_id, weight)
+        order = an_order(a_spec(model=model), image_id=name, share=share)
         resident = Resident(order, int(order.image_id), key, **options)  # type: ignore[arg-type]
         self.schedule.enter(resident)
         self.residents.append(resident)
@@ -113,6 +118,40 @@ def test_absence_earns_no_credit() -> None:
         house.add(2)
     steps = [sum(resident.order.share.guild_id == 2 for resident in house.step()) for _ in range(20)]
     assert sum(steps) <= 20 * ROWS // 2 // 2 + ROWS // 2
+
+
+def trickle_then_flood(house: House) -> int:
+    """How many of 10 forwards' 40 seats a guild gets that had one image resident for long, then many, beside two."""
+    for guild_id in (1, 2):
+        for _ in range(ROWS):
+            house.add(guild_id)
+    house.add(3)
+    for _ in range(200):
+        house.step()
+    for _ in range(ROWS):
+        house.add(3)
+    return sum(resident.order.share.guild_id == 3 for _ in range(10) for resident in house.step())
+
+
+def test_having_asked_for_little_earns_no_credit() -> None:
+    assert trickle_then_flood(House()) <= 40 // 3 + 2
+
+
+def test_without_the_lift_of_the_content_the_same_check_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StepSchedule, "_level_the_content", lambda *_: None)
+    assert trickle_then_flood(House()) > 40 // 3 + 2
+
+
+def test_who_asks_for_another_model_pays_the_swap() -> None:
+    house = House(swap_charge=10.0)
+    for _ in range(ROWS):
+        house.add(1, key="common", model="common")
+        house.add(2, key="rare", model="rare")
+    forwards = [house.step() for _ in range(40)]
+    swaps = sum(before[0].key != after[0].key for before, after in itertools.pairwise(forwards))
+    charged = house.schedule._counters[2] + house.schedule._counters[1] - house.served[1] - house.served[2]
+    assert swaps > 0
+    assert charged == pytest.approx(10.0 * swaps)
 
 
 def test_no_seat_stays_empty_while_something_fits() -> None:
