@@ -1,0 +1,1 @@
+"""Discord on one side, values on the other. The only room that imports discord."""

@@ -20,7 +20,6 @@ from generation.delivery import Delivery
 from generation.errors import UnknownJob
 from generation.images import tile
 from generation.job import Job, Owner, Status
-from generation.permissions import require_visible
 
 PAGE = 3
 STRETCH = 24
@@ -50,8 +49,7 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     """One job in full, with its buttons."""
     services = interaction.client.services
     job = await services.jobs.fetch_job(subject)
-    require_visible(job, owner_of(interaction))
-    if not job.is_end:
+    if job.owner != owner_of(interaction) or not job.is_end:
         raise UnknownJob
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)

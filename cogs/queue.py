@@ -20,9 +20,12 @@ class Queue(commands.Cog):
     @app_commands.command(description="See who is waiting here, and for how long.")
     async def queue(self, interaction: Interaction) -> None:
         services, owner = interaction.client.services, owner_of(interaction)
+        views = services.studio.jobs_of(owner.guild_id)
+        if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
+            views = [view for view in views if view.job.owner == owner]
         weight = (await services.guilds.fetch(owner.guild_id)).weight
         say = pages.queue(
-            services.studio.jobs_of(owner.guild_id),
+            views,
             viewer_id=owner.user_id,
             num_waiting=services.studio.num_waiting,
             num_running=services.studio.num_running,

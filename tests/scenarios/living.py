@@ -106,7 +106,7 @@ class LivingBot:
 
     async def _connect(self) -> None:
         point_at(self.discord.url)
-        services = Services(
+        self.services = Services(
             studio=self.studio,
             jobs=self.jobs,
             deliveries=self.deliveries,
@@ -114,7 +114,7 @@ class LivingBot:
             quotas=QuotaStore(self.database),
             clock=self.now,
         )
-        self.client: AtelierClient = build_client(services, guild_ready_timeout_s=0.02)
+        self.client: AtelierClient = build_client(self.services, guild_ready_timeout_s=0.02)
         connecting = asyncio.create_task(self.client.start(self.discord.token), name="client")
         self._tasks.append(connecting)
         ready = asyncio.create_task(self.client.wait_until_ready())
@@ -192,3 +192,9 @@ async def until_done(discord: Sandbox, interaction: Interaction, *, timeout_s: f
 def is_going(message: Message) -> bool:
     """Whether it is still waiting or being painted."""
     return any(":cancel:" in button.get("custom_id", "") for button in message.buttons)
+
+
+def delete_by_hand(discord: Sandbox, message: Message) -> None:
+    """Somebody with the right to do so deletes a message."""
+    message.channel.drop(message)
+    discord.world.publish("message_delete", guild=message.channel.guild, channel=message.channel, message=message)

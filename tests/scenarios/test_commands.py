@@ -28,6 +28,17 @@ async def test_queue_shows_who_waits_but_only_ones_own_words(discord: Sandbox, p
     assert "of bo" not in full.text
 
 
+async def test_direct_messages_know_nothing_of_each_other(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    ada, bo = discord.act_as(people.ada.user), discord.act_as(people.bo.user)
+    mine = await until_shown(discord, await ada.slash("imagine", prompt="endless-image"))
+    assert "Nobody is waiting" in (await told(discord, await bo.slash("queue"))).text
+    assert "1 picture" in (await told(discord, await ada.slash("queue"))).text
+    page = await told(discord, await bo.slash("history"))
+    for action in ("cancel", "recipe", "reroll", "open"):
+        assert (await bo.forging.click(page, f"atelier:{action}:{job_id_in(mine)}")).ephemeral
+    assert "nothing in line" in (await told(discord, await bo.slash("cancel"))).text
+
+
 async def test_cancel_by_name_and_all_at_once(discord: Sandbox, people: People, bot: LivingBot) -> None:
     asked = [await people.ada.slash("imagine", prompt=f"endless-image {n}") for n in range(3)]
     theirs = await people.bo.slash("imagine", prompt="endless-image")

@@ -6,8 +6,12 @@ import asyncio
 import os
 import signal
 
-from living import LivingBot, People, job_id_in, until_done, until_shown
+import pytest
+from living import LivingBot, People, delete_by_hand, job_id_in, until_done, until_shown
 
+from cogs.supervisor import CONNECTED, keep_connected
+from db.deliveries import DeliveryStore
+from db.engine import Database
 from generation.job import Owner, Status
 from sandbox import Interaction, Sandbox
 
@@ -115,3 +119,60 @@ async def _all_posted(bot: LivingBot, jobs: list[str]) -> None:
         while tasks := bot.client.courier.tasks:
             await asyncio.wait(tasks)
     assert [str((await bot.deliveries.fetch(job_id)).state) for job_id in jobs] == ["posted"] * len(jobs)
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["edited by token", "written anew"])
+async def test_a_bot_killed_after_posting_and_before_it_knew(
+    is_old: bool, discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    """The narrowest place: people have the result, and nobody has written down that they do."""
+    await bot.hold_painting()
+    asked = await people.ada.slash("imagine", prompt=RED, steps=2)
+    message = await until_shown(discord, asked)
+    job_id = job_id_in(message)
+    if is_old:
+        discord.clock.advance(20 * 60)
+        delete_by_hand(discord, message)
+    bot.go_on_painting()
+    await discord.wait_for(lambda: results(people) == [job_id])
+    await bot.crash()
+    assert (await _state_on_disk(bot, job_id)) == "due", "it was killed in time"
+    await bot.start()
+    await _all_posted(bot, [job_id])
+    assert results(people) == [job_id]
+
+
+async def _state_on_disk(bot: LivingBot, job_id: str) -> str:
+    async with await Database.open(f"sqlite:///{bot.data_dir / 'atelier.db'}", bot.data_dir) as database:
+        return str((await DeliveryStore(database).fetch(job_id)).state)
+
+
+async def test_a_gateway_that_closes_is_taken_up_again(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    asked = await people.ada.slash("imagine", prompt="slow-image", steps=6)
+    message = await until_shown(discord, asked)
+    await discord.faults.close_gateway(4000)
+    await until_done(discord, asked)
+    await discord.wait_for(lambda: discord.gateway.is_connected, timeout_s=20)
+    assert (await people.bo.click(message, "Recipe")).ephemeral
+
+
+async def test_a_discord_that_fails_at_first_is_tried_again(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    await bot.client.close()
+    discord.faults.fail("/gateway/bot", times=1, status=503)
+    states: list[str] = []
+    connected = asyncio.Event()
+
+    def report(state: str) -> None:
+        states.append(state)
+        if state == CONNECTED:
+            connected.set()
+
+    keeping = asyncio.create_task(keep_connected(bot.services, discord.token, url=discord.url, report=report))
+    try:
+        async with asyncio.timeout(30):
+            await connected.wait()
+        assert len(states) >= 2, "the first try failed"
+        assert (await people.ada.slash("about")).ephemeral
+    finally:
+        keeping.cancel()
+        await asyncio.wait((keeping,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from living import LivingBot, People, is_going, job_id_in, until_done, until_shown
+from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
 
 from generation.delivery import DeliveryState
 from sandbox import Interaction, Message, Permission, Sandbox
@@ -45,7 +45,7 @@ async def test_an_old_token_and_no_message_becomes_a_channel_message(
     asked, message = await accepted_only(bot, discord, people)
     job_id = job_id_in(message)
     people.mo.channel.world.clock.advance(TWENTY_MINUTES_S)
-    _delete(discord, message)
+    delete_by_hand(discord, message)
     bot.go_on_painting()
     fresh = await discord.wait_for(lambda: next((m for m in people.general.messages if m.attachments), None))
     assert fresh.nonce == job_id
@@ -59,7 +59,7 @@ async def test_a_channel_message_whose_answer_was_lost_is_not_written_twice(
     _, message = await accepted_only(bot, discord, people)
     job_id = job_id_in(message)
     discord.clock.advance(TWENTY_MINUTES_S)
-    _delete(discord, message)
+    delete_by_hand(discord, message)
     discord.faults.drop_answer("/channels/*/messages", method="POST", times=3)
     bot.go_on_painting()
     await bot.studio.finished(job_id)
@@ -125,7 +125,7 @@ async def test_a_message_deleted_while_waiting_is_written_anew(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     _, message = await accepted_only(bot, discord, people)
-    _delete(discord, message)
+    delete_by_hand(discord, message)
     bot.go_on_painting()
     fresh = await discord.wait_for(lambda: next((m for m in people.general.messages if m.attachments), None))
     assert not is_going(fresh)
@@ -144,9 +144,3 @@ async def test_a_result_over_the_size_limit_is_a_jpeg_and_says_so(
         assert message.attachments[0].filename.endswith(".jpg")
         assert message.attachments[0].size <= 10_000
         assert "too large to send here" in message.text
-
-
-def _delete(discord: Sandbox, message: Message) -> None:
-    """Somebody with the right to do so deletes a message by hand."""
-    message.channel.drop(message)
-    discord.world.publish("message_delete", guild=message.channel.guild, channel=message.channel, message=message)
