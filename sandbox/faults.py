@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from sandbox.files import Files
 from sandbox.gateway import Gateway
 from sandbox.places import Channel, Guild
 from sandbox.world import World
@@ -43,8 +44,9 @@ class Fault:
 class Faults:
     """The switches. Each REST fault counts down and ends by itself; `clear` ends all of them."""
 
-    def __init__(self, world: World, gateway: Gateway) -> None:
+    def __init__(self, world: World, gateway: Gateway, files: Files) -> None:
         self._world = world
+        self._files = files
         self._gateway = gateway
         self.active: list[Fault] = []
 
@@ -124,6 +126,11 @@ class Faults:
     def delete_channel(self, channel: Channel) -> None:
         """Delete a channel; the bot hears CHANNEL_DELETE, and writing there answers 10003."""
         self._world.delete_channel(channel)
+
+    def lose_files(self) -> None:
+        """Forget every file uploaded so far: their links answer 404, as when somebody deleted the message."""
+        for attachment in self._files.all():
+            self._files.forget(attachment)
 
     def kick_bot(self, guild: Guild) -> None:
         """Throw the bot out of a guild; the bot hears GUILD_DELETE."""

@@ -72,6 +72,14 @@ class Files:
         """The file behind a link that this very server gave out, signed or not."""
         return self._by_url.get(unsigned(url))
 
+    def forget(self, attachment: Attachment) -> None:
+        """Lose a file: its links answer 404 from now on."""
+        self._by_url.pop(attachment.url, None)
+
+    def all(self) -> list[Attachment]:
+        """Every file that is kept, oldest first."""
+        return list(self._by_url.values())
+
     def _mac(self, url: str, expires: str, issued: str) -> str:
         return hmac.new(self._key, f"{url}\n{expires}\n{issued}".encode(), hashlib.sha256).hexdigest()
 

@@ -89,6 +89,11 @@ class Journal:
         """Gateway payloads only."""
         return [entry for entry in self._entries if isinstance(entry, GatewayEvent)]
 
+    @property
+    def num_invalid(self) -> int:
+        """Answers of 401, 403 and 429 so far: Discord bans an address for 10,000 of them in 10 minutes."""
+        return sum(call.status in (401, 403, 429) for call in self.calls)
+
     def next_number(self) -> int:
         self._number += 1
         return self._number

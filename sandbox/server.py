@@ -66,7 +66,7 @@ class Sandbox:
         self.gateway = Gateway(self.world, self.journal)
         self._commands = Commands(self.world)
         self._desk = Desk(self.world, self._writer, self.files, self.gateway.dispatch, ack_deadline_s=ack_deadline_s)
-        self.faults = Faults(self.world, self.gateway)
+        self.faults = Faults(self.world, self.gateway, self.files)
         self.limits = RateLimits(self.clock)
         Events(self.world, self.gateway, self.files)
         self.clock.on_jump(self.world.wake)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import re
 import struct
 import zlib
@@ -293,3 +294,15 @@ class Settings(app_commands.Group, name="settings", description="For managers"):
         self, interaction: discord.Interaction, value: int, role: discord.Role, where: discord.TextChannel
     ) -> None:
         await interaction.response.send_message(f"{value} for {role.name} in {where.name}")
+
+
+def main() -> None:
+    """The bot as a process of its own, pointed at the address in its environment."""
+    address = os.environ["SAMPLE_DISCORD_URL"]
+    discord.http.Route.BASE = f"{address}/api/v10"
+    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(f"ws{address.removeprefix('http')}/gateway")
+    SampleBot().run(os.environ["SAMPLE_TOKEN"], log_handler=None)
+
+
+if __name__ == "__main__":
+    main()

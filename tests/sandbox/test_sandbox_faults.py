@@ -164,3 +164,20 @@ async def test_every_route_answers_as_described(server: Sandbox, channel: Channe
         await place.delete()
     assert server.violations == []
     assert server.judged > 30
+
+
+async def test_a_file_may_be_gone_before_it_is_read(server: Sandbox, bot: RawBot, channel: Channel) -> None:
+    form = aiohttp.FormData(quote_fields=False)
+    form.add_field("files[0]", b"x", filename="a.bin")
+    _, message = await bot.call("POST", f"/channels/{channel.id}/messages", data=form)
+    server.faults.lose_files()
+    async with bot.session.get(message["attachments"][0]["url"]) as answer:
+        assert answer.status == 404
+
+
+async def test_refusals_that_lead_to_a_ban_are_counted(server: Sandbox, bot: RawBot) -> None:
+    server.faults.rate_limit(times=1, retry_after_s=0.01)
+    await bot.call("GET", "/gateway")
+    await bot.call("GET", "/users/@me", headers={"Authorization": "Bot no"})
+    await bot.call("GET", "/users/@me")
+    assert server.journal.num_invalid == 2

@@ -1,0 +1,65 @@
+"""The sandbox and the bot as processes, the way a stranger starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import aiohttp
+
+from sandbox import Sandbox
+from sandbox.launch import run_with_bot
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+async def test_a_bot_in_a_process_of_its_own() -> None:
+    """`run_with_bot` starts it, says when it is ready, and takes it down again."""
+    opened: list[Sandbox] = []
+    said: list[str] = []
+
+    def environment(server: Sandbox) -> dict[str, str]:
+        opened.append(server)
+        return {"SAMPLE_DISCORD_URL": server.url, "SAMPLE_TOKEN": server.token, "PYTHONPATH": str(ROOT)}
+
+    command = [sys.executable, "-W", "ignore", str(HERE / "sample_bot.py")]
+    is_ready = asyncio.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("Ready."):
+            is_ready.set()
+
+    running = asyncio.create_task(run_with_bot(command, port=0, environment=environment, say=say))
+    await asyncio.wait_for(is_ready.wait(), 30)
+    (server,) = opened
+    guild = next(iter(server.world.guilds.values()))
+    cleo = next(m for m in guild.members.values() if m.user.username == "cleo")
+    reply = await server.act_as(cleo, next(iter(guild.channels.values()))).slash("whisper", text="from afar")
+    assert reply.original_message is not None and reply.original_message.content == "from afar"
+    running.cancel()
+    await asyncio.wait({running}, timeout=20)
+    assert running.cancelled() and not server.gateway.is_connected
+
+
+async def test_the_module_serves_by_itself() -> None:
+    """`python -m sandbox` prints where it is and answers there."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sandbox", "--port", "0", cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        lines = [(await asyncio.wait_for(process.stdout.readline(), 20)).decode() for _ in range(5)]
+        address = lines[0].split()[3]
+        token = lines[4].split()[2]
+        headers = {"Authorization": f"Bot {token}"}
+        async with aiohttp.ClientSession() as session:
+            async with session.get(address) as page:
+                assert "Discord sandbox" in await page.text()
+            async with session.get(f"{address}/api/v10/users/@me", headers=headers) as me:
+                assert (await me.json())["username"] == "Bot"
+    finally:
+        process.terminate()
+        await process.wait()
