@@ -13,20 +13,21 @@ from sandbox.world import World
 
 
 class Cdn:
-    """Serves files below `/cdn`."""
+    """Serves files below `prefix`."""
 
-    def __init__(self, world: World, files: Files) -> None:
+    def __init__(self, world: World, files: Files, *, prefix: str) -> None:
+        self._prefix = prefix
         self._world = world
         self._files = files
 
     def add_to(self, app: web.Application) -> None:
         for folder in ("attachments", "ephemeral-attachments"):
-            app.router.add_get(f"/cdn/{folder}/{{channel}}/{{id}}/{{filename}}", self._attachment)
-        app.router.add_get("/cdn/embed/avatars/{number}.png", self._default_avatar)
+            app.router.add_get(f"{self._prefix}/{folder}/{{channel}}/{{id}}/{{filename}}", self._attachment)
+        app.router.add_get(self._prefix + "/embed/avatars/{number}.png", self._default_avatar)
         app.router.add_get("/cdn/people/{id}.svg", self._portrait)
 
     async def _attachment(self, request: web.Request) -> web.Response:
-        url = f"{self._files.url}{request.path.removeprefix('/cdn')}"
+        url = f"{self._files.url}{request.path.removeprefix(self._prefix)}"
         attachment = self._files.open(url, dict(request.query))
         if attachment is None:
             raise web.HTTPNotFound(text="This content is no longer available.")

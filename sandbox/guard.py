@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,17 +27,21 @@ def is_local_host(host: str) -> bool:
         return False
 
 
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse a foreign Host, and any Origin but our own."""
-    host = request.headers.get("Host", "")
-    origin = request.headers.get("Origin")
-    if not is_local_host(host):
-        raise web.HTTPForbidden(text="This Discord answers only to its own loopback address.")
-    if origin is not None and urlsplit(origin).netloc != host:
-        raise web.HTTPForbidden(text="This Discord does not take requests from other pages.")
-    response = await handler(request)
-    if not response.prepared:
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-    return response
+def guard(names: frozenset[str] = frozenset()) -> Middleware:
+    """A middleware that refuses a foreign Host and any Origin but our own; `names` are ours as well."""
+
+    @web.middleware
+    async def keep_out(request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = request.headers.get("Host", "")
+        origin = request.headers.get("Origin")
+        if not is_local_host(host) and host.partition(":")[0] not in names:
+            raise web.HTTPForbidden(text="This Discord answers only to its own loopback address.")
+        if origin is not None and urlsplit(origin).netloc != host:
+            raise web.HTTPForbidden(text="This Discord does not take requests from other pages.")
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.setdefault("X-Content-Type-Options", "nosniff")
+            response.headers.setdefault("Referrer-Policy", "no-referrer")
+        return response
+
+    return keep_out

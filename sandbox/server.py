@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ from sandbox.guard import guard
 from sandbox.journal import Journal, Violation
 from sandbox.judge import Judge
 from sandbox.limits import RateLimits
+from sandbox.masquerade import API, CDN, GATEWAY, NAMES, masquerade
 from sandbox.page_server import PageServer
 from sandbox.people import Member, User
 from sandbox.places import Channel, Guild
@@ -45,6 +47,7 @@ class Sandbox:
     `port` 0 takes any free port. `seed_world` puts people and servers in it. `judge` is the path of Discord's
     OpenAPI description; None takes the environment's `DISCORD_OPENAPI`, and without that nothing is judged.
     `bot_name` is the bot's user name, `ack_deadline_s` the time it has for a first answer (Discord's: 3 s).
+    With `tls` (a certificate for the names in `masquerade.NAMES`) it answers as discord.com itself.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Sandbox:
         judge: str | Path | None = None,
         bot_name: str = "Bot",
         ack_deadline_s: float = 3.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.clock = Clock()
         self.journal = Journal()
@@ -70,7 +74,8 @@ class Sandbox:
         self.limits = RateLimits(self.clock)
         Events(self.world, self.gateway, self.files)
         self.clock.on_jump(self.world.wake)
-        self._port = port
+        self._port = self.port = port
+        self._tls = tls
         self._runner: web.AppRunner | None = None
         self.crowd = Crowd(self.world, self.act_as)
         self.url = ""
@@ -81,17 +86,18 @@ class Sandbox:
     # -- life ----------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Sandbox:
-        app = web.Application(middlewares=[guard], client_max_size=MAX_REQUEST + (1 << 20))
+        app = self._application()
         services = Services(self.world, self.files, self._writer, self._commands, self._desk, self.gateway)
         Rest(services, self.faults, self.limits, self.journal, self._judge).add_to(app)
-        Cdn(self.world, self.files).add_to(app)
+        # Discord's CDN has a name of its own, so no folder.
+        Cdn(self.world, self.files, prefix="" if self._tls else "/cdn").add_to(app)
         PageServer(Stage(self)).add_to(app)
         app.router.add_get("/gateway", self.gateway.handle)
         app.router.add_get("/gateway/", self.gateway.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+            await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
         except OSError:
             await self._runner.cleanup()
             raise
@@ -101,8 +107,15 @@ class Sandbox:
             self.world.begin()
         return self
 
+    def _application(self) -> web.Application:
+        layers = [guard()]
+        if self._tls is not None:
+            layers = [guard(NAMES), masquerade(self.gateway.handle)]
+        return web.Application(middlewares=layers, client_max_size=MAX_REQUEST + (1 << 20))
+
     def _know_address(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+        self.port = port
+        self.url = f"https://{API}" if self._tls else f"http://127.0.0.1:{port}"
         self.files.url = self.cdn_url
         self.gateway.url = self.gateway_url
 
@@ -126,12 +139,12 @@ class Sandbox:
     @property
     def gateway_url(self) -> str:
         """What discord.py's `DEFAULT_GATEWAY` is pointed at."""
-        return f"{self.url.replace('http', 'ws', 1)}/gateway"
+        return f"wss://{GATEWAY}" if self._tls else f"{self.url.replace('http', 'ws', 1)}/gateway"
 
     @property
     def cdn_url(self) -> str:
         """What discord.py's `Asset.BASE` is pointed at."""
-        return f"{self.url}/cdn"
+        return f"https://{CDN}" if self._tls else f"{self.url}/cdn"
 
     @property
     def token(self) -> str:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import aiohttp
 import discord
 import yarl
 from discord import app_commands
@@ -174,12 +175,19 @@ class Showcase(discord.ui.LayoutView):
 class SampleBot(commands.AutoShardedBot):
     """The bot."""
 
-    def __init__(self, *, shard_count: int | None = None, intents: discord.Intents | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        shard_count: int | None = None,
+        intents: discord.Intents | None = None,
+        connector: aiohttp.BaseConnector | None = None,
+    ) -> None:
         chosen = intents or discord.Intents(guilds=True)
         super().__init__(
             "!",
             intents=chosen,
             shard_count=shard_count,
+            connector=connector,
             guild_ready_timeout=0.05,
             allowed_mentions=discord.AllowedMentions.none(),
         )
