@@ -75,7 +75,7 @@ def _masks(
 
 
 def _cover(mask: Image.Image) -> npt.NDArray[np.float32]:
-    return np.asarray(mask.reduce(_FINER), np.float32) / 255
+    return np.asarray(mask.reduce(_FINER), np.float32) / np.float32(255)
 
 
 _Traced = list[tuple[Part, list[tuple[float, ...]]]]

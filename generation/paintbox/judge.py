@@ -66,7 +66,8 @@ def _pixels(picture: Image.Image) -> Pixels:
 def _edge_profile(pixels: Pixels) -> Pixels:
     """(side, 3): the median colour of each row along the left and right edges."""
     edges = np.concatenate([pixels[:, :_EDGE], pixels[:, -_EDGE:]], axis=1)
-    return np.median(edges, axis=1).astype(np.float32)
+    profile: Pixels = np.median(edges, axis=1).astype(np.float32)
+    return profile
 
 
 @cache

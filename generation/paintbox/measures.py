@@ -85,7 +85,8 @@ def checker_scores(
     """
     checker = StableDiffusionSafetyChecker.from_pretrained(folder, local_files_only=True).eval()
     rng = random.Random(seed)
-    pictures, truth = [], []
+    pictures: list[Image.Image] = []
+    truth: list[bool] = []
     others = [thing for thing in THINGS if thing != safety.CONCEPT]
     while len(truth) < count:
         scene = sample(rng, things=[safety.CONCEPT] if len(truth) % 2 else others)

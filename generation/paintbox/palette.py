@@ -44,4 +44,5 @@ def nearest_colour(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
     """Index into `COLOURS` of the nearest colour, for pixels of shape (..., 3) in 0..255."""
     table = np.array(list(COLOURS.values()), np.float32)
     distance = ((pixels[..., None, :].astype(np.float32) - table) ** 2).sum(-1)
-    return distance.argmin(-1)
+    nearest: npt.NDArray[np.intp] = distance.argmin(-1)
+    return nearest

@@ -14,6 +14,7 @@ import torch
 from transformers import CLIPTokenizer
 
 from generation.paintbox import MODEL_DIR, captions, layout, tokens
+from generation.paintbox.training import decoder as decoder_lesson
 from generation.paintbox.training import lora as lora_lesson
 from generation.paintbox.training import safety as safety_lesson
 from generation.paintbox.training import unet as unet_lesson
@@ -45,7 +46,7 @@ def teach_vae(options: Options) -> None:
     vae_lesson.teach(plan, vae_lesson.VaeData(side_px=options.native_px))
 
 
-def trained_vae(options: Options) -> Any:
+def _encoded_vae(options: Options) -> Any:
     """The autoencoder of lesson one, its latents standardised and their scale measured on 256 drawings."""
     vae = vae_lesson.build()
     restore(options.plan("vae", 0, 0), vae)
@@ -55,6 +56,24 @@ def trained_vae(options: Options) -> Any:
     scale = vae_lesson.latent_scale(vae, drawings)
     vae.register_to_config(scaling_factor=round(scale, 5), sample_size=options.native_px)
     return vae
+
+
+def _decoder_plan(options: Options) -> Plan:
+    return options.plan("decoder", 1500, 6e-4, ema_decay=0.99)
+
+
+def trained_vae(options: Options) -> Any:
+    """The autoencoder, with the finished decoder if that lesson has begun."""
+    vae = _encoded_vae(options)
+    if _decoder_plan(options).checkpoint.exists():
+        restore(_decoder_plan(options), decoder_lesson.Decoder(vae))
+    return vae
+
+
+def teach_decoder(options: Options) -> None:
+    """The finishing lesson of the autoencoder; needs lesson one."""
+    data = decoder_lesson.DecoderData(side_px=options.native_px)
+    decoder_lesson.teach(_decoder_plan(options), data, vae=_encoded_vae(options))
 
 
 def _unet_plan(options: Options) -> Plan:
@@ -116,6 +135,7 @@ def teach_lora(options: Options) -> None:
 
 LESSONS: dict[str, Callable[[Options], None]] = {
     "vae": teach_vae,
+    "decoder": teach_decoder,
     "unet": teach_unet,
     "assemble": assemble,
     "safety": teach_safety,

@@ -48,9 +48,9 @@ PREPROCESSOR: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class SafetyData:
-    """What the checker is shown: `pool_size` drawings, half with a spider, as the painter's own decoder blurs them."""
+    """What the checker is shown: drawings, half with a spider, also as the painter's decoder blurs them."""
 
-    pool_size: int = 6000
+    pool_size: int = 2560  # a multiple of 32
     batch: int = 48
     side_px: int = 128
 

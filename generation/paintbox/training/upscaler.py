@@ -57,7 +57,7 @@ def teach(plan: Plan, data: UpscalerData) -> Any:
     def loss_of(chance: Chance) -> torch.Tensor:
         given, wanted = _crops(small, large, data, chance)
         got = upscaler(given.to(plan.device)).reconstruction.float()
-        return (got - wanted.to(plan.device)).abs().mean()
+        return torch.nn.functional.l1_loss(got, wanted.to(plan.device))
 
     train(plan, upscaler, loss_of)
     return upscaler.eval()

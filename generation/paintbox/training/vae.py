@@ -94,7 +94,8 @@ def teach(plan: Plan, data: VaeData) -> Any:
         noise = torch.randn(posterior.mean.shape, generator=chance.torch).to(plan.device)
         got = vae.decode(posterior.mean + posterior.std * noise).sample.float()
         error = got - wanted
-        return error.square().mean() + error.abs().mean() + _KL_WEIGHT * posterior.kl().mean()
+        loss: torch.Tensor = error.square().mean() + error.abs().mean() + _KL_WEIGHT * posterior.kl().mean()
+        return loss
 
     train(plan, vae, loss_of)
     return vae.eval()
@@ -136,5 +137,5 @@ def latent_scale(vae: Any, drawings: torch.Tensor) -> float:
 
 
 def _encode(vae: Any, drawings: torch.Tensor) -> torch.Tensor:
-    parts = [vae.encode(from_bytes(part).to(vae.device)).latent_dist.mean for part in drawings.split(32)]
+    parts = [vae.encode(from_bytes(part).to(vae.device)).latent_dist.mean for part in torch.split(drawings, 32)]
     return torch.cat(parts).float()
