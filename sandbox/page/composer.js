@@ -14,7 +14,7 @@ export function buildComposer() {
   box = h("textarea", { id: "box", rows: 1, ...comboBox, "aria-label": "Message" });
   box.addEventListener("input", onInput);
   box.addEventListener("keydown", onKey);
-  box.addEventListener("blur", () => setTimeout(() => document.activeElement?.closest("#composer") || popover.hide(), 150));
+  host.addEventListener("focusout", () => setTimeout(() => document.activeElement?.closest("#composer") || popover.hide(), 150));
   box.addEventListener("focus", onInput);
   const picker = h("input", { type: "file", multiple: true, class: "sr-only", tabIndex: -1, "aria-label": "Files" });
   picker.addEventListener("change", () => {

@@ -50,7 +50,7 @@ export class CommandEntry {
     const isNumber = option.type === 4 || option.type === 10;
     const input = h("input", { class: "chip-input", type: "text", ...comboBox, "aria-label": `${option.name}: ${option.description}`, inputMode: isNumber ? "decimal" : "text", maxLength: 6000 });
     const chip = { option, input, chosen: null, node: h("label", { class: "chip" }, h("span", { class: "chip-name" }, option.name), input) };
-    const fit = () => (input.style.width = `${Math.min(60, Math.max(input.value.length + 1, 4))}ch`);
+    const fit = () => (input.style.width = `${Math.min(60, Math.max(input.value.length + 1, isNumber ? 4 : 12))}ch`);
     chip.fit = fit;
     fit();
     input.addEventListener("input", () => {

@@ -22,6 +22,19 @@ Object.assign(app, {
   act,
   opened: (outcome) => outcome.modal && openModal(outcome),
   lastIn: (guild) => (guild.channels.some((c) => c.id === visited[guild.id]) ? visited[guild.id] : guild.channels[0]?.id),
+  type(path) {
+    const found = paths(state.commands).find((item) => item.path === path);
+    if (found) startCommand(found);
+    else toast(`/${path} cannot be used here`);
+  },
+  async jump(channel, message) {
+    await open(channel);
+    const node = message && document.getElementById("m" + message);
+    if (message && !node) return toast("That message is gone");
+    node?.scrollIntoView({ block: "center" });
+    node?.classList.add("flash");
+    return setTimeout(() => node?.classList.remove("flash"), 1800);
+  },
   become(who) {
     const channel = state.channel;
     location.search = new URLSearchParams({ as: who.username, channel }).toString();

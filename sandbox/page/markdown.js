@@ -1,6 +1,6 @@
 // Discord's markdown as DOM nodes. Nothing here ever parses HTML.
 import { h } from "./dom.js";
-import { findChannel, person, role } from "./state.js";
+import { app, findChannel, person, role } from "./state.js";
 
 const INLINE = [
   [/^\\([^a-zA-Z0-9\s])/, (m) => m[1]],
@@ -8,7 +8,7 @@ const INLINE = [
   [/^<@!?(\d+)>/, (m) => mention("@" + (person(m[1])?.name || "unknown-user"))],
   [/^<@&(\d+)>/, (m) => mention("@" + (role(m[1])?.name || "unknown-role"), role(m[1])?.color)],
   [/^<#(\d+)>/, (m) => mention("#" + (findChannel(m[1])?.channel.name || "unknown"))],
-  [/^<\/([^:>]+):\d+>/, (m) => mention("/" + m[1])],
+  [/^<\/([^:>]+):\d+>/, (m) => command(m[1])],
   [/^<t:(-?\d+)(?::([tTdDfFR]))?>/, (m) => time(Number(m[1]), m[2] || "f")],
   [/^<a?:(\w+):\d+>/, (m) => h("span", { class: "emoji-name" }, `:${m[1]}:`)],
   [/^@(everyone|here)\b/, (m) => mention("@" + m[1])],
@@ -63,11 +63,25 @@ function match(text, before) {
   return italic ? { node: h("em", {}, inline(italic[1])), length: italic[0].length } : null;
 }
 
+function command(path) {
+  return h("button", { class: "mention", type: "button", onclick: () => app.type(path) }, "/" + path);
+}
+
 function mention(text, color) {
   return h("span", { class: "mention", style: color ? `--mention:${color}` : null }, text);
 }
 
+// A link to a message goes there on this page; the real Discord knows nothing of it.
+const JUMP = /^https:\/\/(?:\w+\.)?discord\.com\/channels\/(?:\d+|@me)\/(\d+)(?:\/(\d+))?$/;
+
+export function jumpOf(url) {
+  const found = JUMP.exec(url);
+  return found && findChannel(found[1]) && (() => app.jump(found[1], found[2]));
+}
+
 function link(url, children) {
+  const jump = jumpOf(url);
+  if (jump) return h("button", { class: "linkish", type: "button", onclick: jump }, children);
   return h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, children);
 }
 

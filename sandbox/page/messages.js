@@ -105,7 +105,7 @@ function above(message) {
   if (!message.message_reference) return null;
   if (!target) return h("div", { class: "above" }, icon("reply"), h("i", {}, "Original message was deleted"));
   const text = target.content || (target.embeds.length ? "embed" : "picture");
-  const go = () => document.getElementById("m" + target.id)?.scrollIntoView({ block: "center", behavior: "smooth" });
+  const go = () => app.jump(target.channel_id, target.id);
   return h("button", { class: "above", type: "button", onclick: go }, icon("reply"), h("b", {}, person(target.author.id)?.name || target.author.username), h("span", { class: "above-text" }, text.slice(0, 120)));
 }
 

@@ -1,6 +1,6 @@
 // Components: buttons, selects, and the v2 layout.
 import { h, icon } from "./dom.js";
-import { markdown } from "./markdown.js";
+import { jumpOf, markdown } from "./markdown.js";
 import { fileCard, gallery, picture } from "./media.js";
 import { app, here, state } from "./state.js";
 
@@ -40,6 +40,8 @@ export const emoji = (data) => data && h("span", { class: "emoji" }, data.id ? "
 
 function button(message, data) {
   const label = [emoji(data.emoji), data.label && h("span", {}, data.label)];
+  const jump = data.style === 5 && jumpOf(data.url);
+  if (jump) return h("button", { class: "button link", type: "button", disabled: data.disabled, onclick: jump }, label);
   if (data.style === 5) {
     return h("a", { class: "button link", href: data.url, target: "_blank", rel: "noopener noreferrer" }, label, icon("open"));
   }

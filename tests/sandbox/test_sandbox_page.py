@@ -273,3 +273,20 @@ async def test_a_crowd_shows_how_it_fares(browser: Browser, server: Sandbox) -> 
         await expect(cleo.page.locator(".embed-title").first).to_have_text(re.compile("a (red|blue) (circle|square)"))
     camps = server.crowd.view()["camps"]
     assert camps[0]["asked"] > camps[1]["asked"], "the first server is the greedy one"
+
+
+async def test_links_to_messages_stay_on_the_page(browser: Browser, server: Sandbox) -> None:
+    guild = next(iter(server.world.guilds.values()))
+    general, gallery = list(guild.channels.values())[:2]
+    ada = guild.members[guild.owner_id]
+    said = server.act_as(ada, gallery).say("look at this")
+    server.act_as(ada, general).say(
+        f"[over there](https://discord.com/channels/{guild.id}/{gallery.id}/{said.id}) and </draw:1>"
+    )
+    async with tab(browser, server, "cleo") as cleo:
+        await cleo.page.get_by_role("button", name="/draw", exact=True).click()
+        await expect(cleo.page.get_by_role("group", name="Command /draw")).to_be_visible()
+        await cleo.page.keyboard.press("Escape")
+        await cleo.page.get_by_role("button", name="over there").click()
+        await expect(cleo.page.locator(f"#m{said.id}")).to_be_visible()
+        await expect(cleo.page.get_by_role("heading", name="gallery", exact=True)).to_be_visible()
