@@ -69,7 +69,10 @@ class Engine:
         self._row_limits: dict[Key, int] = {}
         self._events: list[Event] = []
         self._num_admitted = 0
-        self._tile_is_next = True
+        self._forward_was_last = True
+        self.rows_run = 0
+        """Rows of every forward so far, padding included, and of these the ones an image owned."""
+        self.rows_owned = 0
         self.num_slots = settings.num_slots
         self.fingerprint = take_fingerprint(self._device)
 
@@ -115,17 +118,19 @@ class Engine:
     # Schedule: who is next, ready to run.
 
     def _schedule(self) -> Turn:
-        for slot in self._slots.values():
-            if slot.is_denoised:
-                return Turn(finishing=slot)
-        if self._upscalings and (self._tile_is_next or not self._slots):
-            self._tile_is_next = False
-            return Turn(enlarging=next(iter(self._upscalings.values())))
-        self._tile_is_next = True
-        return self._schedule_forward()
+        """A forward, or what is due beside it: every second turn, and at once for ends that keep no newcomer waiting."""
+        stepping = [slot for slot in self._slots.values() if not slot.is_denoised]
+        ending = next((slot for slot in self._slots.values() if slot.is_denoised), None)
+        enlarging = next(iter(self._upscalings.values()), None)
+        is_urgent = ending is not None and all(slot.walk for slot in stepping)
+        if (ending or enlarging) and (is_urgent or self._forward_was_last or not stepping):
+            self._forward_was_last = False
+            return Turn(finishing=ending) if ending else Turn(enlarging=enlarging)
+        self._forward_was_last = True
+        return self._schedule_forward(stepping)
 
-    def _schedule_forward(self) -> Turn:
-        picked = self._schedule_of_steps.pick(self._slots.values(), self._max_rows)
+    def _schedule_forward(self, stepping: list[Slot]) -> Turn:
+        picked = self._schedule_of_steps.pick(stepping, self._max_rows)
         slots = tuple(slot for slot in picked if slot.walk or self._guard(slot.order, self._beginning(slot)))
         return Turn(slots=slots, bucket=self._bucket_for(slots)) if slots else Turn()
 
@@ -139,10 +144,13 @@ class Engine:
 
     def _max_rows(self, leader: Slot) -> int:
         """Most rows a forward of the leader's key may have: what pays on this device, and what memory allows."""
-        pixels = leader.order.spec.width_px * leader.order.spec.height_px
-        pays = max(2, _MAX_PIXEL_ROWS.get(self._device.kind, 0) // pixels)
-        limit = min(self._settings.max_rows or pays, self._row_limits.get(leader.key, 1 << 16))
+        pays = self.most_rows(leader.order.spec.width_px * leader.order.spec.height_px)
+        limit = min(pays, self._row_limits.get(leader.key, pays))
         return max((rung for rung in leader.family.ladder if rung <= limit), default=1)
+
+    def most_rows(self, pixels: int) -> int:
+        """Rows beyond which a forward of pictures that size gets no more done in the same time, on this device."""
+        return self._settings.max_rows or max(2, _MAX_PIXEL_ROWS[self._device.kind] // pixels)
 
     # Forward: the one place where time goes.
 
@@ -159,6 +167,8 @@ class Engine:
                 raise
             self._make_do_with_less(turn, error)
             return None
+        self.rows_run += turn.bucket
+        self.rows_owned += sum(slot.rows for slot in turn.slots)
         return rows_of(turn.slots, output)
 
     def _make_do_with_less(self, turn: Turn, error: Exception) -> None:

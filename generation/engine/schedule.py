@@ -1,11 +1,12 @@
 """Which residents share the next forward. Pure: no clock, no tensors; decided by the order of the calls.
 
-Algorithm: weighted virtual counters per guild (as in the fair queue), charged for every *step*. The guild with the
-lowest counter leads; its oldest image sets the key of the forward; the free rows go, one image at a time, to the
-guild with the lowest counter that has an image of that key, oldest first. A guild that enters, or returns, is lifted
-to the lowest counter among the residents' guilds and wins ties, so a newcomer's first step is the very next one.
-A guild that got a seat for every image it has is lifted to where the last seat went, but not above those who were
-left out: having asked for little earns no claim to more later.
+Algorithm: weighted virtual counters (as in the fair queue) per guild, and inside a guild per member, charged for
+every *step*. The guild with the lowest counter leads, in it the member with the lowest; their oldest image sets the
+key of the forward; the free rows go, one image at a time, to the guild with the lowest counter that has an image of
+that key, and in it to the member with the lowest, oldest first. Who enters, or returns, is lifted to the lowest
+counter among its rivals and wins ties, so a newcomer's first step is the very next one. Who got a seat for every
+image it has, as light guilds do, may fall behind by what one forward holds, b u; beyond that it is lifted too: having
+asked for little earns no claim to more later.
 The counters an order carries only break the ties among newcomers: they already hold the whole price of images in
 flight, and a newcomer lifted to such a counter would stand behind everyone it should stand beside.
 
@@ -14,12 +15,13 @@ forward as long as the best guild of that key is at most `quantum` (cost over we
 changes all the same, the leader whose image asks for it pays `swap_charge` on top of its step.
 
 Bound. Take two guilds over an interval in which, at every forward, each has an image that is left out. Let u be the
-largest charge of one evaluation and b the images a forward holds. If all images have one key, every seat goes to the
-lowest counter, so their counters never part by more than u / (smallest weight), and the service differs by at most
-twice that. With several keys a guild may fill a forward that the other cannot sit in, b u / weight, before the other
-leads; staying adds `quantum`, a swap its charge:
+largest charge of one evaluation, b the images a forward holds, w the smallest weight. If all images have one key,
+every seat goes to the lowest counter, so from then on their counters part by at most u / w. With several keys a guild
+may fill a forward that the other cannot sit in, b u / w, before the other leads; staying adds `quantum`, a swap its
+charge; and each may enter the interval with a credit of b u. So, if weights are at most 1 or credits are counted in
+full,
 
-    | service(f) / weight(f) - service(g) / weight(g) |  <=  2 ((b u + swap_charge) / smallest weight + quantum)
+    | service(f) / weight(f) - service(g) / weight(g) |  <=  2 ((b u + swap_charge) / w + b u + quantum)
 
 A replay runs alone (its buckets are prescribed), which is a forward of one image and changes none of this.
 """
@@ -29,6 +31,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
+from generation.engine.claims import Claims
 from generation.order import Order
 
 
@@ -58,31 +61,21 @@ class StepSchedule:
     def __init__(self, *, quantum: float = 0.0, swap_charge: float = 0.0) -> None:
         self._quantum = quantum
         self._swap_charge = swap_charge
-        self._counters: dict[int, float] = {}
-        self._last_turn: dict[int, int] = {}
-        self._num_images: dict[int, int] = {}
+        self._guilds = Claims()
+        self._members = Claims()
         self._turn = 0
         self._key: Hashable = None
         self._model: str | None = None
-        self._last_seat = 0.0
-        """The counter, before its charge, of the guild that got the last seat."""
 
     def enter(self, resident: Resident) -> None:
         """An image is there and may be picked."""
-        guild_id = resident.order.share.guild_id
-        if not self._num_images.get(guild_id):
-            floor = min((self._counters[guild] for guild, count in self._num_images.items() if count), default=0.0)
-            self._counters[guild_id] = max(self._counters.get(guild_id, 0.0), floor)
-            self._last_turn.pop(guild_id, None)
-        self._num_images[guild_id] = self._num_images.get(guild_id, 0) + 1
+        self._guilds.enter(_guild(resident))
+        self._members.enter(_member(resident))
 
     def leave(self, resident: Resident) -> None:
-        """An image has ended, whatever the end. With the last one gone every guild starts level again."""
-        self._num_images[resident.order.share.guild_id] -= 1
-        if not any(self._num_images.values()):
-            self._counters.clear()
-            self._last_turn.clear()
-            self._num_images.clear()
+        """An image has ended, whatever the end."""
+        self._guilds.leave(_guild(resident))
+        self._members.leave(_member(resident))
 
     def pick(self, residents: Iterable[R], max_rows: Callable[[R], int]) -> list[R]:
         """The images of the next forward, in row order, charged for it; `max_rows(leader)` rows at most."""
@@ -91,11 +84,11 @@ class StepSchedule:
             return []
         self._turn += 1
         leader = self._choose_leader(waiting)
+        rows = leader.rows if leader.next_bucket is not None else max_rows(leader)
         picked = [leader]
         self._charge(leader, leader.charge + self._swap_to(leader))
-        if leader.next_bucket is None:
-            picked.extend(self._fill(waiting, leader, max_rows(leader) - leader.rows))
-        self._level_the_content(waiting, picked)
+        picked.extend(self._fill(waiting, leader, rows - leader.rows))
+        self._level_the_content(waiting, picked, credit=leader.charge * rows / leader.rows)
         return picked
 
     def _swap_to(self, leader: Resident) -> float:
@@ -103,13 +96,13 @@ class StepSchedule:
         before, self._model, self._key = self._model, leader.order.spec.model, leader.key
         return self._swap_charge if before not in (None, self._model) else 0.0
 
-    def _level_the_content(self, waiting: Iterable[Resident], picked: Iterable[Resident]) -> None:
-        """Guilds of which nothing was left out have no claim left over from this forward."""
+    def _level_the_content(self, waiting: Iterable[R], picked: Iterable[R], *, credit: float) -> None:
+        """Those of whom nothing was left out keep little of what they did not ask for."""
         seated = {id(each) for each in picked}
-        left_out = {each.order.share.guild_id for each in waiting if id(each) not in seated}
-        level = min([self._last_seat, *(self._counters[guild_id] for guild_id in left_out)])
-        for guild_id in {each.order.share.guild_id for each in picked} - left_out:
-            self._counters[guild_id] = max(self._counters[guild_id], level)
+        left_out = [each for each in waiting if id(each) not in seated]
+        for claims, key in ((self._guilds, _guild), (self._members, _member)):
+            wanting = {key(each) for each in left_out}
+            claims.level({key(each) for each in picked} - wanting, wanting, credit=credit)
 
     def _choose_leader(self, waiting: list[R]) -> R:
         leader = min(waiting, key=self._place)
@@ -125,16 +118,24 @@ class StepSchedule:
             self._charge(chosen, chosen.charge)
             yield chosen
 
-    def _place(self, resident: Resident) -> tuple[float, int, float, int]:
+    def _place(self, resident: Resident) -> tuple[float, int, float, int, float, int, int]:
+        """Guild first (its id keeps those apart that are level), then member, then age."""
         share = resident.order.share
-        last_turn = self._last_turn.get(share.guild_id, -1)
-        return self._counter(resident), last_turn, share.counter, resident.serial
+        by_guild, by_member = self._guilds.place(_guild(resident)), self._members.place(_member(resident))
+        return (*by_guild, share.counter, share.guild_id, *by_member, resident.serial)
 
     def _counter(self, resident: Resident) -> float:
-        return self._counters[resident.order.share.guild_id]
+        return self._guilds.place(_guild(resident))[0]
 
     def _charge(self, resident: Resident, charge: float) -> None:
         share = resident.order.share
-        self._last_seat = self._counters[share.guild_id]
-        self._counters[share.guild_id] += charge / share.weight
-        self._last_turn[share.guild_id] = self._turn
+        self._guilds.charge(_guild(resident), charge / share.weight, turn=self._turn)
+        self._members.charge(_member(resident), charge / share.boost, turn=self._turn)
+
+
+def _guild(resident: Resident) -> tuple[int, ...]:
+    return (resident.order.share.guild_id,)
+
+
+def _member(resident: Resident) -> tuple[int, ...]:
+    return resident.order.share.guild_id, resident.order.share.user_id

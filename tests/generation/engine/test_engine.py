@@ -50,6 +50,17 @@ def test_a_newcomer_is_in_the_very_next_step(make_engine: MakeEngine) -> None:
     drop_all(engine, "new-0", *(f"old-{index}" for index in range(6)))
 
 
+def test_a_newcomer_waits_for_one_decode_at_most(engine: Engine) -> None:
+    for index in range(4):
+        engine.admit(an_order(a_spec(seed=index, steps=2), image_id=f"old-{index}"))
+    for _ in range(3):
+        said = engine.step()
+    assert isinstance(said[0], Finished), "the first of four is decoded"
+    engine.admit(an_order(image_id="new-0", share=Share(2)))
+    assert "new-0" in progressed(engine)
+    assert sum(isinstance(end, Finished) for end in ends(run(engine)).values()) == 4
+
+
 def test_a_cancel_takes_effect_before_the_next_step(engine: Engine) -> None:
     engine.admit(an_order(a_spec(steps=20)))
     engine.admit(an_order(a_spec(steps=20), image_id="b-0"))

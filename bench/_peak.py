@@ -1,0 +1,46 @@
+"""How fast this machine multiplies matrices, and how much of that a model asks for."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench._painting import an_order
+from generation.catalog import Model
+from generation.engine.engine import Engine
+from generation.engine.slot import Slot
+
+
+@lru_cache(maxsize=1)
+def unet_flops(engine: Engine, model: Model, side_px: int) -> float:
+    """Floating point operations of one row of one model evaluation."""
+    family = engine._models.get(model.name).family
+    order = an_order(model, "f-0", width_px=side_px, height_px=side_px, guidance=1.0)
+    slot = Slot(order, family, 0)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        slot.begin(engine._device.torch_device)
+        encoded = counter.get_total_flops()
+        assert slot.walk is not None
+        dtype = engine._device.dtype
+        conditioning = {name: rows.to(dtype) for name, rows in slot.walk.conditioning.items()}
+        times = torch.tensor([slot.timestep()], device=engine._device.torch_device)
+        family.denoise(slot.model_input().to(dtype), times, conditioning)
+        return float(counter.get_total_flops() - encoded)
+
+
+def peak_flops(engine: Engine, *, size: int = 2048, repeats: int = 5) -> float:
+    """Floating point operations a second of the best of a few square matrix products in the engine's format."""
+    device, dtype = engine._device.torch_device, engine._device.dtype
+    left = torch.randn(size, size, device=device).to(dtype)
+    right = torch.randn(size, size, device=device).to(dtype)
+    best = 0.0
+    for _ in range(repeats):
+        started = time.perf_counter()
+        torch.mm(left, right)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best

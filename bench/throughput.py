@@ -1,0 +1,158 @@
+"""`throughput`: many users at once, served by a stock pipeline, by stock batches of equals, and by our engine.
+
+A closed loop: every user asks again as soon as a picture is there; steps, guidance, sampler and seed are mixed. The
+three sides and the probe of what is possible take turns in every round, so that whatever else the machine does falls
+on all of them; figures are medians over rounds. All sides use the same weights, number format and threads.
+
+    python -m bench throughput [--json] [--users 16] [--requests 2] [--rounds 5] [--side 128] [--model paintbox]
+                               [--shape sd15|sdxl]   (random weights of that shape, for a GPU)
+
+Keys: `images_per_s`, `mean_s`, `p95_s` of the engine; `ratio_serial`, `ratio_batched` against the two others;
+`ratio_possible`, the gain for a whole picture of the best bucket over a lone picture; `share_of_possible`;
+`padding`, the part of all rows run that nobody owned; `share_of_peak` against a matrix product of the same format.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
+    from bench._sides import Outcome, Stock
+    from generation.catalog import Model
+    from generation.engine.engine import Engine
+    from generation.request import ImageSpec
+
+_SAMPLERS = ("Euler a", "DPM++ 2M Karras", "DDIM", "UniPC")
+_STEPS = (8, 12, 20)
+_GUIDANCES = (1.0, 4.0, 7.0)
+
+
+def main(argv: list[str]) -> int:
+    options = _parse(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        figures = _measure(_open(options, Path(folder)), options)
+    if not options.json:
+        for name, value in figures.items():
+            print(f"{name:20} {value}")
+    print(json.dumps(figures))
+    return 0
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench throughput")
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument("--users", type=int, default=16)
+    parser.add_argument("--requests", type=int, default=2, help="pictures each user asks for, one after another")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--side", type=int, default=128, help="pixels")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--max-rows", type=int, default=0)
+    parser.add_argument("--model", default="paintbox")
+    parser.add_argument("--shape", choices=("sd15", "sdxl"), help="random weights of that shape instead of a model")
+    return parser.parse_args(argv)
+
+
+def _open(options: argparse.Namespace, folder: Path) -> Model:
+    from bench._painting import open_model
+    from bench._random_model import save_random_model
+
+    return open_model(str(save_random_model(options.shape, folder)) if options.shape else options.model)
+
+
+def _measure(model: Model, options: argparse.Namespace) -> dict[str, Any]:
+    from bench._sides import Stock
+    from generation.engine.devices import choose_device
+    from generation.engine.engine import Engine
+    from generation.engine.settings import EngineSettings
+
+    settings = EngineSettings(
+        dtype=options.dtype, num_threads=options.threads, max_rows=options.max_rows, num_slots=options.users
+    )
+    device = choose_device(settings)
+    engine, stock = Engine([model], settings), Stock(model, device.dtype, device.torch_device)
+    rounds = [_round(number, engine, stock, model, options) for number in range(-1, options.rounds)][1:]
+    figures = {name: round(statistics.median(each[name] for each in rounds), 3) for name in rounds[0]}
+    facts = engine.fingerprint.facts
+    return figures | {
+        "share_of_possible": round(figures["ratio_serial"] / figures["ratio_possible"], 3),
+        "dtype": facts["dtype"],
+        "device": facts.get("gpu", facts["device"]),
+        "threads": facts["threads"],
+        "users": options.users,
+        "rounds": options.rounds,
+        "model": options.shape or model.name,
+    }
+
+
+def _round(number: int, engine: Engine, stock: Stock, model: Model, options: argparse.Namespace) -> dict[str, float]:
+    """All sides once, in an order that changes from round to round; round -1 only warms up."""
+    from bench._peak import peak_flops, unet_flops
+    from bench._sides import serve_engine, serve_stock
+
+    users = _requests(model, options, random.Random(number))
+    run_before, owned_before = engine.rows_run, engine.rows_owned
+    sides = {
+        "serial": lambda: serve_stock(stock, users, batched=False),
+        "batched": lambda: serve_stock(stock, users, batched=True),
+        "ours": lambda: serve_engine(engine, model, users),
+    }
+    names = list(sides)
+    random.Random(number).shuffle(names)
+    outcomes: dict[str, Outcome] = {name: sides[name]() for name in names}
+    rows_run, rows_owned = engine.rows_run - run_before, engine.rows_owned - owned_before
+    images, ours = sum(map(len, users)), outcomes["ours"]
+    flops = unet_flops(engine, model, options.side) * rows_owned / ours.total_s
+    return {
+        "images_per_s": images / ours.total_s,
+        "ratio_serial": outcomes["serial"].total_s / ours.total_s,
+        "ratio_batched": outcomes["batched"].total_s / ours.total_s,
+        "ratio_possible": _possible(engine, model, options),
+        "padding": 1 - rows_owned / rows_run,
+        "share_of_peak": flops / peak_flops(engine),
+    } | {
+        f"{measure}{'' if name == 'ours' else '_' + name}": value
+        for name, outcome in outcomes.items()
+        for measure, value in _latency(outcome).items()
+    }
+
+
+def _possible(engine: Engine, model: Model, options: argparse.Namespace) -> float:
+    """What the best bucket gains over a lone picture, for whole pictures of the middle number of steps."""
+    from bench._sides import seconds_an_image
+
+    most = engine.most_rows(options.side * options.side) // 2
+    sizes = {1, *(size for size in (2, 4, 8, 16) if size <= most)}
+    seconds = {
+        size: seconds_an_image(engine, model, together=size, side_px=options.side, steps=_STEPS[1]) for size in sizes
+    }
+    return seconds[1] / min(seconds.values())
+
+
+def _requests(model: Model, options: argparse.Namespace, generator: random.Random) -> list[list[ImageSpec]]:
+    from bench._painting import an_order
+
+    def one() -> ImageSpec:
+        return an_order(
+            model,
+            "r-0",
+            width_px=options.side,
+            height_px=options.side,
+            steps=generator.choice(_STEPS),
+            guidance=generator.choice(_GUIDANCES),
+            sampler=generator.choice(_SAMPLERS),
+            seed=generator.randrange(2**32),
+        ).spec
+
+    return [[one() for _ in range(options.requests)] for _ in range(options.users)]
+
+
+def _latency(outcome: Outcome) -> dict[str, float]:
+    ordered = sorted(outcome.latencies_s)
+    return {"mean_s": statistics.fmean(ordered), "p95_s": ordered[int(0.95 * (len(ordered) - 1))]}
