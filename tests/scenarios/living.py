@@ -80,7 +80,7 @@ class LivingBot:
         self.jobs, self.deliveries = JobStore(self.database, clock=self.now), DeliveryStore(self.database)
         catalog = Catalog.open("paintbox")
         settings = EngineSettings(num_slots=self.num_slots, num_threads=2)
-        config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine, nice=0)
+        config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)
         self.studio = Studio(
             worker=self.worker,
