@@ -118,7 +118,7 @@ class Engine:
     # Schedule: who is next, ready to run.
 
     def _schedule(self) -> Turn:
-        """A forward, or what is due beside it: every second turn, and at once for ends that keep no newcomer waiting."""
+        """A forward, or what is due beside it: every second turn, and at once for an end no newcomer waits for."""
         stepping = [slot for slot in self._slots.values() if not slot.is_denoised]
         ending = next((slot for slot in self._slots.values() if slot.is_denoised), None)
         enlarging = next(iter(self._upscalings.values()), None)
