@@ -13,11 +13,14 @@ from generation.request import ImageSpec
 
 
 class Share(msgspec.Struct, frozen=True):
-    """Whose image it is, for fair stepping: the guild, its weight, and its counter when admitted (cost / weight)."""
+    """Whose image it is, for fair stepping: the guild, its weight, and its counter when admitted (cost / weight);
+    in the guild the member, and the member's boost."""
 
     guild_id: int
     weight: float = 1.0
     counter: float = 0.0
+    user_id: int = 0
+    boost: float = 1.0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -30,6 +30,7 @@ from generation.ports import Clock, JobStore, Worker
 from generation.provenance import sign_png
 from generation.recipe import Fingerprint, Recipe
 from generation.request import GenerationRequest, ImageSpec
+from generation.sizes import require_size
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -120,7 +121,9 @@ class Studio:
         """Raise `Refused` if it is plain without asking the store that `submit` would refuse."""
         if self._is_draining:
             raise Draining
-        self.catalog.get(request.spec.model)
+        spec, model = request.spec, self.catalog.get(request.spec.model)
+        if spec.upscale is None:
+            require_size(model, (spec.width_px, spec.height_px))
         tenant = (owner.guild_id, owner.user_id)
         self._queue.check_room(*tenant, request.count + self._arriving[tenant])
 
@@ -312,7 +315,7 @@ class Studio:
             image_id=waiting.image_id,
             attempt=live.image.attempt,
             spec=spec,
-            share=Share(waiting.guild_id, weight, counter),
+            share=Share(waiting.guild_id, weight, counter, waiting.user_id, waiting.boost),
             check_safety=self._check_safety,
             num_previews=PREVIEWS_PER_IMAGE if job.request.count == 1 else 0,
             start_png=await self._file(start),

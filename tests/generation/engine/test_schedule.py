@@ -43,7 +43,14 @@ class House:
         self.schedule = StepSchedule(quantum=self.quantum, swap_charge=self.swap_charge)
 
     def add(
-        self, guild_id: int, *, weight: float = 1.0, key: str = "square", model: str = "toy", **options: float
+        self,
+        guild_id: int,
+        *,
+        user_id: int = 0,
+        weight: float = 1.0,
+        key: str = "square",
+        model: str = "toy",
+        **options: float,
     ) -> Resident:
         name, share = f"{next(self.serials)}", Share(guild_id, weight, user_id=user_id)
         order = an_order(a_spec(model=model), image_id=name, share=share)
