@@ -2,8 +2,8 @@
 
 The description is data that the user brings (`DISCORD_OPENAPI` names the file); without it nothing is judged
 and `Judge.judged` stays 0. Judging costs milliseconds a message, so it is done later, in `catch_up`.
-Two leniencies: snowflakes may be integers in requests, and the keys in `_UNDESCRIBED` that Discord documents
-elsewhere or ignores.
+Three leniencies: snowflakes may be integers in requests, the keys in `_UNDESCRIBED` that Discord documents
+elsewhere or ignores, and the inner codes of errors, which are words in Discord's documentation and answers.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Description:
         from referencing import Registry, Resource
         from referencing.jsonschema import DRAFT202012
 
+        _let_inner_codes_be_words(spec["components"]["schemas"])
         strict = deepcopy(spec)
         _close(strict["components"]["schemas"])
         _let_snowflakes_be_integers(strict["components"]["schemas"])
@@ -182,6 +183,12 @@ def _objects(node: Any) -> Iterator[Json]:
 
 def _let_snowflakes_be_integers(schemas: Json) -> None:
     schemas["SnowflakeType"] = {"anyOf": [schemas["SnowflakeType"], {"type": "integer", "minimum": 0}]}
+
+
+def _let_inner_codes_be_words(schemas: Json) -> None:
+    inner = deepcopy(schemas["Error"])
+    inner["properties"]["code"] = {"type": ["integer", "string"]}
+    schemas["InnerErrors"]["properties"]["_errors"]["items"] = inner
 
 
 def _deepest(error: Any) -> Any:

@@ -154,7 +154,8 @@ def _trouble(fault: Fault) -> tuple[Answer, dict[str, str]]:
 
 
 def _too_many(wait_s: float, *, is_global: bool, headers: dict[str, str]) -> tuple[Answer, dict[str, str]]:
-    body = {"message": "You are being rate limited.", "retry_after": round(wait_s, 3), "global": is_global}
+    body = {"message": "You are being rate limited.", "code": 0, "retry_after": round(wait_s, 3)}
+    body["global"] = is_global
     scope = "global" if is_global else "user"
     extra = {"Retry-After": str(max(1, round(wait_s))), "X-RateLimit-Scope": scope, "Via": "1.1 sandbox"}
     if is_global:

@@ -21,6 +21,8 @@ PING = {"name": "ping", "description": "Answers"}
 async def server() -> AsyncIterator[Sandbox]:
     async with Sandbox(ack_deadline_s=1.0) as server:
         yield server
+    ours = [str(violation) for violation in server.violations if violation.side == "response"]
+    assert not ours, "the sandbox itself breaks the description:\n" + "\n".join(ours)
 
 
 @pytest.fixture
