@@ -45,9 +45,11 @@ def crowd(engine: Engine, orders: list[Order], rng: random.Random) -> dict[str, 
     return finished
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(engine: Engine, seed: int) -> None:
-    rng = random.Random(seed)
+@pytest.mark.parametrize(("dtype", "seed"), [("float32", 0), ("float32", 1), ("float32", 2), ("bfloat16", 3)])
+def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(
+    make_engine: MakeEngine, dtype: str, seed: int
+) -> None:
+    engine, rng = make_engine(dtype=dtype), random.Random(seed)
     orders = list(some_orders(rng, 8))
     crowded = crowd(engine, orders, rng)
     for order in orders:

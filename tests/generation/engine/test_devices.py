@@ -1,0 +1,70 @@
+"""What the engine computes with, and whose fault an exception is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from generation.engine.devices import choose_device, num_cores
+from generation.engine.failures import broken, is_engine_broken, is_out_of_memory
+from generation.engine.fingerprint import take_fingerprint
+from generation.engine.settings import EngineSettings
+from generation.errors import InvalidRequest, Misconfigured
+from tests.generation.engine.painting import an_order
+
+
+@pytest.fixture(autouse=True)
+def keep_threads() -> object:
+    before = torch.get_num_threads()
+    yield None
+    torch.set_num_threads(before)
+
+
+def test_a_cpu_computes_in_full_precision_on_every_core_unless_told() -> None:
+    device = choose_device(EngineSettings(device="cpu"))
+    assert (device.kind, device.dtype, device.num_threads) == ("cpu", torch.float32, num_cores())
+    assert choose_device(EngineSettings(device="cpu", dtype="bfloat16", num_threads=1)).dtype == torch.bfloat16
+    assert torch.get_num_threads() == 1
+
+
+def test_a_format_or_device_that_is_not_there_is_misconfigured() -> None:
+    with pytest.raises(Misconfigured, match="number format"):
+        choose_device(EngineSettings(device="cpu", dtype="int4"))
+    if not torch.cuda.is_available():
+        with pytest.raises(Misconfigured, match="No CUDA device"):
+            choose_device(EngineSettings(device="cuda"))
+
+
+def test_the_fingerprint_changes_with_threads_and_format_and_is_plain_text() -> None:
+    settings = [
+        EngineSettings(device="cpu", num_threads=1),
+        EngineSettings(device="cpu", num_threads=2),
+        EngineSettings(device="cpu", num_threads=1, dtype="bfloat16"),
+    ]
+    prints = [take_fingerprint(choose_device(each)) for each in settings]
+    assert len({each.digest for each in prints}) == 3
+    assert prints[0].digest == take_fingerprint(choose_device(settings[0])).digest
+    assert all(type(value) is str for value in prints[0].facts.values())
+    assert {"torch", "diffusers", "transformers", "cpu_capability"} <= set(prints[0].facts)
+
+
+@pytest.mark.parametrize(
+    ("error", "memory", "engine"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True, False),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True, False),
+        (MemoryError(), True, False),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False, True),
+        (RuntimeError("shapes do not match"), False, False),
+        (ValueError("nothing to do with it"), False, False),
+    ],
+)
+def test_whose_fault_it_is(error: Exception, memory: bool, engine: bool) -> None:
+    assert (is_out_of_memory(error), is_engine_broken(error) and not is_out_of_memory(error)) == (memory, engine)
+
+
+def test_a_broken_image_names_a_class_people_have_a_sentence_for() -> None:
+    assert broken(an_order(), MemoryError()).error == "OutOfMemory"
+    assert broken(an_order(), InvalidRequest(what="The mask", problem="is gone.")).message == "The mask is gone."
+    unknown = broken(an_order(), ZeroDivisionError("by zero"))
+    assert unknown.error == "Failed" and "ZeroDivisionError" in unknown.message
