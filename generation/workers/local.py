@@ -112,7 +112,10 @@ class LocalWorker:
 
     async def _supervise(self) -> None:
         while not self._closing.is_set():
-            reason = await self._run_once()
+            try:
+                reason = await self._run_once()
+            except OSError as error:
+                reason = f"its process could not be started ({error})"
             if not self._closing.is_set():
                 await self._recover(reason)
 

@@ -232,3 +232,16 @@ async def test_a_child_that_does_not_understand_ends(make_light: MakeWorker) -> 
     worker._process.stdin.write(HEADER.pack(3) + b"xyz")
     assert isinstance(await anext(events), Lost)
     assert isinstance(await anext(events), Ready)
+
+
+async def test_a_process_that_cannot_be_started_is_tried_again(
+    make_light: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = make_light(first_pause_s=0.01, longest_pause_s=0.01)
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    await worker.start()
+    events = worker.events()
+    lost = await anext(events)
+    assert isinstance(lost, Lost) and "could not be started" in lost.reason
+    monkeypatch.undo()
+    assert isinstance((await until(events, Ready))[-1], Ready)
