@@ -27,6 +27,36 @@ from sandbox.world import Change, World
 
 # What the made-up servers and people are called.
 CROWD = "Crowd"
+_NAMES = (
+    *("Ida", "Juno", "Lars", "Mina", "Noor", "Otto", "Pia", "Quin", "Rafa", "Sol"),
+    *("Tove", "Uma", "Vik", "Wren", "Yara", "Zeno", "Bea", "Cato", "Elif", "Hugo"),
+)
+QUIET_S`, and then its last change is when it was finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from typing import Any
+
+from sandbox.actor import Actor
+from sandbox.interactions import Interaction
+from sandbox.message import Message
+from sandbox.options import Refused
+from sandbox.people import Member, User
+from sandbox.places import Channel, Guild
+from sandbox.wire import Json
+from sandbox.world import Change, World
+
+# What the made-up servers and people are called.
+CROWD = "Crowd"
+_NAMES = ["Ida", "Juno", "Lars", "Mina", "Noor", "Otto", "Pia", "Quin", "Rafa", "Sol", "Tove", "Uma", "Vik", "Wren", "Yara", "Zeno", "Bea", "Cato", "Elif"]
 QUIET_S = 4.0
 WINDOW_S = 30.0
 NUM_POINTS = 150
@@ -99,6 +129,7 @@ class Crowd:
         self._plan: Plan | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._runner: asyncio.Task[None] | None = None
+        self._is_asking = False
         self._by_interaction: dict[int, Wish] = {}
         self._points: deque[Json] = deque(maxlen=NUM_POINTS)
         self._listeners: list[Callable[[Json], None]] = []
@@ -111,21 +142,29 @@ class Crowd:
         return lambda: self._listeners.remove(listener)
 
     @property
-    def is_running(self) -> bool:
-        return self._runner is not None and not self._runner.done()
+    def is_asking(self) -> bool:
+        """Whether new requests are still made; the old ones are counted until nobody waits."""
+        return self._is_asking and self._runner is not None and not self._runner.done()
 
     # -- starting and stopping -----------------------------------------------------------------------
 
     async def start(self, plan: Plan, visitor: User) -> None:
         """Begin; `visitor` becomes a member everywhere, to look on. Ends an earlier plan."""
-        await self.stop()
+        await self.close()
         self._plan = plan
+        self._is_asking = True
         self._points.clear()
         self._camps = [self._camp(number, plan.num_members, visitor) for number in range(1, plan.num_guilds + 1)]
         self._runner = asyncio.create_task(self._run(plan))
 
-    async def stop(self) -> None:
-        """Ask for nothing more; what is still waiting is not counted any longer."""
+    def stop(self) -> None:
+        """Ask for nothing more; who waits is watched until they have it."""
+        self._is_asking = False
+        self._tell()
+
+    async def close(self) -> None:
+        """End it all."""
+        self._is_asking = False
         for task in [self._runner, *self._tasks]:
             if task is not None and not task.done():
                 task.cancel()
@@ -146,6 +185,7 @@ class Crowd:
         camp = Camp(guild, channel)
         for index in range(1, num_members + 1):
             user = self._world.user_named(f"{CROWD.lower()}-{number}-{index}")
+            user.global_name = _NAMES[(number * 7 + index) % len(_NAMES)]
             camp.members.append(guild.members.get(user.id) or guild.add_member(user))
         return camp
 
@@ -155,10 +195,11 @@ class Crowd:
         loop = asyncio.get_running_loop()
         weights = [plan.greed] + [1.0] * (len(self._camps) - 1)
         next_ask = next_report = loop.time()
-        while True:
+        while self._is_asking or self._tasks or any(camp.waiting for camp in self._camps):
             now = loop.time()
             if now >= next_ask:
-                self._ask(random.choices(self._camps, weights)[0], plan)
+                if self._is_asking:
+                    self._ask(random.choices(self._camps, weights)[0], plan)
                 next_ask += 1 / plan.rate
             if now >= next_report:
                 self._report()
@@ -220,6 +261,9 @@ class Crowd:
         lately = [camp.files_lately(now) for camp in self._camps]
         waiting = [len(camp.waiting) for camp in self._camps]
         self._points.append({"files": lately, "waiting": waiting})
+        self._tell()
+
+    def _tell(self) -> None:
         view = self.view()
         for listener in list(self._listeners):
             listener(view)
@@ -227,7 +271,7 @@ class Crowd:
     def view(self) -> Json:
         """How each server fares, and the last minutes as points a second apart."""
         return {
-            "running": self.is_running,
+            "running": self.is_asking,
             "command": self._plan.command if self._plan else None,
             "camps": [_camp_view(camp) for camp in self._camps],
             "points": list(self._points),

@@ -39,7 +39,7 @@ class PageServer:
         app.on_shutdown.append(self._close)
 
     async def _close(self, app: web.Application) -> None:
-        await self._stage.crowd.stop()
+        await self._stage.crowd.close()
 
     async def _index(self, request: web.Request) -> web.Response:
         return _file("index.html")

@@ -232,7 +232,7 @@ class Tab:
         if request.get("plan"):
             await crowd.start(Plan(**request["plan"]), self._user)
         elif request.get("stop"):
-            await crowd.stop()
+            crowd.stop()
         if self._stop_watching is None:
             self._stop_watching = crowd.listen(lambda view: self._push("crowd", view=view))
         return {"view": crowd.view()}
