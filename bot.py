@@ -20,6 +20,7 @@ import discord
 import typer
 
 import config
+import keeper
 import shell
 from cogs.client import Services
 from cogs.supervisor import keep_connected
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+quota_app = typer.Typer(no_args_is_help=True, help="The books of what was asked for and charged.")
+app.add_typer(quota_app, name="quota")
 log = logging.getLogger("atelier")
 T = TypeVar("T")
 
@@ -74,8 +77,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         studio = Studio(
             worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
         )
-        for guild in await SettingsStore(database).fetch_all():
+        chosen = SettingsStore(database)
+        for guild in await chosen.fetch_all():
             studio.set_weight(guild.guild_id, guild.weight)
+        for boost in await chosen.fetch_boosts():
+            studio.set_boost(boost)
         running = asyncio.create_task(studio.run(), name="studio")
         stack.push_async_callback(_stop, running)
         yield House(studio, jobs, database, files, running)
@@ -236,6 +242,36 @@ def doctor() -> None:
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.is_well else 'BAD '} {finding.subject}: {finding.text}")
     raise typer.Exit(0 if all(finding.is_well for finding in findings) else 1)
+
+
+@app.command()
+def weight(
+    guild_id: Annotated[int, typer.Argument(help="The server's id.")],
+    value: Annotated[float | None, typer.Argument(help="0.01 to 100; 1 is usual. Left out: only look.")] = None,
+) -> None:
+    """Say how much of the machine a server may claim relative to the others. Holds from the bot's next start."""
+    typer.echo(_run(keeper.weigh(_load(), guild_id, value)))
+
+
+@app.command()
+def boost(
+    guild_id: Annotated[int, typer.Argument(help="The server's id.")],
+    role_id: Annotated[int, typer.Argument(help="The role's id; the server's own id means everyone.")],
+    factor: Annotated[float, typer.Argument(help="0.01 to 100; 1 takes the boost away.")],
+) -> None:
+    """Say how often members of a role take a turn within their server. It takes nothing from other servers."""
+    typer.echo(_run(keeper.boost(_load(), guild_id, role_id, factor)))
+
+
+@quota_app.command("reconcile")
+def quota_reconcile(
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what differs, by new postings only.")] = False,
+) -> None:
+    """Prove that the ledger's sums are the balances: exit status 0 only if everything was exact."""
+    found = _run(keeper.check_books(_load(), repair=repair))
+    for line in keeper.findings(found, repaired=repair):
+        typer.echo(line)
+    raise typer.Exit(0 if found.is_exact else 1)
 
 
 async def _stop(task: asyncio.Task[Any]) -> None:

@@ -166,6 +166,7 @@ def _job_values(job: Job, member_key: int) -> dict[str, object]:
         "member_key": member_key,
         "request": job.request,
         "created_at": job.created_at,
+        "boost": job.boost,
     }
 
 
@@ -257,6 +258,7 @@ def _job(row: JobRow) -> Job:
         request=row.request,
         created_at=row.created_at,
         images=tuple(_image(image) for image in row.images),
+        boost=row.boost,
     )
 
 

@@ -69,6 +69,7 @@ class JobRow(Base):
     member_key: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), info=_DELETED)
     request: Mapped[GenerationRequest] = mapped_column(JsonOf(GenerationRequest), info=_DELETED)
     created_at: Mapped[datetime] = mapped_column(info=_DELETED)
+    boost: Mapped[float] = mapped_column(server_default="1", info=_DELETED)
 
     member: Mapped[MemberRow] = relationship(lazy="joined", innerjoin=True, viewonly=True)
     images: Mapped[list[ImageRow]] = relationship(lazy="selectin", order_by="ImageRow.position", viewonly=True)
@@ -175,6 +176,16 @@ class GuildSettingsRow(Base):
     weight: Mapped[float] = mapped_column(info=_KEPT)
     safety: Mapped[SafetyLevel] = mapped_column(enum_text(SafetyLevel), info=_KEPT)
     timezone: Mapped[str] = mapped_column(String(64), info=_KEPT)
+
+
+class RoleBoostRow(Base):
+    """What the members of a role may claim inside their guild, relative to the others."""
+
+    __tablename__ = "role_boosts"
+
+    guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    role_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    boost: Mapped[float] = mapped_column(info=_KEPT)
 
 
 class CounterRow(Base):

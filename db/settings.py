@@ -6,8 +6,8 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.models import GuildSettingsRow
-from generation.guild import GuildSettings
+from db.models import GuildSettingsRow, RoleBoostRow
+from generation.guild import GuildSettings, RoleBoost
 
 
 class SettingsStore:
@@ -37,6 +37,23 @@ class SettingsStore:
         def replace(session: Session) -> None:
             session.execute(delete(GuildSettingsRow).where(GuildSettingsRow.guild_id == settings.guild_id))
             session.execute(insert(GuildSettingsRow).values(values))
+
+        await self._database.write(replace)
+
+    async def fetch_boosts(self) -> list[RoleBoost]:
+        """Of every role that has one."""
+        rows = await self._database.read(lambda session: session.scalars(select(RoleBoostRow)).all())
+        return [RoleBoost(guild_id=row.guild_id, role_id=row.role_id, boost=row.boost) for row in rows]
+
+    async def save_boost(self, boost: RoleBoost) -> None:
+        """In place of the one the role may have; a boost of 1 is none."""
+
+        def replace(session: Session) -> None:
+            this_role = (RoleBoostRow.guild_id == boost.guild_id, RoleBoostRow.role_id == boost.role_id)
+            session.execute(delete(RoleBoostRow).where(*this_role))
+            if boost.boost != 1:
+                values = {"guild_id": boost.guild_id, "role_id": boost.role_id, "boost": boost.boost}
+                session.execute(insert(RoleBoostRow).values(values))
 
         await self._database.write(replace)
 

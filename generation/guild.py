@@ -37,6 +37,19 @@ class GuildSettings:
         zone(self.timezone)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleBoost:
+    """What members of a role may claim inside their guild, relative to the others. Raises `InvalidRequest`."""
+
+    guild_id: int
+    role_id: int
+    boost: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.boost) and MIN_WEIGHT <= self.boost <= MAX_WEIGHT):
+            raise InvalidRequest(what="Boost", problem=f"must be from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}.")
+
+
 def zone(name: str) -> ZoneInfo:
     """The time zone of that IANA name. Raises `InvalidRequest`."""
     try:

@@ -70,6 +70,8 @@ class Job:
     request: GenerationRequest
     created_at: datetime
     images: tuple[Image, ...]
+    boost: float = 1.0
+    """The owner's claim inside the guild when they asked, relative to the other members."""
 
     @property
     def status(self) -> Status:

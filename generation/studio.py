@@ -21,6 +21,7 @@ from generation.cost import cost_of_evaluations, image_cost
 from generation.errors import Draining, InvalidRequest, WorkerLost
 from generation.fair_queue import FairQueue, Waiting
 from generation.files import ImageFiles
+from generation.guild import RoleBoost
 from generation.images import pixels_sha256
 from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status, new_job_id, split_image_id
 from generation.live import JobView, LiveImage, LiveJob
@@ -78,6 +79,7 @@ class Studio:
         self._suspects: deque[Waiting] = deque()
         self._suspect_at_work: str | None = None
         self._arriving: Counter[tuple[int, int]] = Counter()
+        self._boosts: dict[int, dict[int, float]] = {}
         self._pace = Pace()
         self._wake = asyncio.Event()
         self._recovered = asyncio.Event()
@@ -102,7 +104,7 @@ class Studio:
         """
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
         self.check(request, owner)
-        job = self._new_job(request, owner)
+        job = self._new_job(request, owner, boost=self.boost_of(owner.guild_id, role_ids))
         self._arriving[owner.guild_id, owner.user_id] += request.count
         # Shielded: a caller who is cancelled now must not leave a job that is accepted and in nobody's line.
         await asyncio.shield(self._accept(job, reply_to, role_ids))
@@ -201,6 +203,19 @@ class Studio:
 
     def set_weight(self, guild_id: int, weight: float) -> None:
         self._queue.set_weight(guild_id, weight)
+
+    def set_boost(self, boost: RoleBoost) -> None:
+        """What members of a role may claim inside their guild. Takes effect with their next requests."""
+        self._boosts.setdefault(boost.guild_id, {})[boost.role_id] = boost.boost
+
+    def boost_of(self, guild_id: int, role_ids: Collection[int]) -> float:
+        """The highest boost of a member's roles; 1 without one. The role whose id is the guild's is everyone."""
+        boosts = self._boosts.get(guild_id, {})
+        return max((boosts[role_id] for role_id in (*role_ids, guild_id) if role_id in boosts), default=1.0)
+
+    def share_of(self, guild_id: int) -> tuple[float, float]:
+        """`(weight, part)`: a guild's weight, and the part of the machine it may claim now, 0 to 1."""
+        return self._queue.share_of(guild_id)[0], self._queue.claim_of(guild_id)
 
     # The life of the studio.
 
@@ -456,13 +471,13 @@ class Studio:
 
     # Small helpers.
 
-    def _new_job(self, request: GenerationRequest, owner: Owner) -> Job:
+    def _new_job(self, request: GenerationRequest, owner: Owner, *, boost: float) -> Job:
         job_id = new_job_id()
         images = tuple(
             Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec))
             for index, spec in enumerate(request.images())
         )
-        return Job(id=job_id, owner=owner, request=request, created_at=self._clock(), images=images)
+        return Job(id=job_id, owner=owner, request=request, created_at=self._clock(), images=images, boost=boost)
 
     def _enqueue(self, job: Job) -> None:
         self._jobs[job.id] = live_job = LiveJob.of(job)
@@ -524,4 +539,4 @@ class Studio:
 
 
 def _waiting(job: Job, image: Image) -> Waiting:
-    return Waiting(image.id, job.owner.guild_id, job.owner.user_id, image.reserved)
+    return Waiting(image.id, job.owner.guild_id, job.owner.user_id, image.reserved, job.boost)

@@ -91,7 +91,7 @@ async def test_a_damaged_or_foreign_file_is_no_backup_and_replaces_nothing(datab
     copy = tmp_path / "copy.db"
     backup(database.url, copy)
     await database.close()
-    assert check(copy) == "0001"
+    assert check(copy) == "0002"
     sound = copy.read_bytes()
     page = 4096
     files = {

@@ -1,0 +1,67 @@
+"""What the keeper of the machine decides and checks from the shell: guilds' weights, roles' boosts, the books.
+
+The running bot owns the data folder, so these refuse while it runs; what was decided holds from its next start.
+Stopping it costs nobody their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from config import Settings
+from db.engine import Database
+from db.reconcile import Difference, Reconciliation, reconcile
+from db.settings import SettingsStore
+from generation.guild import RoleBoost
+from generation.quota import Usage
+
+
+async def weigh(settings: Settings, guild_id: int, weight: float | None) -> str:
+    """Set a guild's weight, or with None only look. What to say. Raises `InvalidRequest`."""
+    async with _opened(settings) as database:
+        store = SettingsStore(database)
+        guild = await store.fetch(guild_id)
+        if weight is not None:
+            guild = replace(guild, weight=weight)
+            await store.save(guild)
+    return f"Guild {guild_id} has weight {guild.weight:g} (1 is usual)."
+
+
+async def boost(settings: Settings, guild_id: int, role_id: int, factor: float) -> str:
+    """Set what members of a role may claim inside their guild; 1 takes it away. Raises `InvalidRequest`."""
+    async with _opened(settings) as database:
+        await SettingsStore(database).save_boost(RoleBoost(guild_id=guild_id, role_id=role_id, boost=factor))
+    return f"Members with role {role_id} now count {factor:g} times in guild {guild_id}."
+
+
+async def check_books(settings: Settings, *, repair: bool) -> Reconciliation:
+    """Compare images, ledger and balances; with `repair`, put right what differs, by new postings only."""
+    async with _opened(settings) as database:
+        return await reconcile(database, repair=repair)
+
+
+def findings(found: Reconciliation, *, repaired: bool) -> Iterator[str]:
+    """What was found, a line each, and the verdict."""
+    for each in (*found.postings, *found.balances):
+        yield _finding(each)
+    if found.is_exact:
+        yield "The books are exact: every image, posting and balance agrees."
+    else:
+        number = len(found.postings) + len(found.balances)
+        yield f"{number} differences {'put right by new postings' if repaired else 'found; --repair puts them right'}."
+
+
+def _finding(difference: Difference) -> str:
+    return f"{difference.subject}: should be {_sum(difference.expected)}, was {_sum(difference.found)}"
+
+
+def _sum(usage: Usage) -> str:
+    return f"{usage.num_images} images, {usage.reserved} reserved, {usage.used} used"
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Database]:
+    async with await Database.open(settings.url_of_database, settings.data_dir) as database:
+        yield database

@@ -1,0 +1,74 @@
+"""Weights, boosts and the books from the shell, as `bot.py` runs them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+import bot
+from db.engine import Database
+from db.jobs import JobStore
+from db.settings import SettingsStore
+from generation.guild import RoleBoost
+from generation.job import Owner
+from tests.db.some_jobs import a_job
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(bot.app, list(words))
+    return result.exit_code, result.output
+
+
+async def _with_database(folder: Path, work):
+    async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
+        return await work(database)
+
+
+def test_weights_and_boosts_are_kept_for_the_next_start(folder: Path) -> None:
+    assert run("weight", "5") == (0, "Guild 5 has weight 1 (1 is usual).\n")
+    assert run("weight", "5", "2.5") == (0, "Guild 5 has weight 2.5 (1 is usual).\n")
+    assert run("boost", "5", "77", "3")[0] == 0
+    store = asyncio.run(_with_database(folder, lambda database: SettingsStore(database).fetch_boosts()))
+    assert store == [RoleBoost(guild_id=5, role_id=77, boost=3.0)]
+    assert run("boost", "5", "77", "1")[0] == 0
+    assert asyncio.run(_with_database(folder, lambda database: SettingsStore(database).fetch_boosts())) == []
+    assert "must be from 0.01 to 100" in run("weight", "5", "0")[1]
+
+
+def test_the_books_are_checked_and_mended(folder: Path) -> None:
+    async def spoil(database: Database) -> None:
+        await JobStore(database).accept(a_job())
+        await database.write(lambda session: session.execute(text("UPDATE balances SET used = used + 5")))
+
+    assert run("quota", "reconcile")[0] == 0
+    asyncio.run(_with_database(folder, spoil))
+    status, said = run("quota", "reconcile")
+    assert status == 1
+    assert "5 used" in said
+    assert "--repair" in said
+    assert run("quota", "reconcile", "--repair")[0] == 1, "what was found is told, even when it was mended"
+    assert run("quota", "reconcile") == (0, "The books are exact: every image, posting and balance agrees.\n")
+
+
+async def test_a_boost_is_kept_with_the_job(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    job = replace(a_job(), boost=3.0)
+
+    async def accept(database: Database) -> None:
+        await JobStore(database).accept(job)
+        assert [each.boost for each in await JobStore(database).fetch_unfinished()] == [3.0]
+        assert (await JobStore(database).fetch_history(Owner(job.owner.guild_id, job.owner.user_id)))[0].boost == 3.0
+
+    await _with_database(tmp_path, accept)
