@@ -31,32 +31,6 @@ _NAMES = (
     *("Ida", "Juno", "Lars", "Mina", "Noor", "Otto", "Pia", "Quin", "Rafa", "Sol"),
     *("Tove", "Uma", "Vik", "Wren", "Yara", "Zeno", "Bea", "Cato", "Elif", "Hugo"),
 )
-QUIET_S`, and then its last change is when it was finished.
-"""
-
-from __future__ import annotations
-
-import asyncio
-import random
-import re
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from statistics import median, quantiles
-from typing import Any
-
-from sandbox.actor import Actor
-from sandbox.interactions import Interaction
-from sandbox.message import Message
-from sandbox.options import Refused
-from sandbox.people import Member, User
-from sandbox.places import Channel, Guild
-from sandbox.wire import Json
-from sandbox.world import Change, World
-
-# What the made-up servers and people are called.
-CROWD = "Crowd"
-_NAMES = ["Ida", "Juno", "Lars", "Mina", "Noor", "Otto", "Pia", "Quin", "Rafa", "Sol", "Tove", "Uma", "Vik", "Wren", "Yara", "Zeno", "Bea", "Cato", "Elif"]
 QUIET_S = 4.0
 WINDOW_S = 30.0
 NUM_POINTS = 150
