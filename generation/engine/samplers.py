@@ -26,12 +26,15 @@ def build_scheduler(name: str, config: Mapping[str, Any]) -> Any:
 
 
 class Sampling:
-    """The walk from noise to picture of one image: which timesteps, and how a prediction moves the latents."""
+    """The walk from noise to picture of one image: which timesteps, and how a prediction moves the latents.
 
-    def __init__(self, spec: ImageSpec, config: Mapping[str, Any], device: torch.device) -> None:
+    Timesteps and sigmas stay on the CPU wherever the latents are: looking at one must not wait for a GPU.
+    """
+
+    def __init__(self, spec: ImageSpec, config: Mapping[str, Any]) -> None:
         self.scheduler = build_scheduler(spec.sampler, config)
         self.generator = torch.Generator("cpu").manual_seed(spec.seed)
-        self._set_timesteps(spec, device)
+        self._set_timesteps(spec)
         begin = self._begin_index(spec)
         self.timesteps: Tensor = self.scheduler.timesteps[begin:]
         self.times: list[float] = self.timesteps.tolist()
@@ -62,9 +65,9 @@ class Sampling:
         noised: Tensor = self.scheduler.add_noise(latents, noise, self.timesteps[index : index + 1])
         return noised
 
-    def _set_timesteps(self, spec: ImageSpec, device: torch.device) -> None:
+    def _set_timesteps(self, spec: ImageSpec) -> None:
         try:
-            self.scheduler.set_timesteps(spec.steps, device=device)
+            self.scheduler.set_timesteps(spec.steps, device="cpu")
         except ValueError as error:
             raise InvalidRequest(what=f"The sampler {spec.sampler}", problem=f"cannot do this: {error}") from error
 

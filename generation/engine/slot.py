@@ -79,7 +79,7 @@ class Slot:
 
     def begin(self, device: torch.device) -> None:
         """Encode the words and make the first latents."""
-        sampling = Sampling(self.order.spec, self.family.scheduler_config, device)
+        sampling = Sampling(self.order.spec, self.family.scheduler_config)
         if self.replay is not None and len(self.replay) != len(sampling.times):
             problem = f"has {len(self.replay)} evaluations where this picture takes {len(sampling.times)}."
             raise InvalidRequest(what="The trace", problem=problem)
