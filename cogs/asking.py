@@ -13,6 +13,9 @@ from cogs.services import Interaction, owner_of
 from generation.job import Job, ReplyTo
 from generation.request import GenerationRequest
 
+JOB = "atelier.job"
+"""Key of `interaction.extras`: the job whose message the courier makes of the deferred answer."""
+
 
 async def begin(interaction: Interaction, request: GenerationRequest | None = None) -> ReplyTo:
     """Refuse at once what can be refused at once; else show everyone “thinking…”. Where the answer will go.
@@ -41,9 +44,19 @@ async def finish(interaction: Interaction, request: GenerationRequest, reply_to:
         request, owner_of(interaction), reply_to=reply_to, role_ids=[role.id for role in roles]
     )
     client.courier.watch(job.id, size_limit=interaction.filesize_limit)
+    interaction.extras[JOB] = job.id
     return job
 
 
 async def ask(interaction: Interaction, request: GenerationRequest) -> Job:
     """Both in one, for a request that is complete."""
     return await finish(interaction, request, await begin(interaction, request))
+
+
+async def tell_besides(interaction: Interaction, text: str) -> bool:
+    """Say something to the person alone, beside the answer they asked for. Whether it could be said."""
+    job_id = interaction.extras.get(JOB)
+    if job_id is not None and not await interaction.client.courier.shown(job_id):
+        return False
+    await interaction.followup.send(text, ephemeral=True)
+    return True

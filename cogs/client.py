@@ -15,6 +15,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs import history, replies, results
+from cogs.asking import tell_besides
 from cogs.delivery import Courier
 from cogs.errors import STRAY_BUTTON, answer, tell_privately
 from cogs.helping import Helping
@@ -98,8 +99,8 @@ class AtelierClient(commands.AutoShardedBot):
     async def tell_kept(self, interaction: Interaction) -> None:
         """On the next occasion, a person hears of results that could not be posted."""
         reasons = self.courier.take_kept(interaction.user.id)
-        if reasons:
-            await interaction.followup.send(replies.kept(reasons), ephemeral=True)
+        if reasons and not await tell_besides(interaction, replies.kept(reasons)):
+            self.courier.keep_for_later(interaction.user.id, reasons)
 
 
 class Tree(app_commands.CommandTree[AtelierClient]):

@@ -55,6 +55,8 @@ class _Round:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     shown: Say | None = None
     num_edits: int = 0
+    first: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """Whether the message says anything of the job yet; settled with the first edit, or when there will be none."""
     is_message_gone: bool = False
 
 
@@ -116,11 +118,24 @@ class Courier:
         """One for each job that is being followed."""
         return list(self._tasks.values())
 
+    async def shown(self, job_id: str) -> bool:
+        """Wait until a job's message has replaced the “thinking…”; False if it will not.
+
+        Until then a follow-up would take the message's place: that is what Discord does with the first one.
+        """
+        going = self._rounds.get(job_id)
+        return going is None or await asyncio.shield(going.first)
+
     def take_kept(self, user_id: int) -> list[str]:
         """Why results of this person could not be posted, once."""
         return self._kept.pop(user_id, [])
 
+    def keep_for_later(self, user_id: int, reasons: list[str]) -> None:
+        """They could not be told after all."""
+        self._kept[user_id] += reasons
+
     def _forget(self, job_id: str, task: asyncio.Task[None]) -> None:
+        _settle(self._rounds[job_id].first, False)
         del self._rounds[job_id], self._tasks[job_id]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("job=%s action=courier-failed", job_id, exc_info=error)
@@ -156,6 +171,7 @@ class Courier:
             return
         try:
             going.is_message_gone = await self._ladder.edit(reply_to, say) is None
+            _settle(going.first, not going.is_message_gone)
         except Unreachable:
             going.is_message_gone = True
         except _MAY_PASS as error:
@@ -197,6 +213,7 @@ class Courier:
         posted = await self._ladder.post(job_id, delivery.reply_to, say)
         if posted.message_id != delivery.reply_to.message_id:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
+        _settle(going.first, True)
         await services.deliveries.mark_posted(job_id)
         log.info("job=%s action=delivered", job_id)
 
@@ -207,6 +224,11 @@ class Courier:
         if any(image.status is Status.DONE for image in job.images):
             self._kept[job.owner.user_id].append(reason)
         log.warning("job=%s action=kept reason=%s", job_id, reason)
+
+
+def _settle(future: asyncio.Future[bool], value: bool) -> None:
+    if not future.done():
+        future.set_result(value)
 
 
 async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:

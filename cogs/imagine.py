@@ -10,12 +10,13 @@ from discord import app_commands
 from discord.app_commands import Choice, Transform
 from discord.ext import commands
 
-from cogs import options
-from cogs.asking import ask, begin, finish
+from cogs import options, replies
+from cogs.asking import ask, begin, finish, tell_besides
 from cogs.services import Interaction
 from cogs.uploads import fetch_attachment, keep_start_image
 from generation.catalog import Model
 from generation.errors import InvalidRequest
+from generation.job import Job
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec, StartImage
 from generation.sizes import closest_shape, native_size, parse_size, shape_size
 
@@ -87,9 +88,11 @@ class Imagine(commands.Cog):
         )
         request = request_of(typed, start_size_px=_size_of(image))
         if image is None:
-            await ask(interaction, request)
+            job = await ask(interaction, request)
         else:
-            await _ask_with_start(interaction, request, image, strength=strength)
+            job = await _ask_with_start(interaction, request, image, strength=strength)
+        if size is not None and (note := replies.rounded(size, job)) is not None:
+            await tell_besides(interaction, note)
 
 
 def request_of(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
@@ -124,7 +127,7 @@ def _size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int
 
 async def _ask_with_start(
     interaction: Interaction, request: GenerationRequest, image: discord.Attachment, *, strength: float
-) -> None:
+) -> Job:
     """The file is fetched after the acknowledgement: that may take longer than Discord waits."""
     client, spec = interaction.client, request.spec
     reply_to = await begin(interaction, request)
@@ -132,7 +135,7 @@ async def _ask_with_start(
     size_px = (spec.width_px, spec.height_px)
     sha256 = await keep_start_image(data, size_px, client.services.studio.files)
     start = StartImage(sha256=sha256, strength=strength)
-    await finish(interaction, replace(request, spec=replace(spec, start=start)), reply_to)
+    return await finish(interaction, replace(request, spec=replace(spec, start=start)), reply_to)
 
 
 def _size_of(image: discord.Attachment | None) -> tuple[int, int] | None:

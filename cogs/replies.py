@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from cogs.say import Action, Block, Button, Gallery, Picture, Row, Rule, Say, Tone, Weight
@@ -26,6 +27,7 @@ KEPT = (
     "and nothing was lost."
 )
 RECODED = "The original is too large to send here, so this is a JPEG. The exact file is kept."
+ROUNDED = "I paint {width} × {height} instead of {typed}: sides go in steps."
 FILE_GONE = "The file was deleted since."
 MAX_CODE = 2600
 
@@ -66,6 +68,14 @@ def _painting_line(view: JobView) -> str:
 
 def _time(view: JobView, form: str) -> list[str]:
     return [form.format(about(view.wait_s))] if view.wait_s is not None else []
+
+
+def rounded(typed: str, job: Job) -> str | None:
+    """Told to the person whose size had to be changed."""
+    spec = job.request.spec
+    if [int(number) for number in re.findall(r"\d+", typed)] == [spec.width_px, spec.height_px]:
+        return None
+    return ROUNDED.format(typed=escaped(typed, limit=20), width=spec.width_px, height=spec.height_px)
 
 
 # When it has ended.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
+from generation.images import decode_png, encode_png
+from generation.provenance import read_recipe
 from sandbox import Message, Sandbox, Upload
 
 RED = "a red circle on a blue background"
@@ -94,11 +97,6 @@ async def test_reproduce_by_id_by_link_and_by_file_is_identical(
 
 
 async def test_reproduce_says_different_and_why(discord: Sandbox, people: People, bot: LivingBot) -> None:
-    from dataclasses import replace
-
-    from generation.images import decode_png, encode_png
-    from generation.provenance import read_recipe
-
     message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, seed=7, steps=3))
     png = message.attachments[0].data
     recipe = replace(read_recipe(png), pixels_sha256="0" * 64)
@@ -127,6 +125,16 @@ async def test_reproduce_refuses_what_it_cannot_know(discord: Sandbox, people: P
     await discord.wait_for(lambda: by_file.followups)
     assert by_file.followups[0].is_ephemeral
     assert "is not a PNG" in by_file.followups[0].content
+
+
+async def test_a_forged_recipe_cannot_ask_for_a_giant(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, seed=7, steps=3))
+    recipe = read_recipe(message.attachments[0].data)
+    giant = replace(recipe, spec=replace(recipe.spec, width_px=2048, height_px=2048))
+    png = encode_png(b"\0" * 3 * 64 * 64, (64, 64), text={"atelier": giant.to_json()})
+    asked = await people.bo.slash("reproduce", file=Upload("giant.png", png))
+    await discord.wait_for(lambda: asked.followups)
+    assert "too large" in asked.followups[0].content
 
 
 async def test_help_and_about_are_for_newcomers(discord: Sandbox, people: People, bot: LivingBot) -> None:

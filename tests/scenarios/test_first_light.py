@@ -46,7 +46,7 @@ async def test_from_command_to_picture(discord: Sandbox, people: People, bot: Li
 
 async def test_progress_has_a_place_then_a_bar_and_a_preview(discord: Sandbox, people: People, bot: LivingBot) -> None:
     seen = record(discord)
-    asked = await people.ada.slash("imagine", prompt="slow-image", steps=20)
+    asked = await people.ada.slash("imagine", prompt="slow-image", steps=60)
     behind = await people.bo.slash("imagine", prompt="slow-image", count=4)
     message = await until_shown(discord, asked)
     assert [button["label"] for button in message.buttons] == ["Cancel"]
@@ -85,6 +85,9 @@ async def test_every_option_reaches_the_request(discord: Sandbox, people: People
         model="paintbox",
     )
     job = await bot.ended(asked)
+    await discord.wait_for(lambda: asked.followups)
+    assert asked.followups[0].is_ephemeral
+    assert "152 × 96 instead of 150x100" in asked.followups[0].content
     spec = job.images[1].spec
     assert (spec.prompt, spec.negative, spec.width_px, spec.height_px) == ("a red circle", "blue", 152, 96)
     assert (spec.steps, spec.guidance, spec.sampler, spec.model, spec.seed) == (3, 2.5, "Heun", "paintbox", 0)
@@ -188,8 +191,10 @@ async def test_what_the_bot_may_not_post_is_not_painted(discord: Sandbox, people
 
 
 async def test_a_full_line_is_refused_before_anybody_sees_it(discord: Sandbox, people: People, bot: LivingBot) -> None:
-    for _ in range(16):
-        await people.ada.slash("imagine", prompt="endless-image", count=4)
+    for _ in range(16):  # 60 may wait, and 4 may be at work already: the sixteenth is the last at best
+        more = await people.ada.slash("imagine", prompt="endless-image", count=4)
+        if not more.ephemeral:
+            await until_shown(discord, more)
     asked = await people.ada.slash("imagine", prompt=RED, count=4)
     assert asked.ephemeral
     assert asked.original_message is not None

@@ -96,8 +96,10 @@ async def test_a_deleted_channel_leaves_the_result_in_the_history(
     bot.go_on_painting()
     await bot.studio.finished(job_id)
     assert await settled(bot, job_id) is DeliveryState.KEPT
-    asked = await elsewhere.slash("about")
+    asked = await elsewhere.slash("imagine", prompt=RED, steps=2)
     await discord.wait_for(lambda: asked.followups)
+    assert asked.original_message is not None
+    assert "circle" in asked.original_message.text, "the notice has not taken the place of the answer"
     assert "could not post (the channel is gone)" in asked.followups[0].content
     assert asked.followups[0].is_ephemeral
     history = await elsewhere.slash("history")
