@@ -35,7 +35,7 @@ class LightEngine:
         models = list(models)
         if any(model.name == "unfit" for model in models):
             raise Misconfigured(problem="The model “unfit” cannot be loaded.", remedy="It was made so.")
-        self.num_slots = settings.num_slots
+        self.num_slots = settings.num_slots or 16
         self.fingerprint = Fingerprint({"engine": "light"})
         self.model_sha256: Mapping[str, str] = {
             model.name: hashlib.sha256(model.name.encode()).hexdigest() for model in models

@@ -6,7 +6,7 @@ of an enlargement, so whoever cancels or arrives waits for one turn at most.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,6 +58,7 @@ class Engine:
     """
 
     def __init__(self, models: Iterable[Model], settings: EngineSettings) -> None:
+        models = tuple(models)
         self._settings = settings
         self._device = choose_device(settings)
         with torch.inference_mode():
@@ -73,7 +74,7 @@ class Engine:
         self.rows_run = 0
         """Rows of every forward so far, padding included, and of these the ones an image owned."""
         self.rows_owned = 0
-        self.num_slots = settings.num_slots
+        self.num_slots = settings.num_slots or self._slots_that_pay(models)
         self.fingerprint = take_fingerprint(self._device)
 
     @property
@@ -151,6 +152,12 @@ class Engine:
     def most_rows(self, pixels: int) -> int:
         """Rows beyond which a forward of pictures that size gets no more done in the same time, on this device."""
         return self._settings.max_rows or max(2, _MAX_PIXEL_ROWS[self._device.kind] // pixels)
+
+    def _slots_that_pay(self, models: Sequence[Model]) -> int:
+        """The guided pictures of the default model that one forward holds, and a few to take their places."""
+        ladder = self._models.get(models[0].name).family.ladder
+        held = max(1, min(ladder[-1], self.most_rows(models[0].defaults.native_px ** 2)) // 2)
+        return held + max(1, held // 4)
 
     # Forward: the one place where time goes.
 

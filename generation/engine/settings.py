@@ -14,8 +14,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """`auto`, `float32`, `bfloat16`, `float16`. `auto` is bfloat16 on CUDA, float32 elsewhere."""
     num_threads: int = 0
     """CPU threads of one forward; 0 is one a core. Bits depend on it, so it is part of the fingerprint."""
-    num_slots: int = 16
-    """Images that may be resident at once; more than a forward holds, so that a newcomer need not wait for an end."""
+    num_slots: int = 0
+    """Images that may be resident at once; 0 is what one forward holds and a quarter more. Many more than a forward
+    holds would make every picture late: all of them step in turn."""
     max_rows: int = 0
     """Most rows of one forward, a rung of the family's ladder; 0 lets the device and the picture size decide."""
     quantum: float = 0.0

@@ -40,6 +40,12 @@ def test_an_idle_engine_says_nothing(engine: Engine) -> None:
     assert engine.step() == []
 
 
+@pytest.mark.parametrize(("max_rows", "slots"), [(2, 2), (8, 5), (16, 10), (0, 10)])
+def test_slots_are_what_a_forward_holds_and_some_to_follow(make_engine: MakeEngine, max_rows: int, slots: int) -> None:
+    """By default a CPU would run 64 rows of the toy's 64 pixels at once, but its ladder ends at 16."""
+    assert make_engine(max_rows=max_rows).num_slots == slots
+
+
 def test_a_newcomer_is_in_the_very_next_step(make_engine: MakeEngine) -> None:
     engine = make_engine(max_rows=4)
     for index in range(6):
