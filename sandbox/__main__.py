@@ -10,7 +10,7 @@ from sandbox.server import Sandbox
 
 
 async def _serve(port: int, bot_name: str) -> None:
-    async with Sandbox(port=port, seed_world=True, bot_name=bot_name) as discord:
+    async with Sandbox(port=port, seed_world=True, bot_name=bot_name, journal_limit=3000) as discord:
         lines = [
             f"Discord is at   {discord.url}  (open it in a browser)",
             f"API             {discord.api_base}",

@@ -12,6 +12,8 @@ from sandbox.server import Sandbox
 
 _STOP_GRACE_S = 30.0
 _PORTS_TO_TRY = 20
+# A trial may run for days: the inspector needs the last calls, not all of them.
+_REMEMBERED = 3000
 
 
 async def run_with_bot(
@@ -63,7 +65,9 @@ async def _open(stack: contextlib.AsyncExitStack, port: int, bot_name: str) -> S
     """A sandbox on `port`, or on the next one that is free."""
     for candidate in range(port, port + _PORTS_TO_TRY):
         with contextlib.suppress(OSError):
-            return await stack.enter_async_context(Sandbox(port=candidate, seed_world=True, bot_name=bot_name))
+            return await stack.enter_async_context(
+                Sandbox(port=candidate, seed_world=True, bot_name=bot_name, journal_limit=_REMEMBERED)
+            )
     raise OSError(f"ports {port} to {port + _PORTS_TO_TRY - 1} are all in use")
 
 

@@ -48,6 +48,7 @@ class Sandbox:
     OpenAPI description; None takes the environment's `DISCORD_OPENAPI`, and without that nothing is judged.
     `bot_name` is the bot's user name, `ack_deadline_s` the time it has for a first answer (Discord's: 3 s).
     With `tls` (a certificate for the names in `masquerade.NAMES`) it answers as discord.com itself.
+    `journal_limit` is how many calls and events are remembered.
     """
 
     def __init__(
@@ -59,9 +60,10 @@ class Sandbox:
         bot_name: str = "Bot",
         ack_deadline_s: float = 3.0,
         tls: ssl.SSLContext | None = None,
+        journal_limit: int = 50_000,
     ) -> None:
         self.clock = Clock()
-        self.journal = Journal()
+        self.journal = Journal(limit=journal_limit)
         self.world = World(self.clock, bot_name)
         description = judge or os.environ.get("DISCORD_OPENAPI") or None
         self._judge = Judge(self.journal, Path(description) if description else None)

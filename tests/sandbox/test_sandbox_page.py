@@ -221,9 +221,13 @@ FAINT = """async () => {
   await Promise.all(document.getAnimations().filter(one => one instanceof CSSTransition).map(one => one.finished));
   const channel = value => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const parts = colour => {
+    const found = colour.replace('srgb', '').match(/[\\d.]+/g).map(Number);
+    return colour.startsWith('color') ? [...found.slice(0, 3).map(part => part * 255), found[3] ?? 1] : found;
+  };
   const ground = node => {
     for (let at = node; at; at = at.parentElement) {
-      const found = getComputedStyle(at).backgroundColor.match(/[\\d.]+/g).map(Number);
+      const found = parts(getComputedStyle(at).backgroundColor);
       if (found.length === 3 || found[3] === 1) return found;
     }
     return [255, 255, 255];
@@ -232,9 +236,7 @@ FAINT = """async () => {
   for (const node of document.querySelectorAll('#app *')) {
     const words = [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim());
     if (!words || !node.checkVisibility({ opacityProperty: true }) || node.closest(':disabled, svg, .off')) continue;
-    const colour = getComputedStyle(node).color;
-    if (!colour.startsWith('rgb')) continue;
-    const [a, b] = [light(colour.match(/[\\d.]+/g).map(Number)), light(ground(node))].sort((x, y) => y - x);
+    const [a, b] = [light(parts(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
     const ratio = (a + 0.05) / (b + 0.05);
     if (ratio < 4.5) faint.push(`${ratio.toFixed(2)} ${node.className}: ${node.textContent.slice(0, 30)}`);
   }
