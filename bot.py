@@ -30,6 +30,7 @@ from db.engine import Database
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
+from db.usage import UsageStore
 from doctor import examine
 from generation.catalog import Catalog
 from generation.errors import AtelierError, Misconfigured
@@ -113,6 +114,7 @@ async def _serve(settings: Settings) -> None:
             deliveries=DeliveryStore(house.database),
             guilds=SettingsStore(house.database),
             quotas=QuotaStore(house.database),
+            usage=UsageStore(house.database),
         )
         assert settings.discord_token is not None
         facts = _Facts(house.studio)

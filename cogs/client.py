@@ -23,16 +23,18 @@ from cogs.history import History
 from cogs.imagine import Imagine
 from cogs.paper import Press, custom_ids, is_ours
 from cogs.queue import Queue
+from cogs.quota import QuotaGroup
 from cogs.registration import sync_if_changed
 from cogs.reproduce import Reproduce
 from cogs.results import Handler
 from cogs.say import Action
 from cogs.services import Interaction, Services
+from cogs.usage import Usage
 
 __all__ = ["AtelierClient", "Services", "build_client"]
 
 log = logging.getLogger(__name__)
-COGS: tuple[type[commands.Cog], ...] = (Imagine, Queue, History, Reproduce, Helping)
+COGS: tuple[type[commands.Cog], ...] = (Imagine, Queue, History, Reproduce, Usage, QuotaGroup, Helping)
 PRESSES: dict[Action, Handler] = results.PRESSES | history.PRESSES
 
 

@@ -27,10 +27,14 @@ def queue(
     viewer_id: int,
     num_waiting: int,
     num_running: int,
-    weight: float,
+    share: tuple[float, float],
+    boost: float,
     is_ready: bool,
 ) -> Say:
-    """Who waits in this server. Words of prompts are shown to their owner only: channels differ in who reads them."""
+    """Who waits in this server. `share`: its weight, and the part of the painter it may claim now.
+
+    Words of prompts are shown to their owner only: channels differ in who reads them.
+    """
     blocks: list[Block] = ["### In line here"]
     shown = [_line(view, viewer_id=viewer_id) for view in views[:MAX_LINES]]
     blocks.append("\n".join(shown) if shown else "Nobody is waiting here. The brushes are clean.")
@@ -38,9 +42,13 @@ def queue(
         blocks.append(small(f"and {plural(len(views) - MAX_LINES, 'more request')}"))
     blocks.append(Rule())
     everywhere = f"Over all servers {plural(num_running, 'picture')} being painted, {num_waiting:,} waiting."
-    share = f"Servers take turns (this one has weight {weight:g}), and so do the members of each."
+    turns = (
+        f"Servers take turns, and so do the members of each. This one has weight {share[0]:g}: "
+        f"{share[1]:.0%} of the painter, as things are."
+    )
     notes = [] if is_ready else ["The painter is warming up."]
-    blocks.append("\n".join(small(line) for line in (*notes, everywhere, share)))
+    boosted = [f"One of your roles counts you {boost:g} times among the members here."] if boost != 1 else []
+    blocks.append("\n".join(small(line) for line in (*notes, everywhere, turns, *boosted)))
     return Say(blocks=tuple(blocks), tone=Tone.PAINTING if num_running else Tone.WAITING)
 
 

@@ -10,7 +10,7 @@ from cogs import pages, replies
 from cogs.errors import tell_privately
 from cogs.options import LiveJobOption
 from cogs.paper import layout
-from cogs.services import Interaction, owner_of
+from cogs.services import Interaction, owner_of, role_ids
 from generation.errors import UnknownJob
 
 
@@ -23,13 +23,14 @@ class Queue(commands.Cog):
         views = services.studio.jobs_of(owner.guild_id)
         if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
             views = [view for view in views if view.job.owner == owner]
-        weight = (await services.guilds.fetch(owner.guild_id)).weight
+        weight, part = services.studio.share_of(owner.guild_id)
         say = pages.queue(
             views,
             viewer_id=owner.user_id,
             num_waiting=services.studio.num_waiting,
             num_running=services.studio.num_running,
-            weight=weight,
+            share=(weight, part),
+            boost=services.studio.boost_of(owner.guild_id, role_ids(interaction)),
             is_ready=services.studio.is_ready,
         )
         await interaction.response.send_message(view=layout(say), ephemeral=True)

@@ -12,6 +12,7 @@ from db.deliveries import DeliveryStore
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
+from db.usage import UsageStore
 from generation.job import DM_TENANT, Owner
 from generation.ports import Clock
 from generation.studio import Studio
@@ -35,6 +36,7 @@ class Services:
     deliveries: DeliveryStore
     guilds: SettingsStore
     quotas: QuotaStore
+    usage: UsageStore
     clock: Clock = utc_now
 
 
@@ -46,3 +48,8 @@ def owner_of(interaction: Interaction) -> Owner:
 def is_moderator(interaction: Interaction) -> bool:
     """Whether the person may manage messages where they are. Discord says so with every interaction."""
     return interaction.guild_id is not None and interaction.permissions.manage_messages
+
+
+def role_ids(interaction: Interaction) -> list[int]:
+    """The person's roles in this server, as Discord sends them with every interaction."""
+    return [role.id for role in interaction.user.roles] if isinstance(interaction.user, discord.Member) else []

@@ -31,6 +31,17 @@ _USAGE = select(
     _balances.c.member_key == bindparam("member_key"),
     _balances.c.window >= bindparam("since"),
 )
+_OLDEST = (
+    select(_balances.c.window)
+    .where(
+        _balances.c.guild_id == bindparam("guild_id"),
+        _balances.c.member_key == bindparam("member_key"),
+        _balances.c.window >= bindparam("since"),
+        _balances.c.num_images > 0,
+    )
+    .order_by(_balances.c.window)
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +88,12 @@ def usage_since(session: Session, guild_id: int, *, member_key: int, since: date
         _USAGE, {"guild_id": guild_id, "member_key": member_key, "since": since}
     ).one()
     return Usage(num_images=int(num_images), reserved=int(reserved), used=int(used))
+
+
+def oldest_use(session: Session, guild_id: int, *, member_key: int, since: datetime) -> datetime | None:
+    """The oldest window from `since` on in which something was used or is reserved."""
+    oldest: datetime | None = session.scalar(_OLDEST, {"guild_id": guild_id, "member_key": member_key, "since": since})
+    return oldest
 
 
 def add_up(usages: Iterable[Usage]) -> Usage:

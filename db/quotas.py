@@ -9,12 +9,12 @@ from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.ledger import usage_since
+from db.ledger import oldest_use, usage_since
 from db.members import GUILD_ACCOUNT, ensure_key, find_key
 from db.models import GuildSettingsRow, MemberRow, QuotaRow, table
 from generation.guild import GuildSettings, zone
 from generation.job import Job, Owner
-from generation.quota import Allowance, Quota, Scope, Unit, Usage, first_window, groups_for, require_room
+from generation.quota import Allowance, Quota, Scope, Unit, Usage, first_window, groups_for, renewal, require_room
 
 _quotas, _members, _settings = table(QuotaRow), table(MemberRow), table(GuildSettingsRow)
 _QUOTAS = (
@@ -84,7 +84,9 @@ def _allowances(
         if account is None:
             return Allowance(quota, Usage())
         since = first_window(quota, now, zone=day)
-        return Allowance(quota, usage_since(session, owner.guild_id, member_key=account, since=since))
+        usage = usage_since(session, owner.guild_id, member_key=account, since=since)
+        oldest = oldest_use(session, owner.guild_id, member_key=account, since=since) if quota.window_hours else None
+        return Allowance(quota, usage, renewal(quota, now, zone=day, oldest=oldest))
 
     groups = groups_for(quotas, guild_id=owner.guild_id, user_id=owner.user_id, role_ids=role_ids)
     return [tuple(allowance(quota) for quota in group) for group in groups]

@@ -11,6 +11,8 @@ from generation.request import ImageSpec
 
 COST_VERSION = 1
 _UNITS_PER_ROW_EVALUATION = 1000
+UNITS_PER_STEP = 2000
+"""One *standard step*: a step of one picture of 512 x 512 pixels with guidance. What people read instead of units."""
 _REFERENCE_PX = 512 * 512
 _FIXED_ROW_EVALUATIONS = 2
 """Text encoding, decoding, checking and storing together, as if they were this many more one-row evaluations."""

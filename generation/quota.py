@@ -7,12 +7,14 @@ whenever it ends, so that a refund gives back exactly what the reservation took.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from generation.cost import UNITS_PER_STEP
 from generation.errors import InvalidRequest, QuotaExceeded
 
 WINDOW = timedelta(minutes=15)
@@ -66,10 +68,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """A quota and what of it is used."""
+    """A quota and what of it is used. `renews_at`: when some of that comes free; None if nothing is used."""
 
     quota: Quota
     usage: Usage
+    renews_at: datetime | None = None
 
     @property
     def left(self) -> int:
@@ -91,6 +94,28 @@ def first_window(quota: Quota, now: datetime, *, zone: ZoneInfo) -> datetime:
         return window_of(now - timedelta(hours=quota.window_hours))
     midnight = datetime.combine(now.astimezone(zone).date(), time.min, tzinfo=zone)
     return window_of(midnight)
+
+
+def renewal(quota: Quota, now: datetime, *, zone: ZoneInfo, oldest: datetime | None) -> datetime | None:
+    """When some of what is used comes free: at midnight, or as the `oldest` window with use leaves the sliding one."""
+    if quota.window_hours is None:
+        tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+        return datetime.combine(tomorrow, time.min, tzinfo=zone).astimezone(UTC)
+    return None if oldest is None else oldest + timedelta(hours=quota.window_hours) + WINDOW
+
+
+def amount(units: int, unit: Unit, *, round_up: bool = False) -> str:
+    """So much of a unit, for people: a number of pictures, or of standard steps to a tenth."""
+    if unit is Unit.IMAGES:
+        return f"{units:,}"
+    tenths = 10 * units / UNITS_PER_STEP
+    return f"{(math.ceil(tenths) if round_up else math.floor(tenths)) / 10:,.10g}"
+
+
+def unit_name(unit: Unit, number: int = 2) -> str:
+    if unit is Unit.IMAGES:
+        return "picture" if number == 1 else "pictures"
+    return "standard step" if number == UNITS_PER_STEP else "standard steps"
 
 
 def groups_for(
@@ -120,11 +145,19 @@ def require_room(group: Collection[Allowance], needed: Mapping[Unit, int], *, ti
     if best.left >= needed[quota.unit]:
         return
     is_day = quota.window_hours is None
+    renews = f"It renews at midnight ({timezone})." if is_day else _comes_free(best.renews_at, timezone)
+    fits_ever = needed[quota.unit] <= quota.limit
     raise QuotaExceeded(
-        limit=quota.limit,
-        unit="pictures" if quota.unit is Unit.IMAGES else "cost units",
+        limit=amount(quota.limit, quota.unit),
+        unit=unit_name(quota.unit, quota.limit),
         window="a day" if is_day else f"in {quota.window_hours} hours",
-        left=best.left,
-        needed=needed[quota.unit],
-        renewal=f"It renews at midnight ({timezone})." if is_day else "It renews bit by bit as older pictures age.",
+        left=amount(best.left, quota.unit),
+        needed=amount(needed[quota.unit], quota.unit, round_up=True),
+        renewal=renews if fits_ever else "That is more than the whole quota: ask for less.",
     )
+
+
+def _comes_free(moment: datetime | None, timezone: str) -> str:
+    assert moment is not None, "what is used up has been used by something"
+    local = moment.astimezone(ZoneInfo(timezone))
+    return f"Some of it comes free on {local:%d %B at %H:%M} ({timezone}), and more as older pictures age."

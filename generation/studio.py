@@ -201,6 +201,12 @@ class Studio:
     def fingerprint(self) -> Fingerprint | None:
         return self._worker.fingerprint
 
+    @property
+    def units_per_s(self) -> float | None:
+        """Cost units painted a second of late; None before anything was measured."""
+        second = self._pace.seconds_for(1000)
+        return 1000 / second if second else None
+
     def set_weight(self, guild_id: int, weight: float) -> None:
         self._queue.set_weight(guild_id, weight)
 

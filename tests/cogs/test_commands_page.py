@@ -21,9 +21,9 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def registered() -> dict[str, list[str]]:
-    commands = [command for cog in COGS for command in cog().get_app_commands()]
+    commands = [command for cog in COGS for command in cog().walk_app_commands()]
     return {
-        command.name: [parameter.display_name for parameter in command.parameters]
+        command.qualified_name: [parameter.display_name for parameter in command.parameters]
         for command in commands
         if isinstance(command, app_commands.Command)
     }

@@ -98,7 +98,7 @@ async def test_a_day_is_that_of_the_guilds_time_zone(database: Database, jobs: J
     with pytest.raises(QuotaExceeded) as refused:
         await jobs.accept(a_job(at=evening))
     assert str(refused.value) == (
-        "This would go over the quota of 1 pictures a day: 0 left, 1 needed. It renews at midnight (Asia/Kathmandu)."
+        "This would go over the quota of 1 picture a day: 0 left, 1 needed. It renews at midnight (Asia/Kathmandu)."
     )
     await jobs.accept(a_job(at=evening + timedelta(minutes=1)))
 
@@ -107,7 +107,9 @@ async def test_a_sliding_window_renews_as_pictures_age(jobs: JobStore, quotas: Q
     quota = Quota(scope=Scope.ROLE, subject_id=GUILD, unit=Unit.IMAGES, limit=1, window_hours=6)
     await quotas.set_quota(GUILD, quota)
     await jobs.accept(a_job(at=NOW))
-    with pytest.raises(QuotaExceeded, match="in 6 hours"):
+    with pytest.raises(
+        QuotaExceeded, match=r"in 6 hours: 0 left, 1 needed. Some of it comes free on 01 March at 18:15"
+    ):
         await jobs.accept(a_job(at=NOW + timedelta(hours=6)))
     await jobs.accept(a_job(at=NOW + timedelta(hours=6, minutes=15)))
 

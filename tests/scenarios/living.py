@@ -24,6 +24,7 @@ from db.engine import Database
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
+from db.usage import UsageStore
 from generation.catalog import Catalog
 from generation.engine.settings import EngineSettings
 from generation.fair_queue import FairQueue
@@ -112,6 +113,7 @@ class LivingBot:
             deliveries=self.deliveries,
             guilds=SettingsStore(self.database),
             quotas=QuotaStore(self.database),
+            usage=UsageStore(self.database),
             clock=self.now,
         )
         self.client: AtelierClient = build_client(self.services, guild_ready_timeout_s=0.02)

@@ -1,0 +1,109 @@
+"""/quota: what those who manage a server allow in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from zoneinfo import available_timezones
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs import usage_pages
+from cogs.managing import require_manager
+from cogs.options import choices
+from cogs.paper import layout
+from cogs.services import Interaction
+from generation.cost import UNITS_PER_STEP
+from generation.errors import InvalidRequest
+from generation.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
+
+MAX_LIMIT = 1_000_000
+UNITS = [Choice(name="pictures", value=Unit.IMAGES.value), Choice(name="standard steps", value=Unit.COST.value)]
+Limit = app_commands.Range[int, 0, MAX_LIMIT]
+Hours = app_commands.Range[int, 1, MAX_WINDOW_HOURS]
+
+
+@app_commands.guild_only()
+@app_commands.default_permissions(manage_guild=True)
+class QuotaGroup(
+    commands.GroupCog, group_name="quota", group_description="What members of this server may ask for. For managers."
+):
+    """Every one of these checks the permission itself: what Discord shows is only a hint to its client."""
+
+    @app_commands.command(description="All quotas of this server.")
+    async def show(self, interaction: Interaction) -> None:
+        await _answer(interaction, require_manager(interaction))
+
+    @app_commands.command(name="set", description="Limit the server, a role's members or one member.")
+    @app_commands.describe(
+        limit="How many.",
+        of="Pictures, or standard steps: one step of one 512 × 512 picture.",
+        role="Each member with this role; @everyone means each member. Left out: the whole server together.",
+        member="One member, whatever their roles.",
+        hours="Over so many past hours. Left out: a calendar day.",
+    )
+    @app_commands.choices(of=UNITS)
+    async def set_(
+        self,
+        interaction: Interaction,
+        limit: Limit,
+        of: Choice[str] | None = None,
+        role: discord.Role | None = None,
+        member: discord.User | None = None,
+        hours: Hours | None = None,
+    ) -> None:
+        guild_id = require_manager(interaction)
+        scope, subject_id = _subject(role, member)
+        unit = Unit(of.value) if of else Unit.IMAGES
+        units = limit * (UNITS_PER_STEP if unit is Unit.COST else 1)
+        quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=units, window_hours=hours)
+        await interaction.client.services.quotas.set_quota(guild_id, quota)
+        await _answer(interaction, guild_id, done=usage_pages.set_line(quota))
+
+    @app_commands.command(description="Take a quota away.")
+    @app_commands.describe(
+        of="Of pictures, or of standard steps.", role="That of this role.", member="That of this member."
+    )
+    @app_commands.choices(of=UNITS)
+    async def remove(
+        self,
+        interaction: Interaction,
+        of: Choice[str] | None = None,
+        role: discord.Role | None = None,
+        member: discord.User | None = None,
+    ) -> None:
+        guild_id = require_manager(interaction)
+        scope, subject_id = _subject(role, member)
+        quota = Quota(scope=scope, subject_id=subject_id, unit=Unit(of.value) if of else Unit.IMAGES, limit=0)
+        await interaction.client.services.quotas.remove_quota(guild_id, quota)
+        await _answer(interaction, guild_id, done=usage_pages.removed_line(quota))
+
+    @app_commands.command(description="Where this server's days begin.")
+    @app_commands.describe(zone="A time zone, for example Europe/Berlin.")
+    async def timezone(self, interaction: Interaction, zone: str) -> None:
+        guild_id = require_manager(interaction)
+        guilds = interaction.client.services.guilds
+        await guilds.save(replace(await guilds.fetch(guild_id), timezone=zone))
+        await _answer(interaction, guild_id, done=f"Days of this server now begin at midnight, {zone}.")
+
+    @timezone.autocomplete("zone")
+    async def _zones(self, interaction: Interaction, typed: str) -> list[Choice[str]]:
+        return choices([(name, name) for name in sorted(available_timezones())], typed)
+
+
+async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
+    services = interaction.client.services
+    found = await services.quotas.fetch_quotas(guild_id)
+    timezone = (await services.guilds.fetch(guild_id)).timezone
+    say = usage_pages.quotas(found, timezone=timezone, done=done)
+    await interaction.response.send_message(view=layout(say), ephemeral=True)
+
+
+def _subject(role: discord.Role | None, member: discord.User | None) -> tuple[Scope, int]:
+    if role is not None and member is not None:
+        raise InvalidRequest(what="Role and member", problem="exclude each other: choose one.")
+    if role is not None:
+        return Scope.ROLE, role.id
+    return (Scope.USER, member.id) if member is not None else (Scope.GUILD, 0)

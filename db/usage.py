@@ -1,0 +1,61 @@
+"""What was asked for, by window and by member, read from the balances: for `/usage`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.members import GUILD_ACCOUNT, find_key
+from db.models import BalanceRow, MemberRow, table
+from generation.quota import Usage
+from generation.usage import Day, MemberUsage, beginning, by_day
+
+_balances, _members = table(BalanceRow), table(MemberRow)
+_SUMS = tuple(func.sum(_balances.c[name]).label(name) for name in ("num_images", "reserved", "used"))
+
+
+class UsageStore:
+    """Reads only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch_days(
+        self, guild_id: int, days: Sequence[date], *, zone: ZoneInfo, user_id: int | None = None
+    ) -> list[Day]:
+        """Each of `days` (oldest first) with what the member asked for, or with None the guild as a whole."""
+        since = beginning(days[0], zone=zone)
+        windows = await self._database.read(lambda session: _windows(session, guild_id, user_id, since=since))
+        return by_day(windows, days, zone=zone)
+
+    async def fetch_members(self, guild_id: int, *, since: datetime) -> list[MemberUsage]:
+        """What each member asked for since then, most pictures first."""
+        return await self._database.read(lambda session: _by_member(session, guild_id, since=since))
+
+
+def _windows(session: Session, guild_id: int, user_id: int | None, *, since: datetime) -> list[tuple[datetime, Usage]]:
+    key = GUILD_ACCOUNT if user_id is None else find_key(session, user_id)
+    rows = session.execute(
+        select(_balances.c.window, _balances.c.num_images, _balances.c.reserved, _balances.c.used).where(
+            _balances.c.guild_id == guild_id, _balances.c.member_key == key, _balances.c.window >= since
+        )
+    )
+    return [(row.window, Usage(row.num_images, row.reserved, row.used)) for row in rows]
+
+
+def _by_member(session: Session, guild_id: int, *, since: datetime) -> list[MemberUsage]:
+    """Keys that lead to no one any more come together in one row: grouped by the user id, which is NULL for them."""
+    rows = session.execute(
+        select(_members.c.user_id, *_SUMS)
+        .select_from(_balances.outerjoin(_members, _members.c.key == _balances.c.member_key))
+        .where(_balances.c.guild_id == guild_id, _balances.c.member_key != GUILD_ACCOUNT, _balances.c.window >= since)
+        .group_by(_members.c.user_id)
+        .having(_SUMS[0] > 0)
+        .order_by(_SUMS[0].desc(), _members.c.user_id)
+    )
+    return [MemberUsage(row.user_id, Usage(int(row[1]), int(row[2]), int(row[3]))) for row in rows]

@@ -1,0 +1,110 @@
+"""Quotas and use as people meet them: set by a manager, met by a member, looked at by both."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from living import LivingBot, People, until_done, until_shown
+from PIL import Image
+
+from generation.guild import RoleBoost
+from generation.job import Owner
+from sandbox import Actor, Message, Permission, Sandbox
+
+RED = "a red circle on a blue background"
+
+
+@pytest.fixture
+def manager(discord: Sandbox, people: People) -> Actor:
+    return discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
+
+
+async def told(discord: Sandbox, asked) -> Message:
+    assert asked.ephemeral
+    return await until_shown(discord, asked)
+
+
+async def test_a_quota_is_set_met_refused_and_removed(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    said = await told(discord, await manager.slash("quota set", limit=3, role=people.guild.everyone))
+    assert "**3 pictures a day** · each member with" in said.text
+    await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=2))
+    refused = await people.ada.slash("imagine", prompt=RED, count=2)
+    await discord.wait_for(lambda: refused.followups)
+    assert refused.followups[0].is_ephemeral
+    assert refused.followups[0].content == (
+        "This would go over the quota of 3 pictures a day: 1 left, 2 needed. It renews at midnight (UTC)."
+    )
+    await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2, count=2))
+    assert "1 left" in (await told(discord, await people.ada.slash("usage"))).text
+    gone = await told(discord, await manager.slash("quota remove", role=people.guild.everyone))
+    assert "There are no quotas here" in gone.text
+    await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=2))
+
+
+async def test_steps_hours_members_and_time_zones(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    await told(discord, await manager.slash("quota set", limit=1, of="cost", member=people.ada.user, hours=6))
+    await told(discord, await manager.slash("quota set", limit=500))
+    offered = await manager.autocomplete("quota timezone", focused="zone", value="berlin")
+    assert [each["value"] for each in offered] == ["Europe/Berlin"]
+    await told(discord, await manager.slash("quota timezone", zone="Europe/Berlin"))
+    shown = (await told(discord, await manager.slash("quota show"))).text
+    assert "**500 pictures a day** · the whole server together" in shown
+    assert f"**1 standard step in 6 hours** · <@{people.ada.user.id}> alone" in shown
+    assert "midnight, Europe/Berlin" in shown
+    refused = await people.ada.slash("imagine", prompt=RED, steps=50)
+    await discord.wait_for(lambda: refused.followups)
+    assert "quota of 1 standard step in 6 hours: 1 left" in refused.followups[0].content
+    assert "more than the whole quota" in refused.followups[0].content
+    assert "not known" in (await told(discord, await manager.slash("quota timezone", zone="Mars/Olympus"))).text
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("quota show", {}),
+        ("quota set", {"limit": 1}),
+        ("quota remove", {}),
+        ("quota timezone", {"zone": "UTC"}),
+        ("usage", {"whose": "server"}),
+    ],
+)
+async def test_only_managers_may_whatever_the_client_lets_through(
+    discord: Sandbox, people: People, bot: LivingBot, command: str, options: dict[str, object]
+) -> None:
+    said = await told(discord, await people.mo.forging.slash(command, **options))
+    assert "Manage Server" in said.text
+    assert await bot.services.quotas.fetch_quotas(people.guild.id) == []
+
+
+async def test_usage_is_a_chart_with_words_for_those_who_cannot_see_it(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=3))
+    await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2))
+    own = await told(discord, await people.ada.slash("usage"))
+    assert "Today 3 pictures" in own.text
+    [chart] = own.attachments
+    picture = Image.open(io.BytesIO(chart.data))
+    assert (picture.format, picture.size) == ("PNG", (1040, 400))
+    assert chart.description.endswith(", 0, 3.")
+    everybody = await told(discord, await manager.slash("usage", whose="server"))
+    assert f"**1** <@{people.ada.user.id}> · 3 pictures" in everybody.text
+    assert f"**2** <@{people.bo.user.id}> · 1 picture" in everybody.text
+    assert everybody.attachments[0].description.endswith(", 0, 4.")
+
+
+async def test_weights_and_boosts_are_visible(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    bot.studio.set_weight(people.guild.id, 3.0)
+    bot.studio.set_boost(RoleBoost(guild_id=people.guild.id, role_id=people.guild.id, boost=2.0))
+    shown = await told(discord, await people.ada.slash("queue"))
+    assert "weight 3: 100% of the painter" in shown.text
+    assert "counts you 2 times" in shown.text
+    message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
+    assert message.attachments
+    [job] = await bot.jobs.fetch_history(Owner(people.guild.id, people.ada.user.id), limit=1)
+    assert job.boost == 2.0
