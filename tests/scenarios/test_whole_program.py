@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from living import People, job_id_in, until_done, until_shown
 from PIL import Image
 
@@ -42,6 +43,7 @@ async def serving(discord: Sandbox, data_dir: Path, log: Path) -> AsyncIterator[
         await process.wait()
 
 
+@pytest.mark.timeout(300)
 async def test_killed_with_jobs_in_hand_it_delivers_each_once(discord: Sandbox, people: People, tmp_path: Path) -> None:
     log = tmp_path / "log"
     async with serving(discord, tmp_path, log) as process:
