@@ -145,19 +145,21 @@ def require_room(group: Collection[Allowance], needed: Mapping[Unit, int], *, ti
     if best.left >= needed[quota.unit]:
         return
     is_day = quota.window_hours is None
-    renews = f"It renews at midnight ({timezone})." if is_day else _comes_free(best.renews_at, timezone)
-    fits_ever = needed[quota.unit] <= quota.limit
     raise QuotaExceeded(
         limit=amount(quota.limit, quota.unit),
         unit=unit_name(quota.unit, quota.limit),
         window="a day" if is_day else f"in {quota.window_hours} hours",
         left=amount(best.left, quota.unit),
         needed=amount(needed[quota.unit], quota.unit, round_up=True),
-        renewal=renews if fits_ever else "That is more than the whole quota: ask for less.",
+        renewal=_renewal(best, needed[quota.unit], timezone),
     )
 
 
-def _comes_free(moment: datetime | None, timezone: str) -> str:
-    assert moment is not None, "what is used up has been used by something"
-    local = moment.astimezone(ZoneInfo(timezone))
+def _renewal(allowance: Allowance, needed: int, timezone: str) -> str:
+    if needed > allowance.quota.limit:
+        return "That is more than the whole quota: ask for less."
+    if allowance.quota.window_hours is None:
+        return f"It renews at midnight ({timezone})."
+    assert allowance.renews_at is not None, "what is used up has been used by something"
+    local = allowance.renews_at.astimezone(ZoneInfo(timezone))
     return f"Some of it comes free on {local:%d %B at %H:%M} ({timezone}), and more as older pictures age."
