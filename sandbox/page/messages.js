@@ -48,7 +48,10 @@ export function show(message) {
   }
   if (wasFocused) document.querySelector(`[data-key="${CSS.escape(wasFocused)}"]`)?.focus({ preventScroll: true });
   $("#welcome").classList.toggle("small-welcome", state.messages.size > 0);
-  toBottom(wasAtEnd);
+  // What you caused yourself is shown, wherever you were reading.
+  const { you } = state.world;
+  const isYours = message.author.id === you.id || message.command?.user.id === you.id;
+  toBottom(wasAtEnd || (isYours && !isKnown));
 }
 
 // A picture that stays through an edit is not loaded and painted again: no flicker.

@@ -292,3 +292,18 @@ async def test_links_to_messages_stay_on_the_page(browser: Browser, server: Sand
         await cleo.page.get_by_role("button", name="over there").click()
         await expect(cleo.page.locator(f"#m{said.id}")).to_be_visible()
         await expect(cleo.page.get_by_role("heading", name="gallery", exact=True)).to_be_visible()
+
+
+async def test_what_you_caused_is_scrolled_to(browser: Browser, server: Sandbox) -> None:
+    guild = next(iter(server.world.guilds.values()))
+    general = next(iter(guild.channels.values()))
+    ada = server.act_as(guild.members[guild.owner_id], general)
+    for number in range(40):
+        ada.say(f"line {number}")
+    async with tab(browser, server, "cleo") as cleo:
+        await cleo.page.locator("#scroll").evaluate("node => { node.scrollTop = 0 }")
+        ada.say("somebody else's")
+        await expect(cleo.page.get_by_text("somebody else's")).not_to_be_in_viewport()
+        await cleo.box.fill("/draw a fox")
+        await cleo.box.press("Enter")
+        await expect(cleo.page.locator(".gallery img")).to_be_in_viewport()
