@@ -35,6 +35,7 @@ QUIET_S = 4.0
 WINDOW_S = 30.0
 NUM_POINTS = 150
 MAX_GUILDS, MAX_MEMBERS, MAX_RATE = 50, 50, 200.0
+MAX_UNANSWERED = 500
 _ALTERNATIVES = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 
 
@@ -169,12 +170,14 @@ class Crowd:
         loop = asyncio.get_running_loop()
         weights = [plan.greed] + [1.0] * (len(self._camps) - 1)
         next_ask = next_report = loop.time()
+        period_s = 1 / plan.rate
         while self._is_asking or self._tasks or any(camp.waiting for camp in self._camps):
             now = loop.time()
             if now >= next_ask:
-                if self._is_asking:
+                if self._is_asking and len(self._tasks) < MAX_UNANSWERED:
                     self._ask(random.choices(self._camps, weights)[0], plan)
-                next_ask += 1 / plan.rate
+                # A machine that cannot keep up is not asked to catch up: that would only add to its load.
+                next_ask = max(next_ask, now - period_s) + period_s
             if now >= next_report:
                 self._report()
                 next_report = now + 1

@@ -265,7 +265,7 @@ async def test_a_crowd_shows_how_it_fares(browser: Browser, server: Sandbox) -> 
     async with tab(browser, server, "cleo") as cleo:
         await cleo.page.get_by_role("button", name="Crowd", exact=True).click()
         await cleo.page.get_by_label("Everybody types").fill("/draw a {red|blue} {circle|square}")
-        await cleo.page.get_by_label("Requests a second").fill("20")
+        await cleo.page.get_by_label("Requests a second").fill("10")
         await cleo.page.get_by_role("button", name="Start").click()
         row = cleo.page.get_by_role("row").filter(has_text="Crowd 1")
         await expect(row.get_by_role("cell").nth(2)).not_to_have_text("0")
