@@ -33,7 +33,8 @@ class Batch:
             name: torch.zeros((bucket, *rows.shape[1:]), dtype=dtype, device=place)
             for name, rows in like.walk.conditioning.items()
         }
-        self._owners: list[int | None] = [None] * bucket
+        self._owners: list[tuple[int, int] | None] = [None] * bucket
+        """Whose conditioning a row holds, and which part of it: an image that moves by one row leaves one behind."""
 
     def fill(self, slots: Sequence[Slot]) -> None:
         """Copy in the images' inputs, in order from row 0. What has not changed since last time is not copied."""
@@ -48,12 +49,13 @@ class Batch:
         self.timesteps.copy_(torch.tensor(times, dtype=torch.float32))
 
     def _fill_conditioning(self, slot: Slot, rows: slice) -> None:
-        if self._owners[rows] == [slot.serial] * slot.rows:
+        owners = [(slot.serial, part) for part in range(slot.rows)]
+        if self._owners[rows] == owners:
             return
         assert slot.walk is not None
         for name, buffer in self.conditioning.items():
             buffer[rows] = slot.walk.conditioning[name]
-        self._owners[rows] = [slot.serial] * slot.rows
+        self._owners[rows] = owners
 
 
 class Batches:
