@@ -105,6 +105,14 @@ def single(rng: random.Random, thing: str, colour: str, background: str, *, size
     return Scene(placed, background, look, size, seed=rng.getrandbits(32))
 
 
+def simple(rng: random.Random) -> Scene:
+    """One thing of middling size near the middle, flat, mostly on a plain background: what is learnt first."""
+    background = rng.choice(tuple(COLOURS)) if rng.random() < 0.7 else rng.choice(SCENES)
+    thing, colour = rng.choice(tuple(THINGS)), _choose_colour(rng, background)
+    spot = (0.5 + rng.uniform(-0.04, 0.04), 0.5 + rng.uniform(-0.04, 0.04), rng.uniform(0.27, 0.31))
+    return Scene((_place(rng, thing, colour, spot),), background, seed=rng.getrandbits(32))
+
+
 def _spots(rng: random.Random, count: int, radius: float) -> list[tuple[float, float, float]]:
     """Places for two or three things that never touch: a row, a stair or a triangle, with some play."""
     if count == 2:
@@ -181,9 +189,9 @@ def sample(rng: random.Random, *, things: Sequence[str] = tuple(THINGS)) -> Scen
     return pair(rng, (thing, colour), second, background, relation=relation, look=look)
 
 
-def sample_training(rng: random.Random, *, things: Sequence[str] = tuple(THINGS)) -> Scene:
-    """One scene by lot, never a held-out one."""
+def sample_training(rng: random.Random, *, things: Sequence[str] = tuple(THINGS), simple_share: float = 0.0) -> Scene:
+    """One scene by lot, never a held-out one; `simple_share` of them are `simple`."""
     while True:
-        scene = sample(rng, things=things)
+        scene = simple(rng) if rng.random() < simple_share else sample(rng, things=things)
         if is_training(scene):
             return scene

@@ -29,10 +29,10 @@ def to_pictures(tensor: torch.Tensor) -> list[Image.Image]:
     return [Image.fromarray(one) for one in bytes_]
 
 
-def scenes(count: int, seed: int) -> list[Scene]:
-    """`count` training scenes, the same for the same seed."""
+def scenes(count: int, seed: int, *, simple_share: float = 0.0) -> list[Scene]:
+    """`count` training scenes, the same for the same seed and share of simple ones."""
     rng = random.Random(seed)
-    return [sample_training(rng) for _ in range(count)]
+    return [sample_training(rng, simple_share=simple_share) for _ in range(count)]
 
 
 def pool(count: int, seed: int, side_px: int) -> torch.Tensor:

@@ -50,7 +50,7 @@ PREPROCESSOR: Final[dict[str, Any]] = {
 class SafetyData:
     """What the checker is shown: drawings, half with a spider, also as the painter's decoder blurs them."""
 
-    pool_size: int = 2560  # a multiple of 32
+    pool_size: int = 1280  # a multiple of 32
     batch: int = 48
     side_px: int = 128
 

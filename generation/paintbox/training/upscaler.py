@@ -39,7 +39,29 @@ def build() -> Any:
         upsampler="pixelshuffledirect",
         resi_connection="1conv",
     )
-    return Swin2SRForImageSuperResolution(config)
+    upscaler = Swin2SRForImageSuperResolution(config)
+    _start_as_bilinear(upscaler)
+    return upscaler
+
+
+@torch.no_grad()
+def _start_as_bilinear(upscaler: Any) -> None:
+    """Begin as bilinear interpolation, with the body silent, so that only the sharpening has to be learnt.
+
+    From the stock start, 850 steps left it 2 dB below bicubic.
+    """
+    first, after, last = upscaler.swin2sr.first_convolution, upscaler.swin2sr.conv_after_body, upscaler.upsample.conv
+    after.weight.zero_()
+    after.bias.zero_()
+    first.bias[:3] = 0.0
+    torch.nn.init.zeros_(first.weight[:3])
+    last.weight.zero_()
+    last.bias.zero_()
+    near, far = torch.tensor([0.25, 0.75, 0.0]), torch.tensor([0.0, 0.75, 0.25])
+    for colour in range(3):
+        first.weight[colour, colour, 1, 1] = 1.0
+        for place, (rows, columns) in enumerate([(near, near), (near, far), (far, near), (far, far)]):
+            last.weight[4 * colour + place, colour] = rows[:, None] * columns[None, :]
 
 
 def halve(picture: Image.Image) -> Image.Image:
