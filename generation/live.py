@@ -33,6 +33,8 @@ class LiveImage:
     losses: int = 0
     """Workers lost while they held it, in this run of the bot."""
     cancel_asked: bool = False
+    played: dict[str, float] = field(default_factory=dict)
+    """When its end was first reckoned (`at_s`, monotonic) and how far off it was then (`span_s`)."""
     preview: bytes | None = None
 
     @property

@@ -32,6 +32,7 @@ from generation.provenance import sign_png
 from generation.recipe import Fingerprint, Recipe
 from generation.request import GenerationRequest, ImageSpec
 from generation.sizes import require_size
+from generation.waits import Ahead, Experience, play
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -80,12 +81,13 @@ class Studio:
         self._suspect_at_work: str | None = None
         self._arriving: Counter[tuple[int, int]] = Counter()
         self._boosts: dict[int, dict[int, float]] = {}
-        self._pace = Pace()
+        self._pace, self._experience = Pace(), Experience()
         self._wake = asyncio.Event()
         self._recovered = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._is_draining = False
-        self._forecast: dict[str, tuple[int, int]] = {}
+        self._places: dict[str, int] = {}
+        self._ends_at_s: dict[str, float] = {}
         self._forecast_at_s = float("-inf")
 
     # What people ask for.
@@ -157,14 +159,13 @@ class Studio:
             return None
         self._refresh_forecast(live_job)
         waits = [each.image.id for each in live_job.images.values() if each.image.status is Status.WAITING]
-        places = [self._forecast[image_id] for image_id in waits if image_id in self._forecast]
-        running = [live for live in live_job.images.values() if live.image.status is Status.RUNNING]
-        units = max((units for _, units in places), default=0) or sum(self._units_left(live) for live in running)
+        places = [self._places[image_id] for image_id in waits if image_id in self._places]
+        ends = [self._ends_at_s[image_id] for image_id in live_job.images if image_id in self._ends_at_s]
         return JobView(
             job=live_job.job,
             progress=live_job.progress,
-            images_ahead=min(ahead for ahead, _ in places) if places else None,
-            wait_s=self._pace.seconds_for(units),
+            images_ahead=min(places, default=None),
+            wait_s=max(0.0, max(ends) - time.monotonic()) if ends else None,
             preview=live_job.preview,
         )
 
@@ -204,8 +205,7 @@ class Studio:
     @property
     def units_per_s(self) -> float | None:
         """Cost units painted a second of late; None before anything was measured."""
-        second = self._pace.seconds_for(1000)
-        return 1000 / second if second else None
+        return self._pace.units_per_s
 
     def set_weight(self, guild_id: int, weight: float) -> None:
         self._queue.set_weight(guild_id, weight)
@@ -439,6 +439,8 @@ class Studio:
             log.error("image=%s attempt=%s action=stale-settle", image.id, image.attempt)
         if self._queue.is_in_flight(image.id):
             self._queue.settle(image.id, outcome.charged)
+        if outcome.status is Status.DONE and live.played:
+            self._experience.learn(live.played["span_s"], time.monotonic() - live.played["at_s"])
         live_job = self._jobs[image.job_id]
         live_job.ended_with(image.id, outcome)
         log.info("image=%s attempt=%s action=%s charged=%s", image.id, image.attempt, outcome.status, outcome.charged)
@@ -507,21 +509,33 @@ class Studio:
         assert self._tasks is not None, "events are only heard while `run` runs"
         self._tasks.create_task(work)  # type: ignore[arg-type]
 
-    def _units_left(self, live: LiveImage) -> int:
-        return max(0, live.image.reserved - live.units_done)
-
     def _refresh_forecast(self, live_job: LiveJob) -> None:
-        """The order to come, worked out at most once a second: it is O(n log n) in the length of the line."""
+        """Places and ends to come, worked out at most once a second, for the line is played through to its end."""
         now_s = time.monotonic()
-        is_new = not any(image_id in self._forecast for image_id in live_job.images)
+        is_new = not any(image_id in self._places for image_id in live_job.images)
         if now_s - self._forecast_at_s < _FORECAST_AGE_S and not (is_new and len(self._queue) < _SHORT_LINE):
             return
         self._forecast_at_s = now_s
-        units = sum(self._units_left(self._live(image_id)) for image_id in self._at_worker)
-        self._forecast = {}
-        for ahead, waiting in enumerate([*self._suspects, *self._queue.forecast()]):
-            units += waiting.cost
-            self._forecast[waiting.image_id] = (ahead, units)
+        line = [each.image_id for each in (*self._suspects, *self._queue.forecast())]
+        self._places = {image_id: place for place, image_id in enumerate(line)}
+        making = [self._ahead(image_id) for image_id in self._at_worker]
+        ends = play(making, [self._ahead(each) for each in line], slots=self._worker.num_slots, pace=self._pace)
+        self._ends_at_s = {image_id: now_s + self._experience.corrected(span) for image_id, span in ends.items()}
+        for image_id, span in ends.items():
+            self._live(image_id).played.setdefault("at_s", now_s)
+            self._live(image_id).played.setdefault("span_s", span)
+
+    def _ahead(self, image_id: str) -> Ahead:
+        live = self._live(image_id)
+        owner, evaluations = self._jobs[live.image.job_id].job.owner, max(1, live.image.spec.num_evaluations)
+        return Ahead(
+            image_id,
+            owner.guild_id,
+            owner.user_id,
+            weight=self._queue.share_of(owner.guild_id)[0],
+            units=live.image.reserved / evaluations,
+            left=max(1.0, float(evaluations - live.done)),
+        )
 
     async def _keep_counters(self) -> None:
         saved: dict[int, float] = {}

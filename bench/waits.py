@@ -1,0 +1,230 @@
+"""How true is the wait people are told? A simulated busy day, every job judged at the moment it was submitted.
+
+A day of 24 hours with a quiet night and a rush in the evening, a dozen guilds of different size, one of which floods
+for an hour, jobs of one to four pictures of 10 to 40 steps. The real `FairQueue` and the engine's `StepSchedule` run
+it forward by forward; the estimate is the studio's own arithmetic (`Pace`, `play`, `Experience`), which sees nothing
+but what the bot sees: the reports of progress. A forward takes a fixed part and a part for each image, give or take a
+tenth; each end takes a while too.
+
+Keys: `within` is the part of the jobs whose estimate was within max(30 %, 2 s) of what happened (to be at least 0.9);
+`within_quiet` and `within_crowded` the same for jobs that came while less, or more, was in line than the worker's
+slots; `median_ratio` of told to waited; `jobs`, `load` (part of the day the painter was at work). The peer, under
+`work_over_rate`, is the usual estimate: everything ahead over the speed of late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+from dataclasses import dataclass, field
+
+from bench._sharing import NEWCOMER_FACTOR
+from generation.engine.schedule import StepSchedule
+from generation.fair_queue import FairQueue, Waiting
+from generation.order import Order, Share
+from generation.pace import Pace
+from generation.request import ImageSpec
+from generation.waits import Ahead, Experience, play
+
+SEATS, SLOTS = 8, 16
+MACHINES = {"fast": (0.02, 0.01, 0.02, 1.1), "home": (0.06, 0.05, 0.08, 0.24)}
+"""Seconds of a forward, of each image in it, of each end, and the jobs a second that keep such a machine busy.
+
+`fast` is of a size with a data-centre card and Stable Diffusion 1.5 at 512 pixels, `home` with a good card at home.
+"""
+UNITS_A_STEP = 2000
+HOUR_S = 3600.0
+GUILDS = {guild_id: 1.0 / (1 + guild_id) for guild_id in range(12)}
+"""How much each guild asks for, relative to the others."""
+FLOOD_GUILD, FLOOD_HOURS = 5, (14.0, 15.0)
+
+
+@dataclass(slots=True, eq=False)
+class Picture:
+    image_id: str
+    job: Job
+    steps: int
+    order: Order
+    serial: int
+    left: int
+    key: str = "one model, one shape"
+    rows: int = 2
+    charge: float = float(UNITS_A_STEP)
+    next_bucket: int | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    guild_id: int
+    user_id: int
+    submitted_s: float
+    num_left: int
+    num_in_line: int = 0
+    played_s: float | None = None
+    told_s: float | None = None
+    peers_s: float | None = None
+
+
+@dataclass(slots=True)
+class Score:
+    good: int = 0
+    all: int = 0
+    ratios: list[float] = field(default_factory=list)
+
+    def judge(self, told_s: float, waited_s: float) -> None:
+        self.all += 1
+        self.good += abs(told_s - waited_s) <= max(0.3 * waited_s, 2.0)
+        self.ratios.append(told_s / waited_s)
+
+    @property
+    def within(self) -> float:
+        return round(self.good / self.all, 4) if self.all else 1.0
+
+
+class Day:
+    """The house, as the studio and the engine keep it, and the people of one day."""
+
+    def __init__(self, seed: int, machine: str) -> None:
+        self._chance = random.Random(seed)
+        self._fixed_s, self._image_s, self._end_s, self._busyness = MACHINES[machine]
+        self._queue = FairQueue(max_per_user=10**6, max_per_guild=10**6)
+        self._schedule = StepSchedule()
+        self._pictures: dict[str, Picture] = {}
+        self._residents: dict[str, Picture] = {}
+        self._pace, self._experience = Pace(), Experience()
+        self._number = 0
+        self.now_s = self.worked_s = 0.0
+        self.ours, self.quiet, self.crowded, self.peer = Score(), Score(), Score(), Score()
+
+    def run(self, until_s: float) -> None:
+        next_s = self._next_arrival()
+        while self.now_s < until_s:
+            while next_s <= self.now_s:
+                self._submit(next_s)
+                next_s += self._chance.expovariate(self._rate(next_s))
+            self._admit()
+            if not self._residents:
+                self._pace.paused()
+                self.now_s = next_s
+                continue
+            self._forward()
+
+    def _next_arrival(self) -> float:
+        return self.now_s + self._chance.expovariate(self._rate(self.now_s))
+
+    def _rate(self, now_s: float) -> float:
+        """Jobs a second: a quiet night, a rush around eight in the evening."""
+        hour = now_s / HOUR_S % 24
+        tide = 0.15 + 0.85 * max(0.0, math.sin(math.pi * (hour - 6) / 18)) + 0.5 * math.exp(-((hour - 20) ** 2) / 2)
+        flood = 0.25 if FLOOD_HOURS[0] <= hour < FLOOD_HOURS[1] else 0.0
+        return self._busyness * (tide + flood)
+
+    def _submit(self, at_s: float) -> None:
+        hour = at_s / HOUR_S % 24
+        guild_id = self._chance.choices(list(GUILDS), list(GUILDS.values()))[0]
+        if FLOOD_HOURS[0] <= hour < FLOOD_HOURS[1] and self._chance.random() < 0.4:
+            guild_id = FLOOD_GUILD
+        job = Job(guild_id, self._chance.randrange(6), self.now_s, self._chance.choice((1, 1, 2, 4, 4)))
+        job.num_in_line = len(self._queue)
+        steps = self._chance.choice((10, 20, 20, 20, 30, 40))
+        for _ in range(job.num_left):
+            self._push(job, steps)
+        self._tell(job)
+
+    def _push(self, job: Job, steps: int) -> None:
+        self._number += 1
+        name = f"image{self._number}"
+        order = Order(image_id=name, attempt=1, spec=_SPEC, share=Share(job.guild_id, user_id=job.user_id))
+        self._pictures[name] = Picture(name, job, steps, order, self._number, steps)
+        self._queue.push(Waiting(name, job.guild_id, job.user_id, steps * UNITS_A_STEP))
+
+    def _tell(self, job: Job) -> None:
+        making = [_ahead(picture) for picture in self._residents.values()]
+        line = [_ahead(self._pictures[waiting.image_id]) for waiting in self._queue.forecast()]
+        units = sum(each.units * each.left for each in (*making, *line))
+        mine = [each.image_id for each in line if self._pictures[each.image_id].job is job]
+        ends = play(making, line, slots=SLOTS, pace=self._pace)
+        if not ends:
+            return
+        job.played_s = max(ends[image_id] for image_id in mine)
+        job.told_s = self._experience.corrected(job.played_s)
+        job.peers_s = units / (self._pace.units_per_s or 1.0)
+
+    def _admit(self) -> None:
+        while (waiting := self._next()) is not None:
+            picture = self._residents[waiting.image_id] = self._pictures[waiting.image_id]
+            self._schedule.enter(picture)
+
+    def _next(self) -> Waiting | None:
+        if len(self._residents) < SLOTS:
+            return self._queue.pick()
+        return self._queue.pick_newcomer() if len(self._residents) < NEWCOMER_FACTOR * SLOTS else None
+
+    def _forward(self) -> None:
+        self._pace.resumed(now_s=self.now_s)
+        stepped = self._schedule.pick(self._residents.values(), lambda leader: 2 * SEATS)
+        ending = sum(picture.left == 1 for picture in stepped)
+        took_s = (self._fixed_s + self._image_s * len(stepped)) * self._chance.uniform(0.9, 1.1)
+        self.now_s += took_s
+        self.worked_s += took_s + ending * self._end_s
+        for picture in stepped:
+            picture.left -= 1
+            self._pace.progressed(UNITS_A_STEP, now_s=self.now_s)
+        self.now_s += ending * self._end_s
+        for picture in stepped:
+            if picture.left == 0:
+                self._end(picture)
+
+    def _end(self, picture: Picture) -> None:
+        del self._residents[picture.image_id], self._pictures[picture.image_id]
+        self._schedule.leave(picture)
+        self._queue.settle(picture.image_id, picture.steps * UNITS_A_STEP)
+        job = picture.job
+        job.num_left -= 1
+        if job.num_left or job.told_s is None or job.played_s is None or job.peers_s is None:
+            return
+        waited_s = self.now_s - job.submitted_s
+        self._experience.learn(job.played_s, waited_s)
+        self.ours.judge(job.told_s, waited_s)
+        self.peer.judge(job.peers_s, waited_s)
+        (self.crowded if job.num_in_line > SLOTS else self.quiet).judge(job.told_s, waited_s)
+
+
+def _ahead(picture: Picture) -> Ahead:
+    job = picture.job
+    return Ahead(picture.image_id, job.guild_id, job.user_id, 1.0, float(UNITS_A_STEP), float(picture.left))
+
+
+_SPEC = ImageSpec(prompt="-", model="-", width_px=512, height_px=512, steps=20, guidance=7.0, sampler="Euler", seed=0)
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench waits", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--machine", choices=MACHINES, default="fast", help="how fast the painter is")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(argv)
+    day = Day(options.seed, options.machine)
+    day.run(options.hours * HOUR_S)
+    figures = {
+        "within": day.ours.within,
+        "within_quiet": day.quiet.within,
+        "within_crowded": day.crowded.within,
+        "median_ratio": _median(day.ours.ratios),
+        "jobs": day.ours.all,
+        "jobs_crowded": day.crowded.all,
+        "load": round(day.worked_s / day.now_s, 3),
+        "work_over_rate": {"within": day.peer.within, "median_ratio": _median(day.peer.ratios)},
+    }
+    if not options.json:
+        for name, value in figures.items():
+            print(f"{name:20} {value}")
+    print(json.dumps(figures))
+    return 0
+
+
+def _median(values: list[float]) -> float:
+    return round(sorted(values)[len(values) // 2], 3) if values else 1.0

@@ -1,0 +1,130 @@
+"""How long a person will wait, worked out by running ahead: who is in the making, who is in line, how fast it goes.
+
+Pure. The worker advances many images at once, and everybody's get slower as more come, so a wait is not work over
+speed. Instead the coming forwards are played through, all those between two ends of images at once: the seats of a
+forward go to the guilds by weight, none getting more seats than it has images, inside a guild to its members, oldest
+first; whoever ends makes room for the next in line. What nobody can know is who will come: `Experience` learns by how
+much waits have been longer than this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from generation.pace import Pace
+
+MAX_PLAYED = 400
+"""Images that are played through; what is behind them is reckoned by the speed reached by then."""
+
+
+@dataclass(slots=True)
+class Ahead:
+    """An image that is in the making or in line. `units`: cost of one of its evaluations; `left`: how many to go."""
+
+    image_id: str
+    guild_id: int
+    user_id: int
+    weight: float
+    units: float
+    left: float
+
+
+def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pace) -> dict[str, float]:
+    """Seconds from now until each image is done, if nobody else comes. Consumes its arguments.
+
+    Empty as long as nothing is known of the pace.
+    """
+    if pace.seconds_of_forward([1.0]) is None:
+        return {}
+    residents, ends, now_s, next_in_line = list(making), dict[str, float](), 0.0, 0
+    while residents or next_in_line < min(len(line), MAX_PLAYED):
+        while next_in_line < len(line) and (len(residents) < slots or _is_newcomer(line[next_in_line], residents)):
+            residents.append(line[next_in_line])
+            next_in_line += 1
+        rates = _seats(residents, pace.seats)
+        forwards = min(each.left / rate for each, rate in zip(residents, rates, strict=True) if rate > 0)
+        share = [each.units * rate for each, rate in zip(residents, rates, strict=True)]
+        now_s += forwards * (pace.seconds_of_forward(share) or 0.0)
+        for each, rate in zip(residents, rates, strict=True):
+            each.left -= forwards * rate
+        ends.update((each.image_id, now_s) for each in residents if each.left < 1e-6)
+        residents = [each for each in residents if each.left >= 1e-6]
+    return ends | dict(_reckoned(line[next_in_line:], since_s=now_s, pace=pace))
+
+
+def _is_newcomer(waiting: Ahead, residents: Iterable[Ahead]) -> bool:
+    return all(waiting.guild_id != each.guild_id for each in residents)
+
+
+def _reckoned(rest: Iterable[Ahead], *, since_s: float, pace: Pace) -> Iterator[tuple[str, float]]:
+    now_s = since_s
+    for each in rest:
+        full = pace.seconds_of_forward([each.units] * pace.seats) or 0.0
+        now_s += each.left * full / pace.seats
+        yield each.image_id, now_s
+
+
+def _seats(residents: Sequence[Ahead], seats: int) -> list[float]:
+    """What part of the forwards each resident is in, 0 to 1; in all no more than there are seats."""
+    by_guild: dict[int, list[int]] = {}
+    for index, each in enumerate(residents):
+        by_guild.setdefault(each.guild_id, []).append(index)
+    wants = {guild_id: (residents[own[0]].weight, float(len(own))) for guild_id, own in by_guild.items()}
+    rates = [0.0] * len(residents)
+    for guild_id, granted in _fill(wants, float(seats)).items():
+        by_user: dict[int, list[int]] = {}
+        for index in by_guild[guild_id]:
+            by_user.setdefault(residents[index].user_id, []).append(index)
+        for user_id, part in _fill({user: (1.0, float(len(own))) for user, own in by_user.items()}, granted).items():
+            left = part
+            for index in by_user[user_id]:
+                rates[index] = min(1.0, left)
+                left -= rates[index]
+    return rates
+
+
+def _fill(wants: Mapping[int, tuple[float, float]], amount: float) -> dict[int, float]:
+    """Share `amount` by weight, giving nobody more than they want. `wants`: (weight, most) by key."""
+    granted: dict[int, float] = {}
+    open_keys, left = dict(wants), amount
+    while open_keys:
+        level = left / sum(weight for weight, _ in open_keys.values())
+        content = [key for key, (weight, most) in open_keys.items() if most <= level * weight]
+        if not content:
+            return granted | {key: level * weight for key, (weight, _) in open_keys.items()}
+        for key in content:
+            granted[key] = open_keys.pop(key)[1]
+            left -= granted[key]
+    return granted
+
+
+@dataclass(slots=True)
+class Experience:
+    """By what factor waits turned out longer than played: others come. Learnt by length, as the longer ones grow more.
+
+    Kept as the running mean of the logarithm over the last few dozen ends.
+    """
+
+    _logs: dict[int, float] = field(default_factory=dict)
+    _counts: dict[int, int] = field(default_factory=dict)
+
+    def corrected(self, played_s: float) -> float:
+        """What to tell a person, where playing ahead gave `played_s`."""
+        return played_s * math.exp(self._logs.get(_length(played_s), 0.0))
+
+    def learn(self, played_s: float, waited_s: float) -> None:
+        """A wait has ended."""
+        if played_s <= 0 or waited_s <= 0:
+            return
+        length = _length(played_s)
+        count = self._counts[length] = min(40, self._counts.get(length, 0) + 1)
+        before = self._logs.get(length, 0.0)
+        surprise = max(-2.0, min(2.0, math.log(waited_s / played_s)))
+        self._logs[length] = before + (surprise - before) / (count + 3)
+
+
+def _length(seconds: float) -> int:
+    """Classes of length: every doubling is one."""
+    return round(math.log2(max(seconds, 0.5)))

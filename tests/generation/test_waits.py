@@ -1,0 +1,81 @@
+"""Playing ahead: what two ends should be is known by hand; and the pace is read from the reports of forwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from generation.pace import Pace
+from generation.waits import Ahead, Experience, play
+
+
+def pace(*, seats: int = 4, fixed_s: float = 0.1, image_s: float = 0.1) -> Pace:
+    """One that has seen forwards of one image and of `seats`."""
+    seen, now_s = Pace(), 0.0
+    seen.resumed(now_s=now_s)
+    for images in [1] * 10 + [seats] * 10:
+        now_s += fixed_s + image_s * images
+        for _ in range(images):
+            seen.progressed(10.0, now_s=now_s)
+    seen.paused()
+    return seen
+
+
+def ahead(name: str, *, guild: int = 1, left: float = 10.0, weight: float = 1.0, user: int = 0) -> Ahead:
+    return Ahead(name, guild, user, weight, 10.0, left)
+
+
+def test_the_pace_is_a_line_through_what_was_seen() -> None:
+    seen = pace()
+    assert seen.seats == 4
+    assert seen.seconds_of_forward([10.0]) == pytest.approx(0.2)
+    assert seen.seconds_of_forward([10.0] * 3) == pytest.approx(0.4)
+
+
+def test_idle_time_does_not_count() -> None:
+    seen = Pace()
+    for start_s in (0.0, 1000.0):
+        seen.resumed(now_s=start_s)
+        for step in range(1, 6):
+            seen.progressed(10.0, now_s=start_s + 0.5 * step)
+        seen.paused()
+    assert seen.seconds_of_forward([10.0]) == pytest.approx(0.5)
+
+
+def test_before_anything_was_painted_nothing_is_told() -> None:
+    assert play([ahead("a")], [], slots=4, pace=Pace()) == {}
+
+
+def test_alone_it_takes_what_it_takes_alone() -> None:
+    assert play([ahead("a")], [], slots=8, pace=pace()) == {"a": pytest.approx(10 * 0.2)}
+
+
+def test_company_makes_everybodys_forwards_longer() -> None:
+    ends = play([ahead("a"), ahead("b", guild=2, left=5)], [], slots=8, pace=pace())
+    assert ends == {"b": pytest.approx(5 * 0.3), "a": pytest.approx(5 * 0.3 + 5 * 0.2)}
+
+
+def test_a_light_guild_does_not_wait_for_a_flood() -> None:
+    flood = [ahead(f"f{number}", left=100) for number in range(8)]
+    ends = play(flood, [ahead("mine", guild=2)], slots=8, pace=pace())
+    assert ends["mine"] == pytest.approx(10 * 0.5), "a seat in every full forward"
+
+
+def test_a_weight_is_a_claim_to_seats() -> None:
+    crowd = [ahead(f"a{n}", weight=3.0, left=30) for n in range(4)] + [ahead(f"b{n}", guild=2) for n in range(4)]
+    ends = play(crowd, [], slots=8, pace=pace())
+    assert ends["b0"] == pytest.approx(10 * 0.5), "one of four seats, the oldest first"
+    assert ends["b1"] > ends["b0"]
+
+
+def test_the_line_is_taken_up_as_others_end() -> None:
+    ends = play([ahead("now")], [ahead("next"), ahead("last")], slots=1, pace=pace(seats=1))
+    assert [round(ends[name], 6) for name in ("now", "next", "last")] == [2.0, 4.0, 6.0]
+
+
+def test_experience_learns_by_how_much_waits_are_longer() -> None:
+    learnt = Experience()
+    assert learnt.corrected(10.0) == 10.0
+    for _ in range(60):
+        learnt.learn(10.0, 15.0)
+    assert learnt.corrected(10.0) == pytest.approx(15.0, rel=0.05)
+    assert learnt.corrected(200.0) == 200.0, "long waits have an experience of their own"
