@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from generation.cost import cost_of_evaluations
-from generation.job import Image, Job, Outcome, Status
+from generation.job import Image, Job, Outcome, Status, split_image_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +93,33 @@ class LiveJob:
         live.image = replace(live.image, **changes)  # type: ignore[arg-type]
         images = tuple(live.image if image.id == image_id else image for image in self.job.images)
         self.job = replace(self.job, images=images)
+
+
+class LiveJobs:
+    """Every job that has not ended, oldest first."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, LiveJob] = {}
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._jobs
+
+    def __iter__(self) -> Iterator[LiveJob]:
+        return iter(self._jobs.values())
+
+    def add(self, job: Job) -> LiveJob:
+        live_job = self._jobs[job.id] = LiveJob.of(job)
+        return live_job
+
+    def get(self, job_id: str) -> LiveJob | None:
+        return self._jobs.get(job_id)
+
+    def of_image(self, image_id: str) -> LiveJob:
+        """The job of an image that is alive. Raises `KeyError` for any other."""
+        return self._jobs[split_image_id(image_id)[0]]
+
+    def image(self, image_id: str) -> LiveImage:
+        return self.of_image(image_id).images[image_id]
+
+    def remove(self, job_id: str) -> None:
+        del self._jobs[job_id]

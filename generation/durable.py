@@ -1,0 +1,24 @@
+"""Writes that must happen: what was promised is recorded, however long storage needs to come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
+
+
+async def durably(write: Callable[[], Awaitable[T]]) -> T:
+    """Do a write until it works: storage that fails (full, locked) is tried again, with growing pauses."""
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        try:
+            return await write()
+        except Exception:
+            log.exception("action=storage-failed next_try_s=%.1f", pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
