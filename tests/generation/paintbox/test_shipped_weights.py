@@ -38,6 +38,9 @@ SAMPLERS = {
     "DPM++ 2M Karras": (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
 }
 
+# A warning from inside diffusers' own schedulers (they call numpy); nothing of ours raises one.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
+
 needs_checker = pytest.mark.skipif(not SAFETY_DIR.is_dir(), reason="the safety checker is not trained yet")
 needs_upscaler = pytest.mark.skipif(not UPSCALER_DIR.is_dir(), reason="the upscaler is not trained yet")
 
