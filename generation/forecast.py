@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 
 from generation.fair_queue import FairQueue
+from generation.job import Status
 from generation.live import LiveImage, LiveJob, LiveJobs
 from generation.pace import Pace
 from generation.waits import Ahead, Experience, play
@@ -31,7 +32,8 @@ class Forecast:
         `making` are the ids of the images at the worker, `first` those that go before the line.
         """
         now_s = time.monotonic()
-        is_new = not any(image_id in self._places for image_id in live_job.images)
+        waits = (image_id for image_id, live in live_job.images.items() if live.image.status is Status.WAITING)
+        is_new = any(image_id not in self._places for image_id in waits)
         if now_s - self._made_at_s < _AGE_S and not (is_new and len(self._queue) < _SHORT_LINE):
             return
         self._made_at_s = now_s

@@ -39,8 +39,9 @@ def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pa
     if pace.seconds_of_forward([1.0]) is None:
         return {}
     residents, ends, now_s, next_in_line = list(making), dict[str, float](), 0.0, 0
-    while residents or next_in_line < min(len(line), MAX_PLAYED):
-        while next_in_line < len(line) and (len(residents) < slots or _is_newcomer(line[next_in_line], residents)):
+    num_played = min(len(line), MAX_PLAYED)
+    while residents or next_in_line < num_played:
+        while next_in_line < num_played and (len(residents) < slots or _is_newcomer(line[next_in_line], residents)):
             residents.append(line[next_in_line])
             next_in_line += 1
         rates = _seats(residents, pace.seats)

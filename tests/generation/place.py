@@ -50,7 +50,7 @@ class Place:
             self._changed.notify_all()
 
     async def until(self, true: Callable[[], Any]) -> None:
-        async with asyncio.timeout(20), self._changed:
+        async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(true)
 
     async def submit(self, prompt: str = "a red circle", owner: Owner = ADA, count: int = 1, **changes: Any) -> Job:
