@@ -203,12 +203,14 @@ _SPEC = ImageSpec(prompt="-", model="-", width_px=512, height_px=512, steps=20, 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench waits", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
-    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--start", type=float, default=0.0, help="hour of the day to begin at")
+    parser.add_argument("--hours", type=float, default=24.0, help="how long")
     parser.add_argument("--machine", choices=MACHINES, default="fast", help="how fast the painter is")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     day = Day(options.seed, options.machine)
-    day.run(options.hours * HOUR_S)
+    day.now_s = options.start * HOUR_S
+    day.run((options.start + options.hours) * HOUR_S)
     figures = {
         "within": day.ours.within,
         "within_quiet": day.quiet.within,
@@ -216,7 +218,7 @@ def main(argv: list[str]) -> int:
         "median_ratio": _median(day.ours.ratios),
         "jobs": day.ours.all,
         "jobs_crowded": day.crowded.all,
-        "load": round(day.worked_s / day.now_s, 3),
+        "load": round(day.worked_s / (day.now_s - options.start * HOUR_S), 3),
         "work_over_rate": {"within": day.peer.within, "median_ratio": _median(day.peer.ratios)},
     }
     if not options.json:
