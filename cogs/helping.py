@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from discord import app_commands
 from discord.ext import commands
 
@@ -16,9 +18,9 @@ class Helping(commands.Cog):
     @app_commands.command(description="How to ask for pictures, and what the buttons do.")
     async def help(self, interaction: Interaction) -> None:
         known = [
-            (command.name, command.description, interaction.client.command_ids.get(command.name))
+            (_clickable(command), command.description, interaction.client.command_ids.get(command.name))
             for command in interaction.client.tree.get_commands()
-            if isinstance(command, app_commands.Command)
+            if not isinstance(command, app_commands.ContextMenu)
         ]
         await interaction.response.send_message(view=layout(pages.help_page(known)), ephemeral=True)
 
@@ -32,3 +34,8 @@ class Helping(commands.Cog):
             num_running=studio.num_running,
         )
         await interaction.response.send_message(view=layout(say), ephemeral=True)
+
+
+def _clickable(command: app_commands.Command[Any, ..., Any] | app_commands.Group) -> str:
+    """The name to mention: Discord lets nobody click a group, so its first subcommand stands for it."""
+    return command.name if isinstance(command, app_commands.Command) else command.commands[0].qualified_name

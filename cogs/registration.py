@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 _TEXT = {"name", "description", "type", "nsfw", "contexts", "integration_types", "default_member_permissions"}
 _OPTIONS = {"options", "required", "choices", "value", "autocomplete", "channel_types"}
 _LIMITS = {"min_value", "max_value", "min_length", "max_length"}
+_PERMISSIONS = "default_member_permissions"
 _SAYS_SOMETHING = _TEXT | _OPTIONS | _LIMITS
 
 
@@ -38,6 +39,8 @@ def _essence(value: Any) -> Any:
     """A description without what Discord adds (ids, versions) and what is said by leaving it out."""
     if isinstance(value, Mapping):
         kept = {key: _essence(each) for key, each in value.items() if key in _SAYS_SOMETHING}
+        if kept.get(_PERMISSIONS) is not None:
+            kept[_PERMISSIONS] = str(kept[_PERMISSIONS])  # a number here, text when Discord says it
         return {key: each for key, each in kept.items() if each not in (None, False, [], {})}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_essence(each) for each in value]
