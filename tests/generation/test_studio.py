@@ -86,7 +86,10 @@ async def test_a_light_guild_starts_although_the_worker_is_full(place: Place) ->
     hogs = [await place.submit("endless-image", count=4) for _ in range(8)]
     await place.until(lambda: place.studio.num_running >= 16)
     guest = await place.submit(owner=BO)
-    await place.until(lambda: (view := place.studio.view(guest.id)) is not None and view.images_ahead is None)
+    await place.until(lambda: guest.id in place.changes)
+    view = place.studio.view(guest.id)
+    assert view is not None
+    assert view.job.status is Status.RUNNING
     for job in [*hogs, guest]:
         await place.studio.cancel(job.id)
 
