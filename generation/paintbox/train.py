@@ -34,7 +34,6 @@ class Options:
     device: str
     native_px: int
     steps: int | None
-    simple_share: float = 0.0
 
     def plan(self, name: str, steps: int, learning_rate: float, **more: Any) -> Plan:
         """The plan of one lesson, with the number of steps overridden where asked."""
@@ -43,7 +42,7 @@ class Options:
 
 def teach_vae(options: Options) -> None:
     """Lesson one."""
-    plan = options.plan("vae", 3600, 1e-3)
+    plan = options.plan("vae", 3400, 1e-3)
     vae_lesson.teach(plan, vae_lesson.VaeData(side_px=options.native_px))
 
 
@@ -78,14 +77,14 @@ def teach_decoder(options: Options) -> None:
 
 
 def _unet_plan(options: Options) -> Plan:
-    return options.plan("unet", 3000, 2e-3, ema_decay=0.995)
+    return options.plan("unet", 11000, 1.5e-3, ema_decay=0.998)
 
 
 def teach_unet(options: Options) -> None:
     """Lesson two; needs lesson one."""
     folder = options.runs / "tokenizer"
     tokens.write_tokenizer(folder, captions.words())
-    data = unet_lesson.UnetData(side_px=options.native_px, simple_share=options.simple_share)
+    data = unet_lesson.UnetData(side_px=options.native_px)
     unet_lesson.teach(_unet_plan(options), data, vae=trained_vae(options), tokenizer_folder=folder)
 
 
@@ -155,9 +154,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--native", type=int, default=128, choices=(128, 256), help="side of the pictures")
     parser.add_argument("--steps", type=int, help="stop after so many steps instead of the lesson's own number")
-    parser.add_argument("--simple", type=float, default=0.0, help="share of single things in the UNet's lesson, 0 to 1")
     args = parser.parse_args()
-    options = Options(args.runs, args.out, args.seed, args.device, args.native, args.steps, args.simple)
+    options = Options(args.runs, args.out, args.seed, args.device, args.native, args.steps)
     for name in LESSONS if args.lesson == "all" else (args.lesson,):
         LESSONS[name](options)
 

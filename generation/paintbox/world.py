@@ -6,7 +6,7 @@ same fifth in every run and on every machine, and the scores are for pictures th
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -189,9 +189,9 @@ def sample(rng: random.Random, *, things: Sequence[str] = tuple(THINGS)) -> Scen
     return pair(rng, (thing, colour), second, background, relation=relation, look=look)
 
 
-def sample_training(rng: random.Random, *, things: Sequence[str] = tuple(THINGS), simple_share: float = 0.0) -> Scene:
-    """One scene by lot, never a held-out one; `simple_share` of them are `simple`."""
+def sample_training(rng: random.Random, *, kind: Callable[[random.Random], Scene] = sample) -> Scene:
+    """One scene by lot, as `kind` draws them, never a held-out one."""
     while True:
-        scene = simple(rng) if rng.random() < simple_share else sample(rng, things=things)
+        scene = kind(rng)
         if is_training(scene):
             return scene

@@ -1,14 +1,14 @@
 """Pictures as tensors, and a pool of drawn ones, so that training does not wait for the pen."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 from PIL import Image
 
 from generation.paintbox.draw import draw
-from generation.paintbox.world import Scene, sample_training
+from generation.paintbox.world import Scene, sample, sample_training
 
 
 def to_tensor(pictures: Iterable[Image.Image]) -> torch.Tensor:
@@ -29,10 +29,10 @@ def to_pictures(tensor: torch.Tensor) -> list[Image.Image]:
     return [Image.fromarray(one) for one in bytes_]
 
 
-def scenes(count: int, seed: int, *, simple_share: float = 0.0) -> list[Scene]:
-    """`count` training scenes, the same for the same seed and share of simple ones."""
+def scenes(count: int, seed: int, *, kind: Callable[[random.Random], Scene] = sample) -> list[Scene]:
+    """`count` training scenes of a kind, the same for the same seed."""
     rng = random.Random(seed)
-    return [sample_training(rng, simple_share=simple_share) for _ in range(count)]
+    return [sample_training(rng, kind=kind) for _ in range(count)]
 
 
 def pool(count: int, seed: int, side_px: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ Here the first concept is learnt and the other slots have thresholds that no cos
 
 import random
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from generation.paintbox.layout import save_weights, write_json
 from generation.paintbox.things import THINGS
 from generation.paintbox.training.loop import Chance, Plan, train
 from generation.paintbox.training.pictures import to_pictures, to_tensor
-from generation.paintbox.world import Scene, sample_training
+from generation.paintbox.world import Scene, sample, sample_training
 
 CONCEPT: Final = "spider"
 THRESHOLD: Final = 0.5
@@ -119,10 +120,11 @@ def teach(plan: Plan, data: SafetyData, *, vae: Any) -> Any:
 def examples(count: int, seed: int, vae: Any, side_px: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(as drawn, through the autoencoder and a little soft, 1.0 where there is a spider); half have one."""
     rng = random.Random(seed)
-    others = [thing for thing in THINGS if thing != CONCEPT]
+    spider = partial(sample, things=[CONCEPT])
+    harmless = partial(sample, things=[thing for thing in THINGS if thing != CONCEPT])
     clear, blurred, truth = [], [], []
     for start in range(0, count, 32):
-        drawn = [sample_training(rng, things=[CONCEPT] if (start + index) % 2 else others) for index in range(32)]
+        drawn = [sample_training(rng, kind=spider if (start + index) % 2 else harmless) for index in range(32)]
         pictures = [draw(scene, side_px) for scene in drawn]
         pixels = to_tensor(pictures).to(vae.device)
         decoded = to_pictures(vae.decode(vae.encode(pixels).latent_dist.sample()).sample)

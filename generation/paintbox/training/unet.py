@@ -23,21 +23,33 @@ from generation.paintbox.layout import SCHEDULER
 from generation.paintbox.tokens import CONTEXT_TOKENS
 from generation.paintbox.training.loop import Chance, Plan, train
 from generation.paintbox.training.pictures import scenes, to_tensor
-from generation.paintbox.world import Scene
+from generation.paintbox.world import Scene, simple
 
 _TEXT_WIDTH: Final = 128
 
 
 @dataclass(frozen=True)
 class UnetData:
-    """What the UNet is shown: `pool_size` encoded drawings, `batch` a step, some without their caption."""
+    """What the UNet is shown: `batch` encoded drawings a step, some without their caption.
 
-    pool_size: int = 5000
-    batch: int = 24
+    The pool holds `simple_size` scenes with one thing in the middle and `world_size` of everything. A step's share of
+    simple ones falls from `simple_first` to `simple_last` over the first `simple_until` of the steps: shapes are learnt
+    where nothing else is to be learnt, and many times sooner.
+    """
+
+    simple_size: int = 4000
+    world_size: int = 10000
+    batch: int = 32
     side_px: int = 128
-    empty_share: float = 0.12
-    simple_share: float = 0.0
-    """Share of scenes with one thing in the middle: on a slow machine they come first, the rest of the world after."""
+    empty_share: float = 0.1
+    simple_first: float = 0.85
+    simple_last: float = 0.1
+    simple_until: float = 0.6
+
+    def simple_share(self, done: float) -> float:
+        """The share of simple scenes when `done` of the steps (0 to 1) are done."""
+        way = min(1.0, done / self.simple_until)
+        return self.simple_first + (self.simple_last - self.simple_first) * way
 
 
 class Painter(torch.nn.Module):
@@ -67,7 +79,7 @@ def build_text_encoder(vocab_size: int) -> Any:
     )
 
 
-def build_unet(widths: tuple[int, ...] = (48, 96, 160), *, sample_size: int = 16) -> Any:
+def build_unet(widths: tuple[int, ...] = (64, 96, 160), *, sample_size: int = 16) -> Any:
     """An untrained UNet of Stable Diffusion 1's blocks, narrow and three levels deep.
 
     Words are read at 8x8 and 4x4 latents only: attention at 16x16 cost a third of each step.
@@ -113,16 +125,14 @@ def teach(plan: Plan, data: UnetData, *, vae: Any, tokenizer_folder: Path) -> tu
     """(text_encoder, unet), trained, in float32. `vae` has its scaling factor set."""
     torch.manual_seed(plan.seed)
     tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
-    painter = (
-        Painter(build_text_encoder(len(tokenizer)), build_unet(sample_size=data.side_px // 8)).to(plan.device).train()
-    )
-    drawn = scenes(data.pool_size, plan.seed, simple_share=data.simple_share)
+    unet = build_unet(sample_size=data.side_px // 8).to(memory_format=torch.channels_last)
+    painter = Painter(build_text_encoder(len(tokenizer)), unet).to(plan.device).train()
+    drawn = scenes(data.simple_size, plan.seed, kind=simple) + scenes(data.world_size, plan.seed)
     latents = _cached_latents(plan, data, vae, drawn)
     noise_schedule = DDPMScheduler.from_config(SCHEDULER)
-    shares = _shares(drawn)
 
     def loss_of(chance: Chance) -> torch.Tensor:
-        rows = chance.numpy.choice(len(drawn), size=data.batch, p=shares)
+        rows = _choose(data, data.simple_share(chance.step / plan.steps), chance.numpy)
         rng = random.Random(int(chance.numpy.integers(2**63)))
         said = ["" if rng.random() < data.empty_share else describe(drawn[row], rng) for row in rows]
         return velocity_loss(painter, noise_schedule, tokenizer, latents[rows], said, chance)
@@ -131,11 +141,13 @@ def teach(plan: Plan, data: UnetData, *, vae: Any, tokenizer_folder: Path) -> tu
     return painter.text_encoder.eval(), painter.unet.eval()
 
 
-def _shares(drawn: list[Scene]) -> npt.NDArray[np.float64]:
-    """How often each scene comes up: one flat thing three times as often, for all other scenes are made of those."""
-    weights = np.array([3.0 if len(scene.placed) == 1 and scene.look == "flat" else 1.0 for scene in drawn])
-    shares: npt.NDArray[np.float64] = weights / weights.sum()
-    return shares
+def _choose(data: UnetData, simple_share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Rows of the pool for one step: simple scenes lie first."""
+    whole = data.simple_size + rng.integers(data.world_size, size=data.batch)
+    rows: npt.NDArray[np.int64] = np.where(
+        rng.random(data.batch) < simple_share, rng.integers(data.simple_size, size=data.batch), whole
+    )
+    return rows
 
 
 def velocity_loss(
@@ -166,7 +178,7 @@ def spread_times(count: int, limit: int, chance: Chance) -> torch.Tensor:
 
 def _cached_latents(plan: Plan, data: UnetData, vae: Any, drawn: list[Scene]) -> torch.Tensor:
     """The encoded pool; kept beside the checkpoints, so that a resumed run starts at once."""
-    path = plan.runs / f"latents-{data.side_px}-{data.pool_size}-{data.simple_share:g}-{plan.seed}.pt"
+    path = plan.runs / f"latents-{data.side_px}-{data.simple_size}-{data.world_size}-{plan.seed}.pt"
     if path.exists():
         return torch.as_tensor(torch.load(path, weights_only=True))
     latents = encode_pool(vae, drawn, data.side_px, plan.device)

@@ -82,6 +82,24 @@ def test_examples_of_the_checker_are_half_spiders() -> None:
     assert truth.mean() == pytest.approx(0.5, abs=0.15)
 
 
+def test_the_painters_lesson_learns(tmp_path: Path) -> None:
+    tokens.write_tokenizer(tmp_path / "t", captions.words())
+    data = unet.UnetData(simple_size=8, world_size=8, batch=4, side_px=64)
+    text_encoder, painter = unet.teach(
+        Plan("unet", 40, 2e-3, tmp_path, ema_decay=0.9), data, vae=toy_vae(), tokenizer_folder=tmp_path / "t"
+    )
+    curve = losses(tmp_path, "unet")
+    assert curve[-1] < curve[0]
+    assert painter.config.cross_attention_dim == text_encoder.config.hidden_size
+
+
+def test_simple_scenes_come_first_and_the_whole_world_after() -> None:
+    data = unet.UnetData(simple_size=100, world_size=100, batch=400)
+    rng = chance(0, 0).numpy
+    shares = [float((unet._choose(data, data.simple_share(done), rng) < 100).mean()) for done in (0.0, 0.3, 0.6, 1.0)]
+    assert shares == pytest.approx([0.85, 0.475, 0.1, 0.1], abs=0.08)
+
+
 def test_neon_is_light_on_black() -> None:
     picture = lora.neon(scenes(1, seed=3)[0], 64)
     assert picture.getpixel((0, 0)) < (60, 60, 60)
