@@ -10,14 +10,20 @@ Keys: `within` is the part of the jobs whose estimate was within max(30 %, 2 s) 
 `within_quiet` and `within_crowded` the same for jobs that came while less, or more, was in line than the worker's
 slots; `median_ratio` of told to waited; `jobs`, `load` (part of the day the painter was at work). The peer, under
 `work_over_rate`, is the usual estimate: everything ahead over the speed of late.
+
+With `--futures N`, one job in `--every` is let happen N more times from the same state, each time with other people
+coming after it. `ceiling` is how often the best single answer, chosen afterwards, would have been right for those:
+no estimate can be right more often, for it cannot know which future comes. `within_sampled` is ours for the same jobs.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench._sharing import NEWCOMER_FACTOR
@@ -65,6 +71,18 @@ class Job:
     played_s: float | None = None
     told_s: float | None = None
     peers_s: float | None = None
+    futures_s: list[float] = field(default_factory=list)
+    """How long it waited in other futures of the moment of its submission."""
+
+
+def is_right(told_s: float, waited_s: float) -> bool:
+    return abs(told_s - waited_s) <= max(0.3 * waited_s, 2.0)
+
+
+def best_answer_right(futures_s: Sequence[float]) -> float:
+    """The part of these waits that one answer, the best there is, would have been right for."""
+    answers = {edge for wait_s in futures_s for edge in (wait_s + max(0.3 * wait_s, 2.0), wait_s)}
+    return max(sum(is_right(answer, wait_s) for wait_s in futures_s) for answer in answers) / len(futures_s)
 
 
 @dataclass(slots=True)
@@ -75,7 +93,7 @@ class Score:
 
     def judge(self, told_s: float, waited_s: float) -> None:
         self.all += 1
-        self.good += abs(told_s - waited_s) <= max(0.3 * waited_s, 2.0)
+        self.good += is_right(told_s, waited_s)
         self.ratios.append(told_s / waited_s)
 
     @property
@@ -86,8 +104,9 @@ class Score:
 class Day:
     """The house, as the studio and the engine keep it, and the people of one day."""
 
-    def __init__(self, seed: int, machine: str) -> None:
+    def __init__(self, seed: int, machine: str, *, num_futures: int = 0, every: int = 100) -> None:
         self._chance = random.Random(seed)
+        self._num_futures, self._every, self._num_jobs = num_futures, every, 0
         self._fixed_s, self._image_s, self._end_s, self._busyness = MACHINES[machine]
         self._queue = FairQueue(max_per_user=10**6, max_per_guild=10**6)
         self._schedule = StepSchedule()
@@ -97,10 +116,12 @@ class Day:
         self._number = 0
         self.now_s = self.worked_s = 0.0
         self.ours, self.quiet, self.crowded, self.peer = Score(), Score(), Score(), Score()
+        self.sampled = Score()
+        self.ceilings: list[float] = []
 
-    def run(self, until_s: float) -> None:
+    def run(self, until_s: float, *, until_done: Job | None = None) -> None:
         next_s = self._next_arrival()
-        while self.now_s < until_s:
+        while self.now_s < until_s and (until_done is None or until_done.num_left):
             while next_s <= self.now_s:
                 self._submit(next_s)
                 next_s += self._chance.expovariate(self._rate(next_s))
@@ -132,6 +153,19 @@ class Day:
         for _ in range(job.num_left):
             self._push(job, steps)
         self._tell(job)
+        self._num_jobs += 1
+        if self._num_futures and self._num_jobs % self._every == 0:
+            job.futures_s = [self._future_s(job, number) for number in range(self._num_futures)]
+
+    def _future_s(self, job: Job, number: int) -> float:
+        """How long the job waits if, from now on, other people come."""
+        day, same = copy.deepcopy((self, job), {id(score): Score() for score in self._scores()})
+        day._chance, day._num_futures = random.Random(f"{self._num_jobs} {number}"), 0
+        day.run(math.inf, until_done=same)
+        return day.now_s - same.submitted_s
+
+    def _scores(self) -> tuple[Score, ...]:
+        return (self.ours, self.quiet, self.crowded, self.peer, self.sampled)
 
     def _push(self, job: Job, steps: int) -> None:
         self._number += 1
@@ -190,6 +224,9 @@ class Day:
         self.ours.judge(job.told_s, waited_s)
         self.peer.judge(job.peers_s, waited_s)
         (self.crowded if job.num_in_line > SLOTS else self.quiet).judge(job.told_s, waited_s)
+        if job.futures_s:
+            self.sampled.judge(job.told_s, waited_s)
+            self.ceilings.append(best_answer_right(job.futures_s))
 
 
 def _ahead(picture: Picture) -> Ahead:
@@ -207,8 +244,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--hours", type=float, default=24.0, help="how long")
     parser.add_argument("--machine", choices=MACHINES, default="fast", help="how fast the painter is")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--futures", type=int, default=0, help="other futures tried of a sampled job; 0: no ceiling")
+    parser.add_argument("--every", type=int, default=100, help="sample one job in so many")
     options = parser.parse_args(argv)
-    day = Day(options.seed, options.machine)
+    day = Day(options.seed, options.machine, num_futures=options.futures, every=options.every)
     day.now_s = options.start * HOUR_S
     day.run((options.start + options.hours) * HOUR_S)
     figures = {
@@ -221,6 +260,9 @@ def main(argv: list[str]) -> int:
         "load": round(day.worked_s / (day.now_s - options.start * HOUR_S), 3),
         "work_over_rate": {"within": day.peer.within, "median_ratio": _median(day.peer.ratios)},
     }
+    if day.ceilings:
+        figures["ceiling"] = round(sum(day.ceilings) / len(day.ceilings), 4)
+        figures["within_sampled"], figures["jobs_sampled"] = day.sampled.within, day.sampled.all
     if not options.json:
         for name, value in figures.items():
             print(f"{name:20} {value}")
