@@ -167,6 +167,7 @@ def _job_values(job: Job, member_key: int) -> dict[str, object]:
         "request": job.request,
         "created_at": job.created_at,
         "boost": job.boost,
+        "parent": job.request.parent,
     }
 
 
@@ -211,7 +212,7 @@ def _fetch_job(session: Session, job_id: str) -> Job:
     row = session.get(JobRow, job_id)
     if row is None:
         raise UnknownJob
-    return _job(row)
+    return job_of(row)
 
 
 def _fetch_image(session: Session, image_id: str) -> Image:
@@ -248,10 +249,11 @@ def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
 
 
 def _jobs_of(rows: Iterable[JobRow]) -> list[Job]:
-    return [_job(row) for row in rows]
+    return [job_of(row) for row in rows]
 
 
-def _job(row: JobRow) -> Job:
+def job_of(row: JobRow) -> Job:
+    """The value of a row, with its images."""
     return Job(
         id=row.id,
         owner=Owner(row.guild_id, row.member.user_id),

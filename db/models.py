@@ -70,6 +70,8 @@ class JobRow(Base):
     request: Mapped[GenerationRequest] = mapped_column(JsonOf(GenerationRequest), info=_DELETED)
     created_at: Mapped[datetime] = mapped_column(info=_DELETED)
     boost: Mapped[float] = mapped_column(server_default="1", info=_DELETED)
+    parent: Mapped[str | None] = mapped_column(String(JOB_ID_LENGTH + 4), index=True, info=_DELETED)
+    """The image it was made from: `request.parent` again, where an index can find it."""
 
     member: Mapped[MemberRow] = relationship(lazy="joined", innerjoin=True, viewonly=True)
     images: Mapped[list[ImageRow]] = relationship(lazy="selectin", order_by="ImageRow.position", viewonly=True)
@@ -167,6 +169,42 @@ class DeliveryRow(Base):
     state: Mapped[DeliveryState] = mapped_column(enum_text(DeliveryState), info=_DELETED)
     attempts: Mapped[int] = mapped_column(Integer(), info=_DELETED)
     last_error: Mapped[str | None] = mapped_column(String(200), info=_DELETED)
+
+
+class FavouriteRow(Base):
+    """A job that a member likes, their own or another's."""
+
+    __tablename__ = "favourites"
+
+    member_key: Mapped[int] = mapped_column(
+        ForeignKey("members.key", ondelete="CASCADE"), primary_key=True, autoincrement=False, info=_DELETED
+    )
+    job_id: Mapped[str] = mapped_column(
+        ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, index=True, info=_DELETED
+    )
+    at: Mapped[datetime] = mapped_column(info=_DELETED)
+
+
+class TellingRow(Base):
+    """A member who wants to be told when a job is done; gone once they were."""
+
+    __tablename__ = "tellings"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True, info=_DELETED)
+    member_key: Mapped[int] = mapped_column(
+        ForeignKey("members.key", ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True, info=_DELETED
+    )
+
+
+class StyleRow(Base):
+    """A named way of asking, of one guild."""
+
+    __tablename__ = "styles"
+
+    guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    name: Mapped[str] = mapped_column(String(32), primary_key=True, info=_KEPT)
+    prompt: Mapped[str] = mapped_column(Text(), info=_KEPT)
+    negative: Mapped[str] = mapped_column(Text(), info=_KEPT)
 
 
 class GuildSettingsRow(Base):

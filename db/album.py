@@ -1,0 +1,102 @@
+"""Looking back: the pages of somebody's history, and a job's family along `jobs.parent`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.jobs import job_of
+from db.members import find_key
+from db.models import DeliveryRow, FavouriteRow, ImageRow, JobRow
+from generation.album import Kin, Look
+from generation.job import DM_TENANT, Job, Owner, split_image_id
+
+MAX_GENERATIONS = 8
+MAX_CHILDREN = 10
+_AT_A_TIME = 200
+
+
+class AlbumStore:
+    """Reads what was painted before."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch_page(self, owner: Owner, look: Look, *, limit: int, before: datetime | None = None) -> list[Job]:
+        """The owner's jobs (or favourites) in that guild that have pictures, newest first, created before `before`.
+
+        What nobody on Discord asked for (a picture painted again because its file was gone) is left out.
+        """
+        return await self._database.read(lambda session: _page(session, owner, look, limit=limit, before=before))
+
+    async def fetch_kin(self, job: Job) -> Kin:
+        """The nearest ancestors and the newest children of a job. One that was erased ends the line."""
+        return await self._database.read(lambda session: _kin(session, job))
+
+    async def is_favourite(self, job_id: str, user_id: int) -> bool:
+        return await self._database.read(lambda session: _is_favourite(session, job_id, user_id))
+
+
+def _page(session: Session, owner: Owner, look: Look, *, limit: int, before: datetime | None) -> list[Job]:
+    """Words are looked for here and not by the database: no two databases fold the case of letters alike."""
+    wanted = select(JobRow.id, JobRow.request).where(*_conditions(session, owner, look))
+    if before is not None:
+        wanted = wanted.where(JobRow.created_at < before)
+    rows = session.execute(
+        wanted.order_by(JobRow.created_at.desc(), JobRow.id.desc()).execution_options(yield_per=_AT_A_TIME)
+    )
+    found: list[str] = []
+    for job_id, request in rows:
+        if look.matches(request.spec.prompt):
+            found.append(job_id)
+        if len(found) == limit:
+            break
+    rows.close()
+    jobs = {row.id: job_of(row) for row in session.scalars(select(JobRow).where(JobRow.id.in_(found)))}
+    return [jobs[job_id] for job_id in found]
+
+
+def _conditions(session: Session, owner: Owner, look: Look) -> list[ColumnElement[bool]]:
+    key = find_key(session, owner.user_id)
+    mine = JobRow.member_key == key
+    liked = exists().where(FavouriteRow.job_id == JobRow.id, FavouriteRow.member_key == key)
+    # Direct messages are nobody else's business: not even a favourite leads into them.
+    whose = [liked, or_(mine, JobRow.guild_id != DM_TENANT)] if look.favourites else [mine]
+    return [
+        JobRow.guild_id == owner.guild_id,
+        exists().where(ImageRow.job_id == JobRow.id, ImageRow.file_sha256.is_not(None)),
+        exists().where(DeliveryRow.job_id == JobRow.id),
+        *whose,
+    ]
+
+
+def _is_favourite(session: Session, job_id: str, user_id: int) -> bool:
+    key = find_key(session, user_id)
+    this = select(FavouriteRow.job_id).where(FavouriteRow.job_id == job_id, FavouriteRow.member_key == key)
+    return session.scalar(this) is not None
+
+
+def _kin(session: Session, job: Job) -> Kin:
+    ids = [image.id for image in job.images]
+    newest = select(JobRow).where(JobRow.parent.in_(ids)).order_by(JobRow.created_at.desc(), JobRow.id)
+    children = [job_of(row) for row in session.scalars(newest.limit(MAX_CHILDREN))]
+    return Kin(parents=tuple(_ancestors(session, job)), children=tuple(children))
+
+
+def _ancestors(session: Session, job: Job) -> list[tuple[Job, int]]:
+    found: list[tuple[Job, int]] = []
+    parent = job.request.parent
+    while parent is not None and len(found) < MAX_GENERATIONS:
+        try:
+            job_id, index = split_image_id(parent)
+        except ValueError:
+            break
+        row = session.get(JobRow, job_id)
+        if row is None:
+            break
+        found.append((job_of(row), index))
+        parent = row.request.parent
+    return found

@@ -1,0 +1,55 @@
+"""What members keep by a job: that they like it, and that they want to hear when it is done."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.jobs import utc_now
+from db.members import ensure_key
+from db.models import FavouriteRow, MemberRow, TellingRow
+from generation.ports import Clock
+
+
+class KeepsakeStore:
+    """Favourites and wishes to be told. Every change is durable when its call returns."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def turn_favourite(self, job_id: str, user_id: int) -> bool:
+        """Make a job a favourite of this member, or no longer one. Whether it is one now."""
+        return await self._database.write(lambda session: self._turn(session, job_id, user_id))
+
+    async def tell(self, job_id: str, user_id: int) -> bool:
+        """Remember that this member wants to be told. False if that was known."""
+        return await self._database.write(lambda session: _tell(session, job_id, user_id))
+
+    async def fetch_told(self, job_id: str) -> list[int]:
+        """The ids of the users who are to be told of this job."""
+        waiting = select(MemberRow.user_id).join(TellingRow).where(TellingRow.job_id == job_id)
+        return await self._database.read(lambda session: list(session.scalars(waiting.order_by(MemberRow.user_id))))
+
+    async def forget_told(self, job_id: str) -> None:
+        """They were told."""
+        told = delete(TellingRow).where(TellingRow.job_id == job_id)
+        await self._database.write(lambda session: session.execute(told))
+
+    def _turn(self, session: Session, job_id: str, user_id: int) -> bool:
+        key = ensure_key(session, user_id)
+        this = (FavouriteRow.member_key == key, FavouriteRow.job_id == job_id)
+        gone = session.execute(delete(FavouriteRow).where(*this).returning(FavouriteRow.job_id)).first()
+        if gone is None:
+            session.execute(insert(FavouriteRow).values(member_key=key, job_id=job_id, at=self._clock()))
+        return gone is None
+
+
+def _tell(session: Session, job_id: str, user_id: int) -> bool:
+    key = ensure_key(session, user_id)
+    known = select(TellingRow.job_id).where(TellingRow.job_id == job_id, TellingRow.member_key == key)
+    if session.scalar(known) is not None:
+        return False
+    session.execute(insert(TellingRow).values(job_id=job_id, member_key=key))
+    return True

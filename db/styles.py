@@ -1,0 +1,60 @@
+"""The styles of guilds."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.models import StyleRow
+from generation.errors import InvalidRequest
+from generation.style import MAX_STYLES, Style
+
+
+class StyleStore:
+    """Reads and changes styles. Names are told apart without regard to case."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch_all(self, guild_id: int) -> list[Style]:
+        """A guild's styles by name."""
+        every = select(StyleRow).where(StyleRow.guild_id == guild_id).order_by(func.lower(StyleRow.name))
+        return await self._database.read(lambda session: [_style(row) for row in session.scalars(every)])
+
+    async def fetch(self, guild_id: int, name: str) -> Style:
+        """Raises `InvalidRequest` naming those there are."""
+        styles = await self.fetch_all(guild_id)
+        for style in styles:
+            if style.name.casefold() == name.casefold():
+                return style
+        known = ", ".join(style.name for style in styles) or "none yet"
+        raise InvalidRequest(what="A style", problem=f"named “{name[:40]}” is not known here. There is: {known}.")
+
+    async def save(self, style: Style) -> None:
+        """In place of the one of that name. Raises `InvalidRequest` where a guild has as many as it may."""
+        await self._database.write(lambda session: _save(session, style))
+
+    async def remove(self, guild_id: int, name: str) -> bool:
+        """False if there was none of that name."""
+        return await self._database.write(lambda session: _remove(session, guild_id, name))
+
+
+def _save(session: Session, style: Style) -> None:
+    _remove(session, style.guild_id, style.name)
+    num = session.scalar(select(func.count()).where(StyleRow.guild_id == style.guild_id)) or 0
+    if num >= MAX_STYLES:
+        raise InvalidRequest(what="This server", problem=f"has {num} styles, as many as it may. Remove one first.")
+    values = {"guild_id": style.guild_id, "name": style.name, "prompt": style.prompt, "negative": style.negative}
+    session.execute(insert(StyleRow).values(values))
+
+
+def _remove(session: Session, guild_id: int, name: str) -> bool:
+    names = session.scalars(select(StyleRow.name).where(StyleRow.guild_id == guild_id)).all()
+    same = [each for each in names if each.casefold() == name.casefold()]
+    session.execute(delete(StyleRow).where(StyleRow.guild_id == guild_id, StyleRow.name.in_(same)))
+    return bool(same)
+
+
+def _style(row: StyleRow) -> Style:
+    return Style(guild_id=row.guild_id, name=row.name, prompt=row.prompt, negative=row.negative)

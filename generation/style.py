@@ -1,0 +1,37 @@
+"""A style: words a guild has given a name, put around what somebody types."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from generation.errors import InvalidRequest
+from generation.prompt import check_prompt
+
+PLACE = "{prompt}"
+"""Where in a style's words the person's own words go; at the front if it is not there."""
+MAX_NAME_CHARS = 32
+MAX_STYLES = 50
+_NAME = re.compile(r"[\w][\w '-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """One style of one guild. Raises `InvalidRequest`."""
+
+    guild_id: int
+    name: str
+    prompt: str
+    negative: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.name) > MAX_NAME_CHARS or not _NAME.fullmatch(self.name):
+            problem = f"is up to {MAX_NAME_CHARS} letters, digits, spaces and dashes."
+            raise InvalidRequest(what="A style's name", problem=problem)
+        check_prompt(self.prompt, what="The style's prompt")
+        check_prompt(self.negative, what="The style's negative prompt", may_be_empty=True)
+
+    def around(self, prompt: str, negative: str) -> tuple[str, str]:
+        """Prompt and negative prompt with the style's words: what is screened, painted and shown."""
+        template = self.prompt if PLACE in self.prompt else f"{PLACE}, {self.prompt}"
+        return template.replace(PLACE, prompt), ", ".join(part for part in (negative, self.negative) if part)
