@@ -32,6 +32,7 @@ from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.usage import UsageStore
 from doctor import examine
+from generation import failpoints
 from generation.catalog import Catalog
 from generation.errors import AtelierError, Misconfigured
 from generation.fair_queue import FairQueue
@@ -285,6 +286,7 @@ async def _stop(task: asyncio.Task[Any]) -> None:
 def _load(**overrides: object) -> Settings:
     try:
         settings = config.load(**overrides)
+        failpoints.arm(settings.failpoints)
     except Misconfigured as wrong:
         _fail(wrong)
     logging.basicConfig(

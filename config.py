@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     health_port: int = Field(8790, ge=0, le=65535, description="Loopback port of /healthz; 0 switches it off.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
 
+    failpoints: str = Field("", description="For crash tests: where the process shall kill itself. Leave it empty.")
+
     @field_validator("discord_url")
     @classmethod
     def _only_loopback(cls, url: str | None) -> str | None:

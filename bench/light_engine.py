@@ -17,6 +17,7 @@ import msgspec
 from generation.catalog import Model
 from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
+from generation.failpoints import reached
 from generation.order import Broken, Cancel, Cancelled, Event, Finished, Order, Preview, Progress
 from generation.recipe import Fingerprint, Trace
 
@@ -113,7 +114,10 @@ def _previews(order: Order, done: int, total: int) -> list[Event]:
 
 
 def _finished(order: Order) -> Finished:
+    pixels = light_pixels(order)
+    reached("rendered")
     withheld = order.check_safety and "withhold-image" in order.spec.prompt
+    reached("checked")
     width, height = order.spec.result_size_px
     evaluations = order.spec.num_evaluations
     return Finished(
@@ -121,7 +125,7 @@ def _finished(order: Order) -> Finished:
         attempt=order.attempt,
         width_px=width,
         height_px=height,
-        pixels=b"" if withheld else light_pixels(order),
+        pixels=b"" if withheld else pixels,
         trace=str(Trace.of([_BUCKET] * evaluations)),
         evaluations=evaluations,
         withheld=withheld,

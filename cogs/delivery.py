@@ -24,6 +24,7 @@ from cogs.say import Say
 from cogs.services import Services
 from generation.delivery import Delivery, DeliveryState
 from generation.errors import UnknownJob
+from generation.failpoints import reached
 from generation.job import ReplyTo, Status
 
 if TYPE_CHECKING:
@@ -211,10 +212,12 @@ class Courier:
         job = await services.jobs.fetch_job(job_id)
         say = await gather(job, services, size_limit=going.size_limit)
         posted = await self._ladder.post(job_id, delivery.reply_to, say)
+        reached("posted")
         if posted.message_id != delivery.reply_to.message_id:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
         _settle(going.first, True)
         await services.deliveries.mark_posted(job_id)
+        reached("marked_delivered")
         log.info("job=%s action=delivered", job_id)
 
     async def _keep(self, job_id: str, reason: str) -> None:

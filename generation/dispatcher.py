@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from generation.cost import cost_of_evaluations
 from generation.durable import durably
 from generation.errors import InvalidRequest, WorkerLost
+from generation.failpoints import reached
 from generation.fair_queue import FairQueue, Waiting
 from generation.files import ImageFiles
 from generation.images import pixels_sha256
@@ -128,7 +129,9 @@ class Dispatcher:
         return suspect
 
     async def _claim(self, waiting: Waiting) -> int | None:
-        return await durably(lambda: self._store.claim(waiting.image_id))
+        attempt = await durably(lambda: self._store.claim(waiting.image_id))
+        reached("claimed")
+        return attempt
 
     async def _send(self, waiting: Waiting, attempt: int | None) -> None:
         live = self._jobs.image(waiting.image_id)
@@ -252,7 +255,9 @@ class Dispatcher:
         size_px = (event.width_px, event.height_px)
         recipe = self._recipe(live.image.spec, event)
         png = await asyncio.to_thread(sign_png, event.pixels, size_px, recipe)
+        reached("signed")
         sha256 = await durably(lambda: asyncio.to_thread(self._files.put, png))
+        reached("file_renamed")
         return Outcome(status=Status.DONE, charged=live.image.reserved, recipe=recipe, file_sha256=sha256)
 
     def _recipe(self, spec: ImageSpec, event: Finished) -> Recipe:
@@ -269,6 +274,7 @@ class Dispatcher:
     async def _end(self, live: LiveImage, outcome: Outcome) -> None:
         image = live.image
         written = await durably(lambda: self._store.settle(image.id, image.attempt, outcome))
+        reached("settled")
         if not written:
             log.error("image=%s attempt=%s action=stale-settle", image.id, image.attempt)
         if self._queue.is_in_flight(image.id):

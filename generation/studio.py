@@ -19,6 +19,7 @@ from generation.cost import image_cost
 from generation.dispatcher import Dispatcher, waiting_of
 from generation.durable import durably
 from generation.errors import Draining
+from generation.failpoints import reached
 from generation.fair_queue import FairQueue, Waiting
 from generation.files import ImageFiles
 from generation.forecast import Forecast
@@ -104,6 +105,7 @@ class Studio:
             await self._store.accept(job, reply_to, role_ids=role_ids)
         finally:
             self._arriving[owner.guild_id, owner.user_id] -= count
+        reached("accepted")
         log.info("job=%s guild=%s action=accepted images=%s", job.id, owner.guild_id, count)
         self._enqueue(job)
 

@@ -11,6 +11,7 @@ from generation.engine.pixels import encode_jpeg, from_model_range
 from generation.engine.safety import Verdict
 from generation.engine.slot import Slot
 from generation.errors import Misconfigured
+from generation.failpoints import reached
 from generation.order import Finished, Order, Preview
 
 
@@ -31,7 +32,9 @@ def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, slot: Slot 
 
     Without a slot nothing was painted: an enlargement.
     """
+    reached("rendered")
     verdict = judge(model, order, picture)
+    reached("checked")
     height, width = picture.shape[:2]
     return Finished(
         image_id=order.image_id,

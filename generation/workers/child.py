@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterable, Mapping
 from io import RawIOBase
 from typing import BinaryIO, Protocol
 
+from generation import failpoints
 from generation.catalog import Model
 from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from generation.order import Cancel, Close, Command, Event, Order, Ready
+from generation.order import Cancel, Close, Command, Event, Finished, Order, Ready
 from generation.recipe import Fingerprint
 from generation.workers.wire import HEADER, Unfit, decode_command, decode_config, encode, frame_length
 
@@ -113,10 +114,14 @@ def main() -> int:
     if hasattr(os, "nice"):
         os.nice(config.nice)
     scrub(os.environ)
+    failpoints.arm(config.failpoints)
 
     def send(events: list[Event]) -> None:
         if events:
-            wire.write(encode(events))
+            frame = encode(events)
+            if any(isinstance(event, Finished) for event in events):
+                failpoints.reached("encoded")
+            wire.write(frame)
             wire.flush()
 
     try:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from generation import failpoints
 from generation.engine.folder import check_model
 from generation.order import Broken, Cancel, Cancelled, Close, Command, Event, Finished, Lost, Order, Ready
 from generation.recipe import Fingerprint
@@ -135,7 +136,8 @@ class LocalWorker:
         if self._closing.is_set():
             _kill(process)
         try:
-            await self._send(msgspec.structs.replace(self._config, parent_pid=os.getpid()))
+            config = msgspec.structs.replace(self._config, parent_pid=os.getpid(), failpoints=failpoints.hand_over())
+            await self._send(config)
             reason = await self._listen(process)
         finally:
             self._ready = None

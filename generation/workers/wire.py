@@ -30,6 +30,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`module:callable` taking `(models, settings)`; tests and benchmarks name a lighter one."""
     nice: int = 5
     """Added to the process's niceness: whoever shares the machine (the bot's event loop) goes first."""
+    failpoints: str = ""
+    """For crash tests: see `generation.failpoints`."""
     parent_pid: int = 0
     """Filled in by the supervisor: a child that finds another parent was born an orphan, and leaves."""
 

@@ -1,0 +1,185 @@
+"""Bot processes to be killed, started cheaply: one parent imports the whole program once and forks each life.
+
+Run as a program (`python -m bench._lives`) this is that parent: it reads a line of JSON for each life to start
+(`environment`, `folder`, `log`), answers with its `pid`, and says how each one `ended`. Each life is `bot.py serve`,
+unchanged but for what the options replace: the engine in its worker (`--light`), its patience, and, for the control,
+what makes it safe (`--naive`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+HANG_S = 6.0
+"""How long a light worker may be silent before it counts as hanging."""
+
+
+class Lives:
+    """The side that asks for lives. `open`, then `start` again and again; `close` ends whoever lives."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._started: asyncio.Queue[int] = asyncio.Queue()
+        self._ends: dict[int, asyncio.Future[int]] = {}
+        self._listening = asyncio.create_task(self._listen(), name="lives")
+
+    @classmethod
+    async def open(cls, *, options: list[str]) -> Lives:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bench._lives",
+            *options,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        return cls(process)
+
+    async def start(self, environment: dict[str, str], folder: Path, log: Path) -> Life:
+        assert self._process.stdin is not None
+        order = {"environment": environment, "folder": str(folder), "log": str(log)}
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        pid = await self._started.get()
+        return Life(pid, self._ends[pid])
+
+    async def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        await self._listening
+
+    async def _listen(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            said = json.loads(line)
+            if "pid" in said:
+                self._ends[said["pid"]] = asyncio.get_running_loop().create_future()
+                self._started.put_nowait(said["pid"])
+            else:
+                self._ends[said["ended"]].set_result(said["status"])
+
+
+class Life:
+    """One bot, and the worker that is its child."""
+
+    def __init__(self, pid: int, end: asyncio.Future[int]) -> None:
+        self.pid = pid
+        self._end = end
+
+    @property
+    def is_over(self) -> bool:
+        return self._end.done()
+
+    async def over(self, *, timeout_s: float) -> bool:
+        """Wait for its end; whether it came."""
+        done, _ = await asyncio.wait((self._end,), timeout=timeout_s)
+        return bool(done)
+
+    def signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if not self.is_over:
+                os.kill(self.pid, number)
+
+    def signal_worker(self, number: signal.Signals) -> bool:
+        """Whether there was a worker to send it to."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.pid).children():
+                child.send_signal(number)
+                return True
+        return False
+
+    async def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        await self._end
+
+    async def status(self) -> int:
+        """How it ended: 0 and above by itself, below by that signal."""
+        return await self._end
+
+
+# The parent's side, a program.
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--light", action="store_true")
+    parser.add_argument("--naive", action="store_true")
+    options = parser.parse_args()
+    bot = _program(is_light=options.light, is_naive=options.naive)
+    gc.freeze()
+    living: set[int] = set()
+    is_open, said = True, b""
+    while is_open or living:
+        if select.select([0] if is_open else [], [], [], 0.02)[0]:
+            more = os.read(0, 65536)
+            is_open, said = bool(more), said + more
+            while b"\n" in said:
+                line, _, said = said.partition(b"\n")
+                living.add(_fork(bot, json.loads(line)))
+        if not is_open:
+            for pid in living:
+                os.kill(pid, signal.SIGKILL)
+        for pid in list(living):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                living.discard(pid)
+                print(json.dumps({"ended": pid, "status": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
+def _program(*, is_light: bool, is_naive: bool) -> Any:
+    """`bot.py` as a module, imported with all it needs, with the parts in it that the options replace."""
+    import bot
+    import cogs.client
+    import cogs.supervisor  # noqa: F401
+    import sandbox  # noqa: F401
+    from bench.light_engine import ENGINE
+    from generation.workers.local import LocalWorker
+    from generation.workers.wire import WorkerConfig
+
+    program: Any = bot
+    if is_light:
+        program.WorkerConfig = partial(WorkerConfig, engine=ENGINE, nice=0)
+        program.LocalWorker = partial(LocalWorker, hang_s=HANG_S, first_pause_s=0.02)
+    if is_naive:
+        from bench import _naive
+
+        _naive.spoil()
+    return program
+
+
+def _fork(bot: Any, order: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        print(json.dumps({"pid": pid}), flush=True)
+        return pid
+    status = 70
+    try:
+        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        null = os.open(os.devnull, os.O_RDWR)
+        for number, descriptor in enumerate((null, log, log)):
+            os.dup2(descriptor, number)
+        os.environ.update(order["environment"])
+        os.chdir(order["folder"])
+        bot.app(["serve"], standalone_mode=False)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The control of `bench chaos`: the same bot built the usual way, so that what judges it is known to see.
+
+The line of jobs is only in memory, a result is a new message every time, and what a picture costs is written after
+the picture, in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import update
+
+from cogs.ladder import Ladder, Posted
+from cogs.paper import files, layout
+from cogs.say import Say
+from db.jobs import JobStore, account_of
+from db.ledger import ending, post
+from db.models import DeliveryRow, ImageRow
+from generation.delivery import DeliveryState
+from generation.failpoints import reached
+from generation.job import Job, Outcome, ReplyTo
+
+
+def spoil() -> None:
+    """Replace what makes the bot of this process safe."""
+    store: Any = JobStore
+    ladder: Any = Ladder
+    store.fetch_unfinished = _forget_the_line
+    store.settle = _settle_in_two
+    ladder.post = _post_anew
+
+
+async def _forget_the_line(self: JobStore) -> list[Job]:
+    return []
+
+
+async def _settle_in_two(self: JobStore, image_id: str, attempt: int, outcome: Outcome) -> bool:
+    status = {"status": outcome.status, "charged": outcome.charged, "file_sha256": outcome.file_sha256}
+    job_id = image_id.rpartition("-")[0]
+
+    def end(session: Any) -> int:
+        session.execute(update(ImageRow).where(ImageRow.id == image_id).values(recipe=outcome.recipe, **status))
+        return int(session.get(ImageRow, image_id).reserved)
+
+    def charge(session: Any) -> None:
+        posting = ending(image_id, reserved=reserved, charged=outcome.charged)
+        post(session, account_of(session, job_id), [posting], at=self._clock())
+        due = update(DeliveryRow).where(DeliveryRow.job_id == job_id, DeliveryRow.state == DeliveryState.LIVE)
+        session.execute(due.values(state=DeliveryState.DUE))
+
+    reserved = await self._database.write(end)
+    reached("settled")
+    await self._database.write(charge)
+    return True
+
+
+async def _post_anew(self: Ladder, job_id: str, reply_to: ReplyTo, say: Say) -> Posted:
+    message = await self._channel(reply_to.channel_id).send(view=layout(say), files=files(say))
+    return Posted(reply_to.channel_id, message.id)

@@ -1,0 +1,255 @@
+"""Kill it, freeze it, drop its answers; then see whether anything was lost, doubled, or charged wrongly.
+
+Bot and worker run as processes against a local Discord that never dies and is the witness. Lives of the bot follow one
+another; in each, people ask for pictures and something happens: a failpoint strikes (all of them in turn, the first
+life of each deterministically at its first passing), a process is killed at a random moment, frozen beyond its
+patience, told to stop, or its answers from Discord are dropped; now and then tokens grow too old and people delete
+what they were told. At the end one life is left in peace until everything is done.
+
+Keys: `kills` of bots and workers; `jobs`; `lost`, `duplicates`, `drift`, `unfinished`, `stale_writes` as
+`bench._oracle` counts them, all to be 0; `failpoints`, how often each struck; `unanswered`, commands whose bot died
+before it had accepted anything (nobody was told otherwise); `seconds`. Exit status 0 only if all is well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from bench._lives import HANG_S, Life, Lives
+from bench._oracle import Judgement, Witness, judge, num_open, prepare
+from generation.failpoints import NAMES, OF_WORKER
+from sandbox import Actor, Interaction, Sandbox
+
+PROMPT = "a red circle on a blue background"
+CHANNELS, MEMBERS = 6, 8
+TWENTY_MINUTES_S = 20 * 60
+PEACE_S = 180.0
+"""How long the last life has to finish everything; the control, which never will, gets less."""
+WAYS = ("bot", "worker", "both", "freeze bot", "freeze worker", "drop answers", "stop")
+_WEIGHTS = (3, 4, 12, 1, 0.5, 3, 1)
+_WORKER_DEATHS = 2
+"""In one life of a bot: a third might end an innocent image as poison."""
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench chaos", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument("--kills", type=int, default=100, help="how many processes to kill")
+    parser.add_argument("--seed", type=int, default=1, help="of all that is random here (not: of timing)")
+    parser.add_argument("--real", action="store_true", help="the built-in model in the worker, not the light engine")
+    parser.add_argument("--naive", action="store_true", help="the control: a bot built the usual way, which loses")
+    parser.add_argument("--keep", type=Path, help="a folder to leave database and log in")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        chaos = Chaos(folder, kills=options.kills, seed=options.seed, is_real=options.real, is_naive=options.naive)
+        figures = asyncio.run(chaos.run())
+    if not options.json:
+        for name, value in figures.items():
+            print(f"{name:14} {value}")
+    print(json.dumps(figures))
+    return 0 if figures["kills"] and not any(figures[name] for name in TO_BE_ZERO) else 1
+
+
+TO_BE_ZERO = ("lost", "duplicates", "drift", "unfinished", "stale_writes")
+
+
+class Chaos:
+    """One run. Everything it decides comes from `seed`; what the processes make of it depends on the machine."""
+
+    def __init__(self, folder: Path, *, kills: int, seed: int, is_real: bool = False, is_naive: bool = False) -> None:
+        self._database, self._log, self._folder = folder / "atelier.db", folder / "log", folder
+        self._chance = random.Random(seed)
+        self._wanted = kills
+        self._is_real = is_real
+        self._peace_s = 8.0 if is_naive else PEACE_S
+        self._options = [*(["--light"] if not is_real else []), *(["--naive"] if is_naive else [])]
+        self._kills = 0
+        self._struck = 0
+        self._asked: list[Interaction] = []
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> dict[str, object]:
+        started = time.monotonic()
+        await asyncio.to_thread(prepare, self._database)
+        self._log.touch()
+        async with Sandbox(bot_name="Atelier", journal_limit=1000) as self._discord:
+            self._witness = Witness(self._discord)
+            self._people = self._settle()
+            self._lives = await Lives.open(options=self._options)
+            try:
+                await self._faults()
+                await self._peace()
+            finally:
+                await self._lives.close()
+        judged = await judge(self._database, self._witness)
+        return self._figures(judged, seconds=time.monotonic() - started)
+
+    # With faults.
+
+    async def _faults(self) -> None:
+        for name in NAMES:
+            if self._kills < self._wanted:
+                await self._life(failpoint=f"{name}:1", way="both")
+        while self._kills < self._wanted:
+            name = self._chance.choice((*NAMES, None, None, None))
+            failpoint = f"{name}:{self._chance.randint(1, 5)}" if name else ""
+            await self._life(failpoint=failpoint, way=self._chance.choices(WAYS, _WEIGHTS)[0])
+
+    async def _life(self, *, failpoint: str, way: str) -> None:
+        life = await self._begin(failpoint)
+        if not life.is_over:
+            await self._misuse(life, failpoint, way)
+        await life.kill()
+        await self._count(life)
+
+    async def _misuse(self, life: Life, failpoint: str, way: str) -> None:
+        in_worker = failpoint.partition(":")[0] in OF_WORKER
+        for _ in range(self._chance.randint(2, 4)):
+            self._ask()
+        await _until(lambda: life.is_over or self._has_news(), timeout_s=10)
+        if in_worker:
+            patience_s = 60 if self._is_real else 8
+            await _until(lambda: life.is_over or self._num_struck() > self._struck, timeout_s=patience_s)
+        elif failpoint:
+            await life.over(timeout_s=3 if not failpoint.endswith(":1") else 20)
+        await self._trouble(life, way, worker_deaths=_WORKER_DEATHS - in_worker)
+
+    async def _begin(self, failpoint: str) -> Life:
+        """A bot that is connected, or over already: what was left to do may have met the failpoint."""
+        await _until(lambda: not self._discord.gateway.is_connected, timeout_s=10)
+        life = await self._lives.start(self._environment(failpoint), self._folder, self._log)
+        self._seen = len(self._witness.told())
+        await _until(lambda: life.is_over or self._discord.gateway.is_connected, timeout_s=60)
+        return life
+
+    def _has_news(self) -> bool:
+        return len(self._witness.told()) > self._seen
+
+    async def _trouble(self, life: Life, way: str, *, worker_deaths: int) -> None:
+        self._spoil_messages()
+        match way:
+            case "worker" | "both":
+                for _ in range(worker_deaths):
+                    await self._kill_worker(life)
+            case "freeze bot":
+                life.signal(signal.SIGSTOP)
+                await asyncio.sleep(self._chance.uniform(0.2, 1.5))
+                life.signal(signal.SIGCONT)
+            case "freeze worker" if not self._is_real and life.signal_worker(signal.SIGSTOP):
+                await life.over(timeout_s=HANG_S + 0.5)
+                life.signal_worker(signal.SIGCONT)
+            case "drop answers":
+                for path in ("/webhooks/*", "/channels/*", "/interactions/*"):
+                    performed = self._chance.random() < 0.7
+                    self._discord.faults.drop_answer(path, times=self._chance.randint(1, 3), performed=performed)
+            case "stop":
+                life.signal(signal.SIGTERM)
+                await life.over(timeout_s=20)
+        await life.over(timeout_s=self._chance.choice((0.0, 0.1, 0.3, 0.6)))
+
+    async def _kill_worker(self, life: Life) -> None:
+        """At a moment when there is one."""
+        await life.over(timeout_s=self._chance.uniform(0, 8 if self._is_real else 0.4))
+        if not life.is_over and life.signal_worker(signal.SIGKILL):
+            self._kills += 1
+
+    async def _count(self, life: Life) -> None:
+        """The end of a life: its own kill, and those by failpoints in its workers."""
+        struck, self._struck = self._struck, self._num_struck()
+        status = await life.status()
+        self._kills += status == -signal.SIGKILL
+        self._kills += sum(name in OF_WORKER for name in self._strikes()[struck:])
+
+    def _spoil_messages(self) -> None:
+        """Tokens grow too old; people delete what says “waiting”: then only a new message can bring the result."""
+        if self._chance.random() < 0.25:
+            self._discord.clock.advance(TWENTY_MINUTES_S)
+            self._discord.faults.clear()
+        for asked in self._asked[-6:]:
+            message = asked.original_message
+            if message is not None and self._witness.is_going(message) and self._chance.random() < 0.2:
+                self._witness.removed.add(message.id)
+                message.channel.drop(message)
+                self._discord.world.publish(
+                    "message_delete", guild=message.channel.guild, channel=message.channel, message=message
+                )
+
+    # Without.
+
+    async def _peace(self) -> None:
+        self._discord.faults.clear()
+        life = await self._begin("")
+        await _until(lambda: not self._asking and num_open(self._database) == 0, timeout_s=self._peace_s, every_s=0.1)
+        life.signal(signal.SIGTERM)
+        if not await life.over(timeout_s=30):
+            await life.kill()
+
+    # Who asks.
+
+    def _settle(self) -> list[Actor]:
+        guild = self._discord.add_guild("Harbour")
+        channels = [guild.add_channel(f"channel{number}") for number in range(CHANNELS)]
+        members = [guild.add_member(f"member{number}") for number in range(MEMBERS)]
+        return [self._discord.act_as(member, channel) for member in members for channel in channels]
+
+    def _ask(self) -> None:
+        who, count, steps = self._chance.choice(self._people), self._chance.randint(1, 2), self._chance.randint(1, 3)
+
+        async def ask() -> None:
+            with suppress(Exception):  # the commands may not be registered yet
+                asked = await who.slash("imagine", prompt=PROMPT, count=count, steps=steps, size="64x64")
+                self._asked.append(asked)
+
+        task = asyncio.create_task(ask())
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    def _environment(self, failpoint: str) -> dict[str, str]:
+        return {
+            "ATELIER_DATA_DIR": str(self._folder),
+            "ATELIER_DISCORD_URL": self._discord.url,
+            "ATELIER_DISCORD_TOKEN": self._discord.token,
+            "ATELIER_HEALTH_PORT": "0",
+            "ATELIER_NUM_THREADS": "1",
+            "ATELIER_SHUTDOWN_GRACE_S": "2",
+            "ATELIER_LOG_LEVEL": "WARNING",
+            "ATELIER_FAILPOINTS": failpoint,
+        }
+
+    # What came of it.
+
+    def _strikes(self) -> list[str]:
+        return re.findall(r"action=failpoint name=(\w+)", self._log.read_text(errors="replace"))
+
+    def _num_struck(self) -> int:
+        return len(self._strikes())
+
+    def _figures(self, judged: Judgement, *, seconds: float) -> dict[str, object]:
+        struck = Counter(self._strikes())
+        thinking = sum(
+            asked.original_message is not None and asked.original_message.is_loading for asked in self._asked
+        )
+        figures: dict[str, object] = {"kills": self._kills} | asdict(judged)
+        figures["failpoints"] = {name: struck[name] for name in NAMES}
+        return figures | {"unanswered": thinking, "seconds": round(seconds, 1)}
+
+
+async def _until(predicate: Callable[[], bool], *, timeout_s: float, every_s: float = 0.01) -> None:
+    """Wait for something that says nothing when it comes: a process, a file."""
+    until = time.monotonic() + timeout_s
+    while not predicate() and time.monotonic() < until:  # noqa: ASYNC110
+        await asyncio.sleep(every_s)

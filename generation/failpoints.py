@@ -1,0 +1,60 @@
+"""Places where a crash test may end the process, one after each step that must survive it. Off unless armed.
+
+Only the operator's environment arms them, when the program starts (`bot.py`); nothing that arrives over Discord can.
+A place that is not armed costs a look into an empty dict.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from generation.errors import Misconfigured
+
+OF_WORKER = ("rendered", "checked", "encoded")
+"""Passed in the worker's process; all others in the bot's."""
+NAMES = (
+    "accepted",  # the job is on disk, nobody was told
+    "claimed",  # the image is a worker's, the worker does not know
+    *OF_WORKER,  # the pixels exist; may be shown; are a frame that was not sent
+    "signed",  # the PNG is complete, in memory
+    "file_renamed",  # the PNG is on disk under its name, no row knows of it
+    "settled",  # status, recipe, ledger and delivery are on disk
+    "posted",  # people have the result, nobody has noted that
+    "marked_delivered",  # noted
+)
+
+_passes_left: dict[str, int] = {}
+
+
+def arm(text: str) -> None:
+    """`settled`, or `settled:3` for the third passing; several with commas; nothing disarms all.
+
+    Raises `Misconfigured` for a name that does not exist.
+    """
+    _passes_left.clear()
+    for part in filter(None, text.replace(" ", "").split(",")):
+        name, _, passes = part.partition(":")
+        if name not in NAMES or not (passes or "1").isdecimal() or passes == "0":
+            problem = f"ATELIER_FAILPOINTS cannot hold “{part[:40]}”."
+            raise Misconfigured(problem=problem, remedy=f"It is for crash tests; its names are {', '.join(NAMES)}.")
+        _passes_left[name] = int(passes or 1)
+
+
+def hand_over() -> str:
+    """What is armed of the worker's places, as text for `arm`. Only the first worker gets it: the next must live."""
+    handed = [f"{name}:{_passes_left.pop(name)}" for name in OF_WORKER if name in _passes_left]
+    return ",".join(handed)
+
+
+def reached(name: str) -> None:
+    """This step is done. If the place is armed and this is the passing, the process dies here, as by a power cut."""
+    if name in _passes_left:
+        _count_down(name)
+
+
+def _count_down(name: str) -> None:
+    _passes_left[name] -= 1
+    if _passes_left[name] == 0:
+        os.write(2, f"action=failpoint name={name} pid={os.getpid()}\n".encode())
+        os.kill(os.getpid(), signal.SIGKILL)
