@@ -26,8 +26,16 @@ def image_cost(spec: ImageSpec) -> int:
 
 def cost_of_evaluations(spec: ImageSpec, evaluations: int) -> int:
     """Units for an image of which `evaluations` model evaluations ran: what a cancel while running pays."""
-    row_evaluations = spec.num_rows * evaluations + _FIXED_ROW_EVALUATIONS
     if spec.upscale is not None:
-        row_evaluations = _UPSCALE_ROW_EVALUATIONS
-    scale = spec.width_px * spec.height_px / _REFERENCE_PX
-    return max(1, round(row_evaluations * scale * _UNITS_PER_ROW_EVALUATION))
+        return _units(_UPSCALE_ROW_EVALUATIONS * spec.width_px * spec.height_px)
+    width_px, height_px = spec.result_size_px
+    row_pixels = _FIXED_ROW_EVALUATIONS * width_px * height_px
+    for each in spec.passes:
+        ran = min(evaluations, each.evaluations)
+        row_pixels += spec.num_rows * ran * each.width_px * each.height_px
+        evaluations -= ran
+    return _units(row_pixels)
+
+
+def _units(row_pixels: int) -> int:
+    return max(1, round(row_pixels / _REFERENCE_PX * _UNITS_PER_ROW_EVALUATION))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
@@ -10,8 +11,11 @@ from generation.recipe import Recipe, Trace
 from generation.request import (
     MAX_COUNT,
     MAX_STEPS,
+    SIDE_MULTIPLE_PX,
     GenerationRequest,
+    Hires,
     ImageSpec,
+    Margins,
     Replay,
     StartImage,
     Upscale,
@@ -21,6 +25,7 @@ from generation.sizes import can_be_enlarged
 
 VARIATION_STRENGTH = 0.25
 REPAINT_STRENGTH = 0.5
+MAX_ZOOM = 2.0
 _MAX_BUCKET = 64
 
 
@@ -41,7 +46,7 @@ def vary(image: Image, *, seed: int) -> GenerationRequest:
         near = replace(spec, variation=Variation(seed=seed, strength=VARIATION_STRENGTH))
     else:
         start = StartImage(sha256=_file_of(image), strength=REPAINT_STRENGTH)
-        near = replace(spec, start=start, variation=None, seed=seed)
+        near = _from_file(spec, start=start, seed=seed)
     return GenerationRequest(spec=near, count=MAX_COUNT, parent=image.id)
 
 
@@ -49,10 +54,38 @@ def enlarge(image: Image) -> GenerationRequest:
     """The same picture at twice the width and height. Raises `InvalidRequest` if that is too large."""
     if not can_be_enlarged(image.spec):
         raise InvalidRequest(what="This picture", problem="is as large as pictures get here.")
+    return GenerationRequest(spec=_from_file(image.spec, upscale=Upscale(sha256=_file_of(image))), parent=image.id)
+
+
+def zoom_out(image: Image, factor: float, *, seed: int) -> GenerationRequest:
+    """The same picture in the middle of a canvas `factor` times as wide and high, above 1 to 2; the rest is painted."""
+    _check_zoom(factor)
     width, height = image.spec.result_size_px
-    upscale = Upscale(sha256=_file_of(image))
-    spec = replace(image.spec, width_px=width, height_px=height, start=None, variation=None, upscale=upscale)
-    return GenerationRequest(spec=spec, parent=image.id)
+    across, down = (_margin(side_px, factor) for side_px in (width, height))
+    return outpaint(image, Margins(left=across, right=across, top=down, bottom=down), seed=seed)
+
+
+def outpaint(image: Image, margins: Margins, *, seed: int) -> GenerationRequest:
+    """The same picture with that much more painted beyond its edges. Raises `InvalidRequest` if that is too large."""
+    width, height = image.spec.result_size_px
+    canvas = {
+        "width_px": width + margins.left + margins.right,
+        "height_px": height + margins.top + margins.bottom,
+    }
+    start = StartImage(sha256=_file_of(image), strength=1.0, margins=margins)
+    return GenerationRequest(spec=_from_file(image.spec, start=start, seed=seed, **canvas), parent=image.id)
+
+
+def enlarge_anew(image: Image, factor: float = 2.0, *, strength: float = 0.6) -> GenerationRequest:
+    """Hires fix: the picture painted again from its seed, then `factor` times larger with details of its own.
+
+    Raises `InvalidRequest` for a picture that did not come from words alone.
+    """
+    if image.spec.start is not None or image.spec.upscale is not None or image.spec.hires is not None:
+        problem = "was made from another picture or is enlarged already. Choose one painted from words alone."
+        raise InvalidRequest(what="This picture", problem=problem)
+    hires = Hires(factor=factor, strength=strength)
+    return GenerationRequest(spec=replace(image.spec, hires=hires), parent=image.id)
 
 
 def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None = None) -> GenerationRequest:
@@ -75,6 +108,23 @@ def _with_seed(spec: ImageSpec, seed: int) -> ImageSpec:
     if spec.variation is not None:
         return replace(spec, variation=replace(spec.variation, seed=seed))
     return replace(spec, seed=seed)
+
+
+def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
+    """The same wishes begun from the finished picture's file: at its size, without what made it."""
+    width, height = spec.result_size_px
+    plain = {"width_px": width, "height_px": height, "start": None, "variation": None, "upscale": None, "hires": None}
+    return replace(spec, **plain | changes)
+
+
+def _check_zoom(factor: float) -> None:
+    if not 1 < factor <= MAX_ZOOM:
+        raise InvalidRequest(what="Zoom", problem=f"must be above 1 and at most {MAX_ZOOM:g}, not {factor:g}.")
+
+
+def _margin(side_px: int, factor: float) -> int:
+    """Half of what a side grows by, to the grid of 8 pixels."""
+    return max(SIDE_MULTIPLE_PX, round(side_px * (factor - 1) / 2 / SIDE_MULTIPLE_PX) * SIDE_MULTIPLE_PX)
 
 
 def _require_painted(spec: ImageSpec) -> None:

@@ -53,6 +53,13 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
     }
     if spec.start is not None:
         settings["Denoising strength"] = f"{spec.start.strength:g}"
+        if spec.start.margins is not None:
+            margins = spec.start.margins
+            sides = {"left": margins.left, "right": margins.right, "top": margins.top, "bottom": margins.bottom}
+            settings["Outpaint"] = " ".join(f"{side} {side_px}" for side, side_px in sides.items() if side_px)
+    if spec.hires is not None:
+        settings["Denoising strength"] = f"{spec.hires.strength:g}"
+        settings |= {"Hires upscale": f"{spec.hires.factor:g}", "Hires upscaler": "Latent (bicubic)"}
     if spec.variation is not None:
         settings["Variation seed"] = str(spec.variation.seed)
         settings["Variation seed strength"] = f"{spec.variation.strength:g}"

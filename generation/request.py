@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from generation.errors import InvalidRequest
 from generation.prompt import check_prompt
@@ -16,23 +16,47 @@ from generation.samplers import SAMPLERS
 
 MAX_SEED = 2**32 - 1
 MIN_SIDE_PX, MAX_SIDE_PX, SIDE_MULTIPLE_PX = 64, 2048, 8
+MIN_INSIDE_PX = 32
 MAX_STEPS = 150
 MAX_GUIDANCE = 30.0
 MAX_COUNT = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Margins:
+    """Pixels to paint beyond each edge of a picture (outpaint), multiples of 8, not all zero."""
+
+    left: int = 0
+    right: int = 0
+    top: int = 0
+    bottom: int = 0
+
+    def __post_init__(self) -> None:
+        sides = (self.left, self.right, self.top, self.bottom)
+        for side_px in sides:
+            _check_range("A margin", side_px, low=0, high=MAX_SIDE_PX)
+        if not any(sides) or any(side_px % SIDE_MULTIPLE_PX for side_px in sides):
+            problem = f"must be multiples of {SIDE_MULTIPLE_PX} pixels, and at least one above 0."
+            raise InvalidRequest(what="Margins", problem=problem)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartImage:
-    """A picture to begin from (img2img): the SHA-256 of its file, and how much of it may change, 0 < strength <= 1."""
+    """A picture to begin from (img2img): the SHA-256 of its file, and how much of it may change, 0 < strength <= 1.
+
+    With `margins` it is outpainted: the spec's size is the new canvas, the file is smaller by the margins, and stays
+    as it is but for a narrow seam. `strength` 1 invents what is painted, less keeps to the colours of the edges.
+    """
 
     sha256: str
     strength: float
     mask_sha256: str | None = None
+    margins: Margins | None = None
 
     def __post_init__(self) -> None:
-        _check_finite("Strength", self.strength)
-        if not 0 < self.strength <= 1:
-            raise InvalidRequest(what="Strength", problem=f"must be above 0 and at most 1, not {self.strength:g}.")
+        _check_strength("Strength", self.strength)
+        if self.margins is not None and self.mask_sha256 is not None:
+            raise InvalidRequest(what="Margins", problem="and a mask cannot be used together.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +68,7 @@ class Variation:
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
-        _check_finite("Variation strength", self.strength)
-        if not 0 < self.strength <= 1:
-            raise InvalidRequest(what="Variation strength", problem="must be above 0 and at most 1.")
+        _check_strength("Variation strength", self.strength)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +81,31 @@ class Upscale:
     def __post_init__(self) -> None:
         if self.factor != 2:
             raise InvalidRequest(what="Upscale factor", problem=f"must be 2, not {self.factor}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hires:
+    """Hires fix: paint at the spec's own size, enlarge the latents `factor` times, repaint `strength` of that.
+
+    1 < factor <= 2 (`ImageSpec.result_size_px` is rounded to 8 pixels). Below a strength of 0.5 the result stays soft.
+    """
+
+    factor: float = 2.0
+    strength: float = 0.6
+
+    def __post_init__(self) -> None:
+        _check_finite("Hires factor", self.factor)
+        if not 1 < self.factor <= 2:
+            raise InvalidRequest(what="Hires factor", problem=f"must be above 1 and at most 2, not {self.factor:g}.")
+        _check_strength("Hires strength", self.strength)
+
+
+class Pass(NamedTuple):
+    """One walk from noise to picture: its size in pixels, and the model evaluations it takes."""
+
+    width_px: int
+    height_px: int
+    evaluations: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +127,7 @@ class ImageSpec:
     start: StartImage | None = None
     variation: Variation | None = None
     upscale: Upscale | None = None
+    hires: Hires | None = None
 
     def __post_init__(self) -> None:
         check_prompt(self.prompt, what="The prompt")
@@ -93,7 +141,26 @@ class ImageSpec:
         if self.sampler not in SAMPLERS:
             problem = f"“{self.sampler}” is not known. Choose one of: {', '.join(SAMPLERS)}."
             raise InvalidRequest(what="Sampler", problem=problem)
+        most = SAMPLERS[self.sampler].max_steps
+        if most is not None:
+            _check_range(f"Steps with {self.sampler}", self.steps, low=1, high=most)
         _check_seed(self.seed)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        """What the parts of a spec say about sizes must agree."""
+        if self.start is not None and self.start.margins is not None and min(self.start_size_px) < MIN_INSIDE_PX:
+            width, height = self.start_size_px
+            problem = (
+                f"leave {width}x{height} pixels for the picture inside; at least {MIN_INSIDE_PX} a side are needed."
+            )
+            raise InvalidRequest(what="The margins", problem=problem)
+        if self.hires is not None and (self.start is not None or self.upscale is not None):
+            raise InvalidRequest(what="Hires fix", problem="begins from words alone, without a picture.")
+        if self.hires is not None and max(self.result_size_px) > MAX_SIDE_PX:
+            width, height = self.result_size_px
+            problem = f"would make {width}x{height} pixels; at most {MAX_SIDE_PX} a side are possible."
+            raise InvalidRequest(what="Hires fix", problem=problem)
 
     @property
     def is_guided(self) -> bool:
@@ -107,18 +174,38 @@ class ImageSpec:
     @property
     def num_evaluations(self) -> int:
         """Model evaluations this image takes, counting the steps a start image leaves out."""
+        return sum(each.evaluations for each in self.passes)
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The walks that make this picture: none for an enlargement, two with hires fix, else one."""
         if self.upscale is not None:
-            return 0
-        steps = self.steps
-        if self.start is not None:
-            steps = max(1, min(self.steps, int(self.steps * self.start.strength)))
-        return SAMPLERS[self.sampler].num_evaluations(steps)
+            return ()
+        first = Pass(self.width_px, self.height_px, self._evaluations(self.start.strength if self.start else 1.0))
+        if self.hires is None:
+            return (first,)
+        return first, Pass(*self.result_size_px, self._evaluations(self.hires.strength))
+
+    def _evaluations(self, strength: float) -> int:
+        return SAMPLERS[self.sampler].num_evaluations(steps_run(self.steps, strength))
 
     @property
     def result_size_px(self) -> tuple[int, int]:
         """Width and height of the finished picture."""
+        if self.hires is not None:
+            cells = (side_px * self.hires.factor / SIDE_MULTIPLE_PX for side_px in (self.width_px, self.height_px))
+            width, height = (SIDE_MULTIPLE_PX * max(1, round(cell)) for cell in cells)
+            return width, height
         factor = self.upscale.factor if self.upscale else 1
         return self.width_px * factor, self.height_px * factor
+
+    @property
+    def start_size_px(self) -> tuple[int, int]:
+        """Width and height that the file of `start` (or `upscale`) must have."""
+        margins = self.start.margins if self.start else None
+        if margins is None:
+            return self.width_px, self.height_px
+        return self.width_px - margins.left - margins.right, self.height_px - margins.top - margins.bottom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +238,11 @@ class GenerationRequest:
             yield _turn_seed(self.spec, index)
 
 
+def steps_run(steps: int, strength: float) -> int:
+    """How many of the sampler's steps are run when a picture is to change by `strength`: the noisiest are skipped."""
+    return max(1, min(steps, int(steps * strength)))
+
+
 def _turn_seed(spec: ImageSpec, index: int) -> ImageSpec:
     if spec.variation is not None:
         turned = replace(spec.variation, seed=(spec.variation.seed + index) % (MAX_SEED + 1))
@@ -172,6 +264,12 @@ def _check_seed(seed: Any) -> None:
 def _check_finite(what: str, value: Any) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise InvalidRequest(what=what, problem="must be a finite number.")
+
+
+def _check_strength(what: str, value: Any) -> None:
+    _check_finite(what, value)
+    if not 0 < value <= 1:
+        raise InvalidRequest(what=what, problem=f"must be above 0 and at most 1, not {value:g}.")
 
 
 def _check_side(what: str, side_px: Any) -> None:

@@ -20,6 +20,8 @@ class Sampler:
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     evaluations_per_step: int = 1
     extra_evaluations: int = 0
+    max_steps: int | None = None
+    """Where the sampler itself can do no more: a consistency model's schedule has 50 entries."""
 
     def num_evaluations(self, num_steps: int) -> int:
         """Model calls that `num_steps` steps take (Heun 2n - 1, PNDM n + 1). Every step counts as nominal cost."""
@@ -48,7 +50,7 @@ _TABLE = (
     Sampler(name="DDIM", scheduler="DDIMScheduler"),
     Sampler(name="PLMS", scheduler="PNDMScheduler", settings=_with(skip_prk_steps=True), extra_evaluations=1),
     Sampler(name="UniPC", scheduler="UniPCMultistepScheduler"),
-    Sampler(name="LCM", scheduler="LCMScheduler"),
+    Sampler(name="LCM", scheduler="LCMScheduler", max_steps=50),
 )
 
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType({sampler.name: sampler for sampler in _TABLE})

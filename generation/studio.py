@@ -115,7 +115,7 @@ class Studio:
             raise Draining
         spec, model = request.spec, self.catalog.get(request.spec.model)
         if spec.upscale is None:
-            require_size(model, (spec.width_px, spec.height_px))
+            require_size(model, spec.result_size_px)
         tenant = (owner.guild_id, owner.user_id)
         self._queue.check_room(*tenant, request.count + self._arriving[tenant])
 

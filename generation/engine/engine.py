@@ -145,7 +145,7 @@ class Engine:
 
     def _max_rows(self, leader: Slot) -> int:
         """Most rows a forward of the leader's key may have: what pays on this device, and what memory allows."""
-        pays = self.most_rows(leader.order.spec.width_px * leader.order.spec.height_px)
+        pays = self.most_rows(leader.size_px[0] * leader.size_px[1])
         limit = min(pays, self._row_limits.get(leader.key, pays))
         return max((rung for rung in leader.family.ladder if rung <= limit), default=1)
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from generation.engine.models import LoadedModel
-from generation.engine.pixels import encode_jpeg, from_model_range
+from generation.engine.outpaint import put_back
+from generation.engine.pixels import encode_jpeg, from_model_range, read_picture
 from generation.engine.safety import Verdict
 from generation.engine.slot import Slot
 from generation.errors import Misconfigured
@@ -24,7 +25,12 @@ def decode(slot: Slot, latents: Tensor) -> np.ndarray:
     pixels = slot.family.decode(latents)
     if not bool(torch.isfinite(pixels).all()):
         raise NotFinite()
-    return from_model_range(pixels)
+    picture = from_model_range(pixels)
+    spec, start_png = slot.order.spec, slot.order.start_png
+    if spec.start is None or spec.start.margins is None:
+        return picture
+    inside = read_picture(start_png, spec.start_size_px, what="The start picture")
+    return put_back(picture, inside, spec.start.margins)
 
 
 def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, slot: Slot | None = None) -> Finished:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from generation.errors import InvalidRequest
-from generation.request import ImageSpec
+from generation.request import ImageSpec, steps_run
 from generation.samplers import SAMPLERS
 
 
@@ -29,13 +29,21 @@ class Sampling:
     """The walk from noise to picture of one image: which timesteps, and how a prediction moves the latents.
 
     Timesteps and sigmas stay on the CPU wherever the latents are: looking at one must not wait for a GPU.
+    `strength` leaves out the noisiest steps; a second walk goes on with the generator of the first.
     """
 
-    def __init__(self, spec: ImageSpec, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        spec: ImageSpec,
+        config: Mapping[str, Any],
+        *,
+        strength: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
         self.scheduler = build_scheduler(spec.sampler, config)
-        self.generator = torch.Generator("cpu").manual_seed(spec.seed)
+        self.generator = generator or torch.Generator("cpu").manual_seed(spec.seed)
         self._set_timesteps(spec)
-        begin = self._begin_index(spec)
+        begin: int = (spec.steps - steps_run(spec.steps, strength)) * self.scheduler.order
         self.timesteps: Tensor = self.scheduler.timesteps[begin:]
         self.times: list[float] = self.timesteps.tolist()
         if hasattr(self.scheduler, "set_begin_index"):
@@ -70,11 +78,3 @@ class Sampling:
             self.scheduler.set_timesteps(spec.steps, device="cpu")
         except ValueError as error:
             raise InvalidRequest(what=f"The sampler {spec.sampler}", problem=f"cannot do this: {error}") from error
-
-    def _begin_index(self, spec: ImageSpec) -> int:
-        """The first of the scheduler's timesteps that is run: a start image skips the noisiest ones."""
-        if spec.start is None:
-            return 0
-        steps = max(1, min(spec.steps, int(spec.steps * spec.start.strength)))
-        begin: int = (spec.steps - steps) * self.scheduler.order
-        return begin

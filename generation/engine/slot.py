@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -11,11 +11,12 @@ from torch import Tensor
 from generation.cost import cost_of_evaluations
 from generation.engine.families.base import Conditioning, Family
 from generation.engine.samplers import Sampling
-from generation.engine.start import Repaint, begin
+from generation.engine.start import Repaint, begin, begin_larger
 from generation.engine.text import Words
 from generation.errors import InvalidRequest
 from generation.order import Order
 from generation.recipe import Trace
+from generation.request import Pass
 
 
 class Key(NamedTuple):
@@ -35,6 +36,8 @@ class Walk:
     conditioning: Conditioning
     latents: Tensor
     repaint: Repaint | None
+    begun_at: int = 0
+    """Evaluations the image had behind it when this walk began: those of a first pass."""
     guess: Tensor | None = None
     """The sampler's best guess of the finished latents, for previews."""
 
@@ -48,10 +51,10 @@ class Slot:
         self.family = family
         self.serial = serial
         self.words: Words = family.tokenize(spec)
-        self.key = Key(spec.model, latent_shape(family, order), self.words.num_chunks)
         self.rows = spec.num_rows
-        self.charge = float(cost_of_evaluations(spec, 1) - cost_of_evaluations(spec, 0))
         self.buckets: list[int] = []
+        self._coming = [_keyed(family, order, each, self.words) for each in spec.passes]
+        self._enter_pass()
         self.replay = _parse_replay(order)
         self.walk: Walk | None = None
         self.num_previews = 0
@@ -62,11 +65,20 @@ class Slot:
 
     @property
     def total(self) -> int:
-        return len(self.walk.sampling.times) if self.walk else self.order.spec.num_evaluations
+        if self.walk is None:
+            return self.order.spec.num_evaluations
+        later = sum(each.evaluations for each, _ in self._coming)
+        return self.walk.begun_at + len(self.walk.sampling.times) + later
 
     @property
     def is_denoised(self) -> bool:
         return self.walk is not None and self.done >= self.total
+
+    @property
+    def _index(self) -> int:
+        """Of the coming evaluation in the present walk."""
+        assert self.walk is not None
+        return self.done - self.walk.begun_at
 
     @property
     def trace(self) -> str:
@@ -79,40 +91,73 @@ class Slot:
 
     def begin(self, device: torch.device) -> None:
         """Encode the words and make the first latents."""
-        sampling = Sampling(self.order.spec, self.family.scheduler_config)
-        if self.replay is not None and len(self.replay) != len(sampling.times):
-            problem = f"has {len(self.replay)} evaluations where this picture takes {len(sampling.times)}."
-            raise InvalidRequest(what="The trace", problem=problem)
+        spec = self.order.spec
+        strength = spec.start.strength if spec.start else 1.0
+        sampling = Sampling(spec, self.family.scheduler_config, strength=strength)
         latents, repaint = begin(self.family, sampling, self.order, (1, *self.key.latent_shape))
         if repaint is not None:
             repaint = Repaint(*(part.to(device) for part in (repaint.mask, repaint.kept, repaint.noise)))
-        conditioning = self.family.condition(self.order.spec, self.words)
+        conditioning = self.family.condition(spec, self.words)
         self.walk = Walk(sampling, conditioning, latents.to(device), repaint)
+        if self.replay is not None and len(self.replay) != self.total:
+            problem = f"has {len(self.replay)} evaluations where this picture takes {self.total}."
+            raise InvalidRequest(what="The trace", problem=problem)
 
     def model_input(self) -> Tensor:
         """(1, C, h, w) for the coming evaluation, the same for all rows of this image."""
         assert self.walk is not None
-        return self.walk.sampling.scale_input(self.walk.latents, self.done)
+        return self.walk.sampling.scale_input(self.walk.latents, self._index)
 
     def timestep(self) -> float:
         assert self.walk is not None
-        return self.walk.sampling.times[self.done]
+        return self.walk.sampling.times[self._index]
 
     def advance(self, prediction: Tensor, bucket: int) -> None:
         """Take this image's rows (rows, C, h, w) of a forward that had `bucket` rows: one step of its sampler."""
-        walk, index = self.walk, self.done
+        walk, index = self.walk, self._index
         assert walk is not None
         guided = _guide(prediction.float(), self.order.spec.guidance)
         walk.latents, walk.guess = walk.sampling.step(guided, index, walk.latents)
         if walk.repaint is not None:
             walk.latents = walk.repaint.blend(walk.sampling, walk.latents, index)
         self.buckets.append(bucket)
+        if self._coming and index + 1 == len(walk.sampling.times):
+            self._begin_larger(walk)
+
+    def _begin_larger(self, before: Walk) -> None:
+        """The second pass of a hires fix: other shape, other neighbours, the same generator and the same trace."""
+        self._enter_pass()
+        spec = self.order.spec
+        assert spec.hires is not None
+        sampling = Sampling(
+            spec,
+            self.family.scheduler_config,
+            strength=spec.hires.strength,
+            generator=before.sampling.generator,
+        )
+        latents, clean = begin_larger(sampling, before.latents, (1, *self.key.latent_shape))
+        width, height = self.size_px
+        conditioning = self.family.condition(replace(spec, width_px=width, height_px=height, hires=None), self.words)
+        place = before.latents.device
+        self.walk = Walk(sampling, conditioning, latents.to(place), None, self.done, clean.to(place))
+
+    def _enter_pass(self) -> None:
+        """Take on the size of the next pass."""
+        coming, self.key = self._coming.pop(0)
+        self.size_px = (coming.width_px, coming.height_px)
+        spec = self.order.spec
+        self.charge = float(cost_of_evaluations(spec, self.done + 1) - cost_of_evaluations(spec, self.done))
 
 
-def latent_shape(family: Family, order: Order) -> tuple[int, int, int]:
+def _keyed(family: Family, order: Order, coming: Pass, words: Words) -> tuple[Pass, Key]:
+    shape = latent_shape(family, (coming.width_px, coming.height_px))
+    return coming, Key(order.spec.model, shape, words.num_chunks)
+
+
+def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:
     """(C, h, w). Raises `InvalidRequest` for a size the model's latents cannot express."""
     cell = family.pixels_per_latent
-    width, height = order.spec.width_px, order.spec.height_px
+    width, height = size_px
     if width % cell or height % cell:
         raise InvalidRequest(what="The size", problem=f"must be a multiple of {cell} pixels a side.")
     return family.latent_channels, height // cell, width // cell

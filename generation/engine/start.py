@@ -1,4 +1,4 @@
-"""The latents an image starts from: noise, noise turned towards a second seed, or a picture under noise.
+"""The latents an image starts from: noise, noise turned towards a second seed, a picture or a first pass under noise.
 
 The order in which the generator is asked is that of the stock diffusers pipelines; another order is another picture.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from generation.engine.families.base import Family
+from generation.engine.outpaint import extend, repaint_mask
 from generation.engine.pixels import read_picture, to_mask, to_model_range
 from generation.engine.samplers import Sampling
 from generation.order import Order
@@ -41,23 +43,34 @@ def begin(family: Family, sampling: Sampling, order: Order, shape: tuple[int, ..
     """`(latents, repaint)` before the first evaluation, both on the CPU in float32; `shape` is (1, C, h, w)."""
     if order.spec.start is None:
         return _noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma, None
-    if order.spec.start.mask_sha256 is None:
-        kept = _encode_start(family, sampling, order)
-        return sampling.add_noise(kept, _noise(sampling, order, shape), 0), None
-    return _begin_inpaint(family, sampling, order, shape)
+    picture = read_picture(order.start_png, order.spec.start_size_px, what="The start picture")
+    if order.spec.start.margins is not None:
+        mask = torch.from_numpy(repaint_mask(picture, order.spec.start.margins))[None, None]
+        return _begin_inpaint(family, sampling, order, shape, extend(picture, order.spec.start.margins), mask)
+    if order.spec.start.mask_sha256 is not None:
+        mask = to_mask(read_picture(order.mask_png, order.spec.start_size_px, what="The mask"))
+        return _begin_inpaint(family, sampling, order, shape, picture, mask)
+    kept = _encode(family, sampling, picture)
+    return sampling.add_noise(kept, _noise(sampling, order, shape), 0), None
+
+
+def begin_larger(sampling: Sampling, painted: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Hires fix: `(latents, clean)`, a first pass enlarged to `shape` with the noise of evaluation 0, and without."""
+    clean = torch.nn.functional.interpolate(painted.cpu(), size=shape[-2:], mode="bicubic")
+    return sampling.add_noise(clean, sampling.draw(shape), 0), clean
 
 
 def _begin_inpaint(
-    family: Family, sampling: Sampling, order: Order, shape: tuple[int, ...]
-) -> tuple[Tensor, Repaint | None]:
+    family: Family, sampling: Sampling, order: Order, shape: tuple[int, ...], picture: np.ndarray, mask: Tensor
+) -> tuple[Tensor, Repaint]:
+    """`mask` is (1, 1, height, width) in pixels, 1 where the picture is repainted."""
     assert order.spec.start is not None
-    kept = _encode_start(family, sampling, order)
+    kept = _encode(family, sampling, picture)
     noise = _noise(sampling, order, shape)
     # The stock pipeline encodes the masked picture too, for UNets with nine channels. Ours has four and needs no
     # such thing, but the draw it takes from the generator moves every later one.
     sampling.draw(shape)
-    picture = read_picture(order.mask_png, (order.spec.width_px, order.spec.height_px), what="The mask")
-    mask = torch.nn.functional.interpolate(to_mask(picture), size=shape[-2:])
+    mask = torch.nn.functional.interpolate(mask, size=shape[-2:])
     if order.spec.start.strength == 1.0:
         latents = noise * sampling.scheduler.init_noise_sigma
     else:
@@ -65,9 +78,7 @@ def _begin_inpaint(
     return latents, Repaint(mask, kept, noise)
 
 
-def _encode_start(family: Family, sampling: Sampling, order: Order) -> Tensor:
-    size_px = (order.spec.width_px, order.spec.height_px)
-    picture = read_picture(order.start_png, size_px, what="The start picture")
+def _encode(family: Family, sampling: Sampling, picture: np.ndarray) -> Tensor:
     return family.encode(to_model_range(picture), sampling.generator).cpu().contiguous()
 
 

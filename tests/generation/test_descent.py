@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from generation.catalog import Catalog
-from generation.descent import enlarge, reproduce, reroll, vary
+from generation.descent import enlarge, enlarge_anew, outpaint, reproduce, reroll, vary, zoom_out
 from generation.errors import InvalidRequest, NotAllowed, UnknownJob
 from generation.job import Image, Job, Owner, new_job_id
 from generation.permissions import require_may_stop
 from generation.recipe import Fingerprint, Recipe
-from generation.request import GenerationRequest, ImageSpec, StartImage
+from generation.request import GenerationRequest, Hires, ImageSpec, Margins, StartImage
 from generation.sizes import closest_shape, parse_size, shape_size
 
 MODEL = Catalog.open("paintbox").default
@@ -65,6 +65,38 @@ def test_an_enlargement_has_the_size_of_its_source_and_can_neither_be_rerolled_n
         vary(job_of(first).images[0], seed=1)
     with pytest.raises(InvalidRequest, match="as large as"):
         enlarge(job_of(replace(SPEC, width_px=2048)).images[0])
+
+
+def test_zooming_out_puts_the_whole_picture_in_the_middle_of_a_larger_canvas() -> None:
+    wide = zoom_out(job_of(SPEC).images[0], 1.5, seed=9).spec
+    assert wide.result_size_px == (192, 144)
+    assert wide.start_size_px == (128, 96)
+    assert wide.start == StartImage(
+        sha256="ab" * 32, strength=1.0, margins=Margins(left=32, right=32, top=24, bottom=24)
+    )
+    assert wide.seed == 9
+    enlarged = enlarge(job_of(SPEC).images[0]).spec
+    assert zoom_out(job_of(enlarged).images[0], 2.0, seed=9).spec.result_size_px == (512, 384)
+    for factor in (1.0, 3.0):
+        with pytest.raises(InvalidRequest, match="Zoom must be above 1"):
+            zoom_out(job_of(SPEC).images[0], factor, seed=9)
+
+
+def test_a_picture_is_outpainted_on_the_sides_that_are_asked_for() -> None:
+    wider = outpaint(job_of(SPEC).images[0], Margins(right=64), seed=9).spec
+    assert (wider.width_px, wider.height_px) == (192, 96)
+    assert wider.start_size_px == (128, 96)
+
+
+def test_painted_anew_larger_is_for_pictures_that_came_from_words() -> None:
+    larger = enlarge_anew(job_of(SPEC).images[0])
+    assert larger.spec == replace(SPEC, hires=Hires(factor=2.0, strength=0.6))
+    assert larger.spec.result_size_px == (256, 192)
+    with pytest.raises(InvalidRequest, match="Choose one painted from words"):
+        enlarge_anew(job_of(larger.spec).images[0])
+    turned = vary(job_of(larger.spec).images[0], seed=8).spec
+    again = vary(job_of(turned).images[0], seed=9).spec
+    assert (again.hires, again.result_size_px) == (None, (256, 192)), "what starts from a file has its size"
 
 
 @pytest.mark.parametrize("trace", ["no trace", "8x9999", "999x4"])

@@ -18,7 +18,7 @@ from generation.images import decode_png, encode_png, fit_upload, pixels_sha256,
 from generation.provenance import parameters_line, read_recipe, sign_png
 from generation.recipe import Fingerprint, Recipe, Trace
 from generation.replay import Agreement, judge, psnr_db
-from generation.request import ImageSpec, StartImage, Variation
+from generation.request import Hires, ImageSpec, Margins, StartImage, Variation
 
 SPEC = ImageSpec(
     prompt="a red circle, „größer“ 猫",
@@ -91,6 +91,17 @@ def test_start_and_variation_are_in_the_parameters() -> None:
     line = parameters_line(Recipe(**{**_fields(RECIPE), "spec": changed}))
     assert "Denoising strength: 0.6" in line
     assert "Variation seed: 5, Variation seed strength: 0.25" in line
+
+
+def test_outpaint_and_hires_fix_are_in_the_recipe_and_the_parameters() -> None:
+    outpainted = {"start": StartImage(sha256="1" * 64, strength=1.0, margins=Margins(left=8, bottom=16))}
+    for change, says in (
+        ({"hires": Hires(factor=1.5, strength=0.4)}, "Denoising strength: 0.4, Hires upscale: 1.5"),
+        (outpainted, "Outpaint: left 8 bottom 16"),
+    ):
+        recipe = Recipe(**{**_fields(RECIPE), "spec": ImageSpec(**_fields(SPEC) | change)})
+        assert says in parameters_line(recipe)
+        assert read_recipe(sign_png(PIXELS, (64, 64), recipe)) == recipe
 
 
 def test_a_png_without_a_recipe_says_so() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,17 @@ from hypothesis import strategies as st
 from generation.cost import cost_of_evaluations, image_cost
 from generation.errors import InvalidRequest
 from generation.prompt import MAX_PROMPT_CHARS, clean_prompt
-from generation.request import MAX_SEED, GenerationRequest, ImageSpec, Replay, StartImage, Upscale, Variation
+from generation.request import (
+    MAX_SEED,
+    GenerationRequest,
+    Hires,
+    ImageSpec,
+    Margins,
+    Replay,
+    StartImage,
+    Upscale,
+    Variation,
+)
 
 GOOD: dict[str, Any] = {
     "prompt": "a red circle",
@@ -56,6 +68,10 @@ def spec(**changes: Any) -> ImageSpec:
         ({"guidance": math.inf}, "Guidance must be a finite number"),
         ({"guidance": -1.0}, "Guidance must be from 0 to 30"),
         ({"sampler": "Eulr"}, "Choose one of: Euler a, Euler"),
+        ({"sampler": "LCM", "steps": 51}, "Steps with LCM must be from 1 to 50, not 51"),
+        ({"hires": Hires(), "start": StartImage(sha256="0" * 64, strength=0.5)}, "Hires fix begins from words alone"),
+        ({"hires": Hires(), "width_px": 1032}, "Hires fix would make 2064x256 pixels"),
+        ({"start": StartImage(sha256="0" * 64, strength=1.0, margins=Margins(left=104))}, "The margins leave 24x128"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(changes: dict[str, Any], says: str) -> None:
@@ -69,6 +85,46 @@ def test_strengths_outside_their_range_are_refused(strength: float) -> None:
         StartImage(sha256="0" * 64, strength=strength)
     with pytest.raises(InvalidRequest):
         Variation(seed=1, strength=strength)
+
+
+@pytest.mark.parametrize("sides", [{}, {"left": 12}, {"top": -8}, {"right": 4096}, {"left": 8.0}])
+def test_margins_that_are_none_or_off_the_grid_are_refused(sides: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="argin"):
+        Margins(**sides)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.5, math.nan])
+def test_hires_fix_makes_a_picture_larger_but_not_by_much(factor: float) -> None:
+    with pytest.raises(InvalidRequest, match="Hires factor"):
+        Hires(factor=factor)
+
+
+def test_an_outpainted_picture_starts_from_a_smaller_file() -> None:
+    start = StartImage(sha256="0" * 64, strength=1.0, margins=Margins(left=32, right=32, bottom=16))
+    outpainted = spec(start=start)
+    assert outpainted.result_size_px == (128, 128)
+    assert outpainted.start_size_px == (64, 112)
+    with pytest.raises(InvalidRequest, match="a mask cannot be used together"):
+        replace(start, mask_sha256="1" * 64)
+
+
+def test_hires_fix_costs_both_passes() -> None:
+    """20 evaluations at 128 x 128 and 12 at 256 x 256: as if 68 small ones, and the ends of a large picture."""
+    hires = spec(hires=Hires(factor=2.0, strength=0.6))
+    assert hires.result_size_px == (256, 256)
+    assert hires.num_evaluations == 32
+    assert image_cost(hires) == round(1000 * (2 * 68 + 2 * 4) / 16)
+    steps = [cost_of_evaluations(hires, done) for done in (0, 20, 32)]
+    assert steps[1] - steps[0] == round(1000 * 2 * 20 / 16)
+    assert steps[2] == image_cost(hires)
+
+
+def test_a_spec_written_before_outpaint_and_hires_reads_back() -> None:
+    old = b"""{"prompt":"a","negative":"","model":"m","width_px":64,"height_px":64,"steps":4,"guidance":5.0,
+        "sampler":"Euler","seed":1,"start":{"sha256":"00","strength":0.5,"mask_sha256":null},"variation":null,
+        "upscale":null}"""
+    read = msgspec.json.decode(old, type=ImageSpec)
+    assert read.hires is None and read.start == StartImage(sha256="00", strength=0.5)
 
 
 @pytest.mark.parametrize("count", [0, 5, 1000])

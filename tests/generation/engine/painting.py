@@ -10,7 +10,7 @@ import numpy as np
 from generation.engine.engine import Engine
 from generation.images import encode_png
 from generation.order import Broken, Cancelled, Event, Finished, Order, Share
-from generation.request import ImageSpec, StartImage
+from generation.request import ImageSpec, Margins, StartImage
 
 SIDE_PX = 64
 FIVE_SAMPLERS = ("Euler a", "Heun", "DPM++ 2M Karras", "DPM++ 2M SDE", "PLMS")
@@ -35,13 +35,13 @@ def an_order(spec: ImageSpec | None = None, *, image_id: str = "a-0", **changes:
     spec = spec or a_spec()
     plain: dict[str, Any] = {"attempt": 1, "share": Share(1), "check_safety": False}
     if spec.start is not None:
-        plain["start_png"] = a_picture(size_px=(spec.width_px, spec.height_px))
+        plain["start_png"] = a_picture(size_px=spec.start_size_px)
         plain["mask_png"] = a_mask(size_px=(spec.width_px, spec.height_px)) if spec.start.mask_sha256 else None
     return Order(image_id=image_id, spec=spec, **plain | changes)
 
 
-def a_start(*, strength: float = 0.6, mask: bool = False) -> StartImage:
-    return StartImage(sha256="0" * 64, strength=strength, mask_sha256="1" * 64 if mask else None)
+def a_start(*, strength: float = 0.6, mask: bool = False, margins: Margins | None = None) -> StartImage:
+    return StartImage(sha256="0" * 64, strength=strength, mask_sha256="1" * 64 if mask else None, margins=margins)
 
 
 def a_picture(seed: int = 0, size_px: tuple[int, int] = (SIDE_PX, SIDE_PX)) -> bytes:

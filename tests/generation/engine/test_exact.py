@@ -14,7 +14,7 @@ from generation.engine.engine import Engine
 from generation.engine.slot import Slot
 from generation.order import Finished, Order, Share
 from generation.recipe import Trace
-from generation.request import Variation
+from generation.request import Hires, Margins, Variation
 from tests.generation.engine.painting import FIVE_SAMPLERS, a_spec, a_start, an_order, as_array, ends, paint
 
 MakeEngine = Callable[..., Engine]
@@ -22,8 +22,9 @@ MakeEngine = Callable[..., Engine]
 
 def some_orders(rng: random.Random, number: int) -> Iterator[Order]:
     """Mixed in everything that may differ within one key, and in guild and weight."""
+    outpainted = a_start(strength=1.0, margins=Margins(left=16))  # sits inside a canvas of everybody's size
     for index in range(number):
-        start = rng.choice([None, None, a_start(strength=rng.choice([0.5, 1.0])), a_start(mask=True)])
+        start = rng.choice([None, None, a_start(strength=0.5), a_start(strength=1.0), a_start(mask=True), outpainted])
         spec = a_spec(
             prompt=rng.choice(["a red cat", "blue", "x y z"]),
             sampler=rng.choice(FIVE_SAMPLERS),
@@ -32,6 +33,7 @@ def some_orders(rng: random.Random, number: int) -> Iterator[Order]:
             seed=rng.randrange(2**32),
             start=start,
             variation=rng.choice([None, Variation(seed=9, strength=0.4)]),
+            hires=Hires(factor=1.5) if start is None and rng.random() < 0.3 else None,
         )
         share = Share(rng.randrange(4), rng.choice([0.5, 1.0, 2.0]))
         yield an_order(spec, image_id=f"{rng.randrange(2**32)}-{index}", share=share)
