@@ -21,6 +21,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "keeper.py": ({"config", "db", "generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "health.py": ({"generation.errors"}, {"discord", "sqlalchemy"} | TORCH),
     "generation/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
+    "generation/interchange/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"} | TORCH),
     "generation/engine/**/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
     "generation/workers/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/paintbox/**/*.py": ({"generation.paintbox"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
