@@ -27,6 +27,7 @@ from cogs.supervisor import keep_connected
 from config import Settings
 from db.deliveries import DeliveryStore
 from db.engine import Database
+from db.governance import Governance
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
@@ -114,6 +115,7 @@ async def _serve(settings: Settings) -> None:
             jobs=house.jobs,
             deliveries=DeliveryStore(house.database),
             guilds=SettingsStore(house.database),
+            governance=Governance(house.database),
             quotas=QuotaStore(house.database),
             usage=UsageStore(house.database),
         )

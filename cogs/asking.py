@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import discord
 
-from cogs.errors import require_permissions
+from cogs import rules_pages
+from cogs.errors import PRIVATE, require_permissions
+from cogs.gate import policy_of, require_allowed
 from cogs.services import Interaction, owner_of
+from generation.choices import Visibility
 from generation.job import Job, ReplyTo
 from generation.request import GenerationRequest
 
@@ -25,7 +28,10 @@ async def begin(interaction: Interaction, request: GenerationRequest | None = No
     require_permissions(interaction)
     if request is not None:
         interaction.client.services.studio.check(request, owner_of(interaction))
-    response = await interaction.response.defer(thinking=True)
+        await require_allowed(interaction, request)
+    is_private = (await policy_of(interaction)).choices.visibility is Visibility.PRIVATE
+    interaction.extras[PRIVATE] = is_private
+    response = await interaction.response.defer(thinking=True, ephemeral=is_private)
     return ReplyTo(
         application_id=interaction.application_id,
         channel_id=interaction.channel_id or 0,
@@ -33,18 +39,22 @@ async def begin(interaction: Interaction, request: GenerationRequest | None = No
         token_expires_at=interaction.expires_at,
         message_id=response.message_id if response is not None else None,
         locale=str(interaction.locale),
+        is_private=is_private,
     )
 
 
 async def finish(interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo) -> Job:
     """Have the request accepted; from here on the courier looks after its message."""
     client = interaction.client
+    warnings = await require_allowed(interaction, request)
     roles = interaction.user.roles if isinstance(interaction.user, discord.Member) else []
     job = await client.services.studio.submit(
         request, owner_of(interaction), reply_to=reply_to, role_ids=[role.id for role in roles]
     )
     client.courier.watch(job.id, size_limit=interaction.filesize_limit)
     interaction.extras[JOB] = job.id
+    if warnings:
+        await tell_besides(interaction, rules_pages.warned(warnings))
     return job
 
 

@@ -27,6 +27,7 @@ from cogs.quota import QuotaGroup
 from cogs.registration import sync_if_changed
 from cogs.reproduce import Reproduce
 from cogs.results import Handler
+from cogs.rules import RulesGroup
 from cogs.say import Action
 from cogs.services import Interaction, Services
 from cogs.usage import Usage
@@ -34,7 +35,7 @@ from cogs.usage import Usage
 __all__ = ["AtelierClient", "Services", "build_client"]
 
 log = logging.getLogger(__name__)
-COGS: tuple[type[commands.Cog], ...] = (Imagine, Queue, History, Reproduce, Usage, QuotaGroup, Helping)
+COGS: tuple[type[commands.Cog], ...] = (Imagine, Queue, History, Reproduce, Usage, QuotaGroup, RulesGroup, Helping)
 PRESSES: dict[Action, Handler] = results.PRESSES | history.PRESSES
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import discord
+
 from cogs.services import Interaction
 from generation.errors import NotAllowed
 
@@ -16,3 +20,14 @@ def require_manager(interaction: Interaction) -> int:
     if not interaction.permissions.manage_guild:
         raise NotAllowed(why=NOT_A_MANAGER)
     return interaction.guild_id
+
+
+async def tell_log_channel(interaction: Interaction, text: str) -> None:
+    """Tell the guild's log channel, if it chose one, who changed what. Best effort: the audit trail has it anyway."""
+    assert interaction.guild_id is not None, "only those who manage a server change anything"
+    policy = await interaction.client.services.governance.policy(interaction.guild_id)
+    channel_id = policy.choices.log_channel_id
+    if channel_id and interaction.guild is not None and interaction.guild.get_channel_or_thread(channel_id) is not None:
+        channel = interaction.client.get_partial_messageable(channel_id, guild_id=interaction.guild_id)
+        with suppress(discord.HTTPException):
+            await channel.send(f"<@{interaction.user.id}> {text}"[:2000], silent=True)

@@ -84,8 +84,9 @@ class QuotaGroup(
     @app_commands.describe(zone="A time zone, for example Europe/Berlin.")
     async def timezone(self, interaction: Interaction, zone: str) -> None:
         guild_id = require_manager(interaction)
-        guilds = interaction.client.services.guilds
-        await guilds.save(replace(await guilds.fetch(guild_id), timezone=zone))
+        services = interaction.client.services
+        chosen = replace(await services.guilds.fetch(guild_id), timezone=zone)
+        await services.governance.save_settings(chosen, by=interaction.user.id, change=f"set the time zone to {zone}")
         await _answer(interaction, guild_id, done=f"Days of this server now begin at midnight, {zone}.")
 
     @timezone.autocomplete("zone")

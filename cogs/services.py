@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import discord
 
 from db.deliveries import DeliveryStore
+from db.governance import Governance
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
@@ -35,6 +36,7 @@ class Services:
     jobs: JobStore
     deliveries: DeliveryStore
     guilds: SettingsStore
+    governance: Governance
     quotas: QuotaStore
     usage: UsageStore
     clock: Clock = utc_now

@@ -14,12 +14,14 @@ from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db.types import JsonOf, OnErase, UtcDateTime, enum_text
+from generation.choices import Choices
 from generation.delivery import DeliveryState
 from generation.guild import SafetyLevel
 from generation.job import JOB_ID_LENGTH, Status
 from generation.quota import Scope, Unit
 from generation.recipe import Recipe
 from generation.request import GenerationRequest, ImageSpec
+from generation.rules.rule import Rule
 
 _DELETED: dict[str, Any] = {"on_erase": OnErase.DELETED}
 _PSEUDONYM: dict[str, Any] = {"on_erase": OnErase.PSEUDONYM}
@@ -214,6 +216,30 @@ class GuildSettingsRow(Base):
     weight: Mapped[float] = mapped_column(info=_KEPT)
     safety: Mapped[SafetyLevel] = mapped_column(enum_text(SafetyLevel), info=_KEPT)
     timezone: Mapped[str] = mapped_column(String(64), info=_KEPT)
+    choices: Mapped[Choices] = mapped_column(JsonOf(Choices), server_default="{}", info=_KEPT)
+
+
+class ContentRuleRow(Base):
+    """What a guild forbids in prompts."""
+
+    __tablename__ = "content_rules"
+
+    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_KEPT)
+    guild_id: Mapped[int] = mapped_column(index=True, info=_KEPT)
+    rule: Mapped[Rule] = mapped_column(JsonOf(Rule), info=_KEPT)
+
+
+class ChangeRow(Base):
+    """The audit trail: who changed what in a guild. `by` is forgotten with the member, what changed is not."""
+
+    __tablename__ = "changes"
+    __table_args__ = (Index(None, "guild_id", "at"),)
+
+    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_KEPT)
+    guild_id: Mapped[int] = mapped_column(info=_KEPT)
+    by: Mapped[int | None] = mapped_column(ForeignKey("members.key", ondelete="SET NULL"), info=_PSEUDONYM)
+    at: Mapped[datetime] = mapped_column(info=_KEPT)
+    text: Mapped[str] = mapped_column(Text(), info=_KEPT)
 
 
 class RoleBoostRow(Base):

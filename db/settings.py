@@ -32,6 +32,7 @@ class SettingsStore:
             "weight": settings.weight,
             "safety": settings.safety,
             "timezone": settings.timezone,
+            "choices": settings.choices,
         }
 
         def replace(session: Session) -> None:
@@ -59,4 +60,6 @@ class SettingsStore:
 
 
 def _settings(row: GuildSettingsRow) -> GuildSettings:
-    return GuildSettings(guild_id=row.guild_id, weight=row.weight, safety=row.safety, timezone=row.timezone)
+    return GuildSettings(
+        guild_id=row.guild_id, weight=row.weight, safety=row.safety, timezone=row.timezone, choices=row.choices
+    )

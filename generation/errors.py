@@ -6,6 +6,7 @@ AtelierError
 │   ├── UnknownModel
 │   ├── UnknownJob
 │   ├── NotAllowed          the person, channel or bot lacks a permission
+│   ├── BlockedByRule       a content rule of the guild, with its reason
 │   ├── QuotaExceeded
 │   ├── QueueFull
 │   ├── NotAccepted         storage could not keep the job: try again
@@ -62,6 +63,10 @@ class UnknownJob(Refused):
 
 class NotAllowed(Refused):
     """{why}"""
+
+
+class BlockedByRule(Refused):
+    """A rule of this server does not allow that: {reason}"""
 
 
 class QuotaExceeded(Refused):

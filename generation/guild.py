@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from generation.choices import Choices
 from generation.errors import InvalidRequest
 
 MIN_WEIGHT, MAX_WEIGHT = 0.01, 100.0
@@ -30,6 +31,7 @@ class GuildSettings:
     safety: SafetyLevel = SafetyLevel.BLOCK
     timezone: str = "UTC"
     """IANA name: where a quota's day begins."""
+    choices: Choices = field(default_factory=Choices)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and MIN_WEIGHT <= self.weight <= MAX_WEIGHT):

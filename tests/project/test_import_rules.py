@@ -22,6 +22,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "health.py": ({"generation.errors"}, {"discord", "sqlalchemy"} | TORCH),
     "generation/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/interchange/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"} | TORCH),
+    "generation/rules/*.py": ({"generation.rules", "generation.errors"}, {"discord", "sqlalchemy", "asyncio"} | TORCH),
     "generation/engine/**/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
     "generation/workers/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/paintbox/**/*.py": ({"generation.paintbox"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),

@@ -21,6 +21,7 @@ from cogs.client import AtelierClient, Services, build_client
 from cogs.wire import point_at
 from db.deliveries import DeliveryStore
 from db.engine import Database
+from db.governance import Governance
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
@@ -112,6 +113,7 @@ class LivingBot:
             jobs=self.jobs,
             deliveries=self.deliveries,
             guilds=SettingsStore(self.database),
+            governance=Governance(self.database, clock=self.now),
             quotas=QuotaStore(self.database),
             usage=UsageStore(self.database),
             clock=self.now,

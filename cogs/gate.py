@@ -1,0 +1,53 @@
+"""Whether a request may be made here, now, by this person: the guild's policy asked with what Discord says of them."""
+
+from __future__ import annotations
+
+import discord
+
+from cogs.services import Interaction, owner_of, role_ids
+from generation.choices import Pressers
+from generation.errors import UnknownJob
+from generation.job import split_image_id
+from generation.policy import Asker, Place, Policy
+from generation.request import GenerationRequest
+from generation.rules.rule import Rule
+
+
+async def policy_of(interaction: Interaction) -> Policy:
+    """What binds requests where the person is."""
+    return await interaction.client.services.governance.policy(owner_of(interaction).guild_id)
+
+
+async def require_allowed(interaction: Interaction, request: GenerationRequest) -> tuple[Rule, ...]:
+    """Raise `Refused` unless the request may be made. What comes back are rules the person is to be told of."""
+    policy, asker = await policy_of(interaction), asker_of(interaction)
+    if policy.choices.pressers is Pressers.OWNER and request.parent is not None:
+        await _require_own(interaction, policy, request.parent)
+    return policy.require_allowed(request, asker, place_of(interaction))
+
+
+def asker_of(interaction: Interaction) -> Asker:
+    return Asker(user_id=interaction.user.id, role_ids=tuple(role_ids(interaction)))
+
+
+def place_of(interaction: Interaction) -> Place:
+    """The channel as Discord describes it now; a thread is as age-restricted as what it lies in."""
+    return place_at(interaction.channel, channel_id=interaction.channel_id or 0, is_dm=interaction.guild_id is None)
+
+
+def place_at(channel: object, *, channel_id: int, is_dm: bool) -> Place:
+    parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
+    is_nsfw = getattr(channel, "is_nsfw", None)
+    return Place(
+        channel_ids=(channel_id,) if parent_id is None else (channel_id, parent_id),
+        is_age_restricted=bool(is_nsfw()) if callable(is_nsfw) else False,
+        is_dm=is_dm,
+    )
+
+
+async def _require_own(interaction: Interaction, policy: Policy, parent: str) -> None:
+    try:
+        job = await interaction.client.services.jobs.fetch_job(split_image_id(parent)[0])
+    except (ValueError, UnknownJob):
+        return  # from a file: nobody's button was pressed
+    policy.require_may_press(job.owner, asker_of(interaction))

@@ -1,0 +1,139 @@
+"""/rules: what those who manage a server forbid in prompts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs import rules_pages
+from cogs.gate import place_of
+from cogs.managing import require_manager, tell_log_channel
+from cogs.paper import files, layout
+from cogs.say import Picture, Say
+from cogs.services import Interaction
+from cogs.uploads import fetch_attachment
+from generation.prompt import MAX_PROMPT_CHARS
+from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
+from generation.rules.rulebook import Rulebook
+from generation.rules.transfer import export_rules, import_rules
+
+LOOK_BACK = 500
+KINDS = [Choice(name="word or words", value=Kind.WORD.value), Choice(name="pattern (RE2)", value=Kind.PATTERN.value)]
+ACTIONS = [Choice(name="block", value=Action.BLOCK.value), Choice(name="warn", value=Action.WARN.value)]
+
+
+@app_commands.guild_only()
+@app_commands.default_permissions(manage_guild=True)
+class RulesGroup(
+    commands.GroupCog, group_name="rules", group_description="What prompts may not hold here. For managers."
+):
+    """Every one of these checks the permission itself: what Discord shows is only a hint to its client."""
+
+    @app_commands.command(description="Forbid a word or a pattern; shows what it would have caught.")
+    @app_commands.describe(
+        text="One or several words, in any spelling; * at the end allows any ending. Or a pattern.",
+        kind="Whole words, or a pattern (RE2 regular expression).",
+        action="Refuse the prompt, or only warn.",
+        reason="Shown to the person.",
+        channel="Only in this channel and its threads.",
+        role="Only for members with this role.",
+    )
+    @app_commands.choices(kind=KINDS, action=ACTIONS)
+    async def add(
+        self,
+        interaction: Interaction,
+        text: app_commands.Range[str, 1, MAX_TEXT_CHARS],
+        kind: Choice[str] | None = None,
+        action: Choice[str] | None = None,
+        reason: app_commands.Range[str, 1, MAX_REASON_CHARS] | None = None,
+        channel: discord.TextChannel | None = None,
+        role: discord.Role | None = None,
+    ) -> None:
+        guild_id = require_manager(interaction)
+        rule = Rule(
+            kind=Kind(kind.value) if kind else Kind.WORD,
+            text=text.strip(),
+            action=Action(action.value) if action else Action.BLOCK,
+            reason=(reason or "").strip(),
+            channel_ids=(channel.id,) if channel else (),
+            role_ids=(role.id,) if role else (),
+        )
+        await interaction.response.defer(ephemeral=True)
+        governance = interaction.client.services.governance
+        is_new = bool(await governance.add_rules(guild_id, [rule], by=interaction.user.id))
+        stored = next(each for each in await governance.fetch_rules(guild_id) if each == rule)
+        prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
+        caught = await asyncio.to_thread(_look_back, rule, prompts)
+        await _say(interaction, rules_pages.added(stored, caught, len(prompts), is_new=is_new))
+        await tell_log_channel(interaction, f"added a rule: {rules_pages.line(stored)}")
+
+    @app_commands.command(description="Take a rule away.")
+    @app_commands.describe(number="Its number in /rules list.")
+    async def remove(self, interaction: Interaction, number: app_commands.Range[int, 1]) -> None:
+        guild_id = require_manager(interaction)
+        removed = await interaction.client.services.governance.remove_rule(guild_id, number, by=interaction.user.id)
+        await _list(interaction, guild_id, done=f"Removed: {rules_pages.line(replace(removed, id=number))}")
+        await tell_log_channel(interaction, f"removed a rule: {rules_pages.line(replace(removed, id=number))}")
+
+    @app_commands.command(name="list", description="All content rules of this server.")
+    async def list_(self, interaction: Interaction) -> None:
+        await _list(interaction, require_manager(interaction))
+
+    @app_commands.command(description="Try a text: which rules match here, and why. Nothing is painted.")
+    @app_commands.describe(text="What somebody might type.")
+    async def test(self, interaction: Interaction, text: app_commands.Range[str, 1, MAX_PROMPT_CHARS]) -> None:
+        policy = await interaction.client.services.governance.policy(require_manager(interaction))
+        every_role = {each for rule in policy.rules.rules for each in rule.role_ids}
+        hits = policy.rules.screen([text], channel_ids=place_of(interaction).channel_ids, role_ids=every_role)
+        await _say(interaction, rules_pages.tested(text, hits))
+
+    @app_commands.command(name="import", description="Take rules from a file: an export, or a list of words.")
+    @app_commands.describe(
+        file="UTF-8. One word or /pattern/ a line, or what /rules export gave.",
+        replacing="Remove all rules there are first.",
+    )
+    async def import_(self, interaction: Interaction, file: discord.Attachment, replacing: bool = False) -> None:
+        guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True)
+        client = interaction.client
+        data = await fetch_attachment(file, client.connector)
+        rules = await asyncio.to_thread(import_rules, data)
+        number = await client.services.governance.add_rules(
+            guild_id, rules, by=interaction.user.id, replacing=replacing
+        )
+        done = rules_pages.imported(number, len(rules))
+        await _list(interaction, guild_id, done=done)
+        await tell_log_channel(interaction, f"imported rules: {done}")
+
+    @app_commands.command(description="All rules as a file, to keep or to take to another server.")
+    async def export(self, interaction: Interaction) -> None:
+        guild_id = require_manager(interaction)
+        rules = await interaction.client.services.governance.fetch_rules(guild_id)
+        attached = (Picture("rules.json", export_rules(rules), "The rules"),) if rules else ()
+        text = f"### Rules as a file\n{len(rules):,} of them." if rules else rules_pages.NONE
+        await _say(interaction, Say(blocks=(text,), attached=attached))
+
+
+def _look_back(rule: Rule, prompts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Which of these the rule would have caught, were it to hold everywhere: prompt, and what was found."""
+    book = Rulebook([replace(rule, channel_ids=(), role_ids=())])
+    found = ((prompt, book.screen((prompt, negative))) for prompt, negative in prompts)
+    return [(prompt, hits[0].found) for prompt, hits in found if hits]
+
+
+async def _list(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
+    rules = await interaction.client.services.governance.fetch_rules(guild_id)
+    await _say(interaction, rules_pages.listing(rules, done=done))
+
+
+async def _say(interaction: Interaction, say: Say) -> None:
+    if interaction.response.is_done():
+        await interaction.followup.send(view=layout(say), files=files(say), ephemeral=True)
+    else:
+        await interaction.response.send_message(view=layout(say), files=files(say), ephemeral=True)

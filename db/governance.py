@@ -1,0 +1,145 @@
+"""What those who run a server have decided, and who changed it: settings and rules, read as one policy.
+
+The policy of a guild is asked at every request, so it is kept in memory; only the stores here change what is in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.members import ensure_key
+from db.models import ChangeRow, ContentRuleRow, JobRow, MemberRow
+from db.settings import SettingsStore
+from generation.audit import MAX_CHANGE_CHARS, Change
+from generation.errors import InvalidRequest
+from generation.guild import GuildSettings
+from generation.policy import Policy
+from generation.ports import Clock
+from generation.rules.rule import Rule
+from generation.rules.rulebook import Rulebook, require_number
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Governance:
+    """Settings, rules and their history, of every guild."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = SettingsStore(database)
+        self._policies: dict[int, Policy] = {}
+
+    async def policy(self, guild_id: int) -> Policy:
+        """What binds requests in that guild, as of the last change."""
+        known = self._policies.get(guild_id)
+        if known is None:
+            settings, rules = await self._settings.fetch(guild_id), await self.fetch_rules(guild_id)
+            book = await asyncio.to_thread(Rulebook, rules) if rules else Rulebook()
+            known = self._policies[guild_id] = Policy(settings=settings, rules=book)
+        return known
+
+    def forget(self, guild_id: int) -> None:
+        """Something about the guild was changed elsewhere: read it again."""
+        self._policies.pop(guild_id, None)
+
+    async def save_settings(self, settings: GuildSettings, *, by: int, change: str) -> None:
+        """Keep the settings and who changed what."""
+        await self._settings.save(settings)
+        await self.record(settings.guild_id, by=by, change=change)
+        self.forget(settings.guild_id)
+
+    # Rules.
+
+    async def fetch_rules(self, guild_id: int) -> list[Rule]:
+        """Oldest first, with their ids."""
+        return await self._database.read(lambda session: _rules(session, guild_id))
+
+    async def add_rules(self, guild_id: int, rules: Sequence[Rule], *, by: int, replacing: bool = False) -> int:
+        """Those that are not there yet; `replacing`: in place of all there are. How many were new.
+
+        Raises `InvalidRequest` for more rules than a guild may have.
+        """
+        added = await self._database.write(lambda session: _add(session, guild_id, rules, replacing=replacing))
+        named = f"“{rules[0].text}” ({rules[0].kind}, {rules[0].action})" if len(rules) == 1 else f"{len(rules)} rules"
+        verb = "replaced all rules by" if replacing else "added"
+        await self.record(guild_id, by=by, change=f"{verb} {named}")
+        self.forget(guild_id)
+        return added
+
+    async def remove_rule(self, guild_id: int, rule_id: int, *, by: int) -> Rule:
+        """Raises `InvalidRequest` if the guild has no rule of that number."""
+        removed = await self._database.write(lambda session: _remove(session, guild_id, rule_id))
+        await self.record(guild_id, by=by, change=f"removed the rule “{removed.text}”")
+        self.forget(guild_id)
+        return removed
+
+    async def fetch_recent_prompts(self, guild_id: int, *, limit: int = 500) -> list[tuple[str, str]]:
+        """What was asked for last in the guild: prompt and negative prompt, newest first."""
+        newest = select(JobRow.request).where(JobRow.guild_id == guild_id).order_by(JobRow.created_at.desc())
+        requests = await self._database.read(lambda session: session.scalars(newest.limit(limit)).all())
+        return [(request.spec.prompt, request.spec.negative) for request in requests]
+
+    # The audit trail.
+
+    async def record(self, guild_id: int, *, by: int, change: str) -> None:
+        at = self._clock()
+
+        def write(session: Session) -> None:
+            text = change if len(change) <= MAX_CHANGE_CHARS else change[: MAX_CHANGE_CHARS - 1] + "…"
+            values = {"guild_id": guild_id, "by": ensure_key(session, by), "at": at, "text": text}
+            session.execute(insert(ChangeRow).values(values))
+
+        await self._database.write(write)
+
+    async def fetch_changes(self, guild_id: int, *, limit: int = 20) -> list[Change]:
+        """Newest first."""
+        return await self._database.read(lambda session: _changes(session, guild_id, limit))
+
+
+def _rules(session: Session, guild_id: int) -> list[Rule]:
+    rows = session.scalars(
+        select(ContentRuleRow).where(ContentRuleRow.guild_id == guild_id).order_by(ContentRuleRow.id)
+    )
+    return [replace(row.rule, id=row.id) for row in rows]
+
+
+def _add(session: Session, guild_id: int, rules: Iterable[Rule], *, replacing: bool) -> int:
+    if replacing:
+        session.execute(delete(ContentRuleRow).where(ContentRuleRow.guild_id == guild_id))
+    there = _rules(session, guild_id)
+    new = [rule for rule in dict.fromkeys(rules) if rule not in set(there)]
+    require_number([*there, *new])
+    if new:
+        values = [{"guild_id": guild_id, "rule": replace(rule, id=0)} for rule in new]
+        session.execute(insert(ContentRuleRow), values)
+    return len(new)
+
+
+def _remove(session: Session, guild_id: int, rule_id: int) -> Rule:
+    row = session.get(ContentRuleRow, rule_id)
+    if row is None or row.guild_id != guild_id:
+        raise InvalidRequest(what="A rule", problem=f"of number {rule_id} does not exist here. See `/rules list`.")
+    rule = row.rule
+    session.execute(delete(ContentRuleRow).where(ContentRuleRow.id == rule_id))
+    return rule
+
+
+def _changes(session: Session, guild_id: int, limit: int) -> list[Change]:
+    rows = session.execute(
+        select(ChangeRow, MemberRow.user_id)
+        .outerjoin(MemberRow, MemberRow.key == ChangeRow.by)
+        .where(ChangeRow.guild_id == guild_id)
+        .order_by(ChangeRow.at.desc(), ChangeRow.id.desc())
+        .limit(limit)
+    )
+    return [Change(guild_id=row.guild_id, user_id=user_id, at=row.at, text=row.text) for row, user_id in rows]

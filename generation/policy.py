@@ -1,0 +1,101 @@
+"""Whether a request may be made: what its guild has chosen and forbidden, for this person, in this place, now. Pure.
+
+It is asked at every submit, typed or pressed: a button may be older than the rule that forbids it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from generation.choices import Choices, Pressers
+from generation.errors import BlockedByRule, NotAllowed
+from generation.guild import GuildSettings
+from generation.job import Owner
+from generation.request import GenerationRequest
+from generation.rules.rule import Action, Rule
+from generation.rules.rulebook import Rulebook, nothing_forbidden
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where something is asked: the channel, then what it lies in. All of it as Discord says it now."""
+
+    channel_ids: tuple[int, ...] = ()
+    is_age_restricted: bool = False
+    is_dm: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks, with their roles in the guild."""
+
+    user_id: int
+    role_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """All that binds the requests of one guild."""
+
+    settings: GuildSettings
+    rules: Rulebook = field(default_factory=nothing_forbidden)
+
+    @property
+    def choices(self) -> Choices:
+        return self.settings.choices
+
+    def require_allowed(self, request: GenerationRequest, asker: Asker, place: Place) -> tuple[Rule, ...]:
+        """Raise `Refused` unless the request may be made. What comes back are rules that only warn."""
+        self._require_place(asker, place)
+        self._require_limits(request)
+        self._require_start_image(request, asker)
+        spec = request.spec
+        hits = self.rules.screen(
+            (spec.prompt, spec.negative), channel_ids=place.channel_ids, role_ids=_with_everyone(self, asker)
+        )
+        for hit in hits:
+            if hit.rule.action is Action.BLOCK:
+                raise BlockedByRule(reason=hit.rule.reason or "it holds something this server does not want.")
+        return tuple(hit.rule for hit in hits)
+
+    def require_may_press(self, owner: Owner, asker: Asker) -> None:
+        """Raise `NotAllowed` where only one's own buttons may be pressed."""
+        if self.choices.pressers is Pressers.OWNER and owner.user_id != asker.user_id:
+            raise NotAllowed(why="In this server only the person who asked for these pictures can press that.")
+
+    def _require_place(self, asker: Asker, place: Place) -> None:
+        choices = self.choices
+        if choices.channel_ids and set(choices.channel_ids).isdisjoint(place.channel_ids):
+            named = ", ".join(f"<#{channel_id}>" for channel_id in choices.channel_ids[:5])
+            raise NotAllowed(why=f"In this server I paint in {named} only.")
+        if choices.role_ids and set(choices.role_ids).isdisjoint(_with_everyone(self, asker)):
+            raise NotAllowed(
+                why="This server lets only members with certain roles paint, and you have none of them."
+            )
+
+    def _require_limits(self, request: GenerationRequest) -> None:
+        choices, spec = self.choices, request.spec
+        if choices.models and spec.model not in choices.models:
+            allowed = ", ".join(choices.models[:10])
+            raise NotAllowed(why=f"The model “{spec.model}” is not used in this server. There is: {allowed}.")
+        over = {
+            "steps": (spec.steps, choices.max_steps),
+            "pictures at once": (request.count, choices.max_count),
+            "pixels a side": (max(spec.result_size_px), choices.max_side_px),
+        }
+        for what, (asked, most) in over.items():
+            if asked > most:
+                raise NotAllowed(why=f"This server allows at most {most} {what}, not {asked}.")
+
+    def _require_start_image(self, request: GenerationRequest, asker: Asker) -> None:
+        wanted = self.choices.start_image_role_ids
+        is_upload = request.spec.start is not None and request.parent is None
+        if is_upload and wanted and set(wanted).isdisjoint(_with_everyone(self, asker)):
+            raise NotAllowed(
+                why="Here only members with certain roles may start from a picture of their own."
+            )
+
+
+def _with_everyone(policy: Policy, asker: Asker) -> set[int]:
+    """A member's roles; the one whose id is the guild's is everyone."""
+    return {*asker.role_ids, policy.settings.guild_id}

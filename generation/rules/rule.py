@@ -1,0 +1,78 @@
+"""One rule of a guild, as a value that checks itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import re2
+
+from generation.errors import InvalidRequest
+from generation.rules import folding
+
+MAX_RULES = 10_000
+MAX_PATTERNS = 500
+"""Patterns cost time with every prompt, words do not."""
+MAX_TEXT_CHARS = 200
+MAX_REASON_CHARS = 200
+_PATTERN_MEMORY = 1 << 20
+
+
+class Kind(StrEnum):
+    WORD = "word"  # one or several whole words, however they are spelled; `*` at the end: any ending
+    PATTERN = "pattern"  # an RE2 regular expression
+
+
+class Action(StrEnum):
+    BLOCK = "block"  # the request is refused
+    WARN = "warn"  # it is accepted, and the person is told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Raises `InvalidRequest` for what cannot be a rule. With no channels or roles it holds everywhere, for all."""
+
+    kind: Kind = Kind.WORD
+    text: str
+    action: Action = Action.BLOCK
+    reason: str = ""
+    """Shown to the person whose prompt it matched."""
+    channel_ids: tuple[int, ...] = ()
+    role_ids: tuple[int, ...] = ()
+    id: int = field(default=0, compare=False)
+    """0 until it is stored."""
+
+    def __post_init__(self) -> None:
+        for what, text, most in (("A rule", self.text, MAX_TEXT_CHARS), ("A reason", self.reason, MAX_REASON_CHARS)):
+            if len(text) > most:
+                raise InvalidRequest(what=what, problem=f"is at most {most} characters long, not {len(text)}.")
+        if self.kind is Kind.PATTERN:
+            compile_pattern(self.text)
+        elif not folding.words(folding.fold(self.text)):
+            raise InvalidRequest(what="A rule", problem="needs at least one letter or digit.")
+
+    @property
+    def matches_everything(self) -> bool:
+        """Whether it matches even a prompt that says nothing."""
+        return self.kind is Kind.PATTERN and compile_pattern(self.text).search("") is not None
+
+
+def compile_pattern(text: str) -> re2._Regexp:
+    """Raises `InvalidRequest` with RE2's own reason: it knows no look-around and no back-references."""
+    if not text:
+        raise InvalidRequest(what="A pattern", problem="cannot be empty.")
+    try:
+        return re2.compile(text, options())
+    except re2.error as wrong:
+        said = wrong.args[0] if wrong.args else ""
+        reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        raise InvalidRequest(what="The pattern", problem=f"cannot be used: {reason}.") from None
+
+
+def options() -> re2.Options:
+    """How every pattern is read: any case, a bounded memory, and nothing printed."""
+    chosen = re2.Options()
+    chosen.case_sensitive = False
+    chosen.log_errors = False
+    chosen.max_mem = _PATTERN_MEMORY
+    return chosen

@@ -1,0 +1,88 @@
+"""Content rules as people meet them: made by a manager, met by a member, over the wire."""
+
+from __future__ import annotations
+
+import pytest
+from living import LivingBot, People, until_done, until_shown
+
+from sandbox import Actor, Interaction, Message, Permission, Sandbox
+
+RED = "a red circle on a blue background"
+
+
+@pytest.fixture
+def manager(discord: Sandbox, people: People) -> Actor:
+    return discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
+
+
+async def told(discord: Sandbox, asked: Interaction) -> Message:
+    """What only the person sees, in the answer itself or beside it."""
+    await discord.wait_for(lambda: asked.followups or ((m := asked.original_message) and not m.is_loading))
+    message = asked.followups[-1] if asked.followups else await until_shown(discord, asked)
+    assert message.is_ephemeral
+    return message
+
+
+async def test_a_rule_is_made_met_in_disguise_and_taken_away(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    await until_done(discord, await people.ada.slash("imagine", prompt="a gremlin in the rain", steps=2))
+    said = await told(discord, await manager.slash("rules add", text="gremlin", reason="No gremlins, please."))
+    assert "blocks “gremlin”" in said.text
+    assert "Of the last 1 prompt it would have caught **1**" in said.text
+    assert "in: a gremlin in the rain" in said.text
+
+    for options in ({"prompt": "a gr3ml1n"}, {"prompt": RED, "negative": "grеmlіn"}):
+        refused = await told(discord, await people.ada.slash("imagine", **options))
+        assert refused.text == "A rule of this server does not allow that: No gremlins, please."
+    assert "found as “gremlin”" in (await told(discord, await manager.slash("rules test", text="G R E M L I N"))).text
+    assert "No rule matches" in (await told(discord, await manager.slash("rules test", text="gremlins"))).text
+
+    number = (await bot.services.governance.fetch_rules(people.guild.id))[0].id
+    assert "There are no rules here" in (await told(discord, await manager.slash("rules remove", number=number))).text
+    message = await until_done(discord, await people.ada.slash("imagine", prompt="a gremlin", steps=2))
+    assert message.attachments
+    changes = await bot.services.governance.fetch_changes(people.guild.id)
+    assert [change.text for change in changes] == ["removed the rule “gremlin”", "added “gremlin” (word, block)"]
+    assert {change.user_id for change in changes} == {manager.user.id}
+
+
+async def test_a_button_older_than_the_rule_is_refused_too(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    message = await until_done(discord, await people.ada.slash("imagine", prompt="a goblin", steps=2))
+    await told(discord, await manager.slash("rules add", text="goblin"))
+    assert "A rule of this server" in (await told(discord, await people.bo.click(message, "Reroll"))).text
+
+
+async def test_warning_scope_and_patterns(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+    other = people.guild.add_channel("other")
+    await told(discord, await manager.slash("rules add", text="dragon", action="warn", reason="Dragons are dear."))
+    await told(discord, await manager.slash("rules add", text=r"wy?vern\b", kind="pattern", channel=people.general))
+    warned = await people.ada.slash("imagine", prompt="a dragon", steps=2)
+    assert (await until_done(discord, warned)).attachments
+    await discord.wait_for(lambda: warned.followups)
+    assert warned.followups[0].content == "A word about your prompt: Dragons are dear\\.."
+    assert "A rule of this server" in (await told(discord, await people.ada.slash("imagine", prompt="a wyvern"))).text
+    elsewhere = discord.act_as(people.guild.members[people.ada.user.id], other)
+    assert (await until_done(discord, await elsewhere.slash("imagine", prompt="a wyvern", steps=2))).attachments
+
+    for text, why in (("a(?=b)", "invalid perl operator"), ("(", "missing )")):
+        said = (await told(discord, await manager.slash("rules add", text=text, kind="pattern"))).text
+        assert why in said
+    everything = await told(discord, await manager.slash("rules add", text="(a+)*$", kind="pattern"))
+    assert "matches nearly everything" in everything.text
+
+
+async def test_files(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+    said = await told(discord, await manager.slash("rules import", file="größe".encode("latin-1")))
+    assert "not UTF-8 text (byte 2)" in said.text
+    said = await told(discord, await manager.slash("rules import", file=b"goblin\n/trol+/\ngoblin\n"))
+    assert "2 rules added" in said.text
+    exported = (await told(discord, await manager.slash("rules export"))).attachments[0].data
+    await told(discord, await manager.slash("rules import", file=b"other", replacing=True))
+    assert [rule.text for rule in await bot.services.governance.fetch_rules(people.guild.id)] == ["other"]
+    assert "2 rules added" in (await told(discord, await manager.slash("rules import", file=exported))).text
+    listed = (await told(discord, await manager.slash("rules list"))).text
+    assert "blocks “other”" in listed
+    assert "blocks the pattern “trol\\+”" in listed
