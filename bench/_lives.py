@@ -19,6 +19,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import psutil
@@ -90,12 +91,12 @@ class Life:
         done, _ = await asyncio.wait((self._end,), timeout=timeout_s)
         return bool(done)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             if not self.is_over:
                 os.kill(self.pid, number)
 
-    def signal_worker(self, number: signal.Signals) -> bool:
+    def signal_worker(self, number: Signals) -> bool:
         """Whether there was a worker to send it to."""
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.pid).children():
@@ -104,7 +105,7 @@ class Life:
         return False
 
     async def kill(self) -> None:
-        self.signal(signal.SIGKILL)
+        self.send(signal.SIGKILL)
         await self._end
 
     async def status(self) -> int:

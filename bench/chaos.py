@@ -39,6 +39,7 @@ PEACE_S = 180.0
 """How long the last life has to finish everything; the control, which never will, gets less."""
 WAYS = ("bot", "worker", "both", "freeze bot", "freeze worker", "drop answers", "stop")
 _WEIGHTS = (3, 4, 12, 1, 0.5, 3, 1)
+_WITH_FAILPOINT = 0.75
 _WORKER_DEATHS = 2
 """In one life of a bot: a third might end an innocent image as poison."""
 
@@ -105,8 +106,8 @@ class Chaos:
             if self._kills < self._wanted:
                 await self._life(failpoint=f"{name}:1", way="both")
         while self._kills < self._wanted:
-            name = self._chance.choice((*NAMES, None, None, None))
-            failpoint = f"{name}:{self._chance.randint(1, 5)}" if name else ""
+            passing = f"{self._chance.choice(NAMES)}:{self._chance.randint(1, 5)}"
+            failpoint = passing if self._chance.random() < _WITH_FAILPOINT else ""
             await self._life(failpoint=failpoint, way=self._chance.choices(WAYS, _WEIGHTS)[0])
 
     async def _life(self, *, failpoint: str, way: str) -> None:
@@ -146,9 +147,9 @@ class Chaos:
                 for _ in range(worker_deaths):
                     await self._kill_worker(life)
             case "freeze bot":
-                life.signal(signal.SIGSTOP)
+                life.send(signal.SIGSTOP)
                 await asyncio.sleep(self._chance.uniform(0.2, 1.5))
-                life.signal(signal.SIGCONT)
+                life.send(signal.SIGCONT)
             case "freeze worker" if not self._is_real and life.signal_worker(signal.SIGSTOP):
                 await life.over(timeout_s=HANG_S + 0.5)
                 life.signal_worker(signal.SIGCONT)
@@ -157,7 +158,7 @@ class Chaos:
                     performed = self._chance.random() < 0.7
                     self._discord.faults.drop_answer(path, times=self._chance.randint(1, 3), performed=performed)
             case "stop":
-                life.signal(signal.SIGTERM)
+                life.send(signal.SIGTERM)
                 await life.over(timeout_s=20)
         await life.over(timeout_s=self._chance.choice((0.0, 0.1, 0.3, 0.6)))
 
@@ -194,7 +195,7 @@ class Chaos:
         self._discord.faults.clear()
         life = await self._begin("")
         await _until(lambda: not self._asking and num_open(self._database) == 0, timeout_s=self._peace_s, every_s=0.1)
-        life.signal(signal.SIGTERM)
+        life.send(signal.SIGTERM)
         if not await life.over(timeout_s=30):
             await life.kill()
 

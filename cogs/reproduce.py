@@ -12,11 +12,10 @@ from cogs.asking import ask, begin, finish
 from cogs.options import picture_id
 from cogs.services import Interaction, owner_of
 from cogs.uploads import fetch_attachment
+from generation.decoder import read_signed
 from generation.descent import reproduce
 from generation.errors import InvalidRequest, UnknownJob
-from generation.files import ImageFiles
 from generation.permissions import require_visible
-from generation.provenance import read_recipe
 from generation.request import GenerationRequest
 
 
@@ -53,11 +52,6 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
     client = interaction.client
     reply_to = await begin(interaction)
     png = await fetch_attachment(file, client.connector)
-    request = await asyncio.to_thread(_read, png, client.services.studio.files)
-    await finish(interaction, request, reply_to)
-
-
-def _read(png: bytes, files: ImageFiles) -> GenerationRequest:
-    """The file is kept: what comes out is compared with it."""
-    recipe = read_recipe(png)
-    return reproduce(recipe, original=files.put(png))
+    recipe, clean = await read_signed(png)
+    original = await asyncio.to_thread(client.services.studio.files.put, clean)  # what comes out is compared with it
+    await finish(interaction, reproduce(recipe, original=original), reply_to)

@@ -7,9 +7,10 @@ import asyncio
 import aiohttp
 import discord
 
+from generation.decoder import fit_picture
 from generation.errors import InvalidRequest
 from generation.files import ImageFiles
-from generation.images import MAX_UPLOAD_BYTES, fit_upload
+from generation.images import MAX_UPLOAD_BYTES
 
 TIMEOUT_S = 20.0
 
@@ -39,4 +40,4 @@ async def fetch_attachment(attachment: discord.Attachment, connector: aiohttp.Ba
 
 async def keep_start_image(data: bytes, size_px: tuple[int, int], files: ImageFiles) -> str:
     """A start image, cropped and scaled to `size_px` and kept on disk. Its SHA-256; raises `InvalidRequest`."""
-    return await asyncio.to_thread(lambda: files.put(fit_upload(data, size_px)))
+    return await asyncio.to_thread(files.put, await fit_picture(data, size_px))

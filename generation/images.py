@@ -1,6 +1,6 @@
 """Pictures as bytes: PNG and JPEG in and out, under limits that hold before a single pixel is decoded.
 
-Decoding somebody's file can take seconds, so callers run these functions off the event loop.
+Somebody's file is decoded in a process of its own (`generation.decoder`); our own off the event loop.
 """
 
 from __future__ import annotations

@@ -1,0 +1,124 @@
+"""Other people's files are decoded in a process of their own: no secrets, little memory, a few seconds, then an end.
+
+Image libraries have had holes, and a picture can be made to cost minutes and gigabytes. Here neither reaches the bot:
+`fit_picture` and `read_signed` start `python -m generation.decoder`, give it the file on stdin, and take its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from generation.errors import InvalidRequest
+from generation.images import decode_png, fit_upload
+from generation.provenance import read_recipe, sign_png
+from generation.recipe import Recipe
+
+AT_ONCE = 2
+PATIENCE_S = 20.0
+CPU_S = 10
+MEMORY_BYTES = 1 << 30
+"""Of address space; the largest picture allowed takes about a third of it."""
+_REFUSED = 3
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+async def fit_picture(data: bytes, size_px: tuple[int, int]) -> bytes:
+    """Somebody's picture cropped and scaled to `size_px`, as a plain PNG. Raises `InvalidRequest`."""
+    return await _decode(data, "fit", *map(str, size_px))
+
+
+async def read_signed(data: bytes) -> tuple[Recipe, bytes]:
+    """The recipe that somebody's PNG carries, and the picture as a file of our own making, with nothing else in it.
+
+    Raises `InvalidRequest` when there is no recipe, or it is not ours.
+    """
+    clean = await _decode(data, "signed")
+    return read_recipe(clean), clean
+
+
+async def _decode(data: bytes, *words: str) -> bytes:
+    async with _places(asyncio.get_running_loop()):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            __spec__.name,
+            *words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=_environment(),
+            cwd=_ROOT,
+        )
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                answer, _ = await process.communicate(data)
+        except TimeoutError:
+            answer = b""
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode == _REFUSED:
+        raise InvalidRequest(**json.loads(answer))
+    if process.returncode != 0 or not answer:
+        raise InvalidRequest(what="The picture", problem="cannot be read: it takes too long or too much memory.")
+    return answer
+
+
+@lru_cache(maxsize=1)
+def _places(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
+    """How many may be decoded at once, whoever asks."""
+    return asyncio.Semaphore(AT_ONCE)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing that is a secret: only what Python needs to start."""
+    needed = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
+    return needed | {"PYTHONPATH": str(_ROOT)}
+
+
+# The process.
+
+
+def main(words: list[str]) -> int:
+    _limit()
+    data = sys.stdin.buffer.read()
+    try:
+        answer = _work(data, words)
+    except InvalidRequest as wrong:
+        sys.stdout.buffer.write(json.dumps(wrong.details).encode())
+        return _REFUSED
+    sys.stdout.buffer.write(answer)
+    return 0
+
+
+def _work(data: bytes, words: list[str]) -> bytes:
+    if words[0] == "signed":
+        recipe = read_recipe(data)
+        return sign_png(*decode_png(data), recipe)
+    return fit_upload(data, (int(words[1]), int(words[2])))
+
+
+def _limit() -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    for what, most in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_S),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ValueError, OSError):  # a tighter limit of the operator's stays; macOS knows no AS
+            resource.setrlimit(what, (most, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""Somebody's file is decoded elsewhere, under limits: what it cannot do there, it cannot do to the bot."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+
+import pytest
+from PIL import Image
+
+from generation import decoder
+from generation.decoder import fit_picture, read_signed
+from generation.errors import InvalidRequest
+from generation.images import decode_png, encode_png
+from tests.generation.hostile import header_only, many_frames, saved, text_bomb
+
+SIZE = (64, 64)
+DAMAGED = "damaged or cut short"
+KIND = "not a PNG, JPEG or WebP"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        pytest.param(header_only(60000, 60000), "at most 16 megapixels", id="36"),
+        pytest.param(header_only(9459, 9459), "at most 16 megapixels", id="37"),
+        pytest.param(text_bomb(200), DAMAGED, id="38"),
+        pytest.param(saved("PNG", "RGB", SIZE)[:60], DAMAGED, id="39 PNG"),
+        pytest.param(saved("JPEG", "RGB", (640, 640))[:700], DAMAGED, id="39 JPEG"),
+        pytest.param(b"", "is empty", id="40 empty"),
+        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", KIND, id="40 SVG"),
+        pytest.param(b"<!doctype html>", KIND, id="40 HTML"),
+        pytest.param(saved("TIFF", "RGB", SIZE), KIND, id="40 TIFF"),
+        pytest.param(saved("GIF", "P", SIZE), KIND, id="40 GIF"),
+        pytest.param(header_only(1, 20000), "sides of 16 to 8192", id="44"),
+    ],
+)
+async def test_what_cannot_be_used_says_why(data: bytes, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        await fit_picture(data, SIZE)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(many_frames(300), id="41 300 frames"),
+        pytest.param(saved("JPEG", "CMYK", (96, 80)), id="42 CMYK"),
+        pytest.param(saved("PNG", "LA", (96, 80)), id="42 LA"),
+        pytest.param(saved("PNG", "I;16", (96, 80)), id="42 16 bit"),
+        pytest.param(saved("PNG", "P", (96, 80)), id="42 palette"),
+        pytest.param(saved("WEBP", "RGBA", (96, 80)), id="42 WebP with transparency"),
+    ],
+)
+async def test_what_is_merely_unusual_becomes_one_plain_picture(data: bytes) -> None:
+    made = Image.open(io.BytesIO(await fit_picture(data, SIZE)))
+    assert (made.format, made.mode, made.size) == ("PNG", "RGB", SIZE)
+    assert getattr(made, "n_frames", 1) == 1
+
+
+async def test_43_a_photograph_is_turned_upright_and_tells_no_place() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "secret place"
+    sideways = Image.new("RGB", (128, 64), "blue")
+    sideways.paste("red", (0, 0, 64, 64))
+    buffer = io.BytesIO()
+    sideways.save(buffer, "JPEG", exif=exif, quality=100)
+    made = await fit_picture(buffer.getvalue(), (64, 128))
+    assert b"secret place" not in made
+    pixels, _ = decode_png(made)
+    assert pixels[0] > 200, "turned by a quarter, the red half is above"
+    assert pixels[-1] > 200
+
+
+async def test_the_largest_picture_allowed_fits_the_limits() -> None:
+    assert await fit_picture(saved("PNG", "RGB", (4096, 4096)), SIZE)
+
+
+async def test_a_file_that_takes_too_much_memory_ends_only_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that goes wild, as one with a hole would."""
+    monkeypatch.setattr(decoder, "_ROOT", decoder._ROOT / "tests" / "generation" / "wild")
+    with pytest.raises(InvalidRequest, match="too long or too much memory"):
+        await fit_picture(b"memory", SIZE)
+
+
+async def test_a_file_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(decoder, "_ROOT", decoder._ROOT / "tests" / "generation" / "wild")
+    with pytest.raises(InvalidRequest, match="too long or too much memory"):
+        await fit_picture(b"for ever", SIZE)
+
+
+async def test_a_recipe_is_read_there_too_and_the_file_is_made_anew() -> None:
+    foreign = encode_png(bytes(64 * 64 * 3), SIZE, text={"atelier": "{}"})
+    plain = saved("PNG", "RGB", SIZE)
+    for data, says in ((foreign, "cannot be read"), (plain, "carries no recipe"), (b"", "not a PNG")):
+        with pytest.raises(InvalidRequest, match=says):
+            await read_signed(data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_the_process_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATELIER_DISCORD_TOKEN", "canary")
+    assert "canary" not in str(decoder._environment())
+    assert os.environ["ATELIER_DISCORD_TOKEN"] == "canary"
+
+
+async def test_no_more_than_two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most = 0, 0
+    start = asyncio.create_subprocess_exec
+
+    async def counted(*words: object, **options: object) -> asyncio.subprocess.Process:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        process = await start(*words, **options)  # type: ignore[arg-type]
+        wait = process.wait
+
+        async def waited() -> int:
+            nonlocal running
+            running -= 1
+            return await wait()
+
+        monkeypatch.setattr(process, "wait", waited)
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)
+    data = saved("PNG", "RGB", SIZE)
+    made = await asyncio.gather(*(fit_picture(data, SIZE) for _ in range(5)))
+    assert len(set(made)) == 1
+    assert most == decoder.AT_ONCE

@@ -1,0 +1,19 @@
+"""Stands in for a decoder that has gone wild: it starts under the real limits, and breaks them."""
+
+import importlib.util
+import pathlib
+import sys
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parents[4]
+sys.path[:0] = [str(ROOT)]
+del sys.modules["generation"]
+real = importlib.util.find_spec("generation.decoder")
+module = importlib.util.module_from_spec(real)
+sys.modules["generation.decoder"] = module
+real.loader.exec_module(module)
+module._limit()
+if sys.stdin.buffer.read() == b"memory":
+    bytearray(4 << 30)
+else:
+    threading.Event().wait()
