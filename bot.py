@@ -21,6 +21,7 @@ import typer
 
 import config
 import keeper
+import logs
 import shell
 from cogs.client import Services
 from cogs.supervisor import keep_connected
@@ -268,6 +269,18 @@ def boost(
     typer.echo(_run(keeper.boost(_load(), guild_id, role_id, factor)))
 
 
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="A new file.")]) -> None:
+    """Write a checked copy of the database, also while the bot runs. Copy the folder of pictures after it."""
+    typer.echo(_guarded(lambda: keeper.back_up(_load(), file)))
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="What `backup` wrote.")]) -> None:
+    """Put a backup in the place of the database, which is kept beside it. The bot must be stopped."""
+    typer.echo(_guarded(lambda: keeper.restore(_load(), file)))
+
+
 @quota_app.command("reconcile")
 def quota_reconcile(
     repair: Annotated[bool, typer.Option("--repair", help="Put right what differs, by new postings only.")] = False,
@@ -291,12 +304,8 @@ def _load(**overrides: object) -> Settings:
         failpoints.arm(settings.failpoints)
     except Misconfigured as wrong:
         _fail(wrong)
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
-    for name in ("discord.http", "discord.webhook", "discord.gateway"):
-        logging.getLogger(name).setLevel(max(settings.log_number, logging.INFO))  # at DEBUG they log tokens
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    token = settings.discord_token
+    logs.set_up(settings.log_level, secrets=(token.get_secret_value(),) if token else ())
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody here wants to speak
     return settings
 

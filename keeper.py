@@ -1,4 +1,4 @@
-"""What the keeper of the machine decides and checks from the shell: guilds' weights, roles' boosts, the books.
+"""What the keeper of the machine decides and checks from the shell: weights, boosts, the books, and backups.
 
 The running bot owns the data folder, so these refuse while it runs; what was decided holds from its next start.
 Stopping it costs nobody their place.
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from config import Settings
-from db.engine import Database
+from db import backup
+from db.engine import Database, parse_url
 from db.reconcile import Difference, Reconciliation, reconcile
 from db.settings import SettingsStore
 from generation.guild import RoleBoost
@@ -40,6 +42,19 @@ async def check_books(settings: Settings, *, repair: bool) -> Reconciliation:
     """Compare images, ledger and balances; with `repair`, put right what differs, by new postings only."""
     async with _opened(settings) as database:
         return await reconcile(database, repair=repair)
+
+
+def back_up(settings: Settings, target: Path) -> str:
+    """Copy the database to a new file, whoever is using it. Blocks. Raises `Misconfigured`."""
+    backup.backup(parse_url(settings.url_of_database), target)
+    return f"{target} holds the database. The pictures are files of their own: copy {settings.pictures_dir} after it."
+
+
+def restore(settings: Settings, source: Path) -> str:
+    """Put a backup in place. Blocks. Raises `Misconfigured` while a bot runs, or if the backup is not sound."""
+    url = parse_url(settings.url_of_database)
+    backup.restore(source, url, settings.data_dir)
+    return f"{url.database} is now what {source} holds; what was there is beside it, as *.before-restore."
 
 
 def findings(found: Reconciliation, *, repaired: bool) -> Iterator[str]:

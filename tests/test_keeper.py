@@ -72,3 +72,36 @@ async def test_a_boost_is_kept_with_the_job(tmp_path: Path) -> None:
         assert (await JobStore(database).fetch_history(Owner(job.owner.guild_id, job.owner.user_id)))[0].boost == 3.0
 
     await _with_database(tmp_path, accept)
+
+
+def test_the_drill_of_a_backup(folder: Path) -> None:
+    """P13: copied while jobs are accepted, the database lost, put back: the books are exact, nothing older is gone."""
+
+    async def fill(database: Database) -> tuple[list[str], list[str], tuple[int, str]]:
+        before, after = [a_job(user=n) for n in range(5)], [a_job(user=n) for n in range(5)]
+        for job in before:
+            await JobStore(database).accept(job)
+        writing = asyncio.gather(*(JobStore(database).accept(job) for job in after))
+        said = await asyncio.to_thread(run, "backup", "copy.db")
+        await writing
+        return [job.id for job in before], [job.id for job in after], said
+
+    before, after, (code, said) = asyncio.run(_with_database(folder, fill))
+    assert (code, "copy.db holds the database" in said) == (0, True)
+    assert "exists already" in run("backup", "copy.db")[1]
+    (folder / "atelier.db").write_bytes(b"what a failing disk left")
+    for rest in folder.glob("atelier.db-*"):
+        rest.unlink()
+    code, said = run("restore", "copy.db")
+    assert (code, "before-restore" in said) == (0, True)
+    kept = asyncio.run(_with_database(folder, lambda database: JobStore(database).fetch_unfinished()))
+    assert set(before) <= {job.id for job in kept} <= {*before, *after}
+    assert run("quota", "reconcile")[0] == 0
+
+
+def test_what_is_no_backup_is_refused_and_nothing_is_replaced(folder: Path) -> None:
+    assert run("weight", "5", "2")[0] == 0
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    assert run("restore", "picture.png")[0] == 1
+    assert run("restore", "nowhere.db")[0] == 1
+    assert "weight 2" in run("weight", "5")[1]

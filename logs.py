@@ -1,0 +1,40 @@
+"""What is logged, and what never is: secrets are taken out of every line, whoever wrote it.
+
+discord.py names the address it speaks to when it is rate-limited, and an interaction's token is part of that address;
+at DEBUG, libraries log whole requests and the values of SQL statements.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+
+QUIET = ("discord.http", "discord.webhook", "discord.gateway", "discord.client", "discord.state", "aiosqlite")
+"""These log payloads, and with them tokens and prompts, at DEBUG."""
+HIDDEN = "[secret]"
+_IN_ADDRESS = re.compile(r"((?:webhooks|interactions)/\d+/)[\w.\-]{20,}")
+
+
+class Redacting(logging.Formatter):
+    """One event a line, without the bot's token and without the tokens of interactions, tracebacks included."""
+
+    def __init__(self, *secrets: str) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+        self._secrets = [secret for secret in secrets if secret]
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, HIDDEN)
+        return _IN_ADDRESS.sub(rf"\1{HIDDEN}", line)
+
+
+def set_up(level: str, *, secrets: tuple[str, ...] = ()) -> None:
+    """Log to standard error from `level` on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Redacting(*secrets))
+    logging.basicConfig(level=level, handlers=[handler])
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(logging.getLevelNamesMapping()[level], logging.INFO))
+    logging.getLogger("alembic").setLevel(logging.WARNING)

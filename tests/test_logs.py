@@ -1,0 +1,45 @@
+"""No secret reaches a log, whoever writes the line."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import pytest
+
+import logs
+
+TOKEN = "MTIz.canary.4567890123456789012345678901234567"
+INTERACTION = "aW50ZXJhY3Rpb246" + "x" * 100
+
+
+@pytest.fixture
+def said():
+    buffer = io.StringIO()
+    handler = logging.StreamHandler(buffer)
+    handler.setFormatter(logs.Redacting(TOKEN))
+    log = logging.getLogger("canary")
+    log.addHandler(handler)
+    yield log, buffer
+    log.removeHandler(handler)
+
+
+def test_the_bots_token_is_taken_out_of_text_arguments_and_tracebacks(said) -> None:
+    log, buffer = said
+    log.error("Bot %s", TOKEN)
+    try:
+        raise ValueError(f"refused {TOKEN}")
+    except ValueError:
+        log.exception("failed")
+    assert TOKEN not in buffer.getvalue()
+    assert buffer.getvalue().count(logs.HIDDEN) == 2
+
+
+def test_an_interactions_token_is_taken_out_of_addresses(said) -> None:
+    """As discord.py writes them when it is rate-limited, at WARNING."""
+    log, buffer = said
+    address = f"https://discord.com/api/v10/webhooks/123/{INTERACTION}/messages/@original"
+    log.warning("We are being rate limited. PATCH %s responded with 429.", address)
+    log.warning("POST https://discord.com/api/v10/interactions/9/%s/callback", INTERACTION)
+    assert INTERACTION not in buffer.getvalue()
+    assert "webhooks/123/[secret]/messages/@original" in buffer.getvalue()
