@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="Where the model runs.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
+    memory: Literal["auto", "full", "sliced", "offload"] = Field(
+        "auto", description="How models are kept in memory; auto decides from what is free at the start."
+    )
+    idle_release_s: float = Field(
+        0.0, ge=0, description="Seconds without work after which models leave the memory; 0 keeps them."
+    )
     max_rows: int = Field(
         0, ge=0, le=64, description="Largest forward pass in rows; a guided image takes two. 0 lets the device decide."
     )
@@ -69,7 +75,13 @@ class Settings(BaseSettings):
     @property
     def engine(self) -> EngineSettings:
         return EngineSettings(
-            device=self.device, dtype=self.dtype, num_threads=self.num_threads, max_rows=self.max_rows
+            device=self.device,
+            dtype=self.dtype,
+            memory=self.memory,
+            idle_s=self.idle_release_s,
+            measured=str(self.data_dir / "measured.json"),
+            num_threads=self.num_threads,
+            max_rows=self.max_rows,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Models of real shape with random weights: as heavy as the real ones, and free to make anywhere."""
+"""Models with random weights: of real shape, as heavy as the real ones, or tiny; free to make anywhere."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ _BLOCKS = {
     "layers_per_block": 2,
     "latent_channels": 4,
 }
+_TINY_BLOCKS = {"block_out_channels": (8,) * 4, "layers_per_block": 1, "norm_num_groups": 4}
 
 
 def save_random_model(shape: str, folder: Path) -> Path:
-    """Write a model shaped as `sd15` or `sdxl` under `folder` in bfloat16, and return where."""
-    parts: dict[str, Any] = {"vae": AutoencoderKL(**_BLOCKS), "scheduler": _scheduler()}
-    parts |= _sd15(folder) if shape == "sd15" else _sdxl(folder)
-    if shape == "sd15":
+    """Write a model shaped as `sd15`, `sdxl` or `tiny` under `folder` in bfloat16, and return where."""
+    torch.manual_seed(0)
+    vae = AutoencoderKL(**(_BLOCKS | _TINY_BLOCKS if shape == "tiny" else _BLOCKS))
+    parts: dict[str, Any] = {"vae": vae, "scheduler": _scheduler()}
+    parts |= {"sd15": _sd15, "sdxl": _sdxl, "tiny": _tiny}[shape](folder)
+    if shape != "sdxl":
         off = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
         pipeline: Any = StableDiffusionPipeline(**parts, **off)
     else:
@@ -42,6 +45,21 @@ def save_random_model(shape: str, folder: Path) -> Path:
 def _sd15(folder: Path) -> dict[str, Any]:
     unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
     return {"unet": unet, "text_encoder": CLIPTextModel(_text(768, 12, 12)), "tokenizer": _tokenizer(folder / "words")}
+
+
+def _tiny(folder: Path) -> dict[str, Any]:
+    """For what does not depend on size: an evaluation takes a millisecond or two."""
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 32),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=2,
+        norm_num_groups=8,
+        cross_attention_dim=16,
+    )
+    return {"unet": unet, "text_encoder": CLIPTextModel(_text(16, 2, 2)), "tokenizer": _tokenizer(folder / "words")}
 
 
 def _sdxl(folder: Path) -> dict[str, Any]:

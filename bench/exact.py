@@ -1,10 +1,14 @@
 """`exact`: does every picture painted in a crowd come out byte for byte when replayed alone from its trace?
 
 Each interleaving admits one image of each of five samplers, and some neighbours, at random moments, in random rows,
-with random seeds, steps, guidance, weights and start pictures. Then each is replayed. The control paints the same
-images alone *without* their trace, as any batching without fixed buckets in the recipe must: it has to differ.
+with random seeds, steps, guidance, weights, start pictures, outpaint and hires fix. Then each is replayed. The control
+paints the same images alone *without* their trace, as any batching without fixed buckets in the recipe must: it has to
+differ.
 
-    python -m bench exact [--json] [--interleavings 200] [--dtype float32] [--side 64] [--model paintbox]
+    python -m bench exact [--json] [--interleavings 200] [--dtype float32 bfloat16] [--side 64] [--model paintbox]
+                          [--shape tiny]   (random weights, a tenth of the time)
+
+Keys: `images`, `differing`, `control_images`, `control_differing`, `dtype`; the same by number format in `by_dtype`.
 """
 
 from __future__ import annotations
@@ -12,9 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import tempfile
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
     from generation.catalog import Model
@@ -28,12 +34,35 @@ _CONTROLS = 20
 
 def main(argv: list[str]) -> int:
     options = _parse(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        model = _open(options, Path(folder))
+        by_dtype = [_measure(model, dtype, options) for dtype in options.dtype]
+    counts = ("images", "differing", "control_images", "control_differing")
+    result = {name: sum(each[name] for each in by_dtype) for name in counts} | {
+        "dtype": ", ".join(each["dtype"] for each in by_dtype),
+        "device": by_dtype[0]["device"],
+        "interleavings": options.interleavings,
+        "model": options.shape or model.name,
+        "seconds": round(sum(each["seconds"] for each in by_dtype), 1),
+        "by_dtype": {each["dtype"]: {name: each[name] for name in counts} for each in by_dtype},
+    }
+    print(json.dumps(result))
+    return 0 if result["differing"] == 0 else 1
+
+
+def _open(options: argparse.Namespace, folder: Path) -> Model:
     from bench._painting import open_model
+    from bench._random_model import save_random_model
+
+    return open_model(str(save_random_model(options.shape, folder)) if options.shape else options.model)
+
+
+def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str, Any]:
+    """All interleavings in one number format."""
     from generation.engine.engine import Engine
     from generation.engine.settings import EngineSettings
 
-    model = open_model(options.model)
-    engine = Engine([model], EngineSettings(dtype=options.dtype, num_threads=options.threads))
+    engine = Engine([model], EngineSettings(dtype=dtype, num_threads=options.threads))
     started = time.perf_counter()
     images = differing = control_images = control_differing = 0
     for number in range(options.interleavings):
@@ -44,29 +73,27 @@ def main(argv: list[str]) -> int:
         control = pairs if number < _CONTROLS else []
         control_images += len(control)
         control_differing += sum(not _is_alike(engine, order, crowded) for order, crowded in control)
-    result = {
+    engine.close()
+    return {
         "images": images,
         "differing": differing,
         "control_images": control_images,
         "control_differing": control_differing,
         "dtype": engine.fingerprint.facts["dtype"],
         "device": engine.fingerprint.facts["device"],
-        "interleavings": options.interleavings,
-        "model": model.name,
-        "seconds": round(time.perf_counter() - started, 1),
+        "seconds": time.perf_counter() - started,
     }
-    print(json.dumps(result))
-    return 0 if differing == 0 else 1
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench exact")
     parser.add_argument("--json", action="store_true", help="print the result only (it is JSON either way)")
     parser.add_argument("--interleavings", type=int, default=200)
-    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"], help="number formats, one after another")
     parser.add_argument("--side", type=int, default=64, help="pixels")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--model", default="paintbox")
+    parser.add_argument("--shape", choices=("tiny", "sd15", "sdxl"), help="random weights of that shape")
     return parser.parse_args(argv)
 
 
@@ -74,11 +101,19 @@ def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[Or
     from bench._painting import FIVE_SAMPLERS, an_order
     from generation.images import encode_png
     from generation.order import Share
-    from generation.request import StartImage
+    from generation.request import Hires, Margins, StartImage
 
-    picture = encode_png(generator.randbytes(3 * side_px * side_px), (side_px, side_px))
+    margin_px = 16
+    picture, inside = (
+        encode_png(generator.randbytes(3 * width_px * side_px), (width_px, side_px))
+        for width_px in (side_px, side_px - margin_px)
+    )
     for index, sampler in enumerate([*FIVE_SAMPLERS, *generator.choices(FIVE_SAMPLERS, k=generator.randint(0, 4))]):
-        start = StartImage(sha256="0" * 64, strength=0.7) if generator.random() < 0.3 else None
+        kind = generator.choices(("words", "start", "outpaint", "hires"), weights=(6, 2, 1, 1))[0]
+        start = {
+            "start": StartImage(sha256="0" * 64, strength=0.7),
+            "outpaint": StartImage(sha256="0" * 64, strength=1.0, margins=Margins(left=margin_px)),
+        }.get(kind)
         yield an_order(
             model,
             f"image-{index}",
@@ -90,7 +125,8 @@ def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[Or
             guidance=generator.choice([1.0, 4.0, 7.5]),
             seed=generator.randrange(2**32),
             start=start,
-            start_png=picture if start else None,
+            hires=Hires(factor=1.5) if kind == "hires" else None,
+            start_png={"start": picture, "outpaint": inside}.get(kind),
         )
 
 

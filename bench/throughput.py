@@ -5,11 +5,12 @@ three sides and the probe of what is possible take turns in every round, so that
 on all of them; figures are medians over rounds. All sides use the same weights, number format and threads.
 
     python -m bench throughput [--json] [--users 16] [--requests 2] [--rounds 5] [--side 128] [--model paintbox]
-                               [--shape sd15|sdxl]   (random weights of that shape, for a GPU)
+                               [--shape sd15|sdxl]   (random weights of that shape, for a GPU) [--profile]
 
 Keys: `images_per_s`, `mean_s`, `p95_s` of the engine; `ratio_serial`, `ratio_batched` against the two others;
 `ratio_possible`, the gain for a whole picture of the best bucket over a lone picture; `share_of_possible`;
 `padding`, the part of all rows run that nobody owned; `share_of_peak` against a matrix product of the same format.
+With `--profile` also `profile`: the share of the time of one more run of the engine that each part of it takes.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ _GUIDANCES = (1.0, 4.0, 7.0)
 def main(argv: list[str]) -> int:
     options = _parse(argv)
     with tempfile.TemporaryDirectory() as folder:
-        figures = _measure(_open(options, Path(folder)), options)
+        figures = _measure(_open(options, Path(folder)), options, Path(folder))
     if not options.json:
-        for name, value in figures.items():
+        for name, value in (figures | figures.get("profile", {})).items():
             print(f"{name:20} {value}")
     print(json.dumps(figures))
     return 0
@@ -55,7 +56,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--max-rows", type=int, default=0)
     parser.add_argument("--model", default="paintbox")
-    parser.add_argument("--shape", choices=("sd15", "sdxl"), help="random weights of that shape instead of a model")
+    parser.add_argument("--profile", action="store_true", help="say what one run of the engine spends its time on")
+    parser.add_argument(
+        "--shape", choices=("tiny", "sd15", "sdxl"), help="random weights of that shape instead of a model"
+    )
     return parser.parse_args(argv)
 
 
@@ -66,20 +70,28 @@ def _open(options: argparse.Namespace, folder: Path) -> Model:
     return open_model(str(save_random_model(options.shape, folder)) if options.shape else options.model)
 
 
-def _measure(model: Model, options: argparse.Namespace) -> dict[str, Any]:
+def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from bench._sides import Stock
     from generation.engine.devices import choose_device
     from generation.engine.engine import Engine
+    from generation.engine.measured import Measured
     from generation.engine.settings import EngineSettings
 
     settings = EngineSettings(
-        dtype=options.dtype, num_threads=options.threads, max_rows=options.max_rows, num_slots=options.users
+        dtype=options.dtype,
+        num_threads=options.threads,
+        max_rows=options.max_rows,
+        num_slots=options.users,
+        measured=str(folder / "measured.json"),
     )
-    device = choose_device(settings)
-    engine, stock = Engine([model], settings), Stock(model, device.dtype, device.torch_device)
+    engine = Engine([model], settings)
+    device = choose_device(settings, (), Measured(settings.measured))
+    stock = Stock(model, device.dtype, device.torch_device)
     rounds = [_round(number, engine, stock, model, options) for number in range(-1, options.rounds)][1:]
-    figures = {name: round(statistics.median(each[name] for each in rounds), 3) for name in rounds[0]}
+    figures: dict[str, Any] = {name: round(statistics.median(each[name] for each in rounds), 3) for name in rounds[0]}
     facts = engine.fingerprint.facts
+    if options.profile:
+        figures["profile"] = _profile(engine, model, options)
     return figures | {
         "share_of_possible": round(figures["ratio_serial"] / figures["ratio_possible"], 3),
         "dtype": facts["dtype"],
@@ -87,6 +99,7 @@ def _measure(model: Model, options: argparse.Namespace) -> dict[str, Any]:
         "threads": facts["threads"],
         "users": options.users,
         "rounds": options.rounds,
+        "row_bucket": engine.most_rows(options.side * options.side),
         "model": options.shape or model.name,
     }
 
@@ -121,6 +134,14 @@ def _round(number: int, engine: Engine, stock: Stock, model: Model, options: arg
         for name, outcome in outcomes.items()
         for measure, value in _latency(outcome).items()
     }
+
+
+def _profile(engine: Engine, model: Model, options: argparse.Namespace) -> dict[str, float]:
+    from bench._profile import profile
+    from bench._sides import serve_engine
+
+    users = _requests(model, options, random.Random(0))
+    return profile(engine, model, lambda: serve_engine(engine, model, users))
 
 
 def _possible(engine: Engine, model: Model, options: argparse.Namespace) -> float:

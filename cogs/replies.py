@@ -89,10 +89,16 @@ def result(job: Job, pictures: dict[int, Picture], *, notes: Sequence[str] = (),
     if pictures:
         blocks.append(Gallery(tuple(pictures.values())))
     blocks += _troubles(job)
-    blocks.append("\n".join(small(line) for line in (_for_whom(job), *notes)))
+    blocks.append("\n".join(small(line) for line in (_for_whom(job), *_unread(job), *notes)))
     done = [image for image in job.images if image.status is Status.DONE]
     tone = Tone.DONE if len(done) == len(job.images) else Tone.TROUBLE if _went_wrong(job) else Tone.WAITING
     return Say(blocks=tuple(blocks), rows=_buttons(job, done), tone=tone)
+
+
+def _unread(job: Job) -> list[str]:
+    """What the model did not read of a prompt that was too long for it: the same for all pictures of a job."""
+    dropped = next((image.recipe.dropped for image in job.images if image.recipe is not None), "")
+    return [f"The prompt was too long for the model, which did not read: “{escaped(dropped)}”"] if dropped else []
 
 
 def _title(job: Job, verdict: Verdict | None) -> str | None:

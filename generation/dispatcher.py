@@ -269,6 +269,7 @@ class Dispatcher:
             fingerprint=self._worker.fingerprint or Fingerprint({}),
             pixels_sha256=pixels_sha256(event.pixels),
             parents=(source,) if source else (),
+            dropped=event.dropped,
         )
 
     async def _end(self, live: LiveImage, outcome: Outcome) -> None:

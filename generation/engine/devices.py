@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from generation.catalog import Model
+from generation.engine.measured import Measured, bfloat16_gain, is_much_faster
+from generation.engine.memory import choose_mode, free_bytes, weight_bytes
 from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 
@@ -20,16 +25,28 @@ class Device:
     torch_device: torch.device
     dtype: torch.dtype
     num_threads: int
+    memory: str = "full"
+    """One of `memory.MODES`."""
+
+    @property
+    def is_channels_last(self) -> bool:
+        """Whether weights lie channels last. Another layout is other bits, so it is part of the fingerprint."""
+        return self.kind == "cuda"
+
+    @property
+    def home(self) -> torch.device:
+        """Where parts of a model are while they do not compute."""
+        return torch.device("cpu") if self.memory == "offload" else self.torch_device
 
     @property
     def kind(self) -> str:
         return self.torch_device.type
 
 
-def choose_device(settings: EngineSettings) -> Device:
+def choose_device(settings: EngineSettings, models: Iterable[Model] = (), measured: Measured | None = None) -> Device:
     """What the settings ask for, or what suits this machine; also fixes the threads and kernels of the process.
 
-    Raises `Misconfigured` for a device that is not there.
+    The memory mode must suit the largest of the models. Raises `Misconfigured` for a device that is not there.
     """
     device = torch.device(_find_device() if settings.device == "auto" else settings.device)
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -39,7 +56,17 @@ def choose_device(settings: EngineSettings) -> Device:
         torch.backends.cudnn.benchmark = False
     num_threads = settings.num_threads or num_cores()
     torch.set_num_threads(num_threads)
-    return Device(device, _choose_dtype(settings.dtype, device), num_threads)
+    dtype = _choose_dtype(settings.dtype, device, num_threads, measured or Measured(""))
+    weights = max((weight_bytes(model.path) for model in models), default=0)
+    memory = choose_mode(settings.memory, device, weights=weights, free=free_bytes(device))
+    return Device(device, dtype, num_threads, memory)
+
+
+def lay_out(parts: Mapping[str, Any], device: Device) -> None:
+    """Weights of convolutions in the order this device reads them fastest: channels last where it has tensor cores."""
+    if device.is_channels_last:
+        for name in ("unet", "vae"):
+            parts[name].to(memory_format=torch.channels_last)
 
 
 def num_cores() -> int:
@@ -55,7 +82,12 @@ def _find_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _choose_dtype(name: str, device: torch.device) -> torch.dtype:
+def _choose_dtype(name: str, device: torch.device, num_threads: int, measured: Measured) -> torch.dtype:
+    """`auto` is bfloat16 on CUDA, and on a processor that was measured to be much faster with it; else float32."""
+    if name == "auto" and device.type == "cpu":
+        processor = f"{torch.backends.cpu.get_cpu_capability()}, {num_threads} threads, torch {torch.__version__}"
+        gain = measured.get(f"bfloat16 over float32: {processor}", bfloat16_gain)
+        return torch.bfloat16 if gain is not None and is_much_faster(gain) else torch.float32
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     if name not in _DTYPES:

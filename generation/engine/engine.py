@@ -6,7 +6,7 @@ of an enlargement, so whoever cancels or arrives waits for one turn at most.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,20 +14,20 @@ from torch import Tensor
 
 from generation.catalog import Model
 from generation.engine.batch import Batches, rows_of
+from generation.engine.buckets import Buckets, find_row_pixels
 from generation.engine.devices import choose_device
 from generation.engine.failures import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
 from generation.engine.finish import NotFinite, decode, finish, preview
+from generation.engine.measured import Measured
+from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
 from generation.engine.pixels import read_picture
 from generation.engine.schedule import StepSchedule
 from generation.engine.settings import EngineSettings
-from generation.engine.slot import Key, Slot
+from generation.engine.slot import Slot
 from generation.engine.upscale import Enlargement
 from generation.order import Cancel, Cancelled, Event, Order, Progress
-
-_MAX_PIXEL_ROWS = {"cpu": 16 * 128 * 128, "mps": 4 * 512 * 512, "cuda": 16 * 512 * 512}
-"""Rows times pixels beyond which a larger forward takes longer without getting more done, by kind of device."""
 
 
 @dataclass(slots=True)
@@ -60,22 +60,24 @@ class Engine:
     def __init__(self, models: Iterable[Model], settings: EngineSettings) -> None:
         models = tuple(models)
         self._settings = settings
-        self._device = choose_device(settings)
+        measured = Measured(settings.measured)
+        self._device = choose_device(settings, models, measured)
+        self.fingerprint = take_fingerprint(self._device)
         with torch.inference_mode():
             self._models = Models(models, self._device, settings)
+            self._buckets = Buckets(settings, self._row_pixels(models[0], measured))
         self._batches = Batches(self._device)
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
         self._slots: dict[str, Slot] = {}
         self._upscalings: dict[str, Upscaling] = {}
-        self._row_limits: dict[Key, int] = {}
         self._events: list[Event] = []
         self._num_admitted = 0
         self._forward_was_last = True
         self.rows_run = 0
         """Rows of every forward so far, padding included, and of these the ones an image owned."""
         self.rows_owned = 0
-        self.num_slots = settings.num_slots or self._slots_that_pay(models)
-        self.fingerprint = take_fingerprint(self._device)
+        ladder = self._models.get(models[0].name).family.ladder
+        self.num_slots = settings.num_slots or self._buckets.slots_that_pay(ladder, models[0].defaults.native_px)
 
     @property
     def model_sha256(self) -> Mapping[str, str]:
@@ -109,12 +111,19 @@ class Engine:
         evaluations = self._drop(cancel.image_id)
         return [Cancelled(image_id=cancel.image_id, attempt=cancel.attempt, evaluations=evaluations)]
 
+    def rest(self) -> None:
+        """Give the memory back while there is nothing to do: the next image waits for its model to load again."""
+        if self.is_idle:
+            self._batches.clear()
+            self._models.close()
+            give_back(self._device.torch_device)
+
     def close(self) -> None:
         """Drop everyone without a word and give the memory back."""
         self._slots.clear()
         self._upscalings.clear()
-        self._batches.clear()
-        self._models.close()
+        self._events.clear()
+        self.rest()
 
     # Schedule: who is next, ready to run.
 
@@ -131,33 +140,20 @@ class Engine:
         return self._schedule_forward(stepping)
 
     def _schedule_forward(self, stepping: list[Slot]) -> Turn:
-        picked = self._schedule_of_steps.pick(stepping, self._max_rows)
+        picked = self._schedule_of_steps.pick(stepping, self._buckets.most_for)
         slots = tuple(slot for slot in picked if slot.walk or self._guard(slot.order, self._beginning(slot)))
-        return Turn(slots=slots, bucket=self._bucket_for(slots)) if slots else Turn()
+        return Turn(slots=slots, bucket=self._buckets.fitting(slots)) if slots else Turn()
 
     def _beginning(self, slot: Slot) -> Callable[[], None]:
         return lambda: slot.begin(self._device.torch_device)
 
-    def _bucket_for(self, slots: tuple[Slot, ...]) -> int:
-        prescribed = slots[0].next_bucket
-        rows = sum(slot.rows for slot in slots)
-        return prescribed or next(rung for rung in slots[0].family.ladder if rung >= rows)
-
-    def _max_rows(self, leader: Slot) -> int:
-        """Most rows a forward of the leader's key may have: what pays on this device, and what memory allows."""
-        pays = self.most_rows(leader.size_px[0] * leader.size_px[1])
-        limit = min(pays, self._row_limits.get(leader.key, pays))
-        return max((rung for rung in leader.family.ladder if rung <= limit), default=1)
-
     def most_rows(self, pixels: int) -> int:
-        """Rows beyond which a forward of pictures that size gets no more done in the same time, on this device."""
-        return self._settings.max_rows or max(2, _MAX_PIXEL_ROWS[self._device.kind] // pixels)
+        """Rows beyond which a forward of pictures that size gets no more done in the same time, on this machine."""
+        return self._buckets.most_rows(pixels)
 
-    def _slots_that_pay(self, models: Sequence[Model]) -> int:
-        """The guided pictures of the default model that one forward holds, and a few to take their places."""
-        ladder = self._models.get(models[0].name).family.ladder
-        held = max(1, min(ladder[-1], self.most_rows(models[0].defaults.native_px ** 2)) // 2)
-        return held + max(1, held // 4)
+    def _row_pixels(self, model: Model, measured: Measured) -> int:
+        family, sha256 = self._models.get(model.name).family, self.model_sha256[model.name]
+        return find_row_pixels(measured, family, model, self._device, model_sha256=sha256, fingerprint=self.fingerprint)
 
     # Forward: the one place where time goes.
 
@@ -181,10 +177,9 @@ class Engine:
     def _make_do_with_less(self, turn: Turn, error: Exception) -> None:
         """Halve what this key may take; an image that does not even fit alone, or not in its trace, ends."""
         self._batches.clear()
-        if self._device.kind == "cuda":
-            torch.cuda.empty_cache()
+        give_back(self._device.torch_device)
         if len(turn.slots) > 1:
-            self._row_limits[turn.slots[0].key] = turn.bucket // 2
+            self._buckets.halve(turn.slots[0].key, turn.bucket)
         else:
             self._break(turn.slots[0].order, error)
 

@@ -29,6 +29,8 @@ def broken(order: Order, error: Exception) -> Broken:
     known = error if isinstance(error, AtelierError) else Failed()
     base = next(cls for cls in type(known).__mro__ if cls.__module__ == "generation.errors")
     detail = "" if known is error else f" ({type(error).__name__}: {str(error)[:200]})"
+    if isinstance(error, OutOfMemory):
+        detail = " (What helps the operator: ATELIER_MEMORY=sliced or offload, and ATELIER_DTYPE=bfloat16.)"
     return Broken(
         image_id=order.image_id, attempt=order.attempt, error=base.__name__, message=f"{known}{detail}", retry=False
     )

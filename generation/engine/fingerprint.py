@@ -25,7 +25,8 @@ def take_fingerprint(device: Device) -> Fingerprint:
         "threads": str(device.num_threads),
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "attention": "sdpa",
+        "attention": "sdpa" if device.memory == "full" else "sliced",
+        "memory": device.memory,
         "stages": "encode 1, decode 1",
     }
     return Fingerprint(facts | (_cuda_facts(device) if device.kind == "cuda" else {}))
@@ -37,5 +38,6 @@ def _cuda_facts(device: Device) -> dict[str, str]:
         "cuda": str(torch.version.cuda),
         "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
         "tf32": str(torch.backends.cuda.matmul.allow_tf32),
+        "layout": "channels_last" if device.is_channels_last else "contiguous",
         "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
     }

@@ -83,7 +83,7 @@ def _load(cls: Any, path: Path, device: Device, options: dict[str, Any]) -> Any:
     if missing:
         raise _refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.")
     _check_finite(path, model)
-    return model.to(device.torch_device).eval().requires_grad_(False)
+    return model.to(device.home).eval().requires_grad_(False)
 
 
 def _check_finite(path: Path, model: Any) -> None:

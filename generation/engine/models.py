@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from generation.catalog import Model
-from generation.engine.devices import Device
+from generation.engine.devices import Device, lay_out
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
 from generation.engine.folder import check_model
 from generation.engine.loading import ModelFolder, hash_files
+from generation.engine.memory import arrange, free_bytes, give_back, weight_bytes
 from generation.engine.safety import SafetyChecker
 from generation.engine.settings import EngineSettings
 from generation.engine.upscale import Upscaler
 from generation.errors import UnknownModel
+
+_ROOM_FACTOR = 1.5
+"""Free memory, in weights on disk, that a model wants before it is loaded beside others."""
 
 
 class LoadedModel:
@@ -22,6 +26,8 @@ class LoadedModel:
     def __init__(self, model: Model, device: Device, settings: EngineSettings) -> None:
         folder = ModelFolder(model.path, model.family)
         self.family: Family = FAMILIES[model.family](folder, device, settings)
+        lay_out(self.family.parts, device)
+        arrange(self.family.parts, device.memory, device.torch_device)
         self.safety = SafetyChecker(model.safety_checker, device) if model.safety_checker else None
         self.upscaler = Upscaler(model.upscaler, device) if model.upscaler else None
 
@@ -44,9 +50,18 @@ class Models:
         """That model, loaded if need be (seconds). Raises `UnknownModel`, or `Misconfigured` if it will not load."""
         if name not in self._models:
             raise UnknownModel(model=name[:60], available=", ".join(self._models))
-        if name not in self._loaded:
+        if name in self._loaded:
+            self._loaded[name] = self._loaded.pop(name)  # the last in the dict is the one used last
+        else:
+            self._make_room(weight_bytes(self._models[name].path))
             self._loaded[name] = LoadedModel(self._models[name], self._device, self._settings)
         return self._loaded[name]
+
+    def _make_room(self, wanted: int) -> None:
+        """Let go of models, longest unused first, until the weights of another fit beside them."""
+        while self._loaded and free_bytes(self._device.home) < _ROOM_FACTOR * wanted:
+            del self._loaded[next(iter(self._loaded))]
+            give_back(self._device.torch_device)
 
     def close(self) -> None:
         """Give the memory back."""

@@ -40,7 +40,7 @@ class SafetyChecker:
 
     def __init__(self, folder: Path, device: Device) -> None:
         check_part(folder)
-        self._device = Device(device.torch_device, torch.float32, device.num_threads)
+        self._device = Device(device.home, torch.float32, device.num_threads)
         self._model = load_transformer(StableDiffusionSafetyChecker, folder, self._device)
         settings = folder / "preprocessor_config.json"
         preprocessor: dict[str, Any] = read_json(settings) if settings.is_file() else {}

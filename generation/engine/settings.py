@@ -11,7 +11,14 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: str = "auto"
-    """`auto`, `float32`, `bfloat16`, `float16`. `auto` is bfloat16 on CUDA, float32 elsewhere."""
+    """`auto`, `float32`, `bfloat16`, `float16`. `auto` is bfloat16 on CUDA and on processors measured to be much
+    faster with it, float32 elsewhere."""
+    memory: str = "auto"
+    """`auto`, or one of `memory.MODES`: how much of a model stays on the device, how large its pieces of work are."""
+    measured: str = ""
+    """The file that keeps what is measured at the first start; without one nothing is measured."""
+    idle_s: float = 0.0
+    """After so long without work the models are dropped from memory; 0 keeps them."""
     num_threads: int = 0
     """CPU threads of one forward; 0 is one a core. Bits depend on it, so it is part of the fingerprint."""
     num_slots: int = 0

@@ -25,7 +25,7 @@ class Upscaler:
 
     def __init__(self, folder: Path, device: Device) -> None:
         check_part(folder)
-        self._device = Device(device.torch_device, torch.float32, device.num_threads)
+        self._device = Device(device.home, torch.float32, device.num_threads)
         self._model: Any = load_transformer(Swin2SRForImageSuperResolution, folder, self._device)
         if self._model.config.upscale != FACTOR:
             raise FolderRefused(folder=str(folder), problem="it does not double.", remedy="Use an x2 upscaler.")

@@ -28,6 +28,10 @@ class Family(Protocol):
     ladder: tuple[int, ...]
     """Bucket sizes in rows that a forward may have, ascending. Fixed, so that a trace means the same everywhere."""
 
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        """The networks it is made of by their name in the folder: text encoders, `unet`, `vae`."""
+
     def tokenize(self, spec: ImageSpec) -> Words:
         """Cheap: no model runs."""
 

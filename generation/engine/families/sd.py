@@ -34,6 +34,10 @@ class StableDiffusion:
         self.latent_channels: int = self._vae.config.latent_channels
         self.pixels_per_latent: int = 2 ** (len(self._vae.config.block_out_channels) - 1)
 
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        return {"text_encoder": self._text_encoder, "unet": self._unet, "vae": self._vae}
+
     def tokenize(self, spec: ImageSpec) -> Words:
         length = self._text_encoder.config.max_position_embeddings
         tokens, dropped = tokenize_pair(self._tokenizer, spec, length=length, max_chunks=self._max_chunks)

@@ -48,6 +48,11 @@ class StableDiffusionXL:
         self.latent_channels: int = self._vae.config.latent_channels
         self.pixels_per_latent: int = 2 ** (len(self._vae.config.block_out_channels) - 1)
 
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        first, second = self._encoders
+        return {"text_encoder": first, "text_encoder_2": second, "unet": self._unet, "vae": self._vae}
+
     def tokenize(self, spec: ImageSpec) -> Words:
         length = self._encoders[0].config.max_position_embeddings
         pairs = [

@@ -1,0 +1,116 @@
+"""How a model is kept in memory: all of it at once and fast, in slices, or one part at a time.
+
+| mode | what it does | what it costs |
+|---|---|---|
+| `full` | every part stays on the device, whole | nothing |
+| `sliced` | attention in slices, the VAE in tiles | time; a large picture's tiles are blended, so other bits |
+| `offload` | as `sliced`, and only the part at work is on the device | a copy whenever another part's turn comes |
+
+`auto` is the first of these that the free memory allows. The mode is part of the fingerprint.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from accelerate.hooks import ModelHook, add_hook_to_module
+
+from generation.errors import Misconfigured
+
+MODES = ("full", "sliced", "offload")
+_GIB = 2**30
+_MIN_TILE_PX = 512
+_ROOM = {"full": (1.5, 1 * _GIB), "sliced": (1.1, _GIB // 2)}
+"""What a mode wants free: so many times the weights, and so many bytes for what is computed."""
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can be had now: of the graphics card, or of the machine."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def weight_bytes(path: Path) -> int:
+    """Size of a model's weights on disk: a file, or all of a folder."""
+    files = [path] if path.is_file() else path.rglob("*.safetensors")
+    return sum(file.stat().st_size for file in files)
+
+
+def choose_mode(wanted: str, device: torch.device, *, weights: int, free: int) -> str:
+    """The mode `wanted`, or what `auto` makes of `weights` and `free` bytes. Raises `Misconfigured` for other words."""
+    if wanted not in ("auto", *MODES):
+        raise Misconfigured(
+            problem=f"“{wanted}” is no way to use memory.", remedy=f"Choose one of: auto, {', '.join(MODES)}."
+        )
+    # Without a device of its own there is nowhere to move a part to.
+    possible = MODES if device.type == "cuda" else MODES[:2]
+    if wanted != "auto":
+        return wanted if wanted in possible else possible[-1]
+    fits = (mode for mode in possible if mode in _ROOM and weights * _ROOM[mode][0] + _ROOM[mode][1] <= free)
+    return next(fits, possible[-1])
+
+
+def give_back(device: torch.device) -> None:
+    """Return what nothing refers to any more: other programs may want the graphics card."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def arrange(parts: Mapping[str, Any], mode: str, device: torch.device) -> None:
+    """Set a model's parts (text encoders, `unet`, `vae`) up for a mode."""
+    if mode == "full":
+        return
+    parts["unet"].set_attention_slice("auto")
+    parts["vae"].enable_slicing()
+    _tile(parts["vae"])
+    if mode == "offload":
+        shelf = Shelf(device)
+        for part in parts.values():
+            shelf.keep(part)
+
+
+def _tile(vae: Any) -> None:
+    """Tiles of no less than 512 pixels: smaller ones show, for the VAE evens out contrast tile by tile."""
+    vae.enable_tiling()
+    shrink = 2 ** (len(vae.config.block_out_channels) - 1)
+    vae.tile_sample_min_size = max(vae.tile_sample_min_size, _MIN_TILE_PX)
+    vae.tile_latent_min_size = vae.tile_sample_min_size // shrink
+
+
+class Shelf:
+    """Parts that wait in the machine's memory. The one that is called takes the device; the one before leaves it."""
+
+    def __init__(self, device: torch.device, home: torch.device | None = None) -> None:
+        self._device = device
+        self._home = home or torch.device("cpu")
+        self._at_work: Any = None
+
+    def keep(self, part: Any) -> None:
+        """Send a part home, to come whenever its `forward` (or a VAE's `encode` or `decode`) is called."""
+        part.to(self._home)
+        add_hook_to_module(part, _Fetch(self), append=True)
+
+    def fetch(self, part: Any) -> None:
+        """Bring a part to the device."""
+        if part is self._at_work:
+            return
+        if self._at_work is not None:
+            self._at_work.to(self._home)
+        part.to(self._device)
+        self._at_work = part
+
+
+class _Fetch(ModelHook):  # type: ignore[misc]
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:
+        self._shelf.fetch(module)
+        return args, kwargs
