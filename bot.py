@@ -36,6 +36,7 @@ from db.usage import UsageStore
 from doctor import examine
 from generation import failpoints
 from generation.catalog import Catalog
+from generation.durable import num_stuck
 from generation.errors import AtelierError, Misconfigured
 from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
@@ -149,7 +150,10 @@ class _Facts:
     def __call__(self) -> dict[str, object]:
         problems = [] if self._discord == "connected" else [f"Discord: {self._discord}"]
         if not self._studio.is_ready:
-            problems.append("The painter is starting or restarting.")
+            why = f" ({trouble})" if (trouble := self._studio.trouble) else ""
+            problems.append(f"The painter is starting or restarting{why}.")
+        if stuck := num_stuck():
+            problems.append(f"Storage refuses {stuck} writes; they are tried again. Is the disk full, or read-only?")
         return {
             "discord": self._discord,
             "painter_ready": self._studio.is_ready,

@@ -64,7 +64,7 @@ async def serve_health(port: int, facts: Facts) -> AsyncIterator[LoopLag]:
 
 async def _start(port: int, facts: Facts, lag: LoopLag) -> web.AppRunner:
     async def healthz(request: web.Request) -> web.Response:
-        body = facts() | {"loop_lag_p99_ms": round(lag.p99_ms(), 1)}
+        body = facts() | {"loop_lag_p99_ms": round(lag.p99_ms(), 1), "tasks": len(asyncio.all_tasks())}
         return web.json_response(body, status=503 if body.get("problems") else 200)
 
     app = web.Application()

@@ -2,7 +2,7 @@
 
 Run as a program (`python -m bench._lives`) this is that parent: it reads a line of JSON for each life to start
 (`environment`, `folder`, `log`), answers with its `pid`, and says how each one `ended`. Each life is `bot.py serve`,
-unchanged but for what the options replace: the engine in its worker (`--light`), its patience, and, for the control,
+unchanged but for what the options replace: the engine in its worker (`--engine`), its patience, and, for the control,
 what makes it safe (`--naive`).
 """
 
@@ -39,7 +39,9 @@ class Lives:
         self._listening = asyncio.create_task(self._listen(), name="lives")
 
     @classmethod
-    async def open(cls, *, options: list[str]) -> Lives:
+    async def open(cls, *, engine: str | None = None, is_naive: bool = False) -> Lives:
+        """`engine` as in `WorkerConfig`, None for the real one."""
+        options = [*(["--engine", engine] if engine else []), *(["--naive"] if is_naive else [])]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -118,10 +120,10 @@ class Life:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--light", action="store_true")
+    parser.add_argument("--engine")
     parser.add_argument("--naive", action="store_true")
     options = parser.parse_args()
-    bot = _program(is_light=options.light, is_naive=options.naive)
+    bot = _program(engine=options.engine, is_naive=options.naive)
     gc.freeze()
     living: set[int] = set()
     is_open, said = True, b""
@@ -142,19 +144,18 @@ def main() -> None:
                 print(json.dumps({"ended": pid, "status": os.waitstatus_to_exitcode(status)}), flush=True)
 
 
-def _program(*, is_light: bool, is_naive: bool) -> Any:
+def _program(*, engine: str | None, is_naive: bool) -> Any:
     """`bot.py` as a module, imported with all it needs, with the parts in it that the options replace."""
     import bot
     import cogs.client
     import cogs.supervisor  # noqa: F401
     import sandbox  # noqa: F401
-    from bench.light_engine import ENGINE
     from generation.workers.local import LocalWorker
     from generation.workers.wire import WorkerConfig
 
     program: Any = bot
-    if is_light:
-        program.WorkerConfig = partial(WorkerConfig, engine=ENGINE, nice=0)
+    if engine:
+        program.WorkerConfig = partial(WorkerConfig, engine=engine, nice=0)
         program.LocalWorker = partial(LocalWorker, hang_s=HANG_S, first_pause_s=0.02)
     if is_naive:
         from bench import _naive

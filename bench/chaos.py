@@ -29,6 +29,7 @@ from pathlib import Path
 
 from bench._lives import HANG_S, Life, Lives
 from bench._oracle import Judgement, Witness, judge, num_open, prepare
+from bench.light_engine import ENGINE
 from generation.failpoints import NAMES, OF_WORKER
 from sandbox import Actor, Interaction, Sandbox
 
@@ -75,9 +76,8 @@ class Chaos:
         self._database, self._log, self._folder = folder / "atelier.db", folder / "log", folder
         self._chance = random.Random(seed)
         self._wanted = kills
-        self._is_real = is_real
+        self._is_real, self._is_naive = is_real, is_naive
         self._peace_s = 8.0 if is_naive else PEACE_S
-        self._options = [*(["--light"] if not is_real else []), *(["--naive"] if is_naive else [])]
         self._kills = 0
         self._struck = 0
         self._asked: list[Interaction] = []
@@ -90,7 +90,7 @@ class Chaos:
         async with Sandbox(bot_name="Atelier", journal_limit=1000) as self._discord:
             self._witness = Witness(self._discord)
             self._people = self._settle()
-            self._lives = await Lives.open(options=self._options)
+            self._lives = await Lives.open(engine=None if self._is_real else ENGINE, is_naive=self._is_naive)
             try:
                 await self._faults()
                 await self._peace()

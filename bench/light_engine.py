@@ -22,7 +22,10 @@ from generation.order import Broken, Cancel, Cancelled, Event, Finished, Order, 
 from generation.recipe import Fingerprint, Trace
 
 ENGINE = "bench.light_engine:LightEngine"
-_BUCKET = 4
+PACED_ENGINE = "bench.light_engine:PacedEngine"
+PACE_S = 0.1
+"""What each turn of the paced engine takes."""
+BUCKET = 4
 
 
 class LightEngine:
@@ -61,7 +64,7 @@ class LightEngine:
     def step(self) -> list[Event]:
         """One evaluation of the oldest images, and the end of those that had their last."""
         events: list[Event] = []
-        for order in list(self._orders.values())[:_BUCKET]:
+        for order in list(self._orders.values())[:BUCKET]:
             events.extend(self._advance(order))
         return events
 
@@ -89,6 +92,14 @@ class LightEngine:
     def _drop(self, order: Order) -> int:
         del self._orders[order.image_id]
         return self._done.pop(order.image_id)
+
+
+class PacedEngine(LightEngine):
+    """The same at a steady pace, as a graphics card has one: for load that must exceed what can be painted."""
+
+    def step(self) -> list[Event]:
+        threading.Event().wait(PACE_S)
+        return super().step()
 
 
 def light_pixels(order: Order) -> bytes:
@@ -126,7 +137,7 @@ def _finished(order: Order) -> Finished:
         width_px=width,
         height_px=height,
         pixels=b"" if withheld else pixels,
-        trace=str(Trace.of([_BUCKET] * evaluations)),
+        trace=str(Trace.of([BUCKET] * evaluations)),
         evaluations=evaluations,
         withheld=withheld,
         safety_scores={"light": 1.0 if withheld else -1.0},

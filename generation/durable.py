@@ -10,15 +10,25 @@ from typing import TypeVar
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
+_stuck: set[object] = set()
+
+
+def num_stuck() -> int:
+    """Writes that storage has refused and that are being tried again: more than none is for the operator to hear."""
+    return len(_stuck)
 
 
 async def durably(write: Callable[[], Awaitable[T]]) -> T:
     """Do a write until it works: storage that fails (full, locked) is tried again, with growing pauses."""
     pause_s = _FIRST_PAUSE_S
-    while True:
-        try:
-            return await write()
-        except Exception:
-            log.exception("action=storage-failed next_try_s=%.1f", pause_s)
-        await asyncio.sleep(pause_s)
-        pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+    try:
+        while True:
+            try:
+                return await write()
+            except Exception:
+                log.exception("action=storage-failed next_try_s=%.1f", pause_s)
+            _stuck.add(write)
+            await asyncio.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+    finally:
+        _stuck.discard(write)

@@ -182,6 +182,11 @@ class Studio:
         return self._worker.num_slots > 0
 
     @property
+    def trouble(self) -> str | None:
+        """Why the painter was lost, until it is back; None while it was never lost."""
+        return self._dispatcher.trouble
+
+    @property
     def fingerprint(self) -> Fingerprint | None:
         return self._worker.fingerprint
 

@@ -6,6 +6,7 @@ hand as well. Anything that goes wrong outside a single image ends the process; 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -16,6 +17,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from io import RawIOBase
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from generation import failpoints
@@ -44,7 +46,6 @@ class Engine(Protocol):
     def admit(self, order: Order) -> None: ...
     def step(self) -> list[Event]: ...
     def cancel(self, cancel: Cancel) -> list[Event]: ...
-    def rest(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -55,12 +56,9 @@ class Inbox:
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(source,), name="inbox", daemon=True).start()
 
-    def take(self, *, wait: bool, patience_s: float | None = None) -> list[Command]:
-        """Every command there is; with `wait`, at least one, unless none comes for `patience_s`."""
-        try:
-            commands = [self._commands.get(timeout=patience_s)] if wait else []
-        except queue.Empty:
-            return []
+    def take(self, *, wait: bool) -> list[Command]:
+        """Every command there is; with `wait`, at least one."""
+        commands = [self._commands.get()] if wait else []
         while not self._commands.empty():
             commands.append(self._commands.get())
         return commands
@@ -91,20 +89,10 @@ def _read_exactly(source: RawIOBase, size: int) -> bytes | None:
     return None if size else b"".join(parts)
 
 
-def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None], *, idle_s: float = 0.0) -> None:
-    """Drive the engine until told to close: commands between turns, and sleep when there is nothing to do.
-
-    After `idle_s` without work (0: never) it gives its memory back, until the next command.
-    """
-    patience_s = idle_s or None
+def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None]) -> None:
+    """Drive the engine until told to close: commands between turns, and sleep when there is nothing to do."""
     while True:
-        commands = inbox.take(wait=engine.is_idle, patience_s=patience_s)
-        if not commands and engine.is_idle:
-            engine.rest()
-            patience_s = None
-            continue
-        patience_s = idle_s or None
-        for command in commands:
+        for command in inbox.take(wait=engine.is_idle):
             if isinstance(command, Close):
                 return
             if isinstance(command, Order):
@@ -125,6 +113,7 @@ def main() -> int:
         return 0
     config = decode_config(first)
     _die_with_parent(config.parent_pid)
+    _be_first_to_go()
     if hasattr(os, "nice"):
         os.nice(config.nice)
     scrub(os.environ)
@@ -146,7 +135,7 @@ def main() -> int:
         return EXIT_UNFIT
     sha256 = dict(engine.model_sha256)
     send([Ready(num_slots=engine.num_slots, fingerprint=engine.fingerprint, model_sha256=sha256)])
-    serve(engine, Inbox(source), send, idle_s=config.settings.idle_s)
+    serve(engine, Inbox(source), send)
     engine.close()
     return 0
 
@@ -178,6 +167,12 @@ def _claim_stdout() -> BinaryIO:
     wire = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return wire
+
+
+def _be_first_to_go() -> None:
+    """When memory runs out, Linux shall end this process and not the bot: what was in it is done again."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def _die_with_parent(parent_pid: int) -> None:

@@ -209,6 +209,13 @@ async def test_the_child_sees_no_secrets(make_light: MakeWorker, monkeypatch: py
     assert environment["HF_HUB_OFFLINE"] == "1"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux chooses by this number whom to end")
+async def test_when_memory_runs_out_the_child_goes_and_not_the_bot(make_light: MakeWorker) -> None:
+    worker = make_light()
+    await ready(worker)
+    assert Path(f"/proc/{worker.pid}/oom_score_adj").read_text().strip() == "500"  # noqa: ASYNC240
+
+
 async def test_a_folder_that_may_not_be_opened_stops_the_start(tmp_path: Path) -> None:
     worker = LocalWorker(WorkerConfig(models=(toy_model(tmp_path / "nothing"),)))
     with pytest.raises(Misconfigured, match="no such folder"):

@@ -1,0 +1,220 @@
+"""Twice as much is asked for as can be painted, for as long as you like: does anything grow that should not?
+
+The real bot process with a paced engine in its worker; members of three servers ask a local Discord for one picture
+each, evenly, at twice the engine's pace, so that the line is full and about half is refused. Every few seconds its
+memory, open files, tasks, database and event-loop lag are noted from outside.
+
+Keys: `memory_growth`, `files_growth`, `tasks_growth`, the last fifth of the time against the second fifth (0.05 is
+5 %); `lag_p99_ms`, the median over the samples of the lag's 99th percentile over two minutes, and `lag_worst_p99_ms`;
+`painted`, `refused`, `rude` (refusals that were public, or no sentence, or no answer at all), `seconds`; `picture`,
+where the curves are. Exit status 0 if growth is at most 5 %, the lag below 50 ms, and no refusal was rude.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from bench._lives import Life, Lives
+from bench._plot import Curve, draw
+from bench.light_engine import BUCKET, PACE_S, PACED_ENGINE
+from sandbox import Actor, Interaction, Sandbox
+
+STEPS = 20
+CAPACITY = BUCKET / (PACE_S * (STEPS + 1))
+"""Pictures a second: one turn a step, and one to finish."""
+OVERLOAD = 2.0
+SERVERS, MEMBERS = 3, 10
+MAX_GROWTH, MAX_LAG_MS = 0.05, 50.0
+_PATIENCE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The bot at one moment, `at_s` after the start."""
+
+    at_s: float
+    memory_mib: float
+    files: int
+    tasks: int
+    database_mib: float
+    lag_ms: float
+    waiting: int
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench soak", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--picture", type=Path, default=Path("soak.svg"), help="where to draw the curves")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        soak = Soak(Path(folder))
+        asyncio.run(soak.run(seconds=options.minutes * 60))
+    figures = soak.figures() | {"picture": str(options.picture)}
+    options.picture.write_text(draw(_curves(soak.samples)), encoding="utf-8")
+    if not options.json:
+        for name, value in figures.items():
+            print(f"{name:18} {value}")
+    print(json.dumps(figures))
+    return 0 if _is_well(figures) else 1
+
+
+class Soak:
+    """One run. `run` it, then ask for `figures`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._painted = self._refused = self._rude = 0
+        self.samples: list[Sample] = []
+
+    async def run(self, *, seconds: float) -> None:
+        every_s = max(0.5, min(10.0, seconds / 120))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        async with Sandbox(bot_name="Atelier", journal_limit=200) as self._discord:
+            people = self._settle()
+            lives = await Lives.open(engine=PACED_ENGINE)
+            try:
+                life = await lives.start(self._environment(port), self._folder, self._folder / "log")
+                await self._discord.wait_until_ready(timeout_s=120)
+                self._started = time.monotonic()
+                crowd = asyncio.create_task(self._crowd(people))
+                async with aiohttp.ClientSession() as session:
+                    while time.monotonic() - self._started < seconds:
+                        await asyncio.sleep(every_s)
+                        self.samples.append(await self._look(session, life, port))
+                crowd.cancel()
+                await asyncio.wait((crowd,))
+            finally:
+                await lives.close()
+
+    def figures(self) -> dict[str, object]:
+        lags = [sample.lag_ms for sample in self.samples]
+        return {
+            "memory_growth": _growth([sample.memory_mib for sample in self.samples]),
+            "files_growth": _growth([sample.files for sample in self.samples]),
+            "tasks_growth": _growth([sample.tasks for sample in self.samples]),
+            "memory_mib": round(self.samples[-1].memory_mib, 1),
+            "database_mib": round(self.samples[-1].database_mib, 2),
+            "lag_p99_ms": round(statistics.median(lags), 1),
+            "lag_worst_p99_ms": round(max(lags), 1),
+            "painted": self._painted,
+            "refused": self._refused,
+            "rude": self._rude,
+            "seconds": round(self.samples[-1].at_s),
+        }
+
+    def _settle(self) -> list[Actor]:
+        guilds = [self._discord.add_guild(f"Server {number}") for number in range(SERVERS)]
+        channels = [guild.add_channel("general") for guild in guilds]
+        names = [(guild, channel, n) for guild, channel in zip(guilds, channels, strict=True) for n in range(MEMBERS)]
+        return [self._discord.act_as(guild.add_member(f"{guild.name} {n}"), channel) for guild, channel, n in names]
+
+    async def _crowd(self, people: Sequence[Actor]) -> None:
+        """One request after another, evenly, whatever becomes of them."""
+        pause_s = 1 / (OVERLOAD * CAPACITY)
+        due, number = time.monotonic(), 0
+        async with asyncio.TaskGroup() as asking:
+            while True:
+                asking.create_task(self._ask(people[(number * 7) % len(people)]))
+                due, number = due + pause_s, number + 1
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def _ask(self, who: Actor) -> None:
+        prompt = "a red circle on a blue background"
+        asked = await who.slash("imagine", prompt=prompt, steps=STEPS, size="64x64")
+        if asked.response_message is None or asked.ephemeral:
+            self._refused += 1
+            self._rude += not _is_polite(asked)
+            return
+        try:
+            await self._discord.world.wait_for(lambda: _is_answered(asked), timeout_s=_PATIENCE_S)
+        except TimeoutError:
+            self._rude += 1
+            return
+        if asked.followups:
+            self._refused += 1
+            self._rude += not _is_polite(asked)
+        else:
+            self._painted += 1
+
+    async def _look(self, session: aiohttp.ClientSession, life: Life, port: int) -> Sample:
+        process = psutil.Process(life.pid)
+        async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+            health = await answer.json()
+        database = sum(path.stat().st_size for path in self._folder.glob("atelier.db*"))
+        return Sample(
+            at_s=time.monotonic() - self._started,
+            memory_mib=process.memory_info().rss / 2**20,
+            files=process.num_fds(),
+            tasks=health["tasks"],
+            database_mib=database / 2**20,
+            lag_ms=health["loop_lag_p99_ms"],
+            waiting=health["waiting"],
+        )
+
+    def _environment(self, port: int) -> dict[str, str]:
+        return {
+            "ATELIER_DATA_DIR": str(self._folder),
+            "ATELIER_DISCORD_URL": self._discord.url,
+            "ATELIER_DISCORD_TOKEN": self._discord.token,
+            "ATELIER_HEALTH_PORT": str(port),
+            "ATELIER_MAX_WAITING_PER_USER": "4",
+            "ATELIER_MAX_WAITING_PER_GUILD": "20",
+            "ATELIER_LOG_LEVEL": "WARNING",
+        }
+
+
+def _is_answered(asked: Interaction) -> bool:
+    message = asked.original_message
+    if asked.followups or message is None or message.is_loading:
+        return bool(asked.followups)
+    is_going = any(":cancel:" in button.get("custom_id", "") for button in message.buttons)
+    return bool(message.attachments) and not is_going
+
+
+def _is_polite(asked: Interaction) -> bool:
+    """A sentence, to the one person."""
+    said = asked.followups[0] if asked.followups else asked.original_message
+    return said is not None and said.is_ephemeral and said.text.rstrip().endswith(".")
+
+
+def _growth(values: Sequence[float]) -> float:
+    """The last fifth against the second: the first is warm-up."""
+    fifth = max(1, len(values) // 5)
+    before, after = statistics.median(values[fifth : 2 * fifth] or values), statistics.median(values[-fifth:])
+    return round(after / before - 1, 4)
+
+
+def _is_well(figures: dict[str, object]) -> bool:
+    growths = [figures[name] for name in ("memory_growth", "files_growth", "tasks_growth")]
+    within = all(isinstance(growth, float) and growth <= MAX_GROWTH for growth in growths)
+    lag = figures["lag_p99_ms"]
+    return within and isinstance(lag, float) and lag < MAX_LAG_MS and not figures["rude"]
+
+
+def _curves(samples: Sequence[Sample]) -> list[Curve]:
+    def curve(title: str, values: Sequence[float]) -> Curve:
+        return Curve(title, [(sample.at_s / 60, value) for sample, value in zip(samples, values, strict=True)])
+
+    return [
+        curve("memory of the bot, MiB", [sample.memory_mib for sample in samples]),
+        curve("open files", [sample.files for sample in samples]),
+        curve("tasks", [sample.tasks for sample in samples]),
+        curve("database, MiB", [sample.database_mib for sample in samples]),
+        curve("event-loop lag, p99 of two minutes, ms", [sample.lag_ms for sample in samples]),
+        curve("pictures waiting", [sample.waiting for sample in samples]),
+    ]

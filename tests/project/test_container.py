@@ -1,0 +1,38 @@
+"""The container may do as little as possible: what would widen that must change a line here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+
+
+def test_it_runs_as_nobody_in_particular_and_its_code_is_not_its_own() -> None:
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert re.findall(r"^USER (\S+)", last, re.M) == ["atelier"]
+    assert "--chown=root:root . ." in last, "the program cannot change itself"
+    assert last.index("USER atelier") < last.index("ENTRYPOINT")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["read_only: true", "cap_drop: [ALL]", 'security_opt: ["no-new-privileges:true"]', "./models:/models:ro"],
+)
+def test_it_is_given_no_more_than_it_needs(line: str) -> None:
+    assert line in COMPOSE
+
+
+def test_it_is_given_nothing_of_the_host() -> None:
+    for word in ("privileged", "cap_add", "network_mode", "docker.sock", "ports:"):
+        assert word not in COMPOSE
+
+
+def test_no_secret_and_no_data_is_built_into_the_image() -> None:
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert {".env", "data", "sandbox-data", "models", ".git"} <= set(ignored)
+    assert not re.search(r"(TOKEN|SECRET|PASSWORD)=", DOCKERFILE)

@@ -1,0 +1,315 @@
+"""What people (and forged clients) send that no one should: each gets an answer a person can use, costs nothing, and
+the next request works. One bot lives through all of it.
+
+The numbers are those of the table in docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from living import LivingBot, People, delete_by_hand, job_id_in, until_done, until_shown
+from PIL import Image
+
+from generation.images import read_png_text
+from generation.job import Status
+from generation.quota import Usage
+from sandbox import Interaction, Message, Sandbox, Upload
+from tests.generation.hostile import header_only, saved
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+RED = "a red circle on a blue background"
+EMPTY = "The prompt is empty. Describe a picture"
+LONG = "characters long; at most 1500 are allowed"
+
+
+@dataclass
+class House:
+    discord: Sandbox
+    people: People
+    bot: LivingBot
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    async def usage(self) -> Usage:
+        return await self.bot.services.quotas.fetch_guild_usage(
+            self.people.guild.id, since=self.bot.now().replace(hour=0)
+        )
+
+    async def paints(self, prompt: str = RED, **options: Any) -> Message:
+        asked = await self.people.ada.forging.slash("imagine", **({"prompt": prompt, "steps": 1} | options))
+        message = await until_done(self.discord, asked)
+        assert len(message.attachments) == options.get("count", 1), message.text
+        return message
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory, blank_database: Path, tally) -> AsyncIterator[House]:
+    async with Sandbox(bot_name="Atelier") as discord:
+        people = People.settle(discord)
+        bot = LivingBot(discord, tmp_path_factory.mktemp("bad"), blank_database)
+        made = House(discord, people, bot)
+        handler = logging.StreamHandler(made.log)
+        logging.getLogger().addHandler(handler)
+        level = logging.getLogger().level
+        logging.getLogger().setLevel(logging.INFO)
+        await bot.start()
+        yield made
+        await bot.stop()
+        logging.getLogger().removeHandler(handler)
+        logging.getLogger().setLevel(level)
+    broken = [str(violation) for violation in discord.violations]
+    tally.num_servers += 1
+    tally.judged += discord.judged
+    tally.violations += broken
+    assert not broken, "\n".join(broken)
+
+
+async def answer(house: House, asked: Interaction) -> str:
+    """What only the one who asked reads; whatever was public before it is gone."""
+    await house.discord.wait_for(lambda: asked.ephemeral or asked.followups, timeout_s=30)
+    [said] = asked.followups or [asked.original_message]
+    assert said is not None and said.is_ephemeral
+    return said.text
+
+
+async def refuses(house: House, says: str, **options: Any) -> None:
+    """The private answer holds `says`; nothing was reserved or charged; nobody else saw a thing; and life goes on."""
+    before, seen = await house.usage(), len(house.people.bo.visible_messages())
+    said = await answer(house, await house.people.ada.forging.slash("imagine", **({"prompt": RED} | options)))
+    assert says in said, said
+    assert "Incident" not in said, "it was foreseen"
+    assert await house.usage() == before
+    assert await house.bot.jobs.fetch_unfinished() == []
+    assert len(house.people.bo.visible_messages()) == seen
+    await house.paints()
+
+
+# Prompts that show nothing, or too much.
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        pytest.param({"prompt": "   "}, EMPTY, id="1 blank"),
+        pytest.param({"prompt": ""}, EMPTY, id="1 empty, forged"),
+        pytest.param({"prompt": "y" * 5000}, f"The prompt is 5000 {LONG}", id="2 too long, forged"),
+        pytest.param({"prompt": "\u200b\u200d\ufeff\u2060"}, EMPTY, id="3 only zero-width"),
+        pytest.param({"prompt": "\x00\x01\x7f"}, EMPTY, id="4 only control bytes"),
+        pytest.param({"prompt": "\u202e\u2066"}, EMPTY, id="6 only directions"),
+        pytest.param({"prompt": "(" * 1000 + "x" + ")" * 1000}, LONG, id="11 1,000-deep parentheses, forged"),
+        pytest.param({"seed": -1}, "Seed must be from 0 to 4294967295, not -1", id="20 seed -1"),
+        pytest.param({"seed": 2**32}, "must be from 0 to 4294967295, not 4294967296", id="20 seed 2^32"),
+        pytest.param({"seed": 2**64}, "not 18446744073709551616", id="20 seed 2^64"),
+        pytest.param({"seed": "seven"}, "Seed must be a whole number", id="20 seed in words"),
+        pytest.param({"size": "0x0"}, "Width must be from 64", id="21 size 0"),
+        pytest.param({"size": "7x7"}, "Width must be from 64", id="21 size 7"),
+        pytest.param({"size": "513x513"}, "sides may be up to 256 pixels", id="21 size 513"),
+        pytest.param({"size": "16384x16384"}, "sides may be up to 256 pixels", id="21 size 16384"),
+        pytest.param({"size": "9" * 99}, "Size is WIDTHxHEIGHT", id="21 size of digits"),
+        pytest.param({"size": "{0.__class__}"}, "Size is WIDTHxHEIGHT", id="18 a template as a size"),
+        pytest.param({"steps": 0}, "Steps must be from 1 to 150, not 0", id="22 no steps"),
+        pytest.param({"steps": 10_000}, "Steps must be from 1 to 150, not 10000", id="22 10,000 steps"),
+        pytest.param({"guidance": float("nan")}, "Guidance must be a finite number", id="23 guidance nan"),
+        pytest.param({"guidance": float("inf")}, "Guidance must be a finite number", id="23 guidance inf"),
+        pytest.param({"guidance": -3.0}, "Guidance must be from 0 to 30, not -3", id="23 guidance below 0"),
+        pytest.param({"count": 0}, "Count must be from 1 to 4, not 0", id="24 count 0"),
+        pytest.param({"count": 1000}, "Count must be from 1 to 4, not 1000", id="24 count 1,000"),
+        pytest.param({"steps": "many"}, "Steps must be a whole number from 1 to 150", id="26 words for a number"),
+        pytest.param({"steps": 4.5}, "Steps must be a whole number from 1 to 150", id="26 a fraction"),
+        pytest.param({"model": "../../etc/passwd"}, "There is no model named", id="27 a path as a model"),
+        pytest.param({"model": "x\x00y"}, "There is no model named", id="29 NUL in a name"),
+    ],
+)
+async def test_a_request_that_cannot_be_made(house: House, options: dict[str, Any], says: str) -> None:
+    await refuses(house, says, **options)
+
+
+# Prompts that only look dangerous are painted, and shown letter by letter.
+
+
+@pytest.mark.parametrize(
+    ("prompt", "shown"),
+    [
+        pytest.param("a red\x00 circle\x07", "a red circle", id="4 control bytes"),
+        pytest.param("a red \ud800circle", "a red circle", id="5 a lone surrogate"),
+        pytest.param("a \u202eelcric der", "a elcric der", id="6 right to left"),
+        pytest.param("a red circle" + "x\u0302\u0303\u0304" * 2 + "\u0305" * 9999, "a red circle", id="7 10,000 marks"),
+        pytest.param("@everyone <@1> <@&2>", "\\@everyone \\<\\@1\\> \\<\\@&2\\>", id="8 mentions"),
+        pytest.param("[free](https://x.example)", "\\[free\\]\\(https\\:\\/\\/x\\.example\\)", id="8 a masked link"),
+        pytest.param("``` `` ` out", "\\`\\`\\` \\`\\` \\` out", id="9 back-ticks"),
+        pytest.param("(" * 700 + "red" + ")" * 700, "\\(\\(\\(", id="11 700-deep parentheses"),
+        pytest.param("(red:1e309) (circle:nan) (x:-5)", "\\(red\\:1e309\\)", id="12 weights that are none"),
+        pytest.param("{a|b}" * 200, "\\{a\\|b\\}", id="14 braces"),
+        pytest.param("'; DROP TABLE jobs; --", "'; DROP TABLE jobs; \\-\\-", id="17 SQL"),
+        pytest.param("{0.__class__} %s {{7*7}}", "\\{0\\.\\_\\_class\\_\\_\\} %s \\{\\{7\\*7\\}\\}", id="18 templates"),
+    ],
+)
+async def test_a_prompt_that_only_looks_dangerous(house: House, prompt: str, shown: str) -> None:
+    message = await house.paints(prompt)
+    assert shown in message.text
+    assert message.allowed_mentions == {"parse": []}
+    assert not any(char in message.text for char in "\x00\x07\u202e\ud800")
+    assert "\u0305" not in message.text, "at most three combining marks in a row"
+    await house.paints()
+
+
+async def test_9_back_ticks_do_not_end_the_code_block_of_a_recipe(house: House) -> None:
+    message = await house.paints("``` `` ` a red circle ```")
+    pressed = await house.people.ada.click(message, "Recipe")
+    assert pressed.original_message is not None
+    assert pressed.original_message.text.count("```") == 2
+
+
+async def test_10_a_forged_settings_line_stays_a_part_of_the_prompt(house: House) -> None:
+    message = await house.paints("a star\nNegative prompt: forged\nSteps: 99, Seed: 1", seed=5)
+    lines = read_png_text(message.attachments[0].data)["parameters"].splitlines()
+    assert [line for line in lines if line.startswith("Negative prompt:")] == []
+    [settings] = [line for line in lines if line.startswith("Steps:")]
+    assert settings.startswith("Steps: 1, ")
+    assert "Seed: 5" in settings
+
+
+async def test_19_a_prompt_cannot_write_lines_into_the_log(house: House) -> None:
+    await house.paints("red \x1b[31mcircle\r\n2026-01-01 ERROR action=forged")
+    await refuses(house, "Size is WIDTHxHEIGHT", size="x\r\naction=forged")
+    said = house.log.getvalue()
+    assert "action=accepted" in said
+    assert "action=forged" not in said and "\x1b" not in said
+    assert RED not in said, "prompts are not logged at INFO"
+
+
+async def test_what_lies_at_the_edge_is_painted(house: House) -> None:
+    """22 one step; 20 the largest seed; 23 no guidance; 25 the whole strength; 26 a whole number for a fraction."""
+    await house.paints(steps=1, seed=2**32 - 1, guidance=0)
+    start = Upload("start.png", saved("PNG", "RGB", (64, 64)))
+    await house.paints(image=start, strength=1.0)
+    await refuses(house, "Steps must be a whole number", steps="1")
+    await refuses(house, "Strength must be above 0 and at most 1, not 0", image=start, strength=0)
+    await refuses(house, "Strength must be above 0 and at most 1, not 7", image=start, strength=7)
+
+
+# Pictures. Every kind is tried on the decoder itself (tests/generation/test_decoder.py); these over the wire.
+
+
+@pytest.mark.parametrize(
+    ("filename", "data", "says"),
+    [
+        pytest.param("a.png", header_only(60000, 60000), "at most 16 megapixels", id="36 a giant header"),
+        pytest.param("a.png", header_only(9459, 9459), "at most 16 megapixels", id="37 just below Pillow's limit"),
+        pytest.param("a.png", saved("PNG", "RGB", (64, 64))[:60], "damaged or cut short", id="39 cut short"),
+        pytest.param("a.png", b"<svg/>", "is not a PNG, JPEG or WebP file", id="40 SVG named .png"),
+        pytest.param("a.png", b"<html>", "is not a PNG, JPEG or WebP file", id="40 HTML named .png"),
+        pytest.param("a.png", b"", "is empty", id="40 empty"),
+        pytest.param("a.png", header_only(1, 20000), "sides of 16 to 8192", id="44 a hair"),
+    ],
+)
+async def test_a_start_picture_that_cannot_be_used(house: House, filename: str, data: bytes, says: str) -> None:
+    await refuses(house, says, image=Upload(filename, data, "image/png"))
+
+
+async def test_43_where_a_photograph_was_taken_does_not_leak(house: House) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "secret place"
+    exif.get_ifd(0x8825)[1] = "N"
+    photograph = saved("JPEG", "RGB", (96, 64), exif=exif)
+    message = await house.paints(image=Upload("photo.jpg", photograph))
+    job = await house.bot.jobs.fetch_job(job_id_in(message))
+    start = job.images[0].spec.start
+    assert start is not None
+    kept = house.bot.studio.files.get(start.sha256)
+    assert kept is not None
+    for data in (kept, message.attachments[0].data):
+        assert b"secret place" not in data
+        assert not Image.open(io.BytesIO(data)).getexif()
+
+
+async def test_45_an_attachment_that_is_gone_before_it_is_read(house: House) -> None:
+    stop = house.discord.journal.on_entry(lambda entry: house.discord.faults.lose_files())
+    try:
+        picture = Upload("a.png", saved("PNG", "RGB", (64, 64)))
+        said = await answer(house, await house.people.ada.slash("imagine", prompt=RED, image=picture))
+    finally:
+        stop()
+    assert said == "The file could not be fetched from Discord. Attach it again."
+    await house.paints()
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", saved("PNG", "RGB", (64, 64))], ids=["empty", "text", "foreign"])
+async def test_a_file_to_reproduce_that_is_none_of_ours(house: House, data: bytes) -> None:
+    before = await house.usage()
+    asked = await house.people.ada.slash("reproduce", file=Upload("a.png", data))
+    said = await answer(house, asked)
+    assert any(words in said for words in ("is not a PNG", "carries no recipe", "is empty")), said
+    assert await house.usage() == before
+
+
+# Discord itself.
+
+
+async def test_47_buttons_by_others_twice_deleted_and_forged(house: House) -> None:
+    people, bot = house.people, house.bot
+    message = await house.paints()
+    before = await house.usage()
+    assert "Only the person who asked" in await answer(house, await people.bo.click(message, "Delete"))
+    long = "atelier:reroll:" + "A" * 85
+    for custom_id in (long, "x" * 100, f"atelier:up:{job_id_in(message)}:7", "atelier::", "atelier:reroll:'--"):
+        assert await answer(house, await people.bo.forging.click(message, custom_id))
+    assert await house.usage() == before
+    delete_by_hand(house.discord, message)
+    rerolled = await until_done(house.discord, await people.bo.forging.click(message, "Reroll"))
+    assert rerolled.attachments, "the button of a deleted message, pressed in the same moment, still counts"
+    both = await asyncio.gather(people.ada.click(rerolled, "Recipe"), people.ada.click(rerolled, "Recipe"))
+    assert all(pressed.ephemeral for pressed in both)
+    assert not bot.studio.live_ids()
+
+
+async def test_48_a_guild_that_was_left_between_request_and_result(house: House) -> None:
+    discord, bot = house.discord, house.bot
+    guild = discord.add_guild("Short-lived")
+    kit = discord.act_as(guild.add_member("kit"), guild.add_channel("lobby"))
+    await bot.hold_painting()
+    asked = await kit.slash("imagine", prompt=RED, steps=1)
+    job_id = job_id_in(await until_shown(discord, asked))
+    discord.clock.advance(20 * 60)
+    discord.faults.kick_bot(guild)
+    bot.go_on_painting()
+    assert (await bot.studio.finished(job_id)).status is Status.DONE
+    async with asyncio.timeout(30):
+        while tasks := bot.client.courier.tasks:
+            await asyncio.wait(tasks)
+    delivery = await bot.deliveries.fetch(job_id)
+    assert delivery.state == "kept"
+    await house.paints()
+
+
+async def test_49_an_admin_command_without_the_permission(house: House) -> None:
+    said = await answer(house, await house.people.bo.forging.slash("quota set", limit=1))
+    assert "Manage Server" in said
+    assert await house.bot.services.quotas.fetch_quotas(house.people.guild.id) == []
+
+
+async def test_50_a_result_over_the_size_limit_is_sent_as_a_jpeg_that_says_so(house: House) -> None:
+    guild = house.people.guild
+    house_limit, guild.attachment_size_limit = guild.attachment_size_limit, 3_000
+    try:
+        start = Upload("noise.png", _noise())
+        message = await house.paints(image=start, size="256x256", strength=0.05)
+        original = (await house.bot.jobs.fetch_job(job_id_in(message))).images[0].file_sha256
+        assert all(file.size <= 3_000 for file in message.attachments)
+        assert house.bot.studio.files.get(original or ""), "the exact file is kept"
+    finally:
+        guild.attachment_size_limit = house_limit
+
+
+def _noise() -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((256, 256), 100).save(buffer, "PNG")
+    return buffer.getvalue()
