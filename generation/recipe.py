@@ -84,6 +84,8 @@ class Recipe:
     pixels_sha256: str
     parents: tuple[str, ...] = ()
     """Pixel hashes of the pictures this one was made from, nearest first."""
+    dropped: str = ""
+    """The end of the prompt, where it was too long for the model to read."""
     version: int = RECIPE_VERSION
 
     def to_json(self) -> str:

@@ -46,6 +46,7 @@ class Engine(Protocol):
     def admit(self, order: Order) -> None: ...
     def step(self) -> list[Event]: ...
     def cancel(self, cancel: Cancel) -> list[Event]: ...
+    def rest(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -56,9 +57,12 @@ class Inbox:
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(source,), name="inbox", daemon=True).start()
 
-    def take(self, *, wait: bool) -> list[Command]:
-        """Every command there is; with `wait`, at least one."""
-        commands = [self._commands.get()] if wait else []
+    def take(self, *, wait: bool, patience_s: float | None = None) -> list[Command]:
+        """Every command there is; with `wait`, at least one, unless none comes for `patience_s`."""
+        try:
+            commands = [self._commands.get(timeout=patience_s)] if wait else []
+        except queue.Empty:
+            return []
         while not self._commands.empty():
             commands.append(self._commands.get())
         return commands
@@ -89,10 +93,20 @@ def _read_exactly(source: RawIOBase, size: int) -> bytes | None:
     return None if size else b"".join(parts)
 
 
-def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None]) -> None:
-    """Drive the engine until told to close: commands between turns, and sleep when there is nothing to do."""
+def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None], *, idle_s: float = 0.0) -> None:
+    """Drive the engine until told to close: commands between turns, and sleep when there is nothing to do.
+
+    After `idle_s` without work (0: never) it gives its memory back, until the next command.
+    """
+    patience_s = idle_s or None
     while True:
-        for command in inbox.take(wait=engine.is_idle):
+        commands = inbox.take(wait=engine.is_idle, patience_s=patience_s)
+        if not commands and engine.is_idle:
+            engine.rest()
+            patience_s = None
+            continue
+        patience_s = idle_s or None
+        for command in commands:
             if isinstance(command, Close):
                 return
             if isinstance(command, Order):
@@ -135,7 +149,7 @@ def main() -> int:
         return EXIT_UNFIT
     sha256 = dict(engine.model_sha256)
     send([Ready(num_slots=engine.num_slots, fingerprint=engine.fingerprint, model_sha256=sha256)])
-    serve(engine, Inbox(source), send)
+    serve(engine, Inbox(source), send, idle_s=config.settings.idle_s)
     engine.close()
     return 0
 

@@ -9,6 +9,7 @@ from cogs import replies
 from cogs.say import Action, Gallery, Say, Tone
 from generation.job import Image, Job, Owner, Status
 from generation.live import JobView
+from generation.recipe import Fingerprint, Recipe
 from generation.replay import Agreement, Verdict
 from generation.request import GenerationRequest, ImageSpec, Upscale
 
@@ -49,6 +50,16 @@ def read(say: Say) -> str:
 
 def labels(say: Say) -> list[list[str]]:
     return [[button.label for button in row] for row in say.rows]
+
+
+def test_what_the_model_did_not_read_is_said_once() -> None:
+    job = job_of(Status.DONE, Status.DONE)
+    recipe = Recipe(
+        spec=SPEC, model_sha256="00", trace="", fingerprint=Fingerprint({}), pixels_sha256="00", dropped="a hat"
+    )
+    read_all = replace(job, images=tuple(replace(image, recipe=recipe) for image in job.images))
+    assert read(replies.result(read_all, {})).count("did not read: “a hat”") == 1
+    assert "did not read" not in read(replies.result(job, {}))
 
 
 def test_waiting_says_the_place_and_the_time() -> None:

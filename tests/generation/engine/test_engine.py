@@ -81,6 +81,19 @@ def test_a_cancel_takes_effect_before_the_next_step(engine: Engine) -> None:
     assert engine.is_idle
 
 
+def test_a_newcomers_first_step_and_a_cancel_wait_for_one_turn_at_most(make_engine: MakeEngine) -> None:
+    """Both in the same turn, and the cancelled one sits in a full forward: its row is the newcomer's in the next."""
+    engine = make_engine(max_rows=4)
+    for index in range(2):
+        engine.admit(an_order(a_spec(seed=index, steps=20), image_id=f"old-{index}", share=Share(1)))
+    assert progressed(engine) == {"old-0", "old-1"}
+    engine.admit(an_order(image_id="new-0", share=Share(2)))
+    assert engine.cancel(Cancel(image_id="old-0", attempt=1)) == [Cancelled(image_id="old-0", attempt=1, evaluations=1)]
+    assert progressed(engine) == {"old-1", "new-0"}
+    drop_all(engine, "old-1", "new-0")
+    assert engine.is_idle
+
+
 def test_a_cancel_after_the_last_step_skips_the_decode(engine: Engine) -> None:
     engine.admit(an_order(a_spec(steps=2)))
     engine.step()
@@ -276,4 +289,5 @@ def test_an_image_that_does_not_fit_alone_says_so(toy_folder: Path) -> None:
     engine = engine_with_room_for(toy_folder, 1)
     said = ends(run(engine, an_order(image_id="guided-0"), an_order(a_spec(guidance=1.0), image_id="plain-0")))
     assert getattr(said["guided-0"], "error", "") == "OutOfMemory"
+    assert "ATELIER_MEMORY=" in getattr(said["guided-0"], "message", "")
     assert isinstance(said["plain-0"], Finished)

@@ -1,0 +1,165 @@
+"""Memory modes: which one `auto` takes, what each does to a model, and memory that is given back."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from generation.engine.devices import Device, lay_out
+from generation.engine.engine import Engine
+from generation.engine.memory import MODES, Shelf, arrange, choose_mode, weight_bytes
+from generation.engine.settings import EngineSettings
+from generation.errors import Misconfigured
+from generation.order import Close, Event, Finished
+from generation.workers.child import Inbox, serve
+from generation.workers.wire import encode
+from tests.generation.engine.painting import a_spec, an_order, as_array, paint
+from tests.generation.engine.toy import toy_model
+
+CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("device", "wanted", "free_gib", "mode"),
+    [
+        (CUDA, "auto", 8, "full"),
+        (CUDA, "auto", 5, "sliced"),
+        (CUDA, "auto", 3, "offload"),
+        (CUDA, "full", 3, "full"),
+        (CPU, "auto", 8, "full"),
+        (CPU, "auto", 1, "sliced"),
+        (CPU, "offload", 8, "sliced"),
+    ],
+)
+def test_auto_takes_the_fastest_mode_that_fits(device: torch.device, wanted: str, free_gib: int, mode: str) -> None:
+    """For a model of 4 GiB. A processor has nowhere to move parts to."""
+    assert choose_mode(wanted, device, weights=4 * GIB, free=free_gib * GIB) == mode
+
+
+def test_a_mode_there_is_not_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="Choose one of: auto, full, sliced, offload"):
+        choose_mode("lots", CPU, weights=0, free=0)
+
+
+def test_weights_are_counted_in_files_and_folders(toy_folder: Path) -> None:
+    files = list(toy_folder.rglob("*.safetensors"))
+    assert weight_bytes(toy_folder) == sum(map(weight_bytes, files)) > 1000
+
+
+def test_only_the_part_at_work_is_on_the_device() -> None:
+    """On `meta`, which every machine has, instead of a graphics card."""
+    shelf = Shelf(torch.device("meta"))
+    first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    for part in (first, second):
+        shelf.keep(part)
+    assert {first.weight.device.type, second.weight.device.type} == {"cpu"}
+    first(torch.ones(1, 2, device="meta"))
+    assert (first.weight.device.type, second.weight.device.type) == ("meta", "cpu")
+    first(torch.ones(1, 2, device="meta"))
+    with pytest.raises(NotImplementedError, match="meta"):
+        second(torch.ones(1, 2, device="meta"))  # sends the first home, and from `meta` nothing comes back
+
+
+@pytest.fixture(scope="module")
+def sliced(toy_folder: Path) -> Engine:
+    return Engine([toy_model(toy_folder)], EngineSettings(num_threads=1, memory="sliced"))
+
+
+def test_in_slices_the_same_picture_comes_out_and_again_to_the_byte(sliced: Engine, engine: Engine) -> None:
+    order = an_order(a_spec(width_px=96, sampler="Euler a"))
+    first = paint(sliced, order)
+    assert paint(sliced, an_order(order.spec, replay=first.trace)).pixels == first.pixels
+    assert abs(as_array(first) - as_array(paint(engine, order))).max() <= 2
+    assert sliced.fingerprint.differences(engine.fingerprint) == (
+        "attention sliced here, sdpa then",
+        "memory sliced here, full then",
+    )
+
+
+def test_a_large_picture_is_decoded_in_tiles(sliced: Engine) -> None:
+    vae = sliced._models.get("toy").family.parts["vae"]
+    assert (vae.use_tiling, vae.tile_sample_min_size, vae.tile_latent_min_size) == (True, 512, 64)
+    large = paint(sliced, an_order(a_spec(width_px=576, steps=1)))
+    assert (large.width_px, large.height_px) == (576, 64)
+
+
+def test_parts_that_come_and_go_paint_the_same_bytes(sliced: Engine, toy_folder: Path) -> None:
+    """What `offload` does on a graphics card, with the processor in its place."""
+    engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
+    arrange(engine._models.get("toy").family.parts, "offload", CPU)
+    order = an_order(a_spec(width_px=96))
+    assert paint(engine, order).pixels == paint(sliced, order).pixels
+
+
+def test_a_rested_engine_loads_again_and_paints_the_same(toy_folder: Path) -> None:
+    engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
+    order = an_order()
+    before = paint(engine, order)
+    engine.rest()
+    assert not engine._models._loaded
+    assert paint(engine, order).pixels == before.pixels
+
+
+def test_a_worker_with_nothing_to_do_gives_its_memory_back_and_takes_the_next_order(toy_folder: Path) -> None:
+    engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
+    reading, writing = os.pipe()  # never closed: the inbox ends its process when nobody can write any more
+    said: list[Event] = []
+    inbox = Inbox(open(reading, "rb", buffering=0))  # noqa: PTH123, SIM115
+    worker = threading.Thread(target=serve, args=(engine, inbox, said.extend), kwargs={"idle_s": 0.05})
+    worker.start()
+    wait_for(lambda: not engine._models._loaded)
+    os.write(writing, encode(an_order()))
+    wait_for(lambda: any(isinstance(event, Finished) for event in said))
+    wait_for(lambda: not engine._models._loaded)
+    os.write(writing, encode(Close()))
+    worker.join(60)
+    assert not worker.is_alive()
+
+
+def wait_for(happened: Callable[[], bool], *, patience_s: float = 60.0) -> None:
+    until = time.monotonic() + patience_s
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_an_engine_at_work_does_not_rest(engine: Engine) -> None:
+    order = an_order()
+    engine.admit(order)
+    engine.rest()
+    assert engine._models._loaded
+    engine.close()
+
+
+def test_every_mode_has_a_name_for_settings() -> None:
+    from typing import get_args
+
+    import config
+
+    assert get_args(config.Settings.model_fields["memory"].annotation) == ("auto", *MODES)
+
+
+def test_weights_laid_out_for_tensor_cores_paint_the_same_picture(toy_folder: Path, engine: Engine) -> None:
+    """The layout CUDA gets, tried on the processor; bytes may differ, so CUDA's fingerprint names it."""
+    laid_out = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
+    with torch.inference_mode():
+        lay_out(laid_out._models.get("toy").family.parts, OnCuda(CPU, torch.float32, 1))
+    order = an_order(a_spec(sampler="Euler a"))
+    first = paint(laid_out, order)
+    assert paint(laid_out, an_order(order.spec, replay=first.trace)).pixels == first.pixels
+    assert abs(as_array(first) - as_array(paint(engine, order))).max() <= 2
+
+
+class OnCuda(Device):
+    """A device that is laid out as CUDA is."""
+
+    @property
+    def is_channels_last(self) -> bool:
+        return True
