@@ -6,7 +6,6 @@ that `ATELIER_<NAME>_FILE` names, as container platforms provide them.
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Literal
@@ -83,10 +82,6 @@ class Settings(BaseSettings):
             num_threads=self.num_threads,
             max_rows=self.max_rows,
         )
-
-    @property
-    def log_number(self) -> int:
-        return logging.getLevelNamesMapping()[self.log_level]
 
     @property
     def pictures_dir(self) -> Path:

@@ -64,6 +64,8 @@ class Dispatcher:
         self._at_worker: dict[str, int] = {}
         self._suspects: deque[Waiting] = deque()
         self._suspect_at_work: str | None = None
+        self.trouble: str | None = None
+        """Why there is no worker, while there is none."""
         self._wake = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -198,6 +200,7 @@ class Dispatcher:
     async def _heard(self, event: Event) -> None:
         match event:
             case Ready():
+                self.trouble = None
                 self._wake.set()
             case Lost():
                 await self._lost(event.reason)
@@ -287,6 +290,7 @@ class Dispatcher:
     async def _lost(self, reason: str) -> None:
         """The worker is gone. What it held goes back in line; what it held too often is tried alone, then given up."""
         log.error("action=worker-lost images=%s reason=%s", len(self._at_worker), reason)
+        self.trouble = reason
         held = dict(self._at_worker)
         self._at_worker.clear()
         self._suspect_at_work = None
