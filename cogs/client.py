@@ -30,12 +30,23 @@ from cogs.results import Handler
 from cogs.rules import RulesGroup
 from cogs.say import Action
 from cogs.services import Interaction, Services
+from cogs.settings_panel import TEMPLATE, SettingItem, SettingsPanel
 from cogs.usage import Usage
 
 __all__ = ["AtelierClient", "Services", "build_client"]
 
 log = logging.getLogger(__name__)
-COGS: tuple[type[commands.Cog], ...] = (Imagine, Queue, History, Reproduce, Usage, QuotaGroup, RulesGroup, Helping)
+COGS: tuple[type[commands.Cog], ...] = (
+    Imagine,
+    Queue,
+    History,
+    Reproduce,
+    Usage,
+    QuotaGroup,
+    RulesGroup,
+    SettingsPanel,
+    Helping,
+)
 PRESSES: dict[Action, Handler] = results.PRESSES | history.PRESSES
 
 
@@ -68,7 +79,7 @@ class AtelierClient(commands.AutoShardedBot):
         """Logged in, not yet connected."""
         for cog in COGS:
             await self.add_cog(cog())
-        self.add_dynamic_items(Press)
+        self.add_dynamic_items(Press, SettingItem)
         try:
             self.command_ids = await sync_if_changed(self.tree, self.http)
         except discord.HTTPException:
@@ -93,7 +104,7 @@ class AtelierClient(commands.AutoShardedBot):
             return
         custom_id = str(interaction.data.get("custom_id", ""))
         shown = custom_ids(interaction.message) if interaction.message is not None else set()
-        if not is_ours(custom_id) or custom_id not in shown:
+        if not (is_ours(custom_id) or TEMPLATE.fullmatch(custom_id)) or custom_id not in shown:
             await tell_privately(interaction, STRAY_BUTTON)
 
     async def on_app_command_completion(self, interaction: Interaction, command: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import discord
 
 from cogs.services import Interaction, owner_of, role_ids
+from generation.catalog import Model
 from generation.choices import Pressers
 from generation.errors import UnknownJob
 from generation.job import split_image_id
@@ -43,6 +44,18 @@ def place_at(channel: object, *, channel_id: int, is_dm: bool) -> Place:
         is_age_restricted=bool(is_nsfw()) if callable(is_nsfw) else False,
         is_dm=is_dm,
     )
+
+
+async def default_model(interaction: Interaction) -> Model:
+    """The model that paints here where none is named: the guild's choice, else the installation's."""
+    catalog = interaction.client.services.studio.catalog
+    name = (await policy_of(interaction)).choices.default_of([model.name for model in catalog.models])
+    return catalog.default if name is None else catalog.get(name)
+
+
+async def default_aspect(interaction: Interaction) -> str | None:
+    """The shape that pictures have here where none is asked for; None for the model's own."""
+    return (await policy_of(interaction)).choices.default_aspect
 
 
 async def _require_own(interaction: Interaction, policy: Policy, parent: str) -> None:

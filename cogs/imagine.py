@@ -12,6 +12,7 @@ from discord.ext import commands
 
 from cogs import options, replies
 from cogs.asking import ask, begin, finish, tell_besides
+from cogs.gate import default_aspect, default_model
 from cogs.services import Interaction
 from cogs.uploads import fetch_attachment, keep_start_image
 from generation.catalog import Model
@@ -76,8 +77,8 @@ class Imagine(commands.Cog):
     ) -> None:
         typed = Typed(
             prompt=prompt,
-            model=model or interaction.client.services.studio.catalog.default,
-            aspect=aspect.value if aspect else None,
+            model=model or await default_model(interaction),
+            aspect=aspect.value if aspect else None if size or image else await default_aspect(interaction),
             size=size,
             count=count,
             seed=seed,

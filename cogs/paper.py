@@ -84,7 +84,8 @@ def files(say: Say) -> list[discord.File]:
 def custom_ids(message: discord.Message) -> set[str]:
     """The `custom_id` of every button in a message."""
     view = ui.LayoutView.from_message(message) if message.flags.components_v2 else ui.View.from_message(message)
-    return {item.custom_id for item in view.walk_children() if isinstance(item, ui.Button) and item.custom_id}
+    kinds = ui.Button | ui.Select | ui.ChannelSelect | ui.RoleSelect
+    return {item.custom_id for item in view.walk_children() if isinstance(item, kinds) and item.custom_id}
 
 
 def _item(block: Block) -> ui.Item[Any]:

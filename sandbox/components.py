@@ -231,6 +231,8 @@ def _fill_defaults(component: Json) -> None:
     if kind in SELECTS:
         component.setdefault("min_values", 1)
         component.setdefault("max_values", 1)
+        for chosen in component.get("default_values", []):
+            chosen["id"] = str(chosen["id"])
     elif kind == SEPARATOR:
         component.setdefault("divider", True)
         component.setdefault("spacing", 1)

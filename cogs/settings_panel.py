@@ -1,0 +1,192 @@
+"""/settings: one panel for all that a server chooses. Menus hold nothing: each choice is checked and applied anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Self
+
+import discord
+from discord import app_commands, ui
+from discord.ext import commands
+
+from cogs.errors import answer
+from cogs.managing import require_manager, tell_log_channel
+from cogs.paper import files, layout
+from cogs.say import Picture, Say, Tone
+from cogs.services import Interaction
+from cogs.settings_fields import FIELDS, PAGES, Field, Of, described
+from cogs.uploads import fetch_attachment
+from cogs.words import escaped, small
+from generation.errors import InvalidRequest
+from generation.guild import GuildSettings
+from generation.settings_file import export_settings, import_settings
+
+TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
+FIRST_PAGE = "what"
+NUM_CHANGES = 15
+_CHANNEL_KINDS = [discord.ChannelType.text, discord.ChannelType.news, discord.ChannelType.forum]
+
+
+class SettingsPanel(commands.Cog):
+    """Every change is checked here: what Discord shows is only a hint to its client."""
+
+    @app_commands.command(description="What this server has chosen, to look at and to change. For managers.")
+    @app_commands.describe(file="Settings to take over: what the panel's Export gave.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_guild=True)
+    async def settings(self, interaction: Interaction, file: discord.Attachment | None = None) -> None:
+        guild_id = require_manager(interaction)
+        if file is None:
+            view = await panel(interaction, FIRST_PAGE)
+            await interaction.response.send_message(view=view, ephemeral=True)
+            return
+        await interaction.response.defer(ephemeral=True)
+        services = interaction.client.services
+        data = await fetch_attachment(file, interaction.client.connector)
+        taken = import_settings(data, await services.guilds.fetch(guild_id))
+        known = {model.name for model in services.studio.catalog.models}
+        if unknown := set(taken.choices.models) - known:
+            raise InvalidRequest(
+                what="The file", problem=f"names models that are not here: {', '.join(sorted(unknown))}."
+            )
+        await services.governance.save_settings(taken, by=interaction.user.id, change="took over settings from a file")
+        await interaction.followup.send(view=await panel(interaction, FIRST_PAGE), ephemeral=True)
+        await tell_log_channel(interaction, "took over settings from a file")
+
+
+class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=TEMPLATE):
+    """A menu or button of the panel."""
+
+    def __init__(self, item: ui.Item[ui.LayoutView], *, page: str, key: str) -> None:
+        super().__init__(item)
+        self.page, self.key = page, key
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        return cls(item, page=match["page"], key=match["key"])
+
+    async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
+        try:
+            await used(interaction, self.page, self.key)
+        except Exception as error:
+            await answer(interaction, error)
+
+
+async def used(interaction: Interaction, page: str, key: str) -> None:
+    """A menu was chosen from, or a button pressed. Raises `NotAllowed` for who may not."""
+    guild_id = require_manager(interaction)
+    if key == "export":
+        await _export(interaction, guild_id)
+    elif key == "changes":
+        await _show_changes(interaction, guild_id)
+    elif key in FIELDS:
+        values = [str(each) for each in (interaction.data or {}).get("values", [])]  # type: ignore[attr-defined]
+        await change(interaction, guild_id, FIELDS[key], values)
+        await interaction.response.edit_message(view=await panel(interaction, page))
+    else:
+        await interaction.response.edit_message(view=await panel(interaction, page))
+
+
+async def change(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
+    """Apply one choice, record it, and tell the log channel. Raises `InvalidRequest` for what cannot be chosen."""
+    services = interaction.client.services
+    models = [model.name for model in services.studio.catalog.models]
+    offered = {value for _, value in field.options(models)}
+    if (field.is_required and not values) or (field.of is Of.OPTIONS and not set(values) <= offered):
+        raise InvalidRequest(what=field.title, problem="cannot be that. Choose from the menu.")
+    before = await services.guilds.fetch(guild_id)
+    after = field.change(before, values)
+    if after != before:
+        said = f"{field.title}: {described(field, values, models)}"
+        await services.governance.save_settings(after, by=interaction.user.id, change=said)
+        await tell_log_channel(interaction, f"changed a setting · {said}")
+
+
+async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
+    """The panel, opened at a page, as of now."""
+    services = interaction.client.services
+    settings = await services.guilds.fetch(interaction.guild_id or 0)
+    models = [model.name for model in services.studio.catalog.models]
+    page = page if page in PAGES else FIRST_PAGE
+    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
+    container.add_item(ui.TextDisplay(f"### Settings · {PAGES[page][0]}"))
+    for field in PAGES[page][1]:
+        add_field(container, field, settings, page=page, models=models)
+    container.add_item(ui.Separator())
+    tabs = [(key, title, key == page) for key, (title, _) in PAGES.items()]
+    container.add_item(ui.ActionRow(*(_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
+    container.add_item(ui.ActionRow(_button(page, "export", "Export"), _button(page, "changes", "Who changed what")))
+    container.add_item(ui.TextDisplay(small("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")))
+    view = ui.LayoutView(timeout=None)
+    view.add_item(container)
+    return view
+
+
+def add_field(
+    container: ui.Container[Any], field: Field, settings: GuildSettings, *, page: str, models: Sequence[str]
+) -> None:
+    """One menu under its title and what is chosen now."""
+    values = list(field.chosen(settings))
+    container.add_item(ui.TextDisplay(f"**{field.title}** · {described(field, values, models)}"))
+    menu = _menu(field, values, models)
+    menu.custom_id = f"atelier-set:{page}:{field.key}"  # type: ignore[attr-defined]
+    container.add_item(ui.ActionRow(SettingItem(menu, page=page, key=field.key)))
+
+
+def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any]:
+    least = 1 if field.is_required else 0
+    placeholder = f"{field.title} …" if not field.empty else f"{field.empty[0].upper()}{field.empty[1:]}"
+    if field.of is Of.CHANNELS:
+        chosen = [
+            discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.channel) for each in values
+        ]
+        return ui.ChannelSelect(
+            channel_types=_CHANNEL_KINDS,
+            min_values=least,
+            max_values=field.most,
+            default_values=chosen,
+            placeholder=placeholder,
+        )
+    if field.of is Of.ROLES:
+        named = [discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.role) for each in values]
+        return ui.RoleSelect(min_values=least, max_values=field.most, default_values=named, placeholder=placeholder)
+    offered = dict.fromkeys((*field.options(models), *((value, value) for value in _missing(field, values, models))))
+    options = [
+        discord.SelectOption(label=label[:100], value=value, default=value in values) for label, value in offered
+    ]
+    return ui.Select(
+        options=options, min_values=least, max_values=min(field.most, len(options)), placeholder=placeholder[:150]
+    )
+
+
+def _missing(field: Field, values: Sequence[str], models: Sequence[str]) -> list[str]:
+    """What is chosen but not offered: taken over from a file, or a model that is gone."""
+    offered = {value for _, value in field.options(models)}
+    return [value for value in values if value not in offered]
+
+
+def _button(page: str, key: str, label: str, *, is_on: bool = False) -> SettingItem:
+    style = discord.ButtonStyle.primary if is_on else discord.ButtonStyle.secondary
+    button: ui.Button[ui.LayoutView] = ui.Button(label=label, style=style, custom_id=f"atelier-set:{page}:{key}")
+    return SettingItem(button, page=page, key=key)
+
+
+async def _export(interaction: Interaction, guild_id: int) -> None:
+    settings = await interaction.client.services.guilds.fetch(guild_id)
+    attached = (Picture("settings.json", export_settings(settings), "The settings"),)
+    say = Say(blocks=("### Settings as a file\nTake them over with `/settings file:`.",), attached=attached)
+    await interaction.response.send_message(view=layout(say), files=files(say), ephemeral=True)
+
+
+async def _show_changes(interaction: Interaction, guild_id: int) -> None:
+    changes = await interaction.client.services.governance.fetch_changes(guild_id, limit=NUM_CHANGES)
+    lines = [
+        f"<t:{int(each.at.timestamp())}:R> · {f'<@{each.user_id}>' if each.user_id else 'somebody since erased'} · "
+        f"{escaped(each.text, limit=150)}"
+        for each in changes
+    ]
+    say = Say(blocks=("### Who changed what", "\n".join(lines) or "Nothing was changed yet."))
+    await interaction.response.send_message(view=layout(say), ephemeral=True)

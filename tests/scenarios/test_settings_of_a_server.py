@@ -1,0 +1,117 @@
+"""The settings panel as managers use it, and what its choices mean for everybody else."""
+
+from __future__ import annotations
+
+import pytest
+from living import LivingBot, People, until_done, until_shown
+
+from generation.choices import Choices
+from generation.guild import SafetyLevel
+from sandbox import Actor, Interaction, Message, Permission, Sandbox
+
+RED = "a red circle on a blue background"
+
+
+@pytest.fixture
+def manager(discord: Sandbox, people: People) -> Actor:
+    return discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
+
+
+async def told(discord: Sandbox, asked: Interaction) -> Message:
+    await discord.wait_for(lambda: asked.followups or ((m := asked.original_message) and not m.is_loading))
+    message = asked.followups[-1] if asked.followups else await until_shown(discord, asked)
+    assert message.is_ephemeral
+    return message
+
+
+async def choose(who: Actor, panel: Message, page: str, key: str, *values: object) -> None:
+    await who.select(panel, f"atelier-set:{page}:{key}", list(values))
+
+
+async def test_what_is_chosen_holds_at_once_for_everybody(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    gallery, log = people.guild.add_channel("gallery"), people.guild.add_channel("log")
+    artists = people.guild.add_role("Artists")
+    panel = await told(discord, await manager.slash("settings"))
+    assert "Settings · What is painted" in panel.text
+    await choose(manager, panel, "what", "max_steps", "10")
+    await choose(manager, panel, "what", "max_count", "2")
+    await choose(manager, panel, "what", "default_aspect", "3:2")
+    await discord.wait_for(lambda: "at most 2 at once" in panel.text)
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=11))
+    assert refused.text == "This server allows at most 10 steps, not 11."
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=3))
+    assert "at most 2 pictures at once, not 3" in refused.text
+    job = await bot.ended(await people.ada.slash("imagine", prompt=RED, steps=2))
+    assert job.request.spec.width_px > job.request.spec.height_px
+
+    await manager.click(panel, "Where and who")
+    await discord.wait_for(lambda: "Settings · Where and who" in panel.text)
+    await choose(manager, panel, "who", "channel_ids", gallery)
+    await discord.wait_for(lambda: f"<#{gallery.id}>" in panel.text)
+    assert (
+        f"I paint in <#{gallery.id}> only" in (await told(discord, await people.ada.slash("imagine", prompt=RED))).text
+    )
+    await choose(manager, panel, "who", "channel_ids")
+    await choose(manager, panel, "who", "role_ids", artists)
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
+    assert "only members with certain roles paint" in refused.text
+    people.guild.members[people.ada.user.id].add_role(artists)
+    await choose(manager, panel, "who", "visibility", "private")
+    await choose(manager, panel, "who", "pressers", "owner")
+    private = await people.ada.slash("imagine", prompt=RED, steps=2)
+    shown = await until_done(discord, private)
+    assert shown.is_ephemeral
+    assert shown.attachments
+
+    await manager.click(panel, "Safety and keeping")
+    await discord.wait_for(lambda: "Settings · Safety" in panel.text)
+    await choose(manager, panel, "safety", "log_channel_id", log)
+    await choose(manager, panel, "safety", "safety", "blur")
+    await discord.wait_for(lambda: len(log.messages) == 2)
+    assert "shown behind a spoiler" in log.messages[-1].text
+    assert (await bot.services.guilds.fetch(people.guild.id)).safety is SafetyLevel.BLUR
+    changes = (await told(discord, await manager.click(panel, "Who changed what"))).text
+    assert f"<@{manager.user.id}>" in changes
+    assert "at most 10 steps" in changes
+
+
+async def test_only_the_owners_buttons_where_the_server_says_so(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
+    panel = await told(discord, await manager.slash("settings"))
+    await manager.click(panel, "Where and who")
+    await discord.wait_for(lambda: "Where and who" in panel.text)
+    await choose(manager, panel, "who", "pressers", "owner")
+    refused = await told(discord, await people.bo.click(message, "Reroll"))
+    assert "only the person who asked" in refused.text
+    assert (await until_done(discord, await people.ada.click(message, "Reroll"))).attachments
+
+
+async def test_nobody_else_changes_anything(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+    panel = await told(discord, await manager.slash("settings"))
+    for forged in (
+        await people.mo.forging.slash("settings"),
+        await people.mo.forging.slash("settings", file=b"{}"),
+        await people.mo.forging.click(panel, "Export"),
+        await people.mo.forging.select(panel, "atelier-set:what:max_steps", ["10"]),
+    ):
+        assert "Manage Server" in (await told(discord, forged)).text
+    wrong = await manager.forging.select(panel, "atelier-set:what:max_steps", ["9999"])
+    assert "Choose from the menu" in (await told(discord, wrong)).text
+    assert (await bot.services.guilds.fetch(people.guild.id)).choices == Choices()
+
+
+async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+    panel = await told(discord, await manager.slash("settings"))
+    await choose(manager, panel, "what", "max_steps", "20")
+    exported = (await told(discord, await manager.click(panel, "Export"))).attachments[0].data
+    await choose(manager, panel, "what", "max_steps", "75")
+    said = await told(discord, await manager.slash("settings", file=exported))
+    assert "at most 20 steps" in said.text
+    for data, why in ((b"\xff\xfe", "not UTF-8"), (b"{}", "cannot be read as settings"), (b"[", "cannot be read")):
+        assert why in (await told(discord, await manager.slash("settings", file=data))).text
+    bad = exported.replace(b'"max_steps": 20', b'"max_steps": 0')
+    assert "must be from 1 to 150" in (await told(discord, await manager.slash("settings", file=bad))).text
