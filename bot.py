@@ -26,12 +26,15 @@ import shell
 from cogs.client import Services
 from cogs.supervisor import keep_connected
 from config import Settings
+from db.album import AlbumStore
 from db.deliveries import DeliveryStore
 from db.engine import Database
 from db.governance import Governance
 from db.jobs import JobStore
+from db.keepsakes import KeepsakeStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
+from db.styles import StyleStore
 from db.usage import UsageStore
 from doctor import examine
 from generation import failpoints
@@ -120,6 +123,9 @@ async def _serve(settings: Settings) -> None:
             governance=Governance(house.database),
             quotas=QuotaStore(house.database),
             usage=UsageStore(house.database),
+            album=AlbumStore(house.database),
+            keepsakes=KeepsakeStore(house.database),
+            styles=StyleStore(house.database),
         )
         assert settings.discord_token is not None
         facts = _Facts(house.studio)

@@ -14,40 +14,50 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs import history, replies, results
+from cogs import history, menus, more, remixing, replies, results
 from cogs.asking import tell_besides
 from cogs.delivery import Courier
 from cogs.errors import STRAY_BUTTON, answer, tell_privately
+from cogs.form import Answers, read_form
+from cogs.from_pictures import FromPictures
 from cogs.helping import Helping
 from cogs.history import History
 from cogs.imagine import Imagine
-from cogs.paper import Press, custom_ids, is_ours
+from cogs.paper import Choose, Press, custom_ids, is_ours
 from cogs.queue import Queue
 from cogs.quota import QuotaGroup
+from cogs.recipe import RecipeOf
 from cogs.registration import sync_if_changed
+from cogs.remixing import FormHandler
 from cogs.reproduce import Reproduce
 from cogs.results import Handler
 from cogs.rules import RulesGroup
 from cogs.say import Action
 from cogs.services import Interaction, Services
 from cogs.settings_panel import TEMPLATE, SettingItem, SettingsPanel
+from cogs.styles import StyleGroup
 from cogs.usage import Usage
+from generation.errors import UnknownJob
 
 __all__ = ["AtelierClient", "Services", "build_client"]
 
 log = logging.getLogger(__name__)
 COGS: tuple[type[commands.Cog], ...] = (
     Imagine,
+    FromPictures,
     Queue,
     History,
+    RecipeOf,
     Reproduce,
+    StyleGroup,
     Usage,
     QuotaGroup,
     RulesGroup,
     SettingsPanel,
     Helping,
 )
-PRESSES: dict[Action, Handler] = results.PRESSES | history.PRESSES
+PRESSES: dict[Action, Handler] = results.PRESSES | more.PRESSES | remixing.PRESSES | history.PRESSES
+FORMS: dict[Action, FormHandler] = remixing.FORMS | menus.FORMS
 
 
 class AtelierClient(commands.AutoShardedBot):
@@ -74,12 +84,15 @@ class AtelierClient(commands.AutoShardedBot):
         self.connector = connector
         self.courier = Courier(self, services)
         self.command_ids: dict[str, int] = {}
+        self.held = menus.Held()
 
     async def setup_hook(self) -> None:
         """Logged in, not yet connected."""
         for cog in COGS:
             await self.add_cog(cog())
-        self.add_dynamic_items(Press, SettingItem)
+        for menu in menus.MENUS:
+            self.tree.add_command(menu)
+        self.add_dynamic_items(Press, Choose, SettingItem)
         try:
             self.command_ids = await sync_if_changed(self.tree, self.http)
         except discord.HTTPException:
@@ -98,8 +111,22 @@ class AtelierClient(commands.AutoShardedBot):
         await PRESSES[Action(action)](interaction, subject)
         await self.tell_kept(interaction)
 
+    async def sent(self, interaction: Interaction, action: str, subject: str, answers: Answers) -> None:
+        """A form of ours was sent."""
+        try:
+            if action not in FORMS:
+                raise UnknownJob
+            await FORMS[Action(action)](interaction, subject, answers)
+        except Exception as error:
+            await answer(interaction, error)
+            return
+        await self.tell_kept(interaction)
+
     async def on_interaction(self, interaction: Interaction) -> None:
-        """Buttons that no one else hears of: forged ones, and those of a message that does not hold them."""
+        """Forms; and buttons that no one else hears of: forged ones, and those of a message that does not hold them."""
+        if (form := read_form(interaction)) is not None:
+            await self.sent(interaction, *form)
+            return
         if interaction.type is not discord.InteractionType.component or interaction.data is None:
             return
         custom_id = str(interaction.data.get("custom_id", ""))

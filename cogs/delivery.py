@@ -22,6 +22,7 @@ from cogs.gathering import gather
 from cogs.ladder import Ladder, Unreachable
 from cogs.say import Say
 from cogs.services import Services
+from cogs.telling import tell_those_who_asked
 from generation.delivery import Delivery, DeliveryState
 from generation.errors import UnknownJob
 from generation.failpoints import reached
@@ -65,7 +66,7 @@ class Courier:
     """See the module's text. `start` it when logged in; `close` it before the client."""
 
     def __init__(self, client: AtelierClient, services: Services) -> None:
-        self._services = services
+        self._client, self._services = client, services
         self._ladder = Ladder(client, services.clock)
         self._rounds: dict[str, _Round] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -216,6 +217,7 @@ class Courier:
         if posted.message_id != delivery.reply_to.message_id:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
         _settle(going.first, True)
+        await tell_those_who_asked(self._client, services, job_id, posted)
         await services.deliveries.mark_posted(job_id)
         reached("marked_delivered")
         log.info("job=%s action=delivered", job_id)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from discord import app_commands
+from discord.app_commands import Choice
 from discord.ext import commands
 
 from cogs import pages
@@ -16,32 +17,37 @@ from cogs.gathering import gather
 from cogs.paper import files, layout
 from cogs.say import Action, Say
 from cogs.services import Interaction, Services, owner_of
-from generation.delivery import Delivery
-from generation.errors import UnknownJob
+from generation.album import Look
+from generation.errors import InvalidRequest, UnknownJob
 from generation.images import tile
 from generation.job import Job, Owner, Status
+from generation.permissions import require_visible
 
 PAGE = 3
-STRETCH = 24
-"""How many jobs are looked through for one page."""
+Search = app_commands.Range[str, 1, 30]
 
 
 class History(commands.Cog):
     """What was painted before."""
 
     @app_commands.command(description="Your own pictures here, newest first. Only you see the answer.")
-    async def history(self, interaction: Interaction) -> None:
+    @app_commands.describe(search="Words of the prompt.", show="Your favourites, yours and others', instead.")
+    @app_commands.choices(show=[Choice(name="favourites", value="favourites")])
+    async def history(
+        self, interaction: Interaction, search: Search | None = None, show: Choice[str] | None = None
+    ) -> None:
+        look = Look(words=_words(search), favourites=show is not None)
         interaction.extras[PRIVATE] = True
         await interaction.response.defer(ephemeral=True)
-        say = await _page(interaction.client.services, owner_of(interaction), before=None)
+        say = await _page(interaction.client.services, owner_of(interaction), look, before=None)
         await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
 async def press_history(interaction: Interaction, subject: str) -> None:
-    """Turn the page. The subject is the time, in microseconds, that the page goes back from; empty for the first."""
-    before = _time(subject) if subject else None
+    """Turn the page: the subject says from when it goes back, and what is looked for (see `pages.turned`)."""
+    before, look = _turned(subject)
     await interaction.response.defer()
-    say = await _page(interaction.client.services, owner_of(interaction), before=before)
+    say = await _page(interaction.client.services, owner_of(interaction), look, before=before)
     await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
@@ -49,7 +55,10 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     """One job in full, with its buttons."""
     services = interaction.client.services
     job = await services.jobs.fetch_job(subject)
-    if job.owner != owner_of(interaction) or not job.is_end:
+    owner = owner_of(interaction)
+    require_visible(job, owner)
+    # Others' pictures open only for those who have them as a favourite: whose message they could press that under.
+    if not job.is_end or (job.owner != owner and not await services.album.is_favourite(job.id, owner.user_id)):
         raise UnknownJob
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
@@ -57,18 +66,14 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
-async def _page(services: Services, owner: Owner, *, before: datetime | None) -> Say:
+async def _page(services: Services, owner: Owner, look: Look, *, before: datetime | None) -> Say:
     """The next few jobs that have pictures; jobs that were cancelled, failed or deleted are passed over."""
-    jobs = await services.jobs.fetch_history(owner, limit=STRETCH, before=before)
-    with_pictures = [job for job in jobs if any(image.file_sha256 for image in job.images)]
-    shown = with_pictures[:PAGE]
-    past = [pages.Remembered(job, await _sheet(services, job), await _delivery(services, job)) for job in shown]
-    older = None
-    if len(with_pictures) > PAGE:
-        older = shown[-1].created_at
-    elif len(jobs) == STRETCH:
-        older = jobs[-1].created_at
-    return pages.history(past, guild_id=owner.guild_id, older=older, is_first=before is None)
+    jobs = await services.album.fetch_page(owner, look, limit=PAGE + 1, before=before)
+    shown = jobs[:PAGE]
+    places = await services.deliveries.fetch_some([job.id for job in shown])
+    past = [pages.Remembered(job, await _sheet(services, job), places.get(job.id)) for job in shown]
+    older = shown[-1].created_at if len(jobs) > PAGE else None
+    return pages.history(past, look, guild_id=owner.guild_id, older=older, is_first=before is None)
 
 
 async def _sheet(services: Services, job: Job) -> bytes | None:
@@ -83,17 +88,20 @@ def _tile(services: Services, hashes: Sequence[str]) -> bytes | None:
     return tile(pngs) if pngs else None
 
 
-async def _delivery(services: Services, job: Job) -> Delivery | None:
-    try:
-        return await services.deliveries.fetch(job.id)
-    except UnknownJob:
-        return None
+def _words(search: str | None) -> str:
+    words = " ".join((search or "").split())
+    if len(words.encode()) > pages.MAX_SEARCH_BYTES:
+        raise InvalidRequest(what="The search", problem="is too long: a word or two will do.")
+    return words
 
 
-def _time(subject: str) -> datetime:
-    """Raises `UnknownJob` for a forged button."""
+def _turned(subject: str) -> tuple[datetime | None, Look]:
+    """What `pages.turned` wrote. Raises `UnknownJob` for a forged button."""
+    time, _, look = subject.partition(":")
+    is_favourites, _, words = look.partition(":")
     try:
-        return datetime.fromtimestamp(int(subject) / 1_000_000, UTC)
+        before = datetime.fromtimestamp(int(time) / 1_000_000, UTC) if time else None
+        return before, Look(words=bytes.fromhex(words).decode(), favourites=is_favourites == "f")
     except (ValueError, OverflowError, OSError):
         raise UnknownJob from None
 

@@ -20,6 +20,7 @@ from generation.errors import InvalidRequest
 from generation.job import Job
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec, StartImage
 from generation.sizes import closest_shape, native_size, parse_size, shape_size
+from generation.style import Style
 
 DEFAULT_STRENGTH = 0.6
 
@@ -56,6 +57,7 @@ class Imagine(commands.Cog):
         guidance="How closely to follow the prompt.",
         sampler="How the picture is worked out of the noise.",
         size="Exact size in pixels, for example 512x768, instead of a shape.",
+        style="A way of asking that this server has named.",
         model="Which model paints.",
     )
     @app_commands.choices(aspect=options.ASPECTS, sampler=options.SAMPLER_CHOICES)
@@ -73,8 +75,11 @@ class Imagine(commands.Cog):
         guidance: options.Guidance | None = None,
         sampler: Choice[str] | None = None,
         size: str | None = None,
+        style: Transform[Style, options.StyleOption] | None = None,
         model: Transform[Model, options.ModelOption] | None = None,
     ) -> None:
+        if style is not None:
+            prompt, negative = style.around(options.prompt_of(prompt), options.prompt_of(negative))
         typed = Typed(
             prompt=prompt,
             model=model or await default_model(interaction),

@@ -18,6 +18,7 @@ from generation.live import JobView
 from generation.prompt import MAX_PROMPT_CHARS, clean_prompt
 from generation.request import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 from generation.samplers import SAMPLERS
+from generation.style import Style
 
 MAX_CHOICES, MAX_CHOICE_CHARS = 25, 100
 
@@ -66,6 +67,19 @@ class LiveJobOption(app_commands.Transformer[Any]):
         owner = owner_of(interaction)
         views = interaction.client.services.studio.jobs_of(owner.guild_id)
         return choices([(_describe(view), view.job.id) for view in views if view.job.owner == owner], value)
+
+
+class StyleOption(app_commands.Transformer[Any]):
+    """A style of this server by name, completed while typing. Becomes a `Style`; raises `InvalidRequest`."""
+
+    async def transform(self, interaction: Interaction, value: str, /) -> Style:
+        return await interaction.client.services.styles.fetch(owner_of(interaction).guild_id, value)
+
+    async def autocomplete(  # type: ignore[override]
+        self, interaction: Interaction, value: str, /
+    ) -> list[app_commands.Choice[str]]:
+        styles = await interaction.client.services.styles.fetch_all(owner_of(interaction).guild_id)
+        return choices([(f"{style.name}: {style.prompt}", style.name) for style in styles], value)
 
 
 def choices(pairs: list[tuple[str, str]], typed: str) -> list[app_commands.Choice[str]]:

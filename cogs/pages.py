@@ -8,14 +8,23 @@ from datetime import datetime
 
 from cogs.say import Action, Block, Button, Entry, Picture, Row, Rule, Say, Tone, Weight
 from cogs.words import about, bar, escaped, plural, settings_line, small
+from generation.album import Look
 from generation.delivery import Delivery, DeliveryState
 from generation.job import Job, Status
 from generation.live import JobView
+from generation.style import Style
 
 MAX_LINES = 15
 NO_HISTORY = "Nothing here yet. Try `/imagine prompt:a red circle on a blue background`."
 NO_MORE = "That was the oldest."
-NONE_AMONG_THESE = "Nothing you asked for in this stretch became a picture, or you deleted it."
+NOT_FOUND = "Nothing like that here."
+NO_FAVOURITES = "No favourites here yet: press Favourite under a picture."
+NO_STYLES = "No styles yet. `/style add` makes one, for those who manage this server."
+STYLE_KEPT = "**{name}** can be chosen with `/imagine style:`."
+STYLE_GONE = "**{name}** is gone."
+MAX_STYLES_CHARS = 1200
+MAX_SEARCH_BYTES = 30
+"""More would not fit into a button."""
 
 
 # The line.
@@ -80,12 +89,14 @@ class Remembered:
     delivery: Delivery | None
 
 
-def history(past: Sequence[Remembered], *, guild_id: int, older: datetime | None, is_first: bool) -> Say:
-    """One page of somebody's own pictures. `older`: from when the next page goes on; None on the last."""
+def history(past: Sequence[Remembered], look: Look, *, guild_id: int, older: datetime | None, is_first: bool) -> Say:
+    """One page of somebody's pictures. `older`: from when the next page goes on; None on the last."""
+    title = "### Your favourites here" if look.favourites else "### Your pictures here"
+    if look.words:
+        title += f": “{escaped(look.words)}”"
     if not past:
-        said = NO_HISTORY if is_first and older is None else NO_MORE if older is None else NONE_AMONG_THESE
-        return Say(blocks=("### Your pictures here", said), rows=_pager(older, is_first))
-    blocks: list[Block] = ["### Your pictures here"]
+        return Say(blocks=(title, _nothing(look, is_first)), rows=_pager(older, look, is_first))
+    blocks: list[Block] = [title]
     for number, each in enumerate(past, start=1):
         text = _remembered_text(number, each, guild_id)
         if each.sheet is None:
@@ -97,7 +108,7 @@ def history(past: Sequence[Remembered], *, guild_id: int, older: datetime | None
         for number, each in enumerate(past, start=1)
         if each.sheet is not None
     )
-    pager = _pager(older, is_first)
+    pager = _pager(older, look, is_first)
     row = opens + (pager[0] if pager else ())
     return Say(blocks=tuple(blocks), rows=(row,) if row else ())
 
@@ -116,13 +127,41 @@ def _remembered_text(number: int, each: Remembered, guild_id: int) -> str:
     return "\n".join(lines)
 
 
-def _pager(older: datetime | None, is_first: bool) -> tuple[Row, ...]:
+def _nothing(look: Look, is_first: bool) -> str:
+    if not is_first:
+        return NO_MORE
+    return NOT_FOUND if look.words else NO_FAVOURITES if look.favourites else NO_HISTORY
+
+
+def turned(before: datetime | None, look: Look) -> str:
+    """The subject of a button that turns the page: from when it goes back (microseconds), and what is looked for."""
+    time = "" if before is None else str(round(before.timestamp() * 1_000_000))
+    return f"{time}:{'f' if look.favourites else 'a'}:{look.words.encode().hex()}"
+
+
+def _pager(older: datetime | None, look: Look, is_first: bool) -> tuple[Row, ...]:
     buttons: list[Button] = []
     if not is_first:
-        buttons.append(Button(Action.HISTORY, "", "Newest"))
+        buttons.append(Button(Action.HISTORY, turned(None, look), "Newest"))
     if older is not None:
-        buttons.append(Button(Action.HISTORY, str(round(older.timestamp() * 1_000_000)), "Older", weight=Weight.MAIN))
+        buttons.append(Button(Action.HISTORY, turned(older, look), "Older", weight=Weight.MAIN))
     return (tuple(buttons),) if buttons else ()
+
+
+# Styles.
+
+
+def styles(known: Sequence[Style], *, done: str | None = None) -> Say:
+    """The styles of a server, `done` first: what was just changed."""
+    limit = max(20, min(120, MAX_STYLES_CHARS // max(1, len(known))))
+    listed = "\n".join(_style_line(style, limit) for style in known)
+    blocks = ("### Styles of this server", *([done] if done else []), listed or NO_STYLES)
+    return Say(blocks=blocks)
+
+
+def _style_line(style: Style, limit: int) -> str:
+    negative = f" · not {escaped(style.negative, limit=limit // 2)}" if style.negative else ""
+    return f"**{escaped(style.name)}** {escaped(style.prompt, limit=limit)}{negative}"
 
 
 # Help.
@@ -138,6 +177,7 @@ def help_page(commands: Collection[tuple[str, str, int | None]]) -> Say:
     buttons = (
         "**Under the pictures**\n"
         "**U** enlarges one, **V** paints four more like it, **Reroll** tries again.\n"
+        "**Remix** changes the words, **More** zooms out, repaints a part, adds detail.\n"
         "**Recipe** shows all settings; with the same seed and settings you get the same picture."
     )
     fair = (

@@ -10,10 +10,12 @@ import discord
 from discord import ui
 
 from cogs.errors import answer
-from cogs.say import Block, Button, Entry, Gallery, Picture, Rule, Say, Weight
+from cogs.say import Block, Button, Entry, Gallery, Menu, Picture, Rule, Say, Weight
 from cogs.services import Interaction
+from generation.errors import UnknownJob
 
 PREFIX = "atelier:"
+MENU_PREFIX = "atelier-menu:"
 _STYLES = {
     Weight.MAIN: discord.ButtonStyle.primary,
     Weight.USUAL: discord.ButtonStyle.secondary,
@@ -54,9 +56,41 @@ class Press(
             await answer(interaction, error)
 
 
+class Choose(ui.DynamicItem[ui.Select[ui.LayoutView]], template=r"atelier-menu:(?P<subject>[0-9A-Za-z:]*)"):
+    """The menu under a result. What is chosen in it is a button's `custom_id`, and choosing is pressing that button."""
+
+    def __init__(self, item: ui.Select[ui.LayoutView]) -> None:
+        super().__init__(item)
+
+    @classmethod
+    def of(cls, menu: Menu) -> Self:
+        options = [
+            discord.SelectOption(label=each.label, value=f"{PREFIX}{each.action}:{each.subject}")
+            for each in menu.buttons
+        ]
+        custom_id = f"{MENU_PREFIX}{menu.subject}"
+        return cls(ui.Select(custom_id=custom_id, placeholder=menu.placeholder, options=options))
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        return cls(item)  # type: ignore[arg-type]
+
+    async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
+        chosen = Press.__discord_ui_compiled_template__.fullmatch(self.item.values[0])
+        try:
+            if chosen is None:
+                raise UnknownJob
+            await interaction.client.pressed(interaction, chosen["action"], chosen["subject"])
+        except Exception as error:
+            await answer(interaction, error)
+
+
 def is_ours(custom_id: str) -> bool:
-    """Whether some `Press` will hear of this button."""
-    return Press.__discord_ui_compiled_template__.fullmatch(custom_id) is not None
+    """Whether some `Press` or `Choose` will hear of this component."""
+    templates = (Press.__discord_ui_compiled_template__, Choose.__discord_ui_compiled_template__)
+    return any(template.fullmatch(custom_id) is not None for template in templates)
 
 
 def layout(say: Say) -> ui.LayoutView:
@@ -66,6 +100,8 @@ def layout(say: Say) -> ui.LayoutView:
         container.add_item(_item(block))
     for row in say.rows:
         container.add_item(ui.ActionRow(*(Press.of(button) for button in row)))
+    if say.menu is not None:
+        container.add_item(ui.ActionRow(Choose.of(say.menu)))
     view = ui.LayoutView(timeout=None)
     view.add_item(container)
     for extra in say.attached:
@@ -82,7 +118,7 @@ def files(say: Say) -> list[discord.File]:
 
 
 def custom_ids(message: discord.Message) -> set[str]:
-    """The `custom_id` of every button in a message."""
+    """The `custom_id` of every button and menu in a message."""
     view = ui.LayoutView.from_message(message) if message.flags.components_v2 else ui.View.from_message(message)
     kinds = ui.Button | ui.Select | ui.ChannelSelect | ui.RoleSelect
     return {item.custom_id for item in view.walk_children() if isinstance(item, kinds) and item.custom_id}
@@ -93,13 +129,18 @@ def _item(block: Block) -> ui.Item[Any]:
         case str():
             return ui.TextDisplay(block)
         case Gallery():
-            shown = (discord.MediaGalleryItem(_uri(each), description=_alt(each)) for each in block.pictures)
+            shown = (_gallery_item(each) for each in block.pictures)
             return ui.MediaGallery(*shown)
         case Entry():
-            thumbnail = ui.Thumbnail[ui.LayoutView](_uri(block.thumbnail), description=_alt(block.thumbnail))
+            small = block.thumbnail
+            thumbnail = ui.Thumbnail[ui.LayoutView](_uri(small), description=_alt(small), spoiler=small.is_spoiler)
             return ui.Section(block.text, accessory=thumbnail)
         case Rule():
             return ui.Separator()
+
+
+def _gallery_item(picture: Picture) -> discord.MediaGalleryItem:
+    return discord.MediaGalleryItem(_uri(picture), description=_alt(picture), spoiler=picture.is_spoiler)
 
 
 def _uri(picture: Picture) -> str:

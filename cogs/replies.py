@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from cogs.say import Action, Block, Button, Gallery, Picture, Row, Rule, Say, Tone, Weight
-from cogs.words import about, bar, code_block, escaped, plural, settings_line, slug, small
+from cogs.offers import offers
+from cogs.say import Action, Block, Button, Gallery, Picture, Say, Tone
+from cogs.words import about, bar, escaped, plural, settings_line, slug, small
 from generation import errors
 from generation.job import Image, Job, Status
 from generation.live import JobView
-from generation.provenance import parameters_line
-from generation.recipe import Recipe
+from generation.origin import Origin, origin_of
 from generation.replay import Agreement, Verdict
-from generation.sizes import can_be_enlarged
 
 ACCEPTED = "Just a moment…"
 CANCELLING = "I stop at the next brush stroke."
@@ -29,7 +28,21 @@ KEPT = (
 RECODED = "The original is too large to send here, so this is a JPEG. The exact file is kept."
 ROUNDED = "I paint {width} × {height} instead of {typed}: sides go in steps."
 FILE_GONE = "The file was deleted since."
-MAX_CODE = 2600
+FAVOURITE = "Now one of your favourites: `/history show:favourites` has them. Press again to take it back."
+NO_FAVOURITE = "No longer one of your favourites."
+WILL_TELL = "I tell you when it is done."
+ADOPTED = "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture."
+ADOPTED = "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture."
+DONE_ALREADY = "That is done already."
+DONE = "Your pictures are done."
+_TITLES = {
+    Origin.VARIED: "**Variations**",
+    Origin.REMIXED: "**Remix**",
+    Origin.REGION: "**Region painted again**",
+    Origin.ZOOMED: "**Zoomed out**",
+    Origin.DETAILED: "**Enlarged 2× with new detail**",
+    Origin.ENLARGED: "**Enlarged 2×**",
+}
 
 
 # While it is made.
@@ -45,8 +58,8 @@ def progress(view: JobView, *, is_ready: bool) -> Say:
         alt = f"Unfinished: {job.request.spec.prompt}"
         blocks.append(Gallery((Picture("preview.jpg", view.preview, alt),)))
     blocks.append(small(settings_line(job.request)))
-    cancel = Button(Action.CANCEL, job.id, "Cancel")
-    return Say(blocks=tuple(blocks), rows=((cancel,),), tone=Tone.PAINTING if is_painting else Tone.WAITING)
+    row = (Button(Action.CANCEL, job.id, "Cancel"), Button(Action.TELL, job.id, "Tell me when done"))
+    return Say(blocks=tuple(blocks), rows=(row,), tone=Tone.PAINTING if is_painting else Tone.WAITING)
 
 
 def _waiting_line(view: JobView, *, is_ready: bool) -> str:
@@ -92,7 +105,8 @@ def result(job: Job, pictures: dict[int, Picture], *, notes: Sequence[str] = (),
     blocks.append("\n".join(small(line) for line in (_for_whom(job), *_unread(job), *notes)))
     done = [image for image in job.images if image.status is Status.DONE]
     tone = Tone.DONE if len(done) == len(job.images) else Tone.TROUBLE if _went_wrong(job) else Tone.WAITING
-    return Say(blocks=tuple(blocks), rows=_buttons(job, done), tone=tone)
+    rows, menu = offers(job, done)
+    return Say(blocks=tuple(blocks), rows=rows, menu=menu, tone=tone)
 
 
 def _unread(job: Job) -> list[str]:
@@ -102,16 +116,9 @@ def _unread(job: Job) -> list[str]:
 
 
 def _title(job: Job, verdict: Verdict | None) -> str | None:
-    spec = job.request.spec
     if verdict is not None:
         return _verdict_line(verdict)
-    if job.status is not Status.DONE:
-        return None
-    if spec.upscale is not None:
-        return "**Enlarged 2×**"
-    if job.request.parent is not None and (spec.variation or spec.start):
-        return "**Variations**"
-    return None
+    return _TITLES.get(origin_of(job.request)) if job.status is Status.DONE else None
 
 
 def _verdict_line(verdict: Verdict) -> str:
@@ -159,29 +166,6 @@ def _went_wrong(job: Job) -> bool:
     return any(image.status in (Status.FAILED, Status.WITHHELD) for image in job.images)
 
 
-def _buttons(job: Job, done: list[Image]) -> tuple[Row, ...]:
-    """U and V for each picture, then what concerns them all. One picture's buttons fit in one row."""
-    can_enlarge = can_be_enlarged(job.request.spec)
-    is_painted = job.request.spec.upscale is None
-    there = [image for image in done if image.file_sha256 is not None]
-    is_one = len(job.images) == 1
-    ups = [_one(Action.UPSCALE, image, "Upscale" if is_one else f"U{image.index + 1}") for image in there]
-    varies = [_one(Action.VARY, image, "Vary" if is_one else f"V{image.index + 1}") for image in there]
-    last: list[Button] = []
-    if is_painted:
-        last.append(Button(Action.REROLL, job.id, "Reroll" if done else "Try again", Weight.MAIN))
-    if done:
-        last += [Button(Action.RECIPE, job.id, "Recipe"), Button(Action.DELETE, job.id, "Delete")]
-    rows = [tuple(ups) if can_enlarge else (), tuple(varies) if is_painted else (), tuple(last)]
-    if is_one:
-        rows = [tuple(button for row in rows for button in row)]
-    return tuple(row for row in rows if row)
-
-
-def _one(action: Action, image: Image, label: str) -> Button:
-    return Button(action, f"{image.job_id}:{image.index}", label)
-
-
 # Its parts.
 
 
@@ -216,39 +200,3 @@ def kept(reasons: Sequence[str]) -> str:
         them="it" if number == 1 else "them",
         reason=reasons[-1],
     )
-
-
-def recipe(job: Job) -> Say:
-    """All that is needed to make these pictures again; for one person's eyes."""
-    done = [(image, image.recipe) for image in job.images if image.recipe is not None]
-    first = done[0][1]
-    lines = parameters_line(first)
-    blocks: list[Block] = ["### Recipe", _settings(job, first), Rule()]
-    attached: tuple[Picture, ...] = ()
-    if len(lines) <= MAX_CODE:
-        blocks.append(code_block(lines))
-    else:
-        attached = (Picture("recipe.txt", lines.encode(), "The recipe"),)
-    blocks.append("\n".join(_trace_line(image, made) for image, made in done))
-    blocks.append(small(f"Make one again, byte for byte: `/reproduce picture:{job.id}-{done[0][0].index}`"))
-    return Say(blocks=tuple(blocks), attached=attached)
-
-
-def _settings(job: Job, made: Recipe) -> str:
-    spec = made.spec
-    facts = {
-        "Model": f"{spec.model} (`{made.model_sha256[:10]}`)",
-        "Settings": settings_line(job.request),
-        "Machine": f"`{made.fingerprint.digest}`",
-    }
-    if spec.variation is not None:
-        facts["Variation"] = f"seed {spec.variation.seed}, strength {spec.variation.strength:g}"
-    if made.parents:
-        facts["Made from"] = " ← ".join(f"`{parent[:12]}`" for parent in made.parents)
-    return "\n".join(f"**{name}** {value}" for name, value in facts.items())
-
-
-def _trace_line(image: Image, made: Recipe) -> str:
-    seed = made.spec.variation.seed if made.spec.variation else made.spec.seed
-    trace = made.trace if len(made.trace) <= 60 else made.trace[:59] + "…"
-    return small(f"{image.index + 1} · seed {seed} · trace `{trace or '–'}` · pixels `{made.pixels_sha256[:12]}`")

@@ -8,14 +8,20 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs.asking import ask, begin, finish
+from cogs import replies
+from cogs.asking import ask, begin, finish, tell_besides
+from cogs.gate import default_model
+from cogs.more import any_seed
 from cogs.options import picture_id
 from cogs.services import Interaction, owner_of
 from cogs.uploads import fetch_attachment
-from generation.decoder import read_signed
+from generation.decoder import read_signed, read_text
 from generation.descent import reproduce
 from generation.errors import InvalidRequest, UnknownJob
+from generation.interchange import read_foreign
+from generation.interchange.adopt import adopt
 from generation.permissions import require_visible
+from generation.provenance import RECIPE_KEYWORD
 from generation.request import GenerationRequest
 
 
@@ -24,7 +30,8 @@ class Reproduce(commands.Cog):
 
     @app_commands.command(description="Make a picture again, byte for byte, and compare.")
     @app_commands.describe(
-        picture="The picture's id (its recipe shows it), or the link to its message.", file="Or the PNG itself."
+        picture="The picture's id (its recipe shows it), or the link to its message.",
+        file="Or the PNG itself. One by A1111, ComfyUI or InvokeAI lends its settings.",
     )
     async def reproduce(
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
@@ -52,6 +59,12 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
     client = interaction.client
     reply_to = await begin(interaction)
     png = await fetch_attachment(file, client.connector)
+    text = await read_text(png)
+    if RECIPE_KEYWORD not in text and (found := read_foreign(text)) is not None:
+        request = adopt(found, await default_model(interaction), seed=any_seed())
+        await finish(interaction, request, reply_to)
+        await tell_besides(interaction, replies.ADOPTED.format(tool=found.tool))
+        return
     recipe, clean = await read_signed(png)
     original = await asyncio.to_thread(client.services.studio.files.put, clean)  # what comes out is compared with it
     await finish(interaction, reproduce(recipe, original=original), reply_to)

@@ -1,8 +1,4 @@
-"""The buttons under a message: enlarge, vary, reroll, recipe, cancel, delete.
-
-They hold nothing but a job's id. Whoever presses is looked at again, each time: a button may be years old, somebody
-else's, or forged.
-"""
+"""The buttons most often pressed under a message: enlarge, vary, reroll, recipe, cancel, delete. See `cogs.more`."""
 
 from __future__ import annotations
 
@@ -13,44 +9,52 @@ from secrets import randbelow
 
 import discord
 
-from cogs import replies
+from cogs import recipe_pages, replies
 from cogs.asking import ask
 from cogs.errors import tell_privately
 from cogs.paper import files, layout
 from cogs.say import Action
 from cogs.services import Interaction, is_moderator, owner_of
+from cogs.subjects import image_named, job_named
 from generation.descent import enlarge, reroll, vary
 from generation.errors import UnknownJob
-from generation.job import JOB_ID_LENGTH, Image, Job
-from generation.permissions import require_may_stop, require_visible
+from generation.job import Job
+from generation.permissions import require_may_stop, visible_kin
 from generation.request import MAX_SEED
 
 Handler = Callable[[Interaction, str], Awaitable[None]]
 
 
 async def press_upscale(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, enlarge(await _image(interaction, subject)))
+    await ask(interaction, enlarge(await image_named(interaction, subject)))
 
 
 async def press_vary(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, vary(await _image(interaction, subject), seed=randbelow(MAX_SEED + 1)))
+    await ask(interaction, vary(await image_named(interaction, subject), seed=randbelow(MAX_SEED + 1)))
 
 
 async def press_reroll(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, reroll(await _job(interaction, subject), seed=randbelow(MAX_SEED + 1)))
+    await ask(interaction, reroll(await job_named(interaction, subject), seed=randbelow(MAX_SEED + 1)))
 
 
 async def press_recipe(interaction: Interaction, subject: str) -> None:
-    job = await _job(interaction, subject)
+    await show_recipe(interaction, await job_named(interaction, subject))
+
+
+async def show_recipe(interaction: Interaction, job: Job) -> None:
+    """A job's recipe with its family, for the person alone. Raises `UnknownJob` if nothing was painted."""
     if not any(image.recipe for image in job.images):
         raise UnknownJob
-    say = replies.recipe(job)
+    services = interaction.client.services
+    kin = visible_kin(await services.album.fetch_kin(job), owner_of(interaction))
+    family = [relative.id for relative, _ in kin.parents] + [child.id for child in kin.children]
+    say = recipe_pages.recipe(job, kin, await services.deliveries.fetch_some(family))
     await interaction.response.send_message(view=layout(say), files=files(say), ephemeral=True)
 
 
 async def press_cancel(interaction: Interaction, subject: str) -> None:
     """The message itself shows what comes of it: the courier edits it when the job has ended."""
-    job = await _job(interaction, subject)
+    job = await job_named(interaction, subject)
     require_may_stop(job, owner_of(interaction), is_moderator=is_moderator(interaction))
     if not interaction.client.services.studio.is_live(job.id):
         await tell_privately(interaction, replies.NOTHING_TO_CANCEL)
@@ -61,7 +65,7 @@ async def press_cancel(interaction: Interaction, subject: str) -> None:
 
 async def press_delete(interaction: Interaction, subject: str) -> None:
     """Pictures and message go; the row and its recipe stay. Pressed twice, the second finds nothing left to do."""
-    job = await _job(interaction, subject)
+    job = await job_named(interaction, subject)
     services = interaction.client.services
     require_may_stop(job, owner_of(interaction), is_moderator=is_moderator(interaction))
     if services.studio.is_live(job.id):
@@ -86,24 +90,6 @@ async def _delete_posted(interaction: Interaction, job: Job) -> None:
     channel = interaction.client.get_partial_messageable(place.channel_id)
     with suppress(discord.NotFound, discord.Forbidden):
         await channel.get_partial_message(place.message_id).delete()
-
-
-async def _job(interaction: Interaction, subject: str) -> Job:
-    """The job a button names, if the person may know of it. Raises `UnknownJob`."""
-    job_id = subject.partition(":")[0]
-    if len(job_id) != JOB_ID_LENGTH:
-        raise UnknownJob
-    job = await interaction.client.services.jobs.fetch_job(job_id)
-    require_visible(job, owner_of(interaction))
-    return job
-
-
-async def _image(interaction: Interaction, subject: str) -> Image:
-    job = await _job(interaction, subject)
-    index = subject.partition(":")[2]
-    if not index.isdecimal() or int(index) >= len(job.images):
-        raise UnknownJob
-    return job.images[int(index)]
 
 
 PRESSES: dict[Action, Handler] = {

@@ -31,6 +31,16 @@ class Action(StrEnum):
     DELETE = "delete"
     HISTORY = "history"
     OPEN = "open"
+    STRONG = "strong"
+    DETAIL = "detail"
+    ZOOM_HALF = "zoomhalf"
+    ZOOM = "zoom"
+    REGION = "region"
+    REMIX = "remix"
+    REPRODUCE = "again"
+    FAVOURITE = "star"
+    TELL = "tell"
+    START = "start"
 
 
 class Weight(StrEnum):
@@ -51,12 +61,22 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
+class Menu:
+    """What is asked for more rarely, as a list to choose from: it takes one row, however many there are (up to 25)."""
+
+    subject: str
+    placeholder: str
+    buttons: tuple[Button, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A file to show, with the words for those who cannot see it."""
 
     filename: str
     data: bytes
     alt: str
+    is_spoiler: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +111,7 @@ class Say:
     rows: tuple[Row, ...] = ()
     tone: Tone = Tone.PLAIN
     attached: tuple[Picture, ...] = ()
+    menu: Menu | None = None
 
     def pictures(self) -> Iterator[Picture]:
         """Every file of the message, in the order they are shown."""

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from db.album import AlbumStore
 from db.deliveries import DeliveryStore
 from db.governance import Governance
 from db.jobs import JobStore
+from db.keepsakes import KeepsakeStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
+from db.styles import StyleStore
 from db.usage import UsageStore
 from generation.job import DM_TENANT, Owner
 from generation.ports import Clock
@@ -39,6 +42,9 @@ class Services:
     governance: Governance
     quotas: QuotaStore
     usage: UsageStore
+    album: AlbumStore
+    keepsakes: KeepsakeStore
+    styles: StyleStore
     clock: Clock = utc_now
 
 

@@ -7,6 +7,7 @@ import asyncio
 import aiohttp
 import discord
 
+from cogs.form import Attached
 from generation.decoder import fit_picture
 from generation.errors import InvalidRequest
 from generation.files import ImageFiles
@@ -15,7 +16,7 @@ from generation.images import MAX_UPLOAD_BYTES
 TIMEOUT_S = 20.0
 
 
-async def fetch_attachment(attachment: discord.Attachment, connector: aiohttp.BaseConnector | None) -> bytes:
+async def fetch_attachment(attachment: discord.Attachment | Attached, connector: aiohttp.BaseConnector | None) -> bytes:
     """The bytes of an attached file. Raises `InvalidRequest` if it is too large, gone, or not where it should be."""
     # `Asset.BASE` is the CDN discord.py speaks to: the real one, or the local one of a trial.
     if not attachment.url.startswith(f"{discord.Asset.BASE}/"):

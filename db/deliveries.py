@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import Update, select, text, update
 from sqlalchemy.orm import Session
 
@@ -24,6 +26,12 @@ class DeliveryStore:
     async def fetch(self, job_id: str) -> Delivery:
         """Raises `UnknownJob`, also for a job that was asked for from the shell and has no delivery."""
         return await self._database.read(lambda session: _fetch(session, job_id))
+
+    async def fetch_some(self, job_ids: Collection[str]) -> dict[str, Delivery]:
+        """The deliveries of these jobs, by job id; those that have none are missing."""
+        some = select(DeliveryRow).where(DeliveryRow.job_id.in_(job_ids))
+        rows = await self._database.read(lambda session: session.scalars(some).all())
+        return {row.job_id: _delivery(row) for row in rows}
 
     async def fetch_due(self) -> list[Delivery]:
         """Every result that people still wait for, oldest job first."""

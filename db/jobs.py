@@ -103,6 +103,9 @@ class JobStore(ports.JobStore):
         """One image by its id. Raises `UnknownJob`."""
         return await self._database.read(lambda session: _fetch_image(session, image_id))
 
+    async def fetch_painted(self, sha256: str) -> Image | None:
+        return await self._database.read(lambda session: _fetch_painted(session, sha256))
+
     async def fetch_unfinished(self) -> list[Job]:
         return await self._database.write(_fetch_unfinished)
 
@@ -220,6 +223,12 @@ def _fetch_image(session: Session, image_id: str) -> Image:
     if row is None:
         raise UnknownJob
     return _image(row)
+
+
+def _fetch_painted(session: Session, sha256: str) -> Image | None:
+    made = select(ImageRow).where(ImageRow.file_sha256 == sha256, ImageRow.recipe.is_not(None))
+    row = session.scalars(made.limit(1)).first()
+    return None if row is None else _image(row)
 
 
 def _fetch_unfinished(session: Session) -> list[Job]:

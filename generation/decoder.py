@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from generation.errors import InvalidRequest
-from generation.images import decode_png, fit_upload
+from generation.images import decode_png, fit_upload, read_png_text
 from generation.provenance import read_recipe, sign_png
 from generation.recipe import Recipe
 
@@ -40,6 +40,12 @@ async def read_signed(data: bytes) -> tuple[Recipe, bytes]:
     """
     clean = await _decode(data, "signed")
     return read_recipe(clean), clean
+
+
+async def read_text(data: bytes) -> dict[str, str]:
+    """The text chunks of somebody's PNG, by keyword. Raises `InvalidRequest`."""
+    text: dict[str, str] = json.loads(await _decode(data, "text"))
+    return text
 
 
 async def _decode(data: bytes, *words: str) -> bytes:
@@ -102,6 +108,8 @@ def _work(data: bytes, words: list[str]) -> bytes:
     if words[0] == "signed":
         recipe = read_recipe(data)
         return sign_png(*decode_png(data), recipe)
+    if words[0] == "text":
+        return json.dumps(read_png_text(data)).encode()
     return fit_upload(data, (int(words[1]), int(words[2])))
 
 

@@ -12,22 +12,23 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
 from generation.cost import cost_of_evaluations
 from generation.durable import durably
-from generation.errors import InvalidRequest, WorkerLost
+from generation.errors import SourceLost, WorkerLost
 from generation.failpoints import reached
 from generation.fair_queue import FairQueue, Waiting
 from generation.files import ImageFiles
 from generation.images import pixels_sha256
-from generation.job import Image, Job, Outcome, Status
+from generation.job import Image, Job, Outcome, Owner, Status
 from generation.live import LiveImage, LiveJobs
 from generation.order import Broken, Cancel, Cancelled, Event, Finished, Lost, Order, Preview, Progress, Ready, Share
 from generation.pace import Pace
 from generation.ports import JobStore, Worker
 from generation.provenance import sign_png
 from generation.recipe import Fingerprint, Recipe
+from generation.region import draw_mask
 from generation.request import ImageSpec
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,14 @@ _NEWCOMER_FACTOR = 2
 """How far beyond its slots a worker is filled with the images of guilds that have nothing there yet."""
 
 
+class _FileGone(Exception):
+    """A file that an image starts from is not on disk; the text is its SHA-256."""
+
+
 class Dispatcher:
-    """See the module's text. `on_change` hears the id of a job that moved, `on_end` each image that ended."""
+    """See the module's text. `on_change` hears the id of a job that moved, `on_end` each image that ended; `restore`
+    brings back a file that is gone, or says that it cannot.
+    """
 
     def __init__(
         self,
@@ -52,6 +59,7 @@ class Dispatcher:
         queue: FairQueue,
         jobs: LiveJobs,
         check_safety: bool,
+        restore: Callable[[str, Owner], Awaitable[bool]],
         on_change: Callable[[str], None],
         on_end: Callable[[LiveImage, Outcome], None],
     ) -> None:
@@ -60,6 +68,7 @@ class Dispatcher:
         self._worker, self._store, self._files = worker, store, files
         self._queue, self._jobs = queue, jobs
         self._check_safety = check_safety
+        self._restore = restore
         self._on_change, self._on_end = on_change, on_end
         self._at_worker: dict[str, int] = {}
         self._suspects: deque[Waiting] = deque()
@@ -144,8 +153,8 @@ class Dispatcher:
         self._jobs.of_image(live.image.id).started(waiting.image_id, attempt)
         try:
             order = await self._order(live, waiting)
-        except InvalidRequest as gone:
-            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=gone.code))
+        except _FileGone as gone:
+            self._spawn(self._wait_for_file(live, attempt, str(gone)))
             return
         if live.cancel_asked:
             await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
@@ -169,7 +178,6 @@ class Dispatcher:
         spec, job = live.image.spec, self._jobs.of_image(live.image.id).job
         weight, counter = self._queue.share_of(waiting.guild_id)
         start = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
-        mask = spec.start.mask_sha256 if spec.start else None
         replay = job.request.replay
         return Order(
             image_id=waiting.image_id,
@@ -179,17 +187,32 @@ class Dispatcher:
             check_safety=self._check_safety,
             num_previews=PREVIEWS_PER_IMAGE if job.request.count == 1 else 0,
             start_png=await self._file(start),
-            mask_png=await self._file(mask),
+            mask_png=await self._mask(spec),
             replay=replay.trace if replay else None,
         )
+
+    async def _mask(self, spec: ImageSpec) -> bytes | None:
+        if spec.start is not None and spec.start.cells:
+            return draw_mask(spec.start.cells, (spec.width_px, spec.height_px))
+        return await self._file(spec.start.mask_sha256 if spec.start else None)
 
     async def _file(self, sha256: str | None) -> bytes | None:
         if sha256 is None:
             return None
         data = await asyncio.to_thread(self._files.get, sha256)
         if data is None:
-            raise InvalidRequest(what="The start image", problem="is not on disk any more.")
+            raise _FileGone(sha256)
         return data
+
+    async def _wait_for_file(self, live: LiveImage, attempt: int, sha256: str) -> None:
+        """A file the image starts from is gone. It keeps its turn, but no slot, while that is painted again."""
+        owner = self._jobs.of_image(live.image.id).job.owner
+        if not await self._restore(sha256, owner):
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=SourceLost.__name__))
+            return
+        live.losses -= 1
+        await self._return_to_line(live, attempt)
+        self._wake.set()
 
     # From the worker.
 

@@ -14,6 +14,7 @@ AtelierError
 ├── Failed                  an accepted job that could not be made; refunded
 │   ├── WorkerLost          the worker died more often than a job may be tried
 │   ├── OutOfMemory
+│   ├── SourceLost          the picture it starts from is gone from disk
 │   └── Withheld            the safety checker kept the picture back
 └── Misconfigured           the bot cannot start: one sentence that says what to do
 
@@ -99,6 +100,10 @@ class OutOfMemory(Failed):
 
 class Withheld(Failed):
     """The safety checker kept this picture back. It costs nothing."""
+
+
+class SourceLost(Failed):
+    """The picture this one starts from is gone, and could not be painted again. It costs nothing."""
 
 
 class Misconfigured(AtelierError):

@@ -21,7 +21,7 @@ class ImageFiles:
         """Keep `data` and return its SHA-256. On disk when this returns: synced, then renamed into place."""
         sha256 = hashlib.sha256(data).hexdigest()
         target = self._path(sha256)
-        if target.exists():
+        if self.get(sha256) is not None:  # one that is damaged is written again
             return sha256
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from generation.album import Kin
 from generation.errors import NotAllowed, UnknownJob
-from generation.job import Job, Owner
+from generation.job import DM_TENANT, Job, Owner
 
 
 def require_visible(job: Job, to: Owner) -> None:
     """Raise `UnknownJob` for a job of another server: those are nobody's business, not even that they exist."""
-    if job.owner.guild_id != to.guild_id or (job.owner.guild_id == 0 and job.owner.user_id != to.user_id):
+    if not is_visible(job, to):
         raise UnknownJob
+
+
+def is_visible(job: Job, to: Owner) -> bool:
+    """Whether it was asked for in the same server, or in the person's own direct messages."""
+    if job.owner.guild_id == DM_TENANT:
+        return job.owner == to
+    return job.owner.guild_id == to.guild_id
+
+
+def visible_kin(kin: Kin, to: Owner) -> Kin:
+    """Those relatives that the person may know of: a family can reach into another server by a file sent there."""
+    return Kin(
+        parents=tuple((job, index) for job, index in kin.parents if is_visible(job, to)),
+        children=tuple(job for job in kin.children if is_visible(job, to)),
+    )
 
 
 def require_may_stop(job: Job, who: Owner, *, is_moderator: bool) -> None:

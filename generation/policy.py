@@ -69,9 +69,7 @@ class Policy:
             named = ", ".join(f"<#{channel_id}>" for channel_id in choices.channel_ids[:5])
             raise NotAllowed(why=f"In this server I paint in {named} only.")
         if choices.role_ids and set(choices.role_ids).isdisjoint(_with_everyone(self, asker)):
-            raise NotAllowed(
-                why="This server lets only members with certain roles paint, and you have none of them."
-            )
+            raise NotAllowed(why="This server lets only members with certain roles paint, and you have none of them.")
 
     def _require_limits(self, request: GenerationRequest) -> None:
         choices, spec = self.choices, request.spec
@@ -91,9 +89,7 @@ class Policy:
         wanted = self.choices.start_image_role_ids
         is_upload = request.spec.start is not None and request.parent is None
         if is_upload and wanted and set(wanted).isdisjoint(_with_everyone(self, asker)):
-            raise NotAllowed(
-                why="Here only members with certain roles may start from a picture of their own."
-            )
+            raise NotAllowed(why="Here only members with certain roles may start from a picture of their own.")
 
 
 def _with_everyone(policy: Policy, asker: Asker) -> set[int]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from generation.job import Job, Outcome, ReplyTo
+from generation.job import Image, Job, Outcome, ReplyTo
 from generation.order import Cancel, Event, Order
 from generation.recipe import Fingerprint
 
@@ -72,6 +72,9 @@ class JobStore(Protocol):
 
     async def fetch_job(self, job_id: str) -> Job:
         """Raises `UnknownJob`."""
+
+    async def fetch_painted(self, sha256: str) -> Image | None:
+        """A finished image, with its recipe, whose file has that SHA-256; None if none was made here."""
 
     async def fetch_unfinished(self) -> list[Job]:
         """Every job with an image that has not ended, oldest first; images that were RUNNING are WAITING again."""

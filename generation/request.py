@@ -52,9 +52,13 @@ class StartImage:
     strength: float
     mask_sha256: str | None = None
     margins: Margins | None = None
+    cells: tuple[int, ...] = ()
+    """Where the mask is some cells of a 3 x 3 grid (0 to 8, row by row): it is drawn from these, and needs no file."""
 
     def __post_init__(self) -> None:
         _check_strength("Strength", self.strength)
+        if self.cells and (self.mask_sha256 is None or not set(self.cells) <= set(range(9))):
+            raise InvalidRequest(what="The region", problem="is one or more of the nine parts of the picture.")
         if self.margins is not None and self.mask_sha256 is not None:
             raise InvalidRequest(what="Margins", problem="and a mask cannot be used together.")
 

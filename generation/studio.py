@@ -29,6 +29,7 @@ from generation.live import JobView, LiveImage, LiveJobs
 from generation.ports import Clock, JobStore, Worker
 from generation.recipe import Fingerprint
 from generation.request import GenerationRequest
+from generation.restoring import Restorer
 from generation.sizes import require_size
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Studio:
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._clock = clock
         self._jobs = LiveJobs()
+        self._restorer = Restorer(store=store, files=files, paint=self._paint_unseen)
         self._dispatcher = Dispatcher(
             worker=worker,
             store=store,
@@ -69,6 +71,7 @@ class Studio:
             queue=self._queue,
             jobs=self._jobs,
             check_safety=check_safety,
+            restore=self._restorer.restore,
             on_change=lambda job_id: self.on_change(job_id),
             on_end=self._image_ended,
         )
@@ -108,6 +111,13 @@ class Studio:
         reached("accepted")
         log.info("job=%s guild=%s action=accepted images=%s", job.id, owner.guild_id, count)
         self._enqueue(job)
+
+    async def _paint_unseen(self, request: GenerationRequest, owner: Owner) -> Job:
+        """See a request through that nobody is shown. It needs no room in line: one that has its place waits for it."""
+        job = self._new_job(request, owner, boost=1.0)
+        self._arriving[owner.guild_id, owner.user_id] += request.count
+        await asyncio.shield(self._accept(job, None, ()))
+        return await self.finished(job.id)
 
     def check(self, request: GenerationRequest, owner: Owner) -> None:
         """Raise `Refused` if it is plain without asking the store that `submit` would refuse."""
@@ -217,9 +227,12 @@ class Studio:
         """Recover, start the worker, and work until cancelled."""
         await self.recover()
         await self._worker.start()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._dispatcher.run(), name="dispatcher")
-            tasks.create_task(self._keep_counters(), name="keep counters")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._dispatcher.run(), name="dispatcher")
+                tasks.create_task(self._keep_counters(), name="keep counters")
+        finally:
+            self._restorer.close()
 
     async def recover(self) -> None:
         """Take up every job that an earlier run left unfinished."""

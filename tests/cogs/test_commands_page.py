@@ -7,7 +7,8 @@ from pathlib import Path
 
 from discord import app_commands
 
-from cogs.client import COGS, PRESSES
+from cogs.client import COGS, FORMS, PRESSES
+from cogs.menus import MENUS
 from cogs.say import Action
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/commands.md").read_text(encoding="utf-8")
@@ -34,7 +35,11 @@ def test_every_command_and_option_is_documented_and_exists() -> None:
     assert documented == registered()
 
 
+def test_every_message_menu_is_documented_and_exists() -> None:
+    assert [row[0] for row in rows("In the menu of a message")] == [menu.name for menu in MENUS]
+
+
 def test_every_button_is_documented_and_answered() -> None:
     documented = {row[1].strip("`") for row in rows("Buttons")}
     assert documented == {str(action) for action in Action}
-    assert set(PRESSES) == set(Action)
+    assert set(PRESSES) | set(FORMS) == set(Action)

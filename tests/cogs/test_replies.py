@@ -66,7 +66,7 @@ def test_waiting_says_the_place_and_the_time() -> None:
     view = JobView(job=job_of(Status.WAITING), progress=0, images_ahead=3, wait_s=8.4)
     say = replies.progress(view, is_ready=True)
     assert "**Waiting** · 3 pictures ahead of yours · about 8 s" in read(say)
-    assert labels(say) == [["Cancel"]]
+    assert labels(say) == [["Cancel", "Tell me when done"]]
     assert "next in line" in read(replies.progress(replace(view, images_ahead=0), is_ready=True))
     assert "warming up" in read(replies.progress(view, is_ready=False))
 
@@ -83,7 +83,11 @@ def test_four_done_have_rows_of_u_and_v() -> None:
     job = job_of(*[Status.DONE] * 4)
     shown = {image.index: replies.picture(job, image, b"\x89PNG") for image in job.images}
     say = replies.result(job, shown)
-    assert labels(say) == [["U1", "U2", "U3", "U4"], ["V1", "V2", "V3", "V4"], ["Reroll", "Recipe", "Delete"]]
+    assert labels(say) == [
+        ["U1", "U2", "U3", "U4"],
+        ["V1", "V2", "V3", "V4"],
+        ["Reroll", "Remix", "Recipe", "Favourite", "Delete"],
+    ]
     assert (
         next(block for block in say.blocks if isinstance(block, Gallery)).pictures[3].filename == "a-red-circle-4.png"
     )
@@ -97,7 +101,7 @@ def test_what_did_not_become_a_picture_is_explained_once() -> None:
     assert say.tone is Tone.TROUBLE
     lost = replies.result(job_of(Status.FAILED, error="WorkerLost"), {})
     assert "stopped 3 times" in read(lost)
-    assert labels(lost) == [["Try again"]]
+    assert labels(lost) == [["Try again", "Remix"]]
 
 
 def test_a_cancelled_job_says_what_it_cost() -> None:
@@ -110,9 +114,9 @@ def test_a_cancelled_job_says_what_it_cost() -> None:
 def test_an_enlargement_offers_neither_vary_nor_reroll() -> None:
     large = replace(SPEC, upscale=Upscale(sha256="ab" * 32))
     say = replies.result(job_of(Status.DONE, spec=large), {})
-    assert labels(say) == [["Upscale", "Recipe", "Delete"]]
+    assert labels(say) == [["Upscale", "Recipe", "Favourite", "Delete"]]
     largest = replace(large, width_px=2048, height_px=2048)
-    assert labels(replies.result(job_of(Status.DONE, spec=largest), {})) == [["Recipe", "Delete"]]
+    assert labels(replies.result(job_of(Status.DONE, spec=largest), {})) == [["Recipe", "Favourite", "Delete"]]
 
 
 def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:

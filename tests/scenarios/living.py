@@ -19,12 +19,15 @@ from steady_engine import ENGINE
 
 from cogs.client import AtelierClient, Services, build_client
 from cogs.wire import point_at
+from db.album import AlbumStore
 from db.deliveries import DeliveryStore
 from db.engine import Database
 from db.governance import Governance
 from db.jobs import JobStore
+from db.keepsakes import KeepsakeStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
+from db.styles import StyleStore
 from db.usage import UsageStore
 from generation.catalog import Catalog
 from generation.engine.settings import EngineSettings
@@ -116,6 +119,9 @@ class LivingBot:
             governance=Governance(self.database, clock=self.now),
             quotas=QuotaStore(self.database),
             usage=UsageStore(self.database),
+            album=AlbumStore(self.database),
+            keepsakes=KeepsakeStore(self.database, clock=self.now),
+            styles=StyleStore(self.database),
             clock=self.now,
         )
         self.client: AtelierClient = build_client(self.services, guild_ready_timeout_s=0.02)

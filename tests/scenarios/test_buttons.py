@@ -53,7 +53,7 @@ async def test_upscale_doubles_the_size(discord: Sandbox, people: People, bot: L
     large = await until_done(discord, await people.bo.click(message, "U2"))
     assert (large.attachments[0].width, large.attachments[0].height) == (256, 256)
     assert "Enlarged" in large.text
-    assert [button["label"] for button in large.buttons] == ["Upscale", "Recipe", "Delete"]
+    assert [button["label"] for button in large.buttons] == ["Upscale", "Recipe", "Favourite", "Delete"]
     forged = await people.ada.forging.click(large, f"atelier:vary:{job_id_in(large)}:0")
     assert forged.ephemeral
 

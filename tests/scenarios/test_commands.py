@@ -80,7 +80,15 @@ async def test_history_is_private_and_has_pages(discord: Sandbox, people: People
     await discord.wait_for(lambda: "circle 4" in page.text)
     opened = await people.ada.click(page, "Open 1")
     full = await told(discord, opened)
-    assert [button["label"] for button in full.buttons] == ["Upscale", "Vary", "Reroll", "Recipe", "Delete"]
+    assert [button["label"] for button in full.buttons] == [
+        "Upscale",
+        "Vary",
+        "Reroll",
+        "Remix",
+        "Recipe",
+        "Favourite",
+        "Delete",
+    ]
 
 
 async def test_reproduce_by_id_by_link_and_by_file_is_identical(

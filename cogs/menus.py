@@ -1,0 +1,136 @@
+"""The commands in the menu of a message (“Apps”): start from its picture, show its recipe, enlarge it."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from dataclasses import replace
+
+import discord
+from discord import app_commands
+
+from cogs.asking import ask
+from cogs.form import Answers, Attached, Form, Text, open_form
+from cogs.from_pictures import attached, enlarge_attached, paint_from
+from cogs.gate import default_model
+from cogs.imagine import DEFAULT_STRENGTH, Typed
+from cogs.more import any_seed
+from cogs.options import prompt_of
+from cogs.paper import custom_ids, is_ours
+from cogs.recipe import show_file
+from cogs.remixing import PROMPT, STRENGTH, number, prompt_field
+from cogs.results import show_recipe
+from cogs.say import Action
+from cogs.services import Interaction
+from cogs.subjects import job_named
+from generation.descent import enlarge
+from generation.errors import InvalidRequest
+from generation.job import JOB_ID_LENGTH, Image, Job
+from generation.remix import begin_from
+from generation.request import GenerationRequest
+
+NUMBER = "number"
+MAX_HELD = 500
+_NO_PICTURE = "holds no picture that I can use."
+
+
+class Held:
+    """Pictures that a form was opened for, until it is sent: a message of others cannot be looked up again.
+
+    Lost with a restart; the person is told to choose the command again.
+    """
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[str, Attached] = OrderedDict()
+
+    def put(self, file: Attached) -> str:
+        key = secrets.token_hex(5)
+        self._files[key] = file
+        while len(self._files) > MAX_HELD:
+            self._files.popitem(last=False)
+        return key
+
+    def get(self, key: str) -> Attached:
+        """Raises `InvalidRequest`."""
+        if key not in self._files:
+            problem = "was opened too long ago. Choose “Use as start image” again."
+            raise InvalidRequest(what="That form", problem=problem)
+        return self._files[key]
+
+
+@app_commands.context_menu(name="Use as start image")
+async def use_as_start(interaction: Interaction, message: discord.Message) -> None:
+    job = await _job_of(interaction, message)
+    fields = [
+        prompt_field(job.request.spec.prompt if job is not None else ""),
+        Text(key=STRENGTH, label="Strength", value=f"{DEFAULT_STRENGTH:g}", is_required=True, max_chars=6),
+    ]
+    if job is None:
+        subject = interaction.client.held.put(_picture_of(message))
+    else:
+        subject = job.id
+        if len(job.images) > 1:
+            hint = f"1 to {len(job.images)}"
+            fields.append(Text(key=NUMBER, label="Which picture", value="1", hint=hint, is_required=True, max_chars=1))
+    form = Form(action=Action.START, subject=subject, title="Start from this picture", fields=tuple(fields))
+    await open_form(interaction, form)
+
+
+async def send_start(interaction: Interaction, subject: str, answers: Answers) -> None:
+    strength = number(answers.texts.get(STRENGTH, ""), what="Strength")
+    prompt = prompt_of(answers.texts.get(PROMPT))
+    if len(subject) != JOB_ID_LENGTH:
+        file = interaction.client.held.get(subject)
+        typed = Typed(prompt=prompt, model=await default_model(interaction))
+        await paint_from(interaction, typed, file, strength=strength)
+        return
+    job = await job_named(interaction, subject)
+    image = _numbered(job, answers.texts.get(NUMBER, "1"))
+    spec = begin_from(image, strength=strength, seed=any_seed())
+    await ask(interaction, GenerationRequest(spec=replace(spec, prompt=prompt), parent=image.id))
+
+
+@app_commands.context_menu(name="Show recipe")
+async def recipe_of(interaction: Interaction, message: discord.Message) -> None:
+    job = await _job_of(interaction, message)
+    if job is not None:
+        await show_recipe(interaction, job)
+    else:
+        await show_file(interaction, _picture_of(message))
+
+
+@app_commands.context_menu(name="Upscale")
+async def enlarge_this(interaction: Interaction, message: discord.Message) -> None:
+    job = await _job_of(interaction, message)
+    if job is None:
+        await enlarge_attached(interaction, _picture_of(message))
+    elif len(job.images) > 1:
+        raise InvalidRequest(what="That message", problem="holds several pictures: press U1 to U4 under it.")
+    else:
+        await ask(interaction, enlarge(job.images[0]))
+
+
+MENUS = (use_as_start, recipe_of, enlarge_this)
+FORMS = {Action.START: send_start}
+
+
+async def _job_of(interaction: Interaction, message: discord.Message) -> Job | None:
+    """The job a message of ours shows; None for other messages. Raises `UnknownJob`."""
+    if message.author.id != interaction.application_id:
+        return None
+    subjects = (each.split(":")[-1] for each in custom_ids(message) if is_ours(each))
+    job_id = next((each for each in subjects if len(each) == JOB_ID_LENGTH), None)
+    return None if job_id is None else await job_named(interaction, job_id)
+
+
+def _picture_of(message: discord.Message) -> Attached:
+    for file in message.attachments:
+        if file.width and file.height:
+            return attached(file)
+    raise InvalidRequest(what="That message", problem=_NO_PICTURE)
+
+
+def _numbered(job: Job, text: str) -> Image:
+    if not text.strip().isdecimal() or not 1 <= int(text) <= len(job.images):
+        raise InvalidRequest(what="The picture", problem=f"is a number from 1 to {len(job.images)}.")
+    return job.images[int(text) - 1]

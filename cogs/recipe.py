@@ -1,0 +1,56 @@
+"""/recipe: all settings of a picture, from its id, its link, or the PNG itself, ours or another tool's."""
+
+from __future__ import annotations
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from cogs import recipe_pages
+from cogs.errors import PRIVATE
+from cogs.form import Attached
+from cogs.from_pictures import attached
+from cogs.options import picture_id
+from cogs.paper import files, layout
+from cogs.results import show_recipe
+from cogs.services import Interaction
+from cogs.subjects import job_named
+from cogs.uploads import fetch_attachment
+from generation.decoder import read_signed, read_text
+from generation.errors import InvalidRequest
+from generation.interchange import read_foreign
+from generation.provenance import RECIPE_KEYWORD
+
+
+class RecipeOf(commands.Cog):
+    """Settings to read and copy."""
+
+    @app_commands.command(description="All settings of a picture, to read and copy. Only you see the answer.")
+    @app_commands.describe(
+        picture="The picture's id (its recipe shows it), or the link to its message.",
+        file="Or a PNG: ours, or one by A1111, ComfyUI or InvokeAI.",
+    )
+    async def recipe(
+        self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
+    ) -> None:
+        if (picture is None) == (file is None):
+            raise InvalidRequest(what="The picture", problem="is named by its id or link, or attached as a file.")
+        if file is not None:
+            await show_file(interaction, attached(file))
+        elif picture is not None:
+            await show_recipe(interaction, await job_named(interaction, (await picture_id(interaction, picture))[0]))
+
+
+async def show_file(interaction: Interaction, file: Attached) -> None:
+    """What a file says of itself, for the person alone. Raises `InvalidRequest` if it says nothing."""
+    interaction.extras[PRIVATE] = True
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    png = await fetch_attachment(file, interaction.client.connector)
+    text = await read_text(png)
+    if RECIPE_KEYWORD in text:
+        say = recipe_pages.recipe_of_file((await read_signed(png))[0])
+    elif (found := read_foreign(text)) is not None:
+        say = recipe_pages.foreign(found)
+    else:
+        raise InvalidRequest(what="The file", problem="says nothing of how it was made.")
+    await interaction.edit_original_response(view=layout(say), attachments=files(say))

@@ -1,0 +1,152 @@
+"""Remix and vary region: a button opens a form, and the sent form is a request. Neither keeps anything in between."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from cogs.asking import ask, begin, finish
+from cogs.form import Answers, Attached, File, Form, Pick, Text, open_form
+from cogs.more import any_seed
+from cogs.options import prompt_of
+from cogs.say import Action
+from cogs.services import Interaction
+from cogs.subjects import image_named, job_named
+from cogs.uploads import fetch_attachment, keep_start_image
+from generation.errors import InvalidRequest
+from generation.job import Image, Job
+from generation.prompt import MAX_PROMPT_CHARS
+from generation.region import CELLS
+from generation.remix import REGION_STRENGTH, Wishes, remix, repaint_cells, repaint_mask, wishes_of
+
+FormHandler = Callable[[Interaction, str, Answers], Awaitable[None]]
+PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
+    "prompt",
+    "negative",
+    "guidance",
+    "seed",
+    "strength",
+    "cells",
+    "mask",
+)
+_FROM_PICTURE = "0.05 to 1 starts from this picture and changes so much of it. Empty paints afresh."
+_HOW_MUCH = "0.05 to 1: how much may change."
+
+
+def prompt_field(value: str = "") -> Text:
+    return Text(key=PROMPT, label="Prompt", value=value, is_long=True, is_required=True, max_chars=MAX_PROMPT_CHARS)
+
+
+# Remix.
+
+
+async def press_remix(interaction: Interaction, subject: str) -> None:
+    job = await job_named(interaction, subject)
+    now = wishes_of(job)
+    can_start = now.strength is not None or _picture(job, subject) is not None
+    strength = Text(
+        key=STRENGTH,
+        label="Strength",
+        value="" if now.strength is None else f"{now.strength:g}",
+        hint=_FROM_PICTURE if now.strength is None else _HOW_MUCH,
+        max_chars=6,
+    )
+    negative = Text(key=NEGATIVE, label="What to avoid", value=now.negative, is_long=True, max_chars=MAX_PROMPT_CHARS)
+    fields = (
+        prompt_field(now.prompt),
+        negative,
+        Text(key=GUIDANCE, label="Guidance", value=f"{now.guidance:g}", hint="0 to 30", max_chars=6),
+        Text(key=SEED, label="Seed", value=str(now.seed), hint="Empty takes another one.", max_chars=10),
+    )
+    form = Form(
+        action=Action.REMIX, subject=subject, title="Remix", fields=(*fields, strength) if can_start else fields
+    )
+    await open_form(interaction, form)
+
+
+async def send_remix(interaction: Interaction, subject: str, answers: Answers) -> None:
+    job = await job_named(interaction, subject)
+    texts, now = answers.texts, wishes_of(job)
+    wishes = Wishes(
+        prompt=prompt_of(texts.get(PROMPT)),
+        negative=prompt_of(texts.get(NEGATIVE)),
+        guidance=now.guidance if not texts.get(GUIDANCE) else number(texts[GUIDANCE], what="Guidance"),
+        seed=any_seed() if not texts.get(SEED) else _whole(texts[SEED], what="Seed"),
+        strength=number(texts[STRENGTH], what="Strength") if texts.get(STRENGTH) else None,
+    )
+    await ask(interaction, remix(job, wishes, picture=_picture(job, subject)))
+
+
+def _picture(job: Job, subject: str) -> Image | None:
+    """The one picture of a job that has one: only there is it plain what to start from."""
+    return job.images[0] if len(job.images) == 1 and job.request.spec.upscale is None else None
+
+
+# Vary region.
+
+
+async def press_region(interaction: Interaction, subject: str) -> None:
+    image = await image_named(interaction, subject)
+    if image.file_sha256 is None:
+        raise InvalidRequest(what="This picture", problem="is not on disk any more.")
+    cells = Pick(
+        key=CELLS_KEY,
+        label="Which parts",
+        choices=tuple((name.capitalize(), str(number)) for number, name in enumerate(CELLS)),
+        hint="The picture in three rows of three.",
+    )
+    width, height = image.spec.result_size_px
+    mask = File(key=MASK, label="Or a mask", hint=f"A picture of {width} × {height}: white is painted again.")
+    strength = Text(
+        key=STRENGTH, label="Strength", value=f"{REGION_STRENGTH:g}", hint=_HOW_MUCH, is_required=True, max_chars=6
+    )
+    fields = (prompt_field(image.spec.prompt), cells, mask, strength)
+    await open_form(interaction, Form(action=Action.REGION, subject=subject, title="Vary a region", fields=fields))
+
+
+async def send_region(interaction: Interaction, subject: str, answers: Answers) -> None:
+    image = await image_named(interaction, subject)
+    prompt = prompt_of(answers.texts.get(PROMPT))
+    strength = number(answers.texts.get(STRENGTH, ""), what="Strength")
+    cells = tuple(int(each) for each in answers.picked.get(CELLS_KEY, ()) if each.isdecimal())
+    file = answers.files.get(MASK)
+    if (file is None) == (not cells):
+        problem = "is chosen either by its parts or by a mask: do one of the two."
+        raise InvalidRequest(what="The region", problem=problem)
+    seed = any_seed()
+    if file is None:
+        await ask(interaction, repaint_cells(image, cells, prompt=prompt, seed=seed, strength=strength))
+        return
+    require_size_px(file, image.spec.result_size_px)
+    # Checked with the picture itself in the mask's place, which is read only after the acknowledgement.
+    trial = repaint_mask(image, image.file_sha256 or "", prompt=prompt, seed=seed, strength=strength)
+    reply_to = await begin(interaction, trial)
+    data = await fetch_attachment(file, interaction.client.connector)
+    mask = await keep_start_image(data, image.spec.result_size_px, interaction.client.services.studio.files)
+    request = repaint_mask(image, mask, prompt=prompt, seed=seed, strength=strength)
+    await finish(interaction, request, reply_to)
+
+
+def require_size_px(mask: Attached, size_px: tuple[int, int]) -> None:
+    """Raise `InvalidRequest` unless the mask has the picture's size: it could not be told where its white is meant."""
+    if mask.size_px != size_px:
+        there = "of no known size" if mask.size_px is None else "{}x{}".format(*mask.size_px)
+        problem = f"is {there}; it must be {size_px[0]}x{size_px[1]}, as the picture is."
+        raise InvalidRequest(what="The mask", problem=problem)
+
+
+def number(text: str, *, what: str) -> float:
+    """A number as people type it, with either decimal sign. Raises `InvalidRequest`."""
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        raise InvalidRequest(what=what, problem=f"must be a number, not “{text[:20]}”.") from None
+
+
+def _whole(text: str, *, what: str) -> int:
+    if not text.strip().isdecimal():
+        raise InvalidRequest(what=what, problem=f"must be a whole number, not “{text[:20]}”.")
+    return int(text)
+
+
+PRESSES = {Action.REMIX: press_remix, Action.REGION: press_region}
+FORMS: dict[Action, FormHandler] = {Action.REMIX: send_remix, Action.REGION: send_region}

@@ -1,0 +1,60 @@
+"""/style: ways of asking that a server has given a name. Members choose one with `/imagine style:`."""
+
+from __future__ import annotations
+
+from discord import app_commands
+from discord.ext import commands
+
+from cogs import options, pages
+from cogs.managing import require_manager
+from cogs.paper import layout
+from cogs.services import Interaction, owner_of
+from generation.errors import InvalidRequest
+from generation.job import DM_TENANT
+from generation.style import MAX_NAME_CHARS, Style
+
+Name = app_commands.Range[str, 1, MAX_NAME_CHARS]
+
+
+@app_commands.guild_only()
+class StyleGroup(
+    commands.GroupCog, group_name="style", group_description="Named ways of asking, for everyone in this server."
+):
+    """Everyone may look; only those who manage the server may change them."""
+
+    @app_commands.command(description="The styles of this server.")
+    async def list(self, interaction: Interaction) -> None:
+        await _answer(interaction, owner_of(interaction).guild_id)
+
+    @app_commands.command(description="Add a style, or replace the one of that name. For managers.")
+    @app_commands.describe(
+        name="What members choose.",
+        prompt="The words; {prompt} stands for what a member types, which otherwise comes first.",
+        negative="What to avoid.",
+    )
+    async def add(
+        self, interaction: Interaction, name: Name, prompt: options.Prompt, negative: options.Prompt | None = None
+    ) -> None:
+        guild_id = require_manager(interaction)
+        style = Style(
+            guild_id=guild_id,
+            name=options.prompt_of(name),
+            prompt=options.prompt_of(prompt),
+            negative=options.prompt_of(negative),
+        )
+        await interaction.client.services.styles.save(style)
+        await _answer(interaction, guild_id, done=pages.STYLE_KEPT.format(name=style.name))
+
+    @app_commands.command(description="Take a style away. For managers.")
+    @app_commands.describe(name="Its name.")
+    async def remove(self, interaction: Interaction, name: app_commands.Transform[Style, options.StyleOption]) -> None:
+        guild_id = require_manager(interaction)
+        await interaction.client.services.styles.remove(guild_id, name.name)
+        await _answer(interaction, guild_id, done=pages.STYLE_GONE.format(name=name.name))
+
+
+async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
+    if guild_id == DM_TENANT:
+        raise InvalidRequest(what="Styles", problem="belong to a server.")
+    styles = await interaction.client.services.styles.fetch_all(guild_id)
+    await interaction.response.send_message(view=layout(pages.styles(styles, done=done)), ephemeral=True)

@@ -1,0 +1,30 @@
+"""What a button, menu or form is about: its `subject` names a job, or one picture of it, and is looked up each time.
+
+Whoever presses is looked at again, too: a button may be years old, somebody else's, or forged.
+"""
+
+from __future__ import annotations
+
+from cogs.services import Interaction, owner_of
+from generation.errors import UnknownJob
+from generation.job import JOB_ID_LENGTH, Image, Job
+from generation.permissions import require_visible
+
+
+async def job_named(interaction: Interaction, subject: str) -> Job:
+    """The job, if the person may know of it. Raises `UnknownJob`."""
+    job_id = subject.partition(":")[0]
+    if len(job_id) != JOB_ID_LENGTH:
+        raise UnknownJob
+    job = await interaction.client.services.jobs.fetch_job(job_id)
+    require_visible(job, owner_of(interaction))
+    return job
+
+
+async def image_named(interaction: Interaction, subject: str) -> Image:
+    """The picture, if the person may know of it. Raises `UnknownJob`."""
+    job = await job_named(interaction, subject)
+    index = subject.partition(":")[2]
+    if not index.isdecimal() or int(index) >= len(job.images):
+        raise UnknownJob
+    return job.images[int(index)]

@@ -1,0 +1,261 @@
+"""Each button, walked over the wire: by its owner, by another member, twice at once, on a deleted job, and after a
+restart twenty minutes later. One bot for all of them; only the restart builds another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from living import LivingBot, People, job_id_in, until_done, until_shown
+
+from cogs.client import FORMS, PRESSES
+from cogs.say import Action
+from generation.job import Job, Status
+from generation.region import draw_mask
+from sandbox import Actor, Interaction, Message, Sandbox, Upload
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+RED = "a red circle on a blue background"
+PICTURES = [Action.UPSCALE, Action.VARY, Action.STRONG, Action.DETAIL, Action.ZOOM_HALF, Action.ZOOM, Action.REPRODUCE]
+WISHES = [Action.REROLL]
+FILLED_IN = [Action.REMIX, Action.REGION]
+PRIVATE = [Action.RECIPE, Action.FAVOURITE, Action.TELL]
+STOPPING = [Action.CANCEL, Action.DELETE]
+PAINTING = [*PICTURES, *WISHES, *FILLED_IN]
+WITHOUT_THE_FILE = [Action.VARY, Action.STRONG, Action.DETAIL, Action.REPRODUCE, Action.REROLL, Action.REMIX]
+"""What can be done with a recipe alone, after the pictures were deleted."""
+
+
+@dataclass
+class House:
+    discord: Sandbox
+    people: People
+    bot: LivingBot
+
+    async def painted(self) -> Message:
+        return await until_done(
+            self.discord, await self.people.ada.slash("imagine", prompt=RED, seed=7, steps=2), timeout_s=90
+        )
+
+    async def job_from(self, pressed: Interaction) -> Job:
+        """The job that a press (or the form it opened) became, when it has ended."""
+        await until_done(self.discord, pressed, timeout_s=90)
+        return await self.bot.job_of(pressed)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+    async with Sandbox(bot_name="Atelier") as discord:
+        people = People.settle(discord)
+        bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database)
+        await bot.start()
+        yield House(discord, people, bot)
+        await bot.stop()
+    broken = [str(violation) for violation in discord.violations]
+    tally.num_servers += 1
+    tally.judged += discord.judged
+    tally.violations += broken
+    assert not broken, "\n".join(broken)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def old_message(house: House) -> Message:
+    """A message from before a restart, twenty minutes ago."""
+    message = await house.painted()
+    await house.bot.stop()
+    house.discord.clock.advance(20 * 60)
+    await house.bot.start()
+    return message
+
+
+async def press(who: Actor, message: Message, action: Action) -> Interaction:
+    """Press it wherever it is: among the buttons, or in the menu; and send the form that it opens."""
+    job_id = job_id_in(message)
+    subject = f"{job_id}:0" if action in (*PICTURES, Action.REGION) else job_id
+    custom_id = f"atelier:{action}:{subject}"
+    if custom_id in [button.get("custom_id") for button in message.buttons] or action in STOPPING:
+        pressed = await who.click(message, custom_id)
+    else:
+        pressed = await who.select(message, f"atelier-menu:{job_id}", [custom_id])
+    if pressed.modal is None:
+        return pressed
+    filled = {"cells": ["4", "5"], "prompt": "a blue square"} if action is Action.REGION else {"prompt": "a fox"}
+    return await who.submit_modal(pressed, filled)
+
+
+async def test_the_table_above_leaves_out_no_button() -> None:
+    walked = {*PAINTING, *PRIVATE, *STOPPING}
+    elsewhere = {Action.OPEN, Action.HISTORY, Action.START}  # walked in test_looking_back and test_message_menus
+    assert walked | elsewhere == set(PRESSES) | set(FORMS)
+
+
+@pytest.mark.parametrize("action", PAINTING)
+@pytest.mark.parametrize("name", ["ada", "bo"])
+async def test_whoever_presses_is_served_and_charged(house: House, action: Action, name: str) -> None:
+    who: Actor = getattr(house.people, name)
+    message = await house.painted()
+    job = await house.job_from(await press(who, message, action))
+    assert job.status is Status.DONE
+    assert job.owner.user_id == who.user.id
+    assert all(image.charged > 0 for image in job.images)
+    if action not in WISHES:
+        assert (job.request.parent or "").startswith(job_id_in(message))
+
+
+@pytest.mark.parametrize("action", PRIVATE)
+@pytest.mark.parametrize("name", ["ada", "bo"])
+async def test_what_concerns_one_is_told_to_one(house: House, action: Action, name: str) -> None:
+    who: Actor = getattr(house.people, name)
+    message = await house.painted()
+    pressed = await press(who.forging if action is Action.TELL else who, message, action)
+    assert pressed.ephemeral
+
+
+async def test_who_wants_to_be_told_is_told_once_it_is_done(house: House) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    asked = await ada.slash("imagine", prompt="slow-image", steps=8)
+    message = await until_shown(house.discord, asked)
+    assert (await press(bo, message, Action.TELL)).ephemeral
+    assert (await press(bo, message, Action.TELL)).ephemeral
+    await until_done(house.discord, asked)
+
+    def told() -> list[Message]:
+        return [each for each in house.people.general.messages if each.content.startswith(f"<@{bo.user.id}>")]
+
+    await house.discord.wait_for(told, timeout_s=30)
+    assert len(told()) == 1
+    assert told()[0].reference is message
+    assert told()[0].allowed_mentions is not None
+    assert told()[0].allowed_mentions["users"] == [str(bo.user.id)] or told()[0].allowed_mentions["users"] == [
+        bo.user.id
+    ]
+
+
+async def test_a_favourite_is_ones_own_and_turns_off(house: House) -> None:
+    message = await house.painted()
+    job_id, bo = job_id_in(message), house.people.bo
+    await press(bo, message, Action.FAVOURITE)
+    assert await house.bot.services.album.is_favourite(job_id, bo.user.id)
+    assert not await house.bot.services.album.is_favourite(job_id, house.people.ada.user.id)
+    await press(bo, message, Action.FAVOURITE)
+    assert not await house.bot.services.album.is_favourite(job_id, bo.user.id)
+
+
+@pytest.mark.parametrize("action", [*PAINTING, Action.RECIPE, Action.FAVOURITE])
+async def test_twice_within_a_moment_is_two_of_it_and_no_more(house: House, action: Action) -> None:
+    message, ada = await house.painted(), house.people.ada
+    both = await asyncio.gather(press(ada, message, action), press(ada, message, action))
+    assert all(pressed.acknowledged for pressed in both)
+    if action in PAINTING:
+        assert len({(await house.job_from(pressed)).id for pressed in both}) == 2
+    else:
+        assert all(pressed.ephemeral for pressed in both)
+
+
+@pytest.mark.parametrize("action", [*PAINTING, *PRIVATE, *STOPPING])
+async def test_on_a_deleted_job_each_does_what_can_be_done_or_says_why_not(house: House, action: Action) -> None:
+    message, ada = await house.painted(), house.people.ada
+    await press(ada, message, Action.DELETE)
+    await house.discord.wait_for(lambda: message.is_deleted)
+    pressed = await press(ada.forging, message, action)
+    assert pressed.acknowledged
+    if action in WITHOUT_THE_FILE:
+        assert (await house.job_from(pressed)).status is Status.DONE
+        return
+    if action is Action.DELETE:
+        return  # nothing is left to do, and nothing is said
+    assert pressed.ephemeral
+    assert pressed.original_message is not None
+    assert "Incident" not in pressed.original_message.text
+    if action not in PRIVATE:
+        text = pressed.original_message.text
+        assert "not on disk any more" in text or "nothing left to cancel" in text
+
+
+@pytest.mark.parametrize("action", [*PAINTING, Action.RECIPE, Action.FAVOURITE])
+async def test_after_a_restart_and_twenty_minutes_nothing_has_died(
+    house: House, old_message: Message, action: Action
+) -> None:
+    pressed = await press(house.people.bo, old_message, action)
+    if action in PAINTING:
+        assert (await house.job_from(pressed)).status is Status.DONE
+    else:
+        assert pressed.ephemeral
+
+
+async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(house: House) -> None:
+    message, ada = await house.painted(), house.people.ada
+    opened = await ada.click(message, "Remix")
+    await house.bot.stop()
+    await house.bot.start()
+    job = await house.job_from(await ada.submit_modal(opened, {"prompt": "a green square", "seed": "5"}))
+    assert (job.request.spec.prompt, job.request.spec.seed) == ("a green square", 5)
+
+
+@pytest.mark.parametrize(
+    ("filled", "says"),
+    [
+        ({"guidance": "much"}, "Guidance must be a number"),
+        ({"guidance": "nan"}, "Guidance must be a finite number"),
+        ({"seed": "-1"}, "Seed must be a whole number"),
+        ({"seed": "4294967296"}, "Seed must be from 0"),
+        ({"strength": "1e9"}, "Strength must be above 0"),
+        ({"prompt": "\u200b"}, "The prompt is empty"),
+    ],
+)
+async def test_a_form_filled_in_wrongly_is_refused_in_private(house: House, filled: dict[str, str], says: str) -> None:
+    opened = await house.people.ada.click(await house.painted(), "Remix")
+    sent = await house.people.ada.submit_modal(opened, filled)
+    assert sent.ephemeral
+    assert sent.original_message is not None
+    assert says in sent.original_message.text
+
+
+async def test_a_remix_starts_with_what_was_and_may_start_from_the_picture(house: House) -> None:
+    message, ada = await house.painted(), house.people.ada
+    opened = await ada.click(message, "Remix")
+    assert opened.modal is not None
+    fields = {line["component"]["custom_id"]: line["component"].get("value") for line in opened.modal["components"]}
+    assert fields == {"prompt": RED, "negative": None, "guidance": "4", "seed": "7", "strength": None}
+    job = await house.job_from(await ada.submit_modal(opened, {"strength": "0,5"}))
+    assert job.request.spec.start is not None
+    assert job.request.spec.start.strength == 0.5
+
+
+async def test_a_region_needs_parts_or_a_mask_of_the_right_size(house: House) -> None:
+    message, ada = await house.painted(), house.people.ada
+    menu, value = f"atelier-menu:{job_id_in(message)}", f"atelier:region:{job_id_in(message)}:0"
+    opened = await ada.select(message, menu, [value])
+    neither = await ada.submit_modal(opened, {})
+    assert neither.original_message is not None
+    assert "parts or by a mask" in neither.original_message.text
+    small = await ada.select(message, menu, [value])
+    wrong = await ada.submit_modal(small, {"mask": Upload("mask.png", draw_mask((0,), (64, 64)))})
+    assert wrong.original_message is not None
+    assert "must be 128x128" in wrong.original_message.text
+    again = await ada.select(message, menu, [value])
+    right = await ada.submit_modal(again, {"mask": Upload("mask.png", draw_mask((0,), (128, 128)))})
+    job = await house.job_from(right)
+    assert job.status is Status.DONE
+    assert job.request.spec.start is not None
+    assert job.request.spec.start.mask_sha256 is not None
+    assert job.request.spec.start.cells == ()
+
+
+async def test_a_recipe_shows_parents_and_children(house: House) -> None:
+    first, ada = await house.painted(), house.people.ada
+    zoomed = await until_done(house.discord, await press(ada, first, Action.ZOOM_HALF))
+    large = await until_done(house.discord, await press(ada, zoomed, Action.UPSCALE))
+    recipe = (await press(ada, zoomed, Action.RECIPE)).original_message
+    assert recipe is not None
+    parents, children = (
+        next(line for line in recipe.text.split("\n") if word in line) for word in ("Parents", "Children")
+    )
+    here = f"https://discord.com/channels/{house.people.guild.id}/{house.people.general.id}"
+    assert f"[painted]({here}/{first.id}) 1" in parents
+    assert f"[enlarged]({here}/{large.id})" in children
