@@ -41,8 +41,11 @@ from generation import failpoints
 from generation.catalog import Catalog
 from generation.durable import num_stuck
 from generation.errors import AtelierError, Misconfigured
+from generation.extras import read_prompts
 from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
+from generation.library import command as library
+from generation.library.verifying import verify
 from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
 from generation.sizes import native_size, parse_size
@@ -57,6 +60,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 quota_app = typer.Typer(no_args_is_help=True, help="The books of what was asked for and charged.")
 app.add_typer(quota_app, name="quota")
+models_app = typer.Typer(no_args_is_help=True, help="Models, LoRA, textual inversions and VAE: which there are.")
+app.add_typer(models_app, name="models")
 log = logging.getLogger("atelier")
 T = TypeVar("T")
 
@@ -75,7 +80,7 @@ class House:
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Database, worker and studio, opened in this order and closed in the other."""
-    catalog = Catalog.open(settings.model)
+    catalog = Catalog.open(settings.model, settings.folder_of_models)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
         worker = LocalWorker(WorkerConfig(models=catalog.models, settings=settings.engine))
@@ -204,7 +209,8 @@ def imagine(
     guidance: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
     sampler: Annotated[str | None, typer.Option(help="Sampler by its usual name, for example “Euler a”.")] = None,
     negative: Annotated[str, typer.Option(help="What to avoid.")] = "",
-    model: Annotated[str | None, typer.Option(help="`paintbox` or a model folder.")] = None,
+    model: Annotated[str | None, typer.Option(help="A name from `models list`, or a model folder.")] = None,
+    clip_skip: Annotated[int, typer.Option(help="Which layer of the text encoder is used, from the end.")] = 1,
 ) -> None:
     """Paint from the shell, through the same queue, worker and database as the bot."""
     settings = _load(model=model)
@@ -215,8 +221,8 @@ def imagine(
             defaults = chosen.defaults
             width, height = parse_size(chosen, size) if size else native_size(chosen)
             spec = ImageSpec(
-                prompt=prompt,
-                negative=negative,
+            written = read_prompts(chosen, prompt, negative)
+                **written._asdict(),
                 model=chosen.name,
                 width_px=width,
                 height_px=height,
@@ -225,6 +231,7 @@ def imagine(
                 sampler=sampler or defaults.sampler,
                 seed=randbelow(MAX_SEED + 1) if seed is None else seed,
             )
+                clip_skip=clip_skip,
             job = await shell.paint(house.studio, house.running, GenerationRequest(spec=spec, count=count))
             for image in job.images:
                 target = out if count == 1 else out.with_stem(f"{out.stem}-{image.index + 1}")
@@ -303,6 +310,37 @@ def quota_reconcile(
 
 
 async def _stop(task: asyncio.Task[Any]) -> None:
+@models_app.command("list")
+def models_list() -> None:
+    """Show what there is, from where, and under which licence."""
+    for line in _guarded(lambda: list(library.listing(_load().folder_of_models))):
+        typer.echo(line)
+
+
+@models_app.command("add")
+def models_add(
+    what: Annotated[str, typer.Argument(metavar="PATH|HUB_ID", help="A file, a folder, owner/name, owner/name/FILE.")],
+    name: Annotated[str | None, typer.Option(help="What people will call it; else made from the file's name.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Of the hub: branch, tag or commit; pinned as a commit.")] = None,
+    config: Annotated[str | None, typer.Option(help="For a checkpoint in one file: model folder or name.")] = None,
+    vae: Annotated[str | None, typer.Option(help="For a model: the VAE to use instead of its own.")] = None,
+    half: Annotated[bool, typer.Option("--half", help="Of the hub: half precision where it is offered.")] = False,
+) -> None:
+    """Check a model, LoRA, textual inversion or VAE, fetch it if need be, and offer it from the next start."""
+    folder = _load().folder_of_models
+    options = {"name": name, "revision": revision, "config": config, "vae": vae}
+    _guarded(lambda: library.add(folder, what, say=typer.echo, half=half, **options))
+
+
+@models_app.command("verify")
+def models_verify() -> None:
+    """Hash every file again and apply today's rules: exit status 0 only if all is as it was added."""
+    found = _guarded(lambda: list(verify(_load().folder_of_models)))
+    for each in found:
+        typer.echo(f"{'BAD ' if each.problem else 'ok  '} {each.name}{': ' if each.problem else ''}{each.problem}")
+    raise typer.Exit(1 if any(each.problem for each in found) else 0)
+
+
     """Cancel a task and wait until it has let go."""
     task.cancel()
     await asyncio.wait((task,))

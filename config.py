@@ -35,7 +35,11 @@ class Settings(BaseSettings):
         None, description="SQLAlchemy URL of the database. By default SQLite in the data folder."
     )
     model: str = Field(
-        "paintbox", description="The default model: `paintbox` (built in), or a folder in the diffusers layout."
+        "paintbox",
+        description="The default model: `paintbox` (built in), a name from `bot.py models list`, or a model folder.",
+    )
+    models_dir: Path | None = Field(
+        None, description="Where `bot.py models` keeps its register and what it fetches; `models` in the data folder."
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="Where the model runs.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
@@ -86,6 +90,10 @@ class Settings(BaseSettings):
     @property
     def pictures_dir(self) -> Path:
         return self.data_dir / "pictures"
+    @property
+    def folder_of_models(self) -> Path:
+        return self.models_dir or self.data_dir / "models"
+
 
 
 def load(**overrides: object) -> Settings:

@@ -68,7 +68,7 @@ async def _database(settings: Settings) -> str:
 
 
 async def _model(settings: Settings) -> str:
-    model = Catalog.open(settings.model).default
+    model = Catalog.open(settings.model, settings.folder_of_models).default
     checker = "with a safety checker" if model.safety_checker else "WITHOUT a safety checker"
     return f"{model.name} ({model.family}, {model.defaults.native_px} px, {checker})"
 

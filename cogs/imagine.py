@@ -17,6 +17,7 @@ from cogs.services import Interaction
 from cogs.uploads import fetch_attachment, keep_start_image
 from generation.catalog import Model
 from generation.errors import InvalidRequest
+from generation.extras import read_prompts
 from generation.job import Job
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec, StartImage
 from generation.sizes import closest_shape, native_size, parse_size, shape_size
@@ -105,9 +106,9 @@ def request_of(typed: Typed, *, start_size_px: tuple[int, int] | None = None) ->
     """The request, with the model's own choices where none was made. Raises `InvalidRequest`."""
     model, defaults = typed.model, typed.model.defaults
     width_px, height_px = _size(typed, start_size_px)
+    written = read_prompts(model, options.prompt_of(typed.prompt), options.prompt_of(typed.negative))
     spec = ImageSpec(
-        prompt=options.prompt_of(typed.prompt),
-        negative=options.prompt_of(typed.negative),
+        **written._asdict(),
         model=model.name,
         width_px=width_px,
         height_px=height_px,

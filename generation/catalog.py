@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generation import paintbox
+from generation.engine.digests import digest_file, total_digest
 from generation.errors import Misconfigured, UnknownModel
+from generation.extras import Extra
+from generation.library.kinds import describe, family_of_folder, folder_context_width
+from generation.library.register import Entry, Kind, Register
 
 PAINTBOX = "paintbox"
-_FAMILIES = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
 _NATIVE_PX = {"sd": 512, "sdxl": 1024}
 
 
@@ -26,16 +28,26 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One model in the diffusers layout on local disk."""
+    """One model on local disk, and what may be used with it."""
 
     name: str
     path: Path
+    """A folder in the diffusers layout, or a single file; then `config` names a folder for settings and word lists."""
     family: str
     """The file of `generation/engine/families` that runs it: `sd` for Stable Diffusion 1.x and 2.x."""
     licence: str
     defaults: Defaults
     safety_checker: Path | None = None
     upscaler: Path | None = None
+    config: Path | None = None
+    vae: Path | None = None
+    """A VAE that replaces the model's own: a folder, or a single file."""
+    sha256: str = ""
+    """Of what was added (`digests.total_digest`); the engine refuses anything else. Empty: not recorded."""
+    context_width: int = 0
+    """Numbers a token that its UNet reads from the prompt; 0 where that is not known."""
+    loras: tuple[Extra, ...] = ()
+    embeddings: tuple[Extra, ...] = ()
 
     def shapes(self) -> dict[str, tuple[int, int]]:
         """The five aspect ratios offered, each with (width, height) of about native area, in multiples of 64 (or 8)."""
@@ -52,14 +64,22 @@ class Catalog:
     models: tuple[Model, ...]
 
     @classmethod
-    def open(cls, default: str) -> Catalog:
-        """The built-in model and, if `default` is the path of a folder in the diffusers layout, that one before it.
+    def open(cls, default: str, models_dir: Path | None = None) -> Catalog:
+        """What was added to the models folder, and the built-in model; each with every LoRA and textual inversion.
 
-        Raises `Misconfigured` if there is no such folder, or it is of a family that cannot be run.
+        `default` comes first: a name among them, or the path of a folder in the diffusers layout. Raises
+        `Misconfigured` if there is no such model, or it is of a family that cannot be run.
         """
-        if default == PAINTBOX:
-            return cls((_paintbox(),))
-        return cls((_read_folder(Path(default)), _paintbox()))
+        register = Register() if models_dir is None else Register.read(models_dir)
+        folder = models_dir or Path()
+        added = [_added(register, entry, folder) for entry in register.entries if entry.kind is Kind.MODEL]
+        models = [*added, _paintbox()]
+        if default not in [model.name for model in models]:
+            models.insert(0, _read_folder(Path(default)))
+        models.sort(key=lambda model: model.name != default and model.path != Path(default))
+        loras = (*_built_in_loras(), *_extras(register, Kind.LORA, folder))
+        embeddings = _extras(register, Kind.EMBEDDING, folder)
+        return cls(tuple(replace(model, loras=loras, embeddings=embeddings) for model in models))
 
     @property
     def default(self) -> Model:
@@ -87,31 +107,80 @@ def _paintbox() -> Model:
         ),
         safety_checker=_if_there(paintbox.SAFETY_DIR),
         upscaler=_if_there(paintbox.UPSCALER_DIR),
+        context_width=folder_context_width(paintbox.MODEL_DIR),
+    )
+
+
+def _built_in_loras() -> tuple[Extra, ...]:
+    """The examples that come with the built-in model; small, so they are hashed at every start."""
+    return tuple(
+        Extra(
+            name=path.stem,
+            path=path,
+            sha256=digest_file(path),
+            context_width=describe(path).context_width,
+            licence="MIT",
+        )
+        for path in sorted(paintbox.LORA_DIR.glob("*.safetensors"))
     )
 
 
 def _read_folder(path: Path) -> Model:
-    """What `model_index.json` says of a folder; nothing else is opened here."""
-    remedy = "Set ATELIER_MODEL to a folder in the diffusers layout, or leave it out for the built-in model."
+    """A folder in the diffusers layout that was not added: its name, kind and sizes; no weights are opened here."""
+    remedy = (
+        "Set ATELIER_MODEL to a name from `bot.py models list`, to a folder in the diffusers layout, or leave it out."
+    )
     try:
-        index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
-        family = _FAMILIES[index["_class_name"]]
-    except FileNotFoundError:
-        raise Misconfigured(problem=f"There is no model in {path} (no model_index.json).", remedy=remedy) from None
-    except (OSError, ValueError, TypeError):
-        raise Misconfigured(problem=f"{path}/model_index.json cannot be read.", remedy=remedy) from None
-    except KeyError:
-        families = " and ".join(_FAMILIES)
-        problem = f"{path} is not of a kind that can be run; {families} are."
-        raise Misconfigured(problem=problem, remedy=remedy) from None
+        family = family_of_folder(path)
+    except ValueError as error:
+        raise Misconfigured(problem=f"The model {path} {error}.", remedy=remedy) from None
     return Model(
         name=path.name,
         path=path,
         family=family,
         licence="see the model's own card",
-        defaults=Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=_NATIVE_PX[family]),
+        defaults=_defaults(family),
         safety_checker=_if_there(path / "safety_checker"),
+        context_width=folder_context_width(path),
     )
+
+
+def _added(register: Register, entry: Entry, folder: Path) -> Model:
+    path = entry.place(folder)
+    vae = register.get(entry.vae) if entry.vae else None
+    if entry.vae and vae is None:
+        problem = f"The model “{entry.name}” wants the VAE “{entry.vae}”, which is not in the register."
+        raise Misconfigured(problem=problem, remedy=f"Add it: bot.py models add FILE --name {entry.vae}.")
+    return Model(
+        name=entry.name,
+        path=path,
+        family=entry.family,
+        licence=entry.licence or "unknown",
+        defaults=_defaults(entry.family),
+        safety_checker=_if_there(path / "safety_checker"),
+        config=folder / entry.config if entry.config else None,
+        vae=vae.place(folder) if vae else None,
+        sha256=total_digest(entry.files, config=entry.config_files, vae=vae.files if vae else {}),
+        context_width=entry.context_width,
+    )
+
+
+def _extras(register: Register, kind: Kind, folder: Path) -> tuple[Extra, ...]:
+    return tuple(
+        Extra(
+            name=entry.name,
+            path=entry.place(folder),
+            sha256=next(iter(entry.files.values())),
+            context_width=entry.context_width,
+            licence=entry.licence,
+        )
+        for entry in register.entries
+        if entry.kind is kind
+    )
+
+
+def _defaults(family: str) -> Defaults:
+    return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=_NATIVE_PX[family])
 
 
 def _if_there(path: Path) -> Path | None:

@@ -34,7 +34,7 @@ def read_recipe(png: bytes) -> Recipe:
 def parameters_line(recipe: Recipe) -> str:
     """The settings as AUTOMATIC1111's web UI writes them: prompt, negative prompt, then one line of `key: value`."""
     spec = recipe.spec
-    lines = [_one_line(spec.prompt)]
+    lines = [_one_line(spec.written)]
     if spec.negative:
         lines.append(f"Negative prompt: {_one_line(spec.negative)}")
     lines.append(", ".join(f"{key}: {value}" for key, value in _settings(spec, recipe).items()))
@@ -63,6 +63,11 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
     if spec.variation is not None:
         settings["Variation seed"] = str(spec.variation.seed)
         settings["Variation seed strength"] = f"{spec.variation.strength:g}"
+    if spec.clip_skip > 1:
+        settings["Clip skip"] = str(spec.clip_skip)
+    for key, called in (("Lora hashes", spec.adapters), ("TI hashes", spec.embeddings)):
+        if called:
+            settings[key] = '"' + ", ".join(f"{each.name}: {each.sha256[:12]}" for each in called) + '"'
     return settings | {"Version": "Atelier"}
 
 

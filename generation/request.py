@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from generation.errors import InvalidRequest
+from generation.extras import Adapter, Embedding, check_extras
 from generation.prompt import check_prompt
 from generation.samplers import SAMPLERS
 
@@ -20,6 +21,7 @@ MIN_INSIDE_PX = 32
 MAX_STEPS = 150
 MAX_GUIDANCE = 30.0
 MAX_COUNT = 4
+MAX_CLIP_SKIP = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,12 @@ class ImageSpec:
     variation: Variation | None = None
     upscale: Upscale | None = None
     hires: Hires | None = None
+    adapters: tuple[Adapter, ...] = ()
+    """LoRA at work, in the order they are added up: another order is other bits."""
+    embeddings: tuple[Embedding, ...] = ()
+    """Textual inversions that words of the prompts call."""
+    clip_skip: int = 1
+    """Which layer of the text encoder is listened to, counted from the end; 1 leaves out none."""
 
     def __post_init__(self) -> None:
         check_prompt(self.prompt, what="The prompt")
@@ -149,6 +157,8 @@ class ImageSpec:
         if most is not None:
             _check_range(f"Steps with {self.sampler}", self.steps, low=1, high=most)
         _check_seed(self.seed)
+        check_extras(self.adapters, self.embeddings)
+        _check_range("Clip skip", self.clip_skip, low=1, high=MAX_CLIP_SKIP)
         self._check_sizes()
 
     def _check_sizes(self) -> None:
@@ -165,6 +175,11 @@ class ImageSpec:
             width, height = self.result_size_px
             problem = f"would make {width}x{height} pixels; at most {MAX_SIDE_PX} a side are possible."
             raise InvalidRequest(what="Hires fix", problem=problem)
+
+    @property
+    def written(self) -> str:
+        """The prompt as people write it: the words, then the LoRA."""
+        return " ".join((self.prompt, *map(str, self.adapters)))
 
     @property
     def is_guided(self) -> bool:

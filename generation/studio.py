@@ -19,6 +19,7 @@ from generation.cost import image_cost
 from generation.dispatcher import Dispatcher, waiting_of
 from generation.durable import durably
 from generation.errors import Draining
+from generation.extras import check_known
 from generation.failpoints import reached
 from generation.fair_queue import FairQueue, Waiting
 from generation.files import ImageFiles
@@ -128,6 +129,7 @@ class Studio:
             require_size(model, spec.result_size_px)
         tenant = (owner.guild_id, owner.user_id)
         self._queue.check_room(*tenant, request.count + self._arriving[tenant])
+        check_known(model, spec.adapters, spec.embeddings)
 
     async def cancel(self, job_id: str) -> bool:
         """Stop what has not ended of a job: waiting images at no cost, running ones for the steps they took.

@@ -159,7 +159,7 @@ class Engine:
 
     def _forward(self, turn: Turn) -> list[Tensor] | None:
         """Each image's predictions; None where there was nothing to predict, or no memory to do it in."""
-        if not turn.slots:
+        if not turn.slots or not self._switch_to(turn.slots[0]):
             return None
         try:
             batch = self._batches.get(turn.bucket, turn.slots[0])
@@ -173,6 +173,10 @@ class Engine:
         self.rows_run += turn.bucket
         self.rows_owned += sum(slot.rows for slot in turn.slots)
         return rows_of(turn.slots, output)
+
+    def _switch_to(self, slot: Slot) -> bool:
+        """Put an image's LoRA, and no others, to work. False, and the image ends, if that cannot be."""
+        return self._guard(slot.order, lambda: slot.family.use(slot.order.spec.adapters))
 
     def _make_do_with_less(self, turn: Turn, error: Exception) -> None:
         """Halve what this key may take; an image that does not even fit alone, or not in its trace, ends."""

@@ -8,6 +8,7 @@ refuse the whole folder. Importing this needs no torch, so the bot can check bef
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ _SETTINGS = frozenset(
         "tokenizer_config.json",
     )
 )
+_SHARD_LISTS = ("diffusion_pytorch_model.safetensors.index.json", "model.safetensors.index.json")
+_SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
 _CODE_SUFFIXES = frozenset((".py", ".pyc", ".so", ".dll", ".dylib", ".sh"))
 _FORBIDDEN_KEYS = ("auto_map", "custom_pipeline", "custom_pipelines", "trust_remote_code")
 _FORBIDDEN_PREFIXES = ("_attn_implementation", "attn_implementation")
@@ -77,6 +80,14 @@ def check_part(folder: Path) -> None:
     _require(folder, folder / "config.json")
 
 
+def check_file(file: Path) -> None:
+    """The same for a single file of weights."""
+    if file.is_symlink():
+        raise _refusal(file, "it is a link.", "Name the real file.")
+    if not file.is_file() or file.suffix != ".safetensors":
+        raise _refusal(file, "it is no .safetensors file.", "Other formats can run code and are never opened.")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object. Raises `ValueError` for anything else."""
     if path.stat().st_size > _MAX_JSON_BYTES:
@@ -91,6 +102,11 @@ def files_read(folder: Path) -> list[Path]:
     """Every file a loader may open in `folder`, sorted: safetensors, listed JSON and merges."""
     kept = (path for path in folder.rglob("*") if path.is_file() and _is_opened(path))
     return sorted(kept)
+
+
+def is_settings(name: str) -> bool:
+    """Whether a file of that name holds settings or word lists that a loader may open."""
+    return name in _SETTINGS or name in _WORD_LISTS or name in ("merges.txt", *_SHARD_LISTS)
 
 
 def _check_files(folder: Path) -> None:
@@ -112,14 +128,26 @@ def _check_file(folder: Path, path: Path) -> None:
     name = path.relative_to(folder)
     if path.suffix.lower() in _CODE_SUFFIXES:
         raise _refusal(folder, f"it holds code ({name}).", "Models that bring their own code are not run here.")
-    if path.suffix != ".json" or path.name in _WORD_LISTS or path.name.endswith(".safetensors.index.json"):
+    is_index = path.name.endswith(".safetensors.index.json")
+    if path.suffix != ".json" or path.name in _WORD_LISTS:
         return
-    if path.name not in _SETTINGS:
+    if path.name not in _SETTINGS and not is_index:
         raise _refusal(folder, f"{name} is not a file of a plain model.", "Remove it if it is not needed.")
     try:
-        _check_keys(folder, name, read_json(path))
+        settings = read_json(path)
+        _check_shards(folder, name, settings) if is_index else _check_keys(folder, name, settings)
     except (OSError, ValueError, RecursionError) as error:
         raise _refusal(folder, f"{name} cannot be read ({error}).", "Fetch the model again.") from None
+
+
+def _check_shards(folder: Path, name: Path, index: dict[str, Any]) -> None:
+    """Weights in several files: a loader opens whatever the index names."""
+    shards = index.get("weight_map")
+    if not isinstance(shards, dict):
+        raise ValueError("has no weight_map")
+    for shard in shards.values():
+        if not isinstance(shard, str) or not _SHARD.fullmatch(shard):
+            raise _refusal(folder, f"{name} names {str(shard)[:60]!r}.", "Weights must lie beside their index.")
 
 
 def _check_keys(folder: Path, name: Path, value: Any) -> None:
@@ -157,8 +185,7 @@ def _require(folder: Path, path: Path) -> None:
 
 
 def _is_opened(path: Path) -> bool:
-    listed = path.name in _SETTINGS or path.name in _WORD_LISTS or path.name == "merges.txt"
-    return path.suffix == ".safetensors" or listed
+    return path.suffix == ".safetensors" or is_settings(path.name)
 
 
 def _refusal(folder: Path, problem: str, remedy: str) -> FolderRefused:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from generation.engine.devices import Device
-from generation.engine.folder import FolderRefused, check_model, files_read, read_json
+from generation.engine.folder import FolderRefused, check_file, check_model, check_part, read_json
 
 
 class ModelFolder:
@@ -21,9 +21,11 @@ class ModelFolder:
     Every method raises `FolderRefused` when the part is incomplete, damaged, or holds numbers that are not finite.
     """
 
-    def __init__(self, path: Path, family: str) -> None:
+    def __init__(self, path: Path, family: str, *, vae: Path | None = None) -> None:
+        """`vae` replaces the model's own: a folder with its `config.json`, or a file that fits the model's settings."""
         check_model(path, family)
         self._path = path
+        self._other_vae = vae
 
     def index(self) -> dict[str, Any]:
         """What `model_index.json` says."""
@@ -40,12 +42,25 @@ class ModelFolder:
         return load_transformer(cls, self._path / name, device, attention="sdpa")
 
     def unet(self, device: Device) -> Any:
-        unet = load_diffuser(UNet2DConditionModel, self._path / "unet", device)
+        unet = self._own_unet(device)
         if unet.config.in_channels != unet.config.out_channels or unet.config.time_cond_proj_dim is not None:
-            raise _refusal(self._path, "its UNet takes more inputs than latents, timestep and prompt.")
+            raise refusal(self._path, "its UNet takes more inputs than latents, timestep and prompt.")
         return unet
 
     def vae(self, device: Device) -> Any:
+        other = self._other_vae
+        if other is None:
+            return self._own_vae(device)
+        if other.is_dir():
+            check_part(other)
+            return load_diffuser(AutoencoderKL, other, device)
+        check_file(other)
+        return build(AutoencoderKL, other, take_weights(other), self._path / "vae", device)
+
+    def _own_unet(self, device: Device) -> Any:
+        return load_diffuser(UNet2DConditionModel, self._path / "unet", device)
+
+    def _own_vae(self, device: Device) -> Any:
         return load_diffuser(AutoencoderKL, self._path / "vae", device)
 
 
@@ -63,42 +78,61 @@ def load_transformer(cls: Any, path: Path, device: Device, *, attention: str = "
     return _load(cls, path, device, {**options, "dtype": device.dtype, "attn_implementation": attention})
 
 
-def hash_files(folder: Path) -> str:
-    """SHA-256 over every file that is read in the folder (weights, settings, vocabulary): name, then content."""
-    total = hashlib.sha256()
-    for path in files_read(folder):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()} {digest}\n".encode())
-    return total.hexdigest()
+def take_weights(file: Path) -> dict[str, Any]:
+    """Every tensor of a safetensors file."""
+    try:
+        weights: dict[str, Any] = load_file(file)
+        return weights
+    except (OSError, SafetensorError, ValueError) as error:
+        raise refusal(file, f"it cannot be read ({first_line(error)}).") from error
+
+
+def build(cls: Any, file: Path, weights: dict[str, Any], config: Path, device: Device) -> Any:
+    """A diffusers model from the weights of a single file and the settings of a folder, complete and finite."""
+    options = {"config": str(config.parent), "subfolder": config.name, "local_files_only": True}
+    try:
+        model = cls.from_single_file(dict(weights), **options, torch_dtype=device.dtype)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise refusal(file, f"its {config.name} does not fit the settings ({first_line(error)}).") from error
+    return ready(file, model, device)
+
+
+def ready(path: Path, model: Any, device: Device) -> Any:
+    """The model on its device, for reading only. Raises `FolderRefused` for weights that are missing or not finite."""
+    missing = [name for name, weight in model.named_parameters() if weight.is_meta]
+    if missing:
+        raise _incomplete(path, missing)
+    for name, weight in model.named_parameters():
+        if not bool(torch.isfinite(weight).all()):
+            raise refusal(path, f"the weight {name} is not finite.")
+    return model.to(device.home).eval().requires_grad_(False)
+
+
+def first_line(error: Exception) -> str:
+    """The beginning of what a library had to say."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def refusal(path: Path, problem: str) -> FolderRefused:
+    return FolderRefused(folder=str(path), problem=problem, remedy="Fetch it again as safetensors.")
+
+
+def _incomplete(path: Path, missing: list[str]) -> FolderRefused:
+    return refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.")
 
 
 def _load(cls: Any, path: Path, device: Device, options: dict[str, Any]) -> Any:
     try:
         model, info = cls.from_pretrained(path, **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise _refusal(path, f"its weights cannot be read ({first_line[:200]}).") from error
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise _refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.")
-    _check_finite(path, model)
-    return model.to(device.home).eval().requires_grad_(False)
-
-
-def _check_finite(path: Path, model: Any) -> None:
-    for name, weight in model.named_parameters():
-        if not bool(torch.isfinite(weight).all()):
-            raise _refusal(path, f"the weight {name} is not finite.")
+        raise refusal(path, f"its weights cannot be read ({first_line(error)}).") from error
+    if info["missing_keys"]:
+        raise _incomplete(path, sorted(info["missing_keys"]))
+    return ready(path, model, device)
 
 
 def _variant(path: Path, stem: str) -> str | None:
     """`fp16` where only half-precision files were downloaded."""
     has_plain = (path / f"{stem}.safetensors").is_file() or (path / f"{stem}.safetensors.index.json").is_file()
     return "fp16" if not has_plain and any(path.glob(f"{stem}.fp16*.safetensors")) else None
-
-
-def _refusal(path: Path, problem: str) -> FolderRefused:
-    return FolderRefused(
-        folder=str(path), problem=problem, remedy="Fetch it again as safetensors in the diffusers layout."
-    )

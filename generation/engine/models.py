@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from generation.catalog import Model
 from generation.engine.devices import Device, lay_out
+from generation.engine.digests import hash_files
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
-from generation.engine.folder import check_model
-from generation.engine.loading import ModelFolder, hash_files
+from generation.engine.folder import FolderRefused, check_model
 from generation.engine.memory import arrange, free_bytes, give_back, weight_bytes
 from generation.engine.safety import SafetyChecker
 from generation.engine.settings import EngineSettings
+from generation.engine.single_file import open_model
 from generation.engine.upscale import Upscaler
 from generation.errors import UnknownModel
 
@@ -24,8 +25,7 @@ class LoadedModel:
     """One model of the catalogue with its safety checker and upscaler, all in memory."""
 
     def __init__(self, model: Model, device: Device, settings: EngineSettings) -> None:
-        folder = ModelFolder(model.path, model.family)
-        self.family: Family = FAMILIES[model.family](folder, device, settings)
+        self.family: Family = FAMILIES[model.family](model, open_model(model), device, settings)
         lay_out(self.family.parts, device)
         arrange(self.family.parts, device.memory, device.torch_device)
         self.safety = SafetyChecker(model.safety_checker, device) if model.safety_checker else None
@@ -41,8 +41,8 @@ class Models:
         self._settings = settings
         self._loaded: dict[str, LoadedModel] = {}
         for model in self._models.values():
-            check_model(model.path, model.family)
-        self.sha256 = {name: hash_files(model.path) for name, model in self._models.items()}
+            check_model(model.config or model.path, model.family)
+        self.sha256 = {name: _hash(model) for name, model in self._models.items()}
         for name in list(self._models)[:1]:
             self.get(name)
 
@@ -66,3 +66,12 @@ class Models:
     def close(self) -> None:
         """Give the memory back."""
         self._loaded.clear()
+
+
+def _hash(model: Model) -> str:
+    """SHA-256 over what is read. Raises `FolderRefused` if it is not what was added to the models folder."""
+    found = hash_files(model.path, config=model.config, vae=model.vae)
+    if model.sha256 not in ("", found):
+        remedy = "`bot.py models verify` says which file; if it should be so, add it again."
+        raise FolderRefused(folder=str(model.path), problem="it has changed since it was added.", remedy=remedy)
+    return found

@@ -14,6 +14,7 @@ from generation.engine.samplers import Sampling
 from generation.engine.start import Repaint, begin, begin_larger
 from generation.engine.text import Words
 from generation.errors import InvalidRequest
+from generation.extras import Adapter
 from generation.order import Order
 from generation.recipe import Trace
 from generation.request import Pass
@@ -25,7 +26,7 @@ class Key(NamedTuple):
     model: str
     latent_shape: tuple[int, int, int]
     num_chunks: int
-    adapters: tuple[str, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(slots=True)
@@ -151,7 +152,7 @@ class Slot:
 
 def _keyed(family: Family, order: Order, coming: Pass, words: Words) -> tuple[Pass, Key]:
     shape = latent_shape(family, (coming.width_px, coming.height_px))
-    return coming, Key(order.spec.model, shape, words.num_chunks)
+    return coming, Key(order.spec.model, shape, words.num_chunks, order.spec.adapters)
 
 
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from generation.engine.weighting import parse_weights
+from generation.extras import Embedding, split
 from generation.request import ImageSpec
 
 
@@ -40,16 +42,23 @@ class _Prompt(NamedTuple):
     dropped: str
 
 
-def tokenize_pair(tokenizer: Any, spec: ImageSpec, *, length: int, max_chunks: int) -> tuple[Tokens, str]:
+IdsOf = Callable[[Embedding], list[int]]
+"""The token ids of a textual inversion, all beyond the tokenizer's own."""
+
+
+def tokenize_pair(
+    tokenizer: Any, spec: ImageSpec, *, length: int, max_chunks: int, ids_of: IdsOf | None = None
+) -> tuple[Tokens, str]:
     """Tokens of the prompt, and before it of the negative prompt where the image is guided; and what was dropped.
 
     `length` counts the begin and end marks, so 77 makes chunks of 75 tokens. A prompt of one chunk gets the ids
     the stock pipeline gives it; longer ones are cut into chunks as AUTOMATIC1111's web UI does.
     """
-    positive = _read(tokenizer, spec.prompt, length - 2, max_chunks)
+    learned = {each.name.casefold(): ids_of(each) for each in spec.embeddings} if ids_of else {}
+    positive = _read(tokenizer, learned, spec.prompt, length - 2, max_chunks)
     prompts = [positive]
     if spec.is_guided:
-        prompts.insert(0, _read(tokenizer, spec.negative, length - 2, max_chunks))
+        prompts.insert(0, _read(tokenizer, learned, spec.negative, length - 2, max_chunks))
     num_chunks = max(len(prompt.chunks) for prompt in prompts)
     framed = torch.tensor([_frame(tokenizer, prompt.chunks, length, num_chunks) for prompt in prompts])
     ids, weights = framed.to(torch.float64).unbind(-1)
@@ -67,14 +76,21 @@ def apply_weights(embedding: Tensor, weights: Tensor) -> Tensor:
     return weighted * (embedding.mean() / weighted.mean())
 
 
-def _read(tokenizer: Any, prompt: str, size: int, max_chunks: int) -> _Prompt:
+def _read(tokenizer: Any, learned: dict[str, list[int]], prompt: str, size: int, max_chunks: int) -> _Prompt:
     tokens: list[tuple[int, float]] = []
     for text, weight in parse_weights(prompt):
-        ids = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
-        tokens.extend((token, weight) for token in ids)
+        for piece, is_learned in split(text, learned):
+            ids = learned[piece.casefold()] if is_learned else _ids(tokenizer, piece)
+            tokens.extend((token, weight) for token in ids)
     kept, rest = tokens[: size * max_chunks], tokens[size * max_chunks :]
     chunks = [kept[start : start + size] for start in range(0, len(kept), size)] or [[]]
-    return _Prompt(chunks, tokenizer.decode([token for token, _ in rest]).strip() if rest else "")
+    own = [token for token, _ in rest if token < len(tokenizer)]
+    return _Prompt(chunks, tokenizer.decode(own).strip() if own else "")
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    return ids
 
 
 def _frame(

@@ -24,6 +24,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "generation/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/interchange/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"} | TORCH),
     "generation/rules/*.py": ({"generation.rules", "generation.errors"}, {"discord", "sqlalchemy", "asyncio"} | TORCH),
+    "generation/library/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/engine/**/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
     "generation/workers/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/paintbox/**/*.py": ({"generation.paintbox"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),

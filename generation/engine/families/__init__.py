@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from generation.catalog import Model
 from generation.engine.devices import Device
 from generation.engine.families.base import Family
 from generation.engine.families.sd import StableDiffusion
@@ -14,7 +15,7 @@ from generation.engine.families.sdxl import StableDiffusionXL
 from generation.engine.loading import ModelFolder
 from generation.engine.settings import EngineSettings
 
-FAMILIES: Mapping[str, Callable[[ModelFolder, Device, EngineSettings], Family]] = {
+FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Family]] = {
     "sd": StableDiffusion,
     "sdxl": StableDiffusionXL,
 }

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from generation.engine.text import Words
+from generation.extras import Adapter
 from generation.request import ImageSpec
 
 Conditioning = Mapping[str, Tensor]
@@ -37,6 +38,9 @@ class Family(Protocol):
 
     def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
         """Run the text encoders, always one prompt chunk at a time, so that the bits never depend on the company."""
+
+    def use(self, adapters: tuple[Adapter, ...]) -> None:
+        """Let these LoRA, and no others, change what `denoise` predicts from now on (`condition` sees to itself)."""
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Predictions (rows, C, h, w) for latents of the same shape, timesteps (rows,) and conditioning by row."""

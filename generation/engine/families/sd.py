@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from generation.catalog import Model
+from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
+from generation.engine.embeddings import LearnedWords
 from generation.engine.families.base import Conditioning
 from generation.engine.loading import ModelFolder
 from generation.engine.settings import EngineSettings
 from generation.engine.text import Tokens, Words, apply_weights, tokenize_pair
+from generation.errors import InvalidRequest
+from generation.extras import Adapter
 from generation.request import ImageSpec
 
 
@@ -22,7 +27,7 @@ class StableDiffusion:
 
     ladder: tuple[int, ...] = (1, 2, 4, 8, 16)
 
-    def __init__(self, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
+    def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self._max_chunks = settings.max_prompt_chunks
         self._tokenizer = folder.tokenizer("tokenizer")
@@ -30,6 +35,8 @@ class StableDiffusion:
         self._unet = folder.unet(device)
         self._vae = folder.vae(device)
         self._cache = PromptCache(settings.num_cached_prompts)
+        self._adapters = Adapters(model.loras, {"unet": self._unet, "text_encoder": self._text_encoder})
+        self._learned = LearnedWords(model.embeddings, (self._text_encoder,))
         self.scheduler_config: Mapping[str, Any] = folder.scheduler_config()
         self.latent_channels: int = self._vae.config.latent_channels
         self.pixels_per_latent: int = 2 ** (len(self._vae.config.block_out_channels) - 1)
@@ -40,11 +47,25 @@ class StableDiffusion:
 
     def tokenize(self, spec: ImageSpec) -> Words:
         length = self._text_encoder.config.max_position_embeddings
-        tokens, dropped = tokenize_pair(self._tokenizer, spec, length=length, max_chunks=self._max_chunks)
+        tokens, dropped = tokenize_pair(
+            self._tokenizer, spec, length=length, max_chunks=self._max_chunks, ids_of=self._learned.ids
+        )
         return Words((tokens,), dropped)
 
     def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
-        return {"encoder_hidden_states": encode_rows(words.tokens[0], self._encode_chunk)}
+        self.use(spec.adapters)
+        layer = hidden_layer(spec, self._text_encoder)
+        return {
+            "encoder_hidden_states": encode_rows(
+                words.tokens[0],
+                lambda ids: self._cache.get(
+                    (ids_key(ids), spec.adapters, layer), lambda: self._run_encoder(ids, layer)
+                ),
+            )
+        }
+
+    def use(self, adapters: tuple[Adapter, ...]) -> None:
+        self._adapters.use(adapters)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         prediction: Tensor = self._unet(latents, timesteps, return_dict=False, **conditioning)[0]
@@ -56,13 +77,29 @@ class StableDiffusion:
     def decode(self, latents: Tensor) -> Tensor:
         return decode_latents(self._vae, latents)
 
-    def _encode_chunk(self, ids: Tensor) -> Tensor:
-        embedding: Tensor = self._cache.get(ids, self._run_encoder)
-        return embedding
+    def _run_encoder(self, ids: Tensor, layer: int) -> Tensor:
+        """(1, length, width). A layer before the last passes the final norm too, as in the stock pipeline."""
+        encoder, there = self._text_encoder, ids.to(self._device.torch_device)
+        if layer == -1:
+            embedding: Tensor = self._learned.encode(0, encoder, there)[0]
+            return embedding
+        hidden = self._learned.encode(0, encoder, there, output_hidden_states=True).hidden_states[layer]
+        normed: Tensor = getattr(encoder, "text_model", encoder).final_layer_norm(hidden)
+        return normed
 
-    def _run_encoder(self, ids: Tensor) -> Tensor:
-        embedding: Tensor = self._text_encoder(ids[None].to(self._device.torch_device))[0]
-        return embedding
+
+def hidden_layer(spec: ImageSpec, encoder: Any, *, last: int = -1) -> int:
+    """The layer of a text encoder that a spec listens to, from the end. Raises `InvalidRequest` if it has no such."""
+    layer = last - (spec.clip_skip - 1)
+    if -layer > encoder.config.num_hidden_layers:
+        problem = f"must be at most {encoder.config.num_hidden_layers + 1 + last} with this model."
+        raise InvalidRequest(what="Clip skip", problem=problem)
+    return layer
+
+
+def ids_key(ids: Tensor) -> tuple[int, ...]:
+    """Token ids as part of a cache key."""
+    return tuple(ids.tolist())
 
 
 def encode_rows(tokens: Tokens, encode_chunk: Callable[[Tensor], Tensor]) -> Tensor:
@@ -75,21 +112,22 @@ def encode_rows(tokens: Tokens, encode_chunk: Callable[[Tensor], Tensor]) -> Ten
 
 
 class PromptCache:
-    """The latest text embeddings by token ids: negative prompts hardly ever change."""
+    """The latest text embeddings by what they were made of: negative prompts hardly ever change."""
 
     def __init__(self, capacity: int) -> None:
-        self._kept: OrderedDict[tuple[int, ...], Any] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._capacity = capacity
 
-    def get(self, chunk: Tensor, encode: Any) -> Any:
-        """What `encode(chunk)` returned the first time."""
-        ids = tuple(chunk.tolist())
-        if ids not in self._kept:
-            self._kept[ids] = encode(chunk)
-        self._kept.move_to_end(ids)
+    def get(self, key: Hashable, encode: Callable[[], Any]) -> Any:
+        """What `encode()` returned the first time for this key: token ids, and all that shapes their embedding."""
+        if not self._capacity:
+            return encode()
+        if key not in self._kept:
+            self._kept[key] = encode()
+        self._kept.move_to_end(key)
         if len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
-        return self._kept.get(ids) if self._capacity else encode(chunk)
+        return self._kept[key]
 
 
 def encode_pixels(vae: Any, pixels: Tensor, generator: torch.Generator) -> Tensor:

@@ -6,19 +6,23 @@ As the stock pipeline does, an empty negative prompt becomes zeros where the mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from generation.catalog import Model
+from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
+from generation.engine.embeddings import LearnedWords
 from generation.engine.families.base import Conditioning
-from generation.engine.families.sd import PromptCache, decode_latents, encode_pixels, encode_rows
+from generation.engine.families.sd import PromptCache, decode_latents, encode_pixels, encode_rows, hidden_layer, ids_key
 from generation.engine.loading import ModelFolder
 from generation.engine.settings import EngineSettings
 from generation.engine.text import Words, tokenize_pair
+from generation.extras import Adapter
 from generation.request import ImageSpec
 
 
@@ -32,7 +36,7 @@ class StableDiffusionXL:
 
     ladder: tuple[int, ...] = (1, 2, 4, 8, 16)
 
-    def __init__(self, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
+    def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device
         self._max_chunks = settings.max_prompt_chunks
         self._tokenizers = (folder.tokenizer("tokenizer"), folder.tokenizer("tokenizer_2"))
@@ -43,6 +47,9 @@ class StableDiffusionXL:
         self._caches = tuple(PromptCache(settings.num_cached_prompts) for _ in self._encoders)
         self._unet = folder.unet(device)
         self._vae = folder.vae(replace(device, dtype=torch.float32))
+        parts = {"unet": self._unet, "text_encoder": self._encoders[0], "text_encoder_2": self._encoders[1]}
+        self._adapters = Adapters(model.loras, parts)
+        self._learned = LearnedWords(model.embeddings, self._encoders)
         self._zeros_when_empty = bool(folder.index().get("force_zeros_for_empty_prompt", True))
         self.scheduler_config: Mapping[str, Any] = folder.scheduler_config()
         self.latent_channels: int = self._vae.config.latent_channels
@@ -56,14 +63,16 @@ class StableDiffusionXL:
     def tokenize(self, spec: ImageSpec) -> Words:
         length = self._encoders[0].config.max_position_embeddings
         pairs = [
-            tokenize_pair(tokenizer, spec, length=length, max_chunks=self._max_chunks) for tokenizer in self._tokenizers
+            tokenize_pair(tokenizer, spec, length=length, max_chunks=self._max_chunks, ids_of=self._learned.ids)
+            for tokenizer in self._tokenizers
         ]
         return Words(tuple(tokens for tokens, _ in pairs), pairs[0][1])
 
     def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
-        hidden = torch.cat([encode_rows(words.tokens[which], self._hidden_of(which)) for which in (0, 1)], dim=-1)
+        self.use(spec.adapters)
+        hidden = torch.cat([encode_rows(words.tokens[which], self._hidden_of(which, spec)) for which in (0, 1)], dim=-1)
         first_chunks = words.tokens[1].ids[:, 0]
-        pooled = torch.cat([self._encode(1, ids).pooled for ids in first_chunks])
+        pooled = torch.cat([self._encode(1, ids, spec).pooled for ids in first_chunks])
         if spec.is_guided and not spec.negative and self._zeros_when_empty:
             hidden[0], pooled[0] = 0, 0
         size = [spec.height_px, spec.width_px]
@@ -73,6 +82,9 @@ class StableDiffusionXL:
             "text_embeds": pooled,
             "time_ids": time_ids.repeat(spec.num_rows, 1),
         }
+
+    def use(self, adapters: tuple[Adapter, ...]) -> None:
+        self._adapters.use(adapters)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         prediction: Tensor = self._unet(
@@ -90,14 +102,17 @@ class StableDiffusionXL:
     def decode(self, latents: Tensor) -> Tensor:
         return decode_latents(self._vae, latents)
 
-    def _hidden_of(self, which: int) -> Any:
-        return lambda ids: self._encode(which, ids).hidden
+    def _hidden_of(self, which: int, spec: ImageSpec) -> Callable[[Tensor], Tensor]:
+        return lambda ids: self._encode(which, ids, spec).hidden
 
-    def _encode(self, which: int, ids: Tensor) -> _Encoded:
-        encoded: _Encoded = self._caches[which].get(ids, lambda ids: self._run_encoder(which, ids))
+    def _encode(self, which: int, ids: Tensor, spec: ImageSpec) -> _Encoded:
+        layer = hidden_layer(spec, self._encoders[which], last=-2)
+        key = (ids_key(ids), spec.adapters, layer)
+        encoded: _Encoded = self._caches[which].get(key, lambda: self._run_encoder(which, ids, layer))
         return encoded
 
-    def _run_encoder(self, which: int, ids: Tensor) -> _Encoded:
-        """The layer before the last, (1, length, width), and the encoder's own summary, (1, width)."""
-        output = self._encoders[which](ids[None].to(self._device.torch_device), output_hidden_states=True)
-        return _Encoded(output.hidden_states[-2], output[0])
+    def _run_encoder(self, which: int, ids: Tensor, layer: int) -> _Encoded:
+        """A late layer, (1, length, width): the one before the last; and the encoder's own summary, (1, width)."""
+        there = ids.to(self._device.torch_device)
+        output = self._learned.encode(which, self._encoders[which], there, output_hidden_states=True)
+        return _Encoded(output.hidden_states[layer], output[0])

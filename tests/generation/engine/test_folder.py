@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from generation.engine.digests import hash_files
 from generation.engine.engine import Engine
 from generation.engine.folder import FolderRefused, check_model
-from generation.engine.loading import hash_files
 from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 from tests.generation.engine.toy import toy_model

@@ -77,7 +77,7 @@ def save_upscaler(folder: Path) -> Path:
     return folder
 
 
-def toy_model(path: Path, *, name: str = "toy", family: str = "sd", **parts: Path) -> Model:
+def toy_model(path: Path, *, name: str = "toy", family: str = "sd", **parts: Any) -> Model:
     """A catalogue entry for a toy."""
     defaults = Defaults(steps=4, guidance=5.0, sampler="DDIM", native_px=SIDE_PX)
     return Model(name=name, path=path, family=family, licence="none", defaults=defaults, **parts)

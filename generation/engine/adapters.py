@@ -1,0 +1,102 @@
+"""LoRA at work: added beside the layers of a model by PEFT, switched between forwards, never fused.
+
+Fusing would be a little faster and cannot be undone exactly. Beside the layers, a LoRA that is switched off changes
+no bit of anyone else's picture, and which are on, how strongly and in which order is part of what a forward may be
+shared by (`slot.Key`).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import set_peft_model_state_dict
+from torch import nn
+
+from generation.engine.lora_file import LoraLayer, read_lora
+from generation.errors import InvalidRequest
+from generation.extras import MAX_ADAPTERS, Adapter, Extra
+
+_MAX_RESIDENT = 2 * MAX_ADAPTERS
+
+
+class Adapters:
+    """The LoRA of one loaded model: read when first asked for, the latest few kept in memory."""
+
+    def __init__(self, loras: Sequence[Extra], modules: Mapping[str, nn.Module]) -> None:
+        """`modules` by the names that LoRA files use: `unet`, `text_encoder`, `text_encoder_2`."""
+        self._loras = {lora.sha256: lora for lora in loras}
+        self._modules = modules
+        self._resident: OrderedDict[str, None] = OrderedDict()
+        self._active: tuple[Adapter, ...] = ()
+
+    def use(self, adapters: tuple[Adapter, ...]) -> None:
+        """From now on the model is as these make it, added up in this order; as it was, with none.
+
+        Raises `InvalidRequest` for a LoRA that is not here or was made for another model; then nothing has changed.
+        """
+        if adapters == self._active:
+            return
+        for adapter in adapters:
+            self._require(adapter)
+        for layer in self._layers():
+            layer.enable_adapters(bool(adapters))
+            if adapters:
+                layer.set_adapter([adapter.sha256 for adapter in adapters], inference_mode=True)
+            for adapter in adapters:
+                layer.set_scale(adapter.sha256, adapter.weight)
+        self._active = adapters
+        self._forget_the_oldest()
+
+    def _require(self, adapter: Adapter) -> None:
+        if adapter.sha256 not in self._resident:
+            if adapter.sha256 not in self._loras:
+                raise InvalidRequest(what=f"The LoRA “{adapter.name}”", problem="is not here, or has changed.")
+            self._add(self._loras[adapter.sha256])
+        self._resident[adapter.sha256] = None
+        self._resident.move_to_end(adapter.sha256)
+
+    def _add(self, lora: Extra) -> None:
+        for part, layers in read_lora(lora, self._modules).items():
+            _inject(self._modules[part], lora.sha256, layers)
+
+    def _forget_the_oldest(self) -> None:
+        while len(self._resident) > _MAX_RESIDENT:
+            name, _ = self._resident.popitem(last=False)
+            for layer in self._layers():
+                layer.delete_adapter(name)
+
+    def _layers(self) -> Iterator[BaseTunerLayer]:
+        for module in self._modules.values():
+            yield from (layer for layer in module.modules() if isinstance(layer, BaseTunerLayer))
+
+
+def _inject(module: nn.Module, name: str, layers: Mapping[str, LoraLayer]) -> None:
+    """Put the matrices beside the layers they belong to, in the model's number format, switched off."""
+    ranks = {layer: each.rank for layer, each in layers.items()}
+    rank = next(iter(ranks.values()))
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=rank,
+        target_modules="|".join(re.escape(layer) for layer in layers),
+        rank_pattern={f"^{re.escape(layer)}": each for layer, each in ranks.items() if each != rank},
+        alpha_pattern={f"^{re.escape(layer)}": each for layer, each in ranks.items() if each != rank},
+        inference_mode=True,
+    )
+    like = next(module.parameters())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several at once are what we want
+        inject_adapter_in_model(config, module, adapter_name=name)
+    matrices: dict[str, torch.Tensor] = {}
+    for layer, each in layers.items():
+        matrices[f"{layer}.lora_A.weight"] = each.down
+        matrices[f"{layer}.lora_B.weight"] = each.up
+    outcome = set_peft_model_state_dict(module, matrices, adapter_name=name)
+    assert not outcome.unexpected_keys, outcome.unexpected_keys
+    for layer in layers:
+        module.get_submodule(layer).to(device=like.device, dtype=like.dtype).requires_grad_(False)

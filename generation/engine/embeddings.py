@@ -1,0 +1,82 @@
+"""Textual inversion: words whose meaning is a file's few vectors instead of an entry of the vocabulary.
+
+Such a word gets token ids beyond the vocabulary. When the text encoder looks its ids up, these vectors are put in
+the places of those; the encoder and everybody else's words stay as they are, to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from generation.engine.lora_file import read_checked, unusable
+from generation.errors import InvalidRequest
+from generation.extras import Embedding, Extra
+
+_NAMES = ("clip_l", "clip_g")
+"""What files for two text encoders call the vectors of the first and the second."""
+_PLACEHOLDER = 0
+_MAX_VECTORS = 64
+
+
+class LearnedWords:
+    """The textual inversions of one loaded model, for all its text encoders. Read when a prompt first calls them."""
+
+    def __init__(self, extras: Sequence[Extra], encoders: Sequence[Any]) -> None:
+        self._extras = {extra.sha256: extra for extra in extras}
+        self._tables: list[nn.Embedding] = [encoder.get_input_embeddings() for encoder in encoders]
+        self._first_id = max(table.num_embeddings for table in self._tables)
+        self._ids: dict[str, list[int]] = {}
+        self._vectors: list[list[Tensor]] = [[] for _ in encoders]
+        """By encoder: the vector of id `_first_id + index`."""
+
+    def ids(self, embedding: Embedding) -> list[int]:
+        """The token ids that stand for it. Raises `InvalidRequest` if it is not here or does not fit the model."""
+        if embedding.sha256 not in self._extras:
+            raise InvalidRequest(what=f"The embedding “{embedding.name}”", problem="is not here, or has changed.")
+        if embedding.sha256 not in self._ids:
+            self._ids[embedding.sha256] = self._add(self._extras[embedding.sha256])
+        return self._ids[embedding.sha256]
+
+    def encode(self, which: int, encoder: Any, ids: Tensor, **options: Any) -> Any:
+        """Run a text encoder on one chunk of ids (length,), these words included."""
+        learned = (ids >= self._first_id).nonzero().flatten().tolist()
+        if not learned:
+            return encoder(ids[None], **options)
+        vectors = torch.stack([self._vectors[which][int(ids[place]) - self._first_id] for place in learned])
+
+        def put_in(table: nn.Module, inputs: Any, found: Tensor) -> Tensor:
+            found[0, learned] = vectors.to(found)
+            return found
+
+        hook = self._tables[which].register_forward_hook(put_in)
+        try:
+            return encoder(torch.where(ids >= self._first_id, _PLACEHOLDER, ids)[None], **options)
+        finally:
+            hook.remove()
+
+    def _add(self, extra: Extra) -> list[int]:
+        vectors = self._read(extra)
+        first = self._first_id + len(self._vectors[0])
+        for kept, new in zip(self._vectors, vectors, strict=True):
+            kept.extend(new)
+        return list(range(first, first + len(vectors[0])))
+
+    def _read(self, extra: Extra) -> list[Tensor]:
+        """For each encoder (words, width), equally many words."""
+        _, tensors = read_checked(extra)
+        if len(tensors) != len(self._tables):
+            count = f"it holds {len(tensors)} sets of vectors where the model has {len(self._tables)} text encoders."
+            raise unusable(extra, f"{count} It was made for another kind of model.")
+        ordered = [tensors[name] for name in _NAMES] if len(tensors) == 2 and set(tensors) == set(_NAMES) else None
+        vectors = [each[None] if each.dim() == 1 else each for each in ordered or tensors.values()]
+        for table, each in zip(self._tables, vectors, strict=True):
+            if each.dim() != 2 or each.shape[1] != table.embedding_dim:
+                sizes = f"its words have {each.shape[-1]} numbers, here they have {table.embedding_dim}."
+                raise unusable(extra, f"it was made for another kind of model: {sizes}")
+        if len({each.shape[0] for each in vectors}) > 1 or not 0 < vectors[0].shape[0] <= _MAX_VECTORS:
+            raise unusable(extra, f"it must hold 1 to {_MAX_VECTORS} vectors for each text encoder.")
+        return [each.to(table.weight) for each, table in zip(vectors, self._tables, strict=True)]

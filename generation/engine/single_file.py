@@ -1,0 +1,55 @@
+"""Models in one file (`.safetensors`), as they are traded: weights from the file, the rest from a local folder.
+
+Such a file has no settings and no word lists. Left to itself the library fetches them from the internet, even when
+told not to; so a folder is always named, and may be any model folder of the same kind, with or without weights.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+from generation.catalog import Model
+from generation.engine.devices import Device
+from generation.engine.folder import check_file
+from generation.engine.loading import ModelFolder, build, first_line, ready, refusal, take_weights
+
+
+class SingleFile(ModelFolder):
+    """A checkpoint in one file. Every method raises `FolderRefused` as those of `ModelFolder` do."""
+
+    def __init__(self, file: Path, family: str, *, config: Path, vae: Path | None = None) -> None:
+        super().__init__(config, family, vae=vae)
+        check_file(file)
+        self._file = file
+
+    def clip_text(self, name: str, device: Device, *, projected: bool = False) -> Any:
+        cls = CLIPTextModelWithProjection if projected else CLIPTextModel
+        options = {"subfolder": name, "config": str(self._path), "local_files_only": True, "torch_dtype": device.dtype}
+        try:
+            model = create_diffusers_clip_model_from_ldm(cls, dict(self._weights), **options)
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise refusal(self._file, f"its {name} does not fit the settings ({first_line(error)}).") from error
+        return ready(self._file, model, device)
+
+    def _own_unet(self, device: Device) -> Any:
+        return build(UNet2DConditionModel, self._file, self._weights, self._path / "unet", device)
+
+    def _own_vae(self, device: Device) -> Any:
+        return build(AutoencoderKL, self._file, self._weights, self._path / "vae", device)
+
+    @cached_property
+    def _weights(self) -> dict[str, Any]:
+        return take_weights(self._file)
+
+
+def open_model(model: Model) -> ModelFolder:
+    """A model of the catalogue, checked. Raises `FolderRefused`."""
+    if model.config is None:
+        return ModelFolder(model.path, model.family, vae=model.vae)
+    return SingleFile(model.path, model.family, config=model.config, vae=model.vae)

@@ -1,0 +1,1 @@
+"""The models folder: what lies there, adding to it, and checking it. Nothing here loads a model or needs torch."""

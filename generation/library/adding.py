@@ -1,0 +1,153 @@
+"""Adding to the models folder: look, judge, hash, and only then write it down.
+
+Nothing is copied and nothing loaded: a local file stays where it is. What fails leaves the register as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from generation.engine.digests import config_digests, digests
+from generation.engine.folder import check_file, check_model, check_part, files_read
+from generation.errors import Misconfigured
+from generation.extras import MAX_NAME_CHARS, is_name
+from generation.library.kinds import Description, describe
+from generation.library.licence import licence_of
+from generation.library.register import Entry, Kind, Register
+from generation.library.tensors import check_numbers
+
+RESERVED = ("paintbox",)
+Say = Callable[[str], None]
+
+
+def add_path(
+    models_dir: Path,
+    path: Path,
+    *,
+    say: Say,
+    name: str | None = None,
+    config: str | None = None,
+    vae: str | None = None,
+    source: str = "",
+    revision: str = "",
+    card: Path | None = None,
+) -> Entry:
+    """Check what lies at `path` and enter it. Raises `Misconfigured` saying why it cannot be used, and what to do.
+
+    `config` (for a single-file checkpoint) and `vae` are names in the register, or, for `config`, a folder.
+    """
+    path = _real(path)
+    found = _describe(path)
+    name = name or name_for(path.stem if path.is_file() else path.name)
+    check_name(name)
+    register = Register.read(models_dir)
+    settings = _config_folder(register, models_dir, path, found, config)
+    _require_vae(register, found, vae)
+    check_safety(path, found, settings)
+    say(f"{name}: a {found.kind.value}{f' ({found.family})' if found.family else ''}; reading every number …")
+    check_all_numbers(path)
+    entry = Entry(
+        name=name,
+        kind=found.kind,
+        path=_relative(path, models_dir),
+        files=digests(path),
+        family=found.family,
+        context_width=found.context_width,
+        licence=licence_of(card or path / "README.md", found.metadata),
+        source=source,
+        revision=revision,
+        config=_relative(settings, models_dir) if settings else "",
+        config_files=config_digests(settings) if settings else {},
+        vae=vae or "",
+    )
+    register.with_entry(entry).write(models_dir)
+    return entry
+
+
+def name_for(stem: str) -> str:
+    """The name that people will write, made from a file's."""
+    plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", stem)[:MAX_NAME_CHARS]
+    return re.sub(r"\.{2,}", ".", plain).strip("-._+")
+
+
+def check_name(name: str) -> None:
+    """Raise `Misconfigured` for a name nothing can have here."""
+    if not is_name(name):
+        signs = f"1 to {MAX_NAME_CHARS} letters, digits, spaces or . _ + ( ) -, beginning with a letter or digit"
+        raise Misconfigured(problem=f"{name[:80]!r} cannot be a name.", remedy=f"Use --name with {signs}.")
+    if name in RESERVED:
+        raise Misconfigured(problem=f"{name} is the built-in model.", remedy="Choose another with --name.")
+
+
+def check_safety(path: Path, found: Description, config: Path | None) -> None:
+    """The rules for other people's files, by kind. Raises `FolderRefused`."""
+    if path.is_file():
+        check_file(path)
+    elif found.kind is Kind.MODEL:
+        check_model(path, found.family)
+    else:
+        check_part(path)
+    if config is not None:
+        check_model(config, found.family)
+
+
+def check_all_numbers(path: Path) -> None:
+    """Every weight that a loader would open. Raises `Misconfigured` naming the file."""
+    for file in [path] if path.is_file() else files_read(path):
+        if file.suffix != ".safetensors":
+            continue
+        try:
+            check_numbers(file)
+        except ValueError as error:
+            raise Misconfigured(problem=f"{file} {error}.", remedy="It was not added.") from None
+
+
+def _real(path: Path) -> Path:
+    """The absolute path. Raises `Misconfigured` for what is not there or cannot be a path."""
+    try:
+        there = path.expanduser().absolute()
+        if there.exists():
+            return there
+    except (OSError, ValueError, RuntimeError):  # a NUL in it, a name too long, no home
+        pass
+    remedy = "Name a file, a folder, or a model on the hub as owner/name."
+    raise Misconfigured(problem=f"There is nothing at {str(path)[:200]!r}.", remedy=remedy)
+
+
+def _describe(path: Path) -> Description:
+    try:
+        return describe(path)
+    except ValueError as error:
+        raise Misconfigured(problem=f"{path} {error}.", remedy="It was not added.") from None
+
+
+def _config_folder(
+    register: Register, models_dir: Path, path: Path, found: Description, config: str | None
+) -> Path | None:
+    if found.kind is not Kind.MODEL or path.is_dir():
+        if config is not None:
+            raise Misconfigured(problem="--config is for checkpoints in one file.", remedy="Leave it out.")
+        return None
+    if config is None:
+        remedy = "Say --config NAME|FOLDER: any model folder of the same kind, with or without its weights."
+        raise Misconfigured(problem=f"{path.name} holds weights only, no settings and no word lists.", remedy=remedy)
+    known = register.get(config)
+    return known.place(models_dir) if known is not None else _real(Path(config))
+
+
+def _require_vae(register: Register, found: Description, vae: str | None) -> None:
+    if vae is None:
+        return
+    if found.kind is not Kind.MODEL:
+        raise Misconfigured(problem="--vae is for models.", remedy="Leave it out.")
+    entry = register.get(vae)
+    if entry is None or entry.kind is not Kind.VAE:
+        raise Misconfigured(problem=f"There is no VAE “{vae[:80]}”.", remedy="Add it first: bot.py models add FILE.")
+
+
+def _relative(path: Path, models_dir: Path) -> str:
+    """Inside the models folder relative, so that the folder can be moved; else absolute."""
+    root = models_dir.absolute()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

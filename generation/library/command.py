@@ -1,0 +1,104 @@
+"""What `bot.py models` does: list, add, verify. Lines for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from generation.catalog import Catalog
+from generation.errors import Misconfigured
+from generation.extras import BASES, Extra
+from generation.library.adding import add_path, check_name, name_for
+from generation.library.register import Entry, Kind, Register
+
+Say = Callable[[str], None]
+_USE = {
+    Kind.MODEL: "It is offered to members from the bot's next start; ATELIER_MODEL={name} makes it the default.",
+    Kind.LORA: "From the bot's next start members call it by <lora:{name}:0.8> in a prompt.",
+    Kind.EMBEDDING: "From the bot's next start members call it by its name, {name}, in a prompt.",
+    Kind.VAE: "Use it with a model: bot.py models add MODEL --vae {name}.",
+}
+
+
+def listing(models_dir: Path) -> Iterator[str]:
+    """Every model, LoRA, textual inversion and VAE there is, and its licence."""
+    catalog = Catalog.open("paintbox", models_dir)
+    register = Register.read(models_dir)
+    for model in catalog.models:
+        entry = register.get(model.name)
+        yield f"model      {model.name}  ({model.family}; licence: {model.licence}; {_origin(entry)})"
+    for kind, extras in (("lora", catalog.default.loras), ("embedding", catalog.default.embeddings)):
+        for extra in extras:
+            yield f"{kind:<10} {extra.name}  ({_base(extra)}; licence: {extra.licence or 'unknown'}; " + (
+                f"{_origin(register.get(extra.name))})"
+            )
+    for entry in register.entries:
+        if entry.kind is Kind.VAE:
+            yield f"vae        {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"
+
+
+def add(
+    models_dir: Path,
+    what: str,
+    *,
+    say: Say,
+    name: str | None = None,
+    revision: str | None = None,
+    config: str | None = None,
+    vae: str | None = None,
+    half: bool = False,
+) -> Entry:
+    """Add a path, or fetch from the hub and add. Raises `Misconfigured` in a sentence; then nothing was entered."""
+    from generation.library.hub import fetch, is_hub_id  # only here: listing and verifying need no network library
+
+    if _exists(what) or not is_hub_id(what):
+        if revision is not None:
+            raise Misconfigured(problem="--revision is for models from the hub.", remedy="Leave it out.")
+        return _tell(add_path(models_dir, Path(what), say=say, name=name, config=config, vae=vae), say)
+    chosen = name or name_for(what.rsplit("/", 1)[1].removesuffix(".safetensors"))
+    check_name(chosen)
+    fetched = fetch(models_dir, what, name=chosen, revision=revision, half=half, say=say)
+    entry = add_path(
+        models_dir,
+        fetched.path,
+        say=say,
+        name=chosen,
+        config=config,
+        vae=vae,
+        source=fetched.source,
+        revision=fetched.revision,
+        card=fetched.card,
+    )
+    return _tell(entry, say)
+
+
+def _tell(entry: Entry, say: Say) -> Entry:
+    say(f"Added {entry.kind.value} {entry.name}: {len(entry.files) + len(entry.config_files)} files, all hashed.")
+    if entry.revision:
+        say(f"From {entry.source} at commit {entry.revision}.")
+    say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
+    if entry.kind is Kind.MODEL and not any(file.startswith("safety_checker/") for file in entry.files):
+        say("It brings no safety checker: pictures of this model are not checked.")
+    say(_USE[entry.kind].format(name=entry.name))
+    return entry
+
+
+def _origin(entry: Entry | None) -> str:
+    if entry is None:
+        return "built in"
+    return f"{entry.source}@{entry.revision[:12]}" if entry.revision else entry.path
+
+
+def _base(extra: Extra) -> str:
+    return (
+        f"for {BASES.get(extra.context_width, f'models of width {extra.context_width}')}"
+        if (extra.context_width)
+        else "for a model it does not name"
+    )
+
+
+def _exists(what: str) -> bool:
+    try:
+        return Path(what).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False

@@ -1,0 +1,36 @@
+"""Under which licence something stands, as far as it says so itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from huggingface_hub.repocard import metadata_load
+
+_MAX_CARD_BYTES = 4 * 1024 * 1024
+_KEYS = ("modelspec.license", "license")
+_MAX_CHARS = 120
+
+
+def licence_of(readme: Path, metadata: Mapping[str, str] | None) -> str:
+    """From the front matter of its README, else from a safetensors header; empty where neither says."""
+    card = _card(readme)
+    name = card.get("license_name") or card.get("license")
+    if isinstance(name, str) and name:
+        link = card.get("license_link")
+        return _short(f"{name} ({link})" if isinstance(link, str) and "://" in link else name)
+    return _short(next((metadata[key] for key in _KEYS if key in metadata), "") if metadata else "")
+
+
+def _card(readme: Path) -> Mapping[str, object]:
+    try:
+        if readme.is_symlink() or readme.stat().st_size > _MAX_CARD_BYTES:
+            return {}
+        return metadata_load(readme) or {}
+    except Exception:  # a card is prose by strangers; YAML can fail in any way, and none of them matters
+        return {}
+
+
+def _short(text: str) -> str:
+    """One line, without control characters: it goes to terminals and to Discord."""
+    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:_MAX_CHARS]

@@ -1,0 +1,94 @@
+"""The register of the models folder, `models.json`: what was added, from where, and the SHA-256 of every file.
+
+Written by `bot.py models add`, read when the bot starts. Files stay where they are; those fetched from the hub lie
+beside the register.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from generation.errors import Misconfigured
+
+REGISTER = "models.json"
+
+
+class Kind(StrEnum):
+    """What a file or folder is for."""
+
+    MODEL = "model"  # a folder in the diffusers layout, or a single-file checkpoint
+    LORA = "lora"
+    EMBEDDING = "embedding"  # a textual inversion
+    VAE = "vae"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing that was added."""
+
+    name: str
+    kind: Kind
+    path: str
+    """Where it lies; relative to the models folder if inside."""
+    files: dict[str, str]
+    """SHA-256 of every file that is read, by its path below `path` (`.` for `path` itself)."""
+    family: str = ""
+    """Of a model: the engine's name of its kind, `sd` or `sdxl`."""
+    context_width: int = 0
+    licence: str = ""
+    source: str = ""
+    """The hub's `owner/name`, and `revision` the 40 hex digits of the commit; both empty for a local file."""
+    revision: str = ""
+    config: str = ""
+    """Of a single-file checkpoint: the folder its settings and word lists are read from."""
+    config_files: dict[str, str] = {}
+    vae: str = ""
+    """Of a model: the name of the VAE that replaces its own."""
+
+    def place(self, folder: Path) -> Path:
+        """The absolute path, given the models folder."""
+        return folder / self.path
+
+
+class Register(msgspec.Struct, frozen=True, kw_only=True):
+    """All entries, in the order they were added."""
+
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> Register:
+        """What lies in `folder`; empty where nothing was added. Raises `Misconfigured` if it cannot be read."""
+        path = folder / REGISTER
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValueError) as error:
+            remedy = "Put it right, or move it away and add your models again with `bot.py models add`."
+            raise Misconfigured(problem=f"{path} cannot be read ({error}).", remedy=remedy) from None
+
+    def write(self, folder: Path) -> None:
+        """Replace the file in one step. Raises `Misconfigured` where nothing can be written."""
+        path = folder / REGISTER
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            written = path.with_suffix(".json.new")
+            with written.open("wb") as file:
+                file.write(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            written.replace(path)
+        except OSError as error:
+            problem = f"{path} cannot be written ({type(error).__name__})."
+            raise Misconfigured(problem=problem, remedy="Set ATELIER_MODELS_DIR to a folder of yours.") from None
+
+    def get(self, name: str) -> Entry | None:
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    def with_entry(self, entry: Entry) -> Register:
+        """With one more; one of the same name is replaced."""
+        others = tuple(each for each in self.entries if each.name != entry.name)
+        return Register(entries=(*others, entry))

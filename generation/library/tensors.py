@@ -1,0 +1,64 @@
+"""What a safetensors file says of itself, and whether its numbers are numbers. No torch: the bot may look.
+
+The safetensors library judges the header (its length, offsets that overlap or leave holes, unknown formats); a pickle
+that was renamed has none. Only then are numbers looked at, in pieces, by their bits.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+_PIECE_BYTES = 64 * 1024 * 1024
+_EXPONENTS = {
+    "BF16": ("<u2", 0x7F80),
+    "F16": ("<u2", 0x7C00),
+    "F32": ("<u4", 0x7F800000),
+    "F64": ("<u8", 0x7FF0000000000000),
+}
+"""By number format: an integer of its size, and the bits that are all ones in infinity and not-a-number."""
+_WHOLE = frozenset(("BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"))
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """The header of a file: shapes by tensor name, and its free text."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    metadata: Mapping[str, str]
+
+
+def read_tensors(path: Path) -> Tensors:
+    """The header of a safetensors file. Raises `ValueError` saying what is wrong with it."""
+    try:
+        with safe_open(path, framework="np") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            return Tensors(shapes, file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"is no safetensors file ({error})") from None
+
+
+def check_numbers(path: Path) -> None:
+    """Read every number of a safetensors file. Raises `ValueError` naming a tensor that holds infinity or NaN."""
+    read_tensors(path)  # what follows trusts the offsets
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        for name, tensor in header.items():
+            if name == "__metadata__" or tensor["dtype"] in _WHOLE:
+                continue
+            if tensor["dtype"] not in _EXPONENTS:
+                raise ValueError(f"holds numbers of a kind that is not read here ({name}: {tensor['dtype']})")
+            begin, end = tensor["data_offsets"]
+            file.seek(8 + length + begin)
+            kind, exponent = _EXPONENTS[tensor["dtype"]]
+            for piece in range(begin, end, _PIECE_BYTES):
+                bits = np.frombuffer(file.read(min(_PIECE_BYTES, end - piece)), kind)
+                if bool(np.any((bits & np.array(exponent, kind)) == exponent)):
+                    raise ValueError(f"holds numbers that are not finite ({name})")

@@ -1,0 +1,96 @@
+"""LoRA and textual inversions for the toys, in the formats that people meet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from generation.extras import Adapter, Embedding, Extra
+from generation.library.kinds import describe
+
+ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn{which}.{part}"
+UNET_LAYERS = {
+    ATTENTION.format(which=1, part="to_q"): (16, 16),
+    ATTENTION.format(which=1, part="to_out.0"): (16, 16),
+    ATTENTION.format(which=2, part="to_k"): (16, 16),
+    "down_blocks.0.attentions.0.transformer_blocks.0.ff.net.2": (64, 16),
+    "mid_block.attentions.0.transformer_blocks.0.attn2.to_v": (16, 32),
+}
+"""Layer of the toy's UNet: numbers it takes and gives."""
+TEXT_LAYERS = {
+    "text_model.encoder.layers.0.self_attn.q_proj": (16, 16),
+    "text_model.encoder.layers.0.self_attn.out_proj": (16, 16),
+    "text_model.encoder.layers.1.mlp.fc1": (16, 32),
+}
+WIDE = {**UNET_LAYERS, ATTENTION.format(which=2, part="to_k"): (32, 16)} | {
+    "mid_block.attentions.0.transformer_blocks.0.attn2.to_v": (32, 32)
+}
+"""The same in the toy of Stable Diffusion XL, whose UNet reads from two text encoders."""
+
+
+def kohya_lora(
+    path: Path,
+    *,
+    unet: dict[str, tuple[int, int]] = UNET_LAYERS,
+    text: dict[str, dict[str, tuple[int, int]]] | None = None,
+    rank: int = 2,
+    alpha: float = 1.0,
+    seed: int = 0,
+) -> Extra:
+    """As kohya's scripts write it: dots are underscores, and every layer has its alpha. `text` by prefix."""
+    parts = {"lora_unet": unet} | ({"lora_te": TEXT_LAYERS} if text is None else text)
+    random = torch.Generator().manual_seed(seed)
+    tensors: dict[str, Tensor] = {}
+    for prefix, layers in parts.items():
+        for layer, (takes, gives) in layers.items():
+            name = f"{prefix}_{layer.replace('.', '_')}"
+            tensors[f"{name}.lora_down.weight"] = torch.randn(rank, takes, generator=random)
+            tensors[f"{name}.lora_up.weight"] = torch.randn(gives, rank, generator=random)
+            tensors[f"{name}.alpha"] = torch.tensor(alpha)
+    save_file(tensors, path, metadata={"ss_network_module": "networks.lora"})
+    return an_extra(path)
+
+
+def peft_lora(path: Path, *, rank: int = 4, alpha: float | None = None, seed: int = 0) -> Extra:
+    """As diffusers saves what PEFT trained; with `alpha`, that stands in the header."""
+    random = torch.Generator().manual_seed(seed)
+    tensors: dict[str, Tensor] = {}
+    for prefix, layers in {"unet": UNET_LAYERS, "text_encoder": TEXT_LAYERS}.items():
+        for layer, (takes, gives) in layers.items():
+            tensors[f"{prefix}.{layer}.lora_A.weight"] = torch.randn(rank, takes, generator=random)
+            tensors[f"{prefix}.{layer}.lora_B.weight"] = torch.randn(gives, rank, generator=random)
+    settings = {}
+    if alpha is not None:
+        for prefix, layers in {"unet": UNET_LAYERS, "text_encoder": TEXT_LAYERS}.items():
+            names = [layer.removeprefix("text_model.") for layer in layers]
+            settings |= {f"{prefix}.r": rank, f"{prefix}.lora_alpha": alpha, f"{prefix}.target_modules": names}
+    metadata = {"format": "pt"} | ({"lora_adapter_metadata": json.dumps(settings)} if settings else {})
+    save_file(tensors, path, metadata=metadata)
+    return an_extra(path)
+
+
+def an_embedding(path: Path, *, words: int = 2, width: int = 16, seed: int = 0, is_xl: bool = False) -> Extra:
+    """A textual inversion: in AUTOMATIC1111's form for one text encoder, in the usual one for two."""
+    random = torch.Generator().manual_seed(seed)
+    names = ("clip_g", "clip_l") if is_xl else ("emb_params",)
+    save_file({name: torch.randn(words, width, generator=random) for name in names}, path)
+    return an_extra(path)
+
+
+def an_extra(path: Path) -> Extra:
+    """A catalogue entry for a file."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Extra(name=path.stem, path=path, sha256=digest, context_width=describe(path).context_width)
+
+
+def called(extra: Extra, weight: float = 1.0) -> Adapter:
+    return Adapter(extra.name, extra.sha256, weight)
+
+
+def word(extra: Extra) -> Embedding:
+    return Embedding(extra.name, extra.sha256)

@@ -1,0 +1,153 @@
+"""`<lora:name:0.8>` and textual inversions out of what people type: found, recorded, or refused with a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generation.errors import AtelierError, InvalidRequest
+from generation.extras import Adapter, Embedding, Extra, check_known, is_name, read_prompts, split
+from generation.order import Order, Share
+from generation.provenance import parameters_line
+from generation.recipe import Fingerprint, Recipe
+from generation.request import ImageSpec
+from generation.workers.wire import decode_command
+from tests.generation.engine.toy import toy_model
+
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+MODEL = toy_model(
+    Path("nowhere"),
+    context_width=768,
+    loras=(
+        Extra(name="neon", path=Path("n"), sha256=A, context_width=768),
+        Extra(name="Ink (v2)", path=Path("i"), sha256=B),
+        Extra(name="xl", path=Path("x"), sha256=C, context_width=2048),
+    ),
+    embeddings=(
+        Extra(name="EasyNegative", path=Path("e"), sha256=A, context_width=768),
+        Extra(name="other-base", path=Path("o"), sha256=B, context_width=1024),
+    ),
+)
+SPEC = ImageSpec(prompt="a cat", model="toy", width_px=64, height_px=64, steps=4, guidance=3.0, sampler="DDIM", seed=1)
+
+
+def test_tags_are_taken_out_and_their_order_kept() -> None:
+    written = read_prompts(MODEL, "a <lora:ink (V2):0.5> cat <LORA:neon>, (red:1.2)", "EASYNEGATIVE, blurry")
+    assert written.prompt == "a cat , (red:1.2)"
+    assert written.adapters == (Adapter("Ink (v2)", B, 0.5), Adapter("neon", A, 1.0))
+    assert written.embeddings == (Embedding("EasyNegative", A),)
+
+
+@pytest.mark.parametrize(
+    ("tag", "says"),
+    [
+        ("<lora:../../x:1>", "The LoRA “../../x” is not here. Available: neon, Ink (v2), xl."),
+        ("<lora:/etc/passwd:1>", "is not here"),
+        ("<lora:..\\..\\x:1>", "is not here"),
+        ("<lora:．．／x:1>", "is not here"),
+        ("<lora:neon\x00:1>", "is not here"),
+        ("<lora::1>", "“nothing” is not here"),
+        (f"<lora:{'x' * 5000}:1>", "is not here"),
+        ("<lora:xl:1>", "The LoRA “xl” was made for Stable Diffusion XL and does not fit “toy”."),
+        ("<lora:neon:nan>", "is a number from -2 to 2"),
+        ("<lora:neon:1e309>", "is a number from -2 to 2"),
+        ("<lora:neon:1:1>", "is a number from -2 to 2"),
+        ("<lora:neon:>", "is a number from -2 to 2"),
+        ("<lora:neon:3>", "must be from -2 to 2, not 3"),
+        ("<lora:neon:1> <lora:NEON:1>", "“neon” is named twice"),
+        ("<hypernet:x:1>", "is not read here; <lora:name:0.8> is."),
+    ],
+)
+def test_a_tag_that_cannot_be_used_says_why(tag: str, says: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_prompts(MODEL, f"a cat {tag}")
+    assert says in str(refused.value)
+    assert len(str(refused.value)) < 300
+
+
+def test_the_negative_prompt_cannot_call_one() -> None:
+    with pytest.raises(InvalidRequest, match="write it into the prompt"):
+        read_prompts(MODEL, "a cat", "<lora:neon:1>")
+
+
+def test_a_learned_word_stands_alone_and_fits_the_model() -> None:
+    assert read_prompts(MODEL, "EasyNegatives not-EasyNegative other-base").embeddings == ()
+    assert list(split("an Ink, ink2 (INK)", ["ink"])) == [
+        ("an ", False),
+        ("Ink", True),
+        (", ink2 (", False),
+        ("INK", True),
+        (")", False),
+    ]
+
+
+@given(st.text(alphabet="<lora:neon>1.() xl-", max_size=60))
+def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
+    try:
+        written = read_prompts(MODEL, text)
+    except InvalidRequest:
+        return
+    assert "<lora:" not in written.prompt.lower() or ">" not in written.prompt.split("<lora:", 1)[-1]
+
+
+@pytest.mark.parametrize("changes", [{"name": "../x"}, {"name": "a\x00b"}, {"name": "a\\b"}, {"sha256": "abc"}])
+def test_a_forged_recipe_cannot_name_a_path(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        replace(Adapter("neon", A), **changes)
+    forged = msgspec.json.encode({"name": "neon", "sha256": A} | changes)
+    with pytest.raises((ValueError, AtelierError)):
+        msgspec.json.decode(forged, type=Embedding)
+
+
+@pytest.mark.parametrize("name", ["..", "a..b", "/a", "a/b", "a\\b", "．．", "a\x00", " a", "a ", "", "a" * 65, "a\n"])
+def test_such_names_nothing_has(name: str) -> None:
+    assert not is_name(name)
+
+
+def test_what_a_recipe_calls_must_be_the_same_file_and_here() -> None:
+    check_known(MODEL, [Adapter("neon", A)], [Embedding("EasyNegative", A)])
+    with pytest.raises(InvalidRequest, match="another file now"):
+        check_known(MODEL, [Adapter("neon", C)], [])
+    with pytest.raises(InvalidRequest, match="is not here"):
+        check_known(MODEL, [], [Embedding("gone", A)])
+    with pytest.raises(InvalidRequest, match="does not fit"):
+        check_known(MODEL, [Adapter("xl", C)], [])
+
+
+def test_a_spec_takes_four_and_a_layer_there_may_be() -> None:
+    four = tuple(Adapter(f"l{index}", A) for index in range(4))
+    assert replace(SPEC, adapters=four).written == "a cat <lora:l0:1> <lora:l1:1> <lora:l2:1> <lora:l3:1>"
+    with pytest.raises(InvalidRequest, match="At most 4 LoRA"):
+        replace(SPEC, adapters=(*four, Adapter("l4", A)))
+    for layer in (0, 13, 1.5):
+        with pytest.raises(InvalidRequest, match="Clip skip"):
+            replace(SPEC, clip_skip=layer)  # type: ignore[arg-type]
+
+
+def a_recipe(spec: ImageSpec) -> Recipe:
+    return Recipe(spec=spec, model_sha256=C, trace="2x4", fingerprint=Fingerprint({}), pixels_sha256=A)
+
+
+def test_recipe_and_parameters_line_tell_all() -> None:
+    spec = replace(SPEC, adapters=(Adapter("neon", A, 0.8),), embeddings=(Embedding("EasyNegative", B),), clip_skip=2)
+    recipe = a_recipe(spec)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    line = parameters_line(recipe)
+    assert line.startswith("a cat <lora:neon:0.8>\n")
+    assert 'Clip skip: 2, Lora hashes: "neon: aaaaaaaaaaaa", TI hashes: "EasyNegative: bbbbbbbbbbbb"' in line
+
+
+def test_what_was_written_before_there_were_any_is_still_read() -> None:
+    recipe = msgspec.json.decode(a_recipe(SPEC).to_json())
+    order = msgspec.msgpack.decode(msgspec.msgpack.encode(Order(image_id="a", attempt=1, spec=SPEC, share=Share(1))))
+    for field in ("adapters", "embeddings", "clip_skip"):
+        del recipe["spec"][field], order["spec"][field]
+    assert Recipe.from_json(msgspec.json.encode(recipe)).spec == SPEC
+    command = decode_command(msgspec.msgpack.encode(order))
+    assert isinstance(command, Order) and command.spec == SPEC
