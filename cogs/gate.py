@@ -64,10 +64,3 @@ async def _require_own(interaction: Interaction, policy: Policy, parent: str) ->
     except (ValueError, UnknownJob):
         return  # from a file: nobody's button was pressed
     policy.require_may_press(job.owner, asker_of(interaction))
-
-
-async def default_model(interaction: Interaction) -> Model:
-    """The model that paints here where none is named: the guild's choice, else the installation's."""
-    catalog = interaction.client.services.studio.catalog
-    name = (await policy_of(interaction)).choices.default_of([model.name for model in catalog.models])
-    return catalog.default if name is None else catalog.get(name)
