@@ -126,6 +126,7 @@ async def _serve(settings: Settings) -> None:
             deliveries=DeliveryStore(house.database),
             guilds=SettingsStore(house.database),
             governance=Governance(house.database),
+            allows_dms=settings.allow_dms,
             quotas=QuotaStore(house.database),
             usage=UsageStore(house.database),
             album=AlbumStore(house.database),

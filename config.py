@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     safety_checker: bool = Field(
         True, description="Check finished pictures with the model's safety checker, where it has one."
     )
+    allow_dms: bool = Field(
+        False, description="Paint in direct messages too, where no server looks after what is painted."
+    )
     max_waiting_per_user: int = Field(32, ge=1, description="Pictures one member may have waiting.")
     max_waiting_per_guild: int = Field(1000, ge=1, description="Pictures one server may have waiting.")
     shutdown_grace_s: float = Field(20.0, ge=0, description="Seconds that running pictures get to end at shutdown.")

@@ -7,12 +7,14 @@ one of a few words that make it misbehave, as a real engine can: see `LightEngin
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 import threading
 from collections.abc import Iterable, Mapping
 
 import msgspec
+from PIL import Image
 
 from generation.catalog import Model
 from generation.engine.settings import EngineSettings
@@ -26,6 +28,15 @@ PACED_ENGINE = "bench.light_engine:PacedEngine"
 PACE_S = 0.1
 """What each turn of the paced engine takes."""
 BUCKET = 4
+
+
+def _grey_jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "grey").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+_REVIEW_JPEG = _grey_jpeg()
 
 
 class LightEngine:
@@ -127,7 +138,8 @@ def _previews(order: Order, done: int, total: int) -> list[Event]:
 def _finished(order: Order) -> Finished:
     pixels = light_pixels(order)
     reached("rendered")
-    withheld = order.check_safety and "withhold-image" in order.spec.prompt
+    flagged = order.check_safety and "withhold-image" in order.spec.prompt
+    withheld = flagged and not order.shows_flagged
     reached("checked")
     width, height = order.spec.result_size_px
     evaluations = order.spec.num_evaluations
@@ -140,5 +152,7 @@ def _finished(order: Order) -> Finished:
         trace=str(Trace.of([BUCKET] * evaluations)),
         evaluations=evaluations,
         withheld=withheld,
-        safety_scores={"light": 1.0 if withheld else -1.0},
+        flagged=flagged,
+        safety_scores={"light": 1.0 if flagged else -1.0},
+        review_jpeg=_REVIEW_JPEG if withheld and order.keeps_for_review else b"",
     )

@@ -10,7 +10,7 @@ import discord
 
 from cogs import rules_pages
 from cogs.errors import PRIVATE, require_permissions
-from cogs.gate import policy_of, require_allowed
+from cogs.gate import place_of, policy_of, require_allowed
 from cogs.services import Interaction, owner_of
 from generation.choices import Visibility
 from generation.job import Job, ReplyTo
@@ -49,7 +49,11 @@ async def finish(interaction: Interaction, request: GenerationRequest, reply_to:
     warnings = await require_allowed(interaction, request)
     roles = interaction.user.roles if isinstance(interaction.user, discord.Member) else []
     job = await client.services.studio.submit(
-        request, owner_of(interaction), reply_to=reply_to, role_ids=[role.id for role in roles]
+        request,
+        owner_of(interaction),
+        reply_to=reply_to,
+        role_ids=[role.id for role in roles],
+        handling=(await policy_of(interaction)).handling(place_of(interaction)),
     )
     client.courier.watch(job.id, size_limit=interaction.filesize_limit)
     interaction.extras[JOB] = job.id

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 import discord
 
 from cogs import replies
-from cogs.gathering import gather
+from cogs.gate import place_at
+from cogs.gathering import gather, how_shown
 from cogs.ladder import Ladder, Unreachable
 from cogs.say import Say
 from cogs.services import Services
@@ -26,7 +27,9 @@ from cogs.telling import tell_those_who_asked
 from generation.delivery import Delivery, DeliveryState
 from generation.errors import UnknownJob
 from generation.failpoints import reached
-from generation.job import ReplyTo, Status
+from generation.job import DM_TENANT, Job, ReplyTo, Status
+from generation.policy import Place
+from generation.safety import Shown
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient
@@ -211,7 +214,9 @@ class Courier:
     async def _post(self, delivery: Delivery, going: _Round) -> None:
         services, job_id = self._services, delivery.job_id
         job = await services.jobs.fetch_job(job_id)
-        say = await gather(job, services, size_limit=going.size_limit)
+        place = self._place(delivery.reply_to, job)
+        job = await self._withhold(job, place)
+        say = await gather(job, services, size_limit=going.size_limit, place=place)
         posted = await self._ladder.post(job_id, delivery.reply_to, say)
         reached("posted")
         if posted.message_id != delivery.reply_to.message_id:
@@ -221,6 +226,26 @@ class Courier:
         await services.deliveries.mark_posted(job_id)
         reached("marked_delivered")
         log.info("job=%s action=delivered", job_id)
+
+    def _place(self, reply_to: ReplyTo, job: Job) -> Place:
+        """Where the result will be read, as it is now; a channel that is not known here is not age-restricted."""
+        channel = self._client.get_channel(reply_to.channel_id)
+        return place_at(channel, channel_id=reply_to.channel_id, is_dm=job.owner.guild_id == DM_TENANT)
+
+    async def _withhold(self, job: Job, place: Place) -> Job:
+        """What may no longer be shown where it was asked for is refunded and its file deleted, before it is posted."""
+        services = self._services
+        shown = await how_shown(job, services, place)
+        withheld = [
+            image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT
+        ]
+        if not withheld:
+            return job
+        for image in withheld:
+            for sha256 in await services.jobs.withhold(image.id):
+                await asyncio.to_thread(services.studio.files.remove, sha256)
+            log.info("image=%s action=withheld-at-delivery", image.id)
+        return await services.jobs.fetch_job(job.id)
 
     async def _keep(self, job_id: str, reason: str) -> None:
         """It cannot be posted: the history has it, and its owner is told on the next occasion."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import discord
 
 from cogs.services import Interaction, owner_of, role_ids
 from generation.catalog import Model
 from generation.choices import Pressers
-from generation.errors import UnknownJob
-from generation.job import split_image_id
+from generation.errors import NotAllowed
+from generation.job import JOB_ID_LENGTH
 from generation.policy import Asker, Place, Policy
 from generation.request import GenerationRequest
 from generation.rules.rule import Rule
+from generation.vetting import is_vetted
+
+_JOB = re.compile(rf":([0-9A-Za-z]{{{JOB_ID_LENGTH}}})(?![0-9A-Za-z])")
+"""The job in a `custom_id` of ours."""
 
 
 async def policy_of(interaction: Interaction) -> Policy:
@@ -21,10 +27,15 @@ async def policy_of(interaction: Interaction) -> Policy:
 
 async def require_allowed(interaction: Interaction, request: GenerationRequest) -> tuple[Rule, ...]:
     """Raise `Refused` unless the request may be made. What comes back are rules the person is to be told of."""
-    policy, asker = await policy_of(interaction), asker_of(interaction)
-    if policy.choices.pressers is Pressers.OWNER and request.parent is not None:
-        await _require_own(interaction, policy, request.parent)
-    return policy.require_allowed(request, asker, place_of(interaction))
+    policy, asker, place = await policy_of(interaction), asker_of(interaction), place_of(interaction)
+    services = interaction.client.services
+    if place.is_dm and not services.allows_dms:
+        raise NotAllowed(why="I paint in servers only, not in direct messages.")
+    model = services.studio.catalog.get(request.spec.model)
+    policy.require_vetted(place, is_vetted=is_vetted(model, checks_safety=services.studio.checks_safety))
+    if policy.choices.pressers is Pressers.OWNER:
+        await _require_own(interaction, policy)
+    return policy.require_allowed(request, asker, place)
 
 
 def asker_of(interaction: Interaction) -> Asker:
@@ -46,6 +57,15 @@ def place_at(channel: object, *, channel_id: int, is_dm: bool) -> Place:
     )
 
 
+async def _require_own(interaction: Interaction, policy: Policy) -> None:
+    """Where a button, menu or form asks: it must be under pictures of one's own."""
+    named = _JOB.search(str((interaction.data or {}).get("custom_id", "")))
+    if named is None:
+        return
+    job = await interaction.client.services.jobs.fetch_job(named[1])
+    policy.require_may_press(job.owner, asker_of(interaction))
+
+
 async def default_model(interaction: Interaction) -> Model:
     """The model that paints here where none is named: the guild's choice, else the installation's."""
     catalog = interaction.client.services.studio.catalog
@@ -56,11 +76,3 @@ async def default_model(interaction: Interaction) -> Model:
 async def default_aspect(interaction: Interaction) -> str | None:
     """The shape that pictures have here where none is asked for; None for the model's own."""
     return (await policy_of(interaction)).choices.default_aspect
-
-
-async def _require_own(interaction: Interaction, policy: Policy, parent: str) -> None:
-    try:
-        job = await interaction.client.services.jobs.fetch_job(split_image_id(parent)[0])
-    except (ValueError, UnknownJob):
-        return  # from a file: nobody's button was pressed
-    policy.require_may_press(job.owner, asker_of(interaction))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 
 from cogs import replies
 from cogs.say import Picture, Say
@@ -13,31 +15,49 @@ from generation.files import ImageFiles
 from generation.images import decode_png, shrink
 from generation.job import Image, Job, Status
 from generation.paintbox.vocabulary import some_known_words, unknown_words
+from generation.policy import Place
 from generation.provenance import read_recipe
 from generation.recipe import Recipe
 from generation.replay import Verdict, judge
+from generation.safety import Shown
+from generation.vetting import is_harmless
 
 MAX_REQUEST_BYTES = 24 * 1024 * 1024
 """Discord takes 25 MiB at once, files and words together."""
 
 
-async def gather(job: Job, services: Services, *, size_limit: int) -> Say:
-    """The message of an ended job, with its pictures re-encoded where a file is over `size_limit` bytes."""
-    return await asyncio.to_thread(_gather, job, services.studio.files, size_limit)
+async def gather(job: Job, services: Services, *, size_limit: int, place: Place) -> Say:
+    """The message of an ended job, with its pictures re-encoded where a file is over `size_limit` bytes.
+
+    `place`: where it will be read. What may not be shown there is left out, or is behind a spoiler.
+    """
+    shown = await how_shown(job, services, place)
+    return await asyncio.to_thread(_gather, job, services.studio.files, size_limit, shown)
 
 
-def _gather(job: Job, files: ImageFiles, size_limit: int) -> Say:
+async def how_shown(job: Job, services: Services, place: Place) -> dict[int, Shown]:
+    """How each picture of a job may be shown in a place, by its index."""
+    policy = await services.governance.policy(job.owner.guild_id)
+    model = next((each for each in services.studio.catalog.models if each.name == job.request.spec.model), None)
+    harmless = model is not None and is_harmless(model)
+    return {image.index: policy.how_shown(job, image, place, is_harmless=harmless) for image in job.images}
+
+
+def _gather(job: Job, files: ImageFiles, size_limit: int, shown: Mapping[int, Shown]) -> Say:
     notes = _notes(job)
     pictures: dict[int, Picture] = {}
     size_limit = min(size_limit, MAX_REQUEST_BYTES // len(job.images))
     for image in job.images:
-        png = _png(image, files)
+        png = _png(image, files) if shown[image.index] is not Shown.NOT else None
         if png is None:
             continue
         data = png if len(png) <= size_limit else shrink(png, max_bytes=size_limit)
         if data is not png and replies.RECODED not in notes:
             notes.append(replies.RECODED)
-        pictures[image.index] = replies.picture(job, image, data)
+        picture = replies.picture(job, image, data)
+        pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
+    if any(each is Shown.NOT and job.images[index].status is Status.DONE for index, each in shown.items()):
+        notes.append(replies.NOT_SHOWN_HERE)
     return replies.result(job, pictures, notes=notes, verdict=_verdict(job, files))
 
 

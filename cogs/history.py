@@ -13,7 +13,8 @@ from discord.ext import commands
 from cogs import pages
 from cogs.delivery import DEFAULT_SIZE_LIMIT
 from cogs.errors import PRIVATE
-from cogs.gathering import gather
+from cogs.gate import place_of
+from cogs.gathering import gather, how_shown
 from cogs.paper import files, layout
 from cogs.say import Action, Say
 from cogs.services import Interaction, Services, owner_of
@@ -21,6 +22,8 @@ from generation.album import Look
 from generation.errors import InvalidRequest, UnknownJob
 from generation.images import tile
 from generation.job import Job, Owner, Status
+from generation.policy import Place
+from generation.safety import Shown
 from generation.permissions import require_visible
 
 PAGE = 3
@@ -62,7 +65,8 @@ async def press_open(interaction: Interaction, subject: str) -> None:
         raise UnknownJob
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
-    say = await gather(job, services, size_limit=interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
+    size_limit = interaction.filesize_limit or DEFAULT_SIZE_LIMIT
+    say = await gather(job, services, size_limit=size_limit, place=place_of(interaction))
     await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
@@ -78,7 +82,9 @@ async def _page(services: Services, owner: Owner, look: Look, *, before: datetim
 
 async def _sheet(services: Services, job: Job) -> bytes | None:
     """All pictures of a job that are still there, as one small picture."""
-    hashes = [image.file_sha256 for image in job.images if image.status is Status.DONE and image.file_sha256]
+    shown = await how_shown(job, services, Place())  # the sheet has no spoilers: what is flagged stays out of it
+    done = [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.OPENLY]
+    hashes = [image.file_sha256 for image in done if image.file_sha256]
     return await asyncio.to_thread(_tile, services, hashes)
 
 

@@ -46,6 +46,8 @@ class Services:
     keepsakes: KeepsakeStore
     styles: StyleStore
     clock: Clock = utc_now
+    allows_dms: bool = False
+    """Whether anything may be asked for in direct messages, where no server looks after what is painted."""
 
 
 def owner_of(interaction: Interaction) -> Owner:

@@ -12,7 +12,7 @@ from db.engine import Database
 from db.files import in_parts, sources, unneeded
 from db.jobs import settle_image, utc_now
 from db.members import find_key
-from db.models import ImageRow, JobRow, MemberRow, QuotaRow
+from db.models import ImageRow, JobRow, MemberRow, QuotaRow, ReviewRow
 from generation.job import Outcome, Status
 from generation.ports import Clock
 from generation.quota import Scope
@@ -66,4 +66,6 @@ def _end_and_list_files(session: Session, job_ids: Iterable[str], *, at: datetim
             files |= sources(image.spec)
             if image.file_sha256 is not None:
                 files.add(image.file_sha256)
+        of_these = select(ReviewRow.sha256).join(ImageRow, ImageRow.id == ReviewRow.image_id)
+        files.update(session.scalars(of_these.where(ImageRow.job_id.in_(some))))
     return files

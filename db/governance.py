@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.members import ensure_key
-from db.models import ChangeRow, ContentRuleRow, JobRow, MemberRow
+from db.models import ChangeRow, ContentRuleRow, ImageRow, JobRow, MemberRow
 from db.settings import SettingsStore
+from db.withholding import Kept, drop_reviewed, fetch_reviews
 from generation.audit import MAX_CHANGE_CHARS, Change
 from generation.errors import InvalidRequest
 from generation.guild import GuildSettings
@@ -24,6 +25,7 @@ from generation.policy import Policy
 from generation.ports import Clock
 from generation.rules.rule import Rule
 from generation.rules.rulebook import Rulebook, require_number
+from generation.safety import Judgement
 
 
 def utc_now() -> datetime:
@@ -88,6 +90,27 @@ class Governance:
         newest = select(JobRow.request).where(JobRow.guild_id == guild_id).order_by(JobRow.created_at.desc())
         requests = await self._database.read(lambda session: session.scalars(newest.limit(limit)).all())
         return [(request.spec.prompt, request.spec.negative) for request in requests]
+
+    # Pictures that safety kept back.
+
+    async def fetch_reviews(self, guild_id: int) -> list[Kept]:
+        """What is kept, blurred, for the guild's moderators, oldest first."""
+        return await fetch_reviews(self._database, guild_id)
+
+    async def drop_reviewed(self, image_ids: Sequence[str] = ()) -> list[str]:
+        """Forget these, and what was kept long enough. The SHA-256 of the files to remove."""
+        return await drop_reviewed(self._database, now=self._clock(), image_ids=image_ids)
+
+    async def fetch_judgements(self, guild_id: int, *, limit: int = 1000) -> list[Judgement]:
+        """What the safety checker said of the guild's last pictures, newest first."""
+        judged = (
+            select(ImageRow.judgement)
+            .join(JobRow, JobRow.id == ImageRow.job_id)
+            .where(JobRow.guild_id == guild_id, ImageRow.judgement.is_not(None))
+            .order_by(ImageRow.ended_at.desc())
+        )
+        found = await self._database.read(lambda session: session.scalars(judged.limit(limit)).all())
+        return [each for each in found if each is not None]
 
     # The audit trail.
 

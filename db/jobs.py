@@ -17,6 +17,7 @@ from db.ledger import Account, ending, post, reservation
 from db.members import ensure_key, find_key
 from db.models import CounterRow, DeliveryRow, ImageRow, JobRow, table
 from db.quotas import check_quotas
+from db.withholding import keep_for_review, withhold
 from db.writer import DatabaseClosed
 from generation import ports
 from generation.delivery import DeliveryState
@@ -45,7 +46,7 @@ _RELEASE = (
     .values(status=Status.WAITING)
     .returning(_images.c.id)
 )
-_ENDING = ("status", "charged", "recipe", "file_sha256", "error", "ended_at")
+_ENDING = ("status", "charged", "recipe", "file_sha256", "error", "judgement", "ended_at")
 _SETTLE = (
     update(_images)
     .where(_THIS, _THIS_ATTEMPT, IS_ALIVE)
@@ -113,6 +114,13 @@ class JobStore(ports.JobStore):
         """The owner's jobs in that guild, newest first: at most `limit`, and only those created before `before`."""
         return await self._database.read(lambda session: _fetch_history(session, owner, limit=limit, before=before))
 
+    async def withhold(self, image_id: str) -> list[str]:
+        """A finished picture turns out not to be for showing where it should have gone: refunded, its file let go of.
+
+        Returns the SHA-256 of the files nothing needs any more. Nothing happens to an image that is not DONE.
+        """
+        return sorted(await self._database.write(lambda session: withhold(session, image_id, at=self._clock())))
+
     async def forget_pictures(self, job_id: str) -> list[str]:
         """Let go of a job's finished files. Returns the SHA-256 of those that nothing needs any more."""
         return sorted(await self._database.write(lambda session: forget_pictures(session, job_id)))
@@ -138,6 +146,8 @@ def settle_image(session: Session, image_id: str, *, attempt: int, outcome: Outc
     if changed is None:
         return False
     job_id, reserved = changed
+    if outcome.review_sha256 is not None:
+        keep_for_review(session, job_id, image_id, outcome.review_sha256, at=at)
     posting = ending(image_id, reserved=reserved, charged=outcome.charged)
     post(session, account_of(session, job_id), [posting], at=at)
     session.execute(_MAKE_DUE, {"of_job": job_id})
@@ -170,6 +180,7 @@ def _job_values(job: Job, member_key: int) -> dict[str, object]:
         "request": job.request,
         "created_at": job.created_at,
         "boost": job.boost,
+        "handling": job.handling,
         "parent": job.request.parent,
     }
 
@@ -270,6 +281,7 @@ def job_of(row: JobRow) -> Job:
         created_at=row.created_at,
         images=tuple(_image(image) for image in row.images),
         boost=row.boost,
+        handling=row.handling,
     )
 
 
@@ -285,4 +297,5 @@ def _image(row: ImageRow) -> Image:
         recipe=row.recipe,
         file_sha256=row.file_sha256,
         error=row.error,
+        judgement=row.judgement,
     )

@@ -22,6 +22,7 @@ from generation.quota import Scope, Unit
 from generation.recipe import Recipe
 from generation.request import GenerationRequest, ImageSpec
 from generation.rules.rule import Rule
+from generation.safety import Handling, Judgement
 
 _DELETED: dict[str, Any] = {"on_erase": OnErase.DELETED}
 _PSEUDONYM: dict[str, Any] = {"on_erase": OnErase.PSEUDONYM}
@@ -72,6 +73,7 @@ class JobRow(Base):
     request: Mapped[GenerationRequest] = mapped_column(JsonOf(GenerationRequest), info=_DELETED)
     created_at: Mapped[datetime] = mapped_column(info=_DELETED)
     boost: Mapped[float] = mapped_column(server_default="1", info=_DELETED)
+    handling: Mapped[Handling] = mapped_column(JsonOf(Handling), server_default="{}", info=_DELETED)
     parent: Mapped[str | None] = mapped_column(String(JOB_ID_LENGTH + 4), index=True, info=_DELETED)
     """The image it was made from: `request.parent` again, where an index can find it."""
 
@@ -100,6 +102,7 @@ class ImageRow(Base):
     recipe: Mapped[Recipe | None] = mapped_column(JsonOf(Recipe), info=_DELETED)
     file_sha256: Mapped[str | None] = mapped_column(String(64), index=True, info=_DELETED)
     error: Mapped[str | None] = mapped_column(String(60), info=_DELETED)
+    judgement: Mapped[Judgement | None] = mapped_column(JsonOf(Judgement), info=_DELETED)
     ended_at: Mapped[datetime | None] = mapped_column(info=_DELETED)
 
 
@@ -139,6 +142,16 @@ class BalanceRow(Base):
     num_images: Mapped[int] = mapped_column(info=_KEPT)
     reserved: Mapped[int] = mapped_column(info=_KEPT)
     used: Mapped[int] = mapped_column(info=_KEPT)
+
+
+class ReviewRow(Base):
+    """A picture that safety kept back, blurred, for a guild's moderators; gone after `until`."""
+
+    __tablename__ = "reviews"
+
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True, info=_DELETED)
+    sha256: Mapped[str] = mapped_column(String(64), info=_DELETED)
+    until: Mapped[datetime] = mapped_column(index=True, info=_DELETED)
 
 
 class QuotaRow(Base):

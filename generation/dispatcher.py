@@ -20,6 +20,7 @@ from generation.errors import SourceLost, WorkerLost
 from generation.failpoints import reached
 from generation.fair_queue import FairQueue, Waiting
 from generation.files import ImageFiles
+from generation.guild import SafetyLevel
 from generation.images import pixels_sha256
 from generation.job import Image, Job, Outcome, Owner, Status
 from generation.live import LiveImage, LiveJobs
@@ -30,6 +31,7 @@ from generation.provenance import sign_png
 from generation.recipe import Fingerprint, Recipe
 from generation.region import draw_mask
 from generation.request import ImageSpec
+from generation.safety import Judgement
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +187,8 @@ class Dispatcher:
             spec=spec,
             share=Share(waiting.guild_id, weight, counter, waiting.user_id, waiting.boost),
             check_safety=self._check_safety,
+            shows_flagged=job.handling.level is not SafetyLevel.BLOCK,
+            keeps_for_review=job.handling.review_hours > 0,
             num_previews=PREVIEWS_PER_IMAGE if job.request.count == 1 else 0,
             start_png=await self._file(start),
             mask_png=await self._mask(spec),
@@ -266,7 +270,7 @@ class Dispatcher:
     async def _outcome(self, live: LiveImage, event: Finished | Cancelled | Broken) -> Outcome:
         match event:
             case Finished(withheld=True):
-                return Outcome(status=Status.WITHHELD, charged=0, error="Withheld")
+                return await self._withheld(event)
             case Finished():
                 return await self._keep(live, event)
             case Cancelled():
@@ -284,7 +288,25 @@ class Dispatcher:
         reached("signed")
         sha256 = await durably(lambda: asyncio.to_thread(self._files.put, png))
         reached("file_renamed")
-        return Outcome(status=Status.DONE, charged=live.image.reserved, recipe=recipe, file_sha256=sha256)
+        return Outcome(
+            status=Status.DONE,
+            charged=live.image.reserved,
+            recipe=recipe,
+            file_sha256=sha256,
+            judgement=_judgement(event),
+        )
+
+    async def _withheld(self, event: Finished) -> Outcome:
+        """Kept back and refunded; what moderators may see of it goes to disk, if their guild wants that."""
+        blurred = event.review_jpeg
+        sha256 = await durably(lambda: asyncio.to_thread(self._files.put, blurred)) if blurred else None
+        return Outcome(
+            status=Status.WITHHELD,
+            charged=0,
+            error="Withheld",
+            judgement=_judgement(event),
+            review_sha256=sha256,
+        )
 
     def _recipe(self, spec: ImageSpec, event: Finished) -> Recipe:
         source = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
@@ -352,6 +374,12 @@ class Dispatcher:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         assert self._tasks is not None, "events are only heard while `run` runs"
         self._tasks.create_task(work)
+
+
+def _judgement(event: Finished) -> Judgement | None:
+    if not event.safety_scores and not event.flagged:
+        return None
+    return Judgement(is_flagged=event.flagged, margins=event.safety_scores)
 
 
 def waiting_of(job: Job, image: Image) -> Waiting:

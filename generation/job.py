@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from generation.recipe import Recipe
 from generation.request import GenerationRequest, ImageSpec
+from generation.safety import Handling, Judgement
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 JOB_ID_LENGTH = 22
@@ -55,6 +56,8 @@ class Image:
     recipe: Recipe | None = None
     file_sha256: str | None = None
     error: str | None = None
+    judgement: Judgement | None = None
+    """What the safety checker said; None if there was none to ask."""
 
     @property
     def id(self) -> str:
@@ -72,6 +75,8 @@ class Job:
     images: tuple[Image, ...]
     boost: float = 1.0
     """The owner's claim inside the guild when they asked, relative to the other members."""
+    handling: Handling = field(default_factory=Handling)
+    """What becomes of a flagged picture, as the guild chose when this was asked."""
 
     @property
     def status(self) -> Status:
@@ -110,6 +115,9 @@ class Outcome:
     file_sha256: str | None = None
     error: str | None = None
     """Class name of `generation.errors`, where something went wrong."""
+    judgement: Judgement | None = None
+    review_sha256: str | None = None
+    """The blurred picture kept for moderators, of one that was withheld."""
 
 
 def new_job_id() -> str:

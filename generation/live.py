@@ -77,6 +77,7 @@ class LiveJob:
             recipe=outcome.recipe,
             file_sha256=outcome.file_sha256,
             error=outcome.error,
+            judgement=outcome.judgement,
         )
 
     @property

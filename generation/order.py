@@ -31,6 +31,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     spec: ImageSpec
     share: Share
     check_safety: bool = True
+    shows_flagged: bool = False
+    """A picture the checker flags comes out all the same, marked: the bot shows it as the guild chose."""
+    keeps_for_review: bool = False
+    """Of a picture that is kept back, a blurred one comes out for moderators."""
     num_previews: int = 0
     start_png: bytes | None = None
     mask_png: bytes | None = None
@@ -89,7 +93,11 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     trace: str
     evaluations: int
     withheld: bool = False
+    flagged: bool = False
+    """The checker spoke against it, whether or not it is withheld."""
     safety_scores: dict[str, float] = {}
+    review_jpeg: bytes = b""
+    """A withheld picture, blurred past recognition of detail, where the guild keeps those for its moderators."""
     dropped: str = ""
     """The end of the prompt, where it was too long for the model to read."""
 

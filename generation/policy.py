@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from generation.choices import Choices, Pressers
 from generation.errors import BlockedByRule, NotAllowed
 from generation.guild import GuildSettings
-from generation.job import Owner
+from generation.job import Image, Job, Owner
 from generation.request import GenerationRequest
 from generation.rules.rule import Action, Rule
 from generation.rules.rulebook import Rulebook, nothing_forbidden
+from generation.safety import Handling, Shown, how_shown, level_at, stricter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,21 @@ class Policy:
             if hit.rule.action is Action.BLOCK:
                 raise BlockedByRule(reason=hit.rule.reason or "it holds something this server does not want.")
         return tuple(hit.rule for hit in hits)
+
+    def require_vetted(self, place: Place, *, is_vetted: bool) -> None:
+        """Raise `NotAllowed` for a model whose pictures nobody can judge, outside age-restricted channels."""
+        if not is_vetted and not place.is_age_restricted:
+            raise NotAllowed(why="Nothing checks what this model paints, so it works in age-restricted channels only.")
+
+    def handling(self, place: Place) -> Handling:
+        """What becomes of flagged pictures that are asked for there."""
+        level = level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
+        return Handling(level=level, review_hours=self.choices.review_hours)
+
+    def how_shown(self, job: Job, image: Image, place: Place, *, is_harmless: bool) -> Shown:
+        """Whether a finished picture may be shown there now: by what holds now and by what held when it was asked."""
+        now = level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
+        return how_shown(image.judgement, stricter(job.handling.level, now), is_harmless=is_harmless)
 
     def require_may_press(self, owner: Owner, asker: Asker) -> None:
         """Raise `NotAllowed` where only one's own buttons may be pressed."""

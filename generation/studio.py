@@ -30,6 +30,7 @@ from generation.live import JobView, LiveImage, LiveJobs
 from generation.ports import Clock, JobStore, Worker
 from generation.recipe import Fingerprint
 from generation.request import GenerationRequest
+from generation.safety import Handling
 from generation.restoring import Restorer
 from generation.sizes import require_size
 
@@ -57,6 +58,7 @@ class Studio:
         check_safety: bool = True,
     ) -> None:
         self.catalog = catalog
+        self.checks_safety = check_safety
         self.files = files
         self.on_change: Callable[[str], None] = lambda job_id: None
         self._worker = worker
@@ -90,14 +92,18 @@ class Studio:
         *,
         reply_to: ReplyTo | None = None,
         role_ids: Collection[int] = (),
+        handling: Handling = Handling(),  # noqa: B008 - frozen
     ) -> Job:
         """Accept a request: when this returns, the job is on disk and will end. Raises `Refused` otherwise.
 
-        `role_ids` are the owner's roles in the guild, for quotas of roles.
+        `role_ids` are the owner's roles in the guild, for quotas of roles; `handling` is its guild's choice of what
+        becomes of flagged pictures.
         """
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
         self.check(request, owner)
-        job = self._new_job(request, owner, boost=self.boost_of(owner.guild_id, role_ids))
+        job = self._new_job(
+            request, owner, boost=self.boost_of(owner.guild_id, role_ids), handling=handling
+        )
         self._arriving[owner.guild_id, owner.user_id] += request.count
         # Shielded: a caller who is cancelled now must not leave a job that is accepted and in nobody's line.
         await asyncio.shield(self._accept(job, reply_to, role_ids))
@@ -269,13 +275,23 @@ class Studio:
             live_job.ended.set_result(live_job.job)
         self.on_change(live_job.job.id)
 
-    def _new_job(self, request: GenerationRequest, owner: Owner, *, boost: float) -> Job:
+    def _new_job(
+        self, request: GenerationRequest, owner: Owner, *, boost: float, handling: Handling = Handling()  # noqa: B008
+    ) -> Job:
         job_id = new_job_id()
         images = tuple(
             Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec))
             for index, spec in enumerate(request.images())
         )
-        return Job(id=job_id, owner=owner, request=request, created_at=self._clock(), images=images, boost=boost)
+        return Job(
+            id=job_id,
+            owner=owner,
+            request=request,
+            created_at=self._clock(),
+            images=images,
+            boost=boost,
+            handling=handling,
+        )
 
     def _enqueue(self, job: Job) -> None:
         for live in self._jobs.add(job).images.values():

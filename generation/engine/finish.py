@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from PIL import Image as PillowImage
 from torch import Tensor
 
 from generation.engine.models import LoadedModel
@@ -41,19 +42,31 @@ def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, slot: Slot 
     reached("rendered")
     verdict = judge(model, order, picture)
     reached("checked")
+    may_come_out = verdict.is_certain and not verdict.is_forbidden
+    withheld = not verdict.is_safe and not (order.shows_flagged and may_come_out)
+    keeps_blurred = withheld and order.keeps_for_review and may_come_out
     height, width = picture.shape[:2]
     return Finished(
         image_id=order.image_id,
         attempt=order.attempt,
         width_px=width,
         height_px=height,
-        pixels=picture.tobytes() if verdict.is_safe else b"",
+        pixels=b"" if withheld else picture.tobytes(),
         trace=slot.trace if slot else "",
         evaluations=slot.done if slot else 0,
-        withheld=not verdict.is_safe,
+        withheld=withheld,
+        flagged=not verdict.is_safe,
         safety_scores=verdict.scores,
+        review_jpeg=encode_jpeg(blurred(picture)) if keeps_blurred else b"",
         dropped=slot.words.dropped if slot else "",
     )
+
+
+def blurred(picture: np.ndarray) -> np.ndarray:
+    """What a moderator sees of a picture that was kept back: colours and large shapes. What it hides is gone."""
+    image = PillowImage.fromarray(picture)
+    small = image.resize((12, max(1, round(12 * image.height / image.width))), PillowImage.Resampling.BOX)
+    return np.asarray(small.resize((256, 256 * image.height // image.width), PillowImage.Resampling.BICUBIC))
 
 
 def judge(model: LoadedModel, order: Order, picture: np.ndarray) -> Verdict:

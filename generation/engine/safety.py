@@ -33,6 +33,10 @@ class Verdict:
 
     is_safe: bool
     scores: dict[str, float]
+    is_certain: bool = True
+    """False where a score is not a number: such a picture is shown nowhere, whatever was chosen."""
+    is_forbidden: bool = False
+    """Young and sexual at once, as the checker's two kinds of concepts see it: shown and kept nowhere, by no choice."""
 
 
 class SafetyChecker:
@@ -72,6 +76,9 @@ def judge(care: Tensor, concepts: Tensor) -> Verdict:
     """The verdict on margins over threshold, (3,) special-care and (17,) concept scores. Not-a-number refuses."""
     if bool((care > 0).any()):
         concepts = concepts + _CARE_ADJUSTMENT
-    is_safe = bool(torch.isfinite(care).all() and torch.isfinite(concepts).all() and (concepts <= 0).all())
+    is_certain = bool(torch.isfinite(care).all() and torch.isfinite(concepts).all())
+    is_safe = is_certain and bool((concepts <= 0).all())
+    is_forbidden = bool((care > 0).any() and (concepts > 0).any())
     highest = {"care": float(care.max()), "concept": float(concepts.max())}
-    return Verdict(is_safe, {name: round(score, 4) for name, score in highest.items() if np.isfinite(score)})
+    scores = {name: round(score, 4) for name, score in highest.items() if np.isfinite(score)}
+    return Verdict(is_safe, scores, is_certain, is_forbidden)

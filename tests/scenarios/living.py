@@ -117,6 +117,7 @@ class LivingBot:
             deliveries=self.deliveries,
             guilds=SettingsStore(self.database),
             governance=Governance(self.database, clock=self.now),
+            allows_dms=True,
             quotas=QuotaStore(self.database),
             usage=UsageStore(self.database),
             album=AlbumStore(self.database),

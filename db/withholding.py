@@ -1,0 +1,82 @@
+"""Pictures that may not be shown: refunded after the fact, or kept blurred for a guild's moderators for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.files import unneeded
+from db.ledger import Account, Posting, post
+from db.models import ImageRow, JobRow, ReviewRow
+from generation.job import Status
+from generation.quota import Usage, window_of
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A blurred picture that waits for moderators, until when, and whose it is."""
+
+    image_id: str
+    sha256: str
+    until: datetime
+    user_id: int
+
+
+def withhold(session: Session, image_id: str, *, at: datetime) -> frozenset[str]:
+    """DONE becomes WITHHELD, and what was charged is posted back. The files that nothing needs any more."""
+    image = session.get(ImageRow, image_id)
+    if image is None or image.status is not Status.DONE:
+        return frozenset()
+    job = session.get_one(JobRow, image.job_id)
+    file, charged = image.file_sha256, image.charged
+    session.execute(
+        update(ImageRow)
+        .where(ImageRow.id == image_id, ImageRow.status == Status.DONE)
+        .values(status=Status.WITHHELD, charged=0, file_sha256=None, error="Withheld")
+        .execution_options(synchronize_session=False)
+    )
+    if charged:
+        account = Account(guild_id=job.guild_id, member_key=job.member_key, window=window_of(job.created_at))
+        back = Posting(kind="correct", image_id=image_id, adds=Usage(num_images=-1, used=-charged))
+        post(session, account, [back], at=at)
+    return unneeded(session, {file}) if file else frozenset()
+
+
+def keep_for_review(session: Session, job_id: str, image_id: str, sha256: str, *, at: datetime) -> None:
+    hours = session.get_one(JobRow, job_id).handling.review_hours
+    values = {"image_id": image_id, "sha256": sha256, "until": at + timedelta(hours=hours)}
+    session.execute(insert(ReviewRow).values(values))
+
+
+async def drop_reviewed(database: Database, *, now: datetime, image_ids: Sequence[str] = ()) -> list[str]:
+    """Forget what has been kept long enough, and `image_ids`. The SHA-256 of the files to remove."""
+
+    def drop(session: Session) -> list[str]:
+        over = (ReviewRow.until <= now) | ReviewRow.image_id.in_(image_ids)
+        files = set(session.scalars(select(ReviewRow.sha256).where(over)))
+        session.execute(delete(ReviewRow).where(over))
+        kept = set(session.scalars(select(ReviewRow.sha256).where(ReviewRow.sha256.in_(files))))
+        return sorted(files - kept)
+
+    return await database.write(drop)
+
+
+async def fetch_reviews(database: Database, guild_id: int) -> list[Kept]:
+    """What is kept for a guild's moderators, oldest first."""
+
+    def read(session: Session) -> list[Kept]:
+        rows = session.execute(
+            select(ReviewRow, JobRow)
+            .join(ImageRow, ImageRow.id == ReviewRow.image_id)
+            .join(JobRow, JobRow.id == ImageRow.job_id)
+            .where(JobRow.guild_id == guild_id)
+            .order_by(ReviewRow.until, ReviewRow.image_id)
+        )
+        return [Kept(row.image_id, row.sha256, row.until, job.member.user_id) for row, job in rows]
+
+    return await database.read(read)

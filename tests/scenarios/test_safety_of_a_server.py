@@ -1,0 +1,130 @@
+"""Flagged pictures, from the checker to what people see: block, blur, off, review, and a channel that changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from living import LivingBot, People, until_done, until_shown
+
+from db.reconcile import reconcile
+from generation.choices import Choices
+from generation.guild import GuildSettings, SafetyLevel
+from generation.job import Status
+from sandbox import Actor, Interaction, Message, Sandbox
+
+FLAGGED = "a withhold-image of a spider"
+
+
+@pytest.fixture
+def after_dark(discord: Sandbox, people: People) -> Actor:
+    """Ada in an age-restricted channel."""
+    channel = people.guild.add_channel("after-dark", nsfw=True)
+    return discord.act_as(people.guild.members[people.ada.user.id], channel)
+
+
+async def choose(bot: LivingBot, people: People, level: SafetyLevel, **choices: object) -> None:
+    settings = GuildSettings(guild_id=people.guild.id, safety=level, choices=Choices(**choices))  # type: ignore[arg-type]
+    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+
+
+async def told(discord: Sandbox, asked: Interaction) -> Message:
+    await discord.wait_for(lambda: asked.followups or ((m := asked.original_message) and not m.is_loading))
+    return asked.followups[-1] if asked.followups else await until_shown(discord, asked)
+
+
+def spoilers(message: Message) -> list[bool]:
+    galleries = [each for each in walk(message.components) if each["type"] == 12]
+    return [bool(item.get("spoiler")) for gallery in galleries for item in gallery["items"]]
+
+
+def walk(components: list[dict]) -> list[dict]:
+    return [each for top in components for each in (top, *walk(top.get("components", [])))]
+
+
+async def test_blocked_blurred_or_shown_as_the_server_chose(
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+) -> None:
+    for who, level, expected in (
+        (people.ada, SafetyLevel.BLOCK, None),
+        (people.ada, SafetyLevel.OFF, None),  # off is for age-restricted channels only
+        (people.ada, SafetyLevel.BLUR, [True]),
+        (after_dark, SafetyLevel.BLOCK, None),
+        (after_dark, SafetyLevel.OFF, [False]),
+    ):
+        await choose(bot, people, level)
+        asked = await who.slash("imagine", prompt=FLAGGED, steps=2)
+        message, job = await until_done(discord, asked), await bot.ended(asked)
+        [image] = job.images
+        assert image.judgement is not None
+        assert image.judgement.is_flagged
+        assert image.judgement.margins == {"light": 1.0}
+        if expected is None:
+            assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
+            assert "safety checker kept this picture back" in message.text
+            assert not message.attachments
+        else:
+            assert (image.status, image.charged) == (Status.DONE, image.reserved)
+            assert spoilers(message) == expected
+    fine = await until_done(discord, await people.ada.slash("imagine", prompt="a red circle", steps=2))
+    assert spoilers(fine) == [False]
+    assert (await reconcile(bot.database)).is_exact
+
+
+async def test_a_channel_turned_safe_before_the_result_is_posted(
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+) -> None:
+    await choose(bot, people, SafetyLevel.OFF)
+    asked = await after_dark.slash("imagine", prompt=f"{FLAGGED}, slow-image", steps=10)
+    await until_shown(discord, asked)
+    after_dark.channel.set_nsfw(False)
+    message = await until_done(discord, asked)
+    job = await bot.jobs.fetch_job((await bot.job_of(asked)).id)
+    assert not message.attachments
+    assert "kept this picture back" in message.text
+    assert (job.images[0].status, job.images[0].charged, job.images[0].file_sha256) == (Status.WITHHELD, 0, None)
+    assert (await reconcile(bot.database)).is_exact
+    assert not list((bot.data_dir / "pictures").rglob("*.png"))
+
+
+async def test_a_thread_is_as_restricted_as_its_channel(
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+) -> None:
+    await choose(bot, people, SafetyLevel.OFF)
+    thread = after_dark.channel.add_thread("late")
+    inside = discord.act_as(people.guild.members[people.ada.user.id], thread)
+    message = await until_done(discord, await inside.slash("imagine", prompt=FLAGGED, steps=2))
+    assert spoilers(message) == [False]
+    history = await told(discord, await people.ada.slash("history"))
+    assert not history.attachments, "the history is read anywhere, so flagged pictures stay out of its sheets"
+
+
+async def test_kept_for_review_blurred_and_only_where_wanted(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    await choose(bot, people, SafetyLevel.BLOCK, review_hours=24)
+    job = await bot.ended(await people.ada.slash("imagine", prompt=FLAGGED, steps=2))
+    [kept] = await bot.services.governance.fetch_reviews(people.guild.id)
+    assert kept.image_id == job.images[0].id
+    assert bot.studio.files.get(kept.sha256)
+    discord.clock.advance(25 * 3600)
+    assert await bot.services.governance.drop_reviewed() == [kept.sha256]
+    assert await bot.services.governance.fetch_reviews(people.guild.id) == []
+
+
+async def test_a_model_nobody_can_judge_stays_in_age_restricted_channels(
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+) -> None:
+    [paintbox, *_] = bot.studio.catalog.models
+    real = replace(paintbox, name="real", safety_checker=None)
+    bot.studio.catalog = replace(bot.studio.catalog, models=(paintbox, real))
+    refused = await told(discord, await people.ada.slash("imagine", prompt="a red circle", model="real"))
+    assert refused.text == "Nothing checks what this model paints, so it works in age-restricted channels only."
+    asked = await after_dark.slash("imagine", prompt="a red circle", model="real", steps=2)
+    assert (await until_shown(discord, asked)).text
+
+
+async def test_direct_messages_are_off_unless_the_operator_wants_them(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    bot.client.services = replace(bot.services, allows_dms=False)
+    refused = await told(discord, await discord.act_as(people.ada.user).slash("imagine", prompt="a red circle"))
+    assert refused.text == "I paint in servers only, not in direct messages."
