@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import living
 import pytest
 from living import LivingBot, People, delete_by_hand, job_id_in, until_done, until_shown
 
@@ -20,6 +23,7 @@ from bench._lives import Life, Lives
 from bench.light_engine import ENGINE
 from generation.durable import num_stuck
 from generation.job import Status
+from generation.workers.local import LocalWorker
 from sandbox import Interaction, Sandbox
 
 RED = "a red circle on a blue background"
@@ -179,3 +183,25 @@ async def test_a_clock_that_jumps_ends_nothing_early_and_charges_nothing_twice(
     usage = await bot.services.quotas.fetch_guild_usage(people.guild.id, since=right() - timedelta(hours=1))
     assert (usage.num_images, usage.reserved) == (1, 0)
     assert len(people.general.messages_ever) == 1
+
+
+async def test_a_worker_frozen_beyond_patience_overwrites_nothing(
+    discord: Sandbox, people: People, tmp_path: Path, blank_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P5: another finishes what it held; when it would speak again, it is no more. (The fence itself: tests/db.)"""
+    monkeypatch.setattr(living, "LocalWorker", partial(LocalWorker, hang_s=4.0))
+    bot = LivingBot(discord, tmp_path, blank_database)
+    await bot.start()
+    asked = await people.ada.slash("imagine", prompt="slow-image", steps=8)
+    await discord.wait_for(lambda: asked.original_message and "%" in asked.original_message.text, timeout_s=60)
+    frozen = bot.worker.pid
+    assert frozen is not None
+    os.kill(frozen, signal.SIGSTOP)
+    message = await until_done(discord, asked, timeout_s=90)
+    with pytest.raises(ProcessLookupError):
+        os.kill(frozen, signal.SIGCONT)
+    job = await bot.jobs.fetch_job(job_id_in(message))
+    assert [image.status for image in job.images] == [Status.DONE]
+    assert job.images[0].attempt > 1
+    assert results(people) == [job.id]
+    await bot.stop()

@@ -1,0 +1,83 @@
+"""Attached files come from Discord's own CDN, over no redirect, and never larger than allowed, whatever is claimed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import discord
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from cogs.uploads import fetch_attachment
+from generation.errors import InvalidRequest
+from generation.images import MAX_UPLOAD_BYTES
+
+
+@pytest.fixture
+async def cdn(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """A CDN on loopback that answers as one would not wish; its address."""
+
+    async def large(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for _ in range(MAX_UPLOAD_BYTES // 2**20 + 1):
+            await answer.write(bytes(2**20))
+        return answer
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        raise web.HTTPFound("http://127.0.0.1:1/secret")
+
+    async def picture(request: web.Request) -> web.Response:
+        return web.Response(body=b"a picture")
+
+    app = web.Application()
+    app.router.add_get("/large", large)
+    app.router.add_get("/elsewhere", elsewhere)
+    app.router.add_get("/picture", picture)
+    server = TestServer(app)
+    await server.start_server()
+    base = str(server.make_url("")).rstrip("/")
+    monkeypatch.setattr(discord.Asset, "BASE", base)
+    yield base
+    await server.close()
+
+
+def attached(url: str, *, size: int = 9) -> discord.Attachment:
+    data: Any = {"id": 1, "size": size, "filename": "a.png", "url": url, "proxy_url": url}
+    return discord.Attachment(data=data, state=SimpleNamespace(http=None))  # type: ignore[arg-type]
+
+
+async def test_a_file_on_the_cdn_is_fetched(cdn: str) -> None:
+    assert await fetch_attachment(attached(f"{cdn}/picture"), None) == b"a picture"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/a.png",
+        "http://169.254.169.254/latest/meta-data",
+        "file:///etc/passwd",
+        "https://cdn.discordapp.com.evil.example/a.png",
+        "https://cdn.discordapp.com@evil.example/a.png",
+    ],
+)
+async def test_46_any_other_address_is_not_even_asked(url: str) -> None:
+    with pytest.raises(InvalidRequest, match="is not on Discord"):
+        await fetch_attachment(attached(url), None)
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "says"),
+    [
+        ("large", 9, "is empty, gone, or too large"),
+        ("large", MAX_UPLOAD_BYTES + 1, "is over 20 MiB"),
+        ("elsewhere", 9, "is empty, gone, or too large"),
+        ("nothing", 9, "could not be fetched from Discord"),
+    ],
+)
+async def test_what_is_too_large_elsewhere_or_gone_says_so(cdn: str, path: str, size: int, says: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        await fetch_attachment(attached(f"{cdn}/{path}", size=size), None)
