@@ -67,7 +67,7 @@ async def _run(options: argparse.Namespace) -> dict[str, Any]:
     from generation.workers.wire import WorkerConfig
 
     model = open_model(options.model)
-    worker = LocalWorker(WorkerConfig(models=(model,)))
+    worker = LocalWorker(WorkerConfig(models=(model,)), close_s=60.0)
     load = Load(worker, model, options)
     await worker.start()
     try:
