@@ -221,8 +221,8 @@ def imagine(
             chosen = house.studio.catalog.default
             defaults = chosen.defaults
             width, height = parse_size(chosen, size) if size else native_size(chosen)
-            spec = ImageSpec(
             written = read_prompts(chosen, prompt, negative)
+            spec = ImageSpec(
                 **written._asdict(),
                 model=chosen.name,
                 width_px=width,
@@ -231,8 +231,8 @@ def imagine(
                 guidance=defaults.guidance if guidance is None else guidance,
                 sampler=sampler or defaults.sampler,
                 seed=randbelow(MAX_SEED + 1) if seed is None else seed,
-            )
                 clip_skip=clip_skip,
+            )
             job = await shell.paint(house.studio, house.running, GenerationRequest(spec=spec, count=count))
             for image in job.images:
                 target = out if count == 1 else out.with_stem(f"{out.stem}-{image.index + 1}")
@@ -310,7 +310,6 @@ def quota_reconcile(
     raise typer.Exit(0 if found.is_exact else 1)
 
 
-async def _stop(task: asyncio.Task[Any]) -> None:
 @models_app.command("list")
 def models_list() -> None:
     """Show what there is, from where, and under which licence."""
@@ -342,6 +341,7 @@ def models_verify() -> None:
     raise typer.Exit(1 if any(each.problem for each in found) else 0)
 
 
+async def _stop(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait until it has let go."""
     task.cancel()
     await asyncio.wait((task,))
