@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -52,6 +52,7 @@ class Plan:
     device: str = "cpu"
     weight_decay: float = 0.01
     ema_decay: float | None = None
+    muon: bool = False
     save_every_s: float = 60.0
 
     @property
@@ -97,6 +98,74 @@ def rate(plan: Plan, step: int) -> float:
     return plan.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
+class Optimiser:
+    """Muon (Jordan 2024) for the weights that multiply, AdamW for embeddings, norms, biases and the outermost layers.
+
+    torch's Muon takes matrices only. A convolution's kernel is shown to it as (out, height * width * in): a view of
+    the same memory, so a step of the view is a step of the kernel. Its steps are scaled to AdamW's size.
+    """
+
+    def __init__(self, plan: Plan, module: torch.nn.Module) -> None:
+        trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        inner = {name: p for name, p in trained.items() if plan.muon and _is_inner(name, p)}
+        self._kernels = [(p, torch.nn.Parameter(_matrix(p.data))) for p in inner.values()]
+        outer = [p for name, p in trained.items() if name not in inner]
+        decay = plan.weight_decay
+        self._parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(outer, plan.learning_rate, betas=(0.9, 0.99), weight_decay=decay)
+        ]
+        if inner:
+            matrices = [matrix for _, matrix in self._kernels]
+            self._parts.append(
+                torch.optim.Muon(matrices, plan.learning_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+            )
+        self.trained = list(trained.values())
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.trained:
+            parameter.grad = None
+
+    def step(self, learning_rate: float) -> None:
+        """One step of this size against the gradients, clipped to length 1."""
+        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        for parameter, matrix in self._kernels:
+            assert parameter.grad is not None
+            matrix.grad = _matrix(parameter.grad)
+        for part in self._parts:
+            for group in part.param_groups:
+                group["lr"] = learning_rate
+            part.step()
+
+    def state(self) -> list[Any]:
+        """All moments, for a checkpoint."""
+        return [part.state_dict() for part in self._parts]
+
+    def load(self, saved: list[Any]) -> None:
+        """Take up saved moments."""
+        for part, state in zip(self._parts, saved, strict=True):
+            part.load_state_dict(state)
+
+
+_OUTERMOST: Final = frozenset(
+    ("token_embedding", "position_embedding", "time_embedding", "conv_in", "conv_out", "first_convolution", "upsample")
+)
+"""Modules whose inputs or outputs are not features: Muon is not made for them."""
+
+
+def _is_inner(name: str, parameter: torch.Tensor) -> bool:
+    return parameter.ndim in (2, 4) and not _OUTERMOST.intersection(name.split("."))
+
+
+def _matrix(kernel: torch.Tensor) -> torch.Tensor:
+    """(out, everything else), sharing memory."""
+    if kernel.ndim == 2:
+        return kernel
+    if kernel.is_contiguous():
+        return kernel.view(kernel.shape[0], -1)
+    return kernel.permute(0, 2, 3, 1).view(kernel.shape[0], -1)
+
+
 class Average:
     """An exponential moving average of a network's weights (with a short memory at the start)."""
 
@@ -131,8 +200,7 @@ def train(plan: Plan, module: torch.nn.Module, loss_of: Callable[[Chance], torch
 
     `loss_of` draws a batch from the step's chance and returns a scalar loss.
     """
-    trained = [p for p in module.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trained, plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay)
+    optimiser = Optimiser(plan, module)
     average = None if plan.ema_decay is None else Average(module, plan.ema_decay)
     start = _resume(plan, module, optimiser, average)
     saved_at = time.monotonic()
@@ -140,7 +208,7 @@ def train(plan: Plan, module: torch.nn.Module, loss_of: Callable[[Chance], torch
     with _bar() as bar, plan.curve.open("a") as curve:
         task = bar.add_task(plan.name, total=plan.steps, completed=start, loss=math.nan)
         for step in range(start, plan.steps):
-            recent.append(_one_step(plan, optimiser, trained, loss_of, step))
+            recent.append(_one_step(plan, optimiser, loss_of, step))
             if average is not None:
                 average.update(module, step)
             if (step + 1) % 20 == 0:
@@ -156,21 +224,12 @@ def train(plan: Plan, module: torch.nn.Module, loss_of: Callable[[Chance], torch
         average.copy_to(module)
 
 
-def _one_step(
-    plan: Plan,
-    optimiser: torch.optim.Optimizer,
-    trained: list[torch.nn.Parameter],
-    loss_of: Callable[[Chance], torch.Tensor],
-    step: int,
-) -> float:
-    for group in optimiser.param_groups:
-        group["lr"] = rate(plan, step)
-    optimiser.zero_grad(set_to_none=True)
+def _one_step(plan: Plan, optimiser: Optimiser, loss_of: Callable[[Chance], torch.Tensor], step: int) -> float:
+    optimiser.zero_grad()
     with plan.autocast():
         loss = loss_of(chance(plan.seed, step))
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(trained, 1.0)
-    optimiser.step()
+    optimiser.step(rate(plan, step))
     return float(loss.detach())
 
 
@@ -179,10 +238,8 @@ def _bar() -> Progress:
     return Progress(*columns, TextColumn("loss {task.fields[loss]:.4f}"), TimeRemainingColumn())
 
 
-def _save(
-    plan: Plan, module: torch.nn.Module, optimiser: torch.optim.Optimizer, average: Average | None, step: int
-) -> None:
-    state = {"step": step, "module": module.state_dict(), "optimiser": optimiser.state_dict()}
+def _save(plan: Plan, module: torch.nn.Module, optimiser: Optimiser, average: Average | None, step: int) -> None:
+    state = {"step": step, "module": module.state_dict(), "optimiser": optimiser.state()}
     if average is not None:
         state["average"] = average.state()
     partial = plan.checkpoint.with_suffix(".partial")
@@ -190,14 +247,14 @@ def _save(
     partial.replace(plan.checkpoint)
 
 
-def _resume(plan: Plan, module: torch.nn.Module, optimiser: torch.optim.Optimizer, average: Average | None) -> int:
+def _resume(plan: Plan, module: torch.nn.Module, optimiser: Optimiser, average: Average | None) -> int:
     """Take up the newest checkpoint, if any; the step to go on from."""
     plan.runs.mkdir(parents=True, exist_ok=True)
     if not plan.checkpoint.exists():
         return 0
     state = torch.load(plan.checkpoint, map_location=plan.device, weights_only=True)
     module.load_state_dict(state["module"])
-    optimiser.load_state_dict(state["optimiser"])
+    optimiser.load(state["optimiser"])
     if average is not None:
         average.load(state["average"])
     return int(state["step"])

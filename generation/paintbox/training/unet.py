@@ -117,7 +117,7 @@ def encode_pool(vae: Any, drawn: list[Scene], side_px: int, device: str) -> torc
     parts = []
     for start in track(range(0, len(drawn), 32), description="encode"):
         pixels = to_tensor(draw(scene, side_px) for scene in drawn[start : start + 32])
-        parts.append(vae.encode(pixels.to(device)).latent_dist.mean.cpu() * vae.config.scaling_factor)
+        parts.append(vae.encode(pixels.to(device)).latent_dist.mean.float().cpu() * vae.config.scaling_factor)
     return torch.cat(parts)
 
 
@@ -181,7 +181,8 @@ def _cached_latents(plan: Plan, data: UnetData, vae: Any, drawn: list[Scene]) ->
     path = plan.runs / f"latents-{data.side_px}-{data.simple_size}-{data.world_size}-{plan.seed}.pt"
     if path.exists():
         return torch.as_tensor(torch.load(path, weights_only=True))
-    latents = encode_pool(vae, drawn, data.side_px, plan.device)
+    with plan.autocast():
+        latents = encode_pool(vae, drawn, data.side_px, plan.device)
     plan.runs.mkdir(parents=True, exist_ok=True)
     torch.save(latents, path)
     return latents

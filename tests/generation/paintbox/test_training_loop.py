@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from generation.paintbox.training.loop import Average, Chance, Plan, chance, rate, restore, train
+from generation.paintbox.training.loop import Average, Chance, Optimiser, Plan, chance, rate, restore, train
 
 
-def plan_of(folder: Path, steps: int, *, ema_decay: float | None = None, seed: int = 0) -> Plan:
-    return Plan("line", steps, 0.05, folder, seed=seed, ema_decay=ema_decay)
+def plan_of(folder: Path, steps: int, *, ema_decay: float | None = None, seed: int = 0, muon: bool = False) -> Plan:
+    return Plan("line", steps, 0.05, folder, seed=seed, ema_decay=ema_decay, muon=muon)
 
 
 def line() -> torch.nn.Linear:
@@ -34,23 +34,24 @@ def test_it_learns_and_writes_its_curve(tmp_path: Path) -> None:
     assert losses[-1] < 0.01 * losses[0]
 
 
+@pytest.mark.parametrize("muon", [False, True])
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
 def test_a_stopped_run_that_is_taken_up_ends_where_an_unstopped_one_does(
-    tmp_path: Path, ema_decay: float | None
+    tmp_path: Path, ema_decay: float | None, muon: bool
 ) -> None:
     whole, halves, other = line(), line(), line()
-    learn(plan_of(tmp_path / "whole", 60, ema_decay=ema_decay), whole)
+    learn(plan_of(tmp_path / "whole", 60, ema_decay=ema_decay, muon=muon), whole)
     stopping = Stop(30)
     with pytest.raises(KeyboardInterrupt):
         train(
-            Plan("line", 60, 0.05, tmp_path / "halves", ema_decay=ema_decay, save_every_s=0.0),
+            Plan("line", 60, 0.05, tmp_path / "halves", ema_decay=ema_decay, muon=muon, save_every_s=0.0),
             halves,
             stopping.loss(halves),
         )
     resumed = line()
-    learn(plan_of(tmp_path / "halves", 60, ema_decay=ema_decay), resumed)
+    learn(plan_of(tmp_path / "halves", 60, ema_decay=ema_decay, muon=muon), resumed)
     assert torch.equal(whole.weight, resumed.weight)
-    learn(plan_of(tmp_path / "other", 60, ema_decay=ema_decay, seed=1), other)
+    learn(plan_of(tmp_path / "other", 60, ema_decay=ema_decay, muon=muon, seed=1), other)
     assert not torch.equal(whole.weight, other.weight)
 
 
@@ -102,3 +103,17 @@ def test_a_step_has_its_own_chance() -> None:
     assert torch.equal(torch.rand(3, generator=chance(1, 5).torch), torch.rand(3, generator=chance(1, 5).torch))
     assert not torch.equal(torch.rand(3, generator=chance(1, 5).torch), torch.rand(3, generator=chance(1, 6).torch))
     assert not torch.equal(torch.rand(3, generator=chance(1, 5).torch), torch.rand(3, generator=chance(2, 5).torch))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_muon_steps_the_kernels_themselves_and_all_directions_alike(
+    tmp_path: Path, memory_format: torch.memory_format
+) -> None:
+    conv = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3)).to(memory_format=memory_format)
+    optimiser = Optimiser(Plan("toy", 10, 1e-2, tmp_path, muon=True, weight_decay=0.0), conv)
+    before = conv[0].weight.detach().clone()
+    conv(torch.randn(2, 4, 8, 8)).square().mean().backward()
+    optimiser.step(1e-2)
+    turned = (conv[0].weight.detach() - before).flatten(1)
+    lengths = torch.linalg.svdvals(turned)
+    assert lengths.min() > 0.3 * lengths.max() > 0
