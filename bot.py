@@ -25,6 +25,7 @@ import logs
 import shell
 from cogs.client import Services
 from cogs.supervisor import keep_connected
+from cogs.upkeep import keep_promises
 from config import Settings
 from db.album import AlbumStore
 from db.deliveries import DeliveryStore
@@ -32,6 +33,8 @@ from db.engine import Database
 from db.governance import Governance
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
+from db.moderation import ModerationStore
+from db.personal import PersonalStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
@@ -49,7 +52,7 @@ from generation.library.verifying import verify
 from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
 from generation.sizes import native_size, parse_size
-from generation.studio import Studio
+from generation.studio import Studio, utc_now
 from generation.workers.local import LocalWorker
 from generation.workers.wire import WorkerConfig
 from health import serve_health
@@ -126,6 +129,8 @@ async def _serve(settings: Settings) -> None:
             deliveries=DeliveryStore(house.database),
             guilds=SettingsStore(house.database),
             governance=Governance(house.database),
+            moderation=ModerationStore(house.database, clock=utc_now),
+            personal=PersonalStore(house.database, clock=utc_now),
             allows_dms=settings.allow_dms,
             quotas=QuotaStore(house.database),
             usage=UsageStore(house.database),
@@ -139,11 +144,13 @@ async def _serve(settings: Settings) -> None:
             token = settings.discord_token.get_secret_value()
             discord = asyncio.create_task(keep_connected(services, token, url=settings.discord_url, report=facts.hear))
             stopped = asyncio.create_task(stop.wait())
+            upkeep = asyncio.create_task(keep_promises(services), name="upkeep")
             done, _ = await asyncio.wait((discord, stopped, house.running), return_when=asyncio.FIRST_COMPLETED)
             if stopped in done:
                 log.info("action=draining grace_s=%s", settings.shutdown_grace_s)
                 await house.studio.drain(grace_s=settings.shutdown_grace_s)
             stopped.cancel()
+            await _stop(upkeep)
             await _stop(discord)
             for task in done - {stopped}:
                 task.result()

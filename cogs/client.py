@@ -23,7 +23,10 @@ from cogs.from_pictures import FromPictures
 from cogs.helping import Helping
 from cogs.history import History
 from cogs.imagine import Imagine
+from cogs.moderation import TEMPLATE as REVIEW
+from cogs.moderation import Moderation, ReviewItem, report_picture
 from cogs.paper import Choose, Press, custom_ids, is_ours
+from cogs.privacy import Privacy
 from cogs.queue import Queue
 from cogs.quota import QuotaGroup
 from cogs.recipe import RecipeOf
@@ -54,6 +57,8 @@ COGS: tuple[type[commands.Cog], ...] = (
     QuotaGroup,
     RulesGroup,
     SettingsPanel,
+    Moderation,
+    Privacy,
     Helping,
 )
 PRESSES: dict[Action, Handler] = results.PRESSES | more.PRESSES | remixing.PRESSES | history.PRESSES
@@ -90,9 +95,9 @@ class AtelierClient(commands.AutoShardedBot):
         """Logged in, not yet connected."""
         for cog in COGS:
             await self.add_cog(cog())
-        for menu in menus.MENUS:
+        for menu in (*menus.MENUS, report_picture):
             self.tree.add_command(menu)
-        self.add_dynamic_items(Press, Choose, SettingItem)
+        self.add_dynamic_items(Press, Choose, SettingItem, ReviewItem)
         try:
             self.command_ids = await sync_if_changed(self.tree, self.http)
         except discord.HTTPException:
@@ -131,7 +136,8 @@ class AtelierClient(commands.AutoShardedBot):
             return
         custom_id = str(interaction.data.get("custom_id", ""))
         shown = custom_ids(interaction.message) if interaction.message is not None else set()
-        if not (is_ours(custom_id) or TEMPLATE.fullmatch(custom_id)) or custom_id not in shown:
+        is_known = is_ours(custom_id) or TEMPLATE.fullmatch(custom_id) or REVIEW.fullmatch(custom_id)
+        if not is_known or custom_id not in shown:
             await tell_privately(interaction, STRAY_BUTTON)
 
     async def on_app_command_completion(self, interaction: Interaction, command: object) -> None:

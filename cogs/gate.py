@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import discord
 
@@ -31,6 +32,10 @@ async def require_allowed(interaction: Interaction, request: GenerationRequest) 
     services = interaction.client.services
     if place.is_dm and not services.allows_dms:
         raise NotAllowed(why="I paint in servers only, not in direct messages.")
+    if (until := await services.moderation.blocked_until(owner_of(interaction).guild_id, asker.user_id)) is not None:
+        is_short = until - services.clock() < timedelta(days=1000)
+        when = f" until <t:{int(until.timestamp())}:f>" if is_short else ""
+        raise NotAllowed(why=f"A moderator of this server lets you ask for nothing here{when}.")
     model = services.studio.catalog.get(request.spec.model)
     policy.require_vetted(place, is_vetted=is_vetted(model, checks_safety=services.studio.checks_safety))
     if policy.choices.pressers is Pressers.OWNER:

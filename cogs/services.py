@@ -12,6 +12,8 @@ from db.album import AlbumStore
 from db.deliveries import DeliveryStore
 from db.governance import Governance
 from db.jobs import JobStore
+from db.moderation import ModerationStore
+from db.personal import PersonalStore
 from db.keepsakes import KeepsakeStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
@@ -40,6 +42,8 @@ class Services:
     deliveries: DeliveryStore
     guilds: SettingsStore
     governance: Governance
+    moderation: ModerationStore
+    personal: PersonalStore
     quotas: QuotaStore
     usage: UsageStore
     album: AlbumStore

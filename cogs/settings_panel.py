@@ -83,7 +83,8 @@ async def used(interaction: Interaction, page: str, key: str) -> None:
     elif key == "changes":
         await _show_changes(interaction, guild_id)
     elif key in FIELDS:
-        values = [str(each) for each in (interaction.data or {}).get("values", [])]  # type: ignore[attr-defined]
+        data: Any = interaction.data
+        values = [str(each) for each in data.get("values", [])]
         await change(interaction, guild_id, FIELDS[key], values)
         await interaction.response.edit_message(view=await panel(interaction, page))
     else:

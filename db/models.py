@@ -242,6 +242,38 @@ class ContentRuleRow(Base):
     rule: Mapped[Rule] = mapped_column(JsonOf(Rule), info=_KEPT)
 
 
+class BlockRow(Base):
+    """Who may ask for nothing in a guild. `who` is a keyed hash, so that erasing a member does not unblock them."""
+
+    __tablename__ = "blocks"
+
+    guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    who: Mapped[str] = mapped_column(String(64), primary_key=True, info=_PSEUDONYM)
+    until: Mapped[datetime] = mapped_column(info=_KEPT)
+
+
+class ReportRow(Base):
+    """Somebody's word about a job, until a moderator has looked at it; gone with either of them."""
+
+    __tablename__ = "reports"
+
+    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_DELETED)
+    guild_id: Mapped[int] = mapped_column(index=True, info=_DELETED)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), info=_DELETED)
+    by: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), info=_DELETED)
+    at: Mapped[datetime] = mapped_column(info=_DELETED)
+    reason: Mapped[str] = mapped_column(Text(), info=_DELETED)
+
+
+class SecretRow(Base):
+    """Random keys of this installation, made when first needed."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True, info=_KEPT)
+    value: Mapped[str] = mapped_column(String(64), info=_KEPT)
+
+
 class ChangeRow(Base):
     """The audit trail: who changed what in a guild. `by` is forgotten with the member, what changed is not."""
 

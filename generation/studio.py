@@ -150,6 +150,10 @@ class Studio:
             await self._dispatcher.cancel(live)
         return True
 
+    def jobs_of_user(self, user_id: int) -> list[str]:
+        """The ids of a person's jobs that have not ended, in every guild."""
+        return [live.job.id for live in self._jobs if live.job.owner.user_id == user_id]
+
     def is_live(self, job_id: str) -> bool:
         """Whether the job has not ended; far cheaper than `view`."""
         return job_id in self._jobs

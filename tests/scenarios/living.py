@@ -25,6 +25,8 @@ from db.engine import Database
 from db.governance import Governance
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
+from db.moderation import ModerationStore
+from db.personal import PersonalStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
@@ -117,6 +119,8 @@ class LivingBot:
             deliveries=self.deliveries,
             guilds=SettingsStore(self.database),
             governance=Governance(self.database, clock=self.now),
+            moderation=ModerationStore(self.database, clock=self.now),
+            personal=PersonalStore(self.database, clock=self.now),
             allows_dms=True,
             quotas=QuotaStore(self.database),
             usage=UsageStore(self.database),

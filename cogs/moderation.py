@@ -1,0 +1,228 @@
+"""For moderators: reports and the review queue, /block, /unblock, /purge, /safety. For everybody: “Report picture”."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Self
+
+import discord
+from discord import app_commands, ui
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs import moderation_pages
+from cogs.errors import answer, tell_privately
+from cogs.gathering import gather
+from cogs.managing import require_manager, tell_log_channel
+from cogs.paper import custom_ids, files, layout
+from cogs.say import Gallery, Picture, Say
+from cogs.services import Interaction, Services, is_moderator
+from cogs.subjects import job_named
+from generation.errors import NotAllowed, UnknownJob
+from generation.job import JOB_ID_LENGTH, Job, split_image_id
+from generation.policy import Place
+
+TEMPLATE = re.compile(rf"atelier-mod:(?P<verb>[a-z]+):(?P<job>[0-9A-Za-z]{{{JOB_ID_LENGTH}}})")
+NOT_A_MODERATOR = "Only moderators (“Manage Messages”) can do that."
+LASTING = {"an hour": 1, "a day": 24, "a week": 7 * 24, "four weeks": 28 * 24}
+_LASTING = [Choice(name=name, value=hours) for name, hours in LASTING.items()]
+_VERBS = {"dismiss": "Nothing wrong", "delete": "Delete", "warn": "Delete and warn", "block": "Delete and block a day"}
+_LOOK_BACK = timedelta(days=30)
+_REVIEW_BYTES = 8 * 1024 * 1024
+
+
+class Moderation(commands.Cog):
+    """Every one of these checks the permission itself: what Discord shows is only a hint to its client."""
+
+    @app_commands.command(description="Look at what was reported or kept back, one after the other. For moderators.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_messages=True)
+    async def review(self, interaction: Interaction) -> None:
+        guild_id = require_moderator(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        say, view = await _next(interaction.client.services, guild_id)
+        await interaction.followup.send(view=view, files=files(say), ephemeral=True)
+
+    @app_commands.command(description="Let a member ask for nothing here for a while. For moderators.")
+    @app_commands.describe(member="Whom.", lasting="For how long. Left out: until you unblock them.")
+    @app_commands.choices(lasting=_LASTING)
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_messages=True)
+    async def block(self, interaction: Interaction, member: discord.User, lasting: Choice[int] | None = None) -> None:
+        guild_id = require_moderator(interaction)
+        hours = timedelta(hours=lasting.value) if lasting else None
+        until = await interaction.client.services.moderation.block(guild_id, member.id, lasting=hours)
+        await _record(interaction, guild_id, f"blocked a member ({lasting.name if lasting else 'until unblocked'})")
+        await tell_privately(interaction, moderation_pages.blocked(member.id, until, is_for_ever=lasting is None))
+
+    @app_commands.command(description="Let a blocked member ask again. For moderators.")
+    @app_commands.describe(member="Whom.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_messages=True)
+    async def unblock(self, interaction: Interaction, member: discord.User) -> None:
+        guild_id = require_moderator(interaction)
+        was = await interaction.client.services.moderation.unblock(guild_id, member.id)
+        await _record(interaction, guild_id, "unblocked a member")
+        await tell_privately(
+            interaction, f"<@{member.id}> can ask again." if was else f"<@{member.id}> was not blocked."
+        )
+
+    @app_commands.command(description="Delete all pictures of a member in this server from my disk. For moderators.")
+    @app_commands.describe(member="Whose.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_messages=True)
+    async def purge(self, interaction: Interaction, member: discord.User) -> None:
+        guild_id = require_moderator(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        services = interaction.client.services
+        number, gone = await services.moderation.purge(guild_id, member.id)
+        await remove_files(services, gone)
+        await _record(interaction, guild_id, f"deleted {number} pictures of a member")
+        said = f"{number:,} pictures deleted from my disk. Messages with them stay: delete those in Discord."
+        await interaction.followup.send(said, ephemeral=True)
+
+    @app_commands.command(description="How the safety checker judged the last pictures here. For managers.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_guild=True)
+    async def safety(self, interaction: Interaction) -> None:
+        guild_id = require_manager(interaction)
+        judgements = await interaction.client.services.governance.fetch_judgements(guild_id)
+        say = moderation_pages.stats(judgements)
+        await interaction.response.send_message(view=layout(say), ephemeral=True)
+
+
+@app_commands.context_menu(name="Report picture")
+@app_commands.guild_only()
+async def report_picture(interaction: Interaction, message: discord.Message) -> None:
+    """Anybody may; whose message it was is not told who did."""
+    named = (each.split(":")[2] for each in custom_ids(message) if each.count(":") >= 2)
+    job_id = next((each for each in named if len(each) == JOB_ID_LENGTH), None)
+    if job_id is None or message.author.id != interaction.application_id:
+        raise UnknownJob
+    job = await job_named(interaction, job_id)
+    store = interaction.client.services.moderation
+    is_new = await store.report(job.owner.guild_id, job.id, by=interaction.user.id, reason="Reported by a member.")
+    await tell_privately(interaction, moderation_pages.REPORTED if is_new else moderation_pages.REPORTED_ALREADY)
+
+
+class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
+    """A button of the review queue."""
+
+    def __init__(self, item: ui.Button[ui.LayoutView], *, verb: str, job_id: str) -> None:
+        super().__init__(item)
+        self.verb, self.job_id = verb, job_id
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        return cls(item, verb=match["verb"], job_id=match["job"])  # type: ignore[arg-type]
+
+    async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
+        try:
+            await _decided(interaction, self.verb, self.job_id)
+        except Exception as error:
+            await answer(interaction, error)
+
+
+def require_moderator(interaction: Interaction) -> int:
+    """The server's id, if the person may moderate where they are. Raises `NotAllowed`."""
+    if interaction.guild_id is None or not is_moderator(interaction):
+        raise NotAllowed(why=NOT_A_MODERATOR)
+    return interaction.guild_id
+
+
+async def remove_files(services: Services, gone: list[str]) -> None:
+    for sha256 in gone:
+        await asyncio.to_thread(services.studio.files.remove, sha256)
+
+
+async def _decided(interaction: Interaction, verb: str, job_id: str) -> None:
+    guild_id = require_moderator(interaction)
+    if verb not in _VERBS:
+        raise UnknownJob
+    await interaction.response.defer()
+    services = interaction.client.services
+    job = await job_named(interaction, job_id)
+    if verb != "dismiss":
+        await remove_files(services, await services.jobs.forget_pictures(job.id))
+    await remove_files(services, await services.governance.drop_reviewed([image.id for image in job.images]))
+    await services.moderation.close_reports(guild_id, job.id)
+    if verb == "block":
+        await services.moderation.block(guild_id, job.owner.user_id, lasting=timedelta(days=1))
+    if verb != "dismiss":
+        await _take_down(interaction, job, warns=verb == "warn")
+    await _record(interaction, guild_id, f"review: {_VERBS[verb].lower()}")
+    say, view = await _next(services, guild_id)
+    await interaction.edit_original_response(view=view, attachments=files(say))
+
+
+async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None:
+    """The message with the pictures, as far as it is there and may be deleted; and a word to their owner."""
+    try:
+        place = (await interaction.client.services.deliveries.fetch(job.id)).reply_to
+    except UnknownJob:
+        return
+    channel = interaction.client.get_partial_messageable(place.channel_id)
+    with suppress(discord.HTTPException):
+        if place.message_id is not None:
+            await channel.get_partial_message(place.message_id).delete()
+    if warns:
+        with suppress(discord.HTTPException):
+            whom = discord.AllowedMentions(users=True, roles=False, everyone=False)
+            await channel.send(moderation_pages.WARNED.format(user_id=job.owner.user_id), allowed_mentions=whom)
+
+
+async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
+    """The oldest thing to look at, with its buttons."""
+    reports = await services.moderation.fetch_reports(guild_id)
+    kept = await services.governance.fetch_reviews(guild_id)
+    if not reports and not kept:
+        say = Say(blocks=(moderation_pages.NOTHING_TO_REVIEW,))
+        return say, layout(say)
+    job_id = reports[0].job_id if reports else split_image_id(kept[0].image_id)[0]
+    job = await services.jobs.fetch_job(job_id)
+    since = services.clock() - _LOOK_BACK
+    refusals = await services.moderation.fetch_refusals(guild_id, job.owner.user_id, since=since)
+    pictures = [
+        Picture(f"kept-{number}.jpg", data, "Kept back, blurred", is_spoiler=True)
+        for number, each in enumerate(kept)
+        if each.image_id.startswith(job_id) and (data := services.studio.files.get(each.sha256)) is not None
+    ]
+    if reports:
+        pictures += await _pictures_of(services, job_id)
+    jobs = {report.job_id for report in reports} | {split_image_id(each.image_id)[0] for each in kept}
+    say = moderation_pages.review(
+        title="Reported" if reports else "Kept back by the safety checker",
+        prompt=job.request.spec.prompt,
+        user_id=job.owner.user_id,
+        reason=reports[0].reason if reports else "",
+        pictures=pictures[:10],
+        flagged=(refusals.num_flagged, refusals.num_images),
+        num_more=len(jobs) - 1,
+    )
+    view = layout(say)
+    row: ui.ActionRow[ui.LayoutView] = ui.ActionRow()
+    for verb, label in _VERBS.items():
+        style = discord.ButtonStyle.secondary if verb == "dismiss" else discord.ButtonStyle.danger
+        button: ui.Button[ui.LayoutView] = ui.Button(label=label, style=style, custom_id=f"atelier-mod:{verb}:{job_id}")
+        row.add_item(ReviewItem(button, verb=verb, job_id=job_id))
+    view.add_item(row)
+    return say, view
+
+
+async def _pictures_of(services: Services, job_id: str) -> list[Picture]:
+    """A reported job's pictures, behind spoilers: the moderator decides whether to look."""
+    say = await gather(
+        await services.jobs.fetch_job(job_id), services, size_limit=_REVIEW_BYTES, place=Place(is_age_restricted=True)
+    )
+    shown = [each for block in say.blocks if isinstance(block, Gallery) for each in block.pictures]
+    return [Picture(each.filename, each.data, each.alt, is_spoiler=True) for each in shown]
+
+
+async def _record(interaction: Interaction, guild_id: int, text: str) -> None:
+    await interaction.client.services.governance.record(guild_id, by=interaction.user.id, change=text)
+    await tell_log_channel(interaction, text)

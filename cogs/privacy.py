@@ -1,0 +1,96 @@
+"""/privacy: what is kept of a person, as a file, and everything of it deleted."""
+
+from __future__ import annotations
+
+import asyncio
+
+from discord import app_commands
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs.paper import files, layout
+from cogs.say import Picture, Rule, Say
+from cogs.services import Interaction
+from cogs.words import plural, small
+from generation.errors import InvalidRequest
+
+SURE = "DELETE"
+_WHAT = [Choice(name=name, value=name) for name in ("show", "export", "delete")]
+_DELETED = "Everything of yours is deleted: requests, pictures, history, quotas of your own. {files} went from my disk."
+_KEPT = (
+    "**What I keep of you**\n"
+    "Your requests (words, settings, seeds), the pictures made of them, pictures you attached to start from, your "
+    "favourites, and how much you asked for, under a random key that only one table can lead back to you.\n"
+    "**For how long**\n"
+    "Until you delete it, or your server's managers do. {retention} Logs hold no words of yours. Backups that the "
+    "operator made before keep it until they are thrown away.\n"
+    "**What I do not keep**\n"
+    "Your name, your messages, or anything you did not send me with a command, button or form.\n"
+    "**What stays when you delete**\n"
+    "Sums of what was used, under a key that leads to no one, so that the books add up; and that a moderator blocked "
+    "you, as a keyed hash."
+)
+
+
+class Privacy(commands.Cog):
+    """One's own data only: there is no way to name somebody else."""
+
+    @app_commands.command(description="What I keep of you; as a file; or delete all of it.")
+    @app_commands.describe(
+        what="Show what is kept, export it, or delete it.", sure=f"To delete: type {SURE}. It cannot be undone."
+    )
+    @app_commands.choices(what=_WHAT)
+    async def privacy(self, interaction: Interaction, what: Choice[str] | None = None, sure: str | None = None) -> None:
+        chosen = what.value if what else "show"
+        if chosen == "export":
+            await _export(interaction)
+        elif chosen == "delete":
+            await _delete(interaction, sure)
+        else:
+            await _show(interaction)
+
+
+async def _show(interaction: Interaction) -> None:
+    services = interaction.client.services
+    days = 0
+    if interaction.guild_id is not None:
+        days = (await services.governance.policy(interaction.guild_id)).choices.retention_days
+    retention = f"This server deletes finished pictures after {plural(days, 'day')}." if days else ""
+    jobs, pictures = await services.personal.count(interaction.user.id)
+    blocks = (
+        "### Privacy",
+        _KEPT.format(retention=retention).replace("  ", " "),
+        Rule(),
+        f"Of you: {plural(jobs, 'request')}, {plural(pictures, 'picture')}.",
+        small("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it."),
+    )
+    await interaction.response.send_message(view=layout(Say(blocks=blocks)), ephemeral=True)
+
+
+async def _export(interaction: Interaction) -> None:
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    data = await interaction.client.services.personal.export(interaction.user.id)
+    limit = interaction.filesize_limit
+    if len(data) > limit:
+        raise InvalidRequest(
+            what="Your data", problem=f"is over the {limit // 2**20} MiB Discord takes. Ask the operator."
+        )
+    say = Say(
+        blocks=("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`.",),
+        attached=(Picture("my-data.json", data, "Your data"),),
+    )
+    await interaction.followup.send(view=layout(say), files=files(say), ephemeral=True)
+
+
+async def _delete(interaction: Interaction, sure: str | None) -> None:
+    if sure != SURE:
+        raise InvalidRequest(what="`sure`", problem=f"must be {SURE}: this deletes everything and cannot be undone.")
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    services, user_id = interaction.client.services, interaction.user.id
+    for job_id in services.studio.jobs_of_user(user_id):
+        await services.studio.cancel(job_id)
+    gone = await services.personal.erase(user_id)
+    for sha256 in gone:
+        await asyncio.to_thread(services.studio.files.remove, sha256)
+    interaction.client.courier.take_kept(user_id)
+    await interaction.followup.send(_DELETED.format(files=plural(len(gone), "file")), ephemeral=True)

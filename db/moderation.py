@@ -1,0 +1,173 @@
+"""Who is blocked, what was reported, and what is too old to keep. Blocks outlive the erasure of whom they name."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.files import forget_pictures
+from db.members import ensure_key, find_key
+from db.models import BlockRow, GuildSettingsRow, ImageRow, JobRow, ReportRow, SecretRow
+from generation.job import Status
+from generation.ports import Clock
+
+_BLOCK_KEY = "blocks"
+FOR_EVER = timedelta(days=365 * 100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Somebody's word about a picture, until a moderator has looked at it."""
+
+    id: int
+    guild_id: int
+    job_id: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Of a member's last pictures: how many there were, and how many the safety checker flagged."""
+
+    num_images: int
+    num_flagged: int
+
+
+class ModerationStore:
+    """See the module's text. Users are named by their Discord id and kept as a keyed hash."""
+
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def block(self, guild_id: int, user_id: int, *, lasting: timedelta | None) -> datetime:
+        """Until when; None means for ever."""
+        until = self._clock() + (lasting or FOR_EVER)
+
+        def write(session: Session) -> None:
+            who = _hash(session, user_id)
+            session.execute(delete(BlockRow).where(BlockRow.guild_id == guild_id, BlockRow.who == who))
+            session.execute(insert(BlockRow).values(guild_id=guild_id, who=who, until=until))
+
+        await self._database.write(write)
+        return until
+
+    async def unblock(self, guild_id: int, user_id: int) -> bool:
+        """False if nobody had blocked them."""
+
+        def write(session: Session) -> bool:
+            mine = (BlockRow.guild_id == guild_id, BlockRow.who == _hash(session, user_id))
+            return session.execute(delete(BlockRow).where(*mine).returning(BlockRow.who)).first() is not None
+
+        return await self._database.write(write)
+
+    async def blocked_until(self, guild_id: int, user_id: int) -> datetime | None:
+        """None for who is not blocked now."""
+
+        def read(session: Session) -> datetime | None:
+            key = session.scalar(select(SecretRow.value).where(SecretRow.name == _BLOCK_KEY))
+            if key is None:
+                return None
+            mine = (BlockRow.guild_id == guild_id, BlockRow.who == _digest(key, user_id))
+            return session.scalar(select(BlockRow.until).where(*mine, BlockRow.until > self._clock()))
+
+        return await self._database.read(read)
+
+    async def report(self, guild_id: int, job_id: str, *, by: int, reason: str) -> bool:
+        """False if the same person has reported the same job already."""
+
+        def write(session: Session) -> bool:
+            key = ensure_key(session, by)
+            same = select(ReportRow.id).where(ReportRow.job_id == job_id, ReportRow.by == key)
+            if session.scalar(same) is not None:
+                return False
+            values = {"guild_id": guild_id, "job_id": job_id, "by": key, "at": self._clock(), "reason": reason}
+            session.execute(insert(ReportRow).values(values))
+            return True
+
+        return await self._database.write(write)
+
+    async def fetch_reports(self, guild_id: int, *, limit: int = 25) -> list[Report]:
+        """Open ones, oldest first."""
+        rows = select(ReportRow).where(ReportRow.guild_id == guild_id).order_by(ReportRow.id).limit(limit)
+        found = await self._database.read(lambda session: session.scalars(rows).all())
+        return [Report(id=r.id, guild_id=r.guild_id, job_id=r.job_id, at=r.at, reason=r.reason) for r in found]
+
+    async def close_reports(self, guild_id: int, job_id: str) -> None:
+        """A moderator has dealt with this job."""
+        closing = delete(ReportRow).where(ReportRow.guild_id == guild_id, ReportRow.job_id == job_id)
+        await self._database.write(lambda session: session.execute(closing) and None)
+
+    async def purge(self, guild_id: int, user_id: int) -> tuple[int, list[str]]:
+        """Let go of all finished pictures of a member in a guild: how many, and the files nothing needs any more."""
+
+        def write(session: Session) -> tuple[int, list[str]]:
+            mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
+            return _forget(session, session.scalars(select(JobRow.id).where(*mine)).all())
+
+        return await self._database.write(write)
+
+    async def fetch_refusals(self, guild_id: int, user_id: int, *, since: datetime) -> Refusals:
+        """How often the safety checker flagged what a member asked for in the guild since then."""
+
+        def read(session: Session) -> Refusals:
+            mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
+            judgements = session.scalars(
+                select(ImageRow.judgement)
+                .join(JobRow, JobRow.id == ImageRow.job_id)
+                .where(*mine, JobRow.created_at >= since, ImageRow.status.in_((Status.DONE, Status.WITHHELD)))
+            ).all()
+            return Refusals(len(judgements), sum(each is not None and each.is_flagged for each in judgements))
+
+        return await self._database.read(read)
+
+    async def forget_old_pictures(self) -> list[str]:
+        """Let go of what is older than its guild keeps pictures. The files nothing needs any more."""
+
+        def write(session: Session) -> list[str]:
+            files: list[str] = []
+            for settings in session.scalars(select(GuildSettingsRow)):
+                days = settings.choices.retention_days
+                if not days:
+                    continue
+                old = (
+                    select(JobRow.id)
+                    .join(ImageRow, ImageRow.job_id == JobRow.id)
+                    .where(JobRow.guild_id == settings.guild_id, ImageRow.file_sha256.is_not(None))
+                    .group_by(JobRow.id)
+                    .having(func.max(ImageRow.ended_at) < self._clock() - timedelta(days=days))
+                )
+                files += _forget(session, session.scalars(old).all())[1]
+            return files
+
+        return await self._database.write(write)
+
+
+def _forget(session: Session, job_ids: Iterable[str]) -> tuple[int, list[str]]:
+    number, files = 0, set[str]()
+    for job_id in job_ids:
+        there = (ImageRow.job_id == job_id, ImageRow.file_sha256.is_not(None))
+        number += session.scalar(select(func.count()).select_from(ImageRow).where(*there)) or 0
+        files |= forget_pictures(session, job_id)
+    return number, sorted(files)
+
+
+def _hash(session: Session, user_id: int) -> str:
+    key = session.scalar(select(SecretRow.value).where(SecretRow.name == _BLOCK_KEY))
+    if key is None:
+        key = secrets.token_hex(32)
+        session.execute(insert(SecretRow).values(name=_BLOCK_KEY, value=key))
+    return _digest(key, user_id)
+
+
+def _digest(key: str, user_id: int) -> str:
+    return hmac.new(bytes.fromhex(key), str(user_id).encode(), sha256).hexdigest()

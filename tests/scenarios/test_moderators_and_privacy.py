@@ -1,0 +1,151 @@
+"""Reports, blocks, purges, and one's own data: over the wire, looked for in every byte afterwards."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from living import LivingBot, People, until_done, until_shown
+
+from cogs.upkeep import sweep
+from db.reconcile import reconcile
+from generation.choices import Choices
+from generation.guild import GuildSettings
+from sandbox import Interaction, Message, Sandbox
+
+RED = "a red circle on a blue background"
+OWN = "an unmistakable zanzibar of marmalade"
+
+
+async def told(discord: Sandbox, asked: Interaction) -> Message:
+    await discord.wait_for(lambda: asked.followups or ((m := asked.original_message) and not m.is_loading))
+    message = asked.followups[-1] if asked.followups else await until_shown(discord, asked)
+    assert message.is_ephemeral
+    return message
+
+
+async def test_a_report_is_looked_at_and_dealt_with(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
+    assert "moderators" in (await told(discord, await people.bo.context_menu("Report picture", message))).text
+    again = await people.bo.context_menu("Report picture", message)
+    assert "already" in (await told(discord, again)).text
+    queue = await told(discord, await people.mo.slash("review"))
+    assert f"By <@{people.ada.user.id}>" in queue.text
+    assert queue.attachments
+    forged = await people.ada.forging.click(queue, queue.buttons[0]["custom_id"])
+    assert "Only moderators" in (await told(discord, forged)).text
+    await people.mo.click(queue, "Delete and block a day")
+    await discord.wait_for(lambda: "Nothing to look at" in queue.text)
+    assert message.is_deleted
+    assert not list((bot.data_dir / "pictures").rglob("*.png"))
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
+    assert "lets you ask for nothing here until" in refused.text
+    assert "can ask again" in (await told(discord, await people.mo.slash("unblock", member=people.ada.user))).text
+    assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
+
+
+async def test_kept_back_pictures_are_reviewed_blurred(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    settings = GuildSettings(guild_id=people.guild.id, choices=Choices(review_hours=24))
+    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+    await bot.ended(await people.ada.slash("imagine", prompt=f"{RED} withhold-image", steps=2))
+    queue = await told(discord, await people.mo.slash("review"))
+    assert "Kept back by the safety checker" in queue.text
+    assert "1 of 1 picture of theirs were flagged" in queue.text
+    assert queue.attachments[0].filename.endswith(".jpg")
+    await people.mo.click(queue, "Nothing wrong")
+    await discord.wait_for(lambda: "Nothing to look at" in queue.text)
+    assert not list((bot.data_dir / "pictures").rglob("*.png"))
+
+
+async def test_purge_and_retention(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=2))
+    kept = await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2))
+    said = await told(discord, await people.mo.slash("purge", member=people.ada.user))
+    assert "2 pictures deleted" in said.text
+    assert len(list((bot.data_dir / "pictures").rglob("*.png"))) == len(kept.attachments)
+    settings = GuildSettings(guild_id=people.guild.id, choices=Choices(retention_days=7))
+    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+    assert await sweep(bot.services) == 0
+    discord.clock.advance(8 * 24 * 3600)
+    assert await sweep(bot.services) == 1
+    assert not list((bot.data_dir / "pictures").rglob("*.png"))
+
+
+async def test_delete_leaves_no_trace_in_database_files_or_logs(
+    discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    logging.getLogger("discord").setLevel(logging.WARNING)
+    message = await until_done(discord, await people.ada.slash("imagine", prompt=OWN, steps=2))
+    await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2))
+    await told(discord, await people.ada.context_menu("Report picture", message))
+    await told(discord, await people.mo.slash("block", member=people.ada.user))
+    user_id = people.ada.user.id
+    traces = [str(user_id).encode(), user_id.to_bytes(8, "big"), OWN.encode()]
+    assert all(trace in everything(bot.data_dir) for trace in traces[1:]), "the search below would find nothing anyway"
+
+    shown = (await told(discord, await people.ada.slash("privacy"))).text
+    assert "Of you: 1 request, 1 picture" in shown
+    exported = (await told(discord, await people.ada.slash("privacy", what="export"))).attachments[0].data
+    tables = json.loads(exported)["tables"]
+    assert {"jobs", "images", "ledger", "reports"} <= set(tables)
+    assert OWN in exported.decode()
+    assert RED not in exported.decode()
+    assert "must be DELETE" in (await told(discord, await people.ada.slash("privacy", what="delete"))).text
+    said = await told(discord, await people.ada.slash("privacy", what="delete", sure="DELETE"))
+    assert "1 file went" in said.text
+
+    left = everything(bot.data_dir)
+    assert [trace for trace in traces if trace in left] == []
+    assert not any(str(user_id) in line or OWN in line for line in caplog.text.splitlines())
+    assert (await reconcile(bot.database)).is_exact
+    assert len(list((bot.data_dir / "pictures").rglob("*.png"))) == 1
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
+    assert "lets you ask for nothing here." in refused.text, "the block outlives the erasure"
+
+
+def everything(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+async def test_nothing_of_it_without_the_permission(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    """Straight over the wire, past Discord's own hint: every command of managers and of moderators."""
+    user = people.bo.user
+    managers: list[tuple[str, dict[str, object]]] = [
+        ("settings", {}),
+        ("settings", {"file": b"{}"}),
+        ("rules add", {"text": "red"}),
+        ("rules remove", {"number": 1}),
+        ("rules list", {}),
+        ("rules test", {"text": "red"}),
+        ("rules import", {"file": b"red"}),
+        ("rules export", {}),
+        ("quota show", {}),
+        ("quota set", {"limit": 1}),
+        ("quota remove", {}),
+        ("quota timezone", {"zone": "UTC"}),
+        ("safety", {}),
+    ]
+    moderators: list[tuple[str, dict[str, object]]] = [
+        ("review", {}),
+        ("block", {"member": user}),
+        ("unblock", {"member": user}),
+        ("purge", {"member": user}),
+    ]
+    for who, refusal, commands in ((people.mo, "Manage Server", managers), (people.ada, "Only moderators", moderators)):
+        for command, options in commands:
+            said = await told(discord, await who.forging.slash(command, **options))
+            assert refusal in said.text, command
+    gated = {command for command, _ in managers + moderators}
+    named = {each.qualified_name for each in bot.client.tree.walk_commands() if is_gated(each)}
+    assert named - {"style add", "style remove"} <= gated, "a command with a permission that this test does not try"
+    assert await bot.services.governance.fetch_rules(people.guild.id) == []
+
+
+def is_gated(command: object) -> bool:
+    parent = getattr(command, "parent", None)
+    is_group = hasattr(command, "commands")
+    needed = getattr(command, "default_permissions", None) or getattr(parent, "default_permissions", None)
+    return not is_group and needed is not None
