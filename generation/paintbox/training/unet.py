@@ -33,8 +33,8 @@ class UnetData:
     """What the UNet is shown: `batch` encoded drawings a step, some without their caption.
 
     The pool holds `simple_size` scenes with one thing in the middle and `world_size` of everything. A step's share of
-    simple ones falls from `simple_first` to `simple_last` over the first `simple_until` of the steps: shapes are learnt
-    where nothing else is to be learnt, and many times sooner.
+    simple ones is `simple_first` until `simple_until` of the steps are done and falls to `simple_last` by the end:
+    colours and shapes are learnt where nothing else is to be learnt, and many times sooner.
     """
 
     simple_size: int = 4000
@@ -42,13 +42,13 @@ class UnetData:
     batch: int = 32
     side_px: int = 128
     empty_share: float = 0.1
-    simple_first: float = 0.85
+    simple_first: float = 0.95
     simple_last: float = 0.1
-    simple_until: float = 0.6
+    simple_until: float = 0.65
 
     def simple_share(self, done: float) -> float:
         """The share of simple scenes when `done` of the steps (0 to 1) are done."""
-        way = min(1.0, done / self.simple_until)
+        way = max(0.0, done - self.simple_until) / (1 - self.simple_until)
         return self.simple_first + (self.simple_last - self.simple_first) * way
 
 
@@ -170,10 +170,19 @@ def velocity_loss(
     return torch.nn.functional.mse_loss(got.float(), wanted)
 
 
+_SHARE_OF_STEPS: Final = (0.0, 0.2, 0.92, 1.0)
+_SHARE_OF_TIME: Final = (0.0, 0.4, 0.9, 1.0)
+
+
 def spread_times(count: int, limit: int, chance: Chance) -> torch.Tensor:
-    """`count` times below `limit`, evenly spread from a random start: each alone is uniform, the loss is calmer."""
-    start = torch.rand((), generator=chance.torch)
-    return ((start + torch.arange(count) / count) % 1 * limit).long().clamp(max=limit - 1)
+    """`count` times below `limit`, evenly spread from a random start over a fixed lot: the loss is calmer so.
+
+    Seven in ten fall between 0.4 and 0.9 of the range, where colour and shape of a thing are settled.
+    """
+    start = float(torch.rand((), generator=chance.torch))
+    even = (start + np.arange(count) / count) % 1
+    times = np.interp(even, _SHARE_OF_STEPS, _SHARE_OF_TIME) * limit
+    return torch.from_numpy(times).long().clamp(max=limit - 1)
 
 
 def _cached_latents(plan: Plan, data: UnetData, vae: Any, drawn: list[Scene]) -> torch.Tensor:
