@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import discord
 import typer
+from db.retention import RetentionStore
+from generation.tidying import keep_tidy
 
 import config
 import keeper
@@ -100,6 +102,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             studio.set_boost(boost)
         running = asyncio.create_task(studio.run(), name="studio")
         stack.push_async_callback(_stop, running)
+        tidying = asyncio.create_task(keep_tidy(RetentionStore(database).fetch_expired, files), name="tidying")
+        stack.push_async_callback(_stop, tidying)
         yield House(studio, jobs, database, files, running)
 
 
@@ -264,6 +268,14 @@ def replay_command(source: Annotated[str, typer.Argument(metavar="FILE.png|JOB_I
     verdict = _run(again())
     typer.echo(json.dumps(asdict(verdict)))
     raise typer.Exit(0 if verdict.verdict is Agreement.IDENTICAL else 1)
+
+
+@app.command("verify")
+def verify_command(file: Annotated[Path, typer.Argument(help="A PNG, JPEG or WebP.")]) -> None:
+    """Say what a picture file says of itself: made by a machine or not, with a recipe or not, changed since or not."""
+    disclosure = _guarded(lambda: shell.verify_file(file))
+    typer.echo(json.dumps(asdict(disclosure)))
+    raise typer.Exit(0 if disclosure.source_type and disclosure.is_intact is not False else 1)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from generation.recipe import Fingerprint, Recipe
 from generation.replay import Agreement, Verdict, judge
 from generation.request import GenerationRequest, Replay
 from generation.studio import Studio
+from generation.verify import Disclosure, read_disclosure
 
 OWNER = Owner(guild_id=0, user_id=0)
 """Pictures asked for from the shell belong to nobody on Discord."""
@@ -51,6 +52,14 @@ def read_file(path: Path) -> list[tuple[Recipe, bytes | None]]:
     except OSError as error:
         raise InvalidRequest(what=str(path), problem=f"cannot be read ({type(error).__name__}).") from None
     return [(read_recipe(data), decode_png(data)[0])]
+
+
+def verify_file(path: Path) -> Disclosure:
+    """What a picture file says of itself. Raises `InvalidRequest`."""
+    try:
+        return read_disclosure(path.read_bytes())
+    except OSError as error:
+        raise InvalidRequest(what=str(path), problem=f"cannot be read ({type(error).__name__}).") from None
 
 
 async def read_job(studio: Studio, store: JobStore, job_id: str) -> list[tuple[Recipe, bytes | None]]:

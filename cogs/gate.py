@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import discord
 
@@ -64,7 +65,8 @@ def place_at(channel: object, *, channel_id: int, is_dm: bool) -> Place:
 
 async def _require_own(interaction: Interaction, policy: Policy) -> None:
     """Where a button, menu or form asks: it must be under pictures of one's own."""
-    named = _JOB.search(str((interaction.data or {}).get("custom_id", "")))
+    data: Any = interaction.data or {}
+    named = _JOB.search(str(data.get("custom_id", "")))
     if named is None:
         return
     job = await interaction.client.services.jobs.fetch_job(named[1])

@@ -120,8 +120,8 @@ def files(say: Say) -> list[discord.File]:
 def custom_ids(message: discord.Message) -> set[str]:
     """The `custom_id` of every button and menu in a message."""
     view = ui.LayoutView.from_message(message) if message.flags.components_v2 else ui.View.from_message(message)
-    kinds = ui.Button | ui.Select | ui.ChannelSelect | ui.RoleSelect
-    return {item.custom_id for item in view.walk_children() if isinstance(item, kinds) and item.custom_id}
+    ids = (getattr(item, "custom_id", None) for item in view.walk_children())
+    return {custom_id for custom_id in ids if custom_id}
 
 
 def _item(block: Block) -> ui.Item[Any]:

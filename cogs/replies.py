@@ -176,7 +176,7 @@ def quoted(job: Job) -> str:
 
 
 def _for_whom(job: Job) -> str:
-    return f"{settings_line(job.request)} · for <@{job.owner.user_id}>"
+    return f"AI-generated · {settings_line(job.request)} · for <@{job.owner.user_id}>"
 
 
 def picture(job: Job, image: Image, data: bytes) -> Picture:

@@ -12,9 +12,9 @@ from db.album import AlbumStore
 from db.deliveries import DeliveryStore
 from db.governance import Governance
 from db.jobs import JobStore
+from db.keepsakes import KeepsakeStore
 from db.moderation import ModerationStore
 from db.personal import PersonalStore
-from db.keepsakes import KeepsakeStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.styles import StyleStore

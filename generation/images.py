@@ -22,16 +22,24 @@ _UPLOAD_FORMATS = ("PNG", "JPEG", "WEBP")
 _TOO_LARGE = f"must have sides of 16 to {MAX_UPLOAD_SIDE_PX} pixels, and at most 16 megapixels in all."
 
 
+XMP_KEYWORD = "XML:com.adobe.xmp"
+"""Where a PNG keeps its XMP packet."""
+
+
 def pixels_sha256(pixels: bytes) -> str:
     """The identity of a picture: SHA-256 of its raw RGB8 rows."""
     return hashlib.sha256(pixels).hexdigest()
 
 
-def encode_png(pixels: bytes, size_px: tuple[int, int], *, text: dict[str, str] | None = None) -> bytes:
+def encode_png(
+    pixels: bytes, size_px: tuple[int, int], *, text: dict[str, str] | None = None, xmp: str | None = None
+) -> bytes:
     """RGB8 rows to a PNG with text chunks in the given order. The same input gives the same bytes."""
     info = PngInfo()
     for keyword, value in (text or {}).items():
         info.add_text(keyword, value)
+    if xmp is not None:
+        info.add_itxt(XMP_KEYWORD, xmp)
     buffer = io.BytesIO()
     PillowImage.frombytes("RGB", size_px, pixels).save(buffer, "PNG", pnginfo=info, compress_level=6)
     return buffer.getvalue()
@@ -87,10 +95,11 @@ def read_png_text(data: bytes) -> dict[str, str]:
 
 def shrink(png: bytes, *, max_bytes: int) -> bytes:
     """A picture too large to send, as the best JPEG of at most `max_bytes`. Raises `InvalidRequest` if none fits."""
-    picture = PillowImage.open(io.BytesIO(png), formats=("PNG",)).convert("RGB")
+    original = PillowImage.open(io.BytesIO(png), formats=("PNG",))
+    picture, xmp = original.convert("RGB"), str(original.info.get(XMP_KEYWORD, "")).encode()
     for quality in (95, 90, 80, 65, 50, 30):
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=quality)
+        picture.save(buffer, "JPEG", quality=quality, xmp=xmp)
         if buffer.tell() <= max_bytes:
             return buffer.getvalue()
     raise InvalidRequest(what="The picture", problem="is too large to send.")

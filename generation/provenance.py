@@ -5,6 +5,7 @@ Nothing here depends on a clock, a job or chance, so the same picture is the sam
 
 from __future__ import annotations
 
+from generation.disclosure import xmp_of
 from generation.errors import InvalidRequest
 from generation.images import encode_png, read_png_text
 from generation.recipe import Recipe
@@ -15,9 +16,9 @@ PARAMETERS_KEYWORD = "parameters"
 
 
 def sign_png(pixels: bytes, size_px: tuple[int, int], recipe: Recipe) -> bytes:
-    """The finished file: pixels, parameters line and recipe."""
+    """The finished file: pixels, parameters line, recipe, and (as XMP) that a machine made it."""
     text = {PARAMETERS_KEYWORD: parameters_line(recipe), RECIPE_KEYWORD: recipe.to_json()}
-    return encode_png(pixels, size_px, text=text)
+    return encode_png(pixels, size_px, text=text, xmp=xmp_of(recipe))
 
 
 def read_recipe(png: bytes) -> Recipe:

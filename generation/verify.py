@@ -1,0 +1,37 @@
+"""What a picture file says of itself, and whether that can still be so."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+
+from generation.disclosure import source_type_in
+from generation.errors import InvalidRequest
+from generation.images import XMP_KEYWORD, decode_png, pixels_sha256
+from generation.provenance import RECIPE_KEYWORD, read_recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosure:
+    """What a file says of itself. `is_intact`: its pixels are those its recipe names; None without a recipe."""
+
+    source_type: str | None
+    has_recipe: bool
+    is_intact: bool | None
+
+
+def read_disclosure(data: bytes) -> Disclosure:
+    """What a PNG, JPEG or WebP says of itself. Raises `InvalidRequest` for anything else."""
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
+            xmp = picture.info.get("xmp") or picture.info.get(XMP_KEYWORD) or b""
+            is_ours = picture.format == "PNG" and RECIPE_KEYWORD in picture.info
+    except UnidentifiedImageError:
+        raise InvalidRequest(what="The file", problem="is not a PNG, JPEG or WebP picture.") from None
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
+        raise InvalidRequest(what="The file", problem="is damaged and cannot be read.") from None
+    intact = pixels_sha256(decode_png(data)[0]) == read_recipe(data).pixels_sha256 if is_ours else None
+    return Disclosure(source_type=source_type_in(xmp), has_recipe=is_ours, is_intact=intact)
