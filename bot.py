@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import discord
 import typer
-from db.retention import RetentionStore
-from generation.tidying import keep_tidy
 
 import config
 import keeper
@@ -102,8 +100,6 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             studio.set_boost(boost)
         running = asyncio.create_task(studio.run(), name="studio")
         stack.push_async_callback(_stop, running)
-        tidying = asyncio.create_task(keep_tidy(RetentionStore(database).fetch_expired, files), name="tidying")
-        stack.push_async_callback(_stop, tidying)
         yield House(studio, jobs, database, files, running)
 
 
