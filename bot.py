@@ -36,6 +36,7 @@ from db.keepsakes import KeepsakeStore
 from db.moderation import ModerationStore
 from db.personal import PersonalStore
 from db.quotas import QuotaStore
+from db.retention import RetentionStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.usage import UsageStore
@@ -53,6 +54,7 @@ from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
 from generation.sizes import native_size, parse_size
 from generation.studio import Studio, utc_now
+from generation.tidying import keep_tidy
 from generation.workers.local import LocalWorker
 from generation.workers.wire import WorkerConfig
 from health import serve_health
@@ -100,6 +102,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             studio.set_boost(boost)
         running = asyncio.create_task(studio.run(), name="studio")
         stack.push_async_callback(_stop, running)
+        tidying = asyncio.create_task(keep_tidy(RetentionStore(database).fetch_expired, files), name="tidying")
+        stack.push_async_callback(_stop, tidying)
         yield House(studio, jobs, database, files, running)
 
 

@@ -50,6 +50,8 @@ def _gather(job: Job, files: ImageFiles, size_limit: int, shown: Mapping[int, Sh
     for image in job.images:
         png = _png(image, files) if shown[image.index] is not Shown.NOT else None
         if png is None:
+            if _is_away(image) and shown[image.index] is not Shown.NOT and replies.FILE_AWAY not in notes:
+                notes.append(replies.FILE_AWAY)
             continue
         data = png if len(png) <= size_limit else shrink(png, max_bytes=size_limit)
         if data is not png and replies.RECODED not in notes:
@@ -65,6 +67,11 @@ def _png(image: Image, files: ImageFiles) -> bytes | None:
     if image.status is not Status.DONE or image.file_sha256 is None:
         return None
     return files.get(image.file_sha256)
+
+
+def _is_away(image: Image) -> bool:
+    """Whether its file was cleared away, not deleted: the row still names it."""
+    return image.status is Status.DONE and image.file_sha256 is not None
 
 
 def _notes(job: Job) -> list[str]:

@@ -22,9 +22,9 @@ from generation.album import Look
 from generation.errors import InvalidRequest, UnknownJob
 from generation.images import tile
 from generation.job import Job, Owner, Status
+from generation.permissions import require_visible
 from generation.policy import Place
 from generation.safety import Shown
-from generation.permissions import require_visible
 
 PAGE = 3
 Search = app_commands.Range[str, 1, 30]

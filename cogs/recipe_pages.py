@@ -97,11 +97,15 @@ def _family(kin: Kin, places: Places, guild_id: int) -> list[str]:
     """Links only, and no words of others' prompts: whether somebody may read that message is Discord's to say."""
     lines = []
     if kin.parents:
-        steps = (f"{_linked(job, places, guild_id)} {index + 1}" for job, index in kin.parents[:MAX_KIN])
+        steps = (_linked(job, places, guild_id) + _which(job, index) for job, index in kin.parents[:MAX_KIN])
         lines.append(f"**Parents** {' ← '.join(steps)}")
     if kin.children:
         lines.append(f"**Children** {', '.join(_linked(job, places, guild_id) for job in kin.children[:MAX_KIN])}")
     return lines
+
+
+def _which(job: Job, index: int) -> str:
+    return f" (picture {index + 1})" if len(job.images) > 1 else ""
 
 
 def _linked(job: Job, places: Places, guild_id: int) -> str:

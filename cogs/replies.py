@@ -28,6 +28,7 @@ KEPT = (
 RECODED = "The original is too large to send here, so this is a JPEG. The exact file is kept."
 ROUNDED = "I paint {width} × {height} instead of {typed}: sides go in steps."
 NOT_SHOWN_HERE = "A picture that the safety checker flagged is not shown here."
+FILE_AWAY = "The file was cleared away since. Reproduce paints it again, byte for byte."
 FILE_GONE = "The file was deleted since."
 FAVOURITE = "Now one of your favourites: `/history show:favourites` has them. Press again to take it back."
 NO_FAVOURITE = "No longer one of your favourites."

@@ -26,10 +26,16 @@ def sources(spec: ImageSpec) -> set[str]:
 def unneeded(session: Session, files: set[str]) -> frozenset[str]:
     """Those of `files` that are no picture's, nor what one still to be made starts from."""
     needed: set[str] = set()
-    for spec in session.scalars(select(ImageRow.spec).where(IS_ALIVE)):
-        needed |= sources(spec)
     for some in in_parts(files):
         needed.update(session.scalars(select(ImageRow.file_sha256).where(ImageRow.file_sha256.in_(some))))
+    return unneeded_by_the_living(session, files - needed)
+
+
+def unneeded_by_the_living(session: Session, files: set[str]) -> frozenset[str]:
+    """Those of `files` that no picture still to be made starts from."""
+    needed: set[str] = set()
+    for spec in session.scalars(select(ImageRow.spec).where(IS_ALIVE)):
+        needed |= sources(spec)
     return frozenset(files - needed)
 
 

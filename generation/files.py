@@ -44,8 +44,13 @@ class ImageFiles:
             return None
         return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
-    def remove(self, sha256: str) -> None:
-        self._path(sha256).unlink(missing_ok=True)
+    def remove(self, sha256: str) -> bool:
+        """Whether there was one."""
+        try:
+            self._path(sha256).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def _path(self, sha256: str) -> Path:
         if not _SHA256.fullmatch(sha256):

@@ -30,8 +30,8 @@ from generation.live import JobView, LiveImage, LiveJobs
 from generation.ports import Clock, JobStore, Worker
 from generation.recipe import Fingerprint
 from generation.request import GenerationRequest
-from generation.safety import Handling
 from generation.restoring import Restorer
+from generation.safety import Handling
 from generation.sizes import require_size
 
 log = logging.getLogger(__name__)
@@ -101,9 +101,7 @@ class Studio:
         """
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
         self.check(request, owner)
-        job = self._new_job(
-            request, owner, boost=self.boost_of(owner.guild_id, role_ids), handling=handling
-        )
+        job = self._new_job(request, owner, boost=self.boost_of(owner.guild_id, role_ids), handling=handling)
         self._arriving[owner.guild_id, owner.user_id] += request.count
         # Shielded: a caller who is cancelled now must not leave a job that is accepted and in nobody's line.
         await asyncio.shield(self._accept(job, reply_to, role_ids))
@@ -280,7 +278,12 @@ class Studio:
         self.on_change(live_job.job.id)
 
     def _new_job(
-        self, request: GenerationRequest, owner: Owner, *, boost: float, handling: Handling = Handling()  # noqa: B008
+        self,
+        request: GenerationRequest,
+        owner: Owner,
+        *,
+        boost: float,
+        handling: Handling = Handling(),  # noqa: B008
     ) -> Job:
         job_id = new_job_id()
         images = tuple(

@@ -1,0 +1,102 @@
+"""How long a guild's pictures stay on disk, and which stay longer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from some_jobs import NOW, a_job, a_recipe, a_spec
+
+from db.engine import Database
+from db.jobs import JobStore
+from db.keepsakes import KeepsakeStore
+from db.retention import RetentionStore
+from db.settings import SettingsStore
+from generation.choices import Choices
+from generation.files import ImageFiles
+from generation.guild import GuildSettings
+from generation.job import Job, Outcome, Status
+from generation.request import StartImage
+from generation.tidying import keep_tidy, tidy
+
+TIDY, MESSY = 1, 2
+
+
+async def finished(database: Database, sha256: str, *, guild: int = TIDY, days_ago: int = 0) -> Job:
+    job = a_job(guild=guild, user=100)
+    jobs = JobStore(database, clock=lambda: NOW - timedelta(days=days_ago))
+    await jobs.accept(job)
+    attempt = await jobs.claim(job.images[0].id)
+    assert attempt is not None
+    recipe = a_recipe(job.request.spec)
+    outcome = Outcome(status=Status.DONE, charged=1, recipe=recipe, file_sha256=sha256)
+    await jobs.settle(job.images[0].id, attempt, outcome)
+    return job
+
+
+async def expired(database: Database) -> frozenset[str]:
+    return await RetentionStore(database, clock=lambda: NOW).fetch_expired()
+
+
+async def keeps_for(database: Database, days: int) -> None:
+    settings = GuildSettings(guild_id=TIDY, choices=Choices(retention_days=days))
+    await SettingsStore(database).save(settings)
+
+
+async def test_a_guild_that_chose_nothing_keeps_everything(database: Database) -> None:
+    await finished(database, "a" * 64, days_ago=900)
+    assert await expired(database) == frozenset()
+
+
+async def test_what_is_older_than_a_guild_keeps_goes_and_its_row_and_recipe_stay(database: Database) -> None:
+    await keeps_for(database, 30)
+    old = await finished(database, "a" * 64, days_ago=31)
+    await finished(database, "b" * 64, days_ago=29)
+    await finished(database, "c" * 64, days_ago=900, guild=MESSY)
+    assert await expired(database) == {"a" * 64}
+    painted = await JobStore(database).fetch_painted("a" * 64)
+    assert painted is not None
+    assert painted.job_id == old.id
+    assert painted.recipe is not None
+
+
+async def test_a_favourite_stays_and_so_does_a_file_that_a_younger_picture_shares(database: Database) -> None:
+    await keeps_for(database, 30)
+    liked = await finished(database, "a" * 64, days_ago=31)
+    await KeepsakeStore(database).turn_favourite(liked.id, 200)
+    await finished(database, "b" * 64, days_ago=31)
+    await finished(database, "b" * 64, days_ago=1)
+    await finished(database, "c" * 64, days_ago=31)
+    await finished(database, "c" * 64, days_ago=900, guild=MESSY)
+    assert await expired(database) == frozenset()
+
+
+async def test_what_a_waiting_picture_starts_from_stays(database: Database) -> None:
+    await keeps_for(database, 30)
+    await finished(database, "a" * 64, days_ago=31)
+    waiting = a_job(guild=TIDY, spec=a_spec(start=StartImage(sha256="a" * 64, strength=0.5)))
+    await JobStore(database).accept(replace(waiting, created_at=NOW))
+    assert await expired(database) == frozenset()
+
+
+async def test_tidying_removes_and_goes_on_after_trouble(tmp_path: Path) -> None:
+    files = ImageFiles(tmp_path)
+    sha256 = files.put(b"a picture")
+    assert await tidy([sha256, "0" * 64], files) == 1
+    assert files.get(sha256) is None
+    calls = 0
+    twice = asyncio.Event()
+
+    async def fetch() -> list[str]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            twice.set()
+        raise OSError("the disk is away")
+
+    tidying = asyncio.create_task(keep_tidy(fetch, files, every_s=0))
+    await asyncio.wait_for(twice.wait(), 10)
+    tidying.cancel()
+    await asyncio.wait((tidying,))

@@ -1,0 +1,266 @@
+"""What begins with a picture, what is looked back on, and styles: every command and message menu, over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from living import LivingBot, People, job_id_in, until_done, until_shown
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from generation.job import Job, Status
+from generation.region import draw_mask
+from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+RED = "a red circle on a blue background"
+
+
+@dataclass
+class House:
+    discord: Sandbox
+    people: People
+    bot: LivingBot
+
+    async def painted(self, **options: Any) -> Message:
+        wanted = {"prompt": RED, "seed": 7, "steps": 2} | options
+        return await until_done(self.discord, await self.people.ada.slash("imagine", **wanted), timeout_s=90)
+
+    async def job_from(self, asked: Interaction) -> Job:
+        await until_done(self.discord, asked, timeout_s=90)
+        return await self.bot.job_of(asked)
+
+    async def refusal(self, asked: Interaction) -> str:
+        """What the person was told in private, before or after the acknowledgement."""
+        if asked.ephemeral:
+            return (await until_shown(self.discord, asked)).text
+        await self.discord.wait_for(lambda: asked.followups, timeout_s=30)
+        assert asked.followups[0].is_ephemeral
+        return asked.followups[0].text
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+    async with Sandbox(bot_name="Atelier") as discord:
+        people = People.settle(discord)
+        bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database)
+        await bot.start()
+        yield House(discord, people, bot)
+        await bot.stop()
+    broken = [str(violation) for violation in discord.violations]
+    tally.num_servers += 1
+    tally.judged += discord.judged
+    tally.violations += broken
+    assert not broken, "\n".join(broken)
+
+
+def png(width: int = 128, height: int = 128, **text: str) -> bytes:
+    info = PngInfo()
+    for keyword, value in text.items():
+        info.add_text(keyword, value)
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+A1111 = png(parameters="a fox\nNegative prompt: dull\nSteps: 3, Sampler: Heun, CFG scale: 5, Seed: 99, Size: 512x512")
+COMFY = png(
+    prompt=json.dumps(
+        {
+            "1": {
+                "class_type": "KSampler",
+                "inputs": {"positive": ["2", 0], "negative": ["2", 0], "seed": 5, "steps": 2},
+            },
+            "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a green cat"}},
+        }
+    )
+)
+INVOKE = png(invokeai_metadata=json.dumps({"positive_prompt": "a bridge", "seed": 3, "steps": 2, "scheduler": "ddim"}))
+
+
+# Commands.
+
+
+async def test_img2img_takes_the_shape_of_the_picture(house: House) -> None:
+    asked = await house.people.bo.slash(
+        "img2img", image=Upload("wide.png", png(640, 360)), prompt="a sea", strength=0.5
+    )
+    job = await house.job_from(asked)
+    start = job.request.spec.start
+    assert job.status is Status.DONE
+    assert start is not None
+    assert start.strength == 0.5
+    assert job.request.spec.width_px > job.request.spec.height_px
+
+
+async def test_inpaint_takes_a_mask_of_the_same_size_only(house: House) -> None:
+    picture = Upload("a.png", png(200, 200))
+    wrong = await house.people.bo.slash("inpaint", image=picture, mask=Upload("m.png", png(100, 100)), prompt="x")
+    assert "must be 200x200" in await house.refusal(wrong)
+    mask = Upload("m.png", draw_mask((0, 1, 2), (200, 200)))
+    job = await house.job_from(await house.people.bo.slash("inpaint", image=picture, mask=mask, prompt="clouds"))
+    assert job.status is Status.DONE
+    assert job.request.spec.start is not None
+    assert job.request.spec.start.mask_sha256 is not None
+
+
+async def test_upscale_doubles_any_picture_and_says_what_it_cannot(house: House) -> None:
+    asked = await house.people.bo.slash("upscale", image=Upload("my_holiday.png", png(200, 100)))
+    message = await until_done(house.discord, asked, timeout_s=90)
+    assert (message.attachments[0].width, message.attachments[0].height) == (400, 192)
+    assert "my holiday" in message.text
+    for size in ((2000, 100), (40, 40)):
+        refused = await house.people.bo.slash("upscale", image=Upload("a.png", png(*size)))
+        assert f"{size[0]}x{size[1]}" in await house.refusal(refused)
+    nothing = await house.people.bo.slash("upscale", image=Upload("a.txt", b"hello"))
+    assert "not a picture" in await house.refusal(nothing)
+
+
+@pytest.mark.parametrize(
+    ("file", "tool", "prompt"),
+    [(A1111, "A1111", "a fox"), (COMFY, "ComfyUI", "a green cat"), (INVOKE, "InvokeAI", "a bridge")],
+)
+async def test_settings_of_other_tools_are_shown_and_taken_over(
+    house: House, file: bytes, tool: str, prompt: str
+) -> None:
+    bo = house.people.bo
+    shown = await bo.slash("recipe", file=Upload("a.png", file))
+    text = await house.refusal(shown)
+    assert f"Settings from {tool}" in text
+    assert prompt in text
+    asked = await bo.slash("reproduce", file=Upload("a.png", file))
+    job = await house.job_from(asked)
+    assert job.request.spec.prompt == prompt
+    assert job.request.replay is None
+    await house.discord.wait_for(lambda: [each for each in asked.followups if tool in each.text], timeout_s=30)
+
+
+async def test_recipe_by_id_by_link_and_by_file(house: House) -> None:
+    message, bo = await house.painted(), house.people.bo
+    link = f"https://discord.com/channels/{house.people.guild.id}/{house.people.general.id}/{message.id}"
+    for options in (
+        {"picture": job_id_in(message)},
+        {"picture": link},
+        {"file": Upload("a.png", message.attachments[0].data)},
+    ):
+        text = await house.refusal(await bo.slash("recipe", **options))
+        assert "Seed: 7" in text, options
+        assert "### Recipe" in text
+    assert "named by its id or link" in await house.refusal(await bo.slash("recipe"))
+    bare = await bo.slash("recipe", file=Upload("a.png", png()))
+    assert "nothing of how it was made" in await house.refusal(bare)
+
+
+async def test_styles_are_for_all_and_changed_by_managers(house: House) -> None:
+    guild, people = house.people.guild, house.people
+    boss = house.discord.act_as(guild.add_member("boss", permissions=int(Permission.MANAGE_GUILD)), people.general)
+    assert "No styles yet" in await house.refusal(await people.ada.slash("style list"))
+    refused = await people.ada.slash("style add", name="ink", prompt="in ink")
+    assert "Manage Server" in await house.refusal(refused)
+    added = await boss.slash("style add", name="ink", prompt="ink drawing of {prompt}", negative="colour")
+    assert "ink drawing of" in await house.refusal(added)
+    offered = await people.ada.autocomplete("imagine", focused="style", value="in", prompt="x")
+    assert [choice["value"] for choice in offered] == ["ink"]
+    message = await house.painted(style="ink")
+    spec = (await house.bot.jobs.fetch_job(job_id_in(message))).request.spec
+    assert (spec.prompt, spec.negative) == (f"ink drawing of {RED}", "colour")
+    unknown = await people.ada.forging.slash("imagine", prompt="x", style="oil")
+    assert "There is: ink" in await house.refusal(unknown)
+    assert "is gone" in await house.refusal(await boss.slash("style remove", name="ink"))
+
+
+async def test_history_is_searched_and_has_favourites_of_others(house: House) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    mine = [await house.painted(prompt=f"a lighthouse {n}", steps=1) for n in range(4)]
+    found = await until_shown(house.discord, await ada.slash("history", search="LIGHTHOUSE"))
+    assert [f"lighthouse {n}" in found.text for n in range(4)] == [False, True, True, True]
+    await ada.click(found, "Older")
+    await house.discord.wait_for(lambda: "lighthouse 0" in found.text)
+    await ada.click(found, "Newest")
+    await house.discord.wait_for(lambda: "lighthouse 3" in found.text)
+    nothing = await until_shown(house.discord, await ada.slash("history", search="submarine"))
+    assert "Nothing like that" in nothing.text
+    await bo.click(mine[0], "Favourite")
+    liked = await until_shown(house.discord, await bo.slash("history", show="favourites"))
+    assert "lighthouse 0" in liked.text
+    assert (await bo.click(liked, "Open 1")).ephemeral
+    stranger = house.discord.act_as(house.people.guild.add_member("kim"), house.people.general)
+    opened = await stranger.forging.click(liked, f"atelier:open:{job_id_in(mine[0])}")
+    assert "not known" in await house.refusal(opened) or "does not belong" in await house.refusal(opened)
+    long = await ada.slash("history", search="猫" * 20)
+    assert "too long" in await house.refusal(long)
+
+
+# Message menus.
+
+
+async def use(house: House, who: Actor, message: Message, **filled: str) -> Interaction:
+    opened = await who.context_menu("Use as start image", message)
+    assert opened.modal is not None
+    return await who.submit_modal(opened, {"prompt": "a storm", **filled})
+
+
+async def test_any_picture_can_be_started_from(house: House) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    photo = bo.say("look", files=[Upload("photo.png", png(300, 200))])
+    job = await house.job_from(await use(house, ada, photo))
+    assert job.status is Status.DONE
+    assert job.request.spec.prompt == "a storm"
+    grid = await house.painted(count=2)
+    second = await house.job_from(await use(house, ada, grid, number="2", strength="0.3"))
+    assert second.request.parent == f"{job_id_in(grid)}-1"
+    assert second.request.spec.start is not None
+    assert second.request.spec.start.strength == 0.3
+    assert "a number from 1 to 2" in await house.refusal(await use(house, ada, grid, number="7"))
+    words = bo.say("no picture here")
+    assert "holds no picture" in await house.refusal(await ada.context_menu("Use as start image", words))
+
+
+async def test_the_form_of_a_picture_that_is_not_ours_says_so_after_a_restart(house: House) -> None:
+    ada = house.people.ada
+    photo = ada.say("look", files=[Upload("photo.png", png())])
+    opened = await ada.context_menu("Use as start image", photo)
+    await house.bot.stop()
+    await house.bot.start()
+    assert "too long ago" in await house.refusal(await ada.submit_modal(opened, {"prompt": "a storm"}))
+
+
+async def test_recipe_and_upscale_in_the_menu(house: House) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    ours = await house.painted()
+    assert "Seed: 7" in await house.refusal(await bo.context_menu("Show recipe", ours))
+    theirs = ada.say("from another tool", files=[Upload("fox.png", A1111)])
+    assert "Settings from A1111" in await house.refusal(await bo.context_menu("Show recipe", theirs))
+    for message in (ours, theirs):
+        job = await house.job_from(await bo.context_menu("Upscale", message))
+        assert job.request.spec.upscale is not None
+        assert job.status is Status.DONE
+    grid = await house.painted(count=2)
+    assert "press U1 to U4" in await house.refusal(await bo.context_menu("Upscale", grid))
+
+
+async def test_twice_at_once_is_two(house: House) -> None:
+    photo, ada = Upload("a.png", png()), house.people.ada
+    both = await asyncio.gather(*(ada.slash("img2img", image=photo, prompt="a sea") for _ in range(2)))
+    assert len({(await house.job_from(asked)).id for asked in both}) == 2
+
+
+async def test_every_picture_has_words_for_those_who_cannot_see_it(house: House) -> None:
+    message = await house.painted(count=4)
+    galleries = [each for each in message.every_component() if each["type"] == 12]
+    assert [item["description"] for gallery in galleries for item in gallery["items"]] == [RED] * 4
+
+
+async def test_commands_are_offered_in_servers_and_direct_messages_to_servers_that_have_the_bot(house: House) -> None:
+    """docs/decisions: not for accounts that installed the bot for themselves."""
+    for command in house.discord.commands:
+        assert command["integration_types"] == [0]
+        assert 2 not in command["contexts"]
