@@ -34,7 +34,6 @@ FAVOURITE = "Now one of your favourites: `/history show:favourites` has them. Pr
 NO_FAVOURITE = "No longer one of your favourites."
 WILL_TELL = "I tell you when it is done."
 ADOPTED = "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture."
-ADOPTED = "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture."
 DONE_ALREADY = "That is done already."
 DONE = "Your pictures are done."
 _TITLES = {

@@ -19,18 +19,32 @@ _NONCE_END = ".t"
 
 
 async def tell_those_who_asked(client: AtelierClient, services: Services, job_id: str, posted: Posted) -> None:
-    """Mention them once beneath the finished message. Best effort: the pictures are there in any case."""
+    """Mention them once beneath the finished message, or write to them where that is seen by one person only.
+
+    Best effort: the pictures are there in any case.
+    """
     user_ids = await services.keepsakes.fetch_told(job_id)
     if not user_ids:
         return
-    channel = client.get_partial_messageable(posted.channel_id)
+    is_private = (await services.deliveries.fetch(job_id)).reply_to.is_private
     try:
-        await channel.send(
-            " ".join(f"<@{user_id}>" for user_id in user_ids) + " " + replies.DONE,
-            reference=channel.get_partial_message(posted.message_id).to_reference(fail_if_not_exists=False),
-            allowed_mentions=discord.AllowedMentions(users=[discord.Object(each) for each in user_ids]),
-            nonce=job_id + _NONCE_END,
-        )
+        await (_write_to(client, user_ids) if is_private else _mention(client, job_id, user_ids, posted))
     except discord.HTTPException as error:
         log.info("job=%s action=not-told error=%s", job_id, error.code)
     await services.keepsakes.forget_told(job_id)
+
+
+async def _mention(client: AtelierClient, job_id: str, user_ids: list[int], posted: Posted) -> None:
+    channel = client.get_partial_messageable(posted.channel_id)
+    await channel.send(
+        " ".join(f"<@{user_id}>" for user_id in user_ids) + " " + replies.DONE,
+        reference=channel.get_partial_message(posted.message_id).to_reference(fail_if_not_exists=False),
+        allowed_mentions=discord.AllowedMentions(users=[discord.Object(each) for each in user_ids]),
+        nonce=job_id + _NONCE_END,
+    )
+
+
+async def _write_to(client: AtelierClient, user_ids: list[int]) -> None:
+    for user_id in user_ids:
+        channel = await client.create_dm(discord.Object(user_id))
+        await channel.send(replies.DONE)

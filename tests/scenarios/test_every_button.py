@@ -15,6 +15,8 @@ from living import LivingBot, People, job_id_in, until_done, until_shown
 
 from cogs.client import FORMS, PRESSES
 from cogs.say import Action
+from generation.choices import Choices, Visibility
+from generation.guild import GuildSettings
 from generation.job import Job, Status
 from generation.region import draw_mask
 from sandbox import Actor, Interaction, Message, Sandbox, Upload
@@ -134,6 +136,21 @@ async def test_who_wants_to_be_told_is_told_once_it_is_done(house: House) -> Non
     assert told()[0].allowed_mentions["users"] == [str(bo.user.id)] or told()[0].allowed_mentions["users"] == [
         bo.user.id
     ]
+
+
+async def test_where_results_are_private_the_word_that_they_are_done_is_too(house: House) -> None:
+    bot, guild_id, ada = house.bot, house.people.guild.id, house.people.ada
+    private = GuildSettings(guild_id=guild_id, choices=Choices(visibility=Visibility.PRIVATE))
+    await bot.services.governance.save_settings(private, by=1, change="visibility")
+    num_public = len(house.people.general.messages)
+    asked = await ada.slash("imagine", prompt="slow-image", steps=8)
+    message = await until_shown(house.discord, asked)
+    await press(ada, message, Action.TELL)
+    own = house.discord.act_as(ada.user)
+    await house.discord.wait_for(lambda: [each for each in own.visible_messages() if "done" in each.content])
+    new = house.people.general.messages[num_public:]
+    await bot.services.governance.save_settings(GuildSettings(guild_id=guild_id), by=1, change="visibility")
+    assert all(each.is_ephemeral for each in new)
 
 
 async def test_a_favourite_is_ones_own_and_turns_off(house: House) -> None:
