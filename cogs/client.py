@@ -15,6 +15,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs import history, menus, more, remixing, replies, results
+from cogs.arriving import say_hello
 from cogs.asking import tell_besides
 from cogs.delivery import Courier
 from cogs.errors import STRAY_BUTTON, answer, tell_privately
@@ -139,6 +140,10 @@ class AtelierClient(commands.AutoShardedBot):
         is_known = is_ours(custom_id) or TEMPLATE.fullmatch(custom_id) or REVIEW.fullmatch(custom_id)
         if not is_known or custom_id not in shown:
             await tell_privately(interaction, STRAY_BUTTON)
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        """Discord says so of new servers only, not of those it names after a connection."""
+        await say_hello(guild, self.services)
 
     async def on_app_command_completion(self, interaction: Interaction, command: object) -> None:
         await self.tell_kept(interaction)

@@ -14,6 +14,7 @@ from generation.choices import Pressers
 from generation.errors import NotAllowed
 from generation.job import JOB_ID_LENGTH
 from generation.policy import Asker, Place, Policy
+from generation.protection import protection
 from generation.request import GenerationRequest
 from generation.rules.rule import Rule
 from generation.vetting import is_vetted
@@ -39,6 +40,7 @@ async def require_allowed(interaction: Interaction, request: GenerationRequest) 
         raise NotAllowed(why=f"A moderator of this server lets you ask for nothing here{when}.")
     model = services.studio.catalog.get(request.spec.model)
     policy.require_vetted(place, is_vetted=is_vetted(model, checks_safety=services.studio.checks_safety))
+    protection().require_harmless((request.spec.prompt, request.spec.negative))
     if policy.choices.pressers is Pressers.OWNER:
         await _require_own(interaction, policy)
     return policy.require_allowed(request, asker, place)

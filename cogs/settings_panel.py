@@ -15,7 +15,7 @@ from cogs.managing import require_manager, tell_log_channel
 from cogs.paper import files, layout
 from cogs.say import Picture, Say, Tone
 from cogs.services import Interaction
-from cogs.settings_fields import FIELDS, PAGES, Field, Of, described
+from cogs.settings_fields import CHANNELS, FIELDS, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, described
 from cogs.uploads import fetch_attachment
 from cogs.words import escaped, small
 from generation.errors import InvalidRequest
@@ -25,6 +25,13 @@ from generation.settings_file import export_settings, import_settings
 TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
 FIRST_PAGE = "what"
 NUM_CHANGES = 15
+SETUP_PAGE = "hello"
+HELLO = (
+    "### Hello! I paint.\n"
+    "Type `/imagine` and say what. Everything works as it is; whoever may manage this server can choose here, "
+    "and everything else in `/settings`, `/quota` and `/rules`."
+)
+SETUP_FIELDS = (CHANNELS, ROLES, SAFETY, VISIBILITY)
 _CHANNEL_KINDS = [discord.ChannelType.text, discord.ChannelType.news, discord.ChannelType.forum]
 
 
@@ -110,6 +117,8 @@ async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
     """The panel, opened at a page, as of now."""
     services = interaction.client.services
     settings = await services.guilds.fetch(interaction.guild_id or 0)
+    if page == SETUP_PAGE:
+        return setup(settings)
     models = [model.name for model in services.studio.catalog.models]
     page = page if page in PAGES else FIRST_PAGE
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
@@ -121,6 +130,19 @@ async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
     container.add_item(ui.ActionRow(*(_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
     container.add_item(ui.ActionRow(_button(page, "export", "Export"), _button(page, "changes", "Who changed what")))
     container.add_item(ui.TextDisplay(small("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")))
+    view = ui.LayoutView(timeout=None)
+    view.add_item(container)
+    return view
+
+
+def setup(settings: GuildSettings) -> ui.LayoutView:
+    """The message; its menus are the panel's own, so each choice is checked in the same way."""
+    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
+    container.add_item(ui.TextDisplay(HELLO))
+    for field in SETUP_FIELDS:
+        add_field(container, field, settings, page=SETUP_PAGE, models=())
+    container.add_item(ui.Separator())
+    container.add_item(ui.TextDisplay(small("A limit a day for everyone: `/quota set limit:20 role:@everyone`.")))
     view = ui.LayoutView(timeout=None)
     view.add_item(container)
     return view

@@ -9,7 +9,7 @@ from sandbox.message import Message
 from sandbox.message_payload import event_json, mentioned_users
 from sandbox.payloads import channel_json, member_json, role_json
 from sandbox.permissions import Permission, channel_permissions
-from sandbox.places import Channel
+from sandbox.places import Channel, Guild
 from sandbox.session import PerSession, Session
 from sandbox.wire import Json
 from sandbox.world import Change, World
@@ -80,7 +80,7 @@ class Events:
         at = {"guild_id": str(guild.id)}
         if change.kind == "guild_create":
             if guild.has_bot:
-                self._send("GUILD_CREATE", lambda session: self._gateway.guild_create(guild, session), change)
+                self._send("GUILD_CREATE", lambda session: self._joined(guild, session), change)
         elif change.kind == "guild_delete":
             self._send("GUILD_DELETE", {"id": str(guild.id)}, change)
         elif change.role is not None:
@@ -92,6 +92,11 @@ class Events:
             if verb == "REMOVE":
                 data = {"user": data["user"]}
             self._send(f"GUILD_MEMBER_{verb}", at | data, change)
+
+    def _joined(self, guild: Guild, session: Session) -> Json:
+        """A new guild comes without `unavailable`: that belongs to those named at the connection."""
+        data = self._gateway.guild_create(guild, session)
+        return {key: value for key, value in data.items() if key != "unavailable"}
 
     def _typing(self, change: Change, channel: Channel) -> None:
         assert change.user is not None

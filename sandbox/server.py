@@ -164,6 +164,10 @@ class Sandbox:
         """A guild; the bot joins it unless `has_bot` is false."""
         return self.world.add_guild(name, owner=owner, has_bot=has_bot)
 
+    def add_bot(self, guild: Guild) -> None:
+        """Invite the bot to a guild that does not have it."""
+        self.world.add_bot(guild)
+
     def add_user(self, name: str) -> User:
         """A person in no guild, who may still write to the bot."""
         return self.world.add_user(name)

@@ -145,6 +145,12 @@ class World:
         guild.roles[role.id] = role
         guild.members[self.bot.id] = Member(guild, self.bot, [role], joined_at=self.clock.timestamp())
 
+    def add_bot(self, guild: Guild) -> None:
+        """Invite the bot to a guild that does not have it; it hears GUILD_CREATE."""
+        guild.has_bot = True
+        self._join_bot(guild)
+        self.publish("guild_create", guild=guild)
+
     def remove_bot(self, guild: Guild) -> None:
         guild.has_bot = False
         guild.members.pop(self.bot.id, None)

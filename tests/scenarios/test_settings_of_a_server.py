@@ -115,3 +115,22 @@ async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: Livi
         assert why in (await told(discord, await manager.slash("settings", file=data))).text
     bad = exported.replace(b'"max_steps": 20', b'"max_steps": 0')
     assert "must be from 1 to 150" in (await told(discord, await manager.slash("settings", file=bad))).text
+
+
+async def test_the_first_minutes_in_a_new_server(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    guild = discord.add_guild("Meadow", has_bot=False)
+    closed = guild.add_channel("closed", is_bot_free=True)
+    lobby = guild.add_channel("lobby")
+    boss = discord.act_as(guild.add_member("kim", permissions=int(Permission.MANAGE_GUILD)), lobby)
+    guest = discord.act_as(guild.add_member("lee"), lobby)
+    discord.add_bot(guild)
+    hello = await discord.wait_for(lambda: lobby.messages and lobby.messages[0])
+    assert hello is not None
+    assert "I paint" in hello.text
+    assert not closed.messages
+    refused = await told(discord, await guest.select(hello, "atelier-set:hello:safety", ["blur"]))
+    assert "Manage Server" in refused.text
+    await boss.select(hello, "atelier-set:hello:safety", ["blur"])
+    await discord.wait_for(lambda: "shown behind a spoiler" in hello.text)
+    assert (await bot.services.guilds.fetch(guild.id)).safety is SafetyLevel.BLUR
+    assert len(lobby.messages_ever) == 2  # the greeting, and the refusal that only the guest saw
