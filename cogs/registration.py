@@ -41,7 +41,7 @@ def _essence(value: Any) -> Any:
         kept = {key: _essence(each) for key, each in value.items() if key in _SAYS_SOMETHING}
         if kept.get(_PERMISSIONS) is not None:
             kept[_PERMISSIONS] = str(kept[_PERMISSIONS])  # a number here, text when Discord says it
-        return {key: each for key, each in kept.items() if each not in (None, False, [], {})}
+        return {key: each for key, each in kept.items() if each not in (None, False, "", [], {})}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_essence(each) for each in value]
     return value
