@@ -1,4 +1,4 @@
-"""What is kept only for a while is deleted when that is over: pictures of servers that say so, and those for review."""
+"""Pictures kept for moderators to review are deleted when their time is over."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def keep_promises(services: Services) -> None:
 
 async def sweep(services: Services) -> int:
     """Once. How many files went."""
-    gone = [*await services.governance.drop_reviewed(), *await services.moderation.forget_old_pictures()]
+    gone = await services.governance.drop_reviewed()
     await remove_files(services, gone)
     if gone:
         log.info("action=swept files=%s", len(gone))

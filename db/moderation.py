@@ -1,4 +1,4 @@
-"""Who is blocked, what was reported, and what is too old to keep. Blocks outlive the erasure of whom they name."""
+"""Who is blocked, and what was reported. Blocks outlive the erasure of whom they name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.files import forget_pictures
 from db.members import ensure_key, find_key
-from db.models import BlockRow, GuildSettingsRow, ImageRow, JobRow, ReportRow, SecretRow
+from db.models import BlockRow, ImageRow, JobRow, ReportRow, SecretRow
 from generation.job import Status
 from generation.ports import Clock
 
@@ -129,27 +129,6 @@ class ModerationStore:
             return Refusals(len(judgements), sum(each is not None and each.is_flagged for each in judgements))
 
         return await self._database.read(read)
-
-    async def forget_old_pictures(self) -> list[str]:
-        """Let go of what is older than its guild keeps pictures. The files nothing needs any more."""
-
-        def write(session: Session) -> list[str]:
-            files: list[str] = []
-            for settings in session.scalars(select(GuildSettingsRow)):
-                days = settings.choices.retention_days
-                if not days:
-                    continue
-                old = (
-                    select(JobRow.id)
-                    .join(ImageRow, ImageRow.job_id == JobRow.id)
-                    .where(JobRow.guild_id == settings.guild_id, ImageRow.file_sha256.is_not(None))
-                    .group_by(JobRow.id)
-                    .having(func.max(ImageRow.ended_at) < self._clock() - timedelta(days=days))
-                )
-                files += _forget(session, session.scalars(old).all())[1]
-            return files
-
-        return await self._database.write(write)
 
 
 def _forget(session: Session, job_ids: Iterable[str]) -> tuple[int, list[str]]:

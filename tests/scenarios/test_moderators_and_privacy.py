@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from living import LivingBot, People, until_done, until_shown
 
-from cogs.upkeep import sweep
 from db.reconcile import reconcile
 from generation.choices import Choices
 from generation.guild import GuildSettings
@@ -59,18 +58,12 @@ async def test_kept_back_pictures_are_reviewed_blurred(discord: Sandbox, people:
     assert not list((bot.data_dir / "pictures").rglob("*.png"))
 
 
-async def test_purge_and_retention(discord: Sandbox, people: People, bot: LivingBot) -> None:
+async def test_purge_takes_one_members_pictures(discord: Sandbox, people: People, bot: LivingBot) -> None:
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=2))
     kept = await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2))
     said = await told(discord, await people.mo.slash("purge", member=people.ada.user))
     assert "2 pictures deleted" in said.text
     assert len(list((bot.data_dir / "pictures").rglob("*.png"))) == len(kept.attachments)
-    settings = GuildSettings(guild_id=people.guild.id, choices=Choices(retention_days=7))
-    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
-    assert await sweep(bot.services) == 0
-    discord.clock.advance(8 * 24 * 3600)
-    assert await sweep(bot.services) == 1
-    assert not list((bot.data_dir / "pictures").rglob("*.png"))
 
 
 async def test_delete_leaves_no_trace_in_database_files_or_logs(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from living import LivingBot, People, until_done, until_shown
 
+from cogs.upkeep import sweep
 from db.reconcile import reconcile
 from generation.choices import Choices
 from generation.guild import GuildSettings, SafetyLevel
@@ -106,7 +107,8 @@ async def test_kept_for_review_blurred_and_only_where_wanted(discord: Sandbox, p
     assert kept.image_id == job.images[0].id
     assert bot.studio.files.get(kept.sha256)
     discord.clock.advance(25 * 3600)
-    assert await bot.services.governance.drop_reviewed() == [kept.sha256]
+    assert await sweep(bot.services) == 1
+    assert bot.studio.files.get(kept.sha256) is None
     assert await bot.services.governance.fetch_reviews(people.guild.id) == []
 
 
