@@ -135,6 +135,7 @@ async def _serve(settings: Settings) -> None:
             governance=Governance(house.database),
             moderation=ModerationStore(house.database, clock=utc_now),
             personal=PersonalStore(house.database, clock=utc_now),
+            owner_ids=settings.owners,
             allows_dms=settings.allow_dms,
             quotas=QuotaStore(house.database),
             usage=UsageStore(house.database),

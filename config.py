@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     safety_checker: bool = Field(
         True, description="Check finished pictures with the model's safety checker, where it has one."
     )
+    owner_ids: str = Field("", description="Discord ids of those who run the bot, with commas, for `/operator`.")
     allow_dms: bool = Field(
         False, description="Paint in direct messages too, where no server looks after what is painted."
     )
@@ -74,6 +75,17 @@ class Settings(BaseSettings):
             raise ValueError("must be a loopback address such as http://127.0.0.1:8080")
         return url
 
+    @field_validator("owner_ids")
+    @classmethod
+    def _only_ids(cls, ids: str) -> str:
+        if not all(each.strip().isdecimal() for each in ids.split(",") if each.strip()):
+            raise ValueError("must be ids with commas between them, such as 123,456")
+        return ids
+
+    @property
+    def owners(self) -> frozenset[int]:
+        return frozenset(int(each) for each in self.owner_ids.split(",") if each.strip())
+
     @property
     def url_of_database(self) -> str:
         return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'atelier.db').as_posix()}"
@@ -91,12 +103,12 @@ class Settings(BaseSettings):
         )
 
     @property
-    def pictures_dir(self) -> Path:
-        return self.data_dir / "pictures"
-    @property
     def folder_of_models(self) -> Path:
         return self.models_dir or self.data_dir / "models"
 
+    @property
+    def pictures_dir(self) -> Path:
+        return self.data_dir / "pictures"
 
 
 def load(**overrides: object) -> Settings:

@@ -26,6 +26,7 @@ from cogs.history import History
 from cogs.imagine import Imagine
 from cogs.moderation import TEMPLATE as REVIEW
 from cogs.moderation import Moderation, ReviewItem, report_picture
+from cogs.operating import Operating
 from cogs.paper import Choose, Press, custom_ids, is_ours
 from cogs.privacy import Privacy
 from cogs.queue import Queue
@@ -60,6 +61,7 @@ COGS: tuple[type[commands.Cog], ...] = (
     SettingsPanel,
     Moderation,
     Privacy,
+    Operating,
     Helping,
 )
 PRESSES: dict[Action, Handler] = results.PRESSES | more.PRESSES | remixing.PRESSES | history.PRESSES

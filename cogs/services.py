@@ -50,6 +50,8 @@ class Services:
     keepsakes: KeepsakeStore
     styles: StyleStore
     clock: Clock = utc_now
+    owner_ids: frozenset[int] = frozenset()
+    """Discord ids of those who run the bot."""
     allows_dms: bool = False
     """Whether anything may be asked for in direct messages, where no server looks after what is painted."""
 

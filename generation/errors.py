@@ -10,6 +10,7 @@ AtelierError
 │   ├── QuotaExceeded
 │   ├── QueueFull
 │   ├── NotAccepted         storage could not keep the job: try again
+│   ├── Closed              the operator takes no requests for now
 │   └── Draining            the operator is stopping the bot
 ├── Failed                  an accepted job that could not be made; refunded
 │   ├── WorkerLost          the worker died more often than a job may be tried
@@ -80,6 +81,10 @@ class QueueFull(Refused):
 
 class NotAccepted(Refused):
     """The request could not be saved, so it was not accepted and costs nothing. Please try again in a moment."""
+
+
+class Closed(Refused):
+    """The operator has closed the studio for now. What you have in line is not lost; please try again later."""
 
 
 class Draining(Refused):

@@ -18,7 +18,7 @@ from generation.catalog import Catalog
 from generation.cost import image_cost
 from generation.dispatcher import Dispatcher, waiting_of
 from generation.durable import durably
-from generation.errors import Draining
+from generation.errors import Closed, Draining
 from generation.extras import check_known
 from generation.failpoints import reached
 from generation.fair_queue import FairQueue, Waiting
@@ -59,6 +59,8 @@ class Studio:
     ) -> None:
         self.catalog = catalog
         self.checks_safety = check_safety
+        self.is_closed = False
+        """Whether the operator wants no new requests for now."""
         self.files = files
         self.on_change: Callable[[str], None] = lambda job_id: None
         self._worker = worker
@@ -128,12 +130,14 @@ class Studio:
         """Raise `Refused` if it is plain without asking the store that `submit` would refuse."""
         if self._dispatcher.is_draining:
             raise Draining
+        if self.is_closed:
+            raise Closed
         spec, model = request.spec, self.catalog.get(request.spec.model)
+        check_known(model, spec.adapters, spec.embeddings)
         if spec.upscale is None:
             require_size(model, spec.result_size_px)
         tenant = (owner.guild_id, owner.user_id)
         self._queue.check_room(*tenant, request.count + self._arriving[tenant])
-        check_known(model, spec.adapters, spec.embeddings)
 
     async def cancel(self, job_id: str) -> bool:
         """Stop what has not ended of a job: waiting images at no cost, running ones for the steps they took.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,14 +128,38 @@ async def test_nothing_of_it_without_the_permission(discord: Sandbox, people: Pe
         ("unblock", {"member": user}),
         ("purge", {"member": user}),
     ]
-    for who, refusal, commands in ((people.mo, "Manage Server", managers), (people.ada, "Only moderators", moderators)):
+    operators: list[tuple[str, dict[str, object]]] = [
+        ("operator close", {}),
+        ("operator open", {}),
+        ("operator state", {}),
+    ]
+    for who, refusal, commands in (
+        (people.mo, "Manage Server", managers),
+        (people.ada, "Only moderators", moderators),
+        (people.mo, "Only the operator", operators),
+    ):
         for command, options in commands:
             said = await told(discord, await who.forging.slash(command, **options))
             assert refusal in said.text, command
-    gated = {command for command, _ in managers + moderators}
+    gated = {command for command, _ in managers + moderators + operators}
     named = {each.qualified_name for each in bot.client.tree.walk_commands() if is_gated(each)}
     assert named - {"style add", "style remove"} <= gated, "a command with a permission that this test does not try"
     assert await bot.services.governance.fetch_rules(people.guild.id) == []
+
+
+async def test_the_operators_kill_switch(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    bot.client.services = replace(bot.services, owner_ids=frozenset({people.mo.user.id}))
+    going = await people.ada.slash("imagine", prompt="an endless-image", steps=5)
+    await until_shown(discord, going)
+    assert (
+        "Stopping 1 request" in (await told(discord, await people.mo.forging.slash("operator close", stop=True))).text
+    )
+    assert "Cancelled" in (await until_done(discord, going)).text
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
+    assert "operator has closed the studio" in refused.text
+    assert "Closed to new requests" in (await told(discord, await people.mo.forging.slash("operator state"))).text
+    await told(discord, await people.mo.forging.slash("operator open"))
+    assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
 
 
 def is_gated(command: object) -> bool:
