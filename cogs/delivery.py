@@ -236,9 +236,7 @@ class Courier:
         """What may no longer be shown where it was asked for is refunded and its file deleted, before it is posted."""
         services = self._services
         shown = await how_shown(job, services, place)
-        withheld = [
-            image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT
-        ]
+        withheld = [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT]
         if not withheld:
             return job
         for image in withheld:
