@@ -12,6 +12,8 @@ import sys
 
 QUIET = ("discord.http", "discord.webhook", "discord.gateway", "discord.client", "discord.state", "aiosqlite")
 """These log payloads, and with them tokens and prompts, at DEBUG."""
+CHATTY = ("alembic", "httpx", "httpx2")
+"""These log every step or request at INFO, and would tear a progress bar to pieces."""
 HIDDEN = "[secret]"
 _IN_ADDRESS = re.compile(r"((?:webhooks|interactions)/\d+/)[\w.\-]{20,}")
 
@@ -37,4 +39,5 @@ def set_up(level: str, *, secrets: tuple[str, ...] = ()) -> None:
     logging.basicConfig(level=level, handlers=[handler])
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.getLevelNamesMapping()[level], logging.INFO))
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)

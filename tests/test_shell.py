@@ -82,7 +82,7 @@ def test_several_pictures_get_numbered_files(painted: Path) -> None:
         (("imagine", "a star", "--size", "big", "--out", "x.png"), "Size is WIDTHxHEIGHT"),
         (("imagine", "a star", "--steps", "0", "--out", "x.png"), "Steps must be from 1 to 150"),
         (("imagine", "a star", "--sampler", "Eulr", "--out", "x.png"), "Choose one of: Euler a"),
-        (("imagine", "a star", "--model", "/nowhere", "--out", "x.png"), "no model in /nowhere"),
+        (("imagine", "a star", "--model", "/nowhere", "--out", "x.png"), "The model /nowhere has no model_index.json"),
         (("replay", "missing.png"), "cannot be read"),
         (("serve",), "There is no Discord token"),
     ],

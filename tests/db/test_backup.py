@@ -16,6 +16,8 @@ from db.jobs import JobStore
 from db.reconcile import reconcile
 from generation.errors import Misconfigured
 
+MIGRATIONS = Path(__file__).resolve().parents[2] / "alembic" / "versions"
+
 
 async def test_a_backup_taken_while_writing_restores(database: Database, tmp_path: Path) -> None:
     accepted: list[str] = []
@@ -91,7 +93,7 @@ async def test_a_damaged_or_foreign_file_is_no_backup_and_replaces_nothing(datab
     copy = tmp_path / "copy.db"
     backup(database.url, copy)
     await database.close()
-    assert check(copy) == "0002"
+    assert check(copy) == max(path.name[:4] for path in MIGRATIONS.glob("0*.py"))
     sound = copy.read_bytes()
     page = 4096
     files = {

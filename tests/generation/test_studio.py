@@ -150,7 +150,7 @@ async def test_a_poison_image_fails_alone(place: Place) -> None:
 async def test_a_start_image_that_is_gone_fails_and_is_refunded(place: Place) -> None:
     job = await place.submit(start=StartImage(sha256="0" * 64, strength=0.5))
     image = (await place.finished(job)).images[0]
-    assert (image.status, image.error, image.charged) == (Status.FAILED, "InvalidRequest", 0)
+    assert (image.status, image.error, image.charged) == (Status.FAILED, "SourceLost", 0)
 
 
 async def test_refusals_leave_nothing_behind(folder: Path) -> None:

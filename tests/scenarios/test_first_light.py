@@ -37,7 +37,8 @@ async def test_from_command_to_picture(discord: Sandbox, people: People, bot: Li
     assert "seed 7" in message.text
     assert [file.filename for file in message.attachments] == ["a-red-circle-on-a-blue-background-1.png"]
     assert message.attachments[0].description == RED
-    assert [button["label"] for button in message.buttons] == ["Upscale", "Vary", "Reroll", "Recipe", "Delete"]
+    labels = [button["label"] for button in message.buttons]
+    assert labels == ["Upscale", "Vary", "Reroll", "Remix", "Recipe", "Favourite", "Delete"]
     assert len(people.general.messages) == 1
     job = await bot.job_of(asked)
     assert job.images[0].recipe is not None
@@ -49,7 +50,7 @@ async def test_progress_has_a_place_then_a_bar_and_a_preview(discord: Sandbox, p
     asked = await people.ada.slash("imagine", prompt="slow-image", steps=60)
     behind = await people.bo.slash("imagine", prompt="slow-image", count=4)
     message = await until_shown(discord, asked)
-    assert [button["label"] for button in message.buttons] == ["Cancel"]
+    assert [button["label"] for button in message.buttons] == ["Cancel", "Tell me when done"]
     await discord.wait_for(lambda: [a.filename for a in message.attachments] == ["preview.jpg"])
     assert "█" in message.text
     assert "%" in message.text
@@ -64,8 +65,17 @@ async def test_four_pictures_are_four_files_with_buttons_for_each(
     message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, count=4, seed=40))
     assert len(message.attachments) == 4
     assert len({file.data for file in message.attachments}) == 4
-    rows = [[button["label"] for button in row["components"]] for row in message.every_component() if row["type"] == 1]
-    assert rows == [["U1", "U2", "U3", "U4"], ["V1", "V2", "V3", "V4"], ["Reroll", "Recipe", "Delete"]]
+    rows = [
+        [button["label"] for button in row["components"] if button["type"] == 2]
+        for row in message.every_component()
+        if row["type"] == 1
+    ]
+    assert rows == [
+        ["U1", "U2", "U3", "U4"],
+        ["V1", "V2", "V3", "V4"],
+        ["Reroll", "Remix", "Recipe", "Favourite", "Delete"],
+        [],
+    ], "the last row is a menu"
     assert "seeds 40–43" in message.text
     gallery = next(component for component in message.every_component() if component["type"] == 12)
     assert [item["description"] for item in gallery["items"]] == [RED] * 4

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import pty
 import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,19 +208,36 @@ def hub(tmp_path: Path) -> Iterator[str]:
     assert not [path for path in handler.asked if "evil" in path or "escape" in path]  # type: ignore[attr-defined]
 
 
-def models(folder: Path, endpoint: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def on_a_terminal(*arguments: Any, **options: Any) -> tuple[subprocess.CompletedProcess[str], str]:
+    """What `models` gives, and what a person watching the terminal saw meanwhile."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    try:
+        done = models(*arguments, **options, stderr=theirs)
+        os.set_blocking(ours, False)
+        return done, os.read(ours, 2**16).decode()
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+
+def models(
+    folder: Path, endpoint: str, *arguments: str, stderr: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_XET": "1"}
     environment |= {"ATELIER_DATA_DIR": str(folder / "data"), "no_proxy": "127.0.0.1"}
     call = [sys.executable, "bot.py", "models", *arguments]
-    return subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(
+        call, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False, timeout=300
+    )
 
 
 @pytest.mark.timeout(600)  # five starts of the program, on a machine that may be busy
 def test_from_the_hub_a_commit_is_fetched_checked_and_pinned(tmp_path: Path, hub: str) -> None:
-    done = models(tmp_path, hub, "add", "someone/neon", "--revision", "v1")
-    assert done.returncode == 0, done.stderr
+    done, seen = on_a_terminal(tmp_path, hub, "add", "someone/neon", "--revision", "v1")
+    assert done.returncode == 0, seen
     assert f"From someone/neon at commit {COMMIT}." in done.stdout and "Licence: mit" in done.stdout
-    assert "100%" in done.stderr, "a bar shows how far it is"
+    assert "100%" in seen and "HTTP Request" not in seen, "a bar shows how far it is, and nothing else"
     (entry,) = Register.read(tmp_path / "data" / "models").entries
     assert (entry.path, entry.revision, entry.source) == ("neon/neon.safetensors", COMMIT, "someone/neon")
     assert models(tmp_path, hub, "verify").stdout == "ok   neon\n"
