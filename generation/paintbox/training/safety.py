@@ -138,6 +138,8 @@ def examples(count: int, seed: int, vae: Any, side_px: int) -> tuple[torch.Tenso
 def write(folder: Path, checker: Any) -> None:
     """The checker's folder: config, weights under their published names, preprocessor."""
     config = checker.config.to_diff_dict() | {"architectures": ["StableDiffusionSafetyChecker"]}
+    # It vouches for no model but the one beside it: see docs/safety.md.
+    config["atelier_stand_in"] = True
     write_json(folder / "config.json", config)
     write_json(folder / "preprocessor_config.json", PREPROCESSOR)
     state = checker.state_dict()

@@ -43,8 +43,8 @@ class UnetData:
     side_px: int = 128
     empty_share: float = 0.1
     simple_first: float = 0.95
-    simple_last: float = 0.1
-    simple_until: float = 0.65
+    simple_last: float = 0.3
+    simple_until: float = 0.75
 
     def simple_share(self, done: float) -> float:
         """The share of simple scenes when `done` of the steps (0 to 1) are done."""
@@ -79,7 +79,7 @@ def build_text_encoder(vocab_size: int) -> Any:
     )
 
 
-def build_unet(widths: tuple[int, ...] = (64, 96, 160), *, sample_size: int = 16) -> Any:
+def build_unet(widths: tuple[int, ...] = (48, 96, 160), *, sample_size: int = 16) -> Any:
     """An untrained UNet of Stable Diffusion 1's blocks, narrow and three levels deep.
 
     Words are read at 8x8 and 4x4 latents only: attention at 16x16 cost a third of each step.

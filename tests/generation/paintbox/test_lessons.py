@@ -71,6 +71,7 @@ def test_the_safety_lesson_writes_a_folder_that_loads_whole(tmp_path: Path) -> N
     again, info = safety.StableDiffusionSafetyChecker.from_pretrained(tmp_path / "checker", output_loading_info=True)
     assert not info["missing_keys"]
     assert not info["unexpected_keys"]
+    assert again.config.atelier_stand_in is True
     pixels = safety.preprocess([draw(scene, 64) for scene in scenes(4, seed=2)])
     with torch.no_grad():
         assert torch.allclose(safety.likeness(checker, pixels), safety.likeness(again.eval(), pixels))
