@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from db.lock import FolderLock
 from db.migrate import migrate
-from db.writer import T, Work, Writer
+from db.writer import DatabaseClosed, T, Work, Writer
 from generation.errors import Misconfigured
 
 BUSY_TIMEOUT_S = 5.0
@@ -37,6 +37,8 @@ class Database:
         self._writing = _engine(url, begin="BEGIN IMMEDIATE", busy_timeout_s=busy_timeout_s)
         self._reading = _engine(url, begin="BEGIN", busy_timeout_s=busy_timeout_s)
         self._writer = Writer(self._writing)
+        self._reads: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
 
     @classmethod
     async def open(cls, url: str, data_dir: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
@@ -61,7 +63,19 @@ class Database:
         return await self._writer.write(work)
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes."""
+        """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes.
+
+        `close` waits for the read, even where the caller no longer does: a connection given back to a pool that is
+        closed is one that nobody closes. Raises `DatabaseClosed` after `close`.
+        """
+        if self._is_closed:
+            raise DatabaseClosed
+        reading = asyncio.create_task(self._read(work))
+        self._reads.add(reading)
+        reading.add_done_callback(self._reads.discard)
+        return await asyncio.shield(reading)
+
+    async def _read(self, work: Work[T]) -> T:
         async with self._reading.connect() as connection:
             return await connection.run_sync(_with_session, work)
 
@@ -72,8 +86,13 @@ class Database:
             await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
 
     async def close(self) -> None:
-        """Finish the writes that wait, close every connection, release the lock. Safe to call twice."""
+        """Finish the writes that wait and the reads under way, close every connection, release the lock.
+
+        Safe to call twice.
+        """
+        self._is_closed = True
         await self._writer.close()
+        await asyncio.gather(*self._reads, return_exceptions=True)
         await self._reading.dispose()
         await self._writing.dispose()
         self._lock.release()

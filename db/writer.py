@@ -23,7 +23,7 @@ MAX_BATCH = 64
 
 
 class DatabaseClosed(Exception):
-    """Something was to be written after the database was closed: a mistake in the order of closing."""
+    """Something was to be read or written after the database was closed: a mistake in the order of closing."""
 
 
 class _Entry:

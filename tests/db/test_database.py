@@ -17,6 +17,7 @@ from db.engine import Database, parse_url
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.reconcile import reconcile
+from db.writer import DatabaseClosed
 from generation.errors import Misconfigured, NotAccepted
 from generation.quota import Usage
 
@@ -168,6 +169,18 @@ async def test_cancelled_callers_harm_nothing(database: Database) -> None:
     await asyncio.gather(*(jobs.fetch_counters() for _ in range(20)))
     assert (await reconcile(database)).is_exact
     gc.collect()  # a connection left behind would warn here, and a warning is an error
+
+
+async def test_closing_waits_for_readers_and_refuses_later_ones(url: str, tmp_path: Path) -> None:
+    """A connection given back too late would be left open, warn when it is collected, and fail here."""
+    database = await Database.open(url, tmp_path)
+    reads = [asyncio.create_task(database.read(lambda session: session.scalar(text("SELECT 1")))) for _ in range(3)]
+    await asyncio.sleep(0)  # let them all be asked for
+    await database.close()
+    assert await asyncio.gather(*reads) == [1, 1, 1]
+    with pytest.raises(DatabaseClosed):
+        await database.read(lambda session: session.scalar(READ))
+    gc.collect()
 
 
 async def test_a_closed_database_finishes_what_waits_and_then_refuses(url: str, tmp_path: Path) -> None:
