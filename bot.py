@@ -34,6 +34,7 @@ from db.governance import Governance
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
 from db.moderation import ModerationStore
+from db.operating import OperatorStore
 from db.personal import PersonalStore
 from db.quotas import QuotaStore
 from db.retention import RetentionStore
@@ -95,6 +96,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         studio = Studio(
             worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
         )
+        studio.is_closed = await OperatorStore(database).is_closed()
         chosen = SettingsStore(database)
         for guild in await chosen.fetch_all():
             studio.set_weight(guild.guild_id, guild.weight)
@@ -142,6 +144,7 @@ async def _serve(settings: Settings) -> None:
             album=AlbumStore(house.database),
             keepsakes=KeepsakeStore(house.database),
             styles=StyleStore(house.database),
+            operating=OperatorStore(house.database),
         )
         assert settings.discord_token is not None
         facts = _Facts(house.studio)

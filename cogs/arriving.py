@@ -14,7 +14,10 @@ log = logging.getLogger(__name__)
 
 
 async def say_hello(guild: discord.Guild, services: Services) -> bool:
-    """Post the set-up where it can be read: the system channel, else the first one. Whether there was one."""
+    """Post the set-up where it can be read: the system channel, else the first one. Whether it was posted."""
+    if not (await services.operating.admission()).is_admitted(guild.id):
+        log.info("guild=%s action=not-admitted", guild.id)
+        return False
     channel = _where(guild)
     if channel is None:
         log.info("guild=%s action=no-place-to-say-hello", guild.id)

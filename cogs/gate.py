@@ -32,6 +32,7 @@ async def require_allowed(interaction: Interaction, request: GenerationRequest) 
     """Raise `Refused` unless the request may be made. What comes back are rules the person is to be told of."""
     policy, asker, place = await policy_of(interaction), asker_of(interaction), place_of(interaction)
     services = interaction.client.services
+    (await services.operating.admission()).require_admitted(owner_of(interaction).guild_id)
     if place.is_dm and not services.allows_dms:
         raise NotAllowed(why="I paint in servers only, not in direct messages.")
     if (until := await services.moderation.blocked_until(owner_of(interaction).guild_id, asker.user_id)) is not None:

@@ -2,54 +2,179 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
 from discord import app_commands
 from discord.ext import commands
 
+from cogs import operating_pages
+from cogs.announcing import MAX_ANNOUNCEMENT_CHARS, announce
 from cogs.errors import tell_privately
+from cogs.options import choices
+from cogs.paper import layout
 from cogs.services import Interaction
 from cogs.words import plural
-from generation.errors import NotAllowed
+from generation.admission import Standing
+from generation.errors import InvalidRequest, NotAllowed
+from generation.guild import MAX_WEIGHT, MIN_WEIGHT
 
 NOT_THE_OPERATOR = "Only the operator of this bot can do that."
+MAX_DAYS = 90
+_CLOSING = " What is in line is still painted."
+
+
+class ServerOption(app_commands.Transformer[Any]):
+    """A server by name or id, completed while typing, for operators alone. Becomes its id; the bot may not be there.
+
+    Raises `NotAllowed` for anybody else, before anything is said of the id.
+    """
+
+    async def transform(self, interaction: Interaction, value: str, /) -> int:
+        require_operator(interaction)
+        if not value.isdecimal() or not 0 < int(value) < 2**63:
+            raise InvalidRequest(what="A server", problem="is named by its id, a number. Choose it while typing.")
+        return int(value)
+
+    async def autocomplete(  # type: ignore[override]
+        self, interaction: Interaction, value: str, /
+    ) -> list[app_commands.Choice[str]]:
+        if not is_operator(interaction):
+            return []
+        return choices([(f"{guild.name} ({guild.id})", str(guild.id)) for guild in interaction.client.guilds], value)
+
+
+Server = app_commands.Transform[int, ServerOption]
 
 
 @app_commands.default_permissions(administrator=True)
 class Operating(commands.GroupCog, group_name="operator", group_description="For those who run this bot."):
     """Every one of these checks the id itself: what Discord shows is only a hint to its client."""
 
-    @app_commands.command(description="Take no more requests, in any server, until opened again or restarted.")
+    @app_commands.command(description="Take no more requests, in any server, until opened again.")
     @app_commands.describe(stop="Also stop everything that waits or is painted.")
     async def close(self, interaction: Interaction, stop: bool = False) -> None:
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
-        studio = interaction.client.services.studio
-        studio.is_closed = True
-        stopping = list(studio.live_ids()) if stop else []
+        services = interaction.client.services
+        services.studio.is_closed = True
+        await services.operating.set_closed(True)
+        stopping = list(services.studio.live_ids()) if stop else []
         for job_id in stopping:
-            await studio.cancel(job_id)
-        said = f" Stopping {plural(len(stopping), 'request')}." if stop else " What is in line is still painted."
-        await interaction.followup.send(f"Closed.{said} `/operator open` opens again.", ephemeral=True)
+            await services.studio.cancel(job_id)
+        said = f" Stopping {plural(len(stopping), 'request')}." if stop else _CLOSING
+        await interaction.followup.send(f"Closed, also after a restart.{said} `/operator open` opens.", ephemeral=True)
 
     @app_commands.command(description="Take requests again.")
     async def open(self, interaction: Interaction) -> None:
         require_operator(interaction)
-        interaction.client.services.studio.is_closed = False
+        services = interaction.client.services
+        await services.operating.set_closed(False)
+        services.studio.is_closed = False
         await tell_privately(interaction, "Open.")
 
     @app_commands.command(description="What the machine is doing, over all servers.")
     async def state(self, interaction: Interaction) -> None:
         require_operator(interaction)
-        studio = interaction.client.services.studio
+        services = interaction.client.services
+        studio = services.studio
         lines = [
             "Closed to new requests." if studio.is_closed else "Open.",
             "The painter is up." if studio.is_ready else "The painter is starting or restarting.",
             f"{studio.num_running:,} being painted, {studio.num_waiting:,} waiting.",
             f"{plural(len(interaction.client.guilds), 'server')}.",
+            operating_pages.admission_line(await services.operating.admission()),
         ]
         await tell_privately(interaction, "\n".join(lines))
+
+    @app_commands.command(description="Tell every server something, once, in its log channel or system channel.")
+    @app_commands.describe(text="What to tell. It mentions nobody and rings nobody's bell.")
+    async def announce(
+        self, interaction: Interaction, text: app_commands.Range[str, 1, MAX_ANNOUNCEMENT_CHARS]
+    ) -> None:
+        require_operator(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        told, untold = await announce(interaction.client, text)
+        await interaction.followup.send(operating_pages.announced(told, untold), ephemeral=True)
+
+    @app_commands.command(description="Let a server use the bot.")
+    @app_commands.describe(server="Its id, offered while you type.")
+    async def allow(self, interaction: Interaction, server: Server) -> None:
+        await _judge(interaction, server, Standing.ALLOWED)
+
+    @app_commands.command(description="Refuse requests from a server, politely. What it has stays.")
+    @app_commands.describe(server="Its id, offered while you type.")
+    async def deny(self, interaction: Interaction, server: Server) -> None:
+        await _judge(interaction, server, Standing.DENIED)
+
+    @app_commands.command(description="Whom to serve: everyone not denied, or only servers that were allowed.")
+    @app_commands.describe(only_allowed="Serve only servers that were allowed by name.")
+    async def admission(self, interaction: Interaction, only_allowed: bool) -> None:
+        require_operator(interaction)
+        operating = interaction.client.services.operating
+        await operating.set_listed_only(only_allowed)
+        await tell_privately(interaction, operating_pages.admission_line(await operating.admission()))
+
+    @app_commands.command(description="Which servers there are, and how each may use the bot.")
+    async def servers(self, interaction: Interaction) -> None:
+        require_operator(interaction)
+        services = interaction.client.services
+        weights = {each.guild_id: each.weight for each in await services.guilds.fetch_all()}
+        say = operating_pages.servers(_names(interaction), await services.operating.admission(), weights)
+        await interaction.response.send_message(view=layout(say), ephemeral=True)
+
+    @app_commands.command(description="What each server used: pictures, and time of the graphics card.")
+    @app_commands.describe(days="Over so many past days; 7 if left out.")
+    async def usage(self, interaction: Interaction, days: app_commands.Range[int, 1, MAX_DAYS] = 7) -> None:
+        require_operator(interaction)
+        services = interaction.client.services
+        used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
+        say = operating_pages.usage(used, _names(interaction), days=days, units_per_s=services.studio.units_per_s)
+        await interaction.response.send_message(view=layout(say), ephemeral=True)
+
+    @app_commands.command(description="How much of the machine a server may claim relative to the others.")
+    @app_commands.describe(server="Its id, offered while you type.", value="1 is usual. Left out: only look.")
+    async def weight(
+        self,
+        interaction: Interaction,
+        server: Server,
+        value: app_commands.Range[float, MIN_WEIGHT, MAX_WEIGHT] | None = None,
+    ) -> None:
+        require_operator(interaction)
+        services = interaction.client.services
+        settings = await services.guilds.fetch(server)
+        if value is not None:
+            settings = replace(settings, weight=value)
+            said = f"the operator gave this server weight {value:g}"
+            await services.governance.save_settings(settings, by=interaction.user.id, change=said)
+            services.studio.set_weight(server, value)
+        await tell_privately(interaction, f"Server {server} has weight {settings.weight:g} (1 is usual).")
+
+    @app_commands.command(description="The models of this installation: what each is, and who checks its pictures.")
+    async def models(self, interaction: Interaction) -> None:
+        require_operator(interaction)
+        studio = interaction.client.services.studio
+        say = operating_pages.models(studio.catalog.models, checks_safety=studio.checks_safety)
+        await interaction.response.send_message(view=layout(say), ephemeral=True)
+
+
+def is_operator(interaction: Interaction) -> bool:
+    return interaction.user.id in interaction.client.services.owner_ids
 
 
 def require_operator(interaction: Interaction) -> None:
     """Raise `NotAllowed` unless the person is named in `ATELIER_OWNER_IDS`."""
-    if interaction.user.id not in interaction.client.services.owner_ids:
+    if not is_operator(interaction):
         raise NotAllowed(why=NOT_THE_OPERATOR)
+
+
+async def _judge(interaction: Interaction, guild_id: int, standing: Standing) -> None:
+    require_operator(interaction)
+    await interaction.client.services.operating.set_standing(guild_id, standing)
+    name = _names(interaction).get(guild_id, "a server I am not in")
+    await tell_privately(interaction, operating_pages.judged(guild_id, name, standing))
+
+
+def _names(interaction: Interaction) -> dict[int, str]:
+    return {guild.id: guild.name for guild in interaction.client.guilds}

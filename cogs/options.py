@@ -82,6 +82,13 @@ class StyleOption(app_commands.Transformer[Any]):
         return choices([(f"{style.name}: {style.prompt}", style.name) for style in styles], value)
 
 
+class StyleName(StyleOption):
+    """The same while typing, but looked up only by the command, after it has asked who may. Stays the name."""
+
+    async def transform(self, interaction: Interaction, value: str, /) -> str:  # type: ignore[override]
+        return value
+
+
 def choices(pairs: list[tuple[str, str]], typed: str) -> list[app_commands.Choice[str]]:
     """Those (name, value) that contain what was typed, at most as many and as long as Discord takes."""
     wanted = typed.casefold()

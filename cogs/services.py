@@ -14,6 +14,7 @@ from db.governance import Governance
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
 from db.moderation import ModerationStore
+from db.operating import OperatorStore
 from db.personal import PersonalStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
@@ -49,6 +50,7 @@ class Services:
     album: AlbumStore
     keepsakes: KeepsakeStore
     styles: StyleStore
+    operating: OperatorStore
     clock: Clock = utc_now
     owner_ids: frozenset[int] = frozenset()
     """Discord ids of those who run the bot."""

@@ -47,10 +47,12 @@ class StyleGroup(
 
     @app_commands.command(description="Take a style away. For managers.")
     @app_commands.describe(name="Its name.")
-    async def remove(self, interaction: Interaction, name: app_commands.Transform[Style, options.StyleOption]) -> None:
+    async def remove(self, interaction: Interaction, name: app_commands.Transform[str, options.StyleName]) -> None:
         guild_id = require_manager(interaction)
-        await interaction.client.services.styles.remove(guild_id, name.name)
-        await _answer(interaction, guild_id, done=pages.STYLE_GONE.format(name=name.name))
+        styles = interaction.client.services.styles
+        style = await styles.fetch(guild_id, name)
+        await styles.remove(guild_id, style.name)
+        await _answer(interaction, guild_id, done=pages.STYLE_GONE.format(name=style.name))
 
 
 async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db.types import JsonOf, OnErase, UtcDateTime, enum_text
+from generation.admission import Standing
 from generation.choices import Choices
 from generation.delivery import DeliveryState
 from generation.guild import SafetyLevel
@@ -285,6 +286,44 @@ class ChangeRow(Base):
     by: Mapped[int | None] = mapped_column(ForeignKey("members.key", ondelete="SET NULL"), info=_PSEUDONYM)
     at: Mapped[datetime] = mapped_column(info=_KEPT)
     text: Mapped[str] = mapped_column(Text(), info=_KEPT)
+
+
+class OperatorChoiceRow(Base):
+    """A switch the operator has thrown, by name; one that is not here is off."""
+
+    __tablename__ = "operator_choices"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True, info=_KEPT)
+
+
+class GuildStandingRow(Base):
+    """Whether the operator allows or denies a guild; it stays when the guild removes the bot."""
+
+    __tablename__ = "guild_standings"
+
+    guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    standing: Mapped[Standing] = mapped_column(enum_text(Standing), info=_KEPT)
+
+
+class DepartureRow(Base):
+    """A guild that removed the bot, and since when: what is kept of it is deleted after a grace."""
+
+    __tablename__ = "departures"
+
+    guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
+    since: Mapped[datetime] = mapped_column(info=_KEPT)
+
+
+class RefusalRow(Base):
+    """A request that a content rule refused: of whom and when, not what it said; kept for 30 days."""
+
+    __tablename__ = "refusals"
+    __table_args__ = (Index(None, "guild_id", "at"),)
+
+    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_DELETED)
+    guild_id: Mapped[int] = mapped_column(info=_DELETED)
+    member_key: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), info=_DELETED)
+    at: Mapped[datetime] = mapped_column(info=_DELETED)
 
 
 class RoleBoostRow(Base):

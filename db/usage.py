@@ -13,7 +13,7 @@ from db.engine import Database
 from db.members import GUILD_ACCOUNT, find_key
 from db.models import BalanceRow, MemberRow, table
 from generation.quota import Usage
-from generation.usage import Day, MemberUsage, beginning, by_day
+from generation.usage import Day, GuildUsage, MemberUsage, beginning, by_day
 
 _balances, _members = table(BalanceRow), table(MemberRow)
 _SUMS = tuple(func.sum(_balances.c[name]).label(name) for name in ("num_images", "reserved", "used"))
@@ -37,6 +37,10 @@ class UsageStore:
         """What each member asked for since then, most pictures first."""
         return await self._database.read(lambda session: _by_member(session, guild_id, since=since))
 
+    async def fetch_guilds(self, *, since: datetime) -> list[GuildUsage]:
+        """What each guild asked for since then, most work first; for the operator."""
+        return await self._database.read(lambda session: _by_guild(session, since=since))
+
 
 def _windows(session: Session, guild_id: int, user_id: int | None, *, since: datetime) -> list[tuple[datetime, Usage]]:
     key = GUILD_ACCOUNT if user_id is None else find_key(session, user_id)
@@ -59,3 +63,14 @@ def _by_member(session: Session, guild_id: int, *, since: datetime) -> list[Memb
         .order_by(_SUMS[0].desc(), _members.c.user_id)
     )
     return [MemberUsage(row.user_id, Usage(int(row[1]), int(row[2]), int(row[3]))) for row in rows]
+
+
+def _by_guild(session: Session, *, since: datetime) -> list[GuildUsage]:
+    rows = session.execute(
+        select(_balances.c.guild_id, *_SUMS)
+        .where(_balances.c.member_key == GUILD_ACCOUNT, _balances.c.window >= since)
+        .group_by(_balances.c.guild_id)
+        .having(_SUMS[0] > 0)
+        .order_by(_SUMS[2].desc(), _balances.c.guild_id)
+    )
+    return [GuildUsage(row.guild_id, Usage(int(row[1]), int(row[2]), int(row[3]))) for row in rows]

@@ -26,6 +26,14 @@ class MemberUsage:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True)
+class GuildUsage:
+    """What one guild asked for; direct messages together are one (`generation.job.DM_TENANT`)."""
+
+    guild_id: int
+    usage: Usage
+
+
 def last_days(number: int, now: datetime, *, zone: ZoneInfo) -> list[date]:
     """The last days, oldest first, today included."""
     today = now.astimezone(zone).date()

@@ -162,7 +162,7 @@ def guild_json(guild: Guild) -> Json:
     """A guild as `GET /guilds/{guild.id}` gives it."""
     empty = (
         "icon description home_header splash discovery_splash banner application_id afk_channel_id "
-        "system_channel_id widget_channel_id vanity_url_code rules_channel_id safety_alerts_channel_id "
+        "widget_channel_id vanity_url_code rules_channel_id safety_alerts_channel_id "
         "public_updates_channel_id max_presences incidents_data"
     )
     zero = (
@@ -176,6 +176,7 @@ def guild_json(guild: Guild) -> Json:
             "id": str(guild.id),
             "name": guild.name,
             "owner_id": str(guild.owner_id),
+            "system_channel_id": str(guild.system_channel.id) if guild.system_channel else None,
             "features": [],
             "region": "deprecated",
             "afk_timeout": 300,

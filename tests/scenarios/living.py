@@ -26,6 +26,7 @@ from db.governance import Governance
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
 from db.moderation import ModerationStore
+from db.operating import OperatorStore
 from db.personal import PersonalStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
@@ -97,6 +98,7 @@ class LivingBot:
             queue=FairQueue(max_per_user=60),
             clock=self.now,
         )
+        self.studio.is_closed = await OperatorStore(self.database).is_closed()
         await self._connect()
         self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
 
@@ -127,6 +129,7 @@ class LivingBot:
             album=AlbumStore(self.database),
             keepsakes=KeepsakeStore(self.database, clock=self.now),
             styles=StyleStore(self.database),
+            operating=OperatorStore(self.database),
             clock=self.now,
         )
         self.client: AtelierClient = build_client(self.services, guild_ready_timeout_s=0.02)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,68 +101,3 @@ async def test_delete_leaves_no_trace_in_database_files_or_logs(
 
 def everything(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-async def test_nothing_of_it_without_the_permission(discord: Sandbox, people: People, bot: LivingBot) -> None:
-    """Straight over the wire, past Discord's own hint: every command of managers and of moderators."""
-    user = people.bo.user
-    managers: list[tuple[str, dict[str, object]]] = [
-        ("settings", {}),
-        ("settings", {"file": b"{}"}),
-        ("rules add", {"text": "red"}),
-        ("rules remove", {"number": 1}),
-        ("rules list", {}),
-        ("rules test", {"text": "red"}),
-        ("rules import", {"file": b"red"}),
-        ("rules export", {}),
-        ("quota show", {}),
-        ("quota set", {"limit": 1}),
-        ("quota remove", {}),
-        ("quota timezone", {"zone": "UTC"}),
-        ("safety", {}),
-    ]
-    moderators: list[tuple[str, dict[str, object]]] = [
-        ("review", {}),
-        ("block", {"member": user}),
-        ("unblock", {"member": user}),
-        ("purge", {"member": user}),
-    ]
-    operators: list[tuple[str, dict[str, object]]] = [
-        ("operator close", {}),
-        ("operator open", {}),
-        ("operator state", {}),
-    ]
-    for who, refusal, commands in (
-        (people.mo, "Manage Server", managers),
-        (people.ada, "Only moderators", moderators),
-        (people.mo, "Only the operator", operators),
-    ):
-        for command, options in commands:
-            said = await told(discord, await who.forging.slash(command, **options))
-            assert refusal in said.text, command
-    gated = {command for command, _ in managers + moderators + operators}
-    named = {each.qualified_name for each in bot.client.tree.walk_commands() if is_gated(each)}
-    assert named - {"style add", "style remove"} <= gated, "a command with a permission that this test does not try"
-    assert await bot.services.governance.fetch_rules(people.guild.id) == []
-
-
-async def test_the_operators_kill_switch(discord: Sandbox, people: People, bot: LivingBot) -> None:
-    bot.client.services = replace(bot.services, owner_ids=frozenset({people.mo.user.id}))
-    going = await people.ada.slash("imagine", prompt="an endless-image", steps=5)
-    await until_shown(discord, going)
-    assert (
-        "Stopping 1 request" in (await told(discord, await people.mo.forging.slash("operator close", stop=True))).text
-    )
-    assert "Cancelled" in (await until_done(discord, going)).text
-    refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
-    assert "operator has closed the studio" in refused.text
-    assert "Closed to new requests" in (await told(discord, await people.mo.forging.slash("operator state"))).text
-    await told(discord, await people.mo.forging.slash("operator open"))
-    assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
-
-
-def is_gated(command: object) -> bool:
-    parent = getattr(command, "parent", None)
-    is_group = hasattr(command, "commands")
-    needed = getattr(command, "default_permissions", None) or getattr(parent, "default_permissions", None)
-    return not is_group and needed is not None

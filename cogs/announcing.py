@@ -1,0 +1,56 @@
+"""One word of the operator to every server: where its managers read such things, once, ringing nobody's bell."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+import discord
+
+if TYPE_CHECKING:
+    from cogs.client import AtelierClient
+
+log = logging.getLogger(__name__)
+MAX_ANNOUNCEMENT_CHARS = 1800
+AT_ONCE = 4
+_HEAD = "**A word from those who run me**\n"
+
+
+async def announce(client: AtelierClient, text: str) -> tuple[int, int]:
+    """Tell every server that is served. How many were told, and how many have no place for it."""
+    admission = await client.services.operating.admission()
+    served = [guild for guild in client.guilds if admission.is_admitted(guild.id)]
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def tell(guild: discord.Guild) -> bool:
+        async with room:
+            return await _tell(client, guild, text)
+
+    told = sum(await asyncio.gather(*(tell(guild) for guild in served)))
+    log.info("action=announced guilds=%s untold=%s", told, len(served) - told)
+    return told, len(served) - told
+
+
+async def _tell(client: AtelierClient, guild: discord.Guild, text: str) -> bool:
+    """The nonce is the announcement's own: sent again within minutes, Discord itself posts it only once."""
+    settings = await client.services.guilds.fetch(guild.id)
+    chosen = guild.get_channel_or_thread(settings.choices.log_channel_id)
+    for channel in (chosen, guild.system_channel):
+        if not isinstance(channel, discord.TextChannel | discord.Thread) or not _may_write(guild, channel):
+            continue
+        nonce = hashlib.sha256(f"{guild.id} {text}".encode()).hexdigest()[:25]
+        try:
+            await channel.send(_HEAD + text, silent=True, nonce=nonce, allowed_mentions=discord.AllowedMentions.none())
+        except discord.HTTPException as error:
+            log.info("guild=%s action=not-announced error=%s", guild.id, error.code)
+            continue
+        return True
+    return False
+
+
+def _may_write(guild: discord.Guild, channel: discord.TextChannel | discord.Thread) -> bool:
+    may = channel.permissions_for(guild.me)
+    sends = may.send_messages_in_threads if isinstance(channel, discord.Thread) else may.send_messages
+    return may.view_channel and sends

@@ -1,0 +1,67 @@
+"""What the operator has decided over all guilds: closed or open, whom the bot serves. Survives a restart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.models import GuildStandingRow, OperatorChoiceRow
+from generation.admission import Admission, Standing
+
+_CLOSED = "closed"
+_LISTED_ONLY = "listed-only"
+
+
+class OperatorStore:
+    """See the module's text. Admission is asked at every request, so it is kept in memory; only this changes it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._admission: Admission | None = None
+
+    async def is_closed(self) -> bool:
+        """Whether new requests were refused when somebody last said so."""
+        return await self._database.read(lambda session: _is_set(session, _CLOSED))
+
+    async def set_closed(self, is_closed: bool) -> None:
+        await self._database.write(lambda session: _set(session, _CLOSED, is_closed))
+
+    async def admission(self) -> Admission:
+        """Which guilds are served, as of the last change."""
+        if self._admission is None:
+            self._admission = await self._database.read(_admission)
+        return self._admission
+
+    async def set_listed_only(self, is_listed_only: bool) -> None:
+        """Serve only guilds that were allowed by name, or all that were not denied."""
+        await self._database.write(lambda session: _set(session, _LISTED_ONLY, is_listed_only))
+        self._admission = replace(await self.admission(), is_listed_only=is_listed_only)
+
+    async def set_standing(self, guild_id: int, standing: Standing) -> None:
+        """In place of what was said of that guild before."""
+
+        def write(session: Session) -> None:
+            session.execute(delete(GuildStandingRow).where(GuildStandingRow.guild_id == guild_id))
+            session.execute(insert(GuildStandingRow).values(guild_id=guild_id, standing=standing))
+
+        await self._database.write(write)
+        known = await self.admission()
+        self._admission = replace(known, standings={**known.standings, guild_id: standing})
+
+
+def _admission(session: Session) -> Admission:
+    standings = {row.guild_id: row.standing for row in session.scalars(select(GuildStandingRow))}
+    return Admission(is_listed_only=_is_set(session, _LISTED_ONLY), standings=standings)
+
+
+def _is_set(session: Session, name: str) -> bool:
+    return session.get(OperatorChoiceRow, name) is not None
+
+
+def _set(session: Session, name: str, is_set: bool) -> None:
+    session.execute(delete(OperatorChoiceRow).where(OperatorChoiceRow.name == name))
+    if is_set:
+        session.execute(insert(OperatorChoiceRow).values(name=name))

@@ -1,0 +1,136 @@
+"""Those who run the bot: closing, announcing, whom it serves, weights, and what was used over all servers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from living import LivingBot, People, until_done, until_shown
+
+from generation.choices import Choices
+from generation.guild import GuildSettings
+from sandbox import Actor, Interaction, Message, Permission, Sandbox
+
+RED = "a red circle on a blue background"
+
+
+async def told(discord: Sandbox, asked: Interaction) -> Message:
+    await discord.wait_for(lambda: asked.followups or ((m := asked.original_message) and not m.is_loading))
+    message = asked.followups[-1] if asked.followups else await until_shown(discord, asked)
+    assert message.is_ephemeral
+    return message
+
+
+@pytest.fixture
+def boss(people: People, bot: LivingBot) -> Actor:
+    """Mo runs the bot, and manages no server."""
+    run_by(people, bot)
+    return people.mo.forging
+
+
+def run_by(people: People, bot: LivingBot) -> None:
+    bot.client.services = replace(bot.services, owner_ids=frozenset({people.mo.user.id}))
+
+
+async def test_the_kill_switch_and_closed_outlive_a_restart(
+    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+) -> None:
+    going = await people.ada.slash("imagine", prompt="an endless-image", steps=5)
+    await until_shown(discord, going)
+    assert "Stopping 1 request" in (await told(discord, await boss.slash("operator close", stop=True))).text
+    assert "Cancelled" in (await until_done(discord, going)).text
+    await bot.stop()
+    await bot.start()
+    run_by(people, bot)
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
+    assert "operator has closed the studio" in refused.text
+    assert "Closed to new requests" in (await told(discord, await boss.slash("operator state"))).text
+    await told(discord, await boss.slash("operator open"))
+    assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
+
+
+async def test_a_denied_server_is_refused_politely_until_it_is_allowed(
+    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+) -> None:
+    painted = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
+    harbour = str(people.guild.id)
+    offered = await boss.autocomplete("operator deny", focused="server", value="harb")
+    assert offered == [{"name": f"Harbour ({harbour})", "value": harbour}]
+    assert await people.ada.forging.autocomplete("operator deny", focused="server", value="harb") == []
+    assert "is named by its id" in (await told(discord, await boss.slash("operator deny", server="Harbour"))).text
+
+    assert "Harbour" in (await told(discord, await boss.slash("operator deny", server=harbour))).text
+    for asked in (await people.ada.slash("imagine", prompt=RED), await people.bo.click(painted, "Reroll")):
+        assert "does not let me paint in this server" in (await told(discord, asked)).text
+    shown = (await told(discord, await people.ada.slash("privacy"))).text
+    assert "1 request, 1 picture" in shown, "what concerns one's own data works everywhere"
+    assert "1 of them" in (await told(discord, await boss.slash("operator state"))).text
+
+    await told(discord, await boss.slash("operator allow", server=harbour))
+    assert (
+        "Only servers that were allowed"
+        in (await told(discord, await boss.slash("operator admission", only_allowed=True))).text
+    )
+    assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
+    meadow = discord.add_guild("Meadow")
+    lobby = meadow.add_channel("lobby")
+    lee = discord.act_as(meadow.add_member("lee"), lobby)
+    refused = await told(discord, await lee.slash("imagine", prompt=RED))
+    assert "only in servers that the operator of this bot has named" in refused.text
+    listed = (await told(discord, await boss.slash("operator servers"))).text
+    assert f"**Harbour** · `{harbour}` · allowed" in listed
+    assert f"**Meadow** · `{meadow.id}` · not served" in listed
+    assert not [each for each in lobby.messages if "Hello" in each.text], "no greeting where it may not paint"
+    await bot.stop()
+    await bot.start()
+    assert "has named" in (await told(discord, await lee.slash("imagine", prompt=RED))).text
+
+
+async def test_an_announcement_reaches_each_server_once_and_rings_no_bell(
+    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+) -> None:
+    log = people.guild.add_channel("log")
+    settings = GuildSettings(guild_id=people.guild.id, choices=Choices(log_channel_id=log.id))
+    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+    meadow, cave = (discord.add_guild(name, has_bot=False) for name in ("Meadow", "Cave"))
+    hall = cave.add_channel("hall")
+    lobby = meadow.add_channel("lobby")
+    meadow.system_channel = lobby
+    for guild in (meadow, cave):
+        discord.add_bot(guild)
+        await discord.wait_for(lambda guild=guild: bot.client.get_guild(guild.id))  # type: ignore[misc]
+    text = "@everyone The bot moves house on Sunday."
+    for _ in range(2):
+        said = (await told(discord, await boss.slash("operator announce", text=text))).text
+        assert said == "Told 2 servers. 1 server has no channel for it that I may write to."
+    for channel, number in ((log, 1), (lobby, 1), (hall, 0), (people.general, 0)):
+        found = [each for each in channel.messages if "moves house" in each.content]
+        assert len(found) == number, channel
+        assert all(each.allowed_mentions == {"parse": []} for each in found)
+
+
+async def test_usage_over_all_weights_and_models(discord: Sandbox, people: People, bot: LivingBot, boss: Actor) -> None:
+    nothing = (await told(discord, await boss.slash("operator usage"))).text
+    assert "Nothing was asked for" in nothing
+    await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=4, count=2))
+    await until_done(discord, await discord.act_as(people.bo.user).slash("imagine", prompt=RED, steps=4))
+    used = (await told(discord, await boss.slash("operator usage", days=1))).text
+    assert "Harbour · 2 pictures" in used
+    assert "direct messages · 1 picture" in used
+    assert "GPU-seconds" in used
+    discord.clock.advance(3 * 24 * 3600)
+    assert "Nothing" in (await told(discord, await boss.slash("operator usage", days=1))).text
+
+    harbour = str(people.guild.id)
+    assert "has weight 1 " in (await told(discord, await boss.slash("operator weight", server=harbour))).text
+    await told(discord, await boss.slash("operator weight", server=harbour, value=2.5))
+    assert bot.studio.share_of(people.guild.id)[0] == 2.5
+    assert (await bot.services.guilds.fetch(people.guild.id)).weight == 2.5
+    assert "weight 2.5" in (await told(discord, await boss.slash("operator servers"))).text
+    manager = discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
+    panel = await told(discord, await manager.slash("settings"))
+    changes = (await told(discord, await manager.click(panel, "Who changed what"))).text
+    assert "gave this server weight 2" in changes, "what the operator does to a server, its managers can read"
+    shown = (await told(discord, await boss.slash("operator models"))).text
+    assert "**paintbox** · sd · MIT" in shown
+    assert "Cannot paint what a checker looks for" in shown
