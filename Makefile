@@ -19,11 +19,11 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox run test check bench doctor format lock clean
+.PHONY: help setup setup-dev sandbox run test check bench doctor format lock texts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: setup run check bench doctor format lock clean'
+	@echo 'also: setup run check bench doctor format lock texts clean'
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
@@ -67,6 +67,10 @@ format: $(VENV)/.dev
 # make bench ARGS="startup --json"
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ARGS)
+
+# Keeps the catalogues of cogs/locale/ in step with the texts of the code; ARGS=fr begins a language.
+texts: $(VENV)/.dev
+	@$(BIN)/python -m cogs.catalogue $(ARGS)
 
 # Renews constraints.txt from what is installed now.
 lock: $(VENV)/.dev

@@ -11,6 +11,7 @@ import discord
 from cogs import rules_pages
 from cogs.errors import PRIVATE, require_permissions
 from cogs.gate import place_of, policy_of, require_allowed
+from cogs.language import matching, of_place
 from cogs.services import Interaction, owner_of
 from generation.choices import Visibility
 from generation.job import Job, ReplyTo
@@ -29,7 +30,9 @@ async def begin(interaction: Interaction, request: GenerationRequest | None = No
     if request is not None:
         interaction.client.services.studio.check(request, owner_of(interaction))
         await require_allowed(interaction, request)
-    is_private = (await policy_of(interaction)).choices.visibility is Visibility.PRIVATE
+    choices = (await policy_of(interaction)).choices
+    is_private = choices.visibility is Visibility.PRIVATE
+    is_alone = is_private or interaction.guild_id is None
     interaction.extras[PRIVATE] = is_private
     response = await interaction.response.defer(thinking=True, ephemeral=is_private)
     return ReplyTo(
@@ -38,7 +41,7 @@ async def begin(interaction: Interaction, request: GenerationRequest | None = No
         token=interaction.token,
         token_expires_at=interaction.expires_at,
         message_id=response.message_id if response is not None else None,
-        locale=str(interaction.locale),
+        locale=matching(str(interaction.locale)) if is_alone else of_place(choices.language, interaction.guild_locale),
         is_private=is_private,
     )
 

@@ -24,6 +24,7 @@ from cogs.from_pictures import FromPictures
 from cogs.helping import Helping
 from cogs.history import History
 from cogs.imagine import Imagine
+from cogs.language import _, speak
 from cogs.moderation import TEMPLATE as REVIEW
 from cogs.moderation import Moderation, ReviewItem, report_picture
 from cogs.operating import Operating
@@ -41,6 +42,7 @@ from cogs.say import Action
 from cogs.services import Interaction, Services
 from cogs.settings_panel import TEMPLATE, SettingItem, SettingsPanel
 from cogs.styles import StyleGroup
+from cogs.translator import Translator
 from cogs.usage import Usage
 from generation.errors import UnknownJob
 
@@ -64,6 +66,7 @@ COGS: tuple[type[commands.Cog], ...] = (
     Operating,
     Helping,
 )
+MENUS: tuple[app_commands.ContextMenu, ...] = (*menus.MENUS, report_picture)
 PRESSES: dict[Action, Handler] = results.PRESSES | more.PRESSES | remixing.PRESSES | history.PRESSES
 FORMS: dict[Action, FormHandler] = remixing.FORMS | menus.FORMS
 
@@ -98,8 +101,9 @@ class AtelierClient(commands.AutoShardedBot):
         """Logged in, not yet connected."""
         for cog in COGS:
             await self.add_cog(cog())
-        for menu in (*menus.MENUS, report_picture):
+        for menu in MENUS:
             self.tree.add_command(menu)
+        await self.tree.set_translator(Translator())
         self.add_dynamic_items(Press, Choose, SettingItem, ReviewItem)
         try:
             self.command_ids = await sync_if_changed(self.tree, self.http)
@@ -114,7 +118,7 @@ class AtelierClient(commands.AutoShardedBot):
     async def pressed(self, interaction: Interaction, action: str, subject: str) -> None:
         """A button of ours was pressed."""
         if action not in PRESSES:
-            await tell_privately(interaction, STRAY_BUTTON)
+            await tell_privately(interaction, _(STRAY_BUTTON))
             return
         await PRESSES[Action(action)](interaction, subject)
         await self.tell_kept(interaction)
@@ -132,6 +136,7 @@ class AtelierClient(commands.AutoShardedBot):
 
     async def on_interaction(self, interaction: Interaction) -> None:
         """Forms; and buttons that no one else hears of: forged ones, and those of a message that does not hold them."""
+        speak(interaction.locale)
         if (form := read_form(interaction)) is not None:
             await self.sent(interaction, *form)
             return
@@ -141,7 +146,7 @@ class AtelierClient(commands.AutoShardedBot):
         shown = custom_ids(interaction.message) if interaction.message is not None else set()
         is_known = is_ours(custom_id) or TEMPLATE.fullmatch(custom_id) or REVIEW.fullmatch(custom_id)
         if not is_known or custom_id not in shown:
-            await tell_privately(interaction, STRAY_BUTTON)
+            await tell_privately(interaction, _(STRAY_BUTTON))
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Discord says so of new servers only, not of those it names after a connection."""
@@ -158,7 +163,11 @@ class AtelierClient(commands.AutoShardedBot):
 
 
 class Tree(app_commands.CommandTree[AtelierClient]):
-    """The slash commands; what they raise is told by the one table."""
+    """The slash commands, in the language of whoever types; what they raise is told by the one table."""
+
+    async def interaction_check(self, interaction: Interaction, /) -> bool:
+        speak(interaction.locale)
+        return True
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
         await answer(interaction, error)

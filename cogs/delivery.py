@@ -21,6 +21,7 @@ from cogs import replies
 from cogs.gate import place_at
 from cogs.gathering import gather, how_shown
 from cogs.ladder import Ladder, Unreachable
+from cogs.language import N_, speak
 from cogs.say import Say
 from cogs.services import Services
 from cogs.telling import tell_those_who_asked
@@ -151,6 +152,7 @@ class Courier:
         delivery = await _until_it_works(job_id, lambda: self._fetch(job_id))
         if delivery is None or delivery.state not in (DeliveryState.LIVE, DeliveryState.DUE):
             return
+        speak(delivery.reply_to.locale)
         going = self._rounds[job_id]
         while self._services.studio.is_live(job_id):
             await self._show_progress(job_id, delivery.reply_to, going)
@@ -205,7 +207,7 @@ class Courier:
         except Exception as error:
             if _is_hopeless(error):
                 log.exception("job=%s action=refused-by-discord", delivery.job_id)
-                await self._keep(delivery.job_id, "Discord refused the message")
+                await self._keep(delivery.job_id, N_("Discord refused the message"))
                 return
             with suppress(Exception):  # the storage may be what is failing
                 await self._services.deliveries.mark_tried(delivery.job_id, type(error).__name__)

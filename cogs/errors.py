@@ -13,20 +13,24 @@ from dataclasses import dataclass
 import discord
 from discord import app_commands
 
+from cogs.language import N_, _, listed
 from cogs.services import Interaction
 from cogs.words import escaped
 from generation.errors import AtelierError, NotAccepted, NotAllowed
+from generation.phrase import Phrase
 
 log = logging.getLogger(__name__)
 PRIVATE = "atelier.private"
 """Key of `interaction.extras`: set when the deferred answer is one that only the person sees."""
 
-STALE = "That command has just been changed. Give Discord a minute to notice, then try again."
-BAD_VALUE = "An option cannot be “{value}”. Choose it from what Discord offers."
-NOT_HERE = "That does not work here. Try it in a channel of a server."
-FORBIDDEN = "I am not allowed to do that here. Someone who manages this server can grant it under “Integrations”."
-STRAY_BUTTON = "That button does not belong to anything I know. It costs nothing."
-UNEXPECTED = "Something went wrong on my side, and I have written down what. It costs nothing. (Incident `{incident}`)"
+STALE = N_("That command has just been changed. Give Discord a minute to notice, then try again.")
+BAD_VALUE = N_("An option cannot be “{value}”. Choose it from what Discord offers.")
+NOT_HERE = N_("That does not work here. Try it in a channel of a server.")
+FORBIDDEN = N_("I am not allowed to do that here. Someone who manages this server can grant it under “Integrations”.")
+STRAY_BUTTON = N_("That button does not belong to anything I know. It costs nothing.")
+UNEXPECTED = N_(
+    "Something went wrong on my side, and I have written down what. It costs nothing. (Incident `{incident}`)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +46,25 @@ def translate(error: BaseException) -> Answer:
     """The table."""
     match _unwrap(error):
         case NotAccepted() as known:
-            return Answer(str(known), logging.WARNING)
+            return Answer(told(known), logging.WARNING)
         case AtelierError() as known:
-            return Answer(str(known), logging.INFO)
+            return Answer(told(known), logging.INFO)
         case app_commands.TransformerError() as known:
-            return Answer(BAD_VALUE.format(value=escaped(str(known.value), limit=60)), logging.INFO)
+            return Answer(_(BAD_VALUE, value=escaped(str(known.value), limit=60)), logging.INFO)
         case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
-            return Answer(STALE, logging.WARNING)
+            return Answer(_(STALE), logging.WARNING)
         case app_commands.CheckFailure():
-            return Answer(NOT_HERE, logging.INFO)
+            return Answer(_(NOT_HERE), logging.INFO)
         case discord.Forbidden():
-            return Answer(FORBIDDEN, logging.INFO)
+            return Answer(_(FORBIDDEN), logging.INFO)
         case _:
             incident = secrets.token_hex(4)
-            return Answer(UNEXPECTED.format(incident=incident), logging.ERROR, incident)
+            return Answer(_(UNEXPECTED, incident=incident), logging.ERROR, incident)
+
+
+def told(error: AtelierError) -> str:
+    """What an error of ours says, in the language spoken now."""
+    return _(error.template, **error.details)
 
 
 async def answer(interaction: Interaction, error: BaseException) -> None:
@@ -88,16 +97,20 @@ def require_permissions(interaction: Interaction) -> None:
     have = interaction.app_permissions
     is_thread = isinstance(interaction.channel, discord.Thread)
     needed = {
-        "View Channel": have.view_channel,
-        "Send Messages in Threads" if is_thread else "Send Messages": (
+        N_("View Channel"): have.view_channel,
+        N_("Send Messages in Threads") if is_thread else N_("Send Messages"): (
             have.send_messages_in_threads if is_thread else have.send_messages
         ),
-        "Attach Files": have.attach_files,
+        N_("Attach Files"): have.attach_files,
     }
     missing = [name for name, is_granted in needed.items() if not is_granted]
     if missing:
-        names = " and ".join(f"“{name}”" for name in missing)
-        raise NotAllowed(why=f"I could not post your pictures here: I lack the permission {names} in this channel.")
+        names = listed([_("“{permission}”", permission=_(name)) for name in missing])
+        raise NotAllowed(
+            why=Phrase(
+                "I could not post your pictures here: I lack the permission {names} in this channel.", names=names
+            )
+        )
 
 
 def _unwrap(error: BaseException) -> BaseException:

@@ -9,26 +9,38 @@ from typing import Any
 import discord
 from discord import app_commands
 
+Command = app_commands.Command[Any, ..., Any] | app_commands.ContextMenu | app_commands.Group
 log = logging.getLogger(__name__)
 _TEXT = {"name", "description", "type", "nsfw", "contexts", "integration_types", "default_member_permissions"}
 _OPTIONS = {"options", "required", "choices", "value", "autocomplete", "channel_types"}
+_LANGUAGES = {"name_localizations", "description_localizations"}
 _LIMITS = {"min_value", "max_value", "min_length", "max_length"}
 _PERMISSIONS = "default_member_permissions"
-_SAYS_SOMETHING = _TEXT | _OPTIONS | _LIMITS
+_SAYS_SOMETHING = _TEXT | _OPTIONS | _LIMITS | _LANGUAGES
 
 
 async def sync_if_changed(tree: app_commands.CommandTree[Any], http: discord.http.HTTPClient) -> dict[str, int]:
     """Register the global commands unless Discord has the very same. Their ids by name."""
     application_id = tree.client.application_id
     assert application_id is not None, "commands are registered after login"
-    here = [command.to_dict(tree) for command in tree.get_commands()]
-    there = await http.get_global_commands(application_id)
+    here = [await _payload(command, tree) for command in tree.get_commands()]
+    there = await http.request(
+        # discord.py asks without: then Discord leaves out what the commands are called in other languages
+        discord.http.Route("GET", "/applications/{application_id}/commands", application_id=application_id),
+        params={"with_localizations": "true"},
+    )
     if _by_name(here) == _by_name(there):
         log.info("action=commands-unchanged commands=%s", len(here))
         return {command["name"]: int(command["id"]) for command in there}
     registered = await tree.sync()
     log.info("action=commands-registered commands=%s", len(here))
     return {command.name: command.id for command in registered}
+
+
+async def _payload(command: Command, tree: app_commands.CommandTree[Any]) -> Mapping[str, Any]:
+    if tree.translator is None:
+        return command.to_dict(tree)
+    return await command.get_translated_payload(tree, tree.translator)
 
 
 def _by_name(commands: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str], Any]:
@@ -38,7 +50,9 @@ def _by_name(commands: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str], Any
 def _essence(value: Any) -> Any:
     """A description without what Discord adds (ids, versions) and what is said by leaving it out."""
     if isinstance(value, Mapping):
-        kept = {key: _essence(each) for key, each in value.items() if key in _SAYS_SOMETHING}
+        kept = {
+            key: each if key in _LANGUAGES else _essence(each) for key, each in value.items() if key in _SAYS_SOMETHING
+        }
         if kept.get(_PERMISSIONS) is not None:
             kept[_PERMISSIONS] = str(kept[_PERMISSIONS])  # a number here, text when Discord says it
         return {key: each for key, each in kept.items() if each not in (None, False, "", [], {})}

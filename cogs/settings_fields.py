@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from cogs.words import plural
-from generation.choices import ASPECTS, MAX_NAMED, Choices, Pressers, Visibility
+from cogs.language import N_, languages, name_of
+from generation.choices import ASPECTS, AUTO, MAX_NAMED, Choices, Pressers, Visibility
 from generation.guild import GuildSettings, SafetyLevel
+from generation.phrase import Phrase
 from generation.request import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
 
 Option = tuple[str, str]
-"""Label and value."""
+"""Label and value. A label that is a `Phrase` is said in the reader's language; another is a name."""
 
 
 class Of(StrEnum):
@@ -76,14 +77,14 @@ def _fixed(*options: Option) -> Callable[[Sequence[str]], Sequence[Option]]:
     return lambda models: options
 
 
-def _up_to(most: int, *lower: int, unit: str) -> Callable[[Sequence[str]], Sequence[Option]]:
-    return _fixed(*((f"at most {number} {unit}", str(number)) for number in (*lower, most)))
+def _up_to(form: str, *numbers: int) -> Callable[[Sequence[str]], Sequence[Option]]:
+    return _fixed(*((Phrase(form, number=number), str(number)) for number in numbers))
 
 
 MODELS = Field(
     key="models",
-    title="Models",
-    empty="all models",
+    title=N_("Models"),
+    empty=N_("all models"),
     chosen=lambda settings: settings.choices.models,
     change=lambda settings, values: replace(
         settings, choices=_allow_models(settings.choices, tuple(dict.fromkeys(values)))
@@ -94,8 +95,8 @@ MODELS = Field(
 )
 DEFAULT_MODEL = Field(
     key="default_model",
-    title="Usual model",
-    empty="the bot's own default",
+    title=N_("Usual model"),
+    empty=N_("the bot's own default"),
     chosen=lambda settings: [settings.choices.default_model] if settings.choices.default_model else [],
     change=lambda settings, values: _with(settings, default_model=values[0] if values else None),
     options=lambda models: [(name, name) for name in models[:MAX_NAMED]],
@@ -103,91 +104,110 @@ DEFAULT_MODEL = Field(
 )
 ASPECT = Field(
     key="default_aspect",
-    title="Usual shape",
-    empty="square, as the model likes it",
+    title=N_("Usual shape"),
+    empty=N_("square, as the model likes it"),
     chosen=lambda settings: [settings.choices.default_aspect] if settings.choices.default_aspect else [],
     change=lambda settings, values: _with(settings, default_aspect=values[0] if values else None),
     options=_fixed(*((each, each) for each in ASPECTS)),
     is_required=False,
 )
-STEPS = _choice("max_steps", "Steps", int, _up_to(MAX_STEPS, 10, 20, 30, 50, 75, unit="steps"))
-SIDE = _choice("max_side_px", "Size", int, _up_to(MAX_SIDE_PX, 512, 768, 1024, 1536, unit="pixels a side"))
-COUNT = _choice("max_count", "Pictures at once", int, _up_to(MAX_COUNT, 1, 2, 3, unit="at once"))
-CHANNELS = _named("channel_ids", "Where I paint", "every channel I may write to", Of.CHANNELS)
-ROLES = _named("role_ids", "Who may ask", "everyone", Of.ROLES)
-START_ROLES = _named("start_image_role_ids", "Who may start from a picture of their own", "everyone", Of.ROLES)
+STEPS = _choice("max_steps", N_("Steps"), int, _up_to(N_("at most {number} steps"), 10, 20, 30, 50, 75, MAX_STEPS))
+SIDE = _choice(
+    "max_side_px", N_("Size"), int, _up_to(N_("at most {number} pixels a side"), 512, 768, 1024, 1536, MAX_SIDE_PX)
+)
+COUNT = _choice("max_count", N_("Pictures at once"), int, _up_to(N_("at most {number} at once"), 1, 2, 3, MAX_COUNT))
+CHANNELS = _named("channel_ids", N_("Where I paint"), N_("every channel I may write to"), Of.CHANNELS)
+ROLES = _named("role_ids", N_("Who may ask"), N_("everyone"), Of.ROLES)
+START_ROLES = _named("start_image_role_ids", N_("Who may start from a picture of their own"), N_("everyone"), Of.ROLES)
 VISIBILITY = _choice(
     "visibility",
-    "Who sees results",
+    N_("Who sees results"),
     Visibility,
-    _fixed(("everyone sees them", Visibility.PUBLIC.value), ("only who asked", Visibility.PRIVATE.value)),
+    _fixed(
+        (Phrase("everyone sees them"), Visibility.PUBLIC.value), (Phrase("only who asked"), Visibility.PRIVATE.value)
+    ),
 )
 PRESSERS = _choice(
     "pressers",
-    "Who may press Reroll, Vary and Upscale",
+    N_("Who may press Reroll, Vary and Upscale"),
     Pressers,
-    _fixed(("everyone, charged to who presses", Pressers.EVERYONE.value), ("only who asked", Pressers.OWNER.value)),
+    _fixed(
+        (Phrase("everyone, charged to who presses"), Pressers.EVERYONE.value),
+        (Phrase("only who asked"), Pressers.OWNER.value),
+    ),
 )
 SAFETY = Field(
     key="safety",
-    title="Pictures the safety checker flags",
+    title=N_("Pictures the safety checker flags"),
     empty="",
     chosen=lambda settings: (settings.safety.value,),
     change=lambda settings, values: replace(settings, safety=SafetyLevel(values[0])),
     options=_fixed(
-        ("kept back and refunded", SafetyLevel.BLOCK.value),
-        ("shown behind a spoiler", SafetyLevel.BLUR.value),
-        ("shown, in age-restricted channels only; else kept back", SafetyLevel.OFF.value),
+        (Phrase("kept back and refunded"), SafetyLevel.BLOCK.value),
+        (Phrase("shown behind a spoiler"), SafetyLevel.BLUR.value),
+        (Phrase("shown, in age-restricted channels only; else kept back"), SafetyLevel.OFF.value),
     ),
 )
 REVIEW = _choice(
     "review_hours",
-    "Keep flagged pictures, blurred, for moderators",
+    N_("Keep flagged pictures, blurred, for moderators"),
     int,
     _fixed(
-        ("never store them", "0"),
-        ("for a day", "24"),
-        ("for three days", "72"),
-        ("for a week", "168"),
-        ("two weeks", "336"),
+        (Phrase("never store them"), "0"),
+        (Phrase("for a day"), "24"),
+        (Phrase("for three days"), "72"),
+        (Phrase("for a week"), "168"),
+        (Phrase("for two weeks"), "336"),
     ),
 )
 RETENTION = _choice(
     "retention_days",
-    "Delete finished pictures from my disk",
+    N_("Delete finished pictures from my disk"),
     int,
     _fixed(
-        ("never", "0"),
-        *((f"after {plural(days, 'day')}", str(days)) for days in (1, 7, 30, 90, 365)),
+        (Phrase("never"), "0"),
+        (Phrase("after a day"), "1"),
+        *((Phrase("after {number} days", number=days), str(days)) for days in (7, 30, 90, 365)),
     ),
 )
 LOG = Field(
     key="log_channel_id",
-    title="Tell changes of settings and rules in",
-    empty="nowhere (the history has them)",
+    title=N_("Tell changes of settings and rules in"),
+    empty=N_("nowhere (the history has them)"),
     chosen=lambda settings: [str(settings.choices.log_channel_id)] if settings.choices.log_channel_id else [],
     change=lambda settings, values: _with(settings, log_channel_id=int(values[0]) if values else 0),
     of=Of.CHANNELS,
     is_required=False,
 )
+LANGUAGE = _choice(
+    "language",
+    N_("Language of what everybody reads"),
+    str,
+    lambda models: (
+        (Phrase("as this server is on Discord"), AUTO),
+        *((name_of(language), language) for language in languages()),
+    ),
+)
 
 PAGES: dict[str, tuple[str, tuple[Field, ...]]] = {
-    "what": ("What is painted", (MODELS, DEFAULT_MODEL, ASPECT, STEPS, SIDE, COUNT)),
-    "who": ("Where and who", (CHANNELS, ROLES, START_ROLES, VISIBILITY, PRESSERS)),
-    "safety": ("Safety and keeping", (SAFETY, REVIEW, RETENTION, LOG)),
+    "what": (N_("What is painted"), (MODELS, DEFAULT_MODEL, ASPECT, STEPS, SIDE, COUNT)),
+    "who": (N_("Where and who"), (CHANNELS, ROLES, START_ROLES, VISIBILITY, PRESSERS)),
+    "safety": (N_("Safety and keeping"), (SAFETY, REVIEW, RETENTION, LOG, LANGUAGE)),
 }
 FIELDS = {field.key: field for _, fields in PAGES.values() for field in fields}
 
 
 def described(field: Field, values: Sequence[str], models: Sequence[str]) -> str:
-    """What is chosen, for people."""
+    """What is chosen, for people: a label, which may be a phrase still to be said, or names in a row."""
     if not values:
-        return field.empty
+        return Phrase(field.empty)
     if field.of is Of.CHANNELS:
         return ", ".join(f"<#{value}>" for value in values)
     if field.of is Of.ROLES:
         return ", ".join(f"<@&{value}>" for value in values)
     labels = {value: label for label, value in field.options(models)}
+    if len(values) == 1:
+        return labels.get(values[0], values[0])
     return ", ".join(labels.get(value, value) for value in values)
 
 

@@ -11,6 +11,7 @@ from discord import app_commands, ui
 from discord.ext import commands
 
 from cogs.errors import answer
+from cogs.language import N_, _, in_words, of_place, speak, speaking
 from cogs.managing import require_manager, tell_log_channel
 from cogs.paper import files, layout
 from cogs.say import Picture, Say, Tone
@@ -20,13 +21,14 @@ from cogs.uploads import fetch_attachment
 from cogs.words import escaped, small
 from generation.errors import InvalidRequest
 from generation.guild import GuildSettings
+from generation.phrase import Phrase
 from generation.settings_file import export_settings, import_settings
 
 TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
 FIRST_PAGE = "what"
 NUM_CHANGES = 15
 SETUP_PAGE = "hello"
-HELLO = (
+HELLO = N_(
     "### Hello! I paint.\n"
     "Type `/imagine` and say what. Everything works as it is; whoever may manage this server can choose here, "
     "and everything else in `/settings`, `/quota` and `/rules`."
@@ -54,12 +56,12 @@ class SettingsPanel(commands.Cog):
         taken = import_settings(data, await services.guilds.fetch(guild_id))
         known = {model.name for model in services.studio.catalog.models}
         if unknown := set(taken.choices.models) - known:
-            raise InvalidRequest(
-                what="The file", problem=f"names models that are not here: {', '.join(sorted(unknown))}."
-            )
-        await services.governance.save_settings(taken, by=interaction.user.id, change="took over settings from a file")
+            problem = Phrase("names models that are not here: {models}.", models=", ".join(sorted(unknown)))
+            raise InvalidRequest(what=Phrase("The file"), problem=problem)
+        said = Phrase("took over settings from a file")
+        await services.governance.save_settings(taken, by=interaction.user.id, change=said)
         await interaction.followup.send(view=await panel(interaction, FIRST_PAGE), ephemeral=True)
-        await tell_log_channel(interaction, "took over settings from a file")
+        await tell_log_channel(interaction, said)
 
 
 class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=TEMPLATE):
@@ -76,6 +78,7 @@ class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=TEMPLATE):
         return cls(item, page=match["page"], key=match["key"])
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
+        speak(interaction.locale)
         try:
             await used(interaction, self.page, self.key)
         except Exception as error:
@@ -104,32 +107,36 @@ async def change(interaction: Interaction, guild_id: int, field: Field, values: 
     models = [model.name for model in services.studio.catalog.models]
     offered = {value for _, value in field.options(models)}
     if (field.is_required and not values) or (field.of is Of.OPTIONS and not set(values) <= offered):
-        raise InvalidRequest(what=field.title, problem="cannot be that. Choose from the menu.")
+        raise InvalidRequest(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
     before = await services.guilds.fetch(guild_id)
     after = field.change(before, values)
     if after != before:
-        said = f"{field.title}: {described(field, values, models)}"
+        said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=described(field, values, models))
         await services.governance.save_settings(after, by=interaction.user.id, change=said)
-        await tell_log_channel(interaction, f"changed a setting · {said}")
+        await tell_log_channel(interaction, Phrase("changed a setting · {change}", change=said))
 
 
 async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
     """The panel, opened at a page, as of now."""
     services = interaction.client.services
     settings = await services.guilds.fetch(interaction.guild_id or 0)
-    if page == SETUP_PAGE:
-        return setup(settings)
+    if page == SETUP_PAGE:  # a message that everybody reads
+        with speaking(of_place(settings.choices.language, interaction.guild_locale)):
+            return setup(settings)
     models = [model.name for model in services.studio.catalog.models]
     page = page if page in PAGES else FIRST_PAGE
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
-    container.add_item(ui.TextDisplay(f"### Settings · {PAGES[page][0]}"))
+    container.add_item(ui.TextDisplay(_("### Settings · {page}", page=_(PAGES[page][0]))))
     for field in PAGES[page][1]:
         add_field(container, field, settings, page=page, models=models)
     container.add_item(ui.Separator())
-    tabs = [(key, title, key == page) for key, (title, _) in PAGES.items()]
+    tabs = [(key, _(titled[0]), key == page) for key, titled in PAGES.items()]
     container.add_item(ui.ActionRow(*(_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
-    container.add_item(ui.ActionRow(_button(page, "export", "Export"), _button(page, "changes", "Who changed what")))
-    container.add_item(ui.TextDisplay(small("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")))
+    export, changes = _button(page, "export", _("Export")), _button(page, "changes", _("Who changed what"))
+    container.add_item(ui.ActionRow(export, changes))
+    container.add_item(
+        ui.TextDisplay(small(_("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")))
+    )
     view = ui.LayoutView(timeout=None)
     view.add_item(container)
     return view
@@ -138,11 +145,11 @@ async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
 def setup(settings: GuildSettings) -> ui.LayoutView:
     """The message; its menus are the panel's own, so each choice is checked in the same way."""
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
-    container.add_item(ui.TextDisplay(HELLO))
+    container.add_item(ui.TextDisplay(_(HELLO)))
     for field in SETUP_FIELDS:
         add_field(container, field, settings, page=SETUP_PAGE, models=())
     container.add_item(ui.Separator())
-    container.add_item(ui.TextDisplay(small("A limit a day for everyone: `/quota set limit:20 role:@everyone`.")))
+    container.add_item(ui.TextDisplay(small(_("A limit a day for everyone: `/quota set limit:20 role:@everyone`."))))
     view = ui.LayoutView(timeout=None)
     view.add_item(container)
     return view
@@ -153,7 +160,7 @@ def add_field(
 ) -> None:
     """One menu under its title and what is chosen now."""
     values = list(field.chosen(settings))
-    container.add_item(ui.TextDisplay(f"**{field.title}** · {described(field, values, models)}"))
+    container.add_item(ui.TextDisplay(f"**{_(field.title)}** · {in_words(described(field, values, models))}"))
     menu = _menu(field, values, models)
     menu.custom_id = f"atelier-set:{page}:{field.key}"  # type: ignore[attr-defined]
     container.add_item(ui.ActionRow(SettingItem(menu, page=page, key=field.key)))
@@ -161,7 +168,8 @@ def add_field(
 
 def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any]:
     least = 1 if field.is_required else 0
-    placeholder = f"{field.title} …" if not field.empty else f"{field.empty[0].upper()}{field.empty[1:]}"
+    empty = _(field.empty)
+    placeholder = f"{empty[0].upper()}{empty[1:]}" if empty else f"{_(field.title)} …"
     if field.of is Of.CHANNELS:
         chosen = [
             discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.channel) for each in values
@@ -178,7 +186,8 @@ def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item
         return ui.RoleSelect(min_values=least, max_values=field.most, default_values=named, placeholder=placeholder)
     offered = dict.fromkeys((*field.options(models), *((value, value) for value in _missing(field, values, models))))
     options = [
-        discord.SelectOption(label=label[:100], value=value, default=value in values) for label, value in offered
+        discord.SelectOption(label=in_words(label)[:100], value=value, default=value in values)
+        for label, value in offered
     ]
     return ui.Select(
         options=options, min_values=least, max_values=min(field.most, len(options)), placeholder=placeholder[:150]
@@ -199,17 +208,17 @@ def _button(page: str, key: str, label: str, *, is_on: bool = False) -> SettingI
 
 async def _export(interaction: Interaction, guild_id: int) -> None:
     settings = await interaction.client.services.guilds.fetch(guild_id)
-    attached = (Picture("settings.json", export_settings(settings), "The settings"),)
-    say = Say(blocks=("### Settings as a file\nTake them over with `/settings file:`.",), attached=attached)
+    attached = (Picture("settings.json", export_settings(settings), _("The settings")),)
+    say = Say(blocks=(_("### Settings as a file\nTake them over with `/settings file:`."),), attached=attached)
     await interaction.response.send_message(view=layout(say), files=files(say), ephemeral=True)
 
 
 async def _show_changes(interaction: Interaction, guild_id: int) -> None:
     changes = await interaction.client.services.governance.fetch_changes(guild_id, limit=NUM_CHANGES)
     lines = [
-        f"<t:{int(each.at.timestamp())}:R> · {f'<@{each.user_id}>' if each.user_id else 'somebody since erased'} · "
-        f"{escaped(each.text, limit=150)}"
+        f"<t:{int(each.at.timestamp())}:R> · {f'<@{each.user_id}>' if each.user_id else _('somebody since erased')} · "
+        f"{escaped(in_words(each.text), limit=150)}"
         for each in changes
     ]
-    say = Say(blocks=("### Who changed what", "\n".join(lines) or "Nothing was changed yet."))
+    say = Say(blocks=(_("### Who changed what"), "\n".join(lines) or _("Nothing was changed yet.")))
     await interaction.response.send_message(view=layout(say), ephemeral=True)

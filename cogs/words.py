@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from cogs.language import _, ngettext, unit
 from generation.request import GenerationRequest, ImageSpec
 
 MAX_SHOWN = 300
@@ -29,16 +30,16 @@ def small(text: str) -> str:
 
 
 def about(seconds: float) -> str:
-    """`about 8 s`, `about 3 min`: as exact as it is true."""
+    """`about 8 sec`, `about 3 min`: as exact as it is true."""
     if seconds < 1.5:
-        return "about a second"
+        return _("about a second")
     if seconds < 20:
-        return f"about {seconds:.0f} s"
+        return _("about {time}", time=unit(seconds, "duration-second"))
     if seconds < 90:
-        return f"about {5 * round(seconds / 5)} s"
+        return _("about {time}", time=unit(5 * round(seconds / 5), "duration-second"))
     if seconds < 90 * 60:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.0f} h"
+        return _("about {time}", time=unit(seconds / 60, "duration-minute"))
+    return _("about {time}", time=unit(seconds / 3600, "duration-hour"))
 
 
 def bar(progress: float) -> str:
@@ -47,6 +48,11 @@ def bar(progress: float) -> str:
     full, rest = divmod(eighths, 8)
     drawn = "█" * full + (_EIGHTHS[rest] if rest else "")
     return f"`{drawn.ljust(BAR_CELLS, '·')}`"
+
+
+def pictures(number: int) -> str:
+    """`1 picture`, `3 pictures`."""
+    return ngettext("{number} picture", "{number} pictures", number)
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
@@ -60,9 +66,14 @@ def settings_line(request: GenerationRequest) -> str:
     width, height = spec.result_size_px
     if spec.upscale is not None:
         return f"{width} × {height} · {spec.model}"
-    parts = [f"{width} × {height}", plural(spec.steps, "step"), f"guidance {spec.guidance:g}", spec.sampler]
+    parts = [
+        f"{width} × {height}",
+        ngettext("{number} step", "{number} steps", spec.steps),
+        _("guidance {value}", value=spec.guidance),
+        spec.sampler,
+    ]
     if spec.start is not None:
-        parts.append(f"strength {spec.start.strength:g}")
+        parts.append(_("strength {value}", value=spec.start.strength))
     return " · ".join([*parts, _seeds(spec, request.count)])
 
 
@@ -74,6 +85,6 @@ def slug(prompt: str) -> str:
 
 def _seeds(spec: ImageSpec, count: int) -> str:
     if spec.variation is not None or count == 1:
-        return f"seed {spec.seed}"
+        return _("seed {seed}", seed=spec.seed)
     last = (spec.seed + count - 1) % 2**32
-    return f"seeds {spec.seed}–{last}"
+    return _("seeds {first}–{last}", first=spec.seed, last=last)

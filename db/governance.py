@@ -18,9 +18,10 @@ from db.members import ensure_key
 from db.models import ChangeRow, ContentRuleRow, ImageRow, JobRow, MemberRow
 from db.settings import SettingsStore
 from db.withholding import Kept, drop_reviewed, fetch_reviews
-from generation.audit import MAX_CHANGE_CHARS, Change
+from generation.audit import Change, read_change, write_change
 from generation.errors import InvalidRequest
 from generation.guild import GuildSettings
+from generation.phrase import Phrase
 from generation.policy import Policy
 from generation.ports import Clock
 from generation.rules.rule import Rule
@@ -72,16 +73,14 @@ class Governance:
         Raises `InvalidRequest` for more rules than a guild may have.
         """
         added = await self._database.write(lambda session: _add(session, guild_id, rules, replacing=replacing))
-        named = f"“{rules[0].text}” ({rules[0].kind}, {rules[0].action})" if len(rules) == 1 else f"{len(rules)} rules"
-        verb = "replaced all rules by" if replacing else "added"
-        await self.record(guild_id, by=by, change=f"{verb} {named}")
+        await self.record(guild_id, by=by, change=_said(rules, replacing=replacing))
         self.forget(guild_id)
         return added
 
     async def remove_rule(self, guild_id: int, rule_id: int, *, by: int) -> Rule:
         """Raises `InvalidRequest` if the guild has no rule of that number."""
         removed = await self._database.write(lambda session: _remove(session, guild_id, rule_id))
-        await self.record(guild_id, by=by, change=f"removed the rule “{removed.text}”")
+        await self.record(guild_id, by=by, change=Phrase("removed the rule “{text}”", text=removed.text))
         self.forget(guild_id)
         return removed
 
@@ -115,11 +114,11 @@ class Governance:
     # The audit trail.
 
     async def record(self, guild_id: int, *, by: int, change: str) -> None:
+        """A `Phrase` can be read in any language later."""
         at = self._clock()
 
         def write(session: Session) -> None:
-            text = change if len(change) <= MAX_CHANGE_CHARS else change[: MAX_CHANGE_CHARS - 1] + "…"
-            values = {"guild_id": guild_id, "by": ensure_key(session, by), "at": at, "text": text}
+            values = {"guild_id": guild_id, "by": ensure_key(session, by), "at": at, "text": write_change(change)}
             session.execute(insert(ChangeRow).values(values))
 
         await self._database.write(write)
@@ -127,6 +126,17 @@ class Governance:
     async def fetch_changes(self, guild_id: int, *, limit: int = 20) -> list[Change]:
         """Newest first."""
         return await self._database.read(lambda session: _changes(session, guild_id, limit))
+
+
+def _said(rules: Sequence[Rule], *, replacing: bool) -> Phrase:
+    if len(rules) == 1:
+        rule = rules[0]
+        named = Phrase(
+            "“{text}” ({kind}, {action})", text=rule.text, kind=Phrase(rule.kind), action=Phrase(rule.action)
+        )
+    else:
+        named = Phrase("{number} rules", number=len(rules))
+    return Phrase("replaced all rules by {named}", named=named) if replacing else Phrase("added {named}", named=named)
 
 
 def _rules(session: Session, guild_id: int) -> list[Rule]:
@@ -151,7 +161,9 @@ def _add(session: Session, guild_id: int, rules: Iterable[Rule], *, replacing: b
 def _remove(session: Session, guild_id: int, rule_id: int) -> Rule:
     row = session.get(ContentRuleRow, rule_id)
     if row is None or row.guild_id != guild_id:
-        raise InvalidRequest(what="A rule", problem=f"of number {rule_id} does not exist here. See `/rules list`.")
+        raise InvalidRequest(
+            what=Phrase("A rule"), problem=Phrase("of number {id} does not exist here. See `/rules list`.", id=rule_id)
+        )
     rule = row.rule
     session.execute(delete(ContentRuleRow).where(ContentRuleRow.id == rule_id))
     return rule
@@ -165,4 +177,6 @@ def _changes(session: Session, guild_id: int, limit: int) -> list[Change]:
         .order_by(ChangeRow.at.desc(), ChangeRow.id.desc())
         .limit(limit)
     )
-    return [Change(guild_id=row.guild_id, user_id=user_id, at=row.at, text=row.text) for row, user_id in rows]
+    return [
+        Change(guild_id=row.guild_id, user_id=user_id, at=row.at, text=read_change(row.text)) for row, user_id in rows
+    ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
+
+from generation.phrase import Phrase
 
 MAX_CHANGE_CHARS = 300
 
@@ -16,3 +19,18 @@ class Change:
     user_id: int | None
     at: datetime
     text: str
+
+
+def write_change(text: str) -> str:
+    """A change as one line to keep: a `Phrase` with its parts, so that it can be read in any language."""
+    if (
+        isinstance(text, Phrase)
+        and len(packed := json.dumps(text.packed(), ensure_ascii=False)) <= 2 * MAX_CHANGE_CHARS
+    ):
+        return packed
+    return text if len(text) <= MAX_CHANGE_CHARS else text[: MAX_CHANGE_CHARS - 1] + "…"
+
+
+def read_change(line: str) -> str:
+    """What `write_change` wrote."""
+    return Phrase.unpacked(json.loads(line)) if line.startswith('["') else line

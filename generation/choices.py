@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 from generation.request import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX
 
 ASPECTS = ("1:1", "3:2", "2:3", "16:9", "9:16")
 MAX_RETENTION_DAYS = 3650
+AUTO = "auto"
+"""No language chosen: the one the server has on Discord."""
+_LANGUAGE = re.compile(r"[a-z]{2,3}([_-][A-Za-z]{2,4})?")
 MAX_REVIEW_HOURS = 14 * 24
 MAX_NAMED = 25
 """Channels, roles or models that may be named: what a select menu holds."""
@@ -52,6 +57,8 @@ class Choices:
     """Pictures that safety kept back are kept, blurred, for moderators to see; 0 stores none."""
     log_channel_id: int = 0
     """Where changes of settings and rules are told; 0 for nowhere."""
+    language: str = AUTO
+    """What is said to the whole server is said in this language, by its code; `auto`: as the server is on Discord."""
 
     def __post_init__(self) -> None:
         _check("Steps", self.max_steps, 1, MAX_STEPS)
@@ -67,6 +74,8 @@ class Choices:
         ):
             if len(named) > MAX_NAMED:
                 raise InvalidRequest(what=what, problem=f"can be at most {MAX_NAMED}, not {len(named)}.")
+        if self.language != AUTO and not _LANGUAGE.fullmatch(self.language):
+            raise InvalidRequest(what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto."))
         if self.default_aspect is not None and self.default_aspect not in ASPECTS:
             raise InvalidRequest(what="The shape", problem=f"must be one of {', '.join(ASPECTS)}.")
         if self.default_model is not None and self.models and self.default_model not in self.models:

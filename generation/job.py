@@ -102,6 +102,7 @@ class ReplyTo:
     token_expires_at: datetime | None = None
     message_id: int | None = None
     locale: str = "en-US"
+    """The language its message is in, also after a restart: the guild's, or where one person reads it, theirs."""
     is_private: bool = False
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sandbox.errors import Invalid, unknown_guild
 from sandbox.payloads import application_json
 from sandbox.rest.call import NOTHING, Answer, Call, Route
@@ -26,7 +28,19 @@ def _me(call: Call) -> Answer:
 
 
 def _list(call: Call) -> Answer:
-    return Answer(200, call.services.commands.of_scope(_scope(call)))
+    """What the commands are called in other languages is told only to those who ask for it."""
+    found = call.services.commands.of_scope(_scope(call))
+    if call.query.get("with_localizations", "").lower() in ("true", "1"):
+        return Answer(200, found)
+    return Answer(200, [_without_languages(command) for command in found])
+
+
+def _without_languages(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_languages(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _without_languages(each) for key, each in value.items() if not key.endswith("_localizations")}
+    return value
 
 
 def _replace_all(call: Call) -> Answer:

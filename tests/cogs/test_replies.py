@@ -65,7 +65,7 @@ def test_what_the_model_did_not_read_is_said_once() -> None:
 def test_waiting_says_the_place_and_the_time() -> None:
     view = JobView(job=job_of(Status.WAITING), progress=0, images_ahead=3, wait_s=8.4)
     say = replies.progress(view, is_ready=True)
-    assert "**Waiting** · 3 pictures ahead of yours · about 8 s" in read(say)
+    assert "**Waiting** · 3 pictures ahead of yours · about 8 sec" in read(say)
     assert labels(say) == [["Cancel", "Tell me when done"]]
     assert "next in line" in read(replies.progress(replace(view, images_ahead=0), is_ready=True))
     assert "warming up" in read(replies.progress(view, is_ready=False))
@@ -74,7 +74,7 @@ def test_waiting_says_the_place_and_the_time() -> None:
 def test_painting_shows_a_bar_a_preview_and_how_many_are_done() -> None:
     job = job_of(Status.DONE, Status.RUNNING)
     say = replies.progress(JobView(job=job, progress=0.5, wait_s=4, preview=b"jpeg"), is_ready=True)
-    assert "50% · about 4 s left · 1 of 2 done" in read(say)
+    assert "50% · about 4 sec left · 1 of 2 done" in read(say)
     assert [picture.filename for picture in say.pictures()] == ["preview.jpg"]
     assert say.tone is Tone.PAINTING
 

@@ -27,7 +27,7 @@ def test_nothing_breaks_out_of_a_code_block(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.2, "about a second"), (8.2, "about 8 s"), (43, "about 45 s"), (200, "about 3 min"), (9000, "about 2 h")],
+    [(0.2, "about a second"), (8.2, "about 8 sec"), (43, "about 45 sec"), (200, "about 3 min"), (9000, "about 2 hr")],
 )
 def test_times_are_as_exact_as_they_are_true(seconds: float, said: str) -> None:
     assert about(seconds) == said

@@ -1,0 +1,156 @@
+"""The language people are spoken to in. Texts stand in the code in English, and are said in another when shown.
+
+`_("…")` and `ngettext` look a text up in the catalogue of the language that is spoken *now*, in this task: `speak`
+sets it, once for everything that comes from Discord. What one person reads is in the language of their Discord; what
+a server reads is in the server's (`of_place`). `N_("…")` marks a text that is said later. See docs/languages.md.
+"""
+
+from __future__ import annotations
+
+import gettext
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from babel import Locale, negotiate_locale
+from babel.dates import format_skeleton, format_time
+from babel.lists import format_list
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
+from babel.units import format_unit
+
+from generation.choices import AUTO
+from generation.phrase import Phrase
+
+SOURCE = "en"
+FOLDER = Path(__file__).parent / "locale"
+FILE = "LC_MESSAGES/atelier.po"
+_DATES_AS = {SOURCE: "en_GB"}
+"""Where a language writes dates in several ways, the one that is taken: 24 hours, the day first."""
+_spoken: ContextVar[str] = ContextVar("language", default=SOURCE)
+
+
+# Which language.
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """The languages there are, by their codes: English, and one for each catalogue."""
+    return (SOURCE, *sorted(path.name for path in FOLDER.iterdir() if (path / FILE).exists()))
+
+
+@cache
+def matching(locale: str) -> str:
+    """The language of ours for one of Discord's locales (`de`, `en-GB`, `pt-BR`); English where there is none."""
+    found = negotiate_locale([locale.replace("-", "_")], languages()) if locale else None
+    return found or SOURCE
+
+
+def name_of(language: str) -> str:
+    """What a language calls itself."""
+    return Locale.parse(language).get_display_name() or language
+
+
+def of_place(chosen: str, locale: object) -> str:
+    """The language of what a server's members read together: the one `chosen` in its settings, else Discord's."""
+    return matching(str(locale or "") if chosen == AUTO else chosen)
+
+
+def speak(locale: object) -> None:
+    """From here on, in this task and those it starts, people are spoken to in the language of `locale`."""
+    _spoken.set(matching(str(locale or "")))
+
+
+@contextmanager
+def speaking(locale: object) -> Iterator[None]:
+    """Only for a while: where one task speaks to a server and to a person."""
+    token = _spoken.set(matching(str(locale or "")))
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+# What is said.
+
+
+def N_(text: str) -> str:
+    """Marks a text of the catalogue that `_` says later."""
+    return text
+
+
+def _(text: str, **values: object) -> str:
+    """A text in the language spoken now, with `values` filled in as that language writes them."""
+    if isinstance(text, Phrase):
+        values = {**text.values}
+        text = text.template
+    said = _catalogue(_spoken.get()).gettext(text) if text else ""
+    return said.format(**{name: in_words(value) for name, value in values.items()}) if values else said
+
+
+def ngettext(one: str, many: str, number: int, **values: object) -> str:
+    """The form of a text that goes with `number`, which both forms may name as `{number}`."""
+    said = _catalogue(_spoken.get()).ngettext(one, many, number)
+    return said.format(number=counted(number), **{name: in_words(value) for name, value in values.items()})
+
+
+def in_words(value: object) -> str:
+    """A value as the language spoken now writes it: phrases said, numbers and moments formatted, all else as it is."""
+    match value:
+        case Phrase():
+            return _(value)
+        case float():
+            return decimal(value)
+        case datetime():
+            locale = _DATES_AS.get(_spoken.get(), _spoken.get())
+            day = format_skeleton("MMMMd", value, locale=locale)
+            return _("{day} at {time}", day=day, time=format_time(value, "short", locale=locale))
+        case _:
+            return str(value)
+
+
+# How numbers are written.
+
+
+def counted(number: int) -> str:
+    """`1,234` here, `1.234` there."""
+    return format_decimal(number, locale=_spoken.get())
+
+
+def decimal(value: float) -> str:
+    """To six digits, as `:g` does, without grouping: `0.05`, `7.5`."""
+    plain = float(f"{value:g}")
+    return format_decimal(plain, "0.######", locale=_spoken.get(), decimal_quantization=False)
+
+
+def percent(part: float) -> str:
+    """A part of one: `25%`."""
+    return format_percent(part, locale=_spoken.get())
+
+
+def unit(number: float, name: str) -> str:
+    """A measured amount with its unit, short; `name` as Unicode's CLDR has it: `duration-minute`."""
+    return format_unit(round(number), name, length="short", locale=_spoken.get())
+
+
+def listed(items: Sequence[str], style: str = "standard") -> str:
+    """`a, b, and c`."""
+    return format_list(items, style=style, locale=_spoken.get())  # type: ignore[arg-type]
+
+
+@cache
+def _catalogue(language: str) -> gettext.NullTranslations:
+    """Read from its `.po` file and compiled in memory, so that nobody has to compile anything."""
+    if language == SOURCE:
+        return gettext.NullTranslations()
+    with (FOLDER / language / FILE).open("rb") as file:
+        catalogue = read_po(file, locale=language)
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)

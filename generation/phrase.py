@@ -1,0 +1,55 @@
+"""A sentence that remembers its parts, so that it can be said in another language where somebody reads it. Pure.
+
+The rooms that paint and keep know no languages: they say things in English, as a `Phrase`. It is that English text,
+and whoever shows it may look its `template` up in a catalogue and fill in the `values` again (see `cogs.language`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Self
+
+
+class Phrase(str):
+    """English text: `template` with `values` filled in. Both are kept; values may be phrases themselves.
+
+    A template without values is taken as it stands. It has names in braces and no formats: how a number looks is the
+    language's affair, so numbers and moments are given as what they are.
+    """
+
+    __slots__ = ("template", "values")
+
+    template: str
+    values: Mapping[str, object]
+
+    def __new__(cls, template: str, **values: object) -> Self:
+        text = template.format(**{name: in_english(value) for name, value in values.items()}) if values else template
+        self = super().__new__(cls, text)
+        self.template, self.values = template, values
+        return self
+
+    def packed(self) -> Any:
+        """As lists and plain values, for a wire that carries JSON."""
+        return [self.template, {name: _packed(value) for name, value in self.values.items()}]
+
+    @classmethod
+    def unpacked(cls, packed: Any) -> Phrase:
+        template, values = packed
+        return cls(
+            template, **{name: cls.unpacked(each) if isinstance(each, list) else each for name, each in values.items()}
+        )
+
+
+def in_english(value: object) -> str:
+    match value:
+        case float():
+            return f"{value:g}"
+        case datetime():
+            return f"{value:%d %B at %H:%M}"
+        case _:
+            return str(value)
+
+
+def _packed(value: object) -> Any:
+    return value.packed() if isinstance(value, Phrase) else value

@@ -1,0 +1,193 @@
+"""Every text is said in every language, with the same values in it; numbers and times look as they do there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+from string import Formatter
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from babel.messages.plurals import get_plural
+from discord import app_commands
+
+from cogs import catalogue
+from cogs.errors import translate
+from cogs.language import (
+    SOURCE,
+    _,
+    counted,
+    decimal,
+    languages,
+    listed,
+    matching,
+    name_of,
+    ngettext,
+    of_place,
+    percent,
+    speaking,
+    unit,
+)
+from generation.audit import read_change, write_change
+from generation.choices import AUTO, Choices
+from generation.errors import InvalidRequest
+from generation.phrase import Phrase
+
+OTHERS = [language for language in languages() if language != SOURCE]
+LIMITS = {"description": 100, "name": 100}
+
+
+@pytest.fixture(scope="module")
+def template() -> Catalog:
+    """Every text there is now."""
+    return catalogue.texts()
+
+
+def of(catalog: Catalog) -> Iterator[Message]:
+    return (message for message in catalog if message.id)
+
+
+def forms(text: object) -> tuple[str, ...]:
+    return tuple(text) if isinstance(text, tuple | list) else (str(text or ""),)
+
+
+def names(text: str) -> set[str]:
+    return {name for _text, name, _spec, _conversion in Formatter().parse(text) if name is not None}
+
+
+def test_there_are_texts_in_every_room(template: Catalog) -> None:
+    places = {where.split("/")[0] for message in of(template) for where, _line in message.locations}
+    assert places == {"cogs", "commands", "db", "generation"}
+    assert "de" in OTHERS
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_nothing_is_missing_and_nothing_is_stale(template: Catalog, language: str) -> None:
+    said = {message.id: message for message in of(catalogue.read(language))}
+    wanted = {message.id for message in of(template)}
+    assert wanted - set(said) == set(), "new texts: `make texts` adds them to the catalogues"
+    assert set(said) - wanted == set(), "texts that are gone: `make texts` takes them out"
+    assert [message.id for message in said.values() if not all(forms(message.string))] == []
+    assert [message.id for message in said.values() if message.fuzzy] == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_text_has_the_same_values_in_it(language: str) -> None:
+    for message in of(catalogue.read(language)):
+        source = forms(message.id)
+        wanted = names(source[-1])
+        assert all(names(form) <= wanted for form in source)
+        for index, form in enumerate(forms(message.string)):
+            assert names(form) <= wanted, message.id
+            missing = wanted - names(form)
+            assert not missing or (missing == {"number"} and index == 0 and message.pluralizable), message.id
+        assert source[-1].count("\n") == forms(message.string)[-1].count("\n"), message.id
+        for mark in ("**", "`", "### "):
+            assert source[-1].count(mark) == forms(message.string)[-1].count(mark), message.id
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_plurals_have_as_many_forms_as_the_language(language: str) -> None:
+    catalog = catalogue.read(language)
+    assert catalog.num_plurals == get_plural(language).num_plurals
+    assert catalog.plural_expr == get_plural(language).plural_expr
+    assert all(len(forms(each.string)) == catalog.num_plurals for each in of(catalog) if each.pluralizable)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_discord_shows_of_commands_fits(language: str) -> None:
+    """Discord takes 100 characters of a description or choice, and 32 of a name in a menu."""
+    for message in of(catalogue.read(language)):
+        if any(where == "commands" for where, _line in message.locations):
+            assert len(str(message.string)) <= 100, message.id
+
+
+def test_a_broken_catalogue_would_be_seen() -> None:
+    """The control: the checks above can fail."""
+    assert names("{number} of {total}") == {"number", "total"}
+    assert names("{nummer} of {total}") != names("{number} of {total}")
+    assert not all(forms(("eins", "")))
+
+
+def test_words_and_numbers_in_german() -> None:
+    with speaking("de"):
+        assert ngettext("{number} picture", "{number} pictures", 1) == "1 Bild"
+        assert ngettext("{number} picture", "{number} pictures", 1234) == "1.234 Bilder"
+        assert (counted(1234), decimal(0.05), percent(0.25)) == ("1.234", "0,05", "25\N{NO-BREAK SPACE}%")
+        assert unit(3, "duration-minute") == "3 Min."
+        assert listed(["a", "b"]) == "a und b"
+        assert _("guidance {value}", value=7.5) == "Guidance 7,5"
+    assert (counted(1234), decimal(0.05), percent(0.25)) == ("1,234", "0.05", "25%")
+    assert unit(3, "duration-minute") == "3 min"
+    assert _("guidance {value}", value=7.0) == "guidance 7"
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"), [("de", "de"), ("en-GB", "en"), ("en-US", "en"), ("fr", "en"), ("de-AT", "de"), ("", "en")]
+)
+def test_discords_locale_to_a_language_of_ours(locale: str, language: str) -> None:
+    assert matching(locale) == language
+
+
+def test_a_servers_own_choice_goes_before_discords() -> None:
+    assert of_place(AUTO, "de") == "de"
+    assert of_place("en", "de") == "en"
+    assert of_place("tlh", "de") == "en", "a language that was taken away again"
+    assert Choices(language="de").language == "de"
+    assert name_of("de") == "Deutsch"
+    with pytest.raises(InvalidRequest, match="must be a code"):
+        Choices(language="../../etc")
+
+
+async def test_one_task_does_not_change_anothers_language() -> None:
+    async def say(locale: str) -> str:
+        with speaking(locale):
+            await asyncio.sleep(0)
+            return _("Steps")
+
+    assert await asyncio.gather(say("de"), say("en-US"), say("de")) == ["Schritte", "Steps", "Schritte"]
+
+
+def test_an_error_from_deep_inside_is_told_in_the_readers_language() -> None:
+    error = InvalidRequest(what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto."))
+    assert str(error) == translate(error).text == "The language must be a code such as de, or auto."
+    with speaking("de"):
+        assert translate(error).text == "Die Sprache muss ein Kürzel wie de oder auto sein."
+
+
+def test_a_phrase_is_its_english_and_keeps_its_parts() -> None:
+    inner = Phrase("{number} steps", number=7.5)
+    phrase = Phrase("at most {what}", what=inner)
+    assert phrase == "at most 7.5 steps"
+    assert Phrase.unpacked(phrase.packed()) == phrase
+    assert Phrase.unpacked(phrase.packed()).packed() == phrase.packed()
+    assert Phrase("{not a value}") == "{not a value}"
+    assert Phrase("on {when}", when=datetime(2026, 5, 3, 14, 7)) == "on 03 May at 14:07"
+
+
+def test_the_audit_trail_can_be_read_in_any_language() -> None:
+    change = Phrase("removed the rule “{text}”", text="foo")
+    kept = read_change(write_change(change))
+    assert kept == change
+    with speaking("de"):
+        assert _(kept) == "hat die Regel „foo“ entfernt"
+    assert read_change(write_change("as it was")) == "as it was"
+    assert len(write_change(Phrase("x {y}", y="z" * 9000))) <= 300
+
+
+async def test_commands_say_themselves_in_every_language() -> None:
+    import discord
+
+    from cogs.imagine import Imagine
+    from cogs.translator import Translator
+
+    tree = app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
+    command = Imagine.imagine
+    payload = await command.get_translated_payload(tree, Translator())
+    assert payload["description_localizations"] == {"de": "Malt ein Bild von dem, was du beschreibst."}
+    assert payload["name_localizations"] == {}
+    aspect = next(option for option in payload["options"] if option["name"] == "aspect")
+    assert aspect["choices"][0]["name_localizations"] == {"de": "Quadrat (1:1)"}
+    sampler = next(option for option in payload["options"] if option["name"] == "sampler")
+    assert not any(choice.get("name_localizations") for choice in sampler["choices"])
