@@ -93,6 +93,16 @@ def is_ours(custom_id: str) -> bool:
     return any(template.fullmatch(custom_id) is not None for template in templates)
 
 
+def empty() -> ui.LayoutView:
+    """A message's components, none yet. discord.py keeps nothing of it: what is pressed is known by its `custom_id`.
+
+    (A private one it would keep for a quarter of an hour, with a task of its own.)
+    """
+    view = ui.LayoutView(timeout=None)
+    view.stop()
+    return view
+
+
 def layout(say: Say) -> ui.LayoutView:
     """The message as components."""
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(say.tone))
@@ -102,7 +112,7 @@ def layout(say: Say) -> ui.LayoutView:
         container.add_item(ui.ActionRow(*(Press.of(button) for button in row)))
     if say.menu is not None:
         container.add_item(ui.ActionRow(Choose.of(say.menu)))
-    view = ui.LayoutView(timeout=None)
+    view = empty()
     view.add_item(container)
     for extra in say.attached:
         view.add_item(ui.File(f"attachment://{extra.filename}"))

@@ -13,7 +13,7 @@ from discord.ext import commands
 from cogs.errors import answer
 from cogs.language import N_, _, in_words, of_place, speak, speaking
 from cogs.managing import require_manager, tell_log_channel
-from cogs.paper import files, layout
+from cogs.paper import empty, files, layout
 from cogs.say import Picture, Say, Tone
 from cogs.services import Interaction
 from cogs.settings_fields import CHANNELS, FIELDS, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, described
@@ -137,7 +137,7 @@ async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
     container.add_item(
         ui.TextDisplay(small(_("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")))
     )
-    view = ui.LayoutView(timeout=None)
+    view = empty()
     view.add_item(container)
     return view
 
@@ -150,7 +150,7 @@ def setup(settings: GuildSettings) -> ui.LayoutView:
         add_field(container, field, settings, page=SETUP_PAGE, models=())
     container.add_item(ui.Separator())
     container.add_item(ui.TextDisplay(small(_("A limit a day for everyone: `/quota set limit:20 role:@everyone`."))))
-    view = ui.LayoutView(timeout=None)
+    view = empty()
     view.add_item(container)
     return view
 

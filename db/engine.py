@@ -70,7 +70,7 @@ class Database:
         """
         if self._is_closed:
             raise DatabaseClosed
-        reading = asyncio.create_task(self._read(work))
+        reading = asyncio.create_task(self._read(work), name="database read")
         self._reads.add(reading)
         reading.add_done_callback(self._reads.discard)
         return await asyncio.shield(reading)

@@ -98,15 +98,19 @@ class LocalWorker:
             yield event
 
     async def close(self) -> None:
+        """End the process, and return when it is gone. An engine gets `close_s` to close; one not up yet gets none."""
         if self._closing.is_set():
             return
         self._closing.set()
         if self._supervisor is not None:
-            await self._send(Close())
-            await asyncio.wait([self._supervisor], timeout=self._close_s)
-            self._supervisor.cancel()
+            if self._ready is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._close_s):  # a frozen process may not even take the word
+                        await self._send(Close())
+                        await asyncio.wait([self._supervisor])
             if self._process is not None:
                 _kill(self._process)
+            # Not cancelled: it is what waits for the end of the process, and no wait of its is longer than the kill's.
             await asyncio.wait([self._supervisor])
         self._ready = None
         self._events.put_nowait(None)

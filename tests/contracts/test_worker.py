@@ -146,6 +146,28 @@ async def test_closing_ends_the_events_and_the_process_twice_over(make_light: Ma
     assert worker.num_slots == 0
 
 
+@pytest.mark.parametrize("state", ["starting", "hanging", "frozen"])
+async def test_closing_returns_when_the_process_is_gone(make_light: MakeWorker, state: str) -> None:
+    worker = make_light(close_s=0.1)
+    if state == "starting":
+        await worker.start()
+        async with asyncio.timeout(20):
+            while worker.pid is None:  # noqa: ASYNC110 - a process being spawned says nothing
+                await asyncio.sleep(0)
+    else:
+        await ready(worker)
+        await worker.admit(an_order(a_spec(prompt="hang-worker")))
+    pid = worker.pid
+    assert pid is not None
+    if state == "frozen":
+        os.kill(pid, signal.SIGSTOP)
+        # More than a pipe takes: whoever writes now waits.
+        await asyncio.wait([asyncio.create_task(worker.admit(an_order(start_png=bytes(1 << 20))))], timeout=0.05)
+    await worker.close()
+    assert not psutil.pid_exists(pid)
+    assert worker.pid is None
+
+
 async def test_no_order_is_taken_while_no_engine_is_up(make_light: MakeWorker) -> None:
     with pytest.raises(ConnectionError):
         await make_light().admit(an_order())

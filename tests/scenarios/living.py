@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import discord
+import psutil
 from steady_engine import ENGINE
 
 from cogs.client import AtelierClient, Services, build_client
@@ -41,6 +43,9 @@ from generation.studio import Studio
 from generation.workers.local import LocalWorker
 from generation.workers.wire import WorkerConfig
 from sandbox import Actor, Channel, Guild, Interaction, Message, Permission, Sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("cogs", "generation", "db")
 
 
 @dataclass
@@ -148,17 +153,30 @@ class LivingBot:
     async def stop(self) -> None:
         """As on SIGTERM: what is under way ends."""
         await self.client.close()
-        await self.crash()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close()
 
     async def crash(self) -> None:
         """Everything is cut off where it stands; only the database file and the pictures are left."""
-        for task in [*self._tasks, *self.client.courier.tasks]:
+        if self.worker.pid is not None:
+            os.kill(self.worker.pid, signal.SIGKILL)
+        # Also discord.py's: a command half done must not go on, or even answer. What is in the hands of the database
+        # or of the worker's supervisor is theirs.
+        cut_off = [task for task in tasks_of_the_bot() if not task.get_name().startswith(("database", "worker"))]
+        for task in cut_off:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*cut_off, return_exceptions=True)
+        await self._close()
+
+    async def _close(self) -> None:
         self._tasks.clear()
         await self.client.close()
         await self.worker.close()
         await self.database.close()
+        await asyncio.sleep(0)
+        assert_nothing_left(self.data_dir)
 
     async def job_of(self, interaction: Interaction) -> Job:
         """The job an interaction became, as the database knows it."""
@@ -170,6 +188,22 @@ class LivingBot:
         """Wait until the job has ended."""
         await until_shown(self.discord, interaction)
         return await self.studio.finished((await self.job_of(interaction)).id)
+
+
+def tasks_of_the_bot() -> list[asyncio.Task[Any]]:
+    """Tasks that run its code, or discord.py's for it; not those of the sandbox and of the test."""
+    mine = tuple(str(folder) for folder in (*(ROOT / room for room in ROOMS), Path(discord.__file__).parent))
+    codes = {task: getattr(task.get_coro(), "cr_code", None) for task in asyncio.all_tasks()}
+    return [task for task, code in codes.items() if code is not None and code.co_filename.startswith(mine)]
+
+
+def assert_nothing_left(folder: Path) -> None:
+    """No task goes on, no child process lives, no file below the folder is open."""
+    process = psutil.Process()
+    tasks = [f"{task.get_name()}: {task.get_coro()}" for task in tasks_of_the_bot()]
+    files = [file.path for file in process.open_files() if file.path.startswith(str(folder))]
+    left = [*tasks, *map(str, process.children()), *files]
+    assert not left, left
 
 
 def job_id_in(message: Message) -> str:
