@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from secrets import randbelow
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -29,6 +30,7 @@ from cogs.upkeep import keep_promises
 from config import Settings
 from db.album import AlbumStore
 from db.deliveries import DeliveryStore
+from db.departures import DepartureStore
 from db.engine import Database
 from db.governance import Governance
 from db.jobs import JobStore
@@ -145,6 +147,7 @@ async def _serve(settings: Settings) -> None:
             keepsakes=KeepsakeStore(house.database),
             styles=StyleStore(house.database),
             operating=OperatorStore(house.database),
+            departures=DepartureStore(house.database, clock=utc_now, grace=timedelta(days=settings.guild_grace_days)),
         )
         assert settings.discord_token is not None
         facts = _Facts(house.studio)

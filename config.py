@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     allow_dms: bool = Field(
         False, description="Paint in direct messages too, where no server looks after what is painted."
     )
+    guild_grace_days: int = Field(
+        30, ge=1, le=3650, description="Days after which what is kept of a server that removed the bot is deleted."
+    )
     max_waiting_per_user: int = Field(32, ge=1, description="Pictures one member may have waiting.")
     max_waiting_per_guild: int = Field(1000, ge=1, description="Pictures one server may have waiting.")
     shutdown_grace_s: float = Field(20.0, ge=0, description="Seconds that running pictures get to end at shutdown.")

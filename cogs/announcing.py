@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from cogs.language import N_, _, of_place, speaking
+
 if TYPE_CHECKING:
     from cogs.client import AtelierClient
 
 log = logging.getLogger(__name__)
 MAX_ANNOUNCEMENT_CHARS = 1800
 AT_ONCE = 4
-_HEAD = "**A word from those who run me**\n"
+_HEAD = N_("**A word from those who run me**")
 
 
 async def announce(client: AtelierClient, text: str) -> tuple[int, int]:
@@ -40,9 +42,13 @@ async def _tell(client: AtelierClient, guild: discord.Guild, text: str) -> bool:
     for channel in (chosen, guild.system_channel):
         if not isinstance(channel, discord.TextChannel | discord.Thread) or not _may_write(guild, channel):
             continue
+        with speaking(of_place(settings.choices.language, guild.preferred_locale)):
+            head = _(_HEAD)
         nonce = hashlib.sha256(f"{guild.id} {text}".encode()).hexdigest()[:25]
         try:
-            await channel.send(_HEAD + text, silent=True, nonce=nonce, allowed_mentions=discord.AllowedMentions.none())
+            await channel.send(
+                f"{head}\n{text}", silent=True, nonce=nonce, allowed_mentions=discord.AllowedMentions.none()
+            )
         except discord.HTTPException as error:
             log.info("guild=%s action=not-announced error=%s", guild.id, error.code)
             continue

@@ -14,6 +14,7 @@ from cogs.gate import place_of, policy_of, require_allowed
 from cogs.language import matching, of_place
 from cogs.services import Interaction, owner_of
 from generation.choices import Visibility
+from generation.errors import Refused
 from generation.job import Job, ReplyTo
 from generation.request import GenerationRequest
 
@@ -50,14 +51,21 @@ async def finish(interaction: Interaction, request: GenerationRequest, reply_to:
     """Have the request accepted; from here on the courier looks after its message."""
     client = interaction.client
     warnings = await require_allowed(interaction, request)
+    policy, owner = await policy_of(interaction), owner_of(interaction)
+    services = client.services
+    services.rates.take(owner, limit=policy.choices.requests_per_minute, now=services.clock())
     roles = interaction.user.roles if isinstance(interaction.user, discord.Member) else []
-    job = await client.services.studio.submit(
-        request,
-        owner_of(interaction),
-        reply_to=reply_to,
-        role_ids=[role.id for role in roles],
-        handling=(await policy_of(interaction)).handling(place_of(interaction)),
-    )
+    try:
+        job = await services.studio.submit(
+            request,
+            owner,
+            reply_to=reply_to,
+            role_ids=[role.id for role in roles],
+            handling=policy.handling(place_of(interaction)),
+        )
+    except Refused:
+        services.rates.give_back(owner)
+        raise
     client.courier.watch(job.id, size_limit=interaction.filesize_limit)
     interaction.extras[JOB] = job.id
     if warnings:

@@ -150,7 +150,17 @@ class AtelierClient(commands.AutoShardedBot):
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Discord says so of new servers only, not of those it names after a connection."""
+        await self.services.departures.came_back(guild.id)
         await say_hello(guild, self.services)
+
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """Of a server that is down only for a while Discord does not say so."""
+        log.info("guild=%s action=removed-from", guild.id)
+        await self.services.departures.left(guild.id)
+
+    async def on_ready(self) -> None:
+        """What changed while nobody was connected: every server is named after a new connection, also those down."""
+        await self.services.departures.found([guild.id for guild in self.guilds])
 
     async def on_app_command_completion(self, interaction: Interaction, command: object) -> None:
         await self.tell_kept(interaction)

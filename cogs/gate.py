@@ -8,19 +8,25 @@ from typing import Any
 
 import discord
 
-from cogs.services import Interaction, owner_of, role_ids
+from cogs.language import N_
+from cogs.services import Interaction, Services, owner_of, role_ids
 from generation.catalog import Model
 from generation.choices import Pressers
-from generation.errors import NotAllowed
-from generation.job import JOB_ID_LENGTH
+from generation.errors import BlockedByRule, NotAllowed
+from generation.job import JOB_ID_LENGTH, Owner
+from generation.phrase import Phrase
 from generation.policy import Asker, Place, Policy
-from generation.protection import protection
+from generation.protection import NotPainted, protection
 from generation.request import GenerationRequest
 from generation.rules.rule import Rule
 from generation.vetting import is_vetted
 
 _JOB = re.compile(rf":([0-9A-Za-z]{{{JOB_ID_LENGTH}}})(?![0-9A-Za-z])")
 """The job in a `custom_id` of ours."""
+KEPT_BACK_TOO_OFTEN = N_(
+    "The safety checker kept many of your pictures back within the last hour. "
+    "Please take a break from asking, up to an hour; what you have is not lost."
+)
 
 
 async def policy_of(interaction: Interaction) -> Policy:
@@ -31,20 +37,36 @@ async def policy_of(interaction: Interaction) -> Policy:
 async def require_allowed(interaction: Interaction, request: GenerationRequest) -> tuple[Rule, ...]:
     """Raise `Refused` unless the request may be made. What comes back are rules the person is to be told of."""
     policy, asker, place = await policy_of(interaction), asker_of(interaction), place_of(interaction)
-    services = interaction.client.services
-    (await services.operating.admission()).require_admitted(owner_of(interaction).guild_id)
+    services, owner = interaction.client.services, owner_of(interaction)
+    (await services.operating.admission()).require_admitted(owner.guild_id)
     if place.is_dm and not services.allows_dms:
         raise NotAllowed(why="I paint in servers only, not in direct messages.")
-    if (until := await services.moderation.blocked_until(owner_of(interaction).guild_id, asker.user_id)) is not None:
-        is_short = until - services.clock() < timedelta(days=1000)
-        when = f" until <t:{int(until.timestamp())}:f>" if is_short else ""
-        raise NotAllowed(why=f"A moderator of this server lets you ask for nothing here{when}.")
+    await _require_welcome(services, owner, policy)
     model = services.studio.catalog.get(request.spec.model)
     policy.require_vetted(place, is_vetted=is_vetted(model, checks_safety=services.studio.checks_safety))
-    protection().require_harmless((request.spec.prompt, request.spec.negative))
     if policy.choices.pressers is Pressers.OWNER:
         await _require_own(interaction, policy)
-    return policy.require_allowed(request, asker, place)
+    try:
+        protection().require_harmless((request.spec.prompt, request.spec.negative))
+        return policy.require_allowed(request, asker, place)
+    except (BlockedByRule, NotPainted):
+        await services.moderation.record_refusal(owner.guild_id, owner.user_id)
+        raise
+
+
+async def _require_welcome(services: Services, owner: Owner, policy: Policy) -> None:
+    """The person is not blocked, nor too quick, nor one whose pictures were kept back again and again of late."""
+    now, choices = services.clock(), policy.choices
+    if (until := await services.moderation.blocked_until(owner.guild_id, owner.user_id)) is not None:
+        is_short = until - now < timedelta(days=1000)
+        when = f" until <t:{int(until.timestamp())}:f>" if is_short else ""
+        raise NotAllowed(why=f"A moderator of this server lets you ask for nothing here{when}.")
+    services.rates.check(owner, limit=choices.requests_per_minute, now=now)
+    if choices.withheld_per_hour:
+        since = now - timedelta(hours=1)
+        withheld = await services.moderation.num_withheld(owner.guild_id, owner.user_id, since=since)
+        if withheld >= choices.withheld_per_hour:
+            raise NotAllowed(why=Phrase(KEPT_BACK_TOO_OFTEN))
 
 
 def asker_of(interaction: Interaction) -> Asker:

@@ -84,13 +84,15 @@ class Moderation(commands.Cog):
         said = f"{number:,} pictures deleted from my disk. Messages with them stay: delete those in Discord."
         await interaction.followup.send(said, ephemeral=True)
 
-    @app_commands.command(description="How the safety checker judged the last pictures here. For managers.")
+    @app_commands.command(description="How pictures here were judged, and who is refused most often. For managers.")
     @app_commands.guild_only()
     @app_commands.default_permissions(manage_guild=True)
     async def safety(self, interaction: Interaction) -> None:
         guild_id = require_manager(interaction)
-        judgements = await interaction.client.services.governance.fetch_judgements(guild_id)
-        say = moderation_pages.stats(judgements)
+        services = interaction.client.services
+        judgements = await services.governance.fetch_judgements(guild_id)
+        members = await services.moderation.fetch_most_refused(guild_id, since=services.clock() - _LOOK_BACK)
+        say = moderation_pages.stats(judgements, members)
         await interaction.response.send_message(view=layout(say), ephemeral=True)
 
 
@@ -201,7 +203,7 @@ async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
         user_id=job.owner.user_id,
         reason=reports[0].reason if reports else "",
         pictures=pictures[:10],
-        flagged=(refusals.num_flagged, refusals.num_images),
+        refusals=refusals,
         num_more=len(jobs) - 1,
     )
     view = layout(say)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from cogs.language import _, counted, percent
 from cogs.say import Block, Gallery, Picture, Say, Tone
 from cogs.words import escaped, plural, small
+from db.moderation import Refusals
 from generation.safety import Judgement
 
 NOTHING_TO_REVIEW = "Nothing to look at: no reports, and nothing kept back."
@@ -22,14 +24,14 @@ def review(
     user_id: int,
     reason: str,
     pictures: Sequence[Picture],
-    flagged: tuple[int, int],
+    refusals: Refusals,
     num_more: int,
 ) -> Say:
-    """One thing to look at. `flagged`: how many of the member's pictures of 30 days were flagged, of how many."""
+    """One thing to look at. `refusals`: how often the member was refused within 30 days."""
     blocks: list[Block] = [f"### {title}", f"> {escaped(prompt)}", f"By <@{user_id}>. {escaped(reason)}"]
     if pictures:
         blocks.append(Gallery(tuple(pictures)))
-    blocks.append(small(f"In 30 days {flagged[0]:,} of {plural(flagged[1], 'picture')} of theirs were flagged."))
+    blocks.append(small(_("Of theirs within 30 days: {rate}", rate=_rate(refusals))))
     if num_more:
         blocks.append(small(f"{num_more:,} more to look at."))
     return Say(blocks=tuple(blocks), tone=Tone.TROUBLE)
@@ -40,10 +42,27 @@ def blocked(user_id: int, until: datetime, *, is_for_ever: bool) -> str:
     return f"<@{user_id}> can ask for nothing here {when}. What they have in line is still painted."
 
 
-def stats(judgements: Sequence[Judgement]) -> Say:
-    """How the last pictures were judged, and how close to the thresholds they came."""
+def _rate(refusals: Refusals) -> str:
+    return _(
+        "pictures flagged: {flagged} of {pictures} · requests refused by rules: {refused} of {requests}",
+        flagged=counted(refusals.num_flagged),
+        pictures=counted(refusals.num_images),
+        refused=counted(refusals.num_refused),
+        requests=counted(refusals.num_refused + refusals.num_accepted),
+    )
+
+
+def most_refused(members: Sequence[Refusals]) -> list[Block]:
+    """Who is refused most often."""
+    lines = [f"<@{each.user_id}> · {percent(each.rate)} · {_rate(each)}" for each in members]
+    title = _("**Most often refused within 30 days**")
+    return ["\n".join((title, *lines))] if lines else []
+
+
+def stats(judgements: Sequence[Judgement], members: Sequence[Refusals] = ()) -> Say:
+    """How the last pictures were judged, how close to the thresholds they came, and who is refused most often."""
     if not judgements:
-        return Say(blocks=("### Safety", "No picture here was judged yet."))
+        return Say(blocks=("### Safety", "No picture here was judged yet.", *most_refused(members)))
     num_flagged = sum(each.is_flagged for each in judgements)
     lines = [f"Of the last {plural(len(judgements), 'picture')} **{num_flagged:,}** were flagged."]
     for name in sorted({name for each in judgements for name in each.margins}):
@@ -51,4 +70,4 @@ def stats(judgements: Sequence[Judgement]) -> Say:
         middle, high, top = (margins[min(len(margins) - 1, int(part * len(margins)))] for part in (0.5, 0.9, 0.99))
         lines.append(f"`{name}` · middle {middle:+.3f} · 90 % below {high:+.3f} · 99 % below {top:+.3f}")
     lines.append(small("Margins over the checker's thresholds: above zero speaks against a picture."))
-    return Say(blocks=("### Safety", "\n".join(lines)))
+    return Say(blocks=("### Safety", "\n".join(lines), *most_refused(members)))

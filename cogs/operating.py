@@ -12,17 +12,17 @@ from discord.ext import commands
 from cogs import operating_pages
 from cogs.announcing import MAX_ANNOUNCEMENT_CHARS, announce
 from cogs.errors import tell_privately
+from cogs.language import N_, _
 from cogs.options import choices
 from cogs.paper import layout
 from cogs.services import Interaction
-from cogs.words import plural
 from generation.admission import Standing
 from generation.errors import InvalidRequest, NotAllowed
 from generation.guild import MAX_WEIGHT, MIN_WEIGHT
+from generation.phrase import Phrase
 
-NOT_THE_OPERATOR = "Only the operator of this bot can do that."
+NOT_THE_OPERATOR = N_("Only the operator of this bot can do that.")
 MAX_DAYS = 90
-_CLOSING = " What is in line is still painted."
 
 
 class ServerOption(app_commands.Transformer[Any]):
@@ -34,7 +34,9 @@ class ServerOption(app_commands.Transformer[Any]):
     async def transform(self, interaction: Interaction, value: str, /) -> int:
         require_operator(interaction)
         if not value.isdecimal() or not 0 < int(value) < 2**63:
-            raise InvalidRequest(what="A server", problem="is named by its id, a number. Choose it while typing.")
+            raise InvalidRequest(
+                what=Phrase("A server"), problem=Phrase("is named by its id, a number. Choose it while typing.")
+            )
         return int(value)
 
     async def autocomplete(  # type: ignore[override]
@@ -63,8 +65,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         stopping = list(services.studio.live_ids()) if stop else []
         for job_id in stopping:
             await services.studio.cancel(job_id)
-        said = f" Stopping {plural(len(stopping), 'request')}." if stop else _CLOSING
-        await interaction.followup.send(f"Closed, also after a restart.{said} `/operator open` opens.", ephemeral=True)
+        await interaction.followup.send(operating_pages.closed(len(stopping) if stop else None), ephemeral=True)
 
     @app_commands.command(description="Take requests again.")
     async def open(self, interaction: Interaction) -> None:
@@ -72,21 +73,22 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         services = interaction.client.services
         await services.operating.set_closed(False)
         services.studio.is_closed = False
-        await tell_privately(interaction, "Open.")
+        await tell_privately(interaction, _("Open."))
 
     @app_commands.command(description="What the machine is doing, over all servers.")
     async def state(self, interaction: Interaction) -> None:
         require_operator(interaction)
         services = interaction.client.services
         studio = services.studio
-        lines = [
-            "Closed to new requests." if studio.is_closed else "Open.",
-            "The painter is up." if studio.is_ready else "The painter is starting or restarting.",
-            f"{studio.num_running:,} being painted, {studio.num_waiting:,} waiting.",
-            f"{plural(len(interaction.client.guilds), 'server')}.",
-            operating_pages.admission_line(await services.operating.admission()),
-        ]
-        await tell_privately(interaction, "\n".join(lines))
+        text = operating_pages.state(
+            await services.operating.admission(),
+            num_guilds=len(interaction.client.guilds),
+            num_running=studio.num_running,
+            num_waiting=studio.num_waiting,
+            is_closed=studio.is_closed,
+            is_ready=studio.is_ready,
+        )
+        await tell_privately(interaction, text)
 
     @app_commands.command(description="Tell every server something, once, in its log channel or system channel.")
     @app_commands.describe(text="What to tell. It mentions nobody and rings nobody's bell.")
@@ -146,10 +148,10 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         settings = await services.guilds.fetch(server)
         if value is not None:
             settings = replace(settings, weight=value)
-            said = f"the operator gave this server weight {value:g}"
+            said = Phrase("the operator gave this server weight {value}", value=value)
             await services.governance.save_settings(settings, by=interaction.user.id, change=said)
             services.studio.set_weight(server, value)
-        await tell_privately(interaction, f"Server {server} has weight {settings.weight:g} (1 is usual).")
+        await tell_privately(interaction, operating_pages.weight(server, settings.weight))
 
     @app_commands.command(description="The models of this installation: what each is, and who checks its pictures.")
     async def models(self, interaction: Interaction) -> None:
@@ -166,14 +168,13 @@ def is_operator(interaction: Interaction) -> bool:
 def require_operator(interaction: Interaction) -> None:
     """Raise `NotAllowed` unless the person is named in `ATELIER_OWNER_IDS`."""
     if not is_operator(interaction):
-        raise NotAllowed(why=NOT_THE_OPERATOR)
+        raise NotAllowed(why=Phrase(NOT_THE_OPERATOR))
 
 
 async def _judge(interaction: Interaction, guild_id: int, standing: Standing) -> None:
     require_operator(interaction)
     await interaction.client.services.operating.set_standing(guild_id, standing)
-    name = _names(interaction).get(guild_id, "a server I am not in")
-    await tell_privately(interaction, operating_pages.judged(guild_id, name, standing))
+    await tell_privately(interaction, operating_pages.judged(guild_id, _names(interaction).get(guild_id), standing))
 
 
 def _names(interaction: Interaction) -> dict[int, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cogs.language import N_, _, counted, ngettext
 from cogs.say import Block, Say
-from cogs.words import escaped, plural, small
+from cogs.words import escaped, pictures, small
 from generation.admission import Admission, Standing
 from generation.catalog import Model
 from generation.job import DM_TENANT
@@ -15,27 +16,61 @@ from generation.vetting import is_harmless, is_vetted
 
 MAX_LINES = 25
 _JUDGED = {
-    Standing.ALLOWED: "**{name}** ({id}) may use the bot.",
-    Standing.DENIED: "**{name}** ({id}) is refused from now on; what it has stays, and what is in line is painted.",
+    Standing.ALLOWED: N_("**{name}** ({id}) may use the bot."),
+    Standing.DENIED: N_("**{name}** ({id}) is refused from now on; what it has stays, and what is in line is painted."),
 }
+_STANDING = {Standing.ALLOWED: N_("allowed"), Standing.DENIED: N_("denied")}
 
 
-def judged(guild_id: int, name: str, standing: Standing) -> str:
-    return _JUDGED[standing].format(name=escaped(name, limit=60), id=guild_id)
+def closed(num_stopping: int | None) -> str:
+    """`num_stopping`: how many requests are being stopped; None where what is in line goes on."""
+    if num_stopping is None:
+        said = _("What is in line is still painted.")
+    else:
+        said = ngettext("Stopping {number} request.", "Stopping {number} requests.", num_stopping)
+    return " ".join((_("Closed, also after a restart."), said, _("`/operator open` opens again.")))
+
+
+def state(
+    admission: Admission, *, num_guilds: int, num_running: int, num_waiting: int, is_closed: bool, is_ready: bool
+) -> str:
+    lines = (
+        _("Closed to new requests.") if is_closed else _("Open."),
+        _("The painter is up.") if is_ready else _("The painter is starting or restarting."),
+        _("{running} being painted, {waiting} waiting.", running=counted(num_running), waiting=counted(num_waiting)),
+        _servers(num_guilds),
+        admission_line(admission),
+    )
+    return "\n".join(lines)
+
+
+def judged(guild_id: int, name: str | None, standing: Standing) -> str:
+    shown = _("a server I am not in") if name is None else escaped(name, limit=60)
+    return _(_JUDGED[standing], name=shown, id=guild_id)
+
+
+def weight(guild_id: int, value: float) -> str:
+    return _("Server {id} has weight {value} (1 is usual).", id=guild_id, value=value)
 
 
 def admission_line(admission: Admission) -> str:
     denied = sum(each is Standing.DENIED for each in admission.standings.values())
     if admission.is_listed_only:
-        return f"Only servers that were allowed are served: {len(admission.standings) - denied:,} of them."
-    return f"Every server is served but those that were denied: {denied:,} of them."
+        allowed = counted(len(admission.standings) - denied)
+        return _("Only servers that were allowed are served: {number} of them.", number=allowed)
+    return _("Every server is served but those that were denied: {number} of them.", number=counted(denied))
 
 
 def announced(told: int, untold: int) -> str:
-    rest = f" {plural(untold, 'server')} has no channel for it that I may write to." if untold == 1 else ""
-    if untold > 1:
-        rest = f" {untold:,} servers have no channel for it that I may write to."
-    return f"Told {plural(told, 'server')}.{rest}"
+    said = ngettext("Told {number} server.", "Told {number} servers.", told)
+    if not untold:
+        return said
+    rest = ngettext(
+        "{number} server has no channel for it that I may write to.",
+        "{number} servers have no channel for it that I may write to.",
+        untold,
+    )
+    return f"{said} {rest}"
 
 
 def servers(names: Mapping[int, str], admission: Admission, weights: Mapping[int, float]) -> Say:
@@ -43,18 +78,19 @@ def servers(names: Mapping[int, str], admission: Admission, weights: Mapping[int
     every = sorted(names.keys() | admission.standings.keys(), key=lambda each: (each not in names, names.get(each, "")))
     lines = [_server(each, names.get(each), admission, weights.get(each, 1.0)) for each in every[:MAX_LINES]]
     if len(every) > MAX_LINES:
-        lines.append(small(f"and {len(every) - MAX_LINES:,} more"))
-    return Say(blocks=("### Servers", "\n".join(lines) or "None yet.", small(admission_line(admission))))
+        lines.append(small(_("and {number} more", number=counted(len(every) - MAX_LINES))))
+    listed = "\n".join(lines) or _("None yet.")
+    return Say(blocks=(f"### {_('Servers')}", listed, small(admission_line(admission))))
 
 
 def _server(guild_id: int, name: str | None, admission: Admission, weight: float) -> str:
-    parts = [f"**{escaped(name, limit=60)}**" if name is not None else "not there", f"`{guild_id}`"]
+    parts = [f"**{escaped(name, limit=60)}**" if name is not None else _("not there"), f"`{guild_id}`"]
     if guild_id in admission.standings:
-        parts.append(admission.standings[guild_id].value)
+        parts.append(_(_STANDING[admission.standings[guild_id]]))
     elif not admission.is_admitted(guild_id):
-        parts.append("not served")
+        parts.append(_("not served"))
     if weight != 1:
-        parts.append(f"weight {weight:g}")
+        parts.append(_("weight {value}", value=weight))
     return " · ".join(parts)
 
 
@@ -64,53 +100,55 @@ def usage(used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, un
         f"**{number}** {_name(each.guild_id, names)} · {_used(each, units_per_s)}"
         for number, each in enumerate(used[:MAX_LINES], start=1)
     ]
-    rest = used[MAX_LINES:]
-    if rest:
+    if rest := used[MAX_LINES:]:
         summed = GuildUsage(0, total(each.usage for each in rest))
-        lines.append(f"and {plural(len(rest), 'more server')} · {_used(summed, units_per_s)}")
-    how = (
-        "GPU-seconds are reckoned from the work done and the painter's pace of late."
-        if units_per_s
-        else "GPU-seconds are told once something has been painted since the start."
-    )
-    blocks: list[Block] = [f"### Usage of {plural(days, 'day')}", "\n".join(lines) or "Nothing was asked for."]
+        more = ngettext("and {number} more server", "and {number} more servers", len(rest))
+        lines.append(f"{more} · {_used(summed, units_per_s)}")
+    if units_per_s:
+        how = _("GPU-seconds are reckoned from the work done and the painter's pace of late.")
+    else:
+        how = _("GPU-seconds are told once something has been painted since the start.")
+    title = ngettext("Usage of {number} day", "Usage of {number} days", days)
+    blocks: list[Block] = [f"### {title}", "\n".join(lines) or _("Nothing was asked for.")]
     return Say(blocks=(*blocks, small(how)))
 
 
 def _name(guild_id: int, names: Mapping[int, str]) -> str:
     if guild_id == DM_TENANT:
-        return "direct messages"
-    return escaped(names[guild_id], limit=60) if guild_id in names else f"`{guild_id}`, which removed me"
+        return _("direct messages")
+    return escaped(names[guild_id], limit=60) if guild_id in names else _("`{id}`, which removed me", id=guild_id)
 
 
 def _used(each: GuildUsage, units_per_s: float | None) -> str:
     steps = amount(each.usage.of(Unit.COST), Unit.COST)
-    parts = [plural(each.usage.num_images, "picture"), f"{steps} standard steps"]
+    parts = [pictures(each.usage.num_images), _("{number} standard steps", number=steps)]
     if units_per_s:
-        parts.append(f"{each.usage.used / units_per_s:,.0f} GPU-seconds")
+        parts.append(_("{number} GPU-seconds", number=counted(round(each.usage.used / units_per_s))))
     return ", ".join(parts)
 
 
 def models(found: Sequence[Model], *, checks_safety: bool) -> Say:
     """What each model is; the first is the default."""
-    lines = [
-        " · ".join(
-            [f"**{escaped(model.name, limit=60)}**", model.family, escaped(model.licence, limit=60), _hash(model)]
-        )
-        + f"\n{small(_checked(model, checks_safety=checks_safety))}"
-        for model in found[:MAX_LINES]
-    ]
-    more = small("The first is the default. `bot.py models` adds and verifies them, from the shell.")
-    return Say(blocks=("### Models", "\n".join(lines), more))
+    lines = []
+    for model in found[:MAX_LINES]:
+        licence = escaped(model.licence, limit=60)
+        head = " · ".join([f"**{escaped(model.name, limit=60)}**", model.family, licence, _hash(model)])
+        lines.append(f"{head}\n{small(_checked(model, checks_safety=checks_safety))}")
+    more = small(_("The first is the default. `bot.py models` adds and verifies them, from the shell."))
+    return Say(blocks=(f"### {_('Models')}", "\n".join(lines), more))
 
 
 def _hash(model: Model) -> str:
-    return f"`{model.sha256[:12]}`" if model.sha256 else "not pinned"
+    return f"`{model.sha256[:12]}`" if model.sha256 else _("not pinned")
 
 
 def _checked(model: Model, *, checks_safety: bool) -> str:
     if is_harmless(model):
-        return "Cannot paint what a checker looks for."
+        return _("Cannot paint what a checker looks for.")
     if is_vetted(model, checks_safety=checks_safety):
-        return "Its own safety checker looks at every picture."
-    return "Nothing checks its pictures: age-restricted channels only."
+        return _("Its own safety checker looks at every picture.")
+    return _("Nothing checks its pictures: age-restricted channels only.")
+
+
+def _servers(number: int) -> str:
+    return ngettext("{number} server.", "{number} servers.", number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import discord
 
 from db.album import AlbumStore
 from db.deliveries import DeliveryStore
+from db.departures import DepartureStore
 from db.governance import Governance
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
@@ -22,6 +23,7 @@ from db.styles import StyleStore
 from db.usage import UsageStore
 from generation.job import DM_TENANT, Owner
 from generation.ports import Clock
+from generation.rates import Rates
 from generation.studio import Studio
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class Services:
     keepsakes: KeepsakeStore
     styles: StyleStore
     operating: OperatorStore
+    departures: DepartureStore
+    rates: Rates = field(default_factory=Rates)
     clock: Clock = utc_now
     owner_ids: frozenset[int] = frozenset()
     """Discord ids of those who run the bot."""

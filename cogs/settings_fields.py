@@ -136,6 +136,21 @@ PRESSERS = _choice(
         (Phrase("only who asked"), Pressers.OWNER.value),
     ),
 )
+PER_MINUTE = _choice(
+    "requests_per_minute",
+    N_("Requests a member may make a minute"),
+    int,
+    lambda models: (
+        (Phrase("as many as they like"), "0"),
+        *_up_to(N_("{number} a minute"), 1, 2, 3, 5, 10, 20)(models),
+    ),
+)
+WITHHELD = _choice(
+    "withheld_per_hour",
+    N_("Whose pictures are kept back again and again must wait"),
+    int,
+    lambda models: ((Phrase("never"), "0"), *_up_to(N_("after {number} within an hour"), 3, 5, 10, 20, 50)(models)),
+)
 SAFETY = Field(
     key="safety",
     title=N_("Pictures the safety checker flags"),
@@ -191,8 +206,8 @@ LANGUAGE = _choice(
 
 PAGES: dict[str, tuple[str, tuple[Field, ...]]] = {
     "what": (N_("What is painted"), (MODELS, DEFAULT_MODEL, ASPECT, STEPS, SIDE, COUNT)),
-    "who": (N_("Where and who"), (CHANNELS, ROLES, START_ROLES, VISIBILITY, PRESSERS)),
-    "safety": (N_("Safety and keeping"), (SAFETY, REVIEW, RETENTION, LOG, LANGUAGE)),
+    "who": (N_("Where and who"), (CHANNELS, ROLES, START_ROLES, PER_MINUTE, VISIBILITY, PRESSERS)),
+    "safety": (N_("Safety and keeping"), (SAFETY, REVIEW, WITHHELD, RETENTION, LOG, LANGUAGE)),
 }
 FIELDS = {field.key: field for _, fields in PAGES.values() for field in fields}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from db.models import ImageRow
 from generation.request import ImageSpec
 
+T = TypeVar("T")
 IS_ALIVE = text("images.status IN ('waiting', 'running')")
 """Written out, not bound: only so does SQLite see that the index of living images will do."""
 _PART = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
@@ -52,7 +54,7 @@ def forget_pictures(session: Session, job_id: str) -> frozenset[str]:
     return unneeded(session, forgotten)
 
 
-def in_parts(values: Iterable[str]) -> Iterator[list[str]]:
+def in_parts(values: Iterable[T]) -> Iterator[list[T]]:
     every = list(values)
     for start in range(0, len(every), _PART):
         yield every[start : start + _PART]

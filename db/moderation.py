@@ -1,26 +1,28 @@
-"""Who is blocked, and what was reported. Blocks outlive the erasure of whom they name."""
+"""Who is blocked, what was reported, and who is refused how often. Blocks outlive the erasure of whom they name."""
 
 from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.files import forget_pictures
 from db.members import ensure_key, find_key
-from db.models import BlockRow, ImageRow, JobRow, ReportRow, SecretRow
+from db.models import BlockRow, ImageRow, JobRow, MemberRow, RefusalRow, ReportRow, SecretRow
 from generation.job import Status
 from generation.ports import Clock
 
 _BLOCK_KEY = "blocks"
 FOR_EVER = timedelta(days=365 * 100)
+REFUSALS_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +38,21 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Of a member's last pictures: how many there were, and how many the safety checker flagged."""
+    """Of a member's last pictures: how many there were, and how many the safety checker flagged; and how many requests
+    a content rule refused, beside those that were accepted.
+    """
 
     num_images: int
     num_flagged: int
+    num_refused: int = 0
+    num_accepted: int = 0
+    user_id: int = 0
+
+    @property
+    def rate(self) -> float:
+        """What part of all that was asked for came to nothing, 0 to 1."""
+        asked = self.num_images + self.num_refused
+        return (self.num_flagged + self.num_refused) / asked if asked else 0.0
 
 
 class ModerationStore:
@@ -116,19 +129,78 @@ class ModerationStore:
 
         return await self._database.write(write)
 
+    async def record_refusal(self, guild_id: int, user_id: int) -> None:
+        """A content rule refused a request of theirs, now."""
+
+        def write(session: Session) -> None:
+            values = {"guild_id": guild_id, "member_key": ensure_key(session, user_id), "at": self._clock()}
+            session.execute(insert(RefusalRow).values(values))
+
+        await self._database.write(write)
+
+    async def forget_old_refusals(self) -> None:
+        """Those from before `REFUSALS_KEPT`."""
+        old = delete(RefusalRow).where(RefusalRow.at < self._clock() - REFUSALS_KEPT)
+        await self._database.write(lambda session: session.execute(old) and None)
+
     async def fetch_refusals(self, guild_id: int, user_id: int, *, since: datetime) -> Refusals:
-        """How often the safety checker flagged what a member asked for in the guild since then."""
+        """How often a member was refused in the guild since then, by the safety checker and by rules."""
 
         def read(session: Session) -> Refusals:
-            mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
-            judgements = session.scalars(
-                select(ImageRow.judgement)
-                .join(JobRow, JobRow.id == ImageRow.job_id)
-                .where(*mine, JobRow.created_at >= since, ImageRow.status.in_((Status.DONE, Status.WITHHELD)))
-            ).all()
-            return Refusals(len(judgements), sum(each is not None and each.is_flagged for each in judgements))
+            key = find_key(session, user_id)
+            return _refusals(session, guild_id, since, keys=[] if key is None else [key]).get(key or 0, Refusals(0, 0))
 
         return await self._database.read(read)
+
+    async def num_withheld(self, guild_id: int, user_id: int, *, since: datetime) -> int:
+        """How many of the pictures a member asked for in the guild since then were kept back."""
+
+        def read(session: Session) -> int:
+            mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
+            images = select(func.count()).select_from(ImageRow).join(JobRow, JobRow.id == ImageRow.job_id)
+            late = images.where(*mine, JobRow.created_at >= since, ImageRow.status == Status.WITHHELD)
+            return session.scalar(late) or 0
+
+        return await self._database.read(read)
+
+    async def fetch_most_refused(self, guild_id: int, *, since: datetime, limit: int = 5) -> list[Refusals]:
+        """The members who were refused at all since then, the most often refused first."""
+
+        def read(session: Session) -> list[Refusals]:
+            found = [each for each in _refusals(session, guild_id, since).values() if each.rate > 0]
+            found.sort(key=lambda each: (-(each.num_flagged + each.num_refused), -each.rate))
+            return found[:limit]
+
+        return await self._database.read(read)
+
+
+def _refusals(
+    session: Session, guild_id: int, since: datetime, *, keys: Collection[int] | None = None
+) -> dict[int, Refusals]:
+    """By member key, of all members or of these."""
+    jobs = [JobRow.guild_id == guild_id, JobRow.created_at >= since]
+    refused = [RefusalRow.guild_id == guild_id, RefusalRow.at >= since]
+    if keys is not None:
+        jobs.append(JobRow.member_key.in_(keys))
+        refused.append(RefusalRow.member_key.in_(keys))
+    images, flagged = Counter[int](), Counter[int]()
+    judged = select(JobRow.member_key, ImageRow.judgement).join(ImageRow, ImageRow.job_id == JobRow.id)
+    for key, judgement in session.execute(judged.where(*jobs, ImageRow.status.in_((Status.DONE, Status.WITHHELD)))):
+        images[key] += 1
+        flagged[key] += judgement is not None and judgement.is_flagged
+    accepted = _count(session, select(JobRow.member_key, func.count()).where(*jobs).group_by(JobRow.member_key))
+    by_rules = select(RefusalRow.member_key, func.count()).where(*refused).group_by(RefusalRow.member_key)
+    stopped = _count(session, by_rules)
+    every = list(accepted.keys() | stopped.keys())
+    users = _count(session, select(MemberRow.key, MemberRow.user_id).where(MemberRow.key.in_(every)))
+    return {
+        key: Refusals(images[key], flagged[key], stopped.get(key, 0), accepted.get(key, 0), users.get(key, 0))
+        for key in every
+    }
+
+
+def _count(session: Session, rows: Select[int, int]) -> dict[int, int]:
+    return {row[0]: row[1] for row in session.execute(rows)}
 
 
 def _forget(session: Session, job_ids: Iterable[str]) -> tuple[int, list[str]]:

@@ -8,9 +8,7 @@ from enum import StrEnum
 
 from generation.errors import NotAllowed
 from generation.job import DM_TENANT
-
-DENIED = "The operator of this bot does not let me paint in this server. What you have made here is not lost."
-NOT_NAMED = "I paint only in servers that the operator of this bot has named, and this one is not among them yet."
+from generation.phrase import Phrase
 
 
 class Standing(StrEnum):
@@ -36,5 +34,17 @@ class Admission:
 
     def require_admitted(self, guild_id: int) -> None:
         """Raise `NotAllowed`, politely, unless the guild is served."""
-        if not self.is_admitted(guild_id):
-            raise NotAllowed(why=DENIED if guild_id in self.standings else NOT_NAMED)
+        if self.is_admitted(guild_id):
+            return
+        if guild_id in self.standings:
+            raise NotAllowed(
+                why=Phrase(
+                    "The operator of this bot does not let me paint in this server. "
+                    "What you have made here is not lost."
+                )
+            )
+        raise NotAllowed(
+            why=Phrase(
+                "I paint only in servers that the operator of this bot has named, and this one is not among them yet."
+            )
+        )

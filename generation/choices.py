@@ -17,6 +17,8 @@ AUTO = "auto"
 """No language chosen: the one the server has on Discord."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}([_-][A-Za-z]{2,4})?")
 MAX_REVIEW_HOURS = 14 * 24
+MAX_PER_MINUTE = 600
+MAX_WITHHELD_PER_HOUR = 1000
 MAX_NAMED = 25
 """Channels, roles or models that may be named: what a select menu holds."""
 
@@ -45,6 +47,10 @@ class Choices:
     max_steps: int = MAX_STEPS
     max_side_px: int = MAX_SIDE_PX
     max_count: int = MAX_COUNT
+    requests_per_minute: int = 0
+    """Of one member; 0 for no limit."""
+    withheld_per_hour: int = 20
+    """Who had so many pictures kept back within an hour has to wait: those cost them nothing. 0 for no limit."""
     channel_ids: tuple[int, ...] = ()
     role_ids: tuple[int, ...] = ()
     start_image_role_ids: tuple[int, ...] = ()
@@ -64,6 +70,8 @@ class Choices:
         _check("Steps", self.max_steps, 1, MAX_STEPS)
         _check("The largest side", self.max_side_px, MIN_SIDE_PX, MAX_SIDE_PX)
         _check("Pictures at once", self.max_count, 1, MAX_COUNT)
+        _check("Requests a minute", self.requests_per_minute, 0, MAX_PER_MINUTE)
+        _check("Pictures kept back an hour", self.withheld_per_hour, 0, MAX_WITHHELD_PER_HOUR)
         _check("Retention in days", self.retention_days, 0, MAX_RETENTION_DAYS)
         _check("Review in hours", self.review_hours, 0, MAX_REVIEW_HOURS)
         for what, named in (

@@ -7,6 +7,7 @@ AtelierError
 │   ├── UnknownJob
 │   ├── NotAllowed          the person, channel or bot lacks a permission
 │   ├── BlockedByRule       a content rule of the guild, with its reason
+│   ├── TooFast             more requests a minute than the guild allows
 │   ├── QuotaExceeded
 │   ├── QueueFull
 │   ├── NotAccepted         storage could not keep the job: try again
@@ -69,6 +70,10 @@ class NotAllowed(Refused):
 
 class BlockedByRule(Refused):
     """A rule of this server does not allow that: {reason}"""
+
+
+class TooFast(Refused):
+    """That is quick! This server allows {limit} {unit} a minute. Please try again in {wait_s} s; it costs nothing."""
 
 
 class QuotaExceeded(Refused):

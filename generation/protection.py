@@ -24,6 +24,10 @@ THRESHOLD = 0.5
 REFUSAL = "I do not paint that."
 
 
+class NotPainted(NotAllowed):
+    """{why}"""
+
+
 @dataclass(frozen=True, slots=True)
 class Protection:
     """Both scorers. Each text of a request is looked at by itself: a negative prompt that keeps the one out of a
@@ -34,13 +38,13 @@ class Protection:
     sexual: Scorer
 
     def require_harmless(self, texts: Iterable[str]) -> None:
-        """Raise `NotAllowed`, saying nothing of why."""
+        """Raise `NotPainted`, saying nothing of why."""
         for text in texts:
             age, sexual = self.age(text), self.sexual(text)
             if not age < THRESHOLD and not sexual < THRESHOLD:
                 digest = hashlib.sha256(text.encode()).hexdigest()[:16]
                 log.warning("action=refused-for-protection hash=%s age=%.2f sexual=%.2f", digest, age, sexual)
-                raise NotAllowed(why=REFUSAL)
+                raise NotPainted(why=REFUSAL)
 
 
 class WordScorer:

@@ -226,6 +226,11 @@ class Studio:
         """What members of a role may claim inside their guild. Takes effect with their next requests."""
         self._boosts.setdefault(boost.guild_id, {})[boost.role_id] = boost.boost
 
+    def forget_claims(self, guild_id: int) -> None:
+        """A guild's weight and the boosts of its roles are those of one that never had any."""
+        self.set_weight(guild_id, 1.0)
+        self._boosts.pop(guild_id, None)
+
     def boost_of(self, guild_id: int, role_ids: Collection[int]) -> float:
         """The highest boost of a member's roles; 1 without one. The role whose id is the guild's is everyone."""
         boosts = self._boosts.get(guild_id, {})

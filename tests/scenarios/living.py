@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from cogs.client import AtelierClient, Services, build_client
 from cogs.wire import point_at
 from db.album import AlbumStore
 from db.deliveries import DeliveryStore
+from db.departures import DepartureStore
 from db.engine import Database
 from db.governance import Governance
 from db.jobs import JobStore
@@ -135,6 +136,7 @@ class LivingBot:
             keepsakes=KeepsakeStore(self.database, clock=self.now),
             styles=StyleStore(self.database),
             operating=OperatorStore(self.database),
+            departures=DepartureStore(self.database, clock=self.now, grace=timedelta(days=30)),
             clock=self.now,
         )
         self.client: AtelierClient = build_client(self.services, guild_ready_timeout_s=0.02)

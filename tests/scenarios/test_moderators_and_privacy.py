@@ -12,7 +12,8 @@ from living import LivingBot, People, until_done, until_shown
 from db.reconcile import reconcile
 from generation.choices import Choices
 from generation.guild import GuildSettings
-from sandbox import Interaction, Message, Sandbox
+from generation.rules.rule import Rule
+from sandbox import Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 OWN = "an unmistakable zanzibar of marmalade"
@@ -51,7 +52,7 @@ async def test_kept_back_pictures_are_reviewed_blurred(discord: Sandbox, people:
     await bot.ended(await people.ada.slash("imagine", prompt=f"{RED} withhold-image", steps=2))
     queue = await told(discord, await people.mo.slash("review"))
     assert "Kept back by the safety checker" in queue.text
-    assert "1 of 1 picture of theirs were flagged" in queue.text
+    assert "Of theirs within 30 days: pictures flagged: 1 of 1 · " in queue.text
     assert queue.attachments[0].filename.endswith(".jpg")
     await people.mo.click(queue, "Nothing wrong")
     await discord.wait_for(lambda: "Nothing to look at" in queue.text)
@@ -101,3 +102,35 @@ async def test_delete_leaves_no_trace_in_database_files_or_logs(
 
 def everything(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+async def test_who_is_refused_how_often_is_shown_and_slows_them_down(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    async def choose(**choices: int) -> None:
+        settings = GuildSettings(guild_id=people.guild.id, choices=Choices(**choices))
+        await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+
+    await choose(requests_per_minute=2)
+    for _ in range(2):
+        message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
+    for asked in (await people.ada.slash("imagine", prompt=RED), await people.ada.click(message, "Reroll")):
+        said = (await told(discord, asked)).text
+        assert "This server allows 2 requests a minute. Please try again in" in said
+    assert (await until_done(discord, await people.bo.click(message, "Reroll"))).attachments, "others are not held up"
+    discord.clock.advance(61)
+    assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
+
+    await choose(withheld_per_hour=2)
+    await bot.services.governance.add_rules(people.guild.id, [Rule(text="goblin")], by=people.mo.user.id)
+    await told(discord, await people.ada.slash("imagine", prompt="a g0blin"))
+    asked = await people.ada.slash("imagine", prompt="withhold-image", steps=2, count=2)
+    await until_done(discord, asked)
+    said = (await told(discord, await people.ada.slash("imagine", prompt=RED))).text
+    assert "kept many of your pictures back within the last hour" in said
+    manager = discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
+    shown = (await told(discord, await manager.slash("safety"))).text
+    assert f"<@{people.ada.user.id}> · 50% · pictures flagged: 2 of 5 · requests refused by rules: 1 of 5" in shown
+    assert f"<@{people.bo.user.id}>" not in shown
+    discord.clock.advance(3600)
+    assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments

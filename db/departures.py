@@ -1,0 +1,68 @@
+"""Guilds that removed the bot: what is kept of them is deleted after a grace, unless they invite it again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.erase import erase_guild, tables_of_a_guild
+from db.models import DepartureRow
+from generation.job import DM_TENANT
+from generation.ports import Clock
+
+
+class DepartureStore:
+    """Since when each has been gone. `grace`: how long what they left behind is kept."""
+
+    def __init__(self, database: Database, *, clock: Clock, grace: timedelta) -> None:
+        self._database = database
+        self._clock = clock
+        self._grace = grace
+
+    async def left(self, guild_id: int) -> None:
+        """A guild removed the bot, now; one that was gone already stays gone since then."""
+        await self._database.write(lambda session: self._mark(session, {guild_id}))
+
+    async def came_back(self, guild_id: int) -> None:
+        """A guild invited the bot again: everything is as it was."""
+        back = delete(DepartureRow).where(DepartureRow.guild_id == guild_id)
+        await self._database.write(lambda session: session.execute(back) and None)
+
+    async def found(self, guild_ids: Collection[int]) -> None:
+        """The bot is in these guilds and in no other: who came and went while it was not connected."""
+        here = set(guild_ids)
+
+        def write(session: Session) -> None:
+            gone = set(session.scalars(select(DepartureRow.guild_id)))
+            for guild_id in gone & here:
+                session.execute(delete(DepartureRow).where(DepartureRow.guild_id == guild_id))
+            self._mark(session, _known(session) - here)
+
+        await self._database.write(write)
+
+    async def fetch_overdue(self) -> list[int]:
+        """Guilds whose grace is over."""
+        over = select(DepartureRow.guild_id).where(DepartureRow.since <= self._clock() - self._grace)
+        return list(await self._database.read(lambda session: session.scalars(over).all()))
+
+    async def erase(self, guild_id: int) -> frozenset[str]:
+        """Delete what is kept of a guild that is gone (see `db.erase`). The SHA-256 of the files to remove."""
+        return await erase_guild(self._database, guild_id, clock=self._clock)
+
+    def _mark(self, session: Session, guild_ids: set[int]) -> None:
+        new = guild_ids - set(session.scalars(select(DepartureRow.guild_id)))
+        if new:
+            session.execute(insert(DepartureRow), [{"guild_id": each, "since": self._clock()} for each in new])
+
+
+def _known(session: Session) -> set[int]:
+    """Every guild of which something is kept that would go with it."""
+    found: set[int] = set()
+    for table in tables_of_a_guild():
+        if table.name != DepartureRow.__tablename__:
+            found.update(session.scalars(select(table.c.guild_id).distinct()))
+    return found - {DM_TENANT}

@@ -1,0 +1,49 @@
+"""How many requests a member may make a minute. Pure; lives in memory, so a restart forgets one minute."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from datetime import datetime, timedelta
+
+from generation.errors import TooFast
+from generation.job import Owner
+from generation.phrase import Phrase
+
+MINUTE = timedelta(minutes=1)
+_MAX_MEMBERS = 10_000
+
+
+class Rates:
+    """When each member's requests of the last minute were made. `limit` 0 means none."""
+
+    def __init__(self) -> None:
+        self._made: defaultdict[Owner, deque[datetime]] = defaultdict(deque)
+
+    def check(self, owner: Owner, *, limit: int, now: datetime) -> None:
+        """Raise `TooFast`, naming when the next request is welcome, if there were `limit` in the last minute."""
+        if not limit:
+            return
+        made = self._made[owner]
+        while made and made[0] <= now - MINUTE:
+            made.popleft()
+        if len(made) >= limit:
+            wait_s = (made[-limit] + MINUTE - now).total_seconds()
+            unit = Phrase("request") if limit == 1 else Phrase("requests")
+            raise TooFast(limit=limit, unit=unit, wait_s=max(1, round(wait_s)))
+
+    def take(self, owner: Owner, *, limit: int, now: datetime) -> None:
+        """Check, and count one more."""
+        self.check(owner, limit=limit, now=now)
+        if limit:
+            self._made[owner].append(now)
+            self._forget_idle(now)
+
+    def give_back(self, owner: Owner) -> None:
+        """The last request counted was not accepted after all."""
+        if self._made.get(owner):
+            self._made[owner].pop()
+
+    def _forget_idle(self, now: datetime) -> None:
+        if len(self._made) > _MAX_MEMBERS:
+            recent = {owner: made for owner, made in self._made.items() if made and made[-1] > now - MINUTE}
+            self._made = defaultdict(deque, recent)

@@ -1,0 +1,112 @@
+"""A server removes the bot: what is kept of it stays for a grace, and then it is gone from every table and byte."""
+
+from __future__ import annotations
+
+import asyncio
+
+from living import LivingBot, People, until_done, until_shown
+from sqlalchemy import text
+
+from cogs.upkeep import sweep
+from db.erase import tables_of_a_guild
+from db.models import Base
+from db.reconcile import reconcile
+from generation.choices import Choices
+from generation.guild import GuildSettings
+from generation.quota import Quota, Scope, Unit
+from generation.rules.rule import Rule
+from generation.style import Style
+from sandbox import Actor, Guild, Message, Sandbox
+
+DAY = 24 * 3600
+OWN = "an unmistakable zanzibar of marmalade"
+RED = "a red circle on a blue background"
+
+
+async def live_in(discord: Sandbox, bot: LivingBot, guild: Guild, prompt: str) -> tuple[Actor, Message]:
+    """Everything a server can leave behind: pictures, settings, rules, styles, quotas, refusals, reports, a block."""
+    lobby = guild.add_channel("lobby")
+    lee = discord.act_as(guild.add_member(f"lee of {guild.name}"), lobby)
+    message = await until_done(discord, await lee.slash("imagine", prompt=prompt, steps=2))
+    services = bot.services
+    settings = GuildSettings(guild_id=guild.id, choices=Choices(max_steps=40))
+    await services.governance.save_settings(settings, by=lee.user.id, change="for a test")
+    await services.governance.add_rules(guild.id, [Rule(text="goblin")], by=lee.user.id)
+    await services.styles.save(Style(guild_id=guild.id, name="Ink", prompt="in ink"))
+    quota = Quota(scope=Scope.USER, subject_id=lee.user.id, unit=Unit.IMAGES, limit=9)
+    await services.quotas.set_quota(guild.id, quota)
+    await until_shown(discord, await lee.slash("imagine", prompt="a goblin"))
+    await until_shown(discord, await lee.context_menu("Report picture", message))
+    await services.moderation.block(guild.id, lee.user.id, lasting=None)
+    return lee, message
+
+
+def everything(bot: LivingBot) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(bot.data_dir.rglob("*")) if path.is_file())
+
+
+async def num_rows(bot: LivingBot, guild: Guild) -> dict[str, int]:
+    def count(session):
+        return {
+            table.name: session.scalar(text(f"SELECT count(*) FROM {table.name} WHERE guild_id = {guild.id}"))
+            for table in Base.metadata.tables.values()
+            if "guild_id" in table.columns
+        }
+
+    return await bot.database.read(count)
+
+
+def of_ours(found: dict[str, int]) -> dict[str, int]:
+    """Without the counters, which the queue writes from memory."""
+    return {name: number for name, number in found.items() if name != "queue_counters"}
+
+
+async def until_gone(bot: LivingBot, guild: Guild, *, is_gone: bool = True) -> None:
+    """The bot has heard of it, and written it down."""
+    async with asyncio.timeout(10):
+        while bool((await num_rows(bot, guild))["departures"]) is not is_gone:
+            pass
+
+
+async def test_a_server_that_left_is_forgotten_after_the_grace_and_not_before(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    meadow, cave = discord.add_guild("Meadow"), discord.add_guild("Cave")
+    lee, painted = await live_in(discord, bot, meadow, OWN)
+    await live_in(discord, bot, cave, RED)
+    before, others = await num_rows(bot, meadow), await num_rows(bot, cave)
+    filled = {table.name for table in tables_of_a_guild()} - {"departures", "role_boosts"}
+    assert all(before[name] for name in filled), "or the counts below would say nothing"
+
+    meadow.kick_bot()
+    await until_gone(bot, meadow)
+    discord.clock.advance(29 * DAY)
+    assert await sweep(bot.services) == 0
+    discord.add_bot(meadow)
+    await until_gone(bot, meadow, is_gone=False)
+    discord.clock.advance(2 * DAY)
+    assert await sweep(bot.services) == 0, "who invites the bot again finds everything as it was"
+    assert of_ours(await num_rows(bot, meadow)) == of_ours(before) | {"refusals": 0}
+    await bot.services.moderation.unblock(meadow.id, lee.user.id)
+    assert (await until_done(discord, await lee.click(painted, "Reroll"))).attachments
+    await bot.services.moderation.block(meadow.id, lee.user.id, lasting=None)
+
+    await bot.stop()
+    meadow.kick_bot()
+    await bot.start()  # nobody was there to hear it
+    await until_gone(bot, meadow)
+    discord.clock.advance(31 * DAY)
+    assert await sweep(bot.services) == 2
+    left = await num_rows(bot, meadow)
+    assert {name for name, number in of_ours(left).items() if number} == {"ledger", "balances", "blocks"}
+    traces = [OWN.encode(), lee.user.id.to_bytes(8, "big"), str(lee.user.id).encode()]
+    assert [trace for trace in traces if trace in everything(bot)] == [], "sums and blocks lead to nobody"
+    assert (await reconcile(bot.database)).is_exact
+    kept = await num_rows(bot, cave)
+    assert of_ours(kept) == of_ours(others) | {"refusals": 0}, "refusals are kept for 30 days"
+    assert RED.encode() in everything(bot)
+    assert len(list((bot.data_dir / "pictures").rglob("*.png"))) == 1
+
+    discord.add_bot(meadow)
+    refused = await until_shown(discord, await lee.slash("imagine", prompt=RED))
+    assert "lets you ask for nothing here" in refused.text, "inviting the bot anew does not lift a block"
