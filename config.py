@@ -91,7 +91,7 @@ class Settings(BaseSettings):
 
     @property
     def url_of_database(self) -> str:
-        return self.database_url or f"sqlite+aiosqlite:///{(self.data_dir / 'atelier.db').as_posix()}"
+        return self.database_url or f"sqlite:///{(self.data_dir / 'atelier.db').as_posix()}"
 
     @property
     def engine(self) -> EngineSettings:

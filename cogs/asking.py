@@ -66,7 +66,7 @@ async def finish(interaction: Interaction, request: GenerationRequest, reply_to:
     except Refused:
         services.rates.give_back(owner)
         raise
-    client.courier.watch(job.id, size_limit=interaction.filesize_limit)
+    client.courier.watch(job.id, reply_to, size_limit=interaction.filesize_limit)
     interaction.extras[JOB] = job.id
     if warnings:
         await tell_besides(interaction, rules_pages.warned(warnings))

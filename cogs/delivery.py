@@ -25,7 +25,7 @@ from cogs.language import N_, speak
 from cogs.say import Say
 from cogs.services import Services
 from cogs.telling import tell_those_who_asked
-from generation.delivery import Delivery, DeliveryState
+from generation.delivery import DeliveryState
 from generation.errors import UnknownJob
 from generation.failpoints import reached
 from generation.job import DM_TENANT, Job, ReplyTo, Status
@@ -57,6 +57,8 @@ class _Round:
     """What the courier knows of one job on its way. Lost without harm."""
 
     size_limit: int = DEFAULT_SIZE_LIMIT
+    reply_to: ReplyTo | None = None
+    """Where the answer goes, if whoever began the round knew; else it is looked up."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     shown: Say | None = None
@@ -100,11 +102,11 @@ class Courier:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
 
-    def watch(self, job_id: str, *, size_limit: int = DEFAULT_SIZE_LIMIT) -> None:
-        """Follow a job. `size_limit`: the largest file, in bytes, that may be posted where it was asked for."""
+    def watch(self, job_id: str, reply_to: ReplyTo, *, size_limit: int = DEFAULT_SIZE_LIMIT) -> None:
+        """Follow a new job. `size_limit`: the largest file, in bytes, that may be posted where it was asked for."""
         self.hear(job_id)
         if job_id in self._rounds:
-            self._rounds[job_id].size_limit = size_limit
+            self._rounds[job_id].reply_to, self._rounds[job_id].size_limit = reply_to, size_limit
 
     def hear(self, job_id: str) -> None:
         """The studio says: something changed. Returns at once."""
@@ -149,23 +151,24 @@ class Courier:
     # One job.
 
     async def _follow(self, job_id: str) -> None:
-        delivery = await _until_it_works(job_id, lambda: self._fetch(job_id))
-        if delivery is None or delivery.state not in (DeliveryState.LIVE, DeliveryState.DUE):
-            return
-        speak(delivery.reply_to.locale)
         going = self._rounds[job_id]
+        reply_to = going.reply_to or await _until_it_works(job_id, lambda: self._fetch(job_id))
+        if reply_to is None:
+            return
+        speak(reply_to.locale)
         while self._services.studio.is_live(job_id):
-            await self._show_progress(job_id, delivery.reply_to, going)
+            await self._show_progress(job_id, reply_to, going)
             await self._until_news(going)
         going.ended.set()
-        await _until_it_works(job_id, lambda: self._deliver(delivery, going))
+        await _until_it_works(job_id, lambda: self._deliver(job_id, reply_to, going))
 
-    async def _fetch(self, job_id: str) -> Delivery | None:
-        """None for a job from the shell, for which nobody on Discord waits, and for one that was erased."""
+    async def _fetch(self, job_id: str) -> ReplyTo | None:
+        """None for a job that nobody on Discord waits for: from the shell, told already, or erased."""
         try:
-            return await self._services.deliveries.fetch(job_id)
+            delivery = await self._services.deliveries.fetch(job_id)
         except UnknownJob:
             return None
+        return delivery.reply_to if delivery.state in (DeliveryState.LIVE, DeliveryState.DUE) else None
 
     async def _show_progress(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
         """Best effort: a progress message that fails is not worth a second try."""
@@ -195,33 +198,33 @@ class Courier:
             async with asyncio.timeout(max(PLACE_EVERY_S, len(self._tasks) / PLACES_PER_S)):
                 await going.changed.wait()
 
-    async def _deliver(self, delivery: Delivery, going: _Round) -> None:
+    async def _deliver(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
         """Post the result, or find that it plainly cannot be posted. Raises what may pass."""
         try:
             async with self._posting:
-                await self._post(delivery, going)
+                await self._post(job_id, reply_to, going)
         except UnknownJob:
             return  # erased meanwhile
         except Unreachable as closed:
-            await self._keep(delivery.job_id, str(closed))
+            await self._keep(job_id, str(closed))
         except Exception as error:
             if _is_hopeless(error):
-                log.exception("job=%s action=refused-by-discord", delivery.job_id)
-                await self._keep(delivery.job_id, N_("Discord refused the message"))
+                log.exception("job=%s action=refused-by-discord", job_id)
+                await self._keep(job_id, N_("Discord refused the message"))
                 return
             with suppress(Exception):  # the storage may be what is failing
-                await self._services.deliveries.mark_tried(delivery.job_id, type(error).__name__)
+                await self._services.deliveries.mark_tried(job_id, type(error).__name__)
             raise
 
-    async def _post(self, delivery: Delivery, going: _Round) -> None:
-        services, job_id = self._services, delivery.job_id
+    async def _post(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
+        services = self._services
         job = await services.jobs.fetch_job(job_id)
-        place = self._place(delivery.reply_to, job)
+        place = self._place(reply_to, job)
         job = await self._withhold(job, place)
         say = await gather(job, services, size_limit=going.size_limit, place=place)
-        posted = await self._ladder.post(job_id, delivery.reply_to, say)
+        posted = await self._ladder.post(job_id, reply_to, say)
         reached("posted")
-        if posted.message_id != delivery.reply_to.message_id:
+        if posted.message_id != reply_to.message_id:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
         _settle(going.first, True)
         await tell_those_who_asked(self._client, services, job_id, posted)

@@ -1,21 +1,22 @@
 """The open database: one connection that writes, a few that read, and the lock that keeps other bots out.
 
-SQLAlchemy's defaults with aiosqlite lose updates without an error: the driver opens its transactions late, so two
-read what one then overwrites. Here the driver opens none (`isolation_level=None`) and we say `BEGIN IMMEDIATE`
+SQLAlchemy's defaults with SQLite lose updates without an error: the driver opens its transactions late, so two read
+what one then overwrites. Here the driver opens none (`isolation_level=None`) and we say `BEGIN IMMEDIATE`
 before the first read of a writing transaction. Readers say plain `BEGIN` and, with WAL, never wait for the writer.
+Each read and each batch of writes is one visit to a thread, so the event loop waits for none of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import Session
 
 from db.lock import FolderLock
@@ -37,7 +38,7 @@ class Database:
         self._writing = _engine(url, begin="BEGIN IMMEDIATE", busy_timeout_s=busy_timeout_s)
         self._reading = _engine(url, begin="BEGIN", busy_timeout_s=busy_timeout_s)
         self._writer = Writer(self._writing)
-        self._reads: set[asyncio.Task[Any]] = set()
+        self._readers = ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="database reader")
         self._is_closed = False
 
     @classmethod
@@ -65,25 +66,20 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes.
 
-        `close` waits for the read, even where the caller no longer does: a connection given back to a pool that is
-        closed is one that nobody closes. Raises `DatabaseClosed` after `close`.
+        `close` waits for reads under way, also where the caller no longer does. Raises `DatabaseClosed` after `close`.
         """
         if self._is_closed:
             raise DatabaseClosed
-        reading = asyncio.create_task(self._read(work), name="database read")
-        self._reads.add(reading)
-        reading.add_done_callback(self._reads.discard)
-        return await asyncio.shield(reading)
-
-    async def _read(self, work: Work[T]) -> T:
-        async with self._reading.connect() as connection:
-            return await connection.run_sync(_with_session, work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _with_session, self._reading, work)
 
     async def truncate_log(self) -> None:
         """Move the write-ahead log into the database and empty it, so that deleted text is in neither file."""
-        async with self._writing.connect() as connection:
-            raw = await connection.get_raw_connection()
-            await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+        await asyncio.to_thread(self._truncate_log)
+
+    def _truncate_log(self) -> None:
+        with self._writing.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def close(self) -> None:
         """Finish the writes that wait and the reads under way, close every connection, release the lock.
@@ -92,9 +88,9 @@ class Database:
         """
         self._is_closed = True
         await self._writer.close()
-        await asyncio.gather(*self._reads, return_exceptions=True)
-        await self._reading.dispose()
-        await self._writing.dispose()
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reading.dispose()
+        self._writing.dispose()
         self._lock.release()
 
     async def __aenter__(self) -> Self:
@@ -118,13 +114,13 @@ def parse_url(url: str) -> URL:
         raise Misconfigured(problem=problem, remedy=remedy)
     if not parsed.database or parsed.database == ":memory:":
         raise Misconfigured(problem="The database address names no file.", remedy=remedy)
-    return parsed.set(drivername="sqlite+aiosqlite")
+    return parsed.set(drivername="sqlite")
 
 
-def _engine(url: URL, *, begin: str, busy_timeout_s: float) -> AsyncEngine:
+def _engine(url: URL, *, begin: str, busy_timeout_s: float) -> Engine:
     """An engine whose transactions start with the statement `begin`."""
     is_writer = begin == "BEGIN IMMEDIATE"
-    engine = create_async_engine(
+    engine = create_engine(
         url,
         pool_size=1 if is_writer else _NUM_READERS,
         max_overflow=0,
@@ -140,8 +136,8 @@ def _engine(url: URL, *, begin: str, busy_timeout_s: float) -> AsyncEngine:
     def on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
-    event.listen(engine.sync_engine, "connect", on_connect)
-    event.listen(engine.sync_engine, "begin", on_begin)
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
     return engine
 
 
@@ -152,6 +148,6 @@ def _pragmas(*, is_writer: bool) -> tuple[str, ...]:
     return ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 
 
-def _with_session(connection: Connection, work: Work[T]) -> T:
-    with Session(connection, expire_on_commit=False) as session:
+def _with_session(engine: Engine, work: Work[T]) -> T:
+    with engine.connect() as connection, Session(connection, expire_on_commit=False) as session:
         return work(session)

@@ -41,19 +41,24 @@ class Governance:
         self._clock = clock
         self._settings = SettingsStore(database)
         self._policies: dict[int, Policy] = {}
+        self._num_changes = 0
 
     async def policy(self, guild_id: int) -> Policy:
         """What binds requests in that guild, as of the last change."""
         known = self._policies.get(guild_id)
         if known is None:
+            num_changes = self._num_changes
             settings, rules = await self._settings.fetch(guild_id), await self.fetch_rules(guild_id)
             book = await asyncio.to_thread(Rulebook, rules) if rules else Rulebook()
-            known = self._policies[guild_id] = Policy(settings=settings, rules=book)
+            known = Policy(settings=settings, rules=book)
+            if num_changes == self._num_changes:  # else it may be older than a change made meanwhile
+                self._policies[guild_id] = known
         return known
 
     def forget(self, guild_id: int) -> None:
         """Something about the guild was changed elsewhere: read it again."""
         self._policies.pop(guild_id, None)
+        self._num_changes += 1
 
     async def save_settings(self, settings: GuildSettings, *, by: int, change: str) -> None:
         """Keep the settings and who changed what."""

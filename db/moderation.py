@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -55,12 +55,28 @@ class Refusals:
         return (self.num_flagged + self.num_refused) / asked if asked else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Every block there is, and the key of the hashes in them; none before the first block."""
+
+    key: str | None
+    ends: Mapping[tuple[int, str], datetime]
+
+    def until(self, guild_id: int, user_id: int) -> datetime | None:
+        return None if self.key is None else self.ends.get((guild_id, _digest(self.key, user_id)))
+
+
 class ModerationStore:
-    """See the module's text. Users are named by their Discord id and kept as a keyed hash."""
+    """See the module's text. Users are named by their Discord id and kept as a keyed hash.
+
+    Who is blocked is asked at every request, so it is kept in memory; only this store changes it.
+    """
 
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._blocks: _Blocks | None = None
+        self._num_changes = 0
 
     async def block(self, guild_id: int, user_id: int, *, lasting: timedelta | None) -> datetime:
         """Until when; None means for ever."""
@@ -72,6 +88,7 @@ class ModerationStore:
             session.execute(insert(BlockRow).values(guild_id=guild_id, who=who, until=until))
 
         await self._database.write(write)
+        self._changed()
         return until
 
     async def unblock(self, guild_id: int, user_id: int) -> bool:
@@ -81,19 +98,26 @@ class ModerationStore:
             mine = (BlockRow.guild_id == guild_id, BlockRow.who == _hash(session, user_id))
             return session.execute(delete(BlockRow).where(*mine).returning(BlockRow.who)).first() is not None
 
-        return await self._database.write(write)
+        was_blocked = await self._database.write(write)
+        self._changed()
+        return was_blocked
 
     async def blocked_until(self, guild_id: int, user_id: int) -> datetime | None:
         """None for who is not blocked now."""
+        blocks = self._blocks or await self._read_blocks()
+        until = blocks.until(guild_id, user_id)
+        return until if until is not None and until > self._clock() else None
 
-        def read(session: Session) -> datetime | None:
-            key = session.scalar(select(SecretRow.value).where(SecretRow.name == _BLOCK_KEY))
-            if key is None:
-                return None
-            mine = (BlockRow.guild_id == guild_id, BlockRow.who == _digest(key, user_id))
-            return session.scalar(select(BlockRow.until).where(*mine, BlockRow.until > self._clock()))
+    async def _read_blocks(self) -> _Blocks:
+        num_changes = self._num_changes
+        blocks = await self._database.read(_fetch_blocks)
+        if num_changes == self._num_changes:  # else it may be older than a change made meanwhile
+            self._blocks = blocks
+        return blocks
 
-        return await self._database.read(read)
+    def _changed(self) -> None:
+        self._blocks = None
+        self._num_changes += 1
 
     async def report(self, guild_id: int, job_id: str, *, by: int, reason: str) -> bool:
         """False if the same person has reported the same job already."""
@@ -201,6 +225,11 @@ def _refusals(
 
 def _count(session: Session, rows: Select[int, int]) -> dict[int, int]:
     return {row[0]: row[1] for row in session.execute(rows)}
+
+
+def _fetch_blocks(session: Session) -> _Blocks:
+    key = session.scalar(select(SecretRow.value).where(SecretRow.name == _BLOCK_KEY))
+    return _Blocks(key, {(row.guild_id, row.who): row.until for row in session.scalars(select(BlockRow))})
 
 
 def _forget(session: Session, job_ids: Iterable[str]) -> tuple[int, list[str]]:

@@ -21,7 +21,7 @@ def test_everything_has_a_default_but_the_token() -> None:
     settings = config.load()
     assert settings.discord_token is None
     assert settings.model == "paintbox"
-    assert settings.url_of_database == "sqlite+aiosqlite:///data/atelier.db"
+    assert settings.url_of_database == "sqlite:///data/atelier.db"
 
 
 def test_the_environment_wins_over_the_file_and_arguments_over_both(

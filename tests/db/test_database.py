@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from some_jobs import GUILD, NOW, a_job, a_reply
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from db.engine import Database, parse_url
@@ -40,7 +39,9 @@ async def test_writers_of_two_connections_exclude_each_other_from_their_first_re
 ) -> None:
     """The same interleaving as the control below; here the second waits, and is refused, before it has read."""
     await JobStore(database).save_counters({1: 0.0})
-    with closing(sqlite3.connect(tmp_path / "atelier.db", timeout=0, isolation_level=None)) as other:
+    with closing(
+        sqlite3.connect(tmp_path / "atelier.db", timeout=0, isolation_level=None, check_same_thread=False)
+    ) as other:
 
         def interleave(session: Session) -> None:
             read = session.scalar(READ)
@@ -54,15 +55,14 @@ async def test_writers_of_two_connections_exclude_each_other_from_their_first_re
 
 async def test_control_the_driver_defaults_lose_an_update(database: Database) -> None:
     await JobStore(database).save_counters({1: 0.0})
-    naive = create_async_engine(database.url)
-    async with naive.connect() as first, naive.connect() as second:
+    naive = create_engine(database.url)
+    with naive.connect() as first, naive.connect() as second:
         for connection in (first, second):
-            read = await connection.scalar(READ)
-            assert read == 0.0
+            assert connection.scalar(READ) == 0.0
         for connection in (first, second):
-            await connection.execute(WRITE, {"counter": 1.0})
-            await connection.commit()
-    await naive.dispose()
+            connection.execute(WRITE, {"counter": 1.0})
+            connection.commit()
+    naive.dispose()
     assert await JobStore(database).fetch_counters() == {1: 1.0}  # two increments, one counted, no error
 
 
@@ -132,18 +132,17 @@ async def test_a_full_disk_accepts_nothing_and_keeps_nothing(database: Database)
     await assert_nothing_was_kept_and_the_next_is_accepted(database)
 
 
-async def set_read_only(database: Database, switch: str) -> None:
+def set_read_only(database: Database, switch: str) -> None:
     """Outside any transaction, for a read-only connection cannot begin one that writes."""
-    async with database._writing.connect() as connection:
-        raw = await connection.get_raw_connection()
-        await raw.driver_connection.execute(f"PRAGMA query_only = {switch}")
+    with database._writing.connect() as connection:
+        connection.connection.driver_connection.execute(f"PRAGMA query_only = {switch}")
 
 
 async def test_a_read_only_database_accepts_nothing(database: Database) -> None:
-    await set_read_only(database, "ON")
+    set_read_only(database, "ON")
     with pytest.raises(NotAccepted):
         await JobStore(database).accept(a_job())
-    await set_read_only(database, "OFF")
+    set_read_only(database, "OFF")
     await assert_nothing_was_kept_and_the_next_is_accepted(database)
 
 

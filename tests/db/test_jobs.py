@@ -200,7 +200,7 @@ async def test_of_200_simultaneous_submissions_a_quota_of_100_accepts_exactly_10
 
 async def test_submissions_that_arrive_together_share_commits(database: Database, jobs: JobStore) -> None:
     commits: list[object] = []
-    event.listen(database._writing.sync_engine, "commit", commits.append)
+    event.listen(database._writing, "commit", commits.append)
     await asyncio.gather(*(jobs.accept(a_job(), a_reply()) for _ in range(50)))
     together = len(commits)
     for _ in range(10):
