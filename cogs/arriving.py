@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import discord
 
+from cogs.language import of_place, speaking
 from cogs.services import Services
 from cogs.settings_panel import setup
 
@@ -23,7 +24,7 @@ async def say_hello(guild: discord.Guild, services: Services) -> bool:
         log.info("guild=%s action=no-place-to-say-hello", guild.id)
         return False
     settings = await services.guilds.fetch(guild.id)
-    with suppress(discord.HTTPException):
+    with suppress(discord.HTTPException), speaking(of_place(settings.choices.language, guild.preferred_locale)):
         await channel.send(view=setup(settings), silent=True)
         log.info("guild=%s action=said-hello", guild.id)
         return True

@@ -2,7 +2,8 @@
 
 `python -m cogs.catalogue` adds what is new to every language, empty, and takes out what is gone; `python -m
 cogs.catalogue fr` begins a language. Which texts there are, three places say: calls of `_`, `N_`, `ngettext` and
-`Phrase` in the code, the docstrings of the errors, and the commands themselves as discord.py asks for translations.
+`Phrase` in the code; the docstrings of the errors, and the words of some enumerations; and the commands themselves, as
+discord.py asks for translations.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import inspect
 import io
 import sys
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 
 import discord
@@ -24,10 +26,15 @@ from cogs.client import COGS, MENUS
 from cogs.language import FILE, FOLDER
 from cogs.translator import is_translated
 from generation import errors
+from generation.admission import Standing
+from generation.origin import Origin
+from generation.rules.rule import Action, Kind
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("cogs", "db", "generation")
 MARKS = {"_": None, "N_": None, "ngettext": (1, 2), "Phrase": None}
+WORDS: tuple[type[StrEnum], ...] = (Origin, Kind, Action, Standing)
+"""Enumerations whose words people read."""
 HEADER = """\
 # Atelier in another language: see docs/languages.md.
 # Texts are kept in step with the code by `make texts`.
@@ -42,7 +49,7 @@ NO_HEADERS = tuple(
 def texts() -> Catalog:
     """Every text, with where it stands; untranslated."""
     found = Catalog(project="Atelier", header_comment=HEADER, fuzzy=False)
-    for where, message, comments in [*_of_code(), *_of_errors(), *asyncio.run(_of_commands())]:
+    for where, message, comments in [*_of_code(), *_of_errors(), *_of_words(), *asyncio.run(_of_commands())]:
         found.add(message, locations=[(where, 0)], auto_comments=comments)
     return found
 
@@ -87,6 +94,12 @@ def _of_errors() -> Iterator[tuple[str, str, list[str]]]:
     for each in vars(errors).values():
         if isinstance(each, type) and issubclass(each, errors.AtelierError):
             yield "generation/errors.py", inspect.getdoc(each) or "", []
+
+
+def _of_words() -> Iterator[tuple[str, str, list[str]]]:
+    for each in WORDS:
+        for word in each:
+            yield each.__module__.replace(".", "/") + ".py", word.value, []
 
 
 async def _of_commands() -> list[tuple[str, str, list[str]]]:

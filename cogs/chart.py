@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from cogs.language import counted
+
 _SCALE = 2
 """Drawn at twice the size, so that it is sharp on every screen."""
 _WIDTH, _HEIGHT = 520, 200
@@ -16,8 +18,10 @@ _PAPER, _GRID, _TEXT, _QUIET = "#1e1f26", "#31333d", "#f2f3f7", "#9a9db0"
 _BAR, _TODAY, _LIMIT = "#6c5ce7", "#a99bff", "#f0a35e"
 
 
-def days(title: str, values: Sequence[int], labels: Sequence[str], *, limit: int | None = None) -> bytes:
-    """Bars, the last one (today) bright; `limit` as a line across. One label a bar. PNG bytes."""
+def days(
+    title: str, values: Sequence[int], labels: Sequence[str], *, limit: int | None = None, limit_label: str = ""
+) -> bytes:
+    """Bars, the last one (today) bright; `limit` as a line across, with its label. One label a bar. PNG bytes."""
     picture = Image.new("RGB", (_WIDTH * _SCALE, _HEIGHT * _SCALE), _PAPER)
     pen = _Pen(picture)
     top = _round_top(max([*values, limit or 0, 1]))
@@ -31,10 +35,10 @@ def days(title: str, values: Sequence[int], labels: Sequence[str], *, limit: int
         pen.bar(x, x + step - _GAP, _y(value, top), _TODAY if is_today else _BAR)
         pen.text((x + (step - _GAP) / 2, _HEIGHT - 20), label, 11, _TEXT if is_today else _QUIET, anchor="ma")
         if value:
-            pen.text((x + (step - _GAP) / 2, _y(value, top) - 15), f"{value:,}", 11, _TEXT, anchor="ma")
+            pen.text((x + (step - _GAP) / 2, _y(value, top) - 15), counted(value), 11, _TEXT, anchor="ma")
     if limit is not None:
         pen.line(_y(limit, top), _LIMIT)
-        pen.text((_WIDTH - _RIGHT, 16), f"limit {limit:,}", 12, _LIMIT, anchor="ra")
+        pen.text((_WIDTH - _RIGHT, 16), limit_label, 12, _LIMIT, anchor="ra")
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import discord
 from discord import app_commands
 
-from cogs.language import N_, _, listed
+from cogs.language import N_, _, listed, told
 from cogs.services import Interaction
 from cogs.words import escaped
 from generation.errors import AtelierError, NotAccepted, NotAllowed
@@ -60,11 +60,6 @@ def translate(error: BaseException) -> Answer:
         case _:
             incident = secrets.token_hex(4)
             return Answer(_(UNEXPECTED, incident=incident), logging.ERROR, incident)
-
-
-def told(error: AtelierError) -> str:
-    """What an error of ours says, in the language spoken now."""
-    return _(error.template, **error.details)
 
 
 async def answer(interaction: Interaction, error: BaseException) -> None:

@@ -15,12 +15,14 @@ from cogs.asking import begin, finish
 from cogs.form import Attached
 from cogs.gate import default_model
 from cogs.imagine import DEFAULT_STRENGTH, Typed, request_of
+from cogs.language import _
 from cogs.remixing import require_size_px
 from cogs.services import Interaction
 from cogs.uploads import fetch_attachment, keep_start_image
 from generation.catalog import Model
 from generation.errors import InvalidRequest
 from generation.job import Job
+from generation.phrase import Phrase
 from generation.remix import REGION_STRENGTH
 from generation.request import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX, GenerationRequest, ImageSpec, StartImage
 from generation.request import Upscale as Enlarge
@@ -138,15 +140,19 @@ async def paint_from(
 async def enlarge_attached(interaction: Interaction, image: Attached) -> Job:
     """The picture at twice its size. Raises `InvalidRequest` for one that is too large already, or no picture."""
     if image.size_px is None:
-        raise InvalidRequest(what="The file", problem="is not a picture.")
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a picture."))
     width_px, height_px = (side // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX for side in image.size_px)
     if max(image.size_px) * 2 > MAX_SIDE_PX or min(image.size_px) < MIN_SIDE_PX:
-        width, height = image.size_px
-        problem = f"is {width}x{height}; I enlarge pictures with sides of {MIN_SIDE_PX} to {MAX_SIDE_PX // 2} pixels."
-        raise InvalidRequest(what="The picture", problem=problem)
+        problem = Phrase(
+            "is {size}; I enlarge pictures with sides of {least} to {most} pixels.",
+            size="{}x{}".format(*image.size_px),
+            least=MIN_SIDE_PX,
+            most=MAX_SIDE_PX // 2,
+        )
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
     model = await default_model(interaction)
     spec = ImageSpec(
-        prompt=options.prompt_of(PurePath(image.filename).stem.replace("_", " ")) or "a picture",
+        prompt=options.prompt_of(PurePath(image.filename).stem.replace("_", " ")) or _("a picture"),
         model=model.name,
         width_px=width_px,
         height_px=height_px,

@@ -40,7 +40,7 @@ async def require_allowed(interaction: Interaction, request: GenerationRequest) 
     services, owner = interaction.client.services, owner_of(interaction)
     (await services.operating.admission()).require_admitted(owner.guild_id)
     if place.is_dm and not services.allows_dms:
-        raise NotAllowed(why="I paint in servers only, not in direct messages.")
+        raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
     await _require_welcome(services, owner, policy)
     model = services.studio.catalog.get(request.spec.model)
     policy.require_vetted(place, is_vetted=is_vetted(model, checks_safety=services.studio.checks_safety))
@@ -59,8 +59,9 @@ async def _require_welcome(services: Services, owner: Owner, policy: Policy) -> 
     now, choices = services.clock(), policy.choices
     if (until := await services.moderation.blocked_until(owner.guild_id, owner.user_id)) is not None:
         is_short = until - now < timedelta(days=1000)
-        when = f" until <t:{int(until.timestamp())}:f>" if is_short else ""
-        raise NotAllowed(why=f"A moderator of this server lets you ask for nothing here{when}.")
+        when = f"<t:{int(until.timestamp())}:f>"
+        why = Phrase("A moderator of this server lets you ask for nothing here until {when}.", when=when)
+        raise NotAllowed(why=why if is_short else Phrase("A moderator of this server lets you ask for nothing here."))
     services.rates.check(owner, limit=choices.requests_per_minute, now=now)
     if choices.withheld_per_hour:
         since = now - timedelta(hours=1)

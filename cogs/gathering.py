@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cogs import replies
+from cogs.language import _
 from cogs.say import Picture, Say
 from cogs.services import Services
 from generation.catalog import PAINTBOX
@@ -45,21 +46,22 @@ async def how_shown(job: Job, services: Services, place: Place) -> dict[int, Sho
 
 def _gather(job: Job, files: ImageFiles, size_limit: int, shown: Mapping[int, Shown]) -> Say:
     notes = _notes(job)
+    recoded, away = _(replies.RECODED), _(replies.FILE_AWAY)
     pictures: dict[int, Picture] = {}
     size_limit = min(size_limit, MAX_REQUEST_BYTES // len(job.images))
     for image in job.images:
         png = _png(image, files) if shown[image.index] is not Shown.NOT else None
         if png is None:
-            if _is_away(image) and shown[image.index] is not Shown.NOT and replies.FILE_AWAY not in notes:
-                notes.append(replies.FILE_AWAY)
+            if _is_away(image) and shown[image.index] is not Shown.NOT and away not in notes:
+                notes.append(away)
             continue
         data = png if len(png) <= size_limit else shrink(png, max_bytes=size_limit)
-        if data is not png and replies.RECODED not in notes:
-            notes.append(replies.RECODED)
+        if data is not png and recoded not in notes:
+            notes.append(recoded)
         picture = replies.picture(job, image, data)
         pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
     if any(each is Shown.NOT and job.images[index].status is Status.DONE for index, each in shown.items()):
-        notes.append(replies.NOT_SHOWN_HERE)
+        notes.append(_(replies.NOT_SHOWN_HERE))
     return replies.result(job, pictures, notes=notes, verdict=_verdict(job, files))
 
 

@@ -23,6 +23,7 @@ from generation.errors import InvalidRequest, UnknownJob
 from generation.images import tile
 from generation.job import Job, Owner, Status
 from generation.permissions import require_visible
+from generation.phrase import Phrase
 from generation.policy import Place
 from generation.safety import Shown
 
@@ -97,7 +98,7 @@ def _tile(services: Services, hashes: Sequence[str]) -> bytes | None:
 def _words(search: str | None) -> str:
     words = " ".join((search or "").split())
     if len(words.encode()) > pages.MAX_SEARCH_BYTES:
-        raise InvalidRequest(what="The search", problem="is too long: a word or two will do.")
+        raise InvalidRequest(what=Phrase("The search"), problem=Phrase("is too long: a word or two will do."))
     return words
 
 

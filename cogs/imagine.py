@@ -19,6 +19,7 @@ from generation.catalog import Model
 from generation.errors import InvalidRequest
 from generation.extras import read_prompts
 from generation.job import Job
+from generation.phrase import Phrase
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec, StartImage
 from generation.sizes import closest_shape, native_size, parse_size, shape_size
 from generation.style import Style
@@ -122,7 +123,7 @@ def request_of(typed: Typed, *, start_size_px: tuple[int, int] | None = None) ->
 
 def _size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
     if typed.size is not None and typed.aspect is not None:
-        raise InvalidRequest(what="Aspect and size", problem="exclude each other: choose one.")
+        raise InvalidRequest(what=Phrase("Aspect and size"), problem=Phrase("exclude each other: choose one."))
     if typed.size is not None:
         return parse_size(typed.model, typed.size)
     if typed.aspect is not None:

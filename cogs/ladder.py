@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import discord
 
+from cogs.language import N_
 from cogs.paper import custom_ids, files, layout
 from cogs.say import Say
 from generation.job import ReplyTo
@@ -70,7 +71,7 @@ class Ladder:
         if posted is not None:
             return posted
         if reply_to.is_private:
-            raise Unreachable("the private answer had expired")
+            raise Unreachable(N_("the private answer had expired"))
         earlier = await self._find(job_id, reply_to.channel_id)
         if earlier is not None:
             posted = await self._by_id(reply_to.channel_id, earlier, say)
@@ -134,5 +135,5 @@ def _meaning(error: discord.HTTPException) -> Exception:
     if error.code not in _NOBODY_CAN:
         return error
     if isinstance(error, discord.Forbidden):
-        return Unreachable("I lack the permission to post there")
-    return Unreachable("the channel is gone")
+        return Unreachable(N_("I lack the permission to post there"))
+    return Unreachable(N_("the channel is gone"))

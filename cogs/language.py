@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
 
 from generation.choices import AUTO
+from generation.errors import AtelierError
 from generation.phrase import Phrase
 
 SOURCE = "en"
@@ -84,7 +85,7 @@ def N_(text: str) -> str:
     return text
 
 
-def _(text: str, **values: object) -> str:
+def _(text: str, /, **values: object) -> str:
     """A text in the language spoken now, with `values` filled in as that language writes them."""
     if isinstance(text, Phrase):
         values = {**text.values}
@@ -93,10 +94,15 @@ def _(text: str, **values: object) -> str:
     return said.format(**{name: in_words(value) for name, value in values.items()}) if values else said
 
 
-def ngettext(one: str, many: str, number: int, **values: object) -> str:
+def ngettext(one: str, many: str, number: int, /, **values: object) -> str:
     """The form of a text that goes with `number`, which both forms may name as `{number}`."""
     said = _catalogue(_spoken.get()).ngettext(one, many, number)
     return said.format(number=counted(number), **{name: in_words(value) for name, value in values.items()})
+
+
+def told(error: AtelierError) -> str:
+    """What an error of ours says."""
+    return _(error.template, **error.details)
 
 
 def in_words(value: object) -> str:
@@ -107,9 +113,7 @@ def in_words(value: object) -> str:
         case float():
             return decimal(value)
         case datetime():
-            locale = _DATES_AS.get(_spoken.get(), _spoken.get())
-            day = format_skeleton("MMMMd", value, locale=locale)
-            return _("{day} at {time}", day=day, time=format_time(value, "short", locale=locale))
+            return _("{day} at {time}", day=day_and_month(value), time=format_time(value, "short", locale=_dates_as()))
         case _:
             return str(value)
 
@@ -128,9 +132,23 @@ def decimal(value: float) -> str:
     return format_decimal(plain, "0.######", locale=_spoken.get(), decimal_quantization=False)
 
 
+def tenths(value: float) -> str:
+    """Grouped, to one digit after the sign: `1,234.5`."""
+    return format_decimal(value, "#,##0.#", locale=_spoken.get())
+
+
 def percent(part: float) -> str:
     """A part of one: `25%`."""
     return format_percent(part, locale=_spoken.get())
+
+
+def day_and_month(day: date) -> str:
+    """`21 November`."""
+    return format_skeleton("MMMMd", day, locale=_dates_as())
+
+
+def _dates_as() -> str:
+    return _DATES_AS.get(_spoken.get(), _spoken.get())
 
 
 def unit(number: float, name: str) -> str:

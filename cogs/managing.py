@@ -24,6 +24,12 @@ def require_manager(interaction: Interaction) -> int:
     return interaction.guild_id
 
 
+async def language_of_server(interaction: Interaction) -> str:
+    """The language of what all members of this server read."""
+    policy = await interaction.client.services.governance.policy(interaction.guild_id or 0)
+    return of_place(policy.choices.language, interaction.guild_locale)
+
+
 async def tell_log_channel(interaction: Interaction, text: str) -> None:
     """Tell the guild's log channel, if it chose one, who changed what, in the guild's language.
 
@@ -34,5 +40,5 @@ async def tell_log_channel(interaction: Interaction, text: str) -> None:
     channel_id = policy.choices.log_channel_id
     if channel_id and interaction.guild is not None and interaction.guild.get_channel_or_thread(channel_id) is not None:
         channel = interaction.client.get_partial_messageable(channel_id, guild_id=interaction.guild_id)
-        with speaking(of_place(policy.choices.language, interaction.guild_locale)), suppress(discord.HTTPException):
+        with speaking(await language_of_server(interaction)), suppress(discord.HTTPException):
             await channel.send(f"<@{interaction.user.id}> {in_words(text)}"[:2000], silent=True)

@@ -14,6 +14,7 @@ from cogs.form import Answers, Attached, Form, Text, open_form
 from cogs.from_pictures import attached, enlarge_attached, paint_from
 from cogs.gate import default_model
 from cogs.imagine import DEFAULT_STRENGTH, Typed
+from cogs.language import N_, _
 from cogs.more import any_seed
 from cogs.options import prompt_of
 from cogs.paper import custom_ids, is_ours
@@ -26,12 +27,13 @@ from cogs.subjects import job_named
 from generation.descent import enlarge
 from generation.errors import InvalidRequest
 from generation.job import JOB_ID_LENGTH, Image, Job
+from generation.phrase import Phrase
 from generation.remix import begin_from
 from generation.request import GenerationRequest
 
 NUMBER = "number"
 MAX_HELD = 500
-_NO_PICTURE = "holds no picture that I can use."
+_NO_PICTURE = N_("holds no picture that I can use.")
 
 
 class Held:
@@ -53,8 +55,8 @@ class Held:
     def get(self, key: str) -> Attached:
         """Raises `InvalidRequest`."""
         if key not in self._files:
-            problem = "was opened too long ago. Choose “Use as start image” again."
-            raise InvalidRequest(what="That form", problem=problem)
+            problem = Phrase("was opened too long ago. Choose “Use as start image” again.")
+            raise InvalidRequest(what=Phrase("That form"), problem=problem)
         return self._files[key]
 
 
@@ -63,21 +65,23 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
     job = await _job_of(interaction, message)
     fields = [
         prompt_field(job.request.spec.prompt if job is not None else ""),
-        Text(key=STRENGTH, label="Strength", value=f"{DEFAULT_STRENGTH:g}", is_required=True, max_chars=6),
+        Text(key=STRENGTH, label=_("Strength"), value=f"{DEFAULT_STRENGTH:g}", is_required=True, max_chars=6),
     ]
     if job is None:
         subject = interaction.client.held.put(_picture_of(message))
     else:
         subject = job.id
         if len(job.images) > 1:
-            hint = f"1 to {len(job.images)}"
-            fields.append(Text(key=NUMBER, label="Which picture", value="1", hint=hint, is_required=True, max_chars=1))
-    form = Form(action=Action.START, subject=subject, title="Start from this picture", fields=tuple(fields))
+            hint = _("1 to {most}", most=len(job.images))
+            fields.append(
+                Text(key=NUMBER, label=_("Which picture"), value="1", hint=hint, is_required=True, max_chars=1)
+            )
+    form = Form(action=Action.START, subject=subject, title=_("Start from this picture"), fields=tuple(fields))
     await open_form(interaction, form)
 
 
 async def send_start(interaction: Interaction, subject: str, answers: Answers) -> None:
-    strength = number(answers.texts.get(STRENGTH, ""), what="Strength")
+    strength = number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
     prompt = prompt_of(answers.texts.get(PROMPT))
     if len(subject) != JOB_ID_LENGTH:
         file = interaction.client.held.get(subject)
@@ -105,7 +109,9 @@ async def enlarge_this(interaction: Interaction, message: discord.Message) -> No
     if job is None:
         await enlarge_attached(interaction, _picture_of(message))
     elif len(job.images) > 1:
-        raise InvalidRequest(what="That message", problem="holds several pictures: press U1 to U4 under it.")
+        raise InvalidRequest(
+            what=Phrase("That message"), problem=Phrase("holds several pictures: press U1 to U4 under it.")
+        )
     else:
         await ask(interaction, enlarge(job.images[0]))
 
@@ -127,10 +133,11 @@ def _picture_of(message: discord.Message) -> Attached:
     for file in message.attachments:
         if file.width and file.height:
             return attached(file)
-    raise InvalidRequest(what="That message", problem=_NO_PICTURE)
+    raise InvalidRequest(what=Phrase("That message"), problem=Phrase(_NO_PICTURE))
 
 
 def _numbered(job: Job, text: str) -> Image:
     if not text.strip().isdecimal() or not 1 <= int(text) <= len(job.images):
-        raise InvalidRequest(what="The picture", problem=f"is a number from 1 to {len(job.images)}.")
+        problem = Phrase("is a number from 1 to {most}.", most=len(job.images))
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
     return job.images[int(text) - 1]

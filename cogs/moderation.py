@@ -16,20 +16,27 @@ from discord.ext import commands
 from cogs import moderation_pages
 from cogs.errors import answer, tell_privately
 from cogs.gathering import gather
-from cogs.managing import require_manager, tell_log_channel
+from cogs.language import N_, _, ngettext, speak, speaking
+from cogs.managing import language_of_server, require_manager, tell_log_channel
 from cogs.paper import custom_ids, files, layout
 from cogs.say import Gallery, Picture, Say
 from cogs.services import Interaction, Services, is_moderator
 from cogs.subjects import job_named
 from generation.errors import NotAllowed, UnknownJob
 from generation.job import JOB_ID_LENGTH, Job, split_image_id
+from generation.phrase import Phrase
 from generation.policy import Place
 
 TEMPLATE = re.compile(rf"atelier-mod:(?P<verb>[a-z]+):(?P<job>[0-9A-Za-z]{{{JOB_ID_LENGTH}}})")
-NOT_A_MODERATOR = "Only moderators (“Manage Messages”) can do that."
-LASTING = {"an hour": 1, "a day": 24, "a week": 7 * 24, "four weeks": 28 * 24}
+NOT_A_MODERATOR = N_("Only moderators (“Manage Messages”) can do that.")
+LASTING = {N_("one hour"): 1, N_("one day"): 24, N_("one week"): 7 * 24, N_("four weeks"): 28 * 24}
 _LASTING = [Choice(name=name, value=hours) for name, hours in LASTING.items()]
-_VERBS = {"dismiss": "Nothing wrong", "delete": "Delete", "warn": "Delete and warn", "block": "Delete and block a day"}
+_VERBS = {
+    "dismiss": N_("Nothing wrong"),
+    "delete": N_("Delete"),
+    "warn": N_("Delete and warn"),
+    "block": N_("Delete and block a day"),
+}
 _LOOK_BACK = timedelta(days=30)
 _REVIEW_BYTES = 8 * 1024 * 1024
 
@@ -55,7 +62,8 @@ class Moderation(commands.Cog):
         guild_id = require_moderator(interaction)
         hours = timedelta(hours=lasting.value) if lasting else None
         until = await interaction.client.services.moderation.block(guild_id, member.id, lasting=hours)
-        await _record(interaction, guild_id, f"blocked a member ({lasting.name if lasting else 'until unblocked'})")
+        how_long = Phrase(lasting.name) if lasting else Phrase("until unblocked")
+        await _record(interaction, guild_id, Phrase("blocked a member ({how_long})", how_long=how_long))
         await tell_privately(interaction, moderation_pages.blocked(member.id, until, is_for_ever=lasting is None))
 
     @app_commands.command(description="Let a blocked member ask again. For moderators.")
@@ -65,10 +73,10 @@ class Moderation(commands.Cog):
     async def unblock(self, interaction: Interaction, member: discord.User) -> None:
         guild_id = require_moderator(interaction)
         was = await interaction.client.services.moderation.unblock(guild_id, member.id)
-        await _record(interaction, guild_id, "unblocked a member")
-        await tell_privately(
-            interaction, f"<@{member.id}> can ask again." if was else f"<@{member.id}> was not blocked."
-        )
+        await _record(interaction, guild_id, Phrase("unblocked a member"))
+        whom = f"<@{member.id}>"
+        said = _("{whom} can ask again.", whom=whom) if was else _("{whom} was not blocked.", whom=whom)
+        await tell_privately(interaction, said)
 
     @app_commands.command(description="Delete all pictures of a member in this server from my disk. For moderators.")
     @app_commands.describe(member="Whose.")
@@ -80,8 +88,12 @@ class Moderation(commands.Cog):
         services = interaction.client.services
         number, gone = await services.moderation.purge(guild_id, member.id)
         await remove_files(services, gone)
-        await _record(interaction, guild_id, f"deleted {number} pictures of a member")
-        said = f"{number:,} pictures deleted from my disk. Messages with them stay: delete those in Discord."
+        await _record(interaction, guild_id, Phrase("deleted {number} pictures of a member", number=number))
+        said = ngettext(
+            "{number} picture deleted from my disk. Messages with it stay: delete those in Discord.",
+            "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
+            number,
+        )
         await interaction.followup.send(said, ephemeral=True)
 
     @app_commands.command(description="How pictures here were judged, and who is refused most often. For managers.")
@@ -106,8 +118,8 @@ async def report_picture(interaction: Interaction, message: discord.Message) -> 
         raise UnknownJob
     job = await job_named(interaction, job_id)
     store = interaction.client.services.moderation
-    is_new = await store.report(job.owner.guild_id, job.id, by=interaction.user.id, reason="Reported by a member.")
-    await tell_privately(interaction, moderation_pages.REPORTED if is_new else moderation_pages.REPORTED_ALREADY)
+    is_new = await store.report(job.owner.guild_id, job.id, by=interaction.user.id, reason=N_("Reported by a member."))
+    await tell_privately(interaction, _(moderation_pages.REPORTED if is_new else moderation_pages.REPORTED_ALREADY))
 
 
 class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
@@ -124,6 +136,7 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
         return cls(item, verb=match["verb"], job_id=match["job"])  # type: ignore[arg-type]
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
+        speak(interaction.locale)
         try:
             await _decided(interaction, self.verb, self.job_id)
         except Exception as error:
@@ -133,7 +146,7 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
 def require_moderator(interaction: Interaction) -> int:
     """The server's id, if the person may moderate where they are. Raises `NotAllowed`."""
     if interaction.guild_id is None or not is_moderator(interaction):
-        raise NotAllowed(why=NOT_A_MODERATOR)
+        raise NotAllowed(why=Phrase(NOT_A_MODERATOR))
     return interaction.guild_id
 
 
@@ -157,7 +170,7 @@ async def _decided(interaction: Interaction, verb: str, job_id: str) -> None:
         await services.moderation.block(guild_id, job.owner.user_id, lasting=timedelta(days=1))
     if verb != "dismiss":
         await _take_down(interaction, job, warns=verb == "warn")
-    await _record(interaction, guild_id, f"review: {_VERBS[verb].lower()}")
+    await _record(interaction, guild_id, Phrase("review: {decision}", decision=Phrase(_VERBS[verb])))
     say, view = await _next(services, guild_id)
     await interaction.edit_original_response(view=view, attachments=files(say))
 
@@ -175,7 +188,9 @@ async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None
     if warns:
         with suppress(discord.HTTPException):
             whom = discord.AllowedMentions(users=True, roles=False, everyone=False)
-            await channel.send(moderation_pages.WARNED.format(user_id=job.owner.user_id), allowed_mentions=whom)
+            with speaking(await language_of_server(interaction)):
+                said = _(moderation_pages.WARNED, whom=f"<@{job.owner.user_id}>")
+            await channel.send(said, allowed_mentions=whom)
 
 
 async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
@@ -183,14 +198,14 @@ async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
     reports = await services.moderation.fetch_reports(guild_id)
     kept = await services.governance.fetch_reviews(guild_id)
     if not reports and not kept:
-        say = Say(blocks=(moderation_pages.NOTHING_TO_REVIEW,))
+        say = Say(blocks=(_(moderation_pages.NOTHING_TO_REVIEW),))
         return say, layout(say)
     job_id = reports[0].job_id if reports else split_image_id(kept[0].image_id)[0]
     job = await services.jobs.fetch_job(job_id)
     since = services.clock() - _LOOK_BACK
     refusals = await services.moderation.fetch_refusals(guild_id, job.owner.user_id, since=since)
     pictures = [
-        Picture(f"kept-{number}.jpg", data, "Kept back, blurred", is_spoiler=True)
+        Picture(f"kept-{number}.jpg", data, _("Kept back, blurred"), is_spoiler=True)
         for number, each in enumerate(kept)
         if each.image_id.startswith(job_id) and (data := services.studio.files.get(each.sha256)) is not None
     ]
@@ -198,10 +213,10 @@ async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
         pictures += await _pictures_of(services, job_id)
     jobs = {report.job_id for report in reports} | {split_image_id(each.image_id)[0] for each in kept}
     say = moderation_pages.review(
-        title="Reported" if reports else "Kept back by the safety checker",
+        title=_("Reported") if reports else _("Kept back by the safety checker"),
         prompt=job.request.spec.prompt,
         user_id=job.owner.user_id,
-        reason=reports[0].reason if reports else "",
+        reason=_(reports[0].reason) if reports else "",
         pictures=pictures[:10],
         refusals=refusals,
         num_more=len(jobs) - 1,
@@ -210,7 +225,9 @@ async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
     row: ui.ActionRow[ui.LayoutView] = ui.ActionRow()
     for verb, label in _VERBS.items():
         style = discord.ButtonStyle.secondary if verb == "dismiss" else discord.ButtonStyle.danger
-        button: ui.Button[ui.LayoutView] = ui.Button(label=label, style=style, custom_id=f"atelier-mod:{verb}:{job_id}")
+        button: ui.Button[ui.LayoutView] = ui.Button(
+            label=_(label), style=style, custom_id=f"atelier-mod:{verb}:{job_id}"
+        )
         row.add_item(ReviewItem(button, verb=verb, job_id=job_id))
     view.add_item(row)
     return say, view

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from cogs.language import _, counted, percent
+from cogs.language import N_, _, counted, ngettext, percent
 from cogs.say import Block, Gallery, Picture, Say, Tone
-from cogs.words import escaped, plural, small
+from cogs.words import escaped, small
 from db.moderation import Refusals
 from generation.safety import Judgement
 
-NOTHING_TO_REVIEW = "Nothing to look at: no reports, and nothing kept back."
-WARNED = "<@{user_id}> A moderator deleted pictures of yours. Please mind this server's rules."
-REPORTED = "Thank you. The moderators of this server will look at it; nobody else learns that you reported it."
-REPORTED_ALREADY = "You have reported that already; the moderators have it."
+NOTHING_TO_REVIEW = N_("Nothing to look at: no reports, and nothing kept back.")
+WARNED = N_("{whom} A moderator deleted pictures of yours. Please mind this server's rules.")
+REPORTED = N_("Thank you. The moderators of this server will look at it; nobody else learns that you reported it.")
+REPORTED_ALREADY = N_("You have reported that already; the moderators have it.")
 
 
 def review(
@@ -28,18 +28,23 @@ def review(
     num_more: int,
 ) -> Say:
     """One thing to look at. `refusals`: how often the member was refused within 30 days."""
-    blocks: list[Block] = [f"### {title}", f"> {escaped(prompt)}", f"By <@{user_id}>. {escaped(reason)}"]
+    by = _("By {whom}. {reason}", whom=f"<@{user_id}>", reason=escaped(reason))
+    blocks: list[Block] = [f"### {title}", f"> {escaped(prompt)}", by]
     if pictures:
         blocks.append(Gallery(tuple(pictures)))
     blocks.append(small(_("Of theirs within 30 days: {rate}", rate=_rate(refusals))))
     if num_more:
-        blocks.append(small(f"{num_more:,} more to look at."))
+        blocks.append(small(_("{number} more to look at.", number=counted(num_more))))
     return Say(blocks=tuple(blocks), tone=Tone.TROUBLE)
 
 
 def blocked(user_id: int, until: datetime, *, is_for_ever: bool) -> str:
-    when = "until you unblock them" if is_for_ever else f"until <t:{int(until.timestamp())}:f>"
-    return f"<@{user_id}> can ask for nothing here {when}. What they have in line is still painted."
+    whom, when = f"<@{user_id}>", f"<t:{int(until.timestamp())}:f>"
+    if is_for_ever:
+        head = _("{whom} can ask for nothing here until you unblock them.", whom=whom)
+    else:
+        head = _("{whom} can ask for nothing here until {when}.", whom=whom, when=when)
+    return head + " " + _("What they have in line is still painted.")
 
 
 def _rate(refusals: Refusals) -> str:
@@ -62,12 +67,20 @@ def most_refused(members: Sequence[Refusals]) -> list[Block]:
 def stats(judgements: Sequence[Judgement], members: Sequence[Refusals] = ()) -> Say:
     """How the last pictures were judged, how close to the thresholds they came, and who is refused most often."""
     if not judgements:
-        return Say(blocks=("### Safety", "No picture here was judged yet.", *most_refused(members)))
+        return Say(blocks=(_("### Safety"), _("No picture here was judged yet."), *most_refused(members)))
     num_flagged = sum(each.is_flagged for each in judgements)
-    lines = [f"Of the last {plural(len(judgements), 'picture')} **{num_flagged:,}** were flagged."]
+    lines = [
+        ngettext(
+            "Of the last {number} picture **{flagged}** were flagged.",
+            "Of the last {number} pictures **{flagged}** were flagged.",
+            len(judgements),
+            flagged=counted(num_flagged),
+        )
+    ]
     for name in sorted({name for each in judgements for name in each.margins}):
         margins = sorted(each.margins[name] for each in judgements if name in each.margins)
         middle, high, top = (margins[min(len(margins) - 1, int(part * len(margins)))] for part in (0.5, 0.9, 0.99))
-        lines.append(f"`{name}` · middle {middle:+.3f} · 90 % below {high:+.3f} · 99 % below {top:+.3f}")
-    lines.append(small("Margins over the checker's thresholds: above zero speaks against a picture."))
-    return Say(blocks=("### Safety", "\n".join(lines), *most_refused(members)))
+        shown = {"middle": f"{middle:+.3f}", "high": f"{high:+.3f}", "top": f"{top:+.3f}"}
+        lines.append(_("`{name}` · middle {middle} · 90 % below {high} · 99 % below {top}", name=name, **shown))
+    lines.append(small(_("Margins over the checker's thresholds: above zero speaks against a picture.")))
+    return Say(blocks=(_("### Safety"), "\n".join(lines), *most_refused(members)))

@@ -7,6 +7,7 @@ from secrets import randbelow
 from cogs import replies
 from cogs.asking import ask
 from cogs.errors import tell_privately
+from cogs.language import _
 from cogs.say import Action
 from cogs.services import Interaction
 from cogs.subjects import image_named, job_named
@@ -47,17 +48,17 @@ async def press_favourite(interaction: Interaction, subject: str) -> None:
     """A second press takes it back. Only the person who presses sees or knows."""
     job = await job_named(interaction, subject)
     is_one = await interaction.client.services.keepsakes.turn_favourite(job.id, interaction.user.id)
-    await tell_privately(interaction, replies.FAVOURITE if is_one else replies.NO_FAVOURITE)
+    await tell_privately(interaction, _(replies.FAVOURITE if is_one else replies.NO_FAVOURITE))
 
 
 async def press_tell(interaction: Interaction, subject: str) -> None:
     job = await job_named(interaction, subject)
     services = interaction.client.services
     if not services.studio.is_live(job.id):
-        await tell_privately(interaction, replies.DONE_ALREADY)
+        await tell_privately(interaction, _(replies.DONE_ALREADY))
         return
     await services.keepsakes.tell(job.id, interaction.user.id)
-    await tell_privately(interaction, replies.WILL_TELL)
+    await tell_privately(interaction, _(replies.WILL_TELL))
 
 
 PRESSES = {

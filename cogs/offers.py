@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cogs.language import N_, _
 from cogs.say import Action, Button, Menu, Row, Weight
 from generation.job import Image, Job
 from generation.sizes import can_be_enlarged
 
 MAX_IN_ROW = 5
 _FOR_EACH = (
-    (Action.STRONG, "Vary strongly"),
-    (Action.REGION, "Vary a region"),
-    (Action.ZOOM_HALF, "Zoom out 1.5×"),
-    (Action.ZOOM, "Zoom out 2×"),
-    (Action.DETAIL, "Enlarge with new detail"),
-    (Action.REPRODUCE, "Reproduce"),
+    (Action.STRONG, N_("Vary strongly")),
+    (Action.REGION, N_("Vary a region")),
+    (Action.ZOOM_HALF, N_("Zoom out 1.5×")),
+    (Action.ZOOM, N_("Zoom out 2×")),
+    (Action.DETAIL, N_("Enlarge with new detail")),
+    (Action.REPRODUCE, N_("Reproduce")),
 )
 
 
@@ -28,8 +29,8 @@ def offers(job: Job, done: Sequence[Image]) -> tuple[tuple[Row, ...], Menu | Non
     there = [image for image in done if image.file_sha256 is not None]
     is_one = len(job.images) == 1
     is_painted = job.request.spec.upscale is None
-    ups = [_one(Action.UPSCALE, image, "Upscale" if is_one else f"U{image.index + 1}") for image in there]
-    varies = [_one(Action.VARY, image, "Vary" if is_one else f"V{image.index + 1}") for image in there]
+    ups = [_one(Action.UPSCALE, image, _("Upscale") if is_one else f"U{image.index + 1}") for image in there]
+    varies = [_one(Action.VARY, image, _("Vary") if is_one else f"V{image.index + 1}") for image in there]
     first = tuple(ups) if can_be_enlarged(job.request.spec) else ()
     second = tuple(varies) if is_painted else ()
     again = _again(job, bool(done)) if is_painted else ()
@@ -42,26 +43,26 @@ def offers(job: Job, done: Sequence[Image]) -> tuple[tuple[Row, ...], Menu | Non
 
 
 def _again(job: Job, has_pictures: bool) -> Row:
-    reroll = Button(Action.REROLL, job.id, "Reroll" if has_pictures else "Try again", Weight.MAIN)
-    return reroll, Button(Action.REMIX, job.id, "Remix")
+    reroll = Button(Action.REROLL, job.id, _("Reroll") if has_pictures else _("Try again"), Weight.MAIN)
+    return reroll, Button(Action.REMIX, job.id, _("Remix"))
 
 
 def _keep(job: Job) -> Row:
     return (
-        Button(Action.RECIPE, job.id, "Recipe"),
-        Button(Action.FAVOURITE, job.id, "Favourite"),
-        Button(Action.DELETE, job.id, "Delete"),
+        Button(Action.RECIPE, job.id, _("Recipe")),
+        Button(Action.FAVOURITE, job.id, _("Favourite")),
+        Button(Action.DELETE, job.id, _("Delete")),
     )
 
 
 def _menu(job: Job, there: Sequence[Image]) -> Menu | None:
     buttons = [
-        _one(action, image, label if len(job.images) == 1 else f"{image.index + 1} · {label}")
+        _one(action, image, _(label) if len(job.images) == 1 else f"{image.index + 1} · {_(label)}")
         for image in there
         for action, label in _FOR_EACH
         if _suits(action, image)
     ]
-    return Menu(job.id, "More …", tuple(buttons)) if buttons else None
+    return Menu(job.id, _("More …"), tuple(buttons)) if buttons else None
 
 
 def _suits(action: Action, image: Image) -> bool:

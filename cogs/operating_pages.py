@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from cogs.language import N_, _, counted, ngettext
 from cogs.say import Block, Say
-from cogs.words import escaped, pictures, small
+from cogs.words import escaped, pictures, small, standard_steps
 from generation.admission import Admission, Standing
 from generation.catalog import Model
 from generation.job import DM_TENANT
-from generation.quota import Unit, amount
+from generation.quota import Unit
 from generation.usage import GuildUsage, total
 from generation.vetting import is_harmless, is_vetted
 
@@ -80,7 +80,7 @@ def servers(names: Mapping[int, str], admission: Admission, weights: Mapping[int
     if len(every) > MAX_LINES:
         lines.append(small(_("and {number} more", number=counted(len(every) - MAX_LINES))))
     listed = "\n".join(lines) or _("None yet.")
-    return Say(blocks=(f"### {_('Servers')}", listed, small(admission_line(admission))))
+    return Say(blocks=(_("### Servers"), listed, small(admission_line(admission))))
 
 
 def _server(guild_id: int, name: str | None, admission: Admission, weight: float) -> str:
@@ -120,8 +120,7 @@ def _name(guild_id: int, names: Mapping[int, str]) -> str:
 
 
 def _used(each: GuildUsage, units_per_s: float | None) -> str:
-    steps = amount(each.usage.of(Unit.COST), Unit.COST)
-    parts = [pictures(each.usage.num_images), _("{number} standard steps", number=steps)]
+    parts = [pictures(each.usage.num_images), standard_steps(each.usage.of(Unit.COST))]
     if units_per_s:
         parts.append(_("{number} GPU-seconds", number=counted(round(each.usage.used / units_per_s))))
     return ", ".join(parts)
@@ -135,7 +134,7 @@ def models(found: Sequence[Model], *, checks_safety: bool) -> Say:
         head = " · ".join([f"**{escaped(model.name, limit=60)}**", model.family, licence, _hash(model)])
         lines.append(f"{head}\n{small(_checked(model, checks_safety=checks_safety))}")
     more = small(_("The first is the default. `bot.py models` adds and verifies them, from the shell."))
-    return Say(blocks=(f"### {_('Models')}", "\n".join(lines), more))
+    return Say(blocks=(_("### Models"), "\n".join(lines), more))
 
 
 def _hash(model: Model) -> str:

@@ -8,13 +8,15 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from cogs.language import _
 from cogs.paper import custom_ids, is_ours
 from cogs.services import Interaction, owner_of
-from cogs.words import plural
+from cogs.words import pictures
 from generation.catalog import Model
 from generation.errors import InvalidRequest, UnknownJob
 from generation.job import JOB_ID_LENGTH, Status
 from generation.live import JobView
+from generation.phrase import Phrase
 from generation.prompt import MAX_PROMPT_CHARS, clean_prompt
 from generation.request import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 from generation.samplers import SAMPLERS
@@ -109,7 +111,9 @@ async def picture_id(interaction: Interaction, text: str) -> tuple[str, int]:
         return text[:JOB_ID_LENGTH], int(index or 0)
     link = _LINK.fullmatch(text)
     if link is None:
-        raise InvalidRequest(what="The picture", problem="is named by its id, or by the link to its message.")
+        raise InvalidRequest(
+            what=Phrase("The picture"), problem=Phrase("is named by its id, or by the link to its message.")
+        )
     return await _id_behind(interaction, int(link[2]), int(link[3])), 0
 
 
@@ -134,5 +138,5 @@ async def _id_behind(interaction: Interaction, channel_id: int, message_id: int)
 
 
 def _describe(view: JobView) -> str:
-    state = "painting" if view.job.status is Status.RUNNING else "waiting"
-    return f"{plural(len(view.job.images), 'picture')}, {state}: {view.job.request.spec.prompt}"
+    state = _("painting") if view.job.status is Status.RUNNING else _("waiting")
+    return f"{pictures(len(view.job.images))}, {state}: {view.job.request.spec.prompt}"

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cogs.language import N_, _, counted, ngettext, percent
 from cogs.say import Action, Block, Button, Entry, Picture, Row, Rule, Say, Tone, Weight
-from cogs.words import about, bar, escaped, plural, settings_line, small
+from cogs.words import about, bar, escaped, pictures, settings_line, small
 from generation.album import Look
 from generation.delivery import Delivery, DeliveryState
 from generation.job import Job, Status
@@ -15,13 +16,13 @@ from generation.live import JobView
 from generation.style import Style
 
 MAX_LINES = 15
-NO_HISTORY = "Nothing here yet. Try `/imagine prompt:a red circle on a blue background`."
-NO_MORE = "That was the oldest."
-NOT_FOUND = "Nothing like that here."
-NO_FAVOURITES = "No favourites here yet: press Favourite under a picture."
-NO_STYLES = "No styles yet. `/style add` makes one, for those who manage this server."
-STYLE_KEPT = "**{name}** can be chosen with `/imagine style:`."
-STYLE_GONE = "**{name}** is gone."
+NO_HISTORY = N_("Nothing here yet. Try `/imagine prompt:a red circle on a blue background`.")
+NO_MORE = N_("That was the oldest.")
+NOT_FOUND = N_("Nothing like that here.")
+NO_FAVOURITES = N_("No favourites here yet: press Favourite under a picture.")
+NO_STYLES = N_("No styles yet. `/style add` makes one, for those who manage this server.")
+STYLE_KEPT = N_("**{name}** can be chosen with `/imagine style:`.")
+STYLE_GONE = N_("**{name}** is gone.")
 MAX_STYLES_CHARS = 1200
 MAX_SEARCH_BYTES = 30
 """More would not fit into a button."""
@@ -44,37 +45,56 @@ def queue(
 
     Words of prompts are shown to their owner only: channels differ in who reads them.
     """
-    blocks: list[Block] = ["### In line here"]
+    blocks: list[Block] = [_("### In line here")]
     shown = [_line(view, viewer_id=viewer_id) for view in views[:MAX_LINES]]
-    blocks.append("\n".join(shown) if shown else "Nobody is waiting here. The brushes are clean.")
+    blocks.append("\n".join(shown) if shown else _("Nobody is waiting here. The brushes are clean."))
     if len(views) > MAX_LINES:
-        blocks.append(small(f"and {plural(len(views) - MAX_LINES, 'more request')}"))
+        blocks.append(
+            small(ngettext("and {number} more request", "and {number} more requests", len(views) - MAX_LINES))
+        )
     blocks.append(Rule())
-    everywhere = f"Over all servers {plural(num_running, 'picture')} being painted, {num_waiting:,} waiting."
-    turns = (
-        f"Servers take turns, and so do the members of each. This one has weight {share[0]:g}: "
-        f"{share[1]:.0%} of the painter, as things are."
+    everywhere = ngettext(
+        "Over all servers {number} picture being painted, {waiting} waiting.",
+        "Over all servers {number} pictures being painted, {waiting} waiting.",
+        num_running,
+        waiting=counted(num_waiting),
     )
-    notes = [] if is_ready else ["The painter is warming up."]
-    boosted = [f"One of your roles counts you {boost:g} times among the members here."] if boost != 1 else []
+    turns = _(
+        "Servers take turns, and so do the members of each. This one has weight {weight}: {part} of the painter, as "
+        "things are.",
+        weight=float(share[0]),
+        part=percent(share[1]),
+    )
+    notes = [] if is_ready else [_("The painter is warming up.")]
+    boosted = [boosted_line(boost)] if boost != 1 else []
     blocks.append("\n".join(small(line) for line in (*notes, everywhere, turns, *boosted)))
     return Say(blocks=tuple(blocks), tone=Tone.PAINTING if num_running else Tone.WAITING)
+
+
+def boosted_line(boost: float) -> str:
+    return _("One of your roles counts you {times} times among the members here.", times=float(boost))
 
 
 def _line(view: JobView, *, viewer_id: int) -> str:
     job = view.job
     if job.status is Status.RUNNING:
-        state = f"{bar(view.progress)} {view.progress:.0%}"
+        state = f"{bar(view.progress)} {percent(view.progress)}"
+    elif view.images_ahead:
+        state = ngettext("{number} picture ahead", "{number} pictures ahead", view.images_ahead)
     else:
-        state = "next" if not view.images_ahead else f"{plural(view.images_ahead, 'picture')} ahead"
+        state = _("next")
     time = f" · {about(view.wait_s)}" if view.wait_s is not None else ""
-    whose = f"<@{job.owner.user_id}>, {plural(len(job.images), 'picture')}"
+    whose = f"<@{job.owner.user_id}>, {pictures(len(job.images))}"
     words = f"\n-# {escaped(job.request.spec.prompt, limit=80)}" if job.owner.user_id == viewer_id else ""
     return f"{state}{time} · {whose}{words}"
 
 
 def cancelling(number: int) -> str:
-    return f"Stopping {plural(number, 'request')}. What has not begun costs nothing."
+    return ngettext(
+        "Stopping {number} request. What has not begun costs nothing.",
+        "Stopping {number} requests. What has not begun costs nothing.",
+        number,
+    )
 
 
 # The history.
@@ -91,9 +111,9 @@ class Remembered:
 
 def history(past: Sequence[Remembered], look: Look, *, guild_id: int, older: datetime | None, is_first: bool) -> Say:
     """One page of somebody's pictures. `older`: from when the next page goes on; None on the last."""
-    title = "### Your favourites here" if look.favourites else "### Your pictures here"
+    title = _("### Your favourites here") if look.favourites else _("### Your pictures here")
     if look.words:
-        title += f": “{escaped(look.words)}”"
+        title += ": " + _("“{words}”", words=escaped(look.words))
     if not past:
         return Say(blocks=(title, _nothing(look, is_first)), rows=_pager(older, look, is_first))
     blocks: list[Block] = [title]
@@ -104,7 +124,7 @@ def history(past: Sequence[Remembered], look: Look, *, guild_id: int, older: dat
         else:
             blocks.append(Entry(text, Picture(f"{number}.png", each.sheet, each.job.request.spec.prompt)))
     opens = tuple(
-        Button(Action.OPEN, each.job.id, f"Open {number}")
+        Button(Action.OPEN, each.job.id, _("Open {number}", number=number))
         for number, each in enumerate(past, start=1)
         if each.sheet is not None
     )
@@ -119,18 +139,19 @@ def _remembered_text(number: int, each: Remembered, guild_id: int) -> str:
     lines.append(small(f"<t:{int(job.created_at.timestamp())}:R> · {settings_line(job.request)}"))
     place = each.delivery.reply_to if each.delivery is not None else None
     if each.delivery is not None and each.delivery.state is DeliveryState.KEPT:
-        lines.append(small(f"kept here: {each.delivery.last_error}"))
+        reason = each.delivery.last_error or "–"
+        lines.append(small(_("kept here: {reason}", reason=_(reason))))
     elif place is not None and place.message_id is not None:
         where = guild_id or "@me"
         link = f"https://discord.com/channels/{where}/{place.channel_id}/{place.message_id}"
-        lines.append(small(f"[to the message]({link})"))
+        lines.append(small(_("[to the message]({link})", link=link)))
     return "\n".join(lines)
 
 
 def _nothing(look: Look, is_first: bool) -> str:
     if not is_first:
-        return NO_MORE
-    return NOT_FOUND if look.words else NO_FAVOURITES if look.favourites else NO_HISTORY
+        return _(NO_MORE)
+    return _(NOT_FOUND if look.words else NO_FAVOURITES if look.favourites else NO_HISTORY)
 
 
 def turned(before: datetime | None, look: Look) -> str:
@@ -142,9 +163,9 @@ def turned(before: datetime | None, look: Look) -> str:
 def _pager(older: datetime | None, look: Look, is_first: bool) -> tuple[Row, ...]:
     buttons: list[Button] = []
     if not is_first:
-        buttons.append(Button(Action.HISTORY, turned(None, look), "Newest"))
+        buttons.append(Button(Action.HISTORY, turned(None, look), _("Newest")))
     if older is not None:
-        buttons.append(Button(Action.HISTORY, turned(older, look), "Older", weight=Weight.MAIN))
+        buttons.append(Button(Action.HISTORY, turned(older, look), _("Older"), weight=Weight.MAIN))
     return (tuple(buttons),) if buttons else ()
 
 
@@ -155,12 +176,12 @@ def styles(known: Sequence[Style], *, done: str | None = None) -> Say:
     """The styles of a server, `done` first: what was just changed."""
     limit = max(20, min(120, MAX_STYLES_CHARS // max(1, len(known))))
     listed = "\n".join(_style_line(style, limit) for style in known)
-    blocks = ("### Styles of this server", *([done] if done else []), listed or NO_STYLES)
+    blocks = (_("### Styles of this server"), *([done] if done else []), listed or _(NO_STYLES))
     return Say(blocks=blocks)
 
 
 def _style_line(style: Style, limit: int) -> str:
-    negative = f" · not {escaped(style.negative, limit=limit // 2)}" if style.negative else ""
+    negative = " · " + _("not {words}", words=escaped(style.negative, limit=limit // 2)) if style.negative else ""
     return f"**{escaped(style.name)}** {escaped(style.prompt, limit=limit)}{negative}"
 
 
@@ -169,23 +190,23 @@ def _style_line(style: Style, limit: int) -> str:
 
 def help_page(commands: Collection[tuple[str, str, int | None]]) -> Say:
     """For somebody new: what to type first, what the buttons do, every command (name, what it does, id)."""
-    start = (
+    start = _(
         "### Hello, I paint\n"
         "Type `/imagine` and say what you would like to see, for example\n"
         "> a red circle on a blue background"
     )
-    buttons = (
+    buttons = _(
         "**Under the pictures**\n"
         "**U** enlarges one, **V** paints four more like it, **Reroll** tries again.\n"
         "**Remix** changes the words, **More** zooms out, repaints a part, adds detail.\n"
         "**Recipe** shows all settings; with the same seed and settings you get the same picture."
     )
-    fair = (
+    fair = _(
         "**Waiting**\n"
         "All servers share one painter. Servers take turns, and inside a server its members do, "
         "so nobody is held up by somebody's hundred pictures."
     )
-    listed = "\n".join(f"{_mention(name, command_id)} {text}" for name, text, command_id in commands)
+    listed = "\n".join(f"{_mention(name, command_id)} {_(text)}" for name, text, command_id in commands)
     return Say(blocks=(start, Rule(), buttons, Rule(), fair, Rule(), listed))
 
 
@@ -196,12 +217,16 @@ def _mention(name: str, command_id: int | None) -> str:
 
 def about_page(*, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting: int, num_running: int) -> Say:
     """What this is and how it is doing."""
-    head = (
+    head = _(
         "### Atelier\n"
         "A painter for Discord that runs on its keeper's own machine. Nothing you type leaves it, "
         "and every picture can be made again, byte for byte."
     )
     painted = ", ".join(f"{name} ({licence})" for name, licence in models)
-    state = "at work" if num_running else "ready" if is_ready else "warming up"
-    doing = f"Painter: {state} · {plural(num_waiting, 'picture')} waiting\nModels: {painted}"
-    return Say(blocks=(head, "\n".join(small(line) for line in doing.split("\n"))))
+    if num_running:
+        doing = _("The painter is at work.")
+    else:
+        doing = _("The painter is ready.") if is_ready else _("The painter is warming up.")
+    waiting = ngettext("{number} picture is waiting.", "{number} pictures are waiting.", num_waiting)
+    lines = (f"{doing} {waiting}", _("Models: {models}", models=painted))
+    return Say(blocks=(head, "\n".join(small(line) for line in lines)))

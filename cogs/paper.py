@@ -10,6 +10,7 @@ import discord
 from discord import ui
 
 from cogs.errors import answer
+from cogs.language import speak
 from cogs.say import Block, Button, Entry, Gallery, Menu, Picture, Rule, Say, Weight
 from cogs.services import Interaction
 from generation.errors import UnknownJob
@@ -50,6 +51,7 @@ class Press(
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
         """Hand the press to whoever does that. discord.py would only log an exception, and the person see nothing."""
+        speak(interaction.locale)
         try:
             await interaction.client.pressed(interaction, self.action, self.subject)
         except Exception as error:
@@ -78,6 +80,7 @@ class Choose(ui.DynamicItem[ui.Select[ui.LayoutView]], template=r"atelier-menu:(
         return cls(item)  # type: ignore[arg-type]
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
+        speak(interaction.locale)
         chosen = Press.__discord_ui_compiled_template__.fullmatch(self.item.values[0])
         try:
             if chosen is None:

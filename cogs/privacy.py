@@ -8,16 +8,19 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
+from cogs.language import N_, _, ngettext
 from cogs.paper import files, layout
 from cogs.say import Picture, Rule, Say
 from cogs.services import Interaction
-from cogs.words import plural, small
+from cogs.words import pictures as in_pictures
+from cogs.words import small
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 
 SURE = "DELETE"
 _WHAT = [Choice(name=name, value=name) for name in ("show", "export", "delete")]
-_DELETED = "Everything of yours is deleted: requests, pictures, history, quotas of your own. {files} went from my disk."
-_KEPT = (
+_DELETED = N_("Everything of yours is deleted: requests, pictures, history, quotas of your own.")
+_KEPT = N_(
     "**What I keep of you**\n"
     "Your requests (words, settings, seeds), the pictures made of them, pictures you attached to start from, your "
     "favourites, and how much you asked for, under a random key that only one table can lead back to you.\n"
@@ -55,14 +58,19 @@ async def _show(interaction: Interaction) -> None:
     days = 0
     if interaction.guild_id is not None:
         days = (await services.governance.policy(interaction.guild_id)).choices.retention_days
-    retention = f"This server deletes finished pictures after {plural(days, 'day')}." if days else ""
+    retention = ngettext(
+        "This server deletes finished pictures after {number} day.",
+        "This server deletes finished pictures after {number} days.",
+        days,
+    )
     jobs, pictures = await services.personal.count(interaction.user.id)
+    requests = ngettext("{number} request", "{number} requests", jobs)
     blocks = (
-        "### Privacy",
-        _KEPT.format(retention=retention).replace("  ", " "),
+        _("### Privacy"),
+        _(_KEPT, retention=retention if days else "").replace("  ", " "),
         Rule(),
-        f"Of you: {plural(jobs, 'request')}, {plural(pictures, 'picture')}.",
-        small("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it."),
+        _("Of you: {requests}, {pictures}.", requests=requests, pictures=in_pictures(pictures)),
+        small(_("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it.")),
     )
     await interaction.response.send_message(view=layout(Say(blocks=blocks)), ephemeral=True)
 
@@ -72,19 +80,19 @@ async def _export(interaction: Interaction) -> None:
     data = await interaction.client.services.personal.export(interaction.user.id)
     limit = interaction.filesize_limit
     if len(data) > limit:
-        raise InvalidRequest(
-            what="Your data", problem=f"is over the {limit // 2**20} MiB Discord takes. Ask the operator."
-        )
+        problem = Phrase("is over the {most} MiB Discord takes. Ask the operator.", most=limit // 2**20)
+        raise InvalidRequest(what=Phrase("Your data"), problem=problem)
     say = Say(
-        blocks=("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`.",),
-        attached=(Picture("my-data.json", data, "Your data"),),
+        blocks=(_("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`."),),
+        attached=(Picture("my-data.json", data, _("Your data")),),
     )
     await interaction.followup.send(view=layout(say), files=files(say), ephemeral=True)
 
 
 async def _delete(interaction: Interaction, sure: str | None) -> None:
     if sure != SURE:
-        raise InvalidRequest(what="`sure`", problem=f"must be {SURE}: this deletes everything and cannot be undone.")
+        problem = Phrase("must be {word}: this deletes everything and cannot be undone.", word=SURE)
+        raise InvalidRequest(what="`sure`", problem=problem)
     await interaction.response.defer(ephemeral=True, thinking=True)
     services, user_id = interaction.client.services, interaction.user.id
     for job_id in services.studio.jobs_of_user(user_id):
@@ -93,4 +101,5 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
     for sha256 in gone:
         await asyncio.to_thread(services.studio.files.remove, sha256)
     interaction.client.courier.take_kept(user_id)
-    await interaction.followup.send(_DELETED.format(files=plural(len(gone), "file")), ephemeral=True)
+    files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", len(gone))
+    await interaction.followup.send(f"{_(_DELETED)} {files_gone}", ephemeral=True)

@@ -8,6 +8,7 @@ from discord.ext import commands
 
 from cogs import pages, replies
 from cogs.errors import tell_privately
+from cogs.language import _
 from cogs.options import LiveJobOption
 from cogs.paper import layout
 from cogs.services import Interaction, owner_of, role_ids
@@ -44,7 +45,7 @@ class Queue(commands.Cog):
             raise UnknownJob
         wanted = mine if picture is None else [picture]
         if not wanted:
-            await tell_privately(interaction, replies.NOTHING_OF_YOURS)
+            await tell_privately(interaction, _(replies.NOTHING_OF_YOURS))
             return
         await interaction.response.send_message(pages.cancelling(len(wanted)), ephemeral=True)
         for job_id in wanted:

@@ -11,12 +11,14 @@ from discord.app_commands import Choice
 from discord.ext import commands
 
 from cogs import usage_pages
+from cogs.language import _
 from cogs.managing import require_manager
 from cogs.options import choices
 from cogs.paper import layout
 from cogs.services import Interaction
 from generation.cost import UNITS_PER_STEP
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 from generation.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
 
 MAX_LIMIT = 1_000_000
@@ -86,8 +88,10 @@ class QuotaGroup(
         guild_id = require_manager(interaction)
         services = interaction.client.services
         chosen = replace(await services.guilds.fetch(guild_id), timezone=zone)
-        await services.governance.save_settings(chosen, by=interaction.user.id, change=f"set the time zone to {zone}")
-        await _answer(interaction, guild_id, done=f"Days of this server now begin at midnight, {zone}.")
+        await services.governance.save_settings(
+            chosen, by=interaction.user.id, change=Phrase("set the time zone to {zone}", zone=zone)
+        )
+        await _answer(interaction, guild_id, done=_("Days of this server now begin at midnight, {zone}.", zone=zone))
 
     @timezone.autocomplete("zone")
     async def _zones(self, interaction: Interaction, typed: str) -> list[Choice[str]]:
@@ -104,7 +108,7 @@ async def _answer(interaction: Interaction, guild_id: int, *, done: str | None =
 
 def _subject(role: discord.Role | None, member: discord.User | None) -> tuple[Scope, int]:
     if role is not None and member is not None:
-        raise InvalidRequest(what="Role and member", problem="exclude each other: choose one.")
+        raise InvalidRequest(what=Phrase("Role and member"), problem=Phrase("exclude each other: choose one."))
     if role is not None:
         return Scope.ROLE, role.id
     return (Scope.USER, member.id) if member is not None else (Scope.GUILD, 0)

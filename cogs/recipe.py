@@ -19,6 +19,7 @@ from cogs.uploads import fetch_attachment
 from generation.decoder import read_signed, read_text
 from generation.errors import InvalidRequest
 from generation.interchange import read_foreign
+from generation.phrase import Phrase
 from generation.provenance import RECIPE_KEYWORD
 
 
@@ -34,7 +35,9 @@ class RecipeOf(commands.Cog):
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
     ) -> None:
         if (picture is None) == (file is None):
-            raise InvalidRequest(what="The picture", problem="is named by its id or link, or attached as a file.")
+            raise InvalidRequest(
+                what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
+            )
         if file is not None:
             await show_file(interaction, attached(file))
         elif picture is not None:
@@ -52,5 +55,5 @@ async def show_file(interaction: Interaction, file: Attached) -> None:
     elif (found := read_foreign(text)) is not None:
         say = recipe_pages.foreign(found)
     else:
-        raise InvalidRequest(what="The file", problem="says nothing of how it was made.")
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
     await interaction.edit_original_response(view=layout(say), attachments=files(say))

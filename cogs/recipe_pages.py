@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cogs.language import N_, _, decimal
 from cogs.say import Block, Picture, Rule, Say
 from cogs.words import code_block, escaped, settings_line, small
 from generation.album import Kin
@@ -24,41 +25,43 @@ def recipe(job: Job, kin: Kin, places: Places) -> Say:
     """All that is needed to make these pictures again; for one person's eyes. Some picture of `job` has a recipe."""
     done = [(image, image.recipe) for image in job.images if image.recipe is not None]
     first = done[0][1]
-    blocks: list[Block] = ["### Recipe", _settings(job, first), Rule()]
+    blocks: list[Block] = [_("### Recipe"), _settings(job, first), Rule()]
     attached = _line(blocks, parameters_line(first))
     blocks.append("\n".join(_trace_line(image, made) for image, made in done))
     if family := _family(kin, places, job.owner.guild_id):
         blocks.append("\n".join(family))
-    blocks.append(small(f"Make one again, byte for byte: `/reproduce picture:{job.id}-{done[0][0].index}`"))
+    command = f"`/reproduce picture:{job.id}-{done[0][0].index}`"
+    blocks.append(small(_("Make one again, byte for byte: {command}", command=command)))
     return Say(blocks=tuple(blocks), attached=attached)
 
 
 def recipe_of_file(made: Recipe) -> Say:
     """The recipe that a PNG of ours carries, whoever asked for the picture."""
-    blocks: list[Block] = ["### Recipe", _facts(made), Rule()]
+    blocks: list[Block] = [_("### Recipe"), _facts(made), Rule()]
     attached = _line(blocks, parameters_line(made))
-    blocks.append(small("Make it again, byte for byte: `/reproduce` with this file."))
+    blocks.append(small(_("Make it again, byte for byte: `/reproduce` with this file.")))
     return Say(blocks=tuple(blocks), attached=attached)
 
 
 def foreign(found: Foreign) -> Say:
     """The settings another tool wrote, and which of them hold here."""
+    there = found.sampler_there and _("{name} (not here)", name=escaped(found.sampler_there))
     facts = {
-        "Steps": found.steps,
-        "Guidance": found.guidance,
-        "Seed": found.seed,
-        "Size": None if found.size_px is None else "{} × {}".format(*found.size_px),
-        "Sampler": found.sampler or (found.sampler_there and f"{escaped(found.sampler_there)} (not here)"),
-        "Model there": found.model_there and escaped(found.model_there),
+        N_("Steps"): found.steps,
+        N_("Guidance"): None if found.guidance is None else decimal(found.guidance),
+        N_("Seed"): found.seed,
+        N_("Size"): None if found.size_px is None else "{} × {}".format(*found.size_px),
+        N_("Sampler"): found.sampler or there,
+        N_("Model there"): found.model_there and escaped(found.model_there),
     }
-    head = f"### Settings from {found.tool}"
-    known = "\n".join(f"**{name}** {value}" for name, value in facts.items() if value is not None)
+    head = _("### Settings from {tool}", tool=found.tool)
+    known = "\n".join(f"**{_(name)}** {value}" for name, value in facts.items() if value is not None)
     blocks: list[Block] = [head, code_block(found.prompt or "–")]
     if found.negative:
-        blocks += ["**What to avoid**", code_block(found.negative)]
+        blocks += [_("**What to avoid**"), code_block(found.negative)]
     if known:
         blocks.append(known)
-    blocks.append(small("`/reproduce` with this file paints with these settings, from noise of our own."))
+    blocks.append(small(_("`/reproduce` with this file paints with these settings, from noise of our own.")))
     return Say(blocks=tuple(blocks))
 
 
@@ -67,30 +70,38 @@ def _line(blocks: list[Block], line: str) -> tuple[Picture, ...]:
     if len(line) <= MAX_CODE:
         blocks.append(code_block(line))
         return ()
-    return (Picture("recipe.txt", line.encode(), "The recipe"),)
+    return (Picture("recipe.txt", line.encode(), _("The recipe")),)
 
 
 def _settings(job: Job, made: Recipe) -> str:
-    return f"**Settings** {settings_line(job.request)}\n{_facts(made)}"
+    return _("**Settings** {line}", line=settings_line(job.request)) + "\n" + _facts(made)
 
 
 def _facts(made: Recipe) -> str:
     spec = made.spec
     facts = {
-        "Model": f"{spec.model} (`{made.model_sha256[:10]}`)",
-        "Machine": f"`{made.fingerprint.digest}`",
+        N_("Model"): f"{spec.model} (`{made.model_sha256[:10]}`)",
+        N_("Machine"): f"`{made.fingerprint.digest}`",
     }
     if spec.variation is not None:
-        facts["Variation"] = f"seed {spec.variation.seed}, strength {spec.variation.strength:g}"
+        facts[N_("Variation")] = _(
+            "seed {seed}, strength {strength}", seed=spec.variation.seed, strength=spec.variation.strength
+        )
     if made.parents:
-        facts["Made from"] = " ← ".join(f"`{parent[:12]}`" for parent in made.parents)
-    return "\n".join(f"**{name}** {value}" for name, value in facts.items())
+        facts[N_("Made from")] = " ← ".join(f"`{parent[:12]}`" for parent in made.parents)
+    return "\n".join(f"**{_(name)}** {value}" for name, value in facts.items())
 
 
 def _trace_line(image: Image, made: Recipe) -> str:
     seed = made.spec.variation.seed if made.spec.variation else made.spec.seed
     trace = made.trace if len(made.trace) <= 60 else made.trace[:59] + "…"
-    return small(f"{image.index + 1} · seed {seed} · trace `{trace or '–'}` · pixels `{made.pixels_sha256[:12]}`")
+    parts = (
+        f"{image.index + 1}",
+        _("seed {seed}", seed=seed),
+        _("trace {code}", code=f"`{trace or '–'}`"),
+        _("pixels {code}", code=f"`{made.pixels_sha256[:12]}`"),
+    )
+    return small(" · ".join(parts))
 
 
 def _family(kin: Kin, places: Places, guild_id: int) -> list[str]:
@@ -98,19 +109,20 @@ def _family(kin: Kin, places: Places, guild_id: int) -> list[str]:
     lines = []
     if kin.parents:
         steps = (_linked(job, places, guild_id) + _which(job, index) for job, index in kin.parents[:MAX_KIN])
-        lines.append(f"**Parents** {' ← '.join(steps)}")
+        lines.append(_("**Parents** {pictures}", pictures=" ← ".join(steps)))
     if kin.children:
-        lines.append(f"**Children** {', '.join(_linked(job, places, guild_id) for job in kin.children[:MAX_KIN])}")
+        children = (_linked(job, places, guild_id) for job in kin.children[:MAX_KIN])
+        lines.append(_("**Children** {pictures}", pictures=", ".join(children)))
     return lines
 
 
 def _which(job: Job, index: int) -> str:
-    return f" (picture {index + 1})" if len(job.images) > 1 else ""
+    return " " + _("(picture {number})", number=index + 1) if len(job.images) > 1 else ""
 
 
 def _linked(job: Job, places: Places, guild_id: int) -> str:
-    word = origin_of(job.request)
+    word = _(origin_of(job.request).value)
     place = places[job.id].reply_to if job.id in places else None
     if place is None or place.message_id is None:
-        return str(word)
+        return word
     return f"[{word}](https://discord.com/channels/{guild_id or '@me'}/{place.channel_id}/{place.message_id})"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from cogs.asking import ask, begin, finish
 from cogs.form import Answers, Attached, File, Form, Pick, Text, open_form
+from cogs.language import N_, _
 from cogs.more import any_seed
 from cogs.options import prompt_of
 from cogs.say import Action
@@ -14,6 +15,7 @@ from cogs.subjects import image_named, job_named
 from cogs.uploads import fetch_attachment, keep_start_image
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
+from generation.phrase import Phrase
 from generation.prompt import MAX_PROMPT_CHARS
 from generation.region import CELLS
 from generation.remix import REGION_STRENGTH, Wishes, remix, repaint_cells, repaint_mask, wishes_of
@@ -28,12 +30,12 @@ PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
     "cells",
     "mask",
 )
-_FROM_PICTURE = "0.05 to 1 starts from this picture and changes so much of it. Empty paints afresh."
-_HOW_MUCH = "0.05 to 1: how much may change."
+_FROM_PICTURE = N_("0.05 to 1 starts from this picture and changes so much of it. Empty paints afresh.")
+_HOW_MUCH = N_("0.05 to 1: how much may change.")
 
 
 def prompt_field(value: str = "") -> Text:
-    return Text(key=PROMPT, label="Prompt", value=value, is_long=True, is_required=True, max_chars=MAX_PROMPT_CHARS)
+    return Text(key=PROMPT, label=_("Prompt"), value=value, is_long=True, is_required=True, max_chars=MAX_PROMPT_CHARS)
 
 
 # Remix.
@@ -45,20 +47,22 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
     can_start = now.strength is not None or _picture(job, subject) is not None
     strength = Text(
         key=STRENGTH,
-        label="Strength",
+        label=_("Strength"),
         value="" if now.strength is None else f"{now.strength:g}",
-        hint=_FROM_PICTURE if now.strength is None else _HOW_MUCH,
+        hint=_(_FROM_PICTURE if now.strength is None else _HOW_MUCH),
         max_chars=6,
     )
-    negative = Text(key=NEGATIVE, label="What to avoid", value=now.negative, is_long=True, max_chars=MAX_PROMPT_CHARS)
+    negative = Text(
+        key=NEGATIVE, label=_("What to avoid"), value=now.negative, is_long=True, max_chars=MAX_PROMPT_CHARS
+    )
     fields = (
         prompt_field(now.prompt),
         negative,
-        Text(key=GUIDANCE, label="Guidance", value=f"{now.guidance:g}", hint="0 to 30", max_chars=6),
-        Text(key=SEED, label="Seed", value=str(now.seed), hint="Empty takes another one.", max_chars=10),
+        Text(key=GUIDANCE, label=_("Guidance"), value=f"{now.guidance:g}", hint=_("0 to 30"), max_chars=6),
+        Text(key=SEED, label=_("Seed"), value=str(now.seed), hint=_("Empty takes another one."), max_chars=10),
     )
     form = Form(
-        action=Action.REMIX, subject=subject, title="Remix", fields=(*fields, strength) if can_start else fields
+        action=Action.REMIX, subject=subject, title=_("Remix"), fields=(*fields, strength) if can_start else fields
     )
     await open_form(interaction, form)
 
@@ -69,9 +73,9 @@ async def send_remix(interaction: Interaction, subject: str, answers: Answers) -
     wishes = Wishes(
         prompt=prompt_of(texts.get(PROMPT)),
         negative=prompt_of(texts.get(NEGATIVE)),
-        guidance=now.guidance if not texts.get(GUIDANCE) else number(texts[GUIDANCE], what="Guidance"),
-        seed=any_seed() if not texts.get(SEED) else _whole(texts[SEED], what="Seed"),
-        strength=number(texts[STRENGTH], what="Strength") if texts.get(STRENGTH) else None,
+        guidance=now.guidance if not texts.get(GUIDANCE) else number(texts[GUIDANCE], what=Phrase("Guidance")),
+        seed=any_seed() if not texts.get(SEED) else _whole(texts[SEED], what=Phrase("Seed")),
+        strength=number(texts[STRENGTH], what=Phrase("Strength")) if texts.get(STRENGTH) else None,
     )
     await ask(interaction, remix(job, wishes, picture=_picture(job, subject)))
 
@@ -87,31 +91,37 @@ def _picture(job: Job, subject: str) -> Image | None:
 async def press_region(interaction: Interaction, subject: str) -> None:
     image = await image_named(interaction, subject)
     if image.file_sha256 is None:
-        raise InvalidRequest(what="This picture", problem="is not on disk any more.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
     cells = Pick(
         key=CELLS_KEY,
-        label="Which parts",
-        choices=tuple((name.capitalize(), str(number)) for number, name in enumerate(CELLS)),
-        hint="The picture in three rows of three.",
+        label=_("Which parts"),
+        choices=tuple((_(name).capitalize(), str(number)) for number, name in enumerate(CELLS)),
+        hint=_("The picture in three rows of three."),
     )
-    width, height = image.spec.result_size_px
-    mask = File(key=MASK, label="Or a mask", hint=f"A picture of {width} × {height}: white is painted again.")
+    size = "{} × {}".format(*image.spec.result_size_px)
+    hint = _("A picture of {size}: white is painted again.", size=size)
+    mask = File(key=MASK, label=_("Or a mask"), hint=hint)
     strength = Text(
-        key=STRENGTH, label="Strength", value=f"{REGION_STRENGTH:g}", hint=_HOW_MUCH, is_required=True, max_chars=6
+        key=STRENGTH,
+        label=_("Strength"),
+        value=f"{REGION_STRENGTH:g}",
+        hint=_(_HOW_MUCH),
+        is_required=True,
+        max_chars=6,
     )
     fields = (prompt_field(image.spec.prompt), cells, mask, strength)
-    await open_form(interaction, Form(action=Action.REGION, subject=subject, title="Vary a region", fields=fields))
+    await open_form(interaction, Form(action=Action.REGION, subject=subject, title=_("Vary a region"), fields=fields))
 
 
 async def send_region(interaction: Interaction, subject: str, answers: Answers) -> None:
     image = await image_named(interaction, subject)
     prompt = prompt_of(answers.texts.get(PROMPT))
-    strength = number(answers.texts.get(STRENGTH, ""), what="Strength")
+    strength = number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
     cells = tuple(int(each) for each in answers.picked.get(CELLS_KEY, ()) if each.isdecimal())
     file = answers.files.get(MASK)
     if (file is None) == (not cells):
-        problem = "is chosen either by its parts or by a mask: do one of the two."
-        raise InvalidRequest(what="The region", problem=problem)
+        problem = Phrase("is chosen either by its parts or by a mask: do one of the two.")
+        raise InvalidRequest(what=Phrase("The region"), problem=problem)
     seed = any_seed()
     if file is None:
         await ask(interaction, repaint_cells(image, cells, prompt=prompt, seed=seed, strength=strength))
@@ -129,9 +139,10 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
 def require_size_px(mask: Attached, size_px: tuple[int, int]) -> None:
     """Raise `InvalidRequest` unless the mask has the picture's size: it could not be told where its white is meant."""
     if mask.size_px != size_px:
-        there = "of no known size" if mask.size_px is None else "{}x{}".format(*mask.size_px)
-        problem = f"is {there}; it must be {size_px[0]}x{size_px[1]}, as the picture is."
-        raise InvalidRequest(what="The mask", problem=problem)
+        there = Phrase("of no known size") if mask.size_px is None else "{}x{}".format(*mask.size_px)
+        wanted = "{}x{}".format(*size_px)
+        problem = Phrase("is {there}; it must be {wanted}, as the picture is.", there=there, wanted=wanted)
+        raise InvalidRequest(what=Phrase("The mask"), problem=problem)
 
 
 def number(text: str, *, what: str) -> float:
@@ -139,12 +150,12 @@ def number(text: str, *, what: str) -> float:
     try:
         return float(text.strip().replace(",", "."))
     except ValueError:
-        raise InvalidRequest(what=what, problem=f"must be a number, not “{text[:20]}”.") from None
+        raise InvalidRequest(what=what, problem=Phrase("must be a number, not “{text}”.", text=text[:20])) from None
 
 
 def _whole(text: str, *, what: str) -> int:
     if not text.strip().isdecimal():
-        raise InvalidRequest(what=what, problem=f"must be a whole number, not “{text[:20]}”.")
+        raise InvalidRequest(what=what, problem=Phrase("must be a whole number, not “{text}”.", text=text[:20]))
     return int(text)
 
 

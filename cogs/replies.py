@@ -5,44 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from cogs.language import N_, _, in_words, ngettext, percent, told
 from cogs.offers import offers
 from cogs.say import Action, Block, Button, Gallery, Picture, Say, Tone
-from cogs.words import about, bar, escaped, plural, settings_line, slug, small
+from cogs.words import about, bar, escaped, settings_line, slug, small
 from generation import errors
 from generation.job import Image, Job, Status
 from generation.live import JobView
 from generation.origin import Origin, origin_of
 from generation.replay import Agreement, Verdict
 
-ACCEPTED = "Just a moment…"
-CANCELLING = "I stop at the next brush stroke."
-NOTHING_TO_CANCEL = "There is nothing left to cancel: those pictures have ended."
-NOTHING_OF_YOURS = "You have nothing in line here."
-STILL_PAINTING = "These pictures are still being painted. Press Cancel first."
-DELETED_ELSEWHERE = "Those pictures are gone, here and from my disk."
-NO_PICTURE = "There is no picture of that number in this message."
-KEPT = (
-    "I painted {pictures} for you that I could not post ({reason}). You find {them} in `/history`, "
-    "and nothing was lost."
+NOTHING_TO_CANCEL = N_("There is nothing left to cancel: those pictures have ended.")
+NOTHING_OF_YOURS = N_("You have nothing in line here.")
+STILL_PAINTING = N_("These pictures are still being painted. Press Cancel first.")
+RECODED = N_("The original is too large to send here, so this is a JPEG. The exact file is kept.")
+ROUNDED = N_("I paint {width} × {height} instead of {typed}: sides go in steps.")
+NOT_SHOWN_HERE = N_("A picture that the safety checker flagged is not shown here.")
+FILE_AWAY = N_("The file was cleared away since. Reproduce paints it again, byte for byte.")
+FILE_GONE = N_("The file was deleted since.")
+FAVOURITE = N_("Now one of your favourites: `/history show:favourites` has them. Press again to take it back.")
+NO_FAVOURITE = N_("No longer one of your favourites.")
+WILL_TELL = N_("I tell you when it is done.")
+ADOPTED = N_(
+    "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture."
 )
-RECODED = "The original is too large to send here, so this is a JPEG. The exact file is kept."
-ROUNDED = "I paint {width} × {height} instead of {typed}: sides go in steps."
-NOT_SHOWN_HERE = "A picture that the safety checker flagged is not shown here."
-FILE_AWAY = "The file was cleared away since. Reproduce paints it again, byte for byte."
-FILE_GONE = "The file was deleted since."
-FAVOURITE = "Now one of your favourites: `/history show:favourites` has them. Press again to take it back."
-NO_FAVOURITE = "No longer one of your favourites."
-WILL_TELL = "I tell you when it is done."
-ADOPTED = "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture."
-DONE_ALREADY = "That is done already."
-DONE = "Your pictures are done."
+DONE_ALREADY = N_("That is done already.")
+DONE = N_("Your pictures are done.")
 _TITLES = {
-    Origin.VARIED: "**Variations**",
-    Origin.REMIXED: "**Remix**",
-    Origin.REGION: "**Region painted again**",
-    Origin.ZOOMED: "**Zoomed out**",
-    Origin.DETAILED: "**Enlarged 2× with new detail**",
-    Origin.ENLARGED: "**Enlarged 2×**",
+    Origin.VARIED: N_("**Variations**"),
+    Origin.REMIXED: N_("**Remix**"),
+    Origin.REGION: N_("**Region painted again**"),
+    Origin.ZOOMED: N_("**Zoomed out**"),
+    Origin.DETAILED: N_("**Enlarged 2× with new detail**"),
+    Origin.ENLARGED: N_("**Enlarged 2×**"),
 }
 
 
@@ -56,32 +51,31 @@ def progress(view: JobView, *, is_ready: bool) -> Say:
     line = _painting_line(view) if is_painting else _waiting_line(view, is_ready=is_ready)
     blocks: list[Block] = [quoted(job), line]
     if view.preview is not None:
-        alt = f"Unfinished: {job.request.spec.prompt}"
+        alt = _("Unfinished: {prompt}", prompt=job.request.spec.prompt)
         blocks.append(Gallery((Picture("preview.jpg", view.preview, alt),)))
     blocks.append(small(settings_line(job.request)))
-    row = (Button(Action.CANCEL, job.id, "Cancel"), Button(Action.TELL, job.id, "Tell me when done"))
+    row = (Button(Action.CANCEL, job.id, _("Cancel")), Button(Action.TELL, job.id, _("Tell me when done")))
     return Say(blocks=tuple(blocks), rows=(row,), tone=Tone.PAINTING if is_painting else Tone.WAITING)
 
 
 def _waiting_line(view: JobView, *, is_ready: bool) -> str:
     if not is_ready:
-        return "**Waiting** · the painter is warming up"
+        return _("**Waiting** · the painter is warming up")
     ahead = view.images_ahead or 0
-    place = "next in line" if ahead == 0 else f"{plural(ahead, 'picture')} ahead of yours"
-    return " · ".join(["**Waiting**", place, *_time(view, "{}")])
+    place = ngettext("{number} picture ahead of yours", "{number} pictures ahead of yours", ahead)
+    time = [about(view.wait_s)] if view.wait_s is not None else []
+    return " · ".join([_("**Waiting**"), place if ahead else _("next in line"), *time])
 
 
 def _painting_line(view: JobView) -> str:
-    parts = [f"{bar(view.progress)} {view.progress:.0%}", *_time(view, "{} left")]
+    parts = [f"{bar(view.progress)} {percent(view.progress)}"]
+    if view.wait_s is not None:
+        parts.append(_("{time} left", time=about(view.wait_s)))
     job = view.job
     done = sum(image.status.is_end for image in job.images)
     if done:
-        parts.append(f"{done} of {len(job.images)} done")
+        parts.append(_("{done} of {total} done", done=done, total=len(job.images)))
     return " · ".join(parts)
-
-
-def _time(view: JobView, form: str) -> list[str]:
-    return [form.format(about(view.wait_s))] if view.wait_s is not None else []
 
 
 def rounded(typed: str, job: Job) -> str | None:
@@ -89,7 +83,7 @@ def rounded(typed: str, job: Job) -> str | None:
     spec = job.request.spec
     if [int(number) for number in re.findall(r"\d+", typed)] == [spec.width_px, spec.height_px]:
         return None
-    return ROUNDED.format(typed=escaped(typed, limit=20), width=spec.width_px, height=spec.height_px)
+    return _(ROUNDED, typed=escaped(typed, limit=20), width=spec.width_px, height=spec.height_px)
 
 
 # When it has ended.
@@ -113,24 +107,28 @@ def result(job: Job, pictures: dict[int, Picture], *, notes: Sequence[str] = (),
 def _unread(job: Job) -> list[str]:
     """What the model did not read of a prompt that was too long for it: the same for all pictures of a job."""
     dropped = next((image.recipe.dropped for image in job.images if image.recipe is not None), "")
-    return [f"The prompt was too long for the model, which did not read: “{escaped(dropped)}”"] if dropped else []
+    if not dropped:
+        return []
+    return [_("The prompt was too long for the model, which did not read: “{words}”", words=escaped(dropped))]
 
 
 def _title(job: Job, verdict: Verdict | None) -> str | None:
     if verdict is not None:
         return _verdict_line(verdict)
-    return _TITLES.get(origin_of(job.request)) if job.status is Status.DONE else None
+    title = _TITLES.get(origin_of(job.request)) if job.status is Status.DONE else None
+    return None if title is None else _(title)
 
 
 def _verdict_line(verdict: Verdict) -> str:
-    match verdict.verdict:
-        case Agreement.IDENTICAL:
-            return "**Identical** · every byte of the picture came out the same."
-        case Agreement.NEAR:
-            return f"**Near** · {verdict.psnr_db:.0f} dB: the same to the eye.\n{small(verdict.why)}"
-        case Agreement.DIFFERENT:
-            measured = f" · {verdict.psnr_db:.0f} dB" if verdict.psnr_db is not None else ""
-            return f"**Different**{measured}\n{small(verdict.why)}"
+    if verdict.verdict is Agreement.IDENTICAL:
+        return _("**Identical** · every byte of the picture came out the same.")
+    if verdict.verdict is Agreement.NEAR:
+        head = _("**Near** · {measured}: the same to the eye.", measured=f"{verdict.psnr_db:.0f} dB")
+    elif verdict.psnr_db is None:
+        head = _("**Different**")
+    else:
+        head = _("**Different** · {measured}", measured=f"{verdict.psnr_db:.0f} dB")
+    return f"{head}\n{small(in_words(verdict.why))}"
 
 
 def _troubles(job: Job) -> list[str]:
@@ -140,27 +138,29 @@ def _troubles(job: Job) -> list[str]:
     lines: dict[str, None] = {}
     for image in job.images:
         if image.status is Status.CANCELLED:
-            lines["Stopped before the rest was painted."] = None
+            lines[_("Stopped before the rest was painted.")] = None
         elif image.status is not Status.DONE:
             lines[_failure(image)] = None
         elif image.file_sha256 is None:
-            lines[FILE_GONE] = None
+            lines[_(FILE_GONE)] = None
     return list(lines)
 
 
 def _cancelled_line(job: Job) -> str:
     started = any(image.charged for image in job.images)
-    return "**Cancelled** · " + ("only the strokes painted so far count." if started else "it costs nothing.")
+    if started:
+        return _("**Cancelled** · only the strokes painted so far count.")
+    return _("**Cancelled** · it costs nothing.")
 
 
 def _failure(image: Image) -> str:
     """The sentence of the error an image ended with."""
     kind = getattr(errors, image.error or "", errors.Failed)
     if isinstance(kind, type) and issubclass(kind, errors.Failed):
-        return str(kind(attempts=image.attempt))
+        return told(kind(attempts=image.attempt))
     if image.error == errors.InvalidRequest.__name__:
-        return "The picture this one starts from is not on disk any more. It costs nothing."
-    return str(errors.Failed())
+        return _("The picture this one starts from is not on disk any more. It costs nothing.")
+    return told(errors.Failed())
 
 
 def _went_wrong(job: Job) -> bool:
@@ -176,7 +176,8 @@ def quoted(job: Job) -> str:
 
 
 def _for_whom(job: Job) -> str:
-    return f"AI-generated · {settings_line(job.request)} · for <@{job.owner.user_id}>"
+    whom = f"<@{job.owner.user_id}>"
+    return _("AI-generated · {settings} · for {whom}", settings=settings_line(job.request), whom=whom)
 
 
 def picture(job: Job, image: Image, data: bytes) -> Picture:
@@ -190,14 +191,21 @@ def unknown_words_note(unknown: Sequence[str], known: Mapping[str, Sequence[str]
     shown = ", ".join(escaped(word, limit=24) for word in unknown[:6]) + (" …" if len(unknown) > 6 else "")
     things = ", ".join(known.get("things", ())[:8])
     colours = ", ".join(known.get("colours", ())[:4])
-    return f"I do not know: {shown}. I am a small model that knows {things} …, colours ({colours} …) and a few scenes."
+    return _(
+        "I do not know: {words}. I am a small model that knows {things} …, colours ({colours} …) and a few scenes.",
+        words=shown,
+        things=things,
+        colours=colours,
+    )
 
 
 def kept(reasons: Sequence[str]) -> str:
     """Told on the next occasion, when a result could not be posted."""
-    number = len(reasons)
-    return KEPT.format(
-        pictures="a picture" if number == 1 else f"{number} sets of pictures",
-        them="it" if number == 1 else "them",
-        reason=reasons[-1],
+    return ngettext(
+        "I painted a picture for you that I could not post ({reason}). You find it in `/history`, "
+        "and nothing was lost.",
+        "I painted {number} sets of pictures for you that I could not post ({reason}). You find them in `/history`, "
+        "and nothing was lost.",
+        len(reasons),
+        reason=_(reasons[-1]),
     )

@@ -11,6 +11,7 @@ from discord.ext import commands
 from cogs import replies
 from cogs.asking import ask, begin, finish, tell_besides
 from cogs.gate import default_model
+from cogs.language import _
 from cogs.more import any_seed
 from cogs.options import picture_id
 from cogs.services import Interaction, owner_of
@@ -21,6 +22,7 @@ from generation.errors import InvalidRequest, UnknownJob
 from generation.interchange import read_foreign
 from generation.interchange.adopt import adopt
 from generation.permissions import require_visible
+from generation.phrase import Phrase
 from generation.provenance import RECIPE_KEYWORD
 from generation.request import GenerationRequest
 
@@ -37,7 +39,9 @@ class Reproduce(commands.Cog):
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
     ) -> None:
         if (picture is None) == (file is None):
-            raise InvalidRequest(what="The picture", problem="is named by its id or link, or attached as a file.")
+            raise InvalidRequest(
+                what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
+            )
         if picture is not None:
             await ask(interaction, await _from_id(interaction, picture))
         elif file is not None:
@@ -63,7 +67,7 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
     if RECIPE_KEYWORD not in text and (found := read_foreign(text)) is not None:
         request = adopt(found, await default_model(interaction), seed=any_seed())
         await finish(interaction, request, reply_to)
-        await tell_besides(interaction, replies.ADOPTED.format(tool=found.tool))
+        await tell_besides(interaction, _(replies.ADOPTED, tool=found.tool))
         return
     recipe, clean = await read_signed(png)
     original = await asyncio.to_thread(client.services.studio.files.put, clean)  # what comes out is compared with it

@@ -12,6 +12,7 @@ import discord
 from cogs import recipe_pages, replies
 from cogs.asking import ask
 from cogs.errors import tell_privately
+from cogs.language import _
 from cogs.paper import files, layout
 from cogs.say import Action
 from cogs.services import Interaction, is_moderator, owner_of
@@ -57,7 +58,7 @@ async def press_cancel(interaction: Interaction, subject: str) -> None:
     job = await job_named(interaction, subject)
     require_may_stop(job, owner_of(interaction), is_moderator=is_moderator(interaction))
     if not interaction.client.services.studio.is_live(job.id):
-        await tell_privately(interaction, replies.NOTHING_TO_CANCEL)
+        await tell_privately(interaction, _(replies.NOTHING_TO_CANCEL))
         return
     await interaction.response.defer()
     await interaction.client.services.studio.cancel(job.id)
@@ -69,7 +70,7 @@ async def press_delete(interaction: Interaction, subject: str) -> None:
     services = interaction.client.services
     require_may_stop(job, owner_of(interaction), is_moderator=is_moderator(interaction))
     if services.studio.is_live(job.id):
-        await tell_privately(interaction, replies.STILL_PAINTING)
+        await tell_privately(interaction, _(replies.STILL_PAINTING))
         return
     await interaction.response.defer()
     for sha256 in await services.jobs.forget_pictures(job.id):

@@ -13,7 +13,8 @@ from discord.ext import commands
 
 from cogs import rules_pages
 from cogs.gate import place_of
-from cogs.managing import require_manager, tell_log_channel
+from cogs.language import _, ngettext, speaking
+from cogs.managing import language_of_server, require_manager, tell_log_channel
 from cogs.paper import files, layout
 from cogs.say import Picture, Say
 from cogs.services import Interaction
@@ -71,15 +72,20 @@ class RulesGroup(
         prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
         caught = await asyncio.to_thread(_look_back, rule, prompts)
         await _say(interaction, rules_pages.added(stored, caught, len(prompts), is_new=is_new))
-        await tell_log_channel(interaction, f"added a rule: {rules_pages.line(stored)}")
+        with speaking(await language_of_server(interaction)):
+            said = _("added a rule: {rule}", rule=rules_pages.line(stored))
+        await tell_log_channel(interaction, said)
 
     @app_commands.command(description="Take a rule away.")
     @app_commands.describe(number="Its number in /rules list.")
     async def remove(self, interaction: Interaction, number: app_commands.Range[int, 1]) -> None:
         guild_id = require_manager(interaction)
         removed = await interaction.client.services.governance.remove_rule(guild_id, number, by=interaction.user.id)
-        await _list(interaction, guild_id, done=f"Removed: {rules_pages.line(replace(removed, id=number))}")
-        await tell_log_channel(interaction, f"removed a rule: {rules_pages.line(replace(removed, id=number))}")
+        removed = replace(removed, id=number)
+        await _list(interaction, guild_id, done=_("Removed: {rule}", rule=rules_pages.line(removed)))
+        with speaking(await language_of_server(interaction)):
+            said = _("removed a rule: {rule}", rule=rules_pages.line(removed))
+        await tell_log_channel(interaction, said)
 
     @app_commands.command(name="list", description="All content rules of this server.")
     async def list_(self, interaction: Interaction) -> None:
@@ -107,16 +113,18 @@ class RulesGroup(
         number = await client.services.governance.add_rules(
             guild_id, rules, by=interaction.user.id, replacing=replacing
         )
-        done = rules_pages.imported(number, len(rules))
-        await _list(interaction, guild_id, done=done)
-        await tell_log_channel(interaction, f"imported rules: {done}")
+        await _list(interaction, guild_id, done=rules_pages.imported(number, len(rules)))
+        with speaking(await language_of_server(interaction)):
+            said = _("imported rules: {outcome}", outcome=rules_pages.imported(number, len(rules)))
+        await tell_log_channel(interaction, said)
 
     @app_commands.command(description="All rules as a file, to keep or to take to another server.")
     async def export(self, interaction: Interaction) -> None:
         guild_id = require_manager(interaction)
         rules = await interaction.client.services.governance.fetch_rules(guild_id)
-        attached = (Picture("rules.json", export_rules(rules), "The rules"),) if rules else ()
-        text = f"### Rules as a file\n{len(rules):,} of them." if rules else rules_pages.NONE
+        attached = (Picture("rules.json", export_rules(rules), _("The rules")),) if rules else ()
+        number = ngettext("{number} rule", "{number} rules", len(rules))
+        text = _("### Rules as a file") + "\n" + number if rules else _(rules_pages.NONE)
         await _say(interaction, Say(blocks=(text,), attached=attached))
 
 

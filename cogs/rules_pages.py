@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cogs.language import N_, _, counted, ngettext
 from cogs.say import Block, Picture, Rule, Say, Tone
-from cogs.words import escaped, plural, small
+from cogs.words import escaped, small
 from generation.rules import rule as rules
 from generation.rules.rulebook import Hit
 
@@ -13,32 +14,44 @@ MAX_LINES = 30
 MAX_EXAMPLES = 5
 MANY = 0.5
 """The part of recent prompts from which on a rule is probably a mistake."""
-NONE = "There are no rules here. `/rules add` makes one, `/rules import` takes a list."
+NONE = N_("There are no rules here. `/rules add` makes one, `/rules import` takes a list.")
+_DOES = {
+    (rules.Action.BLOCK, rules.Kind.WORD): N_("blocks “{text}”"),
+    (rules.Action.BLOCK, rules.Kind.PATTERN): N_("blocks the pattern “{text}”"),
+    (rules.Action.WARN, rules.Kind.WORD): N_("warns of “{text}”"),
+    (rules.Action.WARN, rules.Kind.PATTERN): N_("warns of the pattern “{text}”"),
+}
 
 
 def listing(every: Sequence[rules.Rule], *, done: str | None = None) -> Say:
     """All rules of a guild, the newest at the end; a long list as a file."""
-    blocks: list[Block] = ["### Content rules"]
+    blocks: list[Block] = [_("### Content rules")]
     if done is not None:
         blocks += [done, Rule()]
-    blocks.append("\n".join(line(each) for each in every[-MAX_LINES:]) or NONE)
+    blocks.append("\n".join(line(each) for each in every[-MAX_LINES:]) or _(NONE))
     attached: tuple[Picture, ...] = ()
     if len(every) > MAX_LINES:
         text = "\n".join(f"{each.id}\t{each.action}\t{each.kind}\t{each.text}\t{each.reason}" for each in every)
-        attached = (Picture("rules.txt", text.encode(), "All rules"),)
-        blocks.append(small(f"The newest {MAX_LINES} of {len(every):,}; all of them are in the file."))
+        attached = (Picture("rules.txt", text.encode(), _("All rules")),)
+        blocks.append(
+            small(
+                _(
+                    "The newest {number} of {total}; all of them are in the file.",
+                    number=MAX_LINES,
+                    total=counted(len(every)),
+                )
+            )
+        )
     return Say(blocks=tuple(blocks), attached=attached)
 
 
 def line(rule: rules.Rule) -> str:
     """`3 · blocks “word” · in #channel · for @role · reason`."""
-    verb = "blocks" if rule.action is rules.Action.BLOCK else "warns of"
-    kind = "the pattern " if rule.kind is rules.Kind.PATTERN else ""
-    parts = [f"**{rule.id}** · {verb} {kind}“{escaped(rule.text, limit=60)}”" if rule.id else f"{verb} {kind}"]
+    parts = [f"**{rule.id}**", _(_DOES[rule.action, rule.kind], text=escaped(rule.text, limit=60))]
     if rule.channel_ids:
-        parts.append("in " + ", ".join(f"<#{each}>" for each in rule.channel_ids[:5]))
+        parts.append(_("in {channels}", channels=", ".join(f"<#{each}>" for each in rule.channel_ids[:5])))
     if rule.role_ids:
-        parts.append("for " + ", ".join(f"<@&{each}>" for each in rule.role_ids[:5]))
+        parts.append(_("for {roles}", roles=", ".join(f"<@&{each}>" for each in rule.role_ids[:5])))
     if rule.reason:
         parts.append(escaped(rule.reason, limit=60))
     return " · ".join(parts)
@@ -46,42 +59,60 @@ def line(rule: rules.Rule) -> str:
 
 def added(rule: rules.Rule, caught: Sequence[tuple[str, str]], num_looked_at: int, *, is_new: bool) -> Say:
     """A rule that was added, and which of the last prompts it would have caught (prompt, what was found)."""
-    blocks: list[Block] = ["### Rule added" if is_new else "### That rule was there already", line(rule)]
+    blocks: list[Block] = [_("### Rule added") if is_new else _("### That rule was there already"), line(rule)]
     blocks.append(_looking_back(caught, num_looked_at))
     is_much = rule.matches_everything or (num_looked_at >= 20 and len(caught) > MANY * num_looked_at)
     if is_much:
         blocks.append(
-            f"**This rule matches nearly everything.** If that is not what you want: `/rules remove number:{rule.id}`."
+            _(
+                "**This rule matches nearly everything.** If that is not what you want: {command}.",
+                command=f"`/rules remove number:{rule.id}`",
+            )
         )
     return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if is_much else Tone.DONE)
 
 
 def tested(text: str, hits: Sequence[Hit]) -> Say:
-    blocks: list[Block] = ["### Test", f"> {escaped(text)}"]
+    blocks: list[Block] = [_("### Test"), f"> {escaped(text)}"]
     if not hits:
-        return Say(blocks=(*blocks, "No rule matches. It would be painted."), tone=Tone.DONE)
-    blocks.append(
-        "\n".join(f"{line(hit.rule)}\n{small(f'found as “{escaped(hit.found, limit=60)}”')}" for hit in hits[:10])
-    )
+        return Say(blocks=(*blocks, _("No rule matches. It would be painted.")), tone=Tone.DONE)
+    found = [small(_("found as “{text}”", text=escaped(hit.found, limit=60))) for hit in hits[:10]]
+    blocks.append("\n".join(f"{line(hit.rule)}\n{how}" for hit, how in zip(hits, found, strict=False)))
     is_blocked = hits[0].rule.action is rules.Action.BLOCK
-    blocks.append("It would be **refused**." if is_blocked else "It would be painted, with a warning.")
+    blocks.append(_("It would be **refused**.") if is_blocked else _("It would be painted, with a warning."))
     return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if is_blocked else Tone.WAITING)
 
 
 def warned(hit: Sequence[rules.Rule]) -> str:
     """Told to the person whose prompt matched rules that only warn."""
-    reasons = dict.fromkeys(rule.reason or "it holds something this server would rather not see" for rule in hit)
-    return "A word about your prompt: " + "; ".join(escaped(reason) for reason in reasons) + "."
+    usual = _("it holds something this server would rather not see")
+    reasons = dict.fromkeys(escaped(rule.reason) if rule.reason else usual for rule in hit)
+    return _("A word about your prompt: {reasons}.", reasons="; ".join(reasons))
 
 
 def imported(number: int, of: int) -> str:
     there = of - number
-    return f"{plural(number, 'rule')} added" + (f", {there:,} were there already." if there else ".")
+    if not there:
+        return ngettext("{number} rule added.", "{number} rules added.", number)
+    return ngettext(
+        "{number} rule added, {there} were there already.",
+        "{number} rules added, {there} were there already.",
+        number,
+        there=counted(there),
+    )
 
 
 def _looking_back(caught: Sequence[tuple[str, str]], num_looked_at: int) -> str:
     if not num_looked_at:
-        return small("Nothing was painted here yet, so there is nothing to try it on.")
-    said = f"Of the last {plural(num_looked_at, 'prompt')} it would have caught **{len(caught):,}**."
-    shown = [small(f"“{escaped(found, limit=40)}” in: {escaped(prompt, limit=80)}") for prompt, found in caught]
+        return small(_("Nothing was painted here yet, so there is nothing to try it on."))
+    said = ngettext(
+        "Of the last {number} prompt it would have caught **{caught}**.",
+        "Of the last {number} prompts it would have caught **{caught}**.",
+        num_looked_at,
+        caught=counted(len(caught)),
+    )
+    shown = [
+        small(_("“{text}” in: {prompt}", text=escaped(found, limit=40), prompt=escaped(prompt, limit=80)))
+        for prompt, found in caught
+    ]
     return "\n".join([said, *shown[:MAX_EXAMPLES]])

@@ -216,8 +216,13 @@ async def _export(interaction: Interaction, guild_id: int) -> None:
 async def _show_changes(interaction: Interaction, guild_id: int) -> None:
     changes = await interaction.client.services.governance.fetch_changes(guild_id, limit=NUM_CHANGES)
     lines = [
-        f"<t:{int(each.at.timestamp())}:R> · {f'<@{each.user_id}>' if each.user_id else _('somebody since erased')} · "
-        f"{escaped(in_words(each.text), limit=150)}"
+        " · ".join(
+            (
+                f"<t:{int(each.at.timestamp())}:R>",
+                f"<@{each.user_id}>" if each.user_id else _("somebody since erased"),
+                escaped(in_words(each.text), limit=150),
+            )
+        )
         for each in changes
     ]
     say = Say(blocks=(_("### Who changed what"), "\n".join(lines) or _("Nothing was changed yet.")))

@@ -6,11 +6,13 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs import options, pages
+from cogs.language import _
 from cogs.managing import require_manager
 from cogs.paper import layout
 from cogs.services import Interaction, owner_of
 from generation.errors import InvalidRequest
 from generation.job import DM_TENANT
+from generation.phrase import Phrase
 from generation.style import MAX_NAME_CHARS, Style
 
 Name = app_commands.Range[str, 1, MAX_NAME_CHARS]
@@ -43,7 +45,7 @@ class StyleGroup(
             negative=options.prompt_of(negative),
         )
         await interaction.client.services.styles.save(style)
-        await _answer(interaction, guild_id, done=pages.STYLE_KEPT.format(name=style.name))
+        await _answer(interaction, guild_id, done=_(pages.STYLE_KEPT, name=style.name))
 
     @app_commands.command(description="Take a style away. For managers.")
     @app_commands.describe(name="Its name.")
@@ -52,11 +54,11 @@ class StyleGroup(
         styles = interaction.client.services.styles
         style = await styles.fetch(guild_id, name)
         await styles.remove(guild_id, style.name)
-        await _answer(interaction, guild_id, done=pages.STYLE_GONE.format(name=style.name))
+        await _answer(interaction, guild_id, done=_(pages.STYLE_GONE, name=style.name))
 
 
 async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
     if guild_id == DM_TENANT:
-        raise InvalidRequest(what="Styles", problem="belong to a server.")
+        raise InvalidRequest(what=Phrase("Styles"), problem=Phrase("belong to a server."))
     styles = await interaction.client.services.styles.fetch_all(guild_id)
     await interaction.response.send_message(view=layout(pages.styles(styles, done=done)), ephemeral=True)

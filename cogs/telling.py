@@ -9,6 +9,7 @@ import discord
 
 from cogs import replies
 from cogs.ladder import Posted
+from cogs.language import _
 from cogs.services import Services
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ async def tell_those_who_asked(client: AtelierClient, services: Services, job_id
 async def _mention(client: AtelierClient, job_id: str, user_ids: list[int], posted: Posted) -> None:
     channel = client.get_partial_messageable(posted.channel_id)
     await channel.send(
-        " ".join(f"<@{user_id}>" for user_id in user_ids) + " " + replies.DONE,
+        " ".join(f"<@{user_id}>" for user_id in user_ids) + " " + _(replies.DONE),
         reference=channel.get_partial_message(posted.message_id).to_reference(fail_if_not_exists=False),
         allowed_mentions=discord.AllowedMentions(users=[discord.Object(each) for each in user_ids]),
         nonce=job_id + _NONCE_END,
@@ -47,4 +48,4 @@ async def _mention(client: AtelierClient, job_id: str, user_ids: list[int], post
 async def _write_to(client: AtelierClient, user_ids: list[int]) -> None:
     for user_id in user_ids:
         channel = await client.create_dm(discord.Object(user_id))
-        await channel.send(replies.DONE)
+        await channel.send(_(replies.DONE))

@@ -12,6 +12,7 @@ from generation.decoder import fit_picture
 from generation.errors import InvalidRequest
 from generation.files import ImageFiles
 from generation.images import MAX_UPLOAD_BYTES
+from generation.phrase import Phrase
 
 TIMEOUT_S = 20.0
 
@@ -20,9 +21,11 @@ async def fetch_attachment(attachment: discord.Attachment | Attached, connector:
     """The bytes of an attached file. Raises `InvalidRequest` if it is too large, gone, or not where it should be."""
     # `Asset.BASE` is the CDN discord.py speaks to: the real one, or the local one of a trial.
     if not attachment.url.startswith(f"{discord.Asset.BASE}/"):
-        raise InvalidRequest(what="The file", problem="is not on Discord.")
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not on Discord."))
     if attachment.size > MAX_UPLOAD_BYTES:
-        raise InvalidRequest(what="The file", problem=f"is over {MAX_UPLOAD_BYTES // 2**20} MiB.")
+        raise InvalidRequest(
+            what=Phrase("The file"), problem=Phrase("is over {most} MiB.", most=MAX_UPLOAD_BYTES // 2**20)
+        )
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:
         async with (
@@ -33,9 +36,11 @@ async def fetch_attachment(attachment: discord.Attachment | Attached, connector:
             while 0 < len(data) <= MAX_UPLOAD_BYTES and (more := await answer.content.read(MAX_UPLOAD_BYTES)):
                 data += more
     except (aiohttp.ClientError, TimeoutError, OSError):
-        raise InvalidRequest(what="The file", problem="could not be fetched from Discord. Attach it again.") from None
+        raise InvalidRequest(
+            what=Phrase("The file"), problem=Phrase("could not be fetched from Discord. Attach it again.")
+        ) from None
     if not data or len(data) > MAX_UPLOAD_BYTES:
-        raise InvalidRequest(what="The file", problem="is empty, gone, or too large.")
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is empty, gone, or too large."))
     return data
 
 

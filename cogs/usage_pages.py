@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cogs import chart
+from cogs.language import N_, _, counted, day_and_month, ngettext, percent
+from cogs.pages import boosted_line
 from cogs.say import Block, Gallery, Picture, Rule, Say, Tone
-from cogs.words import bar, plural, small
+from cogs.words import amount_text, bar, pictures, small, standard_steps
 from generation.cost import UNITS_PER_STEP
-from generation.quota import Allowance, Quota, Scope, Unit, Usage, amount, unit_name
+from generation.quota import Allowance, Quota, Scope, Unit, Usage, unit_name
 from generation.usage import Day, MemberUsage, total
 
 MAX_MEMBERS = 15
-NO_QUOTAS = "There are no quotas here. `/quota set` makes one."
-WHAT_A_STEP_IS = "A standard step is one step of one 512 × 512 picture; larger pictures and more steps count for more."
+NO_QUOTAS = N_("There are no quotas here. `/quota set` makes one.")
+WHAT_A_STEP_IS = N_(
+    "A standard step is one step of one 512 × 512 picture; larger pictures and more steps count for more."
+)
 
 
 # One's own.
@@ -30,15 +34,20 @@ def own(
     """What somebody asked for here, and what is left of what binds them."""
     best = [max(group, key=lambda each: each.left) for group in allowances]
     daily = [each.quota.limit for each in best if each.quota.window_hours is None and each.quota.unit is Unit.IMAGES]
-    blocks: list[Block] = ["### What you used here", _summary(days), _chart("Your pictures a day", days, daily)]
+    blocks: list[Block] = [
+        _("### What you used here"),
+        _summary(days),
+        _chart(_("Your pictures a day"), days, daily),
+    ]
     blocks.append(Rule())
-    blocks.append("\n".join(_allowance(each) for each in best) if best else "No quota binds you here.")
-    notes = [WHAT_A_STEP_IS, f"Days begin at midnight, {timezone}."]
+    blocks.append("\n".join(_allowance(each) for each in best) if best else _("No quota binds you here."))
+    notes = [_(WHAT_A_STEP_IS), _days_line(timezone)]
     if units_per_s:
-        steps_a_minute = 60 * units_per_s / UNITS_PER_STEP
-        notes.insert(1, f"At its present pace the painter does about {steps_a_minute:,.0f} of them a minute.")
+        steps_a_minute = counted(round(60 * units_per_s / UNITS_PER_STEP))
+        pace = _("At its present pace the painter does about {number} of them a minute.", number=steps_a_minute)
+        notes.insert(1, pace)
     if boost != 1:
-        notes.append(f"One of your roles counts you {boost:g} times among the members here.")
+        notes.append(boosted_line(boost))
     blocks.append("\n".join(small(note) for note in notes))
     return Say(blocks=tuple(blocks))
 
@@ -47,9 +56,12 @@ def _allowance(allowance: Allowance) -> str:
     quota = allowance.quota
     used = allowance.usage.of(quota.unit)
     head = f"**{_limit(quota)}** · {_whose(quota)}"
-    left = f"{bar(min(1.0, used / quota.limit) if quota.limit else 1.0)} {amount(allowance.left, quota.unit)} left"
-    renews = f" · renews <t:{int(allowance.renews_at.timestamp())}:R>" if allowance.renews_at else ""
-    return f"{head}\n{left}{renews}"
+    number = _("{number} left", number=amount_text(allowance.left, quota.unit))
+    left = f"{bar(min(1.0, used / quota.limit) if quota.limit else 1.0)} {number}"
+    if allowance.renews_at is None:
+        return f"{head}\n{left}"
+    renews = _("renews {when}", when=f"<t:{int(allowance.renews_at.timestamp())}:R>")
+    return f"{head}\n{left} · {renews}"
 
 
 # The server's.
@@ -57,41 +69,54 @@ def _allowance(allowance: Allowance) -> str:
 
 def servers(days: Sequence[Day], members: Sequence[MemberUsage], *, timezone: str, weight: float, part: float) -> Say:
     """What a whole server asked for, by day and by member; for those who manage it."""
-    blocks: list[Block] = ["### What this server used", _summary(days), _chart("Pictures a day", days, ())]
+    blocks: list[Block] = [
+        _("### What this server used"),
+        _summary(days),
+        _chart(_("Pictures a day"), days, ()),
+    ]
     lines = [_member(number, each) for number, each in enumerate(members[:MAX_MEMBERS], start=1)]
-    blocks.append("\n".join(lines) if lines else "Nobody asked for anything.")
-    notes = [f"By member over these {len(days)} days. {WHAT_A_STEP_IS}"]
+    blocks.append("\n".join(lines) if lines else _("Nobody asked for anything."))
+    notes = [_("By member over these {number} days.", number=len(days)) + " " + _(WHAT_A_STEP_IS)]
     if len(members) > MAX_MEMBERS:
         rest = total(each.usage for each in members[MAX_MEMBERS:])
-        notes.insert(0, f"and {plural(len(members) - MAX_MEMBERS, 'more member')}: {_sum(rest)}")
-    notes.append(f"Days begin at midnight, {timezone}. This server has weight {weight:g}: {part:.0%} of the painter.")
+        others = ngettext("and {number} more member", "and {number} more members", len(members) - MAX_MEMBERS)
+        notes.insert(0, f"{others}: {_sum(rest)}")
+    share = _("This server has weight {weight}: {part} of the painter.", weight=float(weight), part=percent(part))
+    notes.append(f"{_days_line(timezone)} {share}")
     blocks.append("\n".join(small(note) for note in notes))
     return Say(blocks=tuple(blocks))
 
 
 def _member(number: int, each: MemberUsage) -> str:
-    who = f"<@{each.user_id}>" if each.user_id is not None else "erased members"
+    who = f"<@{each.user_id}>" if each.user_id is not None else _("erased members")
     return f"**{number}** {who} · {_sum(each.usage)}"
 
 
 def _summary(days: Sequence[Day]) -> str:
     week = total(each.usage for each in days[-7:])
-    return f"Today {_sum(days[-1].usage)}\nLast 7 days {_sum(week)}"
+    today = _("Today {used}", used=_sum(days[-1].usage))
+    return today + "\n" + _("Last 7 days {used}", used=_sum(week))
 
 
 def _sum(usage: Usage) -> str:
-    steps = amount(usage.of(Unit.COST), Unit.COST)
-    return f"{plural(usage.num_images, 'picture')}, {steps} standard steps"
+    return f"{pictures(usage.num_images)}, {standard_steps(usage.of(Unit.COST))}"
+
+
+def _days_line(timezone: str) -> str:
+    return _("Days begin at midnight, {timezone}.", timezone=timezone)
 
 
 def _chart(title: str, days: Sequence[Day], limits: Sequence[int]) -> Gallery:
     values = [each.usage.num_images for each in days]
     labels = [f"{each.date.day}." for each in days]
-    first, last = (f"{each.date.day} {each.date:%B}" for each in (days[0], days[-1]))
-    alt = f"{title} from {first} to {last}: {', '.join(str(value) for value in values)}."
-    if limits:
-        alt += f" The limit is {min(limits)} a day."
-    data = chart.days(title, values, labels, limit=min(limits, default=None))
+    first, last = (day_and_month(each.date) for each in (days[0], days[-1]))
+    listed = ", ".join(str(value) for value in values)
+    alt = _("{title} from {first} to {last}: {numbers}.", title=title, first=first, last=last, numbers=listed)
+    limit = min(limits, default=None)
+    if limit is not None:
+        alt += " " + _("The limit is {number} a day.", number=counted(limit))
+    shown = _("limit {number}", number=counted(limit)) if limit is not None else ""
+    data = chart.days(title, values, labels, limit=limit, limit_label=shown)
     return Gallery((Picture("usage.png", data, alt),))
 
 
@@ -102,32 +127,34 @@ def quotas(found: Sequence[Quota], *, timezone: str, done: str | None = None) ->
     """All quotas of a server, after what was just done."""
     lines = [f"**{_limit(quota)}** · {_whose(quota)}" for quota in found]
     blocks: list[Block] = [f"{done}"] if done else []
-    blocks += ["### Quotas of this server", "\n".join(lines) or NO_QUOTAS]
-    notes = ["A member's own quota goes before those of roles; of several roles the most generous counts."]
+    blocks += [_("### Quotas of this server"), "\n".join(lines) or _(NO_QUOTAS)]
+    notes = [_("A member's own quota goes before those of roles; of several roles the most generous counts.")]
     if any(quota.unit is Unit.COST for quota in found):
-        notes.append(WHAT_A_STEP_IS)
-    blocks.append("\n".join(small(note) for note in (*notes, f"Days begin at midnight, {timezone}.")))
+        notes.append(_(WHAT_A_STEP_IS))
+    blocks.append("\n".join(small(note) for note in (*notes, _days_line(timezone))))
     return Say(blocks=tuple(blocks), tone=Tone.DONE if done else Tone.PLAIN)
 
 
 def set_line(quota: Quota) -> str:
-    return f"Set: **{_limit(quota)}** · {_whose(quota)}."
+    return _("Set: **{limit}** · {whose}.", limit=_limit(quota), whose=_whose(quota))
 
 
 def removed_line(quota: Quota) -> str:
-    return f"Removed the quota of {unit_name(quota.unit)} for {_whose(quota)}."
+    return _("Removed the quota of {unit} for {whose}.", unit=unit_name(quota.unit), whose=_whose(quota))
 
 
 def _limit(quota: Quota) -> str:
-    window = "a day" if quota.window_hours is None else f"in {plural(quota.window_hours, 'hour')}"
-    return f"{amount(quota.limit, quota.unit)} {unit_name(quota.unit, quota.limit)} {window}"
+    limit = f"{amount_text(quota.limit, quota.unit)} {_(unit_name(quota.unit, quota.limit))}"
+    if quota.window_hours is None:
+        return _("{limit} a day", limit=limit)
+    return ngettext("{limit} in {number} hour", "{limit} in {number} hours", quota.window_hours, limit=limit)
 
 
 def _whose(quota: Quota) -> str:
     match quota.scope:
         case Scope.GUILD:
-            return "the whole server together"
+            return _("the whole server together")
         case Scope.ROLE:
-            return f"each member with <@&{quota.subject_id}>"
+            return _("each member with {role}", role=f"<@&{quota.subject_id}>")
         case Scope.USER:
-            return f"<@{quota.subject_id}> alone"
+            return _("{member} alone", member=f"<@{quota.subject_id}>")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from cogs.language import _, ngettext, unit
+from cogs.language import _, ngettext, tenths, unit
+from generation.quota import Unit, amount
 from generation.request import GenerationRequest, ImageSpec
 
 MAX_SHOWN = 300
@@ -55,9 +56,14 @@ def pictures(number: int) -> str:
     return ngettext("{number} picture", "{number} pictures", number)
 
 
-def plural(number: int, one: str, many: str | None = None) -> str:
-    """`1 picture`, `3 pictures`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def standard_steps(units: int) -> str:
+    """Units of cost as people read them: `3.5 standard steps`."""
+    return _("{steps} standard steps", steps=amount_text(units, Unit.COST))
+
+
+def amount_text(units: int, unit: Unit) -> str:
+    """So much of a unit, as it is written: a number of pictures, or of standard steps to a tenth."""
+    return tenths(amount(units, unit))
 
 
 def settings_line(request: GenerationRequest) -> str:

@@ -23,7 +23,7 @@ class Phrase(str):
     template: str
     values: Mapping[str, object]
 
-    def __new__(cls, template: str, **values: object) -> Self:
+    def __new__(cls, template: str, /, **values: object) -> Self:
         text = template.format(**{name: in_english(value) for name, value in values.items()}) if values else template
         self = super().__new__(cls, text)
         self.template, self.values = template, values

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from generation.cost import UNITS_PER_STEP
 from generation.errors import InvalidRequest, QuotaExceeded
+from generation.phrase import Phrase
 
 WINDOW = timedelta(minutes=15)
 MAX_WINDOW_HOURS = 31 * 24
@@ -49,9 +50,10 @@ class Quota:
 
     def __post_init__(self) -> None:
         if self.limit < 0:
-            raise InvalidRequest(what="A quota", problem="must be 0 or more.")
+            raise InvalidRequest(what=Phrase("A quota"), problem=Phrase("must be 0 or more."))
         if self.window_hours is not None and not 1 <= self.window_hours <= MAX_WINDOW_HOURS:
-            raise InvalidRequest(what="A quota's window", problem=f"must be from 1 to {MAX_WINDOW_HOURS} hours.")
+            problem = Phrase("must be from 1 to {most} hours.", most=MAX_WINDOW_HOURS)
+            raise InvalidRequest(what=Phrase("A quota's window"), problem=problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +106,18 @@ def renewal(quota: Quota, now: datetime, *, zone: ZoneInfo, oldest: datetime | N
     return None if oldest is None else oldest + timedelta(hours=quota.window_hours) + WINDOW
 
 
-def amount(units: int, unit: Unit, *, round_up: bool = False) -> str:
+def amount(units: int, unit: Unit, *, round_up: bool = False) -> int | float:
     """So much of a unit, for people: a number of pictures, or of standard steps to a tenth."""
     if unit is Unit.IMAGES:
-        return f"{units:,}"
+        return units
     tenths = 10 * units / UNITS_PER_STEP
-    return f"{(math.ceil(tenths) if round_up else math.floor(tenths)) / 10:,.10g}"
+    return (math.ceil(tenths) if round_up else math.floor(tenths)) / 10
 
 
-def unit_name(unit: Unit, number: int = 2) -> str:
+def unit_name(unit: Unit, number: int = 2) -> Phrase:
     if unit is Unit.IMAGES:
-        return "picture" if number == 1 else "pictures"
-    return "standard step" if number == UNITS_PER_STEP else "standard steps"
+        return Phrase("picture") if number == 1 else Phrase("pictures")
+    return Phrase("standard step") if number == UNITS_PER_STEP else Phrase("standard steps")
 
 
 def groups_for(
@@ -148,18 +150,20 @@ def require_room(group: Collection[Allowance], needed: Mapping[Unit, int], *, ti
     raise QuotaExceeded(
         limit=amount(quota.limit, quota.unit),
         unit=unit_name(quota.unit, quota.limit),
-        window="a day" if is_day else f"in {quota.window_hours} hours",
+        window=Phrase("a day") if is_day else Phrase("in {number} hours", number=quota.window_hours),
         left=amount(best.left, quota.unit),
         needed=amount(needed[quota.unit], quota.unit, round_up=True),
         renewal=_renewal(best, needed[quota.unit], timezone),
     )
 
 
-def _renewal(allowance: Allowance, needed: int, timezone: str) -> str:
+def _renewal(allowance: Allowance, needed: int, timezone: str) -> Phrase:
     if needed > allowance.quota.limit:
-        return "That is more than the whole quota: ask for less."
+        return Phrase("That is more than the whole quota: ask for less.")
     if allowance.quota.window_hours is None:
-        return f"It renews at midnight ({timezone})."
+        return Phrase("It renews at midnight ({timezone}).", timezone=timezone)
     assert allowance.renews_at is not None, "what is used up has been used by something"
     local = allowance.renews_at.astimezone(ZoneInfo(timezone))
-    return f"Some of it comes free on {local:%d %B at %H:%M} ({timezone}), and more as older pictures age."
+    return Phrase(
+        "Some of it comes free on {when} ({timezone}), and more as older pictures age.", when=local, timezone=timezone
+    )

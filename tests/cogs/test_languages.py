@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from string import Formatter
 
 import pytest
@@ -35,7 +38,12 @@ from generation.errors import InvalidRequest
 from generation.phrase import Phrase
 
 OTHERS = [language for language in languages() if language != SOURCE]
-LIMITS = {"description": 100, "name": 100}
+UNREAD = {"debug", "info", "warning", "error", "exception", "log", "ValueError", "RuntimeError"} | {
+    "command",
+    "describe",
+}
+"""Calls whose texts are for the log, or are handed to Discord through the translator."""
+AT_THE_CONSOLE = {"catalogue.py", "supervisor.py", "wire.py"}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +68,73 @@ def test_there_are_texts_in_every_room(template: Catalog) -> None:
     places = {where.split("/")[0] for message in of(template) for where, _line in message.locations}
     assert places == {"cogs", "commands", "db", "generation"}
     assert "de" in OTHERS
+
+
+def calls(path: Path) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+
+
+def marked(call: ast.Call) -> list[str]:
+    """The texts that a call marks: what stands in it as text."""
+    if getattr(call.func, "id", None) not in catalogue.MARKS:
+        return []
+    texts = call.args[: 2 if getattr(call.func, "id", None) == "ngettext" else 1]
+    return [text.value for text in texts if isinstance(text, ast.Constant) and isinstance(text.value, str)]
+
+
+def sources() -> Iterator[Path]:
+    return (path for room in catalogue.ROOMS for path in (catalogue.ROOT / room).glob("**/*.py"))
+
+
+def test_what_is_marked_is_found(template: Catalog) -> None:
+    """Babel reads no marks inside of f-strings, and none of what is put together first."""
+    known = {form for message in of(template) for form in forms(message.id)}
+    lost = {text for path in sources() for call in calls(path) for text in marked(call)} - known
+    assert lost == set()
+
+
+def test_a_mark_is_never_put_around_a_text_that_is_filled_in_already() -> None:
+    wrong = [
+        f"{path.name}:{call.lineno}"
+        for path in sources()
+        for call in calls(path)
+        if getattr(call.func, "id", None) in catalogue.MARKS
+        and call.args
+        and isinstance(call.args[0], ast.JoinedStr | ast.BinOp)
+    ]
+    assert wrong == []
+
+
+def sentences(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Texts with two words in a row that stand in the code unmarked: neither documentation, log, nor a name."""
+    if isinstance(tree, ast.Call):
+        name = getattr(tree.func, "id", None) or getattr(tree.func, "attr", None)
+        if name in UNREAD or name in catalogue.MARKS:
+            return
+    if isinstance(tree, ast.Assert) or (isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Constant)):
+        return
+    if isinstance(tree, ast.Constant):
+        if isinstance(tree.value, str) and re.search(r"[A-Za-z]{2} [a-z]{2}", re.sub("`/[^`]*", "", tree.value)):
+            yield tree.lineno, tree.value
+        return
+    yield from _inside(tree)
+
+
+def _inside(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for child in ast.iter_child_nodes(tree):
+        yield from sentences(child)
+
+
+def test_no_sentence_of_the_cogs_is_unmarked(template: Catalog) -> None:
+    known = {form for message in of(template) for form in forms(message.id)}
+    found = [
+        f"{path.name}:{line} {text}"
+        for path in (catalogue.ROOT / "cogs").glob("*.py")
+        if path.name not in AT_THE_CONSOLE
+        for line, text in sentences(ast.parse(path.read_text(encoding="utf-8")))
+        if text not in known
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("language", OTHERS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogs.words import BAR_CELLS, about, bar, code_block, escaped, plural, slug
+from cogs.words import BAR_CELLS, about, bar, code_block, escaped, pictures, slug
 
 
 @given(st.text())
@@ -47,5 +47,5 @@ def test_the_bar_is_empty_half_and_full() -> None:
 def test_names_of_files_and_numbers() -> None:
     assert slug("A red Circle, on blue!") == "a-red-circle-on-blue"
     assert slug("红色") == "picture"
-    assert plural(1, "picture") == "1 picture"
-    assert plural(1200, "picture") == "1,200 pictures"
+    assert pictures(1) == "1 picture"
+    assert pictures(1200) == "1,200 pictures"
