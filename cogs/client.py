@@ -14,12 +14,12 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs import history, menus, more, remixing, replies, results
+from cogs import history, menus, more, remixing, replies, results, settings_panel
 from cogs.arriving import say_hello
 from cogs.asking import tell_besides
 from cogs.delivery import Courier
 from cogs.errors import STRAY_BUTTON, answer, tell_privately
-from cogs.form import Answers, read_form
+from cogs.form import Answers, FormHandler, read_form
 from cogs.from_pictures import FromPictures
 from cogs.helping import Helping
 from cogs.history import History
@@ -34,7 +34,6 @@ from cogs.queue import Queue
 from cogs.quota import QuotaGroup
 from cogs.recipe import RecipeOf
 from cogs.registration import sync_if_changed
-from cogs.remixing import FormHandler
 from cogs.reproduce import Reproduce
 from cogs.results import Handler
 from cogs.rules import RulesGroup
@@ -68,7 +67,7 @@ COGS: tuple[type[commands.Cog], ...] = (
 )
 MENUS: tuple[app_commands.ContextMenu, ...] = (*menus.MENUS, report_picture)
 PRESSES: dict[Action, Handler] = results.PRESSES | more.PRESSES | remixing.PRESSES | history.PRESSES
-FORMS: dict[Action, FormHandler] = remixing.FORMS | menus.FORMS
+FORMS: dict[Action, FormHandler] = remixing.FORMS | menus.FORMS | settings_panel.FORMS
 
 
 class AtelierClient(commands.AutoShardedBot):

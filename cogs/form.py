@@ -6,7 +6,7 @@ A form holds nothing but its `custom_id`, as a button does: one opened before a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +85,10 @@ class Answers:
     texts: Mapping[str, str] = field(default_factory=dict)
     picked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     files: Mapping[str, Attached] = field(default_factory=dict)
+
+
+FormHandler = Callable[[Interaction, str, Answers], Awaitable[None]]
+"""What is done with a form that was sent: its subject, and what was filled in."""
 
 
 async def open_form(interaction: Interaction, form: Form) -> None:

@@ -175,12 +175,13 @@ def _pager(older: datetime | None, look: Look, is_first: bool) -> tuple[Row, ...
 def styles(known: Sequence[Style], *, done: str | None = None) -> Say:
     """The styles of a server, `done` first: what was just changed."""
     limit = max(20, min(120, MAX_STYLES_CHARS // max(1, len(known))))
-    listed = "\n".join(_style_line(style, limit) for style in known)
+    listed = "\n".join(style_line(style, limit) for style in known)
     blocks = (_("### Styles of this server"), *([done] if done else []), listed or _(NO_STYLES))
     return Say(blocks=blocks)
 
 
-def _style_line(style: Style, limit: int) -> str:
+def style_line(style: Style, limit: int) -> str:
+    """A style by its name and words, each cut to so many characters."""
     negative = " · " + _("not {words}", words=escaped(style.negative, limit=limit // 2)) if style.negative else ""
     return f"**{escaped(style.name)}** {escaped(style.prompt, limit=limit)}{negative}"
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from cogs.asking import ask, begin, finish
-from cogs.form import Answers, Attached, File, Form, Pick, Text, open_form
+from cogs.form import Answers, Attached, File, Form, FormHandler, Pick, Text, open_form
 from cogs.language import N_, _
 from cogs.more import any_seed
 from cogs.options import prompt_of
@@ -20,7 +18,6 @@ from generation.prompt import MAX_PROMPT_CHARS
 from generation.region import CELLS
 from generation.remix import REGION_STRENGTH, Wishes, remix, repaint_cells, repaint_mask, wishes_of
 
-FormHandler = Callable[[Interaction, str, Answers], Awaitable[None]]
 PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
     "prompt",
     "negative",

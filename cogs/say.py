@@ -41,6 +41,7 @@ class Action(StrEnum):
     FAVOURITE = "star"
     TELL = "tell"
     START = "start"
+    STYLE = "style"
 
 
 class Weight(StrEnum):

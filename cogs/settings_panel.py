@@ -10,11 +10,13 @@ import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
+from cogs import style_page
 from cogs.errors import answer
+from cogs.form import Answers, FormHandler
 from cogs.language import N_, _, in_words, of_place, speak, speaking
 from cogs.managing import require_manager, tell_log_channel
 from cogs.paper import empty, files, layout
-from cogs.say import Picture, Say, Tone
+from cogs.say import Action, Picture, Say, Tone
 from cogs.services import Interaction
 from cogs.settings_fields import CHANNELS, FIELDS, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, described
 from cogs.uploads import fetch_attachment
@@ -28,6 +30,7 @@ TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
 FIRST_PAGE = "what"
 NUM_CHANGES = 15
 SETUP_PAGE = "hello"
+STYLES_PAGE = "styles"
 HELLO = N_(
     "### Hello! I paint.\n"
     "Type `/imagine` and say what. Everything works as it is; whoever may manage this server can choose here, "
@@ -53,11 +56,13 @@ class SettingsPanel(commands.Cog):
         await interaction.response.defer(ephemeral=True)
         services = interaction.client.services
         data = await fetch_attachment(file, interaction.client.connector)
-        taken = import_settings(data, await services.guilds.fetch(guild_id))
+        taken, styles = import_settings(data, await services.guilds.fetch(guild_id))
         known = {model.name for model in services.studio.catalog.models}
         if unknown := set(taken.choices.models) - known:
             problem = Phrase("names models that are not here: {models}.", models=", ".join(sorted(unknown)))
             raise InvalidRequest(what=Phrase("The file"), problem=problem)
+        if styles is not None:
+            await services.styles.replace_all(guild_id, styles)
         said = Phrase("took over settings from a file")
         await services.governance.save_settings(taken, by=interaction.user.id, change=said)
         await interaction.followup.send(view=await panel(interaction, FIRST_PAGE), ephemeral=True)
@@ -92,13 +97,32 @@ async def used(interaction: Interaction, page: str, key: str) -> None:
         await _export(interaction, guild_id)
     elif key == "changes":
         await _show_changes(interaction, guild_id)
+    elif key == style_page.ADD:
+        await style_page.ask_for_style(interaction)
+    elif key == style_page.REMOVE:
+        for name in _values(interaction):
+            await style_page.remove_style(interaction, guild_id, name)
+        await interaction.response.edit_message(view=await panel(interaction, page))
     elif key in FIELDS:
-        data: Any = interaction.data
-        values = [str(each) for each in data.get("values", [])]
+        values = _values(interaction)
         await change(interaction, guild_id, FIELDS[key], values)
         await interaction.response.edit_message(view=await panel(interaction, page))
     else:
         await interaction.response.edit_message(view=await panel(interaction, page))
+
+
+async def sent_style(interaction: Interaction, subject: str, answers: Answers) -> None:
+    """The form behind “Add a style” was sent: keep it, and show the page anew where it was asked from."""
+    await style_page.keep_typed_style(interaction, answers)
+    await interaction.response.edit_message(view=await panel(interaction, STYLES_PAGE))
+
+
+FORMS: dict[Action, FormHandler] = {Action.STYLE: sent_style}
+
+
+def _values(interaction: Interaction) -> list[str]:
+    data: Any = interaction.data
+    return [str(each) for each in data.get("values", [])]
 
 
 async def change(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
@@ -124,13 +148,17 @@ async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
         with speaking(of_place(settings.choices.language, interaction.guild_locale)):
             return setup(settings)
     models = [model.name for model in services.studio.catalog.models]
-    page = page if page in PAGES else FIRST_PAGE
+    titles = {key: titled[0] for key, titled in PAGES.items()} | {STYLES_PAGE: style_page.TITLE}
+    page = page if page in titles else FIRST_PAGE
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
-    container.add_item(ui.TextDisplay(_("### Settings · {page}", page=_(PAGES[page][0]))))
-    for field in PAGES[page][1]:
-        add_field(container, field, settings, page=page, models=models)
+    container.add_item(ui.TextDisplay(_("### Settings · {page}", page=_(titles[page]))))
+    if page == STYLES_PAGE:
+        await _add_styles(container, interaction)
+    else:
+        for field in PAGES[page][1]:
+            add_field(container, field, settings, page=page, models=models)
     container.add_item(ui.Separator())
-    tabs = [(key, _(titled[0]), key == page) for key, titled in PAGES.items()]
+    tabs = [(key, _(title), key == page) for key, title in titles.items()]
     container.add_item(ui.ActionRow(*(_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
     export, changes = _button(page, "export", _("Export")), _button(page, "changes", _("Who changed what"))
     container.add_item(ui.ActionRow(export, changes))
@@ -140,6 +168,15 @@ async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
     view = empty()
     view.add_item(container)
     return view
+
+
+async def _add_styles(container: ui.Container[Any], interaction: Interaction) -> None:
+    text, items = await style_page.items(interaction, interaction.guild_id or 0)
+    container.add_item(ui.TextDisplay(text))
+    for item in items:
+        key = item.custom_id  # type: ignore[attr-defined]
+        item.custom_id = f"atelier-set:{STYLES_PAGE}:{key}"  # type: ignore[attr-defined]
+        container.add_item(ui.ActionRow(SettingItem(item, page=STYLES_PAGE, key=key)))
 
 
 def setup(settings: GuildSettings) -> ui.LayoutView:
@@ -208,7 +245,8 @@ def _button(page: str, key: str, label: str, *, is_on: bool = False) -> SettingI
 
 async def _export(interaction: Interaction, guild_id: int) -> None:
     settings = await interaction.client.services.guilds.fetch(guild_id)
-    attached = (Picture("settings.json", export_settings(settings), _("The settings")),)
+    styles = await interaction.client.services.styles.fetch_all(guild_id)
+    attached = (Picture("settings.json", export_settings(settings, styles), _("The settings")),)
     say = Say(blocks=(_("### Settings as a file\nTake them over with `/settings file:`."),), attached=attached)
     await interaction.response.send_message(view=layout(say), files=files(say), ephemeral=True)
 

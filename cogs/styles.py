@@ -10,6 +10,7 @@ from cogs.language import _
 from cogs.managing import require_manager
 from cogs.paper import layout
 from cogs.services import Interaction, owner_of
+from cogs.style_page import keep_style, remove_style
 from generation.errors import InvalidRequest
 from generation.job import DM_TENANT
 from generation.phrase import Phrase
@@ -44,16 +45,14 @@ class StyleGroup(
             prompt=options.prompt_of(prompt),
             negative=options.prompt_of(negative),
         )
-        await interaction.client.services.styles.save(style)
+        await keep_style(interaction, style)
         await _answer(interaction, guild_id, done=_(pages.STYLE_KEPT, name=style.name))
 
     @app_commands.command(description="Take a style away. For managers.")
     @app_commands.describe(name="Its name.")
     async def remove(self, interaction: Interaction, name: app_commands.Transform[str, options.StyleName]) -> None:
         guild_id = require_manager(interaction)
-        styles = interaction.client.services.styles
-        style = await styles.fetch(guild_id, name)
-        await styles.remove(guild_id, style.name)
+        style = await remove_style(interaction, guild_id, name)
         await _answer(interaction, guild_id, done=_(pages.STYLE_GONE, name=style.name))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
@@ -34,6 +36,16 @@ class StyleStore:
     async def save(self, style: Style) -> None:
         """In place of the one of that name. Raises `InvalidRequest` where a guild has as many as it may."""
         await self._database.write(lambda session: _save(session, style))
+
+    async def replace_all(self, guild_id: int, styles: Sequence[Style]) -> None:
+        """These in place of all there are. Raises `InvalidRequest`, and nothing is changed, for more than it may."""
+
+        def write(session: Session) -> None:
+            session.execute(delete(StyleRow).where(StyleRow.guild_id == guild_id))
+            for style in styles:
+                _save(session, style)
+
+        await self._database.write(write)
 
     async def remove(self, guild_id: int, name: str) -> bool:
         """False if there was none of that name."""

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
 from generation.cost import cost_of_evaluations
 from generation.durable import durably
-from generation.errors import SourceLost, WorkerLost
+from generation.errors import SourceLost, StartWithheld, Withheld, WorkerLost
 from generation.failpoints import reached
 from generation.fair_queue import FairQueue, Waiting
 from generation.files import ImageFiles
@@ -303,7 +303,7 @@ class Dispatcher:
         return Outcome(
             status=Status.WITHHELD,
             charged=0,
-            error="Withheld",
+            error=(StartWithheld if event.is_start_flagged else Withheld).__name__,
             judgement=_judgement(event),
             review_sha256=sha256,
         )

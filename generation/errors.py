@@ -17,6 +17,7 @@ AtelierError
 │   ├── WorkerLost          the worker died more often than a job may be tried
 │   ├── OutOfMemory
 │   ├── SourceLost          the picture it starts from is gone from disk
+│   ├── StartWithheld       the safety checker spoke against the picture it starts from
 │   └── Withheld            the safety checker kept the picture back
 └── Misconfigured           the bot cannot start: one sentence that says what to do
 
@@ -110,6 +111,10 @@ class OutOfMemory(Failed):
 
 class Withheld(Failed):
     """The safety checker kept this picture back. It costs nothing."""
+
+
+class StartWithheld(Failed):
+    """The safety checker does not let me start from that picture. It costs nothing."""
 
 
 class SourceLost(Failed):

@@ -95,6 +95,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     withheld: bool = False
     flagged: bool = False
     """The checker spoke against it, whether or not it is withheld."""
+    is_start_flagged: bool = False
+    """The checker spoke against the picture it starts from; when withheld, nothing was painted."""
     safety_scores: dict[str, float] = {}
     review_jpeg: bytes = b""
     """A withheld picture, blurred past recognition of detail, where the guild keeps those for its moderators."""

@@ -18,11 +18,12 @@ from generation.engine.buckets import Buckets, find_row_pixels
 from generation.engine.devices import choose_device
 from generation.engine.failures import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
-from generation.engine.finish import NotFinite, decode, finish, preview
+from generation.engine.finish import NotFinite, Starts, decode, finish, preview, refuse_start
 from generation.engine.measured import Measured
 from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
 from generation.engine.pixels import read_picture
+from generation.engine.safety import Verdict
 from generation.engine.schedule import StepSchedule
 from generation.engine.settings import EngineSettings
 from generation.engine.slot import Slot
@@ -37,6 +38,7 @@ class Upscaling:
     order: Order
     model: LoadedModel
     work: Enlargement
+    start: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Engine:
         self._slots: dict[str, Slot] = {}
         self._upscalings: dict[str, Upscaling] = {}
         self._events: list[Event] = []
+        self._starts = Starts()
         self._num_admitted = 0
         self._forward_was_last = True
         self.rows_run = 0
@@ -224,7 +227,7 @@ class Engine:
                 raise NotFinite()
             picture = decode(slot, slot.walk.latents)
             model = self._models.get(slot.order.spec.model)
-            self._events.append(finish(model, slot.order, picture, slot=slot))
+            self._events.append(finish(model, slot.order, picture, slot=slot, start=slot.start))
             self._drop(slot.order.image_id)
 
         self._guard(slot.order, run)
@@ -233,7 +236,8 @@ class Engine:
         def run() -> None:
             upscaling.work.advance()
             if upscaling.work.is_done:
-                self._events.append(finish(upscaling.model, upscaling.order, upscaling.work.result))
+                result, start = upscaling.work.result, upscaling.start
+                self._events.append(finish(upscaling.model, upscaling.order, result, start=start))
                 self._drop(upscaling.order.image_id)
 
         self._guard(upscaling.order, run)
@@ -241,16 +245,24 @@ class Engine:
     # Coming and going.
 
     def _enter(self, order: Order) -> None:
-        model = self._models.get(order.spec.model)
-        if order.spec.upscale is not None:
-            size_px = (order.spec.width_px, order.spec.height_px)
-            picture = read_picture(order.start_png, size_px, what="The picture to enlarge")
-            self._upscalings[order.image_id] = Upscaling(order, model, Enlargement(picture, model.upscaler))
-            return
-        self._num_admitted += 1
-        slot = Slot(order, model.family, self._num_admitted)
-        self._slots[order.image_id] = slot
-        self._schedule_of_steps.enter(slot)
+        model, spec = self._models.get(order.spec.model), order.spec
+        start = None
+        if spec.upscale is not None:
+            picture = read_picture(order.start_png, (spec.width_px, spec.height_px), what="The picture to enlarge")
+            start = self._starts.judge(model, order, picture, sha256=spec.upscale.sha256)
+        elif spec.start is not None:
+            picture = read_picture(order.start_png, spec.start_size_px, what="The start picture")
+            start = self._starts.judge(model, order, picture, sha256=spec.start.sha256)
+        if start is not None and (refused := refuse_start(order, start, picture)) is not None:
+            self._events.append(refused)
+        elif spec.upscale is not None:
+            work = Enlargement(picture, model.upscaler)
+            self._upscalings[order.image_id] = Upscaling(order, model, work, start)
+        else:
+            self._num_admitted += 1
+            slot = Slot(order, model.family, self._num_admitted, start=start)
+            self._slots[order.image_id] = slot
+            self._schedule_of_steps.enter(slot)
 
     def _drop(self, image_id: str) -> int:
         """Forget an image if it is here; how many evaluations it had."""

@@ -34,17 +34,22 @@ def decode(slot: Slot, latents: Tensor) -> np.ndarray:
     return put_back(picture, inside, spec.start.margins)
 
 
-def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, slot: Slot | None = None) -> Finished:
+def finish(
+    model: LoadedModel,
+    order: Order,
+    picture: np.ndarray,
+    *,
+    slot: Slot | None = None,
+    start: Verdict | None = None,
+) -> Finished:
     """The event that ends an image: its pixels if they may be shown, else an empty, withheld one.
 
-    Without a slot nothing was painted: an enlargement.
+    Without a slot nothing was painted: an enlargement. `start`: what the checker said of the picture it starts from.
     """
     reached("rendered")
     verdict = judge(model, order, picture)
     reached("checked")
-    may_come_out = verdict.is_certain and not verdict.is_forbidden
-    withheld = not verdict.is_safe and not (order.shows_flagged and may_come_out)
-    keeps_blurred = withheld and order.keeps_for_review and may_come_out
+    withheld = _is_withheld(order, verdict)
     height, width = picture.shape[:2]
     return Finished(
         image_id=order.image_id,
@@ -55,11 +60,48 @@ def finish(model: LoadedModel, order: Order, picture: np.ndarray, *, slot: Slot 
         trace=slot.trace if slot else "",
         evaluations=slot.done if slot else 0,
         withheld=withheld,
-        flagged=not verdict.is_safe,
-        safety_scores=verdict.scores,
-        review_jpeg=encode_jpeg(blurred(picture)) if keeps_blurred else b"",
+        flagged=not verdict.is_safe or (start is not None and not start.is_safe),
+        safety_scores=verdict.scores | _of_start(start),
+        review_jpeg=_for_review(order, verdict, picture) if withheld else b"",
         dropped=slot.words.dropped if slot else "",
     )
+
+
+def refuse_start(order: Order, verdict: Verdict, picture: np.ndarray) -> Finished | None:
+    """The end of an image whose start picture (height, width, 3) may not be used; None if it may."""
+    if not _is_withheld(order, verdict):
+        return None
+    width, height = order.spec.result_size_px
+    return Finished(
+        image_id=order.image_id,
+        attempt=order.attempt,
+        width_px=width,
+        height_px=height,
+        pixels=b"",
+        trace="",
+        evaluations=0,
+        withheld=True,
+        flagged=True,
+        is_start_flagged=True,
+        safety_scores=_of_start(verdict),
+        review_jpeg=_for_review(order, verdict, picture),
+    )
+
+
+def _is_withheld(order: Order, verdict: Verdict) -> bool:
+    return not verdict.is_safe and not (order.shows_flagged and _may_come_out(verdict))
+
+
+def _may_come_out(verdict: Verdict) -> bool:
+    return verdict.is_certain and not verdict.is_forbidden
+
+
+def _for_review(order: Order, verdict: Verdict, picture: np.ndarray) -> bytes:
+    return encode_jpeg(blurred(picture)) if order.keeps_for_review and _may_come_out(verdict) else b""
+
+
+def _of_start(verdict: Verdict | None) -> dict[str, float]:
+    return {f"start {name}": score for name, score in verdict.scores.items()} if verdict is not None else {}
 
 
 def blurred(picture: np.ndarray) -> np.ndarray:
@@ -77,6 +119,25 @@ def judge(model: LoadedModel, order: Order, picture: np.ndarray) -> Verdict:
     if not order.check_safety or model.safety is None:
         return Verdict(True, {})
     return model.safety.check(picture)
+
+
+class Starts:
+    """The checker's verdicts on pictures that others start from: of several images from one picture, the first asks."""
+
+    def __init__(self, *, most: int = 64) -> None:
+        self._known: dict[tuple[str, str], Verdict] = {}
+        self._most = most
+
+    def judge(self, model: LoadedModel, order: Order, picture: np.ndarray, *, sha256: str) -> Verdict | None:
+        """None where nothing is checked."""
+        if not order.check_safety or model.safety is None:
+            return None
+        key = (order.spec.model, sha256)
+        if key not in self._known:
+            while len(self._known) >= self._most:
+                del self._known[next(iter(self._known))]
+            self._known[key] = judge(model, order, picture)
+        return self._known[key]
 
 
 def preview(model: LoadedModel, slot: Slot, *, side: int) -> Preview | None:

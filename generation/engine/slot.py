@@ -10,6 +10,7 @@ from torch import Tensor
 
 from generation.cost import cost_of_evaluations
 from generation.engine.families.base import Conditioning, Family
+from generation.engine.safety import Verdict
 from generation.engine.samplers import Sampling
 from generation.engine.start import Repaint, begin, begin_larger
 from generation.engine.text import Words
@@ -44,11 +45,15 @@ class Walk:
 
 
 class Slot:
-    """One admitted image. Cheap to make: models run only when `begin` is called, just before its first step."""
+    """One admitted image. Cheap to make: models run only when `begin` is called, just before its first step.
 
-    def __init__(self, order: Order, family: Family, serial: int) -> None:
+    `start`: what the safety checker said of the picture it starts from.
+    """
+
+    def __init__(self, order: Order, family: Family, serial: int, *, start: Verdict | None = None) -> None:
         spec = order.spec
         self.order = order
+        self.start = start
         self.family = family
         self.serial = serial
         self.words: Words = family.tokenize(spec)

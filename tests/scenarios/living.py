@@ -35,7 +35,7 @@ from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.usage import UsageStore
-from generation.catalog import Catalog
+from generation.catalog import Catalog, Model
 from generation.engine.settings import EngineSettings
 from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
@@ -75,11 +75,19 @@ class LivingBot:
     """Everything `bot.py serve` joins, in this process. `start` again after `stop` or `crash`: the data stays."""
 
     def __init__(
-        self, discord: Sandbox, data_dir: Path, blank_database: Path, *, engine: str = ENGINE, num_slots: int = 4
+        self,
+        discord: Sandbox,
+        data_dir: Path,
+        blank_database: Path,
+        *,
+        engine: str = ENGINE,
+        num_slots: int = 4,
+        models: tuple[Model, ...] = (),
     ) -> None:
         self.discord = discord
         self.data_dir = data_dir
         self.num_slots = num_slots
+        self._models = models
         self._engine = engine
         self._tasks: list[asyncio.Task[Any]] = []
         if not (data_dir / "atelier.db").exists():
@@ -92,7 +100,7 @@ class LivingBot:
         """Up and connected when this returns; the painter may still be on its way."""
         self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
         self.jobs, self.deliveries = JobStore(self.database, clock=self.now), DeliveryStore(self.database)
-        catalog = Catalog.open("paintbox")
+        catalog = Catalog(self._models) if self._models else Catalog.open("paintbox")
         settings = EngineSettings(num_slots=self.num_slots, num_threads=2)
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)

@@ -92,7 +92,8 @@ async def press(who: Actor, message: Message, action: Action) -> Interaction:
 
 async def test_the_table_above_leaves_out_no_button() -> None:
     walked = {*PAINTING, *PRIVATE, *STOPPING}
-    elsewhere = {Action.OPEN, Action.HISTORY, Action.START}  # walked in test_looking_back and test_message_menus
+    # Walked in test_looking_back, test_message_menus and test_settings_of_a_server.
+    elsewhere = {Action.OPEN, Action.HISTORY, Action.START, Action.STYLE}
     assert walked | elsewhere == set(PRESSES) | set(FORMS)
 
 

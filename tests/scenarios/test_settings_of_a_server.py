@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 from living import LivingBot, People, until_done, until_shown
 
 from generation.choices import Choices
 from generation.guild import SafetyLevel
+from generation.style import Style
 from sandbox import Actor, Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
@@ -107,14 +111,55 @@ async def test_nobody_else_changes_anything(discord: Sandbox, people: People, bo
 async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
     panel = await told(discord, await manager.slash("settings"))
     await choose(manager, panel, "what", "max_steps", "20")
+    await manager.click(panel, "Where and who")
+    await discord.wait_for(lambda: "Where and who" in panel.text.split("\n")[0])
+    await choose(manager, panel, "who", "requests_per_minute", "5")
+    await discord.wait_for(lambda: "5 a minute" in panel.text)
+    await manager.click(panel, "What is painted")
+    await discord.wait_for(lambda: "What is painted" in panel.text.split("\n")[0])
+    await told(discord, await manager.slash("style add", name="Ink", prompt="in ink", negative="colour"))
     exported = (await told(discord, await manager.click(panel, "Export"))).attachments[0].data
     await choose(manager, panel, "what", "max_steps", "75")
+    await told(discord, await manager.slash("style remove", name="ink"))
+    await told(discord, await manager.slash("style add", name="Oil", prompt="in oil"))
+    before = await bot.services.guilds.fetch(people.guild.id)
     said = await told(discord, await manager.slash("settings", file=exported))
     assert "at most 20 steps" in said.text
+    after = await bot.services.guilds.fetch(people.guild.id)
+    assert after == replace(before, choices=replace(before.choices, max_steps=20)), "every choice came back"
+    assert after.choices.requests_per_minute == 5
+    ink = Style(guild_id=people.guild.id, name="Ink", prompt="in ink", negative="colour")
+    assert await bot.services.styles.fetch_all(people.guild.id) == [ink]
+    old = json.loads(exported)
+    del old["styles"]
+    await told(discord, await manager.slash("settings", file=json.dumps(old).encode()))
+    assert await bot.services.styles.fetch_all(people.guild.id) == [ink], "a file that knows no styles leaves them"
     for data, why in ((b"\xff\xfe", "not UTF-8"), (b"{}", "cannot be read as settings"), (b"[", "cannot be read")):
         assert why in (await told(discord, await manager.slash("settings", file=data))).text
     bad = exported.replace(b'"max_steps": 20', b'"max_steps": 0')
     assert "must be from 1 to 150" in (await told(discord, await manager.slash("settings", file=bad))).text
+
+
+async def test_styles_in_the_panel(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+    panel = await told(discord, await manager.slash("settings"))
+    await manager.click(panel, "Styles")
+    await discord.wait_for(lambda: "None yet" in panel.text)
+    opened = await manager.click(panel, "Add a style")
+    typed = {"name": "Ink", "prompt": "{prompt}, in ink", "negative": ""}
+    await manager.submit_modal(opened, typed)
+    await discord.wait_for(lambda: "Ink" in panel.text)
+    assert [each.name for each in await bot.services.styles.fetch_all(people.guild.id)] == ["Ink"]
+    bad = await manager.submit_modal(await manager.click(panel, "Add a style"), typed | {"name": "!?"})
+    assert "A style's name" in (await told(discord, bad)).text
+    forged = await people.ada.forging.select(panel, "atelier-set:styles:style_remove", ["Ink"])
+    assert "Manage Server" in (await told(discord, forged)).text
+    sent = await people.ada.forging.submit_modal(await manager.click(panel, "Add a style"), typed | {"name": "Oil"})
+    assert "Manage Server" in (await told(discord, sent)).text
+    changes = (await told(discord, await manager.click(panel, "Who changed what"))).text
+    assert "kept the style “Ink”" in changes
+    await manager.select(panel, "atelier-set:styles:style_remove", ["Ink"])
+    await discord.wait_for(lambda: "None yet" in panel.text)
+    assert await bot.services.styles.fetch_all(people.guild.id) == []
 
 
 async def test_the_first_minutes_in_a_new_server(discord: Sandbox, people: People, bot: LivingBot) -> None:

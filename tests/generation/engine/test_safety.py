@@ -11,35 +11,19 @@ import torch
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from PIL import Image as PillowImage
 from safetensors.torch import load_file, save_file
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPTextConfig, CLIPVisionConfig
+from transformers import CLIPImageProcessorPil
 
 from generation.engine.devices import Device
 from generation.engine.engine import Engine
 from generation.engine.safety import SafetyChecker, judge
 from generation.engine.settings import EngineSettings
-from generation.order import Finished, Preview
-from generation.request import Upscale
+from generation.images import encode_png
+from generation.order import Finished, Order, Preview
+from generation.request import StartImage, Upscale
 from tests.generation.engine.painting import a_picture, a_spec, an_order, ends, paint, run
-from tests.generation.engine.toy import toy_model
+from tests.generation.engine.toy import save_checker, toy_model
 
 CPU = Device(torch.device("cpu"), torch.float32, 1)
-
-
-def save_checker(folder: Path, *, threshold: float) -> Path:
-    """A real checker at toy size. A cosine is at most 1: threshold 1 lets everything pass, -1 nothing."""
-    torch.manual_seed(0)
-    vision = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8
-    )
-    config = CLIPConfig(vision_config=vision.to_dict(), text_config=CLIPTextConfig().to_dict(), projection_dim=8)
-    checker = StableDiffusionSafetyChecker(config)
-    with torch.no_grad():
-        checker.concept_embeds.normal_()
-        checker.special_care_embeds.normal_()
-        checker.concept_embeds_weights.fill_(threshold)
-        checker.special_care_embeds_weights.fill_(1.0)
-    checker.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +124,46 @@ def test_a_checker_with_a_weight_that_is_no_number_is_not_loaded(lenient: Path, 
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(Exception, match="not finite"):
         SafetyChecker(folder, CPU)
+
+
+@pytest.fixture(scope="module")
+def of_two_minds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray]:
+    """A checker, a picture it flags, and one it does not: its threshold lies between the two."""
+    probe = SafetyChecker(save_checker(tmp_path_factory.mktemp("probe"), threshold=0.0), CPU)
+    dark, light = (np.full((64, 64, 3), value, np.uint8) for value in (10, 240))
+    with torch.inference_mode():
+        scores = {name: probe.check(each).scores["concept"] for name, each in (("dark", dark), ("light", light))}
+    folder = save_checker(tmp_path_factory.mktemp("two minds"), threshold=sum(scores.values()) / 2)
+    flagged, fine = (dark, light) if scores["dark"] > scores["light"] else (light, dark)
+    return folder, flagged, fine
+
+
+def starting_from(picture: np.ndarray, name: str, **changes: bool) -> Order:
+    spec = a_spec(start=StartImage(sha256=name * 64, strength=0.5))
+    png = encode_png(picture.tobytes(), (64, 64))
+    return an_order(spec, image_id=f"{name}-0", check_safety=True, start_png=png, **changes)
+
+
+def test_a_flagged_start_picture_is_not_painted_from(
+    toy_folder: Path, of_two_minds: tuple[Path, np.ndarray, np.ndarray]
+) -> None:
+    folder, flagged, fine = of_two_minds
+    engine = checked_engine(toy_folder, folder)
+    asked = []
+    checker = engine._models.get("toy").safety
+    assert checker is not None
+    judge_picture = checker.check
+    checker.check = lambda picture: asked.append(1) or judge_picture(picture)  # type: ignore[method-assign,func-returns-value]
+    refused = paint(engine, starting_from(flagged, "a", keeps_for_review=True))
+    assert (refused.withheld, refused.is_start_flagged, refused.evaluations, refused.pixels) == (True, True, 0, b"")
+    assert refused.review_jpeg
+    assert set(refused.safety_scores) == {"start care", "start concept"}
+    assert engine.rows_run == 0, "nothing was painted"
+    paint(engine, starting_from(flagged, "a"))
+    assert len(asked) == 1, "of several images from one picture, the first asks"
+    assert not paint(engine, starting_from(fine, "b")).is_start_flagged
+    shown = paint(engine, starting_from(flagged, "a", shows_flagged=True))
+    assert (shown.withheld, shown.flagged, bool(shown.pixels)) == (False, True, True)
+    upscale = a_spec(upscale=Upscale(sha256="c" * 64))
+    png = encode_png(flagged.tobytes(), (64, 64))
+    assert paint(engine, an_order(upscale, image_id="c-0", check_safety=True, start_png=png)).is_start_flagged

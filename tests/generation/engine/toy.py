@@ -14,11 +14,14 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import (
+    CLIPConfig,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    CLIPVisionConfig,
     Swin2SRConfig,
     Swin2SRForImageSuperResolution,
 )
@@ -74,6 +77,23 @@ def save_upscaler(folder: Path) -> Path:
     torch.manual_seed(0)
     config = Swin2SRConfig(image_size=16, embed_dim=16, depths=[1], num_heads=[2], window_size=4, upscale=2)
     Swin2SRForImageSuperResolution(config).save_pretrained(folder)
+    return folder
+
+
+def save_checker(folder: Path, *, threshold: float) -> Path:
+    """A real checker at toy size. A cosine is at most 1: threshold 1 lets everything pass, -1 nothing."""
+    torch.manual_seed(0)
+    vision = CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8
+    )
+    config = CLIPConfig(vision_config=vision.to_dict(), text_config=CLIPTextConfig().to_dict(), projection_dim=8)
+    checker = StableDiffusionSafetyChecker(config)
+    with torch.no_grad():
+        checker.concept_embeds.normal_()
+        checker.special_care_embeds.normal_()
+        checker.concept_embeds_weights.fill_(threshold)
+        checker.special_care_embeds_weights.fill_(1.0)
+    checker.save_pretrained(folder)
     return folder
 
 

@@ -1,0 +1,81 @@
+"""Styles in the settings panel: looked at, added by a form, taken away from a menu; each change is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import discord
+from discord import ui
+
+from cogs.form import Answers, Form, Text, open_form
+from cogs.language import N_, _
+from cogs.managing import require_manager, tell_log_channel
+from cogs.options import prompt_of
+from cogs.pages import style_line
+from cogs.say import Action
+from cogs.services import Interaction
+from cogs.words import small
+from generation.phrase import Phrase
+from generation.prompt import MAX_PROMPT_CHARS
+from generation.style import MAX_NAME_CHARS, Style
+
+TITLE = N_("Styles")
+REMOVE, ADD = "style_remove", "style_add"
+_MENU = 25
+"""Options that a menu holds; `/style remove` reaches the rest."""
+_SHOWN_CHARS = 80
+_NAME, _PROMPT, _NEGATIVE = "name", "prompt", "negative"
+
+
+async def keep_style(interaction: Interaction, style: Style) -> None:
+    """Keep a style, record it, and tell the log channel. Raises `InvalidRequest` where there are too many."""
+    await interaction.client.services.styles.save(style)
+    await _changed(interaction, style.guild_id, Phrase("kept the style “{name}”", name=style.name))
+
+
+async def remove_style(interaction: Interaction, guild_id: int, name: str) -> Style:
+    """Take a style away, record it, and tell the log channel. Raises `InvalidRequest` if there is none."""
+    styles = interaction.client.services.styles
+    style = await styles.fetch(guild_id, name)
+    await styles.remove(guild_id, style.name)
+    await _changed(interaction, guild_id, Phrase("removed the style “{name}”", name=style.name))
+    return style
+
+
+async def _changed(interaction: Interaction, guild_id: int, said: Phrase) -> None:
+    await interaction.client.services.governance.record(guild_id, by=interaction.user.id, change=said)
+    await tell_log_channel(interaction, said)
+
+
+async def items(interaction: Interaction, guild_id: int) -> tuple[str, list[ui.Item[Any]]]:
+    """What the page says, and its menu and button; the panel gives them their custom ids."""
+    known = await interaction.client.services.styles.fetch_all(guild_id)
+    lines = [style_line(each, _SHOWN_CHARS) for each in known[:_MENU]]
+    if len(known) > _MENU:
+        lines.append(small(_("and {number} more", number=len(known) - _MENU)))
+    text = "\n".join(lines) or _("None yet. Members choose one with `/imagine style:`.")
+    button: ui.Button[Any] = ui.Button(label=_("Add a style"), custom_id=ADD)
+    if not known:
+        return text, [button]
+    options = [discord.SelectOption(label=each.name, value=each.name) for each in known[:_MENU]]
+    menu: ui.Select[Any] = ui.Select(options=options, placeholder=_("Take a style away …"), custom_id=REMOVE)
+    return text, [menu, button]
+
+
+async def ask_for_style(interaction: Interaction) -> None:
+    """Show the form."""
+    hint = _("{prompt} stands for what a member types; it comes first if it is left out.", prompt="{prompt}")
+    fields = (
+        Text(key=_NAME, label=_("Name"), is_required=True, max_chars=MAX_NAME_CHARS),
+        Text(key=_PROMPT, label=_("Words"), hint=hint, is_long=True, is_required=True, max_chars=MAX_PROMPT_CHARS),
+        Text(key=_NEGATIVE, label=_("What to avoid"), is_long=True, max_chars=MAX_PROMPT_CHARS),
+    )
+    await open_form(interaction, Form(action=Action.STYLE, subject="", title=_("Add a style"), fields=fields))
+
+
+async def keep_typed_style(interaction: Interaction, answers: Answers) -> int:
+    """The form was sent. The server's id; raises `NotAllowed` for who may not, `InvalidRequest` for what cannot be."""
+    guild_id = require_manager(interaction)
+    typed = {key: prompt_of(answers.texts.get(key)) for key in (_NAME, _PROMPT, _NEGATIVE)}
+    await keep_style(interaction, Style(guild_id=guild_id, **typed))
+    return guild_id

@@ -1,0 +1,199 @@
+"""Safety from the pixels to the message, with diffusers' own checker class behind the real worker and the real engine.
+
+The models are toys that differ in nothing but their checker: its thresholds make it flag everything, or nothing, or it
+raises. Where the built-in model's stand-in checker is there, it is walked as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from living import LivingBot, People, until_done
+from test_safety_of_a_server import spoilers, told
+
+from db.reconcile import reconcile
+from generation import paintbox
+from generation.catalog import PAINTBOX, Catalog, Model
+from generation.choices import Choices
+from generation.guild import GuildSettings, SafetyLevel
+from generation.job import Job, Status
+from generation.vetting import is_harmless, is_vetted
+from generation.workers.wire import DEFAULT_ENGINE
+from sandbox import Actor, Interaction, Message, Sandbox, Upload
+from tests.generation.engine.painting import a_picture
+from tests.generation.engine.toy import save_checker, save_toy, toy_model
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+IS_SHIPPED = (paintbox.SAFETY_DIR / "config.json").exists()
+
+
+@dataclass
+class House:
+    discord: Sandbox
+    people: People
+    bot: LivingBot
+    after_dark: Actor
+
+    async def choose(self, level: SafetyLevel, **choices: int) -> None:
+        settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=Choices(**choices))
+        await self.bot.services.governance.save_settings(settings, by=self.people.mo.user.id, change="for a test")
+
+    async def ended(self, asked: Interaction) -> tuple[Message, Job]:
+        message = await until_done(self.discord, asked, timeout_s=120)
+        return message, await self.bot.jobs.fetch_job((await self.bot.job_of(asked)).id)
+
+    def pictures(self) -> int:
+        return len([path for path in (self.bot.data_dir / "pictures").rglob("*.*") if path.is_file()])
+
+
+def models(folder: Path) -> tuple[Model, ...]:
+    toy = save_toy(folder)
+    checkers = {
+        "passing": save_checker(folder / "passing", threshold=1.0),
+        "flagging": save_checker(folder / "flagging", threshold=-1.0),
+        "raising": save_checker(folder / "raising", threshold=1.0),
+    }
+    (checkers["raising"] / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5, 0.5]}))
+    toys = tuple(toy_model(toy, name=name, safety_checker=checker) for name, checker in checkers.items())
+    return (*toys, Catalog.open(PAINTBOX).get(PAINTBOX)) if IS_SHIPPED else toys
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+    folder = tmp_path_factory.mktemp("models")
+    async with Sandbox(bot_name="Atelier") as discord:
+        people = People.settle(discord)
+        after_dark = people.guild.add_channel("after-dark", nsfw=True)
+        bot = LivingBot(
+            discord,
+            tmp_path_factory.mktemp("house"),
+            blank_database,
+            engine=DEFAULT_ENGINE,
+            models=models(folder),
+        )
+        await bot.start()
+        ada = discord.act_as(people.guild.members[people.ada.user.id], after_dark)
+        yield House(discord, people, bot, ada)
+        await bot.stop()
+    tally.num_servers += 1
+    tally.judged += discord.judged
+    tally.violations += [str(violation) for violation in discord.violations]
+    assert not discord.violations
+
+
+async def test_block_blur_and_off_on_the_pixels(house: House) -> None:
+    ada = house.people.ada
+    await house.choose(SafetyLevel.BLOCK)
+    message, job = await house.ended(await ada.slash("imagine", prompt="a cat", model="passing", steps=2))
+    assert spoilers(message) == [False]
+    [image] = job.images
+    assert image.judgement is not None
+    assert not image.judgement.is_flagged
+    assert set(image.judgement.margins) == {"care", "concept"}
+    num_pictures = house.pictures()
+    for who, level, expected in (
+        (ada, SafetyLevel.BLOCK, None),
+        (ada, SafetyLevel.OFF, None),
+        (ada, SafetyLevel.BLUR, [True]),
+        (house.after_dark, SafetyLevel.BLOCK, None),
+        (house.after_dark, SafetyLevel.OFF, [False]),
+    ):
+        await house.choose(level)
+        message, job = await house.ended(await who.slash("imagine", prompt="a cat", model="flagging", steps=2))
+        [image] = job.images
+        assert image.judgement is not None
+        assert image.judgement.is_flagged
+        assert image.judgement.margins["concept"] > 0
+        assert image.file_sha256 is not None or expected is None
+        if expected is None:
+            assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
+            assert "safety checker kept this picture back" in message.text
+            assert not message.attachments
+        else:
+            assert (image.status, image.charged) == (Status.DONE, image.reserved)
+            assert spoilers(message) == expected
+    assert house.pictures() <= num_pictures + 2, "what is kept back is not on disk"
+    assert (await reconcile(house.bot.database)).is_exact
+
+
+async def test_what_is_kept_back_can_be_reviewed_blurred(house: House) -> None:
+    await house.choose(SafetyLevel.BLOCK, review_hours=24)
+    num_pictures = house.pictures()
+    _, job = await house.ended(await house.people.ada.slash("imagine", prompt="a cat", model="flagging", steps=2))
+    queue = await told(house.discord, await house.people.mo.slash("review"))
+    assert "Kept back by the safety checker" in queue.text
+    assert queue.attachments[0].filename.endswith(".jpg")
+    assert spoilers(queue) == [True]
+    await house.people.mo.click(queue, "Nothing wrong")
+    await house.discord.wait_for(lambda: "Nothing to look at" in queue.text)
+    assert house.pictures() == num_pictures
+    assert job.images[0].charged == 0
+
+
+async def test_a_channel_turned_safe_between_submit_and_delivery(house: House) -> None:
+    await house.choose(SafetyLevel.OFF)
+    num_pictures = house.pictures()
+    await house.bot.hold_painting()
+    asked = await house.after_dark.slash("imagine", prompt="a cat", model="flagging", steps=2, seed=99)
+    house.after_dark.channel.set_nsfw(False)
+    house.bot.go_on_painting()
+    message, job = await house.ended(asked)
+    house.after_dark.channel.set_nsfw(True)
+    assert "kept this picture back" in message.text
+    assert not message.attachments
+    assert (job.images[0].status, job.images[0].charged, job.images[0].file_sha256) == (Status.WITHHELD, 0, None)
+    assert house.pictures() == num_pictures
+    assert (await reconcile(house.bot.database)).is_exact
+
+
+async def test_a_checker_that_raises_has_not_said_yes_even_where_everything_is_shown(house: House) -> None:
+    for who, level in ((house.people.ada, SafetyLevel.BLOCK), (house.after_dark, SafetyLevel.OFF)):
+        await house.choose(level)
+        num_pictures = house.pictures()
+        message, job = await house.ended(await who.slash("imagine", prompt="a cat", model="raising", steps=2))
+        assert (job.images[0].status, job.images[0].charged) == (Status.FAILED, 0)
+        assert "could not be made. It costs nothing" in message.text
+        assert not message.attachments
+        assert house.pictures() == num_pictures
+    assert (await reconcile(house.bot.database)).is_exact
+
+
+async def test_a_flagged_start_picture_is_refused_and_refunded(house: House) -> None:
+    ada, start = house.people.ada, Upload("start.png", a_picture(size_px=(64, 64)))
+    await house.choose(SafetyLevel.BLOCK)
+    for command in ("imagine", "img2img"):
+        asked = await ada.slash(command, prompt="a cat", steps=2, image=start, model="flagging")
+        message, job = await house.ended(asked)
+        assert (job.images[0].status, job.images[0].charged) == (Status.WITHHELD, 0)
+        assert job.images[0].error == "StartWithheld"
+        assert "does not let me start from that picture" in message.text
+        assert job.images[0].judgement is not None
+        assert set(job.images[0].judgement.margins) == {"start care", "start concept"}
+    fine, _ = await house.ended(await ada.slash("imagine", prompt="a cat", image=start, model="passing", steps=2))
+    assert spoilers(fine) == [False]
+    await house.choose(SafetyLevel.BLUR)
+    shown, _ = await house.ended(await ada.slash("imagine", prompt="a cat", image=start, model="flagging", steps=2))
+    assert spoilers(shown) == [True]
+    assert (await reconcile(house.bot.database)).is_exact
+
+
+@pytest.mark.skipif(not IS_SHIPPED, reason="the built-in model has no stand-in checker here")
+async def test_the_built_in_checker_knows_its_stand_in_concept(house: House) -> None:
+    ada, model = house.people.ada, house.bot.studio.catalog.get(PAINTBOX)
+    assert is_harmless(model)
+    assert not is_vetted(replace(model, name="real"), checks_safety=True), "it vouches for no other model"
+    await house.choose(SafetyLevel.BLUR)
+    message, job = await house.ended(
+        await ada.slash("imagine", prompt="a black spider", model=PAINTBOX, count=4, seed=1)
+    )
+    assert all(image.judgement is not None for image in job.images)
+    flagged = [image.judgement.is_flagged for image in job.images if image.judgement is not None]
+    assert any(flagged), "four spiders, and it knows none of them"
+    assert spoilers(message) == flagged
+    fine, job = await house.ended(await ada.slash("imagine", prompt="a red circle", model=PAINTBOX, seed=1))
+    assert spoilers(fine) == [False]
