@@ -110,6 +110,10 @@ def in_words(value: object) -> str:
     match value:
         case Phrase():
             return _(value)
+        case AtelierError():
+            return told(value)
+        case tuple():
+            return "; ".join(in_words(each) for each in value)
         case float():
             return decimal(value)
         case datetime():

@@ -92,7 +92,7 @@ async def _export(interaction: Interaction) -> None:
 async def _delete(interaction: Interaction, sure: str | None) -> None:
     if sure != SURE:
         problem = Phrase("must be {word}: this deletes everything and cannot be undone.", word=SURE)
-        raise InvalidRequest(what="`sure`", problem=problem)
+        raise InvalidRequest(what=Phrase("`sure`"), problem=problem)
     await interaction.response.defer(ephemeral=True, thinking=True)
     services, user_id = interaction.client.services, interaction.user.id
     for job_id in services.studio.jobs_of_user(user_id):

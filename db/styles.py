@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.models import StyleRow
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 from generation.style import MAX_STYLES, Style
 
 
@@ -30,8 +31,9 @@ class StyleStore:
         for style in styles:
             if style.name.casefold() == name.casefold():
                 return style
-        known = ", ".join(style.name for style in styles) or "none yet"
-        raise InvalidRequest(what="A style", problem=f"named “{name[:40]}” is not known here. There is: {known}.")
+        known = ", ".join(style.name for style in styles) or Phrase("none yet")
+        problem = Phrase("named “{name}” is not known here. There is: {known}.", name=name[:40], known=known)
+        raise InvalidRequest(what=Phrase("A style"), problem=problem)
 
     async def save(self, style: Style) -> None:
         """In place of the one of that name. Raises `InvalidRequest` where a guild has as many as it may."""
@@ -56,7 +58,8 @@ def _save(session: Session, style: Style) -> None:
     _remove(session, style.guild_id, style.name)
     num = session.scalar(select(func.count()).where(StyleRow.guild_id == style.guild_id)) or 0
     if num >= MAX_STYLES:
-        raise InvalidRequest(what="This server", problem=f"has {num} styles, as many as it may. Remove one first.")
+        problem = Phrase("has {number} styles, as many as it may. Remove one first.", number=num)
+        raise InvalidRequest(what=Phrase("This server"), problem=problem)
     values = {"guild_id": style.guild_id, "name": style.name, "prompt": style.prompt, "negative": style.negative}
     session.execute(insert(StyleRow).values(values))
 

@@ -67,28 +67,30 @@ class Choices:
     """What is said to the whole server is said in this language, by its code; `auto`: as the server is on Discord."""
 
     def __post_init__(self) -> None:
-        _check("Steps", self.max_steps, 1, MAX_STEPS)
-        _check("The largest side", self.max_side_px, MIN_SIDE_PX, MAX_SIDE_PX)
-        _check("Pictures at once", self.max_count, 1, MAX_COUNT)
-        _check("Requests a minute", self.requests_per_minute, 0, MAX_PER_MINUTE)
-        _check("Pictures kept back an hour", self.withheld_per_hour, 0, MAX_WITHHELD_PER_HOUR)
-        _check("Retention in days", self.retention_days, 0, MAX_RETENTION_DAYS)
-        _check("Review in hours", self.review_hours, 0, MAX_REVIEW_HOURS)
+        _check(Phrase("Steps"), self.max_steps, 1, MAX_STEPS)
+        _check(Phrase("The largest side"), self.max_side_px, MIN_SIDE_PX, MAX_SIDE_PX)
+        _check(Phrase("Pictures at once"), self.max_count, 1, MAX_COUNT)
+        _check(Phrase("Requests a minute"), self.requests_per_minute, 0, MAX_PER_MINUTE)
+        _check(Phrase("Pictures kept back an hour"), self.withheld_per_hour, 0, MAX_WITHHELD_PER_HOUR)
+        _check(Phrase("Retention in days"), self.retention_days, 0, MAX_RETENTION_DAYS)
+        _check(Phrase("Review in hours"), self.review_hours, 0, MAX_REVIEW_HOURS)
         for what, named in (
-            ("Models", self.models),
-            ("Channels", self.channel_ids),
-            ("Roles", self.role_ids),
-            ("Roles for start images", self.start_image_role_ids),
+            (Phrase("Models"), self.models),
+            (Phrase("Channels"), self.channel_ids),
+            (Phrase("Roles"), self.role_ids),
+            (Phrase("Roles for start images"), self.start_image_role_ids),
         ):
             if len(named) > MAX_NAMED:
-                raise InvalidRequest(what=what, problem=f"can be at most {MAX_NAMED}, not {len(named)}.")
+                problem = Phrase("can be at most {most}, not {number}.", most=MAX_NAMED, number=len(named))
+                raise InvalidRequest(what=what, problem=problem)
         if self.language != AUTO and not _LANGUAGE.fullmatch(self.language):
             raise InvalidRequest(what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto."))
         if self.default_aspect is not None and self.default_aspect not in ASPECTS:
-            raise InvalidRequest(what="The shape", problem=f"must be one of {', '.join(ASPECTS)}.")
+            problem = Phrase("must be one of {aspects}.", aspects=", ".join(ASPECTS))
+            raise InvalidRequest(what=Phrase("The shape"), problem=problem)
         if self.default_model is not None and self.models and self.default_model not in self.models:
-            problem = f"“{self.default_model[:60]}” is not among the models allowed here."
-            raise InvalidRequest(what="The default model", problem=problem)
+            problem = Phrase("“{name}” is not among the models allowed here.", name=self.default_model[:60])
+            raise InvalidRequest(what=Phrase("The default model"), problem=problem)
 
     def default_of(self, known: Collection[str]) -> str | None:
         """The model to use where none was named, among those `known` (in their order); None: the installation's own."""
@@ -100,4 +102,5 @@ class Choices:
 
 def _check(what: str, value: int, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidRequest(what=what, problem=f"must be from {low} to {high}, not {value}.")
+        problem = Phrase("must be from {low} to {high}, not {value}.", low=low, high=high, value=value)
+        raise InvalidRequest(what=what, problem=problem)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from generation.errors import InvalidRequest
 from generation.images import decode_png, fit_upload, read_png_text
+from generation.phrase import Phrase
 from generation.provenance import read_recipe, sign_png
 from generation.recipe import Recipe
 
@@ -71,9 +72,10 @@ async def _decode(data: bytes, *words: str) -> bytes:
                 process.kill()
             await process.wait()
     if process.returncode == _REFUSED:
-        raise InvalidRequest(**json.loads(answer))
+        raise InvalidRequest(**{name: Phrase.unpacked(each) for name, each in json.loads(answer).items()})
     if process.returncode != 0 or not answer:
-        raise InvalidRequest(what="The picture", problem="cannot be read: it takes too long or too much memory.")
+        problem = Phrase("cannot be read: it takes too long or too much memory.")
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
     return answer
 
 
@@ -98,7 +100,8 @@ def main(words: list[str]) -> int:
     try:
         answer = _work(data, words)
     except InvalidRequest as wrong:
-        sys.stdout.buffer.write(json.dumps(wrong.details).encode())
+        details = {name: Phrase.of(each).packed() for name, each in wrong.details.items()}
+        sys.stdout.buffer.write(json.dumps(details).encode())
         return _REFUSED
     sys.stdout.buffer.write(answer)
     return 0

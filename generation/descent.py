@@ -7,6 +7,7 @@ from typing import Any
 
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
+from generation.phrase import Phrase
 from generation.recipe import Recipe, Trace
 from generation.request import (
     MAX_COUNT,
@@ -53,7 +54,7 @@ def vary(image: Image, *, seed: int) -> GenerationRequest:
 def enlarge(image: Image) -> GenerationRequest:
     """The same picture at twice the width and height. Raises `InvalidRequest` if that is too large."""
     if not can_be_enlarged(image.spec):
-        raise InvalidRequest(what="This picture", problem="is as large as pictures get here.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
     return GenerationRequest(spec=_from_file(image.spec, upscale=Upscale(sha256=_file_of(image))), parent=image.id)
 
 
@@ -82,8 +83,8 @@ def enlarge_anew(image: Image, factor: float = 2.0, *, strength: float = 0.6) ->
     Raises `InvalidRequest` for a picture that did not come from words alone.
     """
     if image.spec.start is not None or image.spec.upscale is not None or image.spec.hires is not None:
-        problem = "was made from another picture or is enlarged already. Choose one painted from words alone."
-        raise InvalidRequest(what="This picture", problem=problem)
+        problem = Phrase("was made from another picture or is enlarged already. Choose one painted from words alone.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=problem)
     hires = Hires(factor=factor, strength=strength)
     return GenerationRequest(spec=replace(image.spec, hires=hires), parent=image.id)
 
@@ -96,9 +97,9 @@ def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None
     try:
         trace = Trace.parse(recipe.trace)
     except ValueError:
-        raise InvalidRequest(what="The recipe", problem="holds a trace that cannot be read.") from None
+        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that cannot be read.")) from None
     if trace.num_evaluations > 4 * MAX_STEPS or any(bucket > _MAX_BUCKET for bucket, _ in trace.runs):
-        raise InvalidRequest(what="The recipe", problem="holds a trace that no picture of ours has.")
+        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that no picture of ours has."))
     again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=original)
     return GenerationRequest(spec=recipe.spec, parent=parent, replay=again)
 
@@ -119,7 +120,8 @@ def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
 
 def _check_zoom(factor: float) -> None:
     if not 1 < factor <= MAX_ZOOM:
-        raise InvalidRequest(what="Zoom", problem=f"must be above 1 and at most {MAX_ZOOM:g}, not {factor:g}.")
+        problem = Phrase("must be above 1 and at most {most}, not {factor}.", most=MAX_ZOOM, factor=factor)
+        raise InvalidRequest(what=Phrase("Zoom"), problem=problem)
 
 
 def _margin(side_px: int, factor: float) -> int:
@@ -129,10 +131,11 @@ def _margin(side_px: int, factor: float) -> int:
 
 def _require_painted(spec: ImageSpec) -> None:
     if spec.upscale is not None:
-        raise InvalidRequest(what="This picture", problem="was enlarged, not painted. Use the one it came from.")
+        problem = Phrase("was enlarged, not painted. Use the one it came from.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=problem)
 
 
 def _file_of(image: Image) -> str:
     if image.file_sha256 is None:
-        raise InvalidRequest(what="This picture", problem="is not on disk any more.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
     return image.file_sha256

@@ -82,7 +82,7 @@ class QuotaExceeded(Refused):
 
 
 class QueueFull(Refused):
-    """{who} already has {waiting} pictures waiting; at most {limit} may wait at once. Try again when some are done."""
+    """At most {limit} pictures may wait at once {whose}, and {waiting} do already. Try again when some are done."""
 
 
 class NotAccepted(Refused):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 
 MAX_ADAPTERS = 4
 MAX_EMBEDDINGS = 8
@@ -48,7 +49,7 @@ class Embedding:
     sha256: str
 
     def __post_init__(self) -> None:
-        _check_extra("Embedding", self.name, self.sha256)
+        _check_extra(Phrase("embedding"), self.name, self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,13 @@ class Adapter:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_extra("LoRA", self.name, self.sha256)
+        _check_extra(Phrase("LoRA"), self.name, self.sha256)
         if not isinstance(self.weight, int | float) or isinstance(self.weight, bool) or not math.isfinite(self.weight):
-            raise InvalidRequest(what=f"The weight of the LoRA “{self.name}”", problem="must be a finite number.")
+            problem = Phrase("must be a finite number.")
+            raise InvalidRequest(what=Phrase("The weight of the LoRA “{name}”", name=self.name), problem=problem)
         if abs(self.weight) > MAX_WEIGHT:
-            problem = f"must be from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}, not {self.weight:g}."
-            raise InvalidRequest(what=f"The weight of the LoRA “{self.name}”", problem=problem)
+            problem = Phrase("must be from -{high} to {high}, not {weight}.", high=MAX_WEIGHT, weight=self.weight)
+            raise InvalidRequest(what=Phrase("The weight of the LoRA “{name}”", name=self.name), problem=problem)
 
     def __str__(self) -> str:
         """As people write it in a prompt."""
@@ -102,7 +104,8 @@ def read_prompts(model: Shelf, prompt: str, negative: str = "") -> Written:
     """
     adapters = tuple(_read_tag(model, tag) for tag in _TAG.finditer(prompt))
     if _TAG.search(negative):
-        raise InvalidRequest(what="The negative prompt", problem="cannot call a LoRA; write it into the prompt.")
+        problem = Phrase("cannot call a LoRA; write it into the prompt.")
+        raise InvalidRequest(what=Phrase("The negative prompt"), problem=problem)
     fitting = {each.name.casefold(): each for each in model.embeddings if fits(model, each)}
     called = {word.casefold(): None for text in (prompt, negative) for word, is_name in split(text, fitting) if is_name}
     embeddings = tuple(Embedding(fitting[name].name, fitting[name].sha256) for name in called)
@@ -125,12 +128,17 @@ def split(text: str, names: Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 def check_extras(adapters: Sequence[Adapter], embeddings: Sequence[Embedding]) -> None:
     """Raise `InvalidRequest` for too many, or for one that is named twice."""
-    for what, called, most in (("LoRA", adapters, MAX_ADAPTERS), ("embeddings", embeddings, MAX_EMBEDDINGS)):
+    for what, called, most in (
+        (Phrase("LoRA"), adapters, MAX_ADAPTERS),
+        (Phrase("embeddings"), embeddings, MAX_EMBEDDINGS),
+    ):
         names = [each.name for each in called]
         if len(names) > most:
-            raise InvalidRequest(what=f"At most {most} {what}", problem=f"can be used at once, not {len(names)}.")
+            problem = Phrase("can be used at once, not {number}.", number=len(names))
+            raise InvalidRequest(what=Phrase("At most {most} {what}", most=most, what=what), problem=problem)
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise InvalidRequest(what=f"“{twice}”", problem=f"is named twice among the {what}.")
+            problem = Phrase("is named twice among the {what}.", what=what)
+            raise InvalidRequest(what=Phrase("“{name}”", name=twice), problem=problem)
 
 
 def check_known(model: Shelf, adapters: Iterable[Adapter], embeddings: Iterable[Embedding]) -> None:
@@ -138,13 +146,16 @@ def check_known(model: Shelf, adapters: Iterable[Adapter], embeddings: Iterable[
 
     For specs that were not just read from a prompt: those of old recipes, and of buttons under old pictures.
     """
-    for what, called, here in (("LoRA", adapters, model.loras), ("embedding", embeddings, model.embeddings)):
+    for what, called, here in (
+        (Phrase("LoRA"), adapters, model.loras),
+        (Phrase("embedding"), embeddings, model.embeddings),
+    ):
         for each in called:
             extra = _find(what, each.name, here)
             _require_fit(what, model, extra)
             if extra.sha256 != each.sha256:
-                problem = "is another file now than the one that picture was made with."
-                raise InvalidRequest(what=f"The {what} “{each.name}”", problem=problem)
+                problem = Phrase("is another file now than the one that picture was made with.")
+                raise InvalidRequest(what=Phrase("The {what} “{name}”", what=what, name=each.name), problem=problem)
 
 
 def is_name(text: str) -> bool:
@@ -160,13 +171,14 @@ def fits(model: Shelf, extra: Extra) -> bool:
 def _read_tag(model: Shelf, tag: re.Match[str]) -> Adapter:
     kind, inner = tag[1].lower(), tag[2]
     if kind != "lora":
-        raise InvalidRequest(what=f"“<{kind}:…>”", problem="is not read here; <lora:name:0.8> is.")
+        problem = Phrase("is not read here; <lora:name:0.8> is.")
+        raise InvalidRequest(what=Phrase("“<{kind}:…>”", kind=kind), problem=problem)
     name, colon, number = (part.strip() for part in inner.partition(":"))
-    extra = _find("LoRA", name, model.loras)
-    _require_fit("LoRA", model, extra)
+    extra = _find(Phrase("LoRA"), name, model.loras)
+    _require_fit(Phrase("LoRA"), model, extra)
     if colon and not _NUMBER.fullmatch(number):
-        problem = f"is a number from -{MAX_WEIGHT:g} to {MAX_WEIGHT:g}: <lora:{extra.name}:0.8>."
-        raise InvalidRequest(what=f"The weight of the LoRA “{extra.name}”", problem=problem)
+        problem = Phrase("is a number from -{high} to {high}: <lora:{name}:0.8>.", high=MAX_WEIGHT, name=extra.name)
+        raise InvalidRequest(what=Phrase("The weight of the LoRA “{name}”", name=extra.name), problem=problem)
     return Adapter(extra.name, extra.sha256, float(number) if colon else 1.0)
 
 
@@ -177,21 +189,26 @@ def _find(what: str, name: str, here: Sequence[Extra]) -> Extra:
     ]
     if found:
         return found[0]
-    shown = name[:MAX_NAME_CHARS] or "nothing"
-    available = ", ".join(each.name for each in here) or "none"
-    raise InvalidRequest(what=f"The {what} “{shown}”", problem=f"is not here. Available: {available}.")
+    shown = name[:MAX_NAME_CHARS] or Phrase("nothing")
+    available = ", ".join(each.name for each in here) or Phrase("none")
+    problem = Phrase("is not here. Available: {available}.", available=available)
+    raise InvalidRequest(what=Phrase("The {what} “{name}”", what=what, name=shown), problem=problem)
 
 
 def _require_fit(what: str, model: Shelf, extra: Extra) -> None:
     if fits(model, extra):
         return
-    made_for = BASES.get(extra.context_width, "another kind of model")
-    problem = f"was made for {made_for} and does not fit “{model.name}”."
-    raise InvalidRequest(what=f"The {what} “{extra.name}”", problem=problem)
+    made_for = BASES.get(extra.context_width, Phrase("another kind of model"))
+    problem = Phrase("was made for {made_for} and does not fit “{name}”.", made_for=made_for, name=model.name)
+    raise InvalidRequest(what=Phrase("The {what} “{name}”", what=what, name=extra.name), problem=problem)
 
 
 def _check_extra(what: str, name: Any, sha256: Any) -> None:
     if not isinstance(name, str) or not is_name(name):
-        raise InvalidRequest(what=f"The {what} “{str(name)[:MAX_NAME_CHARS]}”", problem="has a name none can have.")
+        problem = Phrase("has a name none can have.")
+        raise InvalidRequest(
+            what=Phrase("The {what} “{name}”", what=what, name=str(name)[:MAX_NAME_CHARS]), problem=problem
+        )
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise InvalidRequest(what=f"The {what} “{name}”", problem="is recorded without the SHA-256 of its file.")
+        problem = Phrase("is recorded without the SHA-256 of its file.")
+        raise InvalidRequest(what=Phrase("The {what} “{name}”", what=what, name=name), problem=problem)

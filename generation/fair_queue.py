@@ -35,6 +35,7 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 
 from generation.errors import QueueFull
+from generation.phrase import Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,11 @@ class FairQueue:
         """Raise `QueueFull` if `num_images` more would be over what one member, or one guild, may have waiting."""
         guild = self._guild(guild_id)
         if guild.num_waiting_of(user_id) + num_images > self._max_per_user:
-            raise QueueFull(who="You", waiting=guild.num_waiting_of(user_id), limit=self._max_per_user)
+            raise QueueFull(
+                whose=Phrase("for one member"), waiting=guild.num_waiting_of(user_id), limit=self._max_per_user
+            )
         if guild.num_waiting + num_images > self._max_per_guild:
-            raise QueueFull(who="This server", waiting=guild.num_waiting, limit=self._max_per_guild)
+            raise QueueFull(whose=Phrase("in one server"), waiting=guild.num_waiting, limit=self._max_per_guild)
 
     def push(self, waiting: Waiting) -> None:
         """Put an image in line behind its owner's others. Raises `ValueError` if it is known already."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from generation.choices import Choices
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 
 MIN_WEIGHT, MAX_WEIGHT = 0.01, 100.0
 
@@ -35,7 +36,8 @@ class GuildSettings:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and MIN_WEIGHT <= self.weight <= MAX_WEIGHT):
-            raise InvalidRequest(what="Weight", problem=f"must be from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}.")
+            problem = Phrase("must be from {low} to {high}.", low=MIN_WEIGHT, high=MAX_WEIGHT)
+            raise InvalidRequest(what=Phrase("Weight"), problem=problem)
         zone(self.timezone)
 
 
@@ -49,7 +51,8 @@ class RoleBoost:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.boost) and MIN_WEIGHT <= self.boost <= MAX_WEIGHT):
-            raise InvalidRequest(what="Boost", problem=f"must be from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}.")
+            problem = Phrase("must be from {low} to {high}.", low=MIN_WEIGHT, high=MAX_WEIGHT)
+            raise InvalidRequest(what=Phrase("Boost"), problem=problem)
 
 
 def zone(name: str) -> ZoneInfo:
@@ -57,5 +60,5 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        problem = f"“{name[:60]}” is not known. Use a name such as Europe/Berlin or UTC."
-        raise InvalidRequest(what="Time zone", problem=problem) from None
+        problem = Phrase("“{name}” is not known. Use a name such as Europe/Berlin or UTC.", name=name[:60])
+        raise InvalidRequest(what=Phrase("Time zone"), problem=problem) from None

@@ -14,12 +14,15 @@ from PIL import ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 MAX_UPLOAD_PX = 4096 * 4096
 MAX_UPLOAD_SIDE_PX = 8192
 _UPLOAD_FORMATS = ("PNG", "JPEG", "WEBP")
-_TOO_LARGE = f"must have sides of 16 to {MAX_UPLOAD_SIDE_PX} pixels, and at most 16 megapixels in all."
+_TOO_LARGE = Phrase(
+    "must have sides of 16 to {most} pixels, and at most 16 megapixels in all.", most=MAX_UPLOAD_SIDE_PX
+)
 
 
 XMP_KEYWORD = "XML:com.adobe.xmp"
@@ -57,9 +60,10 @@ def read_upload(data: bytes) -> PillowImage.Image:
     Size and kind are judged by the header alone; only then are pixels decoded.
     """
     if not data:
-        raise InvalidRequest(what="The picture", problem="is empty.")
+        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is empty."))
     if len(data) > MAX_UPLOAD_BYTES:
-        raise InvalidRequest(what="The picture", problem=f"is over {MAX_UPLOAD_BYTES // 2**20} MiB.")
+        problem = Phrase("is over {most} MiB.", most=MAX_UPLOAD_BYTES // 2**20)
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
@@ -67,11 +71,12 @@ def read_upload(data: bytes) -> PillowImage.Image:
             _check_size(picture.size)
             return _flatten(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError:
-        raise InvalidRequest(what="The picture", problem="is not a PNG, JPEG or WebP file.") from None
+        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is not a PNG, JPEG or WebP file.")) from None
     except PillowImage.DecompressionBombError:
-        raise InvalidRequest(what="The picture", problem=_TOO_LARGE) from None
+        raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE) from None
     except (OSError, ValueError, SyntaxError):
-        raise InvalidRequest(what="The picture", problem="is damaged or cut short and cannot be read.") from None
+        problem = Phrase("is damaged or cut short and cannot be read.")
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None
 
 
 def fit_upload(data: bytes, size_px: tuple[int, int]) -> bytes:
@@ -88,9 +93,9 @@ def read_png_text(data: bytes) -> dict[str, str]:
             picture.load()
             return {key: str(value) for key, value in getattr(picture, "text", {}).items()}
     except UnidentifiedImageError:
-        raise InvalidRequest(what="The file", problem="is not a PNG.") from None
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a PNG.")) from None
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
-        raise InvalidRequest(what="The file", problem="is damaged and cannot be read.") from None
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is damaged and cannot be read.")) from None
 
 
 def shrink(png: bytes, *, max_bytes: int) -> bytes:
@@ -102,7 +107,7 @@ def shrink(png: bytes, *, max_bytes: int) -> bytes:
         picture.save(buffer, "JPEG", quality=quality, xmp=xmp)
         if buffer.tell() <= max_bytes:
             return buffer.getvalue()
-    raise InvalidRequest(what="The picture", problem="is too large to send.")
+    raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is too large to send."))
 
 
 def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
@@ -123,7 +128,7 @@ def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
 def _check_size(size_px: tuple[int, int]) -> None:
     width, height = size_px
     if width * height > MAX_UPLOAD_PX or max(size_px) > MAX_UPLOAD_SIDE_PX or min(size_px) < 16:
-        raise InvalidRequest(what="The picture", problem=_TOO_LARGE)
+        raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE)
 
 
 def _flatten(picture: PillowImage.Image) -> PillowImage.Image:

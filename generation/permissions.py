@@ -5,6 +5,7 @@ from __future__ import annotations
 from generation.album import Kin
 from generation.errors import NotAllowed, UnknownJob
 from generation.job import DM_TENANT, Job, Owner
+from generation.phrase import Phrase
 
 
 def require_visible(job: Job, to: Owner) -> None:
@@ -32,4 +33,4 @@ def require_may_stop(job: Job, who: Owner, *, is_moderator: bool) -> None:
     """Cancel and delete: the one who asked for the pictures, or a moderator. Raises `UnknownJob` or `NotAllowed`."""
     require_visible(job, who)
     if job.owner.user_id != who.user_id and not is_moderator:
-        raise NotAllowed(why="Only the person who asked for these pictures, or a moderator, can do that.")
+        raise NotAllowed(why=Phrase("Only the person who asked for these pictures, or a moderator, can do that."))

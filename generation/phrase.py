@@ -14,8 +14,9 @@ from typing import Any, Self
 class Phrase(str):
     """English text: `template` with `values` filled in. Both are kept; values may be phrases themselves.
 
-    A template without values is taken as it stands. It has names in braces and no formats: how a number looks is the
-    language's affair, so numbers and moments are given as what they are.
+    A template without values is taken as it stands. A value may be several phrases, as a tuple. A template has names in
+    braces and no formats: how a number looks is the language's affair, so numbers and moments are given as what they
+    are.
     """
 
     __slots__ = ("template", "values")
@@ -28,6 +29,11 @@ class Phrase(str):
         self = super().__new__(cls, text)
         self.template, self.values = template, values
         return self
+
+    @classmethod
+    def of(cls, value: object) -> Phrase:
+        """What is a phrase already, or the text of it."""
+        return value if isinstance(value, Phrase) else cls(str(value))
 
     def packed(self) -> Any:
         """As lists and plain values, for a wire that carries JSON."""
@@ -47,9 +53,17 @@ def in_english(value: object) -> str:
             return f"{value:g}"
         case datetime():
             return f"{value:%d %B at %H:%M}"
+        case tuple():
+            return "; ".join(in_english(each) for each in value)
         case _:
             return str(value)
 
 
 def _packed(value: object) -> Any:
-    return value.packed() if isinstance(value, Phrase) else value
+    match value:
+        case Phrase():
+            return value.packed()
+        case int() | float() | str() | None:
+            return value
+        case _:
+            return in_english(value)

@@ -11,6 +11,7 @@ from generation.choices import Choices, Pressers
 from generation.errors import BlockedByRule, NotAllowed
 from generation.guild import GuildSettings
 from generation.job import Image, Job, Owner
+from generation.phrase import Phrase
 from generation.request import GenerationRequest
 from generation.rules.rule import Action, Rule
 from generation.rules.rulebook import Rulebook, nothing_forbidden
@@ -56,13 +57,14 @@ class Policy:
         )
         for hit in hits:
             if hit.rule.action is Action.BLOCK:
-                raise BlockedByRule(reason=hit.rule.reason or "it holds something this server does not want.")
+                raise BlockedByRule(reason=hit.rule.reason or Phrase("it holds something this server does not want."))
         return tuple(hit.rule for hit in hits)
 
     def require_vetted(self, place: Place, *, is_vetted: bool) -> None:
         """Raise `NotAllowed` for a model whose pictures nobody can judge, outside age-restricted channels."""
         if not is_vetted and not place.is_age_restricted:
-            raise NotAllowed(why="Nothing checks what this model paints, so it works in age-restricted channels only.")
+            why = Phrase("Nothing checks what this model paints, so it works in age-restricted channels only.")
+            raise NotAllowed(why=why)
 
     def handling(self, place: Place) -> Handling:
         """What becomes of flagged pictures that are asked for there."""
@@ -77,35 +79,44 @@ class Policy:
     def require_may_press(self, owner: Owner, asker: Asker) -> None:
         """Raise `NotAllowed` where only one's own buttons may be pressed."""
         if self.choices.pressers is Pressers.OWNER and owner.user_id != asker.user_id:
-            raise NotAllowed(why="In this server only the person who asked for these pictures can press that.")
+            raise NotAllowed(why=Phrase("In this server only the person who asked for these pictures can press that."))
 
     def _require_place(self, asker: Asker, place: Place) -> None:
         choices = self.choices
         if choices.channel_ids and set(choices.channel_ids).isdisjoint(place.channel_ids):
             named = ", ".join(f"<#{channel_id}>" for channel_id in choices.channel_ids[:5])
-            raise NotAllowed(why=f"In this server I paint in {named} only.")
+            raise NotAllowed(why=Phrase("In this server I paint in {channels} only.", channels=named))
         if choices.role_ids and set(choices.role_ids).isdisjoint(_with_everyone(self, asker)):
-            raise NotAllowed(why="This server lets only members with certain roles paint, and you have none of them.")
+            why = Phrase("This server lets only members with certain roles paint, and you have none of them.")
+            raise NotAllowed(why=why)
 
     def _require_limits(self, request: GenerationRequest) -> None:
         choices, spec = self.choices, request.spec
         if choices.models and spec.model not in choices.models:
             allowed = ", ".join(choices.models[:10])
-            raise NotAllowed(why=f"The model “{spec.model}” is not used in this server. There is: {allowed}.")
+            why = Phrase(
+                "The model “{model}” is not used in this server. There is: {allowed}.",
+                model=spec.model,
+                allowed=allowed,
+            )
+            raise NotAllowed(why=why)
         over = {
-            "steps": (spec.steps, choices.max_steps),
-            "pictures at once": (request.count, choices.max_count),
-            "pixels a side": (max(spec.result_size_px), choices.max_side_px),
+            Phrase("steps"): (spec.steps, choices.max_steps),
+            Phrase("pictures at once"): (request.count, choices.max_count),
+            Phrase("pixels a side"): (max(spec.result_size_px), choices.max_side_px),
         }
         for what, (asked, most) in over.items():
             if asked > most:
-                raise NotAllowed(why=f"This server allows at most {most} {what}, not {asked}.")
+                why = Phrase(
+                    "This server allows at most {most} {what}, not {asked}.", most=most, what=what, asked=asked
+                )
+                raise NotAllowed(why=why)
 
     def _require_start_image(self, request: GenerationRequest, asker: Asker) -> None:
         wanted = self.choices.start_image_role_ids
         is_upload = request.spec.start is not None and request.parent is None
         if is_upload and wanted and set(wanted).isdisjoint(_with_everyone(self, asker)):
-            raise NotAllowed(why="Here only members with certain roles may start from a picture of their own.")
+            raise NotAllowed(why=Phrase("Here only members with certain roles may start from a picture of their own."))
 
 
 def _with_everyone(policy: Policy, asker: Asker) -> set[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 
 MAX_PROMPT_CHARS = 1500
 MAX_COMBINING_RUN = 3
@@ -29,12 +30,14 @@ def clean_prompt(text: str) -> str:
 def check_prompt(text: str, *, what: str, may_be_empty: bool = False) -> None:
     """Raise `InvalidRequest` unless `text` is clean, not too long, and (unless allowed) shows something."""
     if len(text) > MAX_PROMPT_CHARS:
-        problem = f"is {len(text)} characters long; at most {MAX_PROMPT_CHARS} are allowed."
+        problem = Phrase(
+            "is {number} characters long; at most {most} are allowed.", number=len(text), most=MAX_PROMPT_CHARS
+        )
         raise InvalidRequest(what=what, problem=problem)
     if any(_is_removed(char) for char in text):
-        raise InvalidRequest(what=what, problem="holds control characters that cannot be used.")
+        raise InvalidRequest(what=what, problem=Phrase("holds control characters that cannot be used."))
     if not may_be_empty and not _shows_something(text):
-        raise InvalidRequest(what=what, problem="is empty. Describe a picture, for example: a red circle.")
+        raise InvalidRequest(what=what, problem=Phrase("is empty. Describe a picture, for example: a red circle."))
 
 
 def _is_removed(char: str) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from generation.errors import NotAllowed
+from generation.phrase import Phrase
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import Rulebook
 
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 Scorer = Callable[[str], float]
 """A text's score, 0 to 1; not a number counts as 1."""
 THRESHOLD = 0.5
-REFUSAL = "I do not paint that."
+REFUSAL = Phrase("I do not paint that.")
 
 
 class NotPainted(NotAllowed):

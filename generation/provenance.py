@@ -8,6 +8,7 @@ from __future__ import annotations
 from generation.disclosure import xmp_of
 from generation.errors import InvalidRequest
 from generation.images import encode_png, read_png_text
+from generation.phrase import Phrase
 from generation.recipe import Recipe
 from generation.request import ImageSpec
 
@@ -25,11 +26,12 @@ def read_recipe(png: bytes) -> Recipe:
     """The recipe a PNG of ours carries. Raises `InvalidRequest` when there is none, or it is not ours."""
     text = read_png_text(png).get(RECIPE_KEYWORD)
     if text is None:
-        raise InvalidRequest(what="The picture", problem="carries no recipe of this bot.")
+        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("carries no recipe of this bot."))
     try:
         return Recipe.from_json(text)
     except ValueError:
-        raise InvalidRequest(what="The picture", problem="carries a recipe that cannot be read.") from None
+        problem = Phrase("carries a recipe that cannot be read.")
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None
 
 
 def parameters_line(recipe: Recipe) -> str:

@@ -15,6 +15,7 @@ from itertools import groupby
 
 import msgspec
 
+from generation.phrase import Phrase
 from generation.request import ImageSpec
 
 RECIPE_VERSION = 1
@@ -64,12 +65,19 @@ class Fingerprint:
         """A short name for this fingerprint: the first 16 hex digits of the SHA-256 of its sorted facts."""
         return hashlib.sha256(msgspec.json.encode(sorted(self.facts.items()))).hexdigest()[:16]
 
-    def differences(self, other: Fingerprint) -> tuple[str, ...]:
+    def differences(self, other: Fingerprint) -> tuple[Phrase, ...]:
         """What differs, in words: `torch 2.13.0 here, 2.12.1 then`."""
         names = sorted(self.facts.keys() | other.facts.keys())
         changed = (name for name in names if self.facts.get(name) != other.facts.get(name))
+        absent = Phrase("absent")
         return tuple(
-            f"{name} {self.facts.get(name, 'absent')} here, {other.facts.get(name, 'absent')} then" for name in changed
+            Phrase(
+                "{name} {here} here, {there} then",
+                name=name,
+                here=self.facts.get(name, absent),
+                there=other.facts.get(name, absent),
+            )
+            for name in changed
         )
 
 

@@ -13,18 +13,19 @@ from PIL import Image as PillowImage
 
 from generation.errors import InvalidRequest
 from generation.images import encode_png
+from generation.phrase import Phrase
 
 GRID = 3
 CELLS = (
-    "top left",
-    "top",
-    "top right",
-    "left",
-    "middle",
-    "right",
-    "bottom left",
-    "bottom",
-    "bottom right",
+    Phrase("top left"),
+    Phrase("top"),
+    Phrase("top right"),
+    Phrase("left"),
+    Phrase("middle"),
+    Phrase("right"),
+    Phrase("bottom left"),
+    Phrase("bottom"),
+    Phrase("bottom right"),
 )
 """Row by row: the index of a name is the number of its cell."""
 
@@ -33,7 +34,8 @@ def draw_mask(cells: Iterable[int], size_px: tuple[int, int]) -> bytes:
     """A PNG of `size_px`, white in the cells (to be repainted) and black elsewhere. Raises `InvalidRequest`."""
     chosen = sorted(set(cells))
     if not chosen or not set(chosen) <= set(range(len(CELLS))):
-        raise InvalidRequest(what="The region", problem="is one or more of the nine parts of the picture.")
+        problem = Phrase("is one or more of the nine parts of the picture.")
+        raise InvalidRequest(what=Phrase("The region"), problem=problem)
     width, height = size_px
     mask = PillowImage.new("RGB", size_px)
     for cell in chosen:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from generation.descent import vary
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
+from generation.phrase import Phrase
 from generation.region import mask_sha256
 from generation.request import GenerationRequest, ImageSpec, StartImage
 
@@ -52,7 +53,8 @@ def remix(job: Job, wishes: Wishes, *, picture: Image | None = None) -> Generati
     """
     spec = job.request.spec
     if spec.upscale is not None:
-        raise InvalidRequest(what="This picture", problem="was enlarged, not painted. Remix the one it came from.")
+        problem = Phrase("was enlarged, not painted. Remix the one it came from.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=problem)
     changed = replace(spec, prompt=wishes.prompt, negative=wishes.negative, guidance=wishes.guidance, seed=wishes.seed)
     if wishes.strength is not None:
         changed = _with_strength(changed, wishes.strength, picture)
@@ -66,14 +68,14 @@ def _with_strength(spec: ImageSpec, strength: float, picture: Image | None) -> I
     if spec.variation is not None:
         return replace(spec, variation=replace(spec.variation, strength=strength))
     if picture is None:
-        raise InvalidRequest(what="Strength", problem="needs a picture to start from. Leave it empty.")
+        raise InvalidRequest(what=Phrase("Strength"), problem=Phrase("needs a picture to start from. Leave it empty."))
     return begin_from(picture, strength=strength, seed=spec.seed, basis=spec)
 
 
 def begin_from(image: Image, *, strength: float, seed: int, basis: ImageSpec | None = None) -> ImageSpec:
     """A picture's spec (or `basis`), begun from its file at its size. Raises `InvalidRequest` if that was deleted."""
     if image.file_sha256 is None:
-        raise InvalidRequest(what="This picture", problem="is not on disk any more.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
     width_px, height_px = image.spec.result_size_px
     return replace(
         basis or image.spec,

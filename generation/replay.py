@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from generation.images import pixels_sha256
+from generation.phrase import Phrase
 from generation.recipe import Fingerprint, Recipe
 
 NEAR_DB = 30.0
@@ -34,7 +35,7 @@ class Verdict:
 def judge(recipe: Recipe, replayed: bytes, here: Fingerprint, *, original: bytes | None) -> Verdict:
     """Compare replayed RGB8 rows with what the recipe promises, and with the original's pixels where they are known."""
     if pixels_sha256(replayed) == recipe.pixels_sha256:
-        return Verdict(verdict=Agreement.IDENTICAL, psnr_db=None, why="Every byte is the same.")
+        return Verdict(verdict=Agreement.IDENTICAL, psnr_db=None, why=Phrase("Every byte is the same."))
     psnr = psnr_db(original, replayed) if original is not None and len(original) == len(replayed) else None
     verdict = Agreement.NEAR if psnr is not None and psnr >= NEAR_DB else Agreement.DIFFERENT
     return Verdict(verdict=verdict, psnr_db=psnr, why=_reason(recipe, here))
@@ -50,5 +51,5 @@ def psnr_db(first: bytes, second: bytes) -> float:
 def _reason(recipe: Recipe, here: Fingerprint) -> str:
     changed = here.differences(recipe.fingerprint)
     if changed:
-        return "Bytes are promised under the same fingerprint only: " + "; ".join(changed) + "."
-    return "The fingerprint is the same, so this should not happen: the recipe or the model was changed."
+        return Phrase("Bytes are promised under the same fingerprint only: {changes}.", changes=changed)
+    return Phrase("The fingerprint is the same, so this should not happen: the recipe or the model was changed.")

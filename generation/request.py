@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from generation.errors import InvalidRequest
 from generation.extras import Adapter, Embedding, check_extras
+from generation.phrase import Phrase
 from generation.prompt import check_prompt
 from generation.samplers import SAMPLERS
 
@@ -36,10 +37,12 @@ class Margins:
     def __post_init__(self) -> None:
         sides = (self.left, self.right, self.top, self.bottom)
         for side_px in sides:
-            _check_range("A margin", side_px, low=0, high=MAX_SIDE_PX)
+            _check_range(Phrase("A margin"), side_px, low=0, high=MAX_SIDE_PX)
         if not any(sides) or any(side_px % SIDE_MULTIPLE_PX for side_px in sides):
-            problem = f"must be multiples of {SIDE_MULTIPLE_PX} pixels, and at least one above 0."
-            raise InvalidRequest(what="Margins", problem=problem)
+            problem = Phrase(
+                "must be multiples of {multiple} pixels, and at least one above 0.", multiple=SIDE_MULTIPLE_PX
+            )
+            raise InvalidRequest(what=Phrase("Margins"), problem=problem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +61,12 @@ class StartImage:
     """Where the mask is some cells of a 3 x 3 grid (0 to 8, row by row): it is drawn from these, and needs no file."""
 
     def __post_init__(self) -> None:
-        _check_strength("Strength", self.strength)
+        _check_strength(Phrase("Strength"), self.strength)
         if self.cells and (self.mask_sha256 is None or not set(self.cells) <= set(range(9))):
-            raise InvalidRequest(what="The region", problem="is one or more of the nine parts of the picture.")
+            problem = Phrase("is one or more of the nine parts of the picture.")
+            raise InvalidRequest(what=Phrase("The region"), problem=problem)
         if self.margins is not None and self.mask_sha256 is not None:
-            raise InvalidRequest(what="Margins", problem="and a mask cannot be used together.")
+            raise InvalidRequest(what=Phrase("Margins"), problem=Phrase("and a mask cannot be used together."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +78,7 @@ class Variation:
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
-        _check_strength("Variation strength", self.strength)
+        _check_strength(Phrase("Variation strength"), self.strength)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +90,8 @@ class Upscale:
 
     def __post_init__(self) -> None:
         if self.factor != 2:
-            raise InvalidRequest(what="Upscale factor", problem=f"must be 2, not {self.factor}.")
+            problem = Phrase("must be 2, not {factor}.", factor=self.factor)
+            raise InvalidRequest(what=Phrase("Upscale factor"), problem=problem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +105,11 @@ class Hires:
     strength: float = 0.6
 
     def __post_init__(self) -> None:
-        _check_finite("Hires factor", self.factor)
+        _check_finite(Phrase("Hires factor"), self.factor)
         if not 1 < self.factor <= 2:
-            raise InvalidRequest(what="Hires factor", problem=f"must be above 1 and at most 2, not {self.factor:g}.")
-        _check_strength("Hires strength", self.strength)
+            problem = Phrase("must be above 1 and at most 2, not {factor}.", factor=self.factor)
+            raise InvalidRequest(what=Phrase("Hires factor"), problem=problem)
+        _check_strength(Phrase("Hires strength"), self.strength)
 
 
 class Pass(NamedTuple):
@@ -142,39 +148,53 @@ class ImageSpec:
     """Which layer of the text encoder is listened to, counted from the end; 1 leaves out none."""
 
     def __post_init__(self) -> None:
-        check_prompt(self.prompt, what="The prompt")
-        check_prompt(self.negative, what="The negative prompt", may_be_empty=True)
-        _check_side("Width", self.width_px)
-        _check_side("Height", self.height_px)
-        _check_range("Steps", self.steps, low=1, high=MAX_STEPS)
-        _check_finite("Guidance", self.guidance)
+        check_prompt(self.prompt, what=Phrase("The prompt"))
+        check_prompt(self.negative, what=Phrase("The negative prompt"), may_be_empty=True)
+        _check_side(Phrase("Width"), self.width_px)
+        _check_side(Phrase("Height"), self.height_px)
+        _check_range(Phrase("Steps"), self.steps, low=1, high=MAX_STEPS)
+        _check_finite(Phrase("Guidance"), self.guidance)
         if not 0 <= self.guidance <= MAX_GUIDANCE:
-            raise InvalidRequest(what="Guidance", problem=f"must be from 0 to {MAX_GUIDANCE:g}, not {self.guidance:g}.")
+            problem = Phrase("must be from 0 to {high}, not {guidance}.", high=MAX_GUIDANCE, guidance=self.guidance)
+            raise InvalidRequest(what=Phrase("Guidance"), problem=problem)
         if self.sampler not in SAMPLERS:
-            problem = f"“{self.sampler}” is not known. Choose one of: {', '.join(SAMPLERS)}."
-            raise InvalidRequest(what="Sampler", problem=problem)
+            problem = Phrase(
+                "“{sampler}” is not known. Choose one of: {samplers}.",
+                sampler=self.sampler,
+                samplers=", ".join(SAMPLERS),
+            )
+            raise InvalidRequest(what=Phrase("Sampler"), problem=problem)
         most = SAMPLERS[self.sampler].max_steps
         if most is not None:
-            _check_range(f"Steps with {self.sampler}", self.steps, low=1, high=most)
+            _check_range(Phrase("Steps with {sampler}", sampler=self.sampler), self.steps, low=1, high=most)
         _check_seed(self.seed)
         check_extras(self.adapters, self.embeddings)
-        _check_range("Clip skip", self.clip_skip, low=1, high=MAX_CLIP_SKIP)
+        _check_range(Phrase("Clip skip"), self.clip_skip, low=1, high=MAX_CLIP_SKIP)
         self._check_sizes()
 
     def _check_sizes(self) -> None:
         """What the parts of a spec say about sizes must agree."""
         if self.start is not None and self.start.margins is not None and min(self.start_size_px) < MIN_INSIDE_PX:
             width, height = self.start_size_px
-            problem = (
-                f"leave {width}x{height} pixels for the picture inside; at least {MIN_INSIDE_PX} a side are needed."
+            problem = Phrase(
+                "leave {width}x{height} pixels for the picture inside; at least {least} a side are needed.",
+                width=width,
+                height=height,
+                least=MIN_INSIDE_PX,
             )
-            raise InvalidRequest(what="The margins", problem=problem)
+            raise InvalidRequest(what=Phrase("The margins"), problem=problem)
         if self.hires is not None and (self.start is not None or self.upscale is not None):
-            raise InvalidRequest(what="Hires fix", problem="begins from words alone, without a picture.")
+            problem = Phrase("begins from words alone, without a picture.")
+            raise InvalidRequest(what=Phrase("Hires fix"), problem=problem)
         if self.hires is not None and max(self.result_size_px) > MAX_SIDE_PX:
             width, height = self.result_size_px
-            problem = f"would make {width}x{height} pixels; at most {MAX_SIDE_PX} a side are possible."
-            raise InvalidRequest(what="Hires fix", problem=problem)
+            problem = Phrase(
+                "would make {width}x{height} pixels; at most {most} a side are possible.",
+                width=width,
+                height=height,
+                most=MAX_SIDE_PX,
+            )
+            raise InvalidRequest(what=Phrase("Hires fix"), problem=problem)
 
     @property
     def written(self) -> str:
@@ -249,7 +269,7 @@ class GenerationRequest:
     """Set when the point is to get the very same bytes again; then `count` is 1."""
 
     def __post_init__(self) -> None:
-        _check_range("Count", self.count, low=1, high=MAX_COUNT if self.replay is None else 1)
+        _check_range(Phrase("Count"), self.count, low=1, high=MAX_COUNT if self.replay is None else 1)
 
     def images(self) -> Iterator[ImageSpec]:
         """The spec of each picture, in the order they are shown."""
@@ -271,27 +291,30 @@ def _turn_seed(spec: ImageSpec, index: int) -> ImageSpec:
 
 def _check_range(what: str, value: Any, *, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidRequest(what=what, problem=f"must be a whole number from {low} to {high}.")
+        problem = Phrase("must be a whole number from {low} to {high}.", low=low, high=high)
+        raise InvalidRequest(what=what, problem=problem)
     if not low <= value <= high:
-        raise InvalidRequest(what=what, problem=f"must be from {low} to {high}, not {value}.")
+        problem = Phrase("must be from {low} to {high}, not {value}.", low=low, high=high, value=value)
+        raise InvalidRequest(what=what, problem=problem)
 
 
 def _check_seed(seed: Any) -> None:
-    _check_range("Seed", seed, low=0, high=MAX_SEED)
+    _check_range(Phrase("Seed"), seed, low=0, high=MAX_SEED)
 
 
 def _check_finite(what: str, value: Any) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise InvalidRequest(what=what, problem="must be a finite number.")
+        raise InvalidRequest(what=what, problem=Phrase("must be a finite number."))
 
 
 def _check_strength(what: str, value: Any) -> None:
     _check_finite(what, value)
     if not 0 < value <= 1:
-        raise InvalidRequest(what=what, problem=f"must be above 0 and at most 1, not {value:g}.")
+        raise InvalidRequest(what=what, problem=Phrase("must be above 0 and at most 1, not {value}.", value=value))
 
 
 def _check_side(what: str, side_px: Any) -> None:
     _check_range(what, side_px, low=MIN_SIDE_PX, high=MAX_SIDE_PX)
     if side_px % SIDE_MULTIPLE_PX:
-        raise InvalidRequest(what=what, problem=f"must be a multiple of {SIDE_MULTIPLE_PX}, not {side_px}.")
+        problem = Phrase("must be a multiple of {multiple}, not {value}.", multiple=SIDE_MULTIPLE_PX, value=side_px)
+        raise InvalidRequest(what=what, problem=problem)

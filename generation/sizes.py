@@ -6,6 +6,7 @@ import re
 
 from generation.catalog import Model
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 from generation.request import MAX_SIDE_PX, ImageSpec
 
 MAX_GROWTH = 2
@@ -21,7 +22,8 @@ def shape_size(model: Model, name: str) -> tuple[int, int]:
     """Width and height of an aspect ratio such as `3:2`. Raises `InvalidRequest` naming those there are."""
     shapes = model.shapes()
     if name not in shapes:
-        raise InvalidRequest(what="Aspect", problem=f"must be one of {', '.join(shapes)}, not “{name[:20]}”.")
+        problem = Phrase("must be one of {shapes}, not “{name}”.", shapes=", ".join(shapes), name=name[:20])
+        raise InvalidRequest(what=Phrase("Aspect"), problem=problem)
     return shapes[name]
 
 
@@ -29,7 +31,8 @@ def parse_size(model: Model, text: str) -> tuple[int, int]:
     """`500x700` as the nearest size the model can paint. Raises `InvalidRequest` for what is no size, or too large."""
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise InvalidRequest(what="Size", problem=f"is WIDTHxHEIGHT, for example 512x768, not “{text[:20]}”.")
+        problem = Phrase("is WIDTHxHEIGHT, for example 512x768, not “{text}”.", text=text[:20])
+        raise InvalidRequest(what=Phrase("Size"), problem=problem)
     grid = 64 if model.defaults.native_px >= 512 else 8
     width, height = (round(int(side) / grid) * grid for side in found.groups())
     require_size(model, (width, height))
@@ -47,8 +50,14 @@ def require_size(model: Model, size_px: tuple[int, int]) -> None:
     limit = min(MAX_SIDE_PX, MAX_GROWTH * model.defaults.native_px)
     if max(size_px) > limit:
         width, height = size_px
-        problem = f"of {width}x{height} is too large for {model.name}: sides may be up to {limit} pixels."
-        raise InvalidRequest(what="A size", problem=problem)
+        problem = Phrase(
+            "of {width}x{height} is too large for {name}: sides may be up to {limit} pixels.",
+            width=width,
+            height=height,
+            name=model.name,
+            limit=limit,
+        )
+        raise InvalidRequest(what=Phrase("A size"), problem=problem)
 
 
 def can_be_enlarged(spec: ImageSpec) -> bool:

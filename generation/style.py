@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 from generation.prompt import check_prompt
 
 PLACE = "{prompt}"
@@ -26,10 +27,10 @@ class Style:
 
     def __post_init__(self) -> None:
         if len(self.name) > MAX_NAME_CHARS or not _NAME.fullmatch(self.name):
-            problem = f"is up to {MAX_NAME_CHARS} letters, digits, spaces and dashes."
-            raise InvalidRequest(what="A style's name", problem=problem)
-        check_prompt(self.prompt, what="The style's prompt")
-        check_prompt(self.negative, what="The style's negative prompt", may_be_empty=True)
+            problem = Phrase("is up to {most} letters, digits, spaces and dashes.", most=MAX_NAME_CHARS)
+            raise InvalidRequest(what=Phrase("A style's name"), problem=problem)
+        check_prompt(self.prompt, what=Phrase("The style's prompt"))
+        check_prompt(self.negative, what=Phrase("The style's negative prompt"), may_be_empty=True)
 
     def around(self, prompt: str, negative: str) -> tuple[str, str]:
         """Prompt and negative prompt with the style's words: what is screened, painted and shown."""

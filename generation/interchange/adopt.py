@@ -5,6 +5,7 @@ from __future__ import annotations
 from generation.catalog import Model
 from generation.errors import InvalidRequest
 from generation.interchange.foreign import Foreign
+from generation.phrase import Phrase
 from generation.request import GenerationRequest, ImageSpec
 from generation.sizes import closest_shape, native_size, parse_size
 
@@ -12,7 +13,8 @@ from generation.sizes import closest_shape, native_size, parse_size
 def adopt(found: Foreign, model: Model, *, seed: int) -> GenerationRequest:
     """`seed` is taken where the file has none. Raises `InvalidRequest` where it has no prompt."""
     if not found.prompt:
-        raise InvalidRequest(what="The file", problem=f"holds settings of {found.tool}, but no prompt that I can find.")
+        problem = Phrase("holds settings of {tool}, but no prompt that I can find.", tool=found.tool)
+        raise InvalidRequest(what=Phrase("The file"), problem=problem)
     width_px, height_px = _size(found, model)
     defaults = model.defaults
     spec = ImageSpec(

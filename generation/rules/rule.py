@@ -8,6 +8,7 @@ from enum import StrEnum
 import re2
 
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 from generation.rules import folding
 
 MAX_RULES = 10_000
@@ -43,13 +44,17 @@ class Rule:
     """0 until it is stored."""
 
     def __post_init__(self) -> None:
-        for what, text, most in (("A rule", self.text, MAX_TEXT_CHARS), ("A reason", self.reason, MAX_REASON_CHARS)):
+        for what, text, most in (
+            (Phrase("A rule"), self.text, MAX_TEXT_CHARS),
+            (Phrase("A reason"), self.reason, MAX_REASON_CHARS),
+        ):
             if len(text) > most:
-                raise InvalidRequest(what=what, problem=f"is at most {most} characters long, not {len(text)}.")
+                problem = Phrase("is at most {most} characters long, not {number}.", most=most, number=len(text))
+                raise InvalidRequest(what=what, problem=problem)
         if self.kind is Kind.PATTERN:
             compile_pattern(self.text)
         elif not folding.words(folding.fold(self.text)):
-            raise InvalidRequest(what="A rule", problem="needs at least one letter or digit.")
+            raise InvalidRequest(what=Phrase("A rule"), problem=Phrase("needs at least one letter or digit."))
 
     @property
     def matches_everything(self) -> bool:
@@ -60,13 +65,14 @@ class Rule:
 def compile_pattern(text: str) -> re2._Regexp:
     """Raises `InvalidRequest` with RE2's own reason: it knows no look-around and no back-references."""
     if not text:
-        raise InvalidRequest(what="A pattern", problem="cannot be empty.")
+        raise InvalidRequest(what=Phrase("A pattern"), problem=Phrase("cannot be empty."))
     try:
         return re2.compile(text, options())
     except re2.error as wrong:
         said = wrong.args[0] if wrong.args else ""
         reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        raise InvalidRequest(what="The pattern", problem=f"cannot be used: {reason}.") from None
+        problem = Phrase("cannot be used: {reason}.", reason=reason)
+        raise InvalidRequest(what=Phrase("The pattern"), problem=problem) from None
 
 
 def options() -> re2.Options:

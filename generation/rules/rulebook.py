@@ -14,6 +14,7 @@ from functools import lru_cache
 import re2
 
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 from generation.rules import folding
 from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Action, Kind, Rule, compile_pattern, options
 
@@ -115,11 +116,16 @@ class Rulebook:
 def require_number(rules: Collection[Rule]) -> None:
     """Raise `InvalidRequest` for more rules than a guild may have."""
     if len(rules) > MAX_RULES:
-        raise InvalidRequest(what="A server", problem=f"may have at most {MAX_RULES:,} rules, not {len(rules):,}.")
+        problem = Phrase("may have at most {most} rules, not {number}.", most=MAX_RULES, number=len(rules))
+        raise InvalidRequest(what=Phrase("A server"), problem=problem)
     num_patterns = sum(rule.kind is Kind.PATTERN for rule in rules)
     if num_patterns > MAX_PATTERNS:
-        problem = f"may have at most {MAX_PATTERNS} patterns, not {num_patterns:,}. Words are not limited like that."
-        raise InvalidRequest(what="A server", problem=problem)
+        problem = Phrase(
+            "may have at most {most} patterns, not {number}. Words are not limited like that.",
+            most=MAX_PATTERNS,
+            number=num_patterns,
+        )
+        raise InvalidRequest(what=Phrase("A server"), problem=problem)
 
 
 def holds(rule: Rule, *, channel_ids: Collection[int], role_ids: Collection[int]) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from generation.errors import InvalidRequest
+from generation.phrase import Phrase
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import require_number
 
@@ -31,15 +32,16 @@ def export_rules(rules: Iterable[Rule]) -> bytes:
 def import_rules(data: bytes) -> list[Rule]:
     """The rules of a file, each once. Raises `InvalidRequest` that says what is wrong, and where."""
     if len(data) > MAX_FILE_BYTES:
-        raise InvalidRequest(what="The file", problem=f"is over {MAX_FILE_BYTES // 2**20} MiB.")
+        problem = Phrase("is over {most} MiB.", most=MAX_FILE_BYTES // 2**20)
+        raise InvalidRequest(what=Phrase("The file"), problem=problem)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
-        problem = f"is not UTF-8 text (byte {wrong.start}). Save it as UTF-8 and try again."
-        raise InvalidRequest(what="The file", problem=problem) from None
+        problem = Phrase("is not UTF-8 text (byte {start}). Save it as UTF-8 and try again.", start=wrong.start)
+        raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
     rules = _read_json(text) if text.lstrip().startswith("{") else _read_lines(text)
     if not rules:
-        raise InvalidRequest(what="The file", problem="holds no rule.")
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("holds no rule."))
     unique = list(dict.fromkeys(rules))
     require_number(unique)
     return unique
@@ -49,9 +51,11 @@ def _read_json(text: str) -> list[Rule]:
     try:
         return [replace(rule, id=0) for rule in msgspec.json.decode(text, type=RuleFile).rules]
     except InvalidRequest as wrong:
-        raise InvalidRequest(what="The file", problem=f"has a rule that cannot be used: {wrong}") from None
+        problem = Phrase("has a rule that cannot be used: {wrong}", wrong=wrong)
+        raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
     except (msgspec.DecodeError, UnicodeEncodeError) as wrong:
-        raise InvalidRequest(what="The file", problem=f"cannot be read as rules: {str(wrong)[:150]}.") from None
+        problem = Phrase("cannot be read as rules: {wrong}.", wrong=str(wrong)[:150])
+        raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
 
 
 def _read_lines(text: str) -> list[Rule]:
@@ -65,5 +69,6 @@ def _read_lines(text: str) -> list[Rule]:
         try:
             rules.append(Rule(kind=Kind.PATTERN, text=line[1:-1]) if is_pattern else Rule(text=line))
         except InvalidRequest as wrong:
-            raise InvalidRequest(what=f"Line {number}", problem=f"cannot be used: {wrong}") from None
+            problem = Phrase("cannot be used: {wrong}", wrong=wrong)
+            raise InvalidRequest(what=Phrase("Line {number}", number=number), problem=problem) from None
     return rules

@@ -30,8 +30,10 @@ from cogs.language import (
     of_place,
     percent,
     speaking,
+    told,
     unit,
 )
+from generation import errors
 from generation.audit import read_change, write_change
 from generation.choices import AUTO, Choices
 from generation.errors import InvalidRequest
@@ -266,3 +268,36 @@ async def test_commands_say_themselves_in_every_language() -> None:
     assert aspect["choices"][0]["name_localizations"] == {"de": "Quadrat (1:1)"}
     sampler = next(option for option in payload["options"] if option["name"] == "sampler")
     assert not any(choice.get("name_localizations") for choice in sampler["choices"])
+
+
+def bare_errors(path: Path) -> Iterator[str]:
+    """Where an error that people read is given words that are no `Phrase`."""
+    for call in calls(path):
+        raised = getattr(call.func, "id", None) in vars(errors) and getattr(call.func, "id", None) != "Misconfigured"
+        for each in call.keywords if raised else ():
+            if each.arg in ("what", "problem", "why") and isinstance(each.value, ast.Constant | ast.JoinedStr):
+                yield f"{path.name}:{call.lineno}"
+
+
+SHELL_ONLY = {"verify.py"}
+"""Its words are read at the console, where everything is English."""
+
+
+def test_errors_from_the_rooms_that_know_no_language_are_phrases() -> None:
+    rooms = ("generation", "generation/rules", "generation/interchange", "db", "cogs")
+    paths = [path for room in rooms for path in (catalogue.ROOT / room).glob("*.py") if path.name not in SHELL_ONLY]
+    assert [where for path in paths for where in bare_errors(path)] == []
+
+
+def test_an_error_is_one_sentence_in_german() -> None:
+    from generation.prompt import check_prompt
+    from generation.request import ImageSpec
+
+    with speaking("de"):
+        with pytest.raises(InvalidRequest) as wrong:
+            check_prompt("x" * 9999, what=Phrase("The prompt"))
+        assert told(wrong.value).startswith("Der Prompt ist 9999 Zeichen lang; erlaubt sind höchstens ")
+        with pytest.raises(InvalidRequest) as wrong:
+            ImageSpec(prompt="a", model="m", width_px=64, height_px=64, steps=4, guidance=31.5, sampler="Euler", seed=1)
+        assert told(wrong.value) == "Guidance nur von 0 bis 30 möglich, nicht 31,5."
+    assert str(wrong.value) == "Guidance must be from 0 to 30, not 31.5."

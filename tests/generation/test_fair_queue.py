@@ -215,7 +215,7 @@ def test_the_same_calls_give_the_same_order() -> None:
 def test_a_full_line_refuses_and_says_the_limit() -> None:
     queue = FairQueue(max_per_user=3, max_per_guild=5)
     fill(queue, [(1, 1, 1)] * 3 + [(1, 2, 1)])
-    with pytest.raises(QueueFull, match=r"3 pictures waiting; at most 3"):
+    with pytest.raises(QueueFull, match="At most 3 pictures may wait at once for one member, and 3 do already"):
         queue.check_room(1, 1, 1)
     with pytest.raises(QueueFull, match=r"at most 5"):
         queue.check_room(1, 2, 2)

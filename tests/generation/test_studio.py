@@ -161,7 +161,7 @@ async def test_refusals_leave_nothing_behind(folder: Path) -> None:
             await place.submit("endless-image", count=4)
             await place.until(lambda want=started: place.studio.num_running == want)
         await place.submit(count=4)
-        with pytest.raises(QueueFull, match="at most 4"):
+        with pytest.raises(QueueFull, match="At most 4"):
             await place.submit()
         history = await place.store.fetch_history(ADA)
         assert len(history) == 5

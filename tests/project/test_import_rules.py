@@ -23,7 +23,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "health.py": ({"generation.errors"}, {"discord", "sqlalchemy"} | TORCH),
     "generation/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/interchange/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"} | TORCH),
-    "generation/rules/*.py": ({"generation.rules", "generation.errors"}, {"discord", "sqlalchemy", "asyncio"} | TORCH),
+    "generation/rules/*.py": (
+        {"generation.rules", "generation.errors", "generation.phrase"},
+        {"discord", "sqlalchemy", "asyncio"} | TORCH,
+    ),
     "generation/library/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/engine/**/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
     "generation/workers/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),

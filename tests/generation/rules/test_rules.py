@@ -109,7 +109,7 @@ def test_ten_thousand_rules_are_the_most_and_screen_as_fast_as_ten() -> None:
     began = time.thread_time()
     assert caught(book, "a word9999x " * 80) == ["word9999x"]
     assert time.thread_time() - began < 0.05
-    with pytest.raises(InvalidRequest, match="at most 10,000 rules, not 10,001"):
+    with pytest.raises(InvalidRequest, match="at most 10000 rules, not 10001"):
         Rulebook([*many, Rule(text="more")])
     with pytest.raises(InvalidRequest, match="at most 500 patterns"):
         Rulebook(Rule(kind=Kind.PATTERN, text=f"a{number}") for number in range(501))
