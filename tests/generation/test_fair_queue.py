@@ -217,7 +217,7 @@ def test_a_full_line_refuses_and_says_the_limit() -> None:
     fill(queue, [(1, 1, 1)] * 3 + [(1, 2, 1)])
     with pytest.raises(QueueFull, match="At most 3 pictures may wait at once for one member, and 3 do already"):
         queue.check_room(1, 1, 1)
-    with pytest.raises(QueueFull, match=r"at most 5"):
+    with pytest.raises(QueueFull, match="At most 5"):
         queue.check_room(1, 2, 2)
     queue.check_room(1, 2, 1)
 
