@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -131,6 +132,7 @@ async def _serve(settings: Settings) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_house(settings) as house:
+        gc.freeze()  # what the program is made of stays: looking through it again and again stops the loop for long
         services = Services(
             studio=house.studio,
             jobs=house.jobs,

@@ -1,4 +1,8 @@
-"""Where a live job stands in line and when it will be done, kept up to date once a second."""
+"""Where a live job stands in line and when it will be done, kept up to date about once a second.
+
+In a line of thousands all places are worked out, in one go; the waits only of those at its head. Who is behind them
+is told by the place, when somebody asks.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ from generation.fair_queue import FairQueue
 from generation.job import Status
 from generation.live import LiveImage, LiveJob, LiveJobs
 from generation.pace import Pace
-from generation.waits import Ahead, Experience, play
+from generation.waits import MAX_PLAYED, Ahead, Experience, play, seconds_each
 
 _AGE_S = 1.0
+_REST = 20
+"""Working it out may take one part in so many of the time: in a very long line it is done more rarely."""
 _SHORT_LINE = 200
 """Up to so many waiting images a new job's place is worked out at once rather than with the next second's."""
 
@@ -24,27 +30,31 @@ class Forecast:
         self._experience = Experience()
         self._places: dict[str, int] = {}
         self._ends_at_s: dict[str, float] = {}
-        self._made_at_s = float("-inf")
+        self._until_s = float("-inf")
+        self._end_of_head = (0.0, 0.0)
+        """When the last image of the head will be done (clock), and what each one behind it adds, in seconds."""
 
     def refresh(self, live_job: LiveJob, *, making: Collection[str], first: Sequence[str], slots: int) -> None:
-        """Work out all places and ends anew, if a second has passed or `live_job` is new in a short line.
+        """Work out all places and ends anew, if they are old or `live_job` is new in a short line.
 
         `making` are the ids of the images at the worker, `first` those that go before the line.
         """
         now_s = time.monotonic()
         waits = (image_id for image_id, live in live_job.images.items() if live.image.status is Status.WAITING)
         is_new = any(image_id not in self._places for image_id in waits)
-        if now_s - self._made_at_s < _AGE_S and not (is_new and len(self._queue) < _SHORT_LINE):
+        if now_s < self._until_s and not (is_new and len(self._queue) < _SHORT_LINE):
             return
-        self._made_at_s = now_s
         line = [*first, *(each.image_id for each in self._queue.forecast())]
         self._places = {image_id: place for place, image_id in enumerate(line)}
         residents = [self._ahead(image_id) for image_id in making]
-        ends = play(residents, [self._ahead(each) for each in line], slots=slots, pace=self._pace)
+        head = [self._ahead(each) for each in line[:MAX_PLAYED]]
+        each_s = seconds_each(head, pace=self._pace)
+        ends = play(residents, head, slots=slots, pace=self._pace)
+        self._end_of_head = (now_s + max(ends.values(), default=0.0), each_s)
         self._ends_at_s = {image_id: now_s + self._experience.corrected(span) for image_id, span in ends.items()}
         for image_id, span in ends.items():
-            self._jobs.image(image_id).played.setdefault("at_s", now_s)
-            self._jobs.image(image_id).played.setdefault("span_s", span)
+            self._foreseen(image_id, now_s, span)
+        self._until_s = now_s + max(_AGE_S, _REST * (time.monotonic() - now_s))
 
     def place(self, waiting: Collection[str]) -> int | None:
         """Images that will be started before the first of `waiting`; None when none of them is in line."""
@@ -52,8 +62,23 @@ class Forecast:
 
     def wait_s(self, image_ids: Collection[str]) -> float | None:
         """Seconds until the last of them is done; None before anything was measured."""
-        ends = [self._ends_at_s[each] for each in image_ids if each in self._ends_at_s]
+        ends = [end for each in image_ids if (end := self._end_at_s(each)) is not None]
         return max(0.0, max(ends) - time.monotonic()) if ends else None
+
+    def _end_at_s(self, image_id: str) -> float | None:
+        known, place = self._ends_at_s.get(image_id), self._places.get(image_id, 0)
+        if known is not None or place < MAX_PLAYED or not self._ends_at_s:
+            return known
+        end_s, each_s = self._end_of_head
+        now_s = time.monotonic()
+        span = max(0.0, end_s - now_s) + (place - MAX_PLAYED + 1) * each_s
+        self._foreseen(image_id, now_s, span)
+        return now_s + self._experience.corrected(span)
+
+    def _foreseen(self, image_id: str, now_s: float, span: float) -> None:
+        """The first that was said of an image is what its end is compared with."""
+        self._jobs.image(image_id).played.setdefault("at_s", now_s)
+        self._jobs.image(image_id).played.setdefault("span_s", span)
 
     def learn(self, live: LiveImage) -> None:
         """An image is done: was it as foreseen?"""

@@ -55,6 +55,13 @@ def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pa
     return ends | dict(_reckoned(line[next_in_line:], since_s=now_s, pace=pace))
 
 
+def seconds_each(line: Sequence[Ahead], *, pace: Pace) -> float:
+    """What each more image in a long line adds to the wait of those behind it, on average over `line`."""
+    return sum(each.left * (pace.seconds_of_forward([each.units] * pace.seats) or 0.0) for each in line) / (
+        pace.seats * max(1, len(line))
+    )
+
+
 def _is_newcomer(waiting: Ahead, residents: Iterable[Ahead]) -> bool:
     return all(waiting.guild_id != each.guild_id for each in residents)
 
