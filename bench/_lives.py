@@ -39,9 +39,12 @@ class Lives:
         self._listening = asyncio.create_task(self._listen(), name="lives")
 
     @classmethod
-    async def open(cls, *, engine: str | None = None, is_naive: bool = False) -> Lives:
-        """`engine` as in `WorkerConfig`, None for the real one."""
+    async def open(
+        cls, *, engine: str | None = None, nice: int | None = 0, hang_s: float = HANG_S, is_naive: bool = False
+    ) -> Lives:
+        """`engine` and its `nice` as in `WorkerConfig`, None for the usual one; `hang_s` as in `LocalWorker`."""
         options = [*(["--engine", engine] if engine else []), *(["--naive"] if is_naive else [])]
+        options += ["--hang-s", str(hang_s), *(["--nice", str(nice)] if nice is not None else [])]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -121,9 +124,11 @@ class Life:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--engine")
+    parser.add_argument("--nice", type=int)
+    parser.add_argument("--hang-s", type=float, default=HANG_S)
     parser.add_argument("--naive", action="store_true")
     options = parser.parse_args()
-    bot = _program(engine=options.engine, is_naive=options.naive)
+    bot = _program(options)
     gc.freeze()
     living: set[int] = set()
     is_open, said = True, b""
@@ -144,7 +149,7 @@ def main() -> None:
                 print(json.dumps({"ended": pid, "status": os.waitstatus_to_exitcode(status)}), flush=True)
 
 
-def _program(*, engine: str | None, is_naive: bool) -> Any:
+def _program(options: argparse.Namespace) -> Any:
     """`bot.py` as a module, imported with all it needs, with the parts in it that the options replace."""
     import bot
     import cogs.client
@@ -154,10 +159,11 @@ def _program(*, engine: str | None, is_naive: bool) -> Any:
     from generation.workers.wire import WorkerConfig
 
     program: Any = bot
-    if engine:
-        program.WorkerConfig = partial(WorkerConfig, engine=engine, nice=0)
-        program.LocalWorker = partial(LocalWorker, hang_s=HANG_S, first_pause_s=0.02)
-    if is_naive:
+    if options.engine:
+        niceness = {} if options.nice is None else {"nice": options.nice}
+        program.WorkerConfig = partial(WorkerConfig, engine=options.engine, **niceness)
+        program.LocalWorker = partial(LocalWorker, hang_s=options.hang_s, first_pause_s=0.02)
+    if options.naive:
         from bench import _naive
 
         _naive.spoil()
