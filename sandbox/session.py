@@ -10,6 +10,7 @@ import secrets
 import zlib
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -35,14 +36,16 @@ def zlib_stream() -> Compressor:
 
 
 def zstd_stream() -> Compressor | None:
-    """Discord's `compress=zstd-stream`, where the `zstandard` package is installed; None elsewhere."""
-    try:
+    """Discord's `compress=zstd-stream`, where Python (3.14) or the package `zstandard` has it; None elsewhere."""
+    with suppress(ImportError):
+        compressor: Any = import_module("compression.zstd").ZstdCompressor()
+        return lambda payload: bytes(compressor.compress(payload, mode=compressor.FLUSH_BLOCK))
+    with suppress(ImportError):
         zstandard = import_module("zstandard")
-    except ImportError:
-        return None
-    context: Any = zstandard.ZstdCompressor().compressobj()
-    flush_block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
-    return lambda payload: bytes(context.compress(payload)) + bytes(context.flush(flush_block))
+        context: Any = zstandard.ZstdCompressor().compressobj()
+        flush_block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+        return lambda payload: bytes(context.compress(payload)) + bytes(context.flush(flush_block))
+    return None
 
 
 class Session:

@@ -3,7 +3,7 @@ import { $, h, icon, toast } from "./dom.js";
 import { CommandEntry } from "./entry.js";
 import { addNotice, dropNotice } from "./messages.js";
 import { leading, missing, parseLine, paths } from "./options.js";
-import { comboBox, Popover } from "./popover.js";
+import { completing, Popover } from "./popover.js";
 import { app, here, state } from "./state.js";
 
 let box, popover, frame, entry, files, chosenFiles, replyLine;
@@ -11,7 +11,7 @@ let box, popover, frame, entry, files, chosenFiles, replyLine;
 export function buildComposer() {
   const host = $("#composer");
   popover = new Popover(host);
-  box = h("textarea", { id: "box", rows: 1, ...comboBox, "aria-label": "Message" });
+  box = h("textarea", { id: "box", rows: 1, ...completing, "aria-label": "Message" });
   box.addEventListener("input", onInput);
   box.addEventListener("keydown", onKey);
   host.addEventListener("focusout", () => setTimeout(() => document.activeElement?.closest("#composer") || popover.hide(), 150));

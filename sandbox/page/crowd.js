@@ -71,7 +71,8 @@ export function draw(next) {
 // Each second's shares, stacked to 100.
 function shares() {
   const names = view.camps.map((camp) => camp.name);
-  const rows = view.points.map(({ files }) => {
+  const begun = view.points.findIndex(({ files }) => files.some(Boolean));
+  const rows = (begun < 0 ? [] : view.points.slice(begun)).map(({ files }) => {
     const sum = files.reduce((a, b) => a + b, 0);
     return files.map((count) => (sum ? (100 * count) / sum : 0));
   });
@@ -111,7 +112,7 @@ const seconds = (value) => (value === null ? "–" : `${value < 10 ? value.toFix
 const ms = (value) => (value === null ? "–" : value < 1000 ? `${Math.round(value)} ms` : seconds(value / 1000));
 
 function table() {
-  const head = ["", "asked", "waiting", "done", "refused", "wait", "ack"];
+  const head = ["server", "asked", "waiting", "done", "refused", "wait", "ack"];
   const rows = view.camps.map((camp, n) => h("tr", {},
     h("th", { scope: "row" }, h("i", { class: "swatch", style: `background:${colour(n)}` }), h("button", { class: "linkish", type: "button", onclick: () => app.open(camp.channel) }, camp.name)),
     [camp.asked, camp.waiting, camp.finished, camp.refused + camp.failed, seconds(camp.waitS), ms(camp.ackP99Ms)].map((value) => h("td", {}, value))));

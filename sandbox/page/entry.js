@@ -14,7 +14,7 @@ export class CommandEntry {
     this.onLeave = onLeave;
     this.chips = [];
     this.completion = 0;
-    this.more = h("button", { class: "chip-more", type: "button" });
+    this.more = h("button", { class: "chip-more", type: "button", role: "combobox", "aria-haspopup": "listbox", "aria-expanded": "false" });
     this.more.addEventListener("click", () => this.showRest());
     this.more.addEventListener("focus", () => this.showRest());
     this.more.addEventListener("keydown", (event) => this.moreKey(event));

@@ -47,17 +47,20 @@ export function addEntry(entry) {
   if (atEnd) list.scrollTop = list.scrollHeight;
 }
 
+// Ids and tokens say little here; what is called says much.
+const brief = (path) => path.replace(/\/(\d{15,}|[\w-]{40,})(?=\/|$)/g, "/…");
+
 function row(entry) {
   const isRest = entry.kind === "rest";
   const isBad = isRest && (entry.violations.length > 0);
   const when = new Date(entry.at * 1000).toLocaleTimeString([], { hour12: false });
   const head = isRest
-    ? [h("b", { class: "verb" }, entry.method), h("span", { class: "path" }, entry.path), h("span", { class: `status s${String(entry.status)[0]}` }, entry.status), h("span", { class: "ms" }, `${entry.ms} ms`)]
+    ? [h("b", { class: "verb" }, entry.method), h("span", { class: "path", title: entry.path }, brief(entry.path)), h("span", { class: `status s${String(entry.status)[0]}` }, entry.status), h("span", { class: "ms" }, `${entry.ms} ms`)]
     : [h("b", { class: "verb" }, entry.sent ? "⟵" : "⟶"), h("span", { class: "path" }, entry.name)];
   const details = h("details", { class: `entry-line ${entry.kind} ${isBad ? "bad" : ""}` }, h("summary", {}, h("time", {}, when), head, entry.fault && h("span", { class: "fault" }, entry.fault)));
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
-    const json = (label, value) => value !== null && value !== undefined && h("div", {}, h("small", {}, label), h("pre", { class: "code" }, JSON.stringify(value, null, 2)));
+    const json = (label, value) => value !== null && value !== undefined && h("div", {}, h("small", {}, label), h("pre", { class: "code", tabIndex: 0 }, JSON.stringify(value, null, 2)));
     details.append(...[isRest && entry.violations.map((text) => h("p", { class: "failed" }, text)), isRest ? [json("request", entry.request), json("response", entry.response), json("rate limit", entry.limit)] : json("data", entry.data)].flat(2).filter(Boolean));
   });
   return h("li", {}, details);

@@ -150,7 +150,7 @@ function blocks(text) {
     const small = /^-#\s+(.+)$/.exec(line);
     if (heading) {
       flush();
-      nodes.push(h("div", { class: `heading h${heading[1].length}`, role: "heading", "aria-level": 3 + heading[1].length }, inline(heading[2])));
+      nodes.push(h("div", { class: `heading h${heading[1].length}`, role: "heading", "aria-level": 3 }, inline(heading[2])));
     } else if (small) {
       flush();
       nodes.push(h("div", { class: "small" }, inline(small[1])));

@@ -22,7 +22,7 @@ export function openMenu(event, entries) {
     else return;
     key.preventDefault();
   });
-  document.body.append(menu);
+  document.getElementById("main").append(menu);  // a landmark: nothing lies outside them
   const box = opener.getBoundingClientRect();
   const isPointed = event.clientX || event.clientY;
   const [x, y] = isPointed ? [event.clientX, event.clientY] : [box.left, box.bottom];

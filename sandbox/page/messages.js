@@ -27,7 +27,7 @@ export function renderAll() {
 function withDay(message, previous) {
   const day = new Date(message.timestamp).toDateString();
   const isNewDay = !previous || new Date(previous.timestamp).toDateString() !== day;
-  const line = isNewDay && h("li", { class: "day", role: "separator" }, h("span", {}, new Date(message.timestamp).toLocaleDateString([], { dateStyle: "long" })));
+  const line = isNewDay && h("li", { class: "day" }, h("span", {}, new Date(message.timestamp).toLocaleDateString([], { dateStyle: "long" })));
   const node = draw(message, isNewDay ? null : previous);
   return line ? [line, node] : [node];
 }
@@ -182,10 +182,10 @@ export function dropNotice(notice) {
 function noticeNode(notice) {
   const isFailed = notice.kind === "failed";
   const close = h("button", { class: "linkish", type: "button", onclick: () => dropNotice(notice) }, "Dismiss message");
-  notice.node = h("li", { class: `message first notice ${notice.kind}`, role: isFailed ? "alert" : "status" },
+  notice.node = h("li", { class: `message first notice ${notice.kind}` },
     h("div", { class: "above" }, h("img", { src: state.world.you.avatar, alt: "", width: 16, height: 16 }), h("b", {}, state.world.you.name), " used ", h("span", { class: "mention" }, notice.command)),
     h("img", { class: "avatar", src: app.bot().avatar, alt: "", width: 40, height: 40 }),
-    h("div", { class: "content" },
+    h("div", { class: "content", role: isFailed ? "alert" : "status" },
       h("div", { class: "heading-line" }, h("span", { class: "author" }, app.bot().name), h("span", { class: "badge" }, "APP")),
       isFailed ? h("div", { class: "failed" }, notice.text) : h("div", { class: "thinking" }, h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), notice.text),
       isFailed && h("div", { class: "only-you" }, icon("eye"), "Only you can see this  •  ", close)));

@@ -26,9 +26,9 @@ function renderRail() {
 function renderChannels() {
   const place = here();
   const guild = place?.guild;
-  $("#place").replaceChildren(h("h1", {}, guild ? guild.name : "Direct messages"));
+  $("#place").replaceChildren(h("h2", {}, guild ? guild.name : "Direct messages"));
   const list = guild ? ordered(guild.channels) : [state.world.direct];
-  const head = h("h2", { class: "section-title" }, guild ? "Text channels" : "Your direct messages");
+  const head = h("h3", { class: "section-title" }, guild ? "Text channels" : "Your direct messages");
   $("#channels").replaceChildren(head, h("ul", {}, list.map((channel) => h("li", {}, channelLink(channel, place)))));
 }
 
@@ -112,7 +112,7 @@ function renderTop() {
   const root = document.documentElement;
   const isLight = root.dataset.theme === "light";
   const menu = h("button", { class: "plain drawer-button", type: "button", "aria-label": "Servers and channels", "aria-expanded": String(root.classList.contains("drawer")), onclick: () => app.drawer(true) }, icon("menu"));
-  fill($("#top"), menu, icon(signOf(channel)), h("h2", {}, channel.name),
+  fill($("#top"), menu, icon(signOf(channel)), h("h1", {}, channel.name),
     channel.nsfw && h("span", { class: "tag" }, "Age-restricted"),
     channel.topic && h("span", { class: "topic" }, channel.topic),
     h("span", { class: "space" }),

@@ -29,7 +29,7 @@ export class Popover {
     const list = entries.length ? h("div", { class: "pop-list", role: "listbox", id: "pop-list", "aria-label": title || "Suggestions" }, this.items) : null;
     this.node.replaceChildren(...[title && h("div", { class: "pop-title" }, title), note && h("div", { class: "pop-note" }, note), list, footer].filter(Boolean));
     this.node.hidden = false;
-    input?.setAttribute("aria-expanded", String(entries.length > 0));
+    this.tell(entries.length > 0);
     this.move(entries.length ? active : -1, true);
   }
 
@@ -37,8 +37,19 @@ export class Popover {
     this.node.hidden = true;
     this.items = [];
     this.active = -1;
-    this.input?.setAttribute("aria-expanded", "false");
-    this.input?.removeAttribute("aria-activedescendant");
+    this.tell(false);
+  }
+
+  // What a screen reader hears of it, by the input that keeps the focus. A text box cannot be "expanded".
+  tell(isOpen) {
+    const { input } = this;
+    if (!input) return;
+    if (input.getAttribute("role") === "combobox") input.setAttribute("aria-expanded", String(isOpen));
+    if (isOpen) input.setAttribute("aria-controls", "pop-list");
+    else {
+      input.removeAttribute("aria-controls");
+      input.removeAttribute("aria-activedescendant");
+    }
   }
 
   move(index, scrolls = true) {
@@ -71,6 +82,7 @@ export class Popover {
   }
 }
 
-export const comboBox = { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": "pop-list", autocomplete: "off", spellcheck: true };
+export const completing = { "aria-autocomplete": "list", "aria-haspopup": "listbox", autocomplete: "off", spellcheck: true };
+export const comboBox = { ...completing, role: "combobox", "aria-expanded": "false" };
 
 export { $ };

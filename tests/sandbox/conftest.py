@@ -1,7 +1,32 @@
-"""Loads discord.py once, before warnings become errors: on Python 3.11 it imports the deprecated `audioop`."""
+"""A browser and a server for the tests of the page."""
+
+from __future__ import annotations
 
 import warnings
+from collections.abc import AsyncIterator
 
-with warnings.catch_warnings():
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from sandbox import Sandbox
+
+with warnings.catch_warnings():  # on Python 3.11 discord.py imports the deprecated `audioop`: once, before tests begin
     warnings.simplefilter("ignore", DeprecationWarning)
-    import discord  # noqa: F401
+    from sample_bot import running
+    from tabs import ARGUMENTS, CHROMIUM
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def server() -> AsyncIterator[Sandbox]:
+    async with Sandbox(seed_world=True, ack_deadline_s=1.0) as server:
+        async with running(server):
+            yield server
+        assert not server.violations, "\n".join(map(str, server.violations))

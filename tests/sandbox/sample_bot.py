@@ -305,10 +305,10 @@ class Settings(app_commands.Group, name="settings", description="For managers"):
 
 
 def main() -> None:
-    """The bot as a process of its own, pointed at the address in its environment."""
-    address = os.environ["SAMPLE_DISCORD_URL"]
-    discord.http.Route.BASE = f"{address}/api/v10"
-    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(f"ws{address.removeprefix('http')}/gateway")
+    """The bot as a process of its own: at Discord's own address, or at the one in its environment."""
+    if address := os.environ.get("SAMPLE_DISCORD_URL"):
+        discord.http.Route.BASE = f"{address}/api/v10"
+        discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(f"ws{address.removeprefix('http')}/gateway")
     SampleBot().run(os.environ["SAMPLE_TOKEN"], log_handler=None)
 
 

@@ -3,75 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 from sample_bot import running
+from tabs import in_a_browser, tab
 
 from sandbox import Sandbox
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-# One browser for all of them: starting it takes longer than most of the tests.
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page was not looked at"),
-]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def server() -> AsyncIterator[Sandbox]:
-    async with Sandbox(seed_world=True, ack_deadline_s=1.0) as server:
-        async with running(server):
-            yield server
-        assert not server.violations, "\n".join(map(str, server.violations))
-
-
-class Tab:
-    """A person's tab, and whatever went wrong in it."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.box = page.get_by_role("combobox", name="Message")
-        self.problems: list[str] = []
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
-        page.on("request", self._requested)
-
-    def _requested(self, request: object) -> None:
-        url = getattr(request, "url", "")
-        if not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")):
-            self.problems.append(f"asked for {url}")
-
-
-@asynccontextmanager
-async def tab(
-    browser: Browser, server: Sandbox, who: str, *, width: int = 1280, theme: str = "dark"
-) -> AsyncIterator[Tab]:
-    context = await browser.new_context(
-        viewport={"width": width, "height": 844 if width < 500 else 800}, color_scheme=theme
-    )
-    page = await context.new_page()
-    opened = Tab(page)
-    await page.goto(f"{server.url}/?as={who}")
-    await page.wait_for_selector(".offer", state="attached")
-    yield opened
-    assert opened.problems == []
-    await context.close()
+pytestmark = in_a_browser
 
 
 async def test_a_picture_in_three_actions(browser: Browser, server: Sandbox) -> None:
@@ -210,54 +149,6 @@ async def test_the_banner_while_the_bot_is_not_there(browser: Browser) -> None:
             await expect(page.get_by_text("/draw", exact=True)).to_be_visible()
         await expect(page.get_by_text("The bot is away")).to_be_visible()
         await page.close()
-
-
-NAMELESS = """() => [...document.querySelectorAll('button, a[href], input, textarea, dialog, [role=menu]')]
-  .filter(node => node.checkVisibility() && !node.closest('[aria-hidden=true]'))
-  .filter(node => !(node.getAttribute('aria-label') || node.innerText.trim() || node.labels?.length || node.title))
-  .map(node => node.outerHTML.slice(0, 120))"""
-
-FAINT = """async () => {
-  await Promise.all(document.getAnimations().filter(one => one instanceof CSSTransition).map(one => one.finished));
-  const channel = value => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-  const parts = colour => {
-    const found = colour.replace('srgb', '').match(/[\\d.]+/g).map(Number);
-    return colour.startsWith('color') ? [...found.slice(0, 3).map(part => part * 255), found[3] ?? 1] : found;
-  };
-  const ground = node => {
-    for (let at = node; at; at = at.parentElement) {
-      const found = parts(getComputedStyle(at).backgroundColor);
-      if (found.length === 3 || found[3] === 1) return found;
-    }
-    return [255, 255, 255];
-  };
-  const faint = [];
-  for (const node of document.querySelectorAll('#app *')) {
-    const words = [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim());
-    if (!words || !node.checkVisibility({ opacityProperty: true }) || node.closest(':disabled, svg, .off')) continue;
-    const [a, b] = [light(parts(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) faint.push(`${ratio.toFixed(2)} ${node.className}: ${node.textContent.slice(0, 30)}`);
-  }
-  return faint;
-}"""
-
-
-async def test_everything_has_a_name_and_can_be_read(browser: Browser, server: Sandbox) -> None:
-    """Names for screen readers, and a contrast of 4.5 (WCAG AA) for every visible word."""
-    async with tab(browser, server, "cleo") as cleo:
-        for line in ("/showcase", "/panel", "/draw x", "/whisper y"):
-            await cleo.box.fill(line)
-            await cleo.box.press("Enter")
-            if " " not in line:
-                await cleo.page.keyboard.press("Enter")
-        await expect(cleo.page.get_by_text("Only you can see this")).to_be_visible()
-        await expect(cleo.page.locator(".embed")).to_be_visible()
-        assert await cleo.page.evaluate(NAMELESS) == []
-        assert await cleo.page.evaluate(FAINT) == []
-        await cleo.page.get_by_role("button", name="Light theme").click()
-        assert await cleo.page.evaluate(FAINT) == []
 
 
 async def test_a_crowd_shows_how_it_fares(browser: Browser, server: Sandbox) -> None:
