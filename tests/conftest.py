@@ -1,9 +1,13 @@
-"""What every test shares: discord.py loaded before warnings become errors, and the tally of judged messages."""
+"""What every test shares: discord.py loaded before warnings become errors, and the tally of judged messages.
+
+`make test` runs the files on several processes (pytest-xdist). Each of them keeps a tally and hands it over at its end.
+"""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import pytest
 
@@ -22,12 +26,33 @@ class Tally:
     violations: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def add(self, other: Tally) -> None:
+        """Take up what another process found."""
+        self.num_servers += other.num_servers
+        self.judged += other.judged
+        self.violations += other.violations
+        self.notes += other.notes
+
 
 TALLY = pytest.StashKey[Tally]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TALLY] = Tally()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["tally"] = asdict(session.config.stash[TALLY])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """A process of pytest-xdist has ended; one that died has said nothing."""
+    found = getattr(node, "workeroutput", {}).get("tally")
+    if found is not None:
+        node.config.stash[TALLY].add(Tally(**found))
 
 
 @pytest.fixture(scope="session")
