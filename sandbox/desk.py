@@ -15,6 +15,7 @@ from sandbox.errors import (
     Invalid,
     already_acknowledged,
     invalid_webhook_token,
+    unknown_channel,
     unknown_interaction,
     unknown_message,
     unknown_webhook,
@@ -207,7 +208,7 @@ class Desk:
     # -- webhook calls with the interaction's token ---------------------------------------------------
 
     def by_token(self, application_id: int, token: str) -> Interaction:
-        """The interaction behind a webhook call. Raises 10015 or, after 15 minutes, 50027."""
+        """The interaction of a webhook call. Raises 10015; 50027 after 15 minutes; 10003 where the channel is gone."""
         if application_id != self._world.application.id:
             raise unknown_webhook()
         interaction = self._by_token.get(token)
@@ -217,6 +218,8 @@ class Desk:
             raise invalid_webhook_token()
         if interaction.acknowledged is None:
             raise unknown_webhook()
+        if interaction.channel.is_deleted:
+            raise unknown_channel()
         return interaction
 
     def follow_up(self, interaction: Interaction, body: Body) -> Message:

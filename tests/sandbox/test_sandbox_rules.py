@@ -176,6 +176,18 @@ async def test_the_token_dies_after_fifteen_minutes(server: Sandbox, bot: RawBot
     assert not server.violations, "an expired token is bad luck, not a fault"
 
 
+async def test_the_token_leads_nowhere_once_the_channel_is_deleted(
+    server: Sandbox, bot: RawBot, channel: Channel, actor: Actor
+) -> None:
+    waiting = await pending(bot, actor)
+    await waiting.respond(5)
+    server.faults.delete_channel(channel)
+    for method, path in (("PATCH", f"{waiting.hook}/messages/@original"), ("POST", waiting.hook)):
+        status, answer = await bot.call(method, path, {"content": "too late"})
+        assert (status, answer["code"]) == (404, 10003)
+    assert not server.violations, "bad luck, not a fault"
+
+
 async def test_the_first_follow_up_after_a_defer_is_the_response(bot: RawBot, actor: Actor) -> None:
     waiting = await pending(bot, actor)
     await waiting.respond(5, {"flags": 64})
