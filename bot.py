@@ -47,6 +47,7 @@ from db.usage import UsageStore
 from doctor import examine
 from generation import failpoints
 from generation.catalog import Catalog
+from generation.credentials import Credentials
 from generation.durable import num_stuck
 from generation.errors import AtelierError, Misconfigured
 from generation.extras import read_prompts
@@ -131,6 +132,9 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    credentials = _credentials(settings)
+    if credentials is not None:
+        await asyncio.to_thread(credentials.check)
     async with open_house(settings) as house:
         gc.freeze()  # what the program is made of stays: looking through it again and again stops the loop for long
         services = Services(
@@ -149,6 +153,7 @@ async def _serve(settings: Settings) -> None:
             keepsakes=KeepsakeStore(house.database),
             styles=StyleStore(house.database),
             operating=OperatorStore(house.database),
+            credentials=credentials,
             departures=DepartureStore(house.database, clock=utc_now, grace=timedelta(days=settings.guild_grace_days)),
         )
         assert settings.discord_token is not None
@@ -167,6 +172,17 @@ async def _serve(settings: Settings) -> None:
             await _stop(discord)
             for task in done - {stopped}:
                 task.result()
+
+
+def _credentials(settings: Settings) -> Credentials | None:
+    """What posted pictures are signed with. Raises `Misconfigured` where a key or its certificate is missing."""
+    certificates, key = settings.c2pa_certificates, settings.c2pa_key
+    if certificates is None and key is None:
+        return None
+    if certificates is None or key is None:
+        problem = "ATELIER_C2PA_CERTIFICATES and ATELIER_C2PA_KEY belong together, and one of them is missing."
+        raise Misconfigured(problem=problem, remedy="Set the other too, or neither.")
+    return Credentials(certificates=certificates, key=key.get_secret_value(), algorithm=settings.c2pa_algorithm)
 
 
 class _Facts:
@@ -284,7 +300,7 @@ def verify_command(file: Annotated[Path, typer.Argument(help="A PNG, JPEG or Web
     """Say what a picture file says of itself: made by a machine or not, with a recipe or not, changed since or not."""
     disclosure = _guarded(lambda: shell.verify_file(file))
     typer.echo(json.dumps(asdict(disclosure)))
-    raise typer.Exit(0 if disclosure.source_type and disclosure.is_intact is not False else 1)
+    raise typer.Exit(0 if disclosure.is_sound else 1)
 
 
 @app.command()

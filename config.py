@@ -56,6 +56,13 @@ class Settings(BaseSettings):
     safety_checker: bool = Field(
         True, description="Check finished pictures with the model's safety checker, where it has one."
     )
+    c2pa_certificates: str | None = Field(
+        None, description="The certificate that content credentials are signed with, and its issuers, as PEM text."
+    )
+    c2pa_key: SecretStr | None = Field(None, description="The certificate's private key, as PEM text.")
+    c2pa_algorithm: Literal["es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519"] = Field(
+        "es256", description="What the key signs with."
+    )
     owner_ids: str = Field("", description="Discord ids of those who run the bot, with commas, for `/operator`.")
     allow_dms: bool = Field(
         False, description="Paint in direct messages too, where no server looks after what is painted."

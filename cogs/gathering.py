@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,6 +12,8 @@ from cogs.language import _
 from cogs.say import Picture, Say
 from cogs.services import Services
 from generation.catalog import PAINTBOX
+from generation.credentials import ROOM_BYTES, CannotSign, Credentials
+from generation.disclosure import source_of
 from generation.errors import InvalidRequest
 from generation.files import ImageFiles
 from generation.images import decode_png, shrink
@@ -23,6 +26,7 @@ from generation.replay import Verdict, judge
 from generation.safety import Shown
 from generation.vetting import is_harmless
 
+log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 24 * 1024 * 1024
 """Discord takes 25 MiB at once, files and words together."""
 
@@ -33,7 +37,7 @@ async def gather(job: Job, services: Services, *, size_limit: int, place: Place)
     `place`: where it will be read. What may not be shown there is left out, or is behind a spoiler.
     """
     shown = await how_shown(job, services, place)
-    return await asyncio.to_thread(_gather, job, services.studio.files, size_limit, shown)
+    return await asyncio.to_thread(_gather, job, services.studio.files, size_limit, shown, services.credentials)
 
 
 async def how_shown(job: Job, services: Services, place: Place) -> dict[int, Shown]:
@@ -44,11 +48,13 @@ async def how_shown(job: Job, services: Services, place: Place) -> dict[int, Sho
     return {image.index: policy.how_shown(job, image, place, is_harmless=harmless) for image in job.images}
 
 
-def _gather(job: Job, files: ImageFiles, size_limit: int, shown: Mapping[int, Shown]) -> Say:
+def _gather(
+    job: Job, files: ImageFiles, size_limit: int, shown: Mapping[int, Shown], credentials: Credentials | None
+) -> Say:
     notes = _notes(job)
     recoded, away = _(replies.RECODED), _(replies.FILE_AWAY)
     pictures: dict[int, Picture] = {}
-    size_limit = min(size_limit, MAX_REQUEST_BYTES // len(job.images))
+    size_limit = min(size_limit, MAX_REQUEST_BYTES // len(job.images)) - (ROOM_BYTES if credentials else 0)
     for image in job.images:
         png = _png(image, files) if shown[image.index] is not Shown.NOT else None
         if png is None:
@@ -58,11 +64,22 @@ def _gather(job: Job, files: ImageFiles, size_limit: int, shown: Mapping[int, Sh
         data = png if len(png) <= size_limit else shrink(png, max_bytes=size_limit)
         if data is not png and recoded not in notes:
             notes.append(recoded)
-        picture = replies.picture(job, image, data)
+        picture = replies.picture(job, image, _signed(data, image, credentials))
         pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
     if any(each is Shown.NOT and job.images[index].status is Status.DONE for index, each in shown.items()):
         notes.append(_(replies.NOT_SHOWN_HERE))
     return replies.result(job, pictures, notes=notes, verdict=_verdict(job, files))
+
+
+def _signed(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
+    """The file as it leaves. One that cannot be signed leaves all the same: it still says what it is in its XMP."""
+    if credentials is None:
+        return data
+    try:
+        return credentials.sign(data, source_of(image.spec))
+    except CannotSign as failed:
+        log.error("image=%s action=not-signed reason=%s", image.id, failed)
+        return data
 
 
 def _png(image: Image, files: ImageFiles) -> bytes | None:

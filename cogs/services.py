@@ -21,6 +21,7 @@ from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.usage import UsageStore
+from generation.credentials import Credentials
 from generation.job import DM_TENANT, Owner
 from generation.ports import Clock
 from generation.rates import Rates
@@ -56,6 +57,8 @@ class Services:
     departures: DepartureStore
     rates: Rates = field(default_factory=Rates)
     clock: Clock = utc_now
+    credentials: Credentials | None = None
+    """What posted pictures are signed with, where the operator has a key."""
     owner_ids: frozenset[int] = frozenset()
     """Discord ids of those who run the bot."""
     allows_dms: bool = False

@@ -9,6 +9,7 @@ import re
 from enum import StrEnum
 
 from generation.recipe import Recipe
+from generation.request import ImageSpec
 
 _BASE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _TYPE = re.compile(rf"{re.escape(_BASE)}(\w+)")
@@ -28,10 +29,19 @@ class SourceType(StrEnum):
     COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
 
 
+def source_of(spec: ImageSpec) -> SourceType:
+    """What a picture of this spec is: made from words alone, or composed with a picture that was there before."""
+    return SourceType.GENERATED if spec.start is None else SourceType.COMPOSITE
+
+
+def full_name(source: SourceType) -> str:
+    """The address that IPTC gives the term."""
+    return _BASE + source
+
+
 def xmp_of(recipe: Recipe) -> str:
     """The XMP packet for a picture of this recipe. The same recipe gives the same bytes."""
-    source = SourceType.GENERATED if recipe.spec.start is None else SourceType.COMPOSITE
-    return _XMP.format(source=_BASE + source)
+    return _XMP.format(source=full_name(source_of(recipe.spec)))
 
 
 def source_type_in(xmp: bytes | str) -> str | None:

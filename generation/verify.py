@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
+from generation.credentials import CredentialState, read_credentials
 from generation.disclosure import source_type_in
 from generation.errors import InvalidRequest
 from generation.images import XMP_KEYWORD, decode_png, pixels_sha256
@@ -21,6 +22,14 @@ class Disclosure:
     source_type: str | None
     has_recipe: bool
     is_intact: bool | None
+    credentials: str | None = None
+    """What its content credentials are worth (`generation.credentials.CredentialState`); None where it has none."""
+    signed_by: str | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it says that a machine made it, and nothing in it speaks against its being unchanged."""
+        return bool(self.source_type) and self.is_intact is not False and self.credentials != CredentialState.INVALID
 
 
 def read_disclosure(data: bytes) -> Disclosure:
@@ -34,4 +43,11 @@ def read_disclosure(data: bytes) -> Disclosure:
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
         raise InvalidRequest(what="The file", problem="is damaged and cannot be read.") from None
     intact = pixels_sha256(decode_png(data)[0]) == read_recipe(data).pixels_sha256 if is_ours else None
-    return Disclosure(source_type=source_type_in(xmp), has_recipe=is_ours, is_intact=intact)
+    signed = read_credentials(data)
+    return Disclosure(
+        source_type=source_type_in(xmp) or (signed.source_type if signed else None),
+        has_recipe=is_ours,
+        is_intact=intact,
+        credentials=signed.state if signed else None,
+        signed_by=signed.signed_by if signed else None,
+    )

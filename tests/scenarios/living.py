@@ -36,6 +36,7 @@ from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.usage import UsageStore
 from generation.catalog import Catalog, Model
+from generation.credentials import Credentials
 from generation.engine.settings import EngineSettings
 from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
@@ -83,11 +84,12 @@ class LivingBot:
         engine: str = ENGINE,
         num_slots: int = 4,
         models: tuple[Model, ...] = (),
+        credentials: Credentials | None = None,
     ) -> None:
         self.discord = discord
         self.data_dir = data_dir
         self.num_slots = num_slots
-        self._models = models
+        self._models, self._credentials = models, credentials
         self._engine = engine
         self._tasks: list[asyncio.Task[Any]] = []
         if not (data_dir / "atelier.db").exists():
@@ -138,6 +140,7 @@ class LivingBot:
             moderation=ModerationStore(self.database, clock=self.now),
             personal=PersonalStore(self.database, clock=self.now),
             allows_dms=True,
+            credentials=self._credentials,
             quotas=QuotaStore(self.database),
             usage=UsageStore(self.database),
             album=AlbumStore(self.database),
