@@ -32,7 +32,7 @@ from generation.fair_queue import FairQueue, Waiting
 from generation.order import Order, Share
 from generation.pace import Pace
 from generation.request import ImageSpec
-from generation.waits import Ahead, Experience, play
+from generation.waits import Ahead, Company, Experience, play, tolerance_s
 
 SEATS, SLOTS = 8, 16
 MACHINES = {"fast": (0.02, 0.01, 0.02, 1.1), "home": (0.06, 0.05, 0.08, 0.24)}
@@ -44,6 +44,7 @@ UNITS_A_STEP = 2000
 HOUR_S = 3600.0
 GUILDS = {guild_id: 1.0 / (1 + guild_id) for guild_id in range(12)}
 """How much each guild asks for, relative to the others."""
+_ALONE = Company(0, 0)
 FLOOD_GUILD, FLOOD_HOURS = 5, (14.0, 15.0)
 
 
@@ -69,6 +70,7 @@ class Job:
     num_left: int
     num_in_line: int = 0
     played_s: float | None = None
+    company: Company = _ALONE
     told_s: float | None = None
     peers_s: float | None = None
     futures_s: list[float] = field(default_factory=list)
@@ -76,12 +78,12 @@ class Job:
 
 
 def is_right(told_s: float, waited_s: float) -> bool:
-    return abs(told_s - waited_s) <= max(0.3 * waited_s, 2.0)
+    return abs(told_s - waited_s) <= tolerance_s(waited_s)
 
 
 def best_answer_right(futures_s: Sequence[float]) -> float:
     """The part of these waits that one answer, the best there is, would have been right for."""
-    answers = {edge for wait_s in futures_s for edge in (wait_s + max(0.3 * wait_s, 2.0), wait_s)}
+    answers = {edge for wait_s in futures_s for edge in (wait_s + tolerance_s(wait_s), wait_s)}
     return max(sum(is_right(answer, wait_s) for wait_s in futures_s) for answer in answers) / len(futures_s)
 
 
@@ -178,12 +180,14 @@ class Day:
         making = [_ahead(picture) for picture in self._residents.values()]
         line = [_ahead(self._pictures[waiting.image_id]) for waiting in self._queue.forecast()]
         units = sum(each.units * each.left for each in (*making, *line))
+        company = Company.of(making, job.guild_id)
         mine = [each.image_id for each in line if self._pictures[each.image_id].job is job]
         ends = play(making, line, slots=SLOTS, pace=self._pace)
         if not ends:
             return
         job.played_s = max(ends[image_id] for image_id in mine)
-        job.told_s = self._experience.corrected(job.played_s)
+        job.company = company
+        job.told_s = self._experience.corrected(job.played_s, company)
         job.peers_s = units / (self._pace.units_per_s or 1.0)
 
     def _admit(self) -> None:
@@ -220,7 +224,7 @@ class Day:
         if job.num_left or job.told_s is None or job.played_s is None or job.peers_s is None:
             return
         waited_s = self.now_s - job.submitted_s
-        self._experience.learn(job.played_s, waited_s)
+        self._experience.learn(job.played_s, job.company, waited_s)
         self.ours.judge(job.told_s, waited_s)
         self.peer.judge(job.peers_s, waited_s)
         (self.crowded if job.num_in_line > SLOTS else self.quiet).judge(job.told_s, waited_s)

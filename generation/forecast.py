@@ -13,7 +13,7 @@ from generation.fair_queue import FairQueue
 from generation.job import Status
 from generation.live import LiveImage, LiveJob, LiveJobs
 from generation.pace import Pace
-from generation.waits import MAX_PLAYED, Ahead, Experience, play, seconds_each
+from generation.waits import MAX_PLAYED, Ahead, Company, Experience, Foreseen, play, seconds_each
 
 _AGE_S = 1.0
 _REST = 20
@@ -28,6 +28,7 @@ class Forecast:
     def __init__(self, jobs: LiveJobs, queue: FairQueue, pace: Pace) -> None:
         self._jobs, self._queue, self._pace = jobs, queue, pace
         self._experience = Experience()
+        self._making: tuple[Ahead, ...] = ()
         self._places: dict[str, int] = {}
         self._ends_at_s: dict[str, float] = {}
         self._until_s = float("-inf")
@@ -49,11 +50,10 @@ class Forecast:
         residents = [self._ahead(image_id) for image_id in making]
         head = [self._ahead(each) for each in line[:MAX_PLAYED]]
         each_s = seconds_each(head, pace=self._pace)
+        self._making = tuple(residents)
         ends = play(residents, head, slots=slots, pace=self._pace)
         self._end_of_head = (now_s + max(ends.values(), default=0.0), each_s)
-        self._ends_at_s = {image_id: now_s + self._experience.corrected(span) for image_id, span in ends.items()}
-        for image_id, span in ends.items():
-            self._foreseen(image_id, now_s, span)
+        self._ends_at_s = {image_id: self._foresee(image_id, now_s, span_s) for image_id, span_s in ends.items()}
         self._until_s = now_s + max(_AGE_S, _REST * (time.monotonic() - now_s))
 
     def place(self, waiting: Collection[str]) -> int | None:
@@ -72,18 +72,19 @@ class Forecast:
         end_s, each_s = self._end_of_head
         now_s = time.monotonic()
         span = max(0.0, end_s - now_s) + (place - MAX_PLAYED + 1) * each_s
-        self._foreseen(image_id, now_s, span)
-        return now_s + self._experience.corrected(span)
+        return self._foresee(image_id, now_s, span)
 
-    def _foreseen(self, image_id: str, now_s: float, span: float) -> None:
-        """The first that was said of an image is what its end is compared with."""
-        self._jobs.image(image_id).played.setdefault("at_s", now_s)
-        self._jobs.image(image_id).played.setdefault("span_s", span)
+    def _foresee(self, image_id: str, now_s: float, played_s: float) -> float:
+        """When to say that it will be done. The first that was played is what its end is compared with."""
+        company = Company.of(self._making, self._jobs.of_image(image_id).job.owner.guild_id)
+        live = self._jobs.image(image_id)
+        live.foreseen = live.foreseen or Foreseen(now_s, played_s, company)
+        return now_s + self._experience.corrected(played_s, company)
 
     def learn(self, live: LiveImage) -> None:
         """An image is done: was it as foreseen?"""
-        if live.played:
-            self._experience.learn(live.played["span_s"], time.monotonic() - live.played["at_s"])
+        if (seen := live.foreseen) is not None:
+            self._experience.learn(seen.played_s, seen.company, time.monotonic() - seen.at_s)
 
     def _ahead(self, image_id: str) -> Ahead:
         live, owner = self._jobs.image(image_id), self._jobs.of_image(image_id).job.owner

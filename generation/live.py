@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from generation.cost import cost_of_evaluations
 from generation.job import Image, Job, Outcome, Status, split_image_id
+from generation.waits import Foreseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +35,8 @@ class LiveImage:
     losses: int = 0
     """Workers lost while they held it, in this run of the bot."""
     cancel_asked: bool = False
-    played: dict[str, float] = field(default_factory=dict)
-    """When its end was first reckoned (`at_s`, monotonic) and how far off it was then (`span_s`)."""
+    foreseen: Foreseen | None = None
+    """What its wait was first reckoned to be."""
     preview: bytes | None = None
 
     @property

@@ -10,8 +10,11 @@ much waits have been longer than this.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple, Self
 
 from generation.pace import Pace
 
@@ -108,29 +111,87 @@ def _fill(wants: Mapping[int, tuple[float, float]], amount: float) -> dict[int, 
     return granted
 
 
+TOLERANCE = 0.3
+"""An answer is right when it is off by no more than this part of the wait ..."""
+TOLERANCE_S = 2.0
+"""... or by no more than these seconds."""
+_MEMORY = 100
+"""Waits of one kind that are remembered."""
+
+
+def tolerance_s(waited_s: float) -> float:
+    """By how much an answer may be off and still be right."""
+    return max(TOLERANCE * waited_s, TOLERANCE_S)
+
+
+class Company(NamedTuple):
+    """Who is in the making at a moment, roughly, as one guild sees it: all by fours, its own by twos."""
+
+    all: int
+    own: int
+
+    @classmethod
+    def of(cls, making: Iterable[Ahead], guild_id: int) -> Self:
+        """What a newcomer of the guild meets."""
+        guilds = [each.guild_id for each in making]
+        return cls(min(3, len(guilds) // 4), min(2, guilds.count(guild_id) // 2))
+
+
+class Foreseen(NamedTuple):
+    """What playing ahead first said of an image's wait, and when (monotonic seconds)."""
+
+    at_s: float
+    played_s: float
+    company: Company
+
+
+_Kind = tuple[int, Company]
+
+
 @dataclass(slots=True)
 class Experience:
-    """By what factor waits turned out longer than played: others come. Learnt by length, as the longer ones grow more.
+    """By what factor waits turned out longer than played: others come.
 
-    Kept as the running mean of the logarithm over the last few dozen ends.
+    Learnt by length, as the longer ones grow more, and by company: whoever shares a full house is less alone already.
+    Of the last hundred waits of a kind it takes the factor that would have been right for most of them, which is
+    right more often than their mean: waits are spread wide and to one side.
     """
 
-    _logs: dict[int, float] = field(default_factory=dict)
-    _counts: dict[int, int] = field(default_factory=dict)
+    _seen: dict[_Kind, deque[tuple[float, float]]] = field(default_factory=dict)
+    """For each kind of wait: the least and the greatest factor that would have been right."""
+    _factors: dict[_Kind, float] = field(default_factory=dict)
 
-    def corrected(self, played_s: float) -> float:
+    def corrected(self, played_s: float, company: Company) -> float:
         """What to tell a person, where playing ahead gave `played_s`."""
-        return played_s * math.exp(self._logs.get(_length(played_s), 0.0))
+        kind = (_length(played_s), company)
+        if kind not in self._factors:
+            self._factors[kind] = _right_for_most(self._seen.get(kind, ((1.0, 1.0),)))
+        return played_s * self._factors[kind]
 
-    def learn(self, played_s: float, waited_s: float) -> None:
-        """A wait has ended."""
+    def learn(self, played_s: float, company: Company, waited_s: float) -> None:
+        """A wait has ended; `played_s` and `company` are those of the moment when it was foreseen."""
         if played_s <= 0 or waited_s <= 0:
             return
-        length = _length(played_s)
-        count = self._counts[length] = min(40, self._counts.get(length, 0) + 1)
-        before = self._logs.get(length, 0.0)
-        surprise = max(-2.0, min(2.0, math.log(waited_s / played_s)))
-        self._logs[length] = before + (surprise - before) / (count + 3)
+        kind, tolerance = (_length(played_s), company), tolerance_s(waited_s)
+        # It begins with a few waits that were as played, so that a single odd one does not settle everything.
+        as_played = [(1.0 - TOLERANCE, 1.0 + TOLERANCE)] * 3
+        seen = self._seen.setdefault(kind, deque(as_played, maxlen=_MEMORY))
+        seen.append(((waited_s - tolerance) / played_s, (waited_s + tolerance) / played_s))
+        self._factors.pop(kind, None)
+
+
+def _right_for_most(ranges: Iterable[tuple[float, float]]) -> float:
+    """A number inside as many of these (least, greatest) as possible; of all such, the nearest to their middle."""
+    seen = list(ranges)
+    middle = sorted((least + greatest) / 2 for least, greatest in seen)[len(seen) // 2]
+    edges = sorted([(least, 0) for least, _ in seen] + [(greatest, 1) for _, greatest in seen])
+    best, nearest, inside = 0, middle, 0
+    for (edge, is_end), (next_edge, _) in pairwise(edges):
+        inside += -1 if is_end else 1
+        answer = min(max(middle, edge), next_edge)
+        if inside > best or (inside == best and abs(answer - middle) < abs(nearest - middle)):
+            best, nearest = inside, answer
+    return nearest
 
 
 def _length(seconds: float) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from generation.pace import Pace
-from generation.waits import Ahead, Experience, play
+from generation.waits import Ahead, Company, Experience, play, tolerance_s
 
 
 def pace(*, seats: int = 4, fixed_s: float = 0.1, image_s: float = 0.1) -> Pace:
@@ -72,10 +74,53 @@ def test_the_line_is_taken_up_as_others_end() -> None:
     assert [round(ends[name], 6) for name in ("now", "next", "last")] == [2.0, 4.0, 6.0]
 
 
+ALONE, CROWD = Company(0, 0), Company(3, 0)
+
+
 def test_experience_learns_by_how_much_waits_are_longer() -> None:
     learnt = Experience()
-    assert learnt.corrected(10.0) == 10.0
-    for _ in range(60):
-        learnt.learn(10.0, 15.0)
-    assert learnt.corrected(10.0) == pytest.approx(15.0, rel=0.05)
-    assert learnt.corrected(200.0) == 200.0, "long waits have an experience of their own"
+    assert learnt.corrected(10.0, ALONE) == 10.0
+    for _ in range(100):
+        learnt.learn(10.0, ALONE, 15.0)
+    assert learnt.corrected(10.0, ALONE) == pytest.approx(15.0, rel=0.05)
+    assert learnt.corrected(200.0, ALONE) == 200.0, "long waits have an experience of their own"
+    assert learnt.corrected(10.0, CROWD) == 10.0, "so have those in a crowd"
+
+
+def test_experience_says_what_is_right_for_most_not_the_mean() -> None:
+    learnt = Experience()
+    for waited_s in [20.0, 21.0, 22.0, 90.0] * 25:
+        learnt.learn(20.0, ALONE, waited_s)
+    assert 20.0 <= learnt.corrected(20.0, ALONE) <= 22.0
+
+
+def test_one_odd_wait_settles_nothing() -> None:
+    learnt = Experience()
+    learnt.learn(10.0, ALONE, 60.0)
+    assert learnt.corrected(10.0, ALONE) < 14.0
+
+
+@given(st.lists(st.floats(0.2, 500.0), min_size=1, max_size=12))
+def test_no_other_answer_is_right_for_more(waits_s: list[float]) -> None:
+    learnt = Experience()
+    for waited_s in waits_s:
+        learnt.learn(16.0, ALONE, waited_s)
+    seen = [*waits_s, 16.0, 16.0, 16.0]  # it begins with three waits as played, each right within 30 %
+
+    def right(answer_s: float) -> int:
+        return sum(abs(answer_s - waited_s) <= tolerance_s(waited_s) + 1e-9 for waited_s in seen)
+
+    told_s = learnt.corrected(16.0, ALONE)
+    best = max(
+        right(edge)
+        for waited_s in seen
+        for edge in (waited_s - tolerance_s(waited_s), waited_s + tolerance_s(waited_s))
+    )
+    assert right(told_s) == best
+
+
+def test_company_is_seen_from_ones_own_guild() -> None:
+    making = [ahead("a"), ahead("b"), ahead("c", guild=2), ahead("d", guild=2), ahead("e", guild=2)]
+    assert Company.of(making, 1) == Company(1, 1)
+    assert Company.of(making, 3) == Company(1, 0)
+    assert Company.of(making * 9, 2) == Company(3, 2)
