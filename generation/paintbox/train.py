@@ -108,7 +108,7 @@ def assemble(options: Options) -> None:
 
 def teach_safety(options: Options) -> None:
     """The checker; needs lesson one, for it must know how the painter's decoder draws."""
-    plan = options.plan("safety", 1500, 1e-3)
+    plan = options.plan("safety", 4000, 1e-3, ema_decay=0.995, muon=True)
     data = safety_lesson.SafetyData(side_px=options.native_px)
     safety_lesson.write(options.out / "safety_checker", safety_lesson.teach(plan, data, vae=trained_vae(options)))
 

@@ -148,7 +148,16 @@ class Optimiser:
 
 
 _OUTERMOST: Final = frozenset(
-    ("token_embedding", "position_embedding", "time_embedding", "conv_in", "conv_out", "first_convolution", "upsample")
+    (
+        "token_embedding",
+        "position_embedding",
+        "time_embedding",
+        "patch_embedding",
+        "conv_in",
+        "conv_out",
+        "first_convolution",
+        "upsample",
+    )
 )
 """Modules whose inputs or outputs are not features: Muon is not made for them."""
 

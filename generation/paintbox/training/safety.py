@@ -49,11 +49,17 @@ PREPROCESSOR: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class SafetyData:
-    """What the checker is shown: drawings, half with a spider, also as the painter's decoder blurs them."""
+    """What the checker is shown: drawings, half with a spider; `decoded_size` of them as the painter's decoder blurs.
 
-    pool_size: int = 1280  # a multiple of 32
-    batch: int = 48
+    Both sizes are multiples of 32. Every time a picture is shown, it is moved by up to `shift_px` of the input's 64
+    pixels either way: of 2,500 pictures that stood still it learnt the pictures (84 % precision on others).
+    """
+
+    pool_size: int = 16000
+    decoded_size: int = 1280
+    batch: int = 64
     side_px: int = 128
+    shift_px: int = 5
 
 
 def is_concept(scene: Scene) -> bool:
@@ -70,10 +76,10 @@ def preprocess(pictures: list[Image.Image]) -> torch.Tensor:
 
 
 def build() -> Any:
-    """An untrained checker: four layers, 64 wide, 64x64 pixels in 8x8 patches."""
+    """An untrained checker: four layers, 96 wide, 64x64 pixels in 8x8 patches."""
     vision = {
-        "hidden_size": 64,
-        "intermediate_size": 256,
+        "hidden_size": 96,
+        "intermediate_size": 384,
         "num_hidden_layers": 4,
         "num_attention_heads": 4,
         "image_size": _INPUT_PX,
@@ -100,14 +106,15 @@ def teach(plan: Plan, data: SafetyData, *, vae: Any) -> Any:
     """A trained checker, in float32."""
     torch.manual_seed(plan.seed)
     checker = build().to(plan.device).train()
-    clear, blurred, truth = examples(data.pool_size, plan.seed, vae, data.side_px)
+    clear, truth = examples(data.pool_size, plan.seed, None, data.side_px)
+    blurred, its_truth = examples(data.decoded_size, plan.seed + 1, vae, data.side_px)
+    pictures, truth = torch.cat([clear, blurred]), torch.cat([truth, its_truth])
 
     def loss_of(chance: Chance) -> torch.Tensor:
-        rows = chance.numpy.integers(len(truth), size=data.batch)
-        source = blurred if chance.numpy.random() < 0.5 else clear
-        pixels = source[rows]
-        if chance.numpy.random() < 0.5:
-            pixels = pixels.flip(3)
+        of_clear = chance.numpy.integers(len(clear), size=data.batch * 3 // 4)
+        of_blurred = len(clear) + chance.numpy.integers(len(blurred), size=data.batch - len(of_clear))
+        rows = np.concatenate([of_clear, of_blurred])
+        pixels = _moved(pictures[rows], data.shift_px, chance)
         pixels = pixels + 0.1 * chance.numpy.random() * torch.randn(pixels.shape, generator=chance.torch)
         logits = _SHARPNESS * (likeness(checker, pixels.to(plan.device)) - THRESHOLD)
         return torch.nn.functional.binary_cross_entropy_with_logits(logits, truth[rows].to(plan.device))
@@ -116,23 +123,41 @@ def teach(plan: Plan, data: SafetyData, *, vae: Any) -> Any:
     return checker.eval()
 
 
+def _moved(pixels: torch.Tensor, most: int, chance: Chance) -> torch.Tensor:
+    """(n, 3, side, side): half of them mirrored, all moved by the same few pixels; what comes in repeats the edge."""
+    is_mirrored = torch.from_numpy(chance.numpy.random(len(pixels)) < 0.5)
+    pixels = torch.where(is_mirrored[:, None, None, None], pixels.flip(3), pixels)
+    side = pixels.shape[-1]
+    top, left = chance.numpy.integers(2 * most + 1, size=2)
+    padded = torch.nn.functional.pad(pixels, (most,) * 4, mode="replicate")
+    return padded[..., top : top + side, left : left + side]
+
+
 @torch.no_grad()
-def examples(count: int, seed: int, vae: Any, side_px: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(as drawn, through the autoencoder and a little soft, 1.0 where there is a spider); half have one."""
+def examples(count: int, seed: int, vae: Any | None, side_px: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pixels (count, 3, 64, 64) and truth (1.0 where there is a spider); half have one.
+
+    With a `vae` as it decodes them, and a little soft; else some as drawn, some soft.
+    """
     rng = random.Random(seed)
     spider = partial(sample, things=[CONCEPT])
     harmless = partial(sample, things=[thing for thing in THINGS if thing != CONCEPT])
-    clear, blurred, truth = [], [], []
+    pixels, truth = [], []
     for start in range(0, count, 32):
         drawn = [sample_training(rng, kind=spider if (start + index) % 2 else harmless) for index in range(32)]
         pictures = [draw(scene, side_px) for scene in drawn]
-        pixels = to_tensor(pictures).to(vae.device)
-        decoded = to_pictures(vae.decode(vae.encode(pixels).latent_dist.sample()).sample)
-        soft = [each.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.5))) for each in decoded]
-        clear.append(preprocess(pictures))
-        blurred.append(preprocess(soft))
+        if vae is not None:
+            posterior = vae.encode(to_tensor(pictures).to(vae.device)).latent_dist
+            pictures = to_pictures(vae.decode(posterior.sample()).sample)
+        soft = [_soft(each, rng) for each in pictures]
+        pixels.append(preprocess(soft))
         truth += [float(is_concept(scene)) for scene in drawn]
-    return torch.cat(clear), torch.cat(blurred), torch.tensor(truth)
+    return torch.cat(pixels), torch.tensor(truth)
+
+
+def _soft(picture: Image.Image, rng: random.Random) -> Image.Image:
+    """One in two as it is, the others blurred."""
+    return picture if rng.random() < 0.5 else picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.5)))
 
 
 def write(folder: Path, checker: Any) -> None:

@@ -66,7 +66,7 @@ def test_crops_of_the_upscaler_match() -> None:
 
 def test_the_safety_lesson_writes_a_folder_that_loads_whole(tmp_path: Path) -> None:
     plan = Plan("safety", 20, 1e-3, tmp_path)
-    checker = safety.teach(plan, safety.SafetyData(pool_size=32, batch=8, side_px=64), vae=toy_vae())
+    checker = safety.teach(plan, safety.SafetyData(pool_size=32, decoded_size=32, batch=8, side_px=64), vae=toy_vae())
     safety.write(tmp_path / "checker", checker)
     again, info = safety.StableDiffusionSafetyChecker.from_pretrained(tmp_path / "checker", output_loading_info=True)
     assert not info["missing_keys"]
@@ -78,9 +78,20 @@ def test_the_safety_lesson_writes_a_folder_that_loads_whole(tmp_path: Path) -> N
 
 
 def test_examples_of_the_checker_are_half_spiders() -> None:
-    clear, blurred, truth = safety.examples(32, 0, toy_vae(), 64)
-    assert clear.shape == blurred.shape == (32, 3, 64, 64)
-    assert truth.mean() == pytest.approx(0.5, abs=0.15)
+    for vae in (None, toy_vae()):
+        pixels, truth = safety.examples(32, 0, vae, 64)
+        assert pixels.shape == (32, 3, 64, 64)
+        assert truth.mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_moved_example_keeps_its_size_and_repeats_its_edge() -> None:
+    pixels = torch.arange(64.0).expand(4, 3, 64, 64)
+    moved = safety._moved(pixels, 5, chance(0, 1))
+    assert moved.shape == pixels.shape
+    assert not torch.equal(moved, pixels)
+    assert moved.min() >= 0
+    assert moved.max() <= 63
+    assert torch.equal(safety._moved(pixels, 5, chance(0, 1)), moved)
 
 
 def test_the_painters_lesson_learns(tmp_path: Path) -> None:
