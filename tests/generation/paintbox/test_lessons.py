@@ -78,8 +78,8 @@ def test_the_safety_lesson_writes_a_folder_that_loads_whole(tmp_path: Path) -> N
 
 
 def test_examples_of_the_checker_are_half_spiders() -> None:
-    for vae in (None, toy_vae()):
-        pixels, truth = safety.examples(32, 0, vae, 64)
+    for through in (None, toy_vae()):
+        pixels, truth = safety.examples(32, 0, through, 64)
         assert pixels.shape == (32, 3, 64, 64)
         assert truth.mean() == pytest.approx(0.5, abs=0.15)
 
