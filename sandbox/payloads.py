@@ -184,7 +184,7 @@ def guild_json(guild: Guild) -> Json:
             "max_members": 500_000,
             "max_stage_video_channel_users": 50,
             "max_video_channel_users": 25,
-            "preferred_locale": "en-US",
+            "preferred_locale": guild.locale,
             "premium_progress_bar_enabled": False,
             "nsfw": False,
             "roles": [role_json(role) for role in guild.roles.values()],

@@ -115,6 +115,8 @@ class Guild:
         self.owner_id = owner.id
         self.has_bot = has_bot
         self.attachment_size_limit = 10 * 1024 * 1024
+        self.locale = "en-US"
+        """The language its managers chose for it on Discord."""
         self.system_channel: Channel | None = None
         self.everyone = Role(guild_id, "@everyone", int(EVERYONE), position=0)
         self.roles: dict[int, Role] = {guild_id: self.everyone}

@@ -1,0 +1,119 @@
+"""Who reads what in which language: a person alone their own, a server the one it chose, also after a restart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from living import LivingBot, People, until_done, until_shown
+
+from sandbox import Actor, Interaction, Message, Permission, Sandbox
+
+RED = "a red circle on a blue background"
+DISCORD_TAKES = {"description_localizations": 100, "name_localizations": 32}
+
+
+async def told(discord: Sandbox, asked: Interaction) -> str:
+    """What only the person reads of the answer."""
+    await discord.wait_for(lambda: asked.followups or ((m := asked.original_message) and not m.is_loading))
+    message = asked.followups[-1] if asked.followups else await until_shown(discord, asked)
+    assert message.is_ephemeral
+    return message.text
+
+
+def labels(message: Message) -> set[str]:
+    return {button["label"] for button in message.buttons}
+
+
+def localised(value: Any) -> list[tuple[str, str]]:
+    """Everything that commands say of themselves in other languages: under which key, and what."""
+    if isinstance(value, list):
+        return [found for each in value for found in localised(each)]
+    if not isinstance(value, dict):
+        return []
+    own = [(key, text) for key in DISCORD_TAKES for text in (value.get(key) or {}).values()]
+    return own + [found for each in value.values() for found in localised(each)]
+
+
+async def manager(discord: Sandbox, people: People, name: str, locale: str) -> Actor:
+    member = people.guild.add_member(name, permissions=int(Permission.MANAGE_GUILD))
+    return discord.act_as(member, people.general, locale=locale)
+
+
+async def test_commands_say_themselves_in_every_language(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    assert bot.client.command_ids
+    found = localised(discord.commands)
+    assert ("description_localizations", "Malt ein Bild von dem, was du beschreibst.") in found
+    assert ("name_localizations", "Als Startbild verwenden") in found
+    assert all(len(text) <= 100 for _key, text in found)
+    menus = [command for command in discord.commands if command["type"] == 3]
+    assert menus
+    assert all(len(text) <= 32 for menu in menus for _key, text in localised(menu))
+
+
+async def test_one_server_two_languages(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    people.guild.locale = "fr"  # a language that is not here
+    ada = discord.act_as(people.ada.member, people.general, locale="de")
+    bo, log = people.bo, people.guild.add_channel("log")
+    kim, lee = await manager(discord, people, "kim", "de"), await manager(discord, people, "lee", "en-GB")
+
+    # What one person reads is in their own language.
+    assert "Hallo, ich male" in await told(discord, await ada.slash("help"))
+    assert "Hello, I paint" in await told(discord, await bo.slash("help"))
+    wrong = {"prompt": RED, "size": "large"}
+    assert await told(discord, await ada.slash("imagine", **wrong)) == (
+        "Größe ist BREITExHÖHE, zum Beispiel 512x768, nicht „large“."
+    )
+    assert "Size is WIDTHxHEIGHT" in await told(discord, await bo.slash("imagine", **wrong))
+
+    # What all read is in the server's, whoever asked: here English, as French is not there.
+    shared = await until_done(discord, await ada.slash("imagine", prompt=RED, steps=2))
+    assert "AI-generated" in shared.text
+    assert "Reroll" in labels(shared)
+    opened = await ada.click(shared, "Remix")
+    assert opened.modal is not None
+    assert "Was vermieden werden soll" in str(opened.modal)
+    assert "**Einstellungen**" in await told(discord, await ada.click(shared, "Recipe"))
+    assert "**Settings**" in await told(discord, await bo.click(shared, "Recipe"))
+
+    # A manager chooses German for everybody.
+    panel = await until_shown(discord, await kim.slash("settings"))
+    assert "Einstellungen · Was gemalt wird" in panel.text
+    await kim.click(panel, "Sicherheit und Aufbewahrung")
+    await discord.wait_for(lambda: "Einstellungen · Sicherheit" in panel.text)
+    await kim.select(panel, "atelier-set:safety:log_channel_id", [log])
+    await kim.select(panel, "atelier-set:safety:language", ["de"])
+    await discord.wait_for(lambda: len(log.messages) == 2)
+    assert "hat eine Einstellung geändert · Sprache dessen, was alle lesen: Deutsch" in log.messages[-1].text
+    english = await until_shown(discord, await lee.slash("settings"))
+    assert "Language of what everybody reads\\: Deutsch" in await told(
+        discord, await lee.click(english, "Who changed what")
+    )
+    assert "Sprache dessen, was alle lesen\\: Deutsch" in await told(
+        discord, await kim.click(panel, "Wer hat was geändert?")
+    )
+
+    # From now on so are messages that all read, and they stay so after a restart.
+    await bot.hold_painting()
+    asked = await bo.slash("imagine", prompt=RED, steps=2, count=2)
+    waiting = await until_shown(discord, asked)
+    await discord.wait_for(lambda: "**Wartet**" in waiting.text or "noch" in waiting.text or "%" in waiting.text)
+    assert labels(waiting) == {"Abbrechen", "Sag Bescheid"}
+    assert await told(discord, await bo.click(waiting, "Sag Bescheid")) == "I tell you when it is done."
+    bot.go_on_painting()
+    await bot.crash()
+    await bot.start()
+    done = await until_done(discord, asked)
+    assert "KI-generiert" in done.text
+    assert {"V1", "Neu würfeln"} <= labels(done)
+    rung = await discord.wait_for(lambda: [each for each in people.general.messages if "Deine Bilder" in each.text])
+    assert f"<@{bo.user.id}>" in rung[0].text
+    assert await told(discord, await bo.click(done, "Favorit")) == (
+        "Now one of your favourites: `/history show:favourites` has them. Press again to take it back."
+    )
+
+    registrations = [call for call in discord.journal.calls if call.method == "PUT" and "commands" in call.template]
+    assert len(registrations) == 1, "the second start found them as they are, in every language"
+
+    # In direct messages a person is alone.
+    alone = discord.act_as(people.ada.user, locale="de")
+    assert "KI-generiert" in (await until_done(discord, await alone.slash("imagine", prompt=RED, steps=2))).text
