@@ -109,7 +109,7 @@ class Interaction:
         """Wait until the bot answered or the 3 s were over."""
         await self._first_answer.wait()
 
-    async def settled_message(self, *, timeout_s: float = 10.0) -> Message:
+    async def settled_message(self, *, timeout_s: float = 30.0) -> Message:
         """The response once it no longer says "thinking".
 
         Raises TimeoutError after `timeout_s` seconds.

@@ -189,7 +189,7 @@ class Sandbox:
 
     # -- waiting and judging -------------------------------------------------------------------------
 
-    async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float = 10.0) -> T:
+    async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float = 30.0) -> T:
         """The first true value of `predicate`; it is asked again after every change, never by polling.
 
         Raises TimeoutError, with the last calls in its message, after `timeout_s` seconds.
@@ -200,7 +200,7 @@ class Sandbox:
             last = [f"{call.where} -> {call.status}" for call in self.journal.calls[-5:]]
             raise TimeoutError(f"not within {timeout_s} s; the last calls were {last or 'none'}") from None
 
-    async def wait_until_ready(self, *, timeout_s: float = 10.0) -> None:
+    async def wait_until_ready(self, *, timeout_s: float = 30.0) -> None:
         """Wait until a bot is connected and has registered commands."""
         await self.wait_for(lambda: self.gateway.is_connected and self._commands.num_created, timeout_s=timeout_s)
 

@@ -151,7 +151,7 @@ async def test_closing_returns_when_the_process_is_gone(make_light: MakeWorker, 
     worker = make_light(close_s=0.1)
     if state == "starting":
         await worker.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while worker.pid is None:  # noqa: ASYNC110 - a process being spawned says nothing
                 await asyncio.sleep(0)
     else:

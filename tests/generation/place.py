@@ -50,14 +50,14 @@ class Place:
             self._changed.notify_all()
 
     async def until(self, true: Callable[[], Any]) -> None:
-        async with asyncio.timeout(60), self._changed:
+        async with asyncio.timeout(120), self._changed:
             await self._changed.wait_for(true)
 
     async def submit(self, prompt: str = "a red circle", owner: Owner = ADA, count: int = 1, **changes: Any) -> Job:
         return await self.studio.submit(GenerationRequest(spec=spec(prompt, **changes), count=count), owner)
 
     async def finished(self, job: Job) -> Job:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             return await self.studio.finished(job.id)
 
     def is_running(self, job: Job) -> bool:

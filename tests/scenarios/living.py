@@ -120,7 +120,7 @@ class LivingBot:
 
     async def hold_painting(self) -> None:
         """Freeze the worker process: what is asked for is accepted and waits."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.worker.pid is None:  # noqa: ASYNC110 - a process being spawned says nothing to wait for
                 await asyncio.sleep(0)
         os.kill(self.worker.pid, signal.SIGSTOP)
@@ -154,7 +154,7 @@ class LivingBot:
         connecting = asyncio.create_task(self.client.start(self.discord.token), name="client")
         self._tasks.append(connecting)
         ready = asyncio.create_task(self.client.wait_until_ready())
-        await asyncio.wait((connecting, ready), return_when=asyncio.FIRST_COMPLETED, timeout=20)
+        await asyncio.wait((connecting, ready), return_when=asyncio.FIRST_COMPLETED, timeout=60)
         if connecting.done():
             connecting.result()
         assert ready.done(), "the bot did not get ready"
@@ -238,11 +238,11 @@ def button_of(message: Message, action: str, index: int | None = None) -> str:
 async def until_shown(discord: Sandbox, interaction: Interaction) -> Message:
     """The message once it says more than “thinking”."""
     return await discord.wait_for(
-        lambda: (message := interaction.original_message) and not message.is_loading and message, timeout_s=20
+        lambda: (message := interaction.original_message) and not message.is_loading and message, timeout_s=60
     )
 
 
-async def until_done(discord: Sandbox, interaction: Interaction, *, timeout_s: float = 30) -> Message:
+async def until_done(discord: Sandbox, interaction: Interaction, *, timeout_s: float = 90) -> Message:
     """The message of a job when it has ended: it has no Cancel any more."""
 
     def look() -> Message | None:

@@ -282,7 +282,7 @@ async def test_48_a_guild_that_was_left_between_request_and_result(house: House)
     discord.faults.kick_bot(guild)
     bot.go_on_painting()
     assert (await bot.studio.finished(job_id)).status is Status.DONE
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while tasks := bot.client.courier.tasks:
             await asyncio.wait(tasks)
     delivery = await bot.deliveries.fetch(job_id)

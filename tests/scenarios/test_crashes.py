@@ -115,7 +115,7 @@ async def test_a_stopped_bot_leaves_nothing_undone(discord: Sandbox, people: Peo
 
 async def _all_posted(bot: LivingBot, jobs: list[str]) -> None:
     """Wait until the courier has nothing left to do."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while tasks := bot.client.courier.tasks:
             await asyncio.wait(tasks)
     assert [str((await bot.deliveries.fetch(job_id)).state) for job_id in jobs] == ["posted"] * len(jobs)
@@ -169,7 +169,7 @@ async def test_a_discord_that_fails_at_first_is_tried_again(discord: Sandbox, pe
 
     keeping = asyncio.create_task(keep_connected(bot.services, discord.token, url=discord.url, report=report))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             await connected.wait()
         assert len(states) >= 2, "the first try failed"
         assert (await people.ada.slash("about")).ephemeral

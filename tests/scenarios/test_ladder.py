@@ -21,7 +21,7 @@ async def accepted_only(bot: LivingBot, discord: Sandbox, people: People) -> tup
 
 
 async def settled(bot: LivingBot, job_id: str) -> DeliveryState:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while tasks := bot.client.courier.tasks:
             await asyncio.wait(tasks)
     return (await bot.deliveries.fetch(job_id)).state
