@@ -104,6 +104,12 @@ def num_open(path: Path) -> int:
         return int(connection.execute(query).fetchone()[0])
 
 
+def num_claims(path: Path) -> int:
+    """How often a worker was handed an image, so far."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
+        return int(connection.execute("SELECT coalesce(sum(attempt), 0) FROM images").fetchone()[0])
+
+
 async def judge(path: Path, witness: Witness) -> Judgement:
     """The verdict, when nobody runs any more."""
     with closing(sqlite3.connect(path)) as connection:

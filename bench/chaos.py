@@ -25,15 +25,18 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from bench._lives import HANG_S, Life, Lives
-from bench._oracle import Judgement, Witness, judge, num_open, prepare
+from bench._oracle import Judgement, Witness, judge, num_claims, num_open, prepare
 from bench.light_engine import ENGINE
 from generation.failpoints import NAMES, OF_WORKER
 from sandbox import Actor, Interaction, Sandbox
 
 PROMPT = "a red circle on a blue background"
+REAL_START_S = 400.0
+"""A real worker imports and loads for seconds, on a busy machine for minutes."""
 CHANNELS, MEMBERS = 6, 8
 TWENTY_MINUTES_S = 20 * 60
 PEACE_S, REAL_PEACE_S, NAIVE_PEACE_S = 180.0, 1200.0, 8.0
@@ -121,14 +124,19 @@ class Chaos:
 
     async def _misuse(self, life: Life, failpoint: str, way: str) -> None:
         in_worker = failpoint.partition(":")[0] in OF_WORKER
-        worker_is_up_s = 60 if self._is_real else 8
+        before = num_claims(self._database)
         for _ in range(self._chance.randint(2, 4)):
             self._ask()
         await _until(lambda: life.is_over or self._has_news(), timeout_s=10)
+        if self._is_real:  # else most kills would meet a worker that is only importing
+            claimed = partial(num_claims, self._database)
+            await _until(lambda: life.is_over or claimed() > before, timeout_s=REAL_START_S, every_s=0.1)
         if in_worker:
-            await _until(lambda: life.is_over or self._num_struck() > self._struck, timeout_s=worker_is_up_s)
+            await _until(
+                lambda: life.is_over or self._num_struck() > self._struck, timeout_s=60 if self._is_real else 8
+            )
         elif failpoint:
-            await life.over(timeout_s=3 if not failpoint.endswith(":1") else max(20, worker_is_up_s))
+            await life.over(timeout_s=3 if not failpoint.endswith(":1") else 20)
         await self._trouble(life, way, worker_deaths=_WORKER_DEATHS - in_worker)
 
     async def _begin(self, failpoint: str) -> Life:

@@ -14,21 +14,18 @@ from cogs import options
 from cogs.asking import begin, finish
 from cogs.form import Attached
 from cogs.gate import default_model
-from cogs.imagine import DEFAULT_STRENGTH, Typed, request_of
+from cogs.imagine import DEFAULT_STRENGTH, Typed, paint_from
 from cogs.language import _
-from cogs.remixing import require_size_px
 from cogs.services import Interaction
-from cogs.uploads import fetch_attachment, keep_start_image
+from cogs.uploads import NO_FILE, Size, attached, keep_attached, require_size_px
 from generation.catalog import Model
 from generation.errors import InvalidRequest
 from generation.job import Job
 from generation.phrase import Phrase
 from generation.remix import REGION_STRENGTH
-from generation.request import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX, GenerationRequest, ImageSpec, StartImage
+from generation.request import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX, GenerationRequest, ImageSpec
 from generation.request import Upscale as Enlarge
 
-NO_FILE = "0" * 64
-"""Stands for a file that is not fetched yet, where a request is checked before the acknowledgement."""
 _IMAGE = "The picture."
 _STRENGTH = "How much of it may change, 0.05 to 1."
 _SETTINGS = {
@@ -108,8 +105,8 @@ class FromPictures(commands.Cog):
             sampler=sampler.value if sampler else None,
         )
         picture, hole = attached(image), attached(mask)
-        if picture.size_px is not None:
-            require_size_px(hole, picture.size_px)
+        if picture.size_px is not None and hole.size_px != picture.size_px[::-1]:  # one of the two may lie on its side
+            require_size_px(hole.size_px, picture.size_px)
         await paint_from(interaction, typed, picture, strength=strength, mask=hole)
 
     @app_commands.command(description="A picture of yours at twice its width and height.")
@@ -118,38 +115,9 @@ class FromPictures(commands.Cog):
         await enlarge_attached(interaction, attached(image))
 
 
-def attached(file: discord.Attachment) -> Attached:
-    size_px = (file.width, file.height) if file.width and file.height else None
-    return Attached(file.url, file.size, file.filename, size_px)
-
-
-async def paint_from(
-    interaction: Interaction, typed: Typed, image: Attached, *, strength: float, mask: Attached | None = None
-) -> Job:
-    """Fetch the files once the answer is on its way (that may take longer than Discord waits), and have it painted."""
-    request = request_of(typed, start_size_px=image.size_px)
-    mask_name = NO_FILE if mask is not None else None
-    trial = _starting(request, StartImage(sha256=NO_FILE, strength=strength, mask_sha256=mask_name))
-    reply_to = await begin(interaction, trial)
-    sha256 = await _keep(interaction, image, request.spec)
-    mask_sha256 = await _keep(interaction, mask, request.spec) if mask is not None else None
-    start = StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256)
-    return await finish(interaction, _starting(request, start), reply_to)
-
-
 async def enlarge_attached(interaction: Interaction, image: Attached) -> Job:
     """The picture at twice its size. Raises `InvalidRequest` for one that is too large already, or no picture."""
-    if image.size_px is None:
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a picture."))
-    width_px, height_px = (side // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX for side in image.size_px)
-    if max(image.size_px) * 2 > MAX_SIDE_PX or min(image.size_px) < MIN_SIDE_PX:
-        problem = Phrase(
-            "is {size}; I enlarge pictures with sides of {least} to {most} pixels.",
-            size="{}x{}".format(*image.size_px),
-            least=MIN_SIDE_PX,
-            most=MAX_SIDE_PX // 2,
-        )
-        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+    width_px, height_px = _sides(image.size_px)
     model = await default_model(interaction)
     spec = ImageSpec(
         prompt=options.prompt_of(PurePath(image.filename).stem.replace("_", " ")) or _("a picture"),
@@ -163,15 +131,23 @@ async def enlarge_attached(interaction: Interaction, image: Attached) -> Job:
         upscale=Enlarge(sha256=NO_FILE),
     )
     reply_to = await begin(interaction, GenerationRequest(spec=spec))
-    sha256 = await _keep(interaction, image, spec)
-    return await finish(interaction, GenerationRequest(spec=replace(spec, upscale=Enlarge(sha256=sha256))), reply_to)
+    sha256, size_px = await keep_attached(interaction, image, _sides)
+    width_px, height_px = _sides(size_px)
+    spec = replace(spec, width_px=width_px, height_px=height_px, upscale=Enlarge(sha256=sha256))
+    return await finish(interaction, GenerationRequest(spec=spec), reply_to)
 
 
-def _starting(request: GenerationRequest, start: StartImage) -> GenerationRequest:
-    return replace(request, spec=replace(request.spec, start=start))
-
-
-async def _keep(interaction: Interaction, file: Attached, spec: ImageSpec) -> str:
-    data = await fetch_attachment(file, interaction.client.connector)
-    size_px = (spec.width_px, spec.height_px)
-    return await keep_start_image(data, size_px, interaction.client.services.studio.files)
+def _sides(size_px: Size | None) -> Size:
+    """A picture's size as the model takes it. Raises `InvalidRequest` for one that cannot be enlarged."""
+    if size_px is None:
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a picture."))
+    width, height = size_px
+    if max(size_px) * 2 > MAX_SIDE_PX or min(size_px) < MIN_SIDE_PX:
+        problem = Phrase(
+            "is {size}; I enlarge pictures with sides of {least} to {most} pixels.",
+            size=f"{width}x{height}",
+            least=MIN_SIDE_PX,
+            most=MAX_SIDE_PX // 2,
+        )
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+    return width // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX, height // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX

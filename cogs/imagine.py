@@ -12,9 +12,10 @@ from discord.ext import commands
 
 from cogs import options, replies
 from cogs.asking import ask, begin, finish, tell_besides
+from cogs.form import Attached
 from cogs.gate import default_aspect, default_model
 from cogs.services import Interaction
-from cogs.uploads import fetch_attachment, keep_start_image
+from cogs.uploads import NO_FILE, attached, keep_attached, require_size_px
 from generation.catalog import Model
 from generation.errors import InvalidRequest
 from generation.extras import read_prompts
@@ -94,11 +95,10 @@ class Imagine(commands.Cog):
             guidance=guidance,
             sampler=sampler.value if sampler else None,
         )
-        request = request_of(typed, start_size_px=_size_of(image))
         if image is None:
-            job = await ask(interaction, request)
+            job = await ask(interaction, request_of(typed))
         else:
-            job = await _ask_with_start(interaction, request, image, strength=strength)
+            job = await paint_from(interaction, typed, attached(image), strength=strength)
         if size is not None and (note := replies.rounded(size, job)) is not None:
             await tell_besides(interaction, note)
 
@@ -106,7 +106,7 @@ class Imagine(commands.Cog):
 def request_of(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
     """The request, with the model's own choices where none was made. Raises `InvalidRequest`."""
     model, defaults = typed.model, typed.model.defaults
-    width_px, height_px = _size(typed, start_size_px)
+    width_px, height_px = size_of(typed, start_size_px)
     written = read_prompts(model, options.prompt_of(typed.prompt), options.prompt_of(typed.negative))
     spec = ImageSpec(
         **written._asdict(),
@@ -121,7 +121,8 @@ def request_of(typed: Typed, *, start_size_px: tuple[int, int] | None = None) ->
     return GenerationRequest(spec=spec, count=typed.count)
 
 
-def _size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
+def size_of(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
+    """What will be painted, in pixels, from a picture of that size (None: from none, or none is known)."""
     if typed.size is not None and typed.aspect is not None:
         raise InvalidRequest(what=Phrase("Aspect and size"), problem=Phrase("exclude each other: choose one."))
     if typed.size is not None:
@@ -133,21 +134,24 @@ def _size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int
     return native_size(typed.model)
 
 
-async def _ask_with_start(
-    interaction: Interaction, request: GenerationRequest, image: discord.Attachment, *, strength: float
+async def paint_from(
+    interaction: Interaction, typed: Typed, image: Attached, *, strength: float, mask: Attached | None = None
 ) -> Job:
-    """The file is fetched after the acknowledgement: that may take longer than Discord waits."""
-    client, spec = interaction.client, request.spec
-    reply_to = await begin(interaction, request)
-    data = await fetch_attachment(image, client.connector)
-    size_px = (spec.width_px, spec.height_px)
-    sha256 = await keep_start_image(data, size_px, client.services.studio.files)
-    start = StartImage(sha256=sha256, strength=strength)
-    return await finish(interaction, replace(request, spec=replace(spec, start=start)), reply_to)
+    """Fetch the files once the answer is on its way (that may take longer than Discord waits), and have it painted."""
+    request = request_of(typed, start_size_px=image.size_px)
+    trial = StartImage(sha256=NO_FILE, strength=strength, mask_sha256=NO_FILE if mask is not None else None)
+    reply_to = await begin(interaction, _starting(request, trial))
+    sha256, size_px = await keep_attached(interaction, image, lambda shown_px: size_of(typed, shown_px))
+    mask_sha256 = None
+    if mask is not None:
+        mask_sha256, mask_px = await keep_attached(interaction, mask, lambda _: size_of(typed, size_px))
+        if size_px is not None:
+            require_size_px(mask_px, size_px)
+    if size_px != image.size_px:
+        request = request_of(typed, start_size_px=size_px)
+    start = StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256)
+    return await finish(interaction, _starting(request, start), reply_to)
 
 
-def _size_of(image: discord.Attachment | None) -> tuple[int, int] | None:
-    """What Discord says of an attached picture, for choosing a shape; its real size is read later."""
-    if image is None or not image.width or not image.height:
-        return None
-    return image.width, image.height
+def _starting(request: GenerationRequest, start: StartImage) -> GenerationRequest:
+    return replace(request, spec=replace(request.spec, start=start))

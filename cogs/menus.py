@@ -11,9 +11,9 @@ from discord import app_commands
 
 from cogs.asking import ask
 from cogs.form import Answers, Attached, Form, Text, open_form
-from cogs.from_pictures import attached, enlarge_attached, paint_from
+from cogs.from_pictures import enlarge_attached
 from cogs.gate import default_model
-from cogs.imagine import DEFAULT_STRENGTH, Typed
+from cogs.imagine import DEFAULT_STRENGTH, Typed, paint_from
 from cogs.language import N_, _
 from cogs.more import any_seed
 from cogs.options import prompt_of
@@ -24,6 +24,7 @@ from cogs.results import show_recipe
 from cogs.say import Action
 from cogs.services import Interaction
 from cogs.subjects import job_named
+from cogs.uploads import attached
 from generation.descent import enlarge
 from generation.errors import InvalidRequest
 from generation.job import JOB_ID_LENGTH, Image, Job

@@ -9,13 +9,12 @@ from discord.ext import commands
 from cogs import recipe_pages
 from cogs.errors import PRIVATE
 from cogs.form import Attached
-from cogs.from_pictures import attached
 from cogs.options import picture_id
 from cogs.paper import files, layout
 from cogs.results import show_recipe
 from cogs.services import Interaction
 from cogs.subjects import job_named
-from cogs.uploads import fetch_attachment
+from cogs.uploads import attached, fetch_attachment
 from generation.decoder import read_signed, read_text
 from generation.errors import InvalidRequest
 from generation.interchange import read_foreign

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from cogs.asking import ask, begin, finish
-from cogs.form import Answers, Attached, File, Form, FormHandler, Pick, Text, open_form
+from cogs.form import Answers, File, Form, FormHandler, Pick, Text, open_form
 from cogs.language import N_, _
 from cogs.more import any_seed
 from cogs.options import prompt_of
 from cogs.say import Action
 from cogs.services import Interaction
 from cogs.subjects import image_named, job_named
-from cogs.uploads import fetch_attachment, keep_start_image
+from cogs.uploads import keep_attached, require_size_px
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
 from generation.phrase import Phrase
@@ -123,23 +123,15 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
     if file is None:
         await ask(interaction, repaint_cells(image, cells, prompt=prompt, seed=seed, strength=strength))
         return
-    require_size_px(file, image.spec.result_size_px)
+    size_px = image.spec.result_size_px
+    require_size_px(file.size_px, size_px)
     # Checked with the picture itself in the mask's place, which is read only after the acknowledgement.
     trial = repaint_mask(image, image.file_sha256 or "", prompt=prompt, seed=seed, strength=strength)
     reply_to = await begin(interaction, trial)
-    data = await fetch_attachment(file, interaction.client.connector)
-    mask = await keep_start_image(data, image.spec.result_size_px, interaction.client.services.studio.files)
+    mask, mask_px = await keep_attached(interaction, file, lambda _: size_px)
+    require_size_px(mask_px, size_px)
     request = repaint_mask(image, mask, prompt=prompt, seed=seed, strength=strength)
     await finish(interaction, request, reply_to)
-
-
-def require_size_px(mask: Attached, size_px: tuple[int, int]) -> None:
-    """Raise `InvalidRequest` unless the mask has the picture's size: it could not be told where its white is meant."""
-    if mask.size_px != size_px:
-        there = Phrase("of no known size") if mask.size_px is None else "{}x{}".format(*mask.size_px)
-        wanted = "{}x{}".format(*size_px)
-        problem = Phrase("is {there}; it must be {wanted}, as the picture is.", there=there, wanted=wanted)
-        raise InvalidRequest(what=Phrase("The mask"), problem=problem)
 
 
 def number(text: str, *, what: str) -> float:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import aiohttp
 import discord
 
 from cogs.form import Attached
+from cogs.services import Interaction
 from generation.decoder import fit_picture
 from generation.errors import InvalidRequest
 from generation.files import ImageFiles
-from generation.images import MAX_UPLOAD_BYTES
+from generation.images import MAX_UPLOAD_BYTES, OtherSize
 from generation.phrase import Phrase
 
 TIMEOUT_S = 20.0
+NO_FILE = "0" * 64
+"""Stands for a file that is not fetched yet, where a request is checked before the acknowledgement."""
+Size = tuple[int, int]
+
+
+def attached(file: discord.Attachment) -> Attached:
+    size_px = (file.width, file.height) if file.width and file.height else None
+    return Attached(file.url, file.size, file.filename, size_px)
 
 
 async def fetch_attachment(attachment: discord.Attachment | Attached, connector: aiohttp.BaseConnector | None) -> bytes:
@@ -44,6 +54,33 @@ async def fetch_attachment(attachment: discord.Attachment | Attached, connector:
     return data
 
 
-async def keep_start_image(data: bytes, size_px: tuple[int, int], files: ImageFiles) -> str:
-    """A start image, cropped and scaled to `size_px` and kept on disk. Its SHA-256; raises `InvalidRequest`."""
-    return await asyncio.to_thread(files.put, await fit_picture(data, size_px))
+async def keep_start_image(
+    data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], files: ImageFiles
+) -> tuple[str, Size | None]:
+    """A start image, cropped and scaled to what `fit` makes of its size, and kept on disk: its SHA-256, and its size.
+
+    Discord says how large it is, `said_px`; but a photograph may lie on its side, and what counts is what people see.
+    Raises `InvalidRequest`.
+    """
+    try:
+        png, size_px = await fit_picture(data, fit(said_px), said_px=said_px), said_px
+    except OtherSize as upright:
+        png, size_px = await fit_picture(data, fit(upright.size_px)), upright.size_px
+    return await asyncio.to_thread(files.put, png), size_px
+
+
+async def keep_attached(
+    interaction: Interaction, file: Attached, fit: Callable[[Size | None], Size]
+) -> tuple[str, Size | None]:
+    """Fetch an attached picture and keep it: see `keep_start_image`."""
+    data = await fetch_attachment(file, interaction.client.connector)
+    return await keep_start_image(data, file.size_px, fit, interaction.client.services.studio.files)
+
+
+def require_size_px(mask_px: Size | None, size_px: Size) -> None:
+    """Raise `InvalidRequest` unless the mask has the picture's size: it could not be told where its white is meant."""
+    if mask_px != size_px:
+        there = Phrase("of no known size") if mask_px is None else "{}x{}".format(*mask_px)
+        wanted = "{}x{}".format(*size_px)
+        problem = Phrase("is {there}; it must be {wanted}, as the picture is.", there=there, wanted=wanted)
+        raise InvalidRequest(what=Phrase("The mask"), problem=problem)

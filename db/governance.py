@@ -6,17 +6,18 @@ The policy of a guild is asked at every request, so it is kept in memory; only t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Text, column, delete, func, insert, select, table, type_coerce
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.members import ensure_key
 from db.models import ChangeRow, ContentRuleRow, ImageRow, JobRow, MemberRow
 from db.settings import SettingsStore
+from db.types import read_json, write_json
 from db.withholding import Kept, drop_reviewed, fetch_reviews
 from generation.audit import Change, read_change, write_change
 from generation.errors import InvalidRequest
@@ -24,8 +25,8 @@ from generation.guild import GuildSettings
 from generation.phrase import Phrase
 from generation.policy import Policy
 from generation.ports import Clock
-from generation.rules.rule import Rule
-from generation.rules.rulebook import Rulebook, require_number
+from generation.rules.rule import Kind, Rule
+from generation.rules.rulebook import Rulebook, count_patterns, require_numbers
 from generation.safety import Judgement
 
 
@@ -70,16 +71,18 @@ class Governance:
 
     async def fetch_rules(self, guild_id: int) -> list[Rule]:
         """Oldest first, with their ids."""
-        return await self._database.read(lambda session: _rules(session, guild_id))
+        return await self._database.read(lambda session: _read_rules(_texts(session, guild_id)))
 
     async def add_rules(self, guild_id: int, rules: Sequence[Rule], *, by: int, replacing: bool = False) -> int:
         """Those that are not there yet; `replacing`: in place of all there are. How many were new.
 
         Raises `InvalidRequest` for more rules than a guild may have.
         """
-        added = await self._database.write(lambda session: _add(session, guild_id, rules, replacing=replacing))
+        texts = {write_json(replace(rule, id=0)): rule for rule in rules}
+        added = await self._database.write(lambda session: _add(session, guild_id, texts, replacing=replacing))
         await self.record(guild_id, by=by, change=_said(rules, replacing=replacing))
         self.forget(guild_id)
+        await self.policy(guild_id)  # long lists take a while: whoever adds one waits, not the next who wants a picture
         return added
 
     async def remove_rule(self, guild_id: int, rule_id: int, *, by: int) -> Rule:
@@ -144,22 +147,31 @@ def _said(rules: Sequence[Rule], *, replacing: bool) -> Phrase:
     return Phrase("replaced all rules by {named}", named=named) if replacing else Phrase("added {named}", named=named)
 
 
-def _rules(session: Session, guild_id: int) -> list[Rule]:
-    rows = session.scalars(
-        select(ContentRuleRow).where(ContentRuleRow.guild_id == guild_id).order_by(ContentRuleRow.id)
+def _texts(session: Session, guild_id: int) -> list[tuple[int, str]]:
+    """The rules as they are written down, with their ids, oldest first."""
+    as_text = type_coerce(ContentRuleRow.rule, Text)
+    rows = session.execute(
+        select(ContentRuleRow.id, as_text).where(ContentRuleRow.guild_id == guild_id).order_by(ContentRuleRow.id)
     )
-    return [replace(row.rule, id=row.id) for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
-def _add(session: Session, guild_id: int, rules: Iterable[Rule], *, replacing: bool) -> int:
+def _read_rules(rows: Iterable[tuple[int, str]]) -> list[Rule]:
+    return [replace(read_json(text, Rule), id=number) for number, text in rows]
+
+
+def _add(session: Session, guild_id: int, rules: Mapping[str, Rule], *, replacing: bool) -> int:
+    """`rules` by what is written down of them: those that are there are known by it, and need not be read."""
     if replacing:
         session.execute(delete(ContentRuleRow).where(ContentRuleRow.guild_id == guild_id))
-    there = _rules(session, guild_id)
-    new = [rule for rule in dict.fromkeys(rules) if rule not in set(there)]
-    require_number([*there, *new])
+    there = {text for _, text in _texts(session, guild_id)}
+    new = {text: rule for text, rule in rules.items() if text not in there}
+    is_pattern = func.json_extract(type_coerce(ContentRuleRow.rule, Text), "$.kind") == Kind.PATTERN.value
+    patterns = select(func.count()).where(ContentRuleRow.guild_id == guild_id, is_pattern)
+    require_numbers(len(there) + len(new), (session.scalar(patterns) or 0) + count_patterns(new.values()))
     if new:
-        values = [{"guild_id": guild_id, "rule": replace(rule, id=0)} for rule in new]
-        session.execute(insert(ContentRuleRow), values)
+        written = table(ContentRuleRow.__tablename__, column("guild_id"), column("rule"))
+        session.execute(insert(written), [{"guild_id": guild_id, "rule": text} for text in new])
     return len(new)
 
 

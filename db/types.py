@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import DateTime, Dialect, Enum, Text
 from sqlalchemy.types import TypeDecorator
+
+V = TypeVar("V")
 
 
 class OnErase(StrEnum):
@@ -47,10 +49,20 @@ class JsonOf(TypeDecorator[Any]):
         self.value_type = value_type
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else msgspec.json.encode(value, order="sorted").decode()
+        return None if value is None else write_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return None if value is None else msgspec.json.decode(value, type=self.value_type)
+        return None if value is None else read_json(value, self.value_type)
+
+
+def write_json(value: object) -> str:
+    """The same text for the same value."""
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def read_json(text: str, value_type: type[V]) -> V:
+    """Raises `msgspec.ValidationError`."""
+    return msgspec.json.decode(text, type=value_type)
 
 
 def enum_text(enum_type: type[StrEnum]) -> Enum:

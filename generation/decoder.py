@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from generation.errors import InvalidRequest
-from generation.images import decode_png, fit_upload, read_png_text
+from generation.images import OtherSize, decode_png, fit_upload, read_png_text
 from generation.phrase import Phrase
 from generation.provenance import read_recipe, sign_png
 from generation.recipe import Recipe
@@ -25,13 +25,16 @@ PATIENCE_S = 20.0
 CPU_S = 10
 MEMORY_BYTES = 1 << 30
 """Of address space; the largest picture allowed takes about a third of it."""
-_REFUSED = 3
+_REFUSED, _OTHER_SIZE = 3, 4
 _ROOT = Path(__file__).resolve().parents[1]
 
 
-async def fit_picture(data: bytes, size_px: tuple[int, int]) -> bytes:
-    """Somebody's picture cropped and scaled to `size_px`, as a plain PNG. Raises `InvalidRequest`."""
-    return await _decode(data, "fit", *map(str, size_px))
+async def fit_picture(data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None) -> bytes:
+    """Somebody's picture cropped and scaled to `size_px`, as a plain PNG.
+
+    Raises `InvalidRequest`, and `OtherSize` for one that is not, upright, of the size `said_px`.
+    """
+    return await _decode(data, "fit", *map(str, (*size_px, *(said_px or ()))))
 
 
 async def read_signed(data: bytes) -> tuple[Recipe, bytes]:
@@ -73,6 +76,9 @@ async def _decode(data: bytes, *words: str) -> bytes:
             await process.wait()
     if process.returncode == _REFUSED:
         raise InvalidRequest(**{name: Phrase.unpacked(each) for name, each in json.loads(answer).items()})
+    if process.returncode == _OTHER_SIZE:
+        width_px, height_px = json.loads(answer)
+        raise OtherSize((width_px, height_px))
     if process.returncode != 0 or not answer:
         problem = Phrase("cannot be read: it takes too long or too much memory.")
         raise InvalidRequest(what=Phrase("The picture"), problem=problem)
@@ -103,6 +109,9 @@ def main(words: list[str]) -> int:
         details = {name: Phrase.of(each).packed() for name, each in wrong.details.items()}
         sys.stdout.buffer.write(json.dumps(details).encode())
         return _REFUSED
+    except OtherSize as other:
+        sys.stdout.buffer.write(json.dumps(other.size_px).encode())
+        return _OTHER_SIZE
     sys.stdout.buffer.write(answer)
     return 0
 
@@ -113,7 +122,8 @@ def _work(data: bytes, words: list[str]) -> bytes:
         return sign_png(*decode_png(data), recipe)
     if words[0] == "text":
         return json.dumps(read_png_text(data)).encode()
-    return fit_upload(data, (int(words[1]), int(words[2])))
+    width, height, *said = map(int, words[1:])
+    return fit_upload(data, (width, height), said_px=(said[0], said[1]) if said else None)
 
 
 def _limit() -> None:

@@ -54,6 +54,14 @@ def decode_png(data: bytes) -> tuple[bytes, tuple[int, int]]:
         return picture.convert("RGB").tobytes(), picture.size
 
 
+class OtherSize(Exception):
+    """A picture is not as large, upright, as it was said to be: `size_px` is what a person sees."""
+
+    def __init__(self, size_px: tuple[int, int]) -> None:
+        super().__init__(size_px)
+        self.size_px = size_px
+
+
 def read_upload(data: bytes) -> PillowImage.Image:
     """Somebody's picture as RGB, turned upright, without its metadata. Raises `InvalidRequest` saying what is wrong.
 
@@ -79,9 +87,15 @@ def read_upload(data: bytes) -> PillowImage.Image:
         raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None
 
 
-def fit_upload(data: bytes, size_px: tuple[int, int]) -> bytes:
-    """Somebody's picture cropped and scaled to exactly `size_px`, as a plain PNG. Raises as `read_upload` does."""
-    picture = ImageOps.fit(read_upload(data), size_px, PillowImage.Resampling.LANCZOS)
+def fit_upload(data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None) -> bytes:
+    """Somebody's picture cropped and scaled to exactly `size_px`, as a plain PNG. Raises as `read_upload` does.
+
+    `said_px` is the size that `size_px` was chosen for: `OtherSize` is raised if that is not its size upright.
+    """
+    upright = read_upload(data)
+    if said_px is not None and upright.size != said_px:
+        raise OtherSize(upright.size)
+    picture = ImageOps.fit(upright, size_px, PillowImage.Resampling.LANCZOS)
     return encode_png(picture.tobytes(), size_px)
 
 

@@ -115,10 +115,18 @@ class Rulebook:
 
 def require_number(rules: Collection[Rule]) -> None:
     """Raise `InvalidRequest` for more rules than a guild may have."""
-    if len(rules) > MAX_RULES:
-        problem = Phrase("may have at most {most} rules, not {number}.", most=MAX_RULES, number=len(rules))
+    require_numbers(len(rules), count_patterns(rules))
+
+
+def count_patterns(rules: Iterable[Rule]) -> int:
+    return sum(rule.kind is Kind.PATTERN for rule in rules)
+
+
+def require_numbers(num_rules: int, num_patterns: int) -> None:
+    """As `require_number`, where they were only counted; the patterns are among the rules."""
+    if num_rules > MAX_RULES:
+        problem = Phrase("may have at most {most} rules, not {number}.", most=MAX_RULES, number=num_rules)
         raise InvalidRequest(what=Phrase("A server"), problem=problem)
-    num_patterns = sum(rule.kind is Kind.PATTERN for rule in rules)
     if num_patterns > MAX_PATTERNS:
         problem = Phrase(
             "may have at most {most} patterns, not {number}. Words are not limited like that.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from living import LivingBot, People
+from rough import house as house
 
 from sandbox import Sandbox
 

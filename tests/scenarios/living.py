@@ -85,12 +85,14 @@ class LivingBot:
         num_slots: int = 4,
         models: tuple[Model, ...] = (),
         credentials: Credentials | None = None,
+        models_dir: Path | None = None,
     ) -> None:
         self.discord = discord
         self.data_dir = data_dir
         self.num_slots = num_slots
         self._models, self._credentials = models, credentials
         self._engine = engine
+        self._models_dir = models_dir
         self._tasks: list[asyncio.Task[Any]] = []
         if not (data_dir / "atelier.db").exists():
             shutil.copy(blank_database, data_dir / "atelier.db")
@@ -102,7 +104,7 @@ class LivingBot:
         """Up and connected when this returns; the painter may still be on its way."""
         self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
         self.jobs, self.deliveries = JobStore(self.database, clock=self.now), DeliveryStore(self.database)
-        catalog = Catalog(self._models) if self._models else Catalog.open("paintbox")
+        catalog = Catalog(self._models) if self._models else Catalog.open("paintbox", self._models_dir)
         settings = EngineSettings(num_slots=self.num_slots, num_threads=2)
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)

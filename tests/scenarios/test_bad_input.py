@@ -8,88 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from living import LivingBot, People, delete_by_hand, job_id_in, until_done, until_shown
+from living import delete_by_hand, job_id_in, until_done, until_shown
 from PIL import Image
+from rough import RED, House, answer, refuses
 
-from generation.images import read_png_text
-from generation.job import Status
-from generation.quota import Usage
-from sandbox import Interaction, Message, Sandbox, Upload
-from tests.generation.hostile import header_only, saved
+from generation.images import decode_png, read_png_text
+from generation.job import Job, Status
+from sandbox import Upload
+from tests.generation.hostile import header_only, many_frames, saved, text_bomb
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-RED = "a red circle on a blue background"
 EMPTY = "The prompt is empty. Describe a picture"
 LONG = "characters long; at most 1500 are allowed"
-
-
-@dataclass
-class House:
-    discord: Sandbox
-    people: People
-    bot: LivingBot
-    log: io.StringIO = field(default_factory=io.StringIO)
-
-    async def usage(self) -> Usage:
-        return await self.bot.services.quotas.fetch_guild_usage(
-            self.people.guild.id, since=self.bot.now().replace(hour=0)
-        )
-
-    async def paints(self, prompt: str = RED, **options: Any) -> Message:
-        asked = await self.people.ada.forging.slash("imagine", **({"prompt": prompt, "steps": 1} | options))
-        message = await until_done(self.discord, asked)
-        assert len(message.attachments) == options.get("count", 1), message.text
-        return message
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory, blank_database: Path, tally) -> AsyncIterator[House]:
-    async with Sandbox(bot_name="Atelier") as discord:
-        people = People.settle(discord)
-        bot = LivingBot(discord, tmp_path_factory.mktemp("bad"), blank_database)
-        made = House(discord, people, bot)
-        handler = logging.StreamHandler(made.log)
-        logging.getLogger().addHandler(handler)
-        level = logging.getLogger().level
-        logging.getLogger().setLevel(logging.INFO)
-        await bot.start()
-        yield made
-        await bot.stop()
-        logging.getLogger().removeHandler(handler)
-        logging.getLogger().setLevel(level)
-    broken = [str(violation) for violation in discord.violations]
-    tally.num_servers += 1
-    tally.judged += discord.judged
-    tally.violations += broken
-    assert not broken, "\n".join(broken)
-
-
-async def answer(house: House, asked: Interaction) -> str:
-    """What only the one who asked reads; whatever was public before it is gone."""
-    await house.discord.wait_for(lambda: asked.ephemeral or asked.followups, timeout_s=30)
-    [said] = asked.followups or [asked.original_message]
-    assert said is not None and said.is_ephemeral
-    return said.text
-
-
-async def refuses(house: House, says: str, **options: Any) -> None:
-    """The private answer holds `says`; nothing was reserved or charged; nobody else saw a thing; and life goes on."""
-    before, seen = await house.usage(), len(house.people.bo.visible_messages())
-    said = await answer(house, await house.people.ada.forging.slash("imagine", **({"prompt": RED} | options)))
-    assert says in said, said
-    assert "Incident" not in said, "it was foreseen"
-    assert await house.usage() == before
-    assert await house.bot.jobs.fetch_unfinished() == []
-    assert len(house.people.bo.visible_messages()) == seen
-    await house.paints()
 
 
 # Prompts that show nothing, or too much.
@@ -124,8 +57,14 @@ async def refuses(house: House, says: str, **options: Any) -> None:
         pytest.param({"count": 1000}, "Count must be from 1 to 4, not 1000", id="24 count 1,000"),
         pytest.param({"steps": "many"}, "Steps must be a whole number from 1 to 150", id="26 words for a number"),
         pytest.param({"steps": 4.5}, "Steps must be a whole number from 1 to 150", id="26 a fraction"),
+        pytest.param({"prompt": "a <lora:../../x:1>"}, "The LoRA “../../x” is not here", id="13 a path as a LoRA"),
+        pytest.param({"prompt": "a <lora:wide:1>"}, "does not fit “paintbox”", id="32 a LoRA of another base"),
         pytest.param({"model": "../../etc/passwd"}, "There is no model named", id="27 a path as a model"),
+        pytest.param({"model": "/etc/passwd"}, "There is no model named", id="28 an absolute path as a model"),
+        pytest.param({"prompt": "a <lora:/etc/passwd:1>"}, "is not here", id="28 an absolute path as a LoRA"),
         pytest.param({"model": "x\x00y"}, "There is no model named", id="29 NUL in a name"),
+        pytest.param({"model": "..\\..\\x"}, "There is no model named", id="30 back-slashes"),
+        pytest.param({"model": "．．／etc／passwd"}, "There is no model named", id="30 full-width dots"),
     ],
 )
 async def test_a_request_that_cannot_be_made(house: House, options: dict[str, Any], says: str) -> None:
@@ -204,6 +143,10 @@ async def test_what_lies_at_the_edge_is_painted(house: House) -> None:
     [
         pytest.param("a.png", header_only(60000, 60000), "at most 16 megapixels", id="36 a giant header"),
         pytest.param("a.png", header_only(9459, 9459), "at most 16 megapixels", id="37 just below Pillow's limit"),
+        pytest.param("a.png", text_bomb(200), "damaged or cut short", id="38 a bomb of text"),
+        pytest.param(
+            "a.png", saved("TIFF", "RGB", (64, 64)), "is not a PNG, JPEG or WebP file", id="40 TIFF named .png"
+        ),
         pytest.param("a.png", saved("PNG", "RGB", (64, 64))[:60], "damaged or cut short", id="39 cut short"),
         pytest.param("a.png", b"<svg/>", "is not a PNG, JPEG or WebP file", id="40 SVG named .png"),
         pytest.param("a.png", b"<html>", "is not a PNG, JPEG or WebP file", id="40 HTML named .png"),
@@ -215,20 +158,71 @@ async def test_a_start_picture_that_cannot_be_used(house: House, filename: str, 
     await refuses(house, says, image=Upload(filename, data, "image/png"))
 
 
-async def test_43_where_a_photograph_was_taken_does_not_leak(house: House) -> None:
+@pytest.mark.parametrize(
+    ("filename", "data"),
+    [
+        pytest.param("a.png", many_frames(300), id="41 300 frames"),
+        pytest.param("a.jpg", saved("JPEG", "CMYK", (96, 80)), id="42 CMYK"),
+        pytest.param("a.png", saved("PNG", "LA", (96, 80)), id="42 grey with transparency"),
+        pytest.param("a.png", saved("PNG", "I;16", (96, 80)), id="42 16 bit"),
+        pytest.param("a.png", saved("PNG", "P", (96, 80)), id="42 palette"),
+    ],
+)
+async def test_a_start_picture_that_is_merely_unusual(house: House, filename: str, data: bytes) -> None:
+    made = Image.open(io.BytesIO(start_of(house, await job_from(house, Upload(filename, data)))))
+    assert (made.format, made.mode, getattr(made, "n_frames", 1)) == ("PNG", "RGB", 1)
+
+
+async def job_from(house: House, picture: Upload) -> Job:
+    message = await house.paints(image=picture)
+    return await house.bot.jobs.fetch_job(job_id_in(message))
+
+
+def start_of(house: House, job: Job) -> bytes:
+    start = job.images[0].spec.start
+    kept = house.bot.studio.files.get(start.sha256) if start is not None else None
+    assert kept is not None
+    return kept
+
+
+def on_its_side() -> bytes:
+    """A photograph 96 wide and 64 high that people see as 64 wide and 96 high, red above and blue below."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "secret place"
     exif.get_ifd(0x8825)[1] = "N"
-    photograph = saved("JPEG", "RGB", (96, 64), exif=exif)
-    message = await house.paints(image=Upload("photo.jpg", photograph))
+    sideways = Image.new("RGB", (96, 64), "blue")
+    sideways.paste("red", (0, 0, 48, 64))
+    buffer = io.BytesIO()
+    sideways.save(buffer, "JPEG", exif=exif, quality=100)
+    return buffer.getvalue()
+
+
+async def test_43_where_a_photograph_was_taken_does_not_leak(house: House) -> None:
+    message = await house.paints(image=Upload("photo.jpg", on_its_side()))
     job = await house.bot.jobs.fetch_job(job_id_in(message))
-    start = job.images[0].spec.start
-    assert start is not None
-    kept = house.bot.studio.files.get(start.sha256)
-    assert kept is not None
-    for data in (kept, message.attachments[0].data):
+    for data in (start_of(house, job), message.attachments[0].data):
         assert b"secret place" not in data
         assert not Image.open(io.BytesIO(data)).getexif()
+
+
+async def test_43_a_photograph_on_its_side_counts_as_people_see_it(house: House) -> None:
+    """Its shape, its enlargement, and the mask that has to fit it; Discord speaks of it as it lies in the file."""
+    ada, photograph = house.people.ada, Upload("photo.jpg", on_its_side())
+    job = await job_from(house, photograph)
+    pixels, (width, height) = decode_png(start_of(house, job))
+    assert (width, height) == (job.images[0].spec.width_px, job.images[0].spec.height_px)
+    assert width < height
+    assert pixels[0] > 200 > 50 > pixels[-3], "red above, blue below"
+    enlarged = await ada.slash("upscale", image=photograph)
+    await until_done(house.discord, enlarged)
+    assert (await house.bot.job_of(enlarged)).images[0].spec.result_size_px == (128, 192)
+    upright, lying = (Upload("mask.png", saved("PNG", "L", size)) for size in ((64, 96), (96, 64)))
+    painted = await ada.slash("inpaint", image=photograph, mask=upright, prompt=RED, steps=1)
+    assert (await until_done(house.discord, painted)).attachments
+    before = await house.usage()
+    said = await answer(house, await ada.slash("inpaint", image=photograph, mask=lying, prompt=RED))
+    assert said == "The mask is 96x64; it must be 64x96, as the picture is."
+    assert await house.usage() == before
 
 
 async def test_45_an_attachment_that_is_gone_before_it_is_read(house: House) -> None:

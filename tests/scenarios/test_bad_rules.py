@@ -1,0 +1,133 @@
+"""Words that a server does not allow, in every disguise; and rules that nobody should write. Numbers as in
+docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from living import until_done
+from rough import RED, House, answer
+
+from generation.rules.rule import MAX_RULES
+from sandbox import Actor
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+EVASIONS = [
+    line.encode().decode("unicode_escape") if "\\u" in line else line
+    for line in Path(__file__)
+    .resolve()
+    .parents[1]
+    .joinpath("generation", "rules", "evasions.txt")
+    .read_text(encoding="utf-8")
+    .splitlines()
+]
+FORBIDDEN = "A rule of this server does not allow that: No gremlins, please."
+
+
+async def set_rules(house: House, manager: Actor, *lines: str) -> str:
+    """Replace the server's rules by these; what the manager reads."""
+    return await answer(house, await manager.slash("rules import", file="\n".join(lines).encode(), replacing=True))
+
+
+async def rules_of(house: House) -> list[str]:
+    return [rule.text for rule in await house.bot.services.governance.fetch_rules(house.people.guild.id)]
+
+
+async def test_15_a_forbidden_word_in_35_spellings(house: House) -> None:
+    await answer(house, await house.manager().slash("rules add", text="gremlin", reason="No gremlins, please."))
+    before = await house.usage()
+    painted = 0
+    for spelling in EVASIONS:
+        asked = await house.people.ada.forging.slash("imagine", prompt=spelling, steps=1)
+        if asked.ephemeral:
+            assert await answer(house, asked) == FORBIDDEN
+        else:
+            painted += bool((await until_done(house.discord, asked)).attachments)
+    assert len(EVASIONS) == 35
+    assert painted <= 2
+    assert (await house.usage()).num_images == before.num_images + painted
+    await house.paints()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"negative": "gremlin"}, id="16 only in the negative prompt"),
+        pytest.param({"negative": "dull, gr3ml1n"}, id="16 there in disguise"),
+        pytest.param({"prompt": "a grem", "negative": "a lin, gremlin"}, id="16 in part in the prompt"),
+    ],
+)
+async def test_a_forbidden_word_where_it_is_not_looked_for(house: House, options: dict[str, Any]) -> None:
+    await answer(house, await house.manager().slash("rules add", text="gremlin", reason="No gremlins, please."))
+    before = await house.usage()
+    assert await answer(house, await house.people.ada.slash("imagine", **({"prompt": RED} | options))) == FORBIDDEN
+    assert await house.usage() == before
+    await house.paints()
+
+
+async def test_51_a_pattern_that_would_take_for_ever_elsewhere(house: House) -> None:
+    manager = house.manager()
+    await set_rules(house, manager, "/(a+)+$/")
+    began = time.thread_time()
+    assert (await house.paints("a" * 40 + "!" + "a" * 1400 + "!")).attachments
+    assert "found as “aaa" in await answer(house, await manager.slash("rules test", text="b" + "a" * 90))
+    assert time.thread_time() - began < 5, "a matcher that goes back would not be done in years"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        pytest.param("a(?=b)", "invalid perl operator", id="52 look-ahead"),
+        pytest.param("(?<!a)b", "invalid perl operator", id="52 look-behind"),
+        pytest.param("(", "missing )", id="52 a bracket that stays open"),
+    ],
+)
+async def test_a_pattern_that_cannot_be_one(house: House, pattern: str, says: str) -> None:
+    manager = house.manager()
+    await set_rules(house, manager, "goblin")
+    assert says in await answer(house, await manager.slash("rules add", text=pattern, kind="pattern"))
+    assert await rules_of(house) == ["goblin"]
+    await house.paints()
+
+
+async def test_53_ten_thousand_rules_and_one_more(house: House) -> None:
+    manager = house.manager()
+    many = [f"word{number}x" for number in range(MAX_RULES)]
+    assert "10,000 rules" in await set_rules(house, manager, *many)
+    await house.paints("a word 9 x and no more")
+    assert "at most 10,000 rules" in await set_rules(house, manager, *many, "more")
+    assert "at most 10,000 rules" in await answer(house, await manager.slash("rules add", text="more"))
+    assert len(await rules_of(house)) == MAX_RULES
+    await set_rules(house, manager, "goblin")
+
+
+async def test_54_a_rule_that_matches_everything(house: House) -> None:
+    manager = house.manager()
+    await set_rules(house, manager, "goblin")
+    await house.paints("a lighthouse")
+    said = await answer(house, await manager.slash("rules add", text="(a+)*$", kind="pattern", action="warn"))
+    assert "matches nearly everything" in said
+    assert "a lighthouse" in said, "what it would have caught is shown"
+    await house.paints()
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        pytest.param("größe".encode("latin-1"), "not UTF-8 text (byte 2)", id="55 Latin-1"),
+        pytest.param(b"\xff\xfeg\x00o\x00", "not UTF-8 text (byte 0)", id="55 UTF-16"),
+        pytest.param(b"", "is empty", id="55 empty"),
+        pytest.param(b'{"rules": 7', "cannot be read as rules", id="55 half a JSON"),
+    ],
+)
+async def test_a_file_of_rules_that_cannot_be_read(house: House, file: bytes, says: str) -> None:
+    manager = house.manager()
+    await set_rules(house, manager, "goblin")
+    said = await answer(house, await manager.slash("rules import", file=file, replacing=True))
+    assert says in said, said
+    assert await rules_of(house) == ["goblin"], "nothing was taken away"
+    await house.paints()
