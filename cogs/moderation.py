@@ -229,7 +229,9 @@ async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
             label=_(label), style=style, custom_id=f"atelier-mod:{verb}:{job_id}"
         )
         row.add_item(ReviewItem(button, verb=verb, job_id=job_id))
-    view.add_item(row)
+    container = view.children[0]
+    assert isinstance(container, ui.Container), "a message of ours is one container"
+    container.add_item(row)
     return say, view
 
 

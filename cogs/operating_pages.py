@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cogs.language import N_, _, counted, ngettext
+from cogs.language import N_, _, counted, decimal, ngettext
 from cogs.say import Block, Say
 from cogs.words import escaped, pictures, small, standard_steps
 from generation.admission import Admission, Standing
@@ -58,6 +58,8 @@ def admission_line(admission: Admission) -> str:
     if admission.is_listed_only:
         allowed = counted(len(admission.standings) - denied)
         return _("Only servers that were allowed are served: {number} of them.", number=allowed)
+    if not denied:
+        return _("Every server is served.")
     return _("Every server is served but those that were denied: {number} of them.", number=counted(denied))
 
 
@@ -122,7 +124,9 @@ def _name(guild_id: int, names: Mapping[int, str]) -> str:
 def _used(each: GuildUsage, units_per_s: float | None) -> str:
     parts = [pictures(each.usage.num_images), standard_steps(each.usage.of(Unit.COST))]
     if units_per_s:
-        parts.append(_("{number} GPU-seconds", number=counted(round(each.usage.used / units_per_s))))
+        seconds = each.usage.used / units_per_s
+        shown = counted(round(seconds)) if seconds >= 10 else decimal(round(seconds, 1))
+        parts.append(_("{number} GPU-seconds", number=shown))
     return ", ".join(parts)
 
 

@@ -195,9 +195,9 @@ def setup(settings: GuildSettings) -> ui.LayoutView:
 def add_field(
     container: ui.Container[Any], field: Field, settings: GuildSettings, *, page: str, models: Sequence[str]
 ) -> None:
-    """One menu under its title and what is chosen now."""
+    """One menu under its title. What is chosen now is what the menu shows."""
     values = list(field.chosen(settings))
-    container.add_item(ui.TextDisplay(f"**{_(field.title)}** · {in_words(described(field, values, models))}"))
+    container.add_item(ui.TextDisplay(f"**{_(field.title)}**"))
     menu = _menu(field, values, models)
     menu.custom_id = f"atelier-set:{page}:{field.key}"  # type: ignore[attr-defined]
     container.add_item(ui.ActionRow(SettingItem(menu, page=page, key=field.key)))

@@ -64,7 +64,7 @@ async def test_a_denied_server_is_refused_politely_until_it_is_allowed(
         assert "does not let me paint in this server" in (await told(discord, asked)).text
     shown = (await told(discord, await people.ada.slash("privacy"))).text
     assert "1 request, 1 picture" in shown, "what concerns one's own data works everywhere"
-    assert "1 of them" in (await told(discord, await boss.slash("operator state"))).text
+    assert "were denied: 1 of them" in (await told(discord, await boss.slash("operator state"))).text
 
     await told(discord, await boss.slash("operator allow", server=harbour))
     assert (
