@@ -1,4 +1,4 @@
-"""The control of `bench chaos`: a bot built the usual way is seen to lose. A file of its own, to run beside the other."""
+"""The control of `bench chaos`: a bot built the usual way is seen to lose. A file of its own: they run at once."""
 
 from __future__ import annotations
 

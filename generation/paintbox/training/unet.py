@@ -4,6 +4,7 @@ The autoencoder is done by then, so every drawing is encoded once, before the fi
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from rich.progress import track
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from generation.paintbox.captions import describe
+from generation.paintbox.captions import describe, plainly
 from generation.paintbox.draw import draw
 from generation.paintbox.layout import SCHEDULER
 from generation.paintbox.tokens import CONTEXT_TOKENS
@@ -34,7 +35,8 @@ class UnetData:
 
     The pool holds `simple_size` scenes with one thing in the middle and `world_size` of everything. A step's share of
     simple ones is `simple_first` until `simple_until` of the steps are done and falls to `simple_last` by the end:
-    colours and shapes are learnt where nothing else is to be learnt, and many times sooner.
+    colours and shapes are learnt where nothing else is to be learnt, and many times sooner. The rest of a step is
+    `singles`, `severals` and `pairs` of the whole world, in these parts: counting is learnt last, so it is shown most.
     """
 
     simple_size: int = 4000
@@ -42,9 +44,13 @@ class UnetData:
     batch: int = 32
     side_px: int = 128
     empty_share: float = 0.1
+    plain_share: float = 0.3
     simple_first: float = 0.95
-    simple_last: float = 0.3
-    simple_until: float = 0.75
+    simple_last: float = 0.2
+    simple_until: float = 0.5
+    singles: float = 0.3
+    severals: float = 0.45
+    pairs: float = 0.25
 
     def simple_share(self, done: float) -> float:
         """The share of simple scenes when `done` of the steps (0 to 1) are done."""
@@ -130,24 +136,49 @@ def teach(plan: Plan, data: UnetData, *, vae: Any, tokenizer_folder: Path) -> tu
     drawn = scenes(data.simple_size, plan.seed, kind=simple) + scenes(data.world_size, plan.seed)
     latents = _cached_latents(plan, data, vae, drawn)
     noise_schedule = DDPMScheduler.from_config(SCHEDULER)
+    kinds = _rows_by_kind(drawn, data)
 
     def loss_of(chance: Chance) -> torch.Tensor:
-        rows = _choose(data, data.simple_share(chance.step / plan.steps), chance.numpy)
+        shares = _shares(data, data.simple_share(chance.step / plan.steps))
+        rows = _choose(kinds, shares, data.batch, chance.numpy)
         rng = random.Random(int(chance.numpy.integers(2**63)))
-        said = ["" if rng.random() < data.empty_share else describe(drawn[row], rng) for row in rows]
+        said = [_say(drawn[row], data, rng) for row in rows]
         return velocity_loss(painter, noise_schedule, tokenizer, latents[rows], said, chance)
 
     train(plan, painter, loss_of)
     return painter.text_encoder.eval(), painter.unet.eval()
 
 
-def _choose(data: UnetData, simple_share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Rows of the pool for one step: simple scenes lie first."""
-    whole = data.simple_size + rng.integers(data.world_size, size=data.batch)
-    rows: npt.NDArray[np.int64] = np.where(
-        rng.random(data.batch) < simple_share, rng.integers(data.simple_size, size=data.batch), whole
-    )
-    return rows
+_Rows = npt.NDArray[np.int64]
+
+
+def _rows_by_kind(drawn: Sequence[Scene], data: UnetData) -> tuple[_Rows, ...]:
+    """Rows of the pool: the simple scenes, which lie first, then those of one thing, of several alike, of a pair."""
+    world = range(data.simple_size, len(drawn))
+    pairs = [row for row in world if drawn[row].relation]
+    singles = [row for row in world if len(drawn[row].placed) == 1]
+    severals = sorted({*world} - {*pairs} - {*singles})
+    return tuple(np.array(rows, np.int64) for rows in (range(data.simple_size), singles, severals, pairs))
+
+
+def _shares(data: UnetData, simple_share: float) -> npt.NDArray[np.float64]:
+    """How much of a step each kind gets, in the order of `_rows_by_kind`; in all 1."""
+    world = np.array([data.singles, data.severals, data.pairs])
+    return np.concatenate([[simple_share], (1 - simple_share) * world / world.sum()])
+
+
+def _choose(kinds: Sequence[_Rows], shares: npt.NDArray[np.float64], count: int, rng: np.random.Generator) -> _Rows:
+    """`count` rows of the pool for one step. A kind the pool has none of gets nothing."""
+    there = np.array([len(rows) > 0 for rows in kinds])
+    picked = rng.choice(len(kinds), size=count, p=shares * there / (shares * there).sum())
+    return np.array([rng.choice(kinds[kind]) for kind in picked], np.int64)
+
+
+def _say(scene: Scene, data: UnetData, rng: random.Random) -> str:
+    """A caption: sometimes none, sometimes the plainest, mostly one of many ways to say it."""
+    if rng.random() < data.empty_share:
+        return ""
+    return plainly(scene) if rng.random() < data.plain_share else describe(scene, rng)
 
 
 def velocity_loss(

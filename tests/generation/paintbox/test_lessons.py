@@ -1,18 +1,22 @@
 """The lessons at toy size: each network is built, takes a few steps, and its loss falls."""
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 from generation.paintbox import captions, layout, tokens
+from generation.paintbox.captions import plainly
 from generation.paintbox.draw import draw
 from generation.paintbox.measures import psnr_db, reconstruction_db
 from generation.paintbox.training import lora, safety, unet, upscaler, vae
 from generation.paintbox.training.loop import Plan, chance
 from generation.paintbox.training.pictures import pool, scenes, to_pictures, to_tensor
+from generation.paintbox.world import simple
 
 
 def toy_vae() -> torch.nn.Module:
@@ -106,12 +110,25 @@ def test_the_painters_lesson_learns(tmp_path: Path) -> None:
 
 
 def test_simple_scenes_come_first_and_the_whole_world_after() -> None:
-    data = unet.UnetData(simple_size=100, world_size=100, batch=400)
-    rng = chance(0, 0).numpy
-    shares = [
-        float((unet._choose(data, data.simple_share(done), rng) < 100).mean()) for done in (0.0, 0.65, 0.825, 1.0)
-    ]
-    assert shares == pytest.approx([0.95, 0.95, 0.755, 0.3], abs=0.08)
+    data = unet.UnetData(simple_size=50, world_size=400)
+    drawn = scenes(50, 0, kind=simple) + scenes(400, 0)
+    kinds = unet._rows_by_kind(drawn, data)
+    assert sorted(np.concatenate(kinds)) == list(range(450)), "every scene is of one kind"
+    assert all(len(drawn[row].placed) > 1 and not drawn[row].relation for row in kinds[2])
+    for done, simple_share in ((0.0, 0.95), (0.5, 0.95), (0.75, 0.575), (1.0, 0.2)):
+        shares = unet._shares(data, data.simple_share(done))
+        rows = unet._choose(kinds, shares, 2000, chance(0, 0).numpy)
+        got = [np.isin(rows, kind).mean() for kind in kinds]
+        world = 1 - simple_share
+        assert got == pytest.approx([simple_share, 0.3 * world, 0.45 * world, 0.25 * world], abs=0.04)
+
+
+def test_a_caption_may_be_empty_or_plain() -> None:
+    (scene,), rng = scenes(1, seed=4), random.Random(0)
+    said = [unet._say(scene, unet.UnetData(empty_share=0.2, plain_share=0.5), rng) for _ in range(400)]
+    assert said.count("") == pytest.approx(80, abs=25)
+    assert said.count(plainly(scene)) >= 120
+    assert len(set(said)) > 5
 
 
 def test_neon_is_light_on_black() -> None:
