@@ -147,7 +147,7 @@ PER_MINUTE = _choice(
 )
 WITHHELD = _choice(
     "withheld_per_hour",
-    N_("Whose pictures are kept back again and again must wait"),
+    N_("A pause for pictures kept back again and again"),
     int,
     lambda models: ((Phrase("never"), "0"), *_up_to(N_("after {number} within an hour"), 3, 5, 10, 20, 50)(models)),
 )
