@@ -14,6 +14,8 @@ from sandbox.permissions import Permission
 from sandbox.places import Channel
 from sandbox.world import World
 
+_OF_A_PLACE = ("mute", "kick", "delete_channel")
+
 
 class Stage:
     """What every tab works with; the page's server makes one."""
@@ -43,7 +45,10 @@ class Stage:
         return self._uploads.pop(key)
 
     async def make_trouble(self, kind: str, channel: Channel | None) -> None:
-        """One press of a switch in the inspector."""
+        """One press of a switch in the inspector. Raises Refused for what cannot be done here."""
+        if kind in _OF_A_PLACE:
+            self._trouble_place(kind, channel)
+            return
         faults = self._sandbox.faults
         if kind == "rate_limit":
             faults.rate_limit(times=3, retry_after_s=1.0)
@@ -53,16 +58,31 @@ class Stage:
             faults.drop_answer(times=1)
         elif kind == "gateway":
             await faults.close_gateway(4000)
+        elif kind == "timed_out":
+            await faults.close_gateway(4009)
         elif kind == "reconnect":
             faults.reconnect()
         elif kind == "invalidate":
             faults.invalidate_session()
         elif kind == "clock":
             self._sandbox.clock.advance(15 * 60)
-        elif kind == "mute" and channel is not None and channel.guild is not None:
-            self._toggle_writing(channel)
+        elif kind == "lose_files":
+            faults.lose_files()
         elif kind == "clear":
             faults.clear()
+
+    def _trouble_place(self, kind: str, channel: Channel | None) -> None:
+        if channel is None or channel.guild is None:
+            raise Refused("that takes a server's channel")
+        guild, faults = channel.guild, self._sandbox.faults
+        if kind == "mute":
+            self._toggle_writing(channel)
+        elif kind == "kick":
+            (faults.kick_bot if guild.has_bot else self.world.add_bot)(guild)
+        elif len([other for other in guild.channels.values() if not other.is_thread]) == 1 and not channel.is_thread:
+            raise Refused("a server needs a channel")
+        else:
+            faults.delete_channel(channel)
 
     def _toggle_writing(self, channel: Channel) -> None:
         writing = Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS

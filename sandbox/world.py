@@ -154,6 +154,7 @@ class World:
     def remove_bot(self, guild: Guild) -> None:
         guild.has_bot = False
         guild.members.pop(self.bot.id, None)
+        guild.roles = {key: role for key, role in guild.roles.items() if role.bot_id != self.bot.id}
         self.publish("guild_delete", guild=guild)
 
     def direct_channel(self, user: User) -> Channel:

@@ -69,6 +69,11 @@ function leave(text) {
   onInput();
 }
 
+// As if "/" had been typed: the list of all commands.
+export function typeSlash() {
+  leave("/");
+}
+
 export const focusBox = () => (entry ? entry.focus() : box.focus());
 
 function grow() {

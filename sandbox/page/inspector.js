@@ -7,10 +7,15 @@ const TROUBLE = [
   ["rate_limit", "429 ×3", "Answer the next three requests with 429"],
   ["error", "503 ×3", "Answer the next three requests with 503"],
   ["drop", "Drop answer", "Do the next request, but hang up instead of answering"],
-  ["gateway", "Close gateway", "Close the bot's websocket (4000); it may resume"],
+  ["gateway", "Close 4000", "Close the bot's websocket (4000); it may resume"],
+  ["timed_out", "Close 4009", "Close it with 4009, session timed out: the bot must identify anew"],
+  ["reconnect", "Reconnect", "Ask the bot to reconnect (op 7)"],
   ["invalidate", "End session", "Invalidate the bot's session (op 9)"],
   ["clock", "+15 min", "Jump past the life of an interaction's token"],
   ["mute", "Mute bot here", "Take, or give back, the bot's right to write in this channel"],
+  ["delete_channel", "Delete channel", "Delete the channel you look at, as an administrator would"],
+  ["kick", "Throw bot out", "Throw the bot out of this server, or invite it back"],
+  ["lose_files", "Lose files", "Forget every file so far: their links answer 404"],
   ["clear", "Clear", "End the REST troubles"],
 ];
 let list, filter;
@@ -48,7 +53,7 @@ export function addEntry(entry) {
 }
 
 // Ids and tokens say little here; what is called says much.
-const brief = (path) => path.replace(/\/(\d{15,}|[\w-]{40,})(?=\/|$)/g, "/…");
+const brief = (path) => path.replace(/\/(\d{15,}|[\w-]{40,})(?=\/|$)/g, "/…").replaceAll("/…/…", "/…");
 
 function row(entry) {
   const isRest = entry.kind === "rest";

@@ -1,16 +1,17 @@
 // The page: joins the parts and keeps what the tab shows.
-import { buildComposer, focusBox, refreshComposer, replyTo, startCommand } from "./composer.js";
+import { buildComposer, focusBox, refreshComposer, replyTo, startCommand, typeSlash } from "./composer.js";
 import { buildCrowd, draw as drawCrowd, watchCrowd } from "./crowd.js";
 import { $, fill, h, toast } from "./dom.js";
 import { openModal } from "./forms.js";
 import { addEntry, buildInspector, inspect } from "./inspector.js";
-import { isAtBottom, remove, renderAll, show, toBottom } from "./messages.js";
+import { isAtBottom, remove, renderAll, show, toBottom, walk } from "./messages.js";
 import { renderNavigation, signOf } from "./navigation.js";
 import { paths } from "./options.js";
 import { Line } from "./socket.js";
 import { app, findChannel, here, person, state } from "./state.js";
 
 const root = document.documentElement;
+const OFFERS = 5;
 const wide = matchMedia("(min-width: 1000px)");
 const visited = JSON.parse(sessionStorage.getItem("visited") || "{}");
 
@@ -40,8 +41,7 @@ Object.assign(app, {
     location.search = new URLSearchParams({ as: who.username, channel }).toString();
   },
   drawer(isOpen) {
-    root.classList.toggle("drawer", isOpen);
-    $("#veil").hidden = !isOpen;
+    draw(isOpen);
     if (isOpen) $("#rail button")?.focus();
     else focusBox();
   },
@@ -56,6 +56,7 @@ Object.assign(app, {
   },
   async toggleCrowd() {
     const panel = $("#crowd");
+    leavePanel(panel, "Crowd");
     panel.hidden = !panel.hidden;
     if (!panel.hidden && !$("#inspector").hidden) app.toggleInspector();
     renderNavigation();
@@ -63,6 +64,7 @@ Object.assign(app, {
   },
   async toggleInspector() {
     const panel = $("#inspector");
+    leavePanel(panel, "Inspector");
     panel.hidden = !panel.hidden;
     if (!panel.hidden) $("#crowd").hidden = true;
     renderNavigation();
@@ -73,12 +75,28 @@ Object.assign(app, {
 root.classList.toggle("with-members", wide.matches);
 $("#veil").addEventListener("click", () => app.drawer(false));
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && root.classList.contains("drawer")) app.drawer(false);
+  if (event.key !== "Escape") return;
+  if (root.classList.contains("drawer")) app.drawer(false);
+  else if (event.target.closest("#crowd")) app.toggleCrowd();
+  else if (event.target.closest("#inspector")) app.toggleInspector();
 });
+$("#scroll").addEventListener("keydown", walk);
 buildComposer();
 buildInspector();
 buildCrowd();
 app.line = new Line(onPush, onState);
+
+// While the drawer is open, the page under it is out of reach.
+function draw(isOpen) {
+  root.classList.toggle("drawer", isOpen);
+  $("#veil").hidden = !isOpen;
+  $("#main").inert = isOpen;
+}
+
+// A panel that closes with the focus in it gives it to the button that opens it.
+function leavePanel(panel, name) {
+  if (panel.contains(document.activeElement)) $(`#top [aria-label="${name}"]`)?.focus();
+}
 
 function onState(isOpen) {
   if (!isOpen) banner("The sandbox is not reachable. Trying again…", "lost");
@@ -165,8 +183,7 @@ async function open(id) {
   } catch (error) {
     toast(error.message);
   }
-  root.classList.remove("drawer");
-  $("#veil").hidden = true;
+  draw(false);
   renderNavigation();
   renderWelcome();
   renderAll();
@@ -185,7 +202,8 @@ function renderWelcome() {
   const best = known.find(({ node }) => (node.options || []).some((option) => option.required && option.type === 3)) || known[0];
   const sign = h("div", { class: `welcome-sign ${signOf(channel)}`, "aria-hidden": "true" }, channel.type === 1 ? h("img", { src: state.world.bot.avatar, alt: "" }) : channel.parent ? "≡" : "#");
   const ranked = best ? [best, ...known.filter((item) => item !== best)] : known;
-  const offers = ranked.map((item) => h("button", { class: `offer ${item === best ? "best" : ""}`, type: "button", title: item.node.description, onclick: () => channel.canSend && startCommand(item) }, h("b", {}, "/" + item.path), h("small", {}, item.node.description)));
+  const offers = ranked.slice(0, OFFERS).map((item) => h("button", { class: `offer ${item === best ? "best" : ""}`, type: "button", title: item.node.description, onclick: () => channel.canSend && startCommand(item) }, h("b", {}, "/" + item.path), h("small", {}, item.node.description)));
+  if (ranked.length > OFFERS) offers.push(h("button", { class: "offer", type: "button", onclick: typeSlash }, h("b", {}, "/ …"), h("small", {}, `All ${ranked.length} commands`)));
   const wasAtEnd = isAtBottom();
   const host = $("#welcome");
   host.classList.toggle("small-welcome", state.messages.size > 0);

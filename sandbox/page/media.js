@@ -86,8 +86,8 @@ export function lightbox(pictures, start) {
   };
   image.addEventListener("click", () => zoom(!isZoomed));
   const step = (by, name, sign) => pictures.length > 1 && h("button", { class: `turn ${name}`, type: "button", "aria-label": name, onclick: () => show(index + by) }, sign);
-  const close = h("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
-  const figure = h("figure", { class: "lightbox" }, h("div", { class: "stage" }, image), caption, step(-1, "previous", "‹"), step(1, "next", "›"), close);
+  const close = h("button", { class: "close", type: "button", autofocus: true, "aria-label": "Close", onclick: () => dialog.close() }, icon("close"));
+  const figure = h("figure", { class: "lightbox" }, h("div", { class: "stage", tabIndex: 0 }, image), caption, step(-1, "previous", "‹"), step(1, "next", "›"), close);
   figure.addEventListener("click", (event) => {
     if (event.target === figure || event.target.className === "stage") dialog.close();
   });

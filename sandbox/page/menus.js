@@ -3,7 +3,7 @@ import { h, icon } from "./dom.js";
 
 export function openMenu(event, entries) {
   document.querySelector(".menu")?.remove();
-  const opener = event.currentTarget instanceof HTMLElement ? event.currentTarget : event.target;
+  const opener = event.type !== "keydown" && event.currentTarget instanceof HTMLElement ? event.currentTarget : event.target;
   const items = entries.map((entry) => h("button", { class: "menu-item", role: "menuitem", type: "button", tabIndex: -1, onclick: () => { close(); entry.act(); } },
     entry.face && h("img", { src: entry.face, alt: "", width: 28, height: 28 }),
     h("span", { class: "menu-words" }, entry.label, entry.below && h("small", {}, entry.below)), entry.hint ? h("small", {}, entry.hint) : entry.icon && icon(entry.icon)));
@@ -11,6 +11,7 @@ export function openMenu(event, entries) {
   const close = () => {
     document.removeEventListener("pointerdown", outside, true);
     menu.remove();
+    opener.closest(".message")?.focus({ preventScroll: true }); // its buttons are there only while it is looked at
     opener.focus?.({ preventScroll: true });
   };
   const outside = (other) => !menu.contains(other.target) && close();

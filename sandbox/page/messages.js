@@ -192,6 +192,24 @@ function noticeNode(notice) {
   return notice.node;
 }
 
+// -- the keyboard ----------------------------------------------------------------------------------------
+
+// From the list, arrows lead from message to message; Tab then goes to its buttons, Enter opens its menu.
+export function walk(event) {
+  const { key, target } = event;
+  const all = [...$("#messages").querySelectorAll(".message[id]")];
+  const at = all.indexOf(target);
+  if (at < 0 && target.id !== "scroll") return;
+  if (key === "Enter" && at >= 0) menu(state.messages.get(target.id.slice(1)), event);
+  else {
+    const goal = { ArrowUp: at < 0 ? all.length - 1 : Math.max(0, at - 1), ArrowDown: at < 0 ? -1 : at + 1, Home: 0, End: all.length - 1 }[key];
+    if (!all[goal]) return;
+    all[goal].focus();
+    all[goal].scrollIntoView({ block: "nearest" });
+  }
+  event.preventDefault();
+}
+
 // -- scrolling -------------------------------------------------------------------------------------------
 
 export function isAtBottom() {

@@ -4,11 +4,21 @@ import { openMenu } from "./menus.js";
 import { app, here, state } from "./state.js";
 
 export function renderNavigation() {
+  const refocus = keptFocus();
   renderRail();
   renderChannels();
   renderYou();
   renderMembers();
   renderTop();
+  refocus();
+}
+
+// Everything is drawn anew on every change; whoever was on a button stays on it.
+function keptFocus() {
+  const host = document.activeElement?.closest("#rail, #channels, #you, #members, #top");
+  if (!host) return () => undefined;
+  const index = [...host.querySelectorAll("button")].indexOf(document.activeElement);
+  return () => host.querySelectorAll("button")[index]?.focus({ preventScroll: true });
 }
 
 const initials = (name) => name.split(/\s+/).map((word) => word[0]).join("").slice(0, 3);

@@ -82,6 +82,49 @@ async def test_two_people_a_modal_and_a_secret(browser: Browser, server: Sandbox
         await expect(bo.page.get_by_text("very fine")).to_have_count(0)
 
 
+FOCUS = "(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()"
+
+
+async def test_the_keyboard_goes_everywhere_and_comes_back(browser: Browser, server: Sandbox) -> None:
+    async with tab(browser, server, "cleo") as cleo:
+        page, keyboard = cleo.page, cleo.page.keyboard
+
+        async def press(*keys: str) -> str:
+            """The name of what has the focus after these keys."""
+            for key in keys:
+                await keyboard.press(key)
+            return str(await page.evaluate(FOCUS))
+
+        await keyboard.type("hello")
+        await press("Enter")
+        await keyboard.type("/panel")
+        await press("Enter", "Enter")
+        await expect(page.get_by_role("button", name="Feedback")).to_be_visible()
+        await page.locator("#scroll").focus()
+        assert (await press("ArrowUp")).startswith("Bot, "), "the last message"
+        assert (await press("ArrowUp")).startswith("Cleo, ")
+        await press("Enter")
+        assert (await press("ArrowDown", "ArrowUp")).startswith("Count letters")
+        assert (await press("Escape")).startswith("Cleo, "), "back on the message"
+        assert await press("Tab") == "Reply"
+        await press("Tab", "Tab")
+        assert await page.evaluate(FOCUS) == "More"
+        await press("Enter")
+        assert await press("Escape") == "More"
+        await page.get_by_role("button", name="Feedback").focus()
+        await press("Enter")
+        await expect(page.get_by_role("dialog", name="Feedback")).to_be_visible()
+        assert await press("Escape") == "Feedback"
+        await page.get_by_role("button", name="Choose a colour").focus()
+        await press("Enter", "ArrowDown")
+        assert await press("Escape") == "Choose a colour"
+        await page.get_by_role("button", name="Inspector", exact=True).focus()
+        assert await press("Enter") == "Inspector", "drawn anew, and still in focus"
+        await page.get_by_text("Make trouble").focus()
+        assert await press("Escape") == "Inspector"
+        await expect(page.locator("#inspector")).to_be_hidden()
+
+
 async def test_selects_menus_and_a_silent_bot(browser: Browser, server: Sandbox) -> None:
     async with tab(browser, server, "ada") as ada:
         page = ada.page
@@ -120,6 +163,7 @@ async def test_on_a_phone(browser: Browser, server: Sandbox) -> None:
         page = dev.page
         assert not await page.get_by_role("button", name="gallery").is_visible()
         await page.get_by_role("button", name="Servers and channels").click()
+        assert await page.evaluate("document.querySelector('#main').inert"), "out of reach under the drawer"
         await page.get_by_role("button", name="gallery").click()
         await expect(page.get_by_role("heading", name="Welcome to #gallery")).to_be_visible()
         await dev.box.fill("/draw a very long prompt that goes on and on, well beyond the width of a phone count:4")
@@ -136,6 +180,14 @@ async def test_the_inspector_and_its_switches(browser: Browser, server: Sandbox)
         before = server.clock.now()
         await ada.page.get_by_role("button", name="+15 min").click()
         await server.wait_for(lambda: server.clock.now() > before + 890)
+        guild = next(iter(server.world.guilds.values()))
+        await ada.page.get_by_role("button", name="Throw bot out").click()
+        await server.wait_for(lambda: not guild.has_bot)
+        await ada.page.get_by_role("button", name="Throw bot out").click()
+        await server.wait_for(lambda: guild.has_bot)
+        await ada.page.get_by_role("button", name="Delete channel").click()
+        await server.wait_for(lambda: "general" not in {channel.name for channel in guild.channels.values()})
+        await expect(ada.page.get_by_role("heading", level=1)).not_to_have_text("general")
         assert server.token not in await ada.page.content()
 
 
