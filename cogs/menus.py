@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from dataclasses import replace
 
 import discord
 from discord import app_commands
@@ -29,7 +28,7 @@ from generation.descent import enlarge
 from generation.errors import InvalidRequest
 from generation.job import JOB_ID_LENGTH, Image, Job
 from generation.phrase import Phrase
-from generation.remix import begin_from
+from generation.remix import begin_from, reworded
 from generation.request import GenerationRequest
 
 NUMBER = "number"
@@ -65,7 +64,7 @@ class Held:
 async def use_as_start(interaction: Interaction, message: discord.Message) -> None:
     job = await _job_of(interaction, message)
     fields = [
-        prompt_field(job.request.spec.prompt if job is not None else ""),
+        prompt_field(job.request.spec.written if job is not None else ""),
         Text(key=STRENGTH, label=_("Strength"), value=f"{DEFAULT_STRENGTH:g}", is_required=True, max_chars=6),
     ]
     if job is None:
@@ -92,7 +91,8 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     job = await job_named(interaction, subject)
     image = _numbered(job, answers.texts.get(NUMBER, "1"))
     spec = begin_from(image, strength=strength, seed=any_seed())
-    await ask(interaction, GenerationRequest(spec=replace(spec, prompt=prompt), parent=image.id))
+    model = interaction.client.services.studio.catalog.get(spec.model)
+    await ask(interaction, GenerationRequest(spec=reworded(spec, model, prompt), parent=image.id))
 
 
 @app_commands.context_menu(name="Show recipe")

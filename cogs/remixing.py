@@ -27,12 +27,15 @@ PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
     "cells",
     "mask",
 )
+MAX_WRITTEN_CHARS = 4000
+"""As many as Discord takes in one field."""
 _FROM_PICTURE = N_("0.05 to 1 starts from this picture and changes so much of it. Empty paints afresh.")
 _HOW_MUCH = N_("0.05 to 1: how much may change.")
 
 
 def prompt_field(value: str = "") -> Text:
-    return Text(key=PROMPT, label=_("Prompt"), value=value, is_long=True, is_required=True, max_chars=MAX_PROMPT_CHARS)
+    """The prompt, LoRA and all: these make it longer than what the model reads."""
+    return Text(key=PROMPT, label=_("Prompt"), value=value, is_long=True, is_required=True, max_chars=MAX_WRITTEN_CHARS)
 
 
 # Remix.
@@ -74,7 +77,8 @@ async def send_remix(interaction: Interaction, subject: str, answers: Answers) -
         seed=any_seed() if not texts.get(SEED) else _whole(texts[SEED], what=Phrase("Seed")),
         strength=number(texts[STRENGTH], what=Phrase("Strength")) if texts.get(STRENGTH) else None,
     )
-    await ask(interaction, remix(job, wishes, picture=_picture(job, subject)))
+    model = interaction.client.services.studio.catalog.get(job.request.spec.model)
+    await ask(interaction, remix(job, wishes, model, picture=_picture(job, subject)))
 
 
 def _picture(job: Job, subject: str) -> Image | None:
@@ -106,7 +110,7 @@ async def press_region(interaction: Interaction, subject: str) -> None:
         is_required=True,
         max_chars=6,
     )
-    fields = (prompt_field(image.spec.prompt), cells, mask, strength)
+    fields = (prompt_field(image.spec.written), cells, mask, strength)
     await open_form(interaction, Form(action=Action.REGION, subject=subject, title=_("Vary a region"), fields=fields))
 
 
@@ -119,18 +123,18 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
     if (file is None) == (not cells):
         problem = Phrase("is chosen either by its parts or by a mask: do one of the two.")
         raise InvalidRequest(what=Phrase("The region"), problem=problem)
-    seed = any_seed()
+    seed, model = any_seed(), interaction.client.services.studio.catalog.get(image.spec.model)
     if file is None:
-        await ask(interaction, repaint_cells(image, cells, prompt=prompt, seed=seed, strength=strength))
+        await ask(interaction, repaint_cells(image, cells, model, prompt=prompt, seed=seed, strength=strength))
         return
     size_px = image.spec.result_size_px
     require_size_px(file.size_px, size_px)
     # Checked with the picture itself in the mask's place, which is read only after the acknowledgement.
-    trial = repaint_mask(image, image.file_sha256 or "", prompt=prompt, seed=seed, strength=strength)
+    trial = repaint_mask(image, image.file_sha256 or "", model, prompt=prompt, seed=seed, strength=strength)
     reply_to = await begin(interaction, trial)
-    mask, mask_px = await keep_attached(interaction, file, lambda _: size_px)
+    mask, mask_px = await keep_attached(interaction, file, lambda picture_px: size_px)
     require_size_px(mask_px, size_px)
-    request = repaint_mask(image, mask, prompt=prompt, seed=seed, strength=strength)
+    request = repaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
     await finish(interaction, request, reply_to)
 
 

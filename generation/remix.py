@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from generation.descent import vary
 from generation.errors import InvalidRequest
+from generation.extras import Shelf, read_prompts
 from generation.job import Image, Job
 from generation.phrase import Phrase
 from generation.region import mask_sha256
@@ -19,7 +20,10 @@ REGION_STRENGTH = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What may be changed in a remix. `strength`: how much may change of what the pictures start from, if anything."""
+    """What may be changed in a remix: the prompt as people write it, LoRA and all.
+
+    `strength`: how much may change of what the pictures start from, if anything.
+    """
 
     prompt: str
     negative: str
@@ -42,11 +46,19 @@ def wishes_of(job: Job) -> Wishes:
     """What a remix of these pictures begins with."""
     spec = job.request.spec
     strength = spec.start.strength if spec.start else spec.variation.strength if spec.variation else None
-    return Wishes(prompt=spec.prompt, negative=spec.negative, guidance=spec.guidance, seed=spec.seed, strength=strength)
+    return Wishes(
+        prompt=spec.written, negative=spec.negative, guidance=spec.guidance, seed=spec.seed, strength=strength
+    )
 
 
-def remix(job: Job, wishes: Wishes, *, picture: Image | None = None) -> GenerationRequest:
-    """The same pictures with other wishes.
+def reworded(spec: ImageSpec, model: Shelf, prompt: str, negative: str | None = None) -> ImageSpec:
+    """The spec with another prompt, and what that calls for of what lies by its model. Raises `InvalidRequest`."""
+    written = read_prompts(model, prompt, spec.negative if negative is None else negative)
+    return replace(spec, **written._asdict())
+
+
+def remix(job: Job, wishes: Wishes, model: Shelf, *, picture: Image | None = None) -> GenerationRequest:
+    """The same pictures with other wishes, by the same model.
 
     A strength needs something to change: what the job started from, or else `picture`, which is then started from.
     Raises `InvalidRequest` for an enlargement, and for a strength where there is nothing to start from.
@@ -55,7 +67,8 @@ def remix(job: Job, wishes: Wishes, *, picture: Image | None = None) -> Generati
     if spec.upscale is not None:
         problem = Phrase("was enlarged, not painted. Remix the one it came from.")
         raise InvalidRequest(what=Phrase("This picture"), problem=problem)
-    changed = replace(spec, prompt=wishes.prompt, negative=wishes.negative, guidance=wishes.guidance, seed=wishes.seed)
+    changed = reworded(spec, model, wishes.prompt, wishes.negative)
+    changed = replace(changed, guidance=wishes.guidance, seed=wishes.seed)
     if wishes.strength is not None:
         changed = _with_strength(changed, wishes.strength, picture)
     parent = (picture or job.images[0]).id
@@ -90,25 +103,25 @@ def begin_from(image: Image, *, strength: float, seed: int, basis: ImageSpec | N
 
 
 def repaint_cells(
-    image: Image, cells: Sequence[int], *, prompt: str, seed: int, strength: float = REGION_STRENGTH
+    image: Image, cells: Sequence[int], model: Shelf, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
 ) -> GenerationRequest:
     """The picture with those cells of a 3 x 3 grid painted again."""
     size_px = image.spec.result_size_px
     chosen = tuple(sorted(set(cells)))
-    return _repaint(image, mask_sha256(chosen, size_px), chosen, prompt=prompt, seed=seed, strength=strength)
+    return _repaint(image, mask_sha256(chosen, size_px), chosen, model, prompt=prompt, seed=seed, strength=strength)
 
 
 def repaint_mask(
-    image: Image, mask: str, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
+    image: Image, mask: str, model: Shelf, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
 ) -> GenerationRequest:
     """The picture painted again where the mask (SHA-256 of a PNG of its size) is white."""
-    return _repaint(image, mask, (), prompt=prompt, seed=seed, strength=strength)
+    return _repaint(image, mask, (), model, prompt=prompt, seed=seed, strength=strength)
 
 
 def _repaint(
-    image: Image, mask: str, cells: tuple[int, ...], *, prompt: str, seed: int, strength: float
+    image: Image, mask: str, cells: tuple[int, ...], model: Shelf, *, prompt: str, seed: int, strength: float
 ) -> GenerationRequest:
     spec = begin_from(image, strength=strength, seed=seed)
     assert spec.start is not None
     start = replace(spec.start, mask_sha256=mask, cells=cells)
-    return GenerationRequest(spec=replace(spec, prompt=prompt, start=start), parent=image.id)
+    return GenerationRequest(spec=replace(reworded(spec, model, prompt), start=start), parent=image.id)

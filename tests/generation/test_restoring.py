@@ -44,7 +44,9 @@ async def test_an_enlargement_and_a_variation_of_a_lost_picture_are_the_same(tmp
 async def test_several_generations_come_back_one_after_another(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         zoomed = await made(place, zoom_out(await first_of(place), 1.5, seed=5))
-        painted = await made(place, repaint_cells(zoomed, (0, 4), prompt="a blue square", seed=6))
+        painted = await made(
+            place, repaint_cells(zoomed, (0, 4), place.studio.catalog.default, prompt="a blue square", seed=6)
+        )
         large = await made(place, enlarge(painted))
         assert large.recipe is not None
         forget_files(tmp_path)

@@ -5,8 +5,9 @@ restart twenty minutes later. One bot for all of them; only the restart builds a
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from living import LivingBot, People, job_id_in, until_done, until_shown
 
 from cogs.client import FORMS, PRESSES
 from cogs.say import Action
+from generation.catalog import Catalog
 from generation.choices import Choices, Visibility
+from generation.extras import Extra
 from generation.guild import GuildSettings
 from generation.job import Job, Status
 from generation.region import draw_mask
@@ -243,6 +246,24 @@ async def test_a_remix_starts_with_what_was_and_may_start_from_the_picture(house
     job = await house.job_from(await ada.submit_modal(opened, {"strength": "0,5"}))
     assert job.request.spec.start is not None
     assert job.request.spec.start.strength == 0.5
+
+
+async def test_a_form_shows_the_lora_and_reads_them_again(house: House, tmp_path: Path) -> None:
+    ada, studio = house.people.ada, house.bot.studio
+    lora = "ink"
+    extra = Extra(name=lora, path=tmp_path / "ink.safetensors", sha256="a" * 64)
+    studio.catalog = Catalog((replace(studio.catalog.default, loras=(extra,)),))
+    asked = await ada.slash("imagine", prompt=f"{RED} <lora:{lora}:0.5>", seed=7, steps=2)
+    message = await until_done(house.discord, asked, timeout_s=90)
+    opened = await ada.click(message, "Remix")
+    assert f'"{RED} <lora:{lora}:0.5>"' in json.dumps(opened.modal)
+    same = await house.job_from(await ada.submit_modal(opened, {}))
+    assert [str(each) for each in same.request.spec.adapters] == [f"<lora:{lora}:0.5>"]
+    other = await house.job_from(await ada.submit_modal(await ada.click(message, "Remix"), {"prompt": "a fox"}))
+    assert other.request.spec.adapters == ()
+    wrong = await ada.submit_modal(await ada.click(message, "Remix"), {"prompt": "a fox <lora:nope>"})
+    assert wrong.original_message is not None
+    assert "The LoRA “nope” is not here. Available:" in wrong.original_message.text
 
 
 async def test_a_region_needs_parts_or_a_mask_of_the_right_size(house: House) -> None:
