@@ -26,6 +26,7 @@ import keeper
 import logs
 import shell
 from cogs.client import Services
+from cogs.held import Held
 from cogs.supervisor import keep_connected
 from cogs.upkeep import keep_promises
 from config import Settings
@@ -152,6 +153,7 @@ async def _serve(settings: Settings) -> None:
             album=AlbumStore(house.database),
             keepsakes=KeepsakeStore(house.database),
             styles=StyleStore(house.database),
+            held=Held(settings.data_dir / "forms"),
             operating=OperatorStore(house.database),
             credentials=credentials,
             departures=DepartureStore(house.database, clock=utc_now, grace=timedelta(days=settings.guild_grace_days)),

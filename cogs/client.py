@@ -94,7 +94,6 @@ class AtelierClient(commands.AutoShardedBot):
         self.connector = connector
         self.courier = Courier(self, services)
         self.command_ids: dict[str, int] = {}
-        self.held = menus.Held()
 
     async def setup_hook(self) -> None:
         """Logged in, not yet connected."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections import OrderedDict
+import asyncio
 
 import discord
 from discord import app_commands
@@ -32,32 +31,7 @@ from generation.remix import begin_from, reworded
 from generation.request import GenerationRequest
 
 NUMBER = "number"
-MAX_HELD = 500
 _NO_PICTURE = N_("holds no picture that I can use.")
-
-
-class Held:
-    """Pictures that a form was opened for, until it is sent: a message of others cannot be looked up again.
-
-    Lost with a restart; the person is told to choose the command again.
-    """
-
-    def __init__(self) -> None:
-        self._files: OrderedDict[str, Attached] = OrderedDict()
-
-    def put(self, file: Attached) -> str:
-        key = secrets.token_hex(5)
-        self._files[key] = file
-        while len(self._files) > MAX_HELD:
-            self._files.popitem(last=False)
-        return key
-
-    def get(self, key: str) -> Attached:
-        """Raises `InvalidRequest`."""
-        if key not in self._files:
-            problem = Phrase("was opened too long ago. Choose “Use as start image” again.")
-            raise InvalidRequest(what=Phrase("That form"), problem=problem)
-        return self._files[key]
 
 
 @app_commands.context_menu(name="Use as start image")
@@ -68,7 +42,7 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
         Text(key=STRENGTH, label=_("Strength"), value=f"{DEFAULT_STRENGTH:g}", is_required=True, max_chars=6),
     ]
     if job is None:
-        subject = interaction.client.held.put(_picture_of(message))
+        subject = await asyncio.to_thread(interaction.client.services.held.put, _picture_of(message))
     else:
         subject = job.id
         if len(job.images) > 1:
@@ -84,7 +58,7 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     strength = number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
     prompt = prompt_of(answers.texts.get(PROMPT))
     if len(subject) != JOB_ID_LENGTH:
-        file = interaction.client.held.get(subject)
+        file = await asyncio.to_thread(interaction.client.services.held.get, subject)
         typed = Typed(prompt=prompt, model=await default_model(interaction))
         await paint_from(interaction, typed, file, strength=strength)
         return

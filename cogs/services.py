@@ -29,6 +29,7 @@ from generation.studio import Studio
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient  # noqa: F401 - named in the alias below
+    from cogs.held import Held
 
 Interaction = discord.Interaction["AtelierClient"]
 
@@ -53,6 +54,7 @@ class Services:
     album: AlbumStore
     keepsakes: KeepsakeStore
     styles: StyleStore
+    held: Held
     operating: OperatorStore
     departures: DepartureStore
     rates: Rates = field(default_factory=Rates)

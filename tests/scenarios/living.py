@@ -20,6 +20,7 @@ import psutil
 from steady_engine import ENGINE
 
 from cogs.client import AtelierClient, Services, build_client
+from cogs.held import Held
 from cogs.wire import point_at
 from db.album import AlbumStore
 from db.deliveries import DeliveryStore
@@ -148,6 +149,7 @@ class LivingBot:
             album=AlbumStore(self.database),
             keepsakes=KeepsakeStore(self.database, clock=self.now),
             styles=StyleStore(self.database),
+            held=Held(self.data_dir / "forms", clock=self.discord.clock.now),
             operating=OperatorStore(self.database),
             departures=DepartureStore(self.database, clock=self.now, grace=timedelta(days=30)),
             clock=self.now,

@@ -224,13 +224,17 @@ async def test_any_picture_can_be_started_from(house: House) -> None:
     assert "holds no picture" in await house.refusal(await ada.context_menu("Use as start image", words))
 
 
-async def test_the_form_of_a_picture_that_is_not_ours_says_so_after_a_restart(house: House) -> None:
-    ada = house.people.ada
-    photo = ada.say("look", files=[Upload("photo.png", png())])
-    opened = await ada.context_menu("Use as start image", photo)
+async def test_the_form_of_a_picture_that_is_not_ours_is_taken_after_a_restart_and_for_a_day(house: House) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    photo = bo.say("look", files=[Upload("photo.png", png(300, 200))])
+    opened, late = [await ada.context_menu("Use as start image", photo) for _ in range(2)]
     await house.bot.stop()
     await house.bot.start()
-    assert "too long ago" in await house.refusal(await ada.submit_modal(opened, {"prompt": "a storm"}))
+    job = await house.job_from(await ada.submit_modal(opened, {"prompt": "a storm"}))
+    assert job.status is Status.DONE
+    assert job.request.spec.start is not None
+    house.discord.clock.advance(24 * 3600)
+    assert "too long ago" in await house.refusal(await ada.submit_modal(late, {"prompt": "a storm"}))
 
 
 async def test_recipe_and_upscale_in_the_menu(house: House) -> None:
