@@ -77,6 +77,9 @@ TO_BE_ZERO = ("lost", "duplicates", "drift", "unfinished", "stale_writes")
 class Chaos:
     """One run. Everything it decides comes from `seed`; what the processes make of it depends on the machine."""
 
+    remembers = 1000
+    """How many calls the local Discord keeps in its journal."""
+
     def __init__(self, folder: Path, *, kills: int, seed: int, is_real: bool = False, is_naive: bool = False) -> None:
         self._database, self._log, self._folder = folder / "atelier.db", folder / "log", folder
         self._chance = random.Random(seed)
@@ -92,7 +95,7 @@ class Chaos:
         started = time.monotonic()
         await asyncio.to_thread(prepare, self._database)
         self._log.touch()
-        async with Sandbox(bot_name="Atelier", journal_limit=1000) as self._discord:
+        async with Sandbox(bot_name="Atelier", journal_limit=self.remembers) as self._discord:
             self._witness = Witness(self._discord)
             self._people = self._settle()
             self._lives = await Lives.open(engine=None if self._is_real else ENGINE, is_naive=self._is_naive)
@@ -127,24 +130,22 @@ class Chaos:
         before = num_claims(self._database)
         for _ in range(self._chance.randint(2, 4)):
             self._ask()
-        await _until(lambda: life.is_over or self._has_news(), timeout_s=10)
+        await until(lambda: life.is_over or self._has_news(), timeout_s=10)
         if self._is_real:  # else most kills would meet a worker that is only importing
             claimed = partial(num_claims, self._database)
-            await _until(lambda: life.is_over or claimed() > before, timeout_s=REAL_START_S, every_s=0.1)
+            await until(lambda: life.is_over or claimed() > before, timeout_s=REAL_START_S, every_s=0.1)
         if in_worker:
-            await _until(
-                lambda: life.is_over or self._num_struck() > self._struck, timeout_s=60 if self._is_real else 8
-            )
+            await until(lambda: life.is_over or self._num_struck() > self._struck, timeout_s=60 if self._is_real else 8)
         elif failpoint:
             await life.over(timeout_s=3 if not failpoint.endswith(":1") else 20)
         await self._trouble(life, way, worker_deaths=_WORKER_DEATHS - in_worker)
 
     async def _begin(self, failpoint: str) -> Life:
         """A bot that is connected, or over already: what was left to do may have met the failpoint."""
-        await _until(lambda: not self._discord.gateway.is_connected, timeout_s=10)
+        await until(lambda: not self._discord.gateway.is_connected, timeout_s=10)
         life = await self._lives.start(self._environment(failpoint), self._folder, self._log)
         self._seen = len(self._witness.told())
-        await _until(lambda: life.is_over or self._discord.gateway.is_connected, timeout_s=60)
+        await until(lambda: life.is_over or self._discord.gateway.is_connected, timeout_s=60)
         return life
 
     def _has_news(self) -> bool:
@@ -263,7 +264,7 @@ class Chaos:
         return figures | {"unanswered": thinking, "seconds": round(seconds, 1)}
 
 
-async def _until(predicate: Callable[[], bool], *, timeout_s: float, every_s: float = 0.01) -> None:
+async def until(predicate: Callable[[], bool], *, timeout_s: float, every_s: float = 0.01) -> None:
     """Wait for something that says nothing when it comes: a process, a file."""
     until = time.monotonic() + timeout_s
     while not predicate() and time.monotonic() < until:  # noqa: ASYNC110

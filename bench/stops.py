@@ -1,0 +1,64 @@
+"""Told to stop again and again with work in hand: does each end by itself, and does the next take everything up?
+
+Lives of the bot with the light engine follow one another against a local Discord that never dies, as in
+`bench chaos`; each gets SIGTERM while pictures wait and are painted. There are no leases that would have to expire.
+
+Keys: `stops`; `slow`, those that were not over within the grace period and ten seconds; `unclean`, those whose exit
+status was not 0; `longest_s`; then as of `bench chaos`. Exit status 0 only if all that has to be 0 is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+from bench._oracle import Judgement
+from bench.chaos import TO_BE_ZERO, Chaos, until
+
+GRACE_S, MARGIN_S = 2.0, 10.0
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench stops", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument("--stops", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        figures = asyncio.run(Stops(Path(folder), kills=options.stops, seed=options.seed).run())
+    if not options.json:
+        for name, value in figures.items():
+            print(f"{name:14} {value}")
+    print(json.dumps(figures))
+    return 0 if figures["jobs"] and not any(figures[name] for name in (*TO_BE_ZERO, "slow", "unclean")) else 1
+
+
+class Stops(Chaos):
+    """`kills` are stops here."""
+
+    async def _faults(self) -> None:
+        self._slow = self._unclean = 0
+        self._longest_s = 0.0
+        for _ in range(self._wanted):
+            life = await self._begin("")
+            for _ in range(self._chance.randint(2, 4)):
+                self._ask()
+            await until(self._has_news, timeout_s=20)
+            await asyncio.sleep(self._chance.uniform(0, 0.5))
+            began = time.monotonic()
+            life.send(signal.SIGTERM)
+            self._slow += not await life.over(timeout_s=GRACE_S + MARGIN_S)
+            self._longest_s = max(self._longest_s, time.monotonic() - began)
+            await life.kill()
+            self._unclean += await life.status() != 0
+
+    def _figures(self, judged: Judgement, *, seconds: float) -> dict[str, object]:
+        figures = super()._figures(judged, seconds=seconds)
+        del figures["kills"], figures["failpoints"]
+        own = {"stops": self._wanted, "slow": self._slow, "unclean": self._unclean}
+        return own | {"longest_s": round(self._longest_s, 1)} | figures

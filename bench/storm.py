@@ -1,0 +1,93 @@
+"""A minute in which Discord limits, fails and swallows answers without end; then everything must have arrived, once.
+
+One life of the bot with the light engine, against a local Discord where most calls to webhooks and channels meet a
+fault: 429, 5xx with or without having done what was asked, or no answer. People go on asking.
+
+Keys: `faults`, how many calls met one; `invalid`, answers of 401, 403 and 429 (Discord bans an address for 10,000 of
+them in ten minutes); then as of `bench chaos`. Exit status 0 only if all that has to be 0 is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+from bench._oracle import Judgement
+from bench.chaos import TO_BE_ZERO, Chaos
+
+EVERY_S, ASK_EVERY_S = 0.1, 1.0
+OFTEN = 0.7
+"""How often the next call is given a fault, where none lies in wait for it."""
+PATHS = ("/webhooks/*", "/channels/*")
+MAX_INVALID = 10_000
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench storm", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        figures = asyncio.run(Storm(Path(folder), seconds=options.seconds, seed=options.seed).run())
+    if not options.json:
+        for name, value in figures.items():
+            print(f"{name:14} {value}")
+    print(json.dumps(figures))
+    is_well = not any(figures[name] for name in TO_BE_ZERO) and figures["faults"] and figures["jobs"]
+    return 0 if is_well and figures["is_far_from_a_ban"] else 1
+
+
+class Storm(Chaos):
+    """One life, and no peace for it for so many seconds."""
+
+    remembers = 100_000
+
+    def __init__(self, folder: Path, *, seconds: float, seed: int) -> None:
+        super().__init__(folder, kills=0, seed=seed)
+        self._seconds = seconds
+
+    async def _faults(self) -> None:
+        life = await self._begin("")
+        began = asked = time.monotonic()
+        while time.monotonic() - began < self._seconds:
+            if time.monotonic() >= asked:
+                self._ask()
+                asked += ASK_EVERY_S
+            for path in PATHS:
+                self._lay_fault(path)
+            await asyncio.sleep(EVERY_S)
+        self._discord.faults.clear()
+        self._num_faults = sum(bool(call.fault) for call in self._discord.journal.calls)
+        self._num_invalid = self._discord.journal.num_invalid
+        life.send(signal.SIGTERM)
+        if not await life.over(timeout_s=60):
+            await life.kill()
+
+    def _lay_fault(self, path: str) -> None:
+        faults = self._discord.faults
+        if any(fault.path == path for fault in faults.active) or self._chance.random() > OFTEN:
+            return
+        match self._chance.choice(("limit", "limit", "fail", "done", "drop", "lose")):
+            case "limit":
+                faults.rate_limit(path, times=1, retry_after_s=self._chance.uniform(0.1, 1.5))
+            case "fail":
+                faults.fail(path, times=1, status=self._chance.choice((500, 502, 503)))
+            case "done":
+                faults.fail(path, times=1, status=500, performed=True)
+            case "drop":
+                faults.drop_answer(path, times=1)
+            case "lose":
+                faults.drop_answer(path, times=1, performed=False)
+
+    def _figures(self, judged: Judgement, *, seconds: float) -> dict[str, object]:
+        figures = super()._figures(judged, seconds=seconds)
+        del figures["kills"], figures["failpoints"]
+        in_ten_minutes = self._num_invalid * 600 / self._seconds
+        own = {"faults": self._num_faults, "invalid": self._num_invalid}
+        return own | {"is_far_from_a_ban": in_ten_minutes < MAX_INVALID / 10} | figures
