@@ -43,7 +43,8 @@ from cogs.settings_panel import TEMPLATE, SettingItem, SettingsPanel
 from cogs.styles import StyleGroup
 from cogs.translator import Translator
 from cogs.usage import Usage
-from generation.errors import UnknownJob
+from generation.errors import InvalidRequest, UnknownJob
+from generation.phrase import Phrase
 
 __all__ = ["AtelierClient", "Services", "build_client"]
 
@@ -175,10 +176,27 @@ class Tree(app_commands.CommandTree[AtelierClient]):
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         speak(interaction.locale)
+        if (wrong := _no_number(interaction.data)) is not None:
+            # discord.py would stumble over it before anything of ours hears of the command, and nobody be answered.
+            await answer(interaction, wrong)
+            return False
         return True
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
         await answer(interaction, error)
+
+
+def _no_number(data: Any) -> InvalidRequest | None:
+    """What is wrong with an option, at whatever depth, that should hold a number. Only a forged client sends that."""
+    for option in (data or {}).get("options") or ():
+        if option["type"] != discord.AppCommandOptionType.number.value:
+            if (found := _no_number(option)) is not None:
+                return found
+        # What is half typed, for a list of choices, may be anything.
+        elif not option.get("focused") and not isinstance(option.get("value"), int | float):
+            problem = Phrase("must be a number, not “{text}”.", text=str(option.get("value"))[:20])
+            return InvalidRequest(what=Phrase(str(option["name"]).capitalize()), problem=problem)
+    return None
 
 
 def build_client(

@@ -125,6 +125,9 @@ def in_words(value: object) -> str:
 # How numbers are written.
 
 
+_MANY = 1e15
+
+
 def counted(number: int) -> str:
     """`1,234` here, `1.234` there."""
     return format_decimal(number, locale=_spoken.get())
@@ -132,6 +135,8 @@ def counted(number: int) -> str:
 
 def decimal(value: float) -> str:
     """To six digits, as `:g` does, without grouping: `0.05`, `7.5`."""
+    if not abs(value) < _MANY:  # what nobody means: infinite, no number, or hundreds of digits
+        return f"{value:g}"
     plain = float(f"{value:g}")
     return format_decimal(plain, "0.######", locale=_spoken.get(), decimal_quantization=False)
 

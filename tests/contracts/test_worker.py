@@ -228,7 +228,8 @@ async def test_the_child_sees_no_secrets(make_light: MakeWorker, monkeypatch: py
     await ready(worker)
     environment = psutil.Process(worker.pid).environ()
     assert "canary" not in environment.values()
-    assert environment["HF_HUB_OFFLINE"] == "1"
+    offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "DIFFUSERS_DISABLE_REMOTE_CODE")
+    assert [environment[name] for name in offline] == ["1"] * 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux chooses by this number whom to end")

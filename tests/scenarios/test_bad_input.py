@@ -53,6 +53,10 @@ LONG = "characters long; at most 1500 are allowed"
         pytest.param({"guidance": float("nan")}, "Guidance must be a finite number", id="23 guidance nan"),
         pytest.param({"guidance": float("inf")}, "Guidance must be a finite number", id="23 guidance inf"),
         pytest.param({"guidance": -3.0}, "Guidance must be from 0 to 30, not -3", id="23 guidance below 0"),
+        pytest.param(
+            {"guidance": -1e308}, "Guidance must be from 0 to 30, not -1e+308", id="23 guidance of 309 digits"
+        ),
+        pytest.param({"guidance": "much"}, "Guidance must be a number, not “much”", id="26 words for a fraction"),
         pytest.param({"count": 0}, "Count must be from 1 to 4, not 0", id="24 count 0"),
         pytest.param({"count": 1000}, "Count must be from 1 to 4, not 1000", id="24 count 1,000"),
         pytest.param({"steps": "many"}, "Steps must be a whole number from 1 to 150", id="26 words for a number"),
