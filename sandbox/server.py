@@ -172,15 +172,15 @@ class Sandbox:
         """A person in no guild, who may still write to the bot."""
         return self.world.add_user(name)
 
-    def act_as(self, who: Member | User, channel: Channel | None = None, *, locale: str = "en-US") -> Actor:
-        """A person looking at a channel; without one, at their direct messages with the bot."""
+    def act_as(self, who: Member | User, channel: Channel | None = None, *, locale: str | None = None) -> Actor:
+        """A person looking at a channel; without one, at their direct messages with the bot. In their own language."""
         user = who.user if isinstance(who, Member) else who
         place = channel or self.world.direct_channel(user)
         member = None
         if place.guild is not None:
             member = place.guild.members[user.id]
         client = Client(self._commands, self._desk, self.files, self._writer)
-        return Actor(client, user, place, member, locale)
+        return Actor(client, user, place, member, locale or user.locale)
 
     @property
     def commands(self) -> list[dict[str, object]]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from discord import app_commands
 
-from cogs.client import COGS, FORMS, PRESSES
-from cogs.menus import MENUS
+from cogs.client import COGS, FORMS, MENUS, PRESSES
 from cogs.say import Action
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/commands.md").read_text(encoding="utf-8")
