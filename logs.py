@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 
-QUIET = ("discord.http", "discord.webhook", "discord.gateway", "discord.client", "discord.state")
+QUIET = ("discord.http", "discord.webhook", "discord.gateway", "discord.client", "discord.state", "aiosqlite")
 """These log payloads, and with them tokens and prompts, at DEBUG."""
 CHATTY = ("alembic", "httpx", "httpx2")
 """These log every step or request at INFO, and would tear a progress bar to pieces."""

@@ -3,13 +3,14 @@
 SQLAlchemy's defaults with SQLite lose updates without an error: the driver opens its transactions late, so two read
 what one then overwrites. Here the driver opens none (`isolation_level=None`) and we say `BEGIN IMMEDIATE`
 before the first read of a writing transaction. Readers say plain `BEGIN` and, with WAL, never wait for the writer.
-Each read and each batch of writes is one visit to a thread, so the event loop waits for none of it.
+The event loop waits for none of it: a batch of writes is one visit to a thread, for a driver that crosses over at every
+statement costs more than the statements; reads are of one or two statements and go through aiosqlite.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from db.lock import FolderLock
@@ -35,10 +37,14 @@ class Database:
     def __init__(self, url: URL, lock: FolderLock, *, busy_timeout_s: float) -> None:
         self.url = url
         self._lock = lock
-        self._writing = _engine(url, begin="BEGIN IMMEDIATE", busy_timeout_s=busy_timeout_s)
-        self._reading = _engine(url, begin="BEGIN", busy_timeout_s=busy_timeout_s)
+        driver = {"timeout": busy_timeout_s, "isolation_level": None}
+        self._writing = create_engine(url, pool_size=1, max_overflow=0, connect_args=driver)
+        _say_at_start(self._writing, "BEGIN IMMEDIATE", _WRITING)
+        beside = url.set(drivername="sqlite+aiosqlite")
+        self._reading = create_async_engine(beside, pool_size=_NUM_READERS, max_overflow=0, connect_args=driver)
+        _say_at_start(self._reading.sync_engine, "BEGIN", _READING)
         self._writer = Writer(self._writing)
-        self._readers = ThreadPoolExecutor(_NUM_READERS, thread_name_prefix="database reader")
+        self._reads: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
     @classmethod
@@ -66,11 +72,19 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes.
 
-        `close` waits for reads under way, also where the caller no longer does. Raises `DatabaseClosed` after `close`.
+        `close` waits for the read, even where the caller no longer does: a connection given back to a pool that is
+        closed is one that nobody closes. Raises `DatabaseClosed` after `close`.
         """
         if self._is_closed:
             raise DatabaseClosed
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _with_session, self._reading, work)
+        reading = asyncio.create_task(self._read(work), name="database read")
+        self._reads.add(reading)
+        reading.add_done_callback(self._reads.discard)
+        return await asyncio.shield(reading)
+
+    async def _read(self, work: Work[T]) -> T:
+        async with self._reading.connect() as connection:
+            return await connection.run_sync(_with_session, work)
 
     async def truncate_log(self) -> None:
         """Move the write-ahead log into the database and empty it, so that deleted text is in neither file."""
@@ -88,8 +102,8 @@ class Database:
         """
         self._is_closed = True
         await self._writer.close()
-        await asyncio.to_thread(self._readers.shutdown)
-        self._reading.dispose()
+        await asyncio.gather(*self._reads, return_exceptions=True)
+        await self._reading.dispose()
         self._writing.dispose()
         self._lock.release()
 
@@ -117,19 +131,17 @@ def parse_url(url: str) -> URL:
     return parsed.set(drivername="sqlite")
 
 
-def _engine(url: URL, *, begin: str, busy_timeout_s: float) -> Engine:
-    """An engine whose transactions start with the statement `begin`."""
-    is_writer = begin == "BEGIN IMMEDIATE"
-    engine = create_engine(
-        url,
-        pool_size=1 if is_writer else _NUM_READERS,
-        max_overflow=0,
-        connect_args={"timeout": busy_timeout_s, "isolation_level": None},
-    )
+# FULL: in WAL, NORMAL may lose the last commits when the power goes. secure_delete: erased text is overwritten.
+_WRITING = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+_READING = ("query_only=ON",)
+
+
+def _say_at_start(engine: Engine, begin: str, pragmas: Sequence[str]) -> None:
+    """Let every connection begin with these pragmas, and every transaction with the statement `begin`."""
 
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in _pragmas(is_writer=is_writer):
+        for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -138,16 +150,8 @@ def _engine(url: URL, *, begin: str, busy_timeout_s: float) -> Engine:
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
-    return engine
 
 
-def _pragmas(*, is_writer: bool) -> tuple[str, ...]:
-    if not is_writer:
-        return ("query_only=ON",)
-    # FULL: in WAL, NORMAL may lose the last commits when the power goes. secure_delete: erased text is overwritten.
-    return ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
-
-
-def _with_session(engine: Engine, work: Work[T]) -> T:
-    with engine.connect() as connection, Session(connection, expire_on_commit=False) as session:
+def _with_session(connection: Connection, work: Work[T]) -> T:
+    with Session(connection, expire_on_commit=False) as session:
         return work(session)
