@@ -13,6 +13,7 @@ from raw_bot import RawBot, pending, raw_bot
 from sample_bot import png
 
 from sandbox import Actor, Channel, Permission, Sandbox
+from sandbox.judge import _kind_of
 
 PING = {"name": "ping", "description": "Answers"}
 
@@ -352,3 +353,12 @@ async def test_a_failing_test_shows_words_and_no_secrets(bot: RawBot, actor: Act
     interaction = await waiting.act
     assert repr(interaction) == "<Interaction /ping by ada, answered with 4>"
     assert repr(interaction.messages) == "[<Message by Bot in #general: 'hello' files=[] buttons=['Go']>]"
+
+
+def test_the_judge_takes_no_more_than_ids_and_times_for_the_same() -> None:
+    """What it found well once it does not look at again."""
+    told = {"id": "100000000000000001", "at": "2026-01-02T03:04:05.678000+00:00", "name": "a"}
+    same = told | {"id": "999999999999999999", "at": "2027-01-02T03:04:05Z"}
+    assert _kind_of(told) == _kind_of(same)
+    for other in ({"id": "id"}, {"id": "#id"}, {"id": "1"}, {"id": 100000000000000001}, {"at": "soon"}, {"name": "b"}):
+        assert _kind_of(told) != _kind_of(told | other)
