@@ -71,7 +71,8 @@ class Governance:
 
     async def fetch_rules(self, guild_id: int) -> list[Rule]:
         """Oldest first, with their ids."""
-        return await self._database.read(lambda session: _read_rules(_texts(session, guild_id)))
+        rows = await self._database.read(lambda session: _texts(session, guild_id))
+        return await asyncio.to_thread(_read_rules, rows)  # ten thousand take a while
 
     async def add_rules(self, guild_id: int, rules: Sequence[Rule], *, by: int, replacing: bool = False) -> int:
         """Those that are not there yet; `replacing`: in place of all there are. How many were new.

@@ -220,7 +220,8 @@ class Memory:
         return result
 
     async def read(self, work):
-        return _with_session(self._engine, work)
+        with self._engine.connect() as connection:
+            return _with_session(connection, work)
 
     def close(self) -> None:
         self._engine.dispose()
