@@ -10,7 +10,7 @@ from PIL import Image
 
 from generation.paintbox import DEFAULT_GUIDANCE, DEFAULT_STEPS, MODEL_DIR, NATIVE_PX, judge
 from generation.paintbox.draw import draw
-from generation.paintbox.scoring import Painter
+from generation.paintbox.scoring import Painter, score_counts, score_relations
 from generation.paintbox.world import Placed, Scene
 
 # A warning from inside diffusers' own schedulers (they call numpy); nothing of ours raises one.
@@ -55,6 +55,12 @@ def test_things_follow_their_words(painter: Painter) -> None:
     seen = [largest(picture).thing for picture in pictures]
     right = sum(thing == name for thing, name in zip(seen, [n for n in asked for _ in range(2)], strict=True))
     assert right >= 10, seen
+
+
+def test_left_of_above_and_how_many_are_mostly_right(painter: Painter) -> None:
+    """On held-out combinations; the model card has the scores over more of them."""
+    assert score_relations(painter, 12, seed=5).share >= 0.7
+    assert score_counts(painter, 12, seed=5).share >= 0.6
 
 
 def test_a_negative_prompt_takes_a_colour_away(painter: Painter) -> None:
