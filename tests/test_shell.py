@@ -68,7 +68,7 @@ def test_a_picture_that_was_changed_is_not_called_identical(painted: Path) -> No
 
 def test_several_pictures_get_numbered_files(painted: Path) -> None:
     done = run(
-        "imagine", "a star", "--count", "2", "--steps", "4", "--seed", "1", "--out", painted / "s.png", data_dir=painted
+        "imagine", PROMPT, "--count", "2", "--steps", "4", "--seed", "1", "--out", painted / "s.png", data_dir=painted
     )
     assert done.stdout.split() == [str(painted / "s-1.png"), str(painted / "s-2.png")]
     assert [read_recipe(Path(name).read_bytes()).spec.seed for name in done.stdout.split()] == [1, 2]
