@@ -209,6 +209,31 @@ async def test_after_a_restart_and_twenty_minutes_nothing_has_died(
         assert pressed.ephemeral
 
 
+async def answers_about(house: House, who: Actor, command: str, job_id: str) -> None:
+    """`/recipe` and `/reproduce` name a picture, as buttons do, so they are walked through the same situations."""
+    asked = await who.slash(command, picture=job_id)
+    if command == "reproduce":
+        assert (await house.job_from(asked)).status is Status.DONE
+        assert asked.original_message is not None
+        assert "Identical" in asked.original_message.text
+    else:
+        assert asked.ephemeral
+        assert RED in (await until_shown(house.discord, asked)).text
+
+
+@pytest.mark.parametrize("command", ["recipe", "reproduce"])
+async def test_a_command_about_a_picture_in_every_situation(house: House, old_message: Message, command: str) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    await answers_about(house, ada, command, job_id_in(old_message))  # after a restart, twenty minutes later
+    message = await house.painted()
+    job_id = job_id_in(message)
+    await answers_about(house, bo, command, job_id)  # by somebody else
+    await asyncio.gather(*(answers_about(house, ada, command, job_id) for _ in range(2)))  # twice at once
+    await press(ada, message, Action.DELETE)
+    await house.discord.wait_for(lambda: message.is_deleted)
+    await answers_about(house, ada, command, job_id)  # on a deleted job: its recipe is all that is needed
+
+
 async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(house: House) -> None:
     message, ada = await house.painted(), house.people.ada
     opened = await ada.click(message, "Remix")
