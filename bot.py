@@ -102,6 +102,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
         )
         studio.is_closed = await OperatorStore(database).is_closed()
+        studio.pause(await OperatorStore(database).is_paused())
         chosen = SettingsStore(database)
         for guild in await chosen.fetch_all():
             studio.set_weight(guild.guild_id, guild.weight)

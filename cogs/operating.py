@@ -75,6 +75,16 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         services.studio.is_closed = False
         await tell_privately(interaction, _("Open."))
 
+    @app_commands.command(description="Begin no more pictures; requests are taken and keep their place in line.")
+    async def pause(self, interaction: Interaction) -> None:
+        await _pause(interaction, is_paused=True)
+        await tell_privately(interaction, _("Paused. What is being painted ends; what waits keeps its place."))
+
+    @app_commands.command(description="Begin pictures again, after a pause.")
+    async def resume(self, interaction: Interaction) -> None:
+        await _pause(interaction, is_paused=False)
+        await tell_privately(interaction, _("Going on."))
+
     @app_commands.command(description="What the machine is doing, over all servers.")
     async def state(self, interaction: Interaction) -> None:
         require_operator(interaction)
@@ -86,6 +96,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
             num_running=studio.num_running,
             num_waiting=studio.num_waiting,
             is_closed=studio.is_closed,
+            is_paused=studio.is_paused,
             is_ready=studio.is_ready,
         )
         await tell_privately(interaction, text)
@@ -169,6 +180,13 @@ def require_operator(interaction: Interaction) -> None:
     """Raise `NotAllowed` unless the person is named in `ATELIER_OWNER_IDS`."""
     if not is_operator(interaction):
         raise NotAllowed(why=Phrase(NOT_THE_OPERATOR))
+
+
+async def _pause(interaction: Interaction, *, is_paused: bool) -> None:
+    require_operator(interaction)
+    services = interaction.client.services
+    await services.operating.set_paused(is_paused)
+    services.studio.pause(is_paused)
 
 
 async def _judge(interaction: Interaction, guild_id: int, standing: Standing) -> None:

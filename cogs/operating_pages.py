@@ -32,10 +32,18 @@ def closed(num_stopping: int | None) -> str:
 
 
 def state(
-    admission: Admission, *, num_guilds: int, num_running: int, num_waiting: int, is_closed: bool, is_ready: bool
+    admission: Admission,
+    *,
+    num_guilds: int,
+    num_running: int,
+    num_waiting: int,
+    is_closed: bool,
+    is_paused: bool,
+    is_ready: bool,
 ) -> str:
     lines = (
         _("Closed to new requests.") if is_closed else _("Open."),
+        *([_("Paused: nothing new is begun.")] if is_paused else []),
         _("The painter is up.") if is_ready else _("The painter is starting or restarting."),
         _("{running} being painted, {waiting} waiting.", running=counted(num_running), waiting=counted(num_waiting)),
         _servers(num_guilds),

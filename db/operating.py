@@ -1,4 +1,4 @@
-"""What the operator has decided over all guilds: closed or open, whom the bot serves. Survives a restart."""
+"""What the operator has decided over all guilds: closed, paused, whom the bot serves. Survives a restart."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from db.models import GuildStandingRow, OperatorChoiceRow
 from generation.admission import Admission, Standing
 
 _CLOSED = "closed"
+_PAUSED = "paused"
 _LISTED_ONLY = "listed-only"
 
 
@@ -28,6 +29,13 @@ class OperatorStore:
 
     async def set_closed(self, is_closed: bool) -> None:
         await self._database.write(lambda session: _set(session, _CLOSED, is_closed))
+
+    async def is_paused(self) -> bool:
+        """Whether nothing new was to be begun when somebody last said so."""
+        return await self._database.read(lambda session: _is_set(session, _PAUSED))
+
+    async def set_paused(self, is_paused: bool) -> None:
+        await self._database.write(lambda session: _set(session, _PAUSED, is_paused))
 
     async def admission(self) -> Admission:
         """Which guilds are served, as of the last change."""

@@ -67,6 +67,7 @@ class Dispatcher:
     ) -> None:
         self.pace = Pace()
         self.is_draining = False
+        self.is_paused = False
         self._worker, self._store, self._files = worker, store, files
         self._queue, self._jobs = queue, jobs
         self._check_safety = check_safety
@@ -128,7 +129,7 @@ class Dispatcher:
         the engine then steps it first, so a light guild does not wait for a heavy one's pictures to end.
         """
         slots = self._worker.num_slots
-        if not slots or self.is_draining or self._suspect_at_work is not None:
+        if not slots or self.is_draining or self.is_paused or self._suspect_at_work is not None:
             return None
         if self._suspects:
             return None if taken else self._next_suspect()

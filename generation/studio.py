@@ -85,6 +85,16 @@ class Studio:
         self._boosts: dict[int, dict[int, float]] = {}
         self._recovered = asyncio.Event()
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing new is begun for now: what is being painted ends, what waits keeps its place."""
+        return self._dispatcher.is_paused
+
+    def pause(self, is_paused: bool) -> None:
+        """Begin nothing new, or go on."""
+        self._dispatcher.is_paused = is_paused
+        self._dispatcher.wake()
+
     # What people ask for.
 
     async def submit(

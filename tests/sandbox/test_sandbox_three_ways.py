@@ -13,7 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
+import discord
+import discord.gateway
+import discord.http
 import pytest
+import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 from sample_bot import SampleBot, running
 from scenarios import SCENARIOS
@@ -79,8 +83,17 @@ async def test_by_three_attributes() -> None:
     assert not server.violations
 
 
+@pytest.fixture
+def real_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """discord.py's own, whatever tests before this one in the same process pointed it at."""
+    monkeypatch.setattr(discord.http.Route, "BASE", "https://discord.com/api/v10")
+    monkeypatch.setattr(discord.Asset, "BASE", "https://cdn.discordapp.com")
+    gateway = yarl.URL("wss://gateway.discord.gg/")
+    monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", gateway)
+
+
 @needs_openssl
-async def test_by_a_connector_with_tls(certificate: Path) -> None:
+async def test_by_a_connector_with_tls(certificate: Path, real_addresses: None) -> None:
     """Nothing patched: discord.py's own addresses, led here by a resolver, and a certificate of ours."""
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ours.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")

@@ -118,6 +118,7 @@ class LivingBot:
             clock=self.now,
         )
         self.studio.is_closed = await OperatorStore(self.database).is_closed()
+        self.studio.pause(await OperatorStore(self.database).is_paused())
         await self._connect()
         self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
 

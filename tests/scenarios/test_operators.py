@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from living import LivingBot, People, until_done, until_shown
+from living import LivingBot, People, is_going, until_done, until_shown
 
 from generation.choices import Choices
 from generation.guild import GuildSettings
@@ -47,6 +47,22 @@ async def test_the_kill_switch_and_closed_outlive_a_restart(
     assert "Closed to new requests" in (await told(discord, await boss.slash("operator state"))).text
     await told(discord, await boss.slash("operator open"))
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
+
+
+async def test_a_pause_begins_nothing_and_outlives_a_restart(
+    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+) -> None:
+    await told(discord, await boss.slash("operator pause"))
+    asked = await people.ada.slash("imagine", prompt=RED, steps=2)
+    await until_shown(discord, asked)
+    await bot.stop()
+    await bot.start()
+    run_by(people, bot)
+    assert "Paused" in (await told(discord, await boss.slash("operator state"))).text
+    assert bot.studio.num_running == 0
+    assert is_going(asked.original_message)
+    await told(discord, await boss.slash("operator resume"))
+    assert (await until_done(discord, asked)).attachments
 
 
 async def test_a_denied_server_is_refused_politely_until_it_is_allowed(

@@ -73,7 +73,8 @@ async def test_told_to_stop_under_load_it_hands_everything_on_and_logs_no_secret
             life = await begun(opened, discord, tmp_path)
             discord.faults.rate_limit("/webhooks/*", times=2)  # discord.py has something to say then
             fresh = [await people.ada.slash("imagine", prompt=RED, count=2, steps=3, size="64x64") for _ in range(3)]
-            await until_shown(discord, fresh[0])
+            for each in fresh:
+                await until_shown(discord, each)  # accepted: from here on it is promised
             life.send(signal.SIGTERM)
             assert await life.over(timeout_s=30)
             assert await life.status() == 0
