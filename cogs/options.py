@@ -130,8 +130,8 @@ async def _id_behind(interaction: Interaction, channel_id: int, message_id: int)
         message = await partial.fetch()
     except (discord.NotFound, discord.Forbidden):
         raise UnknownJob from None
-    subjects = (each.split(":")[2] for each in custom_ids(message) if is_ours(each))
-    job_id = next((each for each in subjects if len(each) == JOB_ID_LENGTH), None)
+    parts = (part for each in custom_ids(message) if is_ours(each) for part in each.split(":"))
+    job_id = next((part for part in parts if len(part) == JOB_ID_LENGTH), None)
     if message.author.id != interaction.application_id or job_id is None:
         raise UnknownJob
     return job_id
