@@ -27,6 +27,13 @@ async def begin(interaction: Interaction, request: GenerationRequest | None = No
 
     `request` is None where it can only be known after the acknowledgement.
     """
+    services, owner = interaction.client.services, owner_of(interaction)
+    services.reception.require_room(owner.guild_id)
+    with services.reception.place(owner.guild_id):
+        return await _acknowledge(interaction, request)
+
+
+async def _acknowledge(interaction: Interaction, request: GenerationRequest | None) -> ReplyTo:
     require_permissions(interaction)
     if request is not None:
         interaction.client.services.studio.check(request, owner_of(interaction))
@@ -49,6 +56,11 @@ async def begin(interaction: Interaction, request: GenerationRequest | None = No
 
 async def finish(interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo) -> Job:
     """Have the request accepted; from here on the courier looks after its message."""
+    async with interaction.client.services.reception.turn(owner_of(interaction).guild_id):
+        return await _submit(interaction, request, reply_to)
+
+
+async def _submit(interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo) -> Job:
     client = interaction.client
     warnings = await require_allowed(interaction, request)
     policy, owner = await policy_of(interaction), owner_of(interaction)

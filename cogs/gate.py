@@ -65,7 +65,7 @@ async def _require_welcome(services: Services, owner: Owner, policy: Policy) -> 
     services.rates.check(owner, limit=choices.requests_per_minute, now=now)
     if choices.withheld_per_hour:
         since = now - timedelta(hours=1)
-        withheld = await services.moderation.num_withheld(owner.guild_id, owner.user_id, since=since)
+        withheld = await services.jobs.num_withheld(owner, since=since)
         if withheld >= choices.withheld_per_hour:
             raise NotAllowed(why=Phrase(KEPT_BACK_TOO_OFTEN))
 

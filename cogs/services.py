@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from cogs.reception import Reception
 from db.album import AlbumStore
 from db.deliveries import DeliveryStore
 from db.departures import DepartureStore
@@ -58,6 +59,7 @@ class Services:
     operating: OperatorStore
     departures: DepartureStore
     rates: Rates = field(default_factory=Rates)
+    reception: Reception = field(default_factory=Reception)
     clock: Clock = utc_now
     credentials: Credentials | None = None
     """What posted pictures are signed with, where the operator has a key."""

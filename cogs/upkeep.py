@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 
 from cogs.moderation import remove_files
@@ -19,6 +20,7 @@ async def keep_promises(services: Services) -> None:
             await sweep(services)
         except Exception:
             log.exception("action=sweep-failed")
+        gc.collect()
         await asyncio.sleep(EVERY_S)
 
 

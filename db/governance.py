@@ -6,17 +6,18 @@ The policy of a guild is asked at every request, so it is kept in memory; only t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from async_lru import alru_cache
 from sqlalchemy import Text, column, delete, func, insert, select, table, type_coerce
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.members import ensure_key
 from db.models import ChangeRow, ContentRuleRow, ImageRow, JobRow, MemberRow
-from db.settings import SettingsStore
+from db.settings import SettingsStore, all_settings
 from db.types import read_json, write_json
 from db.withholding import Kept, drop_reviewed, fetch_reviews
 from generation.audit import Change, read_change, write_change
@@ -34,6 +35,14 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """What every guild that chose anything has chosen, and which of them have rules."""
+
+    settings: Mapping[int, GuildSettings]
+    with_rules: Set[int]
+
+
 class Governance:
     """Settings, rules and their history, of every guild."""
 
@@ -41,25 +50,28 @@ class Governance:
         self._database = database
         self._clock = clock
         self._settings = SettingsStore(database)
-        self._policies: dict[int, Policy] = {}
-        self._num_changes = 0
+        self._choices = alru_cache(maxsize=1)(self._read_choices)
+        self._policies = alru_cache(maxsize=None)(self._read_policy)
 
     async def policy(self, guild_id: int) -> Policy:
         """What binds requests in that guild, as of the last change."""
-        known = self._policies.get(guild_id)
-        if known is None:
-            num_changes = self._num_changes
-            settings, rules = await self._settings.fetch(guild_id), await self.fetch_rules(guild_id)
-            book = await asyncio.to_thread(Rulebook, rules) if rules else Rulebook()
-            known = Policy(settings=settings, rules=book)
-            if num_changes == self._num_changes:  # else it may be older than a change made meanwhile
-                self._policies[guild_id] = known
-        return known
+        return await self._policies(guild_id)
+
+    async def _read_policy(self, guild_id: int) -> Policy:
+        choices = await self._choices()
+        settings = choices.settings.get(guild_id, GuildSettings(guild_id=guild_id))
+        if guild_id not in choices.with_rules:
+            return Policy(settings=settings)
+        return Policy(settings=settings, rules=await asyncio.to_thread(Rulebook, await self.fetch_rules(guild_id)))
+
+    async def _read_choices(self) -> _Choices:
+        """Of all guilds at once: after a start hundreds may ask in the same second, and a read each is a queue."""
+        return await self._database.read(_choices)
 
     def forget(self, guild_id: int) -> None:
         """Something about the guild was changed elsewhere: read it again."""
-        self._policies.pop(guild_id, None)
-        self._num_changes += 1
+        self._choices.cache_clear()
+        self._policies.cache_invalidate(guild_id)
 
     async def save_settings(self, settings: GuildSettings, *, by: int, change: str) -> None:
         """Keep the settings and who changed what."""
@@ -146,6 +158,11 @@ def _said(rules: Sequence[Rule], *, replacing: bool) -> Phrase:
     else:
         named = Phrase("{number} rules", number=len(rules))
     return Phrase("replaced all rules by {named}", named=named) if replacing else Phrase("added {named}", named=named)
+
+
+def _choices(session: Session) -> _Choices:
+    with_rules = session.scalars(select(ContentRuleRow.guild_id).distinct())
+    return _Choices({each.guild_id: each for each in all_settings(session)}, frozenset(with_rules))
 
 
 def _texts(session: Session, guild_id: int) -> list[tuple[int, str]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
+from async_lru import alru_cache
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -17,7 +18,7 @@ from db.ledger import Account, ending, post, reservation
 from db.members import ensure_key, find_key
 from db.models import CounterRow, DeliveryRow, ImageRow, JobRow, table
 from db.quotas import check_quotas
-from db.withholding import keep_for_review, withhold
+from db.withholding import fetch_withheld, keep_for_review, withhold
 from db.writer import DatabaseClosed
 from generation import ports
 from generation.delivery import DeliveryState
@@ -26,6 +27,7 @@ from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status
 from generation.quota import window_of
 
 log = logging.getLogger(__name__)
+WITHHELD_REMEMBERED = timedelta(hours=1)
 
 _jobs = table(JobRow)
 _images = table(ImageRow)
@@ -74,6 +76,7 @@ class JobStore(ports.JobStore):
     def __init__(self, database: Database, *, clock: ports.Clock = utc_now) -> None:
         self._database = database
         self._clock = clock
+        self._withheld = alru_cache(maxsize=1)(self._read_withheld)
 
     async def accept(self, job: Job, reply_to: ReplyTo | None = None, *, role_ids: Collection[int] = ()) -> None:
         """See the port. `role_ids`: the owner's roles in the guild, for quotas by role (everyone's is implied)."""
@@ -93,9 +96,12 @@ class JobStore(ports.JobStore):
     async def settle(self, image_id: str, attempt: int, outcome: Outcome) -> bool:
         if not outcome.status.is_end:
             raise ValueError(f"{outcome.status} is not an end")
-        return await self._database.write(
+        is_settled = await self._database.write(
             lambda session: settle_image(session, image_id, attempt=attempt, outcome=outcome, at=self._clock())
         )
+        if outcome.status is Status.WITHHELD:
+            self._withheld.cache_clear()
+        return is_settled
 
     async def fetch_job(self, job_id: str) -> Job:
         return await self._database.read(lambda session: _fetch_job(session, job_id))
@@ -119,7 +125,20 @@ class JobStore(ports.JobStore):
 
         Returns the SHA-256 of the files nothing needs any more. Nothing happens to an image that is not DONE.
         """
-        return sorted(await self._database.write(lambda session: withhold(session, image_id, at=self._clock())))
+        files = await self._database.write(lambda session: withhold(session, image_id, at=self._clock()))
+        self._withheld.cache_clear()
+        return sorted(files)
+
+    async def num_withheld(self, owner: Owner, *, since: datetime) -> int:
+        """How many pictures that the owner asked for in that guild since then, an hour ago at most, were kept back.
+
+        Asked at every request, so it is kept in memory; only this store withholds.
+        """
+        return sum(at >= since for at in (await self._withheld()).get(owner, ()))
+
+    async def _read_withheld(self) -> Mapping[Owner, Sequence[datetime]]:
+        since = self._clock() - WITHHELD_REMEMBERED
+        return await self._database.read(lambda session: fetch_withheld(session, since=since))
 
     async def forget_pictures(self, job_id: str) -> list[str]:
         """Let go of a job's finished files. Returns the SHA-256 of those that nothing needs any more."""

@@ -90,6 +90,7 @@ class ImageRow(Base):
         Index("uq_images_job_id_position", "job_id", "position", unique=True),
         # A partial index stays small however many pictures there are: recovery and the queue look only at the living.
         Index("ix_images_alive", "job_id", **_where("status IN ('waiting', 'running')")),
+        Index("ix_images_withheld", "ended_at", **_where("status = 'withheld'")),
     )
 
     id: Mapped[str] = mapped_column(String(JOB_ID_LENGTH + 4), primary_key=True, info=_DELETED)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from async_lru import alru_cache
 from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
@@ -75,8 +76,7 @@ class ModerationStore:
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._blocks: _Blocks | None = None
-        self._num_changes = 0
+        self._blocks = alru_cache(maxsize=1)(self._read_blocks)
 
     async def block(self, guild_id: int, user_id: int, *, lasting: timedelta | None) -> datetime:
         """Until when; None means for ever."""
@@ -88,7 +88,7 @@ class ModerationStore:
             session.execute(insert(BlockRow).values(guild_id=guild_id, who=who, until=until))
 
         await self._database.write(write)
-        self._changed()
+        self._blocks.cache_clear()
         return until
 
     async def unblock(self, guild_id: int, user_id: int) -> bool:
@@ -99,25 +99,16 @@ class ModerationStore:
             return session.execute(delete(BlockRow).where(*mine).returning(BlockRow.who)).first() is not None
 
         was_blocked = await self._database.write(write)
-        self._changed()
+        self._blocks.cache_clear()
         return was_blocked
 
     async def blocked_until(self, guild_id: int, user_id: int) -> datetime | None:
         """None for who is not blocked now."""
-        blocks = self._blocks or await self._read_blocks()
-        until = blocks.until(guild_id, user_id)
+        until = (await self._blocks()).until(guild_id, user_id)
         return until if until is not None and until > self._clock() else None
 
     async def _read_blocks(self) -> _Blocks:
-        num_changes = self._num_changes
-        blocks = await self._database.read(_fetch_blocks)
-        if num_changes == self._num_changes:  # else it may be older than a change made meanwhile
-            self._blocks = blocks
-        return blocks
-
-    def _changed(self) -> None:
-        self._blocks = None
-        self._num_changes += 1
+        return await self._database.read(_fetch_blocks)
 
     async def report(self, guild_id: int, job_id: str, *, by: int, reason: str) -> bool:
         """False if the same person has reported the same job already."""
@@ -173,17 +164,6 @@ class ModerationStore:
         def read(session: Session) -> Refusals:
             key = find_key(session, user_id)
             return _refusals(session, guild_id, since, keys=[] if key is None else [key]).get(key or 0, Refusals(0, 0))
-
-        return await self._database.read(read)
-
-    async def num_withheld(self, guild_id: int, user_id: int, *, since: datetime) -> int:
-        """How many of the pictures a member asked for in the guild since then were kept back."""
-
-        def read(session: Session) -> int:
-            mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
-            images = select(func.count()).select_from(ImageRow).join(JobRow, JobRow.id == ImageRow.job_id)
-            late = images.where(*mine, JobRow.created_at >= since, ImageRow.status == Status.WITHHELD)
-            return session.scalar(late) or 0
 
         return await self._database.read(read)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from async_lru import alru_cache
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
@@ -21,7 +20,7 @@ class OperatorStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._admission: Admission | None = None
+        self._admission = alru_cache(maxsize=1)(self._read_admission)
 
     async def is_closed(self) -> bool:
         """Whether new requests were refused when somebody last said so."""
@@ -39,14 +38,15 @@ class OperatorStore:
 
     async def admission(self) -> Admission:
         """Which guilds are served, as of the last change."""
-        if self._admission is None:
-            self._admission = await self._database.read(_admission)
-        return self._admission
+        return await self._admission()
+
+    async def _read_admission(self) -> Admission:
+        return await self._database.read(_admission)
 
     async def set_listed_only(self, is_listed_only: bool) -> None:
         """Serve only guilds that were allowed by name, or all that were not denied."""
         await self._database.write(lambda session: _set(session, _LISTED_ONLY, is_listed_only))
-        self._admission = replace(await self.admission(), is_listed_only=is_listed_only)
+        self._admission.cache_clear()
 
     async def set_standing(self, guild_id: int, standing: Standing) -> None:
         """In place of what was said of that guild before."""
@@ -56,8 +56,7 @@ class OperatorStore:
             session.execute(insert(GuildStandingRow).values(guild_id=guild_id, standing=standing))
 
         await self._database.write(write)
-        known = await self.admission()
-        self._admission = replace(known, standings={**known.standings, guild_id: standing})
+        self._admission.cache_clear()
 
 
 def _admission(session: Session) -> Admission:

@@ -17,14 +17,12 @@ class SettingsStore:
         self._database = database
 
     async def fetch(self, guild_id: int) -> GuildSettings:
-        one = select(GuildSettingsRow).where(GuildSettingsRow.guild_id == guild_id)
-        row = await self._database.read(lambda session: session.scalars(one).first())
+        row = await self._database.read(lambda session: session.get(GuildSettingsRow, guild_id))
         return GuildSettings(guild_id=guild_id) if row is None else _settings(row)
 
     async def fetch_all(self) -> list[GuildSettings]:
         """Of every guild that has chosen something."""
-        rows = await self._database.read(lambda session: session.scalars(select(GuildSettingsRow)).all())
-        return [_settings(row) for row in rows]
+        return await self._database.read(all_settings)
 
     async def save(self, settings: GuildSettings) -> None:
         values = {
@@ -57,6 +55,11 @@ class SettingsStore:
                 session.execute(insert(RoleBoostRow).values(values))
 
         await self._database.write(replace)
+
+
+def all_settings(session: Session) -> list[GuildSettings]:
+    """Of every guild that has chosen something."""
+    return [_settings(row) for row in session.scalars(select(GuildSettingsRow))]
 
 
 def _settings(row: GuildSettingsRow) -> GuildSettings:

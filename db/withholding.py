@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,8 +13,8 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.files import unneeded
 from db.ledger import Account, Posting, post
-from db.models import ImageRow, JobRow, ReviewRow
-from generation.job import Status
+from db.models import ImageRow, JobRow, MemberRow, ReviewRow
+from generation.job import Owner, Status
 from generation.quota import Usage, window_of
 
 
@@ -45,6 +46,16 @@ def withhold(session: Session, image_id: str, *, at: datetime) -> frozenset[str]
         back = Posting(kind="correct", image_id=image_id, adds=Usage(num_images=-1, used=-charged))
         post(session, account, [back], at=at)
     return unneeded(session, {file}) if file else frozenset()
+
+
+def fetch_withheld(session: Session, *, since: datetime) -> dict[Owner, list[datetime]]:
+    """When pictures that were kept back since then had been asked for, by who asked."""
+    late = (ImageRow.status == Status.WITHHELD, ImageRow.ended_at >= since, JobRow.created_at >= since)
+    of_member = select(JobRow.guild_id, MemberRow.user_id, JobRow.created_at).join(JobRow.member).join(JobRow.images)
+    times = defaultdict[Owner, list[datetime]](list)
+    for guild_id, user_id, at in session.execute(of_member.where(*late)):
+        times[Owner(guild_id, user_id)].append(at)
+    return times
 
 
 def keep_for_review(session: Session, job_id: str, image_id: str, sha256: str, *, at: datetime) -> None:

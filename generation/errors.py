@@ -11,6 +11,7 @@ AtelierError
 │   ├── QuotaExceeded
 │   ├── QueueFull
 │   ├── NotAccepted         storage could not keep the job: try again
+│   ├── Crowded             more ask at this moment than can be let in
 │   ├── Closed              the operator takes no requests for now
 │   └── Draining            the operator is stopping the bot
 ├── Failed                  an accepted job that could not be made; refunded
@@ -87,6 +88,10 @@ class QueueFull(Refused):
 
 class NotAccepted(Refused):
     """The request could not be saved, so it was not accepted and costs nothing. Please try again in a moment."""
+
+
+class Crowded(Refused):
+    """Very many people are asking at this moment. Please try again in a few seconds; it costs nothing."""
 
 
 class Closed(Refused):

@@ -223,3 +223,35 @@ async def test_one_refusal_does_not_spoil_the_others(database: Database, jobs: J
         "NoneType",
     ]
     assert await usage(database) == Usage(num_images=4, reserved=4 * taken.images[0].reserved)
+
+
+async def test_how_many_pictures_of_theirs_were_kept_back_of_late(jobs: JobStore, database: Database) -> None:
+    """Settled so, or kept back after all; of this member and guild only; remembered, and read again when it changes."""
+    num_reads = 0
+
+    @event.listens_for(database._reading.sync_engine, "begin")
+    def _count(_connection: object) -> None:
+        nonlocal num_reads
+        num_reads += 1
+
+    late, since = NOW + timedelta(minutes=30), NOW + timedelta(minutes=20)
+    owner = Owner(GUILD, USER)
+    assert await jobs.num_withheld(owner, since=since) == 0
+    both, others, old = a_job(count=2, at=late), a_job(user=USER + 1, at=late), a_job(at=NOW + timedelta(minutes=10))
+    for job in (both, others, old):
+        await jobs.accept(job)
+    for image in (*both.images, *others.images, *old.images):
+        attempt = await jobs.claim(image.id)
+        assert attempt is not None
+        is_last = image.job_id == both.id and image.index == 1
+        outcome = done(both, 1) if is_last else ended(Status.WITHHELD)
+        assert await jobs.settle(image.id, attempt, outcome)
+    assert await jobs.num_withheld(owner, since=since) == 1
+    await jobs.withhold(both.images[1].id)
+    num_reads = 0
+    for _ in range(3):
+        assert await jobs.num_withheld(owner, since=since) == 2
+    assert num_reads == 1
+    assert await jobs.num_withheld(owner, since=NOW) == 3
+    assert await jobs.num_withheld(Owner(GUILD + 1, USER), since=since) == 0
+    assert await jobs.num_withheld(Owner(GUILD, USER + 1), since=since) == 1

@@ -1,4 +1,4 @@
-"""Promises that need the whole program, or a bad hour of storage, clock or Discord: P8, P9, P11, P12, P14 and logs.
+"""Promises that need the whole program, or a bad hour of storage, clock or Discord; and crowds, and what logs hold.
 
 `bench chaos` and the other modules show the rest; docs/reliability.md says which.
 """
@@ -22,6 +22,7 @@ from living import LivingBot, People, delete_by_hand, job_id_in, until_done, unt
 from bench._lives import Life, Lives
 from bench.light_engine import ENGINE
 from generation.durable import num_stuck
+from generation.errors import Crowded
 from generation.job import Status
 from generation.workers.local import LocalWorker
 from sandbox import Interaction, Sandbox
@@ -206,3 +207,30 @@ async def test_a_worker_frozen_beyond_patience_overwrites_nothing(
     assert job.images[0].attempt > 1
     assert results(people) == [job.id]
     await bot.stop()
+
+
+async def test_more_than_can_be_let_in_are_refused_at_once_and_politely(
+    discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is let in is painted for, whoever is not reads so alone, is not charged, and can ask again."""
+    monkeypatch.setattr("cogs.reception.PLACES", 10)
+    monkeypatch.setattr("cogs.reception.PLACES_OF_ONE_GUILD", 4)
+    other = discord.add_guild("Elsewhere")
+    square = other.add_channel("square")
+    crowd = [discord.act_as(people.guild.add_member(f"guest{n}"), people.general) for n in range(30)]
+    outside = [discord.act_as(other.add_member(f"passer{n}"), square) for n in range(3)]
+    asked = await asyncio.gather(*(who.slash("imagine", prompt=RED, steps=1) for who in (*crowd, *outside)))
+    assert not [each for each in asked if each.failed]
+    refused = [each for each in asked if each.ephemeral]
+    assert refused
+    assert len(refused) < len(crowd)
+    assert not [each for each in refused if each in asked[-3:]], "one server's crowd kept another out"
+    for each in refused:
+        assert each.messages[0].text == str(Crowded())
+    for each in asked:
+        if each not in refused:
+            assert (await until_done(discord, each)).attachments
+    turned_away = crowd[asked.index(refused[0])]
+    assert (await until_done(discord, await turned_away.slash("imagine", prompt=RED, steps=1))).attachments
+    usage = await bot.services.quotas.fetch_guild_usage(people.guild.id, since=bot.now() - timedelta(days=1))
+    assert usage.num_images == len(crowd) - len(refused) + 1

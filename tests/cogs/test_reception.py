@@ -1,0 +1,53 @@
+"""So many are let in at a time, in order; the rest is refused, of one guild sooner than of all."""
+
+import asyncio
+
+import pytest
+
+from cogs.reception import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, Reception
+from generation.errors import Crowded
+
+
+async def crowd(reception: Reception, guild_id: int, number: int, leave: asyncio.Event, entered: list[int]) -> None:
+    async with reception.turn(guild_id):
+        entered.append(number)
+        await leave.wait()
+
+
+async def test_turns_come_in_order_and_a_few_at_a_time() -> None:
+    reception, leave, entered = Reception(), asyncio.Event(), list[int]()
+    coming = [asyncio.create_task(crowd(reception, 1, number, leave, entered)) for number in range(AT_ONCE + 10)]
+    await asyncio.sleep(0)
+    assert entered == list(range(AT_ONCE))
+    leave.set()
+    await asyncio.gather(*coming)
+    assert entered == list(range(AT_ONCE + 10))
+
+
+async def test_one_guilds_crowd_leaves_room_for_others() -> None:
+    reception, leave = Reception(), asyncio.Event()
+    coming = [asyncio.create_task(crowd(reception, 1, number, leave, [])) for number in range(PLACES_OF_ONE_GUILD)]
+    await asyncio.sleep(0)
+    with pytest.raises(Crowded):
+        reception.require_room(1)
+    reception.require_room(2)
+    coming += [asyncio.create_task(crowd(reception, 2, 0, leave, [])) for _ in range(PLACES - PLACES_OF_ONE_GUILD)]
+    await asyncio.sleep(0)
+    with pytest.raises(Crowded):
+        reception.require_room(3)
+    leave.set()
+    await asyncio.gather(*coming)
+    reception.require_room(1)
+
+
+async def test_who_is_cut_off_leaves_no_place_taken() -> None:
+    reception = Reception()
+    coming = [asyncio.create_task(crowd(reception, 1, each, asyncio.Event(), [])) for each in range(PLACES)]
+    await asyncio.sleep(0)
+    for task in coming:
+        task.cancel()
+    await asyncio.gather(*coming, return_exceptions=True)
+    reception.require_room(1)
+    with pytest.raises(RuntimeError), reception.place(1):
+        raise RuntimeError
+    assert not reception.num_inside
