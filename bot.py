@@ -75,6 +75,8 @@ models_app = typer.Typer(no_args_is_help=True, help="Models, LoRA, textual inver
 app.add_typer(models_app, name="models")
 log = logging.getLogger("atelier")
 T = TypeVar("T")
+_LAST_ADMISSIONS_S = 3.0
+"""How long a stop waits for those who are being let in: by then Discord has given up on who was not acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ async def _serve(settings: Settings) -> None:
             done, _ = await asyncio.wait((discord, stopped, house.running), return_when=asyncio.FIRST_COMPLETED)
             if stopped in done:
                 log.info("action=draining grace_s=%s", settings.shutdown_grace_s)
+                await services.reception.close(patience_s=_LAST_ADMISSIONS_S)
                 await house.studio.drain(grace_s=settings.shutdown_grace_s)
             stopped.cancel()
             await _stop(upkeep)

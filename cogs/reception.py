@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
-from generation.errors import Crowded
+from generation.errors import Crowded, Draining
 
 AT_ONCE = 16
 """More at once are not let in sooner: they share one processor, and one write to disk takes what has gathered."""
@@ -29,9 +29,21 @@ class Reception:
         self.num_inside = 0
         """How many hold a place, of all guilds."""
         self._of_guild = Counter[int]()
+        self._is_closed = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def close(self, *, patience_s: float) -> None:
+        """Let nobody else in, and wait for those inside: Discord has shown them “thinking…” already."""
+        self._is_closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._empty.wait()
 
     def require_room(self, guild_id: int) -> None:
-        """Raise `Crowded` where one more would have to wait too long."""
+        """Raise `Crowded` where one more would have to wait too long, `Draining` after `close`."""
+        if self._is_closed:
+            raise Draining
         if self.num_inside >= PLACES or self._of_guild[guild_id] >= PLACES_OF_ONE_GUILD:
             raise Crowded
 
@@ -39,6 +51,7 @@ class Reception:
     def place(self, guild_id: int) -> Iterator[None]:
         """Count as one who is being let in."""
         self.num_inside += 1
+        self._empty.clear()
         self._of_guild[guild_id] += 1
         try:
             yield
@@ -47,6 +60,8 @@ class Reception:
             self._of_guild[guild_id] -= 1
             if not self._of_guild[guild_id]:
                 del self._of_guild[guild_id]
+            if not self.num_inside:
+                self._empty.set()
 
     @asynccontextmanager
     async def turn(self, guild_id: int) -> AsyncIterator[None]:

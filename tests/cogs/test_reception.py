@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cogs.reception import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, Reception
-from generation.errors import Crowded
+from generation.errors import Crowded, Draining
 
 
 async def crowd(reception: Reception, guild_id: int, number: int, leave: asyncio.Event, entered: list[int]) -> None:
@@ -51,3 +51,24 @@ async def test_who_is_cut_off_leaves_no_place_taken() -> None:
     with pytest.raises(RuntimeError), reception.place(1):
         raise RuntimeError
     assert not reception.num_inside
+
+
+async def test_closing_waits_for_those_inside_and_lets_nobody_else_in() -> None:
+    reception, leave, entered = Reception(), asyncio.Event(), list[int]()
+    coming = [asyncio.create_task(crowd(reception, 1, number, leave, entered)) for number in range(AT_ONCE + 1)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(reception.close(patience_s=60))
+    await asyncio.sleep(0)
+    with pytest.raises(Draining):
+        reception.require_room(1)
+    assert not closing.done()
+    leave.set()
+    await closing
+    assert len(entered) == AT_ONCE + 1, "who stood in line was let in before"
+    await asyncio.gather(*coming)
+
+
+async def test_closing_does_not_wait_for_ever() -> None:
+    reception = Reception()
+    with reception.place(1):
+        await reception.close(patience_s=0.01)
