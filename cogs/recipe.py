@@ -14,7 +14,7 @@ from cogs.paper import files, layout
 from cogs.results import show_recipe
 from cogs.services import Interaction
 from cogs.subjects import job_named
-from cogs.uploads import attached, fetch_attachment
+from cogs.uploads import attached, fetched
 from generation.decoder import read_signed, read_text
 from generation.errors import InvalidRequest
 from generation.interchange import read_foreign
@@ -47,12 +47,12 @@ async def show_file(interaction: Interaction, file: Attached) -> None:
     """What a file says of itself, for the person alone. Raises `InvalidRequest` if it says nothing."""
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
-    png = await fetch_attachment(file, interaction.client.connector)
-    text = await read_text(png)
-    if RECIPE_KEYWORD in text:
-        say = recipe_pages.recipe_of_file((await read_signed(png))[0])
-    elif (found := read_foreign(text)) is not None:
-        say = recipe_pages.foreign(found)
-    else:
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
+    async with fetched(interaction, file) as png:
+        text = await read_text(png)
+        if RECIPE_KEYWORD in text:
+            say = recipe_pages.recipe_of_file((await read_signed(png))[0])
+        elif (found := read_foreign(text)) is not None:
+            say = recipe_pages.foreign(found)
+        else:
+            raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
     await interaction.edit_original_response(view=layout(say), attachments=files(say))

@@ -15,7 +15,7 @@ from cogs.language import _
 from cogs.more import any_seed
 from cogs.options import picture_id
 from cogs.services import Interaction, owner_of
-from cogs.uploads import fetch_attachment
+from cogs.uploads import fetched
 from generation.decoder import read_signed, read_text
 from generation.descent import reproduce
 from generation.errors import InvalidRequest, UnknownJob
@@ -62,13 +62,16 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
     """What is in the file is known only after the acknowledgement."""
     client = interaction.client
     reply_to = await begin(interaction)
-    png = await fetch_attachment(file, client.connector)
-    text = await read_text(png)
-    if RECIPE_KEYWORD not in text and (found := read_foreign(text)) is not None:
-        request = adopt(found, await default_model(interaction), seed=any_seed())
-        await finish(interaction, request, reply_to)
-        await tell_besides(interaction, _(replies.ADOPTED, tool=found.tool))
-        return
-    recipe, clean = await read_signed(png)
-    original = await asyncio.to_thread(client.services.studio.files.put, clean)  # what comes out is compared with it
-    await finish(interaction, reproduce(recipe, original=original), reply_to)
+    note = None
+    async with fetched(interaction, file) as png:
+        text = await read_text(png)
+        if RECIPE_KEYWORD not in text and (found := read_foreign(text)) is not None:
+            request = adopt(found, await default_model(interaction), seed=any_seed())
+            note = _(replies.ADOPTED, tool=found.tool)
+        else:
+            recipe, clean = await read_signed(png)
+            original = await asyncio.to_thread(client.services.studio.files.put, clean)
+            request = reproduce(recipe, original=original)  # what comes out is compared with it
+    await finish(interaction, request, reply_to)
+    if note is not None:
+        await tell_besides(interaction, note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from cogs.client import AtelierClient  # noqa: F401 - named in the alias below
     from cogs.held import Held
 
+FILES_IN_HAND = 8
+
 Interaction = discord.Interaction["AtelierClient"]
 
 
@@ -60,6 +63,8 @@ class Services:
     departures: DepartureStore
     rates: Rates = field(default_factory=Rates)
     reception: Reception = field(default_factory=Reception)
+    files_in_hand: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FILES_IN_HAND))
+    """Held by whoever has somebody's attached file in memory."""
     clock: Clock = utc_now
     credentials: Credentials | None = None
     """What posted pictures are signed with, where the operator has a key."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import aiohttp
 import discord
@@ -54,6 +55,16 @@ async def fetch_attachment(attachment: discord.Attachment | Attached, connector:
     return data
 
 
+@asynccontextmanager
+async def fetched(interaction: Interaction, file: discord.Attachment | Attached) -> AsyncIterator[bytes]:
+    """The bytes of an attached file, while they are needed. Raises as `fetch_attachment` does.
+
+    A few at a time: they are decoded more slowly than they come, and hundreds would fill the memory meanwhile.
+    """
+    async with interaction.client.services.files_in_hand:
+        yield await fetch_attachment(file, interaction.client.connector)
+
+
 async def keep_start_image(
     data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], files: ImageFiles
 ) -> tuple[str, Size | None]:
@@ -73,8 +84,8 @@ async def keep_attached(
     interaction: Interaction, file: Attached, fit: Callable[[Size | None], Size]
 ) -> tuple[str, Size | None]:
     """Fetch an attached picture and keep it: see `keep_start_image`."""
-    data = await fetch_attachment(file, interaction.client.connector)
-    return await keep_start_image(data, file.size_px, fit, interaction.client.services.studio.files)
+    async with fetched(interaction, file) as data:
+        return await keep_start_image(data, file.size_px, fit, interaction.client.services.studio.files)
 
 
 def require_size_px(mask_px: Size | None, size_px: Size) -> None:

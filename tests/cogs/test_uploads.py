@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from cogs.uploads import fetch_attachment
+from cogs.uploads import fetch_attachment, fetched
 from generation.errors import InvalidRequest
 from generation.images import MAX_UPLOAD_BYTES
 
@@ -81,3 +82,20 @@ async def test_46_any_other_address_is_not_even_asked(url: str) -> None:
 async def test_what_is_too_large_elsewhere_or_gone_says_so(cdn: str, path: str, size: int, says: str) -> None:
     with pytest.raises(InvalidRequest, match=says):
         await fetch_attachment(attached(f"{cdn}/{path}", size=size), None)
+
+
+async def test_a_few_files_at_a_time_are_in_memory(cdn: str) -> None:
+    services = SimpleNamespace(files_in_hand=asyncio.Semaphore(3))
+    interaction: Any = SimpleNamespace(client=SimpleNamespace(services=services, connector=None))
+    in_hand, most = 0, 0
+
+    async def decode() -> None:
+        nonlocal in_hand, most
+        async with fetched(interaction, attached(f"{cdn}/picture")) as data:
+            assert data == b"a picture"
+            in_hand, most = in_hand + 1, max(most, in_hand + 1)
+            await asyncio.sleep(0.01)
+            in_hand -= 1
+
+    await asyncio.gather(*(decode() for _ in range(20)))
+    assert most == 3
