@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from tests.generation.engine.painting import a_spec, an_order, as_array, ends, p
 from tests.generation.engine.test_exact import crowd
 from tests.generation.engine.test_stock import MAX_LEVELS_APART, load_stock
 from tests.generation.engine.toy import save_toy, save_toy_xl, toy_model
-from tests.generation.engine.toy_checkpoint import save_checkpoint, vae_tensors
+from tests.generation.engine.toy_checkpoint import save_checkpoint, save_checkpoint_2, save_checkpoint_xl, vae_tensors
 from tests.generation.engine.toy_extras import an_embedding, an_extra, word
 
 
@@ -143,9 +145,30 @@ def test_a_checkpoint_in_one_file_paints_what_its_folder_paints(
     toy_folder: Path, painter: Engine, tmp_path: Path
 ) -> None:
     file = save_checkpoint(toy_folder, tmp_path / "toy.safetensors")
-    config = Path(shutil.copytree(toy_folder, tmp_path / "config", ignore=shutil.ignore_patterns("*.safetensors")))
-    single = toy_model(file, config=config)
+    single = toy_model(file, config=without_weights(toy_folder, tmp_path / "config"))
     assert paint(an_engine(single), an_order()).pixels == paint(painter, an_order()).pixels
+
+
+@pytest.mark.parametrize(
+    ("family", "save", "save_as_file"),
+    [
+        ("sd", partial(save_toy, prediction_type="v_prediction"), save_checkpoint_2),
+        ("sdxl", save_toy_xl, save_checkpoint_xl),
+    ],
+    ids=["Stable Diffusion 2", "XL"],
+)
+def test_so_does_one_of_another_family(
+    family: str, save: Callable[[Path], Path], save_as_file: Callable[[Path, Path], Path], tmp_path: Path
+) -> None:
+    folder = save(tmp_path / "toy")
+    config = without_weights(folder, tmp_path / "config")
+    single = toy_model(save_as_file(folder, tmp_path / "toy.safetensors"), family=family, config=config)
+    expected = paint(an_engine(toy_model(folder, family=family)), an_order()).pixels
+    assert paint(an_engine(single), an_order()).pixels == expected
+
+
+def without_weights(folder: Path, to: Path) -> Path:
+    return Path(shutil.copytree(folder, to, ignore=shutil.ignore_patterns("*.safetensors")))
 
 
 def test_another_vae_is_used_and_counts_as_another_model(toy_folder: Path, tmp_path: Path) -> None:

@@ -21,7 +21,15 @@ from tests.generation.engine.test_exact import crowd
 from tests.generation.engine.test_sdxl import stock_picture as stock_picture_xl
 from tests.generation.engine.test_stock import MAX_LEVELS_APART, load_stock, stock_picture
 from tests.generation.engine.toy import save_toy_xl, toy_model
-from tests.generation.engine.toy_extras import TEXT_LAYERS, UNET_LAYERS, WIDE, called, kohya_lora, peft_lora
+from tests.generation.engine.toy_extras import (
+    SECOND_TEXT_LAYERS,
+    TEXT_LAYERS,
+    UNET_LAYERS,
+    WIDE,
+    called,
+    kohya_lora,
+    peft_lora,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")  # in the stock pipelines
 MakeLora = Callable[[Path], Extra]
@@ -63,9 +71,8 @@ def test_one_or_several_paint_as_stock_does(toy_folder: Path, painter: Engine, l
 
 def test_both_text_encoders_of_xl_take_part(tmp_path: Path) -> None:
     folder = save_toy_xl(tmp_path / "xl")
-    lora = kohya_lora(
-        tmp_path / "xl.safetensors", unet=WIDE, text={"lora_te1": TEXT_LAYERS, "lora_te2": TEXT_LAYERS}, seed=4
-    )
+    text = {"lora_te1": TEXT_LAYERS, "lora_te2": SECOND_TEXT_LAYERS}
+    lora = kohya_lora(tmp_path / "xl.safetensors", unet=WIDE, text=text, seed=4)
     engine = Engine([toy_model(folder, family="sdxl", loras=(lora,))], EngineSettings(num_threads=1))
     spec = a_spec(adapters=(called(lora, 0.8),))
     from diffusers import StableDiffusionXLPipeline

@@ -30,6 +30,8 @@ from generation.catalog import Defaults, Model
 
 LATENT_SIDE = 8
 SIDE_PX = 64
+WIDTH, SECOND_WIDTH = 16, 24
+"""Of the text encoders. By it a checkpoint's first and second one are told apart."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -56,14 +58,14 @@ def save_toy_xl(folder: Path, *, seed: int = 0) -> Path:
     pipeline = StableDiffusionXLPipeline(
         vae=_vae(),
         text_encoder=CLIPTextModel(_text_config()),
-        text_encoder_2=CLIPTextModelWithProjection(_text_config()),
+        text_encoder_2=CLIPTextModelWithProjection(_text_config(width=SECOND_WIDTH)),
         tokenizer=_tokenizer(folder / "words"),
         tokenizer_2=_tokenizer(folder / "more words"),
         unet=_unet(
-            cross_attention_dim=32,
+            cross_attention_dim=WIDTH + SECOND_WIDTH,
             addition_embed_type="text_time",
             addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=16 + 6 * 8,
+            projection_class_embeddings_input_dim=SECOND_WIDTH + 6 * 8,
         ),
         scheduler=_scheduler("epsilon"),
         add_watermarker=False,
@@ -116,7 +118,7 @@ def _scheduler(prediction_type: str) -> DDIMScheduler:
 
 
 def _unet(**changes: Any) -> UNet2DConditionModel:
-    plain: dict[str, Any] = {"cross_attention_dim": 16}
+    plain: dict[str, Any] = {"cross_attention_dim": WIDTH}
     return UNet2DConditionModel(
         **plain | changes,
         sample_size=LATENT_SIDE,
@@ -141,12 +143,12 @@ def _vae() -> AutoencoderKL:
     )
 
 
-def _text_config() -> CLIPTextConfig:
+def _text_config(*, width: int = WIDTH) -> CLIPTextConfig:
     return CLIPTextConfig(
         vocab_size=2 * len(_LETTERS) + 2,
-        hidden_size=16,
+        hidden_size=width,
         intermediate_size=32,
-        projection_dim=16,
+        projection_dim=width,
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=77,

@@ -1,4 +1,4 @@
-"""A toy model folder as one file, in the layout that Stable Diffusion 1 checkpoints are traded in.
+"""A toy model folder as one file, in the layouts that Stable Diffusion 1, 2 and XL checkpoints are traded in.
 
 The inverse of what diffusers does when it reads one, for the toy's few kinds of layers.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 _UNET = [
     (r"^time_embedding\.linear_1", "time_embed.0"),
     (r"^time_embedding\.linear_2", "time_embed.2"),
+    (r"^add_embedding\.linear_1", "label_emb.0.0"),
+    (r"^add_embedding\.linear_2", "label_emb.0.2"),
     (r"^conv_in", "input_blocks.0.0"),
     (r"^conv_norm_out", "out.0"),
     (r"^conv_out", "out.2"),
@@ -55,18 +58,67 @@ _VAE = [
 ]
 
 
+_OPEN_CLIP = [
+    (r"^(text_model\.)?embeddings\.token_embedding\.weight", "token_embedding.weight"),
+    (r"^(text_model\.)?embeddings\.position_embedding\.weight", "positional_embedding"),
+    (r"^(text_model\.)?final_layer_norm", "ln_final"),
+    (r"^(text_model\.)?encoder\.layers", "transformer.resblocks"),
+    (r"\.layer_norm(\d)\.", r".ln_\1."),
+    (r"\.self_attn\.out_proj", ".attn.out_proj"),
+    (r"\.mlp\.fc1", ".mlp.c_fc"),
+    (r"\.mlp\.fc2", ".mlp.c_proj"),
+]
+
+
 def save_checkpoint(model: Path, file: Path) -> Path:
-    """Write the weights of a toy folder into one file."""
-    text = load_file(model / "text_encoder" / "model.safetensors")
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in load_file(model / "unet" / "diffusion_pytorch_model.safetensors").items():
-        tensors["model.diffusion_model." + _renamed_unet(name)] = tensor
-    for name, tensor in vae_tensors(model).items():
-        tensors["first_stage_model." + name] = tensor
-    for name, tensor in text.items():
-        tensors["cond_stage_model.transformer.text_model." + name.removeprefix("text_model.")] = tensor
-    save_file(tensors, file)
+    """Write the weights of a toy folder into one file, as Stable Diffusion 1 has it."""
+    text = _in_clip(model / "text_encoder", "cond_stage_model.transformer.")
+    save_file(_painting(model) | text, file)
     return file
+
+
+def save_checkpoint_2(model: Path, file: Path) -> Path:
+    """As Stable Diffusion 2 has it."""
+    text = _in_open_clip(model / "text_encoder", "cond_stage_model.model.")
+    save_file(_painting(model) | text, file)
+    return file
+
+
+def save_checkpoint_xl(model: Path, file: Path) -> Path:
+    """As Stable Diffusion XL has it."""
+    first = _in_clip(model / "text_encoder", "conditioner.embedders.0.transformer.")
+    second = _in_open_clip(model / "text_encoder_2", "conditioner.embedders.1.model.")
+    save_file(_painting(model) | first | second, file)
+    return file
+
+
+def _painting(model: Path) -> dict[str, Tensor]:
+    unet = load_file(model / "unet" / "diffusion_pytorch_model.safetensors")
+    tensors = {"model.diffusion_model." + _renamed_unet(name): tensor for name, tensor in unet.items()}
+    return tensors | {"first_stage_model." + name: tensor for name, tensor in vae_tensors(model).items()}
+
+
+def _in_clip(folder: Path, prefix: str) -> dict[str, Tensor]:
+    text = load_file(folder / "model.safetensors")
+    return {f"{prefix}text_model." + name.removeprefix("text_model."): tensor for name, tensor in text.items()}
+
+
+def _in_open_clip(folder: Path, prefix: str) -> dict[str, Tensor]:
+    """Query, key and value are one matrix there, and the projection lies on its side."""
+    text = load_file(folder / "model.safetensors")
+    tensors = {}
+    for name, tensor in text.items():
+        new = name
+        for pattern, to in _OPEN_CLIP:
+            new = re.sub(pattern, to, new)
+        if name == "text_projection.weight":
+            tensors[prefix + "text_projection"] = tensor.T.contiguous()
+        elif ".q_proj." in name:
+            three = [text[name.replace(".q_proj.", f".{letter}_proj.")] for letter in "qkv"]
+            tensors[prefix + re.sub(r"self_attn\.q_proj\.", "attn.in_proj_", new)] = torch.cat(three)
+        elif not re.search(r"\.[kv]_proj\.", name):
+            tensors[prefix + new] = tensor
+    return tensors
 
 
 def vae_tensors(model: Path) -> dict[str, Tensor]:

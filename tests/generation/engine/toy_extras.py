@@ -12,6 +12,7 @@ from torch import Tensor
 
 from generation.extras import Adapter, Embedding, Extra
 from generation.library.kinds import describe
+from tests.generation.engine.toy import SECOND_WIDTH, WIDTH
 
 ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn{which}.{part}"
 UNET_LAYERS = {
@@ -27,8 +28,13 @@ TEXT_LAYERS = {
     "text_model.encoder.layers.0.self_attn.out_proj": (16, 16),
     "text_model.encoder.layers.1.mlp.fc1": (16, 32),
 }
-WIDE = {**UNET_LAYERS, ATTENTION.format(which=2, part="to_k"): (32, 16)} | {
-    "mid_block.attentions.0.transformer_blocks.0.attn2.to_v": (32, 32)
+SECOND_TEXT_LAYERS = {
+    "text_model.encoder.layers.0.self_attn.q_proj": (SECOND_WIDTH, SECOND_WIDTH),
+    "text_model.encoder.layers.0.self_attn.out_proj": (SECOND_WIDTH, SECOND_WIDTH),
+    "text_model.encoder.layers.1.mlp.fc1": (SECOND_WIDTH, 32),
+}
+WIDE = {**UNET_LAYERS, ATTENTION.format(which=2, part="to_k"): (WIDTH + SECOND_WIDTH, 16)} | {
+    "mid_block.attentions.0.transformer_blocks.0.attn2.to_v": (WIDTH + SECOND_WIDTH, 32)
 }
 """The same in the toy of Stable Diffusion XL, whose UNet reads from two text encoders."""
 
@@ -74,11 +80,11 @@ def peft_lora(path: Path, *, rank: int = 4, alpha: float | None = None, seed: in
     return an_extra(path)
 
 
-def an_embedding(path: Path, *, words: int = 2, width: int = 16, seed: int = 0, is_xl: bool = False) -> Extra:
+def an_embedding(path: Path, *, words: int = 2, width: int = WIDTH, seed: int = 0, is_xl: bool = False) -> Extra:
     """A textual inversion: in AUTOMATIC1111's form for one text encoder, in the usual one for two."""
     random = torch.Generator().manual_seed(seed)
-    names = ("clip_g", "clip_l") if is_xl else ("emb_params",)
-    save_file({name: torch.randn(words, width, generator=random) for name in names}, path)
+    widths = {"clip_l": width, "clip_g": SECOND_WIDTH} if is_xl else {"emb_params": width}
+    save_file({name: torch.randn(words, each, generator=random) for name, each in widths.items()}, path)
     return an_extra(path)
 
 
