@@ -115,7 +115,7 @@ def teach_safety(options: Options) -> None:
 
 def teach_upscaler(options: Options) -> None:
     """The upscaler; needs nothing."""
-    plan = options.plan("upscaler", 8000, 2e-3, muon=True)
+    plan = options.plan("upscaler", 8000, 2e-3, ema_decay=0.995, muon=True)
     data = upscaler_lesson.UpscalerData(side_px=2 * options.native_px)
     upscaler_lesson.write(options.out / "upscaler", upscaler_lesson.teach(plan, data))
 

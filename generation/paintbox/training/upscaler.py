@@ -14,16 +14,33 @@ from generation.paintbox.training.loop import Chance, Plan, train
 from generation.paintbox.training.pictures import pool
 
 _WINDOW: Final = 8
+_SQUARED: Final = 3.0
+"""How much squared error counts beside absolute error."""
+_ANYWHERE: Final = 0.15
+"""The share of crops from anywhere."""
 
 
 @dataclass(frozen=True)
 class UpscalerData:
-    """What the upscaler is shown: crops of drawings, `crop_px` wide when small, twice that when large."""
+    """What the upscaler is shown: crops of drawings, `crop_px` wide when small, twice that when large.
 
-    pool_size: int = 1500
-    batch: int = 8
-    crop_px: int = 32
+    Half of the crops are of drawings `side_px` wide, half of ones half as wide, whose edges lie closer together.
+    """
+
+    pool_size: int = 3000
+    batch: int = 32
+    crop_px: int = 16
     side_px: int = 256
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Drawings of one size, (number, side, side, 3) in bytes, and where bicubic interpolation fails."""
+
+    small: torch.Tensor
+    large: torch.Tensor
+    places: np.ndarray
+    """Of crops on a grid of a quarter crop: the sum, over them and all before, of how far bicubic is off."""
 
 
 def build() -> Any:
@@ -70,34 +87,65 @@ def halve(picture: Image.Image) -> Image.Image:
 
 
 def teach(plan: Plan, data: UpscalerData) -> Any:
-    """A trained upscaler, in float32. Absolute error: squared error would soften the edges."""
+    """A trained upscaler, in float32. Absolute error keeps edges sharp, squared error is what is scored.
+
+    With absolute error alone 500 steps gained a third less.
+    """
     torch.manual_seed(plan.seed)
     upscaler = build().to(plan.device).train()
-    large = pool(data.pool_size, plan.seed, data.side_px)
-    small = torch.from_numpy(np.stack([np.asarray(halve(Image.fromarray(one.numpy()))) for one in large]))
+    both = [pairs(data, plan.seed, data.side_px), pairs(data, plan.seed + 1, data.side_px // 2)]
 
     def loss_of(chance: Chance) -> torch.Tensor:
-        given, wanted = _crops(small, large, data, chance)
-        got = upscaler(given.to(plan.device)).reconstruction.float()
-        return torch.nn.functional.l1_loss(got, wanted.to(plan.device))
+        given, wanted = crops(both[chance.step % 2], data, chance)
+        error: torch.Tensor = upscaler(given.to(plan.device)).reconstruction.float() - wanted.to(plan.device)
+        return error.abs().mean() + _SQUARED * error.square().mean()
 
     train(plan, upscaler, loss_of)
     return upscaler.eval()
 
 
-def _crops(
-    small: torch.Tensor, large: torch.Tensor, data: UpscalerData, chance: Chance
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Matching random crops in 0..1: (batch, 3, crop, crop) and (batch, 3, 2 crop, 2 crop), half of them mirrored."""
-    rng, crop = chance.numpy, data.crop_px
-    pairs = []
-    for index in rng.integers(len(small), size=data.batch):
-        top, left = rng.integers(data.side_px // 2 - crop + 1, size=2)
-        little = small[index, top : top + crop, left : left + crop]
-        big = large[index, 2 * top : 2 * (top + crop), 2 * left : 2 * (left + crop)]
-        pairs.append((little.flip(1), big.flip(1)) if rng.random() < 0.5 else (little, big))
-    given, wanted = (torch.stack(half).permute(0, 3, 1, 2).float() / 255 for half in zip(*pairs, strict=True))
+def pairs(data: UpscalerData, seed: int, side_px: int) -> Pairs:
+    """Drawings of that size, and what is to be learnt from them."""
+    large = pool(data.pool_size, seed, side_px)
+    halves = [halve(Image.fromarray(one.numpy())) for one in large]
+    guesses = [half.resize((side_px, side_px), Image.Resampling.BICUBIC) for half in halves]
+    errors = _stacked(guesses).float().sub(large).square().mean(3)[:, None]
+    off = torch.nn.functional.avg_pool2d(errors, 2 * data.crop_px, stride=_grid_px(data))
+    return Pairs(_stacked(halves), large, off.sqrt().double().flatten().cumsum(0).numpy())
+
+
+def crops(pairs: Pairs, data: UpscalerData, chance: Chance) -> tuple[torch.Tensor, torch.Tensor]:
+    """Matching crops in 0..1: (batch, 3, crop, crop) and (batch, 3, 2 crop, 2 crop), half of them mirrored.
+
+    Mostly from where bicubic interpolation fails: two thirds of a drawing are plain, and teach nothing.
+    """
+    found = [_crop(pairs, data, chance.numpy) for _ in range(data.batch)]
+    given, wanted = (torch.stack(half).permute(0, 3, 1, 2).float() / 255 for half in zip(*found, strict=True))
     return given, wanted
+
+
+def _crop(pairs: Pairs, data: UpscalerData, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    crop, side = data.crop_px, pairs.small.shape[1]
+    if rng.random() < _ANYWHERE:
+        index, top, left = rng.integers(len(pairs.small)), *rng.integers(side - crop + 1, size=2)
+    else:
+        place = np.searchsorted(pairs.places, rng.random() * pairs.places[-1], side="right")
+        a_row = (side - crop) // (_grid_px(data) // 2) + 1
+        index, *on_grid = np.unravel_index(min(place, len(pairs.places) - 1), (len(pairs.small), a_row, a_row))
+        moved = np.array(on_grid) * (_grid_px(data) // 2) + rng.integers(-2, 3, size=2)
+        top, left = np.clip(moved, 0, side - crop)
+    little = pairs.small[index, top : top + crop, left : left + crop]
+    big = pairs.large[index, 2 * top : 2 * (top + crop), 2 * left : 2 * (left + crop)]
+    return (little.flip(1), big.flip(1)) if rng.random() < 0.5 else (little, big)
+
+
+def _grid_px(data: UpscalerData) -> int:
+    """Between two places, in pixels of the large drawing."""
+    return data.crop_px // 2
+
+
+def _stacked(pictures: list[Image.Image]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
 
 
 @torch.no_grad()

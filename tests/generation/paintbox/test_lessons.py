@@ -57,15 +57,18 @@ def test_times_are_spread_over_the_whole_range_most_where_things_are_settled() -
     assert ((times >= 400) & (times < 900)).sum() == pytest.approx(72, abs=1)
 
 
-def test_crops_of_the_upscaler_match() -> None:
-    large = pool(4, seed=0, side_px=64)
-    small = large.float().unflatten(2, (32, 2)).unflatten(1, (32, 2)).mean((2, 4)).byte()
-    data = upscaler.UpscalerData(pool_size=4, batch=6, crop_px=16, side_px=64)
-    given, wanted = upscaler._crops(small, large, data, chance(0, 3))
-    assert given.shape == (6, 3, 16, 16)
-    shrunk = torch.nn.functional.avg_pool2d(wanted, 2)
-    assert (shrunk - given).abs().mean() < 0.01
-    assert (shrunk.roll(1, 0) - given).abs().mean() > 0.02
+def test_crops_of_the_upscaler_match_and_lie_where_there_is_something_to_learn() -> None:
+    data = upscaler.UpscalerData(pool_size=4, batch=64, crop_px=16, side_px=128)
+    pairs = upscaler.pairs(data, 1, data.side_px)
+    given, wanted = upscaler.crops(pairs, data, chance(0, 3))
+    assert given.shape == (64, 3, 16, 16) and wanted.shape == (64, 3, 32, 32)
+    # The middle of each crop, where neither half knows more than the other of what lies outside.
+    halved = torch.nn.functional.avg_pool2d(wanted, 2)
+    assert (halved - given)[..., 4:-4, 4:-4].abs().mean() < 0.03
+    apart = (given[0] - given[1:]).abs().mean((1, 2, 3))
+    assert apart.min() > 0 and len(apart.unique()) > 32
+    anywhere = torch.stack([pairs.large[index % 4, :32, :32].float() for index in range(4)])
+    assert wanted.flatten(2).std(2).mean() > 2 * anywhere.flatten(1, 2).std(1).mean() / 255
 
 
 def test_the_safety_lesson_writes_a_folder_that_loads_whole(tmp_path: Path) -> None:
