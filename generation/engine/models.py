@@ -33,7 +33,11 @@ class LoadedModel:
 
 
 class Models:
-    """Loaded models by name. Every folder is checked and hashed at start; a bad one is `Misconfigured` then."""
+    """Loaded models by name. Every folder is checked at start; a bad one is `Misconfigured` then.
+
+    What was added to the models folder is known by the hash it had then, and hashed again before it is first loaded: a
+    dozen models of several GB each would hold up every start by minutes.
+    """
 
     def __init__(self, models: Iterable[Model], device: Device, settings: EngineSettings) -> None:
         self._models = {model.name: model for model in models}
@@ -42,7 +46,8 @@ class Models:
         self._loaded: dict[str, LoadedModel] = {}
         for model in self._models.values():
             check_model(model.config or model.path, model.family)
-        self.sha256 = {name: _hash(model) for name, model in self._models.items()}
+        self.sha256 = {name: model.sha256 or _hash(model) for name, model in self._models.items()}
+        self._unchanged: set[str] = set()
         for name in list(self._models)[:1]:
             self.get(name)
 
@@ -53,6 +58,7 @@ class Models:
         if name in self._loaded:
             self._loaded[name] = self._loaded.pop(name)  # the last in the dict is the one used last
         else:
+            self._require_unchanged(self._models[name])
             self._make_room(weight_bytes(self._models[name].path))
             self._loaded[name] = LoadedModel(self._models[name], self._device, self._settings)
         return self._loaded[name]
@@ -63,15 +69,18 @@ class Models:
             del self._loaded[next(iter(self._loaded))]
             give_back(self._device.torch_device)
 
+    def _require_unchanged(self, model: Model) -> None:
+        """Raise `FolderRefused` if it is not what was added to the models folder. Looked at once."""
+        if model.sha256 and model.name not in self._unchanged and model.sha256 != _hash(model):
+            remedy = "`bot.py models verify` says which file; if it should be so, add it again."
+            raise FolderRefused(folder=str(model.path), problem="it has changed since it was added.", remedy=remedy)
+        self._unchanged.add(model.name)
+
     def close(self) -> None:
         """Give the memory back."""
         self._loaded.clear()
 
 
 def _hash(model: Model) -> str:
-    """SHA-256 over what is read. Raises `FolderRefused` if it is not what was added to the models folder."""
-    found = hash_files(model.path, config=model.config, vae=model.vae)
-    if model.sha256 not in ("", found):
-        remedy = "`bot.py models verify` says which file; if it should be so, add it again."
-        raise FolderRefused(folder=str(model.path), problem="it has changed since it was added.", remedy=remedy)
-    return found
+    """SHA-256 over what is read of it."""
+    return hash_files(model.path, config=model.config, vae=model.vae)

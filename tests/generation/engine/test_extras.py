@@ -193,6 +193,22 @@ def test_what_does_not_fit_its_settings_is_refused(toy_folder: Path, tmp_path: P
         an_engine(toy_model(file, config=toy_folder))
 
 
+def test_one_that_is_not_loaded_yet_is_looked_at_when_it_is(toy_folder: Path, tmp_path: Path) -> None:
+    """Hashing all models at every start would take minutes."""
+    same, changed = save_toy(tmp_path / "same", seed=1), save_toy(tmp_path / "changed", seed=2)
+    models = [
+        toy_model(toy_folder),
+        toy_model(same, name="same", sha256=hash_files(same)),
+        toy_model(changed, name="changed", sha256="0" * 64),
+    ]
+    engine = Engine(models, EngineSettings(num_threads=1))
+    assert engine.model_sha256["same"] == hash_files(same)
+    orders = {name: an_order(a_spec(model=name), image_id=name) for name in ("toy", "same", "changed")}
+    found = ends(run(engine, *orders.values()))
+    assert found["toy"].pixels and found["same"].pixels
+    assert "has changed since it was added" in found["changed"].message
+
+
 def test_a_model_that_has_changed_since_it_was_added_is_refused(toy_folder: Path) -> None:
     with pytest.raises(FolderRefused, match="has changed since it was added"):
         an_engine(toy_model(toy_folder, sha256="0" * 64))
