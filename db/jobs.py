@@ -76,7 +76,7 @@ class JobStore(ports.JobStore):
     def __init__(self, database: Database, *, clock: ports.Clock = utc_now) -> None:
         self._database = database
         self._clock = clock
-        self._withheld = alru_cache(maxsize=1)(self._read_withheld)
+        self._withheld = alru_cache(maxsize=1, ttl=WITHHELD_REMEMBERED.total_seconds())(self._read_withheld)
 
     async def accept(self, job: Job, reply_to: ReplyTo | None = None, *, role_ids: Collection[int] = ()) -> None:
         """See the port. `role_ids`: the owner's roles in the guild, for quotas by role (everyone's is implied)."""
@@ -100,7 +100,7 @@ class JobStore(ports.JobStore):
             lambda session: settle_image(session, image_id, attempt=attempt, outcome=outcome, at=self._clock())
         )
         if outcome.status is Status.WITHHELD:
-            self._withheld.cache_clear()
+            self.forget_withheld()
         return is_settled
 
     async def fetch_job(self, job_id: str) -> Job:
@@ -126,7 +126,7 @@ class JobStore(ports.JobStore):
         Returns the SHA-256 of the files nothing needs any more. Nothing happens to an image that is not DONE.
         """
         files = await self._database.write(lambda session: withhold(session, image_id, at=self._clock()))
-        self._withheld.cache_clear()
+        self.forget_withheld()
         return sorted(files)
 
     async def num_withheld(self, owner: Owner, *, since: datetime) -> int:
@@ -135,6 +135,10 @@ class JobStore(ports.JobStore):
         Asked at every request, so it is kept in memory; only this store withholds.
         """
         return sum(at >= since for at in (await self._withheld()).get(owner, ()))
+
+    def forget_withheld(self) -> None:
+        """Read anew who had pictures kept back: somebody more, or somebody who has been erased."""
+        self._withheld.cache_clear()
 
     async def _read_withheld(self) -> Mapping[Owner, Sequence[datetime]]:
         since = self._clock() - WITHHELD_REMEMBERED
