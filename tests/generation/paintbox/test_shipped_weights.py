@@ -41,9 +41,6 @@ SAMPLERS = {
 # A warning from inside diffusers' own schedulers (they call numpy); nothing of ours raises one.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 
-needs_checker = pytest.mark.skipif(not SAFETY_DIR.is_dir(), reason="the safety checker is not trained yet")
-needs_upscaler = pytest.mark.skipif(not UPSCALER_DIR.is_dir(), reason="the upscaler is not trained yet")
-
 
 @pytest.fixture(scope="module")
 def painter() -> Iterator[Painter]:
@@ -56,8 +53,8 @@ def painter() -> Iterator[Painter]:
         (CLIPTextModel, MODEL_DIR / "text_encoder"),
         (UNet2DConditionModel, MODEL_DIR / "unet"),
         (AutoencoderKL, MODEL_DIR / "vae"),
-        pytest.param(StableDiffusionSafetyChecker, SAFETY_DIR, marks=needs_checker),
-        pytest.param(Swin2SRForImageSuperResolution, UPSCALER_DIR, marks=needs_upscaler),
+        (StableDiffusionSafetyChecker, SAFETY_DIR),
+        (Swin2SRForImageSuperResolution, UPSCALER_DIR),
     ],
 )
 def test_no_key_is_missing_or_left_over(cls, folder) -> None:  # type: ignore[no-untyped-def]
@@ -90,18 +87,16 @@ def test_every_sampler_paints_the_asked_background(name: str, painter: Painter) 
     assert [judge.read(picture).background for picture in pictures] == ["blue", "yellow"]
 
 
-@needs_checker
 def test_the_checker_finds_spiders_and_leaves_the_rest() -> None:
     scores = measures.checker_scores(SAFETY_DIR, count=120, seed=3)
     assert scores["safety_recall"] >= 0.9
     assert scores["safety_precision"] >= 0.9
 
 
-@needs_upscaler
 def test_the_upscaler_beats_bicubic() -> None:
     network = Swin2SRForImageSuperResolution.from_pretrained(UPSCALER_DIR, local_files_only=True)
     assert sum(p.numel() for p in network.parameters()) <= 150_000
-    assert measures.upscaler_gain_db(UPSCALER_DIR, count=6, seed=3) >= 1.5
+    assert measures.upscaler_gain_db(UPSCALER_DIR, count=6, seed=3) >= 2
 
 
 def test_the_latents_are_scaled_to_unit_deviation(painter: Painter) -> None:
