@@ -52,7 +52,7 @@ from sandbox.wire import Json
 from sandbox.world import World
 from sandbox.writing import Body, Writer
 
-Dispatch = Callable[[str, Json, int | None], None]
+Dispatch = Callable[[str, Json, int | None], bool]
 USER_INSTALL_FOLLOWUPS = 5
 
 _ALLOWED = {
@@ -120,7 +120,7 @@ class Desk:
         interaction.sent_at_s = loop.time()
         deadline = loop.call_later(self._ack_deadline_s, self._fail, interaction)
         try:
-            self._dispatch("INTERACTION_CREATE", payload, guild_id)
+            interaction.is_excused = not self._dispatch("INTERACTION_CREATE", payload, guild_id)
             await interaction.first_answer()
         finally:
             deadline.cancel()
@@ -148,10 +148,10 @@ class Desk:
         if interaction is None or interaction.token != token:
             raise unknown_interaction()
         if interaction.failed:
-            raise unknown_interaction()
+            raise unknown_interaction(is_fault=not interaction.is_excused)
         if interaction.acknowledged is not None:
             # A bot that never saw its first answer arrive is right to try again.
-            raise already_acknowledged(is_fault=not interaction.is_answer_lost)
+            raise already_acknowledged(is_fault=not interaction.is_excused)
         kind = int(body.json.get("type") or 0)
         has_message = interaction.source_message is not None
         updates = kind in (UPDATE, DEFER_UPDATE)
@@ -204,6 +204,12 @@ class Desk:
         else:
             interaction.followups.append(message)
         self._writer.post(message)
+
+    def excuse(self, interaction_id: str) -> None:
+        """Trouble on request met an answer to this interaction; ids of none are passed over."""
+        interaction = self._by_id.get(int(interaction_id)) if interaction_id.isdecimal() else None
+        if interaction is not None:
+            interaction.is_excused = True
 
     # -- webhook calls with the interaction's token ---------------------------------------------------
 

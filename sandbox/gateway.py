@@ -26,6 +26,9 @@ UNKNOWN_OP, DECODE_ERROR, NOT_AUTHENTICATED, AUTH_FAILED, ALREADY_AUTHENTICATED 
 INVALID_SEQ, RATE_LIMITED, SESSION_TIMED_OUT, INVALID_SHARD = 4007, 4008, 4009, 4010
 INVALID_VERSION, INVALID_INTENTS, DISALLOWED_INTENTS = 4012, 4013, 4014
 
+# After these a bot must identify anew, if it may come back at all.
+ENDS_THE_SESSION = frozenset({1000, 1001, AUTH_FAILED, INVALID_SEQ, SESSION_TIMED_OUT, *range(INVALID_SHARD, 4015)})
+
 HEARTBEAT_INTERVAL_S = 41.25
 MAX_SENT_BYTES = 4096
 
@@ -52,15 +55,19 @@ class Gateway:
 
     # -- events to the bot ---------------------------------------------------------------------------
 
-    def dispatch(self, event: str, data: Json | PerSession, guild_id: int | None) -> None:
+    def dispatch(self, event: str, data: Json | PerSession, guild_id: int | None) -> bool:
         """Send an event to the sessions of the right shard and intents; those away get it when they resume.
 
         `data` may be a function of the session, where what is told depends on what it may read.
+        The answer says whether anybody was there to hear it at once.
         """
+        is_heard = False
         for session in list(self._sessions.values()):
             is_in = hears(session.intents, event, in_guild=guild_id is not None)
             if session.covers(guild_id) and is_in:
                 self.send(session, event, data(session) if callable(data) else data)
+                is_heard = is_heard or session.connection is not None
+        return is_heard
 
     def send(self, session: Session, event: str, data: Json) -> None:
         """Send one event to one session, numbered."""
@@ -83,7 +90,7 @@ class Gateway:
         for connection in self.connections:
             session = connection.session
             if session is not None and shard in (None, session.shard[0]):
-                if code in (4004, SESSION_TIMED_OUT, INVALID_SEQ, INVALID_SHARD, 1000, 1001):
+                if code in ENDS_THE_SESSION:
                     self._sessions.pop(session.id, None)
                 await connection.close(code)
 

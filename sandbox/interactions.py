@@ -33,6 +33,7 @@ class Interaction:
     """A person's act and the bot's answers to it. It changes as the answers come in.
 
     `failed` means what a person sees as "The application did not respond": 3 s without an acknowledgement.
+    `is_excused` says that trouble on request stood between: an answer that is late or repeated is no fault then.
     """
 
     id: int
@@ -54,7 +55,7 @@ class Interaction:
     modal: Json | None = None
     choices: list[Json] | None = None
     failed: bool = False
-    is_answer_lost: bool = False
+    is_excused: bool = False
     sent_at_s: float = 0.0
     _first_answer: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -76,6 +76,8 @@ class Sandbox:
         self.limits = RateLimits(self.clock)
         Events(self.world, self.gateway, self.files)
         self.clock.on_jump(self.world.wake)
+        # A call that was refused changes nothing, and may be just what somebody waits for.
+        self.journal.on_entry(lambda entry: self.world.wake())
         self._port = self.port = port
         self._tls = tls
         self._runner: web.AppRunner | None = None
@@ -190,7 +192,7 @@ class Sandbox:
     # -- waiting and judging -------------------------------------------------------------------------
 
     async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float = 30.0) -> T:
-        """The first true value of `predicate`; it is asked again after every change, never by polling.
+        """The first true value of `predicate`; it is asked again after every change and call, never by polling.
 
         Raises TimeoutError, with the last calls in its message, after `timeout_s` seconds.
         """

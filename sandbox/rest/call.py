@@ -11,7 +11,6 @@ from sandbox.desk import Desk
 from sandbox.errors import Invalid
 from sandbox.files import Files
 from sandbox.gateway import Gateway
-from sandbox.interactions import Interaction
 from sandbox.message import Message, Upload
 from sandbox.message_payload import message_json
 from sandbox.wire import Json
@@ -40,7 +39,6 @@ class Call:
     query: dict[str, str]
     json: Any = None
     uploads: dict[int, Upload] = field(default_factory=dict)
-    interaction: Interaction | None = None
 
     def id(self, name: str) -> int:
         """A snowflake of the path. Raises Invalid when it is none."""

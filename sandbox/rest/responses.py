@@ -12,10 +12,10 @@ _HOOK = "/webhooks/{webhook_id}/{webhook_token}"
 
 def _callback(call: Call) -> Answer:
     desk = call.services.desk
-    call.interaction = desk.respond(call.id("interaction_id"), call.path["interaction_token"], call.body)
+    interaction = desk.respond(call.id("interaction_id"), call.path["interaction_token"], call.body)
     if call.query.get("with_response") not in ("1", "true"):
         return NOTHING
-    return Answer(200, _callback_json(call, call.interaction))
+    return Answer(200, _callback_json(call, interaction))
 
 
 def _callback_json(call: Call, interaction: Interaction) -> Json:
@@ -36,8 +36,7 @@ def _callback_json(call: Call, interaction: Interaction) -> Json:
 
 
 def _of_token(call: Call) -> Interaction:
-    call.interaction = call.services.desk.by_token(call.id("webhook_id"), call.path["webhook_token"])
-    return call.interaction
+    return call.services.desk.by_token(call.id("webhook_id"), call.path["webhook_token"])
 
 
 def _follow_up(call: Call) -> Answer:

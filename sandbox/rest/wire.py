@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable
+from http.client import responses as PHRASES
 from typing import Any
 
 from aiohttp import BodyPartReader, web
@@ -61,6 +62,8 @@ class Rest:
         if fault is not None and fault.wait_s and fault.kind == "delay":
             await asyncio.sleep(fault.wait_s)
         call = Call(self._services, dict(request.match_info), dict(request.query))
+        if fault is not None:
+            self._services.desk.excuse(call.path.get("interaction_id", ""))
         answer, headers = await self._answer(route, request, call, record, fault)
         record.status, record.response = answer.status, answer.json
         record.ms = (time.perf_counter() - started) * 1000
@@ -68,7 +71,7 @@ class Rest:
         self._journal.add(record)
         self._judge.note(record)
         if fault is not None and fault.kind == "drop":
-            return _hang_up(request, call)
+            return _hang_up(request)
         return _response(answer, headers)
 
     async def _answer(
@@ -150,7 +153,8 @@ def _trouble(fault: Fault) -> tuple[Answer, dict[str, str]]:
     if fault.kind == "rate_limit":
         headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": f"{fault.wait_s:.3f}"}
         return _too_many(fault.wait_s, is_global=fault.is_global, headers=headers)
-    return Answer(fault.status or 503, {"message": f"{fault.status}: Service Unavailable", "code": 0}), {}
+    status = fault.status or 503
+    return Answer(status, {"message": f"{status}: {PHRASES.get(status, 'Unknown Error')}", "code": 0}), {}
 
 
 def _too_many(wait_s: float, *, is_global: bool, headers: dict[str, str]) -> tuple[Answer, dict[str, str]]:
@@ -171,10 +175,8 @@ def _response(answer: Answer, headers: dict[str, str]) -> web.Response:
     return web.Response(status=answer.status, body=body, headers=headers | {"Content-Type": "application/json"})
 
 
-def _hang_up(request: web.Request, call: Call) -> web.Response:
+def _hang_up(request: web.Request) -> web.Response:
     """Close the connection without an answer; what was asked may have been done."""
-    if call.interaction is not None:
-        call.interaction.is_answer_lost = True
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)

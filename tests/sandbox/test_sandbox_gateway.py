@@ -140,28 +140,6 @@ async def test_ephemeral_and_hidden_messages_make_no_events(server: Sandbox) -> 
         assert not {("message", "secret"), ("message", "unseen")} & set(bot.seen)
 
 
-@pytest.mark.parametrize("how", ["close", "reconnect", "invalidate"])
-async def test_discord_py_comes_back(server: Sandbox, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bot lives through close codes, op 7 and op 9, and still answers."""
-    # discord.py waits up to 5 s before a fresh IDENTIFY; the wait is not what is tested here.
-    monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda self: 0.01)
-    guild = server.add_guild("Guild")
-    ada = server.act_as(guild.add_member("ada"), guild.add_channel("x"))
-    async with running(server):
-        before = server.gateway.num_identifies
-        seen = len(server.journal.events)
-        if how == "close":
-            await server.faults.close_gateway(4000)
-        elif how == "reconnect":
-            server.faults.reconnect()
-        else:
-            server.faults.invalidate_session()
-        wanted = "READY" if how == "invalidate" else "RESUMED"
-        await server.wait_for(lambda: any(e.name == wanted for e in server.journal.events[seen:]))
-        assert server.gateway.num_identifies - before == (how == "invalidate")
-        assert (await ada.slash("whisper")).ephemeral
-
-
 async def test_being_thrown_out_ends_access(server: Sandbox) -> None:
     guild = server.add_guild("Guild")
     async with running(server) as bot:
