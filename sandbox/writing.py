@@ -6,7 +6,7 @@ is checked in one place whichever way it was broken.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.components import check_components, stored_components
@@ -146,8 +146,10 @@ class Writer:
         added = []
         for number, upload in sorted(body.uploads.items()):
             note = described.get(str(number), {})
-            named = Upload(
-                note.get("filename") or upload.filename, upload.data, upload.content_type, note.get("description")
+            named = replace(
+                upload,
+                filename=note.get("filename") or upload.filename,
+                description=note.get("description") or upload.description,
             )
             added.append(
                 self._files.keep(named, self._world.new_id(), message.channel.id, is_ephemeral=message.is_ephemeral)

@@ -49,6 +49,7 @@ const PATHS = {
   reply: "M10 6 4 12l6 6M4.500 12H14c4 0 6 2.500 6 6.500",
   bin: "M5 7h14M10 7V4.500h4V7M7 7l1 13h8l1-13",
   file: "M6 3.500h8l4 4v13H6zM14 3.500v4h4",
+  gone: "M3.500 3.500l17 17M8.500 4.500h11v11M15.500 19.500h-11v-11M4.500 16l4-4 5 5",
   open: "M10 5H5v14h14v-5M13 5h6v6M19 5l-9 9",
   chevron: "m6 9 6 6 6-6",
   eye: "M2.500 12C5 7.500 8 5.500 12 5.500s7 2 9.500 6.500c-2.500 4.500-5.500 6.500-9.500 6.500S5 16.500 2.500 12zM12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6z",
@@ -87,6 +88,8 @@ export function openDialog(node, { label, onClose } = {}) {
   });
   dialog.addEventListener("close", () => {
     dialog.remove();
+    // What had opened it may have been drawn anew since.
+    if (document.activeElement === document.body) document.getElementById("scroll").focus();
     onClose?.();
   });
   document.body.append(dialog);

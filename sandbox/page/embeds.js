@@ -1,7 +1,8 @@
 // Embeds, as the client draws them.
 import { h } from "./dom.js";
 import { inline, markdown } from "./markdown.js";
-import { local, outside, picture } from "./media.js";
+import { outside, picture } from "./media.js";
+import { local } from "./pictures.js";
 
 export function embed(data) {
   const color = data.color === undefined ? null : `--edge:#${data.color.toString(16).padStart(6, "0")}`;
