@@ -89,12 +89,21 @@ class Actor:
             return "it works only in age-restricted channels"
         if is_dm:
             return None
+        if not self._is_installed(command):
+            return "the bot is not in this server"
         needed = command.get("default_member_permissions")
         if not self.permissions & Permission.USE_APPLICATION_COMMANDS:
             return "you may not use commands here"
         if needed is not None and not _has_all(self.permissions, int(needed)):
             return "you lack the permission for it"
         return None
+
+    def _is_installed(self, command: Json) -> bool:
+        """Whether a command comes with the server, or with this person, who has the bot with them everywhere."""
+        installs = command.get("integration_types") or [0]
+        guild = self.channel.guild
+        has_own = self.user.id in self.channel.world.application.installed_by_users
+        return bool(guild and guild.has_bot and 0 in installs) or (has_own and 1 in installs)
 
     # -- acting --------------------------------------------------------------------------------------
 

@@ -114,12 +114,14 @@ class Faults:
     # -- rights and places ---------------------------------------------------------------------------
 
     def take_permission(self, channel: Channel, permission: int) -> None:
-        """Deny the bot a permission in a channel (and its threads); the bot hears CHANNEL_UPDATE."""
+        """Deny the bot a permission in a channel and its threads; the bot hears CHANNEL_UPDATE."""
+        channel = channel.parent or channel
         allow, deny = channel.overwrites.get(self._world.bot.id, (0, 0))
         channel.set_overwrite(self._world.bot, allow=allow & ~permission, deny=deny | permission)
 
     def give_permission(self, channel: Channel, permission: int) -> None:
         """Give a permission back, or grant it."""
+        channel = channel.parent or channel
         allow, deny = channel.overwrites.get(self._world.bot.id, (0, 0))
         channel.set_overwrite(self._world.bot, allow=allow | permission, deny=deny & ~permission)
 
@@ -127,10 +129,13 @@ class Faults:
         """Delete a channel; the bot hears CHANNEL_DELETE, and writing there answers 10003."""
         self._world.delete_channel(channel)
 
-    def lose_files(self) -> None:
-        """Forget every file uploaded so far: their links answer 404, as when somebody deleted the message."""
-        for attachment in self._files.all():
+    def lose_files(self) -> int:
+        """Forget every file uploaded so far: their links answer 404, as when somebody deleted the message. How many."""
+        lost = self._files.all()
+        for attachment in lost:
             self._files.forget(attachment)
+        self._world.publish("files_gone")
+        return len(lost)
 
     def kick_bot(self, guild: Guild) -> None:
         """Throw the bot out of a guild; the bot hears GUILD_DELETE."""

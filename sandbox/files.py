@@ -26,6 +26,7 @@ class Files:
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._by_url: dict[str, Attachment] = {}
+        self._gone: set[str] = set()
         self.url = ""
 
     def keep(self, upload: Upload, attachment_id: int, channel_id: int, *, is_ephemeral: bool = False) -> Attachment:
@@ -75,6 +76,11 @@ class Files:
     def forget(self, attachment: Attachment) -> None:
         """Lose a file: its links answer 404 from now on."""
         self._by_url.pop(attachment.url, None)
+        self._gone.add(attachment.url)
+
+    def is_gone(self, url: str) -> bool:
+        """Whether a link led to a file that was lost since."""
+        return unsigned(url) in self._gone
 
     def all(self) -> list[Attachment]:
         """Every file that is kept, oldest first."""

@@ -88,6 +88,8 @@ class Tab:
         elif change.kind == "typing" and change.channel is not None and change.user is not None:
             if change.channel is self._channel and change.user is not self._user:
                 self._push("typing", channel=str(change.channel.id), user=str(change.user.id))
+        elif change.kind == "files_gone":
+            self._push_files()
         elif topic in ("channel", "role", "member", "guild", "user", "bot", "dm", "commands"):
             self._world_is_due()
 
@@ -105,6 +107,13 @@ class Tab:
             self._push("message", channel=str(message.channel.id), message=self._view(message))
         elif change.kind == "message_create" and message.author is not self._user:
             self._push("unread", channel=str(message.channel.id))
+
+    def _push_files(self) -> None:
+        """Show the messages with files anew."""
+        actor = self._actor(self._channel) if self._channel else None
+        for message in actor.visible_messages()[-MAX_SHOWN:] if actor else []:
+            if message.attachments:
+                self._push("message", channel=str(message.channel.id), message=self._view(message))
 
     def _world_is_due(self) -> None:
         """Many changes in one go are one new view."""
@@ -217,14 +226,14 @@ class Tab:
             return {}
         self._stop_inspecting = self._stage.journal.on_entry(self._show_entry)
         recent = list(self._stage.journal)[-200:]
-        return {"entries": [entry_view(entry) for entry in recent]}
+        return {"entries": [entry_view(entry) for entry in recent], "pending": self._stage.trouble.pending()}
 
     def _show_entry(self, entry: RestCall | GatewayEvent) -> None:
-        self._push("entry", entry=entry_view(entry))
+        self._push("entry", entry=entry_view(entry), pending=self._stage.trouble.pending())
 
     async def _trouble(self, request: Json) -> Json:
-        await self._stage.make_trouble(request["kind"], self._channel)
-        return {}
+        done = await self._stage.trouble.make(request["kind"], self._channel)
+        return {"done": done, "pending": self._stage.trouble.pending()}
 
     async def _crowd(self, request: Json) -> Json:
         """Look at the crowd, start one (with a `plan`), or stop it."""

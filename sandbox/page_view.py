@@ -7,6 +7,7 @@ from typing import Any
 from sandbox.actor import Actor
 from sandbox.crowd import CROWD
 from sandbox.files import Files
+from sandbox.interaction_payload import app_permissions
 from sandbox.interactions import Interaction
 from sandbox.journal import GatewayEvent, RestCall, redacted
 from sandbox.message import Message
@@ -51,6 +52,7 @@ def channel_view(channel: Channel, member: Member | None) -> Json:
         "topic": channel.topic,
         "parent": str(channel.parent.id) if channel.parent else None,
         "canSend": may_send(bits, is_thread=channel.is_thread),
+        "botCanSend": may_send(app_permissions(channel), is_thread=channel.is_thread),
         "canManage": bool(bits & Permission.MANAGE_MESSAGES) and member is not None,
     }
 
@@ -111,7 +113,8 @@ def about(world: World, user: User) -> str:
 
 def message_view(message: Message, files: Files) -> Json:
     """A message as the client draws it: Discord's own JSON, and who used which command to cause it."""
-    payload = message_json(message, files.sign)
+    # A link that leads nowhere is marked: the page shows that instead of asking for it.
+    payload = message_json(message, lambda url: f"{url}?gone" if files.is_gone(url) else files.sign(url))
     payload["deleted"] = message.is_deleted
     interaction = message.interaction
     if interaction is not None and interaction.command_name is not None:

@@ -28,7 +28,7 @@ def _harbour(world: World, ada: User) -> None:
     general = guild.add_channel("general", topic="Say hello, try a command")
     guild.add_channel("gallery", topic="Show what you made")
     general.add_thread("weekend ideas")
-    guild.add_channel("after-dark", nsfw=True, topic="Age-restricted")
+    guild.add_channel("after-dark", nsfw=True, topic="What is not for everybody")
     guild.add_channel("announcements", topic="News; only the admins write here", is_read_only=True)
     guild.add_channel("no-bots", topic="Bots may read here but not write", is_bot_free=True)
 

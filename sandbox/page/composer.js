@@ -4,7 +4,7 @@ import { CommandEntry } from "./entry.js";
 import { addNotice, dropNotice } from "./messages.js";
 import { leading, missing, parseLine, paths } from "./options.js";
 import { completing, Popover } from "./popover.js";
-import { app, here, state } from "./state.js";
+import { app, here, state, titleOf } from "./state.js";
 
 let box, popover, frame, entry, files, chosenFiles, replyLine;
 
@@ -28,7 +28,7 @@ export function buildComposer() {
   chosenFiles = h("div", { class: "chosen-files" });
   replyLine = h("div", { class: "reply-line", hidden: true });
   frame = h("div", { class: "frame" }, attach, box, send, picker);
-  host.append(replyLine, chosenFiles, frame);
+  host.append(chosenFiles, replyLine, frame);
   for (const kind of ["dragover", "drop"]) document.addEventListener(kind, onDrop);
   box.addEventListener("paste", (event) => event.clipboardData.files.length && addFiles(event.clipboardData.files));
 }
@@ -38,11 +38,11 @@ export function refreshComposer() {
   if (!place) return;
   leave("");
   cancelReply();
-  const { canSend, name } = place.channel;
+  const { canSend } = place.channel;
+  const name = titleOf(place.channel);
   box.disabled = !canSend;
-  const sign = place.guild ? "#" : "@";
   const narrow = matchMedia("(max-width: 600px)").matches;
-  box.placeholder = canSend ? (narrow ? `Message ${sign}${name}` : `Message ${sign}${name}, or type / for commands`) : "You may not write in this channel";
+  box.placeholder = canSend ? (narrow ? `Message ${name}` : `Message ${name}, or type / for commands`) : "You may not write in this channel";
   frame.classList.toggle("disabled", !canSend);
   grow();
 }
@@ -209,7 +209,7 @@ function addFiles(list) {
 function drawFiles() {
   chosenFiles.replaceChildren(...files.map((file, index) => {
     const drop = h("button", { class: "plain", type: "button", "aria-label": `Remove ${file.name}`, onclick: () => { files.splice(index, 1); drawFiles(); } }, icon("close"));
-    const art = file.type.startsWith("image/") ? h("img", { src: URL.createObjectURL(file), alt: "" }) : icon("file");
+    const art = file.type.startsWith("image/") ? h("img", { src: URL.createObjectURL(file), alt: "", onerror: (event) => event.target.replaceWith(icon("file")) }) : icon("file");
     return h("div", { class: "chosen-file" }, art, h("span", {}, file.name), drop);
   }));
 }

@@ -1,14 +1,15 @@
 // The page: joins the parts and keeps what the tab shows.
 import { buildComposer, focusBox, refreshComposer, replyTo, startCommand, typeSlash } from "./composer.js";
 import { buildCrowd, draw as drawCrowd, watchCrowd } from "./crowd.js";
-import { $, fill, h, toast } from "./dom.js";
+import { $, fill, h, icon, toast } from "./dom.js";
 import { openModal } from "./forms.js";
 import { addEntry, buildInspector, inspect } from "./inspector.js";
 import { isAtBottom, remove, renderAll, show, toBottom, walk } from "./messages.js";
 import { renderNavigation, signOf } from "./navigation.js";
 import { paths } from "./options.js";
 import { Line } from "./socket.js";
-import { app, findChannel, here, person, state } from "./state.js";
+import { app, findChannel, here, person, state, titleOf } from "./state.js";
+import { refreshTrouble } from "./trouble.js";
 
 const root = document.documentElement;
 const OFFERS = 5;
@@ -51,8 +52,12 @@ Object.assign(app, {
     renderNavigation();
   },
   toggleMembers() {
-    root.classList.toggle("with-members");
-    renderNavigation();
+    root.classList.toggle("with-members", !$("#members").checkVisibility());
+    // On a narrow page a panel has their place: they come back instead of it.
+    const isCovered = root.classList.contains("with-members") && !$("#members").checkVisibility();
+    if (isCovered && !$("#inspector").hidden) app.toggleInspector();
+    else if (isCovered) app.toggleCrowd();
+    else renderNavigation();
   },
   async toggleCrowd() {
     const panel = $("#crowd");
@@ -117,7 +122,7 @@ const PUSHES = {
     renderNavigation();
   },
   typing: (push) => push.channel === state.channel && someoneTypes(push.user),
-  entry: (push) => addEntry(push.entry),
+  entry: addEntry,
   crowd: (push) => !$("#crowd").hidden && drawCrowd(push.view),
 };
 
@@ -138,6 +143,7 @@ function takeWorld(world) {
   const now = here();
   if (before && now && (before.channel.canSend !== now.channel.canSend || before.channel.nsfw !== now.channel.nsfw)) refreshComposer();
   renderWelcome();
+  refreshTrouble();
   botBanner();
 }
 
@@ -188,6 +194,7 @@ async function open(id) {
   renderWelcome();
   renderAll();
   refreshComposer();
+  refreshTrouble();
   botBanner();
   drawTyping();
   if (wide.matches) focusBox();
@@ -200,14 +207,14 @@ function renderWelcome() {
   const { channel, guild } = place;
   const known = paths(state.commands);
   const best = known.find(({ node }) => (node.options || []).some((option) => option.required && option.type === 3)) || known[0];
-  const sign = h("div", { class: `welcome-sign ${signOf(channel)}`, "aria-hidden": "true" }, channel.type === 1 ? h("img", { src: state.world.bot.avatar, alt: "" }) : channel.parent ? "≡" : "#");
+  const sign = h("div", { class: `welcome-sign ${signOf(channel)}`, "aria-hidden": "true" }, channel.type === 1 ? h("img", { src: state.world.bot.avatar, alt: "" }) : icon(signOf(channel)));
   const ranked = best ? [best, ...known.filter((item) => item !== best)] : known;
   const offers = ranked.slice(0, OFFERS).map((item) => h("button", { class: `offer ${item === best ? "best" : ""}`, type: "button", title: item.node.description, onclick: () => channel.canSend && startCommand(item) }, h("b", {}, "/" + item.path), h("small", {}, item.node.description)));
   if (ranked.length > OFFERS) offers.push(h("button", { class: "offer", type: "button", onclick: typeSlash }, h("b", {}, "/ …"), h("small", {}, `All ${ranked.length} commands`)));
   const wasAtEnd = isAtBottom();
   const host = $("#welcome");
   host.classList.toggle("small-welcome", state.messages.size > 0);
-  fill(host, sign, h("h2", {}, guild ? `Welcome to #${channel.name}` : channel.name),
+  fill(host, sign, h("h2", {}, guild ? `Welcome to ${titleOf(channel)}` : channel.name),
     h("p", {}, guild ? channel.topic || "This is the beginning of the channel." : "This is the beginning of your direct messages with the bot."),
     best && channel.canSend ? h("p", { class: "hint" }, "Type ", h("code", { class: "inline" }, `/${best.path} …`), " and press Enter. This bot offers:") : h("p", { class: "hint" }, state.world.bot.connected ? "No commands can be used here." : "Commands appear here once the bot has started."),
     channel.canSend && h("div", { class: "offers" }, offers));

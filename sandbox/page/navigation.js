@@ -1,7 +1,7 @@
 // Servers, channels, members, and who you are.
 import { $, fill, h, icon } from "./dom.js";
 import { openMenu } from "./menus.js";
-import { app, here, state } from "./state.js";
+import { app, here, state, titleOf } from "./state.js";
 
 export function renderNavigation() {
   const refocus = keptFocus();
@@ -129,6 +129,6 @@ function renderTop() {
     tool("chart", "Crowd", !$("#crowd").hidden, app.toggleCrowd),
     tool("bolt", "Inspector", !$("#inspector").hidden, app.toggleInspector),
     tool(isLight ? "moon" : "sun", isLight ? "Dark theme" : "Light theme", false, app.toggleTheme),
-    guild && tool("people", "Members", root.classList.contains("with-members"), app.toggleMembers));
-  document.title = `${guild ? "#" : "@"}${channel.name} · ${guild ? guild.name : "Direct messages"}`;
+    guild && tool("people", "Members", $("#members").checkVisibility(), app.toggleMembers));
+  document.title = `${titleOf(channel)} · ${guild ? guild.name : "Direct messages"}`;
 }

@@ -23,6 +23,9 @@ export function findChannel(id) {
   return null;
 }
 
+// What a channel is called in words: #general, @Bot, and a thread by its bare name.
+export const titleOf = (channel) => (channel.type === 1 ? "@" : channel.parent ? "" : "#") + channel.name;
+
 export const here = () => (state.channel ? findChannel(state.channel) : null);
 
 export function person(id) {

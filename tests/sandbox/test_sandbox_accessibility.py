@@ -62,10 +62,16 @@ async def test_axe_finds_nothing_in_talk_lists_menus_and_dialogs(browser: Browse
         await page.locator(".gallery .tile").first.click()
         await expect(page.get_by_role("dialog", name="Picture")).to_be_visible()
         assert await faults(page) == [], "a picture on its own"
+        await keyboard.press("z")
+        assert await faults(page) == [], "looked at closely"
         await keyboard.press("Escape")
         await page.get_by_role("button", name="Feedback").click()
         await expect(page.get_by_role("dialog", name="Feedback")).to_be_visible()
         assert await faults(page) == [], "a modal"
+        await keyboard.press("Escape")
+        server.faults.lose_files()
+        await expect(page.get_by_text("no longer there").first).to_be_visible()
+        assert await faults(page) == [], "pictures and files that are gone"
 
 
 async def test_axe_finds_nothing_in_places_and_panels(browser: Browser, server: Sandbox) -> None:
@@ -81,6 +87,9 @@ async def test_axe_finds_nothing_in_places_and_panels(browser: Browser, server: 
         assert await faults(page) == [], "direct messages"
         await page.get_by_role("button", name="Inspector", exact=True).click()
         await page.get_by_text("Make trouble").click()
+        await page.get_by_role("button", name="503 ×3").click()
+        await expect(page.get_by_role("button", name="503 · 3 left")).to_be_visible()
+        await page.get_by_role("button", name="Clear", exact=True).click()
         await page.locator(".entry-line.rest summary").first.click()
         assert await faults(page) == [], "the inspector"
         await page.get_by_role("button", name="Crowd", exact=True).click()

@@ -172,23 +172,40 @@ async def test_on_a_phone(browser: Browser, server: Sandbox) -> None:
         assert await page.evaluate("document.documentElement.scrollWidth") == 390, "nothing sticks out"
 
 
-async def test_the_inspector_and_its_switches(browser: Browser, server: Sandbox) -> None:
+async def test_the_inspector_shows_the_wire_and_no_secret(browser: Browser, server: Sandbox) -> None:
     async with tab(browser, server, "ada") as ada:
-        await ada.page.get_by_role("button", name="Inspector", exact=True).click()
-        await expect(ada.page.locator(".entry-line", has_text="READY")).to_be_visible()
-        await ada.page.get_by_text("Make trouble").click()
-        before = server.clock.now()
-        await ada.page.get_by_role("button", name="+15 min").click()
-        await server.wait_for(lambda: server.clock.now() > before + 890)
-        guild = next(iter(server.world.guilds.values()))
-        await ada.page.get_by_role("button", name="Throw bot out").click()
-        await server.wait_for(lambda: not guild.has_bot)
-        await ada.page.get_by_role("button", name="Throw bot out").click()
-        await server.wait_for(lambda: guild.has_bot)
-        await ada.page.get_by_role("button", name="Delete channel").click()
-        await server.wait_for(lambda: "general" not in {channel.name for channel in guild.channels.values()})
-        await expect(ada.page.get_by_role("heading", level=1)).not_to_have_text("general")
-        assert server.token not in await ada.page.content()
+        page = ada.page
+        await page.get_by_role("button", name="Inspector", exact=True).click()
+        await expect(page.locator(".entry-line", has_text="READY")).to_be_visible()
+        for number in range(30):
+            await ada.box.fill(f"/whisper {number}")
+            await ada.box.press("Enter")
+        await expect(page.get_by_text("29", exact=True)).to_be_visible()
+        last = page.locator(".entry-line.rest").last
+        await expect(last).to_be_in_viewport()
+        await page.get_by_text("Make trouble").click()
+        await expect(last).to_be_in_viewport()
+        await last.locator("summary").click()
+        await expect(last.locator("pre").first).to_contain_text('"content": "29"')
+        await page.get_by_role("button", name="gateway").click()
+        await expect(last).to_be_hidden()
+        assert server.token not in await page.content()
+
+
+async def test_a_panel_and_the_members_take_turns(browser: Browser, server: Sandbox) -> None:
+    async with tab(browser, server, "cleo") as cleo:
+        people = cleo.page.get_by_role("button", name="Members", exact=True)
+        await expect(cleo.page.locator("#members")).to_be_visible()
+        for name in ("Inspector", "Crowd"):
+            await cleo.page.get_by_role("button", name=name, exact=True).click()
+            await expect(cleo.page.locator("#members")).to_be_hidden()
+            await expect(people).to_have_attribute("aria-pressed", "false")
+            await people.click()
+            await expect(cleo.page.locator("#members")).to_be_visible()
+            await expect(cleo.page.locator(f"#{name.lower()}")).to_be_hidden()
+            await expect(people).to_have_attribute("aria-pressed", "true")
+        await people.click()
+        await expect(cleo.page.locator("#members")).to_be_hidden()
 
 
 async def test_the_banner_while_the_bot_is_not_there(browser: Browser) -> None:

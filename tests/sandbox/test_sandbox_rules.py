@@ -12,7 +12,7 @@ import pytest
 from raw_bot import RawBot, pending, raw_bot
 from sample_bot import png
 
-from sandbox import Actor, Channel, Permission, Sandbox
+from sandbox import Actor, Channel, Permission, Refused, Sandbox
 from sandbox.judge import _kind_of
 
 PING = {"name": "ping", "description": "Answers"}
@@ -210,8 +210,12 @@ async def test_follow_ups_before_the_answer_are_unknown(bot: RawBot, actor: Acto
 
 async def test_a_user_installed_bot_has_five_follow_ups(server: Sandbox, bot: RawBot, actor: Actor) -> None:
     guild = server.add_guild("Without bot", has_bot=False)
+    everywhere = PING | {"integration_types": [0, 1]}
+    await bot.call("PUT", f"/applications/{server.application.id}/commands", [everywhere])
+    with pytest.raises(Refused, match="the bot is not in this server"):
+        await server.act_as(guild.add_member(actor.user), guild.add_channel("x")).slash("ping")
     server.application.installed_by_users.add(actor.user.id)
-    there = server.act_as(guild.add_member(actor.user), guild.add_channel("x"))
+    there = server.act_as(guild.members[actor.user.id], guild.add_channel("y"))
     waiting = await pending(bot, there)
     assert waiting.event["authorizing_integration_owners"] == {"1": str(actor.user.id)}
     await waiting.respond(4, {"content": "0"})
