@@ -10,6 +10,8 @@ import asyncio
 import os
 import shutil
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,6 +73,18 @@ class People:
             return discord.act_as(guild.add_member(name, permissions=permissions), general)
 
         return cls(discord, guild, general, come("ada"), come("bo"), come("mo", int(Permission.MANAGE_MESSAGES)))
+
+
+@asynccontextmanager
+async def judged(tally) -> AsyncIterator[Sandbox]:
+    """Discord on loopback. Tests in which anybody broke its rules fail."""
+    async with Sandbox(bot_name="Atelier") as discord:
+        yield discord
+    broken = [str(violation) for violation in discord.violations]
+    tally.num_servers += 1
+    tally.judged += discord.judged
+    tally.violations += broken
+    assert not broken, "\n".join(broken)
 
 
 class LivingBot:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from living import LivingBot, People, job_id_in, until_done, until_shown
+from living import LivingBot, People, job_id_in, judged, until_done, until_shown
 
 from cogs.client import FORMS, PRESSES
 from cogs.say import Action
@@ -55,17 +55,12 @@ class House:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
-    async with Sandbox(bot_name="Atelier") as discord:
+    async with judged(tally) as discord:
         people = People.settle(discord)
         bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database)
         await bot.start()
         yield House(discord, people, bot)
         await bot.stop()
-    broken = [str(violation) for violation in discord.violations]
-    tally.num_servers += 1
-    tally.judged += discord.judged
-    tally.violations += broken
-    assert not broken, "\n".join(broken)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -267,7 +262,7 @@ async def test_a_remix_starts_with_what_was_and_may_start_from_the_picture(house
     opened = await ada.click(message, "Remix")
     assert opened.modal is not None
     fields = {line["component"]["custom_id"]: line["component"].get("value") for line in opened.modal["components"]}
-    assert fields == {"prompt": RED, "negative": None, "guidance": "4", "seed": "7", "strength": None}
+    assert fields == {"prompt": RED, "negative": None, "guidance": "3", "seed": "7", "strength": None}
     job = await house.job_from(await ada.submit_modal(opened, {"strength": "0,5"}))
     assert job.request.spec.start is not None
     assert job.request.spec.start.strength == 0.5

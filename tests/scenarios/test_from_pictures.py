@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from living import LivingBot, People, job_id_in, until_done, until_shown
+from living import LivingBot, People, job_id_in, judged, until_done, until_shown
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -49,17 +49,12 @@ class House:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
-    async with Sandbox(bot_name="Atelier") as discord:
+    async with judged(tally) as discord:
         people = People.settle(discord)
         bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database)
         await bot.start()
         yield House(discord, people, bot)
         await bot.stop()
-    broken = [str(violation) for violation in discord.violations]
-    tally.num_servers += 1
-    tally.judged += discord.judged
-    tally.violations += broken
-    assert not broken, "\n".join(broken)
 
 
 def png(width: int = 128, height: int = 128, **text: str) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from living import LivingBot, People, until_done
+from living import LivingBot, People, judged, until_done
 from test_safety_of_a_server import spoilers, told
 
 from db.reconcile import reconcile
@@ -66,7 +66,7 @@ def models(folder: Path) -> tuple[Model, ...]:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
     folder = tmp_path_factory.mktemp("models")
-    async with Sandbox(bot_name="Atelier") as discord:
+    async with judged(tally) as discord:
         people = People.settle(discord)
         after_dark = people.guild.add_channel("after-dark", nsfw=True)
         bot = LivingBot(
@@ -80,10 +80,6 @@ async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database:
         ada = discord.act_as(people.guild.members[people.ada.user.id], after_dark)
         yield House(discord, people, bot, ada)
         await bot.stop()
-    tally.num_servers += 1
-    tally.judged += discord.judged
-    tally.violations += [str(violation) for violation in discord.violations]
-    assert not discord.violations
 
 
 async def test_block_blur_and_off_on_the_pixels(house: House) -> None:
