@@ -58,7 +58,7 @@ def _check_one(component: Json, allowed: frozenset[int], where: str) -> None:
         names = ", ".join(str(item) for item in sorted(allowed))
         raise Invalid(f"{where}.type", "BASE_TYPE_CHOICES", f'Value of field "type" must be one of ({names}).')
     if kind in SELECTS:
-        _check_select(component, where)
+        check_select(component, where)
     else:
         _CHECKS[kind](component, where)
 
@@ -82,6 +82,7 @@ def _check_button(button: Json, where: str) -> None:
     if needed == "custom_id":
         check_custom_id(button, where)
     _length(button, "label", 80, where)
+    _length(button, "url", 512, where)
     labelled = bool(button.get("label") or button.get("emoji")) or style == 6
     _require(labelled, f"{where}.label", "A button must have a label or an emoji", "BUTTON_COMPONENT_LABEL_REQUIRED")
 
@@ -93,12 +94,11 @@ def check_custom_id(component: Json, where: str) -> None:
     _require(good, f"{where}.custom_id", "Must be between 1 and 100 in length.")
 
 
-def _check_select(select: Json, where: str) -> None:
+def check_select(select: Json, where: str) -> None:
+    """Raise Invalid at the first rule that a select menu breaks, in a message or a modal."""
     check_custom_id(select, where)
     _length(select, "placeholder", 150, where)
-    low, high = _at_least(select, "min_values"), _at_least(select, "max_values")
-    _require(0 <= low <= 25, f"{where}.min_values", "int value should be between 0 and 25.")
-    _require(1 <= high <= 25 and low <= high, f"{where}.max_values", "int value should be between min_values and 25.")
+    high = check_bounds(select, where, most=25)
     if select["type"] != STRING_SELECT:
         return
     options = select.get("options") or []
@@ -108,9 +108,18 @@ def _check_select(select: Json, where: str) -> None:
     _require(chosen <= high, f"{where}.options", "More options are default than max_values.")
 
 
-def check_options(options: list[Json], where: str, *, most: int) -> None:
-    """Raise Invalid unless there are 1 to `most` well-formed options with different values."""
-    _require(1 <= len(options) <= most, f"{where}.options", f"Must be between 1 and {most} in length.")
+def check_bounds(component: Json, where: str, *, most: int) -> int:
+    """Raise Invalid unless `min_values` and `max_values` fit together and below `most`; the answer is the latter."""
+    low, high = _at_least(component, "min_values"), _at_least(component, "max_values")
+    _require(0 <= low <= most, f"{where}.min_values", f"int value should be between 0 and {most}.")
+    fits = 1 <= high <= most and low <= high
+    _require(fits, f"{where}.max_values", f"int value should be between min_values and {most}.")
+    return high
+
+
+def check_options(options: list[Json], where: str, *, least: int = 1, most: int) -> None:
+    """Raise Invalid unless there are `least` to `most` well-formed options with different values."""
+    _require(least <= len(options) <= most, f"{where}.options", f"Must be between {least} and {most} in length.")
     for number, option in enumerate(options):
         here = f"{where}.options.{number}"
         for key in ("label", "value"):

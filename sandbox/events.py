@@ -70,7 +70,8 @@ class Events:
         if channel.guild is None:
             return
         verb = change.kind.removeprefix("channel_").upper()
-        if verb == "DELETE" or self._bot_sees(channel):
+        # A bot is told of channels that it may not see, too, but not of the threads in them.
+        if verb == "DELETE" or not channel.is_thread or self._bot_sees(channel):
             noun = "THREAD" if channel.is_thread else "CHANNEL"
             self._send(f"{noun}_{verb}", channel_json(channel), change)
 

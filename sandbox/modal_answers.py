@@ -15,6 +15,7 @@ from sandbox.components import (
     TEXT_INPUT,
 )
 from sandbox.options import Refused, Resolved
+from sandbox.places import Channel
 from sandbox.wire import Json
 
 
@@ -57,6 +58,8 @@ def _answer(field: Json, label: str, left: dict[str, Any], resolved: Resolved, n
     chosen = _chosen(field, left.pop(custom_id, None), resolved)
     if is_checked and field.get("required", True) and not chosen:
         raise Refused(f"{label} is required")
+    if is_checked and 0 < len(chosen) < (field.get("min_values") or 0):
+        raise Refused(f"{label}: too few chosen")
     if is_checked and len(chosen) > (field.get("max_values") or (10 if kind == CHECKBOX_GROUP else 1)):
         raise Refused(f"{label}: too many chosen")
     if kind == RADIO_GROUP:
@@ -73,10 +76,22 @@ def _chosen(field: Json, given: Any, resolved: Resolved) -> list[str]:
         by_label = {option["label"]: option["value"] for option in options}
         return [str(by_label.get(item, item)) for item in wanted]
     if given is None:
-        return []
+        return [resolved.add(thing) for thing in _chosen_before(field, resolved.channel)]
     things = given if isinstance(given, list) else [given]
     assert field["type"] == FILE_UPLOAD or field["type"] in range(5, 9)
     return [resolved.add(thing) for thing in things]
+
+
+def _chosen_before(field: Json, channel: Channel) -> list[Any]:
+    """The members, roles and channels that a select came with."""
+    world, guild = channel.world, channel.guild
+    known: dict[str, dict[int, Any]] = {
+        "user": world.users,
+        "channel": world.channels,
+        "role": guild.roles if guild else {},
+    }
+    found = [known[item["type"]].get(int(item["id"])) for item in field.get("default_values") or []]
+    return [thing for thing in found if thing is not None]
 
 
 def _check_text(field: Json, label: str, text: str) -> None:

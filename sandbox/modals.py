@@ -13,11 +13,12 @@ from sandbox.components import (
     RADIO_GROUP,
     ROW,
     SELECTS,
-    STRING_SELECT,
     TEXT_DISPLAY,
     TEXT_INPUT,
+    check_bounds,
     check_custom_id,
     check_options,
+    check_select,
     check_unique_ids,
 )
 from sandbox.errors import Invalid
@@ -61,8 +62,12 @@ def _check_input(component: Json, where: str) -> None:
     check_custom_id(component, where)
     if kind == TEXT_INPUT:
         _check_text_input(component, where)
-    elif kind in (STRING_SELECT, RADIO_GROUP, CHECKBOX_GROUP):
-        check_options(component.get("options") or [], where, most=25 if kind == STRING_SELECT else 10)
+    elif kind in SELECTS:
+        check_select(component, where)
+    elif kind in (FILE_UPLOAD, CHECKBOX_GROUP):
+        check_bounds(component, where, most=10)
+    if kind in (RADIO_GROUP, CHECKBOX_GROUP):
+        check_options(component.get("options") or [], where, least=2 if kind == RADIO_GROUP else 1, most=10)
 
 
 def _check_text_input(component: Json, where: str) -> None:

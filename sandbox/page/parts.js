@@ -2,7 +2,7 @@
 import { h, icon } from "./dom.js";
 import { jumpOf, markdown } from "./markdown.js";
 import { fileCard, gallery, picture } from "./media.js";
-import { app, here, state } from "./state.js";
+import { app, here, state, titleOf } from "./state.js";
 
 const STYLES = { 1: "primary", 2: "secondary", 3: "success", 4: "danger", 5: "link", 6: "premium" };
 
@@ -80,8 +80,11 @@ export function optionsOf(data) {
   const guild = here()?.guild;
   const people = (guild?.members || [state.world.you, state.world.bot]).map((m) => ({ label: m.name, value: JSON.stringify({ user: m.id }), description: m.username, avatar: m.avatar }));
   const roles = (guild?.roles || []).map((r) => ({ label: "@" + r.name.replace(/^@/, ""), value: JSON.stringify({ role: r.id }) }));
-  const channels = (guild?.channels || []).map((c) => ({ label: "#" + c.name, value: JSON.stringify({ channel: c.id }) }));
-  return { 5: people, 6: roles, 7: [...people, ...roles], 8: channels }[data.type];
+  const fitting = (guild?.channels || []).filter((c) => !data.channel_types?.length || data.channel_types.includes(c.type));
+  const channels = fitting.map((c) => ({ label: titleOf(c), value: JSON.stringify({ channel: c.id }) }));
+  const chosen = (data.default_values || []).map(({ id, type }) => JSON.stringify({ [type]: id }));
+  const options = { 5: people, 6: roles, 7: [...people, ...roles], 8: channels }[data.type];
+  return options.map((option) => ({ ...option, default: chosen.includes(option.value) }));
 }
 
 export function openList(opener, options, { most, least, chosen, send }) {

@@ -259,6 +259,10 @@ async def test_rights_and_places_go_and_come_as_discord_py_sees_them(server: San
         assert not place.permissions_for(place.guild.me).send_messages
         server.faults.give_permission(channel, Permission.SEND_MESSAGES)
         await place.send("y")
+        server.faults.take_permission(channel, Permission.VIEW_CHANNEL)
+        assert (await bot.fetch_guild(guild.id)).id == guild.id
+        assert not place.permissions_for(place.guild.me).view_channel, "it is told of what it may not see any more"
+        server.faults.give_permission(channel, Permission.VIEW_CHANNEL)
         server.faults.delete_channel(gone)
         with pytest.raises(dpy.NotFound):
             await other.send("x")

@@ -9,6 +9,7 @@ from sample_bot import running
 from tabs import in_a_browser, tab
 
 from sandbox import Sandbox
+from sandbox.writing import Body
 
 pytestmark = in_a_browser
 
@@ -145,6 +146,22 @@ async def test_selects_menus_and_a_silent_bot(browser: Browser, server: Sandbox)
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("Sending command…")).to_be_visible()
         await expect(page.get_by_text("The application did not respond")).to_be_visible()
+
+
+async def test_selects_show_what_is_chosen_and_only_what_fits(browser: Browser, server: Sandbox) -> None:
+    guild = next(iter(server.world.guilds.values()))
+    moderator = next(role for role in guild.roles.values() if role.name == "Moderator")
+    writer = server.act_as(guild.members[guild.owner_id], next(iter(guild.channels.values()))).client.writer
+    roles = {"type": 6, "custom_id": "r", "default_values": [{"id": str(moderator.id), "type": "role"}]}
+    channels = {"type": 8, "custom_id": "c", "channel_types": [0], "placeholder": "Which channel?"}
+    rows = [{"type": 1, "components": [menu]} for menu in (roles, channels)]
+    body = Body({"content": "Choose", "components": rows}, {})
+    writer.post(writer.create(next(iter(guild.channels.values())), server.application.bot, body, size_limit=1))
+    async with tab(browser, server, "cleo") as cleo:
+        await expect(cleo.page.get_by_role("button", name="@Moderator")).to_be_visible()
+        await cleo.page.get_by_role("button", name="Which channel?").click()
+        await expect(cleo.page.get_by_role("option", name="#gallery")).to_be_visible()
+        await expect(cleo.page.get_by_role("option", name="weekend ideas")).to_have_count(0)
 
 
 async def test_words_are_never_markup(browser: Browser, server: Sandbox) -> None:

@@ -50,6 +50,10 @@ def button(**more: Any) -> dict[str, Any]:
     return {"type": 2, "style": 1, "label": "Go", "custom_id": "go"} | more
 
 
+def link(length: int) -> dict[str, Any]:
+    return {"type": 2, "style": 5, "label": "Go", "url": "https://a.b/".ljust(length, "x")}
+
+
 def row(*children: dict[str, Any]) -> dict[str, Any]:
     return {"type": 1, "components": list(children)}
 
@@ -69,6 +73,7 @@ BAD_MESSAGES: dict[str, tuple[dict[str, Any], int]] = {
     "one custom_id twice": ({"content": "x", "components": [row(button(), button())]}, 50035),
     "custom_id of 101": ({"content": "x", "components": [row(button(custom_id="x" * 101))]}, 50035),
     "a link with a custom_id": ({"content": "x", "components": [row(button(style=5, url="https://a.b"))]}, 50035),
+    "a link of 513": ({"content": "x", "components": [row(link(513))]}, 50035),
     "a button without a label": ({"content": "x", "components": [row(button(label=None))]}, 50035),
     "v2 without its flag": ({"components": [{"type": 10, "content": "x"}]}, 50035),
     "v2 with content": ({"content": "x", "flags": 1 << 15, "components": [{"type": 10, "content": "x"}]}, 50035),
@@ -94,6 +99,7 @@ GOOD_MESSAGES: dict[str, dict[str, Any]] = {
         "content": "x",
         "components": [row(*[button(custom_id=f"{y}{x}") for x in range(5)]) for y in range(5)],
     },
+    "a link of 512": {"content": "x", "components": [row(link(512))]},
     "v2": {"flags": 1 << 15, "components": [{"type": 10, "content": "x"}]},
     "a nonce of 25": {"content": "x", "nonce": "n" * 25},
 }
