@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -63,7 +64,15 @@ class Database:
             raise
         database = cls(parsed, lock, busy_timeout_s=busy_timeout_s)
         database._writer.start()
+        await database._open_readers()
         return database
+
+    async def _open_readers(self) -> None:
+        """All of them now: the first crowd need not wait for them, and how many files are open stays what it is."""
+        async with AsyncExitStack() as opened:
+            for _ in range(_NUM_READERS):
+                connection = await opened.enter_async_context(self._reading.connect())
+                await connection.exec_driver_sql("PRAGMA schema_version")  # until then SQLite opens nothing
 
     async def write(self, work: Work[T]) -> T:
         """Run `work(session)` in a writing transaction; when this returns, it is on disk. See `Writer.write`."""

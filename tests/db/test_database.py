@@ -193,3 +193,15 @@ async def test_a_closed_database_finishes_what_waits_and_then_refuses(url: str, 
         await JobStore(database).accept(a_job())
     async with await Database.open(str(parse_url(url)), tmp_path) as again:
         assert await JobStore(again).fetch_counters() == {1: 100.0}
+
+
+OPEN = Path("/proc/self/fd")
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason="this system does not list a process's open files")
+async def test_no_file_is_opened_later(database: Database) -> None:
+    """What grows under load is a leak, or cannot be told from one."""
+    await database.write(lambda session: None)
+    before = len(list(OPEN.iterdir()))
+    await asyncio.gather(*(database.read(lambda session: session.execute(text("SELECT 1")).one()) for _ in range(50)))
+    assert len(list(OPEN.iterdir())) == before
