@@ -125,7 +125,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """All that can be read in it: content, text displays and embeds, one a line."""
+        """All that can be read in it: content, text displays and embeds, one a line. A space is a space."""
         parts = [self.content]
         parts += [c["content"] for c in self.every_component() if c["type"] == 10]
         for embed in self.embeds:
@@ -133,7 +133,7 @@ class Message:
             for item in embed.get("fields", []):
                 parts += [item["name"], item["value"]]
             parts.append((embed.get("footer") or {}).get("text") or "")
-        return "\n".join(part for part in parts if part)
+        return "\n".join(part for part in parts if part).replace("\u00a0", " ")
 
 
 def walk(components: list[Json]) -> Iterator[Json]:

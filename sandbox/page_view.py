@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.actor import Actor
+from sandbox.command_rules import CHAT_INPUT
 from sandbox.crowd import CROWD
 from sandbox.files import Files
 from sandbox.interaction_payload import app_permissions
@@ -118,7 +119,9 @@ def message_view(message: Message, files: Files) -> Json:
     payload["deleted"] = message.is_deleted
     interaction = message.interaction
     if interaction is not None and interaction.command_name is not None:
-        payload["command"] = {"name": interaction.command_name, "user": person_view(interaction.user)}
+        is_slash = interaction.data.get("type", CHAT_INPUT) == CHAT_INPUT
+        used = {"name": interaction.command_name, "isSlash": is_slash, "user": person_view(interaction.user)}
+        payload["command"] = used
     return payload
 
 

@@ -102,7 +102,7 @@ const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: "2-digit", m
 function above(message) {
   if (message.command) {
     const user = message.command.user;
-    return h("div", { class: "above" }, h("img", { src: user.avatar, alt: "", width: 16, height: 16 }), h("b", {}, person(user.id)?.name || user.name), " used ", h("span", { class: "mention" }, (message.type === 20 ? "/" : "") + message.command.name));
+    return h("div", { class: "above" }, h("img", { src: user.avatar, alt: "", width: 16, height: 16 }), h("b", {}, person(user.id)?.name || user.name), " used ", h("span", { class: "mention" }, (message.command.isSlash ? "/" : "") + message.command.name));
   }
   const target = message.referenced_message;
   if (!message.message_reference) return null;

@@ -119,7 +119,8 @@ export function openList(opener, options, { most, least, chosen, send }) {
     const value = options[index].value;
     if (!isMany) {
       close(false);
-      send([value]);
+      // As in Discord's own client: what is shown as chosen is not sent again, until the message changes.
+      if (!chosen.includes(value)) send([value]);
       return;
     }
     if (picked.has(value)) picked.delete(value);
@@ -138,9 +139,22 @@ export function openList(opener, options, { most, least, chosen, send }) {
   });
   opener.parentElement.append(list);
   opener.setAttribute("aria-expanded", "true");
-  const box = opener.getBoundingClientRect();
-  if (box.bottom + Math.min(300, 44 * options.length) > innerHeight && box.top > innerHeight / 2) list.classList.add("upward");
+  place(list, opener);
+  // In a form it lies within the label of its opener, which would be pressed again by every click.
+  list.addEventListener("click", (event) => event.preventDefault());
   document.addEventListener("pointerdown", outside, true);
   list.focus({ preventScroll: true });
   move(active);
+}
+
+const LIST_HEIGHT = 300;
+
+// Below its opener, or above where there is more room; never beyond what scrolls around it.
+function place(list, opener) {
+  const room = (opener.closest(".form-body, #scroll") || document.documentElement).getBoundingClientRect();
+  const box = opener.getBoundingClientRect();
+  const [above, below] = [box.top - room.top - 8, room.bottom - box.bottom - 8];
+  const isUpward = below < Math.min(LIST_HEIGHT, list.scrollHeight) && above > below;
+  list.classList.toggle("upward", isUpward);
+  list.style.maxHeight = `${Math.max(120, Math.min(LIST_HEIGHT, isUpward ? above : below))}px`;
 }

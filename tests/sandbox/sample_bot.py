@@ -99,9 +99,10 @@ class Feedback(discord.ui.Modal, title="Feedback"):
     )
     mood = discord.ui.Label(
         text="Mood",
-        description="Pick one",
+        description="Pick one or both",
         component=discord.ui.Select(
             custom_id="mood",
+            max_values=2,
             options=[discord.SelectOption(label="Good", value="good"), discord.SelectOption(label="Bad", value="bad")],
         ),
     )
@@ -112,7 +113,7 @@ class Feedback(discord.ui.Modal, title="Feedback"):
         assert isinstance(self.mood.component, discord.ui.Select)
         assert isinstance(self.proof.component, discord.ui.FileUpload)
         sizes = [file.size for file in self.proof.component.values]
-        text = f"{self.words.component.value}/{self.mood.component.values[0]}/{sizes}"
+        text = f"{self.words.component.value}/{'+'.join(self.mood.component.values)}/{sizes}"
         await interaction.response.send_message(text, ephemeral=True)
 
 
@@ -169,6 +170,11 @@ class Showcase(discord.ui.LayoutView):
         row.add_item(discord.ui.Button(label="Docs", url="https://example.org/docs"))
         row.add_item(Counter(0))
         box.add_item(row)
+        wide = "A menu whose words are longer than any phone is wide, and then some"
+        menu: discord.ui.Select[Showcase] = discord.ui.Select(
+            placeholder=wide, options=[discord.SelectOption(label="a")]
+        )
+        box.add_item(discord.ui.ActionRow(menu))
         self.add_item(box)
 
 
@@ -230,7 +236,8 @@ def _add_commands(bot: SampleBot) -> None:
         await interaction.response.defer(thinking=True)
         extra = "" if base is None else f" from {len(await base.read())} bytes"
         await interaction.edit_original_response(content=f"Drawing **{prompt}**{extra} …")
-        files = [discord.File(io.BytesIO(png(64 + n, 64)), f"picture-{n}.png") for n in range(count)]
+        height = 160 if "tall" in prompt else 64
+        files = [discord.File(io.BytesIO(png(64 + n, height)), f"picture-{n}.png") for n in range(count)]
         embed = discord.Embed(title=prompt, description="Done", colour=0x57F287)
         embed.add_field(name="Count", value=str(count)).set_footer(text="sample bot")
         view = discord.ui.View(timeout=None)
@@ -253,6 +260,11 @@ def _add_commands(bot: SampleBot) -> None:
     @tree.command(description="Tell only you")
     async def whisper(interaction: discord.Interaction, text: str = "psst") -> None:
         await interaction.response.send_message(text, ephemeral=True)
+
+    @tree.command(description="Say something, and something more")
+    async def twice(interaction: discord.Interaction) -> None:
+        await interaction.response.send_message("once")
+        await interaction.followup.send("and again", ephemeral=True)
 
     @tree.command(description="Show components v2")
     async def showcase(interaction: discord.Interaction) -> None:

@@ -164,6 +164,68 @@ async def test_selects_show_what_is_chosen_and_only_what_fits(browser: Browser, 
         await expect(cleo.page.get_by_role("option", name="weekend ideas")).to_have_count(0)
 
 
+async def test_several_are_chosen_in_a_form_by_mouse(browser: Browser, server: Sandbox) -> None:
+    async with tab(browser, server, "cleo") as cleo:
+        page = cleo.page
+        await cleo.box.fill("/panel")
+        await cleo.box.press("Enter")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Feedback").last.click()
+        dialog = page.get_by_role("dialog", name="Feedback")
+        await dialog.get_by_label("Words").fill("both")
+        await dialog.get_by_text("Make a selection").click()
+        for name in ("Good", "Bad"):
+            await dialog.get_by_role("option", name=name).click()
+            await expect(dialog.get_by_role("option", name=name, selected=True)).to_be_visible()
+        await dialog.get_by_role("button", name="Submit").click()
+        await expect(page.get_by_text("both/good+bad/[]")).to_be_visible()
+
+
+async def test_what_a_menu_shows_as_chosen_is_not_sent_again(browser: Browser, server: Sandbox) -> None:
+    """As in Discord's own client: only once the message has changed."""
+
+    async def choose(name: str) -> None:
+        await page.locator(".select").nth(-1).click()
+        await page.get_by_role("option", name=name).click()
+
+    async with tab(browser, server, "cleo") as cleo:
+        page = cleo.page
+        await cleo.box.fill("/panel")
+        await cleo.box.press("Enter")
+        await page.keyboard.press("Enter")
+        await choose("Ada")
+        await expect(page.get_by_text("chose ada")).to_have_count(1)
+        await choose("Ada")
+        await choose("Dev")
+        await expect(page.get_by_text("chose dev")).to_have_count(1)
+        assert await page.get_by_text("chose ada").count() == 1, "shown already"
+        await page.get_by_role("button", name="Think").last.click()
+        await expect(page.get_by_text("thought").first).to_be_visible()
+        await choose("Dev")
+        await expect(page.get_by_text("chose dev")).to_have_count(2)
+
+
+async def test_a_follow_up_names_its_command_as_a_command(browser: Browser, server: Sandbox) -> None:
+    async with tab(browser, server, "cleo") as cleo:
+        await cleo.box.fill("/twice")
+        await cleo.box.press("Enter")
+        await cleo.page.keyboard.press("Enter")
+        await expect(cleo.page.get_by_text("and again")).to_be_visible()
+        assert await cleo.page.locator(".above .mention").all_inner_texts() == ["/twice", "/twice"]
+
+
+async def test_three_tall_pictures_fill_their_place(browser: Browser, server: Sandbox) -> None:
+    async with tab(browser, server, "cleo") as cleo:
+        await cleo.box.fill("/draw a tall tower count:3")
+        await cleo.box.press("Enter")
+        tiles = cleo.page.locator(".gallery .tile")
+        await expect(tiles).to_have_count(3)
+        first, second, third = [await tiles.nth(number).bounding_box() or {} for number in range(3)]
+        assert first["height"] < 400
+        assert abs(second["height"] + 4 + third["height"] - first["height"]) < 1
+        assert abs(third["y"] + third["height"] - first["y"] - first["height"]) < 1
+
+
 async def test_words_are_never_markup(browser: Browser, server: Sandbox) -> None:
     async with tab(browser, server, "cleo") as cleo:
         words = "<img src=https://evil.example/x.png onerror=alert(1)> **bold** `code` [a](javascript:alert(1))"
@@ -187,6 +249,12 @@ async def test_on_a_phone(browser: Browser, server: Sandbox) -> None:
         await dev.box.press("Enter")
         await expect(page.locator(".gallery img")).to_have_count(4)
         assert await page.evaluate("document.documentElement.scrollWidth") == 390, "nothing sticks out"
+        await dev.box.fill("/showcase")
+        await dev.box.press("Enter")
+        await page.keyboard.press("Enter")
+        box = await page.locator(".container").bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390 - 14, "words too long for a phone end in dots"
 
 
 async def test_the_inspector_shows_the_wire_and_no_secret(browser: Browser, server: Sandbox) -> None:
