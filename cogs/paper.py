@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 import discord
@@ -88,6 +90,33 @@ class Choose(ui.DynamicItem[ui.Select[ui.LayoutView]], template=r"atelier-menu:(
             await interaction.client.pressed(interaction, chosen["action"], chosen["subject"])
         except Exception as error:
             await answer(interaction, error)
+        if interaction.message is not None:
+            await put_back(interaction.message)
+
+
+async def put_back(message: discord.Message) -> None:
+    """Have a message's menu show no choice again, by changing the message to what it is. Best effort.
+
+    Discord's client goes on showing what was chosen until the message changes, and sends nothing when the same is
+    chosen once more. A private message can be changed with its own token only, which is gone.
+    """
+    if message.flags.ephemeral:
+        return
+    view = ui.LayoutView.from_message(message, timeout=None)
+    view.stop()
+    names = {file.id: file.filename for file in message.attachments}
+    for gallery in view.walk_children():
+        if isinstance(gallery, ui.MediaGallery):
+            gallery.items = [_still_attached(item, names) for item in gallery.items]
+    with suppress(discord.HTTPException, OSError):
+        await message.edit(view=view)
+
+
+def _still_attached(item: discord.MediaGalleryItem, names: Mapping[int, str]) -> discord.MediaGalleryItem:
+    """The same picture by the name of its file: a link to it would end some day."""
+    name = names.get(item.media.attachment_id or 0)
+    uri = item.media.url if name is None else f"attachment://{name}"
+    return discord.MediaGalleryItem(uri, description=item.description, spoiler=item.spoiler)
 
 
 def is_ours(custom_id: str) -> bool:

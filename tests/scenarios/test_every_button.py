@@ -229,6 +229,26 @@ async def test_a_command_about_a_picture_in_every_situation(house: House, old_me
     await answers_about(house, ada, command, job_id)  # on a deleted job: its recipe is all that is needed
 
 
+async def test_the_same_can_be_chosen_from_the_menu_once_more(house: House) -> None:
+    """Discord's client sends a choice it shows already only after the message has changed, so it is: to what it was."""
+    message, ada = await house.painted(), house.people.ada
+    job_id, before = job_id_in(message), message.revisions
+    files, menus = [file.id for file in message.attachments], shape(message)
+    for number, action in enumerate((Action.REPRODUCE, Action.REGION), start=1):
+        await ada.select(message, f"atelier-menu:{job_id}", [f"atelier:{action}:{job_id}:0"])
+        await house.discord.wait_for(lambda number=number: message.revisions == before + number)
+        assert shape(message) == menus
+        assert [file.id for file in message.attachments] == files
+    gallery = next(each for each in message.every_component() if each["type"] == 12)
+    assert [item["media"]["attachment_id"] for item in gallery["items"]] == [str(each) for each in files]
+
+
+def shape(message: Message) -> list[object]:
+    """What a message is made of, without the numbers that Discord gives each part anew."""
+    told = ("type", "content", "custom_id", "label", "options", "placeholder", "accent_color", "description")
+    return [[each.get(key) for key in told] for each in message.every_component()]
+
+
 async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(house: House) -> None:
     message, ada = await house.painted(), house.people.ada
     opened = await ada.click(message, "Remix")
