@@ -82,15 +82,17 @@ class FairQueue:
             raise ValueError(f"a weight is a positive number, not {weight}")
         self._guild(guild_id).weight = weight
 
-    def check_room(self, guild_id: int, user_id: int, num_images: int) -> None:
-        """Raise `QueueFull` if `num_images` more would be over what one member, or one guild, may have waiting."""
+    def check_room(self, guild_id: int, user_id: int, num_images: int, *, num_arriving: int = 0) -> None:
+        """Raise `QueueFull` if `num_images` more would be over what one member, or one guild, may have waiting.
+
+        `num_arriving`: images of theirs that were let in and are not in the line yet.
+        """
         guild = self._guild(guild_id)
-        if guild.num_waiting_of(user_id) + num_images > self._max_per_user:
-            raise QueueFull(
-                whose=Phrase("for one member"), waiting=guild.num_waiting_of(user_id), limit=self._max_per_user
-            )
-        if guild.num_waiting + num_images > self._max_per_guild:
-            raise QueueFull(whose=Phrase("in one server"), waiting=guild.num_waiting, limit=self._max_per_guild)
+        own, all_of_them = guild.num_waiting_of(user_id) + num_arriving, guild.num_waiting + num_arriving
+        if own + num_images > self._max_per_user:
+            raise QueueFull(whose=Phrase("for one member"), waiting=own, limit=self._max_per_user)
+        if all_of_them + num_images > self._max_per_guild:
+            raise QueueFull(whose=Phrase("in one server"), waiting=all_of_them, limit=self._max_per_guild)
 
     def push(self, waiting: Waiting) -> None:
         """Put an image in line behind its owner's others. Raises `ValueError` if it is known already."""

@@ -147,7 +147,7 @@ class Studio:
         if spec.upscale is None:
             require_size(model, spec.result_size_px)
         tenant = (owner.guild_id, owner.user_id)
-        self._queue.check_room(*tenant, request.count + self._arriving[tenant])
+        self._queue.check_room(*tenant, request.count, num_arriving=self._arriving[tenant])
 
     async def cancel(self, job_id: str) -> bool:
         """Stop what has not ended of a job: waiting images at no cost, running ones for the steps they took.

@@ -220,6 +220,8 @@ def test_a_full_line_refuses_and_says_the_limit() -> None:
     with pytest.raises(QueueFull, match="At most 5"):
         queue.check_room(1, 2, 2)
     queue.check_room(1, 2, 1)
+    with pytest.raises(QueueFull, match="At most 5 pictures may wait at once in one server, and 5 do already"):
+        queue.check_room(1, 2, 1, num_arriving=1)
 
 
 def test_a_newcomer_is_handed_out_beyond_the_slots_and_the_flood_is_not() -> None:
