@@ -176,7 +176,8 @@ class Courier:
         view = self._services.studio.view(job_id)
         if view is None or going.is_message_gone:
             return
-        say = replies.progress(view, is_ready=self._services.studio.is_ready)
+        studio = self._services.studio
+        say = replies.progress(view, is_ready=studio.is_ready, is_paused=studio.is_paused)
         if say == going.shown:
             return
         try:

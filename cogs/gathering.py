@@ -66,6 +66,8 @@ def _gather(
             notes.append(recoded)
         picture = replies.picture(job, image, _signed(data, image, credentials))
         pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
+    if any(picture.is_spoiler for picture in pictures.values()):
+        notes.append(_(replies.FLAGGED))
     if any(each is Shown.NOT and job.images[index].status is Status.DONE for index, each in shown.items()):
         notes.append(_(replies.NOT_SHOWN_HERE))
     return replies.result(job, pictures, notes=notes, verdict=_verdict(job, files))
@@ -94,8 +96,9 @@ def _is_away(image: Image) -> bool:
 
 
 def _notes(job: Job) -> list[str]:
-    spec = job.request.spec
-    unknown = unknown_words(spec.prompt) if spec.model == PAINTBOX else ()
+    """What there is to say of the pictures that were painted, before any is looked at."""
+    spec, is_painted = job.request.spec, any(image.status is Status.DONE for image in job.images)
+    unknown = unknown_words(spec.prompt) if is_painted and spec.model == PAINTBOX else ()
     return [replies.unknown_words_note(unknown, some_known_words())] if unknown else []
 
 

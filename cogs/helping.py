@@ -9,7 +9,9 @@ from discord.ext import commands
 
 from cogs import pages
 from cogs.paper import layout
-from cogs.services import Interaction
+from cogs.services import Interaction, is_operator
+
+AnyCommand = app_commands.Command[Any, ..., Any] | app_commands.Group
 
 
 class Helping(commands.Cog):
@@ -20,7 +22,7 @@ class Helping(commands.Cog):
         known = [
             (_clickable(command), command.description, interaction.client.command_ids.get(command.name))
             for command in interaction.client.tree.get_commands()
-            if not isinstance(command, app_commands.ContextMenu)
+            if not isinstance(command, app_commands.ContextMenu) and _is_of_use(command, interaction)
         ]
         await interaction.response.send_message(view=layout(pages.help_page(known)), ephemeral=True)
 
@@ -30,12 +32,25 @@ class Helping(commands.Cog):
         say = pages.about_page(
             models=[(model.name, model.licence) for model in studio.catalog.models],
             is_ready=studio.is_ready,
+            is_paused=studio.is_paused,
             num_waiting=studio.num_waiting,
             num_running=studio.num_running,
         )
         await interaction.response.send_message(view=layout(say), ephemeral=True)
 
 
-def _clickable(command: app_commands.Command[Any, ..., Any] | app_commands.Group) -> str:
+def _is_of_use(command: AnyCommand, interaction: Interaction) -> bool:
+    """Whether the person could do anything with it here: members are not shown what managers have."""
+    needed, have = command.default_permissions, interaction.permissions
+    if command.guild_only and interaction.guild_id is None:
+        return False
+    if needed is None:
+        return True
+    if needed.administrator:  # as much as Discord can be told of operators
+        return is_operator(interaction)
+    return have.administrator or have >= needed
+
+
+def _clickable(command: AnyCommand) -> str:
     """The name to mention: Discord lets nobody click a group, so its first subcommand stands for it."""
     return command.name if isinstance(command, app_commands.Command) else command.commands[0].qualified_name

@@ -146,6 +146,11 @@ def tenths(value: float) -> str:
     return format_decimal(value, "#,##0.#", locale=_spoken.get())
 
 
+def signed(value: float) -> str:
+    """To a thousandth, with its sign: `+0.021`."""
+    return format_decimal(value, "+0.000;-0.000", locale=_spoken.get())
+
+
 def percent(part: float) -> str:
     """A part of one: `25%`."""
     return format_percent(part, locale=_spoken.get())

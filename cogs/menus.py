@@ -17,7 +17,7 @@ from cogs.more import any_seed
 from cogs.options import prompt_of
 from cogs.paper import custom_ids, is_ours
 from cogs.recipe import show_file
-from cogs.remixing import PROMPT, STRENGTH, number, prompt_field
+from cogs.remixing import HOW_MUCH, PROMPT, STRENGTH, number, prompt_field
 from cogs.results import show_recipe
 from cogs.say import Action
 from cogs.services import Interaction
@@ -39,7 +39,14 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
     job = await _job_of(interaction, message)
     fields = [
         prompt_field(job.request.spec.written if job is not None else ""),
-        Text(key=STRENGTH, label=_("Strength"), value=f"{DEFAULT_STRENGTH:g}", is_required=True, max_chars=6),
+        Text(
+            key=STRENGTH,
+            label=_("Strength"),
+            value=f"{DEFAULT_STRENGTH:g}",
+            hint=_(HOW_MUCH),
+            is_required=True,
+            max_chars=6,
+        ),
     ]
     if job is None:
         subject = await asyncio.to_thread(interaction.client.services.held.put, _picture_of(message))

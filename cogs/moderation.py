@@ -35,7 +35,7 @@ _VERBS = {
     "dismiss": N_("Nothing wrong"),
     "delete": N_("Delete"),
     "warn": N_("Delete and warn"),
-    "block": N_("Delete and block a day"),
+    "block": N_("Delete and block for a day"),
 }
 _LOOK_BACK = timedelta(days=30)
 _REVIEW_BYTES = 8 * 1024 * 1024

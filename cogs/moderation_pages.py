@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from cogs.language import N_, _, counted, ngettext, percent
+from cogs.language import N_, _, counted, ngettext, percent, signed
 from cogs.say import Block, Gallery, Picture, Say, Tone
-from cogs.words import escaped, small
+from cogs.words import code_block, dotted, escaped, small
 from db.moderation import Refusals
 from generation.safety import Judgement
 
@@ -15,6 +15,7 @@ NOTHING_TO_REVIEW = N_("Nothing to look at: no reports, and nothing kept back.")
 WARNED = N_("{whom} A moderator deleted pictures of yours. Please mind this server's rules.")
 REPORTED = N_("Thank you. The moderators of this server will look at it; nobody else learns that you reported it.")
 REPORTED_ALREADY = N_("You have reported that already; the moderators have it.")
+_PARTS = (0.5, 0.9, 0.99)
 
 
 def review(
@@ -48,18 +49,22 @@ def blocked(user_id: int, until: datetime, *, is_for_ever: bool) -> str:
 
 
 def _rate(refusals: Refusals) -> str:
-    return _(
-        "pictures flagged: {flagged} of {pictures} · requests refused by rules: {refused} of {requests}",
-        flagged=counted(refusals.num_flagged),
-        pictures=counted(refusals.num_images),
-        refused=counted(refusals.num_refused),
-        requests=counted(refusals.num_refused + refusals.num_accepted),
+    flagged = _(
+        "pictures flagged: {number} of {all}",
+        number=counted(refusals.num_flagged),
+        all=counted(refusals.num_images),
     )
+    refused = _(
+        "requests refused by rules: {number} of {all}",
+        number=counted(refusals.num_refused),
+        all=counted(refusals.num_refused + refusals.num_accepted),
+    )
+    return dotted((flagged, refused))
 
 
 def most_refused(members: Sequence[Refusals]) -> list[Block]:
     """Who is refused most often."""
-    lines = [f"<@{each.user_id}> · {percent(each.rate)} · {_rate(each)}" for each in members]
+    lines = [dotted((f"<@{each.user_id}>", percent(each.rate), _rate(each))) for each in members]
     title = _("**Most often refused within 30 days**")
     return ["\n".join((title, *lines))] if lines else []
 
@@ -69,18 +74,27 @@ def stats(judgements: Sequence[Judgement], members: Sequence[Refusals] = ()) -> 
     if not judgements:
         return Say(blocks=(_("### Safety"), _("No picture here was judged yet."), *most_refused(members)))
     num_flagged = sum(each.is_flagged for each in judgements)
-    lines = [
-        ngettext(
-            "Of the last {number} picture **{flagged}** were flagged.",
-            "Of the last {number} pictures **{flagged}** were flagged.",
-            len(judgements),
-            flagged=counted(num_flagged),
-        )
-    ]
-    for name in sorted({name for each in judgements for name in each.margins}):
+    flagged = ngettext(
+        "Flagged: **{flagged}** of the one picture so far.",
+        "Flagged: **{flagged}** of the last {number} pictures.",
+        len(judgements),
+        flagged=counted(num_flagged),
+    )
+    how = _(
+        "How far over the checker's thresholds they came: half of them stayed at or below the first number, nine of "
+        "ten at or below the second, and 99 of 100 at or below the third. Above zero speaks against a picture."
+    )
+    table = _margins(judgements)
+    shown = (table, small(how)) if table else ()
+    return Say(blocks=(_("### Safety"), flagged, *shown, *most_refused(members)))
+
+
+def _margins(judgements: Sequence[Judgement]) -> str:
+    """A table, narrow enough for a phone: each of the checker's thresholds, and below it the numbers. May be empty."""
+    names = sorted({name for each in judgements for name in each.margins})
+    lines = ["".join(f"{percent(part):>8}" for part in _PARTS)]
+    for name in names:
         margins = sorted(each.margins[name] for each in judgements if name in each.margins)
-        middle, high, top = (margins[min(len(margins) - 1, int(part * len(margins)))] for part in (0.5, 0.9, 0.99))
-        shown = {"middle": f"{middle:+.3f}", "high": f"{high:+.3f}", "top": f"{top:+.3f}"}
-        lines.append(_("`{name}` · middle {middle} · 90 % below {high} · 99 % below {top}", name=name, **shown))
-    lines.append(small(_("Margins over the checker's thresholds: above zero speaks against a picture.")))
-    return Say(blocks=(_("### Safety"), "\n".join(lines), *most_refused(members)))
+        shown = (margins[min(len(margins) - 1, int(part * len(margins)))] for part in _PARTS)
+        lines += [name, "".join(f"{signed(margin):>8}" for margin in shown)]
+    return code_block("\n".join(lines)) if names else ""

@@ -33,18 +33,21 @@ def offers(job: Job, done: Sequence[Image]) -> tuple[tuple[Row, ...], Menu | Non
     varies = [_one(Action.VARY, image, _("Vary") if is_one else f"V{image.index + 1}") for image in there]
     first = tuple(ups) if can_be_enlarged(job.request.spec) else ()
     second = tuple(varies) if is_painted else ()
-    again = _again(job, bool(done)) if is_painted else ()
-    keep = _keep(job) if done else ()
+    again, remix = (_again(job, bool(done)), _remix(job)) if is_painted else ((), ())
+    keep = (*remix, *(_keep(job) if done else ()))
     rows: tuple[Row, ...] = (first, second, (*again, *keep))
     if is_one:
-        main = (*first, *second, *again)
-        rows = ((*main, *keep),) if len(main) + len(keep) <= MAX_IN_ROW else (main, keep)
+        new = (*first, *second, *again)
+        rows = ((*new, *keep),) if len(new) + len(keep) <= MAX_IN_ROW else (new, keep)
     return tuple(row for row in rows if row), _menu(job, there)
 
 
 def _again(job: Job, has_pictures: bool) -> Row:
-    reroll = Button(Action.REROLL, job.id, _("Reroll") if has_pictures else _("Try again"), Weight.MAIN)
-    return reroll, Button(Action.REMIX, job.id, _("Remix"))
+    return (Button(Action.REROLL, job.id, _("Reroll") if has_pictures else _("Try again"), Weight.MAIN),)
+
+
+def _remix(job: Job) -> Row:
+    return (Button(Action.REMIX, job.id, _("Remix")),)
 
 
 def _keep(job: Job) -> Row:

@@ -15,7 +15,7 @@ from cogs.errors import tell_privately
 from cogs.language import N_, _
 from cogs.options import choices
 from cogs.paper import layout
-from cogs.services import Interaction
+from cogs.services import Interaction, is_operator
 from generation.admission import Standing
 from generation.errors import InvalidRequest, NotAllowed
 from generation.guild import MAX_WEIGHT, MIN_WEIGHT
@@ -170,10 +170,6 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         studio = interaction.client.services.studio
         say = operating_pages.models(studio.catalog.models, checks_safety=studio.checks_safety)
         await interaction.response.send_message(view=layout(say), ephemeral=True)
-
-
-def is_operator(interaction: Interaction) -> bool:
-    return interaction.user.id in interaction.client.services.owner_ids
 
 
 def require_operator(interaction: Interaction) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cogs.language import N_, _, counted, ngettext, percent
 from cogs.say import Action, Block, Button, Entry, Picture, Row, Rule, Say, Tone, Weight
-from cogs.words import about, bar, escaped, pictures, settings_line, small
+from cogs.words import about, bar, bound, brief_line, dotted, escaped, pictures, small
 from generation.album import Look
 from generation.delivery import Delivery, DeliveryState
 from generation.job import Job, Status
@@ -40,13 +40,14 @@ def queue(
     share: tuple[float, float],
     boost: float,
     is_ready: bool,
+    is_paused: bool = False,
 ) -> Say:
     """Who waits in this server. `share`: its weight, and the part of the painter it may claim now.
 
     Words of prompts are shown to their owner only: channels differ in who reads them.
     """
     blocks: list[Block] = [_("### In line here")]
-    shown = [_line(view, viewer_id=viewer_id) for view in views[:MAX_LINES]]
+    shown = [_line(view, viewer_id=viewer_id, is_paused=is_paused) for view in views[:MAX_LINES]]
     blocks.append("\n".join(shown) if shown else _("Nobody is waiting here. The brushes are clean."))
     if len(views) > MAX_LINES:
         blocks.append(
@@ -59,23 +60,36 @@ def queue(
         num_running,
         waiting=counted(num_waiting),
     )
-    turns = _(
-        "Servers take turns, and so do the members of each. This one has weight {weight}: {part} of the painter, as "
-        "things are.",
-        weight=float(share[0]),
-        part=percent(share[1]),
-    )
-    notes = [] if is_ready else [_("The painter is warming up.")]
+    turns = _("Servers take turns, and so do the members of each.")
+    notes = [] if is_ready and not is_paused else [doing(num_running, is_ready=is_ready, is_paused=is_paused)]
     boosted = [boosted_line(boost)] if boost != 1 else []
-    blocks.append("\n".join(small(line) for line in (*notes, everywhere, turns, *boosted)))
+    lines = (*notes, everywhere, f"{turns} {share_line(*share)}", *boosted)
+    blocks.append("\n".join(small(line) for line in lines))
     return Say(blocks=tuple(blocks), tone=Tone.PAINTING if num_running else Tone.WAITING)
+
+
+def share_line(weight: float, part: float) -> str:
+    """What part of the painter a server may claim; its weight only where that is not the usual one."""
+    said = _("As things are, {part} of the painter is for this server.", part=percent(part))
+    if weight == 1:
+        return said
+    return said + " " + _("Its weight is {weight}; 1 is usual.", weight=float(weight))
+
+
+def doing(num_running: int, *, is_ready: bool, is_paused: bool) -> str:
+    """What the painter is doing now."""
+    if is_paused:
+        return _("The painter is having a break: nothing new is begun for now, and everybody keeps their place.")
+    if num_running:
+        return _("The painter is at work.")
+    return _("The painter is ready.") if is_ready else _("The painter is warming up.")
 
 
 def boosted_line(boost: float) -> str:
     return _("One of your roles counts you {times} times among the members here.", times=float(boost))
 
 
-def _line(view: JobView, *, viewer_id: int) -> str:
+def _line(view: JobView, *, viewer_id: int, is_paused: bool) -> str:
     job = view.job
     if job.status is Status.RUNNING:
         state = f"{bar(view.progress)} {percent(view.progress)}"
@@ -83,10 +97,10 @@ def _line(view: JobView, *, viewer_id: int) -> str:
         state = ngettext("{number} picture ahead", "{number} pictures ahead", view.images_ahead)
     else:
         state = _("next")
-    time = f" · {about(view.wait_s)}" if view.wait_s is not None else ""
-    whose = f"<@{job.owner.user_id}>, {pictures(len(job.images))}"
+    time = [bound(about(view.wait_s))] if view.wait_s is not None and not is_paused else []
+    whose = bound(f"<@{job.owner.user_id}>, {pictures(len(job.images))}")
     words = f"\n-# {escaped(job.request.spec.prompt, limit=80)}" if job.owner.user_id == viewer_id else ""
-    return f"{state}{time} · {whose}{words}"
+    return f"{dotted((whose, state, *time))}{words}"
 
 
 def cancelling(number: int) -> str:
@@ -136,7 +150,7 @@ def history(past: Sequence[Remembered], look: Look, *, guild_id: int, older: dat
 def _remembered_text(number: int, each: Remembered, guild_id: int) -> str:
     job = each.job
     lines = [f"**{number}** · {escaped(job.request.spec.prompt, limit=160)}"]
-    lines.append(small(f"<t:{int(job.created_at.timestamp())}:R> · {settings_line(job.request)}"))
+    lines.append(small(dotted((f"<t:{int(job.created_at.timestamp())}:R>", brief_line(job.request)))))
     place = each.delivery.reply_to if each.delivery is not None else None
     if each.delivery is not None and each.delivery.state is DeliveryState.KEPT:
         reason = each.delivery.last_error or "–"
@@ -190,7 +204,7 @@ def style_line(style: Style, limit: int) -> str:
 
 
 def help_page(commands: Collection[tuple[str, str, int | None]]) -> Say:
-    """For somebody new: what to type first, what the buttons do, every command (name, what it does, id)."""
+    """For somebody new: what to type first, what the buttons do, their commands (name, what it does, id)."""
     start = _(
         "### Hello, I paint\n"
         "Type `/imagine` and say what you would like to see, for example\n"
@@ -216,7 +230,9 @@ def _mention(name: str, command_id: int | None) -> str:
     return f"</{name}:{command_id}>" if command_id is not None else f"`/{name}`"
 
 
-def about_page(*, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting: int, num_running: int) -> Say:
+def about_page(
+    *, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting: int, num_running: int, is_paused: bool = False
+) -> Say:
     """What this is and how it is doing."""
     head = _(
         "### Atelier\n"
@@ -224,10 +240,7 @@ def about_page(*, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting
         "and every picture can be made again, byte for byte."
     )
     painted = ", ".join(f"{name} ({licence})" for name, licence in models)
-    if num_running:
-        doing = _("The painter is at work.")
-    else:
-        doing = _("The painter is ready.") if is_ready else _("The painter is warming up.")
+    now = doing(num_running, is_ready=is_ready, is_paused=is_paused)
     waiting = ngettext("{number} picture is waiting.", "{number} pictures are waiting.", num_waiting)
-    lines = (f"{doing} {waiting}", _("Models: {models}", models=painted))
+    lines = (f"{now} {waiting}", _("Models: {models}", models=painted))
     return Say(blocks=(head, "\n".join(small(line) for line in lines)))

@@ -33,6 +33,7 @@ class Queue(commands.Cog):
             share=(weight, part),
             boost=services.studio.boost_of(owner.guild_id, role_ids(interaction)),
             is_ready=services.studio.is_ready,
+            is_paused=services.studio.is_paused,
         )
         await interaction.response.send_message(view=layout(say), ephemeral=True)
 

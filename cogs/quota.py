@@ -62,7 +62,7 @@ class QuotaGroup(
         units = limit * (UNITS_PER_STEP if unit is Unit.COST else 1)
         quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=units, window_hours=hours)
         await interaction.client.services.quotas.set_quota(guild_id, quota)
-        await _answer(interaction, guild_id, done=usage_pages.set_line(quota))
+        await _answer(interaction, guild_id, done=usage_pages.set_line(quota, guild_id))
 
     @app_commands.command(description="Take a quota away.")
     @app_commands.describe(
@@ -80,7 +80,7 @@ class QuotaGroup(
         scope, subject_id = _subject(role, member)
         quota = Quota(scope=scope, subject_id=subject_id, unit=Unit(of.value) if of else Unit.IMAGES, limit=0)
         await interaction.client.services.quotas.remove_quota(guild_id, quota)
-        await _answer(interaction, guild_id, done=usage_pages.removed_line(quota))
+        await _answer(interaction, guild_id, done=usage_pages.removed_line(quota, guild_id))
 
     @app_commands.command(description="Where this server's days begin.")
     @app_commands.describe(zone="A time zone, for example Europe/Berlin.")
@@ -102,7 +102,7 @@ async def _answer(interaction: Interaction, guild_id: int, *, done: str | None =
     services = interaction.client.services
     found = await services.quotas.fetch_quotas(guild_id)
     timezone = (await services.guilds.fetch(guild_id)).timezone
-    say = usage_pages.quotas(found, timezone=timezone, done=done)
+    say = usage_pages.quotas(found, guild_id=guild_id, timezone=timezone, done=done)
     await interaction.response.send_message(view=layout(say), ephemeral=True)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cogs.language import N_, _, decimal
+from cogs.language import N_, _, decimal, ngettext
 from cogs.say import Block, Picture, Rule, Say
-from cogs.words import code_block, escaped, settings_line, small
+from cogs.words import bound, code_block, dotted, escaped, settings_line, small
 from generation.album import Kin
 from generation.delivery import Delivery
 from generation.interchange import Foreign
@@ -98,10 +98,10 @@ def _trace_line(image: Image, made: Recipe) -> str:
     parts = (
         f"{image.index + 1}",
         _("seed {seed}", seed=seed),
-        _("trace {code}", code=f"`{trace or '–'}`"),
+        *([_("trace {code}", code=f"`{trace}`")] if trace else []),  # an enlargement leaves none
         _("pixels {code}", code=f"`{made.pixels_sha256[:12]}`"),
     )
-    return small(" · ".join(parts))
+    return small(dotted(map(bound, parts)))
 
 
 def _family(kin: Kin, places: Places, guild_id: int) -> list[str]:
@@ -109,10 +109,12 @@ def _family(kin: Kin, places: Places, guild_id: int) -> list[str]:
     lines = []
     if kin.parents:
         steps = (_linked(job, places, guild_id) + _which(job, index) for job, index in kin.parents[:MAX_KIN])
-        lines.append(_("**Parents** {pictures}", pictures=" ← ".join(steps)))
+        line = ngettext("**Parent** {pictures}", "**Parents** {pictures}", len(kin.parents), pictures=" ← ".join(steps))
+        lines.append(line + ("" if len(kin.parents) <= MAX_KIN else " ← …"))
     if kin.children:
-        children = (_linked(job, places, guild_id) for job in kin.children[:MAX_KIN])
-        lines.append(_("**Children** {pictures}", pictures=", ".join(children)))
+        children = ", ".join(_linked(job, places, guild_id) for job in kin.children[:MAX_KIN])
+        line = ngettext("**Child** {pictures}", "**Children** {pictures}", len(kin.children), pictures=children)
+        lines.append(line + ("" if len(kin.children) <= MAX_KIN else ", …"))
     return lines
 
 

@@ -30,7 +30,7 @@ PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
 MAX_WRITTEN_CHARS = 4000
 """As many as Discord takes in one field."""
 _FROM_PICTURE = N_("0.05 to 1 starts from this picture and changes so much of it. Empty paints afresh.")
-_HOW_MUCH = N_("0.05 to 1: how much may change.")
+HOW_MUCH = N_("0.05 to 1: how much may change.")
 
 
 def prompt_field(value: str = "") -> Text:
@@ -49,7 +49,7 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
         key=STRENGTH,
         label=_("Strength"),
         value="" if now.strength is None else f"{now.strength:g}",
-        hint=_(_FROM_PICTURE if now.strength is None else _HOW_MUCH),
+        hint=_(_FROM_PICTURE if now.strength is None else HOW_MUCH),
         max_chars=6,
     )
     negative = Text(
@@ -58,7 +58,13 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
     fields = (
         prompt_field(now.prompt),
         negative,
-        Text(key=GUIDANCE, label=_("Guidance"), value=f"{now.guidance:g}", hint=_("0 to 30"), max_chars=6),
+        Text(
+            key=GUIDANCE,
+            label=_("Guidance"),
+            value=f"{now.guidance:g}",
+            hint=_("0 to 30: how closely to follow the prompt."),
+            max_chars=6,
+        ),
         Text(key=SEED, label=_("Seed"), value=str(now.seed), hint=_("Empty takes another one."), max_chars=10),
     )
     form = Form(
@@ -106,7 +112,7 @@ async def press_region(interaction: Interaction, subject: str) -> None:
         key=STRENGTH,
         label=_("Strength"),
         value=f"{REGION_STRENGTH:g}",
-        hint=_(_HOW_MUCH),
+        hint=_(HOW_MUCH),
         is_required=True,
         max_chars=6,
     )

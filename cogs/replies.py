@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from cogs.language import N_, _, in_words, ngettext, percent, told
+from cogs.language import N_, _, in_words, listed, ngettext, percent, told
 from cogs.offers import offers
 from cogs.say import Action, Block, Button, Gallery, Picture, Say, Tone
-from cogs.words import about, bar, escaped, settings_line, slug, small
+from cogs.words import about, bar, bound, dotted, escaped, settings_line, slug, small
 from generation import errors
 from generation.job import Image, Job, Status
 from generation.live import JobView
@@ -19,18 +19,22 @@ NOTHING_TO_CANCEL = N_("There is nothing left to cancel: those pictures have end
 NOTHING_OF_YOURS = N_("You have nothing in line here.")
 STILL_PAINTING = N_("These pictures are still being painted. Press Cancel first.")
 RECODED = N_("The original is too large to send here, so this is a JPEG. The exact file is kept.")
-ROUNDED = N_("I paint {width} × {height} instead of {typed}: sides go in steps.")
+ROUNDED = N_("I paint {width} × {height} instead of {typed}: that is the nearest size I can.")
 NOT_SHOWN_HERE = N_("A picture that the safety checker flagged is not shown here.")
 FILE_AWAY = N_("The file was cleared away since. Reproduce paints it again, byte for byte.")
-FILE_GONE = N_("The file was deleted since.")
+FILE_GONE = N_("Deleted since.")
+FLAGGED = N_("The safety checker flagged what is behind the spoiler.")
 FAVOURITE = N_("Now one of your favourites: `/history show:favourites` has them. Press again to take it back.")
 NO_FAVOURITE = N_("No longer one of your favourites.")
-WILL_TELL = N_("I tell you when it is done.")
+WILL_TELL = N_("I will tell you when it is done.")
 ADOPTED = N_(
     "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture."
 )
 DONE_ALREADY = N_("That is done already.")
-DONE = N_("Your pictures are done.")
+DONE = N_("It is done.")
+MAX_UNREAD = 160
+_BEFORE_SIGN = re.compile(r"\s+([,.;:!?])")
+"""A model's words come back with a space before every sign."""
 _TITLES = {
     Origin.VARIED: N_("**Variations**"),
     Origin.REMIXED: N_("**Remix**"),
@@ -44,11 +48,11 @@ _TITLES = {
 # While it is made.
 
 
-def progress(view: JobView, *, is_ready: bool) -> Say:
-    """The message of a job that has not ended."""
+def progress(view: JobView, *, is_ready: bool, is_paused: bool = False) -> Say:
+    """The message of a job that has not ended. `is_paused`: nothing that waits is begun for now."""
     job = view.job
     is_painting = job.status is Status.RUNNING
-    line = _painting_line(view) if is_painting else _waiting_line(view, is_ready=is_ready)
+    line = _painting_line(view) if is_painting else _waiting_line(view, is_ready=is_ready, is_paused=is_paused)
     blocks: list[Block] = [quoted(job), line]
     if view.preview is not None:
         alt = _("Unfinished: {prompt}", prompt=job.request.spec.prompt)
@@ -58,24 +62,26 @@ def progress(view: JobView, *, is_ready: bool) -> Say:
     return Say(blocks=tuple(blocks), rows=(row,), tone=Tone.PAINTING if is_painting else Tone.WAITING)
 
 
-def _waiting_line(view: JobView, *, is_ready: bool) -> str:
+def _waiting_line(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
+    if is_paused:
+        return _("**Waiting** · the painter is having a break, and you keep your place in line")
     if not is_ready:
         return _("**Waiting** · the painter is warming up")
     ahead = view.images_ahead or 0
     place = ngettext("{number} picture ahead of yours", "{number} pictures ahead of yours", ahead)
-    time = [about(view.wait_s)] if view.wait_s is not None else []
-    return " · ".join([_("**Waiting**"), place if ahead else _("next in line"), *time])
+    time = [bound(about(view.wait_s))] if view.wait_s is not None else []
+    return dotted([_("**Waiting**"), place if ahead else _("next in line"), *time])
 
 
 def _painting_line(view: JobView) -> str:
     parts = [f"{bar(view.progress)} {percent(view.progress)}"]
     if view.wait_s is not None:
-        parts.append(_("{time} left", time=about(view.wait_s)))
+        parts.append(bound(_("{time} left", time=about(view.wait_s))))
     job = view.job
     done = sum(image.status.is_end for image in job.images)
     if done:
-        parts.append(_("{done} of {total} done", done=done, total=len(job.images)))
-    return " · ".join(parts)
+        parts.append(bound(_("{done} of {total} done", done=done, total=len(job.images))))
+    return dotted(parts)
 
 
 def rounded(typed: str, job: Job) -> str | None:
@@ -97,8 +103,8 @@ def result(job: Job, pictures: dict[int, Picture], *, notes: Sequence[str] = (),
     if pictures:
         blocks.append(Gallery(tuple(pictures.values())))
     blocks += _troubles(job)
-    blocks.append("\n".join(small(line) for line in (_for_whom(job), *_unread(job), *notes)))
     done = [image for image in job.images if image.status is Status.DONE]
+    blocks.append("\n".join(small(line) for line in (_for_whom(job, is_painted=bool(done)), *_unread(job), *notes)))
     tone = Tone.DONE if len(done) == len(job.images) else Tone.TROUBLE if _went_wrong(job) else Tone.WAITING
     rows, menu = offers(job, done)
     return Say(blocks=tuple(blocks), rows=rows, menu=menu, tone=tone)
@@ -109,7 +115,8 @@ def _unread(job: Job) -> list[str]:
     dropped = next((image.recipe.dropped for image in job.images if image.recipe is not None), "")
     if not dropped:
         return []
-    return [_("The prompt was too long for the model, which did not read: “{words}”", words=escaped(dropped))]
+    words = escaped(_BEFORE_SIGN.sub(r"\1", dropped), limit=MAX_UNREAD)
+    return [_("The prompt was too long for the model, which did not read: “{words}”", words=words)]
 
 
 def _title(job: Job, verdict: Verdict | None) -> str | None:
@@ -132,18 +139,26 @@ def _verdict_line(verdict: Verdict) -> str:
 
 
 def _troubles(job: Job) -> list[str]:
-    """What did not become a picture, and why: the same reason is said once."""
+    """What did not become a picture, and why: the same reason is said once, with the numbers of those it concerns."""
     if all(image.status is Status.CANCELLED for image in job.images):
         return [_cancelled_line(job)]
-    lines: dict[str, None] = {}
-    for image in job.images:
-        if image.status is Status.CANCELLED:
-            lines[_("Stopped before the rest was painted.")] = None
-        elif image.status is not Status.DONE:
-            lines[_failure(image)] = None
-        elif image.file_sha256 is None:
-            lines[_(FILE_GONE)] = None
-    return list(lines)
+    reasons = {image.index: reason for image in job.images if (reason := _reason(image)) is not None}
+    concerned: dict[str, list[int]] = {}
+    for index, reason in reasons.items():
+        concerned.setdefault(reason, []).append(index)
+    return [
+        reason if len(indexes) == len(job.images) else f"**{listed([str(index + 1) for index in indexes])}** · {reason}"
+        for reason, indexes in concerned.items()
+    ]
+
+
+def _reason(image: Image) -> str | None:
+    """Why an image is not to be seen; None for one that is."""
+    if image.status is Status.CANCELLED:
+        return _("Stopped before being painted.")
+    if image.status is not Status.DONE:
+        return _failure(image)
+    return _(FILE_GONE) if image.file_sha256 is None else None
 
 
 def _cancelled_line(job: Job) -> str:
@@ -175,20 +190,26 @@ def quoted(job: Job) -> str:
     return f"> {escaped(job.request.spec.prompt)}"
 
 
-def _for_whom(job: Job) -> str:
-    whom = f"<@{job.owner.user_id}>"
-    return _("AI-generated · {settings} · for {whom}", settings=settings_line(job.request), whom=whom)
+def _for_whom(job: Job, *, is_painted: bool) -> str:
+    """The settings, and whose they are; of what was painted also that no hand did it."""
+    whom = bound(_("for {whom}", whom=f"<@{job.owner.user_id}>"))
+    made = (_("AI-generated"),) if is_painted else ()
+    return dotted((*made, settings_line(job.request), whom))
 
 
 def picture(job: Job, image: Image, data: bytes) -> Picture:
-    """A finished picture as a file with a telling name; its alt text is the prompt."""
+    """A finished picture as a file with a telling name; its alt text is the prompt, and which of several it is."""
     suffix = "jpg" if data.startswith(b"\xff\xd8") else "png"
-    return Picture(f"{slug(job.request.spec.prompt)}-{image.index + 1}.{suffix}", data, job.request.spec.prompt)
+    prompt, number, total = job.request.spec.prompt, image.index + 1, len(job.images)
+    alt = prompt if total == 1 else _("{number} of {total}: {prompt}", number=number, total=total, prompt=prompt)
+    return Picture(f"{slug(prompt)}-{number}.{suffix}", data, alt)
 
 
 def unknown_words_note(unknown: Sequence[str], known: Mapping[str, Sequence[str]]) -> str:
     """The built-in model knows few words: better to say so than to let people wonder."""
-    shown = ", ".join(escaped(word, limit=24) for word in unknown[:6]) + (" …" if len(unknown) > 6 else "")
+    shown = ", ".join(escaped(word, limit=24) for word in unknown[:6])
+    if len(unknown) > 6:
+        shown = ngettext("{words} and {number} more", "{words} and {number} more", len(unknown) - 6, words=shown)
     things = ", ".join(known.get("things", ())[:8])
     colours = ", ".join(known.get("colours", ())[:4])
     return _(

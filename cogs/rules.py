@@ -63,7 +63,7 @@ class RulesGroup(
             action=Action(action.value) if action else Action.BLOCK,
             reason=(reason or "").strip(),
             channel_ids=(channel.id,) if channel else (),
-            role_ids=(role.id,) if role else (),
+            role_ids=() if role is None or role.is_default() else (role.id,),
         )
         await interaction.response.defer(ephemeral=True)
         governance = interaction.client.services.governance

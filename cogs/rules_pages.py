@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cogs.language import N_, _, counted, ngettext
 from cogs.say import Block, Picture, Rule, Say, Tone
-from cogs.words import escaped, small
+from cogs.words import dotted, escaped, small
 from generation.rules import rule as rules
 from generation.rules.rulebook import Hit
 
@@ -54,7 +54,7 @@ def line(rule: rules.Rule) -> str:
         parts.append(_("for {roles}", roles=", ".join(f"<@&{each}>" for each in rule.role_ids[:5])))
     if rule.reason:
         parts.append(escaped(rule.reason, limit=60))
-    return " · ".join(parts)
+    return dotted(parts)
 
 
 def added(rule: rules.Rule, caught: Sequence[tuple[str, str]], num_looked_at: int, *, is_new: bool) -> Say:
@@ -106,8 +106,8 @@ def _looking_back(caught: Sequence[tuple[str, str]], num_looked_at: int) -> str:
     if not num_looked_at:
         return small(_("Nothing was painted here yet, so there is nothing to try it on."))
     said = ngettext(
-        "Of the last {number} prompt it would have caught **{caught}**.",
-        "Of the last {number} prompts it would have caught **{caught}**.",
+        "It would have caught **{caught}** of the one prompt so far.",
+        "It would have caught **{caught}** of the last {number} prompts.",
         num_looked_at,
         caught=counted(len(caught)),
     )

@@ -84,6 +84,11 @@ def is_moderator(interaction: Interaction) -> bool:
     return interaction.guild_id is not None and interaction.permissions.manage_messages
 
 
+def is_operator(interaction: Interaction) -> bool:
+    """Whether the person is one of those who run the bot."""
+    return interaction.user.id in interaction.client.services.owner_ids
+
+
 def role_ids(interaction: Interaction) -> list[int]:
     """The person's roles in this server, as Discord sends them with every interaction."""
     return [role.id for role in interaction.user.roles] if isinstance(interaction.user, discord.Member) else []

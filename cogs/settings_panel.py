@@ -205,8 +205,7 @@ def add_field(
 
 def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any]:
     least = 1 if field.is_required else 0
-    empty = _(field.empty)
-    placeholder = f"{empty[0].upper()}{empty[1:]}" if empty else f"{_(field.title)} …"
+    placeholder = _capital(_(field.empty)) if field.empty else f"{_(field.title)} …"
     if field.of is Of.CHANNELS:
         chosen = [
             discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.channel) for each in values
@@ -223,12 +222,21 @@ def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item
         return ui.RoleSelect(min_values=least, max_values=field.most, default_values=named, placeholder=placeholder)
     offered = dict.fromkeys((*field.options(models), *((value, value) for value in _missing(field, values, models))))
     options = [
-        discord.SelectOption(label=in_words(label)[:100], value=value, default=value in values)
+        discord.SelectOption(label=_label(label)[:100], value=value, default=value in values)
         for label, value in offered
     ]
     return ui.Select(
         options=options, min_values=least, max_values=min(field.most, len(options)), placeholder=placeholder[:150]
     )
+
+
+def _label(label: str) -> str:
+    """What an option is called: what we say begins with a capital, and a name stays as it is."""
+    return _capital(_(label)) if isinstance(label, Phrase) else label
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _missing(field: Field, values: Sequence[str], models: Sequence[str]) -> list[str]:

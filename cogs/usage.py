@@ -50,6 +50,7 @@ async def _own(interaction: Interaction) -> Say:
         usage_pages.own,
         used,
         allowances,
+        guild_id=owner.guild_id,
         timezone=guild.timezone,
         boost=services.studio.boost_of(owner.guild_id, roles),
         units_per_s=services.studio.units_per_s,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cogs import chart
-from cogs.language import N_, _, counted, day_and_month, ngettext, percent
-from cogs.pages import boosted_line
+from cogs.language import N_, _, counted, day_and_month, ngettext
+from cogs.pages import boosted_line, share_line
 from cogs.say import Block, Gallery, Picture, Rule, Say, Tone
-from cogs.words import amount_text, bar, pictures, small, standard_steps
+from cogs.words import amount_text, bar, bound, dotted, pictures, small, standard_steps
 from generation.cost import UNITS_PER_STEP
 from generation.quota import Allowance, Quota, Scope, Unit, Usage, unit_name
 from generation.usage import Day, MemberUsage, total
@@ -27,6 +27,7 @@ def own(
     days: Sequence[Day],
     allowances: Sequence[Sequence[Allowance]],
     *,
+    guild_id: int,
     timezone: str,
     boost: float,
     units_per_s: float | None,
@@ -40,7 +41,7 @@ def own(
         _chart(_("Your pictures a day"), days, daily),
     ]
     blocks.append(Rule())
-    blocks.append("\n".join(_allowance(each) for each in best) if best else _("No quota binds you here."))
+    blocks.append("\n".join(_allowance(each, guild_id) for each in best) if best else _("No quota binds you here."))
     notes = [_(WHAT_A_STEP_IS), _days_line(timezone)]
     if units_per_s:
         steps_a_minute = counted(round(60 * units_per_s / UNITS_PER_STEP))
@@ -52,16 +53,16 @@ def own(
     return Say(blocks=tuple(blocks))
 
 
-def _allowance(allowance: Allowance) -> str:
+def _allowance(allowance: Allowance, guild_id: int) -> str:
     quota = allowance.quota
     used = allowance.usage.of(quota.unit)
-    head = f"**{_limit(quota)}** · {_whose(quota)}"
+    head = _line(quota, guild_id)
     number = _("{number} left", number=amount_text(allowance.left, quota.unit))
     left = f"{bar(min(1.0, used / quota.limit) if quota.limit else 1.0)} {number}"
     if allowance.renews_at is None:
         return f"{head}\n{left}"
     renews = _("renews {when}", when=f"<t:{int(allowance.renews_at.timestamp())}:R>")
-    return f"{head}\n{left} · {renews}"
+    return f"{head}\n{dotted((left, bound(renews)))}"
 
 
 # The server's.
@@ -81,8 +82,7 @@ def servers(days: Sequence[Day], members: Sequence[MemberUsage], *, timezone: st
         rest = total(each.usage for each in members[MAX_MEMBERS:])
         others = ngettext("and {number} more member", "and {number} more members", len(members) - MAX_MEMBERS)
         notes.insert(0, f"{others}: {_sum(rest)}")
-    share = _("This server has weight {weight}: {part} of the painter.", weight=float(weight), part=percent(part))
-    notes.append(f"{_days_line(timezone)} {share}")
+    notes.append(f"{_days_line(timezone)} {share_line(weight, part)}")
     blocks.append("\n".join(small(note) for note in notes))
     return Say(blocks=tuple(blocks))
 
@@ -94,8 +94,8 @@ def _member(number: int, each: MemberUsage) -> str:
 
 def _summary(days: Sequence[Day]) -> str:
     week = total(each.usage for each in days[-7:])
-    today = _("Today {used}", used=_sum(days[-1].usage))
-    return today + "\n" + _("Last 7 days {used}", used=_sum(week))
+    today = _("**Today** {used}", used=_sum(days[-1].usage))
+    return today + "\n" + _("**Last 7 days** {used}", used=_sum(week))
 
 
 def _sum(usage: Usage) -> str:
@@ -123,10 +123,10 @@ def _chart(title: str, days: Sequence[Day], limits: Sequence[int]) -> Gallery:
 # Quotas.
 
 
-def quotas(found: Sequence[Quota], *, timezone: str, done: str | None = None) -> Say:
+def quotas(found: Sequence[Quota], *, guild_id: int, timezone: str, done: str | None = None) -> Say:
     """All quotas of a server, after what was just done."""
-    lines = [f"**{_limit(quota)}** · {_whose(quota)}" for quota in found]
-    blocks: list[Block] = [f"{done}"] if done else []
+    lines = [_line(quota, guild_id) for quota in found]
+    blocks: list[Block] = [done, Rule()] if done else []
     blocks += [_("### Quotas of this server"), "\n".join(lines) or _(NO_QUOTAS)]
     notes = [_("A member's own quota goes before those of roles; of several roles the most generous counts.")]
     if any(quota.unit is Unit.COST for quota in found):
@@ -135,12 +135,16 @@ def quotas(found: Sequence[Quota], *, timezone: str, done: str | None = None) ->
     return Say(blocks=tuple(blocks), tone=Tone.DONE if done else Tone.PLAIN)
 
 
-def set_line(quota: Quota) -> str:
-    return _("Set: **{limit}** · {whose}.", limit=_limit(quota), whose=_whose(quota))
+def set_line(quota: Quota, guild_id: int) -> str:
+    return _("Set: **{limit}** · {whose}.", limit=_limit(quota), whose=_whose(quota, guild_id))
 
 
-def removed_line(quota: Quota) -> str:
-    return _("Removed the quota of {unit} for {whose}.", unit=unit_name(quota.unit), whose=_whose(quota))
+def removed_line(quota: Quota, guild_id: int) -> str:
+    return _("Removed the quota of {unit} for {whose}.", unit=unit_name(quota.unit), whose=_whose(quota, guild_id))
+
+
+def _line(quota: Quota, guild_id: int) -> str:
+    return dotted((f"**{_limit(quota)}**", _whose(quota, guild_id)))
 
 
 def _limit(quota: Quota) -> str:
@@ -150,8 +154,10 @@ def _limit(quota: Quota) -> str:
     return ngettext("{limit} in {number} hour", "{limit} in {number} hours", quota.window_hours, limit=limit)
 
 
-def _whose(quota: Quota) -> str:
+def _whose(quota: Quota, guild_id: int) -> str:
     match quota.scope:
+        case Scope.ROLE if quota.subject_id == guild_id:  # @everyone, whose mention Discord shows with two of the @
+            return _("each member")
         case Scope.GUILD:
             return _("the whole server together")
         case Scope.ROLE:

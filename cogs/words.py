@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from cogs.language import _, ngettext, tenths, unit
 from generation.quota import Unit, amount
@@ -18,6 +19,16 @@ def escaped(text: str, *, limit: int = MAX_SHOWN) -> str:
     """Somebody's words as Discord shows them letter by letter: no mention, link, heading or code comes of them."""
     cut = text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
     return _MARKDOWN.sub(r"\\\1", cut)
+
+
+def bound(text: str) -> str:
+    """A few words that stay on one line, such as a number and what it counts."""
+    return text.replace(" ", "\u00a0")
+
+
+def dotted(parts: Iterable[str]) -> str:
+    """`128 × 128 · 20 steps`. A line may end with a dot, and never begins with one."""
+    return "\u00a0· ".join(parts)
 
 
 def code_block(text: str) -> str:
@@ -71,7 +82,7 @@ def settings_line(request: GenerationRequest) -> str:
     spec = request.spec
     width, height = spec.result_size_px
     if spec.upscale is not None:
-        return f"{width} × {height} · {spec.model}"
+        return dotted((bound(f"{width} × {height}"), spec.model))
     parts = [
         f"{width} × {height}",
         ngettext("{number} step", "{number} steps", spec.steps),
@@ -80,7 +91,14 @@ def settings_line(request: GenerationRequest) -> str:
     ]
     if spec.start is not None:
         parts.append(_("strength {value}", value=spec.start.strength))
-    return " · ".join([*parts, _seeds(spec, request.count)])
+    return dotted(bound(part) for part in (*parts, _seeds(spec, request.count)))
+
+
+def brief_line(request: GenerationRequest) -> str:
+    """What tells a request from others like it, where there is little room: its size and its seeds."""
+    size = "{} × {}".format(*request.spec.result_size_px)
+    parts = (size,) if request.spec.upscale is not None else (size, _seeds(request.spec, request.count))
+    return dotted(map(bound, parts))
 
 
 def slug(prompt: str) -> str:

@@ -31,8 +31,10 @@ class StyleStore:
         for style in styles:
             if style.name.casefold() == name.casefold():
                 return style
-        known = ", ".join(style.name for style in styles) or Phrase("none yet")
-        problem = Phrase("named “{name}” is not known here. There is: {known}.", name=name[:40], known=known)
+        known = ", ".join(style.name for style in styles)
+        problem = Phrase("named “{name}” is not known here, and there is no other yet.", name=name[:40])
+        if known:
+            problem = Phrase("named “{name}” is not known here. There is: {known}.", name=name[:40], known=known)
         raise InvalidRequest(what=Phrase("A style"), problem=problem)
 
     async def save(self, style: Style) -> None:

@@ -103,19 +103,19 @@ class Draining(Refused):
 
 
 class Failed(AtelierError):
-    """The picture could not be made. It costs nothing."""
+    """That could not be painted. It costs nothing."""
 
 
 class WorkerLost(Failed):
-    """The picture could not be made: the painter stopped {attempts} times while working on it. It costs nothing."""
+    """That could not be painted: the painter stopped {attempts} times while working on it. It costs nothing."""
 
 
 class OutOfMemory(Failed):
-    """There is not enough memory for this picture. Try a smaller size. It costs nothing."""
+    """There is not enough memory for that. Try a smaller size. It costs nothing."""
 
 
 class Withheld(Failed):
-    """The safety checker kept this picture back. It costs nothing."""
+    """Kept back by the safety checker. It costs nothing."""
 
 
 class StartWithheld(Failed):

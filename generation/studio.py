@@ -91,9 +91,11 @@ class Studio:
         return self._dispatcher.is_paused
 
     def pause(self, is_paused: bool) -> None:
-        """Begin nothing new, or go on."""
+        """Begin nothing new, or go on. Whoever waits is told."""
         self._dispatcher.is_paused = is_paused
         self._dispatcher.wake()
+        for job_id in self.live_ids():
+            self.on_change(job_id)
 
     # What people ask for.
 

@@ -45,7 +45,8 @@ def job_of(*statuses: Status, spec: ImageSpec = SPEC, charged: int = 0, error: s
 
 
 def read(say: Say) -> str:
-    return "\n".join(block for block in say.blocks if isinstance(block, str))
+    """The words of a message; where its lines may break is another matter."""
+    return "\n".join(block for block in say.blocks if isinstance(block, str)).replace("\u00a0", " ")
 
 
 def labels(say: Say) -> list[list[str]]:
@@ -60,6 +61,8 @@ def test_what_the_model_did_not_read_is_said_once() -> None:
     read_all = replace(job, images=tuple(replace(image, recipe=recipe) for image in job.images))
     assert read(replies.result(read_all, {})).count("did not read: “a hat”") == 1
     assert "did not read" not in read(replies.result(job, {}))
+    as_tokens = replace(read_all, images=(replace(job.images[0], recipe=replace(recipe, dropped="a hat , a cat .")),))
+    assert "did not read: “a hat, a cat.”" in read(replies.result(as_tokens, {})).replace("\\", "")
 
 
 def test_waiting_says_the_place_and_the_time() -> None:
@@ -97,8 +100,11 @@ def test_four_done_have_rows_of_u_and_v() -> None:
 
 def test_what_did_not_become_a_picture_is_explained_once() -> None:
     say = replies.result(job_of(Status.DONE, Status.WITHHELD, Status.WITHHELD), {})
-    assert read(say).count("could not be made") + read(say).count("kept this picture back") == 1
+    assert read(say).count("could not be painted") == 1
+    assert "**2 and 3** · That could not be painted. It costs nothing." in read(say)
     assert say.tone is Tone.TROUBLE
+    all_of_them = read(replies.result(job_of(Status.WITHHELD, Status.WITHHELD, error="Withheld"), {}))
+    assert "\nKept back by the safety checker. It costs nothing.\n" in all_of_them
     lost = replies.result(job_of(Status.FAILED, error="WorkerLost"), {})
     assert "stopped 3 times" in read(lost)
     assert labels(lost) == [["Try again", "Remix"]]
@@ -108,7 +114,36 @@ def test_a_cancelled_job_says_what_it_cost() -> None:
     assert "costs nothing" in read(replies.result(job_of(Status.CANCELLED), {}))
     assert "painted so far" in read(replies.result(job_of(Status.CANCELLED, charged=5), {}))
     some = read(replies.result(job_of(Status.DONE, Status.CANCELLED), {}))
-    assert "Stopped before the rest" in some
+    assert "**2** · Stopped before being painted." in some
+
+
+def test_only_what_was_painted_is_said_to_be_generated() -> None:
+    assert "AI-generated" in read(replies.result(job_of(Status.DONE, Status.CANCELLED), {}))
+    assert "AI-generated" not in read(replies.result(job_of(Status.CANCELLED), {}))
+    assert "AI-generated" not in read(replies.result(job_of(Status.FAILED), {}))
+
+
+def test_each_of_several_pictures_is_told_from_the_others_without_seeing_it() -> None:
+    job = job_of(Status.DONE, Status.DONE)
+    assert [replies.picture(job, image, b"").alt for image in job.images] == [
+        "1 of 2: a red circle",
+        "2 of 2: a red circle",
+    ]
+    alone = job_of(Status.DONE)
+    assert replies.picture(alone, alone.images[0], b"").alt == "a red circle"
+
+
+def test_buttons_of_one_picture_fill_the_lines_of_a_phone() -> None:
+    assert labels(replies.result(job_of(Status.DONE), {})) == [
+        ["Upscale", "Vary", "Reroll"],
+        ["Remix", "Recipe", "Favourite", "Delete"],
+    ]
+
+
+def test_many_unknown_words_are_counted() -> None:
+    known = {"things": ("circle",), "colours": ("red",)}
+    assert "I do not know: a, b. I am" in replies.unknown_words_note("ab", known)
+    assert "I do not know: a, b, c, d, e, f and 2 more. I am" in replies.unknown_words_note("abcdefgh", known)
 
 
 def test_an_enlargement_offers_neither_vary_nor_reroll() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogs.words import BAR_CELLS, about, bar, code_block, escaped, pictures, slug
+from cogs.words import BAR_CELLS, about, bar, bound, code_block, dotted, escaped, pictures, slug
 
 
 @given(st.text())
@@ -49,3 +49,8 @@ def test_names_of_files_and_numbers() -> None:
     assert slug("红色") == "picture"
     assert pictures(1) == "1 picture"
     assert pictures(1200) == "1,200 pictures"
+
+
+def test_a_line_ends_with_a_dot_and_never_begins_with_one() -> None:
+    line = dotted((bound("20 steps"), "for all"))
+    assert line.split(" ") == ["20\u00a0steps\u00a0·", "for", "all"]

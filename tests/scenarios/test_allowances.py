@@ -29,7 +29,7 @@ async def test_a_quota_is_set_met_refused_and_removed(
     discord: Sandbox, people: People, bot: LivingBot, manager: Actor
 ) -> None:
     said = await told(discord, await manager.slash("quota set", limit=3, role=people.guild.everyone))
-    assert "**3 pictures a day** · each member with" in said.text
+    assert "**3 pictures a day** · each member\n" in said.text, "everyone has no role to mention"
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=2))
     refused = await people.ada.slash("imagine", prompt=RED, count=2)
     await discord.wait_for(lambda: refused.followups)
@@ -87,10 +87,10 @@ async def test_usage_is_a_chart_with_words_for_those_who_cannot_see_it(
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=3))
     await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2))
     own = await told(discord, await people.ada.slash("usage"))
-    assert "Today 3 pictures" in own.text
+    assert "**Today** 3 pictures" in own.text
     [chart] = own.attachments
     picture = Image.open(io.BytesIO(chart.data))
-    assert (picture.format, picture.size) == ("PNG", (1040, 400))
+    assert (picture.format, picture.size) == ("PNG", (1040, 440))
     assert chart.description.endswith(", 0, 3.")
     everybody = await told(discord, await manager.slash("usage", whose="server"))
     assert f"**1** <@{people.ada.user.id}> · 3 pictures" in everybody.text
@@ -102,7 +102,7 @@ async def test_weights_and_boosts_are_visible(discord: Sandbox, people: People, 
     bot.studio.set_weight(people.guild.id, 3.0)
     bot.studio.set_boost(RoleBoost(guild_id=people.guild.id, role_id=people.guild.id, boost=2.0))
     shown = await told(discord, await people.ada.slash("queue"))
-    assert "weight 3: 100% of the painter" in shown.text
+    assert "100% of the painter is for this server. Its weight is 3; 1 is usual." in shown.text
     assert "counts you 2 times" in shown.text
     message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
     assert message.attachments

@@ -10,7 +10,7 @@ from living import LivingBot, People, job_id_in, until_done, until_shown
 
 from generation.images import decode_png, encode_png
 from generation.provenance import read_recipe
-from sandbox import Message, Sandbox, Upload
+from sandbox import Actor, Message, Permission, Sandbox, Upload
 
 RED = "a red circle on a blue background"
 
@@ -149,9 +149,30 @@ async def test_a_forged_recipe_cannot_ask_for_a_giant(discord: Sandbox, people: 
 async def test_help_and_about_are_for_newcomers(discord: Sandbox, people: People, bot: LivingBot) -> None:
     help_text = (await told(discord, await people.ada.slash("help"))).text
     assert "a red circle on a blue background" in help_text
-    for command in [each for each in discord.commands if each["type"] == 1]:
-        assert re.search(rf"</{command['name']}( \w+)?:{command['id']}>", help_text)
     assert "byte for byte" in (await told(discord, await people.ada.slash("about"))).text
+
+
+async def test_help_lists_what_is_of_use_to_who_asks(discord: Sandbox, people: People, bot: LivingBot) -> None:
+    async def listed(who: Actor) -> set[str]:
+        text = (await told(discord, await who.slash("help"))).text
+        return {
+            command["name"]
+            for command in discord.commands
+            if command["type"] == 1 and re.search(rf"</{command['name']}( \w+)?:{command['id']}>", text)
+        }
+
+    every = {each["name"]: each["default_member_permissions"] for each in discord.commands if each["type"] == 1}
+    members = {name for name, needed in every.items() if needed is None}
+    assert await listed(people.ada) == members
+    moderators = {name for name, needed in every.items() if needed == str(int(Permission.MANAGE_MESSAGES))}
+    assert moderators >= {"review", "block"}
+    assert await listed(people.mo) == members | moderators
+    owner = people.guild.members[people.guild.owner_id]
+    assert await listed(discord.act_as(owner, people.general)) == set(every) - {"operator"}
+    bot.client.services = replace(bot.services, owner_ids=frozenset({people.bo.user.id}))
+    assert await listed(people.bo) == members | {"operator"}
+    alone = await listed(discord.act_as(people.ada.user))
+    assert {"imagine", "history"} < alone < members
 
 
 async def test_models_are_offered_while_typing(discord: Sandbox, people: People, bot: LivingBot) -> None:

@@ -333,7 +333,7 @@ async def test_a_recipe_shows_parents_and_children(house: House) -> None:
     recipe = (await press(ada, zoomed, Action.RECIPE)).original_message
     assert recipe is not None
     parents, children = (
-        next(line for line in recipe.text.split("\n") if word in line) for word in ("Parents", "Children")
+        next(line for line in recipe.text.split("\n") if word in line) for word in ("**Parent** ", "**Child** ")
     )
     here = f"https://discord.com/channels/{house.people.guild.id}/{house.people.general.id}"
     assert f"[painted]({here}/{first.id})" in parents

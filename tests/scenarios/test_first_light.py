@@ -78,7 +78,7 @@ async def test_four_pictures_are_four_files_with_buttons_for_each(
     ], "the last row is a menu"
     assert "seeds 40–43" in message.text
     gallery = next(component for component in message.every_component() if component["type"] == 12)
-    assert [item["description"] for item in gallery["items"]] == [RED] * 4
+    assert [item["description"] for item in gallery["items"]] == [f"{number} of 4: {RED}" for number in range(1, 5)]
 
 
 async def test_every_option_reaches_the_request(discord: Sandbox, people: People, bot: LivingBot) -> None:
@@ -123,10 +123,10 @@ async def test_a_picture_kept_back_and_one_that_broke_say_so_and_cost_nothing(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     withheld = await until_done(discord, await people.ada.slash("imagine", prompt="withhold-image"))
-    assert "kept this picture back" in withheld.text
+    assert "Kept back by the safety checker" in withheld.text
     assert not withheld.attachments
     broken = await people.ada.slash("imagine", prompt="break-image")
-    assert "could not be made" in (await until_done(discord, broken)).text
+    assert "could not be painted" in (await until_done(discord, broken)).text
     job = await bot.job_of(broken)
     assert job.images[0].charged == 0
 

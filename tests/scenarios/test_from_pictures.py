@@ -255,7 +255,8 @@ async def test_twice_at_once_is_two(house: House) -> None:
 async def test_every_picture_has_words_for_those_who_cannot_see_it(house: House) -> None:
     message = await house.painted(count=4)
     galleries = [each for each in message.every_component() if each["type"] == 12]
-    assert [item["description"] for gallery in galleries for item in gallery["items"]] == [RED] * 4
+    told = [item["description"] for gallery in galleries for item in gallery["items"]]
+    assert told == [f"{number} of 4: {RED}" for number in range(1, 5)]
 
 
 async def test_commands_are_offered_in_servers_and_direct_messages_to_servers_that_have_the_bot(house: House) -> None:

@@ -98,14 +98,14 @@ async def test_one_server_two_languages(discord: Sandbox, people: People, bot: L
     waiting = await until_shown(discord, asked)
     await discord.wait_for(lambda: "**Wartet**" in waiting.text or "noch" in waiting.text or "%" in waiting.text)
     assert labels(waiting) == {"Abbrechen", "Sag Bescheid"}
-    assert await told(discord, await bo.click(waiting, "Sag Bescheid")) == "I tell you when it is done."
+    assert await told(discord, await bo.click(waiting, "Sag Bescheid")) == "I will tell you when it is done."
     bot.go_on_painting()
     await bot.crash()
     await bot.start()
     done = await until_done(discord, asked)
     assert "KI-generiert" in done.text
     assert {"V1", "Neu würfeln"} <= labels(done)
-    rung = await discord.wait_for(lambda: [each for each in people.general.messages if "Deine Bilder" in each.text])
+    rung = await discord.wait_for(lambda: [each for each in people.general.messages if "Es ist fertig" in each.text])
     assert f"<@{bo.user.id}>" in rung[0].text
     assert await told(discord, await bo.click(done, "Favorit")) == (
         "Now one of your favourites: `/history show:favourites` has them. Press again to take it back."

@@ -36,7 +36,7 @@ async def test_a_report_is_looked_at_and_dealt_with(discord: Sandbox, people: Pe
     assert queue.attachments
     forged = await people.ada.forging.click(queue, queue.buttons[0]["custom_id"])
     assert "Only moderators" in (await told(discord, forged)).text
-    await people.mo.click(queue, "Delete and block a day")
+    await people.mo.click(queue, "Delete and block for a day")
     await discord.wait_for(lambda: "Nothing to look at" in queue.text)
     assert message.is_deleted
     assert not list((bot.data_dir / "pictures").rglob("*.png"))
@@ -130,7 +130,8 @@ async def test_who_is_refused_how_often_is_shown_and_slows_them_down(
     assert "kept many of your pictures back within the last hour" in said
     manager = discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
     shown = (await told(discord, await manager.slash("safety"))).text
-    assert f"<@{people.ada.user.id}> · 50% · pictures flagged: 2 of 5 · requests refused by rules: 1 of 5" in shown
+    facts = (f"<@{people.ada.user.id}>", "50%", "pictures flagged: 2 of 5", "requests refused by rules: 1 of 5")
+    assert " · ".join(facts) in shown
     assert f"<@{people.bo.user.id}>" not in shown
     discord.clock.advance(3600)
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments

@@ -54,7 +54,10 @@ async def test_a_pause_begins_nothing_and_outlives_a_restart(
 ) -> None:
     await told(discord, await boss.slash("operator pause"))
     asked = await people.ada.slash("imagine", prompt=RED, steps=2)
-    await until_shown(discord, asked)
+    waiting = await until_shown(discord, asked)
+    assert "having a break" in waiting.text
+    for command in ("queue", "about"):
+        assert "having a break" in (await told(discord, await people.ada.slash(command))).text
     await bot.stop()
     await bot.start()
     run_by(people, bot)
@@ -63,6 +66,23 @@ async def test_a_pause_begins_nothing_and_outlives_a_restart(
     assert is_going(asked.original_message)
     await told(discord, await boss.slash("operator resume"))
     assert (await until_done(discord, asked)).attachments
+
+
+async def test_who_waited_before_a_pause_hears_of_it_and_of_its_end(
+    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+) -> None:
+    await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=1))
+    await bot.hold_painting()
+    asked = [await people.ada.slash("imagine", prompt=RED, steps=2, count=4) for _ in range(2)]
+    waiting = [await until_shown(discord, each) for each in asked][-1]
+    await discord.wait_for(lambda: "next in line" in waiting.text)
+    await told(discord, await boss.slash("operator pause"))
+    await discord.wait_for(lambda: "having a break" in waiting.text)
+    await told(discord, await boss.slash("operator resume"))
+    await discord.wait_for(lambda: "next in line" in waiting.text)
+    bot.go_on_painting()
+    for each in asked:
+        assert (await until_done(discord, each)).attachments
 
 
 async def test_a_denied_server_is_refused_politely_until_it_is_allowed(

@@ -29,7 +29,7 @@ async def test_a_rule_is_made_met_in_disguise_and_taken_away(
     await until_done(discord, await people.ada.slash("imagine", prompt="a gremlin in the rain", steps=2))
     said = await told(discord, await manager.slash("rules add", text="gremlin", reason="No gremlins, please."))
     assert "blocks “gremlin”" in said.text
-    assert "Of the last 1 prompt it would have caught **1**" in said.text
+    assert "It would have caught **1** of the one prompt so far" in said.text
     assert "in: a gremlin in the rain" in said.text
 
     for options in ({"prompt": "a gr3ml1n"}, {"prompt": RED, "negative": "grеmlіn"}):

@@ -108,7 +108,7 @@ async def test_block_blur_and_off_on_the_pixels(house: House) -> None:
         assert image.file_sha256 is not None or expected is None
         if expected is None:
             assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
-            assert "safety checker kept this picture back" in message.text
+            assert "Kept back by the safety checker" in message.text
             assert not message.attachments
         else:
             assert (image.status, image.charged) == (Status.DONE, image.reserved)
@@ -140,7 +140,7 @@ async def test_a_channel_turned_safe_between_submit_and_delivery(house: House) -
     house.bot.go_on_painting()
     message, job = await house.ended(asked)
     house.after_dark.channel.set_nsfw(True)
-    assert "kept this picture back" in message.text
+    assert "Kept back by the safety checker" in message.text
     assert not message.attachments
     assert (job.images[0].status, job.images[0].charged, job.images[0].file_sha256) == (Status.WITHHELD, 0, None)
     assert house.pictures() == num_pictures
@@ -153,7 +153,7 @@ async def test_a_checker_that_raises_has_not_said_yes_even_where_everything_is_s
         num_pictures = house.pictures()
         message, job = await house.ended(await who.slash("imagine", prompt="a cat", model="raising", steps=2))
         assert (job.images[0].status, job.images[0].charged) == (Status.FAILED, 0)
-        assert "could not be made. It costs nothing" in message.text
+        assert "could not be painted. It costs nothing" in message.text
         assert not message.attachments
         assert house.pictures() == num_pictures
     assert (await reconcile(house.bot.database)).is_exact

@@ -62,11 +62,12 @@ async def test_blocked_blurred_or_shown_as_the_server_chose(
         assert image.judgement.margins == {"light": 1.0}
         if expected is None:
             assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
-            assert "safety checker kept this picture back" in message.text
+            assert "Kept back by the safety checker" in message.text
             assert not message.attachments
         else:
             assert (image.status, image.charged) == (Status.DONE, image.reserved)
             assert spoilers(message) == expected
+            assert ("flagged what is behind the spoiler" in message.text) == expected[0]
     fine = await until_done(discord, await people.ada.slash("imagine", prompt="a red circle", steps=2))
     assert spoilers(fine) == [False]
     assert (await reconcile(bot.database)).is_exact
@@ -82,7 +83,7 @@ async def test_a_channel_turned_safe_before_the_result_is_posted(
     message = await until_done(discord, asked)
     job = await bot.jobs.fetch_job((await bot.job_of(asked)).id)
     assert not message.attachments
-    assert "kept this picture back" in message.text
+    assert "Kept back by the safety checker" in message.text
     assert (job.images[0].status, job.images[0].charged, job.images[0].file_sha256) == (Status.WITHHELD, 0, None)
     assert (await reconcile(bot.database)).is_exact
     assert not list((bot.data_dir / "pictures").rglob("*.png"))

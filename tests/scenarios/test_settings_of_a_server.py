@@ -49,7 +49,7 @@ async def test_what_is_chosen_holds_at_once_for_everybody(
     await choose(manager, panel, "what", "max_steps", "10")
     await choose(manager, panel, "what", "max_count", "2")
     await choose(manager, panel, "what", "default_aspect", "3:2")
-    await discord.wait_for(lambda: "at most 2 at once" in chosen(panel))
+    await discord.wait_for(lambda: "At most 2 at once" in chosen(panel))
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=11))
     assert refused.text == "This server allows at most 10 steps, not 11."
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=3))
@@ -131,7 +131,7 @@ async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: Livi
     await told(discord, await manager.slash("style add", name="Oil", prompt="in oil"))
     before = await bot.services.guilds.fetch(people.guild.id)
     said = await told(discord, await manager.slash("settings", file=exported))
-    assert "at most 20 steps" in chosen(said)
+    assert "At most 20 steps" in chosen(said)
     after = await bot.services.guilds.fetch(people.guild.id)
     assert after == replace(before, choices=replace(before.choices, max_steps=20)), "every choice came back"
     assert after.choices.requests_per_minute == 5
@@ -183,6 +183,6 @@ async def test_the_first_minutes_in_a_new_server(discord: Sandbox, people: Peopl
     refused = await told(discord, await guest.select(hello, "atelier-set:hello:safety", ["blur"]))
     assert "Manage Server" in refused.text
     await boss.select(hello, "atelier-set:hello:safety", ["blur"])
-    await discord.wait_for(lambda: "shown behind a spoiler" in chosen(hello))
+    await discord.wait_for(lambda: "Shown behind a spoiler" in chosen(hello))
     assert (await bot.services.guilds.fetch(guild.id)).safety is SafetyLevel.BLUR
     assert len(lobby.messages_ever) == 2  # the greeting, and the refusal that only the guest saw
