@@ -42,7 +42,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench memory")
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--model", default="paintbox")
-    parser.add_argument("--shape", choices=("sd15", "sdxl"), help="random weights of that shape instead of a model")
+    parser.add_argument(
+        "--shape", choices=("tiny", "sd15", "sdxl"), help="random weights of that shape instead of a model"
+    )
     parser.add_argument("--side", type=int, default=0, help="pixels; 0 is twice the model's native side")
     parser.add_argument("--together", type=int, nargs="+", default=[1, 4], help="pictures in one forward")
     parser.add_argument("--dtype", default="auto")

@@ -4,8 +4,8 @@ A closed loop: every user asks again as soon as a picture is there; steps, guida
 three sides and the probe of what is possible take turns in every round, so that whatever else the machine does falls
 on all of them; figures are medians over rounds. All sides use the same weights, number format and threads.
 
-    python -m bench throughput [--json] [--users 16] [--requests 2] [--rounds 5] [--side 128] [--model paintbox]
-                               [--shape sd15|sdxl]   (random weights of that shape, for a GPU) [--profile]
+    python -m bench throughput [--json] [--users 16] [--requests 2] [--rounds 5] [--side 128] [--steps 8 12 20]
+                               [--model paintbox] [--shape sd15|sdxl]   (random weights, for a GPU) [--profile]
 
 Keys: `images_per_s`, `mean_s`, `p95_s` of the engine; `ratio_serial`, `ratio_batched` against the two others;
 `ratio_possible`, the gain for a whole picture of the best bucket over a lone picture; `share_of_possible`;
@@ -30,7 +30,6 @@ if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list
     from generation.request import ImageSpec
 
 _SAMPLERS = ("Euler a", "DPM++ 2M Karras", "DDIM", "UniPC")
-_STEPS = (8, 12, 20)
 _GUIDANCES = (1.0, 4.0, 7.0)
 
 
@@ -52,6 +51,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=2, help="pictures each user asks for, one after another")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--side", type=int, default=128, help="pixels")
+    parser.add_argument("--steps", type=int, nargs="+", default=[8, 12, 20], help="steps of the pictures, by chance")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--max-rows", type=int, default=0)
@@ -151,7 +151,10 @@ def _possible(engine: Engine, model: Model, options: argparse.Namespace) -> floa
     most = engine.most_rows(options.side * options.side) // 2
     sizes = {1, *(size for size in (2, 4, 8, 16) if size <= most)}
     seconds = {
-        size: seconds_an_image(engine, model, together=size, side_px=options.side, steps=_STEPS[1]) for size in sizes
+        size: seconds_an_image(
+            engine, model, together=size, side_px=options.side, steps=sorted(options.steps)[len(options.steps) // 2]
+        )
+        for size in sizes
     }
     return seconds[1] / min(seconds.values())
 
@@ -165,7 +168,7 @@ def _requests(model: Model, options: argparse.Namespace, generator: random.Rando
             "r-0",
             width_px=options.side,
             height_px=options.side,
-            steps=generator.choice(_STEPS),
+            steps=generator.choice(options.steps),
             guidance=generator.choice(_GUIDANCES),
             sampler=generator.choice(_SAMPLERS),
             seed=generator.randrange(2**32),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import exact, memory, throughput
+from bench import card, exact, memory, throughput
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -43,3 +44,18 @@ def test_memory_is_measured_in_a_mode(capsys: pytest.CaptureFixture[str]) -> Non
     report = printed(capsys)
     assert (report["mode"], report["together"], report["side_px"]) == ("sliced", 1, 64)
     assert report["peak_mb"] > report["weights_mb"] > 0
+
+
+def test_the_card_fills_the_table_of_the_page() -> None:
+    speed = {"images_per_s": 1.5, "ratio_serial": 3, "ratio_batched": 1.25, "share_of_peak": 0.5, "padding": 0.041}
+    found = {"tiny": speed | {"p95_s": 2, "peak_mb": {"full": 4000}}, "device": "a card", "dtype": "bfloat16"}
+    exact = {"images": 10, "differing": 0, "control_differing": 3}
+    text = card.table((card.TINY,), found | {"torch": "2", "exact": exact})
+    page = (Path(__file__).parents[3] / "docs" / "performance.md").read_text(encoding="utf-8")
+    filled = card.replaced(page, text)
+    assert "| 1.50 | 3.00 | 1.25 | 50% | 4.1% | 2.0 s | full 4,000 MB |" in filled
+    assert "10 pictures, 0 differ; 3 in the control" in filled
+    assert card.replaced(filled, text) == filled
+    assert filled.startswith(page.partition(card.BEGIN)[0])
+    with pytest.raises(SystemExit, match="no <!-- bench card"):
+        card.replaced("a page", text)

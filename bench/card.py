@@ -1,0 +1,132 @@
+"""`card`: everything that wants a graphics card, measured in one go, as the table of docs/performance.md.
+
+Runs `throughput`, `memory` and `exact` for the shapes of Stable Diffusion 1.5 and XL with random weights (nothing is
+downloaded), each in a process of its own, and prints the table; `--write` puts it into the page in place of the last.
+
+    python -m bench card [--write docs/performance.md] [--json] [--tiny]   (tiny: that it works, on a processor)
+
+Keys: by shape `images_per_s`, `ratio_serial`, `ratio_batched`, `share_of_peak`, `padding`, `p95_s`, and `peak_mb` by
+memory mode for one picture; `exact` with `images`, `differing`, `control_differing`; `device`, `dtype`, `torch`. Ends
+with status 1 if a picture differed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- bench card: begin -->", "<!-- bench card: end -->"
+_FIGURES = ("images_per_s", "ratio_serial", "ratio_batched", "share_of_peak", "padding", "p95_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A model's shape, and what is asked of it."""
+
+    name: str
+    title: str
+    side_px: int
+    users: int
+    interleavings: int
+
+    def throughput(self, rounds: int) -> list[str]:
+        asked = ["--side", str(self.side_px), "--steps", "20", "--users", str(self.users), "--rounds", str(rounds)]
+        return ["throughput", "--shape", self.name, *asked]
+
+    def memory(self) -> list[str]:
+        return ["memory", "--shape", self.name, "--side", str(self.side_px), "--together", "1"]
+
+
+SD15 = Shape("sd15", "Stable Diffusion 1.5, 512 px", side_px=512, users=16, interleavings=20)
+SDXL = Shape("sdxl", "Stable Diffusion XL, 1024 px", side_px=1024, users=8, interleavings=0)
+TINY = Shape("tiny", "a tiny model, 64 px", side_px=64, users=4, interleavings=2)
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench card", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument("--write", type=Path, help="the page whose table is replaced")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tiny", action="store_true", help="a tiny model in place of the real shapes")
+    options = parser.parse_args(argv)
+    shapes = (TINY,) if options.tiny else (SD15, SDXL)
+    figures = measure(shapes, rounds=options.rounds)
+    text = table(shapes, figures)
+    if options.write is not None:
+        options.write.write_text(replaced(options.write.read_text(encoding="utf-8"), text), encoding="utf-8")
+    if not options.json:
+        print(text)
+    print(json.dumps(figures))
+    return 1 if figures["exact"]["differing"] else 0
+
+
+def measure(shapes: Sequence[Shape], *, rounds: int) -> dict[str, Any]:
+    """All figures, one program after another."""
+    figures: dict[str, Any] = {"torch": version("torch"), "python": platform.python_version()}
+    for shape in shapes:
+        speed, memory = _run(shape.throughput(rounds)), _run(shape.memory())
+        figures |= {"device": speed["device"], "dtype": speed["dtype"]}
+        figures[shape.name] = {name: speed[name] for name in _FIGURES} | {
+            "peak_mb": {row["mode"]: row["peak_mb"] for row in memory["rows"]}
+        }
+    first = shapes[0]
+    exact = _run(["exact", "--shape", first.name, "--side", "64", "--interleavings", str(first.interleavings)])
+    figures["exact"] = {name: exact[name] for name in ("images", "differing", "control_differing")}
+    return figures
+
+
+def _run(words: list[str]) -> dict[str, Any]:
+    """What a program says in its last line. One that found something wrong says so in its figures."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *words, "--json"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if not done.stdout.strip():
+        raise SystemExit(f"`python -m bench {' '.join(words)}` failed; what it said is above.")
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def table(shapes: Sequence[Shape], figures: dict[str, Any]) -> str:
+    """The figures for people."""
+    on = f"On {figures['device']}, {figures['dtype']}, torch {figures['torch']}, {datetime.now(UTC):%Y-%m-%d}:"
+    exact = figures["exact"]
+    rows = [_row(shape.title, figures[shape.name]) for shape in shapes]
+    return "\n".join(
+        (
+            on,
+            "",
+            "| 20 steps | pictures a second | over one at a time | over batches of equals | of the peak | padding "
+            "| 95 % within | peak memory, one picture |",
+            "|---|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+            f"`bench exact` there: {exact['images']} pictures, {exact['differing']} differ; "
+            f"{exact['control_differing']} in the control.",
+        )
+    )
+
+
+def _row(title: str, found: dict[str, Any]) -> str:
+    peaks = ", ".join(f"{mode} {peak:,.0f} MB" for mode, peak in found["peak_mb"].items())
+    return (
+        f"| {title} | {found['images_per_s']:.2f} | {found['ratio_serial']:.2f} | {found['ratio_batched']:.2f} "
+        f"| {found['share_of_peak']:.0%} | {found['padding']:.1%} | {found['p95_s']:.1f} s | {peaks} |"
+    )
+
+
+def replaced(page: str, text: str) -> str:
+    """The page with another table. Raises `SystemExit` if it has no place for one."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"The page has no {BEGIN} and {END} to put the table between.")
+    return f"{before}{begin}\n{text}\n{end}{after}"
