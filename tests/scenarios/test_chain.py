@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from living import LivingBot, People, job_id_in, until_done
 
+from generation.catalog import PAINTBOX, Catalog
 from generation.workers.wire import DEFAULT_ENGINE
 from sandbox import Interaction, Message, Sandbox
 
@@ -18,8 +20,9 @@ RED = "a red circle on a blue background"
 
 @pytest.fixture
 async def bot(discord: Sandbox, people: People, tmp_path: Path, blank_database: Path) -> AsyncIterator[LivingBot]:
-    """The whole bot with the built-in model."""
-    living = LivingBot(discord, tmp_path, blank_database, engine=DEFAULT_ENGINE)
+    """The whole bot with the built-in model; nothing is kept back, as a sketch of three steps may be for a spider."""
+    model = replace(Catalog.open(PAINTBOX).default, safety_checker=None)
+    living = LivingBot(discord, tmp_path, blank_database, engine=DEFAULT_ENGINE, models=(model,))
     await living.start()
     yield living
     await living.stop()
