@@ -19,11 +19,11 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox run test check bench doctor format lock texts clean
+.PHONY: help setup setup-dev sandbox run test check bench doctor format lock texts pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: setup run check bench doctor format lock texts clean'
+	@echo 'also: setup run check bench doctor format lock texts pictures clean'
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
@@ -67,6 +67,10 @@ format: $(VENV)/.dev
 # make bench ARGS="startup --json"
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ARGS)
+
+# Takes the pictures of docs/images/ anew; ARGS="grid recipe" some of them. Needs Chromium.
+pictures: $(VENV)/.dev
+	@PYTHONPATH=.:tests/scenarios:tests/sandbox $(BIN)/python tests/pictures.py $(ARGS)
 
 # Keeps the catalogues of cogs/locale/ in step with the texts of the code; ARGS=fr begins a language.
 texts: $(VENV)/.dev

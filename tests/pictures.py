@@ -1,0 +1,231 @@
+"""The pictures of the documentation, taken anew: the real bot with the built-in model, the local Discord, a browser.
+
+`make pictures` takes all of them, in a few minutes; `make pictures ARGS="grid recipe"` takes some. Hours, ids and
+some seeds are others each time, so look at them and keep those that show something new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from living import LivingBot, job_id_in, until_done, until_shown
+from PIL import Image
+from playwright.async_api import Browser, Page, async_playwright
+from tabs import ARGUMENTS, CHROMIUM
+
+from db.engine import parse_url
+from db.migrate import migrate
+from generation.workers.wire import DEFAULT_ENGINE
+from sandbox import Actor, Interaction, Message, Sandbox
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
+RED = "a red circle on a blue background"
+NARROW, WIDE = 560, 1280
+COLOURS = 256
+CROWD_S = 75
+
+
+@dataclass
+class Studio:
+    """The bot, the people and the browser that look at it."""
+
+    discord: Sandbox
+    bot: LivingBot
+    browser: Browser
+
+    def person(self, name: str, channel: str = "gallery") -> Actor:
+        guild = next(iter(self.discord.world.guilds.values()))
+        places = {each.name: each for each in guild.channels.values()}
+        return self.discord.act_as(guild.members[self.discord.world.user_named(name).id], places[channel])
+
+    async def painted(self, who: Actor, prompt: str = RED, **options: object) -> Message:
+        return await until_done(self.discord, await who.slash("imagine", prompt=prompt, **options), timeout_s=200)
+
+    async def told(self, asked: Interaction) -> Message:
+        """What only the one who asked reads."""
+        return await until_shown(self.discord, asked)
+
+    @asynccontextmanager
+    async def page(self, who: Actor, width: int) -> AsyncIterator[Page]:
+        context = await self.browser.new_context(
+            viewport={"width": width, "height": 800 if width == WIDE else 1600},
+            color_scheme="dark",
+            reduced_motion="reduce",
+            timezone_id="UTC",
+        )
+        page = await context.new_page()
+        await page.goto(f"{self.discord.url}/?as={who.user.username}&channel={who.channel.id}")
+        await page.wait_for_selector("#welcome h2")
+        yield page
+        await context.close()
+
+    async def message(self, who: Actor, message: Message) -> bytes:
+        """One message, as wide as a narrow window."""
+        async with self.page(who, NARROW) as page:
+            node = page.locator(f"#m{message.id}")
+            await node.scroll_into_view_if_needed()
+            await _with_its_pictures(page)
+            return await node.screenshot()
+
+    async def window(self, who: Actor) -> bytes:
+        """The whole page."""
+        async with self.page(who, WIDE) as page:
+            await _with_its_pictures(page)
+            return await page.screenshot()
+
+
+async def _with_its_pictures(page: Page) -> None:
+    """Wait for the pictures in sight; others are not loaded at all."""
+    await page.evaluate("""() => {
+        const inSight = ({ top, bottom }) => bottom > 0 && top < innerHeight;
+        const seen = [...document.images].filter((image) => inSight(image.getBoundingClientRect()));
+        return Promise.all(seen.map((image) => image.decode().catch(() => 0)));
+    }""")
+
+
+# What is taken, by the name of its file. They happen in this order, in one world.
+
+
+async def sandbox(studio: Studio) -> bytes:
+    bo = studio.person("bo", "general")
+    await studio.painted(bo, seed=7)
+    return await studio.window(bo)
+
+
+async def waiting(studio: Studio) -> bytes:
+    people = [studio.person(name) for name in ("ada", "bo", "dev", "cleo")]
+    await studio.bot.hold_painting()
+    for who in people:
+        asked = await who.slash("imagine", prompt=RED, seed=7, count=4)
+    taken = await studio.message(who, await until_shown(studio.discord, asked))
+    for who in people:
+        await who.slash("cancel")
+    studio.bot.go_on_painting()
+    await studio.discord.wait_for(lambda: not studio.bot.studio.live_ids(), timeout_s=60)
+    return taken
+
+
+async def painting(studio: Studio) -> bytes:
+    cleo = studio.person("cleo")
+    message = await until_shown(studio.discord, await cleo.slash("imagine", prompt=RED, seed=7, steps=60))
+    await studio.discord.wait_for(lambda: [file.filename for file in message.attachments] == ["preview.jpg"])
+    await studio.bot.hold_painting()
+    taken = await studio.message(cleo, message)
+    await cleo.click(message, "Cancel")
+    studio.bot.go_on_painting()
+    await studio.discord.wait_for(lambda: not studio.bot.studio.live_ids(), timeout_s=60)
+    return taken
+
+
+async def grid(studio: Studio) -> bytes:
+    cleo = studio.person("cleo")
+    return await studio.message(cleo, await studio.painted(cleo, "a yellow star above a blue house", seed=11, count=4))
+
+
+async def recipe(studio: Studio) -> bytes:
+    cleo = studio.person("cleo")
+    first = await studio.painted(cleo, seed=7)
+    varied = await until_done(studio.discord, await cleo.click(first, "Vary"), timeout_s=200)
+    await until_done(studio.discord, await cleo.click(varied, f"atelier:up:{job_id_in(varied)}:1"), timeout_s=200)
+    return await studio.message(cleo, await studio.told(await cleo.click(varied, "Recipe")))
+
+
+async def rules(studio: Studio) -> bytes:
+    ada = studio.person("ada")
+    await studio.told(await ada.slash("rules add", text="goblin", reason="Goblins are for #fantasy only."))
+    await studio.told(await ada.slash("rules add", text="dragon*", action="warn"))
+    return await studio.message(ada, await studio.told(await ada.slash("rules test", text="a g0bl1n and a dragonfly")))
+
+
+async def review(studio: Studio) -> bytes:
+    cleo, dev, bo = (studio.person(name) for name in ("cleo", "dev", "bo"))
+    await dev.context_menu("Report picture", await studio.painted(cleo, seed=5, count=2))
+    return await studio.message(bo, await studio.told(await bo.slash("review")))
+
+
+async def settings(studio: Studio) -> bytes:
+    ada = studio.person("ada")
+    panel = await studio.told(await ada.slash("settings"))
+    await ada.click(panel, "Where and who")
+    await studio.discord.wait_for(lambda: "Where I paint" in panel.text)
+    return await studio.message(ada, panel)
+
+
+async def set_up(studio: Studio) -> bytes:
+    guild = studio.discord.add_guild("Meadow", owner=studio.discord.world.user_named("kit"), has_bot=False)
+    lobby = guild.add_channel("lobby")
+    studio.discord.add_bot(guild)
+    hello = await studio.discord.wait_for(lambda: lobby.messages and lobby.messages[0])
+    return await studio.message(studio.discord.act_as(guild.members[guild.owner_id], lobby), hello)
+
+
+async def crowd(studio: Studio) -> bytes:
+    """More than can be painted, and long enough for the first, who asks five times as often, to have a line."""
+    async with studio.page(studio.person("cleo"), WIDE) as page:
+        await page.get_by_role("button", name="Crowd", exact=True).click()
+        await page.get_by_label("Requests a second").fill("3")
+        await page.get_by_role("button", name="Start").click()
+        await asyncio.sleep(CROWD_S)
+        await page.get_by_role("row").filter(has_text="Crowd 2").get_by_role("button").click()
+        await page.wait_for_selector(".message")
+        await _with_its_pictures(page)
+        return await page.screenshot()
+
+
+PICTURES: dict[str, Callable[[Studio], Awaitable[bytes]]] = {
+    "sandbox": sandbox,
+    "waiting": waiting,
+    "painting": painting,
+    "grid": grid,
+    "recipe": recipe,
+    "rules": rules,
+    "review": review,
+    "settings": settings,
+    "set-up": set_up,
+    "crowd": crowd,
+}
+
+
+def small(png: bytes) -> bytes:
+    """The same with few colours: a tenth of the size, and nobody sees it."""
+    buffer = io.BytesIO()
+    flat = Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    flat.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+@asynccontextmanager
+async def _running(bot: LivingBot) -> AsyncIterator[None]:
+    """Cut off at the end: what a crowd asked for is not waited for."""
+    await bot.start()
+    try:
+        yield
+    finally:
+        await bot.crash()
+
+
+async def take(names: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        blank = Path(folder) / "blank.db"
+        migrate(parse_url(f"sqlite:///{blank}"))
+        data = Path(folder) / "data"
+        data.mkdir()
+        async with Sandbox(seed_world=True, bot_name="Atelier") as discord:
+            bot = LivingBot(discord, data, blank, engine=DEFAULT_ENGINE)
+            async with _running(bot), async_playwright() as playwright:
+                browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+                for name in names or list(PICTURES):
+                    (FOLDER / f"{name}.png").write_bytes(small(await PICTURES[name](Studio(discord, bot, browser))))
+                    sys.stdout.write(f"{name}.png\n")
+                await browser.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(take(sys.argv[1:]))
