@@ -71,4 +71,6 @@ async def test_closing_waits_for_those_inside_and_lets_nobody_else_in() -> None:
 async def test_closing_does_not_wait_for_ever() -> None:
     reception = Reception()
     with reception.place(1):
-        await reception.close(patience_s=0.01)
+        async with asyncio.timeout(5):
+            await reception.close(patience_s=0.01)
+        assert reception.num_inside == 1, "who is inside was not thrown out"

@@ -17,7 +17,6 @@ from living import LivingBot, People, judged, until_done
 from test_safety_of_a_server import spoilers, told
 
 from db.reconcile import reconcile
-from generation import paintbox
 from generation.catalog import PAINTBOX, Catalog, Model
 from generation.choices import Choices
 from generation.guild import GuildSettings, SafetyLevel
@@ -29,7 +28,6 @@ from tests.generation.engine.painting import a_picture
 from tests.generation.engine.toy import save_checker, save_toy, toy_model
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-IS_SHIPPED = (paintbox.SAFETY_DIR / "config.json").exists()
 
 
 @dataclass
@@ -60,7 +58,7 @@ def models(folder: Path) -> tuple[Model, ...]:
     }
     (checkers["raising"] / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5, 0.5]}))
     toys = tuple(toy_model(toy, name=name, safety_checker=checker) for name, checker in checkers.items())
-    return (*toys, Catalog.open(PAINTBOX).get(PAINTBOX)) if IS_SHIPPED else toys
+    return (*toys, Catalog.open(PAINTBOX).get(PAINTBOX))
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -178,7 +176,6 @@ async def test_a_flagged_start_picture_is_refused_and_refunded(house: House) -> 
     assert (await reconcile(house.bot.database)).is_exact
 
 
-@pytest.mark.skipif(not IS_SHIPPED, reason="the built-in model has no stand-in checker here")
 async def test_the_built_in_checker_knows_its_stand_in_concept(house: House) -> None:
     ada, model = house.people.ada, house.bot.studio.catalog.get(PAINTBOX)
     assert is_harmless(model)
