@@ -21,5 +21,5 @@ NATIVE_PX: Final = 128
 """Side of the square pictures the model was trained on, in pixels."""
 
 DEFAULT_STEPS: Final = 20
-DEFAULT_GUIDANCE: Final = 3.0
+DEFAULT_GUIDANCE: Final = 3.5
 DEFAULT_SAMPLER: Final = "DPM++ 2M Karras"

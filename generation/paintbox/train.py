@@ -14,9 +14,9 @@ import torch
 from transformers import CLIPTokenizer
 
 from generation.paintbox import MODEL_DIR, captions, layout, tokens
-from generation.paintbox.training import decoder as decoder_lesson
 from generation.paintbox.training import lora as lora_lesson
 from generation.paintbox.training import safety as safety_lesson
+from generation.paintbox.training import sharpen as sharpen_lesson
 from generation.paintbox.training import unet as unet_lesson
 from generation.paintbox.training import upscaler as upscaler_lesson
 from generation.paintbox.training import vae as vae_lesson
@@ -58,22 +58,23 @@ def _encoded_vae(options: Options) -> Any:
     return vae
 
 
-def _decoder_plan(options: Options) -> Plan:
-    return options.plan("decoder", 1500, 6e-4, ema_decay=0.99)
+def _sharpen_plan(options: Options) -> Plan:
+    return options.plan("sharpen", 8000, 8e-4, ema_decay=0.998, muon=True)
 
 
 def trained_vae(options: Options) -> Any:
-    """The autoencoder, with the finished decoder if that lesson has begun."""
+    """The autoencoder, sharpened if that lesson has begun."""
     vae = _encoded_vae(options)
-    if _decoder_plan(options).checkpoint.exists():
-        restore(_decoder_plan(options), decoder_lesson.Decoder(vae))
+    if _sharpen_plan(options).checkpoint.exists():
+        errors = torch.empty(sharpen_lesson.SharpenData().pool_size, device=options.device)
+        restore(_sharpen_plan(options), sharpen_lesson.Sharpened(vae, errors))
     return vae
 
 
-def teach_decoder(options: Options) -> None:
-    """The finishing lesson of the autoencoder; needs lesson one."""
-    data = decoder_lesson.DecoderData(side_px=options.native_px)
-    decoder_lesson.teach(_decoder_plan(options), data, vae=_encoded_vae(options))
+def teach_sharpen(options: Options) -> None:
+    """The autoencoder's second lesson; needs lesson one."""
+    data = sharpen_lesson.SharpenData(side_px=options.native_px)
+    sharpen_lesson.teach(_sharpen_plan(options), data, vae=_encoded_vae(options))
 
 
 def _unet_plan(options: Options) -> Plan:
@@ -135,7 +136,7 @@ def teach_lora(options: Options) -> None:
 
 LESSONS: dict[str, Callable[[Options], None]] = {
     "vae": teach_vae,
-    "decoder": teach_decoder,
+    "sharpen": teach_sharpen,
     "unet": teach_unet,
     "assemble": assemble,
     "safety": teach_safety,

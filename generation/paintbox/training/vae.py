@@ -38,7 +38,7 @@ def build(widths: tuple[int, ...] = WIDTHS) -> Any:
         down_block_types=("DownEncoderBlock2D",) * len(widths),
         up_block_types=("UpDecoderBlock2D",) * len(widths),
         block_out_channels=widths,
-        layers_per_block=1,
+        layers_per_block=2,
         latent_channels=4,
         norm_num_groups=2,
         sample_size=128,
@@ -133,7 +133,7 @@ def standardise(vae: Any, drawings: torch.Tensor) -> None:
     The change is folded into the two 1x1 convolutions around the latents, so decoding undoes it exactly. Without it
     the colours lie many times further out than the details, and the painter learns details last.
     """
-    latents = _encode(vae, drawings)
+    latents = encode(vae, drawings)
     mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     into, out_of = vae.quant_conv, vae.post_quant_conv
     channels = len(mean)
@@ -147,9 +147,11 @@ def standardise(vae: Any, drawings: torch.Tensor) -> None:
 @torch.no_grad()
 def latent_scale(vae: Any, drawings: torch.Tensor) -> float:
     """One over the standard deviation of the latents, as `scaling_factor` wants it. `drawings` as from `pool`."""
-    return 1 / float(_encode(vae, drawings).std())
+    return 1 / float(encode(vae, drawings).std())
 
 
-def _encode(vae: Any, drawings: torch.Tensor) -> torch.Tensor:
+@torch.no_grad()
+def encode(vae: Any, drawings: torch.Tensor) -> torch.Tensor:
+    """(number, channels, height / 8, width / 8): the mean latents of `drawings` (as from `pool`), in float32."""
     parts = [vae.encode(from_bytes(part).to(vae.device)).latent_dist.mean for part in torch.split(drawings, 32)]
     return torch.cat(parts).float()

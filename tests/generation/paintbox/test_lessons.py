@@ -13,9 +13,9 @@ from generation.paintbox import captions, layout, tokens
 from generation.paintbox.captions import plainly
 from generation.paintbox.draw import draw
 from generation.paintbox.measures import psnr_db, reconstruction_db
-from generation.paintbox.training import lora, safety, unet, upscaler, vae
-from generation.paintbox.training.loop import Plan, chance
-from generation.paintbox.training.pictures import pool, scenes, to_pictures, to_tensor
+from generation.paintbox.training import lora, safety, sharpen, unet, upscaler, vae
+from generation.paintbox.training.loop import Plan, chance, restore
+from generation.paintbox.training.pictures import from_bytes, pool, scenes, to_pictures, to_tensor
 from generation.paintbox.world import simple
 
 
@@ -48,6 +48,28 @@ def test_standard_latents_decode_to_the_same_pictures() -> None:
     vae.standardise(network, drawings)
     assert reconstruction_db(network, pictures) == pytest.approx(before, abs=0.01)
     assert vae.latent_scale(network, drawings) == pytest.approx(1, abs=0.01)
+
+
+def test_the_sharpening_lesson_mends_the_worst_and_holds_the_latents(tmp_path: Path) -> None:
+    shown, moved = pool(12, seed=2, side_px=32), []
+    pictures = to_pictures(from_bytes(shown))
+    for pull in (0.0, 20.0):
+        network = toy_vae()
+        before, worst = vae.encode(network, shown), min(reconstruction_db(network, pictures))
+        plan = Plan("sharpen", 60, 1e-3, tmp_path / str(pull))
+        sharpen.teach(plan, sharpen.SharpenData(pool_size=12, batch=2, side_px=32, pull=pull), vae=network)
+        assert min(reconstruction_db(network, pictures)) > worst + 1
+        moved.append(float((vae.encode(network, shown) - before).square().mean()))
+        assert network.encode(from_bytes(shown)).latent_dist.std.numpy() == pytest.approx(0.03, rel=0.1)
+        restored = sharpen.Sharpened(toy_vae(), torch.zeros(12))
+        assert restore(plan, restored) == 60 and (restored.errors > 0).all()
+    assert moved[1] < 0.2 * moved[0]
+
+
+def test_what_is_drawn_worst_is_shown_most_and_nothing_is_forgotten() -> None:
+    errors = torch.tensor([1.0, 1.0, 9.0, 0.0])
+    shown = torch.cat([sharpen.choose(errors, 1, chance(0, step)) for step in range(300)]).bincount(minlength=4)
+    assert shown[2] > 1.5 * (shown.sum() - shown[2]) and shown[3] > 0
 
 
 def test_times_are_spread_over_the_whole_range_most_where_things_are_settled() -> None:
