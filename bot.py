@@ -392,6 +392,12 @@ def models_add(
     _guarded(lambda: library.add(folder, what, say=typer.echo, half=half, **options))
 
 
+@models_app.command("remove")
+def models_remove(name: Annotated[str, typer.Argument(help="What `models list` calls it.")]) -> None:
+    """Offer it no more from the next start. Its files stay where they are."""
+    _guarded(lambda: library.remove(_load().folder_of_models, name, say=typer.echo))
+
+
 @models_app.command("verify")
 def models_verify() -> None:
     """Hash every file again and apply today's rules: exit status 0 only if all is as it was added."""

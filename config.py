@@ -1,15 +1,19 @@
 """All settings of Atelier, and the only reader of the environment. Nothing is read when this is imported.
 
 Every setting is an environment variable `ATELIER_<NAME>`, or a line in `.env`. A secret may instead be kept in a file
-that `ATELIER_<NAME>_FILE` names, as container platforms provide them.
+that `ATELIER_<NAME>_FILE`, in either place, names, as container platforms provide them. A name that is no setting is
+refused: a mistyped one would else be a choice that silently does not hold.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -17,13 +21,14 @@ from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 
 PREFIX = "ATELIER_"
+_ENV_FILE = ".env"
 
 
 class Settings(BaseSettings):
     """One value for each choice an operator has. Frozen: a change needs a restart."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+        env_prefix=PREFIX, env_file=_ENV_FILE, extra="ignore", frozen=True, env_ignore_empty=True
     )
 
     discord_token: SecretStr | None = Field(None, description="The bot's token from Discord's developer portal.")
@@ -123,7 +128,9 @@ class Settings(BaseSettings):
 
 def load(**overrides: object) -> Settings:
     """Read the environment and `.env`. Raises `Misconfigured` naming the variable at fault and what it may be."""
-    given = _secrets_from_files() | {name: value for name, value in overrides.items() if value is not None}
+    variables = _variables()
+    _refuse_unknown(variables)
+    given = _secrets_from_files(variables) | {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as bad:
@@ -135,13 +142,28 @@ def load(**overrides: object) -> Settings:
         ) from None
 
 
-def _secrets_from_files() -> dict[str, object]:
+def _variables() -> dict[str, str]:
+    """What is set under our prefix in `.env` or the environment, which wins. In capitals: pydantic takes any case."""
+    both = dotenv_values(_ENV_FILE) | os.environ
+    return {name.upper(): value or "" for name, value in both.items() if name.upper().startswith(PREFIX)}
+
+
+def _refuse_unknown(variables: Mapping[str, str]) -> None:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in variables:
+        if name.removesuffix("_FILE") not in known:
+            meant = difflib.get_close_matches(name, known, n=1)
+            remedy = f"Did you mean {meant[0]}?" if meant else "docs/settings.md names all there are."
+            raise Misconfigured(problem=f"{name} is no setting.", remedy=remedy)
+
+
+def _secrets_from_files(variables: Mapping[str, str]) -> dict[str, object]:
     """`ATELIER_X_FILE=/path` stands for `ATELIER_X=<the file's text>`."""
     secrets: dict[str, object] = {}
     for name in Settings.model_fields:
-        path = os.environ.get(f"{PREFIX}{name.upper()}_FILE")
-        if path:
-            secrets[name] = _read_secret(f"{PREFIX}{name.upper()}_FILE", Path(path))
+        variable = f"{PREFIX}{name.upper()}_FILE"
+        if path := variables.get(variable):
+            secrets[name] = _read_secret(variable, Path(path))
     return secrets
 
 

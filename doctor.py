@@ -12,8 +12,11 @@ import aiohttp
 
 from config import Settings
 from db.engine import Database
-from generation.catalog import Catalog
+from db.lock import FolderInUse
+from generation.catalog import Catalog, Model
+from generation.engine.folder import check_model
 from generation.errors import Misconfigured
+from generation.vetting import is_vetted
 
 _LEAST_FREE_BYTES = 2 * 2**30
 _DISCORD_API = "https://discord.com/api/v10"
@@ -63,14 +66,23 @@ async def _disk(settings: Settings) -> str:
 
 
 async def _database(settings: Settings) -> str:
-    async with await Database.open(settings.url_of_database, settings.data_dir):
-        return "opens, and its tables are up to date"
+    try:
+        async with await Database.open(settings.url_of_database, settings.data_dir):
+            return "opens, and its tables are up to date"
+    except FolderInUse:
+        return f"in use by a bot that runs (http://127.0.0.1:{settings.health_port}/healthz says how it is)"
 
 
-async def _model(settings: Settings) -> str:
-    model = Catalog.open(settings.model, settings.folder_of_models).default
-    checker = "with a safety checker" if model.safety_checker else "WITHOUT a safety checker"
-    return f"{model.name} ({model.family}, {model.defaults.native_px} px, {checker})"
+async def _models(settings: Settings) -> str:
+    models = Catalog.open(settings.model, settings.folder_of_models).models
+    for model in models:
+        await asyncio.to_thread(check_model, model.path, model.family, config=model.config)
+    return "; ".join(_describe(model, settings) for model in models)
+
+
+def _describe(model: Model, settings: Settings) -> str:
+    where = "any channel" if is_vetted(model, checks_safety=settings.safety_checker) else "age-restricted channels ONLY"
+    return f"{model.name} ({model.family}, {model.defaults.native_px} px) for {where}"
 
 
 async def _accelerator(settings: Settings) -> str:
@@ -110,7 +122,7 @@ async def _discord(settings: Settings) -> str:
 _CHECKS: dict[str, Check] = {
     "Disk": _disk,
     "Database": _database,
-    "Model": _model,
+    "Models": _models,
     "Graphics card": _accelerator,
     "Discord": _discord,
 }

@@ -16,6 +16,10 @@ else:
 LOCK_NAME = "atelier.lock"
 
 
+class FolderInUse(Misconfigured):
+    """{problem} {remedy}"""
+
+
 class FolderLock:
     """Held from `reserve` to `release`. Children do not inherit it: Python's files close on exec."""
 
@@ -24,14 +28,14 @@ class FolderLock:
         self._file: IO[str] | None = None
 
     def reserve(self) -> None:
-        """Take the lock, or raise `Misconfigured` at once if another process (or this one) has it."""
+        """Take the lock, or raise `FolderInUse` at once if another process (or this one) has it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("a+")
         try:
             _lock(file)
         except OSError:
             file.close()
-            raise Misconfigured(
+            raise FolderInUse(
                 problem=f"Another Atelier is using the data folder {self._path.parent}.",
                 remedy="Stop it first, or set ATELIER_DATA_DIR to another folder.",
             ) from None

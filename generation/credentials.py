@@ -1,4 +1,4 @@
-"""Content credentials (C2PA): a signed statement in the file of who made it and how. An extra: `atelier[c2pa]`.
+"""Content credentials (C2PA): a signed statement in the file of who made it and how. The extra `c2pa`.
 
 A file is signed last, when it leaves. What is kept on disk is never signed: a signature holds a time and chance, and
 the same picture must be the same file (docs/decisions/0017). https://spec.c2pa.org/
@@ -55,7 +55,8 @@ class Credentials:
         """Sign a trial picture. Raises `Misconfigured` where that fails, or the extra is not installed."""
         if not is_installed():
             problem = "ATELIER_C2PA_KEY is set, but what signs with it is not installed."
-            raise Misconfigured(problem=problem, remedy="Install it: pip install 'atelier[c2pa]'.")
+            remedy = "Install it: .venv/bin/python -m pip install -c constraints.txt -e '.[c2pa]'."
+            raise Misconfigured(problem=problem, remedy=remedy)
         from generation.images import encode_png
 
         try:

@@ -67,6 +67,24 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(
         config.load()
 
 
+def test_a_secret_file_may_be_named_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+    (tmp_path / ".env").write_text(f"ATELIER_DISCORD_TOKEN_FILE={tmp_path / 'token'}\n")
+    token = config.load().discord_token
+    assert token is not None
+    assert token.get_secret_value() == "s3cret"
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_a_mistyped_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str) -> None:
+    if where == "file":
+        (tmp_path / ".env").write_text("ATELIER_MODLE=mine\nOTHERS=1\n")
+    else:
+        monkeypatch.setenv("ATELIER_MODLE", "mine")
+    with pytest.raises(Misconfigured, match=r"^ATELIER_MODLE is no setting\. Did you mean ATELIER_MODEL\?"):
+        config.load()
+
+
 def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATELIER_MAX_ROWS", "")
     assert config.load().max_rows == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from db.lock import FolderLock
 from generation.images import decode_png, encode_png, read_png_text
 from generation.provenance import PARAMETERS_KEYWORD, read_recipe
 
@@ -96,10 +97,20 @@ def test_what_cannot_be_done_is_one_sentence(words: tuple[str, ...], says: str, 
     assert not (tmp_path / "x.png").exists()
 
 
+def test_the_doctor_calls_a_bot_that_runs_no_fault(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    lock.reserve()
+    try:
+        assert "ok   Database: in use by a bot that runs" in run("doctor", data_dir=tmp_path).stdout
+    finally:
+        lock.release()
+
+
 def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
     done = run("doctor", data_dir=tmp_path)
     assert done.returncode == 1
     lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
     assert "ATELIER_DISCORD_TOKEN" in lines["BAD  Discord"]
     assert "up to date" in lines["ok   Database"]
+    assert lines["ok   Models"] == "paintbox (sd, 128 px) for any channel"
     assert "ok   Graphics card" in lines

@@ -61,15 +61,19 @@ class FolderRefused(Misconfigured):
     """The model folder {folder} cannot be used: {problem} {remedy}"""
 
 
-def check_model(folder: Path, family: str) -> None:
-    """Raise `FolderRefused` unless `folder` is safe to load from and has every part of a model of that family.
+def check_model(path: Path, family: str, *, config: Path | None = None) -> None:
+    """Raise `FolderRefused` unless `path` is safe to load from and has every part of a model of that family.
 
-    Raises `Misconfigured` for a family there is not.
+    It is a folder, or, where `config` names a folder for the rest, a single file of weights. Raises `Misconfigured`
+    for a family there is not.
     """
     if family not in LAYOUTS:
         raise Misconfigured(
             problem=f"There is no model family “{family}”.", remedy=f"Use one of: {', '.join(LAYOUTS)}."
         )
+    if config is not None:
+        check_file(path)
+    folder = config or path
     _check_files(folder)
     _check_index(folder, LAYOUTS[family])
 

@@ -83,14 +83,12 @@ def check_name(name: str) -> None:
 
 def check_safety(path: Path, found: Description, config: Path | None) -> None:
     """The rules for other people's files, by kind. Raises `FolderRefused`."""
-    if path.is_file():
+    if found.kind is Kind.MODEL:
+        check_model(path, found.family, config=config)
+    elif path.is_file():
         check_file(path)
-    elif found.kind is Kind.MODEL:
-        check_model(path, found.family)
     else:
         check_part(path)
-    if config is not None:
-        check_model(config, found.family)
 
 
 def check_all_numbers(path: Path) -> None:

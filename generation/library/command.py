@@ -1,4 +1,4 @@
-"""What `bot.py models` does: list, add, verify. Lines for a person to read."""
+"""What `bot.py models` does: list, add, remove, verify. Lines for a person to read."""
 
 from __future__ import annotations
 
@@ -72,13 +72,26 @@ def add(
     return _tell(entry, say)
 
 
+def remove(models_dir: Path, name: str, *, say: Say) -> None:
+    """Take a name out of the register; no file is touched. Raises `Misconfigured` if there is none, or it is in use."""
+    register = Register.read(models_dir)
+    entry = register.get(name)
+    if entry is None:
+        raise Misconfigured(problem=f"Nothing called {name} was added.", remedy="`bot.py models list` shows what was.")
+    if users := [each.name for each in register.entries if each.vae == name]:
+        raise Misconfigured(problem=f"{', '.join(users)} uses it as its VAE.", remedy=f"Remove {users[0]} first.")
+    register.without(name).write(models_dir)
+    say(f"{name} is offered no more from the bot's next start. Without it, what it painted cannot be reproduced.")
+    say(f"Its files were left where they are: {entry.place(models_dir)}")
+
+
 def _tell(entry: Entry, say: Say) -> Entry:
     say(f"Added {entry.kind.value} {entry.name}: {len(entry.files) + len(entry.config_files)} files, all hashed.")
     if entry.revision:
         say(f"From {entry.source} at commit {entry.revision}.")
     say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
     if entry.kind is Kind.MODEL and not any(file.startswith("safety_checker/") for file in entry.files):
-        say("It brings no safety checker: pictures of this model are not checked.")
+        say("It brings no safety checker: it paints in age-restricted channels only.")
     say(_USE[entry.kind].format(name=entry.name))
     return entry
 

@@ -153,7 +153,7 @@ def _size(chosen: list[RepoSibling]) -> str:
 def _failure(repo: str, error: Exception) -> Misconfigured:
     remedy = "Check the network of this machine; what was fetched is kept, and only the rest is fetched next time."
     if isinstance(error, GatedRepoError):
-        remedy = "Accept its terms on its page, and set HF_TOKEN to a token of your account."
+        remedy = "Accept its terms on its page, and write HF_TOKEN=… (a token of your account) before the command."
         return Misconfigured(problem=f"{repo} wants its terms accepted first.", remedy=remedy)
     if isinstance(error, RevisionNotFoundError):
         return Misconfigured(problem=f"{repo} has no such revision.", remedy="Name a branch, a tag or a commit.")

@@ -90,5 +90,7 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_entry(self, entry: Entry) -> Register:
         """With one more; one of the same name is replaced."""
-        others = tuple(each for each in self.entries if each.name != entry.name)
-        return Register(entries=(*others, entry))
+        return Register(entries=(*self.without(entry.name).entries, entry))
+
+    def without(self, name: str) -> Register:
+        return Register(entries=tuple(each for each in self.entries if each.name != name))

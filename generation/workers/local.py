@@ -77,7 +77,7 @@ class LocalWorker:
         """Begin supervising. Raises `Misconfigured` for a model folder that may not be opened."""
         if self._config.engine == DEFAULT_ENGINE:
             for model in self._config.models:
-                await asyncio.to_thread(check_model, model.path, model.family)
+                await asyncio.to_thread(check_model, model.path, model.family, config=model.config)
         self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
 
     async def admit(self, order: Order) -> None:

@@ -20,6 +20,7 @@ from generation.workers.wire import HEADER, WorkerConfig
 from tests.contracts.conftest import MakeWorker, Workplace
 from tests.generation.engine.painting import a_spec, an_order
 from tests.generation.engine.toy import toy_model
+from tests.generation.engine.toy_checkpoint import save_checkpoint
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 END = (Finished, Cancelled, Broken, Lost)
@@ -243,6 +244,14 @@ async def test_a_folder_that_may_not_be_opened_stops_the_start(tmp_path: Path) -
     worker = LocalWorker(WorkerConfig(models=(toy_model(tmp_path / "nothing"),)))
     with pytest.raises(Misconfigured, match="no such folder"):
         await worker.start()
+    await worker.close()
+
+
+async def test_a_checkpoint_in_one_file_is_no_folder_and_starts(toy_folder: Path, tmp_path: Path) -> None:
+    model = toy_model(save_checkpoint(toy_folder, tmp_path / "toy.safetensors"), config=toy_folder)
+    worker = LocalWorker(WorkerConfig(models=(toy_model(toy_folder, name="first"), model), nice=0))
+    await worker.start()
+    assert isinstance(await anext(worker.events()), Ready)
     await worker.close()
 
 

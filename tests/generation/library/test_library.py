@@ -65,6 +65,16 @@ def test_a_lora_is_added_listed_verified_and_offered(tmp_path: Path) -> None:
     assert [found.problem for found in verify(tmp_path / "models")] == [f"{file} is gone."]
 
 
+def test_what_is_removed_is_offered_no_more_and_its_file_stays(tmp_path: Path) -> None:
+    file, said = a_lora(tmp_path / "neon.safetensors"), list[str]()
+    add(tmp_path, file)
+    command.remove(tmp_path / "models", "neon", say=said.append)
+    assert Register.read(tmp_path / "models").entries == ()
+    assert file.exists() and str(file) in said[-1]
+    with pytest.raises(Misconfigured, match="Nothing called neon was added"):
+        command.remove(tmp_path / "models", "neon", say=said.append)
+
+
 def header(path: Path, text: str, *, length: int | None = None, data: bytes = b"\0" * 16) -> None:
     path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text.encode() + data)
 
