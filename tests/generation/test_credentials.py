@@ -76,7 +76,7 @@ def test_what_cannot_sign_is_found_at_the_start(credentials: Credentials, monkey
         credentials.sign(b"no picture", SourceType.GENERATED)
     signed = credentials.sign(sign_png(PIXELS, (64, 64), a_recipe()), SourceType.GENERATED)
     monkeypatch.setattr(generation.credentials, "is_installed", lambda: False)
-    with pytest.raises(Misconfigured, match=r"pip install 'atelier\[c2pa\]'"):
+    with pytest.raises(Misconfigured, match=r"pip install -c constraints.txt -e '\.\[c2pa\]'"):
         credentials.check()
     read = read_credentials(signed)
     assert read is not None
