@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
 from generation.phrase import Phrase
-from generation.recipe import Recipe, Trace
+from generation.recipe import LADDER, Recipe, Trace
 from generation.request import (
     MAX_COUNT,
     MAX_STEPS,
@@ -27,7 +28,7 @@ from generation.sizes import can_be_enlarged
 VARIATION_STRENGTH = 0.25
 REPAINT_STRENGTH = 0.5
 MAX_ZOOM = 2.0
-_MAX_BUCKET = 64
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def reroll(job: Job, *, seed: int) -> GenerationRequest:
@@ -98,8 +99,10 @@ def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None
         trace = Trace.parse(recipe.trace)
     except ValueError:
         raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that cannot be read.")) from None
-    if trace.num_evaluations > 4 * MAX_STEPS or any(bucket > _MAX_BUCKET for bucket, _ in trace.runs):
+    if trace.num_evaluations > 4 * MAX_STEPS or any(bucket not in LADDER for bucket, _ in trace.runs):
         raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that no picture of ours has."))
+    if not all(map(_SHA256.fullmatch, (recipe.pixels_sha256, *recipe.spec.sources))):
+        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("names a file in a way that we never do."))
     again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=original)
     return GenerationRequest(spec=recipe.spec, parent=parent, replay=again)
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
 from generation.cost import cost_of_evaluations
 from generation.durable import durably
-from generation.errors import SourceLost, StartWithheld, Withheld, WorkerLost
+from generation.errors import Failed, SourceLost, StartWithheld, Withheld, WorkerLost
 from generation.failpoints import reached
 from generation.fair_queue import FairQueue, Waiting
 from generation.files import ImageFiles
@@ -41,6 +41,8 @@ MAX_LOSSES = 3
 PREVIEWS_PER_IMAGE = 2
 _NEWCOMER_FACTOR = 2
 """How far beyond its slots a worker is filled with the images of guilds that have nothing there yet."""
+_SETTLING_FACTOR = 4
+"""How many pictures beyond its slots may wait for the disk: one that is full must not fill the memory too."""
 
 
 class _FileGone(Exception):
@@ -49,7 +51,7 @@ class _FileGone(Exception):
 
 class Dispatcher:
     """See the module's text. `on_change` hears the id of a job that moved, `on_end` each image that ended; `restore`
-    brings back a file that is gone, or says that it cannot.
+    brings back a file that is gone, or says that it cannot, `abandon` hears that nobody waits for it any more.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Dispatcher:
         jobs: LiveJobs,
         check_safety: bool,
         restore: Callable[[str, Owner], Awaitable[bool]],
+        abandon: Callable[[str], Awaitable[None]],
         on_change: Callable[[str], None],
         on_end: Callable[[LiveImage, Outcome], None],
     ) -> None:
@@ -71,11 +74,14 @@ class Dispatcher:
         self._worker, self._store, self._files = worker, store, files
         self._queue, self._jobs = queue, jobs
         self._check_safety = check_safety
-        self._restore = restore
+        self._restore, self._abandon = restore, abandon
         self._on_change, self._on_end = on_change, on_end
         self._at_worker: dict[str, int] = {}
         self._suspects: deque[Waiting] = deque()
         self._suspect_at_work: str | None = None
+        self._fileless: dict[str, str] = {}
+        """Images that wait for a file which is painted again, and its SHA-256."""
+        self._num_settling = 0
         self.trouble: str | None = None
         """Why there is no worker, while there is none."""
         self._wake = asyncio.Event()
@@ -109,6 +115,10 @@ class Dispatcher:
             await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
         elif (attempt := self._at_worker.get(image_id)) is not None:
             await self._worker.cancel(Cancel(image_id=image_id, attempt=attempt))
+        elif (sha256 := self._fileless.pop(image_id, None)) is not None:
+            await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
+            if sha256 not in self._fileless.values():
+                await self._abandon(sha256)
 
     # Towards the worker.
 
@@ -131,6 +141,8 @@ class Dispatcher:
         slots = self._worker.num_slots
         if not slots or self.is_draining or self.is_paused or self._suspect_at_work is not None:
             return None
+        if self._num_settling >= slots * _SETTLING_FACTOR:
+            return None
         if self._suspects:
             return None if taken else self._next_suspect()
         if taken < slots:
@@ -150,14 +162,20 @@ class Dispatcher:
     async def _send(self, waiting: Waiting, attempt: int | None) -> None:
         live = self._jobs.image(waiting.image_id)
         if attempt is None:
-            log.error("image=%s action=claim-refused", waiting.image_id)
-            self._queue.settle(waiting.image_id, 0)
+            log.error("image=%s action=claim-refused", waiting.image_id)  # erased while it waited: nobody wants it
+            await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
             return
         self._jobs.of_image(live.image.id).started(waiting.image_id, attempt)
         try:
             order = await self._order(live, waiting)
         except _FileGone as gone:
+            self._give_up_place(waiting.image_id)
+            self._fileless[waiting.image_id] = str(gone)
             self._spawn(self._wait_for_file(live, attempt, str(gone)))
+            return
+        except Exception:  # a disk that cannot be read, a row nobody foresaw: one picture's end, not everybody's
+            log.exception("image=%s action=order-failed", waiting.image_id)
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=Failed.__name__))
             return
         if live.cancel_asked:
             await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
@@ -212,7 +230,14 @@ class Dispatcher:
     async def _wait_for_file(self, live: LiveImage, attempt: int, sha256: str) -> None:
         """A file the image starts from is gone. It keeps its turn, but no slot, while that is painted again."""
         owner = self._jobs.of_image(live.image.id).job.owner
-        if not await self._restore(sha256, owner):
+        try:
+            is_there = await self._restore(sha256, owner)
+        except Exception:
+            log.exception("image=%s action=restore-failed", live.image.id)
+            is_there = False
+        if self._fileless.pop(live.image.id, None) is None:
+            return  # cancelled meanwhile
+        if not is_there:
             await self._end(live, Outcome(status=Status.FAILED, charged=0, error=SourceLost.__name__))
             return
         live.losses -= 1
@@ -241,6 +266,7 @@ class Dispatcher:
                 self._changed(event.image_id)
             case Finished() | Cancelled() | Broken():
                 self._left_worker(event.image_id)
+                self._num_settling += 1
                 self._spawn(self._settle(event))
 
     def _progressed(self, event: Progress) -> None:
@@ -252,11 +278,15 @@ class Dispatcher:
 
     def _left_worker(self, image_id: str) -> None:
         del self._at_worker[image_id]
-        if self._suspect_at_work == image_id:
-            self._suspect_at_work = None
+        self._give_up_place(image_id)
         if not self._at_worker:
             self.pace.paused()
         self._wake.set()
+
+    def _give_up_place(self, image_id: str) -> None:
+        """If it was to be alone at the worker, it is so no more: the line moves on."""
+        if self._suspect_at_work == image_id:
+            self._suspect_at_work = None
 
     async def _settle(self, event: Finished | Cancelled | Broken) -> None:
         """An image left the worker: make it durable, charge it, tell."""
@@ -265,8 +295,10 @@ class Dispatcher:
             outcome = await self._outcome(live, event)
         except Exception:
             log.exception("image=%s action=settle-failed", event.image_id)
-            outcome = Outcome(status=Status.FAILED, charged=0, error="Failed")
+            outcome = Outcome(status=Status.FAILED, charged=0, error=Failed.__name__)
         await self._end(live, outcome)
+        self._num_settling -= 1
+        self._wake.set()
 
     async def _outcome(self, live: LiveImage, event: Finished | Cancelled | Broken) -> Outcome:
         match event:
@@ -289,9 +321,11 @@ class Dispatcher:
         reached("signed")
         sha256 = await durably(lambda: asyncio.to_thread(self._files.put, png))
         reached("file_renamed")
+        replay = self._jobs.of_image(live.image.id).job.request.replay
+        is_in_vain = replay is not None and replay.is_unseen and sha256 != replay.original
         return Outcome(
             status=Status.DONE,
-            charged=live.image.reserved,
+            charged=0 if is_in_vain else live.image.reserved,
             recipe=recipe,
             file_sha256=sha256,
             judgement=_judgement(event),
@@ -323,6 +357,7 @@ class Dispatcher:
 
     async def _end(self, live: LiveImage, outcome: Outcome) -> None:
         image = live.image
+        self._give_up_place(image.id)
         written = await durably(lambda: self._store.settle(image.id, image.attempt, outcome))
         reached("settled")
         if not written:
@@ -346,6 +381,7 @@ class Dispatcher:
         self._wake.set()
 
     async def _return_to_line(self, live: LiveImage, attempt: int) -> None:
+        self._give_up_place(live.image.id)
         live.losses += 1
         if live.losses >= MAX_LOSSES:
             await self._end(live, Outcome(status=Status.FAILED, charged=0, error=WorkerLost.__name__))

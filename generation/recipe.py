@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,8 @@ from generation.phrase import Phrase
 from generation.request import ImageSpec
 
 RECIPE_VERSION = 1
+LADDER: Final = (1, 2, 4, 8, 16)
+"""The buckets there are, for every family and machine: a trace means the same everywhere. No rung is taken away."""
 
 
 @dataclass(frozen=True, slots=True)

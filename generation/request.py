@@ -172,6 +172,14 @@ class ImageSpec:
         _check_range(Phrase("Clip skip"), self.clip_skip, low=1, high=MAX_CLIP_SKIP)
         self._check_sizes()
 
+    @property
+    def sources(self) -> frozenset[str]:
+        """The files it is made from, by SHA-256: a start image, a mask, a picture to enlarge."""
+        named = {self.upscale.sha256} if self.upscale is not None else set()
+        if self.start is not None:
+            named |= {self.start.sha256, self.start.mask_sha256 or ""}
+        return frozenset(named - {""})
+
     def _check_sizes(self) -> None:
         """What the parts of a spec say about sizes must agree."""
         if self.start is not None and self.start.margins is not None and min(self.start_size_px) < MIN_INSIDE_PX:
@@ -255,6 +263,8 @@ class Replay:
     pixels_sha256: str
     original: str | None = None
     """SHA-256 of the file to compare the outcome with, where there is one."""
+    is_unseen: bool = False
+    """Painted only to have that file again, because another picture starts from it: other bytes are of no use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ class Restorer:
             log.warning("file=%s action=not-restorable", sha256[:12])
             return False
         recipe = image.recipe
-        again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=sha256)
+        again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=sha256, is_unseen=True)
         try:
             await self._paint(GenerationRequest(spec=recipe.spec, replay=again), owner)
         except AtelierError as refused:

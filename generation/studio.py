@@ -77,6 +77,7 @@ class Studio:
             jobs=self._jobs,
             check_safety=check_safety,
             restore=self._restorer.restore,
+            abandon=self._abandon,
             on_change=lambda job_id: self.on_change(job_id),
             on_end=self._image_ended,
         )
@@ -133,10 +134,23 @@ class Studio:
 
     async def _paint_unseen(self, request: GenerationRequest, owner: Owner) -> Job:
         """See a request through that nobody is shown. It needs no room in line: one that has its place waits for it."""
+        assert request.replay is not None and request.replay.original is not None
+        if (begun := self._unseen(request.replay.original)) is not None:  # before a restart
+            return await self.finished(begun)
         job = self._new_job(request, owner, boost=1.0)
         self._arriving[owner.guild_id, owner.user_id] += request.count
         await asyncio.shield(self._accept(job, None, ()))
         return await self.finished(job.id)
+
+    async def _abandon(self, sha256: str) -> None:
+        """Nobody waits any more for the file that is being painted again."""
+        if (job_id := self._unseen(sha256)) is not None:
+            await self.cancel(job_id)
+
+    def _unseen(self, sha256: str) -> str | None:
+        """The id of the live job that paints this file again."""
+        replays = ((live.job.id, live.job.request.replay) for live in self._jobs)
+        return next((id for id, replay in replays if replay and replay.is_unseen and replay.original == sha256), None)
 
     def check(self, request: GenerationRequest, owner: Owner) -> None:
         """Raise `Refused` if it is plain without asking the store that `submit` would refuse."""

@@ -35,8 +35,8 @@ def spec(prompt: str = "a red circle", **changes: Any) -> ImageSpec:
 class Place:
     """A studio with what the tests look at."""
 
-    def __init__(self, studio: Studio, worker: LocalWorker, store: JobStore) -> None:
-        self.studio, self.worker, self.store = studio, worker, store
+    def __init__(self, studio: Studio, worker: LocalWorker, store: JobStore, folder: Path) -> None:
+        self.studio, self.worker, self.store, self.folder = studio, worker, store, folder
         self.changes: list[str] = []
         self._changed = asyncio.Condition()
         studio.on_change = self._heard
@@ -76,7 +76,7 @@ async def opened(
     async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
         store = JobStore(database)
         studio = Studio(worker=worker, store=store, files=ImageFiles(folder / "pictures"), catalog=catalog, queue=queue)
-        place = Place(studio, worker, store)
+        place = Place(studio, worker, store, folder)
         running = asyncio.create_task(studio.run())
         try:
             yield place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from generation.errors import InvalidRequest, NotAllowed, UnknownJob
 from generation.job import Image, Job, Owner, new_job_id
 from generation.permissions import require_may_stop
 from generation.recipe import Fingerprint, Recipe
-from generation.request import GenerationRequest, Hires, ImageSpec, Margins, StartImage
+from generation.request import GenerationRequest, Hires, ImageSpec, Margins, StartImage, Upscale
 from generation.sizes import closest_shape, parse_size, shape_size
 
 MODEL = Catalog.open("paintbox").default
@@ -104,6 +105,23 @@ def test_a_forged_recipe_is_refused(trace: str) -> None:
     recipe = Recipe(spec=SPEC, model_sha256="00", trace=trace, fingerprint=Fingerprint({}), pixels_sha256="00")
     with pytest.raises(InvalidRequest, match="The recipe"):
         reproduce(recipe)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"spec": replace(SPEC, start=StartImage(sha256="../../etc/passwd", strength=0.5))},
+        {"spec": replace(SPEC, start=StartImage(sha256="ab" * 32, strength=0.5, mask_sha256="AB" * 32))},
+        {"spec": replace(SPEC, upscale=Upscale(sha256="ab" * 32 + "\n"))},
+        {"pixels_sha256": "x" * 6000},
+        {"trace": "64x3"},
+    ],
+)
+def test_a_recipe_that_names_what_we_never_do_is_refused(made: dict[str, Any]) -> None:
+    basis = Recipe(spec=SPEC, model_sha256="", trace="2x4", fingerprint=Fingerprint({}), pixels_sha256="ab" * 32)
+    assert reproduce(basis).spec == SPEC
+    with pytest.raises(InvalidRequest, match="The recipe"):
+        reproduce(replace(basis, **made))
 
 
 def test_sizes_are_rounded_to_what_the_model_paints_and_bounded() -> None:

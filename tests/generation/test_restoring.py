@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from place import ADA, Place, opened
 
+from bench.light_engine import PACED_ENGINE
+from db.quotas import QuotaStore
 from generation.descent import enlarge, reproduce, vary, zoom_out
 from generation.errors import SourceLost
 from generation.job import Image, Job, Status
@@ -76,6 +79,47 @@ async def test_a_damaged_file_is_painted_again_too(tmp_path: Path) -> None:
         assert (await made(place, enlarge(first))).status is Status.DONE
         assert first.file_sha256 is not None
         assert place.studio.files.get(first.file_sha256) is not None
+
+
+async def used(place: Place) -> int:
+    since = datetime.now(UTC) - timedelta(days=1)
+    return (await QuotaStore(place.store._database).fetch_usage(ADA, since=since)).used
+
+
+async def test_a_restart_in_between_paints_the_file_once(tmp_path: Path) -> None:
+    async with opened(tmp_path, engine=PACED_ENGINE) as place:
+        first = await first_of(place, steps=12)
+        forget_files(tmp_path)
+        job = await place.studio.submit(enlarge(first), ADA)
+        await place.until(lambda: len(place.studio.live_ids()) == 2 and place.studio.num_running == 1)
+    async with opened(tmp_path, engine=PACED_ENGINE) as place:
+        large = (await place.finished(job)).images[0]
+        assert large.status is Status.DONE
+        assert await used(place) == first.charged * 2 + large.charged
+
+
+async def test_bytes_that_are_of_no_use_cost_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        first = await first_of(place)
+    forget_files(tmp_path)
+    async with opened(tmp_path, engine="tests.generation.another_card:AnotherCard") as place:
+        large = (await place.finished(await place.studio.submit(enlarge(first), ADA))).images[0]
+        assert (large.status, large.error) == (Status.FAILED, SourceLost.__name__)
+        assert await used(place) == first.charged
+
+
+async def test_cancelled_while_its_file_is_painted_again_it_ends_at_once_and_so_does_that(tmp_path: Path) -> None:
+    async with opened(tmp_path, engine=PACED_ENGINE) as place:
+        first = await first_of(place, steps=20)
+        forget_files(tmp_path)
+        job = await place.studio.submit(enlarge(first), ADA)
+        await place.until(lambda: len(place.studio.live_ids()) == 2 and place.studio.num_running == 1)
+        (unseen,) = set(place.studio.live_ids()) - {job.id}
+        await place.studio.cancel(job.id)
+        assert (await place.finished(job)).status is Status.CANCELLED
+        again = (await place.finished(await place.store.fetch_job(unseen))).images[0]
+        assert again.status is Status.CANCELLED
+        assert again.charged < first.charged
 
 
 async def test_a_file_that_somebody_attached_cannot_come_back_and_costs_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from place import ADA, BO, Place, opened
 
 from db.engine import parse_url
+from db.erase import erase_user
 from db.migrate import migrate
 from generation.cost import image_cost
 from generation.errors import Draining, QueueFull, UnknownModel
@@ -145,6 +146,74 @@ async def test_a_poison_image_fails_alone(place: Place) -> None:
     image = (await place.finished(poison)).images[0]
     assert (image.status, image.error, image.charged) == (Status.FAILED, "WorkerLost", 0)
     assert [(await place.finished(job)).status for job in innocents] == [Status.DONE] * 5
+
+
+async def test_a_suspect_that_is_cancelled_in_between_holds_nobody_up(place: Place) -> None:
+    """It was to be tried alone: nothing else is begun meanwhile. It ends before it ever reaches the worker."""
+    job = await place.submit("endless-image")
+    for losses in (0, 1):
+        await place.until(lambda losses=losses: losses_of(place, job) == losses and place.is_running(job))
+        if losses == 1:
+            claimed, may_claim = hold_claims(place)
+        assert place.worker.pid is not None
+        os.kill(place.worker.pid, signal.SIGKILL)
+    async with asyncio.timeout(60):
+        await claimed.wait()
+    await place.studio.cancel(job.id)
+    may_claim.set()
+    assert (await place.finished(job)).status is Status.CANCELLED
+    assert (await place.finished(await place.submit("a star", owner=BO))).status is Status.DONE
+
+
+def losses_of(place: Place, job: Job) -> int:
+    live_job = place.studio._jobs.get(job.id)
+    assert live_job is not None
+    return live_job.images[job.images[0].id].losses
+
+
+def hold_claims(place: Place) -> tuple[asyncio.Event, asyncio.Event]:
+    """From now on a claim says that it has begun, and waits until it may go on."""
+    begun, may_go_on, claim = asyncio.Event(), asyncio.Event(), place.store.claim
+
+    async def slowly(image_id: str) -> int | None:
+        begun.set()
+        await may_go_on.wait()
+        return await claim(image_id)
+
+    place.store.claim = slowly  # type: ignore[method-assign]
+    return begun, may_go_on
+
+
+async def test_a_file_that_cannot_be_read_ends_one_picture_and_not_the_bot(place: Place) -> None:
+    """Names that are none, and a disk that fails, at whichever start: the rest is painted."""
+    (place.folder / "pictures" / "ab" / f"{'ab' * 32}.png").mkdir(parents=True)
+    for sha256 in ("../../etc/passwd", "ab" * 32):
+        job = await place.submit(start=StartImage(sha256=sha256, strength=0.5))
+        image = (await place.finished(job)).images[0]
+        assert (image.status, image.error, image.charged) == (Status.FAILED, "Failed", 0)
+    assert (await place.finished(await place.submit())).status is Status.DONE
+
+
+async def test_what_was_erased_while_it_waited_is_live_no_more(folder: Path) -> None:
+    async with opened(folder) as place:
+        place.studio.pause(True)
+        job = await place.submit()
+        await erase_user(place.store._database, ADA.user_id)
+        place.studio.pause(False)
+        assert (await place.finished(job)).status is Status.CANCELLED
+        assert place.studio.live_ids() == []
+
+
+async def test_a_disk_that_takes_no_pictures_does_not_fill_the_memory(folder: Path) -> None:
+    (folder / "pictures").write_text("in the way")
+    async with opened(folder, queue=FairQueue(max_per_user=1000)) as place:
+        jobs = [await place.submit(count=4, seed=4 * n, steps=1) for n in range(60)]
+        most = place.worker.num_slots * 5
+        await place.until(lambda: place.studio._dispatcher._num_settling >= place.worker.num_slots * 4)
+        held = place.studio._dispatcher._num_settling + len(place.studio._dispatcher.at_worker)
+        assert held <= most < 240, "what is finished and what the worker still has"
+        (folder / "pictures").unlink()
+        assert {(await place.finished(job)).status for job in jobs} == {Status.DONE}
 
 
 async def test_a_start_image_that_is_gone_fails_and_is_refunded(place: Place) -> None:

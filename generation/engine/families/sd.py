@@ -19,13 +19,14 @@ from generation.engine.settings import EngineSettings
 from generation.engine.text import Tokens, Words, apply_weights, tokenize_pair
 from generation.errors import InvalidRequest
 from generation.extras import Adapter
+from generation.recipe import LADDER
 from generation.request import ImageSpec
 
 
 class StableDiffusion:
     """The `Family` of Stable Diffusion 1.x and 2.x."""
 
-    ladder: tuple[int, ...] = (1, 2, 4, 8, 16)
+    ladder: tuple[int, ...] = LADDER
 
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device

@@ -23,6 +23,7 @@ from generation.engine.loading import ModelFolder
 from generation.engine.settings import EngineSettings
 from generation.engine.text import Words, tokenize_pair
 from generation.extras import Adapter
+from generation.recipe import LADDER
 from generation.request import ImageSpec
 
 
@@ -34,7 +35,7 @@ class _Encoded(NamedTuple):
 class StableDiffusionXL:
     """The `Family` of Stable Diffusion XL base models."""
 
-    ladder: tuple[int, ...] = (1, 2, 4, 8, 16)
+    ladder: tuple[int, ...] = LADDER
 
     def __init__(self, model: Model, folder: ModelFolder, device: Device, settings: EngineSettings) -> None:
         self._device = device

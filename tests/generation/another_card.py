@@ -1,0 +1,16 @@
+"""The light engine as if on another graphics card: another fingerprint, so another recipe in the file, so other bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.light_engine import LightEngine
+from generation.recipe import Fingerprint
+
+
+class AnotherCard(LightEngine):
+    """See the module's text."""
+
+    def __init__(self, *options: Any) -> None:
+        super().__init__(*options)
+        self.fingerprint = Fingerprint({"engine": "another card"})
