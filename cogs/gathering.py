@@ -19,9 +19,10 @@ from generation.files import ImageFiles
 from generation.images import decode_png, shrink
 from generation.job import Image, Job, Status
 from generation.paintbox.vocabulary import some_known_words, unknown_words
+from generation.phrase import Phrase
 from generation.policy import Place
 from generation.provenance import read_recipe
-from generation.recipe import Recipe
+from generation.recipe import Fingerprint, Recipe
 from generation.replay import Verdict, judge
 from generation.safety import Shown
 from generation.vetting import is_harmless
@@ -108,7 +109,16 @@ def _verdict(job: Job, files: ImageFiles) -> Verdict | None:
     if replay is None or image.recipe is None or (png := _png(image, files)) is None:
         return None
     promised, original = _promised(image.recipe, replay.pixels_sha256, replay.original, files)
+    if job.request.parent is None:
+        promised = _in_our_words(promised, image.recipe)
     return judge(promised, decode_png(png)[0], image.recipe.fingerprint, original=original)
+
+
+def _in_our_words(promised: Recipe, made: Recipe) -> Recipe:
+    """A recipe that somebody attached may say anything; taken from it is only which of our own facts are others."""
+    there, here = promised.fingerprint.facts, made.fingerprint.facts
+    facts = {name: fact if there.get(name) == fact else Phrase("another") for name, fact in here.items()}
+    return replace(promised, fingerprint=Fingerprint(facts))
 
 
 def _promised(made: Recipe, pixels_sha256: str, original: str | None, files: ImageFiles) -> tuple[Recipe, bytes | None]:

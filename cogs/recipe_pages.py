@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cogs.language import N_, _, decimal, ngettext
 from cogs.say import Block, Picture, Rule, Say
-from cogs.words import bound, code_block, dotted, escaped, settings_line, small
+from cogs.words import MAX_CODE, bound, code_block, dotted, escaped, settings_line, small
 from generation.album import Kin
 from generation.delivery import Delivery
 from generation.interchange import Foreign
@@ -15,7 +15,8 @@ from generation.origin import origin_of
 from generation.provenance import parameters_line
 from generation.recipe import Recipe
 
-MAX_CODE = 2200
+MAX_PROMPT = 1600
+"""Of a prompt and of what to avoid each, so that both fit into one message."""
 MAX_KIN = 6
 Places = Mapping[str, Delivery]
 """Where the messages of a family stand, by job id."""
@@ -45,20 +46,20 @@ def recipe_of_file(made: Recipe) -> Say:
 
 def foreign(found: Foreign) -> Say:
     """The settings another tool wrote, and which of them hold here."""
-    there = found.sampler_there and _("{name} (not here)", name=escaped(found.sampler_there))
+    there = found.sampler_there and _("{name} (not here)", name=escaped(found.sampler_there, limit=80))
     facts = {
         N_("Steps"): found.steps,
         N_("Guidance"): None if found.guidance is None else decimal(found.guidance),
         N_("Seed"): found.seed,
         N_("Size"): None if found.size_px is None else "{} × {}".format(*found.size_px),
         N_("Sampler"): found.sampler or there,
-        N_("Model there"): found.model_there and escaped(found.model_there),
+        N_("Model there"): found.model_there and escaped(found.model_there, limit=80),
     }
     head = _("### Settings from {tool}", tool=found.tool)
     known = "\n".join(f"**{_(name)}** {value}" for name, value in facts.items() if value is not None)
-    blocks: list[Block] = [head, code_block(found.prompt or "–")]
+    blocks: list[Block] = [head, code_block(found.prompt or "–", limit=MAX_PROMPT)]
     if found.negative:
-        blocks += [_("**What to avoid**"), code_block(found.negative)]
+        blocks += [_("**What to avoid**"), code_block(found.negative, limit=MAX_PROMPT)]
     if known:
         blocks.append(known)
     blocks.append(small(_("`/reproduce` with this file paints with these settings, from noise of our own.")))
@@ -67,7 +68,7 @@ def foreign(found: Foreign) -> Say:
 
 def _line(blocks: list[Block], line: str) -> tuple[Picture, ...]:
     """The A1111 line to copy; one too long for a message is a file."""
-    if len(line) <= MAX_CODE:
+    if len(line) <= MAX_CODE and "``" not in line:
         blocks.append(code_block(line))
         return ()
     return (Picture("recipe.txt", line.encode(), _("The recipe")),)
@@ -80,7 +81,7 @@ def _settings(job: Job, made: Recipe) -> str:
 def _facts(made: Recipe) -> str:
     spec = made.spec
     facts = {
-        N_("Model"): f"{spec.model} (`{made.model_sha256[:10]}`)",
+        N_("Model"): f"{escaped(spec.model, limit=80)} ({_code(made.model_sha256[:10])})",
         N_("Machine"): f"`{made.fingerprint.digest}`",
     }
     if spec.variation is not None:
@@ -88,8 +89,13 @@ def _facts(made: Recipe) -> str:
             "seed {seed}, strength {strength}", seed=spec.variation.seed, strength=spec.variation.strength
         )
     if made.parents:
-        facts[N_("Made from")] = " ← ".join(f"`{parent[:12]}`" for parent in made.parents)
+        facts[N_("Made from")] = " ← ".join(_code(parent[:12]) for parent in made.parents[:MAX_KIN])
     return "\n".join(f"**{_(name)}** {value}" for name, value in facts.items())
+
+
+def _code(text: str) -> str:
+    """A few signs as code; a file may hold anything there."""
+    return f"`{text.replace('`', '')}`"
 
 
 def _trace_line(image: Image, made: Recipe) -> str:

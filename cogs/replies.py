@@ -174,7 +174,10 @@ def _failure(image: Image) -> str:
     if isinstance(kind, type) and issubclass(kind, errors.Failed):
         return told(kind(attempts=image.attempt))
     if image.error == errors.InvalidRequest.__name__:
-        return _("The picture this one starts from is not on disk any more. It costs nothing.")
+        return _(
+            "The painter could not use what was asked for: a LoRA, a learned word, the size or the recipe has changed, "
+            "or does not fit this model. It costs nothing."
+        )
     return told(errors.Failed())
 
 

@@ -10,6 +10,7 @@ from generation.quota import Unit, amount
 from generation.request import GenerationRequest, ImageSpec
 
 MAX_SHOWN = 300
+MAX_CODE = 2200
 BAR_CELLS = 16
 _MARKDOWN = re.compile(r"([\\`*_~|<>#\[\]()@:/\-+.!{}])")
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -31,9 +32,10 @@ def dotted(parts: Iterable[str]) -> str:
     return "\u00a0· ".join(parts)
 
 
-def code_block(text: str) -> str:
-    """Text to copy. Back-ticks in it are kept apart, so that none ends the block."""
-    return "```\n" + text.replace("``", "`\u200b`") + "\n```"
+def code_block(text: str, *, limit: int = MAX_CODE) -> str:
+    """Text to copy, cut to `limit` signs. Back-ticks in it are kept apart, so that none ends the block."""
+    apart = text.replace("``", "`\u200b`")
+    return "```\n" + (apart if len(apart) <= limit else apart[: limit - 1] + "…") + "\n```"
 
 
 def small(text: str) -> str:

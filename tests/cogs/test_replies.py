@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
-from cogs import replies
+from cogs import recipe_pages, replies
+from cogs.gathering import _gather
 from cogs.say import Action, Gallery, Say, Tone
+from generation.files import ImageFiles
+from generation.interchange import Foreign
 from generation.job import Image, Job, Owner, Status
 from generation.live import JobView
+from generation.provenance import sign_png
 from generation.recipe import Fingerprint, Recipe
 from generation.replay import Agreement, Verdict
-from generation.request import GenerationRequest, ImageSpec, Upscale
+from generation.request import GenerationRequest, ImageSpec, Replay, Upscale
+from generation.safety import Shown
 
 SPEC = ImageSpec(
     prompt="a red circle",
@@ -162,6 +168,40 @@ def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:
     assert "**Identical**" in read(replies.result(job, {}, verdict=same))
     assert "**Near** · 42 dB" in read(replies.result(job, {}, verdict=near))
     assert "**Different**\n-# The recipe was changed." in read(replies.result(job, {}, verdict=other))
+
+
+def test_what_a_strangers_file_says_of_its_machine_is_never_repeated(tmp_path: Path) -> None:
+    """The verdict stands in the channel: no words, links or masses of text come into it from a file."""
+    files = ImageFiles(tmp_path)
+    facts = {"torch": "[Free](https://evil.example)", "@everyone\n# HEADING": "x" * 5000, "device": "cpu"}
+    forged = Recipe(spec=SPEC, model_sha256="00", trace="2x20", fingerprint=Fingerprint(facts), pixels_sha256="00" * 32)
+    pixels = bytes(3 * 128 * 128)
+    original = files.put(sign_png(pixels, (128, 128), forged))
+    made = replace(forged, fingerprint=Fingerprint({"torch": "2.13.0", "device": "cpu"}))
+    job = job_of(Status.DONE)
+    image = replace(job.images[0], recipe=made, file_sha256=files.put(sign_png(pixels, (128, 128), made)))
+    replay = Replay(trace="2x20", pixels_sha256="00" * 32, original=original)
+    job = replace(job, request=GenerationRequest(spec=SPEC, replay=replay), images=(image,))
+    said = read(_gather(job, files, 10**7, {0: Shown.OPENLY}, None))
+    assert "under the same fingerprint only: torch 2.13.0 here, another then." in said
+    assert "evil" not in said and "HEADING" not in said
+
+
+def test_a_file_of_masses_is_still_one_message() -> None:
+    masses = "`" * 1500
+    other = recipe_pages.foreign(
+        Foreign(tool="A1111", prompt=masses, negative=masses, sampler_there=masses, model_there=masses)
+    )
+    named = Recipe(
+        spec=replace(SPEC, model="*" * 6000, prompt=masses),
+        model_sha256="`" * 6000,
+        trace="",
+        fingerprint=Fingerprint({}),
+        pixels_sha256="",
+        parents=("`" * 6000,) * 1000,
+    )
+    for say in (other, recipe_pages.recipe_of_file(named)):
+        assert sum(len(block) for block in say.blocks if isinstance(block, str)) < 4000
 
 
 def test_every_button_of_a_job_names_it() -> None:
