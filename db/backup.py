@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from sqlalchemy.engine import URL
 
 from db.lock import FolderLock
 from generation.errors import Misconfigured
+
+_BESIDE = ("-wal", "-shm")
+"""What SQLite may leave beside a database that was not closed: its log, and an index of that."""
 
 
 def backup(url: URL, target: Path) -> None:
@@ -30,11 +34,14 @@ def backup(url: URL, target: Path) -> None:
     if target.exists():
         raise Misconfigured(problem=f"{target} exists already.", remedy="Choose a new name for the backup.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _made_whole(target) as part:
-        with _told(f"The backup {target} could not be written"), closing(sqlite3.connect(source)) as connection:
+    with _told(f"The backup {target} could not be written"), _part_of(target) as part:
+        with closing(sqlite3.connect(source)) as connection:
             connection.isolation_level = None
             connection.execute("VACUUM INTO ?", (str(part),))
         check(part)
+        _sync(part)
+        part.replace(target)
+        _sync(target.parent)
 
 
 def check(path: Path) -> str:
@@ -55,7 +62,8 @@ def check(path: Path) -> str:
 def restore(path: Path, url: URL, data_dir: Path) -> None:
     """Put the backup at `path` in the place of the database at `url`. Takes the lock: no bot may be running.
 
-    The database that was there, which may be damaged, is kept beside it as `NAME.before-restore` with its log.
+    The database that was there, which may be damaged, is kept beside it as `NAME.before-restore` with its log. It is
+    set aside only when the new one is safely on disk, and is put back if that one cannot take its place.
     """
     check(path)
     target = Path(str(url.database))
@@ -63,41 +71,72 @@ def restore(path: Path, url: URL, data_dir: Path) -> None:
     lock = FolderLock(data_dir)
     lock.reserve()
     try:
-        with _made_whole(target) as part:
+        with _told(f"{path} could not be put safely in the place of {target}"), _part_of(target) as part:
             shutil.copyfile(path, part)
-            _set_aside(target)
+            _sync(part)
+            with _set_aside(target):
+                _sync(target.parent)  # a new database must not come to lie beside the old one's log
+                part.replace(target)
+            _sync(target.parent)
     finally:
         lock.release()
 
 
-def _set_aside(target: Path) -> None:
-    """Rename the database and the two files SQLite may have left beside it, unopened, so that they stay a set."""
-    for ending in ("", "-wal", "-shm"):
-        old = target.with_name(f"{target.name}{ending}")
-        kept = target.with_name(f"{target.name}.before-restore{ending}")
-        kept.unlink(missing_ok=True)
-        if old.exists():
-            old.replace(kept)
+def kept_beside(target: Path, ending: str = "") -> Path:
+    """Where `restore` keeps the database that was at `target`; `ending` names a file that SQLite leaves beside one."""
+    return target.with_name(f"{target.name}.before-restore{ending}")
 
 
 @contextmanager
-def _made_whole(target: Path) -> Iterator[Path]:
-    """A path to write to that becomes `target` in one step, on disk, if nothing is raised; else nothing is left."""
+def _set_aside(target: Path) -> Iterator[None]:
+    """Rename the database and the two files SQLite may have left beside it, unopened, so that they stay a set.
+
+    They are put back if what follows fails. The database goes first and comes back last: without its log it would open
+    as if nothing were missing. Where there is none, an earlier try was cut short: what that one set aside stays.
+    """
+    if target.exists():
+        for ending in _BESIDE:
+            kept_beside(target, ending).unlink(missing_ok=True)
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for ending in ("", *_BESIDE):
+            old, kept = target.with_name(f"{target.name}{ending}"), kept_beside(target, ending)
+            if old.exists():
+                old.replace(kept)
+                moved.append((old, kept))
+        yield
+    except BaseException:
+        for old, kept in reversed(moved):
+            kept.replace(old)
+        raise
+
+
+@contextmanager
+def _part_of(target: Path) -> Iterator[Path]:
+    """A path to write to until it is fit to be `target`; whatever happens, nothing is left there."""
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     try:
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """See to it that a file's content, or the names in a folder, outlast a power cut."""
+    if sys.platform == "win32" and path.is_dir():  # cannot be opened there
+        return
+    handle = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
 def _told(problem: str) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         remedy = "Check free space and permissions, or use another file."
         raise Misconfigured(problem=f"{problem} ({error}).", remedy=remedy) from error

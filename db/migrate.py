@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
 from alembic import command
+from db.backup import kept_beside
 from generation.errors import Misconfigured
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
@@ -27,9 +28,11 @@ def alembic_config() -> Config:
 def migrate(url: URL, *, revision: str = "head") -> None:
     """Create the database at `url` if there is none, and upgrade it to `revision`, in one transaction.
 
-    Blocks: call it in a thread. Raises `Misconfigured` if the database comes from a newer Atelier or cannot be opened.
+    Blocks: call it in a thread. Raises `Misconfigured` if the database comes from a newer Atelier or cannot be opened,
+    or if a restore was cut short.
     """
     if url.database:
+        _require_not_half_restored(Path(url.database))
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     # NullPool: the file is let go when we are done. Foreign keys stay off, for rebuilding a table drops the old one.
     engine = create_engine(
@@ -44,6 +47,17 @@ def migrate(url: URL, *, revision: str = "head") -> None:
             problem=f"The database {url.database} cannot be opened or upgraded ({error.orig}).",
             remedy="Check that the file is Atelier's, that its folder is writable, and that the disk has space.",
         ) from error
+
+
+def _require_not_half_restored(file: Path) -> None:
+    """An empty database made here and now would pass for the one that is missing."""
+    kept = kept_beside(file)
+    if kept.exists() and not file.exists():
+        raise Misconfigured(
+            problem=f"There is no database at {file}, but one that a restore set aside: {kept}.",
+            remedy="Run `bot.py restore FILE` again. Or, to have back what was there before, rename every "
+            f"{kept.name}* to what it was called without “.before-restore”; or, to begin anew, move them elsewhere.",
+        )
 
 
 def _upgrade(connection: Connection, revision: str) -> None:

@@ -105,3 +105,10 @@ def test_what_is_no_backup_is_refused_and_nothing_is_replaced(folder: Path) -> N
     assert run("restore", "picture.png")[0] == 1
     assert run("restore", "nowhere.db")[0] == 1
     assert "weight 2" in run("weight", "5")[1]
+
+
+def test_a_start_after_a_restore_that_was_cut_short_makes_no_empty_database(folder: Path) -> None:
+    assert run("weight", "5", "2")[0] == 0
+    (folder / "atelier.db").rename(folder / "atelier.db.before-restore")
+    code, said = run("weight", "5")
+    assert (code, "a restore set aside" in said, (folder / "atelier.db").exists()) == (1, True, False)

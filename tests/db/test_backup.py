@@ -1,6 +1,7 @@
 """A backup taken while writes run restores to a database that adds up and misses at most what came after it."""
 
 import asyncio
+import errno
 import itertools
 import os
 import sqlite3
@@ -86,6 +87,53 @@ async def test_a_damaged_database_can_be_replaced_and_what_its_log_held_is_set_a
     assert not log.exists() and (tmp_path / "atelier.db.before-restore-wal").read_bytes() == b"and more of it"
     async with await Database.open(url, tmp_path) as restored:
         await JobStore(restored).accept(a_job())
+
+
+@pytest.mark.parametrize(("failing", "is_restored"), [(1, False), (2, False), (3, True)])
+async def test_a_disk_that_fails_while_restoring_leaves_one_whole_database(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, is_restored: bool
+) -> None:
+    """First the copy is put on disk, then what was set aside, last the new name: whichever of them fails."""
+    await JobStore(database).save_counters({GUILD: 1.0})
+    copy = tmp_path / "copy.db"
+    backup(database.url, copy)
+    await JobStore(database).save_counters({GUILD: 2.0})
+    await database.close()
+    calls, sync = itertools.count(1), os.fsync
+
+    def full_disk(handle: int) -> None:
+        if next(calls) == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(handle)
+
+    with monkeypatch.context() as patched, pytest.raises(Misconfigured, match=r"safely.*No space left.*Check free"):
+        patched.setattr(os, "fsync", full_disk)
+        restore(copy, database.url, tmp_path)
+    assert not (tmp_path / "atelier.db.part").exists()
+    async with await Database.open(str(database.url), tmp_path) as opened:
+        assert await JobStore(opened).fetch_counters() == {GUILD: 1.0 if is_restored else 2.0}
+
+
+async def test_what_a_power_cut_left_of_a_restore_is_refused_and_can_be_mended_either_way(
+    database: Database, tmp_path: Path
+) -> None:
+    await JobStore(database).save_counters({GUILD: 1.0})
+    copy, file, aside = tmp_path / "copy.db", tmp_path / "atelier.db", tmp_path / "atelier.db.before-restore"
+    backup(database.url, copy)
+    await JobStore(database).save_counters({GUILD: 2.0})
+    await database.close()
+    file.replace(aside)  # and then the power went
+    for _start in range(2):
+        with pytest.raises(Misconfigured, match=r"set aside: .*before-restore\. Run `bot.py restore FILE` again"):
+            await Database.open(str(database.url), tmp_path)
+        assert not file.exists()
+    restore(copy, database.url, tmp_path)
+    async with await Database.open(str(database.url), tmp_path) as restored:
+        assert await JobStore(restored).fetch_counters() == {GUILD: 1.0}
+    file.unlink()
+    aside.replace(file)
+    async with await Database.open(str(database.url), tmp_path) as back:
+        assert await JobStore(back).fetch_counters() == {GUILD: 2.0}
 
 
 async def test_a_damaged_or_foreign_file_is_no_backup_and_replaces_nothing(database: Database, tmp_path: Path) -> None:
