@@ -15,11 +15,10 @@ from cogs.results import show_recipe
 from cogs.services import Interaction
 from cogs.subjects import job_named
 from cogs.uploads import attached, fetched
-from generation.decoder import read_signed, read_text
+from generation.decoder import read_settings
 from generation.errors import InvalidRequest
-from generation.interchange import read_foreign
+from generation.interchange import Foreign
 from generation.phrase import Phrase
-from generation.provenance import RECIPE_KEYWORD
 
 
 class RecipeOf(commands.Cog):
@@ -48,11 +47,8 @@ async def show_file(interaction: Interaction, file: Attached) -> None:
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     async with fetched(interaction, file) as png:
-        text = await read_text(png)
-        if RECIPE_KEYWORD in text:
-            say = recipe_pages.recipe_of_file((await read_signed(png))[0])
-        elif (found := read_foreign(text)) is not None:
-            say = recipe_pages.foreign(found)
-        else:
-            raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
+        found = await read_settings(png)
+    if found is None:
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
+    say = recipe_pages.foreign(found) if isinstance(found, Foreign) else recipe_pages.recipe_of_file(found)
     await interaction.edit_original_response(view=layout(say), attachments=files(say))

@@ -16,14 +16,13 @@ from cogs.more import any_seed
 from cogs.options import picture_id
 from cogs.services import Interaction, owner_of
 from cogs.uploads import fetched
-from generation.decoder import read_signed, read_text
+from generation.decoder import read_settings, read_signed
 from generation.descent import reproduce
 from generation.errors import InvalidRequest, UnknownJob
-from generation.interchange import read_foreign
+from generation.interchange import Foreign
 from generation.interchange.adopt import adopt
 from generation.permissions import require_visible
 from generation.phrase import Phrase
-from generation.provenance import RECIPE_KEYWORD
 from generation.request import GenerationRequest
 
 
@@ -64,8 +63,8 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
     reply_to = await begin(interaction)
     note = None
     async with fetched(interaction, file) as png:
-        text = await read_text(png)
-        if RECIPE_KEYWORD not in text and (found := read_foreign(text)) is not None:
+        found = await read_settings(png)
+        if isinstance(found, Foreign):
             request = adopt(found, await default_model(interaction), seed=any_seed())
             note = _(replies.ADOPTED, tool=found.tool)
         else:

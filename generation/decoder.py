@@ -1,7 +1,8 @@
 """Other people's files are decoded in a process of their own: no secrets, little memory, a few seconds, then an end.
 
-Image libraries have had holes, and a picture can be made to cost minutes and gigabytes. Here neither reaches the bot:
-`fit_picture` and `read_signed` start `python -m generation.decoder`, give it the file on stdin, and take its answer.
+Image libraries have had holes, and a picture, or the text in it, can be made to cost minutes and gigabytes. Here none
+of it reaches the bot: `fit_picture`, `read_settings` and `read_signed` start `python -m generation.decoder`, give it
+the file on stdin, and take its answer.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
+
 from generation.errors import InvalidRequest
 from generation.images import OtherSize, decode_png, fit_upload, read_png_text
+from generation.interchange import Foreign, read_foreign
 from generation.phrase import Phrase
-from generation.provenance import read_recipe, sign_png
+from generation.provenance import RECIPE_KEYWORD, read_recipe, recipe_in, sign_png
 from generation.recipe import Recipe
 
 AT_ONCE = 2
@@ -27,6 +32,7 @@ MEMORY_BYTES = 1 << 30
 """Of address space; the largest picture allowed takes about a third of it."""
 _REFUSED, _OTHER_SIZE = 3, 4
 _ROOT = Path(__file__).resolve().parents[1]
+_Settings = tuple[Recipe | None, Foreign | None]
 
 
 async def fit_picture(data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None) -> bytes:
@@ -46,10 +52,13 @@ async def read_signed(data: bytes) -> tuple[Recipe, bytes]:
     return read_recipe(clean), clean
 
 
-async def read_text(data: bytes) -> dict[str, str]:
-    """The text chunks of somebody's PNG, by keyword. Raises `InvalidRequest`."""
-    text: dict[str, str] = json.loads(await _decode(data, "text"))
-    return text
+async def read_settings(data: bytes) -> Recipe | Foreign | None:
+    """What somebody's PNG says of how it was made: a recipe of ours before all else, or another tool's settings.
+
+    Raises `InvalidRequest`. The text itself stays there: what comes back is as small as its values are.
+    """
+    said: _Settings = msgspec.json.decode(await _decode(data, "settings"), type=_Settings)
+    return said[0] or said[1]
 
 
 async def _decode(data: bytes, *words: str) -> bytes:
@@ -120,10 +129,14 @@ def _work(data: bytes, words: list[str]) -> bytes:
     if words[0] == "signed":
         recipe = read_recipe(data)
         return sign_png(*decode_png(data), recipe)
-    if words[0] == "text":
-        return json.dumps(read_png_text(data)).encode()
+    if words[0] == "settings":
+        return msgspec.json.encode(_settings_in(read_png_text(data)))
     width, height, *said = map(int, words[1:])
     return fit_upload(data, (width, height), said_px=(said[0], said[1]) if said else None)
+
+
+def _settings_in(text: Mapping[str, str]) -> _Settings:
+    return (recipe_in(text), None) if RECIPE_KEYWORD in text else (None, read_foreign(text))
 
 
 def _limit() -> None:

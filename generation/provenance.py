@@ -5,6 +5,8 @@ Nothing here depends on a clock, a job or chance, so the same picture is the sam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from generation.disclosure import xmp_of
 from generation.errors import InvalidRequest
 from generation.images import encode_png, read_png_text
@@ -24,11 +26,16 @@ def sign_png(pixels: bytes, size_px: tuple[int, int], recipe: Recipe) -> bytes:
 
 def read_recipe(png: bytes) -> Recipe:
     """The recipe a PNG of ours carries. Raises `InvalidRequest` when there is none, or it is not ours."""
-    text = read_png_text(png).get(RECIPE_KEYWORD)
-    if text is None:
+    return recipe_in(read_png_text(png))
+
+
+def recipe_in(text: Mapping[str, str]) -> Recipe:
+    """The same among text chunks that are read already, by keyword."""
+    written = text.get(RECIPE_KEYWORD)
+    if written is None:
         raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("carries no recipe of this bot."))
     try:
-        return Recipe.from_json(text)
+        return Recipe.from_json(written)
     except ValueError:
         problem = Phrase("carries a recipe that cannot be read.")
         raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None

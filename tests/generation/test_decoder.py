@@ -6,15 +6,18 @@ import asyncio
 import io
 import os
 import sys
+import zlib
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from generation import decoder
-from generation.decoder import fit_picture, read_signed
+from generation.decoder import fit_picture, read_settings, read_signed
 from generation.errors import InvalidRequest
 from generation.images import decode_png, encode_png
-from tests.generation.hostile import header_only, many_frames, saved, text_bomb
+from generation.interchange import Foreign
+from tests.generation.hostile import header_only, many_frames, saved, text_bomb, with_chunk
 
 SIZE = (64, 64)
 DAMAGED = "damaged or cut short"
@@ -97,6 +100,27 @@ async def test_a_recipe_is_read_there_too_and_the_file_is_made_anew() -> None:
     for data, says in ((foreign, "cannot be read"), (plain, "carries no recipe"), (b"", "not a PNG")):
         with pytest.raises(InvalidRequest, match=says):
             await read_signed(data)
+    for data, says in ((foreign, "cannot be read"), (b"", "not a PNG")):
+        with pytest.raises(InvalidRequest, match=says):
+            await read_settings(data)
+    assert await read_settings(plain) is None
+
+
+async def test_of_the_text_in_a_picture_only_settings_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """50 kilobytes that unpack to fifty million characters would fill the bot, were they handed on."""
+    answers, decode = [], decoder._decode
+
+    async def listened(*words: Any) -> bytes:
+        answers.append(await decode(*words))
+        return answers[-1]
+
+    monkeypatch.setattr(decoder, "_decode", listened)
+    picture = encode_png(bytes(64 * 64 * 3), SIZE, text={"parameters": "a cat\nSteps: 20"})
+    for number in range(50):
+        picture = with_chunk(picture, b"zTXt", b"k%d\0\0" % number + zlib.compress(b"\xe9" * 1_000_000, 9))
+    assert len(picture) < 100_000
+    assert await read_settings(picture) == Foreign(tool="A1111", prompt="a cat", steps=20)
+    assert len(answers[0]) < 1000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

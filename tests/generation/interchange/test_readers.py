@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from generation.decoder import read_settings
+from generation.images import encode_png
 from generation.interchange import Foreign, read_foreign
 
 A1111 = """masterpiece, (a lighthouse:1.2) at dusk,
@@ -107,6 +109,20 @@ def test_invokeai() -> None:
         sampler_there="dpmpp_2m_k",
         model_there="Stable Diffusion 1.5",
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param({"parameters": A1111}, id="A1111"),
+        pytest.param({"prompt": json.dumps(COMFY), "workflow": "{}"}, id="ComfyUI"),
+        pytest.param({"invokeai_metadata": json.dumps(INVOKE)}, id="InvokeAI"),
+    ],
+)
+async def test_a_picture_read_in_the_decoders_process_says_the_same(text: dict[str, str]) -> None:
+    found = await read_settings(encode_png(bytes(64 * 64 * 3), (64, 64), text=text))
+    assert found is not None
+    assert found == read_foreign(text)
 
 
 @pytest.mark.parametrize(
