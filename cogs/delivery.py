@@ -28,7 +28,7 @@ from cogs.telling import tell_those_who_asked
 from generation.delivery import DeliveryState
 from generation.errors import UnknownJob
 from generation.failpoints import reached
-from generation.job import DM_TENANT, Job, ReplyTo, Status
+from generation.job import DM_TENANT, Image, Job, ReplyTo, Status
 from generation.policy import Place
 from generation.safety import Shown
 
@@ -220,8 +220,7 @@ class Courier:
     async def _post(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
         services = self._services
         job = await services.jobs.fetch_job(job_id)
-        place = self._place(reply_to, job)
-        job = await self._withhold(job, place)
+        job, place = await self._look_again(job, reply_to)
         say = await gather(job, services, size_limit=going.size_limit, place=place)
         posted = await self._ladder.post(job_id, reply_to, say)
         reached("posted")
@@ -233,16 +232,43 @@ class Courier:
         reached("marked_delivered")
         log.info("job=%s action=delivered", job_id)
 
-    def _place(self, reply_to: ReplyTo, job: Job) -> Place:
-        """Where the result will be read, as it is now; a channel that is not known here is not age-restricted."""
-        channel = self._client.get_channel(reply_to.channel_id)
-        return place_at(channel, channel_id=reply_to.channel_id, is_dm=job.owner.guild_id == DM_TENANT)
+    async def _look_again(self, job: Job, reply_to: ReplyTo) -> tuple[Job, Place]:
+        """Where the result will be read, and the job with nothing left in it that may no longer be shown there.
+
+        Withholding cannot be undone, so only a channel that was really seen decides it: what may not be shown just
+        anywhere is left out of the message where nobody can say what the channel is, and stays in the history.
+        """
+        is_dm = job.owner.guild_id == DM_TENANT
+        place = Place(channel_ids=(reply_to.channel_id,), is_dm=is_dm)
+        if not is_dm and await self._not_for(place, job):
+            channel = await self._see(reply_to.channel_id)
+            if channel is None:
+                return job, place
+            place = place_at(channel, channel_id=reply_to.channel_id, is_dm=is_dm)
+        return await self._withhold(job, place), place
+
+    async def _see(self, channel_id: int) -> object | None:
+        """The channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
+
+        The gateway names channels only some time after the start, which no result waits for, and archived threads
+        never; so what it has not named is asked for.
+        """
+        channel = self._client.get_channel(channel_id)
+        try:
+            channel = channel or await self._client.fetch_channel(channel_id)
+        except (discord.NotFound, discord.Forbidden, discord.InvalidData):
+            return None
+        return await self._see(channel.parent_id) if isinstance(channel, discord.Thread) else channel
+
+    async def _not_for(self, place: Place, job: Job) -> list[Image]:
+        """The finished pictures that may not be shown there."""
+        shown = await how_shown(job, self._services, place)
+        return [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT]
 
     async def _withhold(self, job: Job, place: Place) -> Job:
         """What may no longer be shown where it was asked for is refunded and its file deleted, before it is posted."""
         services = self._services
-        shown = await how_shown(job, services, place)
-        withheld = [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT]
+        withheld = await self._not_for(place, job)
         if not withheld:
             return job
         for image in withheld:

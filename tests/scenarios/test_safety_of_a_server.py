@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from db.reconcile import reconcile
 from generation.choices import Choices
 from generation.guild import GuildSettings, SafetyLevel
 from generation.job import Status
-from sandbox import Actor, Interaction, Message, Sandbox
+from sandbox import Actor, Interaction, Message, Permission, Sandbox
 
 FLAGGED = "a withhold-image of a spider"
 
@@ -87,6 +88,70 @@ async def test_a_channel_turned_safe_before_the_result_is_posted(
     assert (job.images[0].status, job.images[0].charged, job.images[0].file_sha256) == (Status.WITHHELD, 0, None)
     assert (await reconcile(bot.database)).is_exact
     assert not list((bot.data_dir / "pictures").rglob("*.png"))
+
+
+async def restarted(discord: Sandbox, bot: LivingBot, who: Actor, *, then: Callable[[], None]) -> Interaction:
+    """A flagged picture is painted, and not posted when the bot dies. It is back before Discord names its channels."""
+    await bot.hold_painting()
+    asked = await who.slash("imagine", prompt=FLAGGED, steps=2)
+    await until_shown(discord, asked)
+    job_id = (await bot.job_of(asked)).id
+    for path in ("/webhooks/*", "/channels/*"):
+        discord.faults.fail(path, times=1000, status=503)
+    bot.go_on_painting()
+    await bot.studio.finished(job_id)
+    await bot.crash()
+    discord.faults.clear()
+    then()
+    discord.faults.delay("/gateway*", wait_s=1.0)
+    await bot.start()
+    return asked
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["answers", "answers late"])
+@pytest.mark.parametrize("is_thread", [False, True], ids=["channel", "thread"])
+async def test_a_restart_loses_nothing_that_may_be_shown(
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor, is_thread: bool, times: int
+) -> None:
+    """The result is due before the gateway has named any channel; Discord may even fail when asked for it."""
+    await choose(bot, people, SafetyLevel.OFF)
+    where = after_dark.channel.add_thread("late") if is_thread else after_dark.channel
+    inside = discord.act_as(people.guild.members[people.ada.user.id], where)
+    asked = await restarted(
+        discord, bot, inside, then=lambda: times and discord.faults.fail("/channels/*", method="GET", status=503)
+    )
+    message = await until_done(discord, asked)
+    [image] = (await bot.job_of(asked)).images
+    assert spoilers(message) == [False]
+    assert (image.status, image.charged) == (Status.DONE, image.reserved)
+    assert bot.studio.files.get(image.file_sha256 or "")
+
+
+async def test_a_channel_turned_safe_during_a_restart(
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+) -> None:
+    await choose(bot, people, SafetyLevel.OFF)
+    asked = await restarted(discord, bot, after_dark, then=lambda: after_dark.channel.set_nsfw(False))
+    message = await until_done(discord, asked)
+    [image] = (await bot.job_of(asked)).images
+    assert not message.attachments
+    assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
+    assert (await reconcile(bot.database)).is_exact
+
+
+async def test_in_a_channel_that_cannot_be_seen_nothing_is_shown_and_nothing_deleted(
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+) -> None:
+    """The token would still do: only what the bot may see has changed."""
+    await choose(bot, people, SafetyLevel.OFF)
+    closed = lambda: discord.faults.take_permission(after_dark.channel, int(Permission.VIEW_CHANNEL))  # noqa: E731
+    asked = await restarted(discord, bot, after_dark, then=closed)
+    message = await until_done(discord, asked)
+    [image] = (await bot.job_of(asked)).images
+    assert not message.attachments
+    assert "flagged is not shown here" in message.text
+    assert (image.status, image.charged) == (Status.DONE, image.reserved)
+    assert bot.studio.files.get(image.file_sha256 or "")
 
 
 async def test_a_thread_is_as_restricted_as_its_channel(
