@@ -13,7 +13,8 @@ from generation.interchange import foreign
 from generation.interchange.foreign import MAX_TEXT_CHARS, Foreign
 from generation.interchange.samplers import our_sampler
 
-_PAIR = re.compile(r'\s*([\w][\w \-/]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?:,|$)')
+_PAIR = re.compile(r'(?:^|,)\s*([\w][\w \-/]*):\s*("(?:\\.|[^"\\])*"|[^,]*)(?=,|$)')
+"""Begins where a pair may begin and nowhere else: tried at every letter, a long word takes the square of its length."""
 _NEGATIVE = "Negative prompt:"
 
 

@@ -121,8 +121,23 @@ def test_invokeai() -> None:
 )
 async def test_a_picture_read_in_the_decoders_process_says_the_same(text: dict[str, str]) -> None:
     found = await read_settings(encode_png(bytes(64 * 64 * 3), (64, 64), text=text))
-    assert found is not None
+    assert isinstance(found, Foreign)
     assert found == read_foreign(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param({"parameters": "a cat\nSteps: 20, " + "a" * 900_000}, "a cat", id="A1111: a key that never ends"),
+    ],
+)
+async def test_a_text_made_to_take_for_ever_is_read_before_the_process_is_given_up(
+    text: dict[str, str], says: str
+) -> None:
+    """Its ten seconds of processor time are no measure of speed: none of these would end in ten minutes."""
+    found = await read_settings(encode_png(bytes(64 * 64 * 3), (64, 64), text=text))
+    assert isinstance(found, Foreign)
+    assert found.prompt == says
 
 
 @pytest.mark.parametrize(
