@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from secrets import randbelow
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -37,6 +38,7 @@ from db.engine import Database
 from db.governance import Governance
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
+from db.migrate import newest_revision
 from db.moderation import ModerationStore
 from db.operating import OperatorStore
 from db.personal import PersonalStore
@@ -68,7 +70,7 @@ from health import serve_health
 if TYPE_CHECKING:
     from sandbox import Sandbox
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 quota_app = typer.Typer(no_args_is_help=True, help="The books of what was asked for and charged.")
 app.add_typer(quota_app, name="quota")
 models_app = typer.Typer(no_args_is_help=True, help="Models, LoRA, textual inversions and VAE: which there are.")
@@ -115,6 +117,20 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         tidying = asyncio.create_task(keep_tidy(RetentionStore(database).fetch_expired, files), name="tidying")
         stack.push_async_callback(_stop, tidying)
         yield House(studio, jobs, database, files, running)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"Atelier {version('atelier')}, database {newest_revision()}, Python {sys.version.split()[0]}")
+        raise typer.Exit
+
+
+@app.callback(help="Atelier, a Discord bot that paints. README.md says how to begin.")
+def main(
+    says_version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which Atelier this is.")
+    ] = False,
+) -> None: ...
 
 
 @app.command()

@@ -25,6 +25,11 @@ def alembic_config() -> Config:
     return config
 
 
+def newest_revision() -> str:
+    """The schema of this code."""
+    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+
+
 def migrate(url: URL, *, revision: str = "head") -> None:
     """Create the database at `url` if there is none, and upgrade it to `revision`, in one transaction.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,12 @@ def test_what_cannot_be_done_is_one_sentence(words: tuple[str, ...], says: str, 
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "x.png").exists()
+
+
+def test_it_says_which_version_it_is(tmp_path: Path) -> None:
+    done = run("--version", data_dir=tmp_path)
+    assert re.fullmatch(r"Atelier \d+\.\d+\.\d+, database [0-9a-f]+\S*, Python 3\.\d+\.\d+\n", done.stdout), done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_doctor_calls_a_bot_that_runs_no_fault(tmp_path: Path) -> None:
