@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import select, text, update
+from sqlalchemy import Select, String, func, literal_column, select, text, update
 from sqlalchemy.orm import Session
 
-from db.models import ImageRow
-from generation.request import ImageSpec
+from db.models import SOURCES, ImageRow, JobRow
 
 T = TypeVar("T")
 IS_ALIVE = text("images.status IN ('waiting', 'running')")
 """Written out, not bound: only so does SQLite see that the index of living images will do."""
 _PART = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
-
-
-def sources(spec: ImageSpec) -> set[str]:
-    """The files a picture is made from (SHA-256)."""
-    named = [spec.upscale and spec.upscale.sha256]
-    if spec.start is not None:
-        named += [spec.start.sha256, spec.start.mask_sha256]
-    return {sha256 for sha256 in named if sha256}
 
 
 def unneeded(session: Session, files: set[str]) -> frozenset[str]:
@@ -37,8 +29,30 @@ def unneeded_by_the_living(session: Session, files: set[str]) -> frozenset[str]:
     """Those of `files` that no picture still to be made starts from."""
     needed: set[str] = set()
     for spec in session.scalars(select(ImageRow.spec).where(IS_ALIVE)):
-        needed |= sources(spec)
+        needed |= spec.sources
     return frozenset(files - needed)
+
+
+def brought(session: Session, started: Mapping[str, datetime]) -> set[str]:
+    """Of the files that jobs which are gone started from, those that came with them.
+
+    `started` says when the first of these jobs was asked for. Whoever was the first to start from a file brought it and
+    may take it away, whatever others made of it since; who reproduced a picture may not take its upload, which nothing
+    could paint again.
+    """
+    others: set[str] = set()
+    for some in in_parts(started):
+        for query in first_starts(some):
+            others.update(sha256 for sha256, at in session.execute(query) if at < started[sha256])
+    return started.keys() - others
+
+
+def first_starts(files: Collection[str]) -> Iterator[Select[str, datetime]]:
+    """Queries for which of these files pictures start from, and since when: one an index."""
+    for found in SOURCES.values():
+        name = literal_column(found, String())
+        asked = select(name, func.min(JobRow.created_at)).where(JobRow.id == ImageRow.job_id)
+        yield asked.where(name.in_(files)).group_by(name)
 
 
 def forget_pictures(session: Session, job_id: str) -> frozenset[str]:

@@ -39,6 +39,14 @@ _NAMES = {
 }
 
 
+SOURCES = {
+    "ix_images_start": "json_extract(spec, '$.start.sha256')",
+    "ix_images_mask": "json_extract(spec, '$.start.mask_sha256')",
+    "ix_images_enlarged": "json_extract(spec, '$.upscale.sha256')",
+}
+"""Where a row of `images` names the files it starts from, by the index that finds them."""
+
+
 def _where(condition: str) -> dict[str, Any]:
     """The condition of a partial index, for either database."""
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
@@ -91,6 +99,8 @@ class ImageRow(Base):
         # A partial index stays small however many pictures there are: recovery and the queue look only at the living.
         Index("ix_images_alive", "job_id", **_where("status IN ('waiting', 'running')")),
         Index("ix_images_withheld", "ended_at", **_where("status = 'withheld'")),
+        # An expression that is to use one of these must be written as in it: see `SOURCES`.
+        *(Index(name, text(found), **_where(f"{found} IS NOT NULL")) for name, found in SOURCES.items()),
     )
 
     id: Mapped[str] = mapped_column(String(JOB_ID_LENGTH + 4), primary_key=True, info=_DELETED)

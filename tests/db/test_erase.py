@@ -1,5 +1,6 @@
 """Forgetting a person: nothing of them is left, in any table or byte of the files, and the books still add up."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from db.quotas import QuotaStore
 from db.reconcile import reconcile
 from db.types import OnErase
 from generation.errors import UnknownJob
-from generation.job import Owner
+from generation.job import Job, Owner
 from generation.quota import Quota, Scope, Unit, Usage
 from generation.request import StartImage, Upscale
 
@@ -114,3 +115,40 @@ async def test_a_file_somebody_still_needs_is_not_named(database: Database) -> N
     assert await delete_job(database, same[1].id) == frozenset()
     assert await delete_job(database, enlarging.id) == {"shared"}
     assert await delete_job(database, own_start.id) == {"own start", "own mask"}
+
+
+async def started_from(database: Database, user: int, *, minutes: int, **files: str) -> Job:
+    """A finished picture of an upload, and of what else is named."""
+    start = StartImage(strength=0.5, **({"sha256": "upload"} | files))
+    job = a_job(user=user, at=NOW + timedelta(minutes=minutes), spec=a_spec(start=start))
+    await JobStore(database).accept(job)
+    await JobStore(database).settle(job.images[0].id, 0, done(job, file=f"of {user} at {minutes}"))
+    return job
+
+
+async def test_whoever_reproduced_a_picture_does_not_take_its_upload_away(database: Database) -> None:
+    await started_from(database, OTHER, minutes=0, mask_sha256="mask")
+    again = await started_from(database, USER, minutes=1, mask_sha256="mask")
+    await started_from(database, USER, minutes=2, mask_sha256="own mask")
+    assert await delete_job(database, again.id) == {f"of {USER} at 1"}
+    assert await erase_user(database, USER) == {f"of {USER} at 2", "own mask"}
+    assert await erase_user(database, OTHER) == {f"of {OTHER} at 0", "upload", "mask"}
+
+
+async def test_whoever_brought_an_upload_takes_it_away_though_others_reproduced_it(database: Database) -> None:
+    await started_from(database, OTHER, minutes=0)
+    await started_from(database, OTHER, minutes=2)
+    await started_from(database, USER, minutes=1)
+    assert "upload" in await erase_user(database, OTHER)
+    assert await JobStore(database).fetch_painted(f"of {USER} at 1") is not None
+
+
+async def test_whoever_painted_a_picture_takes_it_away_though_another_was_the_first_to_enlarge_it(
+    database: Database,
+) -> None:
+    made = a_job(user=OTHER, at=NOW)
+    await JobStore(database).accept(made)
+    await JobStore(database).settle(made.images[0].id, 0, done(made, file="painted"))
+    await started_from(database, USER, minutes=1, sha256="painted")
+    await started_from(database, OTHER, minutes=2, sha256="painted")
+    assert "painted" in await erase_user(database, OTHER)

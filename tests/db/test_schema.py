@@ -11,13 +11,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from some_jobs import NOW, a_job
 from sqlalchemy import CheckConstraint, create_engine, inspect
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import StatementError
 
 from alembic import command
 from db.engine import Database, parse_url
+from db.files import first_starts
 from db.jobs import JobStore
 from db.migrate import alembic_config, migrate
-from db.models import Base
+from db.models import SOURCES, Base
 from db.types import OnErase
 from generation.errors import Misconfigured
 
@@ -43,6 +45,7 @@ def run_alembic(file: Path, action: str, revision: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.filterwarnings("ignore:.*expression-based index")  # those are looked at below
 def test_the_models_equal_the_migrated_schema(file: Path) -> None:
     engine = create_engine(f"sqlite:///{file}")
     with engine.connect() as connection:
@@ -64,6 +67,8 @@ def test_what_the_comparison_above_cannot_see_is_equal_too(file: Path) -> None:
         if index.dialect_options["sqlite"]["where"] is not None
     }
     assert {name: sql.split(" WHERE ")[1] for name, sql in written.items()} == partial
+    for name, found in SOURCES.items():  # nor the expressions of indexes
+        assert f"ON images ({found}) WHERE" in written[name]
     with closing(sqlite3.connect(file)) as connection:
         for table in Base.metadata.tables.values():
             found = {row[3]: row[6] for row in connection.execute(f"PRAGMA foreign_key_list({table.name})")}
@@ -148,3 +153,13 @@ async def test_looking_for_the_living_and_the_due_reads_only_those(file: Path) -
         for index, query in plans.items():
             steps = connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
             assert index in steps[0][3]
+
+
+def test_who_else_starts_from_a_file_is_found_without_reading_every_picture(file: Path) -> None:
+    literally = {"dialect": sqlite.dialect(), "compile_kwargs": {"literal_binds": True}}
+    with closing(sqlite3.connect(file)) as connection:
+        for index, query in zip(SOURCES, first_starts(["a" * 64, "b" * 64]), strict=True):
+            steps = connection.execute(f"EXPLAIN QUERY PLAN {query.compile(**literally)}").fetchall()
+            plan = [step[3] for step in steps if step[3].startswith(("SCAN", "SEARCH"))]
+            assert plan[0] == f"SEARCH images USING INDEX {index} (<expr>=?)"
+            assert all(step.startswith("SEARCH") for step in plan)
