@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,6 @@ from generation.interchange import foreign
 from generation.interchange.foreign import Foreign
 from generation.interchange.samplers import our_sampler
 
-_MAX_DEPTH = 24
 _SAMPLERS = ("KSampler", "KSamplerAdvanced")
 
 Graph = Mapping[str, Any]
@@ -65,19 +65,22 @@ def _value(graph: Graph, value: Any) -> Any:
 
 
 def _upstream(graph: Graph, link: Any, *keys: str) -> Any:
-    """The first plain value of such a name, breadth first along the links."""
+    """The first plain value of such a name, breadth first along the links.
+
+    Each node is visited once: there may be more paths through a small graph than anyone can walk.
+    """
     seen: set[str] = set()
-    level = [link]
-    for _ in range(_MAX_DEPTH):
-        nodes = [each for each in level if isinstance(each, list) and each and str(each[0]) not in seen]
-        seen.update(str(each[0]) for each in nodes)
-        level = []
-        for each in nodes:
-            inputs = _inputs(graph, each)
-            for key in keys:
-                if key in inputs and not isinstance(inputs[key], list):
-                    return inputs[key]
-            level += [value for value in inputs.values() if isinstance(value, list)]
+    links = deque([link])
+    while links:
+        each = links.popleft()
+        if not isinstance(each, list) or not each or str(each[0]) in seen:
+            continue
+        seen.add(str(each[0]))
+        inputs = _inputs(graph, each)
+        for key in keys:
+            if key in inputs and not isinstance(inputs[key], list):
+                return inputs[key]
+        links.extend(inputs.values())
     return None
 
 

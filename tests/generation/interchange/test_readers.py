@@ -56,6 +56,13 @@ INVOKE = {
 }
 
 
+def many_paths(depth: int) -> dict[str, object]:
+    """A graph each of whose nodes leads to the next by four links."""
+    links = {str(at): {"inputs": {f"in{n}": [str(at + 1), 0] for n in range(4)}} for at in range(1, depth + 1)}
+    sampler = {"class_type": "KSampler", "inputs": {"positive": ["1", 0]}}
+    return {"0": sampler, **links, str(depth + 1): {"inputs": {"text": "a cat"}}}
+
+
 def test_a1111() -> None:
     assert read_foreign({"parameters": A1111}) == Foreign(
         tool="A1111",
@@ -129,6 +136,7 @@ async def test_a_picture_read_in_the_decoders_process_says_the_same(text: dict[s
     ("text", "says"),
     [
         pytest.param({"parameters": "a cat\nSteps: 20, " + "a" * 900_000}, "a cat", id="A1111: a key that never ends"),
+        pytest.param({"prompt": json.dumps(many_paths(20))}, "a cat", id="ComfyUI: 4^20 paths through 22 nodes"),
     ],
 )
 async def test_a_text_made_to_take_for_ever_is_read_before_the_process_is_given_up(
