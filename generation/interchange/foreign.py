@@ -12,6 +12,7 @@ from generation.request import MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 
 MAX_TEXT_CHARS = 1_000_000
 """A larger chunk is not read: workflows of a megabyte exist, settings of a megabyte do not."""
+MAX_NAME_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,12 @@ class Foreign:
 
 def words(value: Any) -> str:
     """A prompt as ours are: one clean line, not too long."""
-    return clean_prompt(value)[:MAX_PROMPT_CHARS] if isinstance(value, str) else ""
+    return _line(value, MAX_PROMPT_CHARS)
 
 
 def name(value: Any) -> str | None:
     """A stranger's word for a sampler or model, to be shown."""
-    return clean_prompt(value)[:80] or None if isinstance(value, str) else None
+    return _line(value, MAX_NAME_CHARS) or None
 
 
 def steps(value: Any) -> int | None:
@@ -67,6 +68,11 @@ def parsed(text: str | None) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _line(value: Any, most: int) -> str:
+    """Cut after cleaning, which takes characters away; and before, for accents out of order cost it their square."""
+    return clean_prompt(value[: 2 * most])[:most] if isinstance(value, str) else ""
 
 
 def _whole(value: Any, low: int, high: int) -> int | None:

@@ -56,6 +56,10 @@ INVOKE = {
 }
 
 
+MARKS = "\u0301" * 200_000 + "\u0316" * 200_000
+"""Normalised (NFC), all of the second kind come before all of the first: sorted one by one."""
+
+
 def many_paths(depth: int) -> dict[str, object]:
     """A graph each of whose nodes leads to the next by four links."""
     links = {str(at): {"inputs": {f"in{n}": [str(at + 1), 0] for n in range(4)}} for at in range(1, depth + 1)}
@@ -137,6 +141,14 @@ async def test_a_picture_read_in_the_decoders_process_says_the_same(text: dict[s
     [
         pytest.param({"parameters": "a cat\nSteps: 20, " + "a" * 900_000}, "a cat", id="A1111: a key that never ends"),
         pytest.param({"prompt": json.dumps(many_paths(20))}, "a cat", id="ComfyUI: 4^20 paths through 22 nodes"),
+        pytest.param(
+            {"invokeai_metadata": json.dumps({"positive_prompt": f"a cat{MARKS}"}, ensure_ascii=False)},
+            "a cat" + "\u0301" * 3,
+            id="a prompt of marks to be put in order",
+        ),
+        pytest.param(
+            {"parameters": f"a cat\nSteps: 20, Sampler: {MARKS}, Model: {MARKS}"}, "a cat", id="names of such marks"
+        ),
     ],
 )
 async def test_a_text_made_to_take_for_ever_is_read_before_the_process_is_given_up(
