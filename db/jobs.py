@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from async_lru import alru_cache
-from sqlalchemy import bindparam, delete, exists, insert, select, update
+from sqlalchemy import ScalarResult, bindparam, delete, exists, insert, literal_column, or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from db.engine import Database
 from db.files import IS_ALIVE, forget_pictures
 from db.ledger import Account, ending, post, reservation
 from db.members import ensure_key, find_key
-from db.models import CounterRow, DeliveryRow, ImageRow, JobRow, table
+from db.models import SOURCES, CounterRow, DeliveryRow, ImageRow, JobRow, table
 from db.quotas import check_quotas
 from db.withholding import fetch_withheld, keep_for_review, withhold
 from db.writer import DatabaseClosed
@@ -25,6 +25,7 @@ from generation.delivery import DeliveryState
 from generation.errors import NotAccepted, UnknownJob
 from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status
 from generation.quota import window_of
+from generation.recipe import Recipe
 
 log = logging.getLogger(__name__)
 WITHHELD_REMEMBERED = timedelta(hours=1)
@@ -112,6 +113,9 @@ class JobStore(ports.JobStore):
 
     async def fetch_painted(self, sha256: str) -> Image | None:
         return await self._database.read(lambda session: _fetch_painted(session, sha256))
+
+    async def knows(self, recipe: Recipe) -> bool:
+        return await self._database.read(lambda session: recipe in _recipes_from(session, recipe.spec.sources))
 
     async def fetch_unfinished(self) -> list[Job]:
         return await self._database.write(_fetch_unfinished)
@@ -263,6 +267,12 @@ def _fetch_painted(session: Session, sha256: str) -> Image | None:
     made = select(ImageRow).where(ImageRow.file_sha256 == sha256, ImageRow.recipe.is_not(None))
     row = session.scalars(made.limit(1)).first()
     return None if row is None else _image(row)
+
+
+def _recipes_from(session: Session, files: Collection[str]) -> ScalarResult[Recipe | None]:
+    """Those of pictures made from any of these files."""
+    names = or_(*(literal_column(found).in_(files) for found in SOURCES.values()))
+    return session.scalars(select(ImageRow.recipe).where(names, ImageRow.recipe.is_not(None)))
 
 
 def _fetch_unfinished(session: Session) -> list[Job]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from generation.job import Image, Job, Outcome, ReplyTo
 from generation.order import Cancel, Event, Order
-from generation.recipe import Fingerprint
+from generation.recipe import Fingerprint, Recipe
 
 Clock = Callable[[], datetime]
 """Now, as an aware UTC time."""
@@ -75,6 +75,9 @@ class JobStore(Protocol):
 
     async def fetch_painted(self, sha256: str) -> Image | None:
         """A finished image, with its recipe, whose file has that SHA-256; None if none was made here."""
+
+    async def knows(self, recipe: Recipe) -> bool:
+        """Whether a picture made here has this very recipe, which starts from files (`ImageSpec.sources`)."""
 
     async def fetch_unfinished(self) -> list[Job]:
         """Every job with an image that has not ended, oldest first; images that were RUNNING are WAITING again."""
