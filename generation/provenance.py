@@ -16,6 +16,8 @@ from generation.request import ImageSpec
 
 RECIPE_KEYWORD = "atelier"
 PARAMETERS_KEYWORD = "parameters"
+MAX_RECIPE_CHARS = 1 << 16
+"""Several times our longest: a stranger's is not handed about at the length they like."""
 
 
 def sign_png(pixels: bytes, size_px: tuple[int, int], recipe: Recipe) -> bytes:
@@ -35,8 +37,10 @@ def recipe_in(text: Mapping[str, str]) -> Recipe:
     if written is None:
         raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("carries no recipe of this bot."))
     try:
+        if len(written) > MAX_RECIPE_CHARS:
+            raise ValueError("no recipe of ours is so long")
         return Recipe.from_json(written)
-    except ValueError:
+    except (ValueError, RecursionError):
         problem = Phrase("carries a recipe that cannot be read.")
         raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from PIL import Image as PillowImage
 from generation.errors import InvalidRequest
 from generation.files import ImageFiles
 from generation.images import decode_png, encode_png, fit_upload, pixels_sha256, read_png_text, read_upload, tile
-from generation.provenance import parameters_line, read_recipe, sign_png
+from generation.prompt import MAX_PROMPT_CHARS
+from generation.provenance import parameters_line, read_recipe, recipe_in, sign_png
 from generation.recipe import Fingerprint, Recipe, Trace
 from generation.replay import Agreement, judge, psnr_db
-from generation.request import Hires, ImageSpec, Margins, StartImage, Variation
+from generation.request import MAX_STEPS, Hires, ImageSpec, Margins, StartImage, Variation
 
 SPEC = ImageSpec(
     prompt="a red circle, „größer“ 猫",
@@ -111,6 +113,20 @@ def test_a_png_without_a_recipe_says_so() -> None:
         read_recipe(encode_png(PIXELS, (64, 64), text={"atelier": '{"spec": 3}'}))
     with pytest.raises(InvalidRequest, match="not a PNG"):
         read_recipe(b"GIF89a")
+
+
+def test_a_forged_recipe_that_is_too_long_or_too_deep_cannot_be_read() -> None:
+    for forged in (replace(RECIPE, dropped="x" * (1 << 16)).to_json(), '{"x":' + "[" * 50_000):
+        with pytest.raises(InvalidRequest, match="carries a recipe that cannot be read"):
+            recipe_in({"atelier": forged})
+
+
+def test_the_longest_recipe_of_ours_is_read() -> None:
+    """Words of quotation marks (two characters each in JSON), and a trace that changes at every evaluation."""
+    words = '"' * MAX_PROMPT_CHARS
+    trace = str(Trace.of([8, 16] * 2 * MAX_STEPS))
+    longest = replace(RECIPE, spec=replace(SPEC, prompt=words, negative=words), trace=trace, dropped=words)
+    assert recipe_in({"atelier": longest.to_json()}) == longest
 
 
 def test_the_verdict_names_what_differs() -> None:
