@@ -62,7 +62,7 @@ from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
 from generation.sizes import native_size, parse_size
 from generation.studio import Studio, utc_now
-from generation.tidying import keep_tidy
+from generation.tidying import keep_swept, keep_tidy
 from generation.workers.local import LocalWorker
 from generation.workers.wire import WorkerConfig
 from health import serve_health
@@ -114,8 +114,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             studio.set_boost(boost)
         running = asyncio.create_task(studio.run(), name="studio")
         stack.push_async_callback(_stop, running)
-        tidying = asyncio.create_task(keep_tidy(RetentionStore(database).fetch_expired, files), name="tidying")
+        retention = RetentionStore(database)
+        tidying = asyncio.create_task(keep_tidy(retention.fetch_expired, files), name="tidying")
         stack.push_async_callback(_stop, tidying)
+        sweeping = asyncio.create_task(keep_swept(retention, files), name="sweeping")
+        stack.push_async_callback(_stop, sweeping)
         yield House(studio, jobs, database, files, running)
 
 

@@ -6,14 +6,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import Select, String, func, literal_column, select, text, update
+from sqlalchemy import Select, String, func, literal_column, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from db.models import SOURCES, ImageRow, JobRow
+from db.models import SOURCES, DeliveryRow, ImageRow, JobRow, ReviewRow
 
 T = TypeVar("T")
 IS_ALIVE = text("images.status IN ('waiting', 'running')")
 """Written out, not bound: only so does SQLite see that the index of living images will do."""
+_SOURCES = [literal_column(found, String()) for found in SOURCES.values()]
+_ORIGINAL = literal_column("json_extract(request, '$.replay.original')", String())
+_IS_AWAITED = or_(
+    JobRow.id.in_(select(ImageRow.job_id).where(IS_ALIVE)),
+    JobRow.id.in_(select(DeliveryRow.job_id).where(text("deliveries.state = 'due'"))),
+)
 _PART = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
 
 
@@ -49,10 +55,22 @@ def brought(session: Session, started: Mapping[str, datetime]) -> set[str]:
 
 def first_starts(files: Collection[str]) -> Iterator[Select[str, datetime]]:
     """Queries for which of these files pictures start from, and since when: one an index."""
-    for found in SOURCES.values():
-        name = literal_column(found, String())
+    for name in _SOURCES:
         asked = select(name, func.min(JobRow.created_at)).where(JobRow.id == ImageRow.job_id)
         yield asked.where(name.in_(files)).group_by(name)
+
+
+def strays(session: Session, files: Collection[str]) -> frozenset[str]:
+    """Those of `files`, some hundreds, that no row names: no picture, finished or not, no review, no reproduction.
+
+    What a reproduction is compared with is looked at when its result is posted, and by nobody after that.
+    """
+    left = set(files)
+    for name in (ImageRow.file_sha256, *_SOURCES):
+        left -= set(session.scalars(select(name).select_from(ImageRow).where(name.in_(left)).distinct()))
+    left -= set(session.scalars(select(ReviewRow.sha256).where(ReviewRow.sha256.in_(left))))
+    left -= set(session.scalars(select(_ORIGINAL).select_from(JobRow).where(_IS_AWAITED, _ORIGINAL.in_(left))))
+    return frozenset(left)
 
 
 def forget_pictures(session: Session, job_id: str) -> frozenset[str]:

@@ -1,16 +1,22 @@
-"""Which finished pictures a guild no longer keeps on disk. The rows stay: what is needed again is painted again."""
+"""Which files need not stay on disk: finished pictures that a guild keeps no longer, and what no row names.
+
+The rows of the former stay: what is needed again is painted again.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from db.backup import kept_beside
 from db.engine import Database
-from db.files import in_parts, unneeded_by_the_living
+from db.files import in_parts, strays, unneeded_by_the_living
 from db.jobs import utc_now
-from db.models import FavouriteRow, GuildSettingsRow, ImageRow, JobRow
+from db.models import FavouriteRow, GuildSettingsRow, ImageRow, JobRow, LedgerRow
 from generation.ports import Clock
 
 
@@ -27,6 +33,27 @@ class RetentionStore:
         Files that are gone already are named again each time.
         """
         return await self._database.read(lambda session: _expired(session, self._clock()))
+
+    async def fetch_watched_since(self) -> datetime | None:
+        """From when on a file is a stray if no row names it; None while there is no saying.
+
+        An older one may be named by another database: one that was lost, that this took the place of by mistake, or
+        that a restore set aside, as long as it lies there.
+        """
+        file = Path(str(self._database.url.database))
+        return await self._database.read(lambda session: _watched_since(session, kept_beside(file)))
+
+    async def fetch_strays(self, files: Collection[str]) -> frozenset[str]:
+        """Those of `files`, some hundreds, that no row names."""
+        return await self._database.read(lambda session: strays(session, files))
+
+
+def _watched_since(session: Session, set_aside: Path) -> datetime | None:
+    """The ledger's first line is the oldest there is of a database, for nothing in it is ever deleted."""
+    first = session.scalar(select(LedgerRow.at).order_by(LedgerRow.id).limit(1))
+    if first is None or not set_aside.exists():
+        return first
+    return max(first, datetime.fromtimestamp(set_aside.stat().st_ctime, UTC))
 
 
 def _expired(session: Session, now: datetime) -> frozenset[str]:

@@ -6,9 +6,17 @@ import hashlib
 import os
 import re
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
+PARTS = tuple(f"{number:02x}" for number in range(256))
+"""The folder's folders, by the first two digits of the names in them."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[0-9a-f]{64}\.png")
+_UNFINISHED = re.compile(r"tmp[a-z0-9_]{8}")  # as `tempfile` calls them
 
 
 class ImageFiles:
@@ -16,12 +24,16 @@ class ImageFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._touching = threading.Lock()
 
     def put(self, data: bytes) -> str:
-        """Keep `data` and return its SHA-256. On disk when this returns: synced, then renamed into place."""
+        """Keep `data` and return its SHA-256. On disk when this returns: synced, then renamed into place.
+
+        What lies there already counts as put now: `remove_untouched` leaves it alone.
+        """
         sha256 = hashlib.sha256(data).hexdigest()
         target = self._path(sha256)
-        if self.get(sha256) is not None:  # one that is damaged is written again
+        if self._touch(target) and self.get(sha256) is not None:  # one that is damaged is written again
             return sha256
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=target.parent)
@@ -50,6 +62,40 @@ class ImageFiles:
             self._path(sha256).unlink()
         except FileNotFoundError:
             return False
+        return True
+
+    def untouched(self, part: str, *, since: datetime, until: datetime) -> list[str]:
+        """The SHA-256 of the files in this part (one of `PARTS`) that were last put in that time."""
+        of_part = self._times(part, _NAME)
+        return [path.stem for path, at in of_part if since.timestamp() <= at < until.timestamp()]
+
+    def remove_untouched(self, sha256: str, *, until: datetime) -> bool:
+        """Remove it unless it was put again meanwhile, or just now, by another thread. Whether it was removed."""
+        path = self._path(sha256)
+        with self._touching:
+            return path.exists() and path.stat().st_mtime < until.timestamp() and self.remove(sha256)
+
+    def clear_unfinished(self, part: str, *, until: datetime) -> None:
+        """Remove what was being put in this part before `until`, and never was."""
+        for path, at in self._times(part, _UNFINISHED):
+            if at < until.timestamp():
+                path.unlink(missing_ok=True)
+
+    def _times(self, part: str, name: re.Pattern[str]) -> Iterator[tuple[Path, float]]:
+        """The files in this part that are named so, and when they were last put."""
+        folder = self._folder / part
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if name.fullmatch(path.name):
+                with suppress(FileNotFoundError):  # others remove files too
+                    yield path, path.stat().st_mtime
+
+    def _touch(self, path: Path) -> bool:
+        """Whether it is there and counts as put now."""
+        with self._touching:
+            try:
+                os.utime(path)
+            except OSError:  # also one that is not ours to touch: it is written again
+                return False
         return True
 
     def _path(self, sha256: str) -> Path:

@@ -1,15 +1,36 @@
-"""Clears away finished pictures whose time is over, once an hour."""
+"""Clears away finished pictures whose time is over, once an hour, and a few times a day files that nothing names.
+
+Such strays are left by a request that was refused after its upload was kept, by an owner who was erased while a picture
+was being put on disk, and by a crash between letting go of a file and removing it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
-from generation.files import ImageFiles
+from generation.durable import num_stuck
+from generation.files import PARTS, ImageFiles
 
 log = logging.getLogger(__name__)
 EVERY_S = 3600.0
+FIRST_SWEEP_S, SWEEP_EVERY_S = 600.0, 6 * 3600.0
+UNTOUCHED = timedelta(hours=1)
+"""Far longer than between a file and the row that names it: Discord gives up on a request after 15 minutes."""
+_AT_ONCE = 300
+
+
+class Register(Protocol):
+    """What is known of the files."""
+
+    async def fetch_watched_since(self) -> datetime | None:
+        """When the oldest file was put of which it can be said that nothing names it; None if of none."""
+
+    async def fetch_strays(self, files: Collection[str]) -> Collection[str]:
+        """Those of these files (SHA-256) that nothing names."""
 
 
 async def keep_tidy(
@@ -28,3 +49,36 @@ async def keep_tidy(
 async def tidy(expired: Collection[str], files: ImageFiles) -> int:
     """Remove these files; how many there were."""
     return sum([await asyncio.to_thread(files.remove, sha256) for sha256 in expired])
+
+
+async def keep_swept(
+    register: Register, files: ImageFiles, *, first_s: float = FIRST_SWEEP_S, every_s: float = SWEEP_EVERY_S
+) -> None:
+    """Sweep when the start is over, and every so often, until cancelled."""
+    await asyncio.sleep(first_s)
+    while True:
+        try:
+            log.info("action=swept files=%s", await sweep(register, files, now=datetime.now(UTC)))
+        except Exception:
+            log.exception("action=sweeping-failed")
+        await asyncio.sleep(every_s)
+
+
+async def sweep(register: Register, files: ImageFiles, *, now: datetime) -> int:
+    """Remove what nothing names and nobody has put for an hour; how many. A few at a time: others work too."""
+    since, until = await register.fetch_watched_since(), now - UNTOUCHED
+    num_removed = 0
+    for part in PARTS:
+        await asyncio.to_thread(files.clear_unfinished, part, until=until)
+        if since is not None:
+            old = await asyncio.to_thread(files.untouched, part, since=since, until=until)
+            for first in range(0, len(old), _AT_ONCE):
+                num_removed += await _remove_strays(register, files, old[first : first + _AT_ONCE], until=until)
+    return num_removed
+
+
+async def _remove_strays(register: Register, files: ImageFiles, names: Collection[str], *, until: datetime) -> int:
+    if num_stuck():  # a finished picture lies on disk, and storage refuses the row that names it, perhaps for hours
+        return 0
+    strays = await register.fetch_strays(names)
+    return sum([await asyncio.to_thread(files.remove_untouched, sha256, until=until) for sha256 in strays])
