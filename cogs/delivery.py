@@ -20,7 +20,7 @@ import discord
 from cogs import replies
 from cogs.gate import place_at
 from cogs.gathering import gather, how_shown
-from cogs.ladder import Ladder, Unreachable
+from cogs.ladder import Ladder, Posted, Unreachable
 from cogs.language import N_, speak
 from cogs.say import Say
 from cogs.services import Services
@@ -66,6 +66,10 @@ class _Round:
     first: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Whether the message says anything of the job yet; settled with the first edit, or when there will be none."""
     is_message_gone: bool = False
+    posted: Posted | None = None
+    """Where the result stands, once it does. While the storage cannot take that down, it is not posted again."""
+    num_told: int | None = None
+    """How many were told of it; None before."""
 
 
 class Courier:
@@ -219,18 +223,25 @@ class Courier:
 
     async def _post(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
         services = self._services
-        job = await services.jobs.fetch_job(job_id)
-        job, place = await self._look_again(job, reply_to)
-        say = await gather(job, services, size_limit=going.size_limit, place=place)
-        posted = await self._ladder.post(job_id, reply_to, say)
-        reached("posted")
+        going.posted = posted = going.posted or await self._present(job_id, reply_to, going)
+        _settle(going.first, True)
         if posted.message_id != reply_to.message_id:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
-        _settle(going.first, True)
-        await tell_those_who_asked(self._client, services, job_id, posted)
+        if going.num_told is None:
+            going.num_told = await tell_those_who_asked(self._client, services, job_id, posted)
+        if going.num_told:
+            await services.keepsakes.forget_told(job_id)
         await services.deliveries.mark_posted(job_id)
         reached("marked_delivered")
         log.info("job=%s action=delivered", job_id)
+
+    async def _present(self, job_id: str, reply_to: ReplyTo, going: _Round) -> Posted:
+        """Have the message show the result."""
+        job, place = await self._look_again(await self._services.jobs.fetch_job(job_id), reply_to)
+        say = await gather(job, self._services, size_limit=going.size_limit, place=place)
+        posted = await self._ladder.post(job_id, reply_to, say)
+        reached("posted")
+        return posted
 
     async def _look_again(self, job: Job, reply_to: ReplyTo) -> tuple[Job, Place]:
         """Where the result will be read, and the job with nothing left in it that may no longer be shown there.

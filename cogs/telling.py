@@ -19,20 +19,20 @@ log = logging.getLogger(__name__)
 _NONCE_END = ".t"
 
 
-async def tell_those_who_asked(client: AtelierClient, services: Services, job_id: str, posted: Posted) -> None:
-    """Mention them once beneath the finished message, or write to them where that is seen by one person only.
+async def tell_those_who_asked(client: AtelierClient, services: Services, job_id: str, posted: Posted) -> int:
+    """Mention them once beneath the finished message, or write to them where that is seen by one person only. How many.
 
     Best effort: the pictures are there in any case.
     """
     user_ids = await services.keepsakes.fetch_told(job_id)
     if not user_ids:
-        return
+        return 0
     is_private = (await services.deliveries.fetch(job_id)).reply_to.is_private
     try:
         await (_write_to(client, user_ids) if is_private else _mention(client, job_id, user_ids, posted))
     except discord.HTTPException as error:
         log.info("job=%s action=not-told error=%s", job_id, error.code)
-    await services.keepsakes.forget_told(job_id)
+    return len(user_ids)
 
 
 async def _mention(client: AtelierClient, job_id: str, user_ids: list[int], posted: Posted) -> None:

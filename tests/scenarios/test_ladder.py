@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
+import pytest
 from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
 
 from generation.delivery import DeliveryState
@@ -11,6 +14,9 @@ from sandbox import Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 TWENTY_MINUTES_S = 20 * 60
+NONCE_LASTS_S = 6 * 60
+REFUSED = {"posted": "UPDATE ON deliveries WHEN OLD.state = 'due'", "told": "DELETE ON tellings"}
+"""What a result needs written once it stands. Refused at once: another's lock would make every try wait."""
 
 
 async def accepted_only(bot: LivingBot, discord: Sandbox, people: People) -> tuple[Interaction, Message]:
@@ -65,6 +71,41 @@ async def test_a_channel_message_whose_answer_was_lost_is_not_written_twice(
     await bot.studio.finished(job_id)
     assert await settled(bot, job_id) is DeliveryState.POSTED
     assert len([m for m in people.general.messages_ever if m.attachments]) == 1
+
+
+@pytest.mark.parametrize("is_deleted", [True, False], ids=["anew", "edited"])
+async def test_while_the_storage_refuses_nothing_is_said_twice(
+    is_deleted: bool, discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    """For longer than Discord keeps nonces apart. Anew: where the bot may not read what it wrote, or reply to it."""
+    _, message = await accepted_only(bot, discord, people)
+    job_id = job_id_in(message)
+    wish = await people.bo.click(message, "Tell me when done")
+    await until_shown(discord, wish)
+    if is_deleted:
+        discord.faults.take_permission(people.general, int(Permission.READ_MESSAGE_HISTORY))
+        discord.clock.advance(TWENTY_MINUTES_S)
+        delete_by_hand(discord, message)
+    with closing(sqlite3.connect(bot.data_dir / "atelier.db", isolation_level=None)) as other:
+        for name, when in REFUSED.items():
+            other.execute(f"CREATE TRIGGER {name} BEFORE {when} BEGIN SELECT RAISE(ABORT, 'full'); END")
+        bot.go_on_painting()
+        await logged(caplog, "action=delivery-failed")
+        discord.clock.advance(NONCE_LASTS_S)
+        await logged(caplog, "action=delivery-failed", times=3)
+        for name in REFUSED:
+            other.execute(f"DROP TRIGGER {name}")
+    assert await settled(bot, job_id) is DeliveryState.POSTED
+    said = [each for each in people.general.messages_ever if each not in (message, wish.original_message)]
+    assert len([each for each in said if each.attachments]) == is_deleted
+    assert len([each for each in said if f"<@{people.bo.user.id}>" in each.content]) == (not is_deleted)
+
+
+async def logged(caplog: pytest.LogCaptureFixture, what: str, *, times: int = 1) -> None:
+    """Wait until the log has said so."""
+    async with asyncio.timeout(60):
+        while sum(what in each for each in caplog.messages) < times:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # nothing is said when that happens, but in the log
 
 
 async def test_a_lost_answer_to_an_edit_changes_nothing(discord: Sandbox, people: People, bot: LivingBot) -> None:
