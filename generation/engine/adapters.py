@@ -33,15 +33,18 @@ class Adapters:
         self._loras = {lora.sha256: lora for lora in loras}
         self._modules = modules
         self._resident: OrderedDict[str, None] = OrderedDict()
-        self._active: tuple[Adapter, ...] = ()
+        self._active: tuple[Adapter, ...] | None = ()
+        """None where it is not known: a `use` that did not come to its end."""
 
     def use(self, adapters: tuple[Adapter, ...]) -> None:
         """From now on the model is as these make it, added up in this order; as it was, with none.
 
-        Raises `InvalidRequest` for a LoRA that is not here or was made for another model; then nothing has changed.
+        Raises `InvalidRequest` for a LoRA that is not here or was made for another model; then what is on is unknown
+        until the next call, which says it anew: PEFT switches on what it puts in.
         """
         if adapters == self._active:
             return
+        self._active = None
         for adapter in adapters:
             self._require(adapter)
         for layer in self._layers():

@@ -202,6 +202,19 @@ def test_one_that_cannot_be_used_ends_its_own_picture_only(
     assert isinstance(end["fine-0"], Finished) and end["fine-0"].pixels == alone.pixels
 
 
+def test_one_that_is_refused_leaves_nothing_of_those_it_was_called_with(toy_folder: Path, tmp_path: Path) -> None:
+    """The first is put in before the second turns out to be for another model. Whoever comes next gets their own."""
+    good, other = (kohya_lora(tmp_path / f"{seed}.safetensors", seed=seed) for seed in (2, 5))
+    bad = wrong_base(tmp_path / "bad.safetensors")
+    refused = an_order(a_spec(adapters=(called(good), called(bad))), image_id="refused-0")
+    for chosen in ((), (called(other),)):
+        engine = an_engine(toy_folder, good, bad, other)
+        before = paint(engine, an_order(a_spec(adapters=chosen)))
+        assert isinstance(ends(run(engine, refused))["refused-0"], Broken)
+        assert paint(engine, an_order(a_spec(adapters=chosen))).pixels == before.pixels
+        assert paint(engine, an_order(a_spec(adapters=(*chosen, called(good))))).pixels != before.pixels
+
+
 def test_one_that_is_not_here_is_refused(painter: Engine) -> None:
     order = an_order(a_spec(adapters=(Adapter("gone", "0" * 64, 1.0),)))
     end = ends(run(painter, order))[order.image_id]
