@@ -216,7 +216,7 @@ class Engine:
         if slot.num_previews >= slot.order.num_previews or slot.done < due_at or slot.is_denoised:
             return
         slot.num_previews += 1
-        shown = preview(self._models.get(slot.order.spec.model), slot, side=self._settings.preview_side)
+        shown = preview(self._model_of(slot.order), slot, side=self._settings.preview_side)
         if shown is not None:
             self._events.append(shown)
 
@@ -226,7 +226,7 @@ class Engine:
             if not bool(torch.isfinite(slot.walk.latents).all()):
                 raise NotFinite()
             picture = decode(slot, slot.walk.latents)
-            model = self._models.get(slot.order.spec.model)
+            model = self._model_of(slot.order)
             self._events.append(finish(model, slot.order, picture, slot=slot, start=slot.start))
             self._drop(slot.order.image_id)
 
@@ -245,7 +245,7 @@ class Engine:
     # Coming and going.
 
     def _enter(self, order: Order) -> None:
-        model, spec = self._models.get(order.spec.model), order.spec
+        model, spec = self._model_of(order), order.spec
         start = None
         if spec.upscale is not None:
             picture = read_picture(order.start_png, (spec.width_px, spec.height_px), what="The picture to enlarge")
@@ -263,6 +263,14 @@ class Engine:
             slot = Slot(order, model.family, self._num_admitted, start=start)
             self._slots[order.image_id] = slot
             self._schedule_of_steps.enter(slot)
+
+    def _model_of(self, order: Order) -> LoadedModel:
+        """The model that paints an order, loaded if need be, and none let go for it that is at work.
+
+        Those in the making hold theirs: no memory would come free, and their next preview would load it once more.
+        """
+        at_work: list[Slot | Upscaling] = [*self._slots.values(), *self._upscalings.values()]
+        return self._models.get(order.spec.model, keep={each.order.spec.model for each in at_work})
 
     def _drop(self, image_id: str) -> int:
         """Forget an image if it is here; how many evaluations it had."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from generation.catalog import Model
 from generation.engine.devices import Device, lay_out
@@ -51,22 +51,31 @@ class Models:
         for name in list(self._models)[:1]:
             self.get(name)
 
-    def get(self, name: str) -> LoadedModel:
-        """That model, loaded if need be (seconds). Raises `UnknownModel`, or `Misconfigured` if it will not load."""
+    def get(self, name: str, *, keep: Collection[str] = ()) -> LoadedModel:
+        """That model, loaded if need be (seconds), perhaps in place of others, but never of those to `keep`.
+
+        Raises `UnknownModel`, or `Misconfigured` if it will not load.
+        """
         if name not in self._models:
             raise UnknownModel(model=name[:60], available=", ".join(self._models))
         if name in self._loaded:
             self._loaded[name] = self._loaded.pop(name)  # the last in the dict is the one used last
         else:
             self._require_unchanged(self._models[name])
-            self._make_room(weight_bytes(self._models[name].path))
+            self._make_room(weight_bytes(self._models[name].path), keep)
             self._loaded[name] = LoadedModel(self._models[name], self._device, self._settings)
         return self._loaded[name]
 
-    def _make_room(self, wanted: int) -> None:
-        """Let go of models, longest unused first, until the weights of another fit beside them."""
-        while self._loaded and free_bytes(self._device.home) < _ROOM_FACTOR * wanted:
-            del self._loaded[next(iter(self._loaded))]
+    def _make_room(self, wanted: int, keep: Collection[str]) -> None:
+        """Let go of models, longest unused first, until the weights of another fit beside the rest.
+
+        Where none may go, the other is tried all the same: if there is no room for it, its picture alone ends. Waiting
+        for room could last for ever, as long as somebody keeps asking for those that are loaded.
+        """
+        for name in [name for name in self._loaded if name not in keep]:
+            if free_bytes(self._device.home) >= _ROOM_FACTOR * wanted:
+                return
+            del self._loaded[name]
             give_back(self._device.torch_device)
 
     def _require_unchanged(self, model: Model) -> None:

@@ -16,10 +16,11 @@ from generation.engine.engine import Engine
 from generation.engine.memory import MODES, Shelf, arrange, choose_mode, weight_bytes
 from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from generation.order import Close, Event, Finished
+from generation.order import Close, Event, Finished, Order
+from generation.request import Upscale
 from generation.workers.child import Inbox, serve
 from generation.workers.wire import encode
-from tests.generation.engine.painting import a_spec, an_order, as_array, paint
+from tests.generation.engine.painting import a_picture, a_spec, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy import toy_model
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
@@ -105,6 +106,33 @@ def test_a_rested_engine_loads_again_and_paints_the_same(toy_folder: Path) -> No
     engine.rest()
     assert not engine._models._loaded
     assert paint(engine, order).pixels == before.pixels
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        an_order(a_spec(model="one"), image_id="one-0", num_previews=2),
+        an_order(a_spec(model="one", upscale=Upscale(sha256="0" * 64)), image_id="one-0", start_png=a_picture()),
+    ],
+    ids=["painted", "enlarged"],
+)
+def test_without_room_only_a_model_that_nobody_waits_for_makes_way(
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch, first: Order
+) -> None:
+    """What is at work is held: letting go of it frees nothing, and a preview or the end would load it again."""
+    monkeypatch.setattr("generation.engine.models._ROOM_FACTOR", float("inf"))
+    engine = Engine(
+        [toy_model(toy_folder, name=name) for name in ("idle", "one", "two")], EngineSettings(num_threads=1)
+    )
+    second = an_order(a_spec(model="two"), image_id="two-0", num_previews=2)
+    engine.admit(first)
+    engine.admit(second)
+    loaded = dict(engine._models._loaded)
+    assert set(loaded) == {"one", "two"}
+    said = ends(run(engine))
+    assert engine._models._loaded == loaded and all(isinstance(end, Finished) for end in said.values())
+    paint(engine, an_order(a_spec(model="idle")))
+    assert set(engine._models._loaded) == {"idle"}
 
 
 def test_a_worker_with_nothing_to_do_gives_its_memory_back_and_takes_the_next_order(toy_folder: Path) -> None:
