@@ -8,6 +8,7 @@ between 0 and 2 whatever was asked: a thousand brackets are slow for nobody and 
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
 STEP = 1.1
@@ -57,7 +58,8 @@ def _close(part: str, texts: list[str], weights: list[float], opened: list[_Open
     number = part[1:-1].strip()
     factor = float(number) if number else STEP if part == ")" else 1 / STEP
     for index in range(place, len(texts)):
-        weights[index] *= factor
+        # Finite: infinity times a later 0 would be no number at all, and no bound holds that back.
+        weights[index] = min(weights[index] * factor, sys.float_info.max)
 
 
 def _join(texts: list[str], weights: list[float]) -> list[Weighted]:

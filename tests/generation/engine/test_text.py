@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from generation.engine.engine import Engine
 from generation.engine.text import apply_weights, tokenize_pair
-from generation.engine.weighting import MAX_WEIGHT, parse_weights
+from generation.engine.weighting import MAX_WEIGHT, MIN_WEIGHT, parse_weights
 from tests.generation.engine.painting import a_spec, an_order, paint
 
 LENGTH = 77
@@ -53,6 +55,20 @@ def test_weights_are_bounded_and_deep_brackets_are_quick() -> None:
     assert read_back("(" * 750 + "x" + ")" * 749) == [("(", 1.0), ("x", MAX_WEIGHT)]
     assert read_back("(x:999)") == [("x", MAX_WEIGHT)]
     assert time.perf_counter() - started < 1.0
+
+
+def test_beyond_every_number_is_as_loud_as_can_be_and_may_still_be_silenced() -> None:
+    beyond = "(" * 103 + "cat" + ":999)" * 103
+    assert read_back(beyond) == [("cat", MAX_WEIGHT)]
+    assert read_back(f"({beyond}:0)") == [("cat", MIN_WEIGHT)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([":999)", ":0.001)", ":0)", ")"]), st.sampled_from([1, 3, 120])), max_size=6))
+def test_every_weight_is_a_number_within_bounds(closings: list[tuple[str, int]]) -> None:
+    closing = "".join(bracket * times for bracket, times in closings)
+    weights = [weight for _, weight in parse_weights("(" * closing.count(")") + "x" + closing)]
+    assert all(MIN_WEIGHT <= weight <= MAX_WEIGHT for weight in weights), "no bound holds for what is no number"
 
 
 def test_every_stretch_is_kept_in_order() -> None:
