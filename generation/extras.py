@@ -115,15 +115,19 @@ def read_prompts(model: Shelf, prompt: str, negative: str = "") -> Written:
 
 
 def split(text: str, names: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, each with whether it is one of the names, standing alone as a word in whatever case."""
+    """The text in pieces, each with whether it is one of the names, standing alone as a word in whatever case.
+
+    What is one of them is so by `casefold`, by which those who ask look it up.
+    """
     longest_first = sorted(names, key=len, reverse=True)
     if not longest_first:
         yield text, False
         return
+    known = {name.casefold() for name in longest_first}
     pattern = "|".join(re.escape(name) for name in longest_first)
     for index, piece in enumerate(re.split(rf"(?<![\w-])({pattern})(?![\w-])", text, flags=re.IGNORECASE)):
         if piece:
-            yield piece, index % 2 == 1
+            yield piece, index % 2 == 1 and piece.casefold() in known  # to `re`, U+0131 is an i
 
 
 def check_extras(adapters: Sequence[Adapter], embeddings: Sequence[Embedding]) -> None:

@@ -87,6 +87,16 @@ def test_a_learned_word_stands_alone_and_fits_the_model() -> None:
     ]
 
 
+@pytest.mark.parametrize("letter", ["\u0131", "\u0130"])
+def test_a_letter_that_only_resembles_one_is_plain_text(letter: str) -> None:
+    """The i without a dot and the I with one: an i to regular expressions, another letter to `casefold`."""
+    model = replace(MODEL, embeddings=(Extra(name="ink", path=Path("i"), sha256=A),))
+    prompt = f"a cat in {letter}nk"
+    assert read_prompts(model, f"{prompt}, INK").embeddings == (Embedding("ink", A),)
+    assert read_prompts(model, prompt) == (prompt, "", (), ())
+    assert not any(is_name for _, is_name in split(prompt, ["ink"]))
+
+
 @given(st.text(alphabet="<lora:neon>1.() xl-", max_size=60))
 def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
     try:
