@@ -48,8 +48,8 @@ async def read_signed(data: bytes) -> tuple[Recipe, bytes]:
 
     Raises `InvalidRequest` when there is no recipe, or it is not ours.
     """
-    clean = await _decode(data, "signed")
-    return read_recipe(clean), clean
+    recipe, _, clean = (await _decode(data, "signed")).partition(b"\n")
+    return Recipe.from_json(recipe), clean
 
 
 async def read_settings(data: bytes) -> Recipe | Foreign | None:
@@ -128,7 +128,7 @@ def main(words: list[str]) -> int:
 def _work(data: bytes, words: list[str]) -> bytes:
     if words[0] == "signed":
         recipe = read_recipe(data)
-        return sign_png(*decode_png(data), recipe)
+        return recipe.to_json().encode() + b"\n" + sign_png(*decode_png(data), recipe)
     if words[0] == "settings":
         return msgspec.json.encode(_settings_in(read_png_text(data)))
     width, height, *said = map(int, words[1:])

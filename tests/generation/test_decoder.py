@@ -17,9 +17,29 @@ from generation.decoder import fit_picture, read_settings, read_signed
 from generation.errors import InvalidRequest
 from generation.images import decode_png, encode_png
 from generation.interchange import Foreign
+from generation.provenance import sign_png
+from generation.recipe import Fingerprint, Recipe
+from generation.request import ImageSpec
 from tests.generation.hostile import header_only, many_frames, saved, text_bomb, with_chunk
 
 SIZE = (64, 64)
+RECIPE = Recipe(
+    spec=ImageSpec(
+        prompt="a red circle, „größer“ 猫",
+        model="paintbox",
+        width_px=64,
+        height_px=64,
+        steps=20,
+        guidance=7.5,
+        sampler="Euler a",
+        seed=7,
+    ),
+    model_sha256="ab" * 32,
+    trace="8x20",
+    fingerprint=Fingerprint({"device": "cpu"}),
+    pixels_sha256="0" * 64,
+    dropped="two\nlines",
+)
 DAMAGED = "damaged or cut short"
 KIND = "not a PNG, JPEG or WebP"
 
@@ -121,6 +141,16 @@ async def test_of_the_text_in_a_picture_only_settings_come_back(monkeypatch: pyt
     assert len(picture) < 100_000
     assert await read_settings(picture) == Foreign(tool="A1111", prompt="a cat", steps=20)
     assert len(answers[0]) < 1000
+
+
+async def test_a_recipe_comes_with_its_picture_and_neither_is_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixteen megapixels on the event loop would hold up everybody; here any pixel would."""
+    pixels = bytes(64 * 64 * 3)
+    with monkeypatch.context() as without:
+        without.setattr(Image, "open", lambda *_, **__: pytest.fail("decoded by the bot"))
+        recipe, clean = await read_signed(with_chunk(sign_png(pixels, SIZE, RECIPE), b"tEXt", b"secret\0place"))
+    assert recipe == RECIPE
+    assert clean == sign_png(pixels, SIZE, RECIPE), "made anew, with nothing else in it"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
