@@ -6,10 +6,12 @@ before it; what is refused after it deletes the public message first (see `cogs.
 
 from __future__ import annotations
 
+import logging
+
 import discord
 
 from cogs import rules_pages
-from cogs.errors import PRIVATE, require_permissions
+from cogs.errors import JOB, LOST, PRIVATE, require_permissions
 from cogs.gate import place_of, policy_of, require_allowed
 from cogs.language import matching, of_place
 from cogs.services import Interaction, owner_of
@@ -18,8 +20,7 @@ from generation.errors import Refused
 from generation.job import Job, ReplyTo
 from generation.request import GenerationRequest
 
-JOB = "atelier.job"
-"""Key of `interaction.extras`: the job whose message the courier makes of the deferred answer."""
+log = logging.getLogger(__name__)
 
 
 async def begin(interaction: Interaction, request: GenerationRequest | None = None) -> ReplyTo:
@@ -95,5 +96,9 @@ async def tell_besides(interaction: Interaction, text: str) -> bool:
     job_id = interaction.extras.get(JOB)
     if job_id is not None and not await interaction.client.courier.shown(job_id):
         return False
-    await interaction.followup.send(text, ephemeral=True)
+    try:
+        await interaction.followup.send(text, ephemeral=True)
+    except LOST as error:  # what was asked for is accepted: an error from here would tell of a refusal
+        log.warning("interaction=%s action=note-failed error=%s", interaction.id, type(error).__name__)
+        return False
     return True

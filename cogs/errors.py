@@ -10,6 +10,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 
+import aiohttp
 import discord
 from discord import app_commands
 
@@ -22,6 +23,10 @@ from generation.phrase import Phrase
 log = logging.getLogger(__name__)
 PRIVATE = "atelier.private"
 """Key of `interaction.extras`: set when the deferred answer is one that only the person sees."""
+JOB = "atelier.job"
+"""Key of `interaction.extras`: the job whose message the courier makes of the deferred answer."""
+LOST = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
+"""What becomes of words to a Discord that is busy, down or out of reach. (A TimeoutError is an OSError.)"""
 
 STALE = N_("That command has just been changed. Give Discord a minute to notice, then try again.")
 BAD_VALUE = N_("An option cannot be “{value}”. Choose it from what Discord offers.")
@@ -30,6 +35,10 @@ FORBIDDEN = N_("I am not allowed to do that here. Someone who manages this serve
 STRAY_BUTTON = N_("That button does not belong to anything I know. It costs nothing.")
 UNEXPECTED = N_(
     "Something went wrong on my side, and I have written down what. It costs nothing. (Incident `{incident}`)"
+)
+ACCEPTED = N_(
+    "Something went wrong on my side, and I have written down what. What you asked for is accepted all the same. "
+    "(Incident `{incident}`)"
 )
 
 
@@ -42,8 +51,8 @@ class Answer:
     incident: str | None = None
 
 
-def translate(error: BaseException) -> Answer:
-    """The table."""
+def translate(error: BaseException, *, is_accepted: bool = False) -> Answer:
+    """The table. `is_accepted`: it happened after the request had become a job, which goes on."""
     match _unwrap(error):
         case NotAccepted() as known:
             return Answer(told(known), logging.WARNING)
@@ -59,30 +68,32 @@ def translate(error: BaseException) -> Answer:
             return Answer(_(FORBIDDEN), logging.INFO)
         case _:
             incident = secrets.token_hex(4)
-            return Answer(_(UNEXPECTED, incident=incident), logging.ERROR, incident)
+            return Answer(_(ACCEPTED if is_accepted else UNEXPECTED, incident=incident), logging.ERROR, incident)
 
 
 async def answer(interaction: Interaction, error: BaseException) -> None:
     """Tell the person, privately, and the log. Never raises for what Discord may have against it."""
-    answered = translate(error)
+    answered = translate(error, is_accepted=JOB in interaction.extras)
     _log(interaction, _unwrap(error), answered)
     try:
         await tell_privately(interaction, answered.text)
-    except (discord.HTTPException, discord.InteractionResponded, OSError) as failed:
+    except (*LOST, discord.InteractionResponded) as failed:
         log.warning("interaction=%s action=answer-failed error=%s", interaction.id, type(failed).__name__)
 
 
 async def tell_privately(interaction: Interaction, text: str) -> None:
     """Say something that only the person sees, wherever the interaction stands.
 
-    A public “thinking…” cannot become private, so it is deleted first.
+    A public “thinking…” cannot become private, so it is deleted first; but not one that is a job's message by now.
     """
     response = interaction.response
     if not response.is_done():
         await response.send_message(text, ephemeral=True)
         return
     is_thinking = response.type is discord.InteractionResponseType.deferred_channel_message
-    if is_thinking and not interaction.extras.get(PRIVATE):
+    if is_thinking and JOB in interaction.extras:
+        await interaction.client.courier.shown(interaction.extras[JOB])
+    elif is_thinking and not interaction.extras.get(PRIVATE):
         await interaction.delete_original_response()
     await interaction.followup.send(text, ephemeral=True)
 

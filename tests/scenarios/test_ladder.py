@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
 
+from cogs import replies
 from generation.delivery import DeliveryState
 from sandbox import Interaction, Message, Permission, Sandbox
 
@@ -187,3 +188,49 @@ async def test_a_result_over_the_size_limit_is_a_jpeg_and_says_so(
         assert message.attachments[0].filename.endswith(".jpg")
         assert message.attachments[0].size <= 10_000
         assert "too large to send here" in message.text
+
+
+# What is said beside an answer, to the person alone.
+
+
+async def test_a_note_without_an_answer_takes_nothing_with_it(
+    discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    discord.faults.drop_answer("/webhooks/*", method="POST")
+    asked = await people.ada.slash("imagine", prompt=RED, size="100x100", steps=2)
+    message = await until_done(discord, asked)
+    await logged(caplog, "action=note-failed")
+    assert ["100" in each.content for each in asked.followups] == [True], "the note, and no word of a refusal"
+    assert len(message.attachments) == 1
+    assert message in people.general.messages
+
+
+async def test_what_was_kept_is_told_until_that_is_known_to_have_worked(
+    discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, message = await accepted_only(bot, discord, people)
+    elsewhere = discord.act_as(people.ada.member, people.guild.add_channel("elsewhere"))
+    discord.clock.advance(TWENTY_MINUTES_S)
+    discord.faults.delete_channel(people.general)
+    bot.go_on_painting()
+    await bot.studio.finished(job_id_in(message))
+    assert await settled(bot, job_id_in(message)) is DeliveryState.KEPT
+    discord.faults.drop_answer("/webhooks/*", method="POST")
+    await elsewhere.slash("history")
+    await logged(caplog, "action=note-failed")
+    second = await elsewhere.slash("history")
+    await discord.wait_for(lambda: second.followups)
+    assert "could not post (the channel is gone)" in second.followups[0].content
+
+
+async def test_a_slip_after_the_acceptance_leaves_the_message_and_claims_no_refusal(
+    discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(replies, "rounded")
+    asked = await people.ada.slash("imagine", prompt=RED, size="100x100", steps=2)
+    await discord.wait_for(lambda: asked.followups)
+    assert "Incident" in asked.followups[0].content
+    assert "is accepted all the same" in asked.followups[0].content
+    message = await until_done(discord, asked)
+    assert len(message.attachments) == 1
+    assert message in people.general.messages
