@@ -40,7 +40,7 @@ ASPECTS = [
 ]
 SAMPLER_CHOICES = [app_commands.Choice(name=name, value=name) for name in SAMPLERS]
 
-_LINK = re.compile(r"https://(?:\w+\.)?discord(?:app)?\.com/channels/(\d+|@me)/(\d+)/(\d+)")
+_LINK = re.compile(r"https://(?:\w+\.)?discord(?:app)?\.com/channels/(?:[0-9]{1,20}|@me)/([0-9]{1,20})/([0-9]{1,20})")
 _ID = re.compile(rf"[0-9A-Za-z]{{{JOB_ID_LENGTH}}}(?:[-:]\d)?")
 
 
@@ -114,7 +114,7 @@ async def picture_id(interaction: Interaction, text: str) -> tuple[str, int]:
         raise InvalidRequest(
             what=Phrase("The picture"), problem=Phrase("is named by its id, or by the link to its message.")
         )
-    return await _id_behind(interaction, int(link[2]), int(link[3])), 0
+    return await _id_behind(interaction, int(link[1]), int(link[2])), 0
 
 
 async def _id_behind(interaction: Interaction, channel_id: int, message_id: int) -> str:

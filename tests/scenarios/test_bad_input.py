@@ -249,6 +249,12 @@ async def test_a_file_to_reproduce_that_is_none_of_ours(house: House, data: byte
     assert await house.usage() == before
 
 
+async def test_a_link_with_a_number_longer_than_any_id(house: House) -> None:
+    for number in ("9" * 21, "9" * 5000, "٣"):
+        asked = await house.people.ada.slash("reproduce", picture=f"https://discord.com/channels/1/2/{number}")
+        assert await answer(house, asked) == "The picture is named by its id, or by the link to its message."
+
+
 # Discord itself.
 
 
