@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import discord
 
 from cogs import replies
+from cogs.errors import LOST
 from cogs.gate import place_at
 from cogs.gathering import gather, how_shown
 from cogs.ladder import Ladder, Posted, Unreachable
@@ -49,7 +50,6 @@ RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 DEFAULT_SIZE_LIMIT = 10 * 1024 * 1024
 """Discord's own limit for a file, where no interaction has told a better one."""
 GRACE_S = 5.0
-_MAY_PASS = (discord.HTTPException, discord.RateLimited, OSError, TimeoutError)
 
 
 @dataclass(slots=True)
@@ -189,7 +189,7 @@ class Courier:
             _settle(going.first, not going.is_message_gone)
         except Unreachable:
             going.is_message_gone = True
-        except _MAY_PASS as error:
+        except LOST as error:
             log.info("job=%s action=progress-not-shown error=%s", job_id, type(error).__name__)
         going.shown, going.num_edits = say, going.num_edits + 1
 

@@ -109,13 +109,16 @@ async def logged(caplog: pytest.LogCaptureFixture, what: str, *, times: int = 1)
             await asyncio.sleep(0.05)  # nothing is said when that happens, but in the log
 
 
-async def test_a_lost_answer_to_an_edit_changes_nothing(discord: Sandbox, people: People, bot: LivingBot) -> None:
+async def test_a_lost_answer_to_an_edit_changes_nothing(
+    discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
+) -> None:
     asked, message = await accepted_only(bot, discord, people)
     discord.faults.drop_answer("/webhooks/*/messages/@original", method="PATCH", times=2)
     bot.go_on_painting()
     await until_done(discord, asked)
     assert await settled(bot, job_id_in(message)) is DeliveryState.POSTED
     assert len(people.general.messages_ever) == 1
+    assert "action=courier-failed" not in caplog.text
 
 
 async def test_a_storm_of_errors_passes(discord: Sandbox, people: People, bot: LivingBot) -> None:
