@@ -128,7 +128,9 @@ async def _id_behind(interaction: Interaction, channel_id: int, message_id: int)
     partial = interaction.client.get_partial_messageable(channel_id).get_partial_message(message_id)
     try:
         message = await partial.fetch()
-    except (discord.NotFound, discord.Forbidden):
+    except discord.HTTPException as refused:
+        if refused.status not in (400, 403, 404):  # 400: no message could have that id
+            raise
         raise UnknownJob from None
     parts = (part for each in custom_ids(message) if is_ours(each) for part in each.split(":"))
     job_id = next((part for part in parts if len(part) == JOB_ID_LENGTH), None)

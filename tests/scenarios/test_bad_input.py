@@ -255,6 +255,16 @@ async def test_a_link_with_a_number_longer_than_any_id(house: House) -> None:
         assert await answer(house, asked) == "The picture is named by its id, or by the link to its message."
 
 
+async def test_a_link_to_a_message_that_cannot_be(house: House) -> None:
+    """Discord answers 400 to an id above 2^63, and 404 to one that is merely not there."""
+    people = house.people
+    house.discord.faults.fail("/channels/*/messages/*", method="GET", status=400)  # once
+    for message_id in ("9" * 20, "1"):
+        link = f"https://discord.com/channels/{people.guild.id}/{people.general.id}/{message_id}"
+        asked = await people.ada.slash("reproduce", picture=link)
+        assert await answer(house, asked) == "That picture is not known here any more."
+
+
 # Discord itself.
 
 
