@@ -234,7 +234,7 @@ class ImageSpec:
         return first, Pass(*self.result_size_px, self._evaluations(self.hires.strength))
 
     def _evaluations(self, strength: float) -> int:
-        return SAMPLERS[self.sampler].num_evaluations(steps_run(self.steps, strength))
+        return SAMPLERS[self.sampler].num_evaluations(steps_run(self.steps, strength), of=self.steps)
 
     @property
     def result_size_px(self) -> tuple[int, int]:

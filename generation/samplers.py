@@ -23,9 +23,12 @@ class Sampler:
     max_steps: int | None = None
     """Where the sampler itself can do no more: a consistency model's schedule has 50 entries."""
 
-    def num_evaluations(self, num_steps: int) -> int:
-        """Model calls that `num_steps` steps take (Heun 2n - 1, PNDM n + 1). Every step counts as nominal cost."""
-        return self.evaluations_per_step * num_steps + self.extra_evaluations
+    def num_evaluations(self, num_steps: int, *, of: int) -> int:
+        """Model calls that the last `num_steps` of a schedule `of` so many take: Heun 2n - 1, PNDM n + 1.
+
+        A schedule of a single step is one call for all: PNDM looks twice at its second step, and then there is none.
+        """
+        return 1 if of == 1 else self.evaluations_per_step * num_steps + self.extra_evaluations
 
 
 def _with(**settings: object) -> Mapping[str, object]:
