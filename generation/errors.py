@@ -17,6 +17,7 @@ AtelierError
 ├── Failed                  an accepted job that could not be made; refunded
 │   ├── WorkerLost          the worker died more often than a job may be tried
 │   ├── OutOfMemory
+│   ├── NotFinite           the picture's numbers are none: a sampler or guidance that the model does not bear
 │   ├── SourceLost          the picture it starts from is gone from disk
 │   ├── StartWithheld       the safety checker spoke against the picture it starts from
 │   └── Withheld            the safety checker kept the picture back
@@ -112,6 +113,10 @@ class WorkerLost(Failed):
 
 class OutOfMemory(Failed):
     """There is not enough memory for that. Try a smaller size. It costs nothing."""
+
+
+class NotFinite(Failed):
+    """The model's numbers ran out of bounds. Try another sampler, or lower guidance. It costs nothing."""
 
 
 class Withheld(Failed):

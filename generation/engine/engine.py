@@ -18,7 +18,7 @@ from generation.engine.buckets import Buckets, find_row_pixels
 from generation.engine.devices import choose_device
 from generation.engine.failures import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
-from generation.engine.finish import NotFinite, Starts, decode, finish, preview, refuse_start
+from generation.engine.finish import Starts, decode, finish, preview, refuse_start
 from generation.engine.measured import Measured
 from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
@@ -28,6 +28,7 @@ from generation.engine.schedule import StepSchedule
 from generation.engine.settings import EngineSettings
 from generation.engine.slot import Slot
 from generation.engine.upscale import Enlargement
+from generation.errors import NotFinite
 from generation.order import Cancel, Cancelled, Event, Order, Progress
 
 

@@ -12,13 +12,9 @@ from generation.engine.outpaint import put_back
 from generation.engine.pixels import encode_jpeg, from_model_range, read_picture
 from generation.engine.safety import Verdict
 from generation.engine.slot import Slot
-from generation.errors import Misconfigured
+from generation.errors import NotFinite
 from generation.failpoints import reached
 from generation.order import Finished, Order, Preview
-
-
-class NotFinite(Misconfigured):
-    """The model's numbers ran out of bounds while painting this picture. Try another sampler or lower guidance."""
 
 
 def decode(slot: Slot, latents: Tensor) -> np.ndarray:
