@@ -25,6 +25,8 @@ PRIVATE = "atelier.private"
 """Key of `interaction.extras`: set when the deferred answer is one that only the person sees."""
 JOB = "atelier.job"
 """Key of `interaction.extras`: the job whose message the courier makes of the deferred answer."""
+MAX_TEXT = 1900
+"""Signs of one answer; Discord takes 2,000."""
 LOST = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
 """What becomes of words to a Discord that is busy, down or out of reach. (A TimeoutError is an OSError.)"""
 
@@ -57,7 +59,7 @@ def translate(error: BaseException, *, is_accepted: bool = False) -> Answer:
         case NotAccepted() as known:
             return Answer(told(known), logging.WARNING)
         case AtelierError() as known:
-            return Answer(told(known), logging.INFO)
+            return Answer(_cut(told(known)), logging.INFO)
         case app_commands.TransformerError() as known:
             return Answer(_(BAD_VALUE, value=escaped(str(known.value), limit=60)), logging.INFO)
         case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
@@ -117,6 +119,11 @@ def require_permissions(interaction: Interaction) -> None:
                 "I could not post your pictures here: I lack the permission {names} in this channel.", names=names
             )
         )
+
+
+def _cut(text: str) -> str:
+    """A value that is refused is repeated, however long; and what Discord finds too long, nobody reads."""
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
 def _unwrap(error: BaseException) -> BaseException:

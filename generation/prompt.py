@@ -13,6 +13,8 @@ from generation.phrase import Phrase
 
 MAX_PROMPT_CHARS = 1500
 MAX_COMBINING_RUN = 3
+_SORTED_AT_ONCE = 30
+"""Marks in a row that normalising is given: it sorts them in a time that grows with their square."""
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE_CATEGORIES = frozenset(("Cc", "Cs", "Cn", "Co"))
 
@@ -24,7 +26,8 @@ def clean_prompt(text: str) -> str:
     """
     spaced = "".join(" " if char.isspace() else char for char in text)
     visible = "".join(char for char in spaced if not _is_removed(char))
-    return " ".join(_limit_combining(unicodedata.normalize("NFC", visible)).split())
+    composed = unicodedata.normalize("NFC", _limit_combining(visible, _SORTED_AT_ONCE))
+    return " ".join(_limit_combining(composed, MAX_COMBINING_RUN).split())
 
 
 def check_prompt(text: str, *, what: str, may_be_empty: bool = False) -> None:
@@ -48,11 +51,11 @@ def _shows_something(text: str) -> bool:
     return any(unicodedata.category(char)[0] in "LNPS" for char in text)
 
 
-def _limit_combining(text: str) -> str:
+def _limit_combining(text: str, most: int) -> str:
     kept: list[str] = []
     run = 0
     for char in text:
         run = run + 1 if unicodedata.combining(char) else 0
-        if run <= MAX_COMBINING_RUN:
+        if run <= most:
             kept.append(char)
     return "".join(kept)

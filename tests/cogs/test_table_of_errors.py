@@ -23,6 +23,11 @@ def test_our_own_errors_speak_for_themselves() -> None:
     assert translate(NotAccepted()).level == logging.WARNING
 
 
+def test_a_refused_value_of_masses_is_still_an_answer() -> None:
+    text = translate(InvalidRequest(what="Sampler", problem=f"“{'x' * 5000}” is not known.")).text
+    assert text.startswith("Sampler “xxx") and text.endswith("…") and len(text) <= 2000
+
+
 def test_what_discord_py_wraps_is_unwrapped() -> None:
     @app_commands.command()
     async def paint(interaction: discord.Interaction) -> None:

@@ -1,4 +1,4 @@
-"""The light engine as if on another graphics card: another fingerprint, so another recipe in the file, so other bytes."""
+"""The light engine as if on another graphics card: its fingerprint, its recipe in the file, and so its bytes are others."""
 
 from __future__ import annotations
 

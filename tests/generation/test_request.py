@@ -158,6 +158,11 @@ def test_whatever_people_type_is_clean_or_empty_after_cleaning(text: str) -> Non
         assert "is empty" in str(refused)
 
 
+def test_marks_that_have_to_be_sorted_are_few_at_once() -> None:
+    """Normalising sorts a row of marks in a time that grows with its square: these would take hours."""
+    assert clean_prompt("e" + "\u0301" * 500_000 + "\u0316" * 500_000) == "\u00e9" + "\u0301" * 3
+
+
 def test_cleaning_keeps_what_people_mean() -> None:
     assert clean_prompt("  a\r\ncat, 猫 👩\u200d🎨\t(red:1.2)") == "a cat, 猫 👩\u200d🎨 (red:1.2)"
     assert clean_prompt("cafe\u0301") == "café"
