@@ -1,4 +1,4 @@
-"""The light engine as if on another graphics card: its fingerprint, its recipe in the file, and so its bytes are others."""
+"""The light engine as if on another graphics card: its fingerprint is another, so its recipes and bytes are too."""
 
 from __future__ import annotations
 
