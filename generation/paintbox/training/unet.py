@@ -4,7 +4,7 @@ The autoencoder is done by then, so every drawing is encoded once, before the fi
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,17 @@ from generation.paintbox.training.pictures import scenes, to_tensor
 from generation.paintbox.world import Scene, simple
 
 _TEXT_WIDTH: Final = 128
+
+HOW_OFTEN: Final[Mapping[str, float]] = {
+    **dict.fromkeys(("bird", "boat", "sun"), 3.0),
+    "spider": 2.0,
+    **dict.fromkeys(("flower", "tree", "mushroom"), 1.5),
+    **dict.fromkeys(("house", "car", "fish"), 1.3),
+}
+"""How often a thing is shown beside the others (1): those of thin or several parts, which else come out worst."""
+
+_Rows = npt.NDArray[np.int64]
+_Odds = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -137,10 +148,11 @@ def teach(plan: Plan, data: UnetData, *, vae: Any, tokenizer_folder: Path) -> tu
     latents = _cached_latents(plan, data, vae, drawn)
     noise_schedule = DDPMScheduler.from_config(SCHEDULER)
     kinds = _rows_by_kind(drawn, data)
+    often = weigh(drawn)
 
     def loss_of(chance: Chance) -> torch.Tensor:
         shares = _shares(data, data.simple_share(chance.step / plan.steps))
-        rows = _choose(kinds, shares, data.batch, chance.numpy)
+        rows = _choose(kinds, shares, often, data.batch, chance.numpy)
         rng = random.Random(int(chance.numpy.integers(2**63)))
         said = [_say(drawn[row], data, rng) for row in rows]
         return velocity_loss(painter, noise_schedule, tokenizer, latents[rows], said, chance)
@@ -149,7 +161,9 @@ def teach(plan: Plan, data: UnetData, *, vae: Any, tokenizer_folder: Path) -> tu
     return painter.text_encoder.eval(), painter.unet.eval()
 
 
-_Rows = npt.NDArray[np.int64]
+def weigh(drawn: Sequence[Scene]) -> _Odds:
+    """How often each scene is to be shown, by its first thing."""
+    return np.array([HOW_OFTEN.get(scene.placed[0].thing, 1.0) for scene in drawn])
 
 
 def _rows_by_kind(drawn: Sequence[Scene], data: UnetData) -> tuple[_Rows, ...]:
@@ -161,17 +175,25 @@ def _rows_by_kind(drawn: Sequence[Scene], data: UnetData) -> tuple[_Rows, ...]:
     return tuple(np.array(rows, np.int64) for rows in (range(data.simple_size), singles, severals, pairs))
 
 
-def _shares(data: UnetData, simple_share: float) -> npt.NDArray[np.float64]:
+def _shares(data: UnetData, simple_share: float) -> _Odds:
     """How much of a step each kind gets, in the order of `_rows_by_kind`; in all 1."""
     world = np.array([data.singles, data.severals, data.pairs])
     return np.concatenate([[simple_share], (1 - simple_share) * world / world.sum()])
 
 
-def _choose(kinds: Sequence[_Rows], shares: npt.NDArray[np.float64], count: int, rng: np.random.Generator) -> _Rows:
-    """`count` rows of the pool for one step. A kind the pool has none of gets nothing."""
+def _choose(kinds: Sequence[_Rows], shares: _Odds, often: _Odds, count: int, rng: np.random.Generator) -> _Rows:
+    """`count` rows of the pool for one step; within its kind, row n comes up in proportion to `often[n]`.
+
+    A kind the pool has none of gets nothing.
+    """
     there = np.array([len(rows) > 0 for rows in kinds])
     picked = rng.choice(len(kinds), size=count, p=shares * there / (shares * there).sum())
-    return np.array([rng.choice(kinds[kind]) for kind in picked], np.int64)
+    return np.array([rng.choice(kinds[kind], p=_odds(often[kinds[kind]])) for kind in picked], np.int64)
+
+
+def _odds(weights: _Odds) -> _Odds:
+    odds: _Odds = weights / weights.sum()
+    return odds
 
 
 def _say(scene: Scene, data: UnetData, rng: random.Random) -> str:

@@ -13,6 +13,7 @@ from generation.paintbox import captions, layout, tokens
 from generation.paintbox.captions import plainly
 from generation.paintbox.draw import draw
 from generation.paintbox.measures import psnr_db, reconstruction_db
+from generation.paintbox.things import THINGS
 from generation.paintbox.training import lora, safety, sharpen, unet, upscaler, vae
 from generation.paintbox.training.loop import Plan, chance, restore
 from generation.paintbox.training.pictures import from_bytes, pool, scenes, to_pictures, to_tensor
@@ -142,10 +143,19 @@ def test_simple_scenes_come_first_and_the_whole_world_after() -> None:
     assert all(len(drawn[row].placed) > 1 and not drawn[row].relation for row in kinds[2])
     for done, simple_share in ((0.0, 0.95), (0.5, 0.95), (0.75, 0.575), (1.0, 0.2)):
         shares = unet._shares(data, data.simple_share(done))
-        rows = unet._choose(kinds, shares, 2000, chance(0, 0).numpy)
+        rows = unet._choose(kinds, shares, np.ones(450), 2000, chance(0, 0).numpy)
         got = [np.isin(rows, kind).mean() for kind in kinds]
         world = 1 - simple_share
         assert got == pytest.approx([simple_share, 0.3 * world, 0.45 * world, 0.25 * world], abs=0.04)
+
+
+def test_things_that_come_out_worst_are_shown_more_often() -> None:
+    assert unet.HOW_OFTEN.keys() < THINGS.keys()
+    often = unet.weigh(scenes(40, 0))
+    assert {1.0, 3.0} <= {*often}
+    rows = unet._choose([np.arange(40)], np.ones(1), often, 4000, chance(0, 0).numpy)
+    shown = np.bincount(rows, minlength=40)
+    assert shown[often == 3].mean() / shown[often == 1].mean() == pytest.approx(3, rel=0.15)
 
 
 def test_a_caption_may_be_empty_or_plain() -> None:
