@@ -95,7 +95,7 @@ async def _with_its_pictures(page: Page) -> None:
 
 async def sandbox(studio: Studio) -> bytes:
     bo = studio.person("bo", "general")
-    await studio.painted(bo, seed=7)
+    await studio.painted(bo, seed=10)
     return await studio.window(bo)
 
 
