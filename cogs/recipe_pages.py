@@ -68,7 +68,7 @@ def foreign(found: Foreign) -> Say:
 
 def _line(blocks: list[Block], line: str) -> tuple[Picture, ...]:
     """The A1111 line to copy; one too long for a message is a file."""
-    if len(line) <= MAX_CODE and "``" not in line:
+    if len(line) + line.count("``") <= MAX_CODE:  # as long as it is with its back-ticks kept apart
         blocks.append(code_block(line))
         return ()
     return (Picture("recipe.txt", line.encode(), _("The recipe")),)
