@@ -22,10 +22,8 @@ from generation.descent import reproduce
 from generation.errors import InvalidRequest, UnknownJob
 from generation.interchange import Foreign
 from generation.interchange.adopt import adopt
-from generation.permissions import require_visible
+from generation.permissions import require_known, require_visible
 from generation.phrase import Phrase
-from generation.ports import JobStore
-from generation.recipe import Recipe
 from generation.request import GenerationRequest
 
 
@@ -60,13 +58,6 @@ async def _from_id(interaction: Interaction, text: str) -> GenerationRequest:
     return reproduce(image.recipe, parent=image.id, original=image.file_sha256)
 
 
-async def _require_known(jobs: JobStore, recipe: Recipe) -> None:
-    """A file can name any other, and what is painted from that shows it: only recipes of pictures made here may."""
-    if recipe.spec.sources and not await jobs.knows(recipe):
-        problem = Phrase("starts from another one, and is none that I made and still keep.")
-        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
-
-
 async def _from_file(interaction: Interaction, file: discord.Attachment) -> None:
     """What is in the file is known only after the acknowledgement."""
     client = interaction.client
@@ -80,7 +71,7 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
         else:
             recipe, clean = await read_signed(png)
             request = reproduce(recipe, original=sha256(clean).hexdigest())  # what comes out is compared with it
-            await _require_known(client.services.jobs, recipe)
+            await require_known(recipe, client.services.jobs)
             await asyncio.to_thread(client.services.studio.files.put, clean)
     await finish(interaction, request, reply_to)
     if note is not None:

@@ -17,7 +17,7 @@ from generation.engine.text import Words
 from generation.errors import InvalidRequest
 from generation.extras import Adapter
 from generation.order import Order
-from generation.recipe import Trace
+from generation.recipe import LADDER, Trace
 from generation.request import Pass
 
 
@@ -185,6 +185,6 @@ def _parse_replay(order: Order) -> tuple[int, ...] | None:
         raise InvalidRequest(what="The trace", problem="cannot be read.") from None
     if any(bucket < order.spec.num_rows for bucket in buckets):
         raise InvalidRequest(what="The trace", problem="has a bucket smaller than the picture's own rows.")
-    if len(buckets) != order.spec.num_evaluations or max(buckets, default=1) > 64:
+    if len(buckets) != order.spec.num_evaluations or not set(buckets) <= set(LADDER):
         raise InvalidRequest(what="The trace", problem="does not belong to this picture.")
     return buckets

@@ -86,12 +86,18 @@ async def used(place: Place) -> int:
     return (await QuotaStore(place.store._database).fetch_usage(ADA, since=since)).used
 
 
+async def waiting_for_its_file(place: Place, first: Image) -> Job:
+    """An enlargement whose file is gone and is just being painted again."""
+    forget_files(place.folder)
+    job = await place.studio.submit(enlarge(first), ADA)
+    await place.until(lambda: len(place.studio.live_ids()) == 2 and place.studio.num_running == 1)
+    return job
+
+
 async def test_a_restart_in_between_paints_the_file_once(tmp_path: Path) -> None:
     async with opened(tmp_path, engine=PACED_ENGINE) as place:
         first = await first_of(place, steps=12)
-        forget_files(tmp_path)
-        job = await place.studio.submit(enlarge(first), ADA)
-        await place.until(lambda: len(place.studio.live_ids()) == 2 and place.studio.num_running == 1)
+        job = await waiting_for_its_file(place, first)
     async with opened(tmp_path, engine=PACED_ENGINE) as place:
         large = (await place.finished(job)).images[0]
         assert large.status is Status.DONE
@@ -111,9 +117,7 @@ async def test_bytes_that_are_of_no_use_cost_nothing(tmp_path: Path) -> None:
 async def test_cancelled_while_its_file_is_painted_again_it_ends_at_once_and_so_does_that(tmp_path: Path) -> None:
     async with opened(tmp_path, engine=PACED_ENGINE) as place:
         first = await first_of(place, steps=20)
-        forget_files(tmp_path)
-        job = await place.studio.submit(enlarge(first), ADA)
-        await place.until(lambda: len(place.studio.live_ids()) == 2 and place.studio.num_running == 1)
+        job = await waiting_for_its_file(place, first)
         (unseen,) = set(place.studio.live_ids()) - {job.id}
         await place.studio.cancel(job.id)
         assert (await place.finished(job)).status is Status.CANCELLED

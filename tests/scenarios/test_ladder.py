@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pytest
 from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
@@ -76,7 +78,7 @@ async def test_a_channel_message_whose_answer_was_lost_is_not_written_twice(
 
 @pytest.mark.parametrize("is_deleted", [True, False], ids=["anew", "edited"])
 async def test_while_the_storage_refuses_nothing_is_said_twice(
-    is_deleted: bool, discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
+    is_deleted: bool, discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     """For longer than Discord keeps nonces apart. Anew: where the bot may not read what it wrote, or reply to it."""
     _, message = await accepted_only(bot, discord, people)
@@ -90,10 +92,13 @@ async def test_while_the_storage_refuses_nothing_is_said_twice(
     with closing(sqlite3.connect(bot.data_dir / "atelier.db", isolation_level=None)) as other:
         for name, when in REFUSED.items():
             other.execute(f"CREATE TRIGGER {name} BEFORE {when} BEGIN SELECT RAISE(ABORT, 'full'); END")
-        bot.go_on_painting()
-        await logged(caplog, "action=delivery-failed")
-        discord.clock.advance(NONCE_LASTS_S)
-        await logged(caplog, "action=delivery-failed", times=3)
+        with heard("cogs.delivery", "action=delivery-failed") as failed:
+            bot.go_on_painting()
+            async with asyncio.timeout(60):
+                await failed.acquire()
+                discord.clock.advance(NONCE_LASTS_S)
+                for _ in range(2):
+                    await failed.acquire()
         for name in REFUSED:
             other.execute(f"DROP TRIGGER {name}")
     assert await settled(bot, job_id) is DeliveryState.POSTED
@@ -102,11 +107,16 @@ async def test_while_the_storage_refuses_nothing_is_said_twice(
     assert len([each for each in said if f"<@{people.bo.user.id}>" in each.content]) == (not is_deleted)
 
 
-async def logged(caplog: pytest.LogCaptureFixture, what: str, *, times: int = 1) -> None:
-    """Wait until the log has said so."""
-    async with asyncio.timeout(60):
-        while sum(what in each for each in caplog.messages) < times:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)  # nothing is said when that happens, but in the log
+@contextmanager
+def heard(logger: str, what: str) -> Iterator[asyncio.Semaphore]:
+    """Released each time the log says so: nothing else tells of it."""
+    said, handler = asyncio.Semaphore(0), logging.Handler()
+    handler.addFilter(lambda record: what in record.getMessage() and said.release())
+    logging.getLogger(logger).addHandler(handler)
+    try:
+        yield said
+    finally:
+        logging.getLogger(logger).removeHandler(handler)
 
 
 async def test_a_lost_answer_to_an_edit_changes_nothing(
@@ -196,20 +206,19 @@ async def test_a_result_over_the_size_limit_is_a_jpeg_and_says_so(
 # What is said beside an answer, to the person alone.
 
 
-async def test_a_note_without_an_answer_takes_nothing_with_it(
-    discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_note_without_an_answer_takes_nothing_with_it(discord: Sandbox, people: People, bot: LivingBot) -> None:
     discord.faults.drop_answer("/webhooks/*", method="POST")
-    asked = await people.ada.slash("imagine", prompt=RED, size="100x100", steps=2)
-    message = await until_done(discord, asked)
-    await logged(caplog, "action=note-failed")
+    with heard("cogs.asking", "action=note-failed") as failed:
+        asked = await people.ada.slash("imagine", prompt=RED, size="100x100", steps=2)
+        message = await until_done(discord, asked)
+        await asyncio.wait_for(failed.acquire(), 60)
     assert ["100" in each.content for each in asked.followups] == [True], "the note, and no word of a refusal"
     assert len(message.attachments) == 1
     assert message in people.general.messages
 
 
 async def test_what_was_kept_is_told_until_that_is_known_to_have_worked(
-    discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
+    discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     _, message = await accepted_only(bot, discord, people)
     elsewhere = discord.act_as(people.ada.member, people.guild.add_channel("elsewhere"))
@@ -219,8 +228,9 @@ async def test_what_was_kept_is_told_until_that_is_known_to_have_worked(
     await bot.studio.finished(job_id_in(message))
     assert await settled(bot, job_id_in(message)) is DeliveryState.KEPT
     discord.faults.drop_answer("/webhooks/*", method="POST")
-    await elsewhere.slash("history")
-    await logged(caplog, "action=note-failed")
+    with heard("cogs.asking", "action=note-failed") as failed:
+        await elsewhere.slash("history")
+        await asyncio.wait_for(failed.acquire(), 60)
     second = await elsewhere.slash("history")
     await discord.wait_for(lambda: second.followups)
     assert "could not post (the channel is gone)" in second.followups[0].content
