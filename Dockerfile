@@ -1,15 +1,18 @@
 # Built in two stages so that compilers and caches stay behind. Runs as nobody in particular.
 #   docker build -t atelier .                               (CPU)
 #   docker build -t atelier --build-arg TORCH_INDEX= .      (NVIDIA; run with --gpus all)
-FROM python:3.12-slim AS build
+# The base image is named by digest, so that every build starts from the same bytes. To take a newer one:
+#   docker buildx imagetools inspect python:3.12-slim --format '{{.Manifest.Digest}}'
+FROM python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /app
 RUN python -m venv /venv
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY requirements.lock ./
+RUN /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
 COPY . .
-RUN /venv/bin/pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url $TORCH_INDEX} -c constraints.txt .
+RUN /venv/bin/pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url $TORCH_INDEX} --no-build-isolation -c constraints.txt .
 
-FROM python:3.12-slim
+FROM python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea
 RUN useradd --uid 10001 --create-home atelier && mkdir /data && chown atelier /data
 COPY --from=build /venv /venv
 WORKDIR /app

@@ -8,6 +8,9 @@ TORCH ?= default
 PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --no-compile
+# Files whose hashes are not those of the lock are refused.
+LOCKED := --no-deps --require-hashes
 ARGS ?=
 
 ifeq ($(TORCH),cpu)
@@ -25,17 +28,19 @@ help:
 	@sed -n 's/^#   //p' Makefile
 	@echo 'also: setup run check bench doctor format lock texts pictures clean'
 
-$(VENV)/.run: pyproject.toml constraints.txt
+$(VENV)/.run: pyproject.toml constraints.txt requirements.lock
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Atelier needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-compile $(PIP_INDEX) -c constraints.txt -e .
+	@$(PIP) $(LOCKED) -r requirements.lock
+	@$(PIP) $(PIP_INDEX) --no-build-isolation -c constraints.txt -e .
 	@touch $@
 	@echo "Ready."
 
-$(VENV)/.dev: $(VENV)/.run
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	@echo "Adding the tools for tests and checks: about 0.1 GB, once."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_INDEX) -c constraints.txt -e '.[dev]'
+	@$(PIP) --quiet $(LOCKED) -r requirements-dev.lock
+	@$(PIP) --quiet $(PIP_INDEX) --no-build-isolation -c constraints.txt -e '.[dev]'
 	@touch $@
 
 setup: $(VENV)/.run
@@ -76,10 +81,10 @@ pictures: $(VENV)/.dev
 texts: $(VENV)/.dev
 	@$(BIN)/python -m cogs.catalogue $(ARGS)
 
-# Renews constraints.txt from what is installed now.
+# Renews constraints.txt and the two lock files from what is installed now.
 lock: $(VENV)/.dev
-	@{ echo '# Every package `make setup` installs, at the version the tests passed with. Renewed by `make lock`.'; \
-	   $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.txt
+	@$(PIP) --quiet uv
+	@$(BIN)/python tools/lock.py
 
 clean:
 	rm -rf $(VENV) sandbox-data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -36,3 +36,14 @@ def test_no_secret_and_no_data_is_built_into_the_image() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert {".env", "data", "sandbox-data", "models", ".git"} <= set(ignored)
     assert not re.search(r"(TOKEN|SECRET|PASSWORD)=", DOCKERFILE)
+
+
+def test_it_starts_from_the_same_bytes_every_time() -> None:
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    assert all(re.fullmatch(r"[\w./:-]+@sha256:[0-9a-f]{64}", base) for base in bases)
+
+
+def test_its_libraries_are_installed_by_their_hashes() -> None:
+    assert "--require-hashes -r requirements.lock" in DOCKERFILE

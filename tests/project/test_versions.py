@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,3 +24,38 @@ REQUIRED = [
 def test_a_version_with_a_hole_is_not_taken(name: str, newest_with_a_hole: str) -> None:
     (requirement,) = (each for each in REQUIRED if each.name == name)
     assert Version(newest_with_a_hole) not in requirement.specifier
+
+
+def test_every_pinned_file_has_its_hash_but_those_of_torch() -> None:
+    pins = dict(line.split("==") for line in _lines("constraints.txt"))
+    hashed = {**_locked("requirements.lock"), **_locked("requirements-dev.lock")}
+    assert {canonicalize_name(name): version for name, version in pins.items() if name != "torch"} == {
+        name: version for name, (version, _) in hashed.items()
+    }
+    assert all(hashes and all(len(each) == 64 for each in hashes) for _, hashes in hashed.values())
+
+
+def test_what_is_required_is_locked() -> None:
+    locked = _locked("requirements.lock")
+    assert {canonicalize_name(each.name) for each in REQUIRED} - {"torch"} <= locked.keys()
+    for each in REQUIRED:
+        name = canonicalize_name(each.name)
+        assert name == "torch" or locked[name][0] in each.specifier
+
+
+def _lines(name: str) -> list[str]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _locked(name: str) -> dict[str, tuple[str, list[str]]]:
+    """Version and SHA-256 hashes by canonical name."""
+    whole = "\n".join(_lines(name)).replace("\\\n", " ")
+    packages = [line.split() for line in whole.splitlines()]
+    return {
+        canonicalize_name(pin.split("==")[0]): (
+            pin.split("==")[1],
+            [each.removeprefix("--hash=sha256:") for each in hashes],
+        )
+        for pin, *hashes in packages
+    }

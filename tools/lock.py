@@ -1,0 +1,81 @@
+"""Write the pinned versions and their hashes from what is installed: `make lock`.
+
+    constraints.txt         every package and its version
+    requirements.lock       what `pip install .` needs, with the hashes of every file of that version
+    requirements-dev.lock   what the extra `dev` adds, likewise
+
+torch stands in `constraints.txt` only: its builds for processors, CUDA and ROCm have the same version and different
+hashes, and the operator chooses between them. Hashes are read from the package index by uv.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import distribution, distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+NOT_HASHED = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
+"""torch, and what only some of its builds bring."""
+TOOLS = {"pip", "uv"}
+BUILD = "setuptools"
+"""The build backend of `pyproject.toml`: installed with the rest, so that no build downloads it without a hash."""
+
+
+def main() -> None:
+    pins = _pins()
+    run = _closure("atelier", ()) | {BUILD}
+    dev = _closure("atelier", ("dev",)) - run
+    header = "# Every package `make setup` installs, at the version the tests passed with. Renewed by `make lock`.\n"
+    _write("constraints.txt", header + "".join(f"{pin}\n" for pin in pins.values()))
+    _write("requirements.lock", _hashed(pins[name] for name in sorted(run & pins.keys())))
+    _write("requirements-dev.lock", _hashed(pins[name] for name in sorted(dev & pins.keys())))
+
+
+def _pins() -> dict[str, str]:
+    """Return `name==version` of each installed package by its canonical name, without local versions (`+cpu`)."""
+    found = {canonicalize_name(each.name): f"{each.name}=={each.version.partition('+')[0]}" for each in distributions()}
+    return {name: pin for name, pin in sorted(found.items()) if name not in TOOLS | {"atelier"}}
+
+
+def _closure(name: str, extras: Iterable[str]) -> set[str]:
+    """Return the canonical names of all that a package with these extras needs here, itself left out."""
+    seen: set[tuple[str, str]] = set()
+    todo = [(canonicalize_name(name), extra) for extra in ("", *extras)]
+    while todo:
+        name, extra = package = todo.pop()
+        if package in seen:
+            continue
+        seen.add(package)
+        for line in distribution(name).requires or ():
+            need = Requirement(line)
+            if need.marker is None or need.marker.evaluate({"extra": extra}):
+                todo += [(canonicalize_name(need.name), each) for each in ("", *need.extras)]
+    return {name for name, _ in seen} - {"atelier"}
+
+
+def _hashed(pins: Iterable[str]) -> str:
+    """Return a requirements file of these packages with the hashes of all their files, for every platform."""
+    wanted = "\n".join(pin for pin in pins if not NOT_HASHED.fullmatch(pin.partition("==")[0].lower()))
+    compile_ = ("uv", "pip", "compile", "-", "--quiet", "--no-deps", "--universal", "--generate-hashes")
+    shown = ("--no-annotate", "--no-header", "--no-emit-index-url", "--python-version", "3.11")
+    done = subprocess.run(
+        [sys.executable, "-m", *compile_, *shown], input=wanted, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        sys.exit(f"uv could not read the hashes: {done.stderr.strip()}")
+    return "# Renewed by `make lock`.\n" + done.stdout
+
+
+def _write(name: str, text: str) -> None:
+    (ROOT / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
