@@ -14,7 +14,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs import history, menus, more, remixing, replies, results, settings_panel
+from cogs import gateway, history, menus, more, remixing, replies, results, settings_panel
 from cogs.arriving import say_hello
 from cogs.asking import tell_besides
 from cogs.delivery import Courier
@@ -28,6 +28,7 @@ from cogs.language import _, speak
 from cogs.moderation import TEMPLATE as REVIEW
 from cogs.moderation import Moderation, ReviewItem, report_picture
 from cogs.operating import Operating
+from cogs.pacing import Pacing
 from cogs.paper import Choose, Press, custom_ids, is_ours
 from cogs.privacy import Privacy
 from cogs.queue import Queue
@@ -76,7 +77,9 @@ class AtelierClient(commands.AutoShardedBot):
 
     tree: Tree
 
-    def __init__(self, services: Services, *, connector: aiohttp.BaseConnector | None, **options: Any) -> None:
+    def __init__(
+        self, services: Services, *, pacing: Pacing, connector: aiohttp.BaseConnector | None, **options: Any
+    ) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
@@ -92,6 +95,7 @@ class AtelierClient(commands.AutoShardedBot):
             **options,
         )
         self.services = services
+        self.pacing = pacing
         self.connector = connector
         self.courier = Courier(self, services)
         self.command_ids: dict[str, int] = {}
@@ -158,7 +162,12 @@ class AtelierClient(commands.AutoShardedBot):
         await self.services.departures.left(guild.id)
 
     async def on_ready(self) -> None:
-        """What changed while nobody was connected: every server is named after a new connection, also those down."""
+        """What changed while nobody was connected: every server is named after a new connection, also those down.
+
+        Also called of a client that was closed meanwhile, which may not have heard of every server.
+        """
+        if self.is_closed():
+            return
         await self.services.departures.found([guild.id for guild in self.guilds])
 
     async def on_app_command_completion(self, interaction: Interaction, command: object) -> None:
@@ -200,7 +209,14 @@ def _no_number(data: Any) -> InvalidRequest | None:
 
 
 def build_client(
-    services: Services, *, connector: aiohttp.BaseConnector | None = None, guild_ready_timeout_s: float = 2.0
+    services: Services,
+    *,
+    pacing: Pacing | None = None,
+    connector: aiohttp.BaseConnector | None = None,
+    guild_ready_timeout_s: float = 2.0,
 ) -> AtelierClient:
-    """A client ready to `start(token)`. `connector` carries its connections, where the usual one does not do."""
-    return AtelierClient(services, connector=connector, guild_ready_timeout=guild_ready_timeout_s)
+    """A client ready to `start(token)`. `pacing` outlives it; `connector` replaces the usual one."""
+    gateway.install()
+    return AtelierClient(
+        services, pacing=pacing or Pacing(), connector=connector, guild_ready_timeout=guild_ready_timeout_s
+    )

@@ -86,7 +86,8 @@ class Events:
             self._send("GUILD_DELETE", {"id": str(guild.id)}, change)
         elif change.role is not None:
             verb = change.kind.removeprefix("role_").upper()
-            self._send(f"GUILD_ROLE_{verb}", at | {"role": role_json(change.role)}, change)
+            role: Json = {"role_id": str(change.role.id)} if verb == "DELETE" else {"role": role_json(change.role)}
+            self._send(f"GUILD_ROLE_{verb}", at | role, change)
         elif change.member is not None:
             verb = change.kind.removeprefix("member_").upper()
             data = member_json(change.member)

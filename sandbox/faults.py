@@ -5,12 +5,16 @@ Path patterns are shell patterns over the path below `/api/v10`, such as `/chann
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from sandbox.files import Files
 from sandbox.gateway import Gateway
+from sandbox.gateway_faults import Refusal
+from sandbox.interaction_payload import interaction_json
+from sandbox.interactions import Interaction
 from sandbox.places import Channel, Guild
 from sandbox.world import World
 
@@ -29,6 +33,7 @@ class Fault:
     wait_s: float = 0.0
     is_global: bool = False
     is_performed: bool = False
+    page: str | None = None
     num_met: int = 0
 
     def matches(self, method: str, path: str) -> bool:
@@ -65,10 +70,20 @@ class Faults:
         return self._add(Fault("rate_limit", method, path, times, 429, retry_after_s, is_global))
 
     def fail(
-        self, path: str = "*", *, method: str = "*", times: int = 1, status: int = 503, performed: bool = False
+        self,
+        path: str = "*",
+        *,
+        method: str = "*",
+        times: int = 1,
+        status: int = 503,
+        performed: bool = False,
+        page: str | None = None,
     ) -> Fault:
-        """Answer the next `times` matching requests with a 5xx; `performed` does the work first."""
-        return self._add(Fault("error", method, path, times, status, is_performed=performed))
+        """Answer the next `times` matching requests with a 5xx; `performed` does the work first.
+
+        With `page` the body is that HTML, as of a proxy in between, which may also come with a status of 200.
+        """
+        return self._add(Fault("error", method, path, times, status, is_performed=performed, page=page))
 
     def drop_answer(self, path: str = "*", *, method: str = "*", times: int = 1, performed: bool = True) -> Fault:
         """Close the connection instead of answering, after the request was performed (or not)."""
@@ -79,8 +94,9 @@ class Faults:
         return self._add(Fault("delay", method, path, times, wait_s=wait_s, is_performed=True))
 
     def clear(self) -> None:
-        """End all REST faults."""
+        """End all REST faults, and what lies in wait for the gateway."""
         self.active.clear()
+        self._gateway.faults.clear()
 
     def meet(self, method: str, path: str) -> Fault | None:
         """The fault that this request meets, counted down; None for a good day."""
@@ -110,6 +126,27 @@ class Faults:
     def invalidate_session(self, *, is_resumable: bool = False) -> None:
         """Op 9."""
         self._gateway.invalidate(is_resumable=is_resumable)
+
+    def refuse_gateway(self, code: int, *, times: int = 1) -> Refusal:
+        """Close the next `times` connections with a close code when they identify or resume."""
+        return self._gateway.faults.refuse(code, times=times)
+
+    def alter_event(self, name: str, change: Callable[[Any], Any], *, times: int = 1) -> None:
+        """Send the next `times` payloads called `name` (an event, or `HELLO`) with the data that `change` makes."""
+        self._gateway.faults.alter(name, change, times=times)
+
+    def send_event(self, name: str, data: Any) -> None:
+        """Send an event of any shape to every session, numbered; as every event it is replayed on RESUME."""
+        self._gateway.send_to_all(name, data)
+
+    def send_frame(self, frame: str | bytes, *, is_replayed: bool = False) -> None:
+        """Send a frame as it is: `str` goes through the compression, `bytes` do not, which breaks it for good."""
+        self._gateway.send_frame(frame, is_replayed=is_replayed)
+
+    def send_again(self, interaction: Interaction) -> None:
+        """Tell the bot of an interaction once more, as a gateway may that delivers at least once."""
+        guild_id = interaction.guild.id if interaction.guild else None
+        self._gateway.dispatch("INTERACTION_CREATE", interaction_json(interaction, self._files), guild_id)
 
     # -- rights and places ---------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from sandbox.gateway_faults import HELLO_NAME, GatewayFaults
 from sandbox.intents import GUILD_MEMBERS, GUILDS, KNOWN, PRIVILEGED, hears
 from sandbox.journal import GatewayEvent, Journal, Violation
 from sandbox.payloads import guild_create_json, member_json, self_json
@@ -41,7 +42,8 @@ class Gateway:
         self._journal = journal
         self._sessions: dict[str, Session] = {}
         self.url = ""
-        self.num_identifies = 0
+        self.num_identifies = self.num_connections = 0
+        self.faults = GatewayFaults()
         self.heartbeat_interval_s = HEARTBEAT_INTERVAL_S
 
     @property
@@ -72,6 +74,7 @@ class Gateway:
     def send(self, session: Session, event: str, data: Json) -> None:
         """Send one event to one session, numbered."""
         session.seq += 1
+        data = self.faults.altered(event, data)
         payload = json.dumps({"op": DISPATCH, "d": data, "s": session.seq, "t": event}, separators=(",", ":"))
         session.sent.append((session.seq, payload))
         self._note(session.id, DISPATCH, event, data, is_sent=True)
@@ -80,6 +83,7 @@ class Gateway:
 
     def _control(self, connection: Connection, op: int, data: Any = None) -> None:
         session_id = connection.session.id if connection.session else ""
+        data = self.faults.altered(HELLO_NAME, data) if op == HELLO else data
         self._note(session_id, op, None, data, is_sent=True)
         connection.push(json.dumps({"op": op, "d": data, "s": None, "t": None}, separators=(",", ":")))
 
@@ -93,6 +97,20 @@ class Gateway:
                 if code in ENDS_THE_SESSION:
                     self._sessions.pop(session.id, None)
                 await connection.close(code)
+
+    def send_to_all(self, event: str, data: Any) -> None:
+        """Send an event to every session, whatever its intents; those away get it when they resume."""
+        for session in list(self._sessions.values()):
+            self.send(session, event, data)
+
+    def send_frame(self, frame: str | bytes, *, is_replayed: bool) -> None:
+        """Send a frame as it is, `bytes` uncompressed. If it is replayed, it takes a number of the session's."""
+        for session in list(self._sessions.values()):
+            if is_replayed:
+                session.seq += 1
+                session.sent.append((session.seq, frame))
+            if session.connection is not None:
+                session.connection.push(frame)
 
     def ask_to_reconnect(self) -> None:
         """Op 7 to every connection."""
@@ -119,6 +137,7 @@ class Gateway:
                 raise web.HTTPBadRequest(text="zstd-stream needs the package zstandard here; use zlib-stream")
         await socket.prepare(request)
         connection = Connection(socket, compress)
+        self.num_connections += 1
         if request.query.get("v", "10") != "10" or request.query.get("encoding", "json") != "json":
             await socket.close(code=INVALID_VERSION)
             return socket
@@ -178,6 +197,8 @@ class Gateway:
         if op in (IDENTIFY, RESUME):
             if connection.session is not None:
                 return ALREADY_AUTHENTICATED
+            if (code := self.faults.refusal()) is not None:
+                return code
             return self._identify(connection, data) if op == IDENTIFY else self._resume(connection, data)
         if connection.session is None:
             return NOT_AUTHENTICATED

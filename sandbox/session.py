@@ -56,7 +56,7 @@ class Session:
         self.shard = shard
         self.intents = intents
         self.seq = 0
-        self.sent: deque[tuple[int, str]] = deque(maxlen=REPLAY_LENGTH)
+        self.sent: deque[tuple[int, str | bytes]] = deque(maxlen=REPLAY_LENGTH)
         self.connection: Connection | None = None
 
     def covers(self, guild_id: int | None) -> bool:
@@ -73,19 +73,21 @@ class Connection:
         self.socket = socket
         self.session: Session | None = None
         self._compress = compress
-        self._outbox: asyncio.Queue[str | None] = asyncio.Queue()
+        self._outbox: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._sends: deque[float] = deque(maxlen=MAX_SENDS)
         self.last_heard_s = asyncio.get_running_loop().time()
 
-    def push(self, payload: str) -> None:
-        """Queue a payload; the order of pushes is the order on the wire."""
+    def push(self, payload: str | bytes) -> None:
+        """Queue a payload; the order of pushes is the order on the wire. `bytes` go out as they are, uncompressed."""
         self._outbox.put_nowait(payload)
 
     async def write(self) -> None:
         """Send what is queued until the end. A socket that is gone ends it silently: the reader notices."""
         while (payload := await self._outbox.get()) is not None:
             try:
-                if self._compress is None:
+                if isinstance(payload, bytes):
+                    await self.socket.send_bytes(payload)
+                elif self._compress is None:
                     await self.socket.send_str(payload)
                 else:
                     await self.socket.send_bytes(self._compress(payload.encode()))

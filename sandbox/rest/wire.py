@@ -72,6 +72,8 @@ class Rest:
         self._judge.note(record)
         if fault is not None and fault.kind == "drop":
             return _hang_up(request)
+        if fault is not None and fault.page is not None:
+            return web.Response(status=fault.status, text=fault.page, content_type="text/html")
         return _response(answer, headers)
 
     async def _answer(

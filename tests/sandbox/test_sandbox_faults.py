@@ -62,6 +62,13 @@ async def test_a_5xx_before_or_after_the_work(
     assert (await bot.call("GET", f"/channels/{channel.id}"))[0] == 200
 
 
+async def test_a_page_of_a_proxy_in_between(server: Sandbox, bot: RawBot) -> None:
+    server.faults.fail("/users/@me", status=200, page="<html>")
+    headers = {"Authorization": f"Bot {server.token}"}
+    async with bot.session.get(f"{server.api_base}/users/@me", headers=headers) as answer:
+        assert (answer.status, answer.content_type, await answer.text()) == (200, "text/html", "<html>")
+
+
 async def test_a_503_reaches_the_bot_as_discord_py_s_error(server: Sandbox, channel: Channel) -> None:
     async with running(server) as bot:
         server.faults.fail("/channels/*", status=503)

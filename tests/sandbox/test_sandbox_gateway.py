@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import discord as dpy
 import pytest
-from raw_bot import RawBot, raw_bot
+from raw_bot import RawBot, pending, raw_bot
 from sample_bot import SampleBot, running
 
 from sandbox import Sandbox
@@ -146,3 +146,61 @@ async def test_being_thrown_out_ends_access(server: Sandbox) -> None:
         guild.kick_bot()
         with pytest.raises(dpy.NotFound):
             await bot.fetch_guild(guild.id)
+
+
+async def test_events_and_frames_of_any_shape(server: Sandbox, bot: RawBot) -> None:
+    await bot.connect()
+    ready = await bot.identify()
+    server.faults.send_event("ODD", ["any", "shape"])
+    assert (await bot.receive())["d"] == ["any", "shape"]
+    server.faults.send_frame('{"no": "event"}')
+    assert await bot.receive() == {"no": "event"}
+    server.faults.send_frame(b"raw", is_replayed=True)
+    assert bot.socket is not None and (await bot.socket.receive(timeout=5)).data == b"raw"
+    await bot.socket.close(code=4000)
+    await server.wait_for(lambda: not server.gateway.is_connected)
+    await bot.connect()
+    await bot.send(6, {"token": server.token, "session_id": ready["session_id"], "seq": 2})
+    assert (await bot.socket.receive(timeout=5)).data == b"raw", "a frame that is replayed has a number of its own"
+    assert (await bot.receive())["t"] == "RESUMED"
+
+
+async def test_an_event_is_altered_as_often_as_asked(server: Sandbox, bot: RawBot) -> None:
+    server.faults.alter_event("READY", lambda data: {"was": data["v"]})
+    await bot.connect()
+    assert await bot.identify() == {"was": 10}
+    await bot.connect()
+    assert (await bot.identify())["v"] == 10
+    server.faults.alter_event("HELLO", lambda data: data | {"more": 1})
+    assert (await bot.connect())["more"] == 1
+
+
+async def test_connections_are_refused_as_often_as_asked(server: Sandbox, bot: RawBot) -> None:
+    refusal = server.faults.refuse_gateway(4008)
+    await bot.connect()
+    await bot.send(2, {"token": server.token, "properties": {}, "intents": 1})
+    assert await bot.receive() == {"closed": 4008} and refusal.num_met == 1
+    await bot.connect()
+    assert (await bot.identify())["v"] == 10 and server.gateway.num_connections == 2
+
+
+async def test_an_interaction_can_be_delivered_twice(server: Sandbox, bot: RawBot) -> None:
+    guild = server.add_guild("Guild")
+    ada = server.act_as(guild.add_member("ada"), guild.add_channel("x"))
+    await bot.connect()
+    await bot.identify()
+    await bot.call("PUT", f"/applications/{server.application.id}/commands", [{"name": "ping", "description": "x"}])
+    waiting = await pending(bot, ada)
+    await waiting.respond(4, {"content": "pong"})
+    server.faults.send_again(await waiting.act)
+    again = await bot.event("INTERACTION_CREATE")
+    assert (again["id"], again["token"]) == (waiting.event["id"], waiting.event["token"])
+
+
+async def test_a_role_that_goes_is_named_by_its_id(server: Sandbox, bot: RawBot) -> None:
+    guild = server.add_guild("Guild")
+    role = guild.add_role("x")
+    await bot.connect()
+    await bot.identify()
+    server.world.publish("role_delete", guild=guild, role=role)
+    assert await bot.event("GUILD_ROLE_DELETE") == {"guild_id": str(guild.id), "role_id": str(role.id)}
