@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from db.engine import Database, parse_url
 from db.migrate import migrate
 from db.reconcile import reconcile
-from sandbox import Message, Sandbox
+from sandbox import Interaction, Message, Sandbox
 
 _AUDIT = """
 CREATE TABLE stale_writes (image_id TEXT);
@@ -64,6 +65,11 @@ class Witness:
     def told(self) -> set[str]:
         """Every job that was ever spoken of."""
         return set(self._shown)
+
+    def asked(self, asked: Iterable[Interaction]) -> set[str]:
+        """The jobs that the first answers to these show."""
+        messages = (each.original_message for each in asked if not each.failed)
+        return {job_id for message in messages if message and (job_id := _job_of(message))}
 
     def results(self, job_id: str) -> int:
         """How many messages show the job's result, or did until the bot itself deleted them."""

@@ -14,7 +14,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs import gateway, history, menus, more, remixing, replies, results, settings_panel
+from cogs import callbacks, gateway, history, menus, more, remixing, replies, results, settings_panel
 from cogs.arriving import say_hello
 from cogs.asking import tell_besides
 from cogs.delivery import Courier
@@ -99,9 +99,12 @@ class AtelierClient(commands.AutoShardedBot):
         self.connector = connector
         self.courier = Courier(self, services)
         self.command_ids: dict[str, int] = {}
+        parsers = self._connection.parsers
+        parsers["INTERACTION_CREATE"] = callbacks.once_each(parsers["INTERACTION_CREATE"])
 
     async def setup_hook(self) -> None:
         """Logged in, not yet connected."""
+        callbacks.install(self)
         for cog in COGS:
             await self.add_cog(cog())
         for menu in MENUS:
@@ -149,7 +152,10 @@ class AtelierClient(commands.AutoShardedBot):
         shown = custom_ids(interaction.message) if interaction.message is not None else set()
         is_known = is_ours(custom_id) or TEMPLATE.fullmatch(custom_id) or REVIEW.fullmatch(custom_id)
         if not is_known or custom_id not in shown:
-            await tell_privately(interaction, _(STRAY_BUTTON))
+            try:
+                await tell_privately(interaction, _(STRAY_BUTTON))
+            except Exception as error:
+                await answer(interaction, error)
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Discord says so of new servers only, not of those it names after a connection."""

@@ -6,14 +6,18 @@ says; everything else is our fault and gets an incident number, in the reply and
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
 import discord
 from discord import app_commands
 
+from cogs.callbacks import NotAcknowledgedError
 from cogs.language import N_, _, listed, told
 from cogs.services import Interaction
 from cogs.words import escaped
@@ -29,6 +33,8 @@ MAX_TEXT = 1900
 """Signs of one answer; Discord takes 2,000."""
 LOST = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
 """What becomes of words to a Discord that is busy, down or out of reach. (A TimeoutError is an OSError.)"""
+RETRY_S = (0.5, 2.0, 5.0, 10.0)
+"""Pauses between tries to say what somebody waits to read."""
 
 STALE = N_("That command has just been changed. Give Discord a minute to notice, then try again.")
 BAD_VALUE = N_("An option cannot be “{value}”. Choose it from what Discord offers.")
@@ -75,11 +81,14 @@ def translate(error: BaseException, *, is_accepted: bool = False) -> Answer:
 
 async def answer(interaction: Interaction, error: BaseException) -> None:
     """Tell the person, privately, and the log. Never raises for what Discord may have against it."""
+    if isinstance(_unwrap(error), NotAcknowledgedError):
+        log.warning("interaction=%s action=not-acknowledged reason=%s", interaction.id, _unwrap(error))
+        return
     answered = translate(error, is_accepted=JOB in interaction.extras)
     _log(interaction, _unwrap(error), answered)
     try:
         await tell_privately(interaction, answered.text)
-    except (*LOST, discord.InteractionResponded) as failed:
+    except (*LOST, NotAcknowledgedError, discord.InteractionResponded) as failed:
         log.warning("interaction=%s action=answer-failed error=%s", interaction.id, type(failed).__name__)
 
 
@@ -96,8 +105,22 @@ async def tell_privately(interaction: Interaction, text: str) -> None:
     if is_thinking and JOB in interaction.extras:
         await interaction.client.courier.shown(interaction.extras[JOB])
     elif is_thinking and not interaction.extras.get(PRIVATE):
-        await interaction.delete_original_response()
-    await interaction.followup.send(text, ephemeral=True)
+        with suppress(discord.NotFound):
+            await _persistently(interaction.delete_original_response)
+    await _persistently(lambda: interaction.followup.send(text, ephemeral=True))
+
+
+async def _persistently(work: Callable[[], Awaitable[object]]) -> None:
+    """Do it, again where Discord cannot be reached. A refusal is raised at once."""
+    for pause_s in RETRY_S:
+        try:
+            await work()
+            return
+        except LOST as error:
+            if isinstance(error, discord.HTTPException) and error.status < 500:
+                raise
+        await asyncio.sleep(pause_s)
+    await work()
 
 
 def require_permissions(interaction: Interaction) -> None:
