@@ -5,8 +5,8 @@ channels meet a fault: 429, 5xx with or without having done what was asked, or n
 
 Keys: `faults`, how many calls met one, `first_answers` of them to interactions; `failed`, commands that Discord had no
 answer to in time; `unasked`, jobs that no other command shows; `invalid`, answers of 401, 403 and 429 (Discord bans an
-address for 10,000 of them in ten minutes); then as of `bench chaos`, where `unanswered` too has to be 0 here. Exit status
-0 only if all that has to be 0 is.
+address for 10,000 of them in ten minutes); then as of `bench chaos`, where `unanswered` has to be 0 here, too. Exit
+status 0 only if all that has to be 0 is.
 """
 
 from __future__ import annotations

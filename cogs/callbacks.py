@@ -22,7 +22,7 @@ import discord
 from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
 log = logging.getLogger(__name__)
-UNKNOWN_INTERACTION, ALREADY_ACKNOWLEDGED, UNKNOWN_MESSAGE = 10062, 40060, 10008
+UNKNOWN_INTERACTION, ALREADY_ACKNOWLEDGED, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK = 10062, 40060, 10008, 10015
 ANSWER_S = 10.0
 """How long one reply is waited for."""
 ACKNOWLEDGE_S = 3.0
@@ -72,7 +72,7 @@ class CallbackAdapter(AsyncWebhookAdapter):
                 return reply
             await asyncio.sleep(pause_s)
             _rewind(options["params"])
-        raise NotAcknowledgedError("no reply")
+        raise NotAcknowledgedError("no-reply")
 
     async def _send(self, call: _Call, send: Callable[[], Awaitable[Any]]) -> Payload | None:
         """Return the reply of one try, None if its outcome is unknown."""
@@ -81,40 +81,40 @@ class CallbackAdapter(AsyncWebhookAdapter):
                 reply = await send()
         except discord.HTTPException as error:
             if error.code == ALREADY_ACKNOWLEDGED and call.session.is_unsure:
-                return call.standing(await self._original_or_none(call) if call.kind == _DEFERRED else None)
+                return call.standing(await self._original(call) if call.kind == _DEFERRED else None)
             if error.code in (ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION):
                 raise NotAcknowledgedError(f"{error.code}") from None
-            raise
+            if not call.session.is_unsure:
+                raise
+            return None
         except _UNSURE as error:
             log.info("interaction=%s action=acknowledgement-lost error=%s", call.interaction_id, type(error).__name__)
             return None
         call.session.is_unsure = True  # unless it is a reply: a page of a proxy in between is none
-        return reply if isinstance(reply, dict) and isinstance(reply.get("interaction"), dict) else None
+        return _essence(reply)
 
     async def _look(self, call: _Call) -> Payload | None:
         """Return the reply of an answer that stands, None if none is known to. Raise if none can come to stand."""
-        try:
-            return call.standing(await self._original(call))
-        except discord.NotFound as error:
-            if error.code == UNKNOWN_MESSAGE:  # acknowledged, and the message deleted since
-                return call.standing(None)
-            if time.monotonic() > call.began_s + ACKNOWLEDGE_S:
-                raise NotAcknowledgedError("it did not reach Discord in time") from None
-        except (discord.HTTPException, *_UNSURE):
-            pass
-        return None
+        found = await self._original(call)
+        if isinstance(found, discord.HTTPException):
+            is_late = time.monotonic() > call.began_s + ACKNOWLEDGE_S
+            if found.code == UNKNOWN_WEBHOOK and is_late:
+                raise NotAcknowledgedError("too-late")
+            # An answer whose message was deleted since stands, too.
+            return call.standing(None) if found.code == UNKNOWN_MESSAGE else None
+        return None if found is None else call.standing(found)
 
-    async def _original(self, call: _Call) -> Any:
-        """Fetch the message of the first answer."""
+    async def _original(self, call: _Call) -> Payload | discord.HTTPException | None:
+        """Fetch the message of the first answer. Return Discord's error if it has none, None if that stays unknown."""
         application_id, watched = self._client.application_id or 0, cast(Any, call.session)
-        async with asyncio.timeout(ANSWER_S):
-            return await self.get_original_interaction_response(application_id, call.token, session=watched)
-
-    async def _original_or_none(self, call: _Call) -> Any:
         try:
-            return await self._original(call)
-        except (discord.HTTPException, *_UNSURE):
+            async with asyncio.timeout(ANSWER_S):
+                found: Any = await self.get_original_interaction_response(application_id, call.token, session=watched)
+        except discord.HTTPException as error:
+            return error
+        except _UNSURE:
             return None
+        return found if isinstance(found, dict) and "id" in found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +186,12 @@ def _pauses(kind: int) -> Iterator[float]:
     if kind == _CHOICES:
         return iter((0.0,))
     return iter(PAUSES_S[:4]) if kind == _MODAL else chain(PAUSES_S, repeat(LAST_PAUSE_S, NUM_PAUSES))
+
+
+def _essence(reply: Any) -> Payload | None:
+    """Return what is needed of a reply, None if it is none. The message in it is not: discord.py need not parse it."""
+    interaction = reply.get("interaction") if isinstance(reply, dict) else None
+    return {"interaction": interaction} if isinstance(interaction, dict) and "id" in interaction else None
 
 
 def _rewind(params: Any) -> None:

@@ -81,7 +81,7 @@ class Faults:
     ) -> Fault:
         """Answer the next `times` matching requests with a 5xx; `performed` does the work first.
 
-        With `page` the body is that HTML, as of a proxy in between, which may also come with a status of 200.
+        With `page` the body is that HTML (or JSON object), as of a proxy in between; `status` may be 200 then.
         """
         return self._add(Fault("error", method, path, times, status, is_performed=performed, page=page))
 

@@ -69,11 +69,13 @@ class Rest:
         record.ms = (time.perf_counter() - started) * 1000
         record.fault = fault.label if fault else None
         self._journal.add(record)
-        self._judge.note(record)
+        if fault is None or fault.is_performed:
+            self._judge.note(record)
         if fault is not None and fault.kind == "drop":
             return _hang_up(request)
         if fault is not None and fault.page is not None:
-            return web.Response(status=fault.status, text=fault.page, content_type="text/html")
+            kind = "application/json" if fault.page.startswith("{") else "text/html"
+            return web.Response(status=fault.status, body=fault.page.encode(), headers={"Content-Type": kind})
         return _response(answer, headers)
 
     async def _answer(

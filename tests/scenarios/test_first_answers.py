@@ -25,7 +25,14 @@ FAULTS: dict[str, Lay] = {
     "a page instead of an answer": lambda discord: discord.faults.fail(
         CALLBACK, status=200, performed=True, page="<html>"
     ),
+    "a reply without its parts": lambda discord: discord.faults.fail(
+        CALLBACK, status=200, performed=True, page='{"interaction": {}, "resource": null}'
+    ),
     "429": lambda discord: discord.faults.rate_limit(CALLBACK, retry_after_s=0.1),
+    "no answer, then a refusal on the way": lambda discord: (
+        discord.faults.drop_answer(CALLBACK),
+        discord.faults.fail(CALLBACK, status=403, page="<html>"),
+    ),
     "no answer to any callback": lambda discord: discord.faults.drop_answer(CALLBACK, times=10_000),
     "errors for all callbacks": lambda discord: discord.faults.fail(CALLBACK, times=10_000, performed=True),
 }
@@ -90,11 +97,14 @@ async def test_a_form_is_opened_and_taken(discord: Sandbox, people: People, bot:
 async def test_private_answers_and_panels_are_shown(discord: Sandbox, people: People, bot: LivingBot, lay: Lay) -> None:
     member = people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD))
     gil = discord.act_as(member, people.general)
-    for command in ("about", "history", "settings"):
+    await gil.slash("rules add", text="teapot")
+    for command in ("about", "history", "rules export", "settings"):
         lay(discord)
         asked = await gil.slash(command)
         said = await until_shown(discord, asked)
         assert said.is_ephemeral and said.text and "Incident" not in said.text
+        assert all(b"teapot" in file.data for file in said.attachments)
+        assert bool(said.attachments) == (command == "rules export"), "a file is sent whole, also the second time"
         discord.faults.clear()
     lay(discord)
     turned = await gil.click(said, next(each["custom_id"] for each in said.buttons))
