@@ -8,6 +8,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs import pages
+from cogs.managing import permissions_in_server
 from cogs.paper import layout
 from cogs.services import Interaction, is_operator
 
@@ -41,14 +42,14 @@ class Helping(commands.Cog):
 
 def _is_of_use(command: AnyCommand, interaction: Interaction) -> bool:
     """Whether the person could do anything with it here: members are not shown what managers have."""
-    needed, have = command.default_permissions, interaction.permissions
+    needed = command.default_permissions
     if command.guild_only and interaction.guild_id is None:
         return False
     if needed is None:
         return True
     if needed.administrator:  # as much as Discord can be told of operators
         return is_operator(interaction)
-    return have.administrator or have >= needed
+    return permissions_in_server(interaction) >= needed
 
 
 def _clickable(command: AnyCommand) -> str:

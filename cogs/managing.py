@@ -1,4 +1,9 @@
-"""Who may run a server. Discord's own permission settings are a hint to its client; this is the check."""
+"""Who may run a server, and who may act on a message. What Discord hides from its client is a hint; this is the check.
+
+What acts on the server asks for the right in the server; what acts on a message asks for it in the message's channel.
+Discord sends the rights in the channel with an interaction, and a channel's overwrites can grant or take most of them
+there: so the rights in the server are worked out from the member's roles.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +17,55 @@ from generation.errors import NotAllowed
 from generation.phrase import Phrase
 
 NOT_A_MANAGER = N_("Only those who may manage this server (“Manage Server”) can do that.")
+NOT_A_MODERATOR = N_("Only moderators of this server (“Manage Messages” in the whole server) can do that.")
 ONLY_IN_SERVERS = N_("That belongs to a server: there is nothing to manage in direct messages.")
+ROLES_UNKNOWN = N_("I do not know this server's roles yet, and cannot tell whether you may. Try again in a minute.")
 
 
 def require_manager(interaction: Interaction) -> int:
-    """The server's id, if the person may manage it. Raises `NotAllowed`."""
+    """Return the server's id. Raise `NotAllowed` unless the person may manage it."""
+    return _require(interaction, discord.Permissions(manage_guild=True), NOT_A_MANAGER)
+
+
+def require_moderator(interaction: Interaction) -> int:
+    """Return the server's id. Raise `NotAllowed` unless the person may moderate all of it."""
+    return _require(interaction, discord.Permissions(manage_messages=True), NOT_A_MODERATOR)
+
+
+def _require(interaction: Interaction, needed: discord.Permissions, otherwise: str) -> int:
     if interaction.guild_id is None:
         raise NotAllowed(why=Phrase(ONLY_IN_SERVERS))
-    if not interaction.permissions.manage_guild:
-        raise NotAllowed(why=Phrase(NOT_A_MANAGER))
+    if interaction.guild is None or interaction.guild.get_role(interaction.guild_id) is None:  # @everyone
+        raise NotAllowed(why=Phrase(ROLES_UNKNOWN))
+    if not permissions_in_server(interaction) >= needed:
+        raise NotAllowed(why=Phrase(otherwise))
     return interaction.guild_id
+
+
+def permissions_in_server(interaction: Interaction) -> discord.Permissions:
+    """Return what the person's roles let them do in the server, whatever a channel grants or takes.
+
+    The member's roles come with the interaction; what each may do, and who owns the server, from the gateway. None
+    before the gateway has told them.
+    """
+    member = interaction.user
+    return member.guild_permissions if isinstance(member, discord.Member) else discord.Permissions.none()
+
+
+def may_moderate_in(interaction: Interaction, channel_id: int) -> bool:
+    """Return whether the person may manage the messages of that channel or thread of the server.
+
+    A channel that is not known (it was deleted, or is an archived thread) takes the right in the server.
+    """
+    member = interaction.user
+    if not isinstance(member, discord.Member):
+        return False
+    if channel_id == interaction.channel_id:
+        return interaction.permissions.manage_messages
+    channel = member.guild.get_channel_or_thread(channel_id)
+    if channel is None or (isinstance(channel, discord.Thread) and channel.parent is None):
+        return permissions_in_server(interaction).manage_messages
+    return channel.permissions_for(member).manage_messages
 
 
 async def language_of_server(interaction: Interaction) -> str:

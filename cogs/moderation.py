@@ -17,18 +17,17 @@ from cogs import moderation_pages
 from cogs.errors import answer, tell_privately
 from cogs.gathering import gather
 from cogs.language import N_, _, ngettext, speak, speaking
-from cogs.managing import language_of_server, require_manager, tell_log_channel
+from cogs.managing import language_of_server, require_manager, require_moderator, tell_log_channel
 from cogs.paper import custom_ids, files, layout
 from cogs.say import Gallery, Picture, Say
-from cogs.services import Interaction, Services, is_moderator
+from cogs.services import Interaction, Services
 from cogs.subjects import job_named
-from generation.errors import NotAllowed, UnknownJob
+from generation.errors import UnknownJob
 from generation.job import JOB_ID_LENGTH, Job, split_image_id
 from generation.phrase import Phrase
 from generation.policy import Place
 
 TEMPLATE = re.compile(rf"atelier-mod:(?P<verb>[a-z]+):(?P<job>[0-9A-Za-z]{{{JOB_ID_LENGTH}}})")
-NOT_A_MODERATOR = N_("Only moderators (“Manage Messages”) can do that.")
 LASTING = {N_("one hour"): 1, N_("one day"): 24, N_("one week"): 7 * 24, N_("four weeks"): 28 * 24}
 _LASTING = [Choice(name=name, value=hours) for name, hours in LASTING.items()]
 _VERBS = {
@@ -141,13 +140,6 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
             await _decided(interaction, self.verb, self.job_id)
         except Exception as error:
             await answer(interaction, error)
-
-
-def require_moderator(interaction: Interaction) -> int:
-    """The server's id, if the person may moderate where they are. Raises `NotAllowed`."""
-    if interaction.guild_id is None or not is_moderator(interaction):
-        raise NotAllowed(why=Phrase(NOT_A_MODERATOR))
-    return interaction.guild_id
 
 
 async def remove_files(services: Services, gone: list[str]) -> None:

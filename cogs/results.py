@@ -13,13 +13,14 @@ from cogs import recipe_pages, replies
 from cogs.asking import ask
 from cogs.errors import tell_privately
 from cogs.language import _
+from cogs.managing import may_moderate_in, permissions_in_server
 from cogs.paper import files, layout
 from cogs.say import Action
-from cogs.services import Interaction, is_moderator, owner_of
+from cogs.services import Interaction, owner_of
 from cogs.subjects import image_named, job_named
 from generation.descent import enlarge, reroll, vary
 from generation.errors import UnknownJob
-from generation.job import Job
+from generation.job import Job, ReplyTo
 from generation.permissions import require_may_stop, visible_kin
 from generation.request import MAX_SEED
 
@@ -56,7 +57,7 @@ async def show_recipe(interaction: Interaction, job: Job) -> None:
 async def press_cancel(interaction: Interaction, subject: str) -> None:
     """The message itself shows what comes of it: the courier edits it when the job has ended."""
     job = await job_named(interaction, subject)
-    require_may_stop(job, owner_of(interaction), is_moderator=is_moderator(interaction))
+    await _require_may_stop(interaction, job)
     if not interaction.client.services.studio.is_live(job.id):
         await tell_privately(interaction, _(replies.NOTHING_TO_CANCEL))
         return
@@ -68,7 +69,7 @@ async def press_delete(interaction: Interaction, subject: str) -> None:
     """Pictures and message go; the row and its recipe stay. Pressed twice, the second finds nothing left to do."""
     job = await job_named(interaction, subject)
     services = interaction.client.services
-    require_may_stop(job, owner_of(interaction), is_moderator=is_moderator(interaction))
+    await _require_may_stop(interaction, job)
     if services.studio.is_live(job.id):
         await tell_privately(interaction, _(replies.STILL_PAINTING))
         return
@@ -80,13 +81,34 @@ async def press_delete(interaction: Interaction, subject: str) -> None:
     await _delete_posted(interaction, job)
 
 
+async def _require_may_stop(interaction: Interaction, job: Job) -> None:
+    """Raise `NotAllowed` unless the job is the person's own, or they may manage messages where its message stands."""
+    owner = owner_of(interaction)
+    is_moderator = job.owner != owner and await _moderates(interaction, job)
+    require_may_stop(job, owner, is_moderator=is_moderator)
+
+
+async def _moderates(interaction: Interaction, job: Job) -> bool:
+    """The button's own channel does not count: a job can be opened, or named by a forged button, anywhere."""
+    place = await _place_of(interaction, job)
+    if place is None:
+        return permissions_in_server(interaction).manage_messages
+    return may_moderate_in(interaction, place.channel_id)
+
+
+async def _place_of(interaction: Interaction, job: Job) -> ReplyTo | None:
+    """Where the job's message stands; None for a job that no one on Discord asked for."""
+    try:
+        return (await interaction.client.services.deliveries.fetch(job.id)).reply_to
+    except UnknownJob:
+        return None
+
+
 async def _delete_posted(interaction: Interaction, job: Job) -> None:
     """The message in the channel, where it was another one that the button was under."""
-    try:
-        place = (await interaction.client.services.deliveries.fetch(job.id)).reply_to
-    except UnknownJob:
-        return
-    if place.message_id is None or (interaction.message and interaction.message.id == place.message_id):
+    place = await _place_of(interaction, job)
+    is_here = interaction.message is not None and place is not None and interaction.message.id == place.message_id
+    if place is None or place.message_id is None or is_here:
         return
     channel = interaction.client.get_partial_messageable(place.channel_id)
     with suppress(discord.NotFound, discord.Forbidden):

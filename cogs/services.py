@@ -79,11 +79,6 @@ def owner_of(interaction: Interaction) -> Owner:
     return Owner(guild_id=interaction.guild_id or DM_TENANT, user_id=interaction.user.id)
 
 
-def is_moderator(interaction: Interaction) -> bool:
-    """Whether the person may manage messages where they are. Discord says so with every interaction."""
-    return interaction.guild_id is not None and interaction.permissions.manage_messages
-
-
 def is_operator(interaction: Interaction) -> bool:
     """Whether the person is one of those who run the bot."""
     return interaction.user.id in interaction.client.services.owner_ids

@@ -65,7 +65,7 @@ def bare_member_json(member: Member) -> Json:
         "avatar": None,
         "banner": None,
         "collectibles": None,
-        "communication_disabled_until": None,
+        "communication_disabled_until": member.timed_out_until,
         "flags": 0,
         "joined_at": member.joined_at,
         "nick": member.nick,

@@ -62,6 +62,8 @@ class Member:
     roles: list[Role] = field(default_factory=list)
     nick: str | None = None
     joined_at: str = ""
+    timed_out_until: str | None = None
+    """An ISO timestamp: until then they may only look, unless they are administrators."""
 
     def __repr__(self) -> str:
         return f"<Member {self.user.username} of {self.guild.name}>"

@@ -65,6 +65,9 @@ MODERATOR = (
     | Permission.VIEW_AUDIT_LOG
 )
 
+TIMED_OUT = Permission.VIEW_CHANNEL | Permission.READ_MESSAGE_HISTORY
+"""What is left to a member who was timed out."""
+
 # In a direct message nobody has roles; Discord reports this fixed set.
 DIRECT_MESSAGE = (
     Permission.VIEW_CHANNEL
@@ -87,7 +90,9 @@ def guild_permissions(member: Member) -> int:
     bits = guild.everyone.permissions
     for role in member.roles:
         bits |= role.permissions
-    return ALL if bits & Permission.ADMINISTRATOR else bits
+    if bits & Permission.ADMINISTRATOR:
+        return ALL
+    return bits & TIMED_OUT if member.timed_out_until else bits
 
 
 def channel_permissions(member: Member, channel: Channel) -> int:
@@ -99,6 +104,7 @@ def channel_permissions(member: Member, channel: Channel) -> int:
     bits = _apply(bits, [overwrites.get(member.guild.id)])
     bits = _apply(bits, [overwrites.get(role.id) for role in member.roles])
     bits = _apply(bits, [overwrites.get(member.id)])
+    bits = bits & TIMED_OUT if member.timed_out_until else bits
     return bits if bits & Permission.VIEW_CHANNEL else 0
 
 

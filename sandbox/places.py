@@ -183,6 +183,18 @@ class Guild:
         self.world.publish("role_create", guild=self, role=role)
         return role
 
+    def set_permissions(self, role: Role, permissions: int) -> None:
+        """Change what a role may do; the bot hears GUILD_ROLE_UPDATE."""
+        role.permissions = int(permissions)
+        self.world.publish("role_update", guild=self, role=role)
+
+    def remove_role(self, role: Role) -> None:
+        """Delete a role and take it from its members; the bot hears GUILD_ROLE_DELETE."""
+        del self.roles[role.id]
+        for member in self.members.values():
+            member.remove_role(role)
+        self.world.publish("role_delete", guild=self, role=role)
+
     def add_member(
         self, who: str | User, *, roles: Iterable[Role] = (), permissions: int = 0, nick: str | None = None
     ) -> Member:

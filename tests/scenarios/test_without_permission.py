@@ -6,18 +6,12 @@ member, or somebody has written its name below.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-from typing import Any
+from every_command import answer_to, filled, registered, rows
+from living import LivingBot, People
 
-from living import LivingBot, People, until_shown
-
-from cogs.managing import NOT_A_MANAGER
-from cogs.moderation import NOT_A_MODERATOR
+from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR
 from cogs.operating import NOT_THE_OPERATOR
-from sandbox import Actor, Interaction, Permission, Sandbox
+from sandbox import Actor, Permission, Sandbox
 
 FOR_EVERYBODY = {
     *("about", "cancel", "help", "history", "imagine", "img2img", "inpaint", "privacy", "queue", "recipe"),
@@ -27,32 +21,6 @@ WITHOUT_A_HINT = {"style add", "style remove"}
 """Discord hides groups as a whole, and everybody may look at the styles."""
 BESIDES = [("settings", {"file": b"{}"}), ("usage", {"whose": "server"})]
 """Options that ask for more than the command without them."""
-SUBCOMMAND, GROUP = 1, 2
-STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, NUMBER, FILE = 3, 4, 5, 6, 7, 8, 10, 11
-
-
-def registered(commands: list[dict[str, Any]], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every slash command with its full name; groups are opened."""
-    for command in commands:
-        inner = [each for each in command.get("options", ()) if each["type"] in (SUBCOMMAND, GROUP)]
-        name = f"{prefix}{command['name']}"
-        if inner:
-            yield from registered(inner, f"{name} ")
-        elif prefix or command["type"] == 1:
-            yield name, command
-
-
-def filled(command: dict[str, Any], people: People) -> dict[str, Any]:
-    """Something for every option that must be given."""
-    role = people.guild.everyone
-    values = {STRING: "nonsense", INTEGER: 1, BOOLEAN: True, USER: people.bo.user, CHANNEL: people.general, ROLE: role}
-    values |= {NUMBER: 1.0, FILE: b"x"}
-    needed = [option for option in command.get("options", ()) if option.get("required")]
-    return {option["name"]: _first_choice(option) or values[option["type"]] for option in needed}
-
-
-def _first_choice(option: dict[str, Any]) -> Any:
-    return option["choices"][0]["value"] if option.get("choices") else None
 
 
 async def test_every_command_of_managers_moderators_and_operators_is_refused_to_others(
@@ -85,16 +53,3 @@ async def test_discord_is_told_to_hide_them_too(discord: Sandbox, people: People
         name for top in discord.commands if top.get("default_member_permissions") for name, _ in registered([top])
     }
     assert {name for name, _ in registered(discord.commands)} - FOR_EVERYBODY - WITHOUT_A_HINT == hinted
-
-
-async def answer_to(discord: Sandbox, asked: Interaction) -> str:
-    await discord.wait_for(lambda: asked.followups or ((m := asked.original_message) and not m.is_loading))
-    message = asked.followups[-1] if asked.followups else await until_shown(discord, asked)
-    assert message.is_ephemeral
-    return message.text
-
-
-def rows(folder: Path) -> dict[str, list[Any]]:
-    with closing(sqlite3.connect(folder / "atelier.db")) as connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}

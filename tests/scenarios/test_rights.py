@@ -1,0 +1,344 @@
+"""The table “Who may do what” of docs/safety.md, driven over the wire by those to whom a channel lies.
+
+A right in one channel is none in the server; a right in the server holds where a channel denies it; and what acts on a
+message asks in that message's channel. The page is held equal to what the bot registered, so no row can be forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from every_command import answer_to, filled, registered, rows
+from living import LivingBot, People, job_id_in, judged, until_done
+
+from cogs.client import FORMS, MENUS, PRESSES
+from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR, ROLES_UNKNOWN
+from cogs.moderation import _VERBS as VERBS
+from sandbox import Actor, Channel, Interaction, Message, Permission, Sandbox
+from sandbox.permissions import ALL
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PAGE = (Path(__file__).resolve().parents[2] / "docs/safety.md").read_text(encoding="utf-8")
+RED = "a red circle on a blue background"
+BOTH = Permission.MANAGE_GUILD | Permission.MANAGE_MESSAGES
+REFUSALS = (NOT_A_MANAGER, NOT_A_MODERATOR)
+NOT_YOURS = "Only the person who asked for these pictures, or a moderator, can do that."
+WORDS = re.compile(r"`([^`]+)`")
+
+
+def table() -> dict[str, list[str]]:
+    """What each row of the page names, by what it asks for."""
+    part = PAGE.split("## Who may do what")[1].split("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("| ")]
+    return {needed.strip(): WORDS.findall(what) for needed, _acts_on, what in lines[1:]}
+
+
+def named(beginning: str) -> list[str]:
+    [found] = [what for needed, what in table().items() if needed.startswith(beginning)]
+    return found
+
+
+FOR_MANAGERS = [name.strip("/") for name in named("*Manage Server*") if name.startswith("/")]
+FOR_MODERATORS = [name.strip("/") for name in named("*Manage Messages*") if name.startswith("/")]
+
+
+@dataclass
+class House:
+    discord: Sandbox
+    people: People
+    bot: LivingBot
+    corner: Channel
+    """Where everything is granted to one member, and both rights are denied to everybody else."""
+
+    def come(self, name: str, permissions: int = 0, *, where: Channel | None = None) -> Actor:
+        member = self.people.guild.add_member(name, permissions=int(permissions))
+        return self.discord.act_as(member, where or self.corner)
+
+    def owner(self) -> Actor:
+        guild = self.people.guild
+        member = guild.members.get(guild.owner_id) or guild.add_member(self.discord.world.users[guild.owner_id])
+        return self.discord.act_as(member, self.corner)
+
+    async def painted(self, who: Actor) -> Message:
+        return await until_done(self.discord, await who.slash("imagine", prompt=RED, seed=7, steps=1))
+
+    async def has_files(self, message: Message) -> bool:
+        job = await self.bot.jobs.fetch_job(job_id_in(message))
+        return job.images[0].file_sha256 is not None
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+    async with judged(tally) as discord:
+        people = People.settle(discord)
+        corner = people.guild.add_channel("corner")
+        corner.set_overwrite(people.guild.everyone, deny=int(BOTH))
+        bot = LivingBot(discord, tmp_path_factory.mktemp("rights"), blank_database)
+        await bot.start()
+        yield House(discord, people, bot, corner)
+        await bot.stop()
+
+
+def of_the_channel(house: House) -> Actor:
+    """Granted by an overwrite: everything, also what Discord itself would not take there."""
+    who = house.come("cy")
+    house.corner.set_overwrite(who.member, allow=ALL & ~int(Permission.ADMINISTRATOR))
+    assert who.permissions & BOTH == BOTH
+    return who
+
+
+def timed_out(house: House) -> Actor:
+    who = house.come("tim", int(BOTH), where=house.people.general)
+    who.member.timed_out_until = "2999-01-01T00:00:00+00:00"
+    return who
+
+
+def of_a_lost_role(house: House) -> Actor:
+    """The role was deleted; what Discord sent with the press is older than that."""
+    role = house.people.guild.add_role("stewards", int(BOTH))
+    who = house.discord.act_as(house.people.guild.add_member("lou", roles=[role]), house.people.general)
+    house.people.guild.remove_role(role)
+    who.member.roles.append(role)
+    assert who.permissions & BOTH == BOTH
+    return who
+
+
+def of_a_weakened_role(house: House) -> Actor:
+    role = house.people.guild.add_role("wardens", int(BOTH))
+    member = house.people.guild.add_member("wes", roles=[role])
+    house.corner.set_overwrite(member, allow=int(BOTH))
+    house.people.guild.set_permissions(role, 0)
+    return house.discord.act_as(member, house.corner)
+
+
+def denied_here(house: House) -> Actor:
+    who = house.come("di", int(BOTH))
+    assert not who.permissions & BOTH
+    return who
+
+
+def administrator(house: House) -> Actor:
+    return house.come("adam", int(Permission.ADMINISTRATOR))
+
+
+def of_everyones_role(house: House) -> Actor:
+    return house.come("eve")
+
+
+def owner(house: House) -> Actor:
+    who = house.owner()
+    assert who.member.roles == []
+    return who
+
+
+MAY_NOT = [of_the_channel, timed_out, of_a_lost_role, of_a_weakened_role]
+MAY = [denied_here, administrator, owner]
+
+
+def commands_of(house: House, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    known = dict(registered(house.discord.commands))
+    plain = [(name, filled(known[name], house.people)) for name in names if name in known]
+    return [*plain, *([("usage", {"whose": "server"}), ("settings", {"file": b"{}"})] if "settings" in names else [])]
+
+
+async def test_the_page_names_everything_that_can_be_typed_pressed_or_sent(house: House) -> None:
+    every = [name for names in table().values() for name in names]
+    typed = {name.strip("/") for name in every if name.startswith("/")}
+    assert typed == {name for name, _ in registered(house.discord.commands)} | {"usage whose:server"}
+    pressed = sorted(name for name in every if not name.startswith("/"))
+    assert pressed == sorted([*{*PRESSES, *FORMS}, *VERBS, *(menu.name for menu in MENUS)])
+    assert len(typed) + len(pressed) == len(every), "nothing is in two rows"
+    assert named("to be named") == [f"/{name}" for name, _ in registered(house.discord.commands) if "operator" in name]
+
+
+@pytest.mark.parametrize("who", MAY_NOT, ids=lambda who: who.__name__)
+async def test_the_server_is_not_moved_by_what_a_channel_grants(house: House, who: Any) -> None:
+    actor = who(house)
+    before = rows(house.bot.data_dir)
+    wrong = []
+    for refusal, names in ((NOT_A_MANAGER, FOR_MANAGERS), (NOT_A_MODERATOR, FOR_MODERATORS)):
+        for name, options in commands_of(house, names):
+            said = await answer_to(house.discord, await actor.forging.slash(name, **options))
+            wrong += [] if said == refusal else [f"/{name}: {said}"]
+    assert not wrong, "\n".join(wrong)
+    assert rows(house.bot.data_dir) == before, "a refused command changes nothing"
+
+
+@pytest.mark.parametrize("who", MAY, ids=lambda who: who.__name__)
+async def test_the_server_is_moved_by_those_who_may_from_a_channel_that_denies_it(house: House, who: Any) -> None:
+    actor = who(house)
+    wrong = []
+    for name, options in commands_of(house, [*FOR_MANAGERS, *FOR_MODERATORS]):
+        said = await answer_to(house.discord, await actor.forging.slash(name, **options))
+        wrong += [f"/{name}: {said}"] if said in REFUSALS or "Incident" in said else []
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_the_role_of_everyone_counts_and_a_change_of_it_holds_at_once(house: House) -> None:
+    eve, guild = of_everyones_role(house), house.people.guild
+    assert await answer_to(house.discord, await eve.forging.slash("rules list")) == NOT_A_MANAGER
+    usual = guild.everyone.permissions
+    guild.set_permissions(guild.everyone, usual | int(Permission.MANAGE_GUILD))
+    assert await answer_to(house.discord, await eve.forging.slash("rules list")) not in REFUSALS
+    guild.set_permissions(guild.everyone, usual)
+    assert await answer_to(house.discord, await eve.forging.slash("rules list")) == NOT_A_MANAGER
+
+
+async def test_where_the_roles_are_not_known_yet_nothing_is_guessed(house: House) -> None:
+    boss = owner(house)
+    known = house.bot.client.get_guild(house.people.guild.id)
+    assert known is not None
+    everyone = known._roles.pop(known.id)
+    said = await answer_to(house.discord, await boss.forging.slash("rules list"))
+    known._roles[known.id] = everyone
+    assert said == ROLES_UNKNOWN
+
+
+async def test_each_menu_and_button_of_the_panel_asks_again(house: House) -> None:
+    boss, cy = owner(house), of_the_channel(house)
+    before = rows(house.bot.data_dir)["guild_settings"]
+    for page in ("what", "who", "safety", "styles"):
+        panel = (await boss.slash("settings")).original_message
+        assert panel is not None
+        await boss.click(panel, f"atelier-set:{page}:open")
+        shown = [each["custom_id"] for each in panel.every_component() if "custom_id" in each]
+        assert len(shown) > 5
+        for custom_id in shown:
+            said = await answer_to(house.discord, await touch(house, cy.forging, panel, custom_id))
+            assert said == NOT_A_MANAGER, custom_id
+    assert rows(house.bot.data_dir)["guild_settings"] == before
+    opened = await boss.click(panel, "atelier-set:styles:style_add")
+    sent = await cy.forging.submit_modal(opened, {"name": "ink", "prompt": "in ink"})
+    assert await answer_to(house.discord, sent) == NOT_A_MANAGER
+    assert rows(house.bot.data_dir)["styles"] == []
+
+
+async def touch(house: House, who: Actor, message: Message, custom_id: str) -> Interaction:
+    """Press the button, or choose something in the menu."""
+    component = message.component(custom_id)
+    if component["type"] == 2:
+        return await who.click(message, custom_id)
+    chosen = {
+        3: lambda: component["options"][0]["value"],
+        6: lambda: house.people.guild.everyone,
+        8: lambda: house.corner,
+    }
+    return await who.select(message, custom_id, [chosen[component["type"]]()])
+
+
+async def test_each_button_of_the_review_asks_again(house: House) -> None:
+    boss, cy, ada = owner(house), of_the_channel(house), house.people.ada
+    shown = await house.painted(ada)
+    await answer_to(house.discord, await house.people.bo.context_menu("Report picture", shown))
+    asked = await boss.slash("review")
+    await answer_to(house.discord, asked)
+    queue = asked.original_message
+    assert queue is not None
+    verbs = [button["custom_id"] for button in queue.buttons]
+    assert [each.split(":")[1] for each in verbs] == list(VERBS)
+    before = rows(house.bot.data_dir)
+    for custom_id in verbs:
+        said = await answer_to(house.discord, await cy.forging.click(queue, custom_id))
+        assert said == NOT_A_MODERATOR
+    assert rows(house.bot.data_dir) == before
+    await boss.click(queue, verbs[0])
+    await house.discord.wait_for(lambda: "Nothing to look at" in queue.text)
+
+
+async def test_help_names_what_one_may_do_in_the_server(house: House) -> None:
+    for who, sees in ((of_the_channel(house), False), (denied_here(house), True)):
+        text = await answer_to(house.discord, await who.slash("help"))
+        assert ("</settings" in text, "</purge" in text) == (sees, sees)
+
+
+# What acts on a message.
+
+
+@pytest.mark.parametrize("pressed_in", ["there", "elsewhere"])
+async def test_delete_asks_in_the_channel_of_the_picture(house: House, pressed_in: str) -> None:
+    """Whoever presses `elsewhere` has forged the press: the message stands in #general all the same."""
+    general, guild = house.people.general, house.people.guild
+    here, denied = guild.add_member("helen", permissions=0), guild.add_member("dan", permissions=int(BOTH))
+    general.set_overwrite(here, allow=int(Permission.MANAGE_MESSAGES))
+    general.set_overwrite(denied, deny=int(Permission.MANAGE_MESSAGES))
+    where = general if pressed_in == "there" else guild.add_channel("another")
+    cy = of_the_channel(house)
+    refused = [cy, house.discord.act_as(denied, where), house.people.bo]
+    for who in refused:
+        message = await house.painted(house.people.ada)
+        pressed = await who.forging.click(message, f"atelier:delete:{job_id_in(message)}")
+        assert await answer_to(house.discord, pressed) == NOT_YOURS, who
+        assert await house.has_files(message)
+    mo = house.people.mo
+    for member in (here, mo.member, administrator(house).member, owner(house).member):
+        message = await house.painted(house.people.ada)
+        await house.discord.act_as(member, where).forging.click(message, f"atelier:delete:{job_id_in(message)}")
+        await house.discord.wait_for(lambda message=message: message.is_deleted)
+        assert not await house.has_files(message)
+
+
+async def test_cancel_asks_in_the_channel_of_the_picture(house: House) -> None:
+    cy, ada = of_the_channel(house), house.people.ada
+    await house.bot.hold_painting()
+    try:
+        asked = await ada.slash("imagine", prompt=RED, steps=1)
+        message = await house.discord.wait_for(lambda: (m := asked.original_message) and m.buttons and m)
+        custom_id = f"atelier:cancel:{job_id_in(message)}"
+        assert await answer_to(house.discord, await cy.forging.click(message, custom_id)) == NOT_YOURS
+        assert house.bot.studio.is_live(job_id_in(message))
+        await house.people.mo.click(message, custom_id)
+    finally:
+        house.bot.go_on_painting()
+    await until_done(house.discord, asked)
+    assert not message.attachments
+
+
+async def test_a_thread_has_the_rights_of_its_channel(house: House) -> None:
+    cy = of_the_channel(house)
+    thread = house.corner.add_thread("sketches")
+    message = await house.painted(house.discord.act_as(house.people.ada.member, thread))
+    denied = house.discord.act_as(denied_here(house).member, thread)
+    custom_id = f"atelier:delete:{job_id_in(message)}"
+    assert await answer_to(house.discord, await denied.click(message, custom_id)) == NOT_YOURS
+    elsewhere = house.discord.act_as(cy.member, house.people.general)
+    await elsewhere.forging.click(message, custom_id)  # known by the overwrite of what the thread lies in
+    await house.discord.wait_for(lambda: message.is_deleted)
+    other = await house.painted(house.discord.act_as(house.people.ada.member, thread))
+    await house.discord.act_as(cy.member, thread).click(other, f"atelier:delete:{job_id_in(other)}")
+    await house.discord.wait_for(lambda: other.is_deleted)
+
+
+async def test_a_favourite_opened_in_ones_own_channel_is_not_deleted_there(house: House) -> None:
+    cy = of_the_channel(house)
+    message = await house.painted(house.people.ada)
+    general = house.discord.act_as(cy.member, house.people.general)
+    await answer_to(house.discord, await general.click(message, "Favourite"))
+    asked = await cy.slash("history", show="favourites")
+    await answer_to(house.discord, asked)
+    opened = await cy.click(asked.original_message, f"atelier:open:{job_id_in(message)}")
+    await answer_to(house.discord, opened)
+    pressed = await cy.click(opened.original_message, "Delete")
+    assert await answer_to(house.discord, pressed) == NOT_YOURS
+    assert not message.is_deleted
+    assert await house.has_files(message)
+
+
+async def test_where_the_channel_is_gone_the_right_in_the_server_counts(house: House) -> None:
+    cy, gone = of_the_channel(house), house.people.guild.add_channel("to be deleted")
+    gone.set_overwrite(cy.member, allow=int(Permission.MANAGE_MESSAGES))
+    message = await house.painted(house.discord.act_as(house.people.ada.member, gone))
+    gone.delete()
+    custom_id = f"atelier:delete:{job_id_in(message)}"
+    message.channel = house.corner  # a button for it that is still shown elsewhere
+    assert await answer_to(house.discord, await cy.forging.click(message, custom_id)) == NOT_YOURS
+    assert await house.has_files(message)
+    pressed = await denied_here(house).forging.click(message, custom_id)
+    await house.discord.wait_for(lambda: pressed.acknowledged)
+    await house.discord.wait_for(lambda: message.is_deleted)
+    assert not await house.has_files(message)
