@@ -20,7 +20,7 @@ from cogs.recipe import show_file
 from cogs.remixing import HOW_MUCH, PROMPT, STRENGTH, number, prompt_field
 from cogs.results import show_recipe
 from cogs.say import Action
-from cogs.services import Interaction
+from cogs.services import Interaction, owner_of
 from cogs.subjects import job_named
 from cogs.uploads import attached
 from generation.descent import enlarge
@@ -49,7 +49,8 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
         ),
     ]
     if job is None:
-        subject = await asyncio.to_thread(interaction.client.services.held.put, _picture_of(message))
+        held = interaction.client.services.held
+        subject = await asyncio.to_thread(held.put, _picture_of(message), owner_of(interaction))
     else:
         subject = job.id
         if len(job.images) > 1:
@@ -65,7 +66,7 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     strength = number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
     prompt = prompt_of(answers.texts.get(PROMPT))
     if len(subject) != JOB_ID_LENGTH:
-        file = await asyncio.to_thread(interaction.client.services.held.get, subject)
+        file = await asyncio.to_thread(interaction.client.services.held.get, subject, owner_of(interaction))
         typed = Typed(prompt=prompt, model=await default_model(interaction))
         await paint_from(interaction, typed, file, strength=strength)
         return

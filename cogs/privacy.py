@@ -98,6 +98,7 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
     for job_id in services.studio.jobs_of_user(user_id):
         await services.studio.cancel(job_id)
     gone = await services.personal.erase(user_id)
+    await asyncio.to_thread(services.held.forget, user_id)
     services.jobs.forget_withheld()
     for sha256 in gone:
         await asyncio.to_thread(services.studio.files.remove, sha256)

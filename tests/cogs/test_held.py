@@ -1,4 +1,4 @@
-"""What a form was opened for outlives a restart, for a day, and no more than so many."""
+"""What a form was opened for outlives a restart, for a day; each is one member's, who can drop only their own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import pytest
 
 from cogs import held
 from cogs.form import Attached
-from cogs.held import KEPT_S, MAX_HELD, Held
+from cogs.held import KEPT_S, MAX_OF_MEMBER, Held
 from generation.errors import InvalidRequest
+from generation.job import Owner
 
 PHOTO = Attached("https://cdn.example/photo.png", 1000, "photo.png", (300, 200))
+ADA, BO, ADA_ELSEWHERE = Owner(1, 7_000_000_000_000_001), Owner(1, 8), Owner(2, 7_000_000_000_000_001)
 
 
 class Clock:
@@ -21,39 +23,84 @@ class Clock:
         return self.now_s
 
 
-def test_it_is_there_for_a_day_whoever_looks(tmp_path: Path) -> None:
+def is_there(store: Held, key: str, owner: Owner) -> bool:
+    try:
+        return store.get(key, owner) == PHOTO
+    except InvalidRequest:
+        return False
+
+
+def forms(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*.json")]
+
+
+def test_it_is_there_for_a_day_also_after_a_restart(tmp_path: Path) -> None:
     clock = Clock()
-    key = Held(tmp_path / "forms", clock=clock).put(PHOTO)
+    key = Held(tmp_path / "forms", clock=clock).put(PHOTO, ADA)
     another = Held(tmp_path / "forms", clock=clock)
-    assert another.get(key) == PHOTO
+    assert another.get(key, ADA) == PHOTO
     clock.now_s += KEPT_S
     with pytest.raises(InvalidRequest, match="too long ago"):
-        another.get(key)
-    another.put(PHOTO)
-    assert len(list((tmp_path / "forms").iterdir())) == 1, "what is too old is gone from disk"
+        another.get(key, ADA)
+    another.put(PHOTO, BO)
+    assert len(forms(tmp_path / "forms")) == 1, "what is too old is gone from disk"
 
 
-@pytest.mark.parametrize("key", ["", "0" * 10, "../../etc/passwd", "0123456789.json"])
-def test_what_nobody_put_there_is_refused(tmp_path: Path, key: str) -> None:
+def test_it_belongs_to_one_member_in_one_server(tmp_path: Path) -> None:
+    store = Held(tmp_path)
+    key = store.put(PHOTO, ADA)
+    assert [is_there(store, key, owner) for owner in (ADA, BO, ADA_ELSEWHERE)] == [True, False, False]
+
+
+@pytest.mark.parametrize("key", ["", "0" * 10, "../../etc/passwd", "0123456789.json", "*", "0" * 10 + ".json"])
+def test_what_was_never_put_there_is_refused(tmp_path: Path, key: str) -> None:
+    store = Held(tmp_path)
+    store.put(PHOTO, ADA)
     with pytest.raises(InvalidRequest, match="too long ago"):
-        Held(tmp_path).get(key)
+        store.get(key, ADA)
 
 
 def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
-    key = Held(tmp_path).put(PHOTO)
-    (tmp_path / f"{key}.json").write_bytes(b"{")
-    with pytest.raises(InvalidRequest):
-        Held(tmp_path).get(key)
+    store = Held(tmp_path)
+    key = store.put(PHOTO, ADA)
+    (tmp_path / forms(tmp_path)[0]).write_bytes(b"{")
+    assert not is_there(store, key, ADA)
+    (tmp_path / "secret").write_bytes(b"")
+    assert is_there(store, store.put(PHOTO, ADA), ADA), "and what was cut off in the middle is made again"
 
 
-def test_there_are_never_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "MAX_HELD", 3)
+def test_whoever_opens_very_many_drops_only_their_own_oldest(tmp_path: Path) -> None:
     clock = Clock()
     store = Held(tmp_path, clock=clock)
+    others = [(store.put(PHOTO, owner), owner) for owner in (BO, ADA_ELSEWHERE, Owner(2, 9))]
     keys = []
-    for _ in range(5):
+    for _ in range(501):
         clock.now_s += 1
-        keys.append(store.put(PHOTO))
-    assert len(list(tmp_path.iterdir())) == 3
-    assert store.get(keys[-1]) == PHOTO
-    assert MAX_HELD > 3
+        keys.append(store.put(PHOTO, ADA))
+    assert all(is_there(store, key, owner) for key, owner in others)
+    assert [is_there(store, key, ADA) for key in keys[-MAX_OF_MEMBER - 1 :]] == [False] + [True] * MAX_OF_MEMBER
+    assert len(forms(tmp_path)) == MAX_OF_MEMBER + len(others)
+
+
+def test_a_full_server_drops_those_of_the_members_with_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "MAX_OF_SERVER", 8)
+    clock = Clock()
+    store = Held(tmp_path, clock=clock)
+    elsewhere = store.put(PHOTO, ADA_ELSEWHERE)
+    mine = store.put(PHOTO, ADA)
+    for user_id in range(100, 105):
+        for _ in range(3):
+            clock.now_s += 1
+            store.put(PHOTO, Owner(1, user_id))
+    assert is_there(store, mine, ADA), "the oldest of all, and the only one of hers"
+    assert is_there(store, elsewhere, ADA_ELSEWHERE)
+    assert len(forms(tmp_path)) == 8 + 1
+
+
+def test_it_does_not_say_whose_it_is_and_goes_when_they_ask(tmp_path: Path) -> None:
+    store = Held(tmp_path)
+    keys = {owner: store.put(PHOTO, owner) for owner in (ADA, ADA_ELSEWHERE, BO)}
+    everything = "".join(forms(tmp_path)).encode() + b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert str(ADA.user_id).encode() not in everything
+    store.forget(ADA.user_id)
+    assert [is_there(store, key, owner) for owner, key in keys.items()] == [False, False, True]
