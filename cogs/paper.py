@@ -83,15 +83,25 @@ class Choose(ui.DynamicItem[ui.Select[ui.LayoutView]], template=r"atelier-menu:(
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
         speak(interaction.locale)
-        chosen = Press.__discord_ui_compiled_template__.fullmatch(self.item.values[0])
+        chosen = self._chosen()
+        if chosen is None:
+            await answer(interaction, UnknownJob())
+            return
         try:
-            if chosen is None:
-                raise UnknownJob
             await interaction.client.pressed(interaction, chosen["action"], chosen["subject"])
         except Exception as error:
             await answer(interaction, error)
         if interaction.message is not None:
             await put_back(interaction.message)
+
+    def _chosen(self) -> re.Match[str] | None:
+        """Return what was chosen; None for a forged value, one that this message does not offer.
+
+        That would press here what belongs under another message, and change this one.
+        """
+        offered = {option.value for option in self.item.options}
+        chosen = next(iter(self.item.values), "")
+        return Press.__discord_ui_compiled_template__.fullmatch(chosen) if chosen in offered else None
 
 
 async def put_back(message: discord.Message) -> None:

@@ -114,7 +114,11 @@ async def used(interaction: Interaction, page: str, key: str) -> None:
 async def sent_style(interaction: Interaction, subject: str, answers: Answers) -> None:
     """The form behind “Add a style” was sent: keep it, and show the page anew where it was asked from."""
     await style_page.keep_typed_style(interaction, answers)
-    await interaction.response.edit_message(view=await panel(interaction, STYLES_PAGE))
+    view = await panel(interaction, STYLES_PAGE)
+    if interaction.message is not None and interaction.message.flags.ephemeral:
+        await interaction.response.edit_message(view=view)
+    else:  # a forged form: it was not opened under a panel, and the message is not this person's alone
+        await interaction.response.send_message(view=view, ephemeral=True)
 
 
 FORMS: dict[Action, FormHandler] = {Action.STYLE: sent_style}
@@ -129,8 +133,7 @@ async def change(interaction: Interaction, guild_id: int, field: Field, values: 
     """Apply one choice, record it, and tell the log channel. Raises `InvalidRequest` for what cannot be chosen."""
     services = interaction.client.services
     models = [model.name for model in services.studio.catalog.models]
-    offered = {value for _, value in field.options(models)}
-    if (field.is_required and not values) or (field.of is Of.OPTIONS and not set(values) <= offered):
+    if not _offers(interaction, field, values, models):
         raise InvalidRequest(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
     before = await services.guilds.fetch(guild_id)
     after = field.change(before, values)
@@ -138,6 +141,16 @@ async def change(interaction: Interaction, guild_id: int, field: Field, values: 
         said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=described(field, values, models))
         await services.governance.save_settings(after, by=interaction.user.id, change=said)
         await tell_log_channel(interaction, Phrase("changed a setting · {change}", change=said))
+
+
+def _offers(interaction: Interaction, field: Field, values: Sequence[str], models: Sequence[str]) -> bool:
+    """Return whether a menu offers this choice: what is chosen is only words until it is looked up in this server."""
+    if not int(field.is_required) <= len(values) <= field.most or interaction.guild is None:
+        return False
+    if field.of is Of.OPTIONS:
+        return set(values) <= {value for _, value in field.options(models)}
+    find = interaction.guild.get_channel if field.of is Of.CHANNELS else interaction.guild.get_role
+    return all(value.isdecimal() and len(value) <= 20 and find(int(value)) is not None for value in values)
 
 
 async def panel(interaction: Interaction, page: str) -> ui.LayoutView:

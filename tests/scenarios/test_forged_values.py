@@ -1,0 +1,207 @@
+"""What a press, choice or form names is looked at again each time: it may name what is another's, or lies elsewhere.
+
+Every forged one is refused in private, and changes no message and no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from every_command import answer_to, rows
+from living import LivingBot, People, job_id_in, judged, until_done
+from PIL import Image
+
+from cogs.say import Action
+from cogs.settings_fields import FIELDS, Of
+from generation.rules.rule import Rule
+from generation.style import Style
+from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
+from sandbox.interactions import COMPONENT, MODAL_SUBMIT
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+RED = "a red circle on a blue background"
+UNKNOWN = "That picture is not known here any more."
+SELECTS = {Of.OPTIONS: 3, Of.ROLES: 6, Of.CHANNELS: 8}
+MANAGING = int(Permission.MANAGE_GUILD | Permission.MANAGE_MESSAGES)
+
+
+@dataclass
+class House:
+    """Two servers; `mallory` may do everything in the second, and is a member of the first."""
+
+    discord: Sandbox
+    people: People
+    bot: LivingBot
+    mallory: Actor
+    boss: Actor
+
+    async def painted(self, who: Actor) -> Message:
+        return await until_done(self.discord, await who.slash("imagine", prompt=RED, seed=7, steps=1))
+
+    def state(self, *messages: Message) -> list[object]:
+        moving = ("deliveries", "queue_counters")  # written a moment after a result is seen
+        kept = {name: found for name, found in rows(self.bot.data_dir).items() if name not in moving}
+        return [kept, *((message.revisions, message.is_deleted, message.text) for message in messages)]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+    async with judged(tally) as discord:
+        people = People.settle(discord)
+        lair = discord.add_guild("Lair")
+        den = lair.add_channel("den")
+        mallory = discord.act_as(lair.add_member("mallory", permissions=int(Permission.ADMINISTRATOR)), den)
+        boss = discord.act_as(people.guild.add_member("boss", permissions=MANAGING), people.general)
+        bot = LivingBot(discord, tmp_path_factory.mktemp("forged"), blank_database)
+        await bot.start()
+        yield House(discord, people, bot, mallory, boss)
+        await bot.stop()
+
+
+async def choose(who: Actor, message: Message, custom_id: str, values: list[str], kind: int = 3) -> Interaction:
+    """Send a choice as it is, whatever the menu offers."""
+    data = {"component_type": kind, "custom_id": custom_id, "id": 1, "values": values}
+    return await who._send(COMPONENT, data, source_message=message)
+
+
+async def send_form(who: Actor, custom_id: str, texts: dict[str, str], opened_by: Interaction) -> Interaction:
+    """Send as another form the one that was opened."""
+    assert opened_by.modal is not None
+    components = [
+        {"type": 18, "id": number, "component": {"type": 4, "id": 50 + number, "custom_id": key, "value": value}}
+        for number, (key, value) in enumerate(texts.items(), 1)
+    ]
+    data = {"custom_id": custom_id, "components": components}
+    return await who._send(MODAL_SUBMIT, data, source_message=opened_by.source_message, opened_by=opened_by)
+
+
+@pytest.mark.parametrize("action", list(Action))
+async def test_a_menu_presses_nothing_that_it_does_not_offer(house: House, action: Action) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    mine, theirs = await house.painted(ada), await house.painted(bo)
+    menu = f"atelier-menu:{job_id_in(theirs)}"
+    before = house.state(mine, theirs)
+    for subject in (job_id_in(mine), f"{job_id_in(mine)}:0", "", ":", "1:f:"):
+        pressed = await choose(ada, theirs, menu, [f"atelier:{action}:{subject}"])
+        assert await answer_to(house.discord, pressed) == UNKNOWN, subject
+    assert house.state(mine, theirs) == before
+
+
+@pytest.mark.parametrize("values", [[], [""], ["atelier"], ["atelier-mod:delete:x"], ["x" * 100]])
+async def test_a_choice_of_nothing_is_refused(house: House, values: list[str]) -> None:
+    theirs = await house.painted(house.people.bo)
+    before = house.state(theirs)
+    pressed = await choose(house.people.ada, theirs, f"atelier-menu:{job_id_in(theirs)}", values)
+    assert await answer_to(house.discord, pressed) == UNKNOWN
+    assert house.state(theirs) == before
+
+
+@pytest.mark.parametrize("key", list(FIELDS))
+async def test_the_panel_takes_only_what_this_server_has(house: House, key: str) -> None:
+    field, lair = FIELDS[key], house.mallory.channel.guild
+    elsewhere = {Of.OPTIONS: "no such thing", Of.ROLES: lair.everyone.id, Of.CHANNELS: house.mallory.channel.id}
+    forged: list[list[Any]] = [[elsewhere[field.of]], ["x"], ["-1"], ["9" * 90], [" "]]
+    forged += [[house.people.general.id] * (field.most + 1)] + ([[]] if field.is_required else [])
+    before = house.state()
+    for values in forged:
+        panel = await page_with(house, key)
+        pressed = await choose(
+            house.boss, panel, custom_id_of(panel, key), [str(each) for each in values], kind_of(key)
+        )
+        said = await answer_to(house.discord, pressed)
+        assert said.endswith("cannot be that. Choose from the menu."), (values, said)
+    assert house.state() == before
+
+
+def kind_of(key: str) -> int:
+    return SELECTS[FIELDS[key].of]
+
+
+def custom_id_of(panel: Message, key: str) -> str:
+    ids = [each["custom_id"] for each in panel.every_component() if "custom_id" in each]
+    return next(each for each in ids if each.endswith(f":{key}"))
+
+
+async def page_with(house: House, key: str) -> Message:
+    """The panel, at the page that has this menu."""
+    asked = await house.boss.slash("settings")
+    panel = asked.original_message
+    assert panel is not None
+    for page in ("what", "who", "safety", "styles"):
+        await house.boss.click(panel, f"atelier-set:{page}:open")
+        if any(each.get("custom_id", "").endswith(f":{key}") for each in panel.every_component()):
+            return panel
+    raise AssertionError(f"no page has {key}")
+
+
+async def test_what_is_of_another_server_is_not_known_here(house: House) -> None:
+    """A rule by its number, a style by its name, a picture by its id: in commands, menus and forms."""
+    guild_id, services = house.people.guild.id, house.bot.services
+    await services.governance.add_rules(guild_id, [Rule(text="goblin")], by=house.boss.user.id)
+    await services.styles.save(Style(guild_id=guild_id, name="ink", prompt="in ink", negative=""))
+    await services.styles.save(Style(guild_id=house.mallory.channel.guild.id, name="oil", prompt="oil", negative=""))
+    [rule] = await services.governance.fetch_rules(guild_id)
+    theirs = await house.painted(house.people.ada)
+    await answer_to(house.discord, await house.people.bo.context_menu("Report picture", theirs))
+    mine = await house.painted(house.mallory)
+    panel = (await house.mallory.slash("settings")).original_message
+    assert panel is not None
+    await house.mallory.click(panel, "atelier-set:styles:open")
+    opened = await house.mallory.click(mine, "Remix")
+    before = house.state(theirs, mine)
+    forging, job_id = house.mallory.forging, job_id_in(theirs)
+    tried = [
+        await forging.slash("rules remove", number=rule.id),
+        await forging.slash("style remove", name="ink"),
+        await forging.slash("recipe", picture=job_id),
+        await forging.slash("cancel", picture=job_id),
+        await forging.slash("imagine", prompt=RED, style="ink"),
+        await choose(house.mallory, panel, "atelier-set:styles:style_remove", ["ink"]),
+        *[
+            await send_form(house.mallory, f"atelier:{action}:{subject}", {"prompt": "x", "strength": "0.5"}, opened)
+            for action in (Action.REMIX, Action.REGION, Action.START, Action.UPSCALE)
+            for subject in (job_id, f"{job_id}:0")
+        ],
+    ]
+    for pressed in tried:
+        said = await answer_to(house.discord, pressed)
+        assert "Incident" not in said, said
+    assert house.state(theirs, mine) == before
+
+
+async def test_a_style_form_forged_under_anothers_message_leaves_that_message(house: House) -> None:
+    theirs = await house.painted(house.people.ada)
+    opened = await house.boss.click(theirs, "Remix")
+    before = theirs.revisions, theirs.text
+    sent = await send_form(house.boss, "atelier:style:", {"name": "forged", "prompt": "x"}, opened)
+    assert "Settings · Styles" in await answer_to(house.discord, sent)
+    assert (theirs.revisions, theirs.text) == before
+
+
+async def test_a_start_form_is_of_whom_it_was_opened_for(house: House) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    opened, *others = [
+        await who.context_menu("Use as start image", who.say("a photo", files=[picture()]))
+        for who in (ada, bo, house.mallory)
+    ]
+    assert opened.modal is not None
+    before = house.state()
+    filled = {"prompt": RED, "strength": "0.05"}
+    for who, own in zip((bo, house.mallory), others, strict=True):
+        sent = await send_form(who, opened.modal["custom_id"], filled, own)
+        assert (await answer_to(house.discord, sent)).startswith("That form was opened too long ago")
+    assert house.state() == before
+    job = await house.bot.ended(await ada.submit_modal(opened, filled))
+    assert job.owner.user_id == ada.user.id
+
+
+def picture() -> Upload:
+    data = BytesIO()
+    Image.new("RGB", (128, 128), "red").save(data, "PNG")
+    return Upload("photo.png", data.getvalue())
