@@ -3,7 +3,7 @@
 The form itself has room for a short key only, and Discord's link is longer; so each is one small file, which a restart
 does not touch. It belongs to the member who opened the form, in that server, and goes when Discord's link has run out,
 when the member opened `MAX_OF_MEMBER` more, or when a server has more than `MAX_OF_SERVER`: then those of the members
-with most of them go first, so that one member's many throw out no one else's. Its name holds a keyed hash of the member.
+with most of them go first: one member's many throw out no one else's. Its name holds a keyed hash of the member.
 """
 
 from __future__ import annotations
