@@ -100,11 +100,12 @@ class Moderation(commands.Cog):
     @app_commands.default_permissions(manage_guild=True)
     async def safety(self, interaction: Interaction) -> None:
         guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
         judgements = await services.governance.fetch_judgements(guild_id)
         members = await services.moderation.fetch_most_refused(guild_id, since=services.clock() - _LOOK_BACK)
         say = moderation_pages.stats(judgements, members)
-        await interaction.response.send_message(view=layout(say), ephemeral=True)
+        await interaction.followup.send(view=layout(say), ephemeral=True)
 
 
 @app_commands.context_menu(name="Report picture")

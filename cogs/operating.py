@@ -141,10 +141,11 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
     @app_commands.describe(days="Over so many past days; 7 if left out.")
     async def usage(self, interaction: Interaction, days: app_commands.Range[int, 1, MAX_DAYS] = 7) -> None:
         require_operator(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
         used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
         say = operating_pages.usage(used, _names(interaction), days=days, units_per_s=services.studio.units_per_s)
-        await interaction.response.send_message(view=layout(say), ephemeral=True)
+        await interaction.followup.send(view=layout(say), ephemeral=True)
 
     @app_commands.command(description="How much of the machine a server may claim relative to the others.")
     @app_commands.describe(server="Its id, offered while you type.", value="1 is usual. Left out: only look.")

@@ -54,6 +54,7 @@ class Privacy(commands.Cog):
 
 
 async def _show(interaction: Interaction) -> None:
+    await interaction.response.defer(ephemeral=True, thinking=True)
     services = interaction.client.services
     days = 0
     if interaction.guild_id is not None:
@@ -72,7 +73,7 @@ async def _show(interaction: Interaction) -> None:
         _("Of you: {requests}, {pictures}.", requests=requests, pictures=in_pictures(pictures)),
         small(_("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it.")),
     )
-    await interaction.response.send_message(view=layout(Say(blocks=blocks)), ephemeral=True)
+    await interaction.followup.send(view=layout(Say(blocks=blocks)), ephemeral=True)
 
 
 async def _export(interaction: Interaction) -> None:

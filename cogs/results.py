@@ -11,7 +11,7 @@ import discord
 
 from cogs import recipe_pages, replies
 from cogs.asking import ask
-from cogs.errors import tell_privately
+from cogs.errors import PRIVATE, tell_privately
 from cogs.language import _
 from cogs.managing import may_moderate_in, permissions_in_server
 from cogs.paper import files, layout
@@ -47,11 +47,13 @@ async def show_recipe(interaction: Interaction, job: Job) -> None:
     """A job's recipe with its family, for the person alone. Raises `UnknownJob` if nothing was painted."""
     if not any(image.recipe for image in job.images):
         raise UnknownJob
+    interaction.extras[PRIVATE] = True
+    await interaction.response.defer(ephemeral=True, thinking=True)
     services = interaction.client.services
     kin = visible_kin(await services.album.fetch_kin(job), owner_of(interaction))
     family = [relative.id for relative, _ in kin.parents] + [child.id for child in kin.children]
     say = recipe_pages.recipe(job, kin, await services.deliveries.fetch_some(family))
-    await interaction.response.send_message(view=layout(say), files=files(say), ephemeral=True)
+    await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
 async def press_cancel(interaction: Interaction, subject: str) -> None:

@@ -122,11 +122,11 @@ class Governance:
         return await drop_reviewed(self._database, now=self._clock(), image_ids=image_ids)
 
     async def fetch_judgements(self, guild_id: int, *, limit: int = 1000) -> list[Judgement]:
-        """What the safety checker said of the guild's last pictures, newest first."""
+        """Return what the safety checker said of pictures of the guild's last `limit` jobs, newest first."""
+        jobs = select(JobRow.id).where(JobRow.guild_id == guild_id).order_by(JobRow.created_at.desc()).limit(limit)
         judged = (
             select(ImageRow.judgement)
-            .join(JobRow, JobRow.id == ImageRow.job_id)
-            .where(JobRow.guild_id == guild_id, ImageRow.judgement.is_not(None))
+            .where(ImageRow.job_id.in_(jobs.scalar_subquery()), ImageRow.judgement.is_not(None))
             .order_by(ImageRow.ended_at.desc())
         )
         found = await self._database.read(lambda session: session.scalars(judged.limit(limit)).all())

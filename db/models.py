@@ -74,7 +74,7 @@ class MemberRow(Base):
 
 class JobRow(Base):
     __tablename__ = "jobs"
-    __table_args__ = (Index(None, "member_key", "guild_id", "created_at"),)
+    __table_args__ = (Index(None, "member_key", "guild_id", "created_at"), Index(None, "guild_id", "created_at"))
 
     id: Mapped[str] = mapped_column(String(JOB_ID_LENGTH), primary_key=True, info=_DELETED)
     guild_id: Mapped[int] = mapped_column(info=_DELETED)
@@ -268,6 +268,7 @@ class ReportRow(Base):
     """Somebody's word about a job, until a moderator has looked at it; gone with either of them."""
 
     __tablename__ = "reports"
+    __table_args__ = (Index(None, "job_id", "by"),)
 
     id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_DELETED)
     guild_id: Mapped[int] = mapped_column(index=True, info=_DELETED)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 
 from async_lru import alru_cache
-from sqlalchemy import Select, delete, func, insert, select
+from sqlalchemy import Select, Text, delete, exists, func, insert, select, type_coerce
 from sqlalchemy.orm import Session
 
 from db.engine import Database
@@ -24,6 +24,9 @@ from generation.ports import Clock
 _BLOCK_KEY = "blocks"
 FOR_EVER = timedelta(days=365 * 100)
 REFUSALS_KEPT = timedelta(days=30)
+_PURGED_AT_A_TIME = 100
+_IS_FLAGGED = type_coerce(ImageRow.judgement, Text).contains('"is_flagged":true', autoescape=True)
+"""As `db.types.write_json` writes it; a judgement that cannot be read as JSON counts as none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +139,17 @@ class ModerationStore:
         await self._database.write(lambda session: session.execute(closing) and None)
 
     async def purge(self, guild_id: int, user_id: int) -> tuple[int, list[str]]:
-        """Let go of all finished pictures of a member in a guild: how many, and the files nothing needs any more."""
+        """Let go of all finished pictures of a member in a guild: how many, and the files nothing needs any more.
 
-        def write(session: Session) -> tuple[int, list[str]]:
-            mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
-            return _forget(session, session.scalars(select(JobRow.id).where(*mine)).all())
-
-        return await self._database.write(write)
+        In parts, so that others write in between.
+        """
+        job_ids = await self._database.read(lambda session: _with_pictures(session, guild_id, user_id))
+        number, files = 0, set[str]()
+        for start in range(0, len(job_ids), _PURGED_AT_A_TIME):
+            part = job_ids[start : start + _PURGED_AT_A_TIME]
+            gone, unneeded = await self._database.write(partial(_forget, job_ids=part))
+            number, files = number + gone, files | unneeded
+        return number, sorted(files)
 
     async def record_refusal(self, guild_id: int, user_id: int) -> None:
         """A content rule refused a request of theirs, now."""
@@ -171,9 +178,11 @@ class ModerationStore:
         """The members who were refused at all since then, the most often refused first."""
 
         def read(session: Session) -> list[Refusals]:
-            found = [each for each in _refusals(session, guild_id, since).values() if each.rate > 0]
-            found.sort(key=lambda each: (-(each.num_flagged + each.num_refused), -each.rate))
-            return found[:limit]
+            found = [(key, each) for key, each in _refusals(session, guild_id, since).items() if each.rate > 0]
+            found.sort(key=lambda one: (-(one[1].num_flagged + one[1].num_refused), -one[1].rate))
+            most = dict(found[:limit])
+            users = _count(session, select(MemberRow.key, MemberRow.user_id).where(MemberRow.key.in_(most)))
+            return [replace(each, user_id=users.get(key, 0)) for key, each in most.items()]
 
         return await self._database.read(read)
 
@@ -181,25 +190,21 @@ class ModerationStore:
 def _refusals(
     session: Session, guild_id: int, since: datetime, *, keys: Collection[int] | None = None
 ) -> dict[int, Refusals]:
-    """By member key, of all members or of these."""
+    """By member key, of all members or of these. Counted by the database: a guild has many pictures in a month."""
     jobs = [JobRow.guild_id == guild_id, JobRow.created_at >= since]
     refused = [RefusalRow.guild_id == guild_id, RefusalRow.at >= since]
     if keys is not None:
         jobs.append(JobRow.member_key.in_(keys))
         refused.append(RefusalRow.member_key.in_(keys))
-    images, flagged = Counter[int](), Counter[int]()
-    judged = select(JobRow.member_key, ImageRow.judgement).join(ImageRow, ImageRow.job_id == JobRow.id)
-    for key, judgement in session.execute(judged.where(*jobs, ImageRow.status.in_((Status.DONE, Status.WITHHELD)))):
-        images[key] += 1
-        flagged[key] += judgement is not None and judgement.is_flagged
+    ended = select(JobRow.member_key, func.count()).join(ImageRow, ImageRow.job_id == JobRow.id)
+    ended = ended.where(*jobs, ImageRow.status.in_((Status.DONE, Status.WITHHELD))).group_by(JobRow.member_key)
+    images, flagged = _count(session, ended), _count(session, ended.where(_IS_FLAGGED))
     accepted = _count(session, select(JobRow.member_key, func.count()).where(*jobs).group_by(JobRow.member_key))
     by_rules = select(RefusalRow.member_key, func.count()).where(*refused).group_by(RefusalRow.member_key)
     stopped = _count(session, by_rules)
-    every = list(accepted.keys() | stopped.keys())
-    users = _count(session, select(MemberRow.key, MemberRow.user_id).where(MemberRow.key.in_(every)))
     return {
-        key: Refusals(images[key], flagged[key], stopped.get(key, 0), accepted.get(key, 0), users.get(key, 0))
-        for key in every
+        key: Refusals(images.get(key, 0), flagged.get(key, 0), stopped.get(key, 0), accepted.get(key, 0))
+        for key in accepted.keys() | stopped.keys()
     }
 
 
@@ -212,13 +217,20 @@ def _fetch_blocks(session: Session) -> _Blocks:
     return _Blocks(key, {(row.guild_id, row.who): row.until for row in session.scalars(select(BlockRow))})
 
 
-def _forget(session: Session, job_ids: Iterable[str]) -> tuple[int, list[str]]:
+def _with_pictures(session: Session, guild_id: int, user_id: int) -> Sequence[str]:
+    """The jobs of a member in a guild that have files."""
+    mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
+    there = exists().where(ImageRow.job_id == JobRow.id, ImageRow.file_sha256.is_not(None))
+    return session.scalars(select(JobRow.id).where(*mine, there)).all()
+
+
+def _forget(session: Session, job_ids: Sequence[str]) -> tuple[int, set[str]]:
     number, files = 0, set[str]()
     for job_id in job_ids:
         there = (ImageRow.job_id == job_id, ImageRow.file_sha256.is_not(None))
         number += session.scalar(select(func.count()).select_from(ImageRow).where(*there)) or 0
         files |= forget_pictures(session, job_id)
-    return number, sorted(files)
+    return number, files
 
 
 def _hash(session: Session, user_id: int) -> str:

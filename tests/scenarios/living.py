@@ -10,7 +10,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -101,6 +101,7 @@ class LivingBot:
         models: tuple[Model, ...] = (),
         credentials: Credentials | None = None,
         models_dir: Path | None = None,
+        owner_ids: Collection[int] = (),
     ) -> None:
         self.discord = discord
         self.data_dir = data_dir
@@ -108,6 +109,7 @@ class LivingBot:
         self._models, self._credentials = models, credentials
         self._engine = engine
         self._models_dir = models_dir
+        self._owner_ids = frozenset(owner_ids)
         self._tasks: list[asyncio.Task[Any]] = []
         if not (data_dir / "atelier.db").exists():
             shutil.copy(blank_database, data_dir / "atelier.db")
@@ -168,6 +170,7 @@ class LivingBot:
             operating=OperatorStore(self.database),
             departures=DepartureStore(self.database, clock=self.now, grace=timedelta(days=30)),
             clock=self.now,
+            owner_ids=self._owner_ids,
         )
         self.client: AtelierClient = build_client(self.services, guild_ready_timeout_s=0.02)
         connecting = asyncio.create_task(self.client.start(self.discord.token), name="client")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from living import LivingBot, People, button_of, job_id_in, until_done
+from living import LivingBot, People, button_of, job_id_in, until_done, until_shown
 
 from generation.job import Status, new_job_id
 from sandbox import Interaction, Message, Sandbox
@@ -62,8 +62,7 @@ async def test_the_recipe_is_complete_and_private(discord: Sandbox, people: Peop
     message = await painted(discord, people)
     pressed = await people.bo.click(message, "Recipe")
     assert pressed.ephemeral
-    assert pressed.original_message is not None
-    text = pressed.original_message.text
+    text = (await until_shown(discord, pressed)).text
     recipe = (await bot.jobs.fetch_job(job_id_in(message))).images[0].recipe
     assert recipe is not None
     for part in (RED, "Seed: 7", "Steps: 3", recipe.trace, recipe.fingerprint.digest, f"{job_id_in(message)}-0"):
@@ -73,10 +72,9 @@ async def test_the_recipe_is_complete_and_private(discord: Sandbox, people: Peop
 async def test_a_recipe_too_long_to_read_is_a_file(discord: Sandbox, people: People, bot: LivingBot) -> None:
     asked = await people.ada.slash("imagine", prompt="*" * 1499 + "!", negative="`" * 1500, steps=2)
     message = await until_done(discord, asked)
-    pressed = await people.ada.click(message, "Recipe")
-    assert pressed.original_message is not None
-    assert [file.filename for file in pressed.original_message.attachments] == ["recipe.txt"]
-    assert b"*" * 1499 + b"!\nNegative prompt: " in pressed.original_message.attachments[0].data
+    shown = await until_shown(discord, await people.ada.click(message, "Recipe"))
+    assert [file.filename for file in shown.attachments] == ["recipe.txt"]
+    assert b"*" * 1499 + b"!\nNegative prompt: " in shown.attachments[0].data
     assert "Reroll" in {button["label"] for button in message.buttons}
 
 

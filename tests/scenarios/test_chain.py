@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from living import LivingBot, People, job_id_in, until_done
+from living import LivingBot, People, job_id_in, until_done, until_shown
 
 from generation.catalog import PAINTBOX, Catalog
 from generation.workers.wire import DEFAULT_ENGINE
@@ -57,7 +57,6 @@ async def test_the_last_picture_of_a_family_comes_back_when_every_file_is_gone(
     assert "Identical" in replayed.text
     assert replayed.attachments[0].data == large.attachments[0].data
 
-    recipe = (await ada.click(large, "Recipe")).original_message
-    assert recipe is not None
+    recipe = await until_shown(discord, await ada.click(large, "Recipe"))
     for message in (region, zoomed, varied, first):
         assert str(message.id) in recipe.text

@@ -330,8 +330,7 @@ async def test_a_recipe_shows_parents_and_children(house: House) -> None:
     first, ada = await house.painted(), house.people.ada
     zoomed = await until_done(house.discord, await press(ada, first, Action.ZOOM_HALF))
     large = await until_done(house.discord, await press(ada, zoomed, Action.UPSCALE))
-    recipe = (await press(ada, zoomed, Action.RECIPE)).original_message
-    assert recipe is not None
+    recipe = await until_shown(house.discord, await press(ada, zoomed, Action.RECIPE))
     parents, children = (
         next(line for line in recipe.text.split("\n") if word in line) for word in ("**Parent** ", "**Child** ")
     )

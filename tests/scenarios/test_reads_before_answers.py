@@ -1,0 +1,267 @@
+"""What is read before the first answer does not grow with the database: Discord waits 3 s for that answer.
+
+Every command, menu, button and form is used once, and every statement before its first answer is explained by SQLite.
+A table that grows without end is read by a row's identity, or in the order of an index up to a LIMIT; what cannot be
+read so is read after the acknowledgement.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import discord
+import pytest
+import pytest_asyncio
+from every_command import answer_to, filled, registered
+from living import LivingBot, People, job_id_in, judged, until_done
+from sqlalchemy import event
+
+from cogs.client import MENUS, PRESSES
+from cogs.say import Action
+from generation.rules.rule import Rule
+from generation.style import Style
+from sandbox import Interaction, Message, Permission, Sandbox
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+RED = "a red circle on a blue background"
+SMALL = {
+    *(
+        "CONSTANT",
+        "operator_choices",
+        "guild_standings",
+        "secrets",
+        "guild_settings",
+        "blocks",
+        "departures",
+    ),  # a row a server
+    *("content_rules", "styles", "quotas", "role_boosts", "queue_counters"),  # bounded in each server
+}
+IDENTITIES = {"id", "rowid", "job_id", "image_id", "key", "user_id"}
+"""Columns of which a value names one thing: a job has a few pictures, one delivery."""
+STEP = re.compile(r"(?:SCAN|SEARCH) (\w+)(?:.*\((.*)\))?")
+Statement = tuple[str, Any]
+Work = Callable[[Any], Any]
+UNANSWERED = ContextVar("unanswered", default=False)
+
+
+def grows(connection: sqlite3.Connection, statement: Statement) -> list[str]:
+    """What SQLite would do for this statement that takes longer the more there is."""
+    steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement[0]}", statement[1])]
+    is_limited = "LIMIT" in statement[0] and not any("TEMP B-TREE" in step for step in steps)
+    return [step for step in steps if (found := STEP.match(step)) and not is_bounded(found, is_limited=is_limited)]
+
+
+def is_bounded(step: re.Match[str], *, is_limited: bool) -> bool:
+    named = set(re.findall(r"(\w+)=\?", step[2] or ""))
+    return step[1] in SMALL or bool(named & IDENTITIES) or (is_limited and bool(named))
+
+
+@dataclass
+class House:
+    discord: Sandbox
+    people: People
+    bot: LivingBot
+    heard: list[Statement] = field(default_factory=list)
+    """What was said to the database for an interaction that had no answer yet."""
+
+    async def complaints(self, name: str, use: Callable[[], Awaitable[Interaction]]) -> list[str]:
+        self.heard.clear()
+        used = await use()
+        assert used.acknowledged is not None
+        return [f"{name}: {each}" for each in self.what_grows()]
+
+    def what_grows(self) -> list[str]:
+        with closing(sqlite3.connect(self.bot.data_dir / "atelier.db")) as connection:
+            return [f"{step} <- {each[0]}" for each in self.heard for step in grows(connection, each)]
+
+    async def painted(self) -> Message:
+        return await until_done(self.discord, await self.people.ada.slash("imagine", prompt=RED, seed=7, steps=1))
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+    async with judged(tally) as discord:
+        people = People.settle(discord)
+        people.ada.member.roles.append(people.guild.add_role("everything", int(Permission.ADMINISTRATOR)))
+        bot = LivingBot(discord, tmp_path_factory.mktemp("answers"), blank_database, owner_ids={people.ada.user.id})
+        await bot.start()
+        made = House(discord, people, bot)
+        guild_id, services = people.guild.id, bot.services
+        await services.governance.add_rules(guild_id, [Rule(text="goblin")], by=people.ada.user.id)
+        await services.styles.save(Style(guild_id=guild_id, name="ink", prompt="in ink", negative=""))
+        listen(made)
+        yield made
+        await bot.stop()
+
+
+def listen(house: House) -> None:
+    def note(_connection, _cursor, statement, parameters, _context, is_many) -> None:
+        if UNANSWERED.get() and statement.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"):
+            house.heard.append((statement, parameters[0] if is_many else parameters))
+
+    database: Any = house.bot.database
+    database.read, database.write = marked(database.read), marked(database.write)
+    for engine in (database._writing, database._reading.sync_engine):
+        event.listen(engine, "before_cursor_execute", note)
+
+
+def marked(run: Callable[[Work], Awaitable[Any]]) -> Callable[[Work], Awaitable[Any]]:
+    """`run`, with the work marked where an interaction waits for it: painting and delivery go on meanwhile."""
+
+    async def calling(work: Work) -> Any:
+        frames = traceback.walk_stack(sys._getframe())
+        asked_for = (frame.f_locals.get("interaction") for frame, _line in frames)
+        interaction = next((each for each in asked_for if isinstance(each, discord.Interaction)), None)
+        if interaction is None or interaction.response.is_done():
+            return await run(work)
+
+        def marked_work(session: Any) -> Any:
+            before = UNANSWERED.set(True)
+            try:
+                return work(session)
+            finally:
+                UNANSWERED.reset(before)
+
+        return await run(marked_work)
+
+    return calling
+
+
+def is_said(used: Interaction) -> bool:
+    """Whether nothing more is said at once: what was read after the acknowledgement has been read."""
+    first = used.original_message
+    return bool(used.followups or used.modal or used.acknowledged.type == 6 or (first and not first.is_loading))
+
+
+async def test_no_command_reads_what_grows_before_it_answers(house: House) -> None:
+    ada, message = house.people.ada, await house.painted()
+    more = [
+        ("recipe", {"picture": job_id_in(message)}),
+        ("reproduce", {"picture": job_id_in(message)}),
+        ("imagine", {"prompt": RED, "style": "ink", "steps": 1}),
+        *[("usage", {"whose": "server"}), ("privacy", {"what": "export"}), ("history", {"show": "favourites"})],
+        *[("quota set", {"limit": 900, "member": house.people.bo.user}), ("rules remove", {"number": 1})],
+    ]
+    plain = [(name, filled(each, house.people)) for name, each in registered(house.discord.commands)]
+    wrong: list[str] = []
+    for name, options in [*plain, *more]:
+        wrong += await house.complaints(f"/{name}", lambda: ada.forging.slash(name, **options))  # noqa: B023
+    await house.bot.services.operating.set_listed_only(False)
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_no_menu_button_or_form_reads_what_grows_before_it_answers(house: House) -> None:
+    bo, wrong = house.people.bo, list[str]()
+    for action in PRESSES:
+        message = await house.painted()
+        names_picture = action in PICTURES
+        subject = job_id_in(message) + (":0" if names_picture else "")
+        shown = message
+        if action in (Action.OPEN, Action.HISTORY):
+            shown = await of_history(house)
+            subject = next(each for each in ids(shown) if each.startswith(f"atelier:{action}:")).split(":", 2)[2]
+        custom_id = f"atelier:{action}:{subject}"
+        if custom_id in ids(shown) or action is Action.CANCEL or action is Action.TELL:
+            wrong += await house.complaints(action, lambda: bo.forging.click(shown, custom_id))  # noqa: B023
+        else:
+            menu = f"atelier-menu:{job_id_in(message)}"
+            wrong += await house.complaints(action, lambda: bo.select(shown, menu, [custom_id]))  # noqa: B023
+    shown = await house.painted()
+    for name in (menu.name for menu in MENUS):
+        wrong += await house.complaints(name, lambda: bo.context_menu(name, shown))  # noqa: B023
+    job_id = job_id_in(shown)
+    remix = await bo.click(shown, f"atelier:remix:{job_id}")
+    region = await bo.select(shown, f"atelier-menu:{job_id}", [f"atelier:region:{job_id}:0"])
+    for opened, typed in ((remix, {"prompt": "a fox"}), (region, {"cells": ["4"], "prompt": "a blue square"})):
+        wrong += await house.complaints(f"form {typed}", lambda: bo.submit_modal(opened, typed))  # noqa: B023
+    opened = await bo.context_menu("Use as start image", shown)
+    wrong += await house.complaints("form start", lambda: bo.submit_modal(opened, {"prompt": "x", "strength": "0.5"}))
+    assert not wrong, "\n".join(wrong)
+
+
+PICTURES = set(PRESSES) - {
+    *(Action.CANCEL, Action.DELETE, Action.REROLL, Action.REMIX, Action.RECIPE, Action.FAVOURITE, Action.TELL),
+    *(Action.HISTORY, Action.OPEN),
+}
+
+
+def ids(message: Message) -> list[str]:
+    return [each["custom_id"] for each in message.every_component() if "custom_id" in each]
+
+
+async def of_history(house: House) -> Message:
+    for _ in range(4):  # more than a page
+        await until_done(house.discord, await house.people.bo.slash("imagine", prompt=RED, steps=1))
+    asked = await house.people.bo.slash("history")
+    await house.discord.wait_for(lambda: is_said(asked))
+    assert asked.original_message is not None
+    return asked.original_message
+
+
+async def test_nothing_of_the_panel_and_the_review_reads_what_grows_before_it_answers(house: House) -> None:
+    ada, wrong = house.people.ada, []
+    panel = (await ada.slash("settings")).original_message
+    assert panel is not None
+    for page in ("what", "who", "safety", "styles"):
+        await ada.click(panel, f"atelier-set:{page}:open")
+        for custom_id in ids(panel):
+            wrong += await house.complaints(custom_id, lambda: touch(house, panel, custom_id))  # noqa: B023
+            await ada.click(panel, f"atelier-set:{page}:open")
+    for verb in ("dismiss", "delete", "warn", "block"):
+        await answer_to(house.discord, await house.people.bo.context_menu("Report picture", await house.painted()))
+        asked = await ada.slash("review")
+        await answer_to(house.discord, asked)
+        queue = asked.original_message
+        assert queue is not None
+        custom_id, before = next(each for each in ids(queue) if f":{verb}:" in each), queue.revisions
+        wrong += await house.complaints(custom_id, lambda: ada.click(queue, custom_id))  # noqa: B023
+        await house.discord.wait_for(lambda: queue.revisions > before, timeout_s=60)  # noqa: B023
+    await house.bot.services.moderation.unblock(house.people.guild.id, house.people.bo.user.id)
+    assert not wrong, "\n".join(wrong)
+
+
+async def touch(house: House, panel: Message, custom_id: str) -> Interaction:
+    component = panel.component(custom_id)
+    if component["type"] == 2:
+        return await house.people.ada.click(panel, custom_id)
+    shown = [each["value"] for each in component.get("options", ()) if each.get("default")]
+    first = shown[:1] or [each["value"] for each in component.get("options", ())][:1]
+    chosen = {3: first, 6: [house.people.guild.everyone], 8: [house.people.general]}
+    return await house.people.ada.select(panel, custom_id, chosen[component["type"]])
+
+
+async def test_what_is_offered_while_typing_reads_little(house: House) -> None:
+    for command, option in (
+        ("imagine", "style"),
+        ("imagine", "model"),
+        ("cancel", "picture"),
+        ("style remove", "name"),
+    ):
+        house.heard.clear()
+        await house.people.ada.forging.autocomplete(command, focused=option, value="")
+        with closing(sqlite3.connect(house.bot.data_dir / "atelier.db")) as connection:
+            assert [
+                grows(connection, each) for each in house.heard if each is not None and grows(connection, each)
+            ] == []
+
+
+async def test_the_rule_above_finds_what_it_is_meant_to_find(house: House) -> None:
+    found = {
+        "SELECT id FROM jobs WHERE id = ?": False,
+        "SELECT id FROM jobs WHERE guild_id = ? ORDER BY created_at DESC LIMIT 10": False,
+        "SELECT id FROM jobs WHERE guild_id = ?": True,
+        "SELECT count(*) FROM jobs WHERE member_key = ?": True,
+        "SELECT id FROM jobs WHERE guild_id = ? ORDER BY boost LIMIT 10": True,
+        "SELECT id FROM images WHERE error = ? LIMIT 10": True,
+    }
+    with closing(sqlite3.connect(house.bot.data_dir / "atelier.db")) as connection:
+        assert {query: bool(grows(connection, (query, (1,)))) for query in found} == found
