@@ -60,6 +60,7 @@ from generation.library import command as library
 from generation.library.verifying import verify
 from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
+from generation.screening import Screener
 from generation.sizes import native_size, parse_size
 from generation.studio import Studio, utc_now
 from generation.tidying import keep_swept, keep_tidy
@@ -90,6 +91,7 @@ class House:
     database: Database
     files: ImageFiles
     running: asyncio.Task[None]
+    screener: Screener
 
 
 @asynccontextmanager
@@ -100,6 +102,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
         worker = LocalWorker(WorkerConfig(models=catalog.models, settings=settings.engine))
         stack.push_async_callback(worker.close)
+        screener = stack.enter_context(contextlib.closing(Screener()))
         jobs, files = JobStore(database), ImageFiles(settings.pictures_dir)
         queue = FairQueue(max_per_user=settings.max_waiting_per_user, max_per_guild=settings.max_waiting_per_guild)
         studio = Studio(
@@ -119,7 +122,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(_stop, tidying)
         sweeping = asyncio.create_task(keep_swept(retention, files), name="sweeping")
         stack.push_async_callback(_stop, sweeping)
-        yield House(studio, jobs, database, files, running)
+        yield House(studio, jobs, database, files, running, screener)
 
 
 def _say_version(wanted: bool) -> None:
@@ -165,7 +168,7 @@ async def _serve(settings: Settings) -> None:
             jobs=house.jobs,
             deliveries=DeliveryStore(house.database),
             guilds=SettingsStore(house.database),
-            governance=Governance(house.database),
+            governance=Governance(house.database, screener=house.screener),
             moderation=ModerationStore(house.database, clock=utc_now),
             personal=PersonalStore(house.database, clock=utc_now),
             owner_ids=settings.owners,

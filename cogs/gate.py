@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -46,12 +47,20 @@ async def require_allowed(interaction: Interaction, request: GenerationRequest) 
     policy.require_vetted(place, is_vetted=is_vetted(model, checks_safety=services.studio.checks_safety))
     if policy.choices.pressers is Pressers.OWNER:
         await _require_own(interaction, policy)
+    policy.require_allowed(request, asker, place)
     try:
         protection().require_harmless((request.spec.prompt, request.spec.negative))
-        return policy.require_allowed(request, asker, place)
+        return await require_sayable(interaction, (request.spec.prompt, request.spec.negative))
     except (BlockedByRule, NotPainted):
         await services.moderation.record_refusal(owner.guild_id, owner.user_id)
         raise
+
+
+async def require_sayable(interaction: Interaction, texts: Iterable[str]) -> tuple[Rule, ...]:
+    """Raise `BlockedByRule` if a rule of the server forbids one of these here. Return the rules that only warn."""
+    policy = await policy_of(interaction)
+    matches = await interaction.client.services.governance.screen(policy, texts)
+    return policy.require_unblocked(matches, asker_of(interaction), place_of(interaction))
 
 
 async def _require_welcome(services: Services, owner: Owner, policy: Policy) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
 
 import discord
 from discord import app_commands
@@ -13,7 +11,7 @@ from discord.ext import commands
 
 from cogs import rules_pages
 from cogs.gate import place_of
-from cogs.language import _, ngettext, speaking
+from cogs.language import _, ngettext, speaking, told
 from cogs.managing import language_of_server, require_manager, tell_log_channel
 from cogs.paper import files, layout
 from cogs.say import Picture, Say
@@ -21,8 +19,8 @@ from cogs.services import Interaction
 from cogs.uploads import fetch_attachment
 from generation.prompt import MAX_PROMPT_CHARS
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
-from generation.rules.rulebook import Rulebook
-from generation.rules.transfer import export_rules, import_rules
+from generation.rules.rulebook import RuleSet
+from generation.rules.transfer import export_rules
 
 LOOK_BACK = 500
 KINDS = [Choice(name="word or words", value=Kind.WORD.value), Choice(name="pattern (RE2)", value=Kind.PATTERN.value)]
@@ -70,7 +68,8 @@ class RulesGroup(
         is_new = bool(await governance.add_rules(guild_id, [rule], by=interaction.user.id))
         stored = next(each for each in await governance.fetch_rules(guild_id) if each == rule)
         prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
-        caught = await asyncio.to_thread(_look_back, rule, prompts)
+        matches = await governance.screener.look_back(guild_id, rule, prompts)
+        caught = [(prompts[index][0], found) for index, found in matches]
         await _say(interaction, rules_pages.added(stored, caught, len(prompts), is_new=is_new))
         with speaking(await language_of_server(interaction)):
             said = _("added a rule: {rule}", rule=rules_pages.line(stored))
@@ -80,8 +79,8 @@ class RulesGroup(
     @app_commands.describe(number="Its number in /rules list.")
     async def remove(self, interaction: Interaction, number: app_commands.Range[int, 1]) -> None:
         guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True)
         removed = await interaction.client.services.governance.remove_rule(guild_id, number, by=interaction.user.id)
-        removed = replace(removed, id=number)
         await _list(interaction, guild_id, done=_("Removed: {rule}", rule=rules_pages.line(removed)))
         with speaking(await language_of_server(interaction)):
             said = _("removed a rule: {rule}", rule=rules_pages.line(removed))
@@ -89,14 +88,20 @@ class RulesGroup(
 
     @app_commands.command(name="list", description="All content rules of this server.")
     async def list_(self, interaction: Interaction) -> None:
-        await _list(interaction, require_manager(interaction))
+        guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True)
+        await _list(interaction, guild_id)
 
     @app_commands.command(description="Try a text: which rules match here, and why. Nothing is painted.")
     @app_commands.describe(text="What somebody might type.")
     async def test(self, interaction: Interaction, text: app_commands.Range[str, 1, MAX_PROMPT_CHARS]) -> None:
-        policy = await interaction.client.services.governance.policy(require_manager(interaction))
+        guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True)
+        governance = interaction.client.services.governance
+        policy = await governance.policy(guild_id)
+        matches = await governance.screen(policy, [text])
         every_role = {each for rule in policy.rules.rules for each in rule.role_ids}
-        hits = policy.rules.screen([text], channel_ids=place_of(interaction).channel_ids, role_ids=every_role)
+        hits = policy.rules.hits(matches, channel_ids=place_of(interaction).channel_ids, role_ids=every_role)
         await _say(interaction, rules_pages.tested(text, hits))
 
     @app_commands.command(name="import", description="Take rules from a file: an export, or a list of words.")
@@ -109,7 +114,7 @@ class RulesGroup(
         await interaction.response.defer(ephemeral=True)
         client = interaction.client
         data = await fetch_attachment(file, client.connector)
-        rules = await asyncio.to_thread(import_rules, data)
+        rules = await client.services.governance.screener.read_file(guild_id, data)
         number = await client.services.governance.add_rules(
             guild_id, rules, by=interaction.user.id, replacing=replacing
         )
@@ -122,22 +127,18 @@ class RulesGroup(
     async def export(self, interaction: Interaction) -> None:
         guild_id = require_manager(interaction)
         rules = await interaction.client.services.governance.fetch_rules(guild_id)
-        attached = (Picture("rules.json", export_rules(rules), _("The rules")),) if rules else ()
+        data = await asyncio.to_thread(export_rules, rules)
+        attached = (Picture("rules.json", data, _("The rules")),) if rules else ()
         number = ngettext("{number} rule", "{number} rules", len(rules))
         text = _("### Rules as a file") + "\n" + number if rules else _(rules_pages.NONE)
         await _say(interaction, Say(blocks=(text,), attached=attached))
 
 
-def _look_back(rule: Rule, prompts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Which of these the rule would have caught, were it to hold everywhere: prompt, and what was found."""
-    book = Rulebook([replace(rule, channel_ids=(), role_ids=())])
-    found = ((prompt, book.screen((prompt, negative))) for prompt, negative in prompts)
-    return [(prompt, hits[0].found) for prompt, hits in found if hits]
-
-
 async def _list(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
-    rules = await interaction.client.services.governance.fetch_rules(guild_id)
-    await _say(interaction, rules_pages.listing(rules, done=done))
+    governance = interaction.client.services.governance
+    rules = await governance.fetch_rules(guild_id)
+    problem = await governance.screener.problem(guild_id, RuleSet.of(rules))
+    await _say(interaction, rules_pages.listing(rules, done=done, problem=told(problem) if problem else None))
 
 
 async def _say(interaction: Interaction, say: Say) -> None:

@@ -23,9 +23,11 @@ _DOES = {
 }
 
 
-def listing(every: Sequence[rules.Rule], *, done: str | None = None) -> Say:
-    """All rules of a guild, the newest at the end; a long list as a file."""
+def listing(every: Sequence[rules.Rule], *, done: str | None = None, problem: str | None = None) -> Say:
+    """All rules of a guild, the newest at the end; a long list as a file. `problem`: why they cannot be used."""
     blocks: list[Block] = [_("### Content rules")]
+    if problem is not None:
+        blocks += [_("**Nothing is painted here** until this is put right: {problem}", problem=problem), Rule()]
     if done is not None:
         blocks += [done, Rule()]
     blocks.append("\n".join(line(each) for each in every[-MAX_LINES:]) or _(NONE))
@@ -42,7 +44,7 @@ def listing(every: Sequence[rules.Rule], *, done: str | None = None) -> Say:
                 )
             )
         )
-    return Say(blocks=tuple(blocks), attached=attached)
+    return Say(blocks=tuple(blocks), attached=attached, tone=Tone.TROUBLE if problem else Tone.PLAIN)
 
 
 def line(rule: rules.Rule) -> str:

@@ -6,8 +6,9 @@ The policy of a guild is asked at every request, so it is kept in memory; only t
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from async_lru import alru_cache
@@ -18,7 +19,7 @@ from db.engine import Database
 from db.members import ensure_key
 from db.models import ChangeRow, ContentRuleRow, ImageRow, JobRow, MemberRow
 from db.settings import SettingsStore, all_settings
-from db.types import read_json, write_json
+from db.types import write_json
 from db.withholding import Kept, drop_reviewed, fetch_reviews
 from generation.audit import Change, read_change, write_change
 from generation.errors import InvalidRequest
@@ -27,8 +28,10 @@ from generation.phrase import Phrase
 from generation.policy import Policy
 from generation.ports import Clock
 from generation.rules.rule import Kind, Rule
-from generation.rules.rulebook import Rulebook, count_patterns, require_numbers
+from generation.rules.rulebook import Match, RuleSet, count_patterns, require_numbers
+from generation.rules.transfer import read_stored
 from generation.safety import Judgement
+from generation.screening import Screener
 
 
 def utc_now() -> datetime:
@@ -46,9 +49,11 @@ class _Choices:
 class Governance:
     """Settings, rules and their history, of every guild."""
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, *, clock: Clock = utc_now, screener: Screener | None = None) -> None:
         self._database = database
         self._clock = clock
+        self.screener = screener or Screener()
+        self._adding: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
         self._settings = SettingsStore(database)
         self._choices = alru_cache(maxsize=1)(self._read_choices)
         self._policies = alru_cache(maxsize=None)(self._read_policy)
@@ -62,7 +67,7 @@ class Governance:
         settings = choices.settings.get(guild_id, GuildSettings(guild_id=guild_id))
         if guild_id not in choices.with_rules:
             return Policy(settings=settings)
-        return Policy(settings=settings, rules=await asyncio.to_thread(Rulebook, await self.fetch_rules(guild_id)))
+        return Policy(settings=settings, rules=RuleSet.of(await self.fetch_rules(guild_id)))
 
     async def _read_choices(self) -> _Choices:
         """Of all guilds at once: after a start hundreds may ask in the same second, and a read each is a queue."""
@@ -82,20 +87,27 @@ class Governance:
     # Rules.
 
     async def fetch_rules(self, guild_id: int) -> list[Rule]:
-        """Oldest first, with their ids."""
+        """Oldest first, with their ids: also those that a later RE2, or a later budget, no longer takes."""
         rows = await self._database.read(lambda session: _texts(session, guild_id))
         return await asyncio.to_thread(_read_rules, rows)  # ten thousand take a while
+
+    async def screen(self, policy: Policy, texts: Iterable[str]) -> tuple[Match, ...]:
+        """Return which rules of a policy match, wherever they hold. Raises `RulesNotUsable`, `RulesTooSlow`."""
+        return await self.screener.screen(policy.settings.guild_id, policy.rules, texts)
 
     async def add_rules(self, guild_id: int, rules: Sequence[Rule], *, by: int, replacing: bool = False) -> int:
         """Those that are not there yet; `replacing`: in place of all there are. How many were new.
 
-        Raises `InvalidRequest` for more rules than a guild may have.
+        Raises `InvalidRequest` for more rules than a guild may have, and for what cannot be compiled together.
         """
-        texts = {write_json(replace(rule, id=0)): rule for rule in rules}
-        added = await self._database.write(lambda session: _add(session, guild_id, texts, replacing=replacing))
+        texts = {write_json(rule.with_id(0)): rule for rule in rules}
+        async with self._adding.setdefault(guild_id, asyncio.Lock()):  # what is compiled is what will be there
+            there = [] if replacing else await self.fetch_rules(guild_id)
+            together = dict.fromkeys([*(rule.with_id(0) for rule in there), *rules])
+            await self.screener.require_usable(guild_id, RuleSet.of(together))
+            added = await self._database.write(lambda session: _add(session, guild_id, texts, replacing=replacing))
         await self.record(guild_id, by=by, change=_said(rules, replacing=replacing))
         self.forget(guild_id)
-        await self.policy(guild_id)  # long lists take a while: whoever adds one waits, not the next who wants a picture
         return added
 
     async def remove_rule(self, guild_id: int, rule_id: int, *, by: int) -> Rule:
@@ -175,7 +187,7 @@ def _texts(session: Session, guild_id: int) -> list[tuple[int, str]]:
 
 
 def _read_rules(rows: Iterable[tuple[int, str]]) -> list[Rule]:
-    return [replace(read_json(text, Rule), id=number) for number, text in rows]
+    return [read_stored(text, number) for number, text in rows]
 
 
 def _add(session: Session, guild_id: int, rules: Mapping[str, Rule], *, replacing: bool) -> int:
@@ -194,14 +206,17 @@ def _add(session: Session, guild_id: int, rules: Mapping[str, Rule], *, replacin
 
 
 def _remove(session: Session, guild_id: int, rule_id: int) -> Rule:
-    row = session.get(ContentRuleRow, rule_id)
-    if row is None or row.guild_id != guild_id:
+    text = session.scalar(
+        select(type_coerce(ContentRuleRow.rule, Text)).where(
+            ContentRuleRow.id == rule_id, ContentRuleRow.guild_id == guild_id
+        )
+    )
+    if text is None:
         raise InvalidRequest(
             what=Phrase("A rule"), problem=Phrase("of number {id} does not exist here. See `/rules list`.", id=rule_id)
         )
-    rule = row.rule
     session.execute(delete(ContentRuleRow).where(ContentRuleRow.id == rule_id))
-    return rule
+    return read_stored(text, rule_id)
 
 
 def _changes(session: Session, guild_id: int, limit: int) -> list[Change]:

@@ -7,6 +7,8 @@ AtelierError
 │   ├── UnknownJob
 │   ├── NotAllowed          the person, channel or bot lacks a permission
 │   ├── BlockedByRule       a content rule of the guild, with its reason
+│   ├── RulesNotUsable      the guild's content rules cannot be compiled, so nothing can be screened
+│   ├── RulesTooSlow        screening by the guild's content rules met its limit
 │   ├── TooFast             more requests a minute than the guild allows
 │   ├── QuotaExceeded
 │   ├── QueueFull
@@ -73,6 +75,16 @@ class NotAllowed(Refused):
 
 class BlockedByRule(Refused):
     """A rule of this server does not allow that: {reason}"""
+
+
+class RulesNotUsable(Refused):
+    """The content rules of this server cannot be used, so nothing is painted here until a manager changes them: \
+`/rules list` says why."""
+
+
+class RulesTooSlow(Refused):
+    """Checking a text by the content rules of this server takes too long, so it was not accepted. \
+Please try again in {rest_s} s; if it goes on, a manager can shorten or remove patterns: `/rules list`."""
 
 
 class TooFast(Refused):

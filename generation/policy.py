@@ -5,7 +5,8 @@ It is asked at every submit, typed or pressed: a button may be older than the ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from generation.choices import Choices, Pressers
 from generation.errors import BlockedByRule, NotAllowed
@@ -14,7 +15,7 @@ from generation.job import Image, Job, Owner
 from generation.phrase import Phrase
 from generation.request import GenerationRequest
 from generation.rules.rule import Action, Rule
-from generation.rules.rulebook import Rulebook, nothing_forbidden
+from generation.rules.rulebook import NO_RULES, Match, RuleSet
 from generation.safety import Handling, Shown, how_shown, level_at, stricter
 
 
@@ -40,21 +41,21 @@ class Policy:
     """All that binds the requests of one guild."""
 
     settings: GuildSettings
-    rules: Rulebook = field(default_factory=nothing_forbidden)
+    rules: RuleSet = NO_RULES
 
     @property
     def choices(self) -> Choices:
         return self.settings.choices
 
-    def require_allowed(self, request: GenerationRequest, asker: Asker, place: Place) -> tuple[Rule, ...]:
-        """Raise `Refused` unless the request may be made. What comes back are rules that only warn."""
+    def require_allowed(self, request: GenerationRequest, asker: Asker, place: Place) -> None:
+        """Raise `Refused` unless the request may be made, whatever it says; what it says is screened next."""
         self._require_place(asker, place)
         self._require_limits(request)
         self._require_start_image(request, asker)
-        spec = request.spec
-        hits = self.rules.screen(
-            (spec.prompt, spec.negative), channel_ids=place.channel_ids, role_ids=_with_everyone(self, asker)
-        )
+
+    def require_unblocked(self, matches: Iterable[Match], asker: Asker, place: Place) -> tuple[Rule, ...]:
+        """Raise `BlockedByRule` if a rule that matched holds here and blocks. Return the rules that only warn."""
+        hits = self.rules.hits(matches, channel_ids=place.channel_ids, role_ids=_with_everyone(self, asker))
         for hit in hits:
             if hit.rule.action is Action.BLOCK:
                 raise BlockedByRule(reason=hit.rule.reason or Phrase("it holds something this server does not want."))

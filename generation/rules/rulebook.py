@@ -1,124 +1,129 @@
 """All rules of a guild, made ready to screen prompts in about a millisecond, however many they are.
 
 Words are looked up, so ten thousand cost what ten do. Patterns are matched all at once by RE2, whose time is linear
-in the text whatever the pattern.
+in the text whatever the pattern. A guild's own rules are compiled and run in a process apart: `generation.screening`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import NamedTuple, Protocol, Self
 
-import re2
+import msgspec
 
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
 from generation.rules import folding
-from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Action, Kind, Rule, compile_pattern, options
+from generation.rules.patterns import PatternSet
+from generation.rules.phrases import PhraseIndex
+from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Action, Kind, Rule
 
-_SET_MEMORY = 64 << 20
+
+class Match(NamedTuple):
+    """Which rule of a list matched, and the words or the piece of text it was found in."""
+
+    position: int
+    found: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A rule, and the words or the piece of text it was found in."""
+    """A rule that matched where it holds, and what it was found in."""
 
     rule: Rule
     found: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Phrase:
-    """A word rule: the words, and whether the last may have any ending."""
+class RuleSet:
+    """The rules of one guild as they are stored, not compiled. `key` says which texts they forbid."""
 
-    words: tuple[str, ...]
-    is_open: bool
-    rule: Rule
+    rules: tuple[Rule, ...] = ()
+    key: str = ""
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule]) -> Self:
+        every = tuple(rules)
+        read = msgspec.json.encode([(rule.kind, rule.text) for rule in every])
+        return cls(every, hashlib.sha256(read).hexdigest())
+
+    def hits(
+        self, matches: Iterable[Match], *, channel_ids: Collection[int] = (), role_ids: Collection[int] = ()
+    ) -> tuple[Hit, ...]:
+        """The matches of rules that hold there (a channel and what it lies in) for those roles, blocking ones first."""
+        every = (Hit(self.rules[position], found) for position, found in matches)
+        holding = (hit for hit in every if holds(hit.rule, channel_ids=channel_ids, role_ids=role_ids))
+        return tuple(sorted(holding, key=lambda hit: hit.rule.action is not Action.BLOCK))
+
+
+NO_RULES = RuleSet()
 
 
 class Rulebook:
-    """The rules of one guild. Raises `InvalidRequest` if they are too many."""
+    """Rules made ready to screen with. Raises `InvalidRequest` for too many, and for what cannot be compiled."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.rules = tuple(rules)
         require_number(self.rules)
-        self._phrases: defaultdict[str, list[_Phrase]] = defaultdict(list)
-        self._stems: dict[str, list[_Phrase]] = {}
-        self._unspaced: list[tuple[str, Rule]] = []
-        self._patterns = [rule for rule in self.rules if rule.kind is Kind.PATTERN]
-        self._compiled = [compile_pattern(rule.text) for rule in self._patterns]
-        self._set = _set_of(self._patterns)
-        for rule in self.rules:
+        self._pattern_indexes = [index for index, rule in enumerate(self.rules) if rule.kind is Kind.PATTERN]
+        self._patterns = PatternSet([self.rules[index].text for index in self._pattern_indexes])
+        self._phrases = PhraseIndex()
+        for index, rule in enumerate(self.rules):
             if rule.kind is Kind.WORD:
-                self._add_words(rule)
+                self._phrases.add(rule.text, index)
+
+    @property
+    def weight(self) -> int:
+        """About how much memory it takes, in the parts it is made of."""
+        return len(self.rules) + self._patterns.num_instructions
+
+    def matches(self, texts: Iterable[str]) -> list[Match]:
+        """The rules that match one of the texts, in their own order, each once."""
+        found: dict[int, str] = {}
+        groups: set[int] = set()
+        for text in filter(None, texts):
+            for index, piece in self._pattern_matches(text):
+                found.setdefault(index, piece)
+            for numbers, words in self._phrase_matches(text):
+                if id(numbers) not in groups:  # the same words again: ten thousand rules may hold them
+                    groups.add(id(numbers))
+                    found |= {index: words for index in numbers if index not in found}
+        return [Match(index, found[index]) for index in sorted(found)]
 
     def screen(
         self, texts: Iterable[str], *, channel_ids: Collection[int] = (), role_ids: Collection[int] = ()
     ) -> tuple[Hit, ...]:
-        """The rules that hold there (a channel and what it lies in) for those roles, and match one of the texts.
+        """As `matches`, of rules that hold there for those roles; blocking rules come first."""
+        return RuleSet(self.rules).hits(self.matches(texts), channel_ids=channel_ids, role_ids=role_ids)
 
-        Blocking rules come first; a rule is named once.
-        """
-        found: dict[Rule, Hit] = {}
-        for text in texts:
-            for hit in self._hits(text) if text else ():
-                if holds(hit.rule, channel_ids=channel_ids, role_ids=role_ids):
-                    found.setdefault(hit.rule, hit)
-        return tuple(sorted(found.values(), key=lambda hit: hit.rule.action is not Action.BLOCK))
+    def _pattern_matches(self, text: str) -> Iterator[tuple[int, str]]:
+        if self._pattern_indexes:
+            for way in {folding.plain(text), folding.fold(text)}:
+                yield from ((self._pattern_indexes[number], piece) for number, piece in self._patterns.matches(way))
 
-    def _hits(self, text: str) -> Iterator[Hit]:
+    def _phrase_matches(self, text: str) -> Iterator[tuple[set[int], str]]:
         folded = folding.fold(text)
-        if self._set is not None:
-            yield from self._pattern_hits(text, folded)
         for reading in folding.readings(folded):
-            yield from self._word_hits(reading)
+            yield from self._phrases.find(reading)
         if not text.isascii():
             for reading in folding.readings(folding.native(text)):
-                yield from self._word_hits(reading)
-        if self._unspaced:
-            whole = folding.unspaced(folded)
-            yield from (Hit(rule, word) for word, rule in self._unspaced if word in whole)
-
-    def _pattern_hits(self, text: str, folded: str) -> Iterator[Hit]:
-        assert self._set is not None
-        for way in {folding.plain(text), folded}:
-            for index in self._set.Match(way) or ():
-                match = self._compiled[index].search(way)
-                yield Hit(self._patterns[index], match.group() if match else "")
-
-    def _word_hits(self, reading: list[str]) -> Iterator[Hit]:
-        for at, word in enumerate(reading):
-            if (phrases := self._phrases.get(word)) is not None:
-                yield from _matching(phrases, reading, at)
-            if self._stems:
-                for end in range(1, len(word) + 1):
-                    if (phrases := self._stems.get(word[:end])) is not None:
-                        yield from (Hit(phrase.rule, word) for phrase in phrases)
-
-    def _add_words(self, rule: Rule) -> None:
-        is_open = rule.text.rstrip().endswith("*")
-        for folded in {folding.fold(rule.text), folding.native(rule.text)}:
-            self._add_phrase(folded, rule, is_open=is_open)
-
-    def _add_phrase(self, folded: str, rule: Rule, *, is_open: bool) -> None:
-        words = folding.words(folded)
-        phrase = _Phrase(words, is_open, rule)
-        if folding.has_no_spaces(folded):
-            self._unspaced.append((folding.unspaced(folded), rule))
-        elif is_open and len(words) == 1:
-            self._stems.setdefault(words[0], []).append(phrase)
-        else:
-            self._phrases[words[0]].append(phrase)
+                yield from self._phrases.find(reading)
+        yield from self._phrases.find_unspaced(folded)
 
 
-def require_number(rules: Collection[Rule]) -> None:
+class HasKind(Protocol):
+    @property
+    def kind(self) -> Kind: ...
+
+
+def require_number(rules: Collection[HasKind]) -> None:
     """Raise `InvalidRequest` for more rules than a guild may have."""
     require_numbers(len(rules), count_patterns(rules))
 
 
-def count_patterns(rules: Iterable[Rule]) -> int:
+def count_patterns(rules: Iterable[HasKind]) -> int:
     return sum(rule.kind is Kind.PATTERN for rule in rules)
 
 
@@ -137,35 +142,13 @@ def require_numbers(num_rules: int, num_patterns: int) -> None:
 
 
 def holds(rule: Rule, *, channel_ids: Collection[int], role_ids: Collection[int]) -> bool:
-    """Whether a rule holds in one of these channels for somebody with these roles."""
+    """Whether a rule holds in one of these channels for a member with these roles."""
     in_channel = not rule.channel_ids or not set(rule.channel_ids).isdisjoint(channel_ids)
     return in_channel and (not rule.role_ids or not set(rule.role_ids).isdisjoint(role_ids))
 
 
-def _matching(phrases: Iterable[_Phrase], reading: list[str], at: int) -> Iterator[Hit]:
-    for phrase in phrases:
-        *first, last = phrase.words
-        there = reading[at : at + len(phrase.words)]
-        if len(there) == len(phrase.words) and there[:-1] == first:
-            ends = there[-1].startswith(last) if phrase.is_open else there[-1] == last
-            if ends:
-                yield Hit(phrase.rule, " ".join(there))
-
-
-def _set_of(patterns: Iterable[Rule]) -> re2.Set | None:
-    chosen = options()
-    chosen.max_mem = _SET_MEMORY
-    found = re2.Set.SearchSet(chosen)
-    number = 0
-    for number, rule in enumerate(patterns, 1):  # noqa: B007 - the number is used below
-        found.Add(rule.text)
-    if not number:
-        return None
-    found.Compile()
-    return found
-
-
-@lru_cache(maxsize=1)
-def nothing_forbidden() -> Rulebook:
-    """The rules of a guild that has none."""
-    return Rulebook()
+def look_back(rule: Rule, prompts: Sequence[tuple[str, ...]]) -> list[tuple[int, str]]:
+    """Which of these prompts the rule matches, by their index, and what was found."""
+    book = Rulebook([rule])
+    found = ((index, book.matches(texts)) for index, texts in enumerate(prompts))
+    return [(index, matches[0].found) for index, matches in found if matches]

@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import msgspec
 
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
-from generation.rules.rule import Kind, Rule
+from generation.rules.rule import Action, Kind, Rule
 from generation.rules.rulebook import require_number
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 VERSION = 1
 
 
-class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is in the file."""
+class StoredRule(msgspec.Struct, frozen=True):
+    """A rule as it was written down after it had been checked, here or in the database."""
 
-    rules: list[Rule]
+    text: str
+    kind: Kind = Kind.WORD
+    action: Action = Action.BLOCK
+    reason: str = ""
+    channel_ids: tuple[int, ...] = ()
+    role_ids: tuple[int, ...] = ()
+
+    def as_rule(self, number: int = 0) -> Rule:
+        return Rule.unchecked(**msgspec.structs.asdict(self), id=number)
+
+
+class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is in a file of rules."""
+
+    rules: list[StoredRule]
     version: int = VERSION
 
 
 def export_rules(rules: Iterable[Rule]) -> bytes:
     """The file, to be read by people too."""
-    packed = msgspec.json.encode(RuleFile([replace(rule, id=0) for rule in rules]))
+    packed = msgspec.json.encode({"rules": [rule.with_id(0) for rule in rules], "version": VERSION})
     return msgspec.json.format(packed, indent=1)
+
+
+def read_stored(text: str, number: int) -> Rule:
+    """Return a rule from the database, without checking it again.
+
+    A row that cannot be read becomes a pattern that cannot be compiled: its guild fails closed, and can remove it.
+    """
+    try:
+        return msgspec.json.decode(text, type=StoredRule).as_rule(number)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return Rule.unchecked(kind=Kind.PATTERN, text=f"(?unreadable) {text[:150]}", id=number)
+
+
+def read_exported(data: bytes) -> list[Rule]:
+    """Return what `export_rules` wrote, without checking it again: for files of our own making only."""
+    return [rule.as_rule() for rule in msgspec.json.decode(data, type=RuleFile).rules]
 
 
 def import_rules(data: bytes) -> list[Rule]:
@@ -39,36 +68,41 @@ def import_rules(data: bytes) -> list[Rule]:
     except UnicodeDecodeError as wrong:
         problem = Phrase("is not UTF-8 text (byte {start}). Save it as UTF-8 and try again.", start=wrong.start)
         raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
-    rules = _read_json(text) if text.lstrip().startswith("{") else _read_lines(text)
-    if not rules:
+    written = _read_json(text) if text.lstrip().startswith("{") else _read_lines(text)
+    if not written:
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("holds no rule."))
-    unique = list(dict.fromkeys(rules))
-    require_number(unique)
-    return unique
+    require_number(written)  # before each is looked at: a pattern takes a while
+    return [_checked(rule, where) for rule, where in written.items()]
 
 
-def _read_json(text: str) -> list[Rule]:
+def _checked(rule: StoredRule, where: int | None) -> Rule:
+    """The rule, if it can be one. Raises `InvalidRequest` naming the line that it stands in."""
     try:
-        return [replace(rule, id=0) for rule in msgspec.json.decode(text, type=RuleFile).rules]
+        return Rule(**msgspec.structs.asdict(rule))
     except InvalidRequest as wrong:
-        problem = Phrase("has a rule that cannot be used: {wrong}", wrong=wrong)
-        raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
+        if where is None:
+            problem = Phrase("has a rule that cannot be used: {wrong}", wrong=wrong)
+            raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
+        problem = Phrase("cannot be used: {wrong}", wrong=wrong)
+        raise InvalidRequest(what=Phrase("Line {number}", number=where), problem=problem) from None
+
+
+def _read_json(text: str) -> dict[StoredRule, int | None]:
+    try:
+        return dict.fromkeys(msgspec.json.decode(text, type=RuleFile).rules)
     except (msgspec.DecodeError, UnicodeEncodeError) as wrong:
         problem = Phrase("cannot be read as rules: {wrong}.", wrong=str(wrong)[:150])
         raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
 
 
-def _read_lines(text: str) -> list[Rule]:
-    """One rule a line; `/like this/` is a pattern, `# like this` a remark."""
-    rules: list[Rule] = []
+def _read_lines(text: str) -> dict[StoredRule, int | None]:
+    """One rule a line, each with the line's number; `/like this/` is a pattern, `# like this` a remark."""
+    rules: dict[StoredRule, int | None] = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
         is_pattern = len(line) > 2 and line.startswith("/") and line.endswith("/")
-        try:
-            rules.append(Rule(kind=Kind.PATTERN, text=line[1:-1]) if is_pattern else Rule(text=line))
-        except InvalidRequest as wrong:
-            problem = Phrase("cannot be used: {wrong}", wrong=wrong)
-            raise InvalidRequest(what=Phrase("Line {number}", number=number), problem=problem) from None
+        rule = StoredRule(kind=Kind.PATTERN, text=line[1:-1]) if is_pattern else StoredRule(text=line)
+        rules.setdefault(rule, number)
     return rules

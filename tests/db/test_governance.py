@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
+import sqlalchemy as sql
 from some_jobs import GUILD, NOW, USER, a_spec
 from sqlalchemy import event
 
@@ -14,11 +16,12 @@ from db.moderation import ModerationStore
 from db.operating import OperatorStore
 from generation.admission import Standing
 from generation.choices import Choices
-from generation.errors import BlockedByRule
+from generation.errors import BlockedByRule, InvalidRequest, RulesNotUsable
 from generation.guild import GuildSettings
 from generation.policy import Asker, Place
 from generation.request import GenerationRequest
-from generation.rules.rule import Rule
+from generation.rules.rule import Kind, Rule
+from generation.rules.rulebook import Match
 
 
 @contextmanager
@@ -51,9 +54,10 @@ async def test_rules_are_read_where_there_are_any(database: Database) -> None:
         with_rules, without = await again.policy(GUILD), await again.policy(GUILD + 1)
     assert len(begun) == 2
     asked = GenerationRequest(spec=a_spec(prompt="a goblin"))
-    without.require_allowed(asked, Asker(user_id=USER), Place())
+    asker, place = Asker(user_id=USER), Place()
+    assert without.require_unblocked(await again.screen(without, [asked.spec.prompt]), asker, place) == ()
     with pytest.raises(BlockedByRule):
-        with_rules.require_allowed(asked, Asker(user_id=USER), Place())
+        with_rules.require_unblocked(await again.screen(with_rules, [asked.spec.prompt]), asker, place)
 
 
 async def test_a_change_is_seen_by_the_next_who_asks(database: Database) -> None:
@@ -85,3 +89,68 @@ async def test_admission_and_blocks_are_one_read_each(database: Database) -> Non
     await moderation.block(GUILD, USER, lasting=None)
     assert (await operating.admission()).standings == {GUILD: Standing.DENIED}
     assert await moderation.blocked_until(GUILD, USER) is not None
+
+
+TOO_LARGE_TOGETHER = [
+    Rule(kind=Kind.PATTERN, text=f"[ac].{{{200 + number % 50}}}b|c.{{{150 + number % 40}}}e{number}")
+    for number in range(40)
+]
+
+
+async def test_patterns_that_cannot_be_compiled_together_are_not_stored(database: Database) -> None:
+    """Each may be a rule; all of them would leave the guild with rules that no start can read."""
+    governance = Governance(database)
+    await governance.add_rules(GUILD, [Rule(text="goblin")], by=USER)
+    changes = await governance.fetch_changes(GUILD)
+    with pytest.raises(InvalidRequest, match="together"):
+        await governance.add_rules(GUILD, TOO_LARGE_TOGETHER, by=USER)
+    with pytest.raises(InvalidRequest, match="together"):
+        await governance.add_rules(GUILD, TOO_LARGE_TOGETHER, by=USER, replacing=True)
+    assert [rule.text for rule in await governance.fetch_rules(GUILD)] == ["goblin"]
+    assert await governance.fetch_changes(GUILD) == changes
+    assert await governance.screen(await governance.policy(GUILD), ["a goblin"]) == (Match(0, "goblin"),)
+
+
+async def test_two_who_add_at_once_are_counted_together(database: Database) -> None:
+    """Each half would do by itself; what is compiled is what will be there."""
+    governance = Governance(database)
+    halves = [[Rule(kind=Kind.PATTERN, text=rf"[{one}].{{200}}{number}") for number in range(40)] for one in "ab"]
+    told = await asyncio.gather(
+        *(governance.add_rules(GUILD, half, by=USER) for half in halves), return_exceptions=True
+    )
+    assert sorted(map(type, told), key=str) == sorted((int, InvalidRequest), key=str)
+    assert len(await governance.fetch_rules(GUILD)) == 40
+
+
+async def store_as_it_is(database: Database, text: str) -> None:
+    """A rule as an older release, or another RE2, may have stored it."""
+    statement = sql.text("INSERT INTO content_rules (guild_id, rule) VALUES (:guild, :rule)")
+    await database.write(lambda session: session.execute(statement, {"guild": GUILD, "rule": text}))
+
+
+@pytest.mark.parametrize(
+    ("stored", "why"),
+    [
+        pytest.param([msgspec.json.encode(rule).decode() for rule in TOO_LARGE_TOGETHER], "together", id="too large"),
+        pytest.param(['{"kind": "pattern", "text": "a(?=b)"}'], "invalid perl operator", id="refused by this RE2"),
+        pytest.param(['{"kind": "riddle", "text": "goblin"}'], "unreadable", id="of a kind unknown here"),
+        pytest.param(["{"], "unreadable", id="no JSON"),
+    ],
+)
+async def test_stored_rules_that_cannot_be_used_close_their_guild_alone(
+    database: Database, stored: list[str], why: str
+) -> None:
+    for text in stored:
+        await store_as_it_is(database, text)
+    governance = Governance(database)
+    await governance.add_rules(GUILD + 1, [Rule(text="goblin")], by=USER)
+    here, there = await governance.policy(GUILD), await governance.policy(GUILD + 1)
+    with pytest.raises(RulesNotUsable):
+        await governance.screen(here, ["a lighthouse"])
+    assert await governance.screen(there, ["a goblin"]) == (Match(0, "goblin"),)
+    rules = await governance.fetch_rules(GUILD)
+    assert len(rules) == len(stored)
+    assert why in str(await governance.screener.problem(GUILD, here.rules))
+    for rule in rules:
+        await governance.remove_rule(GUILD, rule.id, by=USER)
+    assert await governance.screen(await governance.policy(GUILD), ["a lighthouse"]) == ()

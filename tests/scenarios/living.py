@@ -44,6 +44,7 @@ from generation.engine.settings import EngineSettings
 from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
 from generation.job import Job
+from generation.screening import Screener
 from generation.studio import Studio
 from generation.workers.local import LocalWorker
 from generation.workers.wire import WorkerConfig
@@ -133,6 +134,7 @@ class LivingBot:
             queue=FairQueue(max_per_user=60),
             clock=self.now,
         )
+        self.screener = Screener()
         self.studio.is_closed = await OperatorStore(self.database).is_closed()
         self.studio.pause(await OperatorStore(self.database).is_paused())
         await self._connect()
@@ -156,7 +158,7 @@ class LivingBot:
             jobs=self.jobs,
             deliveries=self.deliveries,
             guilds=SettingsStore(self.database),
-            governance=Governance(self.database, clock=self.now),
+            governance=Governance(self.database, clock=self.now, screener=self.screener),
             moderation=ModerationStore(self.database, clock=self.now),
             personal=PersonalStore(self.database, clock=self.now),
             allows_dms=True,
@@ -209,6 +211,7 @@ class LivingBot:
         self._tasks.clear()
         await self.client.close()
         await self.worker.close()
+        self.screener.close()
         await self.database.close()
         await asyncio.sleep(0)
         assert_nothing_left(self.data_dir)

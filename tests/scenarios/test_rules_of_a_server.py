@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 from living import LivingBot, People, until_done, until_shown
+from sqlalchemy import text as sql
 
+from generation.rules.rule import Rule
 from sandbox import Actor, Interaction, Message, Permission, Sandbox
+from tests.generation.slow_rules import NASTY_TEXT, slow_rules
 
 RED = "a red circle on a blue background"
 
@@ -86,3 +89,41 @@ async def test_files(discord: Sandbox, people: People, bot: LivingBot, manager: 
     listed = (await told(discord, await manager.slash("rules list"))).text
     assert "blocks “other”" in listed
     assert "blocks the pattern “trol\\+”" in listed
+
+
+async def test_slow_rules_refuse_in_their_own_server_alone(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    other = discord.add_guild("Hills")
+    far = discord.act_as(other.add_member("fay"), other.add_channel("general"))
+    await bot.services.governance.add_rules(people.guild.id, slow_rules().rules, by=1)
+    await bot.services.governance.add_rules(other.id, [Rule(text="gremlin")], by=1)
+    says = "Checking a text by the content rules of this server takes too long, so it was not accepted."
+    for each in range(6):
+        assert (await told(discord, await people.ada.slash("imagine", prompt=f"{NASTY_TEXT} {each}"))).text.startswith(
+            says
+        )
+    assert says in (await told(discord, await manager.slash("rules list"))).text
+    assert (await until_done(discord, await far.slash("imagine", prompt=RED, steps=2))).attachments
+    assert "A rule of this server" in (await told(discord, await far.slash("imagine", prompt="a gremlin"))).text
+
+
+async def test_rules_that_no_longer_compile_are_listed_and_removed(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    """As an older release may have stored them."""
+    stored = '{"kind": "pattern", "text": "wyvern(?=s)"}'
+    await bot.database.write(
+        lambda session: session.execute(
+            sql("INSERT INTO content_rules (guild_id, rule) VALUES (:guild, :rule)"),
+            {"guild": people.guild.id, "rule": stored},
+        )
+    )
+    bot.services.governance.forget(people.guild.id)
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
+    assert refused.text.startswith("The content rules of this server cannot be used, so nothing is painted here until")
+    listed = (await told(discord, await manager.slash("rules list"))).text
+    assert "Nothing is painted here" in listed and "invalid perl operator" in listed
+    number = (await bot.services.governance.fetch_rules(people.guild.id))[0].id
+    assert "There are no rules here" in (await told(discord, await manager.slash("rules remove", number=number))).text
+    assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
