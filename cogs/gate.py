@@ -16,7 +16,7 @@ from generation.choices import Pressers
 from generation.errors import BlockedByRule, NotAllowed
 from generation.job import JOB_ID_LENGTH, Owner
 from generation.phrase import Phrase
-from generation.policy import Asker, Place, Policy
+from generation.policy import Asker, Place, Policy, texts_of
 from generation.protection import NotPainted, protection
 from generation.request import GenerationRequest
 from generation.rules.rule import Rule
@@ -49,8 +49,9 @@ async def require_allowed(interaction: Interaction, request: GenerationRequest) 
         await _require_own(interaction, policy)
     policy.require_allowed(request, asker, place)
     try:
-        protection().require_harmless((request.spec.prompt, request.spec.negative))
-        return await require_sayable(interaction, (request.spec.prompt, request.spec.negative))
+        protection().require_harmless(request.spec.said)
+        texts = texts_of(request, default_model=(await default_model(interaction)).name)
+        return await require_sayable(interaction, texts)
     except (BlockedByRule, NotPainted):
         await services.moderation.record_refusal(owner.guild_id, owner.user_id)
         raise

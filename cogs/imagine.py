@@ -13,7 +13,7 @@ from discord.ext import commands
 from cogs import options, replies
 from cogs.asking import ask, begin, finish, tell_besides
 from cogs.form import Attached
-from cogs.gate import default_aspect, default_model
+from cogs.gate import default_aspect, default_model, require_sayable
 from cogs.services import Interaction
 from cogs.uploads import NO_FILE, attached, keep_attached, require_size_px
 from generation.catalog import Model
@@ -22,6 +22,7 @@ from generation.extras import read_prompts
 from generation.job import Job
 from generation.phrase import Phrase
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec, StartImage
+from generation.rules.folding import words_of_name
 from generation.sizes import closest_shape, native_size, parse_size, shape_size
 from generation.style import Style
 
@@ -82,6 +83,7 @@ class Imagine(commands.Cog):
         model: Transform[Model, options.ModelOption] | None = None,
     ) -> None:
         if style is not None:
+            await require_sayable(interaction, (style.name, words_of_name(style.name)))
             prompt, negative = style.around(options.prompt_of(prompt), options.prompt_of(negative))
         typed = Typed(
             prompt=prompt,

@@ -62,6 +62,8 @@ class SettingsPanel(commands.Cog):
             problem = Phrase("names models that are not here: {models}.", models=", ".join(sorted(unknown)))
             raise InvalidRequest(what=Phrase("The file"), problem=problem)
         if styles is not None:
+            for style in styles:
+                await style_page.require_style_allowed(interaction, style)
             await services.styles.replace_all(guild_id, styles)
         said = Phrase("took over settings from a file")
         await services.governance.save_settings(taken, by=interaction.user.id, change=said)

@@ -8,6 +8,7 @@ import discord
 from discord import ui
 
 from cogs.form import Answers, Form, Text, open_form
+from cogs.gate import require_sayable
 from cogs.language import N_, _
 from cogs.managing import require_manager, tell_log_channel
 from cogs.options import prompt_of
@@ -17,6 +18,8 @@ from cogs.services import Interaction
 from cogs.words import small
 from generation.phrase import Phrase
 from generation.prompt import MAX_PROMPT_CHARS
+from generation.protection import protection
+from generation.rules.folding import words_of_name
 from generation.style import MAX_NAME_CHARS, Style
 
 TITLE = N_("Styles")
@@ -27,8 +30,15 @@ _SHOWN_CHARS = 80
 _NAME, _PROMPT, _NEGATIVE = "name", "prompt", "negative"
 
 
+async def require_style_allowed(interaction: Interaction, style: Style) -> None:
+    """Raise `Refused` for a style whose name or words could not be asked for here."""
+    protection().require_harmless((f"{words_of_name(style.name)} {style.prompt}", style.negative))
+    await require_sayable(interaction, (style.name, words_of_name(style.name), style.prompt, style.negative))
+
+
 async def keep_style(interaction: Interaction, style: Style) -> None:
     """Keep a style, record it, and tell the log channel. Raises `InvalidRequest` where there are too many."""
+    await require_style_allowed(interaction, style)
     await interaction.client.services.styles.save(style)
     await _changed(interaction, style.guild_id, Phrase("kept the style “{name}”", name=style.name))
 

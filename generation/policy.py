@@ -14,6 +14,7 @@ from generation.guild import GuildSettings
 from generation.job import Image, Job, Owner
 from generation.phrase import Phrase
 from generation.request import GenerationRequest
+from generation.rules.folding import words_of_name
 from generation.rules.rule import Action, Rule
 from generation.rules.rulebook import NO_RULES, Match, RuleSet
 from generation.safety import Handling, Shown, how_shown, level_at, stricter
@@ -118,6 +119,16 @@ class Policy:
         is_upload = request.spec.start is not None and request.parent is None
         if is_upload and wanted and set(wanted).isdisjoint(_with_everyone(self, asker)):
             raise NotAllowed(why=Phrase("Here only members with certain roles may start from a picture of their own."))
+
+
+def texts_of(request: GenerationRequest, *, default_model: str) -> tuple[str, ...]:
+    """All that a request says: both prompts, and the names of what it calls, as they are and in words.
+
+    The name of a model counts where a member chose it: what paints by default is no one's saying.
+    """
+    spec = request.spec
+    names = spec.names if spec.model == default_model else (*spec.names, spec.model)
+    return (spec.prompt, spec.negative, *names, *map(words_of_name, names))
 
 
 def _with_everyone(policy: Policy, asker: Asker) -> set[int]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from generation.errors import InvalidRequest
 from generation.extras import Adapter, Embedding, check_extras
 from generation.phrase import Phrase
 from generation.prompt import check_prompt
+from generation.rules.folding import words_of_name
 from generation.samplers import SAMPLERS
 
 MAX_SEED = 2**32 - 1
@@ -210,6 +211,19 @@ class ImageSpec:
         return " ".join((self.prompt, *map(str, self.adapters)))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The LoRA and learned words that it calls."""
+        return (*(each.name for each in self.adapters), *(each.name for each in self.embeddings))
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """What is asked for and what is to be avoided, each with the names it calls taken apart into words."""
+        wanted = [each.name for each in self.adapters]
+        wanted += [each.name for each in self.embeddings if each.name.casefold() in self.prompt.casefold()]
+        avoided = [each.name for each in self.embeddings if each.name.casefold() in self.negative.casefold()]
+        return _with_names(self.prompt, wanted), _with_names(self.negative, avoided)
+
+    @property
     def is_guided(self) -> bool:
         """Whether classifier-free guidance is on: such an image takes two rows of a forward, else one."""
         return self.guidance > 1.0
@@ -285,6 +299,10 @@ class GenerationRequest:
         """The spec of each picture, in the order they are shown."""
         for index in range(self.count):
             yield _turn_seed(self.spec, index)
+
+
+def _with_names(text: str, names: Iterable[str]) -> str:
+    return " ".join((text, *map(words_of_name, names)))
 
 
 def steps_run(steps: int, strength: float) -> int:

@@ -32,6 +32,9 @@ _LEET_L = _LEET | str.maketrans("1!|", "lll")
 _SIGNS = re.compile(r"[\d@$!|+€£]")
 _RUN = re.compile(r"(?<!\w)\w(?: +\w){2,}(?!\w)")
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")
+_SEAM = re.compile(
+    r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])"
+)  # where a word ends in camelCase, and where letters and digits meet
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]")
 
 
@@ -69,6 +72,11 @@ def readings(text: str) -> Iterator[list[str]]:
         if reading not in told:
             told.add(reading)
             yield from _unrepeated(reading.split())
+
+
+def words_of_name(name: str) -> str:
+    """A name of a file as people read it: `GremlinStyle_v2` as `Gremlin Style v 2`."""
+    return " ".join(_SEAM.sub(" ", name.replace("_", " ")).split())
 
 
 def unspaced(text: str) -> str:

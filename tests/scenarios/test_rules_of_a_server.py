@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from living import LivingBot, People, until_done, until_shown
 from sqlalchemy import text as sql
 
+from generation.catalog import Catalog
+from generation.extras import Extra
 from generation.rules.rule import Rule
 from sandbox import Actor, Interaction, Message, Permission, Sandbox
 from tests.generation.slow_rules import NASTY_TEXT, slow_rules
@@ -127,3 +132,33 @@ async def test_rules_that_no_longer_compile_are_listed_and_removed(
     number = (await bot.services.governance.fetch_rules(people.guild.id))[0].id
     assert "There are no rules here" in (await told(discord, await manager.slash("rules remove", number=number))).text
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
+
+
+async def test_the_name_of_a_style_passes_the_rules(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    await told(discord, await manager.slash("style add", name="GremlinInk", prompt="{prompt}, in ink"))
+    await told(discord, await manager.slash("rules add", text="gremlin", reason="No gremlins."))
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED, style="GremlinInk"))
+    assert refused.text == "A rule of this server does not allow that: No gremlins."
+    for name, prompt in (("gr3ml1n", "{prompt}, in ink"), ("ink", "{prompt}, a gremlin")):
+        said = (await told(discord, await manager.slash("style add", name=name, prompt=prompt))).text
+        assert said == "A rule of this server does not allow that: No gremlins."
+    assert [style.name for style in await bot.services.styles.fetch_all(people.guild.id)] == ["GremlinInk"]
+
+
+@pytest.mark.parametrize("prompt", ["a tree <lora:GremlinInk:0.5>", "a tree by inkgremlin2", "a tree by ink_gremlin"])
+async def test_names_of_lora_and_learned_words_pass_the_rules(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor, tmp_path: Path, prompt: str
+) -> None:
+    def extra(name: str) -> Extra:
+        return Extra(name=name, path=tmp_path / "x.safetensors", sha256="a" * 64)
+
+    catalog = bot.studio.catalog
+    learned = (extra("InkGremlin2"), extra("ink_gremlin"))
+    bot.studio.catalog = Catalog((replace(catalog.default, loras=(extra("GremlinInk"),), embeddings=learned),))
+    await told(discord, await manager.slash("rules add", text="gremlin", reason="No gremlins."))
+    for options in ({"prompt": prompt}, {"prompt": RED, "negative": prompt}):
+        if "lora" not in options.get("negative", ""):
+            refused = await told(discord, await people.ada.slash("imagine", **options))
+            assert refused.text == "A rule of this server does not allow that: No gremlins."
