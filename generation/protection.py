@@ -13,9 +13,10 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from generation.age_words import AGES, SEXUAL, TENS, YOUNG
 from generation.errors import NotAllowed
 from generation.phrase import Phrase
-from generation.rules.rule import Kind, Rule
+from generation.rules.rule import Kind, Rule, compile_pattern
 from generation.rules.rulebook import Rulebook
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ class Protection:
     def require_harmless(self, texts: Iterable[str]) -> None:
         """Raise `NotPainted`, saying nothing of why."""
         for text in texts:
-            age, sexual = self.age(text), self.sexual(text)
-            if not age < THRESHOLD and not sexual < THRESHOLD:
+            if (sexual := self.sexual(text)) < THRESHOLD:
+                continue
+            if not (age := self.age(text)) < THRESHOLD:
                 digest = hashlib.sha256(text.encode()).hexdigest()[:16]
                 log.warning("action=refused-for-protection hash=%s age=%.2f sexual=%.2f", digest, age, sexual)
                 raise NotPainted(why=REFUSAL)
@@ -51,23 +53,17 @@ class Protection:
 class WordScorer:
     """1 for a text that holds one of these words, in whatever spelling (see `generation.rules`), or matches, else 0."""
 
-    def __init__(self, words: Collection[str], patterns: Collection[str] = ()) -> None:
+    def __init__(self, words: Collection[str], patterns: Collection[str] = (), *, ignoring: str = "") -> None:
         rules = [Rule(text=word) for word in words]
-        self._book = Rulebook([*rules, *(Rule(kind=Kind.PATTERN, text=text) for text in patterns)])
+        self._book = Rulebook([*rules, *(Rule.unchecked(kind=Kind.PATTERN, text=text) for text in patterns)])
+        self._ignored = compile_pattern(ignoring) if ignoring else None
 
     def __call__(self, text: str) -> float:
-        return 1.0 if self._book.screen([text]) else 0.0
-
-
-# Single words, English only; whoever runs the bot in another language relies on the look at the pixels until they grow.
-_YOUNG = ["child", "children", "kid", "kids", "toddler*", "infant*", "baby", "babies", "underage"]
-_YOUNG += ["teen*", "preteen*", "schoolgirl*", "schoolboy*"]
-_YEARS = (r"\b(?:1[0-7]|[1-9])[ -]?(?:yo|y/o|years?[ -]old)\b",)
-_SEXUAL = ["nude", "nudes", "nudity", "naked", "nsfw", "sex", "sexy", "sexual*", "porn*", "erotic*"]
-_SEXUAL += ["hentai", "topless", "undress*", "lewd", "genital*"]
+        read = text if self._ignored is None else self._ignored.sub("...", text)
+        return 1.0 if self._book.matches([read]) else 0.0
 
 
 @cache
 def protection() -> Protection:
     """The rule as it holds in every installation."""
-    return Protection(age=WordScorer(_YOUNG, _YEARS), sexual=WordScorer(_SEXUAL))
+    return Protection(age=WordScorer(YOUNG, AGES, ignoring=TENS), sexual=WordScorer(SEXUAL))

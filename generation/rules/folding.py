@@ -1,9 +1,9 @@
 """Text as people disguise it, made comparable: look-alikes, invisible characters, spaced letters, leetspeak.
 
-The stages, in order: HTML entities and prompt syntax; compatibility forms (NFKD); look-alike letters, by the Unicode
-Consortium's table and by the letters' own names, once before case is folded (Greek capital nu looks like N, small nu
+The stages, in order: HTML entities and prompt syntax; look-alike letters (`generation.rules.look_alikes`) as they are
+written, then of the compatibility forms (NFKD), once before case is folded (Greek capital nu looks like N, small nu
 like v) and once after; invisible and combining characters dropped. What comes of that is *read* in several ways,
-because no single one is right: `grem-lin` is one word to whoever hides it and two to everybody else.
+because no single one is right: `grem-lin` may be one word or two, an upright stroke (`BAR`) an i or an l.
 """
 
 from __future__ import annotations
@@ -11,21 +11,17 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 
-from confusable_homoglyphs import confusables
+from generation.rules.look_alikes import BAR, BLANK, LOOK_ALIKES, Table, is_dropped
 
 _WEIGHT = re.compile(r":\s?[-+]?[\d.]{1,12}\s?(?=[)\]}>])")
 _BREAK = re.compile(r"\s?\bBREAK\b\s?")  # before case is folded: only in capitals it is syntax
 _EMOJI = re.compile(r"<a?:(\w+):\d+>")
-_LETTER = re.compile(
-    r"(?:LATIN (?:CAPITAL|SMALL) LETTER|LATIN LETTER SMALL CAPITAL|MODIFIER LETTER (?:CAPITAL|SMALL)"
-    r"|REGIONAL INDICATOR SYMBOL LETTER|(?:NEGATIVE )?(?:SQUARED|CIRCLED) LATIN CAPITAL LETTER)"
-    r" (?:TURNED |REVERSED |INVERTED |OPEN |SCRIPT )?([A-Z])(?: WITH .*)?"
-)
-_INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800")  # fillers that count as letters or symbols, and show nothing
-_DROPPED = frozenset(("Mn", "Me", "Cf", "Cc", "Cs", "Co", "Cn"))
+_SENTENCES = str.maketrans("\ufdfa\ufdfb", "  ")  # one character of 18 letters, one of 8: texts would grow
+_HIDDEN_L = re.compile(r"(?<=[a-z])I")
+_BARS = (str.maketrans(BAR, "i"), str.maketrans(BAR, "l"))
+_STROKES = str.maketrans(f"{BAR}i1|!", "lllll")
 _EDGES = ".,;:!?\"'`()[]{}<>*~-…“”‘’"
 _LEET = str.maketrans("0134567892@$!|+€£", "oieasgtbgzasiitel")
 _LEET_L = _LEET | str.maketrans("1!|", "lll")
@@ -39,10 +35,14 @@ _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\
 
 
 def plain(text: str) -> str:
-    """The text in lower case, without entities and invisible characters, but in its own letters: for patterns."""
+    """The text in lower case, without entities and invisible characters, but in its own letters: for patterns.
+
+    Digits of every script are those of ASCII.
+    """
     if text.isascii() and "&" not in text:
         return text.lower()
-    return _tidy(unicodedata.normalize("NFKC", _unescape(text))).casefold()
+    composed = unicodedata.normalize("NFKC", _unescape(text).translate(_SENTENCES))
+    return composed.translate(_TIDY).casefold()
 
 
 def native(text: str) -> str:
@@ -52,10 +52,11 @@ def native(text: str) -> str:
 
 def fold(text: str) -> str:
     """All stages: what is left looks the same if the text did. Separators and punctuation are still there."""
-    text = _EMOJI.sub(r" \1 ", _BREAK.sub("", _unescape(text)))
+    text = _HIDDEN_L.sub(BAR, _EMOJI.sub(r" \1 ", _BREAK.sub("", _unescape(text))))
     if not text.isascii():
-        text = unicodedata.normalize("NFKD", text).translate(_LOOK_ALIKES)
-        text = unicodedata.normalize("NFKD", text.casefold()).translate(_LOOK_ALIKES)
+        text = text.translate(_SENTENCES).translate(LOOK_ALIKES)
+        text = unicodedata.normalize("NFKD", text).translate(LOOK_ALIKES)
+        text = unicodedata.normalize("NFKD", text.casefold()).translate(LOOK_ALIKES)
         text = unicodedata.normalize("NFC", text)
     return _WEIGHT.sub("", text.lower())
 
@@ -65,13 +66,35 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.translate(_APART).split())
 
 
+def resolved(text: str) -> Iterator[str]:
+    """A folded text without strokes and blanks that can be read in two ways: once for each way."""
+    for bars in _BARS if BAR in text else _BARS[:1]:
+        for blank in (" ", "") if BLANK in text else ("",):
+            yield text.translate(bars).replace(BLANK, blank)
+
+
 def readings(text: str) -> Iterator[list[str]]:
-    """The words of a folded text, once for each way to read it."""
-    told: set[str] = set()
-    for reading in _ways(text):
-        if reading not in told:
-            told.add(reading)
-            yield from _unrepeated(reading.split())
+    """The words of a folded text, once for each way to read it; for those with a `BAR` see `readings_of_strokes`."""
+    for reading in dict.fromkeys(_ways(text)):
+        yield from _unrepeated(reading.split())
+
+
+def readings_of_strokes(text: str) -> Iterator[tuple[list[str], frozenset[int]]]:
+    """As `readings`, each word as `strokes` writes it, and the places of those words that have a `BAR`."""
+    for reading in _by_strokes(_ways(text)) if BAR in text else ():
+        for words in _unrepeated(reading.split()):
+            places = frozenset(at for at, word in enumerate(words) if BAR in word)
+            yield strokes(" ".join(words)).split(" "), places
+
+
+def _by_strokes(ways: Iterable[str]) -> Iterable[str]:
+    """Those that differ by more than by an i for an l."""
+    return {strokes(way): way for way in ways}.values()
+
+
+def strokes(text: str) -> str:
+    """A folded text in which i, l, 1 and their look-alikes are one letter."""
+    return text.translate(_STROKES)
 
 
 def words_of_name(name: str) -> str:
@@ -130,53 +153,17 @@ def _unescape(text: str) -> str:
     return html.unescape(html.unescape(text)) if "&" in text else text
 
 
-def _tidy(text: str) -> str:
-    return "".join(char for char in text if char.isspace() or not _is_dropped(char) or unicodedata.combining(char))
-
-
-def _is_dropped(char: str) -> bool:
-    return char in _INVISIBLE or unicodedata.category(char) in _DROPPED
-
-
-class _Table(dict[int, str | None]):
-    """For `str.translate`, filled as characters are met."""
-
-    def __init__(self, becomes: Callable[[str], str | None]) -> None:
-        self._becomes = becomes
-
-    def __missing__(self, code: int) -> str | None:
-        self[code] = found = self._becomes(chr(code))
-        return found
-
-
-def _look_alike(char: str) -> str | None:
-    """The ASCII letter or digit a character can be taken for, else itself; None if it shows nothing."""
-    if char.isascii():
-        return char
-    if _is_dropped(char):
-        return " " if char.isspace() else None
-    named = _LETTER.fullmatch(unicodedata.name(char, ""))
-    return named[1] if named else _table().get(char, char)
+def _tidy(char: str) -> str | None:
+    if char.isdecimal():
+        return str(unicodedata.decimal(char))
+    return None if is_dropped(char) and not char.isspace() and not unicodedata.combining(char) else char
 
 
 def _is_part_of_word(char: str) -> bool:
     return char.isalnum() or unicodedata.combining(char) > 0
 
 
-@cache
-def _table() -> dict[str, str]:
-    """Unicode's confusables (UTS 39) that can be taken for one ASCII letter or digit."""
-    found: dict[str, str] = {}
-    for char, others in confusables.confusables_data.items():
-        alike = [str(other["c"]) for other in others]
-        ascii_ones = [each for each in alike if len(each) == 1 and each.isascii() and each.isalnum()]
-        if not char.isascii() and ascii_ones:
-            # `l`, `1` and `I` are one class there: a letter is the better guess than a digit.
-            found[char] = next((each for each in ascii_ones if each.isalpha()), ascii_ones[0])
-    return found
-
-
-_LOOK_ALIKES = _Table(_look_alike)
-_VISIBLE = _Table(lambda char: None if _is_dropped(char) and not char.isspace() else char)
-_APART = _Table(lambda char: char if _is_part_of_word(char) else " ")
-_TOGETHER = _Table(lambda char: char if _is_part_of_word(char) else " " if char.isspace() else None)
+_TIDY = Table(_tidy)
+_VISIBLE = Table(lambda char: None if is_dropped(char) and not char.isspace() else char)
+_APART = Table(lambda char: char if _is_part_of_word(char) else " ")
+_TOGETHER = Table(lambda char: char if _is_part_of_word(char) else " " if char.isspace() else None)

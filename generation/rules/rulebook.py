@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple, Protocol, Self
 
 import msgspec
@@ -69,10 +70,8 @@ class Rulebook:
         require_number(self.rules)
         self._pattern_indexes = [index for index, rule in enumerate(self.rules) if rule.kind is Kind.PATTERN]
         self._patterns = PatternSet([self.rules[index].text for index in self._pattern_indexes])
-        self._phrases = PhraseIndex()
-        for index, rule in enumerate(self.rules):
-            if rule.kind is Kind.WORD:
-                self._phrases.add(rule.text, index)
+        phrases = [(index, rule.text) for index, rule in enumerate(self.rules) if rule.kind is Kind.WORD]
+        self._phrases, self._strokes = PhraseIndex(phrases), PhraseIndex(phrases, as_strokes=True)
 
     @property
     def weight(self) -> int:
@@ -100,16 +99,14 @@ class Rulebook:
 
     def _pattern_matches(self, text: str) -> Iterator[tuple[int, str]]:
         if self._pattern_indexes:
-            for way in {folding.plain(text), folding.fold(text)}:
+            for way in dict.fromkeys((folding.plain(text), *folding.resolved(folding.fold(text)))):
                 yield from ((self._pattern_indexes[number], piece) for number, piece in self._patterns.matches(way))
 
     def _phrase_matches(self, text: str) -> Iterator[tuple[set[int], str]]:
         folded = folding.fold(text)
-        for reading in folding.readings(folded):
-            yield from self._phrases.find(reading)
-        if not text.isascii():
-            for reading in folding.readings(folding.native(text)):
-                yield from self._phrases.find(reading)
+        own = () if text.isascii() else folding.readings(folding.native(text))
+        yield from self._phrases.find((reading, None) for reading in chain(folding.readings(folded), own))
+        yield from self._strokes.find(folding.readings_of_strokes(folded))
         yield from self._phrases.find_unspaced(folded)
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import psutil
 import pytest
@@ -19,6 +19,7 @@ from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Kind, Rule
 from generation.rules.rulebook import Match, Rulebook, RuleSet
 from generation.screening import Screener
 from tests.generation.slow_rules import NASTY_TEXT, patterns, slow_rules
+from tests.generation.steps import steps_of
 
 HOSTILE, OTHER = 1, 2
 GOBLIN = RuleSet.of([Rule(text="goblin")])
@@ -184,24 +185,6 @@ async def test_rules_that_cannot_be_compiled_fail_closed(screener: Screener) -> 
 
 
 # Words: none may cost more than it should, however chosen. In steps of the interpreter, not by a stopwatch.
-
-
-def steps_of(work: Callable[[], object]) -> int:
-    """How many lines of our own code run."""
-    steps = 0
-
-    def count(frame: object, event: str, argument: object) -> object:
-        nonlocal steps
-        steps += event == "line"
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(count)  # type: ignore[arg-type]
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return steps
 
 
 @pytest.mark.parametrize(
