@@ -118,7 +118,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         running = asyncio.create_task(studio.run(), name="studio")
         stack.push_async_callback(_stop, running)
         retention = RetentionStore(database)
-        tidying = asyncio.create_task(keep_tidy(retention.fetch_expired, files), name="tidying")
+        tidying = asyncio.create_task(keep_tidy(retention.expire, files), name="tidying")
         stack.push_async_callback(_stop, tidying)
         sweeping = asyncio.create_task(keep_swept(retention, files), name="sweeping")
         stack.push_async_callback(_stop, sweeping)

@@ -7,6 +7,7 @@ before it; what is refused after it deletes the public message first (see `cogs.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 import discord
 
@@ -23,22 +24,26 @@ from generation.request import GenerationRequest
 log = logging.getLogger(__name__)
 
 
-async def begin(interaction: Interaction, request: GenerationRequest | None = None) -> ReplyTo:
+async def begin(
+    interaction: Interaction, request: GenerationRequest | None = None, *, attached: Collection[str] = ()
+) -> ReplyTo:
     """Refuse at once what can be refused at once; else show everyone “thinking…”. Where the answer will go.
 
-    `request` is None where it can only be known after the acknowledgement.
+    `request` is None where it can only be known after the acknowledgement; `attached`: its files that the person sent.
     """
     services, owner = interaction.client.services, owner_of(interaction)
     services.reception.require_room(owner.guild_id)
     with services.reception.place(owner.guild_id):
-        return await _acknowledge(interaction, request)
+        return await _acknowledge(interaction, request, attached)
 
 
-async def _acknowledge(interaction: Interaction, request: GenerationRequest | None) -> ReplyTo:
+async def _acknowledge(
+    interaction: Interaction, request: GenerationRequest | None, attached: Collection[str]
+) -> ReplyTo:
     require_permissions(interaction)
     if request is not None:
         interaction.client.services.studio.check(request, owner_of(interaction))
-        await require_allowed(interaction, request)
+        await require_allowed(interaction, request, attached=attached)
     choices = (await policy_of(interaction)).choices
     is_private = choices.visibility is Visibility.PRIVATE
     is_alone = is_private or interaction.guild_id is None
@@ -55,15 +60,19 @@ async def _acknowledge(interaction: Interaction, request: GenerationRequest | No
     )
 
 
-async def finish(interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo) -> Job:
+async def finish(
+    interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo, *, attached: Collection[str] = ()
+) -> Job:
     """Have the request accepted; from here on the courier looks after its message."""
     async with interaction.client.services.reception.turn(owner_of(interaction).guild_id):
-        return await _submit(interaction, request, reply_to)
+        return await _submit(interaction, request, reply_to, attached)
 
 
-async def _submit(interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo) -> Job:
+async def _submit(
+    interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo, attached: Collection[str]
+) -> Job:
     client = interaction.client
-    warnings = await require_allowed(interaction, request)
+    warnings = await require_allowed(interaction, request, attached=attached)
     policy, owner = await policy_of(interaction), owner_of(interaction)
     services = client.services
     services.rates.take(owner, limit=policy.choices.requests_per_minute, now=services.clock())
@@ -74,6 +83,7 @@ async def _submit(interaction: Interaction, request: GenerationRequest, reply_to
             owner,
             reply_to=reply_to,
             role_ids=[role.id for role in roles],
+            attached=attached,
             handling=policy.handling(place_of(interaction)),
         )
     except Refused:

@@ -130,11 +130,11 @@ async def enlarge_attached(interaction: Interaction, image: Attached) -> Job:
         seed=0,
         upscale=Enlarge(sha256=NO_FILE),
     )
-    reply_to = await begin(interaction, GenerationRequest(spec=spec))
+    reply_to = await begin(interaction, GenerationRequest(spec=spec), attached={NO_FILE})
     sha256, size_px = await keep_attached(interaction, image, _sides)
     width_px, height_px = _sides(size_px)
     spec = replace(spec, width_px=width_px, height_px=height_px, upscale=Enlarge(sha256=sha256))
-    return await finish(interaction, GenerationRequest(spec=spec), reply_to)
+    return await finish(interaction, GenerationRequest(spec=spec), reply_to, attached={sha256})
 
 
 def _sides(size_px: Size | None) -> Size:

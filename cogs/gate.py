@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from generation.policy import Asker, Place, Policy, texts_of
 from generation.protection import NotPainted, protection
 from generation.request import GenerationRequest
 from generation.rules.rule import Rule
+from generation.uploads import require_sources
 from generation.vetting import is_vetted
 
 _JOB = re.compile(rf":([0-9A-Za-z]{{{JOB_ID_LENGTH}}})(?![0-9A-Za-z])")
@@ -35,8 +36,13 @@ async def policy_of(interaction: Interaction) -> Policy:
     return await interaction.client.services.governance.policy(owner_of(interaction).guild_id)
 
 
-async def require_allowed(interaction: Interaction, request: GenerationRequest) -> tuple[Rule, ...]:
-    """Raise `Refused` unless the request may be made. What comes back are rules the person is to be told of."""
+async def require_allowed(
+    interaction: Interaction, request: GenerationRequest, *, attached: Collection[str] = ()
+) -> tuple[Rule, ...]:
+    """Raise `Refused` unless the request may be made. What comes back are rules the person is to be told of.
+
+    `attached`: the files of the request that came with it.
+    """
     policy, asker, place = await policy_of(interaction), asker_of(interaction), place_of(interaction)
     services, owner = interaction.client.services, owner_of(interaction)
     (await services.operating.admission()).require_admitted(owner.guild_id)
@@ -44,6 +50,7 @@ async def require_allowed(interaction: Interaction, request: GenerationRequest) 
         raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
     await _require_welcome(services, owner, policy)
     model = services.studio.catalog.get(request.spec.model)
+    await require_sources(request, owner, services.jobs, attached=attached)
     policy.require_vetted(place, is_vetted=is_vetted(model, checks_safety=services.studio.checks_safety))
     if policy.choices.pressers is Pressers.OWNER:
         await _require_own(interaction, policy)

@@ -53,7 +53,8 @@ def _gather(
     job: Job, files: ImageFiles, size_limit: int, shown: Mapping[int, Shown], credentials: Credentials | None
 ) -> Say:
     notes = _notes(job)
-    recoded, away = _(replies.RECODED), _(replies.FILE_AWAY)
+    recoded = _(replies.RECODED)
+    away = _(replies.STARTED_AWAY if job.request.spec.files else replies.FILE_AWAY)
     pictures: dict[int, Picture] = {}
     size_limit = min(size_limit, MAX_REQUEST_BYTES // len(job.images)) - (ROOM_BYTES if credentials else 0)
     for image in job.images:

@@ -142,7 +142,7 @@ async def paint_from(
     """Fetch the files once the answer is on its way (that may take longer than Discord waits), and have it painted."""
     request = request_of(typed, start_size_px=image.size_px)
     trial = StartImage(sha256=NO_FILE, strength=strength, mask_sha256=NO_FILE if mask is not None else None)
-    reply_to = await begin(interaction, _starting(request, trial))
+    reply_to = await begin(interaction, _starting(request, trial), attached={NO_FILE})
     sha256, size_px = await keep_attached(interaction, image, lambda shown_px: size_of(typed, shown_px))
     mask_sha256 = None
     if mask is not None:
@@ -152,7 +152,8 @@ async def paint_from(
     if size_px != image.size_px:
         request = request_of(typed, start_size_px=size_px)
     start = StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256)
-    return await finish(interaction, _starting(request, start), reply_to)
+    request = _starting(request, start)
+    return await finish(interaction, request, reply_to, attached=request.spec.files)
 
 
 def _starting(request: GenerationRequest, start: StartImage) -> GenerationRequest:

@@ -21,7 +21,7 @@ from cogs.remixing import HOW_MUCH, PROMPT, STRENGTH, number, prompt_field
 from cogs.results import show_recipe
 from cogs.say import Action
 from cogs.services import Interaction, owner_of
-from cogs.subjects import job_named
+from cogs.subjects import image_to_change, job_named
 from cogs.uploads import attached
 from generation.descent import enlarge
 from generation.errors import InvalidRequest
@@ -96,7 +96,7 @@ async def enlarge_this(interaction: Interaction, message: discord.Message) -> No
             what=Phrase("That message"), problem=Phrase("holds several pictures: press U1 to U4 under it.")
         )
     else:
-        await ask(interaction, enlarge(job.images[0]))
+        await ask(interaction, enlarge(await image_to_change(interaction, f"{job.id}:0")))
 
 
 MENUS = (use_as_start, recipe_of, enlarge_this)

@@ -10,7 +10,7 @@ from cogs.errors import tell_privately
 from cogs.language import _
 from cogs.say import Action
 from cogs.services import Interaction
-from cogs.subjects import image_named, job_named
+from cogs.subjects import image_named, image_to_change, job_named
 from generation.descent import enlarge_anew, reproduce, zoom_out
 from generation.errors import UnknownJob
 from generation.remix import vary_strongly
@@ -22,19 +22,19 @@ def any_seed() -> int:
 
 
 async def press_strong(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, vary_strongly(await image_named(interaction, subject), seed=any_seed()))
+    await ask(interaction, vary_strongly(await image_to_change(interaction, subject), seed=any_seed()))
 
 
 async def press_detail(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, enlarge_anew(await image_named(interaction, subject)))
+    await ask(interaction, enlarge_anew(await image_to_change(interaction, subject)))
 
 
 async def press_zoom_half(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, zoom_out(await image_named(interaction, subject), 1.5, seed=any_seed()))
+    await ask(interaction, zoom_out(await image_to_change(interaction, subject), 1.5, seed=any_seed()))
 
 
 async def press_zoom(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, zoom_out(await image_named(interaction, subject), 2.0, seed=any_seed()))
+    await ask(interaction, zoom_out(await image_to_change(interaction, subject), 2.0, seed=any_seed()))
 
 
 async def press_reproduce(interaction: Interaction, subject: str) -> None:

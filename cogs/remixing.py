@@ -9,8 +9,8 @@ from cogs.more import any_seed
 from cogs.options import prompt_of
 from cogs.say import Action
 from cogs.services import Interaction
-from cogs.subjects import image_named, job_named
-from cogs.uploads import keep_attached, require_size_px
+from cogs.subjects import image_to_change, job_to_change
+from cogs.uploads import NO_FILE, keep_attached, require_size_px
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
 from generation.phrase import Phrase
@@ -42,7 +42,7 @@ def prompt_field(value: str = "") -> Text:
 
 
 async def press_remix(interaction: Interaction, subject: str) -> None:
-    job = await job_named(interaction, subject)
+    job = await job_to_change(interaction, subject)
     now = wishes_of(job)
     can_start = now.strength is not None or _picture(job, subject) is not None
     strength = Text(
@@ -74,7 +74,7 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
 
 
 async def send_remix(interaction: Interaction, subject: str, answers: Answers) -> None:
-    job = await job_named(interaction, subject)
+    job = await job_to_change(interaction, subject)
     texts, now = answers.texts, wishes_of(job)
     wishes = Wishes(
         prompt=prompt_of(texts.get(PROMPT)),
@@ -96,7 +96,7 @@ def _picture(job: Job, subject: str) -> Image | None:
 
 
 async def press_region(interaction: Interaction, subject: str) -> None:
-    image = await image_named(interaction, subject)
+    image = await image_to_change(interaction, subject)
     if image.file_sha256 is None:
         raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
     cells = Pick(
@@ -121,7 +121,7 @@ async def press_region(interaction: Interaction, subject: str) -> None:
 
 
 async def send_region(interaction: Interaction, subject: str, answers: Answers) -> None:
-    image = await image_named(interaction, subject)
+    image = await image_to_change(interaction, subject)
     prompt = prompt_of(answers.texts.get(PROMPT))
     strength = number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
     cells = tuple(int(each) for each in answers.picked.get(CELLS_KEY, ()) if each.isdecimal())
@@ -135,13 +135,12 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
         return
     size_px = image.spec.result_size_px
     require_size_px(file.size_px, size_px)
-    # Checked with the picture itself in the mask's place, which is read only after the acknowledgement.
-    trial = repaint_mask(image, image.file_sha256 or "", model, prompt=prompt, seed=seed, strength=strength)
-    reply_to = await begin(interaction, trial)
+    trial = repaint_mask(image, NO_FILE, model, prompt=prompt, seed=seed, strength=strength)
+    reply_to = await begin(interaction, trial, attached={NO_FILE})
     mask, mask_px = await keep_attached(interaction, file, lambda picture_px: size_px)
     require_size_px(mask_px, size_px)
     request = repaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
-    await finish(interaction, request, reply_to)
+    await finish(interaction, request, reply_to, attached={mask})
 
 
 def number(text: str, *, what: str) -> float:

@@ -20,8 +20,11 @@ NOTHING_OF_YOURS = N_("You have nothing in line here.")
 STILL_PAINTING = N_("These pictures are still being painted. Press Cancel first.")
 RECODED = N_("The original is too large to send here, so this is a JPEG. The exact file is kept.")
 ROUNDED = N_("I paint {width} × {height} instead of {typed}: that is the nearest size I can.")
-NOT_SHOWN_HERE = N_("A picture that the safety checker flagged is not shown here.")
+NOT_SHOWN_HERE = N_("A picture that the safety checker flagged is not shown here, nor one that it cannot judge.")
 FILE_AWAY = N_("The file was cleared away since. Reproduce paints it again, byte for byte.")
+STARTED_AWAY = N_(
+    "The file was cleared away since. Reproduce paints it again, byte for byte, if what it starts from is still there."
+)
 FILE_GONE = N_("Deleted since.")
 FLAGGED = N_("The safety checker flagged what is behind the spoiler.")
 FAVOURITE = N_("Now one of your favourites: `/history show:favourites` has them. Press again to take it back.")
@@ -29,6 +32,10 @@ NO_FAVOURITE = N_("No longer one of your favourites.")
 WILL_TELL = N_("I will tell you when it is done.")
 ADOPTED = N_(
     "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture."
+)
+WORDS_ONLY = N_(
+    "That picture was made from another one, which I do not use here: I paint with its words and settings alone, so it "
+    "is another picture."
 )
 DONE_ALREADY = N_("That is done already.")
 DONE = N_("It is done.")

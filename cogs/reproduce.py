@@ -18,13 +18,14 @@ from cogs.options import picture_id
 from cogs.services import Interaction, owner_of
 from cogs.uploads import fetched
 from generation.decoder import read_settings, read_signed
-from generation.descent import reproduce
+from generation.descent import reproduce, words_of
 from generation.errors import InvalidRequest, UnknownJob
 from generation.interchange import Foreign
 from generation.interchange.adopt import adopt
-from generation.permissions import require_known, require_visible
+from generation.permissions import require_visible
 from generation.phrase import Phrase
 from generation.request import GenerationRequest
+from generation.uploads import is_kept
 
 
 class Reproduce(commands.Cog):
@@ -71,8 +72,11 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
         else:
             recipe, clean = await read_signed(png)
             request = reproduce(recipe, original=sha256(clean).hexdigest())  # what comes out is compared with it
-            await require_known(recipe, client.services.jobs)
-            await asyncio.to_thread(client.services.studio.files.put, clean)
+            if await is_kept(recipe, owner_of(interaction), client.services.jobs):
+                await asyncio.to_thread(client.services.studio.files.put, clean)
+            else:
+                request = words_of(recipe, client.services.studio.catalog.get(recipe.spec.model))
+                note = _(replies.WORDS_ONLY)
     await finish(interaction, request, reply_to)
     if note is not None:
         await tell_besides(interaction, note)

@@ -17,7 +17,7 @@ from cogs.managing import may_moderate_in, permissions_in_server
 from cogs.paper import files, layout
 from cogs.say import Action
 from cogs.services import Interaction, owner_of
-from cogs.subjects import image_named, job_named
+from cogs.subjects import image_to_change, job_named, job_to_change
 from generation.descent import enlarge, reroll, vary
 from generation.errors import UnknownJob
 from generation.job import Job, ReplyTo
@@ -28,15 +28,15 @@ Handler = Callable[[Interaction, str], Awaitable[None]]
 
 
 async def press_upscale(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, enlarge(await image_named(interaction, subject)))
+    await ask(interaction, enlarge(await image_to_change(interaction, subject)))
 
 
 async def press_vary(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, vary(await image_named(interaction, subject), seed=randbelow(MAX_SEED + 1)))
+    await ask(interaction, vary(await image_to_change(interaction, subject), seed=randbelow(MAX_SEED + 1)))
 
 
 async def press_reroll(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, reroll(await job_named(interaction, subject), seed=randbelow(MAX_SEED + 1)))
+    await ask(interaction, reroll(await job_to_change(interaction, subject), seed=randbelow(MAX_SEED + 1)))
 
 
 async def press_recipe(interaction: Interaction, subject: str) -> None:

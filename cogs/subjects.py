@@ -9,6 +9,7 @@ from cogs.services import Interaction, owner_of
 from generation.errors import UnknownJob
 from generation.job import JOB_ID_LENGTH, Image, Job
 from generation.permissions import require_visible
+from generation.uploads import require_uploader
 
 
 async def job_named(interaction: Interaction, subject: str) -> Job:
@@ -19,6 +20,20 @@ async def job_named(interaction: Interaction, subject: str) -> Job:
     job = await interaction.client.services.jobs.fetch_job(job_id)
     require_visible(job, owner_of(interaction))
     return job
+
+
+async def job_to_change(interaction: Interaction, subject: str) -> Job:
+    """The job, if the person may make others of its pictures. Raises `UnknownJob` or `NotAllowed`."""
+    job = await job_named(interaction, subject)
+    await require_uploader(job.request.spec, owner_of(interaction), interaction.client.services.jobs)
+    return job
+
+
+async def image_to_change(interaction: Interaction, subject: str) -> Image:
+    """The picture, if the person may make others of it. Raises `UnknownJob` or `NotAllowed`."""
+    image = await image_named(interaction, subject)
+    await require_uploader(image.spec, owner_of(interaction), interaction.client.services.jobs)
+    return image
 
 
 async def image_named(interaction: Interaction, subject: str) -> Image:

@@ -9,7 +9,7 @@ from sqlalchemy import Table, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.files import brought, in_parts, unneeded
+from db.files import in_parts, let_go, unneeded
 from db.jobs import settle_image, utc_now
 from db.members import find_key
 from db.models import (
@@ -42,8 +42,8 @@ _STAY: tuple[type[Base], ...] = (LedgerRow, BalanceRow, BlockRow, GuildStandingR
 async def delete_job(database: Database, job_id: str, *, clock: Clock = utc_now) -> frozenset[str]:
     """Forget a job, its pictures and where they were sent; what still waited or ran is refunded.
 
-    Returns the SHA-256 of the files nothing needs any more: the caller removes them. An unknown job has none. What it
-    started from is among them, unless a picture of an earlier job starts from that too (`db.files.brought`).
+    Returns the SHA-256 of the files nothing needs any more: the caller removes them. An unknown job has none. What its
+    member attached is among them, unless another living picture of theirs starts from that too.
     """
     return await database.write(lambda session: _delete_job(session, job_id, at=clock()))
 
@@ -83,7 +83,7 @@ def _delete_some_jobs(session: Session, guild_id: int, *, at: datetime) -> froze
         return None
     made, started = _end_and_list_files(session, job_ids, at=at)
     session.execute(delete(JobRow).where(JobRow.id.in_(job_ids)))
-    return unneeded(session, made | brought(session, started))
+    return unneeded(session, made | let_go(session, started))
 
 
 def _delete_guild(session: Session, guild_id: int) -> None:
@@ -120,7 +120,7 @@ def _forget_strangers(session: Session, guild_id: int) -> None:
 def _delete_job(session: Session, job_id: str, *, at: datetime) -> frozenset[str]:
     made, started = _end_and_list_files(session, [job_id], at=at)
     session.execute(delete(JobRow).where(JobRow.id == job_id))
-    return unneeded(session, made | brought(session, started))
+    return unneeded(session, made | let_go(session, started))
 
 
 def _erase_user(session: Session, user_id: int, *, at: datetime) -> frozenset[str]:
@@ -131,21 +131,18 @@ def _erase_user(session: Session, user_id: int, *, at: datetime) -> frozenset[st
     made, started = _end_and_list_files(session, job_ids, at=at)
     session.execute(delete(QuotaRow).where(QuotaRow.scope == Scope.USER, QuotaRow.subject == key))
     session.execute(delete(MemberRow).where(MemberRow.key == key))  # jobs, images and deliveries go with it
-    return unneeded(session, made | brought(session, started))
+    return unneeded(session, made | let_go(session, started))
 
 
-def _end_and_list_files(
-    session: Session, job_ids: Iterable[str], *, at: datetime
-) -> tuple[set[str], dict[str, datetime]]:
-    """Settle what has not ended, at no charge. The files these jobs made; those they started from, and since when."""
+def _end_and_list_files(session: Session, job_ids: Iterable[str], *, at: datetime) -> tuple[set[str], set[str]]:
+    """Settle what has not ended, at no charge. The files these jobs made, and those they started from."""
     made: set[str] = set()
-    started: dict[str, datetime] = {}
+    started: set[str] = set()
     for some in in_parts(job_ids):
-        images = select(ImageRow, JobRow.created_at).join(JobRow, JobRow.id == ImageRow.job_id)
-        for image, asked_at in session.execute(images.where(ImageRow.job_id.in_(some))).all():
+        for image in session.scalars(select(ImageRow).where(ImageRow.job_id.in_(some))).all():
             if not image.status.is_end:
                 settle_image(session, image.id, attempt=image.attempt, outcome=_CANCELLED, at=at)
-            started |= {sha256: min(asked_at, started.get(sha256, asked_at)) for sha256 in image.spec.sources}
+            started |= image.spec.sources
             if image.file_sha256 is not None:
                 made.add(image.file_sha256)
         of_these = select(ReviewRow.sha256).join(ImageRow, ImageRow.id == ReviewRow.image_id)

@@ -1,33 +1,129 @@
-"""Which files on disk the rows still need: asked in the transaction that lets go of some, so that the answer holds."""
+"""Which files on disk the rows still need: asked in the transaction that lets go of some, so that the answer holds.
+
+A finished picture needs its own file. An upload is needed while a member who attached it has a living picture that
+starts from it; what others painted from it does not hold it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Select, String, func, literal_column, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    delete,
+    exists,
+    insert,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.orm import Session
 
-from db.models import SOURCES, DeliveryRow, ImageRow, JobRow, ReviewRow
+from db.models import SOURCES, DeliveryRow, FavouriteRow, ImageRow, JobRow, ReviewRow, UploadRow
+from generation.job import Status
 
 T = TypeVar("T")
 IS_ALIVE = text("images.status IN ('waiting', 'running')")
 """Written out, not bound: only so does SQLite see that the index of living images will do."""
-_SOURCES = [literal_column(found, String()) for found in SOURCES.values()]
+NAMED = [literal_column(found, String()) for found in SOURCES.values()]
+"""Where a row of `images` names the files it starts from."""
 _ORIGINAL = literal_column("json_extract(request, '$.replay.original')", String())
 _IS_AWAITED = or_(
     JobRow.id.in_(select(ImageRow.job_id).where(IS_ALIVE)),
     JobRow.id.in_(select(DeliveryRow.job_id).where(text("deliveries.state = 'due'"))),
 )
 _PART = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
+Upload = tuple[str, int]
+"""A file, and the key of a member who attached it."""
+
+
+class Holder(NamedTuple):
+    """A picture that starts from a file, by whom and where; `ended_at` is None while it is to be made."""
+
+    sha256: str
+    member_key: int
+    guild_id: int
+    ended_at: datetime | None
+    is_liked: bool
+    is_made: bool
+
+
+IsOver = Callable[[Holder], bool]
+"""Whether a picture needs its upload no more."""
+
+
+def _is_not_made(picture: Holder) -> bool:
+    return picture.ended_at is not None and not picture.is_made
+
+
+def record_uploads(session: Session, files: Collection[str], member_key: int) -> None:
+    """Note that the member attached these files."""
+    if not files:
+        return
+    mine = select(UploadRow.sha256).where(UploadRow.member_key == member_key, UploadRow.sha256.in_(files))
+    if new := set(files) - set(session.scalars(mine)):
+        session.execute(insert(UploadRow), [{"sha256": sha256, "member_key": member_key} for sha256 in sorted(new)])
+
+
+def let_go(session: Session, files: Iterable[str], *, is_over: IsOver = _is_not_made) -> set[str]:
+    """Forget who attached these files where no living picture of theirs starts from them.
+
+    Return those that are left to no one. A picture lives while it waits or is painted, and then as long as its row
+    names its file.
+    """
+    left = set(files)
+    for some in in_parts(left):
+        attached = _attached(session, UploadRow.sha256.in_(some))
+        over = without_pictures(session, attached, is_over=is_over)
+        for sha256, key in over:
+            session.execute(delete(UploadRow).where(UploadRow.sha256 == sha256, UploadRow.member_key == key))
+        left -= {sha256 for sha256, _ in attached - over}
+    return left
+
+
+def without_pictures(session: Session, uploads: Collection[Upload], *, is_over: IsOver) -> set[Upload]:
+    """Those of `uploads`, some hundreds, of whose members no picture that starts from them is left."""
+    held: set[Upload] = set()
+    for query in holders({sha256 for sha256, _ in uploads}) if uploads else ():
+        pictures = (Holder(*row) for row in session.execute(query))
+        held.update((each.sha256, each.member_key) for each in pictures if not is_over(each))
+    return set(uploads) - held
+
+
+def holders(files: Collection[str]) -> Iterator[Select[str, int, int, datetime | None, bool, bool]]:
+    """Queries for the pictures that start from these files and were not deleted, as `Holder`s: one an index."""
+    liked = exists().where(FavouriteRow.job_id == ImageRow.job_id)
+    is_made, is_deleted = ImageRow.file_sha256.is_not(None), ImageRow.file_sha256.is_(None)
+    for name in NAMED:
+        pictures = select(name, JobRow.member_key, JobRow.guild_id, ImageRow.ended_at, liked, is_made)
+        pictures = pictures.join_from(ImageRow, JobRow, JobRow.id == ImageRow.job_id)
+        yield pictures.where(name.in_(files), not_(and_(ImageRow.status == Status.DONE, is_deleted)))
+
+
+def all_uploads(session: Session) -> set[Upload]:
+    return _attached(session, true())
+
+
+def _attached(session: Session, condition: ColumnElement[bool]) -> set[Upload]:
+    rows = session.execute(select(UploadRow.sha256, UploadRow.member_key).where(condition))
+    return {(sha256, key) for sha256, key in rows}
 
 
 def unneeded(session: Session, files: set[str]) -> frozenset[str]:
-    """Those of `files` that are no picture's, nor what one still to be made starts from."""
+    """Those of `files` that are no picture's, no upload that is needed, nor what one still to be made starts from."""
     needed: set[str] = set()
     for some in in_parts(files):
         needed.update(session.scalars(select(ImageRow.file_sha256).where(ImageRow.file_sha256.in_(some))))
+        needed.update(session.scalars(select(UploadRow.sha256).where(UploadRow.sha256.in_(some))))
     return unneeded_by_the_living(session, files - needed)
 
 
@@ -39,42 +135,24 @@ def unneeded_by_the_living(session: Session, files: set[str]) -> frozenset[str]:
     return frozenset(files - needed)
 
 
-def brought(session: Session, started: Mapping[str, datetime]) -> set[str]:
-    """Of the files that jobs which are gone started from, those that came with them.
-
-    `started` says when the first of these jobs was asked for. Whoever was the first to start from a file brought it and
-    may take it away, whatever others made of it since; who reproduced a picture may not take its upload, which nothing
-    could paint again.
-    """
-    others: set[str] = set()
-    for some in in_parts(started):
-        for query in first_starts(some):
-            others.update(sha256 for sha256, at in session.execute(query) if at < started[sha256])
-    return started.keys() - others
-
-
-def first_starts(files: Collection[str]) -> Iterator[Select[str, datetime]]:
-    """Queries for which of these files pictures start from, and since when: one an index."""
-    for name in _SOURCES:
-        asked = select(name, func.min(JobRow.created_at)).where(JobRow.id == ImageRow.job_id)
-        yield asked.where(name.in_(files)).group_by(name)
-
-
 def strays(session: Session, files: Collection[str]) -> frozenset[str]:
-    """Those of `files`, some hundreds, that no row names: no picture, finished or not, no review, no reproduction.
+    """Those of `files`, some hundreds, that no row needs: no picture, upload, review or reproduction.
 
-    What a reproduction is compared with is looked at when its result is posted, and by nobody after that.
+    A finished picture does not need what it started from. What a reproduction is compared with is looked at when its
+    result is posted, and not after that.
     """
     left = set(files)
-    for name in (ImageRow.file_sha256, *_SOURCES):
-        left -= set(session.scalars(select(name).select_from(ImageRow).where(name.in_(left)).distinct()))
+    for name in (ImageRow.file_sha256, UploadRow.sha256):
+        left -= set(session.scalars(select(name).where(name.in_(left)).distinct()))
+    for source in NAMED:
+        left -= set(session.scalars(select(source).select_from(ImageRow).where(IS_ALIVE, source.in_(left)).distinct()))
     left -= set(session.scalars(select(ReviewRow.sha256).where(ReviewRow.sha256.in_(left))))
     left -= set(session.scalars(select(_ORIGINAL).select_from(JobRow).where(_IS_AWAITED, _ORIGINAL.in_(left))))
     return frozenset(left)
 
 
 def forget_pictures(session: Session, job_id: str) -> frozenset[str]:
-    """Take a job's finished files from its rows, and name those nothing needs any more."""
+    """Take a job's finished files from its rows, and name those nothing needs any more, its uploads among them."""
     own = select(ImageRow.file_sha256).where(ImageRow.job_id == job_id, ImageRow.file_sha256.is_not(None))
     forgotten = {str(sha256) for sha256 in session.scalars(own)}
     session.execute(
@@ -83,7 +161,8 @@ def forget_pictures(session: Session, job_id: str) -> frozenset[str]:
         .values(file_sha256=None)
         .execution_options(synchronize_session=False)
     )
-    return unneeded(session, forgotten)
+    started = session.execute(select(*NAMED).select_from(ImageRow).where(ImageRow.job_id == job_id)).all()
+    return unneeded(session, forgotten | let_go(session, {str(each) for row in started for each in row if each}))
 
 
 def in_parts(values: Iterable[T]) -> Iterator[list[T]]:

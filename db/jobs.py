@@ -7,25 +7,26 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from async_lru import alru_cache
-from sqlalchemy import ScalarResult, bindparam, delete, exists, insert, literal_column, or_, select, update
+from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.files import IS_ALIVE, forget_pictures
+from db.files import IS_ALIVE, forget_pictures, record_uploads
 from db.ledger import Account, ending, post, reservation
 from db.members import ensure_key, find_key
-from db.models import SOURCES, CounterRow, DeliveryRow, ImageRow, JobRow, table
+from db.models import CounterRow, DeliveryRow, ImageRow, JobRow, table
 from db.quotas import check_quotas
+from db.sources import fetch_sources, keeps
 from db.withholding import fetch_withheld, keep_for_review, withhold
 from db.writer import DatabaseClosed
 from generation import ports
 from generation.delivery import DeliveryState
 from generation.errors import NotAccepted, UnknownJob
-from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status
+from generation.job import Image, Job, Outcome, Owner, ReplyTo, Source, Status
 from generation.quota import window_of
-from generation.recipe import Recipe
+from generation.request import ImageSpec
 
 log = logging.getLogger(__name__)
 WITHHELD_REMEMBERED = timedelta(hours=1)
@@ -79,10 +80,19 @@ class JobStore(ports.JobStore):
         self._clock = clock
         self._withheld = alru_cache(maxsize=1, ttl=WITHHELD_REMEMBERED.total_seconds())(self._read_withheld)
 
-    async def accept(self, job: Job, reply_to: ReplyTo | None = None, *, role_ids: Collection[int] = ()) -> None:
+    async def accept(
+        self,
+        job: Job,
+        reply_to: ReplyTo | None = None,
+        *,
+        role_ids: Collection[int] = (),
+        attached: Collection[str] = (),
+    ) -> None:
         """See the port. `role_ids`: the owner's roles in the guild, for quotas by role (everyone's is implied)."""
         try:
-            await self._database.write(lambda session: _accept(session, job, reply_to=reply_to, role_ids=role_ids))
+            await self._database.write(
+                lambda session: _accept(session, job, reply_to=reply_to, role_ids=role_ids, attached=attached)
+            )
         except (OperationalError, PoolTimeoutError, DatabaseClosed) as error:
             reason = getattr(error, "orig", None) or type(error).__name__
             log.warning("storage failed, not accepted job=%s guild=%s error=%s", job.id, job.owner.guild_id, reason)
@@ -114,8 +124,11 @@ class JobStore(ports.JobStore):
     async def fetch_painted(self, sha256: str) -> Image | None:
         return await self._database.read(lambda session: _fetch_painted(session, sha256))
 
-    async def knows(self, recipe: Recipe) -> bool:
-        return await self._database.read(lambda session: recipe in _recipes_from(session, recipe.spec.sources))
+    async def fetch_sources(self, files: Collection[str], owner: Owner) -> Mapping[str, Source]:
+        return await self._database.read(lambda session: fetch_sources(session, files, owner))
+
+    async def keeps(self, spec: ImageSpec, trace: str, pixels_sha256: str, owner: Owner) -> bool:
+        return await self._database.read(lambda session: keeps(session, spec, trace, pixels_sha256, owner))
 
     async def fetch_unfinished(self) -> list[Job]:
         return await self._database.write(_fetch_unfinished)
@@ -187,9 +200,12 @@ def account_of(session: Session, job_id: str) -> Account:
     return Account(guild_id=guild_id, member_key=member_key, window=window_of(created_at))
 
 
-def _accept(session: Session, job: Job, *, reply_to: ReplyTo | None, role_ids: Collection[int]) -> None:
+def _accept(
+    session: Session, job: Job, *, reply_to: ReplyTo | None, role_ids: Collection[int], attached: Collection[str]
+) -> None:
     member_key = ensure_key(session, job.owner.user_id)
     check_quotas(session, job, member_key=member_key, role_ids=role_ids)
+    record_uploads(session, attached, member_key)
     session.execute(_INSERT_JOB, _job_values(job, member_key))
     session.execute(_INSERT_IMAGE, [_image_values(image) for image in job.images])
     account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=window_of(job.created_at))
@@ -208,6 +224,7 @@ def _job_values(job: Job, member_key: int) -> dict[str, object]:
         "created_at": job.created_at,
         "boost": job.boost,
         "handling": job.handling,
+        "is_from_upload": job.is_from_upload,
         "parent": job.request.parent,
     }
 
@@ -269,12 +286,6 @@ def _fetch_painted(session: Session, sha256: str) -> Image | None:
     return None if row is None else _image(row)
 
 
-def _recipes_from(session: Session, files: Collection[str]) -> ScalarResult[Recipe | None]:
-    """Those of pictures made from any of these files."""
-    names = or_(*(literal_column(found).in_(files) for found in SOURCES.values()))
-    return session.scalars(select(ImageRow.recipe).where(names, ImageRow.recipe.is_not(None)))
-
-
 def _fetch_unfinished(session: Session) -> list[Job]:
     session.execute(
         update(ImageRow)
@@ -315,6 +326,7 @@ def job_of(row: JobRow) -> Job:
         images=tuple(_image(image) for image in row.images),
         boost=row.boost,
         handling=row.handling,
+        is_from_upload=row.is_from_upload,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db.types import JsonOf, OnErase, UtcDateTime, enum_text
@@ -83,6 +83,7 @@ class JobRow(Base):
     created_at: Mapped[datetime] = mapped_column(info=_DELETED)
     boost: Mapped[float] = mapped_column(server_default="1", info=_DELETED)
     handling: Mapped[Handling] = mapped_column(JsonOf(Handling), server_default="{}", info=_DELETED)
+    is_from_upload: Mapped[bool] = mapped_column(server_default=false(), info=_DELETED)
     parent: Mapped[str | None] = mapped_column(String(JOB_ID_LENGTH + 4), index=True, info=_DELETED)
     """The image it was made from: `request.parent` again, where an index can find it."""
 
@@ -116,6 +117,17 @@ class ImageRow(Base):
     error: Mapped[str | None] = mapped_column(String(60), info=_DELETED)
     judgement: Mapped[Judgement | None] = mapped_column(JsonOf(Judgement), info=_DELETED)
     ended_at: Mapped[datetime | None] = mapped_column(info=_DELETED)
+
+
+class UploadRow(Base):
+    """A file that a member attached to start from, as long as a picture of theirs needs it (`db.uploads`)."""
+
+    __tablename__ = "uploads"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True, info=_DELETED)
+    member_key: Mapped[int] = mapped_column(
+        ForeignKey("members.key", ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True, info=_DELETED
+    )
 
 
 class LedgerRow(Base):

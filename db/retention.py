@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import exists, select
@@ -14,10 +15,22 @@ from sqlalchemy.orm import Session
 
 from db.backup import kept_beside
 from db.engine import Database
-from db.files import in_parts, strays, unneeded_by_the_living
+from db.files import (
+    Holder,
+    IsOver,
+    all_uploads,
+    in_parts,
+    let_go,
+    strays,
+    unneeded,
+    unneeded_by_the_living,
+    without_pictures,
+)
 from db.jobs import utc_now
 from db.models import FavouriteRow, GuildSettingsRow, ImageRow, JobRow, LedgerRow
 from generation.ports import Clock
+
+NOT_MADE_KEPT = timedelta(days=1)
 
 
 class RetentionStore:
@@ -33,6 +46,22 @@ class RetentionStore:
         Files that are gone already are named again each time.
         """
         return await self._database.read(lambda session: _expired(session, self._clock()))
+
+    async def expire(self) -> frozenset[str]:
+        """SHA-256 of every file whose time is over: of pictures (`fetch_expired`), and uploads, which are forgotten."""
+        return await self.fetch_expired() | await self.drop_uploads()
+
+    async def drop_uploads(self) -> frozenset[str]:
+        """Forget the uploads that no picture in its time starts from; the SHA-256 of files nothing needs any more.
+
+        One that never came to be holds its upload for a day, so that it can be asked for again.
+        """
+        now, gone = self._clock(), set[str]()
+        ends = await self._database.read(lambda session: _ends(session, now))
+        over = await self._database.read(lambda session: _over(session, _is_over(ends, now)))
+        for some in in_parts(over):
+            gone |= await self._database.write(partial(_drop, files=some, is_over=_is_over(ends, now)))
+        return frozenset(gone)
 
     async def fetch_watched_since(self) -> datetime | None:
         """From when on a file is a stray if no row names it; None while there is no saying.
@@ -56,12 +85,41 @@ def _watched_since(session: Session, set_aside: Path) -> datetime | None:
     return max(first, datetime.fromtimestamp(set_aside.stat().st_ctime, UTC))
 
 
-def _expired(session: Session, now: datetime) -> frozenset[str]:
-    ends = {
+def _ends(session: Session, now: datetime) -> dict[int, datetime]:
+    """Pictures that ended before have outlived what their guild keeps, by guild."""
+    return {
         row.guild_id: now - timedelta(days=row.choices.retention_days)
         for row in session.scalars(select(GuildSettingsRow))
         if row.choices.retention_days
     }
+
+
+def _is_over(ends: dict[int, datetime], now: datetime) -> IsOver:
+    def is_over(picture: Holder) -> bool:
+        if picture.ended_at is None:
+            return False
+        if not picture.is_made:
+            return picture.ended_at < now - NOT_MADE_KEPT
+        end = ends.get(picture.guild_id)
+        return end is not None and picture.ended_at < end and not picture.is_liked
+
+    return is_over
+
+
+def _over(session: Session, is_over: IsOver) -> set[str]:
+    return {
+        sha256
+        for some in in_parts(all_uploads(session))
+        for sha256, _ in without_pictures(session, some, is_over=is_over)
+    }
+
+
+def _drop(session: Session, files: Collection[str], is_over: IsOver) -> frozenset[str]:
+    return unneeded(session, let_go(session, files, is_over=is_over))
+
+
+def _expired(session: Session, now: datetime) -> frozenset[str]:
+    ends = _ends(session, now)
     expired: set[str] = set()
     for guild_id, before in ends.items():
         old = select(ImageRow.file_sha256).join(JobRow, JobRow.id == ImageRow.job_id)

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from generation.catalog import Model
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
 from generation.phrase import Phrase
@@ -23,7 +24,7 @@ from generation.request import (
     Upscale,
     Variation,
 )
-from generation.sizes import can_be_enlarged
+from generation.sizes import can_be_enlarged, nearest_size
 
 VARIATION_STRENGTH = 0.25
 REPAINT_STRENGTH = 0.5
@@ -105,6 +106,14 @@ def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None
         raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("names a file in a way that we never do."))
     again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=original)
     return GenerationRequest(spec=recipe.spec, parent=parent, replay=again)
+
+
+def words_of(recipe: Recipe, model: Model) -> GenerationRequest:
+    """The words and settings of a recipe, without the files that it starts from. Raises `InvalidRequest`."""
+    spec = recipe.spec
+    width_px, height_px = nearest_size(model, (spec.width_px, spec.height_px))
+    plain = replace(spec, width_px=width_px, height_px=height_px, start=None, upscale=None)
+    return GenerationRequest(spec=plain)
 
 
 def _with_seed(spec: ImageSpec, seed: int) -> ImageSpec:

@@ -75,6 +75,8 @@ class Job:
     images: tuple[Image, ...]
     boost: float = 1.0
     """The owner's claim inside the guild when they asked, relative to the other members."""
+    is_from_upload: bool = False
+    """Whether it starts from a picture that a member attached, or from one that was made of such a picture."""
     handling: Handling = field(default_factory=Handling)
     """What becomes of a flagged picture, as the guild chose when this was asked."""
 
@@ -90,6 +92,18 @@ class Job:
     @property
     def is_end(self) -> bool:
         return all(image.status.is_end for image in self.images)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file that pictures start from, as one person may use it."""
+
+    is_usable: bool = False
+    """It is a picture of their server that was not deleted, or they attached it."""
+    is_upload: bool = False
+    """A member attached it, and a picture of theirs still needs it."""
+    is_from_upload: bool = True
+    """It was attached, or painted from what was. Of an unknown file nothing better can be said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,11 @@
-"""Who may do what with a job or a recipe. Who somebody is, and what they may do on Discord, is told from outside."""
+"""Who may do what with a job. Who somebody is, and what they may do on Discord, is told from outside."""
 
 from __future__ import annotations
 
 from generation.album import Kin
-from generation.errors import InvalidRequest, NotAllowed, UnknownJob
+from generation.errors import NotAllowed, UnknownJob
 from generation.job import DM_TENANT, Job, Owner
 from generation.phrase import Phrase
-from generation.ports import JobStore
-from generation.recipe import Recipe
 
 
 def require_visible(job: Job, to: Owner) -> None:
@@ -21,16 +19,6 @@ def is_visible(job: Job, to: Owner) -> bool:
     if job.owner.guild_id == DM_TENANT:
         return job.owner == to
     return job.owner.guild_id == to.guild_id
-
-
-async def require_known(recipe: Recipe, jobs: JobStore) -> None:
-    """Raise `InvalidRequest` for a recipe in somebody's file that starts from files, unless a picture made here has it.
-
-    A file can name any other by its hash, and what is painted from that one shows it.
-    """
-    if recipe.spec.sources and not await jobs.knows(recipe):
-        problem = Phrase("starts from another one, and is none that I made and still keep.")
-        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
 
 
 def visible_kin(kin: Kin, to: Owner) -> Kin:

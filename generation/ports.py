@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from generation.job import Image, Job, Outcome, ReplyTo
+from generation.job import Image, Job, Outcome, Owner, ReplyTo, Source
 from generation.order import Cancel, Event, Order
-from generation.recipe import Fingerprint, Recipe
+from generation.recipe import Fingerprint
+from generation.request import ImageSpec
 
 Clock = Callable[[], datetime]
 """Now, as an aware UTC time."""
@@ -51,8 +52,17 @@ class Worker(Protocol):
 class JobStore(Protocol):
     """The memory of jobs. Every write is one durable transaction, done when the call returns."""
 
-    async def accept(self, job: Job, reply_to: ReplyTo | None = None, *, role_ids: Collection[int] = ()) -> None:
+    async def accept(
+        self,
+        job: Job,
+        reply_to: ReplyTo | None = None,
+        *,
+        role_ids: Collection[int] = (),
+        attached: Collection[str] = (),
+    ) -> None:
         """Check quotas, reserve their cost, and write the job, its images and where its answer goes: all or nothing.
+
+        `attached`: the files (SHA-256) that the owner attached to start from.
 
         Raises `QuotaExceeded`, or `NotAccepted` when storage fails (full, locked, read-only).
         """
@@ -76,8 +86,11 @@ class JobStore(Protocol):
     async def fetch_painted(self, sha256: str) -> Image | None:
         """A finished image, with its recipe, whose file has that SHA-256; None if none was made here."""
 
-    async def knows(self, recipe: Recipe) -> bool:
-        """Whether a picture made here has this very recipe, which starts from files (`ImageSpec.sources`)."""
+    async def fetch_sources(self, files: Collection[str], owner: Owner) -> Mapping[str, Source]:
+        """What the owner may do with these files (SHA-256); one that nothing names is left out."""
+
+    async def keeps(self, spec: ImageSpec, trace: str, pixels_sha256: str, owner: Owner) -> bool:
+        """Whether a picture that starts from files, was made so, and is not deleted is of the owner's server."""
 
     async def fetch_unfinished(self) -> list[Job]:
         """Every job with an image that has not ended, oldest first; images that were RUNNING are WAITING again."""

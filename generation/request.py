@@ -181,6 +181,12 @@ class ImageSpec:
             named |= {self.start.sha256, self.start.mask_sha256 or ""}
         return frozenset(named - {""})
 
+    @property
+    def files(self) -> frozenset[str]:
+        """Those of `sources` that are read from disk: a mask of cells is drawn."""
+        is_drawn = self.start is not None and bool(self.start.cells)
+        return self.sources - {self.start.mask_sha256} if is_drawn and self.start is not None else self.sources
+
     def _check_sizes(self) -> None:
         """What the parts of a spec say about sizes must agree."""
         if self.start is not None and self.start.margins is not None and min(self.start_size_px) < MIN_INSIDE_PX:

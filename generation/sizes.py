@@ -39,6 +39,14 @@ def parse_size(model: Model, text: str) -> tuple[int, int]:
     return width, height
 
 
+def nearest_size(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
+    """The size itself where the model paints it, else the shape nearest to it."""
+    try:
+        return parse_size(model, "{}x{}".format(*size_px))
+    except InvalidRequest:
+        return closest_shape(model, size_px)
+
+
 def closest_shape(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
     """The offered shape whose proportions come nearest to those of `size_px`."""
     ratio = size_px[0] / size_px[1]

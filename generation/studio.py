@@ -33,6 +33,7 @@ from generation.request import GenerationRequest
 from generation.restoring import Restorer
 from generation.safety import Handling
 from generation.sizes import require_size
+from generation.uploads import require_sources, starts_from_upload
 
 log = logging.getLogger(__name__)
 
@@ -107,25 +108,30 @@ class Studio:
         *,
         reply_to: ReplyTo | None = None,
         role_ids: Collection[int] = (),
+        attached: Collection[str] = (),
         handling: Handling = Handling(),  # noqa: B008 - frozen
     ) -> Job:
         """Accept a request: when this returns, the job is on disk and will end. Raises `Refused` otherwise.
 
-        `role_ids` are the owner's roles in the guild, for quotas of roles; `handling` is its guild's choice of what
-        becomes of flagged pictures.
+        `role_ids` are the owner's roles in the guild, for quotas of roles; `attached` are the files that came with the
+        request; `handling` is its guild's choice of what becomes of flagged pictures.
         """
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
+        is_from_upload = await require_sources(request, owner, self._store, attached=attached)
         self.check(request, owner)
-        job = self._new_job(request, owner, boost=self.boost_of(owner.guild_id, role_ids), handling=handling)
+        boost = self.boost_of(owner.guild_id, role_ids)
+        job = self._new_job(request, owner, boost=boost, is_from_upload=is_from_upload, handling=handling)
         self._arriving[owner.guild_id, owner.user_id] += request.count
         # Shielded: a caller who is cancelled now must not leave a job that is accepted and in nobody's line.
-        await asyncio.shield(self._accept(job, reply_to, role_ids))
+        await asyncio.shield(self._accept(job, reply_to, role_ids, attached))
         return job
 
-    async def _accept(self, job: Job, reply_to: ReplyTo | None, role_ids: Collection[int]) -> None:
+    async def _accept(
+        self, job: Job, reply_to: ReplyTo | None, role_ids: Collection[int] = (), attached: Collection[str] = ()
+    ) -> None:
         owner, count = job.owner, job.request.count
         try:
-            await self._store.accept(job, reply_to, role_ids=role_ids)
+            await self._store.accept(job, reply_to, role_ids=role_ids, attached=attached)
         finally:
             self._arriving[owner.guild_id, owner.user_id] -= count
         reached("accepted")
@@ -137,9 +143,10 @@ class Studio:
         assert request.replay is not None and request.replay.original is not None
         if (begun := self._unseen(request.replay.original)) is not None:  # before a restart
             return await self.finished(begun)
-        job = self._new_job(request, owner, boost=1.0)
+        is_from_upload = await starts_from_upload(request.spec, owner, self._store)
+        job = self._new_job(request, owner, boost=1.0, is_from_upload=is_from_upload)
         self._arriving[owner.guild_id, owner.user_id] += request.count
-        await asyncio.shield(self._accept(job, None, ()))
+        await asyncio.shield(self._accept(job, None))
         return await self.finished(job.id)
 
     async def _abandon(self, sha256: str) -> None:
@@ -318,6 +325,7 @@ class Studio:
         owner: Owner,
         *,
         boost: float,
+        is_from_upload: bool,
         handling: Handling = Handling(),  # noqa: B008
     ) -> Job:
         job_id = new_job_id()
@@ -332,6 +340,7 @@ class Studio:
             created_at=self._clock(),
             images=images,
             boost=boost,
+            is_from_upload=is_from_upload,
             handling=handling,
         )
 

@@ -7,7 +7,7 @@ from generation.errors import InvalidRequest
 from generation.interchange.foreign import Foreign
 from generation.phrase import Phrase
 from generation.request import GenerationRequest, ImageSpec
-from generation.sizes import closest_shape, native_size, parse_size
+from generation.sizes import native_size, nearest_size
 
 
 def adopt(found: Foreign, model: Model, *, seed: int) -> GenerationRequest:
@@ -32,10 +32,4 @@ def adopt(found: Foreign, model: Model, *, seed: int) -> GenerationRequest:
 
 
 def _size(found: Foreign, model: Model) -> tuple[int, int]:
-    """The size itself where the model paints it, else the shape nearest to it."""
-    if found.size_px is None:
-        return native_size(model)
-    try:
-        return parse_size(model, "{}x{}".format(*found.size_px))
-    except InvalidRequest:
-        return closest_shape(model, found.size_px)
+    return native_size(model) if found.size_px is None else nearest_size(model, found.size_px)

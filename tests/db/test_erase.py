@@ -1,5 +1,6 @@
 """Forgetting a person: nothing of them is left, in any table or byte of the files, and the books still add up."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -117,26 +118,28 @@ async def test_a_file_somebody_still_needs_is_not_named(database: Database) -> N
     assert await delete_job(database, own_start.id) == {"own start", "own mask"}
 
 
-async def started_from(database: Database, user: int, *, minutes: int, **files: str) -> Job:
+async def started_from(
+    database: Database, user: int, *, minutes: int, attached: Collection[str] = (), **files: str
+) -> Job:
     """A finished picture of an upload, and of what else is named."""
     start = StartImage(strength=0.5, **({"sha256": "upload"} | files))
     job = a_job(user=user, at=NOW + timedelta(minutes=minutes), spec=a_spec(start=start))
-    await JobStore(database).accept(job)
+    await JobStore(database).accept(job, attached=attached)
     await JobStore(database).settle(job.images[0].id, 0, done(job, file=f"of {user} at {minutes}"))
     return job
 
 
 async def test_whoever_reproduced_a_picture_does_not_take_its_upload_away(database: Database) -> None:
-    await started_from(database, OTHER, minutes=0, mask_sha256="mask")
+    await started_from(database, OTHER, minutes=0, attached={"upload", "mask"}, mask_sha256="mask")
     again = await started_from(database, USER, minutes=1, mask_sha256="mask")
-    await started_from(database, USER, minutes=2, mask_sha256="own mask")
+    await started_from(database, USER, minutes=2, attached={"own mask"}, mask_sha256="own mask")
     assert await delete_job(database, again.id) == {f"of {USER} at 1"}
     assert await erase_user(database, USER) == {f"of {USER} at 2", "own mask"}
     assert await erase_user(database, OTHER) == {f"of {OTHER} at 0", "upload", "mask"}
 
 
 async def test_whoever_brought_an_upload_takes_it_away_though_others_reproduced_it(database: Database) -> None:
-    await started_from(database, OTHER, minutes=0)
+    await started_from(database, OTHER, minutes=0, attached={"upload"})
     await started_from(database, OTHER, minutes=2)
     await started_from(database, USER, minutes=1)
     assert "upload" in await erase_user(database, OTHER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,13 +56,13 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "pictures")
 
 
-async def accepted(database: Database, job: Job) -> Job:
-    await JobStore(database).accept(replace(job, created_at=LONG_AGO), a_reply())
+async def accepted(database: Database, job: Job, *, attached: Collection[str] = ()) -> Job:
+    await JobStore(database).accept(replace(job, created_at=LONG_AGO), a_reply(), attached=attached)
     return job
 
 
-async def settled(database: Database, job: Job, outcome: Outcome) -> None:
-    await accepted(database, job)
+async def settled(database: Database, job: Job, outcome: Outcome, *, attached: Collection[str] = ()) -> None:
+    await accepted(database, job, attached=attached)
     assert await JobStore(database).settle(job.images[0].id, 0, outcome)
 
 
@@ -77,7 +78,7 @@ async def everything_that_can_be_named(database: Database, folder: Folder) -> se
     await settled(database, painted, done(painted, file=folder.put("painted")))
     start = StartImage(strength=0.5, sha256=folder.put("start"), mask_sha256=folder.put("mask"))
     for spec in (a_spec(start=start), a_spec(upscale=Upscale(sha256=folder.put("enlarged")))):
-        await settled(database, a_job(spec=spec), ended(Status.FAILED))
+        await settled(database, a_job(spec=spec), ended(Status.FAILED), attached=spec.files)
     blurred = Outcome(status=Status.WITHHELD, charged=0, review_sha256=folder.put("blurred"))
     await settled(database, a_job(), blurred)
     await accepted(database, a_job(spec=a_spec(start=StartImage(strength=0.5, sha256=folder.put("waited for")))))
@@ -99,9 +100,11 @@ async def test_a_file_of_every_kind_stays_and_what_nothing_names_goes(database: 
     for name, minutes_ago in (("tmpab_12cd9", 120), ("tmpyoung_12", 50), ("notes.txt", 120)):
         folder.lay(folder.path / "ab" / name, minutes_ago=minutes_ago)
     folder.put("an upload of a request that was refused")
+    start = StartImage(strength=0.5, sha256=folder.put("deleted while another member's picture of it was waiting"))
+    await settled(database, a_job(spec=a_spec(start=start)), ended(Status.CANCELLED))
     num_removed = await sweep(RetentionStore(database), folder.files, now=NOW)
     assert folder.there() == named | {young, "tmpyoung_12", "notes"}
-    assert num_removed == 2  # the refused upload, and the original of a reproduction that was seen
+    assert num_removed == 3  # the two above, and the original of a reproduction that was seen
     assert len(named) == 8
 
 
@@ -179,7 +182,7 @@ def test_every_column_that_can_name_a_file_is_known_here() -> None:
     """A new one belongs into `db.files.strays`, and into the first test above, or its files are swept away."""
     columns = [column for table in Base.metadata.tables.values() for column in table.columns]
     found = {str(column) for column in columns if "sha256" in column.name or isinstance(column.type, JsonOf)}
-    looked_at = {"images.file_sha256", "images.spec", "reviews.sha256", "jobs.request"}
+    looked_at = {"images.file_sha256", "images.spec", "uploads.sha256", "reviews.sha256", "jobs.request"}
     repeated = {"images.recipe"}  # of the same spec
     nameless = {"jobs.handling", "images.judgement", "guild_settings.choices", "content_rules.rule"}
     assert found == looked_at | repeated | nameless

@@ -54,7 +54,9 @@ class Place:
             await self._changed.wait_for(true)
 
     async def submit(self, prompt: str = "a red circle", owner: Owner = ADA, count: int = 1, **changes: Any) -> Job:
-        return await self.studio.submit(GenerationRequest(spec=spec(prompt, **changes), count=count), owner)
+        """The files that it starts from were attached."""
+        request = GenerationRequest(spec=spec(prompt, **changes), count=count)
+        return await self.studio.submit(request, owner, attached=request.spec.files)
 
     async def finished(self, job: Job) -> Job:
         async with asyncio.timeout(120):

@@ -1,0 +1,56 @@
+"""What a person may start from: pictures of their server, and what they attached (`generation.uploads`)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, String, and_, literal_column, select, true
+from sqlalchemy.orm import Session
+
+from db.files import NAMED
+from db.members import find_key
+from db.models import ImageRow, JobRow, UploadRow
+from generation.job import DM_TENANT, Owner, Source
+from generation.request import ImageSpec
+
+_PIXELS = literal_column("json_extract(recipe, '$.pixels_sha256')", String())
+
+
+def fetch_sources(session: Session, files: Collection[str], owner: Owner) -> dict[str, Source]:
+    """Return what the owner may do with these files, a few; one that nothing names is left out."""
+    key = find_key(session, owner.user_id)
+    attached = select(UploadRow.sha256, UploadRow.member_key).where(UploadRow.sha256.in_(files))
+    uploads: dict[str, set[int]] = {}
+    for sha256, member_key in session.execute(attached):
+        uploads.setdefault(sha256, set()).add(member_key)
+    found = {
+        sha256: Source(is_usable=key in keys, is_upload=True, is_from_upload=True) for sha256, keys in uploads.items()
+    }
+    painted = select(ImageRow.file_sha256, JobRow.is_from_upload, _is_seen_by(owner, key))
+    painted = painted.join_from(ImageRow, JobRow, JobRow.id == ImageRow.job_id).distinct()
+    for name, is_from_upload, is_seen in session.execute(painted.where(ImageRow.file_sha256.in_(files))):
+        sha256 = str(name)
+        before = found.get(sha256, Source(is_from_upload=False))
+        found[sha256] = Source(
+            is_usable=before.is_usable or is_seen,
+            is_upload=before.is_upload,
+            is_from_upload=before.is_from_upload or is_from_upload,
+        )
+    return found
+
+
+def keeps(session: Session, spec: ImageSpec, trace: str, pixels_sha256: str, owner: Owner) -> bool:
+    """Return whether a picture of the owner's server that is not deleted was made exactly so, from files."""
+    made = select(ImageRow.recipe).join(JobRow, JobRow.id == ImageRow.job_id)
+    made = made.where(_is_seen_by(owner, find_key(session, owner.user_id)), ImageRow.file_sha256.is_not(None))
+    for name in NAMED:
+        for recipe in session.scalars(made.where(name.in_(spec.sources), _PIXELS.in_((pixels_sha256,)))):
+            if recipe is not None and (recipe.spec, recipe.trace) == (spec, trace):
+                return True
+    return False
+
+
+def _is_seen_by(owner: Owner, key: int | None) -> ColumnElement[bool]:
+    """Whether a job is of the owner's server: of direct messages, only their own (`generation.permissions`)."""
+    is_theirs = JobRow.member_key == key if owner.guild_id == DM_TENANT else true()
+    return and_(JobRow.guild_id == owner.guild_id, is_theirs)
