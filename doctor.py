@@ -81,7 +81,8 @@ async def _models(settings: Settings) -> str:
 
 
 def _describe(model: Model, settings: Settings) -> str:
-    where = "any channel" if is_vetted(model, checks_safety=settings.safety_checker) else "age-restricted channels ONLY"
+    is_judged = is_vetted(model, checks_safety=settings.safety_checker, is_from_upload=False)
+    where = "any channel" if is_judged else "age-restricted channels ONLY"
     return f"{model.name} ({model.family}, {model.defaults.native_px} px) for {where}"
 
 

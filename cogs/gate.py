@@ -50,8 +50,9 @@ async def require_allowed(
         raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
     await _require_welcome(services, owner, policy)
     model = services.studio.catalog.get(request.spec.model)
-    await require_sources(request, owner, services.jobs, attached=attached)
-    policy.require_vetted(place, is_vetted=is_vetted(model, checks_safety=services.studio.checks_safety))
+    is_from_upload = await require_sources(request, owner, services.jobs, attached=attached)
+    is_judged = is_vetted(model, checks_safety=services.studio.checks_safety, is_from_upload=is_from_upload)
+    policy.require_vetted(place, is_vetted=is_judged, is_from_upload=is_from_upload)
     if policy.choices.pressers is Pressers.OWNER:
         await _require_own(interaction, policy)
     policy.require_allowed(request, asker, place)

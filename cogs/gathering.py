@@ -25,7 +25,7 @@ from generation.provenance import read_recipe
 from generation.recipe import Fingerprint, Recipe
 from generation.replay import Verdict, judge
 from generation.safety import Shown
-from generation.vetting import is_harmless
+from generation.vetting import is_harmless, is_vetted
 
 log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 24 * 1024 * 1024
@@ -45,8 +45,11 @@ async def how_shown(job: Job, services: Services, place: Place) -> dict[int, Sho
     """How each picture of a job may be shown in a place, by its index."""
     policy = await services.governance.policy(job.owner.guild_id)
     model = next((each for each in services.studio.catalog.models if each.name == job.request.spec.model), None)
-    harmless = model is not None and is_harmless(model)
-    return {image.index: policy.how_shown(job, image, place, is_harmless=harmless) for image in job.images}
+    harmless = model is not None and is_harmless(model, is_from_upload=job.is_from_upload)
+    judged = model is None or is_vetted(model, checks_safety=True, is_from_upload=job.is_from_upload)
+    return {
+        image.index: policy.how_shown(job, image, place, is_harmless=harmless, is_judged=judged) for image in job.images
+    }
 
 
 def _gather(

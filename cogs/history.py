@@ -21,7 +21,7 @@ from cogs.services import Interaction, Services, owner_of
 from generation.album import Look
 from generation.errors import InvalidRequest, UnknownJob
 from generation.images import tile
-from generation.job import Job, Owner, Status
+from generation.job import Job, Status
 from generation.permissions import require_visible
 from generation.phrase import Phrase
 from generation.policy import Place
@@ -43,7 +43,7 @@ class History(commands.Cog):
         look = Look(words=_words(search), favourites=show is not None)
         interaction.extras[PRIVATE] = True
         await interaction.response.defer(ephemeral=True)
-        say = await _page(interaction.client.services, owner_of(interaction), look, before=None)
+        say = await _page(interaction, look, before=None)
         await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
@@ -51,7 +51,7 @@ async def press_history(interaction: Interaction, subject: str) -> None:
     """Turn the page: the subject says from when it goes back, and what is looked for (see `pages.turned`)."""
     before, look = _turned(subject)
     await interaction.response.defer()
-    say = await _page(interaction.client.services, owner_of(interaction), look, before=before)
+    say = await _page(interaction, look, before=before)
     await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
@@ -71,19 +71,20 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
-async def _page(services: Services, owner: Owner, look: Look, *, before: datetime | None) -> Say:
+async def _page(interaction: Interaction, look: Look, *, before: datetime | None) -> Say:
     """The next few jobs that have pictures; jobs that were cancelled, failed or deleted are passed over."""
+    services, owner, place = interaction.client.services, owner_of(interaction), place_of(interaction)
     jobs = await services.album.fetch_page(owner, look, limit=PAGE + 1, before=before)
     shown = jobs[:PAGE]
     places = await services.deliveries.fetch_some([job.id for job in shown])
-    past = [pages.Remembered(job, await _sheet(services, job), places.get(job.id)) for job in shown]
+    past = [pages.Remembered(job, await _sheet(services, job, place), places.get(job.id)) for job in shown]
     older = shown[-1].created_at if len(jobs) > PAGE else None
     return pages.history(past, look, guild_id=owner.guild_id, older=older, is_first=before is None)
 
 
-async def _sheet(services: Services, job: Job) -> bytes | None:
+async def _sheet(services: Services, job: Job, place: Place) -> bytes | None:
     """All pictures of a job that are still there, as one small picture."""
-    shown = await how_shown(job, services, Place())  # the sheet has no spoilers: what is flagged stays out of it
+    shown = await how_shown(job, services, place)  # the sheet has no spoilers: what would need one stays out of it
     done = [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.OPENLY]
     hashes = [image.file_sha256 for image in done if image.file_sha256]
     return await asyncio.to_thread(_tile, services, hashes)

@@ -154,9 +154,11 @@ def _hash(model: Model) -> str:
 
 
 def _checked(model: Model, *, checks_safety: bool) -> str:
-    if is_harmless(model):
-        return _("Cannot paint what a checker looks for.")
-    if is_vetted(model, checks_safety=checks_safety):
+    if is_harmless(model, is_from_upload=False):
+        return _(
+            "Cannot paint what a checker looks for; starts from attached pictures in age-restricted channels only."
+        )
+    if is_vetted(model, checks_safety=checks_safety, is_from_upload=False):
         return _("Its own safety checker looks at every picture.")
     return _("Nothing checks its pictures: age-restricted channels only.")
 

@@ -62,19 +62,32 @@ class Policy:
                 raise BlockedByRule(reason=hit.rule.reason or Phrase("it holds something this server does not want."))
         return tuple(hit.rule for hit in hits)
 
-    def require_vetted(self, place: Place, *, is_vetted: bool) -> None:
-        """Raise `NotAllowed` for a model whose pictures nobody can judge, outside age-restricted channels."""
-        if not is_vetted and not place.is_age_restricted:
-            why = Phrase("Nothing checks what this model paints, so it works in age-restricted channels only.")
+    def require_vetted(self, place: Place, *, is_vetted: bool, is_from_upload: bool) -> None:
+        """Raise `NotAllowed` for pictures that no checker can judge, outside age-restricted channels."""
+        if is_vetted or place.is_age_restricted:
+            return
+        if is_from_upload:
+            why = Phrase(
+                "Nothing checks what this model makes of attached pictures, so it starts from them, and from what was "
+                "made of them, in age-restricted channels only."
+            )
             raise NotAllowed(why=why)
+        raise NotAllowed(
+            why=Phrase("Nothing checks what this model paints, so it works in age-restricted channels only.")
+        )
 
     def handling(self, place: Place) -> Handling:
         """What becomes of flagged pictures that are asked for there."""
         level = level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
         return Handling(level=level, review_hours=self.choices.review_hours)
 
-    def how_shown(self, job: Job, image: Image, place: Place, *, is_harmless: bool) -> Shown:
-        """Whether a finished picture may be shown there now: by what holds now and by what held when it was asked."""
+    def how_shown(self, job: Job, image: Image, place: Place, *, is_harmless: bool, is_judged: bool) -> Shown:
+        """Whether a finished picture may be shown there now: by what holds now and by what held when it was asked.
+
+        `is_judged`: the checker of its model can judge it, where there was one to ask.
+        """
+        if not is_judged and not place.is_age_restricted:
+            return Shown.NOT
         now = level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
         return how_shown(image.judgement, stricter(job.handling.level, now), is_harmless=is_harmless)
 

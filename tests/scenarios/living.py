@@ -7,13 +7,17 @@ built-in model.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import json
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +42,16 @@ from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.usage import UsageStore
-from generation.catalog import Catalog, Model
+from generation.catalog import PAINTBOX, Catalog, Model
 from generation.credentials import Credentials
 from generation.engine.settings import EngineSettings
 from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
 from generation.job import Job
+from generation.paintbox import SAFETY_DIR
 from generation.screening import Screener
 from generation.studio import Studio
+from generation.vetting import STAND_IN
 from generation.workers.local import LocalWorker
 from generation.workers.wire import WorkerConfig
 from sandbox import Actor, Channel, Guild, Interaction, Message, Permission, Sandbox
@@ -103,13 +109,17 @@ class LivingBot:
         credentials: Credentials | None = None,
         models_dir: Path | None = None,
         owner_ids: Collection[int] = (),
+        trusts_checker: bool = True,
     ) -> None:
+        """`trusts_checker`: the built-in model's checker counts as a real one, so that pictures may be attached
+        in any channel. It does not in life (`generation.vetting`).
+        """
         self.discord = discord
         self.data_dir = data_dir
         self.num_slots = num_slots
         self._models, self._credentials = models, credentials
         self._engine = engine
-        self._models_dir = models_dir
+        self._models_dir, self._trusts_checker = models_dir, trusts_checker
         self._owner_ids = frozenset(owner_ids)
         self._tasks: list[asyncio.Task[Any]] = []
         if not (data_dir / "atelier.db").exists():
@@ -122,7 +132,7 @@ class LivingBot:
         """Up and connected when this returns; the painter may still be on its way."""
         self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
         self.jobs, self.deliveries = JobStore(self.database, clock=self.now), DeliveryStore(self.database)
-        catalog = Catalog(self._models) if self._models else Catalog.open("paintbox", self._models_dir)
+        catalog = Catalog(self._models or self._built_in())
         settings = EngineSettings(num_slots=self.num_slots, num_threads=2)
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)
@@ -139,6 +149,13 @@ class LivingBot:
         self.studio.pause(await OperatorStore(self.database).is_paused())
         await self._connect()
         self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
+
+    def _built_in(self) -> tuple[Model, ...]:
+        models = Catalog.open(PAINTBOX, self._models_dir).models
+        if not self._trusts_checker:
+            return models
+        checker = trusted_checker()
+        return tuple(replace(each, safety_checker=checker) if each.name == PAINTBOX else each for each in models)
 
     async def hold_painting(self) -> None:
         """Freeze the worker process: what is asked for is accepted and waits."""
@@ -226,6 +243,17 @@ class LivingBot:
         """Wait until the job has ended."""
         await until_shown(self.discord, interaction)
         return await self.studio.finished((await self.job_of(interaction)).id)
+
+
+@cache
+def trusted_checker() -> Path:
+    """The built-in model's checker in a folder that does not say it is a stand-in."""
+    folder = Path(tempfile.mkdtemp()) / "checker"
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+    shutil.copytree(SAFETY_DIR, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {STAND_IN: False}), encoding="utf-8")
+    return folder
 
 
 def tasks_of_the_bot() -> list[asyncio.Task[Any]]:

@@ -178,8 +178,10 @@ async def test_a_flagged_start_picture_is_refused_and_refunded(house: House) -> 
 
 async def test_the_built_in_checker_knows_its_stand_in_concept(house: House) -> None:
     ada, model = house.people.ada, house.bot.studio.catalog.get(PAINTBOX)
-    assert is_harmless(model)
-    assert not is_vetted(replace(model, name="real"), checks_safety=True), "it vouches for no other model"
+    real = replace(model, name="real")
+    assert is_harmless(model, is_from_upload=False)
+    assert not is_vetted(real, checks_safety=True, is_from_upload=False), "it vouches for no other model"
+    assert not is_vetted(model, checks_safety=True, is_from_upload=True), "nor for pictures from elsewhere"
     await house.choose(SafetyLevel.BLUR)
     message, job = await house.ended(
         await ada.slash("imagine", prompt="a black spider", model=PAINTBOX, count=4, seed=1)

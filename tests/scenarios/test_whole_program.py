@@ -61,6 +61,10 @@ async def test_killed_with_jobs_in_hand_it_delivers_each_once(discord: Sandbox, 
         again = await people.bo.slash("reproduce", picture=f"{job_id_in(messages[0])}-1")
         assert "Identical" in (await until_done(discord, again, timeout_s=90)).text
         start = Upload("start.png", messages[0].attachments[0].data)
+        unchecked = await people.bo.slash("imagine", prompt="a green square", image=start, steps=8)
+        refused = await until_shown(discord, unchecked)
+        assert "in age-restricted channels only" in refused.text
+        people.general.set_nsfw(True)
         painted_over = await people.bo.slash("imagine", prompt="a green square", image=start, steps=8)
         assert (await until_done(discord, painted_over, timeout_s=90)).attachments
         process.terminate()

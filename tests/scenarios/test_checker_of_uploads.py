@@ -1,0 +1,168 @@
+"""The built-in model's checker knows one harmless thing: what starts from pictures from elsewhere stays after dark.
+
+With the light engine behind the real worker; models with checkers of their own are in `test_safety_end_to_end`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from living import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
+from PIL import Image
+from test_safety_of_a_server import told
+
+from cogs.say import Action
+from generation.choices import Choices
+from generation.guild import GuildSettings, SafetyLevel
+from generation.job import Job, Status
+from generation.region import draw_mask
+from sandbox import Actor, Interaction, Message, Sandbox, Upload
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+ONLY_THERE = "in age-restricted channels only"
+
+
+@dataclass
+class House:
+    discord: Sandbox
+    people: People
+    bot: LivingBot
+    after_dark: Actor
+    """Ada in an age-restricted channel."""
+
+    async def choose(self, level: SafetyLevel) -> None:
+        settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=Choices())
+        await self.bot.services.governance.save_settings(settings, by=self.people.mo.user.id, change="for a test")
+
+    async def refused(self, asked: Interaction) -> None:
+        assert asked.modal is None
+        said = (await told(self.discord, asked)).text
+        assert ONLY_THERE in said
+
+    async def done(self, asked: Interaction) -> Message:
+        message = await until_done(self.discord, asked)
+        assert (await self.bot.jobs.fetch_job(job_id_in(message))).status is Status.DONE
+        return message
+
+    async def job(self, message: Message) -> Job:
+        return await self.bot.jobs.fetch_job(job_id_in(message))
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+    async with judged(tally) as discord:
+        people = People.settle(discord)
+        channel = people.guild.add_channel("after-dark", nsfw=True)
+        bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database, trusts_checker=False)
+        await bot.start()
+        yield House(discord, people, bot, discord.act_as(people.guild.members[people.ada.user.id], channel))
+        await bot.stop()
+
+
+def a_file(name: str = "a.png") -> Upload:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((128, 128)).convert("RGB").save(buffer, "PNG")
+    return Upload(name, buffer.getvalue())
+
+
+async def every_way_in(house: House, who: Actor) -> list[tuple[str, Interaction]]:
+    """A picture from elsewhere, however it is handed in."""
+    mask = Upload("mask.png", draw_mask((0,), (128, 128)))
+    wishes: dict[str, Any] = {"prompt": "a storm", "image": a_file()}
+    ways = [
+        ("imagine", await who.slash("imagine", steps=2, **wishes)),
+        ("img2img", await who.slash("img2img", steps=2, **wishes)),
+        ("inpaint", await who.slash("inpaint", steps=2, mask=mask, **wishes)),
+        ("upscale", await who.slash("upscale", image=a_file())),
+    ]
+    photo = who.say("look", files=[a_file("photo.png")])
+    opened = await who.context_menu("Use as start image", photo)
+    ways.append(("start", await who.submit_modal(opened, {"prompt": "a storm"})))
+    ways.append(("Upscale", await who.context_menu("Upscale", photo)))
+    words = await until_done(house.discord, await who.slash("imagine", prompt="a sea", steps=2))
+    menu, region = f"atelier-menu:{job_id_in(words)}", f"atelier:{Action.REGION}:{job_id_in(words)}:0"
+    ways.append(("mask", await who.submit_modal(await who.select(words, menu, [region]), {"mask": mask})))
+    return ways
+
+
+async def test_a_picture_from_elsewhere_is_painted_from_after_dark_only(house: House) -> None:
+    before = len(house.bot.studio.live_ids())
+    for name, asked in await every_way_in(house, house.people.ada):
+        assert ONLY_THERE in (await told(house.discord, asked)).text, name
+    assert len(house.bot.studio.live_ids()) == before
+    for name, asked in await every_way_in(house, house.after_dark):
+        assert (await house.job(await house.done(asked))).is_from_upload, name
+
+
+async def test_files_are_not_even_fetched(house: House) -> None:
+    kept = len(list((house.bot.data_dir / "pictures").rglob("*.png")))
+    await house.refused(await house.people.ada.slash("img2img", image=a_file("b.png"), prompt="x", steps=2))
+    assert len(list((house.bot.data_dir / "pictures").rglob("*.png"))) == kept
+
+
+async def test_what_was_made_of_such_pictures_stays_there_too(house: House) -> None:
+    """Its result is as good as the picture itself, at a low strength; so are those of its result."""
+    ada, dark = house.people.ada, house.after_dark
+    start = await house.done(await dark.slash("img2img", image=a_file(), prompt="x", steps=2))
+    opened = await dark.context_menu("Use as start image", start)
+    second = await house.done(await dark.submit_modal(opened, {"prompt": "y", "strength": "0.1"}))
+    enlarged = await house.done(await dark.click(second, button_of(second, Action.UPSCALE)))
+    assert (await house.job(enlarged)).is_from_upload
+    for message in (start, second):
+        for action in (Action.REROLL, Action.VARY, Action.UPSCALE):
+            # As if it had been posted here: a button works wherever its message is.
+            await house.refused(await ada.forging.click(message, button_of(message, action)))
+    for message in (start, second, enlarged):
+        await house.refused(await ada.slash("reproduce", picture=job_id_in(message)))
+    again = await house.done(await dark.slash("reproduce", picture=job_id_in(second)))
+    assert (await house.job(again)).is_from_upload
+
+
+async def test_it_is_not_shown_elsewhere_either(house: House) -> None:
+    ada, dark = house.people.ada, house.after_dark
+    for level in (SafetyLevel.BLOCK, SafetyLevel.BLUR, SafetyLevel.OFF):
+        await house.choose(level)
+        shown = await house.done(await dark.slash("img2img", image=a_file(), prompt="x", steps=2, seed=1))
+        assert len(shown.attachments) == 1
+        here = await until_shown(house.discord, await dark.slash("history"))
+        there = await until_shown(house.discord, await ada.slash("history"))
+        opening = button_of(here, Action.OPEN)
+        assert opening.endswith(job_id_in(shown))
+        assert opening not in [button["custom_id"] for button in there.buttons], level
+        assert (await until_shown(house.discord, await dark.click(here, opening))).attachments
+        opened = await until_shown(house.discord, await ada.forging.click(here, opening))
+        assert not opened.attachments, level
+        assert "nor one that it cannot judge" in opened.text
+    await house.choose(SafetyLevel.BLOCK)
+
+
+async def test_a_channel_turned_safe_gets_none(house: House) -> None:
+    dark = house.after_dark
+    await house.bot.hold_painting()
+    asked = await dark.slash("img2img", image=a_file(), prompt="x", steps=2, seed=2)
+    await house.discord.wait_for(lambda: house.bot.studio.live_ids())
+    dark.channel.set_nsfw(False)
+    house.bot.go_on_painting()
+    message = await until_done(house.discord, asked)
+    dark.channel.set_nsfw(True)
+    assert not message.attachments
+    [image] = (await house.job(message)).images
+    assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
+
+
+async def test_words_alone_are_painted_and_changed_anywhere(house: House) -> None:
+    ada = house.people.ada
+    message = await house.done(await ada.slash("imagine", prompt="a sea", steps=2))
+    started = await ada.context_menu("Use as start image", message)
+    for asked in (
+        await ada.click(message, button_of(message, Action.UPSCALE)),
+        await ada.click(message, button_of(message, Action.VARY)),
+        await ada.submit_modal(started, {"prompt": "a calm"}),
+    ):
+        assert not (await house.job(await house.done(asked))).is_from_upload
