@@ -37,6 +37,8 @@ IS_ALIVE = text("images.status IN ('waiting', 'running')")
 NAMED = [literal_column(found, String()) for found in SOURCES.values()]
 """Where a row of `images` names the files it starts from."""
 _ORIGINAL = literal_column("json_extract(request, '$.replay.original')", String())
+_IS_SEEN = text("coalesce(json_extract(jobs.request, '$.replay.is_unseen'), 0) = 0")
+"""Not a picture that was painted again because another one starts from it: no one has that, so no one can delete it."""
 _IS_AWAITED = or_(
     JobRow.id.in_(select(ImageRow.job_id).where(IS_ALIVE)),
     JobRow.id.in_(select(DeliveryRow.job_id).where(text("deliveries.state = 'due'"))),
@@ -106,7 +108,8 @@ def holders(files: Collection[str]) -> Iterator[Select[str, int, int, datetime |
     for name in NAMED:
         pictures = select(name, JobRow.member_key, JobRow.guild_id, ImageRow.ended_at, liked, is_made)
         pictures = pictures.join_from(ImageRow, JobRow, JobRow.id == ImageRow.job_id)
-        yield pictures.where(name.in_(files), not_(and_(ImageRow.status == Status.DONE, is_deleted)))
+        is_there = and_(_IS_SEEN, not_(and_(ImageRow.status == Status.DONE, is_deleted)))
+        yield pictures.where(name.in_(files), or_(IS_ALIVE, is_there))
 
 
 def all_uploads(session: Session) -> set[Upload]:
@@ -119,12 +122,28 @@ def _attached(session: Session, condition: ColumnElement[bool]) -> set[Upload]:
 
 
 def unneeded(session: Session, files: set[str]) -> frozenset[str]:
-    """Those of `files` that are no picture's, no upload that is needed, nor what one still to be made starts from."""
+    """Those of `files` that are no picture's, no upload that is needed, nor what one still to be made starts from.
+
+    A file that only unseen pictures have is taken from them.
+    """
     needed: set[str] = set()
     for some in in_parts(files):
+        _take_from_unseen(session, some)
         needed.update(session.scalars(select(ImageRow.file_sha256).where(ImageRow.file_sha256.in_(some))))
         needed.update(session.scalars(select(UploadRow.sha256).where(UploadRow.sha256.in_(some))))
     return unneeded_by_the_living(session, files - needed)
+
+
+def _take_from_unseen(session: Session, files: Collection[str]) -> None:
+    shown = select(ImageRow.file_sha256).join(JobRow, JobRow.id == ImageRow.job_id)
+    shown = shown.where(ImageRow.file_sha256.in_(files), _IS_SEEN)
+    left = set(files) - set(session.scalars(shown))
+    session.execute(
+        update(ImageRow)
+        .where(ImageRow.file_sha256.in_(left))
+        .values(file_sha256=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def unneeded_by_the_living(session: Session, files: set[str]) -> frozenset[str]:
