@@ -24,7 +24,7 @@ OWNER = Owner(guild_id=0, user_id=0)
 
 async def paint(studio: Studio, running: asyncio.Task[None], request: GenerationRequest) -> Job:
     """Submit, and wait for the end. Raises the error of the first image that was not made, or of the studio."""
-    accepted = await studio.submit(request, OWNER)
+    accepted = await studio.submit(request, OWNER, may_use_all=True)
     finished = asyncio.ensure_future(studio.finished(accepted.id))
     await asyncio.wait((finished, running), return_when=asyncio.FIRST_COMPLETED)
     if running.done():

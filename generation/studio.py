@@ -109,15 +109,20 @@ class Studio:
         reply_to: ReplyTo | None = None,
         role_ids: Collection[int] = (),
         attached: Collection[str] = (),
+        may_use_all: bool = False,
         handling: Handling = Handling(),  # noqa: B008 - frozen
     ) -> Job:
         """Accept a request: when this returns, the job is on disk and will end. Raises `Refused` otherwise.
 
         `role_ids` are the owner's roles in the guild, for quotas of roles; `attached` are the files that came with the
-        request; `handling` is its guild's choice of what becomes of flagged pictures.
+        request; `may_use_all` is for the operator at the shell, who may start from any file; `handling` is the guild's
+        choice of what becomes of flagged pictures.
         """
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
-        is_from_upload = await require_sources(request, owner, self._store, attached=attached)
+        if may_use_all:
+            is_from_upload = await starts_from_upload(request.spec, owner, self._store)
+        else:
+            is_from_upload = await require_sources(request, owner, self._store, attached=attached)
         self.check(request, owner)
         boost = self.boost_of(owner.guild_id, role_ids)
         job = self._new_job(request, owner, boost=boost, is_from_upload=is_from_upload, handling=handling)

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from place import ADA, Place, opened
 
+import shell
 from generation.descent import enlarge, reproduce, reroll, vary, words_of, zoom_out
 from generation.errors import NotAllowed, SourceLost
 from generation.images import encode_png
 from generation.job import Image, Job, Owner, Status
 from generation.remix import Wishes, begin_from, remix, repaint_mask, wishes_of
+from generation.replay import Agreement
 from generation.request import GenerationRequest, StartImage, Upscale
 
 BO, ELSEWHERE = Owner(ADA.guild_id, 300), Owner(2, 200)
@@ -124,6 +126,16 @@ async def test_a_picture_that_was_painted_again_to_start_from_holds_nothing_back
         for owner in (ADA, BO):
             with pytest.raises(NotAllowed, match="was deleted"):
                 await place.studio.submit(enlarge(image), owner)
+
+
+async def test_the_operator_replays_any_picture_at_the_shell_and_holds_none(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        job = await of_an_upload(place)
+        running = asyncio.create_task(asyncio.Event().wait())
+        originals = await shell.read_job(place.studio, place.store, job.id)
+        assert (await shell.replay(place.studio, running, originals)).verdict is Agreement.IDENTICAL  # type: ignore[arg-type]
+        assert job.request.spec.files <= set(await place.store.forget_pictures(job.id))
+        running.cancel()
 
 
 async def test_when_an_upload_is_lost_too_it_costs_nothing(tmp_path: Path) -> None:
