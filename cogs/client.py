@@ -30,6 +30,7 @@ from cogs.moderation import Moderation, ReviewItem, report_picture
 from cogs.operating import Operating
 from cogs.pacing import Pacing
 from cogs.paper import Choose, Press, custom_ids, is_ours
+from cogs.posting import tracing
 from cogs.privacy import Privacy
 from cogs.queue import Queue
 from cogs.quota import QuotaGroup
@@ -92,6 +93,7 @@ class AtelierClient(commands.AutoShardedBot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             connector=connector,
+            http_trace=tracing(),
             **options,
         )
         self.services = services

@@ -1,8 +1,9 @@
 """The courier: follows every job from “in line” to its finished message, and delivers each result once.
 
 The studio says that *something* about a job has changed; one task a job looks what, and edits the job's message, at
-most once in `PAUSES_S`. When the job has ended, its result is posted by the ladder until that has worked, and only
-then marked as posted: after a crash anywhere in between it is simply posted again, to the same message.
+most once in `PAUSES_S`. When the job has ended, its result is posted by the ladder until that has worked, in turns with
+those of other channels and servers, and only then marked as posted: after a crash anywhere in between it is simply
+posted again, to the same message.
 """
 
 from __future__ import annotations
@@ -10,28 +11,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
 import discord
 
 from cogs import replies
 from cogs.errors import LOST
-from cogs.gate import place_at
-from cogs.gathering import gather, how_shown
+from cogs.gathering import gather
 from cogs.ladder import Ladder, Posted, Unreachable
 from cogs.language import N_, speak
+from cogs.last_look import look_again
+from cogs.posting import PostingPlaces, Turn
 from cogs.say import Say
 from cogs.services import Services
 from cogs.telling import tell_those_who_asked
 from generation.delivery import DeliveryState
+from generation.delivery_turns import Post
 from generation.errors import UnknownJob
 from generation.failpoints import reached
-from generation.job import DM_TENANT, Image, Job, ReplyTo, Status
-from generation.policy import Place
-from generation.safety import Shown
+from generation.job import ReplyTo, Status
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient
@@ -44,8 +46,6 @@ PLACE_EVERY_S = 10.0
 """How often the place in line is shown anew while nothing else happens to a job; more rarely in a long line, so that
 all of them together stay at about `PLACES_PER_S`."""
 PLACES_PER_S = 20
-POSTS_AT_ONCE = 16
-"""Results held in memory at a time: after an outage thousands may be due."""
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 DEFAULT_SIZE_LIMIT = 10 * 1024 * 1024
 """Discord's own limit for a file, where no interaction has told a better one."""
@@ -56,6 +56,8 @@ GRACE_S = 5.0
 class _Round:
     """What the courier knows of one job on its way. Lost without harm."""
 
+    order: int
+    """The smaller, the longer it is followed: the older of two results is posted first."""
     size_limit: int = DEFAULT_SIZE_LIMIT
     reply_to: ReplyTo | None = None
     """Where the answer goes, if whoever began the round knew; else it is looked up."""
@@ -82,7 +84,10 @@ class Courier:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_open = False
         self._kept: defaultdict[int, list[str]] = defaultdict(list)
-        self._posting = asyncio.Semaphore(POSTS_AT_ONCE)
+        self._orders = count()
+        self._places = PostingPlaces()
+        self._shared_edits: set[int] = set()
+        """Channels in which progress is being shown within the channel's rate limit, which results need too."""
 
     async def start(self) -> None:
         """Hear of changes from now on, and take up what an earlier run left to deliver."""
@@ -117,7 +122,7 @@ class Courier:
         if not self._is_open:
             return
         if job_id not in self._tasks:
-            self._rounds[job_id] = _Round()
+            self._rounds[job_id] = _Round(next(self._orders))
             task = asyncio.create_task(self._follow(job_id), name=f"courier {job_id}")
             self._tasks[job_id] = task
             task.add_done_callback(lambda done: self._forget(job_id, done))
@@ -185,13 +190,31 @@ class Courier:
         if say == going.shown:
             return
         try:
-            going.is_message_gone = await self._ladder.edit(reply_to, say) is None
+            with self._edit_of(reply_to) as may_edit:
+                if not may_edit:
+                    return
+                going.is_message_gone = await self._ladder.edit(reply_to, say) is None
             _settle(going.first, not going.is_message_gone)
         except Unreachable:
             going.is_message_gone = True
         except LOST as error:
             log.info("job=%s action=progress-not-shown error=%s", job_id, type(error).__name__)
         going.shown, going.num_edits = say, going.num_edits + 1
+
+    @contextmanager
+    def _edit_of(self, reply_to: ReplyTo) -> Iterator[bool]:
+        """Whether progress may be shown now. Where it uses up a channel's rate limit: one at a time, after results."""
+        channel_id = reply_to.channel_id
+        if self._ladder.has_token(reply_to):
+            yield True
+        elif channel_id in self._shared_edits or not self._places.is_idle(channel_id):
+            yield False
+        else:
+            self._shared_edits.add(channel_id)
+            try:
+                yield True
+            finally:
+                self._shared_edits.remove(channel_id)
 
     async def _until_news(self, going: _Round) -> None:
         """Wait for a change, but leave the message alone for a while; the end of the job interrupts both."""
@@ -206,8 +229,8 @@ class Courier:
     async def _deliver(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
         """Post the result, or find that it plainly cannot be posted. Raises what may pass."""
         try:
-            async with self._posting:
-                await self._post(job_id, reply_to, going)
+            going.posted = going.posted or await self._post(job_id, reply_to, going)
+            await self._conclude(job_id, reply_to, going, going.posted)
         except UnknownJob:
             return  # erased meanwhile
         except Unreachable as closed:
@@ -221,9 +244,31 @@ class Courier:
                 await self._services.deliveries.mark_tried(job_id, type(error).__name__)
             raise
 
-    async def _post(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
+    async def _post(self, job_id: str, reply_to: ReplyTo, going: _Round) -> Posted:
+        """Have the message show the result, in its turn."""
+        due = Post(
+            going.order,
+            job_id,
+            guild_id=(await self._services.jobs.fetch_job(job_id)).owner.guild_id,
+            channel_id=reply_to.channel_id,
+            is_limited_by_channel=not self._ladder.has_token(reply_to),
+        )
+        async with self._places.turn(due) as turn:
+            posted = await self._present(job_id, reply_to, going.size_limit, turn)
+        reached("posted")
+        return posted
+
+    async def _present(self, job_id: str, reply_to: ReplyTo, size_limit: int, turn: Turn) -> Posted:
+        job = await self._services.jobs.fetch_job(job_id)
+        job, place = await look_again(self._client, self._services, job, reply_to)
+        turn.rest()
+        say = await gather(job, self._services, size_limit=size_limit, place=place)
+        turn.touch()
+        return await self._ladder.post(job_id, reply_to, say)
+
+    async def _conclude(self, job_id: str, reply_to: ReplyTo, going: _Round, posted: Posted) -> None:
+        """Tell those who asked for it, and have it marked as posted. It holds no place: it may have to wait, too."""
         services = self._services
-        going.posted = posted = going.posted or await self._present(job_id, reply_to, going)
         _settle(going.first, True)
         if posted.message_id != reply_to.message_id:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
@@ -234,59 +279,6 @@ class Courier:
         await services.deliveries.mark_posted(job_id)
         reached("marked_delivered")
         log.info("job=%s action=delivered", job_id)
-
-    async def _present(self, job_id: str, reply_to: ReplyTo, going: _Round) -> Posted:
-        """Have the message show the result."""
-        job, place = await self._look_again(await self._services.jobs.fetch_job(job_id), reply_to)
-        say = await gather(job, self._services, size_limit=going.size_limit, place=place)
-        posted = await self._ladder.post(job_id, reply_to, say)
-        reached("posted")
-        return posted
-
-    async def _look_again(self, job: Job, reply_to: ReplyTo) -> tuple[Job, Place]:
-        """Where the result will be read, and the job with nothing left in it that may no longer be shown there.
-
-        Withholding cannot be undone, so only a channel that was really seen decides it: what may not be shown just
-        anywhere is left out of the message where nobody can say what the channel is, and stays in the history.
-        """
-        is_dm = job.owner.guild_id == DM_TENANT
-        place = Place(channel_ids=(reply_to.channel_id,), is_dm=is_dm)
-        if not is_dm and await self._not_for(place, job):
-            channel = await self._see(reply_to.channel_id)
-            if channel is None:
-                return job, place
-            place = place_at(channel, channel_id=reply_to.channel_id, is_dm=is_dm)
-        return await self._withhold(job, place), place
-
-    async def _see(self, channel_id: int) -> object | None:
-        """The channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
-
-        The gateway names channels only some time after the start, which no result waits for, and archived threads
-        never; so what it has not named is asked for.
-        """
-        channel = self._client.get_channel(channel_id)
-        try:
-            channel = channel or await self._client.fetch_channel(channel_id)
-        except (discord.NotFound, discord.Forbidden, discord.InvalidData):
-            return None
-        return await self._see(channel.parent_id) if isinstance(channel, discord.Thread) else channel
-
-    async def _not_for(self, place: Place, job: Job) -> list[Image]:
-        """The finished pictures that may not be shown there."""
-        shown = await how_shown(job, self._services, place)
-        return [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT]
-
-    async def _withhold(self, job: Job, place: Place) -> Job:
-        """What may no longer be shown where it was asked for is refunded and its file deleted, before it is posted."""
-        services = self._services
-        withheld = await self._not_for(place, job)
-        if not withheld:
-            return job
-        for image in withheld:
-            for sha256 in await services.jobs.withhold(image.id):
-                await asyncio.to_thread(services.studio.files.remove, sha256)
-            log.info("image=%s action=withheld-at-delivery", image.id)
-        return await services.jobs.fetch_job(job.id)
 
     async def _keep(self, job_id: str, reason: str) -> None:
         """It cannot be posted: the history has it, and its owner is told on the next occasion."""

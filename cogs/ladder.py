@@ -57,7 +57,7 @@ class Ladder:
 
         Raises `Unreachable` when the place is closed to us, and discord.py's errors for what may pass.
         """
-        if self._has_token(reply_to):
+        if self.has_token(reply_to):
             posted = await self._by_token(reply_to, say)
             if posted is not None:
                 return posted
@@ -77,7 +77,8 @@ class Ladder:
             posted = await self._by_id(reply_to.channel_id, earlier, say)
         return posted or await self._anew(job_id, reply_to.channel_id, say)
 
-    def _has_token(self, reply_to: ReplyTo) -> bool:
+    def has_token(self, reply_to: ReplyTo) -> bool:
+        """Whether a token can be used: it has a rate limit of its own, else the channel's counts."""
         if reply_to.token is None or reply_to.token_expires_at is None:
             return False
         return self._clock() < reply_to.token_expires_at - TOKEN_MARGIN

@@ -1,0 +1,137 @@
+"""Who holds a posting place: one who works, not one who waits for Discord. On a real connection to a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from cogs import posting
+from cogs.posting import PostingPlaces, tracing
+from generation.delivery_turns import DeliveryTurns, Post
+
+
+def post(number: int) -> Post:
+    return Post(number, f"job{number}", guild_id=number, channel_id=number, is_limited_by_channel=True)
+
+
+def one_place(*, max_stalled: int = 3) -> PostingPlaces:
+    return PostingPlaces(DeliveryTurns(places=1, max_stalled=max_stalled))
+
+
+@asynccontextmanager
+async def discord_that_says(status: int, headers: dict[str, str]) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(status=status, headers=headers)
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0]
+    try:
+        async with aiohttp.ClientSession(trace_configs=[tracing()]) as session:
+            yield session, f"http://{host}:{port}/"
+    finally:
+        await runner.cleanup()
+
+
+async def another_gets_its_turn(places: PostingPlaces) -> None:
+    async with places.turn(post(9)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(429, {}), (503, {}), (200, {"X-RateLimit-Remaining": "0"})],
+    ids=["limited", "error", "used up"],
+)
+async def test_who_is_told_to_wait_gives_the_place_back(status: int, headers: dict[str, str]) -> None:
+    places = one_place()
+    async with discord_that_says(status, headers) as (session, url), places.turn(post(1)) as turn:
+        async with session.post(url):
+            pass
+        turn.rest()  # no clock has a part in it
+        await another_gets_its_turn(places)
+
+
+async def test_who_is_answered_keeps_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: it has not ended, and has not been told to wait."""
+    places = one_place()
+    async with discord_that_says(200, {"X-RateLimit-Remaining": "4"}) as (session, url):
+        async with places.turn(post(1)) as turn:
+            async with session.post(url):
+                pass
+            turn.rest()
+            other = asyncio.create_task(another_gets_its_turn(places))
+            async with session.post(url):  # long enough for the other, if there were a place
+                turn.rest()
+            assert not other.done()
+        await other
+
+
+async def test_silence_gives_the_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posting, "PATIENCE_S", 0.01)
+    places = one_place()
+    async with places.turn(post(1)) as turn:
+        turn.touch()
+        await another_gets_its_turn(places)
+
+
+async def test_of_too_many_that_wait_the_longest_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posting, "SILENCE_S", 0.01)
+    places = one_place(max_stalled=2)
+    ended: list[int] = []
+
+    async def wait_for_ever(number: int) -> None:
+        try:
+            async with places.turn(post(number)) as turn:
+                turn.stall()
+                await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    tasks = [asyncio.create_task(wait_for_ever(number)) for number in range(4)]
+    with pytest.raises(TimeoutError):
+        await tasks[0]
+    with pytest.raises(TimeoutError):
+        await tasks[1]
+    for task in tasks[2:]:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert ended[:2] == [0, 1]
+    assert places.num_at_work == 0
+
+
+async def test_who_sleeps_off_a_global_limit_for_all_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """discord.py lets every request wait for that one; cancelled, it would never let them go."""
+    monkeypatch.setattr(posting, "SILENCE_S", 0.0)
+    places = one_place(max_stalled=1)
+    async with discord_that_says(429, {"X-RateLimit-Global": "true"}) as (session, url), places.turn(post(1)) as turn:
+        async with session.post(url):
+            pass
+        turn.give_up()
+        async with session.post(url):  # any time at all would do
+            pass
+    with pytest.raises(TimeoutError):  # the control: another is
+        async with places.turn(post(2)) as turn:
+            turn.stall()
+            await asyncio.Event().wait()
+
+
+async def test_one_cancelled_in_line_leaves_nothing_behind() -> None:
+    places = one_place()
+    async with places.turn(post(1)):
+        waits = asyncio.create_task(another_gets_its_turn(places))
+        await asyncio.sleep(0)
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        assert places.is_idle(9)
+    await another_gets_its_turn(places)
+    assert places.num_at_work == 0
