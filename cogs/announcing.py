@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from cogs.errors import LOST
 from cogs.language import N_, _, of_place, speaking
+from cogs.posting import PostingPlaces
+from generation.delivery_turns import DeliveryTurns, Post
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient
@@ -24,13 +27,14 @@ async def announce(client: AtelierClient, text: str) -> tuple[int, int]:
     """Tell every server that is served. How many were told, and how many have no place for it."""
     admission = await client.services.operating.admission()
     served = [guild for guild in client.guilds if admission.is_admitted(guild.id)]
-    room = asyncio.Semaphore(AT_ONCE)
+    # None is ever given up: nothing of it is large.
+    places = PostingPlaces(DeliveryTurns(places=AT_ONCE, max_stalled=len(served) + 1))
 
-    async def tell(guild: discord.Guild) -> bool:
-        async with room:
+    async def tell(order: int, guild: discord.Guild) -> bool:
+        async with places.turn(Post(order, "announcement", guild.id, guild.id, is_limited_by_channel=False)):
             return await _tell(client, guild, text)
 
-    told = sum(await asyncio.gather(*(tell(guild) for guild in served)))
+    told = sum(await asyncio.gather(*(tell(order, guild) for order, guild in enumerate(served))))
     log.info("action=announced guilds=%s untold=%s", told, len(served) - told)
     return told, len(served) - told
 
@@ -52,6 +56,9 @@ async def _tell(client: AtelierClient, guild: discord.Guild, text: str) -> bool:
         except discord.HTTPException as error:
             log.info("guild=%s action=not-announced error=%s", guild.id, error.code)
             continue
+        except LOST as error:  # it may have been posted all the same, so it is not tried elsewhere
+            log.info("guild=%s action=not-announced error=%s", guild.id, type(error).__name__)
+            return False
         return True
     return False
 

@@ -20,6 +20,7 @@ from generation.choices import Visibility
 from generation.errors import Refused
 from generation.job import Job, ReplyTo
 from generation.request import GenerationRequest
+from generation.rules.rule import Rule
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +66,16 @@ async def finish(
 ) -> Job:
     """Have the request accepted; from here on the courier looks after its message."""
     async with interaction.client.services.reception.turn(owner_of(interaction).guild_id):
-        return await _submit(interaction, request, reply_to, attached)
+        job, warnings = await _submit(interaction, request, reply_to, attached)
+    if warnings:  # this waits for Discord, so it keeps no turn from others
+        await tell_besides(interaction, rules_pages.warned(warnings))
+    return job
 
 
 async def _submit(
     interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo, attached: Collection[str]
-) -> Job:
+) -> tuple[Job, tuple[Rule, ...]]:
+    """The job, and the rules that warn of it."""
     client = interaction.client
     warnings = await require_allowed(interaction, request, attached=attached)
     policy, owner = await policy_of(interaction), owner_of(interaction)
@@ -91,9 +96,7 @@ async def _submit(
         raise
     client.courier.watch(job.id, reply_to, size_limit=interaction.filesize_limit)
     interaction.extras[JOB] = job.id
-    if warnings:
-        await tell_besides(interaction, rules_pages.warned(warnings))
-    return job
+    return job, warnings
 
 
 async def ask(interaction: Interaction, request: GenerationRequest) -> Job:

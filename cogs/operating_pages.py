@@ -76,8 +76,8 @@ def announced(told: int, untold: int) -> str:
     if not untold:
         return said
     rest = ngettext(
-        "{number} server has no channel for it that I may write to.",
-        "{number} servers have no channel for it that I may write to.",
+        "{number} server was not told: it has no channel that I may write to, or Discord did not answer.",
+        "{number} servers were not told: they have no channel that I may write to, or Discord did not answer.",
         untold,
     )
     return f"{said} {rest}"

@@ -138,7 +138,9 @@ async def test_an_announcement_reaches_each_server_once_and_rings_no_bell(
     text = "@everyone The bot moves house on Sunday."
     for _ in range(2):
         said = (await told(discord, await boss.slash("operator announce", text=text))).text
-        assert said == "Told 2 servers. 1 server has no channel for it that I may write to."
+        assert said == (
+            "Told 2 servers. 1 server was not told: it has no channel that I may write to, or Discord did not answer."
+        )
     for channel, number in ((log, 1), (lobby, 1), (hall, 0), (people.general, 0)):
         found = [each for each in channel.messages if "moves house" in each.content]
         assert len(found) == number, channel
