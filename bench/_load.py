@@ -93,7 +93,7 @@ class Load:
                 asking.create_task(self._ask(who, command, options))
                 await asyncio.sleep(max(0.0, started + (number + 1) / rate - loop.time()))
         with suppress(TimeoutError):
-            await self._discord.wait_for(self._is_everybody_told, timeout_s=PATIENCE_S)
+            await self._discord.wait_for(self._is_everybody_told, timeout_s=max(PATIENCE_S, self._discord.patience_s))
         forget()
         deafen()
         for each in self.asked:

@@ -26,7 +26,8 @@ from generation.provenance import RECIPE_KEYWORD, read_recipe, recipe_in, sign_p
 from generation.recipe import Recipe
 
 AT_ONCE = 2
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
+"""For a process that hangs. One at work is judged by its processor time, for the machine may be busy."""
 CPU_S = 10
 MEMORY_BYTES = 1 << 30
 """Of address space; the largest picture allowed takes about a third of it."""

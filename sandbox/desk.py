@@ -125,6 +125,11 @@ class Desk:
         finally:
             deadline.cancel()
 
+    def end_deadlines(self) -> None:
+        """The time for a first answer is over for every interaction that has none."""
+        for interaction in self._by_id.values():
+            self._fail(interaction)
+
     def _owners(self, user: User, channel: Channel) -> dict[str, str]:
         owners: dict[str, str] = {}
         if channel.guild is None:

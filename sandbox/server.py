@@ -51,6 +51,10 @@ class Sandbox:
     `journal_limit` is how many calls and events are remembered.
     """
 
+    ack_deadline_s = 3.0
+    patience_s = 30.0
+    """How long its waits last where nothing else is asked for. Set both higher where a busy machine runs many tests."""
+
     def __init__(
         self,
         *,
@@ -58,7 +62,7 @@ class Sandbox:
         seed_world: bool = False,
         judge: str | Path | None = None,
         bot_name: str = "Bot",
-        ack_deadline_s: float = 3.0,
+        ack_deadline_s: float | None = None,
         tls: ssl.SSLContext | None = None,
         journal_limit: int = 50_000,
     ) -> None:
@@ -71,6 +75,7 @@ class Sandbox:
         self._writer = Writer(self.world, self.files)
         self.gateway = Gateway(self.world, self.journal)
         self._commands = Commands(self.world)
+        ack_deadline_s = self.ack_deadline_s if ack_deadline_s is None else ack_deadline_s
         self._desk = Desk(self.world, self._writer, self.files, self.gateway.dispatch, ack_deadline_s=ack_deadline_s)
         self.faults = Faults(self.world, self.gateway, self.files)
         self.limits = RateLimits(self.clock)
@@ -191,18 +196,23 @@ class Sandbox:
 
     # -- waiting and judging -------------------------------------------------------------------------
 
-    async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float = 30.0) -> T:
+    async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float | None = None) -> T:
         """The first true value of `predicate`; it is asked again after every change and call, never by polling.
 
-        Raises TimeoutError, with the last calls in its message, after `timeout_s` seconds.
+        Raises TimeoutError, with the last calls in its message, after `timeout_s` seconds (else `patience_s`).
         """
+        timeout_s = self.patience_s if timeout_s is None else timeout_s
         try:
             return await self.world.wait_for(predicate, timeout_s=timeout_s)
         except TimeoutError:
             last = [f"{call.where} -> {call.status}" for call in self.journal.calls[-5:]]
             raise TimeoutError(f"not within {timeout_s} s; the last calls were {last or 'none'}") from None
 
-    async def wait_until_ready(self, *, timeout_s: float = 30.0) -> None:
+    def end_deadlines(self) -> None:
+        """Let the time for a first answer be over at once, for every interaction that has none."""
+        self._desk.end_deadlines()
+
+    async def wait_until_ready(self, *, timeout_s: float | None = None) -> None:
         """Wait until a bot is connected and has registered commands."""
         await self.wait_for(lambda: self.gateway.is_connected and self._commands.num_created, timeout_s=timeout_s)
 

@@ -10,11 +10,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from patience import ACK_S, PATIENCE_S
 
 with warnings.catch_warnings():
     # On Python 3.11 discord.py imports the deprecated `audioop`.
     warnings.simplefilter("ignore", DeprecationWarning)
     import discord  # noqa: F401
+
+from sandbox import Sandbox
+
+# A busy machine fails no test: neither what waits on the local Discord, nor examples that take their time.
+Sandbox.ack_deadline_s, Sandbox.patience_s = ACK_S, PATIENCE_S
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @dataclass

@@ -46,7 +46,7 @@ class Studio:
         return self.discord.act_as(guild.members[self.discord.world.user_named(name).id], places[channel])
 
     async def painted(self, who: Actor, prompt: str = RED, **options: object) -> Message:
-        return await until_done(self.discord, await who.slash("imagine", prompt=prompt, **options), timeout_s=200)
+        return await until_done(self.discord, await who.slash("imagine", prompt=prompt, **options))
 
     async def told(self, asked: Interaction) -> Message:
         """What only the one who asked reads."""
@@ -108,7 +108,7 @@ async def waiting(studio: Studio) -> bytes:
     for who in people:
         await who.slash("cancel")
     studio.bot.go_on_painting()
-    await studio.discord.wait_for(lambda: not studio.bot.studio.live_ids(), timeout_s=60)
+    await studio.discord.wait_for(lambda: not studio.bot.studio.live_ids())
     return taken
 
 
@@ -120,7 +120,7 @@ async def painting(studio: Studio) -> bytes:
     taken = await studio.message(cleo, message)
     await cleo.click(message, "Cancel")
     studio.bot.go_on_painting()
-    await studio.discord.wait_for(lambda: not studio.bot.studio.live_ids(), timeout_s=60)
+    await studio.discord.wait_for(lambda: not studio.bot.studio.live_ids())
     return taken
 
 
@@ -132,8 +132,8 @@ async def grid(studio: Studio) -> bytes:
 async def recipe(studio: Studio) -> bytes:
     cleo = studio.person("cleo")
     first = await studio.painted(cleo, seed=7)
-    varied = await until_done(studio.discord, await cleo.click(first, "Vary"), timeout_s=200)
-    await until_done(studio.discord, await cleo.click(varied, f"atelier:up:{job_id_in(varied)}:1"), timeout_s=200)
+    varied = await until_done(studio.discord, await cleo.click(first, "Vary"))
+    await until_done(studio.discord, await cleo.click(varied, f"atelier:up:{job_id_in(varied)}:1"))
     return await studio.message(cleo, await studio.told(await cleo.click(varied, "Recipe")))
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 from db.lock import FolderLock
 from generation.images import decode_png, encode_png, read_png_text
@@ -25,7 +26,7 @@ def run(*words: str | Path, data_dir: Path, **extra: str) -> subprocess.Complete
     environment = clean | {"ATELIER_DATA_DIR": str(data_dir), "ATELIER_LOG_LEVEL": "WARNING"} | extra
     command = [sys.executable, str(ROOT / "bot.py"), *map(str, words)]
     return subprocess.run(
-        command, env=environment, cwd=data_dir, capture_output=True, text=True, timeout=110, check=False
+        command, env=environment, cwd=data_dir, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
 

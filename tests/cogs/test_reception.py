@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from patience import PATIENCE_S
 
 from cogs.reception import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, Reception
 from generation.errors import Crowded, Draining
@@ -71,6 +72,6 @@ async def test_closing_waits_for_those_inside_and_lets_nobody_else_in() -> None:
 async def test_closing_does_not_wait_for_ever() -> None:
     reception = Reception()
     with reception.place(1):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await reception.close(patience_s=0.01)
         assert reception.num_inside == 1, "who is inside was not thrown out"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from some_jobs import GUILD, NOW, a_job, a_reply, done, ended
@@ -256,13 +255,11 @@ SETTINGS = settings(
 )
 
 
-@pytest.mark.timeout(120)
 def test_whatever_happens_the_books_agree(migrated: bytes) -> None:
     Lifecycle.template = migrated
     run_state_machine_as_test(Lifecycle, settings=settings(SETTINGS, max_examples=12, stateful_step_count=20))
 
 
-@pytest.mark.timeout(600)
 def test_after_thousands_of_histories_the_books_agree(migrated: bytes) -> None:
     QuickLifecycle.template, QuickLifecycle.memory = migrated, Memory()
     with asyncio.Runner() as QuickLifecycle.runner:

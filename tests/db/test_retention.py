@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from patience import PATIENCE_S
 from some_jobs import NOW, a_job, a_recipe, a_spec
 
 from db.engine import Database
@@ -97,6 +98,6 @@ async def test_tidying_removes_and_goes_on_after_trouble(tmp_path: Path) -> None
         raise OSError("the disk is away")
 
     tidying = asyncio.create_task(keep_tidy(fetch, files, every_s=0))
-    await asyncio.wait_for(twice.wait(), 10)
+    await asyncio.wait_for(twice.wait(), PATIENCE_S)
     tidying.cancel()
     await asyncio.wait((tidying,))

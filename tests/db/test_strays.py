@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from some_jobs import NOW, a_job, a_reply, a_spec, done, ended
 from sqlalchemy import event
 from sqlalchemy.orm import Session
@@ -150,7 +151,7 @@ async def test_while_storage_refuses_rows_nothing_is_taken_for_a_stray(database:
         return await JobStore(database).settle(job.images[0].id, 0, done(job, file=painted))
 
     settling = asyncio.create_task(durably(settle))
-    await asyncio.wait_for(again.wait(), 10)
+    await asyncio.wait_for(again.wait(), PATIENCE_S)
     assert await sweep(RetentionStore(database), folder.files, now=NOW) == 0
     mended.set()
     assert await settling
@@ -204,6 +205,6 @@ async def test_sweeping_goes_on_after_trouble(folder: Folder) -> None:
             raise AssertionError("nothing could be judged")
 
     sweeping = asyncio.create_task(keep_swept(Away(), folder.files, first_s=0, every_s=0))
-    await asyncio.wait_for(twice.wait(), 10)
+    await asyncio.wait_for(twice.wait(), PATIENCE_S)
     sweeping.cancel()
     await asyncio.wait((sweeping,))

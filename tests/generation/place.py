@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE_S
+
 from bench.light_engine import ENGINE
 from db.engine import Database
 from db.jobs import JobStore
@@ -50,7 +52,7 @@ class Place:
             self._changed.notify_all()
 
     async def until(self, true: Callable[[], Any]) -> None:
-        async with asyncio.timeout(120), self._changed:
+        async with asyncio.timeout(PATIENCE_S), self._changed:
             await self._changed.wait_for(true)
 
     async def submit(self, prompt: str = "a red circle", owner: Owner = ADA, count: int = 1, **changes: Any) -> Job:
@@ -59,7 +61,7 @@ class Place:
         return await self.studio.submit(request, owner, attached=request.spec.files)
 
     async def finished(self, job: Job) -> Job:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.studio.finished(job.id)
 
     def is_running(self, job: Job) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from place import ADA, BO, Place, opened
 
 from db.engine import parse_url
@@ -157,7 +158,7 @@ async def test_a_suspect_that_is_cancelled_in_between_holds_nobody_up(place: Pla
             claimed, may_claim = hold_claims(place)
         assert place.worker.pid is not None
         os.kill(place.worker.pid, signal.SIGKILL)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await claimed.wait()
     await place.studio.cancel(job.id)
     may_claim.set()

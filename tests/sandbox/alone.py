@@ -54,7 +54,7 @@ async def play(folder: Path, program: Sequence[str], scenarios: Sequence[Scenari
         told = {"SSL_CERT_FILE": str(certificate), "SAMPLE_TOKEN": server.token, "ATELIER_DISCORD_TOKEN": server.token}
         bot = await asyncio.create_subprocess_exec(*program, env=os.environ | told)
         try:
-            await server.wait_until_ready(timeout_s=100)
+            await server.wait_until_ready()
             for scenario in scenarios:
                 await scenario(server, ada)
         finally:
@@ -68,7 +68,7 @@ async def paints(server: Sandbox, ada: Actor) -> None:
     asked = await ada.slash("imagine", prompt="a red circle on a blue background", steps=2)
     await server.wait_for(
         lambda: (message := asked.original_message) and any(a.filename.endswith("1.png") for a in message.attachments),
-        timeout_s=200,
+        timeout_s=Sandbox.patience_s,
     )
 
 
@@ -81,6 +81,7 @@ def main() -> None:
         from scenarios import SCENARIOS
 
         scenarios = SCENARIOS
+    Sandbox.ack_deadline_s, Sandbox.patience_s = 60.0, 900.0  # it may be a busy machine
     asyncio.run(play(folder, program, scenarios))
 
 

@@ -6,7 +6,8 @@ import warnings
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from patience import PATIENCE_S
+from playwright.async_api import Browser, async_playwright, expect
 
 from sandbox import Sandbox
 
@@ -14,6 +15,9 @@ with warnings.catch_warnings():  # on Python 3.11 discord.py imports the depreca
     warnings.simplefilter("ignore", DeprecationWarning)
     from sample_bot import running
     from tabs import ARGUMENTS, CHROMIUM
+
+
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -26,7 +30,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def server() -> AsyncIterator[Sandbox]:
-    async with Sandbox(seed_world=True, ack_deadline_s=1.0) as server:
+    async with Sandbox(seed_world=True) as server:
         async with running(server):
             yield server
         assert not server.violations, "\n".join(map(str, server.violations))

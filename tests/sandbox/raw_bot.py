@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+from patience import PATIENCE_S
 
 from sandbox import Actor, Interaction, Sandbox
 
@@ -53,7 +54,7 @@ class RawBot:
     async def receive(self) -> Any:
         """The next payload; `{"closed": code}` at the end."""
         assert self.socket is not None
-        frame = await self.socket.receive(timeout=5)
+        frame = await self.socket.receive(timeout=PATIENCE_S)
         if frame.type is aiohttp.WSMsgType.BINARY:
             return json.loads(self._inflate.decompress(frame.data))
         if frame.type is aiohttp.WSMsgType.TEXT:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from patience import PATIENCE_S
 from playwright.async_api import Browser, Page
 
 from sandbox import Sandbox
@@ -46,6 +47,7 @@ async def tab(
     context = await browser.new_context(
         viewport={"width": width, "height": 844 if width < 500 else 800}, color_scheme=theme, reduced_motion="reduce"
     )
+    context.set_default_timeout(PATIENCE_S * 1000)
     page = await context.new_page()
     opened = Tab(page)
     await page.goto(f"{server.url}/?as={who}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import discord
 from discord.ext import commands, tasks
+from patience import PATIENCE_S
 from sample_bot import running
 
 from sandbox import Permission, Sandbox
@@ -45,7 +46,7 @@ async def survey(context: commands.Context[Warden], *, question: str) -> None:
         await asked.add_reaction(mark)
     await asked.pin()
     answer = await context.bot.wait_for(
-        "message", check=lambda m: m.author == context.author and m.reference is not None, timeout=10
+        "message", check=lambda m: m.author == context.author and m.reference is not None, timeout=PATIENCE_S
     )
     assert isinstance(context.channel, discord.TextChannel)
     thread = await context.channel.create_thread(name="Results", type=discord.ChannelType.public_thread)

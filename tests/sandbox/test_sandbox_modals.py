@@ -16,7 +16,7 @@ OPTIONS = [{"label": str(n), "value": str(n)} for n in range(11)]
 
 @pytest.fixture
 async def server() -> AsyncIterator[Sandbox]:
-    async with Sandbox(ack_deadline_s=1.0) as server:
+    async with Sandbox() as server:
         yield server
 
 

@@ -145,6 +145,7 @@ async def test_selects_menus_and_a_silent_bot(browser: Browser, server: Sandbox)
         await ada.box.press("Enter")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("Sending command…")).to_be_visible()
+        server.end_deadlines()
         await expect(page.get_by_text("The application did not respond")).to_be_visible()
 
 

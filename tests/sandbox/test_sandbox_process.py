@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+from patience import PATIENCE_S
 
 from sandbox import Sandbox
 from sandbox.launch import run_with_bot
@@ -33,14 +34,14 @@ async def test_a_bot_in_a_process_of_its_own() -> None:
             is_ready.set()
 
     running = asyncio.create_task(run_with_bot(command, port=0, environment=environment, say=say))
-    await asyncio.wait_for(is_ready.wait(), 30)
+    await asyncio.wait_for(is_ready.wait(), PATIENCE_S)
     (server,) = opened
     guild = next(iter(server.world.guilds.values()))
     cleo = next(m for m in guild.members.values() if m.user.username == "cleo")
     reply = await server.act_as(cleo, next(iter(guild.channels.values()))).slash("whisper", text="from afar")
     assert reply.original_message is not None and reply.original_message.content == "from afar"
     running.cancel()
-    await asyncio.wait({running}, timeout=20)
+    await asyncio.wait({running}, timeout=PATIENCE_S)
     assert running.cancelled() and not server.gateway.is_connected
 
 
@@ -51,7 +52,7 @@ async def test_the_module_serves_by_itself() -> None:
     )
     try:
         assert process.stdout is not None
-        lines = [(await asyncio.wait_for(process.stdout.readline(), 20)).decode() for _ in range(5)]
+        lines = [(await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)).decode() for _ in range(5)]
         address = lines[0].split()[3]
         token = lines[4].split()[2]
         headers = {"Authorization": f"Bot {token}"}

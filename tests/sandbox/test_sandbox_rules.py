@@ -20,7 +20,7 @@ PING = {"name": "ping", "description": "Answers"}
 
 @pytest.fixture
 async def server() -> AsyncIterator[Sandbox]:
-    async with Sandbox(ack_deadline_s=1.0) as server:
+    async with Sandbox() as server:
         yield server
     ours = [str(violation) for violation in server.violations if violation.side == "response"]
     assert not ours, "the sandbox itself breaks the description:\n" + "\n".join(ours)
@@ -166,6 +166,7 @@ async def test_a_second_answer_is_refused(server: Sandbox, bot: RawBot, actor: A
 
 async def test_an_answer_after_the_deadline_is_refused(server: Sandbox, bot: RawBot, actor: Actor) -> None:
     waiting = await pending(bot, actor)
+    server.end_deadlines()
     interaction = await waiting.act
     assert interaction.failed and interaction.acknowledged is None
     status, answer = await waiting.respond(4, {"content": "late"})

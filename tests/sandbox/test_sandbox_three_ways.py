@@ -114,7 +114,6 @@ async def test_by_a_connector_with_tls(certificate: Path, real_addresses: None) 
 
 
 @needs_openssl
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "program", [(str(HERE / "sample_bot.py"),), (str(ROOT / "bot.py"), "serve")], ids=["sample bot", "Atelier"]
 )

@@ -23,6 +23,7 @@ from typing import Any
 
 import discord
 import psutil
+from patience import PATIENCE_S
 from steady_engine import ENGINE
 
 from cogs.client import AtelierClient, Services, build_client
@@ -159,7 +160,7 @@ class LivingBot:
 
     async def hold_painting(self) -> None:
         """Freeze the worker process: what is asked for is accepted and waits."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while self.worker.pid is None:  # noqa: ASYNC110 - a process being spawned says nothing to wait for
                 await asyncio.sleep(0)
         os.kill(self.worker.pid, signal.SIGSTOP)
@@ -195,7 +196,7 @@ class LivingBot:
         connecting = asyncio.create_task(self.client.start(self.discord.token), name="client")
         self._tasks.append(connecting)
         ready = asyncio.create_task(self.client.wait_until_ready())
-        await asyncio.wait((connecting, ready), return_when=asyncio.FIRST_COMPLETED, timeout=60)
+        await asyncio.wait((connecting, ready), return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_S)
         if connecting.done():
             connecting.result()
         assert ready.done(), "the bot did not get ready"
@@ -291,11 +292,11 @@ def button_of(message: Message, action: str, index: int | None = None) -> str:
 async def until_shown(discord: Sandbox, interaction: Interaction) -> Message:
     """The message once it says more than “thinking”."""
     return await discord.wait_for(
-        lambda: (message := interaction.original_message) and not message.is_loading and message, timeout_s=60
+        lambda: (message := interaction.original_message) and not message.is_loading and message
     )
 
 
-async def until_done(discord: Sandbox, interaction: Interaction, *, timeout_s: float = 90) -> Message:
+async def until_done(discord: Sandbox, interaction: Interaction, *, timeout_s: float | None = None) -> Message:
     """The message of a job when it has ended: it has no Cancel any more."""
 
     def look() -> Message | None:

@@ -80,7 +80,7 @@ async def answer(house: House, asked: Interaction) -> str:
         first = asked.original_message if asked.ephemeral else None
         return asked.followups[-1] if asked.followups else first if first and not first.is_loading else None
 
-    said = await house.discord.wait_for(said_now, timeout_s=30)
+    said = await house.discord.wait_for(said_now)
     assert said is not None and said.is_ephemeral
     return said.text
 

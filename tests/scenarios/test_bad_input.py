@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from living import delete_by_hand, job_id_in, until_done, until_shown
+from patience import PATIENCE_S
 from PIL import Image
 from rough import RED, House, answer, refuses
 
@@ -295,7 +296,7 @@ async def test_48_a_guild_that_was_left_between_request_and_result(house: House)
     discord.faults.kick_bot(guild)
     bot.go_on_painting()
     assert (await bot.studio.finished(job_id)).status is Status.DONE
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_S):
         while tasks := bot.client.courier.tasks:
             await asyncio.wait(tasks)
     delivery = await bot.deliveries.fetch(job_id)

@@ -131,7 +131,8 @@ async def test_cancel_while_running_pays_for_what_was_painted(discord: Sandbox, 
     await until_done(discord, asked)
     job = await bot.jobs.fetch_job(job_id)
     assert job.status is Status.CANCELLED
-    assert all(0 < image.charged <= image.reserved for image in job.images)
+    assert all(image.charged <= image.reserved for image in job.images)
+    assert any(image.charged for image in job.images), "of one a step was seen; the other may not have had one yet"
     assert "painted so far" in message.text
     late = await people.ada.forging.click(message, f"atelier:cancel:{job_id}")
     assert late.ephemeral

@@ -14,7 +14,6 @@ from generation.catalog import PAINTBOX, Catalog
 from generation.workers.wire import DEFAULT_ENGINE
 from sandbox import Interaction, Message, Sandbox
 
-pytestmark = pytest.mark.timeout(300)
 RED = "a red circle on a blue background"
 
 
@@ -34,7 +33,7 @@ async def test_the_last_picture_of_a_family_comes_back_when_every_file_is_gone(
     ada = people.ada
 
     async def done(asked: Interaction) -> Message:
-        return await until_done(discord, asked, timeout_s=240)
+        return await until_done(discord, asked)
 
     async def chosen(message: Message, action: str) -> Interaction:
         job_id = job_id_in(message)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from bench.chaos import TO_BE_ZERO, Chaos
 from generation.failpoints import NAMES
 
 
-@pytest.mark.timeout(400)
 async def test_killed_at_every_failpoint_nothing_is_lost_doubled_or_charged_twice(tmp_path: Path) -> None:
     figures = await Chaos(tmp_path, kills=24, seed=6).run()
     assert figures["jobs"]

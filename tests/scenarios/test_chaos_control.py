@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from bench.chaos import Chaos
 
 
-@pytest.mark.timeout(400)
 async def test_control_the_usual_way_loses_doubles_and_drifts_and_is_seen_to(tmp_path: Path) -> None:
     figures = await Chaos(tmp_path, kills=24, seed=6, is_naive=True).run()
     assert figures["lost"]

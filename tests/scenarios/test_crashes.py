@@ -8,6 +8,7 @@ import signal
 
 import pytest
 from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
+from patience import PATIENCE_S
 
 from cogs.supervisor import CONNECTED, keep_connected
 from db.deliveries import DeliveryStore
@@ -64,7 +65,7 @@ async def test_a_bot_killed_with_jobs_waiting_and_running(discord: Sandbox, peop
     await discord.wait_for(lambda: "%" in asked[0].original_message.text)
     await bot.crash()
     await bot.start()
-    jobs = [job_id_in(await until_done(discord, each, timeout_s=60)) for each in asked]
+    jobs = [job_id_in(await until_done(discord, each)) for each in asked]
     await _all_posted(bot, jobs)
     assert sorted(results(people)) == sorted(jobs)
     for job_id in jobs:
@@ -124,7 +125,7 @@ async def test_a_stopped_bot_leaves_nothing_undone(discord: Sandbox, people: Peo
 
 async def _all_posted(bot: LivingBot, jobs: list[str]) -> None:
     """Wait until the courier has nothing left to do."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_S):
         while tasks := bot.client.courier.tasks:
             await asyncio.wait(tasks)
     assert [str((await bot.deliveries.fetch(job_id)).state) for job_id in jobs] == ["posted"] * len(jobs)
@@ -161,7 +162,7 @@ async def test_a_gateway_that_closes_is_taken_up_again(discord: Sandbox, people:
     message = await until_shown(discord, asked)
     await discord.faults.close_gateway(4000)
     await until_done(discord, asked)
-    await discord.wait_for(lambda: discord.gateway.is_connected, timeout_s=20)
+    await discord.wait_for(lambda: discord.gateway.is_connected)
     assert (await people.bo.click(message, "Recipe")).ephemeral
 
 
@@ -178,7 +179,7 @@ async def test_a_discord_that_fails_at_first_is_tried_again(discord: Sandbox, pe
 
     keeping = asyncio.create_task(keep_connected(bot.services, discord.token, url=discord.url, report=report))
     try:
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_S):
             await connected.wait()
         assert len(states) >= 2, "the first try failed"
         assert (await people.ada.slash("about")).ephemeral

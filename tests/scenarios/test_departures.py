@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from living import LivingBot, People, until_done, until_shown
+from patience import PATIENCE_S
 from sqlalchemy import text
 
 from cogs.upkeep import sweep
@@ -63,7 +64,7 @@ def of_ours(found: dict[str, int]) -> dict[str, int]:
 
 async def until_gone(bot: LivingBot, guild: Guild, *, is_gone: bool = True) -> None:
     """The bot has heard of it, and written it down."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while bool((await num_rows(bot, guild))["departures"]) is not is_gone:
             pass
 

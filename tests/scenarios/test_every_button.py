@@ -43,13 +43,11 @@ class House:
     bot: LivingBot
 
     async def painted(self) -> Message:
-        return await until_done(
-            self.discord, await self.people.ada.slash("imagine", prompt=RED, seed=7, steps=2), timeout_s=90
-        )
+        return await until_done(self.discord, await self.people.ada.slash("imagine", prompt=RED, seed=7, steps=2))
 
     async def job_from(self, pressed: Interaction) -> Job:
         """The job that a press (or the form it opened) became, when it has ended."""
-        await until_done(self.discord, pressed, timeout_s=90)
+        await until_done(self.discord, pressed)
         return await self.bot.job_of(pressed)
 
 
@@ -128,7 +126,7 @@ async def test_who_wants_to_be_told_is_told_once_it_is_done(house: House) -> Non
     def told() -> list[Message]:
         return [each for each in house.people.general.messages if each.content.startswith(f"<@{bo.user.id}>")]
 
-    await house.discord.wait_for(told, timeout_s=30)
+    await house.discord.wait_for(told)
     assert len(told()) == 1
     assert told()[0].reference is message
     assert told()[0].allowed_mentions is not None
@@ -294,7 +292,7 @@ async def test_a_form_shows_the_lora_and_reads_them_again(house: House, tmp_path
     extra = Extra(name=lora, path=tmp_path / "ink.safetensors", sha256="a" * 64)
     studio.catalog = Catalog((replace(studio.catalog.default, loras=(extra,)),))
     asked = await ada.slash("imagine", prompt=f"{RED} <lora:{lora}:0.5>", seed=7, steps=2)
-    message = await until_done(house.discord, asked, timeout_s=90)
+    message = await until_done(house.discord, asked)
     opened = await ada.click(message, "Remix")
     assert f'"{RED} <lora:{lora}:0.5>"' in json.dumps(opened.modal)
     same = await house.job_from(await ada.submit_modal(opened, {}))

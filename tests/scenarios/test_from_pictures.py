@@ -32,17 +32,17 @@ class House:
 
     async def painted(self, **options: Any) -> Message:
         wanted = {"prompt": RED, "seed": 7, "steps": 2} | options
-        return await until_done(self.discord, await self.people.ada.slash("imagine", **wanted), timeout_s=90)
+        return await until_done(self.discord, await self.people.ada.slash("imagine", **wanted))
 
     async def job_from(self, asked: Interaction) -> Job:
-        await until_done(self.discord, asked, timeout_s=90)
+        await until_done(self.discord, asked)
         return await self.bot.job_of(asked)
 
     async def refusal(self, asked: Interaction) -> str:
         """What the person was told in private, before or after the acknowledgement."""
         if asked.ephemeral:
             return (await until_shown(self.discord, asked)).text
-        await self.discord.wait_for(lambda: asked.followups, timeout_s=30)
+        await self.discord.wait_for(lambda: asked.followups)
         assert asked.followups[0].is_ephemeral
         return asked.followups[0].text
 
@@ -109,7 +109,7 @@ async def test_inpaint_takes_a_mask_of_the_same_size_only(house: House) -> None:
 
 async def test_upscale_doubles_any_picture_and_says_what_it_cannot(house: House) -> None:
     asked = await house.people.bo.slash("upscale", image=Upload("my_holiday.png", png(200, 100)))
-    message = await until_done(house.discord, asked, timeout_s=90)
+    message = await until_done(house.discord, asked)
     assert (message.attachments[0].width, message.attachments[0].height) == (400, 192)
     assert "my holiday" in message.text
     for size in ((2000, 100), (40, 40)):
@@ -135,7 +135,7 @@ async def test_settings_of_other_tools_are_shown_and_taken_over(
     job = await house.job_from(asked)
     assert job.request.spec.prompt == prompt
     assert job.request.replay is None
-    await house.discord.wait_for(lambda: [each for each in asked.followups if tool in each.text], timeout_s=30)
+    await house.discord.wait_for(lambda: [each for each in asked.followups if tool in each.text])
 
 
 async def test_recipe_by_id_by_link_and_by_file(house: House) -> None:

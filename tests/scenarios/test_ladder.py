@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
+from patience import PATIENCE_S
 
 from cogs import replies
 from generation.delivery import DeliveryState
@@ -30,7 +31,7 @@ async def accepted_only(bot: LivingBot, discord: Sandbox, people: People) -> tup
 
 
 async def settled(bot: LivingBot, job_id: str) -> DeliveryState:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_S):
         while tasks := bot.client.courier.tasks:
             await asyncio.wait(tasks)
     return (await bot.deliveries.fetch(job_id)).state
@@ -94,7 +95,7 @@ async def test_while_the_storage_refuses_nothing_is_said_twice(
             other.execute(f"CREATE TRIGGER {name} BEFORE {when} BEGIN SELECT RAISE(ABORT, 'full'); END")
         with heard("cogs.delivery", "action=delivery-failed") as failed:
             bot.go_on_painting()
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 await failed.acquire()
                 discord.clock.advance(NONCE_LASTS_S)
                 for _ in range(2):
@@ -136,7 +137,7 @@ async def test_a_storm_of_errors_passes(discord: Sandbox, people: People, bot: L
     discord.faults.fail("/webhooks/*", times=2, status=503)
     discord.faults.rate_limit("/webhooks/*", times=2)
     bot.go_on_painting()
-    await until_done(discord, asked, timeout_s=40)
+    await until_done(discord, asked)
     assert await settled(bot, job_id_in(message)) is DeliveryState.POSTED
 
 
@@ -211,7 +212,7 @@ async def test_a_note_without_an_answer_takes_nothing_with_it(discord: Sandbox, 
     with heard("cogs.asking", "action=note-failed") as failed:
         asked = await people.ada.slash("imagine", prompt=RED, size="100x100", steps=2)
         message = await until_done(discord, asked)
-        await asyncio.wait_for(failed.acquire(), 60)
+        await asyncio.wait_for(failed.acquire(), PATIENCE_S)
     assert ["100" in each.content for each in asked.followups] == [True], "the note, and no word of a refusal"
     assert len(message.attachments) == 1
     assert message in people.general.messages
@@ -230,7 +231,7 @@ async def test_what_was_kept_is_told_until_that_is_known_to_have_worked(
     discord.faults.drop_answer("/webhooks/*", method="POST")
     with heard("cogs.asking", "action=note-failed") as failed:
         await elsewhere.slash("history")
-        await asyncio.wait_for(failed.acquire(), 60)
+        await asyncio.wait_for(failed.acquire(), PATIENCE_S)
     second = await elsewhere.slash("history")
     await discord.wait_for(lambda: second.followups)
     assert "could not post (the channel is gone)" in second.followups[0].content

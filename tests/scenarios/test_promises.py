@@ -18,6 +18,7 @@ from pathlib import Path
 import living
 import pytest
 from living import LivingBot, People, delete_by_hand, job_id_in, until_done, until_shown
+from patience import PATIENCE_S
 
 from bench._lives import Life, Lives
 from bench.light_engine import ENGINE
@@ -59,11 +60,10 @@ async def begun(opened: Lives, discord: Sandbox, folder: Path) -> Life:
     }
     await discord.wait_for(lambda: not discord.gateway.is_connected)
     life = await opened.start(environment, folder, folder / "log")
-    await discord.wait_until_ready(timeout_s=60)
+    await discord.wait_until_ready()
     return life
 
 
-@pytest.mark.timeout(300)
 async def test_told_to_stop_under_load_it_hands_everything_on_and_logs_no_secret(
     discord: Sandbox, people: People, tmp_path: Path
 ) -> None:
@@ -77,14 +77,14 @@ async def test_told_to_stop_under_load_it_hands_everything_on_and_logs_no_secret
             for each in fresh:
                 await until_shown(discord, each)  # accepted: from here on it is promised
             life.send(signal.SIGTERM)
-            assert await life.over(timeout_s=30)
+            assert await life.over(timeout_s=PATIENCE_S)
             assert await life.status() == 0
             asked += fresh
         life = await begun(opened, discord, tmp_path)
         for each in asked:
-            assert len((await until_done(discord, each, timeout_s=60)).attachments) == 2
+            assert len((await until_done(discord, each)).attachments) == 2
         life.send(signal.SIGTERM)
-        assert await life.over(timeout_s=30)
+        assert await life.over(timeout_s=PATIENCE_S)
     jobs = [job_id_in(each.original_message) for each in asked if each.original_message]
     assert sorted(results(people)) == sorted(jobs)
     said = (tmp_path / "log").read_text()
@@ -98,7 +98,7 @@ async def test_told_to_stop_under_load_it_hands_everything_on_and_logs_no_secret
 
 async def storage_refuses() -> None:
     """Wait until a write that must happen was refused."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_S):
         while not num_stuck():  # noqa: ASYNC110 - nothing is said when that happens, but in the log
             await asyncio.sleep(0.05)
 
@@ -112,12 +112,12 @@ async def test_a_database_locked_by_another_accepts_nothing_and_goes_on_after(
     with closing(sqlite3.connect(bot.data_dir / "atelier.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         refused = await people.bo.slash("imagine", prompt=RED, steps=1)
-        await discord.wait_for(lambda: refused.followups, timeout_s=30)
+        await discord.wait_for(lambda: refused.followups)
         await storage_refuses()
         other.execute("ROLLBACK")
     assert refused.followups[0].is_ephemeral
     assert "was not accepted and costs nothing" in refused.followups[0].content
-    await until_done(discord, first, timeout_s=60)
+    await until_done(discord, first)
     assert num_stuck() == 0
     assert results(people) == [job_id_in(first.original_message)] if first.original_message else False
     await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=1))
@@ -131,7 +131,7 @@ async def test_a_disk_without_room_for_a_picture_delays_it(discord: Sandbox, peo
     await until_shown(discord, asked)
     await storage_refuses()
     folder.unlink()
-    message = await until_done(discord, asked, timeout_s=60)
+    message = await until_done(discord, asked)
     assert len(message.attachments) == 1
     job = await bot.jobs.fetch_job(job_id_in(message))
     assert [(image.status, image.charged) for image in job.images] == [(Status.DONE, job.images[0].reserved)]
@@ -147,7 +147,7 @@ async def test_an_outage_of_half_an_hour_loses_no_result(discord: Sandbox, peopl
     assert asked[0].original_message is not None
     delete_by_hand(discord, asked[0].original_message)
     await bot.start()
-    await discord.wait_for(lambda: sorted(results(people)) == sorted(jobs), timeout_s=60)
+    await discord.wait_for(lambda: sorted(results(people)) == sorted(jobs))
 
 
 async def test_a_storm_of_every_kind_of_trouble_passes(discord: Sandbox, people: People, bot: LivingBot) -> None:
@@ -160,10 +160,10 @@ async def test_a_storm_of_every_kind_of_trouble_passes(discord: Sandbox, people:
         faults.drop_answer(path, times=3)
     asked = [await people.ada.slash("imagine", prompt=RED, steps=2) for _ in range(8)]
     for each in asked:
-        await until_done(discord, each, timeout_s=90)
+        await until_done(discord, each)
     faults.clear()
     jobs = [job_id_in(each.original_message) for each in asked if each.original_message]
-    await discord.wait_for(lambda: sorted(results(people)) == sorted(jobs), timeout_s=60)
+    await discord.wait_for(lambda: sorted(results(people)) == sorted(jobs))
     assert discord.journal.num_invalid < 50, "Discord bans an address for 10,000 in 10 minutes"
 
 
@@ -191,15 +191,15 @@ async def test_a_worker_frozen_beyond_patience_overwrites_nothing(
     discord: Sandbox, people: People, tmp_path: Path, blank_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P5: another finishes what it held; when it would speak again, it is no more. (The fence itself: tests/db.)"""
-    monkeypatch.setattr(living, "LocalWorker", partial(LocalWorker, hang_s=4.0))
+    monkeypatch.setattr(living, "LocalWorker", partial(LocalWorker, hang_s=12.0))
     bot = LivingBot(discord, tmp_path, blank_database)
     await bot.start()
     asked = await people.ada.slash("imagine", prompt="slow-image", steps=8)
-    await discord.wait_for(lambda: asked.original_message and "%" in asked.original_message.text, timeout_s=60)
+    await discord.wait_for(lambda: asked.original_message and "%" in asked.original_message.text)
     frozen = bot.worker.pid
     assert frozen is not None
     os.kill(frozen, signal.SIGSTOP)
-    message = await until_done(discord, asked, timeout_s=90)
+    message = await until_done(discord, asked)
     with pytest.raises(ProcessLookupError):
         os.kill(frozen, signal.SIGCONT)
     job = await bot.jobs.fetch_job(job_id_in(message))

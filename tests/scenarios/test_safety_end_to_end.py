@@ -27,7 +27,7 @@ from sandbox import Actor, Interaction, Message, Sandbox, Upload
 from tests.generation.engine.painting import a_picture
 from tests.generation.engine.toy import save_checker, save_toy, toy_model
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass
@@ -42,7 +42,7 @@ class House:
         await self.bot.services.governance.save_settings(settings, by=self.people.mo.user.id, change="for a test")
 
     async def ended(self, asked: Interaction) -> tuple[Message, Job]:
-        message = await until_done(self.discord, asked, timeout_s=120)
+        message = await until_done(self.discord, asked)
         return message, await self.bot.jobs.fetch_job((await self.bot.job_of(asked)).id)
 
     def pictures(self) -> int:

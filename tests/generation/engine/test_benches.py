@@ -10,8 +10,6 @@ import pytest
 
 from bench import card, exact, memory, throughput
 
-pytestmark = pytest.mark.timeout(600)
-
 
 def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from patience import PATIENCE_S
 
 from generation.engine.devices import Device, lay_out
 from generation.engine.engine import Engine
@@ -151,8 +152,8 @@ def test_a_worker_with_nothing_to_do_gives_its_memory_back_and_takes_the_next_or
     assert not worker.is_alive()
 
 
-def wait_for(happened: Callable[[], bool], *, patience_s: float = 60.0) -> None:
-    until = time.monotonic() + patience_s
+def wait_for(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_S
     while not happened():
         assert time.monotonic() < until
         time.sleep(0.01)

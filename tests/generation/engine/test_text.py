@@ -51,10 +51,10 @@ def test_what_is_no_weight_is_text(number: str) -> None:
 
 
 def test_weights_are_bounded_and_deep_brackets_are_quick() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert read_back("(" * 750 + "x" + ")" * 749) == [("(", 1.0), ("x", MAX_WEIGHT)]
     assert read_back("(x:999)") == [("x", MAX_WEIGHT)]
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 def test_beyond_every_number_is_as_loud_as_can_be_and_may_still_be_silenced() -> None:

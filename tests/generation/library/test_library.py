@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE_S
 from safetensors.numpy import save_file
 
 from generation.catalog import Catalog
@@ -238,11 +239,17 @@ def models(
     environment |= {"ATELIER_DATA_DIR": str(folder / "data"), "no_proxy": "127.0.0.1"}
     call = [sys.executable, "bot.py", "models", *arguments]
     return subprocess.run(
-        call, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False, timeout=300
+        call,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
 
 
-@pytest.mark.timeout(600)  # five starts of the program, on a machine that may be busy
 def test_from_the_hub_a_commit_is_fetched_checked_and_pinned(tmp_path: Path, hub: str) -> None:
     done, seen = on_a_terminal(tmp_path, hub, "add", "someone/neon", "--revision", "v1")
     assert done.returncode == 0, seen
