@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import discord
+
 from cogs.errors import LOST
 from cogs.language import N_, in_words, of_place, speaking
 from cogs.services import Interaction
