@@ -37,6 +37,10 @@ WORDS_ONLY = N_(
     "That picture was made from another one, which I do not use here: I paint with its words and settings alone, so it "
     "is another picture."
 )
+UNKNOWN_TRACE = N_(
+    "I do not know that file, and it asks for larger steps than its picture needs. So I paint with its settings, as a "
+    "usual request; the bytes may differ. Use the picture's id instead if it was made here."
+)
 DONE_ALREADY = N_("That is done already.")
 DONE = N_("It is done.")
 MAX_UNREAD = 160

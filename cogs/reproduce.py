@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from hashlib import sha256
 
 import discord
@@ -22,7 +23,7 @@ from generation.descent import reproduce, words_of
 from generation.errors import InvalidRequest, UnknownJob
 from generation.interchange import Foreign
 from generation.interchange.adopt import adopt
-from generation.permissions import require_visible
+from generation.permissions import may_follow, require_visible
 from generation.phrase import Phrase
 from generation.request import GenerationRequest
 from generation.uploads import is_kept
@@ -71,12 +72,15 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
             note = _(replies.ADOPTED, tool=found.tool)
         else:
             recipe, clean = await read_signed(png)
-            request = reproduce(recipe, original=sha256(clean).hexdigest())  # what comes out is compared with it
-            if await is_kept(recipe, owner_of(interaction), client.services.jobs):
-                await asyncio.to_thread(client.services.studio.files.put, clean)
-            else:
+            original = sha256(clean).hexdigest()
+            request = reproduce(recipe, original=original)
+            if not await is_kept(recipe, owner_of(interaction), client.services.jobs):
                 request = words_of(recipe, client.services.studio.catalog.get(recipe.spec.model))
                 note = _(replies.WORDS_ONLY)
+            elif await may_follow(recipe, original, client.services.jobs):
+                await asyncio.to_thread(client.services.studio.files.put, clean)  # what comes out is compared with it
+            else:
+                request, note = replace(request, replay=None), _(replies.UNKNOWN_TRACE)
     await finish(interaction, request, reply_to)
     if note is not None:
         await tell_besides(interaction, note)

@@ -10,10 +10,9 @@ from generation.catalog import Model
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
 from generation.phrase import Phrase
-from generation.recipe import LADDER, Recipe, Trace
+from generation.recipe import Recipe, require_trace
 from generation.request import (
     MAX_COUNT,
-    MAX_STEPS,
     SIDE_MULTIPLE_PX,
     GenerationRequest,
     Hires,
@@ -96,12 +95,7 @@ def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None
 
     `original` is the SHA-256 of the file to compare with. Raises `InvalidRequest`.
     """
-    try:
-        trace = Trace.parse(recipe.trace)
-    except ValueError:
-        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that cannot be read.")) from None
-    if trace.num_evaluations > 4 * MAX_STEPS or any(bucket not in LADDER for bucket, _ in trace.runs):
-        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that no picture of ours has."))
+    require_trace(recipe.spec, recipe.trace)
     if not all(map(_SHA256.fullmatch, (recipe.pixels_sha256, *recipe.spec.sources))):
         raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("names a file in a way that we never do."))
     again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=original)

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
-from generation.cost import cost_of_evaluations
 from generation.durable import durably
 from generation.errors import Failed, SourceLost, StartWithheld, Withheld, WorkerLost
 from generation.failpoints import reached
@@ -199,7 +198,6 @@ class Dispatcher:
         spec, job = live.image.spec, self._jobs.of_image(live.image.id).job
         weight, counter = self._queue.share_of(waiting.guild_id)
         start = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
-        replay = job.request.replay
         return Order(
             image_id=waiting.image_id,
             attempt=live.image.attempt,
@@ -211,7 +209,7 @@ class Dispatcher:
             num_previews=PREVIEWS_PER_IMAGE if job.request.count == 1 else 0,
             start_png=await self._file(start),
             mask_png=await self._mask(spec),
-            replay=replay.trace if replay else None,
+            replay=live.trace,
         )
 
     async def _mask(self, spec: ImageSpec) -> bytes | None:
@@ -307,8 +305,8 @@ class Dispatcher:
             case Finished():
                 return await self._keep(live, event)
             case Cancelled():
-                charged = cost_of_evaluations(live.image.spec, event.evaluations) if event.evaluations else 0
-                return Outcome(status=Status.CANCELLED, charged=min(charged, live.image.reserved))
+                charged = min(live.cost_of(event.evaluations), live.image.reserved)
+                return Outcome(status=Status.CANCELLED, charged=charged)
             case Broken():
                 log.error("image=%s error=%s action=broken: %s", event.image_id, event.error, event.message)
                 return Outcome(status=Status.FAILED, charged=0, error=event.error)

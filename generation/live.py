@@ -31,6 +31,8 @@ class LiveImage:
     """One image on its way: the only mutable record of it, owned by the studio."""
 
     image: Image
+    trace: str | None = None
+    """That it follows, if it is a replay."""
     done: int = 0
     losses: int = 0
     """Workers lost while they held it, in this run of the bot."""
@@ -41,7 +43,11 @@ class LiveImage:
 
     @property
     def units_done(self) -> int:
-        return cost_of_evaluations(self.image.spec, self.done) if self.done else 0
+        return self.cost_of(self.done)
+
+    def cost_of(self, evaluations: int) -> int:
+        """Return the cost units of so many model evaluations; 0 of none."""
+        return cost_of_evaluations(self.image.spec, evaluations, self.trace) if evaluations else 0
 
     @property
     def progress(self) -> float:
@@ -60,7 +66,8 @@ class LiveJob:
 
     @classmethod
     def of(cls, job: Job) -> LiveJob:
-        return cls(job, {image.id: LiveImage(image) for image in job.images if not image.status.is_end})
+        trace = job.request.replay.trace if job.request.replay else None
+        return cls(job, {image.id: LiveImage(image, trace) for image in job.images if not image.status.is_end})
 
     def started(self, image_id: str, attempt: int) -> None:
         self._update(image_id, status=Status.RUNNING, attempt=attempt)

@@ -6,6 +6,8 @@ from generation.album import Kin
 from generation.errors import NotAllowed, UnknownJob
 from generation.job import DM_TENANT, Job, Owner
 from generation.phrase import Phrase
+from generation.ports import JobStore
+from generation.recipe import Recipe, Trace
 
 
 def require_visible(job: Job, to: Owner) -> None:
@@ -19,6 +21,15 @@ def is_visible(job: Job, to: Owner) -> bool:
     if job.owner.guild_id == DM_TENANT:
         return job.owner == to
     return job.owner.guild_id == to.guild_id
+
+
+async def may_follow(recipe: Recipe, file_sha256: str, jobs: JobStore) -> bool:
+    """Return whether the trace of that recipe, in a file of that SHA-256, may be followed.
+
+    One with larger forwards than the picture needs only if the picture was made here: a forged one asks for memory
+    that this machine may not have.
+    """
+    return Trace.parse(recipe.trace).is_minimal(recipe.spec.num_rows) or bool(await jobs.fetch_painted(file_sha256))
 
 
 def visible_kin(kin: Kin, to: Owner) -> Kin:

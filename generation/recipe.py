@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from generation.errors import InvalidRequest
 from generation.phrase import Phrase
 from generation.request import ImageSpec
 
@@ -55,6 +56,22 @@ class Trace:
     @property
     def num_evaluations(self) -> int:
         return sum(times for _, times in self.runs)
+
+    def is_minimal(self, num_rows: int) -> bool:
+        """Return whether no forward had more rows than an image of `num_rows` needs."""
+        return all(bucket == num_rows for bucket, _ in self.runs)
+
+
+def require_trace(spec: ImageSpec, text: str) -> Trace:
+    """Return the trace if a picture of that spec can have it. Raise `InvalidRequest` otherwise."""
+    try:
+        trace = Trace.parse(text)
+    except ValueError:
+        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that cannot be read.")) from None
+    is_possible = all(bucket in LADDER and bucket >= spec.num_rows for bucket, _ in trace.runs)
+    if not is_possible or trace.num_evaluations != spec.num_evaluations:
+        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that no picture of ours has."))
+    return trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,12 @@ def require_size(model: Model, size_px: tuple[int, int]) -> None:
         raise InvalidRequest(what=Phrase("A size"), problem=problem)
 
 
+def require_enlargeable(spec: ImageSpec) -> None:
+    """Raise `InvalidRequest` if the enlargement that `spec` asks for is larger than pictures get here."""
+    if max(spec.result_size_px) > MAX_SIDE_PX:
+        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
+
+
 def can_be_enlarged(spec: ImageSpec) -> bool:
     """Whether a finished picture of that spec may be enlarged (once more)."""
     return max(spec.result_size_px) * 2 <= MAX_SIDE_PX

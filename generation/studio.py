@@ -28,11 +28,11 @@ from generation.guild import RoleBoost
 from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status, new_job_id
 from generation.live import JobView, LiveImage, LiveJobs
 from generation.ports import Clock, JobStore, Worker
-from generation.recipe import Fingerprint
+from generation.recipe import Fingerprint, require_trace
 from generation.request import GenerationRequest
 from generation.restoring import Restorer
 from generation.safety import Handling
-from generation.sizes import require_size
+from generation.sizes import require_enlargeable, require_size
 from generation.uploads import require_sources, starts_from_upload
 
 log = logging.getLogger(__name__)
@@ -174,6 +174,10 @@ class Studio:
         check_known(model, spec.adapters, spec.embeddings)
         if spec.upscale is None:
             require_size(model, spec.result_size_px)
+        else:
+            require_enlargeable(spec)
+        if request.replay is not None:
+            require_trace(spec, request.replay.trace)
         tenant = (owner.guild_id, owner.user_id)
         self._queue.check_room(*tenant, request.count, num_arriving=self._arriving[tenant])
 
@@ -334,8 +338,9 @@ class Studio:
         handling: Handling = Handling(),  # noqa: B008
     ) -> Job:
         job_id = new_job_id()
+        trace = request.replay.trace if request.replay else None
         images = tuple(
-            Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec))
+            Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace))
             for index, spec in enumerate(request.images())
         )
         return Job(

@@ -23,7 +23,8 @@ full,
 
     | service(f) / weight(f) - service(g) / weight(g) |  <=  2 ((b u + swap_charge) / w + b u + quantum)
 
-A replay runs alone (its buckets are prescribed), which is a forward of one image and changes none of this.
+A replay runs alone (its buckets are prescribed): a forward of one image, which is charged all rows of its bucket, at
+most b u. That changes none of this.
 """
 
 from __future__ import annotations

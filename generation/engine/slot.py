@@ -17,7 +17,7 @@ from generation.engine.text import Words
 from generation.errors import InvalidRequest
 from generation.extras import Adapter
 from generation.order import Order
-from generation.recipe import LADDER, Trace
+from generation.recipe import Trace, require_trace
 from generation.request import Pass
 
 
@@ -95,6 +95,11 @@ class Slot:
         """The bucket a replay must meet next; None for an image that takes what it gets."""
         return self.replay[self.done] if self.replay is not None else None
 
+    @property
+    def charge(self) -> float:
+        """The cost of the coming evaluation: a replay has the whole forward to itself, and pays for all of it."""
+        return self._charge_of_row * (self.next_bucket or self.rows)
+
     def begin(self, device: torch.device) -> None:
         """Encode the words and make the first latents."""
         spec = self.order.spec
@@ -152,7 +157,8 @@ class Slot:
         coming, self.key = self._coming.pop(0)
         self.size_px = (coming.width_px, coming.height_px)
         spec = self.order.spec
-        self.charge = float(cost_of_evaluations(spec, self.done + 1) - cost_of_evaluations(spec, self.done))
+        charge = cost_of_evaluations(spec, self.done + 1) - cost_of_evaluations(spec, self.done)
+        self._charge_of_row = charge / self.rows
 
 
 def _keyed(family: Family, order: Order, coming: Pass, words: Words) -> tuple[Pass, Key]:
@@ -179,12 +185,4 @@ def _guide(prediction: Tensor, guidance: float) -> Tensor:
 def _parse_replay(order: Order) -> tuple[int, ...] | None:
     if order.replay is None:
         return None
-    try:
-        buckets = tuple(Trace.parse(order.replay).buckets())
-    except ValueError:
-        raise InvalidRequest(what="The trace", problem="cannot be read.") from None
-    if any(bucket < order.spec.num_rows for bucket in buckets):
-        raise InvalidRequest(what="The trace", problem="has a bucket smaller than the picture's own rows.")
-    if len(buckets) != order.spec.num_evaluations or not set(buckets) <= set(LADDER):
-        raise InvalidRequest(what="The trace", problem="does not belong to this picture.")
-    return buckets
+    return tuple(require_trace(order.spec, order.replay).buckets())

@@ -100,7 +100,10 @@ def test_painted_anew_larger_is_for_pictures_that_came_from_words() -> None:
     assert (again.hires, again.result_size_px) == (None, (256, 192)), "what starts from a file has its size"
 
 
-@pytest.mark.parametrize("trace", ["no trace", "8x9999", "999x4"])
+@pytest.mark.parametrize(
+    "trace",
+    ["no trace", "8x9999", "999x4", "", "2x3", "2x5", "1x4", "3x4", "32x4", "2x2,1x2", "9999x9999," * 3000 + "2x4"],
+)
 def test_a_forged_recipe_is_refused(trace: str) -> None:
     recipe = Recipe(spec=SPEC, model_sha256="00", trace=trace, fingerprint=Fingerprint({}), pixels_sha256="00")
     with pytest.raises(InvalidRequest, match="The recipe"):

@@ -12,11 +12,13 @@ from engine.toy import save_toy, toy_model
 from place import ADA, Place, opened, spec
 
 from generation.catalog import Catalog
+from generation.cost import image_cost
+from generation.errors import InvalidRequest
 from generation.images import decode_png, encode_png
 from generation.job import Image, Owner, Status
 from generation.recipe import Trace
 from generation.replay import Agreement, judge
-from generation.request import GenerationRequest, ImageSpec, Replay, StartImage
+from generation.request import GenerationRequest, ImageSpec, Replay, StartImage, Upscale
 from generation.workers.wire import DEFAULT_ENGINE
 
 PROMPT = "a red cat"
@@ -73,6 +75,32 @@ async def test_one_among_seven_others_is_made_again_exactly(place: Place) -> Non
     traces = {image.recipe.trace for image in images if image.recipe}
     assert any(max(Trace.parse(trace).buckets()) > 2 for trace in traces), "they did share forwards"
     assert [await make_again(place, image) for image in images] == [Agreement.IDENTICAL] * 8
+
+
+async def test_a_replay_in_large_forwards_pays_for_them(place: Place) -> None:
+    asked = ask(steps=3)
+    replay = Replay(trace="8x3", pixels_sha256="0" * 64)
+    usual = await place.finished(await place.studio.submit(GenerationRequest(spec=asked), ADA))
+    padded = await place.finished(await place.studio.submit(GenerationRequest(spec=asked, replay=replay), ADA))
+    assert padded.images[0].recipe is not None
+    assert padded.images[0].recipe.trace == "8x3"
+    assert padded.images[0].charged == image_cost(asked, "8x3") > 2 * usual.images[0].charged
+
+
+@pytest.mark.parametrize("trace", ["8x2", "1x3", "2x9999", "nonsense"])
+async def test_an_impossible_trace_is_refused_before_it_is_accepted(place: Place, trace: str) -> None:
+    with pytest.raises(InvalidRequest, match="trace"):
+        await place.studio.submit(
+            GenerationRequest(spec=ask(steps=3), replay=Replay(trace=trace, pixels_sha256="0" * 64)), ADA
+        )
+    assert await place.store.fetch_unfinished() == []
+
+
+async def test_an_enlargement_beyond_what_is_offered_is_refused(place: Place) -> None:
+    """A recipe in a file may ask for one; the price grows with it, the memory of this machine does not."""
+    huge = ask(width_px=2048, height_px=2048, upscale=Upscale(sha256="0" * 64))
+    with pytest.raises(InvalidRequest, match="as large as pictures get"):
+        await place.studio.submit(GenerationRequest(spec=huge), ADA)
 
 
 async def test_the_check_sees_another_picture(place: Place) -> None:

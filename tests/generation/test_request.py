@@ -179,6 +179,15 @@ def test_cost_counts_rows_steps_and_pixels() -> None:
     assert cost_of_evaluations(spec(width_px=512, height_px=512), 5) == (2 * 5 + 2) * 1000
 
 
+def test_a_replay_costs_all_rows_of_its_trace() -> None:
+    asked = spec(width_px=512, height_px=512)
+    assert image_cost(asked, "2x20") == image_cost(asked)
+    assert image_cost(asked, "16x12,4x8") == (16 * 12 + 4 * 8 + 2) * 1000
+    assert cost_of_evaluations(asked, 13, "16x12,4x8") == (16 * 12 + 4 + 2) * 1000
+    larger = spec(width_px=256, height_px=256, hires=Hires(factor=2.0, strength=0.5))
+    assert image_cost(larger, "8x20,2x10") == (8 * 20 / 4 + 2 * 10 + 2) * 1000
+
+
 def test_a_start_image_leaves_steps_out() -> None:
     started = spec(start=StartImage(sha256="0" * 64, strength=0.5))
     assert started.num_evaluations == 10

@@ -108,7 +108,7 @@ async def test_reproduce_by_id_by_link_and_by_file_is_identical(
 async def test_reproduce_says_different_and_why(discord: Sandbox, people: People, bot: LivingBot) -> None:
     message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, seed=7, steps=3))
     png = message.attachments[0].data
-    recipe = replace(read_recipe(png), pixels_sha256="0" * 64)
+    recipe = replace(read_recipe(png), pixels_sha256="0" * 64, trace="2x3")
     pixels, size = decode_png(png)
     changed = encode_png(pixels[:3] * (size[0] * size[1]), size, text={"atelier": recipe.to_json()})
     again = await until_done(discord, await people.bo.slash("reproduce", file=Upload("forged.png", changed)))

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from living import LivingBot, People, job_id_in, judged, until_done, until_shown
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from generation.cost import image_cost
+from generation.images import decode_png
 from generation.job import Job, Status
+from generation.provenance import read_recipe, sign_png
 from generation.region import draw_mask
 from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
 
@@ -136,6 +139,26 @@ async def test_settings_of_other_tools_are_shown_and_taken_over(
     assert job.request.spec.prompt == prompt
     assert job.request.replay is None
     await house.discord.wait_for(lambda: [each for each in asked.followups if tool in each.text])
+
+
+async def test_a_trace_with_larger_forwards_is_followed_only_of_a_picture_made_here(house: House) -> None:
+    bo = house.people.bo
+    message = await house.painted()
+    posted = message.attachments[0].data
+    recipe, (pixels, size_px) = read_recipe(posted), decode_png(posted)
+    forged = replace(recipe, trace=f"16x{recipe.spec.num_evaluations}")
+    asked = await bo.slash("reproduce", file=Upload("forged.png", sign_png(pixels, size_px, forged)))
+    job = await house.job_from(asked)
+    assert (job.request.spec, job.request.replay) == (recipe.spec, None)
+    assert job.images[0].charged == image_cost(recipe.spec)
+    await house.discord.wait_for(
+        lambda: [each for each in asked.followups if "usual request" in each.text], timeout_s=30
+    )
+    job = await house.job_from(await bo.slash("reproduce", file=Upload("real.png", posted)))
+    assert job.request.replay is not None
+    impossible = sign_png(pixels, size_px, replace(recipe, trace="16x600"))
+    asked = await bo.slash("reproduce", file=Upload("impossible.png", impossible))
+    assert "a trace that no picture of ours has" in await house.refusal(asked)
 
 
 async def test_recipe_by_id_by_link_and_by_file(house: House) -> None:

@@ -135,6 +135,14 @@ def test_an_engine_of_another_process_history_paints_the_same(make_engine: MakeE
     assert paint(worn, order).pixels == paint(fresh, order).pixels
 
 
+def test_a_replay_is_charged_all_rows_of_its_forwards(engine: Engine) -> None:
+    """Else a trace of large forwards takes many times the work of its neighbours at their price."""
+    family = engine._models.get("toy").family
+    usual = Slot(an_order(a_spec(steps=4)), family, 1)
+    padded = Slot(an_order(a_spec(steps=4), replay="16x4"), family, 2)
+    assert padded.charge == 8 * usual.charge
+
+
 @pytest.mark.parametrize("replay", ["8x3", "1x4", "nonsense", "100x4"])
 def test_a_trace_that_is_not_this_pictures_is_refused(engine: Engine, replay: str) -> None:
     engine.admit(an_order(replay=replay))
