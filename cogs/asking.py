@@ -13,7 +13,7 @@ import discord
 
 from cogs import rules_pages
 from cogs.errors import JOB, LOST, PRIVATE, require_permissions
-from cogs.gate import place_of, policy_of, require_allowed
+from cogs.gate import place_of, policy_of, require_allowed, require_may_ask
 from cogs.language import matching, of_place
 from cogs.services import Interaction, owner_of
 from generation.choices import Visibility
@@ -45,6 +45,9 @@ async def _acknowledge(
     if request is not None:
         interaction.client.services.studio.check(request, owner_of(interaction))
         await require_allowed(interaction, request, attached=attached)
+    else:
+        interaction.client.services.studio.require_open()
+        await require_may_ask(interaction)
     choices = (await policy_of(interaction)).choices
     is_private = choices.visibility is Visibility.PRIVATE
     is_alone = is_private or interaction.guild_id is None

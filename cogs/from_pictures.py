@@ -17,7 +17,7 @@ from cogs.gate import default_model
 from cogs.imagine import DEFAULT_STRENGTH, Typed, paint_from
 from cogs.language import _
 from cogs.services import Interaction
-from cogs.uploads import NO_FILE, Size, attached, keep_attached, require_size_px
+from cogs.uploads import NO_FILE, Size, attached, lending, require_size_px
 from generation.catalog import Model
 from generation.errors import InvalidRequest
 from generation.job import Job
@@ -131,10 +131,11 @@ async def enlarge_attached(interaction: Interaction, image: Attached) -> Job:
         upscale=Enlarge(sha256=NO_FILE),
     )
     reply_to = await begin(interaction, GenerationRequest(spec=spec), attached={NO_FILE})
-    sha256, size_px = await keep_attached(interaction, image, _sides)
-    width_px, height_px = _sides(size_px)
-    spec = replace(spec, width_px=width_px, height_px=height_px, upscale=Enlarge(sha256=sha256))
-    return await finish(interaction, GenerationRequest(spec=spec), reply_to, attached={sha256})
+    async with lending(interaction) as lent:
+        sha256, size_px = await lent.keep_attached(image, _sides)
+        width_px, height_px = _sides(size_px)
+        spec = replace(spec, width_px=width_px, height_px=height_px, upscale=Enlarge(sha256=sha256))
+        return await finish(interaction, GenerationRequest(spec=spec), reply_to, attached={sha256})
 
 
 def _sides(size_px: Size | None) -> Size:

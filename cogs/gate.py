@@ -43,12 +43,8 @@ async def require_allowed(
 
     `attached`: the files of the request that came with it.
     """
-    policy, asker, place = await policy_of(interaction), asker_of(interaction), place_of(interaction)
+    policy, asker, place = await require_may_ask(interaction), asker_of(interaction), place_of(interaction)
     services, owner = interaction.client.services, owner_of(interaction)
-    (await services.operating.admission()).require_admitted(owner.guild_id)
-    if place.is_dm and not services.allows_dms:
-        raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
-    await _require_welcome(services, owner, policy)
     model = services.studio.catalog.get(request.spec.model)
     is_from_upload = await require_sources(request, owner, services.jobs, attached=attached)
     is_judged = is_vetted(model, checks_safety=services.studio.checks_safety, is_from_upload=is_from_upload)
@@ -70,6 +66,21 @@ async def require_sayable(interaction: Interaction, texts: Iterable[str]) -> tup
     policy = await policy_of(interaction)
     matches = await interaction.client.services.governance.screen(policy, texts)
     return policy.require_unblocked(matches, asker_of(interaction), place_of(interaction))
+
+
+async def require_may_ask(interaction: Interaction) -> Policy:
+    """Return the policy; raise `Refused` unless this person may ask here and now, for whatever it is.
+
+    Asked before anything is fetched, decoded or drawn for them.
+    """
+    policy, place = await policy_of(interaction), place_of(interaction)
+    services, owner = interaction.client.services, owner_of(interaction)
+    (await services.operating.admission()).require_admitted(owner.guild_id)
+    if place.is_dm and not services.allows_dms:
+        raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
+    await _require_welcome(services, owner, policy)
+    policy.require_place(asker_of(interaction), place)
+    return policy
 
 
 async def _require_welcome(services: Services, owner: Owner, policy: Policy) -> None:

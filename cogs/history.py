@@ -43,7 +43,8 @@ class History(commands.Cog):
         look = Look(words=_words(search), favourites=show is not None)
         interaction.extras[PRIVATE] = True
         await interaction.response.defer(ephemeral=True)
-        say = await _page(interaction, look, before=None)
+        async with interaction.client.services.drawing.turn(owner_of(interaction)):
+            say = await _page(interaction, look, before=None)
         await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
@@ -51,7 +52,8 @@ async def press_history(interaction: Interaction, subject: str) -> None:
     """Turn the page: the subject says from when it goes back, and what is looked for (see `pages.turned`)."""
     before, look = _turned(subject)
     await interaction.response.defer()
-    say = await _page(interaction, look, before=before)
+    async with interaction.client.services.drawing.turn(owner_of(interaction)):
+        say = await _page(interaction, look, before=before)
     await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 
@@ -67,7 +69,8 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     size_limit = interaction.filesize_limit or DEFAULT_SIZE_LIMIT
-    say = await gather(job, services, size_limit=size_limit, place=place_of(interaction))
+    async with services.drawing.turn(owner):
+        say = await gather(job, services, size_limit=size_limit, place=place_of(interaction))
     await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 

@@ -15,7 +15,7 @@ from cogs.asking import ask, begin, finish, tell_besides
 from cogs.form import Attached
 from cogs.gate import default_aspect, default_model, require_sayable
 from cogs.services import Interaction
-from cogs.uploads import NO_FILE, attached, keep_attached, require_size_px
+from cogs.uploads import NO_FILE, attached, lending, require_size_px
 from generation.catalog import Model
 from generation.errors import InvalidRequest
 from generation.extras import read_prompts
@@ -143,17 +143,18 @@ async def paint_from(
     request = request_of(typed, start_size_px=image.size_px)
     trial = StartImage(sha256=NO_FILE, strength=strength, mask_sha256=NO_FILE if mask is not None else None)
     reply_to = await begin(interaction, _starting(request, trial), attached={NO_FILE})
-    sha256, size_px = await keep_attached(interaction, image, lambda shown_px: size_of(typed, shown_px))
-    mask_sha256 = None
-    if mask is not None:
-        mask_sha256, mask_px = await keep_attached(interaction, mask, lambda _: size_of(typed, size_px))
-        if size_px is not None:
-            require_size_px(mask_px, size_px)
-    if size_px != image.size_px:
-        request = request_of(typed, start_size_px=size_px)
-    start = StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256)
-    request = _starting(request, start)
-    return await finish(interaction, request, reply_to, attached=request.spec.files)
+    async with lending(interaction) as lent:
+        sha256, size_px = await lent.keep_attached(image, lambda shown_px: size_of(typed, shown_px))
+        mask_sha256 = None
+        if mask is not None:
+            mask_sha256, mask_px = await lent.keep_attached(mask, lambda _: size_of(typed, size_px))
+            if size_px is not None:
+                require_size_px(mask_px, size_px)
+        if size_px != image.size_px:
+            request = request_of(typed, start_size_px=size_px)
+        start = StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256)
+        request = _starting(request, start)
+        return await finish(interaction, request, reply_to, attached=request.spec.files)
 
 
 def _starting(request: GenerationRequest, start: StartImage) -> GenerationRequest:

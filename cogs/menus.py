@@ -10,7 +10,7 @@ from discord import app_commands
 from cogs.asking import ask
 from cogs.form import Answers, Attached, Form, Text, open_form
 from cogs.from_pictures import enlarge_attached
-from cogs.gate import default_model
+from cogs.gate import default_model, require_may_ask
 from cogs.imagine import DEFAULT_STRENGTH, Typed, paint_from
 from cogs.language import N_, _
 from cogs.more import any_seed
@@ -49,6 +49,7 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
         ),
     ]
     if job is None:
+        await require_may_ask(interaction)
         held = interaction.client.services.held
         subject = await asyncio.to_thread(held.put, _picture_of(message), owner_of(interaction))
     else:

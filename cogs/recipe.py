@@ -9,10 +9,11 @@ from discord.ext import commands
 from cogs import recipe_pages
 from cogs.errors import PRIVATE
 from cogs.form import Attached
+from cogs.gate import require_may_ask
 from cogs.options import picture_id
 from cogs.paper import files, layout
 from cogs.results import show_recipe
-from cogs.services import Interaction
+from cogs.services import Interaction, owner_of
 from cogs.subjects import job_named
 from cogs.uploads import attached, fetched
 from generation.decoder import read_settings
@@ -44,10 +45,11 @@ class RecipeOf(commands.Cog):
 
 async def show_file(interaction: Interaction, file: Attached) -> None:
     """What a file says of itself, for the person alone. Raises `InvalidRequest` if it says nothing."""
+    await require_may_ask(interaction)
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     async with fetched(interaction, file) as png:
-        found = await read_settings(png)
+        found = await read_settings(png, owner=owner_of(interaction))
     if found is None:
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
     say = recipe_pages.foreign(found) if isinstance(found, Foreign) else recipe_pages.recipe_of_file(found)

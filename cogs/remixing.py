@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
 from cogs.asking import ask, begin, finish
 from cogs.form import Answers, File, Form, FormHandler, Pick, Text, open_form
 from cogs.language import N_, _
@@ -10,7 +13,7 @@ from cogs.options import prompt_of
 from cogs.say import Action
 from cogs.services import Interaction
 from cogs.subjects import image_to_change, job_to_change
-from cogs.uploads import NO_FILE, keep_attached, require_size_px
+from cogs.uploads import NO_FILE, lending, require_size_px
 from generation.errors import InvalidRequest
 from generation.job import Image, Job
 from generation.phrase import Phrase
@@ -131,16 +134,18 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
         raise InvalidRequest(what=Phrase("The region"), problem=problem)
     seed, model = any_seed(), interaction.client.services.studio.catalog.get(image.spec.model)
     if file is None:
-        await ask(interaction, repaint_cells(image, cells, model, prompt=prompt, seed=seed, strength=strength))
+        drawing = partial(repaint_cells, image, cells, model, prompt=prompt, seed=seed, strength=strength)
+        await ask(interaction, await asyncio.to_thread(drawing))  # it hashes a mask as large as the picture
         return
     size_px = image.spec.result_size_px
     require_size_px(file.size_px, size_px)
     trial = repaint_mask(image, NO_FILE, model, prompt=prompt, seed=seed, strength=strength)
     reply_to = await begin(interaction, trial, attached={NO_FILE})
-    mask, mask_px = await keep_attached(interaction, file, lambda picture_px: size_px)
-    require_size_px(mask_px, size_px)
-    request = repaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
-    await finish(interaction, request, reply_to, attached={mask})
+    async with lending(interaction) as lent:
+        mask, mask_px = await lent.keep_attached(file, lambda picture_px: size_px)
+        require_size_px(mask_px, size_px)
+        request = repaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
+        await finish(interaction, request, reply_to, attached={mask})
 
 
 def number(text: str, *, what: str) -> float:

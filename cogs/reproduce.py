@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from hashlib import sha256
 
@@ -17,7 +16,7 @@ from cogs.language import _
 from cogs.more import any_seed
 from cogs.options import picture_id
 from cogs.services import Interaction, owner_of
-from cogs.uploads import fetched
+from cogs.uploads import fetched, lending
 from generation.decoder import read_settings, read_signed
 from generation.descent import reproduce, words_of
 from generation.errors import InvalidRequest, UnknownJob
@@ -62,25 +61,26 @@ async def _from_id(interaction: Interaction, text: str) -> GenerationRequest:
 
 async def _from_file(interaction: Interaction, file: discord.Attachment) -> None:
     """What is in the file is known only after the acknowledgement."""
-    client = interaction.client
+    client, owner = interaction.client, owner_of(interaction)
     reply_to = await begin(interaction)
-    note = None
+    note, clean = None, None
     async with fetched(interaction, file) as png:
-        found = await read_settings(png)
+        found = await read_settings(png, owner=owner)
         if isinstance(found, Foreign):
             request = adopt(found, await default_model(interaction), seed=any_seed())
             note = _(replies.ADOPTED, tool=found.tool)
         else:
-            recipe, clean = await read_signed(png)
+            recipe, clean = await read_signed(png, owner=owner)
             original = sha256(clean).hexdigest()
             request = reproduce(recipe, original=original)
-            if not await is_kept(recipe, owner_of(interaction), client.services.jobs):
-                request = words_of(recipe, client.services.studio.catalog.get(recipe.spec.model))
+            if not await is_kept(recipe, owner, client.services.jobs):
+                request, clean = words_of(recipe, client.services.studio.catalog.get(recipe.spec.model)), None
                 note = _(replies.WORDS_ONLY)
-            elif await may_follow(recipe, original, client.services.jobs):
-                await asyncio.to_thread(client.services.studio.files.put, clean)  # what comes out is compared with it
-            else:
-                request, note = replace(request, replay=None), _(replies.UNKNOWN_TRACE)
-    await finish(interaction, request, reply_to)
+            elif not await may_follow(recipe, original, client.services.jobs):
+                request, note, clean = replace(request, replay=None), _(replies.UNKNOWN_TRACE), None
+    async with lending(interaction) as lent:
+        if clean is not None:
+            await lent.keep(clean)  # what comes out is compared with it
+        await finish(interaction, request, reply_to)
     if note is not None:
         await tell_besides(interaction, note)

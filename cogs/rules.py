@@ -16,11 +16,11 @@ from cogs.managing import language_of_server, require_manager, tell_log_channel
 from cogs.paper import files, layout
 from cogs.say import Picture, Say
 from cogs.services import Interaction
-from cogs.uploads import fetch_attachment
+from cogs.uploads import fetched
 from generation.prompt import MAX_PROMPT_CHARS
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
 from generation.rules.rulebook import RuleSet
-from generation.rules.transfer import export_rules
+from generation.rules.transfer import MAX_FILE_BYTES, export_rules
 
 LOOK_BACK = 500
 KINDS = [Choice(name="word or words", value=Kind.WORD.value), Choice(name="pattern (RE2)", value=Kind.PATTERN.value)]
@@ -113,8 +113,8 @@ class RulesGroup(
         guild_id = require_manager(interaction)
         await interaction.response.defer(ephemeral=True)
         client = interaction.client
-        data = await fetch_attachment(file, client.connector)
-        rules = await client.services.governance.screener.read_file(guild_id, data)
+        async with fetched(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
+            rules = await client.services.governance.screener.read_file(guild_id, data)
         number = await client.services.governance.add_rules(
             guild_id, rules, by=interaction.user.id, replacing=replacing
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -26,8 +25,9 @@ from db.usage import UsageStore
 from generation.credentials import Credentials
 from generation.job import DM_TENANT, Owner
 from generation.ports import Clock
-from generation.rates import Rates
+from generation.rates import Rates, rates_of_files
 from generation.studio import Studio
+from generation.turns import Turns
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient  # noqa: F401 - named in the alias below
@@ -63,8 +63,11 @@ class Services:
     departures: DepartureStore
     rates: Rates = field(default_factory=Rates)
     reception: Reception = field(default_factory=Reception)
-    files_in_hand: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FILES_IN_HAND))
-    """Held by whoever has somebody's attached file in memory."""
+    file_rates: Rates = field(default_factory=rates_of_files)
+    files_in_hand: Turns = field(default_factory=lambda: Turns(FILES_IN_HAND, of_guild=4, of_member=2))
+    """Held while an attached file is in memory."""
+    drawing: Turns = field(default_factory=lambda: Turns(3, of_guild=2, of_member=1))
+    """Held while a chart, a sheet of pictures or a message of old ones is put together in a thread."""
     clock: Clock = utc_now
     credentials: Credentials | None = None
     """What posted pictures are signed with, where the operator has a key."""

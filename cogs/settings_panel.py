@@ -19,12 +19,12 @@ from cogs.paper import empty, files, layout
 from cogs.say import Action, Picture, Say, Tone
 from cogs.services import Interaction
 from cogs.settings_fields import CHANNELS, FIELDS, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, described
-from cogs.uploads import fetch_attachment
+from cogs.uploads import fetched
 from cogs.words import escaped, small
 from generation.errors import InvalidRequest
 from generation.guild import GuildSettings
 from generation.phrase import Phrase
-from generation.settings_file import export_settings, import_settings
+from generation.settings_file import MAX_FILE_BYTES, export_settings, import_settings
 
 TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
 FIRST_PAGE = "what"
@@ -55,8 +55,8 @@ class SettingsPanel(commands.Cog):
             return
         await interaction.response.defer(ephemeral=True)
         services = interaction.client.services
-        data = await fetch_attachment(file, interaction.client.connector)
-        taken, styles = import_settings(data, await services.guilds.fetch(guild_id))
+        async with fetched(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
+            taken, styles = import_settings(data, await services.guilds.fetch(guild_id))
         known = {model.name for model in services.studio.catalog.models}
         if unknown := set(taken.choices.models) - known:
             problem = Phrase("names models that are not here: {models}.", models=", ".join(sorted(unknown)))

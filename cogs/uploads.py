@@ -10,12 +10,14 @@ import aiohttp
 import discord
 
 from cogs.form import Attached
-from cogs.services import Interaction
+from cogs.services import Interaction, owner_of
 from generation.decoder import fit_picture
-from generation.errors import InvalidRequest
-from generation.files import ImageFiles
+from generation.errors import AtelierError, InvalidRequest
+from generation.files import Loan
 from generation.images import MAX_UPLOAD_BYTES, OtherSize
+from generation.job import DM_TENANT, Owner
 from generation.phrase import Phrase
+from generation.rates import FILES_PER_MINUTE
 
 TIMEOUT_S = 20.0
 NO_FILE = "0" * 64
@@ -28,64 +30,104 @@ def attached(file: discord.Attachment) -> Attached:
     return Attached(file.url, file.size, file.filename, size_px)
 
 
-async def fetch_attachment(attachment: discord.Attachment | Attached, connector: aiohttp.BaseConnector | None) -> bytes:
+async def fetch_attachment(
+    attachment: discord.Attachment | Attached,
+    connector: aiohttp.BaseConnector | None,
+    *,
+    max_bytes: int = MAX_UPLOAD_BYTES,
+) -> bytes:
     """The bytes of an attached file. Raises `InvalidRequest` if it is too large, gone, or not where it should be."""
     # `Asset.BASE` is the CDN discord.py speaks to: the real one, or the local one of a trial.
     if not attachment.url.startswith(f"{discord.Asset.BASE}/"):
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not on Discord."))
-    if attachment.size > MAX_UPLOAD_BYTES:
-        raise InvalidRequest(
-            what=Phrase("The file"), problem=Phrase("is over {most} MiB.", most=MAX_UPLOAD_BYTES // 2**20)
-        )
+    if attachment.size > max_bytes:
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is over {most} MiB.", most=max_bytes // 2**20))
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, connector_owner=connector is None, timeout=timeout) as session,
             session.get(attachment.url, allow_redirects=False, raise_for_status=True) as answer,
         ):
-            data = await answer.content.read(MAX_UPLOAD_BYTES + 1) if answer.status == 200 else b""
-            while 0 < len(data) <= MAX_UPLOAD_BYTES and (more := await answer.content.read(MAX_UPLOAD_BYTES)):
+            data = await answer.content.read(max_bytes + 1) if answer.status == 200 else b""
+            while 0 < len(data) <= max_bytes and (more := await answer.content.read(max_bytes)):
                 data += more
     except (aiohttp.ClientError, TimeoutError, OSError):
         raise InvalidRequest(
             what=Phrase("The file"), problem=Phrase("could not be fetched from Discord. Attach it again.")
         ) from None
-    if not data or len(data) > MAX_UPLOAD_BYTES:
+    if not data or len(data) > max_bytes:
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is empty, gone, or too large."))
     return data
 
 
 @asynccontextmanager
-async def fetched(interaction: Interaction, file: discord.Attachment | Attached) -> AsyncIterator[bytes]:
-    """The bytes of an attached file, while they are needed. Raises as `fetch_attachment` does.
+async def fetched(
+    interaction: Interaction, file: discord.Attachment | Attached, *, max_bytes: int = MAX_UPLOAD_BYTES
+) -> AsyncIterator[bytes]:
+    """The bytes of an attached file, while they are needed. Raises `Refused`, and as `fetch_attachment` does.
 
-    A few at a time: they are decoded more slowly than they come, and hundreds would fill the memory meanwhile.
+    Callers have asked the gate before. So many a minute of one member, and a few at a time in fair turns: files are
+    decoded more slowly than they come, and hundreds would fill the memory meanwhile.
     """
-    async with interaction.client.services.files_in_hand:
-        yield await fetch_attachment(file, interaction.client.connector)
+    services, owner = interaction.client.services, owner_of(interaction)
+    member = Owner(DM_TENANT, owner.user_id)  # the same in every server
+    services.file_rates.take(member, limit=FILES_PER_MINUTE, now=services.clock())
+    async with services.files_in_hand.turn(owner):
+        yield await fetch_attachment(file, interaction.client.connector, max_bytes=max_bytes)
 
 
-async def keep_start_image(
-    data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], files: ImageFiles
-) -> tuple[str, Size | None]:
-    """A start image, cropped and scaled to what `fit` makes of its size, and kept on disk: its SHA-256, and its size.
+class Lent:
+    """Files put on disk for one request: `keep_start_image` and `keep` put them, `lending` decides about them."""
+
+    def __init__(self, interaction: Interaction) -> None:
+        self._interaction = interaction
+        self._files = interaction.client.services.studio.files
+        self._loans: list[Loan] = []
+
+    async def keep(self, data: bytes) -> str:
+        """Put a file; return its SHA-256."""
+        loan = await asyncio.to_thread(self._files.lend, data)
+        self._loans.append(loan)
+        return loan.sha256
+
+    async def keep_attached(self, file: Attached, fit: Callable[[Size | None], Size]) -> tuple[str, Size | None]:
+        """Fetch an attached picture and put it, cropped and scaled to what `fit` makes of its size.
+
+        Return its SHA-256 and its size. Raise `InvalidRequest` or `Refused`.
+        """
+        async with fetched(self._interaction, file) as data:
+            png, size_px = await fit_upright(data, file.size_px, fit, owner_of(self._interaction))
+        return await self.keep(png), size_px
+
+    async def end(self, *, is_kept: bool) -> None:
+        for loan in self._loans:
+            await asyncio.to_thread(self._files.end_loan, loan, is_kept=is_kept)
+
+
+@asynccontextmanager
+async def lending(interaction: Interaction) -> AsyncIterator[Lent]:
+    """Hold the files of a request until it is accepted; take them away again if it is refused."""
+    lent, is_kept = Lent(interaction), True  # what ends otherwise may have been accepted: the sweep looks at it
+    try:
+        yield lent
+    except AtelierError:
+        is_kept = False
+        raise
+    finally:
+        await lent.end(is_kept=is_kept)
+
+
+async def fit_upright(
+    data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], owner: Owner
+) -> tuple[bytes, Size | None]:
+    """Return a picture as a PNG of the size that `fit` makes of its own, and that size. Raise `InvalidRequest`.
 
     Discord says how large it is, `said_px`; but a photograph may lie on its side, and what counts is what people see.
-    Raises `InvalidRequest`.
     """
     try:
-        png, size_px = await fit_picture(data, fit(said_px), said_px=said_px), said_px
+        return await fit_picture(data, fit(said_px), said_px=said_px, owner=owner), said_px
     except OtherSize as upright:
-        png, size_px = await fit_picture(data, fit(upright.size_px)), upright.size_px
-    return await asyncio.to_thread(files.put, png), size_px
-
-
-async def keep_attached(
-    interaction: Interaction, file: Attached, fit: Callable[[Size | None], Size]
-) -> tuple[str, Size | None]:
-    """Fetch an attached picture and keep it: see `keep_start_image`."""
-    async with fetched(interaction, file) as data:
-        return await keep_start_image(data, file.size_px, fit, interaction.client.services.studio.files)
+        return await fit_picture(data, fit(upright.size_px), owner=owner), upright.size_px
 
 
 def require_size_px(mask_px: Size | None, size_px: Size) -> None:

@@ -34,7 +34,8 @@ class Usage(commands.Cog):
             require_manager(interaction)
         interaction.extras[PRIVATE] = True
         await interaction.response.defer(ephemeral=True)
-        say = await (_server(interaction) if is_server else _own(interaction))
+        async with interaction.client.services.drawing.turn(owner_of(interaction)):
+            say = await (_server(interaction) if is_server else _own(interaction))
         await interaction.edit_original_response(view=layout(say), attachments=files(say))
 
 

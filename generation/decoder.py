@@ -21,11 +21,14 @@ import msgspec
 from generation.errors import InvalidRequest
 from generation.images import OtherSize, decode_png, fit_upload, read_png_text
 from generation.interchange import Foreign, read_foreign
+from generation.job import DM_TENANT, Owner
 from generation.phrase import Phrase
 from generation.provenance import RECIPE_KEYWORD, read_recipe, recipe_in, sign_png
 from generation.recipe import Recipe
+from generation.turns import Turns
 
-AT_ONCE = 2
+AT_ONCE, AT_ONCE_OF_GUILD = 3, 2
+"""Files decoded at once, and of these of one guild; of one member it is one."""
 PATIENCE_S = 60.0
 """For a process that hangs. One at work is judged by its processor time, for the machine may be busy."""
 CPU_S = 10
@@ -34,36 +37,40 @@ MEMORY_BYTES = 1 << 30
 _REFUSED, _OTHER_SIZE = 3, 4
 _ROOT = Path(__file__).resolve().parents[1]
 _Settings = tuple[Recipe | None, Foreign | None]
+NO_MEMBER = Owner(DM_TENANT, 0)
+"""For files of the shell: no member of a server gave them."""
 
 
-async def fit_picture(data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None) -> bytes:
-    """Somebody's picture cropped and scaled to `size_px`, as a plain PNG.
+async def fit_picture(
+    data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None, owner: Owner = NO_MEMBER
+) -> bytes:
+    """Somebody's picture cropped and scaled to `size_px`, as a plain PNG. Files are decoded in turns by `owner`.
 
     Raises `InvalidRequest`, and `OtherSize` for one that is not, upright, of the size `said_px`.
     """
-    return await _decode(data, "fit", *map(str, (*size_px, *(said_px or ()))))
+    return await _decode(data, owner, "fit", *map(str, (*size_px, *(said_px or ()))))
 
 
-async def read_signed(data: bytes) -> tuple[Recipe, bytes]:
+async def read_signed(data: bytes, *, owner: Owner = NO_MEMBER) -> tuple[Recipe, bytes]:
     """The recipe that somebody's PNG carries, and the picture as a file of our own making, with nothing else in it.
 
     Raises `InvalidRequest` when there is no recipe, or it is not ours.
     """
-    recipe, _, clean = (await _decode(data, "signed")).partition(b"\n")
+    recipe, _, clean = (await _decode(data, owner, "signed")).partition(b"\n")
     return Recipe.from_json(recipe), clean
 
 
-async def read_settings(data: bytes) -> Recipe | Foreign | None:
+async def read_settings(data: bytes, *, owner: Owner = NO_MEMBER) -> Recipe | Foreign | None:
     """What somebody's PNG says of how it was made: a recipe of ours before all else, or another tool's settings.
 
     Raises `InvalidRequest`. The text itself stays there: what comes back is as small as its values are.
     """
-    said: _Settings = msgspec.json.decode(await _decode(data, "settings"), type=_Settings)
+    said: _Settings = msgspec.json.decode(await _decode(data, owner, "settings"), type=_Settings)
     return said[0] or said[1]
 
 
-async def _decode(data: bytes, *words: str) -> bytes:
-    async with _places(asyncio.get_running_loop()):
+async def _decode(data: bytes, owner: Owner, *words: str) -> bytes:
+    async with _turns(asyncio.get_running_loop()).turn(owner):
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -96,9 +103,8 @@ async def _decode(data: bytes, *words: str) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _places(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
-    """How many may be decoded at once, whoever asks."""
-    return asyncio.Semaphore(AT_ONCE)
+def _turns(loop: asyncio.AbstractEventLoop) -> Turns:
+    return Turns(AT_ONCE, of_guild=AT_ONCE_OF_GUILD, of_member=1)
 
 
 def _environment() -> dict[str, str]:
@@ -144,6 +150,8 @@ def _limit() -> None:
     if sys.platform == "win32":
         return
     import resource
+
+    os.nice(5)  # the event loop is waited for by everyone
 
     for what, most in (
         (resource.RLIMIT_AS, MEMORY_BYTES),

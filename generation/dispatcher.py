@@ -214,7 +214,7 @@ class Dispatcher:
 
     async def _mask(self, spec: ImageSpec) -> bytes | None:
         if spec.start is not None and spec.start.cells:
-            return draw_mask(spec.start.cells, (spec.width_px, spec.height_px))
+            return await asyncio.to_thread(draw_mask, spec.start.cells, (spec.width_px, spec.height_px))
         return await self._file(spec.start.mask_sha256 if spec.start else None)
 
     async def _file(self, sha256: str | None) -> bytes | None:

@@ -91,6 +91,10 @@ class TooFast(Refused):
     """That is quick! This server allows {limit} {unit} a minute. Please try again in {wait_s} s; it costs nothing."""
 
 
+class TooManyFiles(Refused):
+    """I read at most {limit} files of one member a minute. Please try again in {wait_s} s; it costs nothing."""
+
+
 class QuotaExceeded(Refused):
     """This would go over the quota of {limit} {unit} {window}: {left} left, {needed} needed. {renewal}"""
 

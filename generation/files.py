@@ -8,7 +8,8 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -19,34 +20,85 @@ _NAME = re.compile(r"[0-9a-f]{64}\.png")
 _UNFINISHED = re.compile(r"tmp[a-z0-9_]{8}")  # as `tempfile` calls them
 
 
+@dataclass(eq=False, slots=True)
+class Loan:
+    """A file put for requests that may yet be refused. It stays once one of them is accepted, or another puts it."""
+
+    sha256: str
+    holders: int = 1
+    is_kept: bool = False
+
+
 class ImageFiles:
     """Content-addressed files under one folder. Blocking: callers run these methods off the event loop."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._touching = threading.Lock()
+        self._loans: dict[str, Loan] = {}
+        self.num_bytes_put = 0
+        """Of new files since the start: what tells the sweep that it is due."""
 
     def put(self, data: bytes) -> str:
         """Keep `data` and return its SHA-256. On disk when this returns: synced, then renamed into place.
 
         What lies there already counts as put now: `remove_untouched` leaves it alone.
         """
+        return self._put(data, is_lent=False).sha256
+
+    def lend(self, data: bytes) -> Loan:
+        """Put `data` for a request that may yet be refused: `end_loan` says what became of it."""
+        return self._put(data, is_lent=True)
+
+    def end_loan(self, loan: Loan, *, is_kept: bool) -> None:
+        """Remove the file of a refused request, unless it lay there before or is needed otherwise."""
+        with self._touching:
+            loan.is_kept |= is_kept
+            loan.holders -= 1
+            if loan.holders:
+                return
+            if self._loans.get(loan.sha256) is loan:
+                del self._loans[loan.sha256]
+            if not loan.is_kept:
+                self.remove(loan.sha256)
+
+    def _put(self, data: bytes, *, is_lent: bool) -> Loan:
         sha256 = hashlib.sha256(data).hexdigest()
         target = self._path(sha256)
-        if self._touch(target) and self.get(sha256) is not None:  # one that is damaged is written again
-            return sha256
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        return sha256
+        with self._touching:
+            found = self._borrow(sha256, is_lent=is_lent, is_new=False) if self._touch(target) else None
+        if found is not None and self.get(sha256) is not None:  # one that is damaged is written again
+            return found
+        temporary = self._write(data, target.parent)
+        with self._touching:
+            is_new = not target.exists()
+            with _removed_on_failure(temporary):
+                temporary.replace(target)
+            self.num_bytes_put += len(data) * is_new
+            return found or self._borrow(sha256, is_lent=is_lent, is_new=is_new)
+
+    def _borrow(self, sha256: str, *, is_lent: bool, is_new: bool) -> Loan:
+        """Return the loan of a file that was put: that of others, a new one of a new file, else one of no effect."""
+        loan = self._loans.get(sha256)
+        if loan is None:
+            loan = Loan(sha256, is_kept=not (is_lent and is_new))
+            if not loan.is_kept:
+                self._loans[sha256] = loan
+        elif is_lent:
+            loan.holders += 1
+        else:
+            loan.is_kept = True
+        return loan
+
+    def _write(self, data: bytes, folder: Path) -> Path:
+        """Write a file under a name of its own, synced; return its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder)
+        with _removed_on_failure(Path(temporary)), os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return Path(temporary)
 
     def get(self, sha256: str) -> bytes | None:
         """The file of that name, or None if it is gone or damaged."""
@@ -91,14 +143,22 @@ class ImageFiles:
 
     def _touch(self, path: Path) -> bool:
         """Whether it is there and counts as put now."""
-        with self._touching:
-            try:
-                os.utime(path)
-            except OSError:  # also one that is not ours to touch: it is written again
-                return False
+        try:
+            os.utime(path)
+        except OSError:  # also one that is not ours to touch: it is written again
+            return False
         return True
 
     def _path(self, sha256: str) -> Path:
         if not _SHA256.fullmatch(sha256):
             raise ValueError("not a SHA-256")
         return self._folder / sha256[:2] / f"{sha256}.png"
+
+
+@contextmanager
+def _removed_on_failure(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

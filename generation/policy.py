@@ -50,7 +50,7 @@ class Policy:
 
     def require_allowed(self, request: GenerationRequest, asker: Asker, place: Place) -> None:
         """Raise `Refused` unless the request may be made, whatever it says; what it says is screened next."""
-        self._require_place(asker, place)
+        self.require_place(asker, place)
         self._require_limits(request)
         self._require_start_image(request, asker)
 
@@ -96,7 +96,8 @@ class Policy:
         if self.choices.pressers is Pressers.OWNER and owner.user_id != asker.user_id:
             raise NotAllowed(why=Phrase("In this server only the person who asked for these pictures can press that."))
 
-    def _require_place(self, asker: Asker, place: Place) -> None:
+    def require_place(self, asker: Asker, place: Place) -> None:
+        """Raise `NotAllowed` where the guild does not let this person paint."""
         choices = self.choices
         if choices.channel_ids and set(choices.channel_ids).isdisjoint(place.channel_ids):
             named = ", ".join(f"<#{channel_id}>" for channel_id in choices.channel_ids[:5])

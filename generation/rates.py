@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from generation.errors import TooFast
+from generation.errors import Refused, TooFast, TooManyFiles
 from generation.job import Owner
 from generation.phrase import Phrase
 
 MINUTE = timedelta(minutes=1)
+FILES_PER_MINUTE = 30
+"""Attached files of one member that are read a minute, in all servers together."""
 _MAX_MEMBERS = 10_000
 
 
-class Rates:
-    """When each member's requests of the last minute were made. `limit` 0 means none."""
+def rates_of_files() -> Rates:
+    """Return the rates of attached files: reading one is work, whether or not a request comes of it."""
+    return Rates(lambda limit, wait_s: TooManyFiles(limit=limit, wait_s=wait_s))
 
-    def __init__(self) -> None:
+
+def _too_many_requests(limit: int, wait_s: int) -> Refused:
+    unit = Phrase("request") if limit == 1 else Phrase("requests")
+    return TooFast(limit=limit, unit=unit, wait_s=wait_s)
+
+
+class Rates:
+    """When each member's requests of the last minute were made. `limit` 0 means none.
+
+    `refuse` makes the refusal of the limit and the seconds to wait.
+    """
+
+    def __init__(self, refuse: Callable[[int, int], Refused] | None = None) -> None:
+        self._refuse = refuse or _too_many_requests
         self._made: defaultdict[Owner, deque[datetime]] = defaultdict(deque)
 
     def check(self, owner: Owner, *, limit: int, now: datetime) -> None:
@@ -28,8 +45,7 @@ class Rates:
             made.popleft()
         if len(made) >= limit:
             wait_s = (made[-limit] + MINUTE - now).total_seconds()
-            unit = Phrase("request") if limit == 1 else Phrase("requests")
-            raise TooFast(limit=limit, unit=unit, wait_s=max(1, round(wait_s)))
+            raise self._refuse(limit, max(1, round(wait_s)))
 
     def take(self, owner: Owner, *, limit: int, now: datetime) -> None:
         """Check, and count one more."""

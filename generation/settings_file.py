@@ -13,6 +13,7 @@ from generation.guild import GuildSettings, SafetyLevel
 from generation.phrase import Phrase
 from generation.style import Style
 
+MAX_FILE_BYTES = 1024 * 1024
 VERSION = 2
 """Since 2 the styles are in it; what a file of 1 does not say stays as it is."""
 

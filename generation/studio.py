@@ -166,10 +166,7 @@ class Studio:
 
     def check(self, request: GenerationRequest, owner: Owner) -> None:
         """Raise `Refused` if it is plain without asking the store that `submit` would refuse."""
-        if self._dispatcher.is_draining:
-            raise Draining
-        if self.is_closed:
-            raise Closed
+        self.require_open()
         spec, model = request.spec, self.catalog.get(request.spec.model)
         check_known(model, spec.adapters, spec.embeddings)
         if spec.upscale is None:
@@ -180,6 +177,13 @@ class Studio:
             require_trace(spec, request.replay.trace)
         tenant = (owner.guild_id, owner.user_id)
         self._queue.check_room(*tenant, request.count, num_arriving=self._arriving[tenant])
+
+    def require_open(self) -> None:
+        """Raise `Draining` or `Closed` while no request is accepted, whatever it is."""
+        if self._dispatcher.is_draining:
+            raise Draining
+        if self.is_closed:
+            raise Closed
 
     async def cancel(self, job_id: str) -> bool:
         """Stop what has not ended of a job: waiting images at no cost, running ones for the steps they took.

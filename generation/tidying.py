@@ -1,13 +1,15 @@
 """Clears away finished pictures whose time is over, once an hour, and a few times a day files that nothing names.
 
-Such strays are left by a request that was refused after its upload was kept, by an owner who was erased while a picture
-was being put on disk, and by a crash between letting go of a file and removing it.
+Such strays are left by an owner who was erased while a picture was being put on disk, and by a crash between putting a
+file and naming it, or between letting go of a file and removing it. Where much was put within hours, the sweep comes
+sooner, and looks at what was put since the last one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -20,6 +22,11 @@ EVERY_S = 3600.0
 FIRST_SWEEP_S, SWEEP_EVERY_S = 600.0, 6 * 3600.0
 UNTOUCHED = timedelta(hours=1)
 """Far longer than between a file and the row that names it: Discord gives up on a request after 15 minutes."""
+PRESSED_BYTES = 1 << 30
+"""So much newly put is swept at once, without waiting for the hour."""
+PRESSED_UNTOUCHED = timedelta(minutes=20)
+"""Still longer than Discord waits for a request."""
+LOOK_EVERY_S = 60.0
 _AT_ONCE = 300
 
 
@@ -52,21 +59,44 @@ async def tidy(expired: Collection[str], files: ImageFiles) -> int:
 
 
 async def keep_swept(
-    register: Register, files: ImageFiles, *, first_s: float = FIRST_SWEEP_S, every_s: float = SWEEP_EVERY_S
+    register: Register,
+    files: ImageFiles,
+    *,
+    first_s: float = FIRST_SWEEP_S,
+    every_s: float = SWEEP_EVERY_S,
+    look_every_s: float = LOOK_EVERY_S,
 ) -> None:
-    """Sweep when the start is over, and every so often, until cancelled."""
-    await asyncio.sleep(first_s)
+    """Sweep when the start is over, every so often, and whenever much was put, until cancelled."""
+    due_s = time.monotonic() + first_s
+    since, num_bytes = datetime.now(UTC), 0  # of the last sweep
     while True:
-        try:
-            log.info("action=swept files=%s", await sweep(register, files, now=datetime.now(UTC)))
-        except Exception:
-            log.exception("action=sweeping-failed")
-        await asyncio.sleep(every_s)
+        is_due = time.monotonic() >= due_s
+        if is_due or files.num_bytes_put - num_bytes >= PRESSED_BYTES:
+            now, untouched = datetime.now(UTC), UNTOUCHED if is_due else PRESSED_UNTOUCHED
+            try:
+                removed = await sweep(register, files, now=now, untouched=untouched, since=None if is_due else since)
+                log.info("action=swept files=%s", removed)
+                since, num_bytes = now - untouched, files.num_bytes_put
+            except Exception:
+                log.exception("action=sweeping-failed")
+            due_s = time.monotonic() + every_s if is_due else due_s
+        await asyncio.sleep(min(look_every_s, max(0.0, due_s - time.monotonic())))
 
 
-async def sweep(register: Register, files: ImageFiles, *, now: datetime) -> int:
-    """Remove what nothing names and nobody has put for an hour; how many. A few at a time: others work too."""
-    since, until = await register.fetch_watched_since(), now - UNTOUCHED
+async def sweep(
+    register: Register,
+    files: ImageFiles,
+    *,
+    now: datetime,
+    untouched: timedelta = UNTOUCHED,
+    since: datetime | None = None,
+) -> int:
+    """Remove what nothing names and was not put within `untouched`; return how many. A few at a time: others work too.
+
+    `since`: only of what was put since then.
+    """
+    watched, until = await register.fetch_watched_since(), now - untouched
+    since = watched if watched is None or since is None else max(watched, since)
     num_removed = 0
     for part in PARTS:
         await asyncio.to_thread(files.clear_unfinished, part, until=until)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,8 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from cogs.uploads import fetch_attachment, fetched
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequest, TooManyFiles
 from generation.images import MAX_UPLOAD_BYTES
+from generation.rates import FILES_PER_MINUTE, rates_of_files
+from generation.turns import Turns
 
 
 @pytest.fixture
@@ -85,17 +88,47 @@ async def test_what_is_too_large_elsewhere_or_gone_says_so(cdn: str, path: str, 
 
 
 async def test_a_few_files_at_a_time_are_in_memory(cdn: str) -> None:
-    services = SimpleNamespace(files_in_hand=asyncio.Semaphore(3))
-    interaction: Any = SimpleNamespace(client=SimpleNamespace(services=services, connector=None))
+    services = files_of_members()
     in_hand, most = 0, 0
 
-    async def decode() -> None:
+    async def decode(guild_id: int) -> None:
         nonlocal in_hand, most
-        async with fetched(interaction, attached(f"{cdn}/picture")) as data:
+        async with fetched(by(services, guild_id, 1), attached(f"{cdn}/picture")) as data:
             assert data == b"a picture"
             in_hand, most = in_hand + 1, max(most, in_hand + 1)
             await asyncio.sleep(0.01)
             in_hand -= 1
 
-    await asyncio.gather(*(decode() for _ in range(20)))
+    await asyncio.gather(*(decode(guild_id) for guild_id in range(20)))
     assert most == 3
+    most = 0
+    await asyncio.gather(*(decode(1) for _ in range(8)))
+    assert most == 2, "of one server"
+
+
+async def test_so_many_files_a_minute_of_one_member_in_all_servers(cdn: str) -> None:
+    services = files_of_members()
+
+    async def decode(guild_id: int, user_id: int) -> None:
+        async with fetched(by(services, guild_id, user_id), attached(f"{cdn}/picture")):
+            pass
+
+    for number in range(FILES_PER_MINUTE):
+        await decode(number % 3, 1)
+    with pytest.raises(TooManyFiles, match=f"at most {FILES_PER_MINUTE} files"):
+        await decode(9, 1)
+    await decode(1, 2)
+    services.now += timedelta(seconds=61)
+    await decode(1, 1)
+
+
+def files_of_members() -> SimpleNamespace:
+    services = SimpleNamespace(files_in_hand=Turns(3, of_guild=2, of_member=2), file_rates=rates_of_files())
+    services.now = datetime(2026, 3, 1, tzinfo=UTC)
+    services.clock = lambda: services.now
+    return services
+
+
+def by(services: SimpleNamespace, guild_id: int, user_id: int) -> Any:
+    client = SimpleNamespace(services=services, connector=None)
+    return SimpleNamespace(client=client, guild_id=guild_id, user=SimpleNamespace(id=user_id))

@@ -21,6 +21,7 @@ from db.jobs import JobStore
 from db.models import Base
 from db.retention import RetentionStore
 from db.types import JsonOf
+from generation import tidying
 from generation.durable import durably
 from generation.files import ImageFiles
 from generation.job import Job, Outcome, Status
@@ -187,6 +188,48 @@ def test_every_column_that_can_name_a_file_is_known_here() -> None:
     repeated = {"images.recipe"}  # of the same spec
     nameless = {"jobs.handling", "images.judgement", "guild_settings.choices", "content_rules.rule"}
     assert found == looked_at | repeated | nameless
+
+
+async def test_where_much_was_put_the_sweep_comes_at_once(
+    database: Database, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By amount as well as by age: a flood would fill the disk long before the next sweep by the clock."""
+    swept = Swept(RetentionStore(database))
+    monkeypatch.setattr(tidying, "PRESSED_BYTES", 100)
+    sweeping = asyncio.create_task(keep_swept(swept, folder.files, first_s=3600, look_every_s=0.001))
+    folder.put("little")
+    for _ in range(100):  # the control: it looks, and has nothing to do
+        await asyncio.sleep(0.001)
+    assert not swept.once.is_set()
+    folder.put("x" * 200)
+    await asyncio.wait_for(swept.once.wait(), 60)
+    sweeping.cancel()
+    await asyncio.wait((sweeping,))
+
+
+async def test_a_sweep_since_a_time_leaves_what_is_older(database: Database, folder: Folder) -> None:
+    await accepted(database, a_job())
+    old, new = folder.put("old", minutes_ago=120), folder.put("new", minutes_ago=30)
+    register = RetentionStore(database)
+    pressed = {"untouched": timedelta(minutes=20), "since": NOW - timedelta(minutes=60)}
+    assert await sweep(register, folder.files, now=NOW, **pressed) == 1
+    assert folder.there() == {old}
+    assert new not in folder.there()
+
+
+class Swept:
+    """A register that says when it was asked."""
+
+    def __init__(self, register: RetentionStore) -> None:
+        self.once = asyncio.Event()
+        self._register = register
+
+    async def fetch_watched_since(self) -> datetime | None:
+        self.once.set()
+        return await self._register.fetch_watched_since()
+
+    async def fetch_strays(self, files: Collection[str]) -> Collection[str]:
+        return await self._register.fetch_strays(files)
 
 
 async def test_sweeping_goes_on_after_trouble(folder: Folder) -> None:

@@ -17,6 +17,7 @@ from generation.decoder import fit_picture, read_settings, read_signed
 from generation.errors import InvalidRequest
 from generation.images import decode_png, encode_png
 from generation.interchange import Foreign
+from generation.job import Owner
 from generation.provenance import sign_png
 from generation.recipe import Fingerprint, Recipe
 from generation.request import ImageSpec
@@ -160,20 +161,19 @@ async def test_the_process_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
     assert os.environ["ATELIER_DISCORD_TOKEN"] == "canary"
 
 
-async def test_no_more_than_two_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    running, most = 0, 0
+async def test_no_more_than_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most = set[int](), 0
     start = asyncio.create_subprocess_exec
 
     async def counted(*words: object, **options: object) -> asyncio.subprocess.Process:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
+        nonlocal most
         process = await start(*words, **options)  # type: ignore[arg-type]
+        running.add(process.pid)
+        most = max(most, len(running))
         wait = process.wait
 
         async def waited() -> int:
-            nonlocal running
-            running -= 1
+            running.discard(process.pid)
             return await wait()
 
         monkeypatch.setattr(process, "wait", waited)
@@ -181,6 +181,27 @@ async def test_no_more_than_two_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", counted)
     data = saved("PNG", "RGB", SIZE)
-    made = await asyncio.gather(*(fit_picture(data, SIZE) for _ in range(5)))
+    made = await asyncio.gather(*(fit_picture(data, SIZE, owner=Owner(guild, 1)) for guild in range(6)))
     assert len(set(made)) == 1
     assert most == decoder.AT_ONCE
+    most = 0
+    await asyncio.gather(*(fit_picture(data, SIZE, owner=Owner(1, user)) for user in range(6)))
+    assert most == decoder.AT_ONCE_OF_GUILD, "one server's"
+    most = 0
+    await asyncio.gather(*(read_settings(data, owner=Owner(1, 1)) for _ in range(4)))
+    assert most == 1, "one member's"
+
+
+async def test_another_servers_file_does_not_wait_for_a_flood_of_files() -> None:
+    ended: list[str] = []
+    slow = saved("PNG", "RGB", (4096, 4096))
+
+    async def read(data: bytes, owner: Owner, name: str) -> None:
+        await fit_picture(data, SIZE, owner=owner)
+        ended.append(name)
+
+    flood = [asyncio.create_task(read(slow, Owner(1, user), "flood")) for user in range(8)]
+    await asyncio.sleep(0)
+    await read(saved("PNG", "RGB", SIZE), Owner(2, 1), "other")
+    await asyncio.gather(*flood)
+    assert ended.index("other") < 3, "not after those before it"

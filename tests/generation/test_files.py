@@ -1,0 +1,78 @@
+"""What a refused request put on disk goes at once; what anything else needs stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from generation.files import ImageFiles
+
+DATA = b"a picture"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ImageFiles:
+    return ImageFiles(tmp_path / "pictures")
+
+
+def test_the_file_of_a_refused_request_goes_and_that_of_an_accepted_one_stays(files: ImageFiles) -> None:
+    refused, accepted = files.lend(DATA), files.lend(b"another")
+    files.end_loan(refused, is_kept=False)
+    files.end_loan(accepted, is_kept=True)
+    assert files.get(refused.sha256) is None
+    assert files.get(accepted.sha256) == b"another"
+
+
+def test_what_lay_there_before_stays(files: ImageFiles) -> None:
+    sha256 = files.put(DATA)
+    files.end_loan(files.lend(DATA), is_kept=False)
+    assert files.get(sha256) == DATA
+
+
+@pytest.mark.parametrize("first_is_kept", [True, False])
+def test_of_two_requests_with_one_file_one_accepted_is_enough(files: ImageFiles, first_is_kept: bool) -> None:
+    first, second = files.lend(DATA), files.lend(DATA)
+    files.end_loan(first, is_kept=first_is_kept)
+    assert files.get(first.sha256) == DATA, "the other may yet be accepted"
+    files.end_loan(second, is_kept=not first_is_kept)
+    assert files.get(first.sha256) == DATA
+
+
+def test_of_two_refused_requests_with_one_file_nothing_stays(files: ImageFiles, tmp_path: Path) -> None:
+    loans = [files.lend(DATA), files.lend(DATA)]
+    for loan in loans:
+        files.end_loan(loan, is_kept=False)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_picture_that_is_finished_meanwhile_to_the_same_bytes_stays(files: ImageFiles) -> None:
+    loan = files.lend(DATA)
+    files.put(DATA)
+    files.end_loan(loan, is_kept=False)
+    assert files.get(loan.sha256) == DATA
+
+
+def test_a_damaged_file_is_written_again_and_stays(files: ImageFiles, tmp_path: Path) -> None:
+    sha256 = files.put(DATA)
+    (path,) = (tmp_path / "pictures").rglob("*.png")
+    path.write_bytes(b"damaged")
+    files.end_loan(files.lend(DATA), is_kept=False)
+    assert files.get(sha256) == DATA
+
+
+def test_a_full_disk_leaves_nothing_half_written(files: ImageFiles, tmp_path: Path) -> None:
+    sha256 = files.put(DATA)
+    target = tmp_path / "pictures" / sha256[:2] / f"{sha256}.png"
+    target.unlink()
+    target.mkdir()  # what cannot be replaced
+    with pytest.raises(OSError):
+        files.put(DATA)
+    assert not list(tmp_path.rglob("tmp*"))
+
+
+def test_new_bytes_are_counted_once(files: ImageFiles) -> None:
+    files.put(DATA)
+    files.put(DATA)
+    files.lend(b"more")
+    assert files.num_bytes_put == len(DATA) + len(b"more")
