@@ -11,14 +11,16 @@ from dataclasses import dataclass
 import aiohttp
 
 from config import Settings
-from db.engine import Database
+from db.engine import Database, parse_url
 from db.lock import FolderInUse
+from db.stored_check import find_unusable
 from generation.catalog import Catalog, Model
 from generation.engine.folder import check_model
 from generation.errors import Misconfigured
 from generation.vetting import is_vetted
 
 _LEAST_FREE_BYTES = 2 * 2**30
+_MOST_SHOWN = 10
 _DISCORD_API = "https://discord.com/api/v10"
 _TORCH_PROBE = """
 import torch
@@ -73,6 +75,18 @@ async def _database(settings: Settings) -> str:
         return f"in use by a bot that runs (http://127.0.0.1:{settings.health_port}/healthz says how it is)"
 
 
+async def _stored(settings: Settings) -> str:
+    unusable = await asyncio.to_thread(find_unusable, parse_url(settings.url_of_database))
+    if not unusable:
+        return "every stored value can be used"
+    shown = "; ".join(f"{each.row} ({each.problem})" for each in unusable[:_MOST_SHOWN])
+    more = f"; and {len(unusable) - _MOST_SHOWN} more" if len(unusable) > _MOST_SHOWN else ""
+    raise Misconfigured(
+        problem=f"{len(unusable)} cannot be used and are set aside: {shown}{more}.",
+        remedy="Nothing else is affected. Update Atelier if a newer version wrote them, or choose the setting again.",
+    )
+
+
 async def _models(settings: Settings) -> str:
     models = Catalog.open(settings.model, settings.folder_of_models).models
     for model in models:
@@ -123,6 +137,7 @@ async def _discord(settings: Settings) -> str:
 _CHECKS: dict[str, Check] = {
     "Disk": _disk,
     "Database": _database,
+    "Stored values": _stored,
     "Models": _models,
     "Graphics card": _accelerator,
     "Discord": _discord,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from generation import errors
-from generation.errors import AtelierError, InvalidRequest
+from generation.errors import AtelierError, InvalidRequest, Misconfigured
 from generation.images import decode_png
 from generation.job import JOB_ID_LENGTH, Image, Job, Owner, Status
 from generation.ports import JobStore
@@ -18,23 +20,33 @@ from generation.request import GenerationRequest, Replay
 from generation.studio import Studio
 from generation.verify import Disclosure, read_disclosure
 
+T = TypeVar("T")
 OWNER = Owner(guild_id=0, user_id=0)
 """Pictures asked for from the shell belong to nobody on Discord."""
 
 
 async def paint(studio: Studio, running: asyncio.Task[None], request: GenerationRequest) -> Job:
     """Submit, and wait for the end. Raises the error of the first image that was not made, or of the studio."""
-    accepted = await studio.submit(request, OWNER, may_use_all=True)
-    finished = asyncio.ensure_future(studio.finished(accepted.id))
-    await asyncio.wait((finished, running), return_when=asyncio.FIRST_COMPLETED)
-    if running.done():
-        finished.cancel()
-        running.result()
-    job = await finished
+    accepted = await _while_running(running, studio.submit(request, OWNER, may_use_all=True))
+    job = await _while_running(running, studio.finished(accepted.id))
     for image in job.images:
         if image.status is not Status.DONE:
             raise _error_of(image)
     return job
+
+
+async def _while_running(running: asyncio.Task[None], work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns, or raise as soon as the studio has ended: nothing else would end `work`."""
+    working = asyncio.ensure_future(work)
+    await asyncio.wait((working, running), return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        return await working
+    working.cancel()
+    error = running.exception()
+    if error is None or isinstance(error, AtelierError):
+        raise error or errors.Draining
+    problem = f"The studio has stopped ({type(error).__name__}: {str(error).splitlines()[0]})."
+    raise Misconfigured(problem=problem, remedy="Run `bot.py doctor`: it looks at everything the bot needs.") from error
 
 
 def png_of(studio: Studio, image: Image) -> bytes:
@@ -91,4 +103,5 @@ async def _replay_one(studio: Studio, running: asyncio.Task[None], recipe: Recip
 def _error_of(image: Image) -> AtelierError:
     """The error an image ended with, with the details that are still known."""
     kind = getattr(errors, image.error or "", errors.Failed)
-    return kind(attempts=image.attempt) if issubclass(kind, errors.Failed) else errors.Failed()
+    is_failure = isinstance(kind, type) and issubclass(kind, errors.Failed)
+    return kind(attempts=image.attempt) if is_failure else errors.Failed()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Enum, create_engine, event
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.types import TypeDecorator
 
@@ -26,8 +26,6 @@ def _render(kind: str, value: Any, _context: Any) -> str | bool:
     """Our own types as the plain ones they are stored as: a migration must not change when the code does."""
     if kind == "type" and isinstance(value, TypeDecorator):
         return f"sa.{value.impl_instance!r}"
-    if kind == "type" and isinstance(value, Enum):
-        return f"sa.String(length={value.length})"
     return False
 
 

@@ -98,5 +98,5 @@ def _ancestors(session: Session, job: Job) -> list[tuple[Job, int]]:
         if row is None:
             break
         found.append((job_of(row), index))
-        parent = row.request.parent
+        parent = row.parent
     return found

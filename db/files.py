@@ -36,8 +36,12 @@ IS_ALIVE = text("images.status IN ('waiting', 'running')")
 """Written out, not bound: only so does SQLite see that the index of living images will do."""
 NAMED = [literal_column(found, String()) for found in SOURCES.values()]
 """Where a row of `images` names the files it starts from."""
-_ORIGINAL = literal_column("json_extract(request, '$.replay.original')", String())
-_IS_SEEN = text("coalesce(json_extract(jobs.request, '$.replay.is_unseen'), 0) = 0")
+_ORIGINAL = literal_column(
+    "CASE WHEN json_valid(request) THEN json_extract(request, '$.replay.original') END", String()
+)
+_IS_SEEN = text(
+    "coalesce(CASE WHEN json_valid(jobs.request) THEN json_extract(jobs.request, '$.replay.is_unseen') END, 0) = 0"
+)
 """Not a picture that was painted again because another one starts from it: no one has that, so no one can delete it."""
 _IS_AWAITED = or_(
     JobRow.id.in_(select(ImageRow.job_id).where(IS_ALIVE)),

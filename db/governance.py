@@ -6,32 +6,35 @@ The policy of a guild is asked at every request, so it is kept in memory; only t
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from async_lru import alru_cache
-from sqlalchemy import Text, column, delete, func, insert, select, table, type_coerce
+from sqlalchemy import Text, case, column, delete, func, insert, select, table, type_coerce
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.members import ensure_key
 from db.models import ChangeRow, ContentRuleRow, ImageRow, JobRow, MemberRow
 from db.settings import SettingsStore, all_settings
-from db.types import write_json
+from db.types import read_stored, say_unreadable, write_json
 from db.withholding import Kept, drop_reviewed, fetch_reviews
 from generation.audit import Change, read_change, write_change
+from generation.checked import check
 from generation.errors import InvalidRequest
 from generation.guild import GuildSettings
 from generation.phrase import Phrase
 from generation.policy import Policy
 from generation.ports import Clock
-from generation.rules.rule import Kind, Rule
+from generation.rules.rule import UNREADABLE_RULE, Kind, Rule
 from generation.rules.rulebook import Match, RuleSet, count_patterns, require_numbers
-from generation.rules.transfer import read_stored
 from generation.safety import Judgement
 from generation.screening import Screener
+
+log = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -67,7 +70,8 @@ class Governance:
         settings = choices.settings.get(guild_id, GuildSettings(guild_id=guild_id))
         if guild_id not in choices.with_rules:
             return Policy(settings=settings)
-        return Policy(settings=settings, rules=RuleSet.of(await self.fetch_rules(guild_id)))
+        rules = await self.fetch_rules(guild_id)
+        return Policy(settings=settings, rules=await asyncio.to_thread(lambda: RuleSet.of(_usable(rules))))
 
     async def _read_choices(self) -> _Choices:
         """Of all guilds at once: after a start hundreds may ask in the same second, and a read each is a queue."""
@@ -102,7 +106,7 @@ class Governance:
         """
         texts = {write_json(rule.with_id(0)): rule for rule in rules}
         async with self._adding.setdefault(guild_id, asyncio.Lock()):  # what is compiled is what will be there
-            there = [] if replacing else await self.fetch_rules(guild_id)
+            there = [] if replacing else await asyncio.to_thread(list, _usable(await self.fetch_rules(guild_id)))
             together = dict.fromkeys([*(rule.with_id(0) for rule in there), *rules])
             await self.screener.require_usable(guild_id, RuleSet.of(together))
             added = await self._database.write(lambda session: _add(session, guild_id, texts, replacing=replacing))
@@ -187,7 +191,26 @@ def _texts(session: Session, guild_id: int) -> list[tuple[int, str]]:
 
 
 def _read_rules(rows: Iterable[tuple[int, str]]) -> list[Rule]:
-    return [read_stored(text, number) for number, text in rows]
+    return [_read_rule(text).with_id(number) for number, text in rows]
+
+
+def _read_rule(text: str) -> Rule:
+    try:
+        return read_stored(text, Rule)
+    except Exception as error:
+        say_unreadable(Rule, error)
+        return UNREADABLE_RULE
+
+
+def _usable(rules: Iterable[Rule]) -> Iterator[Rule]:
+    """Those that can be applied. The others stay in the list, where they can be removed."""
+    for rule in rules:
+        try:
+            check(rule)
+        except InvalidRequest as wrong:
+            log.error("rule=%s action=rule-unusable reason=%s", rule.id, wrong)
+        else:
+            yield rule
 
 
 def _add(session: Session, guild_id: int, rules: Mapping[str, Rule], *, replacing: bool) -> int:
@@ -196,7 +219,8 @@ def _add(session: Session, guild_id: int, rules: Mapping[str, Rule], *, replacin
         session.execute(delete(ContentRuleRow).where(ContentRuleRow.guild_id == guild_id))
     there = {text for _, text in _texts(session, guild_id)}
     new = {text: rule for text, rule in rules.items() if text not in there}
-    is_pattern = func.json_extract(type_coerce(ContentRuleRow.rule, Text), "$.kind") == Kind.PATTERN.value
+    text = type_coerce(ContentRuleRow.rule, Text)
+    is_pattern = case((func.json_valid(text) == 1, func.json_extract(text, "$.kind"))) == Kind.PATTERN.value
     patterns = select(func.count()).where(ContentRuleRow.guild_id == guild_id, is_pattern)
     require_numbers(len(there) + len(new), (session.scalar(patterns) or 0) + count_patterns(new.values()))
     if new:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from async_lru import alru_cache
 from sqlalchemy import bindparam, delete, exists, insert, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -24,9 +25,10 @@ from db.writer import DatabaseClosed
 from generation import ports
 from generation.delivery import DeliveryState
 from generation.errors import NotAccepted, UnknownJob
+from generation.guild import usable_claim
 from generation.job import Image, Job, Outcome, Owner, ReplyTo, Source, Status
 from generation.quota import window_of
-from generation.request import ImageSpec
+from generation.request import UNREADABLE_REQUEST, UNREADABLE_SPEC, ImageSpec
 
 log = logging.getLogger(__name__)
 WITHHELD_REMEMBERED = timedelta(hours=1)
@@ -93,7 +95,7 @@ class JobStore(ports.JobStore):
             await self._database.write(
                 lambda session: _accept(session, job, reply_to=reply_to, role_ids=role_ids, attached=attached)
             )
-        except (OperationalError, PoolTimeoutError, DatabaseClosed) as error:
+        except (DatabaseError, PoolTimeoutError, DatabaseClosed) as error:
             reason = getattr(error, "orig", None) or type(error).__name__
             log.warning("storage failed, not accepted job=%s guild=%s error=%s", job.id, job.owner.guild_id, reason)
             raise NotAccepted from error
@@ -167,7 +169,11 @@ class JobStore(ports.JobStore):
 
     async def fetch_counters(self) -> dict[int, float]:
         return await self._database.read(
-            lambda session: {row.guild_id: row.counter for row in session.scalars(select(CounterRow))}
+            lambda session: {
+                row.guild_id: row.counter
+                for row in session.scalars(select(CounterRow))
+                if isinstance(row.counter, int | float) and math.isfinite(row.counter)
+            }
         )
 
     async def save_counters(self, counters: Mapping[int, float]) -> None:
@@ -318,13 +324,15 @@ def _jobs_of(rows: Iterable[JobRow]) -> list[Job]:
 
 def job_of(row: JobRow) -> Job:
     """The value of a row, with its images."""
+    if row.request is UNREADABLE_REQUEST or any(image.spec is UNREADABLE_SPEC for image in row.images):
+        log.warning("job=%s action=job-unreadable", row.id)
     return Job(
         id=row.id,
         owner=Owner(row.guild_id, row.member.user_id),
         request=row.request,
         created_at=row.created_at,
         images=tuple(_image(image) for image in row.images),
-        boost=row.boost,
+        boost=usable_claim(row.boost),
         handling=row.handling,
         is_from_upload=row.is_from_upload,
     )

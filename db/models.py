@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from db.types import JsonOf, OnErase, UtcDateTime, enum_text
+from db.types import EnumText, JsonOf, OnErase, UtcDateTime
 from generation.admission import Standing
 from generation.choices import Choices
 from generation.delivery import DeliveryState
@@ -21,9 +21,9 @@ from generation.guild import SafetyLevel
 from generation.job import JOB_ID_LENGTH, Status
 from generation.quota import Scope, Unit
 from generation.recipe import Recipe
-from generation.request import GenerationRequest, ImageSpec
-from generation.rules.rule import Rule
-from generation.safety import Handling, Judgement
+from generation.request import UNREADABLE_REQUEST, UNREADABLE_SPEC, GenerationRequest, ImageSpec
+from generation.rules.rule import UNREADABLE_RULE, Rule
+from generation.safety import UNREADABLE_JUDGEMENT, Handling, Judgement
 
 _DELETED: dict[str, Any] = {"on_erase": OnErase.DELETED}
 _PSEUDONYM: dict[str, Any] = {"on_erase": OnErase.PSEUDONYM}
@@ -79,10 +79,12 @@ class JobRow(Base):
     id: Mapped[str] = mapped_column(String(JOB_ID_LENGTH), primary_key=True, info=_DELETED)
     guild_id: Mapped[int] = mapped_column(info=_DELETED)
     member_key: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), info=_DELETED)
-    request: Mapped[GenerationRequest] = mapped_column(JsonOf(GenerationRequest), info=_DELETED)
+    request: Mapped[GenerationRequest] = mapped_column(JsonOf(GenerationRequest, UNREADABLE_REQUEST), info=_DELETED)
     created_at: Mapped[datetime] = mapped_column(info=_DELETED)
     boost: Mapped[float] = mapped_column(server_default="1", info=_DELETED)
-    handling: Mapped[Handling] = mapped_column(JsonOf(Handling), server_default="{}", info=_DELETED)
+    handling: Mapped[Handling] = mapped_column(
+        JsonOf(Handling, Handling(), by_field=True), server_default="{}", info=_DELETED
+    )
     is_from_upload: Mapped[bool] = mapped_column(server_default=false(), info=_DELETED)
     parent: Mapped[str | None] = mapped_column(String(JOB_ID_LENGTH + 4), index=True, info=_DELETED)
     """The image it was made from: `request.parent` again, where an index can find it."""
@@ -107,15 +109,15 @@ class ImageRow(Base):
     id: Mapped[str] = mapped_column(String(JOB_ID_LENGTH + 4), primary_key=True, info=_DELETED)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), info=_DELETED)
     position: Mapped[int] = mapped_column(Integer(), info=_DELETED)
-    spec: Mapped[ImageSpec] = mapped_column(JsonOf(ImageSpec), info=_DELETED)
-    status: Mapped[Status] = mapped_column(enum_text(Status), info=_DELETED)
+    spec: Mapped[ImageSpec] = mapped_column(JsonOf(ImageSpec, UNREADABLE_SPEC), info=_DELETED)
+    status: Mapped[Status] = mapped_column(EnumText(Status, Status.FAILED), info=_DELETED)
     attempt: Mapped[int] = mapped_column(Integer(), info=_DELETED)
     reserved: Mapped[int] = mapped_column(info=_DELETED)
     charged: Mapped[int] = mapped_column(info=_DELETED)
     recipe: Mapped[Recipe | None] = mapped_column(JsonOf(Recipe), info=_DELETED)
     file_sha256: Mapped[str | None] = mapped_column(String(64), index=True, info=_DELETED)
     error: Mapped[str | None] = mapped_column(String(60), info=_DELETED)
-    judgement: Mapped[Judgement | None] = mapped_column(JsonOf(Judgement), info=_DELETED)
+    judgement: Mapped[Judgement | None] = mapped_column(JsonOf(Judgement, UNREADABLE_JUDGEMENT), info=_DELETED)
     ended_at: Mapped[datetime | None] = mapped_column(info=_DELETED)
 
 
@@ -184,9 +186,9 @@ class QuotaRow(Base):
     __tablename__ = "quotas"
 
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
-    scope: Mapped[Scope] = mapped_column(enum_text(Scope), primary_key=True, info=_KEPT)
+    scope: Mapped[Scope] = mapped_column(EnumText(Scope), primary_key=True, info=_KEPT)
     subject: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_DELETED)
-    unit: Mapped[Unit] = mapped_column(enum_text(Unit), primary_key=True, info=_KEPT)
+    unit: Mapped[Unit] = mapped_column(EnumText(Unit), primary_key=True, info=_KEPT)
     allowance: Mapped[int] = mapped_column(info=_KEPT)
     window_hours: Mapped[int | None] = mapped_column(Integer(), info=_KEPT)
 
@@ -205,7 +207,7 @@ class DeliveryRow(Base):
     message_id: Mapped[int | None] = mapped_column(info=_DELETED)
     locale: Mapped[str] = mapped_column(String(16), info=_DELETED)
     is_private: Mapped[bool] = mapped_column(info=_DELETED)
-    state: Mapped[DeliveryState] = mapped_column(enum_text(DeliveryState), info=_DELETED)
+    state: Mapped[DeliveryState] = mapped_column(EnumText(DeliveryState, DeliveryState.KEPT), info=_DELETED)
     attempts: Mapped[int] = mapped_column(Integer(), info=_DELETED)
     last_error: Mapped[str | None] = mapped_column(String(200), info=_DELETED)
 
@@ -251,9 +253,9 @@ class GuildSettingsRow(Base):
 
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
     weight: Mapped[float] = mapped_column(info=_KEPT)
-    safety: Mapped[SafetyLevel] = mapped_column(enum_text(SafetyLevel), info=_KEPT)
+    safety: Mapped[SafetyLevel] = mapped_column(EnumText(SafetyLevel, SafetyLevel.BLOCK), info=_KEPT)
     timezone: Mapped[str] = mapped_column(String(64), info=_KEPT)
-    choices: Mapped[Choices] = mapped_column(JsonOf(Choices), server_default="{}", info=_KEPT)
+    choices: Mapped[Choices] = mapped_column(JsonOf(Choices, Choices(), by_field=True), server_default="{}", info=_KEPT)
 
 
 class ContentRuleRow(Base):
@@ -263,7 +265,7 @@ class ContentRuleRow(Base):
 
     id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_KEPT)
     guild_id: Mapped[int] = mapped_column(index=True, info=_KEPT)
-    rule: Mapped[Rule] = mapped_column(JsonOf(Rule), info=_KEPT)
+    rule: Mapped[Rule] = mapped_column(JsonOf(Rule, UNREADABLE_RULE), info=_KEPT)
 
 
 class BlockRow(Base):
@@ -326,7 +328,7 @@ class GuildStandingRow(Base):
     __tablename__ = "guild_standings"
 
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
-    standing: Mapped[Standing] = mapped_column(enum_text(Standing), info=_KEPT)
+    standing: Mapped[Standing] = mapped_column(EnumText(Standing, Standing.DENIED), info=_KEPT)
 
 
 class DepartureRow(Base):

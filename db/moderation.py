@@ -241,5 +241,13 @@ def _hash(session: Session, user_id: int) -> str:
     return _digest(key, user_id)
 
 
+def _bytes_of(key: str) -> bytes:
+    """A damaged key still hashes: the blocks made under the sound one are lost, requests are not."""
+    try:
+        return bytes.fromhex(key)
+    except ValueError:
+        return key.encode()
+
+
 def _digest(key: str, user_id: int) -> str:
-    return hmac.new(bytes.fromhex(key), str(user_id).encode(), sha256).hexdigest()
+    return hmac.new(_bytes_of(key), str(user_id).encode(), sha256).hexdigest()

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import Row, bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.ledger import oldest_use, usage_since
 from db.members import GUILD_ACCOUNT, ensure_key, find_key
 from db.models import GuildSettingsRow, MemberRow, QuotaRow, table
-from generation.guild import GuildSettings, zone
+from generation.guild import GuildSettings, usable_zone, zone
 from generation.job import Job, Owner
-from generation.quota import Allowance, Quota, Scope, Unit, Usage, first_window, groups_for, renewal, require_room
+from generation.quota import (
+    MAX_WINDOW_HOURS,
+    Allowance,
+    Quota,
+    Scope,
+    Unit,
+    Usage,
+    first_window,
+    groups_for,
+    renewal,
+    require_room,
+)
+
+log = logging.getLogger(__name__)
 
 _quotas, _members, _settings = table(QuotaRow), table(MemberRow), table(GuildSettingsRow)
 _QUOTAS = (
@@ -94,18 +109,25 @@ def _allowances(
 
 def _fetch_quotas(session: Session, guild_id: int) -> list[Quota]:
     rows = session.execute(_QUOTAS, {"guild_id": guild_id})
-    quotas = [
-        Quota(
-            scope=row.scope,
-            subject_id=row.subject if row.user_id is None else row.user_id,
-            unit=row.unit,
-            limit=row.allowance,
-            window_hours=row.window_hours,
-        )
-        for row in rows
-    ]
+    quotas = [quota for row in rows if (quota := _quota(row)) is not None]
     order = list(Scope)
     return sorted(quotas, key=lambda quota: (order.index(quota.scope), quota.subject_id, quota.unit))
+
+
+def _quota(row: Row[tuple[Any, ...]]) -> Quota | None:
+    """A stored quota, held to today's limits; None if this release cannot tell what it counts."""
+    try:
+        hours = row.window_hours and min(max(row.window_hours, 1), MAX_WINDOW_HOURS)
+        return Quota(
+            scope=Scope(row.scope),
+            subject_id=row.subject if row.user_id is None else row.user_id,
+            unit=Unit(row.unit),
+            limit=max(row.allowance, 0),
+            window_hours=hours,
+        )
+    except (ValueError, TypeError):
+        log.error("guild=%s subject=%s action=quota-unreadable", row.guild_id, row.subject)
+        return None
 
 
 def _set_quota(session: Session, guild_id: int, quota: Quota) -> None:
@@ -148,4 +170,4 @@ def _fetch_usage(session: Session, owner: Owner, since: datetime) -> Usage:
 
 def _timezone(session: Session, guild_id: int) -> str:
     chosen: str | None = session.scalar(_TIMEZONE, {"guild_id": guild_id})
-    return chosen or GuildSettings(guild_id=guild_id).timezone
+    return usable_zone(chosen) if chosen else GuildSettings(guild_id=guild_id).timezone

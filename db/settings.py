@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import GuildSettingsRow, RoleBoostRow
-from generation.guild import GuildSettings, RoleBoost
+from generation.guild import GuildSettings, RoleBoost, usable_claim, usable_zone
+
+log = logging.getLogger(__name__)
 
 
 class SettingsStore:
@@ -42,7 +46,7 @@ class SettingsStore:
     async def fetch_boosts(self) -> list[RoleBoost]:
         """Of every role that has one."""
         rows = await self._database.read(lambda session: session.scalars(select(RoleBoostRow)).all())
-        return [RoleBoost(guild_id=row.guild_id, role_id=row.role_id, boost=row.boost) for row in rows]
+        return [RoleBoost(guild_id=row.guild_id, role_id=row.role_id, boost=usable_claim(row.boost)) for row in rows]
 
     async def save_boost(self, boost: RoleBoost) -> None:
         """In place of the one the role may have; a boost of 1 is none."""
@@ -63,6 +67,9 @@ def all_settings(session: Session) -> list[GuildSettings]:
 
 
 def _settings(row: GuildSettingsRow) -> GuildSettings:
+    weight, timezone = usable_claim(row.weight), usable_zone(row.timezone)
+    if (weight, timezone) != (row.weight, row.timezone):
+        log.warning("guild=%s action=setting-unusable weight=%g timezone=%s", row.guild_id, weight, timezone)
     return GuildSettings(
-        guild_id=row.guild_id, weight=row.weight, safety=row.safety, timezone=row.timezone, choices=row.choices
+        guild_id=row.guild_id, weight=weight, safety=row.safety, timezone=timezone, choices=row.choices
     )

@@ -13,7 +13,7 @@ from db.models import ImageRow, JobRow, UploadRow
 from generation.job import DM_TENANT, Owner, Source
 from generation.request import ImageSpec
 
-_PIXELS = literal_column("json_extract(recipe, '$.pixels_sha256')", String())
+_PIXELS = literal_column("CASE WHEN json_valid(recipe) THEN json_extract(recipe, '$.pixels_sha256') END", String())
 
 
 def fetch_sources(session: Session, files: Collection[str], owner: Owner) -> dict[str, Source]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import StyleRow
+from generation.checked import stored
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
 from generation.style import MAX_STYLES, Style
@@ -74,4 +75,5 @@ def _remove(session: Session, guild_id: int, name: str) -> bool:
 
 
 def _style(row: StyleRow) -> Style:
-    return Style(guild_id=row.guild_id, name=row.name, prompt=row.prompt, negative=row.negative)
+    with stored():
+        return Style(guild_id=row.guild_id, name=row.name, prompt=row.prompt, negative=row.negative)

@@ -32,5 +32,10 @@ def write_change(text: str) -> str:
 
 
 def read_change(line: str) -> str:
-    """What `write_change` wrote."""
-    return Phrase.unpacked(json.loads(line)) if line.startswith('["') else line
+    """Return what `write_change` wrote; the line as it stands if it is not one of those."""
+    if not line.startswith('["'):
+        return line
+    try:
+        return Phrase.unpacked(json.loads(line))
+    except Exception:  # a template that its values do not fill fails in as many ways as `str.format` has
+        return line

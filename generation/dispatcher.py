@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -414,7 +415,8 @@ class Dispatcher:
 def _judgement(event: Finished) -> Judgement | None:
     if not event.safety_scores and not event.flagged:
         return None
-    return Judgement(is_flagged=event.flagged, margins=event.safety_scores)
+    finite = {name: score for name, score in event.safety_scores.items() if math.isfinite(score)}  # JSON has no NaN
+    return Judgement(is_flagged=event.flagged or finite.keys() != event.safety_scores.keys(), margins=finite)
 
 
 def waiting_of(job: Job, image: Image) -> Waiting:

@@ -21,6 +21,7 @@ AtelierError
 │   ├── OutOfMemory
 │   ├── NotFinite           the picture's numbers are none: a sampler or guidance that the model does not bear
 │   ├── SourceLost          the picture it starts from is gone from disk
+│   ├── Outdated            another version of the bot accepted it, and this one cannot paint it
 │   ├── StartWithheld       the safety checker spoke against the picture it starts from
 │   └── Withheld            the safety checker kept the picture back
 └── Misconfigured           the bot cannot start: one sentence that says what to do
@@ -133,6 +134,10 @@ class OutOfMemory(Failed):
 
 class NotFinite(Failed):
     """The model's numbers ran out of bounds. Try another sampler, or lower guidance. It costs nothing."""
+
+
+class Outdated(Failed):
+    """This version of the bot cannot paint that request any more. Please ask again. It costs nothing."""
 
 
 class Withheld(Failed):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from generation.checked import checked
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
 
@@ -41,6 +42,7 @@ class Extra:
     licence: str = ""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Embedding:
     """A textual inversion as one picture used it: its name, which is the word that calls it, and its file's SHA-256."""
@@ -52,6 +54,7 @@ class Embedding:
         _check_extra(Phrase("embedding"), self.name, self.sha256)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """A LoRA as one picture used it: name, SHA-256 of its file, and how strongly, -2 to 2."""

@@ -55,6 +55,21 @@ class RoleBoost:
             raise InvalidRequest(what=Phrase("Boost"), problem=problem)
 
 
+def usable_claim(stored: object) -> float:
+    """Return a stored weight or boost as one that may be, or 1 if it is no number."""
+    if not isinstance(stored, int | float) or not math.isfinite(stored):
+        return 1.0
+    return min(max(float(stored), MIN_WEIGHT), MAX_WEIGHT)
+
+
+def usable_zone(stored: str) -> str:
+    """Return the name of a stored time zone, or UTC if this machine does not know it."""
+    try:
+        return zone(stored).key
+    except InvalidRequest:
+        return "UTC"
+
+
 def zone(name: str) -> ZoneInfo:
     """The time zone of that IANA name. Raises `InvalidRequest`."""
     try:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from generation.checked import check, checked, stored
 from generation.errors import InvalidRequest
 from generation.extras import Adapter, Embedding, check_extras
 from generation.phrase import Phrase
@@ -26,6 +27,7 @@ MAX_COUNT = 4
 MAX_CLIP_SKIP = 12
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margins:
     """Pixels to paint beyond each edge of a picture (outpaint), multiples of 8, not all zero."""
@@ -46,6 +48,7 @@ class Margins:
             raise InvalidRequest(what=Phrase("Margins"), problem=problem)
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartImage:
     """A picture to begin from (img2img): the SHA-256 of its file, and how much of it may change, 0 < strength <= 1.
@@ -70,6 +73,7 @@ class StartImage:
             raise InvalidRequest(what=Phrase("Margins"), problem=Phrase("and a mask cannot be used together."))
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variation:
     """A second seed, and how far the first noise is turned towards it (spherically), 0 < strength <= 1."""
@@ -82,6 +86,7 @@ class Variation:
         _check_strength(Phrase("Variation strength"), self.strength)
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upscale:
     """Enlarge a finished picture: the SHA-256 of its file and the factor. The prompt is kept, nothing is repainted."""
@@ -95,6 +100,7 @@ class Upscale:
             raise InvalidRequest(what=Phrase("Upscale factor"), problem=problem)
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hires:
     """Hires fix: paint at the spec's own size, enlarge the latents `factor` times, repaint `strength` of that.
@@ -121,6 +127,7 @@ class Pass(NamedTuple):
     evaluations: int
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSpec:
     """All the choices that make one picture. Sizes in pixels.
@@ -287,6 +294,7 @@ class Replay:
     """Painted only to have that file again, because another picture starts from it: other bytes are of no use."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """`count` pictures of one spec. Image i takes seed + i (a variation keeps its seed and turns its second one)."""
@@ -299,12 +307,19 @@ class GenerationRequest:
     """Set when the point is to get the very same bytes again; then `count` is 1."""
 
     def __post_init__(self) -> None:
+        check(self.spec)  # it may have been read from storage
         _check_range(Phrase("Count"), self.count, low=1, high=MAX_COUNT if self.replay is None else 1)
 
     def images(self) -> Iterator[ImageSpec]:
         """The spec of each picture, in the order they are shown."""
         for index in range(self.count):
             yield _turn_seed(self.spec, index)
+
+
+with stored():
+    UNREADABLE_SPEC = ImageSpec(prompt="", model="", width_px=0, height_px=0, steps=0, guidance=0, sampler="", seed=0)
+    """Stands for a stored spec that this release cannot read. It passes no check, so nothing is painted from it."""
+    UNREADABLE_REQUEST = GenerationRequest(spec=UNREADABLE_SPEC)
 
 
 def _with_names(text: str, names: Iterable[str]) -> str:

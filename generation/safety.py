@@ -39,6 +39,10 @@ class Judgement:
     margins: dict[str, float]
 
 
+UNREADABLE_JUDGEMENT = Judgement(is_flagged=True, margins={})
+"""Stands for a stored judgement that cannot be read: what was not judged for certain counts as flagged."""
+
+
 def level_at(level: SafetyLevel, *, is_age_restricted: bool) -> SafetyLevel:
     """What a guild's level means in a place: off is for age-restricted channels only, and blocks everywhere else."""
     return SafetyLevel.BLOCK if level is SafetyLevel.OFF and not is_age_restricted else level

@@ -15,10 +15,11 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from generation.catalog import Catalog
+from generation.checked import check
 from generation.cost import image_cost
 from generation.dispatcher import Dispatcher, waiting_of
 from generation.durable import durably
-from generation.errors import Closed, Draining
+from generation.errors import AtelierError, Closed, Draining, Outdated
 from generation.extras import check_known
 from generation.failpoints import reached
 from generation.fair_queue import FairQueue, Waiting
@@ -300,18 +301,31 @@ class Studio:
             self._restorer.close()
 
     async def recover(self) -> None:
-        """Take up every job that an earlier run left unfinished."""
+        """Take up every job that an earlier run left unfinished. What cannot be painted any more fails, alone."""
         jobs = await self._store.fetch_unfinished()
         waiting: list[Waiting] = []
+        outdated: list[LiveImage] = []
         for job in jobs:
-            waiting += [waiting_of(job, live.image) for live in self._jobs.add(job).images.values()]
+            for live in self._jobs.add(job).images.values():
+                if _is_paintable(job, live.image):
+                    waiting.append(waiting_of(job, live.image))
+                else:
+                    outdated.append(live)
         self._queue.restore(await self._store.fetch_counters(), waiting)
+        for live in outdated:
+            await self._fail_outdated(live)
         if jobs:
             log.info("action=recovered jobs=%s images=%s", len(jobs), len(waiting))
         self._recovered.set()
         self._dispatcher.wake()
         for job in jobs:
             self.on_change(job.id)
+
+    async def _fail_outdated(self, live: LiveImage) -> None:
+        """End an image that this release cannot paint: it is refunded, and its owner is told."""
+        outcome = Outcome(status=Status.FAILED, charged=0, error=Outdated.__name__)
+        await self._store.settle(live.image.id, live.image.attempt, outcome)
+        self._image_ended(live, outcome)
 
     async def drain(self, *, grace_s: float) -> None:
         """Accept nothing more, start nothing more, and give what is running `grace_s` to end."""
@@ -371,3 +385,14 @@ class Studio:
             if counters != saved:
                 await durably(lambda now=counters: self._store.save_counters(now))  # type: ignore[misc]
                 saved = counters
+
+
+def _is_paintable(job: Job, image: Image) -> bool:
+    """Whether a stored request passes today's checks. It was made by another run, perhaps of another release."""
+    try:
+        check(job.request)
+        check(image.spec)
+    except AtelierError as wrong:
+        log.error("job=%s image=%s action=outdated reason=%s", job.id, image.id, wrong)
+        return False
+    return True

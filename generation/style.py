@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from generation.checked import checked
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
 from generation.prompt import check_prompt
@@ -16,6 +17,7 @@ MAX_STYLES = 50
 _NAME = re.compile(r"[\w][\w '-]*")
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
     """One style of one guild. Raises `InvalidRequest`."""

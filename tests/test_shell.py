@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,32 @@ def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
     assert "up to date" in lines["ok   Database"]
     assert lines["ok   Models"] == "paintbox (sd, 128 px) for any channel"
     assert "ok   Graphics card" in lines
+
+
+def test_a_damaged_database_ends_the_command_and_doctor_says_so(tmp_path: Path) -> None:
+    assert run("weight", "42", "1.5", data_dir=tmp_path).returncode == 0
+    with closing(sqlite3.connect(tmp_path / "atelier.db")) as connection:
+        query = "SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"
+        pages = dict(connection.execute(query).fetchall())
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (tmp_path / "atelier.db").open("r+b") as file:
+        for table in ("jobs", "images"):
+            file.seek((pages[table] - 1) * size)
+            file.write(b"\xff" * size)
+    ended = run("imagine", PROMPT, "--out", tmp_path / "a.png", data_dir=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("atelier: "), "a sentence, and it does not wait for ever"
+    looked = run("doctor", data_dir=tmp_path)
+    assert "BAD  Stored values: The database " in looked.stdout and " is damaged (" in looked.stdout
+
+
+def test_doctor_names_what_is_stored_and_cannot_be_used(tmp_path: Path) -> None:
+    assert run("weight", "42", "1.5", data_dir=tmp_path).returncode == 0
+    with closing(sqlite3.connect(tmp_path / "atelier.db")) as connection:
+        connection.execute("UPDATE guild_settings SET timezone = 'europe/nowhere'")
+        connection.commit()
+    looked = run("doctor", data_dir=tmp_path)
+    assert "BAD  Stored values: 1 cannot be used and are set aside: " in looked.stdout
+    assert "guild_settings 42 (timezone: " in looked.stdout and "ok   Database" in looked.stdout
+    assert run("weight", "43", data_dir=tmp_path).returncode == 0

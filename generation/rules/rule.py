@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 import re2
 
+from generation.checked import checked, stored
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
 from generation.rules import folding
@@ -30,6 +31,7 @@ class Action(StrEnum):
     WARN = "warn"  # it is accepted, and the person is told
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """Raises `InvalidRequest` for what cannot be a rule. With no channels or roles it holds everywhere, for all."""
@@ -63,20 +65,23 @@ class Rule:
 
         What a later RE2 no longer takes must still be listed and removed, and ten thousand checks cost a while.
         """
-        rule = object.__new__(cls)
-        for each in fields(cls):
-            object.__setattr__(rule, each.name, values.get(each.name, each.default))
-        return rule
+        with stored():
+            return cls(**values)
 
     def with_id(self, number: int) -> Rule:
         """Return the same rule under another id, without checking it again."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return Rule.unchecked(**(values | {"id": number}))
+        with stored():
+            return replace(self, id=number)
 
     @property
     def matches_everything(self) -> bool:
         """Whether it matches even a prompt that says nothing."""
         return self.kind is Kind.PATTERN and compile_pattern(self.text).search("") is not None
+
+
+with stored():
+    UNREADABLE_RULE = Rule(text="?")
+    """Stands for a stored rule that this release cannot read. It is listed, can be removed, and passes no check."""
 
 
 def compile_pattern(text: str) -> re2._Regexp:

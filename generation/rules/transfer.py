@@ -42,17 +42,6 @@ def export_rules(rules: Iterable[Rule]) -> bytes:
     return msgspec.json.format(packed, indent=1)
 
 
-def read_stored(text: str, number: int) -> Rule:
-    """Return a rule from the database, without checking it again.
-
-    A row that cannot be read becomes a pattern that cannot be compiled: its guild fails closed, and can remove it.
-    """
-    try:
-        return msgspec.json.decode(text, type=StoredRule).as_rule(number)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return Rule.unchecked(kind=Kind.PATTERN, text=f"(?unreadable) {text[:150]}", id=number)
-
-
 def read_exported(data: bytes) -> list[Rule]:
     """Return what `export_rules` wrote, without checking it again: for files of our own making only."""
     return [rule.as_rule() for rule in msgspec.json.decode(data, type=RuleFile).rules]
