@@ -184,7 +184,7 @@ async def _serve(settings: Settings) -> None:
             departures=DepartureStore(house.database, clock=utc_now, grace=timedelta(days=settings.guild_grace_days)),
         )
         assert settings.discord_token is not None
-        facts = _Facts(house.studio)
+        facts = _Facts(house.studio, house.database)
         async with serve_health(settings.health_port, facts):
             token = settings.discord_token.get_secret_value()
             discord = asyncio.create_task(keep_connected(services, token, url=settings.discord_url, report=facts.hear))
@@ -226,8 +226,8 @@ def _credentials(settings: Settings) -> Credentials | None:
 class _Facts:
     """What `/healthz` says."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, studio: Studio, database: Database) -> None:
+        self._studio, self._database = studio, database
         self._discord = "connecting"
 
     def hear(self, state: str) -> None:
@@ -240,6 +240,8 @@ class _Facts:
             problems.append(f"The painter is starting or restarting{why}.")
         if stuck := num_stuck():
             problems.append(f"Storage refuses {stuck} writes; they are tried again. Is the disk full, or read-only?")
+        if (lost := self._database.files.problem) is not None:
+            problems.append(lost)
         return {
             "discord": self._discord,
             "painter_ready": self._studio.is_ready,

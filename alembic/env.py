@@ -49,6 +49,7 @@ def _run_by_url() -> None:
     engine = create_engine(
         url.set(drivername="sqlite") if is_sqlite else url,
         connect_args={"isolation_level": None} if is_sqlite else {},
+        hide_parameters=True,
     )
     if is_sqlite:
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))

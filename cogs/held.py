@@ -56,7 +56,9 @@ class Held:
         with self._lock:
             key = secrets.token_hex(5)
             name = f"{self._hash(owner.guild_id)}.{self._hash(owner.user_id)}.{int(self._clock() * 1000)}.{key}.json"
-            (self._folder / name).write_bytes(msgspec.json.encode(file))
+            path = self._folder / name
+            path.touch(mode=0o600)
+            path.write_bytes(msgspec.json.encode(file))
             self._clear()
         return key
 
@@ -105,7 +107,7 @@ class Held:
         path = self._folder / "secret"
         secret = path.read_bytes() if path.exists() else b""
         if len(secret) != _SECRET_BYTES:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             secret = secrets.token_bytes(_SECRET_BYTES)
             path.touch(mode=0o600)
             path.write_bytes(secret)

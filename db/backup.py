@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from db.lock import FolderLock
+from db.private import create_private
 from generation.errors import Misconfigured
 
 _BESIDE = ("-wal", "-shm")
@@ -116,6 +117,7 @@ def _part_of(target: Path) -> Iterator[Path]:
     """A path to write to until it is fit to be `target`; whatever happens, nothing is left there."""
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
+    create_private(part)
     try:
         yield part
     finally:

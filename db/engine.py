@@ -24,6 +24,8 @@ from sqlalchemy.orm import Session
 
 from db.lock import FolderLock
 from db.migrate import migrate
+from db.private import make_private
+from db.watch import FileWatch
 from db.writer import DatabaseClosed, T, Work, Writer
 from generation.errors import Misconfigured
 
@@ -39,12 +41,15 @@ class Database:
         self.url = url
         self._lock = lock
         driver = {"timeout": busy_timeout_s, "isolation_level": None}
-        self._writing = create_engine(url, pool_size=1, max_overflow=0, connect_args=driver)
+        self._writing = create_engine(url, pool_size=1, max_overflow=0, connect_args=driver, hide_parameters=True)
         _say_at_start(self._writing, "BEGIN IMMEDIATE", _WRITING)
         beside = url.set(drivername="sqlite+aiosqlite")
-        self._reading = create_async_engine(beside, pool_size=_NUM_READERS, max_overflow=0, connect_args=driver)
+        self._reading = create_async_engine(
+            beside, pool_size=_NUM_READERS, max_overflow=0, connect_args=driver, hide_parameters=True
+        )
         _say_at_start(self._reading.sync_engine, "BEGIN", _READING)
-        self._writer = Writer(self._writing)
+        self.files = FileWatch(Path(str(url.database)))
+        self._writer = Writer(self._writing, guard=self.files.check)
         self._reads: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
@@ -59,13 +64,22 @@ class Database:
         lock.reserve()
         try:
             await asyncio.to_thread(migrate, parsed)
+            await asyncio.to_thread(make_private, data_dir, Path(str(parsed.database)))  # its log takes after it
         except BaseException:
             lock.release()
             raise
         database = cls(parsed, lock, busy_timeout_s=busy_timeout_s)
+        await asyncio.to_thread(database._open_writer)
         database._writer.start()
         await database._open_readers()
         return database
+
+    def _open_writer(self) -> None:
+        """Connect, which makes the files that `files` watches from now on."""
+        with self._writing.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA schema_version")
+        self.files.check()
 
     async def _open_readers(self) -> None:
         """All of them now: the first crowd need not wait for them, and how many files are open stays what it is."""

@@ -20,6 +20,7 @@ from db.members import ensure_key, find_key
 from db.models import CounterRow, DeliveryRow, ImageRow, JobRow, table
 from db.quotas import check_quotas
 from db.sources import fetch_sources, keeps
+from db.watch import DatabaseReplaced
 from db.withholding import fetch_withheld, keep_for_review, withhold
 from db.writer import DatabaseClosed
 from generation import ports
@@ -95,7 +96,7 @@ class JobStore(ports.JobStore):
             await self._database.write(
                 lambda session: _accept(session, job, reply_to=reply_to, role_ids=role_ids, attached=attached)
             )
-        except (DatabaseError, PoolTimeoutError, DatabaseClosed) as error:
+        except (DatabaseError, PoolTimeoutError, DatabaseClosed, DatabaseReplaced) as error:
             reason = getattr(error, "orig", None) or type(error).__name__
             log.warning("storage failed, not accepted job=%s guild=%s error=%s", job.id, job.owner.guild_id, reason)
             raise NotAccepted from error

@@ -29,7 +29,7 @@ class FolderLock:
 
     def reserve(self) -> None:
         """Take the lock, or raise `FolderInUse` at once if another process (or this one) has it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = self._path.open("a+")
         try:
             _lock(file)

@@ -41,7 +41,10 @@ def migrate(url: URL, *, revision: str = "head") -> None:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     # NullPool: the file is let go when we are done. Foreign keys stay off, for rebuilding a table drops the old one.
     engine = create_engine(
-        url.set(drivername="sqlite"), poolclass=NullPool, connect_args={"isolation_level": None, "timeout": 30.0}
+        url.set(drivername="sqlite"),
+        poolclass=NullPool,
+        connect_args={"isolation_level": None, "timeout": 30.0},
+        hide_parameters=True,  # errors are logged, and what is stored is private
     )
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     try:

@@ -44,10 +44,14 @@ class _Entry:
 
 
 class Writer:
-    """The one writer of an engine. `start`, then `write` from any task, then `close`."""
+    """The one writer of an engine. `start`, then `write` from any task, then `close`.
 
-    def __init__(self, engine: Engine) -> None:
+    `guard` runs before each transaction and after it; where it raises, nothing counts as written.
+    """
+
+    def __init__(self, engine: Engine, *, guard: Callable[[], None]) -> None:
         self._engine = engine
+        self._guard = guard
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database writer")
         self._waiting: asyncio.Queue[_Entry | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
@@ -93,16 +97,18 @@ class Writer:
         works = [entry.work for entry in batch]
         results: Sequence[Any]
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self._thread, _run_each, self._engine, works)
+            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_each, works)
         except Exception as error:  # the writer must outlive any failure; each caller gets it
             results = [error] * len(batch)
         for entry, result in zip(batch, results, strict=True):
             entry.answer(result)
 
-
-def _run_each(engine: Engine, works: Sequence[Work[Any]]) -> list[Any]:
-    with engine.begin() as connection:
-        return [_run_one(connection, work) for work in works]
+    def _run_each(self, works: Sequence[Work[Any]]) -> list[Any]:
+        self._guard()
+        with self._engine.begin() as connection:
+            results = [_run_one(connection, work) for work in works]
+        self._guard()
+        return results
 
 
 def _run_one(connection: Connection, work: Work[T]) -> T | Exception:

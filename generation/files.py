@@ -92,7 +92,8 @@ class ImageFiles:
 
     def _write(self, data: bytes, folder: Path) -> Path:
         """Write a file under a name of its own, synced; return its path."""
-        folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder)
         with _removed_on_failure(Path(temporary)), os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -104,5 +104,7 @@ def _write(file: Path, kept: Mapping[str, float]) -> None:
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
         new.write_text(json.dumps(kept, indent=1, sort_keys=True), "utf-8")
         new.replace(file)

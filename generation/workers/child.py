@@ -26,6 +26,7 @@ from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 from generation.order import Cancel, Close, Command, Event, Finished, Order, Ready
 from generation.recipe import Fingerprint
+from generation.workers.environment import worker_environment
 from generation.workers.wire import HEADER, Unfit, decode_command, decode_config, encode, frame_length
 
 EXIT_UNFIT = 3
@@ -130,7 +131,9 @@ def main() -> int:
     _be_first_to_go()
     if hasattr(os, "nice"):
         os.nice(config.nice)
-    scrub(os.environ)
+    allowed = worker_environment(os.environ)
+    os.environ.clear()
+    os.environ.update(allowed)
     failpoints.arm(config.failpoints)
 
     def send(events: list[Event]) -> None:
@@ -152,22 +155,6 @@ def main() -> int:
     serve(engine, Inbox(source), send, idle_s=config.settings.idle_s)
     engine.close()
     return 0
-
-
-def scrub(environment: dict[str, str] | os._Environ[str]) -> None:
-    """Take out everything that is, or may hold, a secret; forbid the libraries the network and idle talk."""
-    for name in list(environment):
-        if is_secret(name):
-            del environment[name]
-    environment.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", DIFFUSERS_DISABLE_REMOTE_CODE="1")
-    environment.update(HF_HUB_DISABLE_PROGRESS_BARS="1", TRANSFORMERS_VERBOSITY="error", DIFFUSERS_VERBOSITY="error")
-    environment["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # a log is no place for bars
-
-
-def is_secret(name: str) -> bool:
-    """Whether a variable of that name is no business of a worker's."""
-    words = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY", "DATABASE_URL")
-    return name.upper().startswith("ATELIER_") or any(word in name.upper() for word in words)
 
 
 def _build(path: str, models: Iterable[Model], settings: EngineSettings) -> Engine:

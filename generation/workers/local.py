@@ -18,7 +18,7 @@ from generation import failpoints
 from generation.engine.folder import check_model
 from generation.order import Broken, Cancel, Cancelled, Close, Command, Event, Finished, Lost, Order, Ready
 from generation.recipe import Fingerprint
-from generation.workers.child import scrub
+from generation.workers.environment import worker_environment
 from generation.workers.wire import DEFAULT_ENGINE, HEADER, Unfit, WorkerConfig, decode_events, encode, frame_length
 
 log = logging.getLogger(__name__)
@@ -149,8 +149,7 @@ class LocalWorker:
         return reason or _describe_exit(process.returncode)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        environment = dict(os.environ)
-        scrub(environment)
+        environment = worker_environment(os.environ)
         # Threads that spin while they wait for each other starve whoever shares the cores: on a busy machine of two
         # cores pictures took five times as long. How threads wait does not change bits.
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -224,13 +224,35 @@ async def test_the_child_dies_with_its_parent(make_light: MakeWorker, tmp_path: 
     assert await asyncio.to_thread(psutil.wait_procs, [child], 10) == ([child], [])
 
 
-async def test_the_child_sees_no_secrets(make_light: MakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATELIER_DISCORD_TOKEN", "canary")
-    monkeypatch.setenv("SOME_API_KEY", "canary")
+SECRETS = (
+    *("ATELIER_DISCORD_TOKEN", "ATELIER_C2PA_KEY_FILE", "SOME_API_KEY", "GITHUB_PAT", "AWS_SESSION", "PGSERVICE"),
+    *("MADE_UP_BY_AN_OPERATOR", "https_proxy", "HF_TOKEN", "SSH_AUTH_SOCK", "CUDA_API_TOKEN", "torch_password"),
+)
+NEEDED = {
+    "CUDA_VISIBLE_DEVICES": "",
+    "HSA_OVERRIDE_GFX_VERSION": "10.3.0",
+    "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+    "OMP_NUM_THREADS": "1",
+    "MKL_CBWR": "AUTO",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "TMPDIR": "/tmp",
+}
+
+
+async def test_the_child_sees_what_torch_needs_and_nothing_else(
+    make_light: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in SECRETS:
+        monkeypatch.setenv(name, "canary")
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(name, value)
     worker = make_light()
     await ready(worker)
     environment = psutil.Process(worker.pid).environ()
-    assert "canary" not in environment.values()
+    assert "canary" not in "".join(environment.values())
+    assert not environment.keys() & set(SECRETS)
+    assert environment.items() >= (NEEDED | {"PATH": os.environ["PATH"], "OMP_WAIT_POLICY": "PASSIVE"}).items()
     offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "DIFFUSERS_DISABLE_REMOTE_CODE")
     assert [environment[name] for name in offline] == ["1"] * 3
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from db.engine import Database, parse_url
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.reconcile import reconcile
+from db.watch import DatabaseReplaced
 from db.writer import DatabaseClosed
 from generation.errors import Misconfigured, NotAccepted
 from generation.quota import Usage
@@ -204,3 +206,53 @@ async def test_no_file_is_opened_later(database: Database) -> None:
     before = psutil.Process().num_fds()
     await asyncio.gather(*(database.read(lambda session: session.execute(text("SELECT 1")).one()) for _ in range(50)))
     assert psutil.Process().num_fds() == before
+
+
+async def test_errors_carry_no_values(database: Database) -> None:
+    """They are logged, and what is written holds prompts and tokens."""
+    missing = text("SELECT * FROM nowhere WHERE prompt = :prompt")
+    for ask in (database.read, database.write):
+        with pytest.raises(OperationalError, match="nowhere") as failed:
+            await ask(lambda session: session.execute(missing, {"prompt": "an unmistakable marmalade"}))
+        assert "marmalade" not in str(failed.value)
+
+
+def delete(file: Path) -> None:
+    file.rename(file.with_name("aside"))
+
+
+def replace_by_a_copy(file: Path) -> None:
+    copied = file.read_bytes()
+    delete(file)
+    file.write_bytes(copied)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps an open file where it is")
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("take", [delete, replace_by_a_copy])
+async def test_nothing_is_accepted_into_a_file_that_was_replaced_or_deleted(
+    database: Database, tmp_path: Path, ending: str, take: Callable[[Path], None]
+) -> None:
+    store, file = JobStore(database), tmp_path / f"atelier.db{ending}"
+    kept = a_job()
+    await store.accept(kept)
+    assert database.files.problem is None
+    take(file)
+    with pytest.raises(NotAccepted):
+        await store.accept(a_job())
+    assert str(file) in str(database.files.problem) and "nothing is saved" in str(database.files.problem)
+
+    file.with_name("aside").replace(file)
+    assert database.files.problem is None
+    await store.accept(a_job())
+    assert len(await store.fetch_unfinished()) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps an open file where it is")
+async def test_a_file_that_is_taken_during_the_write_is_noticed_too(database: Database, tmp_path: Path) -> None:
+    def write(session: Session) -> None:
+        session.execute(WRITE, {"counter": 1.0})
+        delete(tmp_path / "atelier.db")
+
+    with pytest.raises(DatabaseReplaced, match="deleted"):
+        await database.write(write)
