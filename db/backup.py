@@ -10,8 +10,9 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy.engine import URL
@@ -20,6 +21,8 @@ from db.lock import FolderLock
 from db.private import create_private
 from generation.errors import Misconfigured
 
+_PART = ".atelier.part"
+_DAY_S = 24 * 3600.0
 _BESIDE = ("-wal", "-shm")
 """What SQLite may leave beside a database that was not closed: its log, and an index of that."""
 
@@ -115,13 +118,29 @@ def _set_aside(target: Path) -> Iterator[None]:
 @contextmanager
 def _part_of(target: Path) -> Iterator[Path]:
     """A path to write to until it is fit to be `target`; whatever happens, nothing is left there."""
-    part = target.with_name(f"{target.name}.part")
+    part = target.with_name(f"{target.name}{_PART}")
+    clear_parts(target.parent)
     part.unlink(missing_ok=True)
     create_private(part)
     try:
         yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+def clear_parts(folder: Path, *, ending: str = _PART) -> None:
+    """Remove what backups and restores left half written when they were killed, at least a day ago."""
+    for path in folder.glob(f"*{ending}"):
+        with suppress(OSError):  # not ours, or gone meanwhile
+            if path.is_file() and time.time() - path.stat().st_mtime > _DAY_S:
+                path.unlink()
+
+
+def clear_data_folder(data_dir: Path, database: Path) -> None:
+    """Remove what earlier runs left half written. Call it with the folder locked: nothing is being restored then."""
+    for path in (database.with_name(f"{database.name}{_PART}"), data_dir / "measured.new"):
+        path.unlink(missing_ok=True)
+    clear_parts(data_dir, ending=".part")
 
 
 def _sync(path: Path) -> None:

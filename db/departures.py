@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
+from db.clock import CONFIRMED_BY, EARLIEST
 from db.engine import Database
 from db.erase import erase_guild, tables_of_a_guild
 from db.models import DepartureRow
@@ -45,8 +46,11 @@ class DepartureStore:
         await self._database.write(write)
 
     async def fetch_overdue(self) -> list[int]:
-        """Guilds whose grace is over."""
-        over = select(DepartureRow.guild_id).where(DepartureRow.since <= self._clock() - self._grace)
+        """Guilds whose grace was over a day of running ago, and still is: see `db.clock`."""
+        day_ago = await self._database.confirmed_now(self._clock) - CONFIRMED_BY
+        over = select(DepartureRow.guild_id).where(
+            DepartureRow.since <= day_ago - self._grace, DepartureRow.since >= EARLIEST
+        )
         return list(await self._database.read(lambda session: session.scalars(over).all()))
 
     async def erase(self, guild_id: int) -> frozenset[str]:
@@ -54,6 +58,7 @@ class DepartureStore:
         return await erase_guild(self._database, guild_id, clock=self._clock)
 
     def _mark(self, session: Session, guild_ids: set[int]) -> None:
+        session.execute(delete(DepartureRow).where(DepartureRow.since < EARLIEST))  # the clock was not set
         new = guild_ids - set(session.scalars(select(DepartureRow.guild_id)))
         if new:
             session.execute(insert(DepartureRow), [{"guild_id": each, "since": self._clock()} for each in new])

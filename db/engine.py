@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,12 +23,15 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
+from db.backup import clear_data_folder
+from db.clock import RunningTime
 from db.lock import FolderLock
 from db.migrate import migrate
 from db.private import make_private
 from db.watch import FileWatch
 from db.writer import DatabaseClosed, T, Work, Writer
 from generation.errors import Misconfigured
+from generation.ports import Clock
 
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process (a backup tool, a shell) before it is refused."""
@@ -48,6 +52,7 @@ class Database:
             beside, pool_size=_NUM_READERS, max_overflow=0, connect_args=driver, hide_parameters=True
         )
         _say_at_start(self._reading.sync_engine, "BEGIN", _READING)
+        self.running = RunningTime()
         self.files = FileWatch(Path(str(url.database)))
         self._writer = Writer(self._writing, guard=self.files.check)
         self._reads: set[asyncio.Task[Any]] = set()
@@ -63,6 +68,7 @@ class Database:
         lock = FolderLock(data_dir)
         lock.reserve()
         try:
+            clear_data_folder(data_dir, Path(str(parsed.database)))
             await asyncio.to_thread(migrate, parsed)
             await asyncio.to_thread(make_private, data_dir, Path(str(parsed.database)))  # its log takes after it
         except BaseException:
@@ -108,6 +114,10 @@ class Database:
     async def _read(self, work: Work[T]) -> T:
         async with self._reading.connect() as connection:
             return await connection.run_sync(_with_session, work)
+
+    async def confirmed_now(self, clock: Clock) -> datetime:
+        """Return the time to delete by: what the clock says, once a day of running has confirmed it (`db.clock`)."""
+        return await self.write(lambda session: self.running.confirm(session, at=clock()))
 
     async def truncate_log(self) -> None:
         """Move the write-ahead log into the database and empty it, so that deleted text is in neither file."""

@@ -135,7 +135,8 @@ class Governance:
 
     async def drop_reviewed(self, image_ids: Sequence[str] = ()) -> list[str]:
         """Forget these, and what was kept long enough. The SHA-256 of the files to remove."""
-        return await drop_reviewed(self._database, now=self._clock(), image_ids=image_ids)
+        now = await self._database.confirmed_now(self._clock)
+        return await drop_reviewed(self._database, now=now, image_ids=image_ids)
 
     async def fetch_judgements(self, guild_id: int, *, limit: int = 1000) -> list[Judgement]:
         """Return what the safety checker said of pictures of the guild's last `limit` jobs, newest first."""

@@ -369,3 +369,13 @@ class CounterRow(Base):
 
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
     counter: Mapped[float] = mapped_column(info=_KEPT)
+
+
+class ClockReadingRow(Base):
+    """What the clock said after so many seconds of running, all runs together (see `db.clock`)."""
+
+    __tablename__ = "clock_readings"
+
+    id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_KEPT)
+    running_s: Mapped[float] = mapped_column(info=_KEPT)
+    at: Mapped[datetime] = mapped_column(info=_KEPT)

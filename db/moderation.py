@@ -162,7 +162,8 @@ class ModerationStore:
 
     async def forget_old_refusals(self) -> None:
         """Those from before `REFUSALS_KEPT`."""
-        old = delete(RefusalRow).where(RefusalRow.at < self._clock() - REFUSALS_KEPT)
+        now = await self._database.confirmed_now(self._clock)
+        old = delete(RefusalRow).where(RefusalRow.at < now - REFUSALS_KEPT)
         await self._database.write(lambda session: session.execute(old) and None)
 
     async def fetch_refusals(self, guild_id: int, user_id: int, *, since: datetime) -> Refusals:

@@ -14,6 +14,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from db.backup import kept_beside
+from db.clock import EARLIEST
 from db.engine import Database
 from db.files import (
     Holder,
@@ -45,7 +46,12 @@ class RetentionStore:
 
         Files that are gone already are named again each time.
         """
-        return await self._database.read(lambda session: _expired(session, self._clock()))
+        now = await self.fetch_confirmed_now()
+        return await self._database.read(lambda session: _expired(session, now))
+
+    async def fetch_confirmed_now(self) -> datetime:
+        """The time that a day of running has confirmed: see `db.clock`."""
+        return await self._database.confirmed_now(self._clock)
 
     async def expire(self) -> frozenset[str]:
         """SHA-256 of every file whose time is over: of pictures (`fetch_expired`), and uploads, which are forgotten."""
@@ -80,7 +86,9 @@ class RetentionStore:
 def _watched_since(session: Session, set_aside: Path) -> datetime | None:
     """The ledger's first line is the oldest there is of a database, for nothing in it is ever deleted."""
     first = session.scalar(select(LedgerRow.at).order_by(LedgerRow.id).limit(1))
-    if first is None or not set_aside.exists():
+    if first is None or first < EARLIEST:
+        return None
+    if not set_aside.exists():
         return first
     return max(first, datetime.fromtimestamp(set_aside.stat().st_ctime, UTC))
 
@@ -123,7 +131,8 @@ def _expired(session: Session, now: datetime) -> frozenset[str]:
     expired: set[str] = set()
     for guild_id, before in ends.items():
         old = select(ImageRow.file_sha256).join(JobRow, JobRow.id == ImageRow.job_id)
-        old = old.where(JobRow.guild_id == guild_id, ImageRow.file_sha256.is_not(None), ImageRow.ended_at < before)
+        old = old.where(JobRow.guild_id == guild_id, ImageRow.file_sha256.is_not(None))
+        old = old.where(ImageRow.ended_at < before, ImageRow.ended_at >= EARLIEST)
         expired.update(str(sha256) for sha256 in session.scalars(old))
     return unneeded_by_the_living(session, expired - _kept(session, expired, ends))
 
@@ -137,6 +146,6 @@ def _kept(session: Session, files: set[str], ends: dict[int, datetime]) -> set[s
         for sha256, ended_at, guild_id, is_liked in session.execute(
             holders.join(JobRow, JobRow.id == ImageRow.job_id).where(ImageRow.file_sha256.in_(some))
         ):
-            if is_liked or guild_id not in ends or ended_at is None or ended_at >= ends[guild_id]:
+            if is_liked or guild_id not in ends or ended_at is None or not EARLIEST <= ended_at < ends[guild_id]:
                 kept.add(str(sha256))
     return kept

@@ -38,6 +38,7 @@ class ImageFiles:
         self._loans: dict[str, Loan] = {}
         self.num_bytes_put = 0
         """Of new files since the start: what tells the sweep that it is due."""
+        self._unfinished: set[Path] = set()
 
     def put(self, data: bytes) -> str:
         """Keep `data` and return its SHA-256. On disk when this returns: synced, then renamed into place.
@@ -69,11 +70,9 @@ class ImageFiles:
             found = self._borrow(sha256, is_lent=is_lent, is_new=False) if self._touch(target) else None
         if found is not None and self.get(sha256) is not None:  # one that is damaged is written again
             return found
-        temporary = self._write(data, target.parent)
-        with self._touching:
+        with self._written(data, target.parent) as temporary, self._touching:
             is_new = not target.exists()
-            with _removed_on_failure(temporary):
-                temporary.replace(target)
+            temporary.replace(target)
             self.num_bytes_put += len(data) * is_new
             return found or self._borrow(sha256, is_lent=is_lent, is_new=is_new)
 
@@ -90,16 +89,21 @@ class ImageFiles:
             loan.is_kept = True
         return loan
 
-    def _write(self, data: bytes, folder: Path) -> Path:
-        """Write a file under a name of its own, synced; return its path."""
+    @contextmanager
+    def _written(self, data: bytes, folder: Path) -> Iterator[Path]:
+        """Write a file under a name of its own, synced, and yield its path. Remove it unless it is moved away."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder)
-        with _removed_on_failure(Path(temporary)), os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return Path(temporary)
+        handle, temporary = self._begin(folder)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+            self._unfinished.discard(temporary)
 
     def get(self, sha256: str) -> bytes | None:
         """The file of that name, or None if it is gone or damaged."""
@@ -128,11 +132,19 @@ class ImageFiles:
         with self._touching:
             return path.exists() and path.stat().st_mtime < until.timestamp() and self.remove(sha256)
 
-    def clear_unfinished(self, part: str, *, until: datetime) -> None:
-        """Remove what was being put in this part before `until`, and never was."""
-        for path, at in self._times(part, _UNFINISHED):
-            if at < until.timestamp():
-                path.unlink(missing_ok=True)
+    def clear_unfinished(self, part: str) -> None:
+        """Remove what a process that died was putting in this part. The folder is this process's alone."""
+        for path, _ in self._times(part, _UNFINISHED):
+            with self._touching:
+                if path not in self._unfinished:
+                    path.unlink(missing_ok=True)
+
+    def _begin(self, folder: Path) -> tuple[int, Path]:
+        """A new file to write to, which `clear_unfinished` leaves alone."""
+        with self._touching:
+            handle, name = tempfile.mkstemp(dir=folder)
+            self._unfinished.add(Path(name))
+        return handle, Path(name)
 
     def _times(self, part: str, name: re.Pattern[str]) -> Iterator[tuple[Path, float]]:
         """The files in this part that are named so, and when they were last put."""
@@ -154,12 +166,3 @@ class ImageFiles:
         if not _SHA256.fullmatch(sha256):
             raise ValueError("not a SHA-256")
         return self._folder / sha256[:2] / f"{sha256}.png"
-
-
-@contextmanager
-def _removed_on_failure(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise

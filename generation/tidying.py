@@ -33,6 +33,9 @@ _AT_ONCE = 300
 class Register(Protocol):
     """What is known of the files."""
 
+    async def fetch_confirmed_now(self) -> datetime:
+        """The time it is for certain, also while the clock of the machine is wrong."""
+
     async def fetch_watched_since(self) -> datetime | None:
         """When the oldest file was put of which it can be said that nothing names it; None if of none."""
 
@@ -72,8 +75,9 @@ async def keep_swept(
     while True:
         is_due = time.monotonic() >= due_s
         if is_due or files.num_bytes_put - num_bytes >= PRESSED_BYTES:
-            now, untouched = datetime.now(UTC), UNTOUCHED if is_due else PRESSED_UNTOUCHED
+            untouched = UNTOUCHED if is_due else PRESSED_UNTOUCHED
             try:
+                now = await register.fetch_confirmed_now() if is_due else datetime.now(UTC)
                 removed = await sweep(register, files, now=now, untouched=untouched, since=None if is_due else since)
                 log.info("action=swept files=%s", removed)
                 since, num_bytes = now - untouched, files.num_bytes_put
@@ -99,7 +103,7 @@ async def sweep(
     since = watched if watched is None or since is None else max(watched, since)
     num_removed = 0
     for part in PARTS:
-        await asyncio.to_thread(files.clear_unfinished, part, until=until)
+        await asyncio.to_thread(files.clear_unfinished, part)
         if since is not None:
             old = await asyncio.to_thread(files.untouched, part, since=since, until=until)
             for first in range(0, len(old), _AT_ONCE):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,8 @@ _CARD = "README.md"
 _INDEX = "model_index.json"
 _WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(?P<half>\.fp16)?(-\d{5}-of-\d{5})?\.safetensors")
 _SPARE_BYTES = 2**30
+_STAGING = ".fetching"
+_ABANDONED_S = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,11 @@ def fetch(
     found = _ID.fullmatch(hub_id)
     assert found is not None
     repo, file = found["repo"], found["file"]
-    target, staging = models_dir / name, models_dir / f".{name}.fetching"
+    target, staging = models_dir / name, models_dir / f".{name}{_STAGING}"
     if target.exists():
         problem = f"There is already a folder {target}."
         raise Misconfigured(problem=problem, remedy="Choose another name with --name, or remove it.")
+    _clear_abandoned(models_dir, but=staging)
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True)
         commit = info.sha or ""
@@ -79,6 +83,14 @@ def fetch(
     staging.replace(target)
     path = target if any(each.rfilename == _INDEX for each in chosen) else target / _only_weights(chosen)
     return Fetched(path, repo, commit, target / _CARD)
+
+
+def _clear_abandoned(models_dir: Path, *, but: Path) -> None:
+    """Remove downloads that nobody has taken up again for a week."""
+    for folder in models_dir.glob(f".*{_STAGING}"):
+        times = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
+        if folder != but and time.time() - max(times) > _ABANDONED_S:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _choose(repo: str, siblings: Iterable[RepoSibling], file: str | None, *, half: bool) -> list[RepoSibling]:

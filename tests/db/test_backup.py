@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -109,7 +110,7 @@ async def test_a_disk_that_fails_while_restoring_leaves_one_whole_database(
     with monkeypatch.context() as patched, pytest.raises(Misconfigured, match=r"safely.*No space left.*Check free"):
         patched.setattr(os, "fsync", full_disk)
         restore(copy, database.url, tmp_path)
-    assert not (tmp_path / "atelier.db.part").exists()
+    assert not (tmp_path / "atelier.db.atelier.part").exists()
     async with await Database.open(str(database.url), tmp_path) as opened:
         assert await JobStore(opened).fetch_counters() == {GUILD: 1.0 if is_restored else 2.0}
 
@@ -176,3 +177,29 @@ def test_a_backup_never_writes_over_a_file_and_leaves_no_half(url: str, tmp_path
     with pytest.raises(Misconfigured, match="could not be written"):
         backup(parse_url(f"sqlite:///{tmp_path}/scribbled.db"), tmp_path / "b.db")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["atelier.db", "foreign.db", "scribbled.db", "taken.db"]
+
+
+def lay(path: Path, *, hours_ago: float) -> Path:
+    path.write_bytes(b"half")
+    at = time.time() - hours_ago * 3600
+    os.utime(path, (at, at))
+    return path
+
+
+async def test_what_a_killed_backup_left_half_written_is_swept(database: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    dead = lay(folder / "monday.db.atelier.part", hours_ago=30)
+    at_work = lay(folder / "tuesday.db.atelier.part", hours_ago=1)
+    foreign = lay(folder / "a download.part", hours_ago=300)
+    backup(database.url, folder / "wednesday.db")
+    assert not dead.exists() and at_work.exists() and foreign.exists()
+    assert {path.name for path in folder.iterdir()} == {at_work.name, foreign.name, "wednesday.db"}
+
+
+async def test_the_start_sweeps_the_data_folder(url: str, tmp_path: Path) -> None:
+    dead = [lay(tmp_path / name, hours_ago=30) for name in ("x.db.part", "x.db.atelier.part")]
+    dead += [lay(tmp_path / name, hours_ago=0) for name in ("atelier.db.atelier.part", "measured.new")]
+    at_work = lay(tmp_path / "y.db.atelier.part", hours_ago=1)
+    async with await Database.open(url, tmp_path):
+        assert [path for path in (*dead, at_work) if path.exists()] == [at_work]

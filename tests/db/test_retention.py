@@ -21,6 +21,7 @@ from generation.guild import GuildSettings
 from generation.job import Job, Outcome, Status
 from generation.request import StartImage
 from generation.tidying import keep_tidy, tidy
+from tests.running import run_for_a_day
 
 TIDY, MESSY = 1, 2
 
@@ -38,6 +39,7 @@ async def finished(database: Database, sha256: str, *, guild: int = TIDY, days_a
 
 
 async def expired(database: Database) -> frozenset[str]:
+    await run_for_a_day(database, lambda: NOW)
     return await RetentionStore(database, clock=lambda: NOW).fetch_expired()
 
 

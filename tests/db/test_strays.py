@@ -99,13 +99,15 @@ async def everything_that_can_be_named(database: Database, folder: Folder) -> se
 async def test_a_file_of_every_kind_stays_and_what_nothing_names_goes(database: Database, folder: Folder) -> None:
     named = await everything_that_can_be_named(database, folder)
     young = folder.put("an upload of a request that is being accepted", minutes_ago=50)
-    for name, minutes_ago in (("tmpab_12cd9", 120), ("tmpyoung_12", 50), ("notes.txt", 120)):
-        folder.lay(folder.path / "ab" / name, minutes_ago=minutes_ago)
+    for name in ("tmpab_12cd9", "notes.txt"):
+        folder.lay(folder.path / "ab" / name, minutes_ago=120)
+    handle, being_put = folder.files._begin(folder.path / "ab")
+    os.close(handle)
     folder.put("an upload of a request that was refused")
     start = StartImage(strength=0.5, sha256=folder.put("deleted while another member's picture of it was waiting"))
     await settled(database, a_job(spec=a_spec(start=start)), ended(Status.CANCELLED))
     num_removed = await sweep(RetentionStore(database), folder.files, now=NOW)
-    assert folder.there() == named | {young, "tmpyoung_12", "notes"}
+    assert folder.there() == named | {young, being_put.name, "notes"}
     assert num_removed == 3  # the two above, and the original of a reproduction that was seen
     assert len(named) == 8
 
@@ -237,6 +239,9 @@ async def test_sweeping_goes_on_after_trouble(folder: Folder) -> None:
 
     class Away:
         calls = 0
+
+        async def fetch_confirmed_now(self) -> datetime:
+            return NOW
 
         async def fetch_watched_since(self) -> datetime:
             self.calls += 1

@@ -14,6 +14,7 @@ from generation.choices import Choices
 from generation.guild import GuildSettings, SafetyLevel
 from generation.job import Status
 from sandbox import Actor, Interaction, Message, Permission, Sandbox
+from tests.running import run_for_a_day
 
 FLAGGED = "a withhold-image of a spider"
 
@@ -173,6 +174,7 @@ async def test_kept_for_review_blurred_and_only_where_wanted(discord: Sandbox, p
     assert kept.image_id == job.images[0].id
     assert bot.studio.files.get(kept.sha256)
     discord.clock.advance(25 * 3600)
+    await run_for_a_day(bot.database, bot.now)
     assert await sweep(bot.services) == 1
     assert bot.studio.files.get(kept.sha256) is None
     assert await bot.services.governance.fetch_reviews(people.guild.id) == []

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +26,7 @@ from safetensors.numpy import save_file
 from generation.catalog import Catalog
 from generation.errors import Misconfigured
 from generation.library import command
+from generation.library import hub as hub_module
 from generation.library.register import Kind, Register
 from generation.library.verifying import verify
 
@@ -262,3 +264,15 @@ def test_from_the_hub_a_commit_is_fetched_checked_and_pinned(tmp_path: Path, hub
     assert again.returncode == 1 and "There is already a folder" in again.stderr
     missing = models(tmp_path, hub, "add", "someone/gone")
     assert missing.returncode == 1 and "There is no someone/gone on the hub." in missing.stderr
+
+
+def test_a_download_that_was_given_up_is_cleared_away_by_a_later_one(tmp_path: Path) -> None:
+    for name, days_ago in ((".old.fetching", 8), (".resumed.fetching", 1), (".mine.fetching", 8), ("kept", 8)):
+        part = tmp_path / name / ".cache" / "weights.incomplete"
+        part.parent.mkdir(parents=True)
+        part.write_bytes(b"half")
+        at = time.time() - days_ago * 24 * 3600
+        for path in (part, part.parent, tmp_path / name):
+            os.utime(path, (at, at))
+    hub_module._clear_abandoned(tmp_path, but=tmp_path / ".mine.fetching")
+    assert {path.name for path in tmp_path.iterdir()} == {".resumed.fetching", ".mine.fetching", "kept"}

@@ -1,0 +1,16 @@
+"""Time that passes while a bot runs, for what is deleted only after a day of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from db.clock import CONFIRMED_BY
+from db.engine import Database
+
+
+async def run_for_a_day(database: Database, clock: Callable[[], datetime]) -> None:
+    """The clock is read, and the seconds of a day pass; what it says at the end is the caller's."""
+    await database.confirmed_now(clock)
+    before = database.running.monotonic
+    database.running.monotonic = lambda: before() + CONFIRMED_BY.total_seconds()
