@@ -123,7 +123,9 @@ async def _id_behind(interaction: Interaction, channel_id: int, message_id: int)
     if channel is None or not isinstance(interaction.user, discord.Member):
         raise UnknownJob
     may = channel.permissions_for(interaction.user)
-    if not (may.view_channel and may.read_message_history):
+    is_closed = isinstance(channel, discord.Thread) and channel.is_private() and not may.manage_threads
+    # Who is in a private thread is not known here; whoever asks from inside it is.
+    if not (may.view_channel and may.read_message_history) or (is_closed and channel_id != interaction.channel_id):
         raise UnknownJob
     partial = interaction.client.get_partial_messageable(channel_id).get_partial_message(message_id)
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import discord
 import pytest
 import pytest_asyncio
 from every_command import answer_to, filled, registered, rows
@@ -342,3 +343,16 @@ async def test_where_the_channel_is_gone_the_right_in_the_server_counts(house: H
     await house.discord.wait_for(lambda: pressed.acknowledged)
     await house.discord.wait_for(lambda: message.is_deleted)
     assert not await house.has_files(message)
+
+
+async def test_a_link_into_a_private_thread_leads_nowhere_from_outside(house: House) -> None:
+    thread = house.people.general.add_thread("between us")
+    message = await house.painted(house.discord.act_as(house.people.ada.member, thread))
+    known: Any = house.bot.client.get_channel(thread.id)
+    known._type = discord.ChannelType.private_thread
+    link = f"https://discord.com/channels/{house.people.guild.id}/{thread.id}/{message.id}"
+    bo, manager = house.people.bo, house.come("mia", int(Permission.MANAGE_THREADS), where=house.people.general)
+    inside = house.discord.act_as(bo.member, thread)
+    for who, sees in ((bo, False), (inside, True), (manager, True)):
+        said = await answer_to(house.discord, await who.slash("recipe", picture=link))
+        assert (said == "That picture is not known here any more.", "Seed: 7" in said) == (not sees, sees)
