@@ -241,7 +241,7 @@ def _remove(session: Session, guild_id: int, rule_id: int) -> Rule:
             what=Phrase("A rule"), problem=Phrase("of number {id} does not exist here. See `/rules list`.", id=rule_id)
         )
     session.execute(delete(ContentRuleRow).where(ContentRuleRow.id == rule_id))
-    return read_stored(text, rule_id)
+    return _read_rule(text).with_id(rule_id)
 
 
 def _changes(session: Session, guild_id: int, limit: int) -> list[Change]:
