@@ -113,7 +113,9 @@ async def test_private_answers_and_panels_are_shown(discord: Sandbox, people: Pe
     assert (await gil.slash("about")).ephemeral
 
 
-async def test_an_interaction_delivered_again_is_passed_over(discord: Sandbox, people: People, bot: LivingBot) -> None:
+async def test_an_interaction_delivered_again_is_passed_over(
+    discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
+) -> None:
     first = await painted(discord, people)
     acts = [await people.ada.slash("imagine", prompt=RED, steps=1)]
     acts.append(await people.ada.click(first, button_of(first, "reroll")))
@@ -125,7 +127,21 @@ async def test_an_interaction_delivered_again_is_passed_over(discord: Sandbox, p
         await until_done(discord, act)
     assert (await people.ada.slash("about")).ephemeral
     assert await num_jobs(bot) == 1 + len(acts)
-    assert not [act for act in acts if act.followups], "and nobody is told of a fault"
+    assert "action=failed" not in caplog.text and not [act for act in acts if act.followups]
+
+
+async def test_delivered_twice_and_answered_by_nobody_it_is_still_one_job(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    """Both deliveries would hear 40060 after a try of their own that was lost, and both go on."""
+    discord.faults.drop_answer(CALLBACK, times=2)
+    asking = asyncio.create_task(people.ada.slash("imagine", prompt=RED, steps=1))
+    events = len(discord.journal.events)
+    await discord.wait_for(lambda: any(e.name == "INTERACTION_CREATE" for e in discord.journal.events[events:]))
+    discord.faults.send_again(_told(discord))
+    assert len((await until_done(discord, await asking)).attachments) == 1
+    await all_handled()
+    assert await num_jobs(bot) == 1
 
 
 def _told(discord: Sandbox) -> Interaction:

@@ -123,6 +123,21 @@ async def kept_connected(bot: LivingBot) -> AsyncIterator[Kept]:
         await asyncio.wait((kept.keeping,))
 
 
+async def test_a_listener_of_ours_that_fails_ends_nothing(
+    discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+
+    async def fail(guild_id: int) -> None:
+        failed.set()
+        raise KeyError("a slip of ours")
+
+    monkeypatch.setattr(bot.services.departures, "came_back", fail)
+    discord.add_guild("New")
+    await asyncio.wait_for(failed.wait(), 60)
+    await _is_alive(discord, people)
+
+
 @pytest.mark.parametrize("is_replayed", [False, True], ids=["once", "replayed"])
 async def test_a_compression_that_breaks_costs_one_connection(
     discord: Sandbox, people: People, bot: LivingBot, is_replayed: bool
