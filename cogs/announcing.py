@@ -27,8 +27,7 @@ async def announce(client: AtelierClient, text: str) -> tuple[int, int]:
     """Tell every server that is served. How many were told, and how many have no place for it."""
     admission = await client.services.operating.admission()
     served = [guild for guild in client.guilds if admission.is_admitted(guild.id)]
-    # None is ever given up: nothing of it is large.
-    places = PostingPlaces(DeliveryTurns(places=AT_ONCE, max_stalled=len(served) + 1))
+    places = PostingPlaces(DeliveryTurns.unlimited(places=AT_ONCE))
 
     async def tell(order: int, guild: discord.Guild) -> bool:
         async with places.turn(Post(order, "announcement", guild.id, guild.id, is_limited_by_channel=False)):

@@ -30,7 +30,7 @@ from cogs.say import Say
 from cogs.services import Services
 from cogs.telling import tell_those_who_asked
 from generation.delivery import DeliveryState
-from generation.delivery_turns import Post
+from generation.delivery_turns import DeliveryTurns, Post
 from generation.errors import UnknownJob
 from generation.failpoints import reached
 from generation.job import ReplyTo, Status
@@ -68,10 +68,18 @@ class _Round:
     first: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Whether the message says anything of the job yet; settled with the first edit, or when there will be none."""
     is_message_gone: bool = False
+    edit: Turn | None = None
+    """The edit that is showing progress right now."""
     posted: Posted | None = None
     """Where the result stands, once it does. While the storage cannot take that down, it is not posted again."""
     num_told: int | None = None
     """How many were told of it; None before."""
+
+    def end(self) -> None:
+        """The job has ended: what comes now is its result."""
+        self.ended.set()
+        if self.edit is not None:
+            self.edit.give_up()
 
 
 class Courier:
@@ -86,6 +94,7 @@ class Courier:
         self._kept: defaultdict[int, list[str]] = defaultdict(list)
         self._orders = count()
         self._places = PostingPlaces()
+        self._edits = PostingPlaces(DeliveryTurns.unlimited())
         self._shared_edits: set[int] = set()
         """Channels in which progress is being shown within the channel's rate limit, which results need too."""
 
@@ -128,7 +137,7 @@ class Courier:
             task.add_done_callback(lambda done: self._forget(job_id, done))
         self._rounds[job_id].changed.set()
         if not self._services.studio.is_live(job_id):
-            self._rounds[job_id].ended.set()
+            self._rounds[job_id].end()
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -168,7 +177,7 @@ class Courier:
         while self._services.studio.is_live(job_id):
             await self._show_progress(job_id, reply_to, going)
             await self._until_news(going)
-        going.ended.set()
+        going.end()
         await _until_it_works(job_id, lambda: self._deliver(job_id, reply_to, going))
 
     async def _fetch(self, job_id: str) -> ReplyTo | None:
@@ -193,13 +202,22 @@ class Courier:
             with self._edit_of(reply_to) as may_edit:
                 if not may_edit:
                     return
-                going.is_message_gone = await self._ladder.edit(reply_to, say) is None
+                going.is_message_gone = await self._edit(reply_to, say, going) is None
             _settle(going.first, not going.is_message_gone)
         except Unreachable:
             going.is_message_gone = True
         except LOST as error:
             log.info("job=%s action=progress-not-shown error=%s", job_id, type(error).__name__)
         going.shown, going.num_edits = say, going.num_edits + 1
+
+    async def _edit(self, reply_to: ReplyTo, say: Say, going: _Round) -> Posted | None:
+        """Show progress. When the job ends meanwhile, an edit of which nothing is heard is given up for the result."""
+        post = Post(going.order, "progress", 0, reply_to.channel_id, is_limited_by_channel=False)
+        async with self._edits.turn(post) as going.edit:
+            try:
+                return await self._ladder.edit(reply_to, say)
+            finally:
+                going.edit = None
 
     @contextmanager
     def _edit_of(self, reply_to: ReplyTo) -> Iterator[bool]:

@@ -12,6 +12,7 @@ server the same holds for its channels. Work conserving: `start` returns a post 
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -50,6 +51,11 @@ class DeliveryTurns:
         """Channels with a post under way that is limited by them."""
         self._due: Counter[int] = Counter()
         """By channel: the posts in line or under way that are limited by it."""
+
+    @classmethod
+    def unlimited(cls, *, places: int = sys.maxsize) -> DeliveryTurns:
+        """For what takes no memory: none is given up for others, and none waits for a place if there are enough."""
+        return cls(places=places, places_per_guild=places, max_stalled=sys.maxsize)
 
     def push(self, post: Post) -> None:
         """Put a post in line, in its channel behind the older ones."""

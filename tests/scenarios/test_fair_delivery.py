@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from living import LivingBot, People, is_going, job_id_in, until_done, until_shown
 
+from cogs import posting
 from generation.choices import Choices
 from generation.delivery_turns import PLACES
 from generation.guild import GuildSettings
@@ -92,6 +93,17 @@ async def test_one_answer_that_does_not_come_holds_up_no_other_in_its_channel(
     await all_painted(discord, bot, [first, second])
     assert (await until_done(discord, second)).attachments
     assert is_going(first.original_message)
+
+
+async def test_a_progress_edit_that_is_not_answered_holds_up_its_result_for_moments_only(
+    discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "SILENCE_S", 0.5)
+    asked = await people.ada.slash("imagine", prompt="slow-image", steps=4)
+    await until_shown(discord, asked)
+    hanging = discord.faults.delay(f"/webhooks/*/{asked.token}/*", wait_s=AN_HOUR_S)
+    assert (await until_done(discord, asked)).attachments
+    assert hanging.num_met == 1
 
 
 async def test_telling_those_who_asked_holds_up_no_result(
