@@ -65,6 +65,8 @@ async def test_503_for_too_long_and_then_cleared(browser: Browser, server: Sandb
     async with running(server), troubled(browser, server) as ada:
         await press(ada, "503 ×3", "next three requests are answered with 503")
         await whisper(ada, "too late")
+        await server.wait_for(lambda: any(call.status == 503 for call in server.journal.calls))
+        server.end_deadlines()
         await expect(ada.page.get_by_text("The application did not respond")).to_be_visible()
         await press(ada, "Clear", "answered as they should be")
         await expect(ada.page.get_by_role("button", name="Clear", exact=True)).to_be_disabled()
