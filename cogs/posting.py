@@ -55,7 +55,7 @@ class PostingPlaces:
                 try:
                     yield turn
                 finally:
-                    turn.rest()
+                    turn.end()
                     _TURN.reset(marked)
         finally:
             self._called.pop(post, None)
@@ -93,16 +93,19 @@ class Turn:
     _scope: asyncio.Timeout
     _timer: asyncio.TimerHandle | None = None
     _heard_s: float = 0.0
+    _is_over: bool = False
     _holds_all: bool = False
     """Whether discord.py lets every request wait until this one has slept off a global limit. Cancelled before that,
     it would never let them go."""
 
-    def touch(self, *, patience_s: float = PATIENCE_S) -> None:
-        """Note a sign of life. Without another within `patience_s` it is stalled."""
+    def touch(self, *, patience_s: float | None = None) -> None:
+        """Note a sign of life. Without another within `patience_s` (else `PATIENCE_S`) it is stalled."""
+        if self._is_over:
+            return
         self.rest()
         loop = asyncio.get_running_loop()
         self._heard_s = loop.time()
-        self._timer = loop.call_later(patience_s, self.stall)
+        self._timer = loop.call_later(PATIENCE_S if patience_s is None else patience_s, self.stall)
         if self._scope.when() is not None:
             self._scope.reschedule(self._heard_s + SILENCE_S)
         self._places.touch(self._post)
@@ -112,6 +115,11 @@ class Turn:
         if self._timer is not None:
             self._timer.cancel()
 
+    def end(self) -> None:
+        """Listen no longer: what is still being sent of a request that was cut off says nothing."""
+        self.rest()
+        self._is_over = True
+
     def stall(self) -> None:
         """Note that it waits for Discord."""
         self.rest()
@@ -119,8 +127,12 @@ class Turn:
 
     def answered(self, response: aiohttp.ClientResponse) -> None:
         """Note an answer. After errors of Discord's, and when a limit is used up, discord.py waits."""
-        self._holds_all = "X-RateLimit-Global" in response.headers
+        if self._is_over:
+            return
         self.touch()
+        self._holds_all = "X-RateLimit-Global" in response.headers
+        if self._holds_all:
+            self._scope.reschedule(None)
         if response.status == 429 or response.status >= 500 or response.headers.get("X-RateLimit-Remaining") == "0":
             self.stall()
 

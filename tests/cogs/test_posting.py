@@ -111,11 +111,12 @@ async def test_of_too_many_that_wait_the_longest_silent_is_given_up(monkeypatch:
 
 async def test_who_sleeps_off_a_global_limit_for_all_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """discord.py lets every request wait for that one; cancelled, it would never let them go."""
-    monkeypatch.setattr(posting, "SILENCE_S", 0.0)
     places = one_place(max_stalled=1)
     async with discord_that_says(429, {"X-RateLimit-Global": "true"}) as (session, url), places.turn(post(1)) as turn:
+        turn.give_up()  # before it is known, and after
         async with session.post(url):
             pass
+        monkeypatch.setattr(posting, "SILENCE_S", 0.0)
         turn.give_up()
         async with session.post(url):  # any time at all would do
             pass
@@ -123,6 +124,21 @@ async def test_who_sleeps_off_a_global_limit_for_all_is_not_given_up(monkeypatch
         async with places.turn(post(2)) as turn:
             turn.stall()
             await asyncio.Event().wait()
+
+
+async def test_a_request_that_outlives_its_turn_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posting, "PATIENCE_S", 0.0)
+    places = one_place(max_stalled=1)
+    async with places.turn(post(1)) as turn:
+        pass
+    turn.touch()
+    async with places.turn(post(2)) as other:
+        other.rest()
+        waits = asyncio.create_task(another_gets_its_turn(places))
+        await asyncio.sleep(0)
+        assert turn._timer is None or turn._timer.cancelled()
+        assert not waits.done()
+    await waits
 
 
 async def test_one_cancelled_in_line_leaves_nothing_behind() -> None:
