@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -27,7 +28,7 @@ GOBLIN = RuleSet.of([Rule(text="goblin")])
 
 @pytest.fixture
 async def screener() -> AsyncIterator[Screener]:
-    made = Screener()
+    made = Screener(patience_s=300)
     yield made
     made.close()
 
@@ -89,6 +90,25 @@ async def test_the_loop_is_not_held_up_meanwhile(screener: Screener) -> None:
     assert time.thread_time() - used_before < 60
 
 
+async def test_who_gives_up_leaves_the_turn_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock only the answer is given up: the guild's next waits for the process, and finds what was found."""
+    screener, goes_on = Screener(patience_s=0.01), threading.Event()
+    real = screening.Child.screen
+
+    def held_up(child: screening.Child, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
+        goes_on.wait(60)
+        return real(child, rules, texts)
+
+    monkeypatch.setattr(screening.Child, "screen", held_up)
+    with pytest.raises(RulesTooSlow):
+        await screener.screen(OTHER, GOBLIN, ["a goblin"])
+    assert screener._turn(OTHER).locked()
+    goes_on.set()
+    async with screener._turn(OTHER):
+        assert await screener.screen(OTHER, GOBLIN, ["a goblin"]) == (Match(0, "goblin"),)
+    screener.close()
+
+
 async def test_one_screening_at_a_time_of_each_guild(screener: Screener, monkeypatch: pytest.MonkeyPatch) -> None:
     running, most = 0, 0
     real = screener._run
@@ -118,7 +138,7 @@ async def test_a_text_is_screened_once(screener: Screener, monkeypatch: pytest.M
 
 async def test_a_guild_is_screened_again_after_its_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    screener = Screener(clock=lambda: now)
+    screener = Screener(patience_s=300, clock=lambda: now)
     slow = slow_rules()
     for _ in range(2):
         with pytest.raises(RulesTooSlow):
