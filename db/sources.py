@@ -40,9 +40,15 @@ def fetch_sources(session: Session, files: Collection[str], owner: Owner) -> dic
 
 
 def keeps(session: Session, spec: ImageSpec, trace: str, pixels_sha256: str, owner: Owner) -> bool:
-    """Return whether a picture of the owner's server that is not deleted was made exactly so, from files."""
+    """Return whether a picture of the owner's server that is not deleted was made exactly so, from files.
+
+    Where these are uploads it has to be their uploader's: what others reproduced does not outlive that.
+    """
+    uploaders = set(session.scalars(select(UploadRow.member_key).where(UploadRow.sha256.in_(spec.files))))
     made = select(ImageRow.recipe).join(JobRow, JobRow.id == ImageRow.job_id)
     made = made.where(_is_seen_by(owner, find_key(session, owner.user_id)), ImageRow.file_sha256.is_not(None))
+    if uploaders:
+        made = made.where(JobRow.member_key.in_(uploaders))
     for name in NAMED:
         for recipe in session.scalars(made.where(name.in_(spec.sources), _PIXELS.in_((pixels_sha256,)))):
             if recipe is not None and (recipe.spec, recipe.trace) == (spec, trace):

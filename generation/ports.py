@@ -90,7 +90,10 @@ class JobStore(Protocol):
         """What the owner may do with these files (SHA-256); one that nothing names is left out."""
 
     async def keeps(self, spec: ImageSpec, trace: str, pixels_sha256: str, owner: Owner) -> bool:
-        """Whether a picture that starts from files, was made so, and is not deleted is of the owner's server."""
+        """Whether a picture that starts from files, was made so, and is not deleted is of the owner's server.
+
+        One that starts from an upload has to be its uploader's.
+        """
 
     async def fetch_unfinished(self) -> list[Job]:
         """Every job with an image that has not ended, oldest first; images that were RUNNING are WAITING again."""

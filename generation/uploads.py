@@ -29,8 +29,8 @@ async def require_sources(
 ) -> bool:
     """Return whether the request starts from an upload. Raise `NotAllowed` unless the owner may use all of its files.
 
-    `attached`: the files that came with the request. An exact replay may use the uploads of others, if a picture of the
-    same server was made so and is not deleted.
+    `attached`: the files that came with the request. An exact replay may use the uploads of others, if the uploader
+    made that picture in the same server and has not deleted it.
     """
     sources = await _sources(request.spec, owner, store, attached)
     barred = [each for each in sources if not each.is_usable]

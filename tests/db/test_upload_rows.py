@@ -102,8 +102,11 @@ async def test_only_the_very_recipe_of_a_picture_of_the_server_that_is_not_delet
     forged = replace(recipe.spec, start=replace(recipe.spec.start, strength=0.05))
     for changes in ({"spec": forged}, {"trace": "8x9"}, {"pixels_sha256": "x" * 64}):
         assert not await keeps(BO, **changes)
+    await made(database, BO, attached=False, file="d" * 64)  # a reproduction
+    await made(database, spec=replace(starting(), seed=8), file="e" * 64)  # holds the upload
     await store.forget_pictures(job.id)
-    assert not await keeps(BO)
+    assert not await keeps(BO), "what others reproduced does not outlive the picture"
+    assert await usable(database, ADA)
 
 
 async def test_an_upload_goes_with_the_last_picture_of_its_uploader(database: Database) -> None:
