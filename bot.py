@@ -443,8 +443,7 @@ def _load(**overrides: object) -> Settings:
         failpoints.arm(settings.failpoints)
     except Misconfigured as wrong:
         _fail(wrong)
-    token = settings.discord_token
-    logs.set_up(settings.log_level, secrets=(token.get_secret_value(),) if token else ())
+    logs.set_up(settings.log_level, secrets=settings.secrets)
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody here wants to speak
     return settings
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -28,7 +29,12 @@ class Settings(BaseSettings):
     """One value for each choice an operator has. Frozen: a change needs a restart."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=_ENV_FILE, extra="ignore", frozen=True, env_ignore_empty=True
+        env_prefix=PREFIX,
+        env_file=_ENV_FILE,
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     discord_token: SecretStr | None = Field(None, description="The bot's token from Discord's developer portal.")
@@ -37,7 +43,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path("data"), description="Where the database and the finished pictures are kept.")
     database_url: str | None = Field(
-        None, description="SQLAlchemy URL of the database. By default SQLite in the data folder."
+        None, repr=False, description="SQLAlchemy URL of the database. By default SQLite in the data folder."
     )
     model: str = Field(
         "paintbox",
@@ -96,6 +102,13 @@ class Settings(BaseSettings):
         if not all(each.strip().isdecimal() for each in ids.split(",") if each.strip()):
             raise ValueError("must be ids with commas between them, such as 123,456")
         return ids
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log may hold: the token, the lines of the private key, the password of the database."""
+        token, key = (value.get_secret_value() if value else "" for value in (self.discord_token, self.c2pa_key))
+        lines = (line for line in key.splitlines() if not line.startswith("-----"))
+        return tuple(filter(None, (token, *lines, urlsplit(self.database_url or "").password)))
 
     @property
     def owners(self) -> frozenset[int]:

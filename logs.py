@@ -19,7 +19,7 @@ _IN_ADDRESS = re.compile(r"((?:webhooks|interactions)/\d+/)[\w.\-]{20,}")
 
 
 class Redacting(logging.Formatter):
-    """One event a line, without the bot's token and without the tokens of interactions, tracebacks included."""
+    """One event a line, without the secrets and without the tokens of interactions, tracebacks included."""
 
     def __init__(self, *secrets: str) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -66,7 +66,8 @@ class Form:
 class Attached:
     """A file that came with a form or a message: what Discord says of it. `size` in bytes."""
 
-    url: str
+    url: str = field(repr=False)
+    """Signed: who has it has the file, also one that only its owner can see."""
     size: int
     filename: str
     size_px: tuple[int, int] | None = None

@@ -8,7 +8,7 @@ for in. `sum(ledger) == balance` for every member, guild and window, at every co
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from sqlalchemy import bindparam, func, insert, select
@@ -49,7 +49,7 @@ class Account:
     """Whose use, counted when. `member_key` may be `GUILD_ACCOUNT`."""
 
     guild_id: int
-    member_key: int
+    member_key: int = field(repr=False)
     window: datetime
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -63,7 +63,7 @@ class Refusals:
 class _Blocks:
     """Every block there is, and the key of the hashes in them; none before the first block."""
 
-    key: str | None
+    key: str | None = field(repr=False)
     ends: Mapping[tuple[int, str], datetime]
 
     def until(self, guild_id: int, user_id: int) -> datetime | None:

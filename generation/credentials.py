@@ -7,7 +7,7 @@ the same picture must be the same file (docs/decisions/0017). https://spec.c2pa.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any
@@ -48,7 +48,7 @@ class Credentials:
     """The operator's key and certificates (the signer's first, its issuers after it), as PEM text."""
 
     certificates: str
-    key: str
+    key: str = field(repr=False)
     algorithm: str = "es256"
 
     def check(self) -> None:

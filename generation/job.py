@@ -112,7 +112,7 @@ class ReplyTo:
 
     application_id: int
     channel_id: int
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     token_expires_at: datetime | None = None
     message_id: int | None = None
     locale: str = "en-US"

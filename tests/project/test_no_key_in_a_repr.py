@@ -1,0 +1,123 @@
+"""A value that holds a secret does not say it: neither in a log line with the value in it, nor in a traceback."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import io
+import logging
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import BaseModel, SecretStr, ValidationError
+
+import cogs
+import config
+import db
+import generation
+import logs
+from cogs.form import Attached
+from config import Settings
+from generation.credentials import Credentials
+from generation.job import ReplyTo
+
+CANARY = "canary-4f9d2c71b0"
+PEM = f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----\n"
+_SECRET = re.compile(r"token|secret|password|credential|(^|_)key$|(^|_)url$")
+_HARMLESS = {
+    "ReplyTo.token_expires_at",  # a time
+    "Disclosure.credentials",  # a state
+    "Services.credentials",  # hides its key itself
+    "Settings.discord_url",  # of this machine only
+    "Settings.discord_token",  # SecretStr
+    "Settings.c2pa_key",  # SecretStr
+    "Words.tokens",  # of a text model
+    *(f"{field}.key" for field in ("Field", "Text", "Pick", "File")),  # names of fields of a form
+}
+
+
+def values() -> Iterator[Any]:
+    """One of every kind of value that holds a secret."""
+    yield ReplyTo(application_id=1, channel_id=2, token=CANARY)
+    yield Credentials(certificates="public", key=PEM)
+    yield Attached(f"https://cdn.discordapp.com/ephemeral-attachments/1/2/a.png?hm={CANARY}", 3, "a.png")
+    yield Settings(
+        discord_token=SecretStr(CANARY), c2pa_key=SecretStr(PEM), database_url=f"postgresql://u:{CANARY}@h/d"
+    )
+
+
+@pytest.mark.parametrize("value", [*values()], ids=lambda value: type(value).__name__)
+def test_no_secret_is_in_a_repr(value: Any) -> None:
+    nested = {"in a dict": [value, (value,)]}
+    for text in (repr(value), str(value), f"{value}", repr(nested), str([value])):
+        assert CANARY not in text
+
+
+def test_the_canary_is_there_to_be_found() -> None:
+    """The control: the values do hold it."""
+    reply_to, credentials, attached, settings = values()
+    assert CANARY in reply_to.token and CANARY in credentials.key and CANARY in attached.url
+    assert CANARY in settings.secrets and settings.secrets.count(CANARY) == 3
+
+
+def test_every_field_that_sounds_like_a_secret_is_left_out_of_its_repr() -> None:
+    shown = {f"{cls.__name__}.{name}" for cls in classes() for name in shown_fields(cls) if _SECRET.search(name)}
+    assert shown <= _HARMLESS, f"give it repr=False: {sorted(shown - _HARMLESS)}"
+
+
+def classes() -> Iterator[type]:
+    for package in (generation, cogs, db):
+        for module in modules(package):
+            found = (each for each in vars(module).values() if isinstance(each, type))
+            yield from (each for each in found if each.__module__ == module.__name__)
+    yield Settings
+
+
+def modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if "paintbox" not in found.name:
+            yield importlib.import_module(found.name)
+
+
+def shown_fields(cls: type) -> list[str]:
+    if dataclasses.is_dataclass(cls):
+        return [field.name for field in dataclasses.fields(cls) if field.repr]
+    if issubclass(cls, msgspec.Struct):
+        return list(cls.__struct_fields__)
+    if issubclass(cls, BaseModel):
+        return [name for name, field in cls.model_fields.items() if field.repr]
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return list(cls._fields)
+    return []
+
+
+def test_what_pydantic_says_of_a_bad_setting_repeats_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValidationError) as refused:
+        Settings(discord_token=[CANARY], database_url=[CANARY])  # type: ignore[arg-type]
+    assert CANARY not in str(refused.value)
+    monkeypatch.setenv("ATELIER_DISCORD_URL", f"https://u:{CANARY}@example.org")
+    with pytest.raises(config.Misconfigured) as wrong:
+        config.load()
+    assert CANARY not in str(wrong.value)
+
+
+def test_no_line_of_the_private_key_reaches_a_log() -> None:
+    *_, settings = values()
+    buffer = io.StringIO()
+    handler = logging.StreamHandler(buffer)
+    handler.setFormatter(logs.Redacting(*settings.secrets))
+    log = logging.getLogger("repr")
+    log.addHandler(handler)
+    try:
+        log.error("token=%s key=%r url=%s", CANARY, PEM, settings.database_url)
+    finally:
+        log.removeHandler(handler)
+    assert CANARY not in buffer.getvalue()
+    assert buffer.getvalue().count(logs.HIDDEN) == 3
