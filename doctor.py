@@ -90,7 +90,8 @@ async def _stored(settings: Settings) -> str:
 async def _models(settings: Settings) -> str:
     models = Catalog.open(settings.model, settings.folder_of_models).models
     for model in models:
-        await asyncio.to_thread(check_model, model.path, model.family, config=model.config)
+        other = model.vae is not None
+        await asyncio.to_thread(check_model, model.path, model.family, config=model.config, has_other_vae=other)
     return "; ".join(_describe(model, settings) for model in models)
 
 

@@ -6,6 +6,8 @@ recognised by it, and what it says is dropped.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from generation.recipe import Fingerprint
@@ -57,9 +59,12 @@ Command = Order | Cancel | Close
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The worker has loaded its model. `num_slots` images may be resident at once."""
+    """The worker has loaded its model. `num_slots` images may be resident at once.
 
-    num_slots: int
+    One that has room for none would be waited for without end: that is nonsense, and another worker is started.
+    """
+
+    num_slots: Annotated[int, msgspec.Meta(ge=1)]
     fingerprint: Fingerprint
     model_sha256: dict[str, str]
     """SHA-256 over the weights of each model it can run, by catalogue name."""

@@ -6,6 +6,7 @@ of an enlargement, so whoever cancels or arrives waits for one turn at most.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -28,8 +29,10 @@ from generation.engine.schedule import StepSchedule
 from generation.engine.settings import EngineSettings
 from generation.engine.slot import Slot
 from generation.engine.upscale import Enlargement
-from generation.errors import NotFinite
+from generation.errors import NotFinite, OutOfMemory
 from generation.order import Cancel, Cancelled, Event, Order, Progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -168,11 +171,13 @@ class Engine:
         try:
             batch = self._batches.get(turn.bucket, turn.slots[0])
             batch.fill(turn.slots)
-            output = turn.slots[0].family.denoise(batch.latents, batch.timesteps, batch.conditioning)
+            output: Tensor | None = turn.slots[0].family.denoise(batch.latents, batch.timesteps, batch.conditioning)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            self._make_do_with_less(turn, error)
+            output = None
+        if output is None:  # not before the error is let go of: it holds what was computed
+            self._make_do_with_less(turn)
             return None
         self.rows_run += turn.bucket
         self.rows_owned += sum(slot.rows for slot in turn.slots)
@@ -182,42 +187,61 @@ class Engine:
         """Put an image's LoRA, and no others, to work. False, and the image ends, if that cannot be."""
         return self._guard(slot.order, lambda: slot.family.use(slot.order.spec.adapters))
 
-    def _make_do_with_less(self, turn: Turn, error: Exception) -> None:
-        """Halve what this key may take; an image that does not even fit alone, or not in its trace, ends."""
-        self._batches.clear()
-        give_back(self._device.torch_device)
+    def _make_do_with_less(self, turn: Turn) -> None:
+        """Halve what this key may take; an image that does not even fit alone, or not in its trace, ends.
+
+        Alone it is tried once more, with the memory that was given back.
+        """
+        slot = turn.slots[0]
+        self._free_memory(slot.order)
         if len(turn.slots) > 1:
-            self._buckets.halve(turn.slots[0].key, turn.bucket)
+            self._buckets.halve(slot.key, turn.bucket)
+        elif slot.lacked_memory:
+            self._break(slot.order, OutOfMemory())
         else:
-            self._break(turn.slots[0].order, error)
+            slot.lacked_memory = True
+
+    def _free_memory(self, order: Order) -> None:
+        """Give back all that is not at work: buffers, models that nobody in the making uses, what the device caches."""
+        self._batches.clear()
+        self._models.let_go(keep=self._models_at_work() | {order.spec.model})
+        give_back(self._device.torch_device)
 
     # Settle: every image takes its part; those that are done are decoded, checked and handed over.
 
     def _settle(self, turn: Turn, outputs: list[Tensor] | None) -> None:
         for slot, prediction in zip(turn.slots, outputs or (), strict=False):
-            self._guard(slot.order, self._advancing(slot, prediction, turn.bucket))
+            if self._guard(slot.order, self._advancing(slot, prediction, turn.bucket), is_repeatable=False):
+                self._advanced(slot)
         if turn.finishing is not None:
             self._finish(turn.finishing)
         if turn.enlarging is not None:
             self._enlarge(turn.enlarging)
 
     def _advancing(self, slot: Slot, prediction: Tensor, bucket: int) -> Callable[[], None]:
-        def advance() -> None:
-            slot.advance(prediction, bucket)
-            order = slot.order
-            self._events.append(
-                Progress(image_id=order.image_id, attempt=order.attempt, done=slot.done, total=slot.total)
-            )
-            self._preview_if_due(slot)
+        return lambda: slot.advance(prediction, bucket)
 
-        return advance
+    def _advanced(self, slot: Slot) -> None:
+        """After a step: say so, begin the next pass if this one is over, show a preview if one is due."""
+        slot.lacked_memory = False
+        if slot.is_pass_over and not self._guard(slot.order, slot.begin_next_pass):
+            return
+        order = slot.order
+        self._events.append(Progress(image_id=order.image_id, attempt=order.attempt, done=slot.done, total=slot.total))
+        self._preview_if_due(slot)
 
     def _preview_if_due(self, slot: Slot) -> None:
         due_at = slot.total * (slot.num_previews + 1) / (slot.order.num_previews + 1)
         if slot.num_previews >= slot.order.num_previews or slot.done < due_at or slot.is_denoised:
             return
         slot.num_previews += 1
-        shown = preview(self._model_of(slot.order), slot, side=self._settings.preview_side)
+        try:
+            shown = preview(self._model_of(slot.order), slot, side=self._settings.preview_side)
+        except Exception as error:  # the picture can be had without it
+            if is_engine_broken(error) and not is_out_of_memory(error):
+                raise
+            log.warning("image=%s action=preview-failed error=%s", slot.order.image_id, type(error).__name__)
+            return
         if shown is not None:
             self._events.append(shown)
 
@@ -235,7 +259,8 @@ class Engine:
 
     def _enlarge(self, upscaling: Upscaling) -> None:
         def run() -> None:
-            upscaling.work.advance()
+            if not upscaling.work.is_done:  # else only the check is tried again
+                upscaling.work.advance()
             if upscaling.work.is_done:
                 result, start = upscaling.work.result, upscaling.start
                 self._events.append(finish(upscaling.model, upscaling.order, result, start=start))
@@ -270,8 +295,11 @@ class Engine:
 
         Those in the making hold theirs: no memory would come free, and their next preview would load it once more.
         """
+        return self._models.get(order.spec.model, keep=self._models_at_work())
+
+    def _models_at_work(self) -> set[str]:
         at_work: list[Slot | Upscaling] = [*self._slots.values(), *self._upscalings.values()]
-        return self._models.get(order.spec.model, keep={each.order.spec.model for each in at_work})
+        return {each.order.spec.model for each in at_work}
 
     def _drop(self, image_id: str) -> int:
         """Forget an image if it is here; how many evaluations it had."""
@@ -286,16 +314,22 @@ class Engine:
         holder = self._slots.get(image_id) or self._upscalings.get(image_id)
         return holder.order if holder else None
 
-    def _guard(self, order: Order, work: Callable[[], None]) -> bool:
-        """Do an image's own work. What goes wrong in it ends that image and no other; False then."""
+    def _guard(self, order: Order, work: Callable[[], None], *, is_repeatable: bool = True) -> bool:
+        """Do an image's own work. What goes wrong in it ends that image and no other; False then.
+
+        Where memory ran out, work that changes nothing before it succeeds is done once more, after some is given back.
+        """
         try:
             work()
+            return True
         except Exception as error:
             if is_engine_broken(error) and not is_out_of_memory(error):
                 raise
-            self._break(order, error)
-            return False
-        return True
+            if not is_repeatable or not is_out_of_memory(error):
+                self._break(order, error)
+                return False
+        self._free_memory(order)  # not before the error is let go of: it holds what was computed
+        return self._guard(order, work, is_repeatable=False)
 
     def _break(self, order: Order, error: Exception) -> None:
         self._drop(order.image_id)

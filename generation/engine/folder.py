@@ -52,6 +52,7 @@ _SETTINGS = frozenset(
 )
 _SHARD_LISTS = ("diffusion_pytorch_model.safetensors.index.json", "model.safetensors.index.json")
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
+WEIGHTS_THAT_RUN_CODE = frozenset((".bin", ".ckpt", ".pt", ".pth", ".pkl", ".zip"))
 _CODE_SUFFIXES = frozenset((".py", ".pyc", ".so", ".dll", ".dylib", ".sh"))
 _FORBIDDEN_KEYS = ("auto_map", "custom_pipeline", "custom_pipelines", "trust_remote_code")
 _FORBIDDEN_PREFIXES = ("_attn_implementation", "attn_implementation")
@@ -61,11 +62,11 @@ class FolderRefused(Misconfigured):
     """The model folder {folder} cannot be used: {problem} {remedy}"""
 
 
-def check_model(path: Path, family: str, *, config: Path | None = None) -> None:
+def check_model(path: Path, family: str, *, config: Path | None = None, has_other_vae: bool = False) -> None:
     """Raise `FolderRefused` unless `path` is safe to load from and has every part of a model of that family.
 
-    It is a folder, or, where `config` names a folder for the rest, a single file of weights. Raises `Misconfigured`
-    for a family there is not.
+    It is a folder, or, where `config` names a folder for the rest, a single file of weights. `has_other_vae`: its own
+    is not loaded. Raises `Misconfigured` for a family there is not.
     """
     if family not in LAYOUTS:
         raise Misconfigured(
@@ -76,12 +77,18 @@ def check_model(path: Path, family: str, *, config: Path | None = None) -> None:
     folder = config or path
     _check_files(folder)
     _check_index(folder, LAYOUTS[family])
+    if config is None:
+        loaded = (name for name in LAYOUTS[family] if not name.startswith("tokenizer"))
+        for name in loaded:
+            if not (has_other_vae and name == "vae"):
+                _check_weights(folder, folder / name)
 
 
 def check_part(folder: Path) -> None:
-    """The same for a single part with its own `config.json`: a safety checker, an upscaler."""
+    """The same for a single part with its own `config.json`: a safety checker, an upscaler, a VAE."""
     _check_files(folder)
     _require(folder, folder / "config.json")
+    _check_weights(folder, folder)
 
 
 def check_file(file: Path) -> None:
@@ -181,6 +188,26 @@ def _check_index(folder: Path, components: Components) -> None:
             raise _refusal(folder, f"its {name} is not a {wanted[0]}.", "Choose the family that fits the model.")
         if not (folder / name).is_dir():
             raise _refusal(folder, f"its folder {name} is missing.", "Fetch the model again.")
+
+
+def _check_weights(folder: Path, part: Path) -> None:
+    """Raise `FolderRefused` unless the weights of a part are there, whole, as a loader looks for them."""
+    _require(folder, part / "config.json")
+    name = part.name if part != folder else "it"
+    stem = "diffusion_pytorch_model" if "_class_name" in read_json(part / "config.json") else "model"
+    index = part / f"{stem}.safetensors.index.json"
+    shards = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else []
+    missing = [shard for shard in shards if not (part / shard).is_file()]
+    if missing:
+        number = f"{len(missing)} of its {len(shards)} files of weights"
+        problem = f"{name} cannot be read: {number} are missing, among them {missing[0]}."
+        raise _refusal(folder, problem, "Fetch the model again.")
+    if shards or (part / f"{stem}.safetensors").is_file() or any(part.glob(f"{stem}.fp16*.safetensors")):
+        return
+    others = sorted(path.name for path in part.iterdir() if path.suffix.lower() in WEIGHTS_THAT_RUN_CODE)
+    instead = f", only {others[0]}, which can run code and is never opened" if others else ""
+    remedy = "Look for the same model as .safetensors, or convert it on a machine you can spare."
+    raise _refusal(folder, f"{name} cannot be read: it has no weights as .safetensors{instead}.", remedy)
 
 
 def _require(folder: Path, path: Path) -> None:

@@ -21,9 +21,11 @@ class ModelFolder:
     Every method raises `FolderRefused` when the part is incomplete, damaged, or holds numbers that are not finite.
     """
 
-    def __init__(self, path: Path, family: str, *, vae: Path | None = None) -> None:
-        """`vae` replaces the model's own: a folder with its `config.json`, or a file that fits the model's settings."""
-        check_model(path, family)
+    def __init__(self, path: Path, family: str, *, file: Path | None = None, vae: Path | None = None) -> None:
+        """`file` holds the weights, if `path` does not. `vae` replaces the model's own: a folder with its
+        `config.json`, or a file that fits the model's settings.
+        """
+        check_model(file or path, family, config=path if file else None, has_other_vae=vae is not None)
         self._path = path
         self._other_vae = vae
 

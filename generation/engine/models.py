@@ -45,7 +45,7 @@ class Models:
         self._settings = settings
         self._loaded: dict[str, LoadedModel] = {}
         for model in self._models.values():
-            check_model(model.path, model.family, config=model.config)
+            check_model(model.path, model.family, config=model.config, has_other_vae=model.vae is not None)
         self.sha256 = {name: model.sha256 or _hash(model) for name, model in self._models.items()}
         self._unchanged: set[str] = set()
         for name in list(self._models)[:1]:
@@ -84,6 +84,11 @@ class Models:
             remedy = "`bot.py models verify` says which file; if it should be so, add it again."
             raise FolderRefused(folder=str(model.path), problem="it has changed since it was added.", remedy=remedy)
         self._unchanged.add(model.name)
+
+    def let_go(self, *, keep: Collection[str]) -> None:
+        """Drop the loaded models that are not to keep: they are loaded again when they are asked for."""
+        for name in self._loaded.keys() - set(keep):
+            del self._loaded[name]
 
     def close(self) -> None:
         """Give the memory back."""

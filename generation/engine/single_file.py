@@ -16,7 +16,6 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from generation.catalog import Model
 from generation.engine.devices import Device
-from generation.engine.folder import check_file
 from generation.engine.loading import ModelFolder, build, first_line, ready, refusal, take_weights
 
 
@@ -24,8 +23,7 @@ class SingleFile(ModelFolder):
     """A checkpoint in one file. Every method raises `FolderRefused` as those of `ModelFolder` do."""
 
     def __init__(self, file: Path, family: str, *, config: Path, vae: Path | None = None) -> None:
-        super().__init__(config, family, vae=vae)
-        check_file(file)
+        super().__init__(config, family, file=file, vae=vae)
         self._file = file
 
     def clip_text(self, name: str, device: Device, *, projected: bool = False) -> Any:

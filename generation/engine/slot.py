@@ -64,6 +64,8 @@ class Slot:
         self.replay = _parse_replay(order)
         self.walk: Walk | None = None
         self.num_previews = 0
+        self.lacked_memory = False
+        """Whether a forward of this image alone found no memory once."""
 
     @property
     def done(self) -> int:
@@ -132,25 +134,33 @@ class Slot:
         if walk.repaint is not None:
             walk.latents = walk.repaint.blend(walk.sampling, walk.latents, index)
         self.buckets.append(bucket)
-        if self._coming and index + 1 == len(walk.sampling.times):
-            self._begin_larger(walk)
 
-    def _begin_larger(self, before: Walk) -> None:
-        """The second pass of a hires fix: other shape, other neighbours, the same generator and the same trace."""
+    @property
+    def is_pass_over(self) -> bool:
+        """Whether `begin_next_pass` is due."""
+        return bool(self._coming) and self.walk is not None and self._index == len(self.walk.sampling.times)
+
+    def begin_next_pass(self) -> None:
+        """The second pass of a hires fix: other shape, other neighbours, the same generator and the same trace.
+
+        Changes nothing unless it succeeds.
+        """
+        before, spec, (coming, key) = self.walk, self.order.spec, self._coming[0]
+        assert before is not None and spec.hires is not None
+        generator = before.sampling.generator
+        drawn = generator.get_state()
+        try:
+            sampling = Sampling(spec, self.family.scheduler_config, strength=spec.hires.strength, generator=generator)
+            latents, clean = begin_larger(sampling, before.latents, (1, *key.latent_shape))
+            larger = replace(spec, width_px=coming.width_px, height_px=coming.height_px, hires=None)
+            conditioning = self.family.condition(larger, self.words)
+            place = before.latents.device
+            walk = Walk(sampling, conditioning, latents.to(place), None, self.done, clean.to(place))
+        except BaseException:
+            generator.set_state(drawn)
+            raise
         self._enter_pass()
-        spec = self.order.spec
-        assert spec.hires is not None
-        sampling = Sampling(
-            spec,
-            self.family.scheduler_config,
-            strength=spec.hires.strength,
-            generator=before.sampling.generator,
-        )
-        latents, clean = begin_larger(sampling, before.latents, (1, *self.key.latent_shape))
-        width, height = self.size_px
-        conditioning = self.family.condition(replace(spec, width_px=width, height_px=height, hires=None), self.words)
-        place = before.latents.device
-        self.walk = Walk(sampling, conditioning, latents.to(place), None, self.done, clean.to(place))
+        self.walk = walk
 
     def _enter_pass(self) -> None:
         """Take on the size of the next pass."""

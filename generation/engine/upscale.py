@@ -59,11 +59,12 @@ class Enlargement:
 
     def advance(self) -> None:
         """Do the next tile."""
-        top, left = self._tiles.pop(0)
+        top, left = self._tiles[0]
         if self._upscaler is None:
             self.result = _lanczos(self._picture)
         else:
             self._paste(top, left, self._upscaler.enlarge(self._cut(top, left)))
+        del self._tiles[0]  # only now: without memory for it, it is tried again
 
     def _cut(self, top: int, left: int) -> np.ndarray:
         margin = [(_OVERLAP_PX, _OVERLAP_PX + _TILE_PX)] * 2 + [(0, 0)]

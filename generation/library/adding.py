@@ -45,7 +45,7 @@ def add_path(
     register = Register.read(models_dir)
     settings = _config_folder(register, models_dir, path, found, config)
     _require_vae(register, found, vae)
-    check_safety(path, found, settings)
+    check_safety(path, found, settings, has_other_vae=vae is not None)
     say(f"{name}: a {found.kind.value}{f' ({found.family})' if found.family else ''}; reading every number …")
     check_all_numbers(path)
     entry = Entry(
@@ -81,10 +81,10 @@ def check_name(name: str) -> None:
         raise Misconfigured(problem=f"{name} is the built-in model.", remedy="Choose another with --name.")
 
 
-def check_safety(path: Path, found: Description, config: Path | None) -> None:
+def check_safety(path: Path, found: Description, config: Path | None, *, has_other_vae: bool = False) -> None:
     """The rules for other people's files, by kind. Raises `FolderRefused`."""
     if found.kind is Kind.MODEL:
-        check_model(path, found.family, config=config)
+        check_model(path, found.family, config=config, has_other_vae=has_other_vae)
     elif path.is_file():
         check_file(path)
     else:

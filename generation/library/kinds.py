@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from generation.engine.folder import read_json
+from generation.engine.folder import WEIGHTS_THAT_RUN_CODE, read_json
 from generation.library.register import Kind
 from generation.library.tensors import Tensors, read_tensors
 
@@ -21,7 +21,6 @@ LORA_PARTS = re.compile(
 )
 """How the tensors of a plain LoRA are named by kohya's scripts, by PEFT and by diffusers, old and new."""
 
-_PICKLES = frozenset((".bin", ".ckpt", ".pt", ".pth", ".pkl", ".zip"))
 _DOWN = ("lora_down.weight", "lora_A.weight", "lora.down.weight")
 _CHECKPOINT = "model.diffusion_model."
 _CHECKPOINT_CONTEXT = re.compile(r"model\.diffusion_model\..+\.attn2\.to_k\.weight")
@@ -43,7 +42,7 @@ def describe(path: Path) -> Description:
     """What lies at `path`. Raises `ValueError` saying why it cannot be used (to follow its name in a sentence)."""
     if path.is_dir():
         return _describe_folder(path)
-    if path.suffix.lower() in _PICKLES:
+    if path.suffix.lower() in WEIGHTS_THAT_RUN_CODE:
         raise ValueError(
             f"is a {path.suffix.lower()} file, which can run code when it is opened, so it never is; look for the same"
             " model as .safetensors on its page, or convert it on a machine you can spare"

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -77,7 +78,9 @@ class LocalWorker:
         """Begin supervising. Raises `Misconfigured` for a model folder that may not be opened."""
         if self._config.engine == DEFAULT_ENGINE:
             for model in self._config.models:
-                await asyncio.to_thread(check_model, model.path, model.family, config=model.config)
+                has_other_vae = model.vae is not None
+                check = partial(check_model, model.path, model.family, config=model.config, has_other_vae=has_other_vae)
+                await asyncio.to_thread(check)
         self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
 
     async def admit(self, order: Order) -> None:

@@ -14,6 +14,7 @@ import pytest
 from patience import PATIENCE_S
 
 from bench.light_engine import ENGINE as LIGHT_ENGINE
+from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 from generation.order import Broken, Cancel, Cancelled, Event, Finished, Lost, Preview, Progress, Ready
 from generation.workers.local import LocalWorker
@@ -285,6 +286,21 @@ async def test_an_engine_that_cannot_be_built_says_why() -> None:
     await worker.start()
     lost = await anext(worker.events())
     assert isinstance(lost, Lost) and "cannot be loaded" in lost.reason
+    await worker.close()
+
+
+@pytest.mark.parametrize("num_slots", [-1, -16])
+async def test_one_that_has_room_for_no_picture_is_not_waited_for(num_slots: int) -> None:
+    """It would never be given one, and so never be found silent."""
+    settings = EngineSettings(num_slots=num_slots)
+    config = WorkerConfig(models=(toy_model(Path("no/model/needed")),), engine=LIGHT_ENGINE, settings=settings)
+    worker = LocalWorker(config, first_pause_s=0.01)
+    await worker.start()
+    events = worker.events()
+    for _ in range(2):
+        lost = await anext(events)
+        assert isinstance(lost, Lost) and "num_slots" in lost.reason
+    assert worker.num_slots == 0
     await worker.close()
 
 

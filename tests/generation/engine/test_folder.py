@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 
 from generation.engine.digests import hash_files
 from generation.engine.engine import Engine
-from generation.engine.folder import FolderRefused, check_model
+from generation.engine.folder import FolderRefused, check_model, check_part
 from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from tests.generation.engine.toy import toy_model
+from generation.library.adding import add_path
+from tests.generation.engine.toy import save_checker, save_toy, save_toy_xl, save_upscaler, toy_model
 
 Spoil = Callable[[Path], object]
 UNET = Path("unet/diffusion_pytorch_model.safetensors")
@@ -61,17 +62,54 @@ BEFORE_OPENING: dict[str, tuple[Spoil, str]] = {
     "not json": (lambda folder: (folder / "unet/config.json").write_text("{"), "cannot be read"),
     "deep json": (lambda folder: (folder / "unet/config.json").write_text("[" * 100_000), "cannot be read"),
     "missing part": (lambda folder: shutil.rmtree(folder / "vae"), "vae is missing"),
+    "no settings": (lambda folder: (folder / "vae/config.json").unlink(), "config.json is missing"),
     "no index": (lambda folder: (folder / "model_index.json").unlink(), "model_index.json is missing"),
+}
+
+
+def only(weights: str, part: str, suffix: str) -> tuple[Spoil, str]:
+    """A part whose weights lie there in another format alone."""
+    other = f"{Path(weights).stem}{suffix}"
+
+    def spoil(folder: Path) -> None:
+        (folder / part / weights).rename(folder / part / other)
+
+    return spoil, f"{part} cannot be read: it has no weights as .safetensors, only {other}"
+
+
+def missing_shard(folder: Path) -> None:
+    """Weights in two files, of which one was not fetched."""
+    weights = load_file(folder / UNET)
+    (folder / UNET).unlink()
+    first, second = (f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2))
+    save_file(weights, folder / "unet" / first)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, first) | {"conv_in.weight": second}}
+    (folder / f"{UNET}.index.json").write_text(json.dumps(index))
+
+
+DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model.safetensors", "model.safetensors"
+BEFORE_OPENING |= {
+    "unet .bin": only(DIFFUSERS, "unet", ".bin"),
+    "unet .ckpt": only(DIFFUSERS, "unet", ".ckpt"),
+    "vae .bin": only(DIFFUSERS, "vae", ".bin"),
+    "vae .pt": only(DIFFUSERS, "vae", ".pt"),
+    "text encoder .bin": only(TRANSFORMERS, "text_encoder", ".bin"),
+    "no weights": (lambda folder: (folder / UNET).unlink(), "unet cannot be read: it has no weights as .safetensors."),
+    "weights of another name": (
+        lambda folder: (folder / UNET).rename(folder / "unet/model.safetensors"),
+        "unet cannot be read: it has no weights",
+    ),
+    "shards without a list": (
+        lambda folder: (folder / UNET).rename(folder / "unet/diffusion_pytorch_model-00001-of-00002.safetensors"),
+        "unet cannot be read: it has no weights",
+    ),
+    "missing shard": (missing_shard, "1 of its 2 files of weights are missing, among them .*-00002-of-00002"),
 }
 
 ON_OPENING: dict[str, tuple[Spoil, str]] = {
     "pickle in disguise": (lambda folder: (folder / UNET).write_bytes(b"\x80\x04cos\nsystem\n."), "cannot be read"),
     "huge header": (lambda folder: (folder / UNET).write_bytes(struct.pack("<Q", 2**31) + b"{}"), "cannot be read"),
     "cut short": (lambda folder: (folder / UNET).write_bytes((folder / UNET).read_bytes()[:5000]), "cannot be read"),
-    "only pickles": (
-        lambda folder: (folder / UNET).rename(folder / "unet/diffusion_pytorch_model.bin"),
-        "cannot be read",
-    ),
     "missing weight": (
         lambda folder: change_weights(folder / UNET, lambda weights: weights.pop("conv_in.weight")),
         "missing, among them conv_in.weight",
@@ -101,6 +139,48 @@ def test_a_folder_is_refused_before_it_is_opened(folder: Path, name: str) -> Non
     spoil(folder)
     with pytest.raises(FolderRefused, match=reason):
         check_model(folder, "sd")
+
+
+@pytest.mark.parametrize("name", [name for name in BEFORE_OPENING if "." in name or "shard" in name])
+def test_weights_that_cannot_be_read_are_refused_before_a_model_is_added(
+    folder: Path, tmp_path: Path, name: str
+) -> None:
+    spoil, reason = BEFORE_OPENING[name]
+    spoil(folder)
+    with pytest.raises(FolderRefused, match=reason):
+        add_path(tmp_path / "models", folder, say=lambda line: None)
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+def test_half_precision_weights_are_weights(tmp_path: Path, family: str) -> None:
+    folder = save_toy(tmp_path) if family == "sd" else save_toy_xl(tmp_path)
+    for file in [*folder.rglob("*.safetensors")]:
+        file.rename(file.with_suffix(".fp16.safetensors"))
+    check_model(folder, family)
+    second = next(folder.glob("text_encoder*/*.safetensors"))
+    second.rename(second.with_suffix(".bin"))
+    with pytest.raises(FolderRefused, match=r"text_encoder(_2)? cannot be read"):
+        check_model(folder, family)
+
+
+def test_a_vae_that_is_replaced_and_settings_beside_a_single_file_need_no_weights(folder: Path, tmp_path: Path) -> None:
+    file = Path(shutil.copy(folder / UNET, tmp_path / "single.safetensors"))
+    (folder / "vae" / DIFFUSERS).unlink()
+    check_model(folder, "sd", has_other_vae=True)
+    (folder / UNET).unlink()
+    check_model(file, "sd", config=folder)
+    with pytest.raises(FolderRefused, match="unet cannot be read"):
+        check_model(folder, "sd", has_other_vae=True)
+
+
+@pytest.mark.parametrize("save", [save_upscaler, lambda path: save_checker(path, threshold=1.0)])
+def test_a_checker_or_upscaler_without_safetensors_is_refused_by_name(tmp_path: Path, save: Spoil) -> None:
+    folder = tmp_path / "part"
+    save(folder)
+    check_part(folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(FolderRefused, match=r"no weights as .safetensors, only pytorch_model.bin"):
+        check_part(folder)
 
 
 @pytest.mark.parametrize("name", ON_OPENING)
