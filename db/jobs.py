@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from async_lru import alru_cache
 from sqlalchemy import bindparam, delete, exists, insert, select, update
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -96,6 +96,8 @@ class JobStore(ports.JobStore):
             await self._database.write(
                 lambda session: _accept(session, job, reply_to=reply_to, role_ids=role_ids, attached=attached)
             )
+        except IntegrityError:  # a mistake of the program, not of the disk
+            raise
         except (DatabaseError, PoolTimeoutError, DatabaseClosed, DatabaseReplaced) as error:
             reason = getattr(error, "orig", None) or type(error).__name__
             log.warning("storage failed, not accepted job=%s guild=%s error=%s", job.id, job.owner.guild_id, reason)

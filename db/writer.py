@@ -97,18 +97,22 @@ class Writer:
         works = [entry.work for entry in batch]
         results: Sequence[Any]
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_each, works)
+            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._run_guarded, works)
         except Exception as error:  # the writer must outlive any failure; each caller gets it
             results = [error] * len(batch)
         for entry, result in zip(batch, results, strict=True):
             entry.answer(result)
 
-    def _run_each(self, works: Sequence[Work[Any]]) -> list[Any]:
+    def _run_guarded(self, works: Sequence[Work[Any]]) -> list[Any]:
         self._guard()
-        with self._engine.begin() as connection:
-            results = [_run_one(connection, work) for work in works]
+        results = _run_each(self._engine, works)
         self._guard()
         return results
+
+
+def _run_each(engine: Engine, works: Sequence[Work[Any]]) -> list[Any]:
+    with engine.begin() as connection:
+        return [_run_one(connection, work) for work in works]
 
 
 def _run_one(connection: Connection, work: Work[T]) -> T | Exception:

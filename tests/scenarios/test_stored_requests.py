@@ -75,3 +75,11 @@ async def test_finished_pictures_of_another_release_are_shown_and_their_buttons_
     told = await discord.wait_for(lambda: pressed.followups or (pressed.ephemeral and pressed.original_message))
     assert "Sampler “Not Yet Known” is not known" in (told[-1] if isinstance(told, list) else told).text
     assert not bot.studio.live_ids()
+    opened = await people.ada.click(message, button_of(message, "recipe"))
+    assert "Not Yet Known" in (await until_shown(discord, opened)).text
+
+    rewrite(bot, (await bot.job_of(asked)).id, steps="ten")
+    rows = await until_shown(discord, await people.ada.slash("history"))
+    assert RED in rows.text and rows.attachments
+    seen = await until_shown(discord, await people.ada.click(message, button_of(message, "recipe")))
+    assert "Recipe" in seen.text
