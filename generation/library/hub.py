@@ -86,7 +86,7 @@ def fetch(
 
 
 def _clear_abandoned(models_dir: Path, *, but: Path) -> None:
-    """Remove downloads that nobody has taken up again for a week."""
+    """Remove unfinished downloads that were not resumed for a week."""
     for folder in models_dir.glob(f".*{_STAGING}"):
         times = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
         if folder != but and time.time() - max(times) > _ABANDONED_S:

@@ -29,7 +29,7 @@ def rewrite(bot: LivingBot, job_id: str, **changes: object) -> None:
         connection.commit()
 
 
-async def test_requests_of_another_release_are_refunded_and_told_and_stop_nobody_else(
+async def test_requests_of_another_release_are_refunded_and_told_and_leave_others_alone(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     await bot.hold_painting()
