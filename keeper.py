@@ -24,10 +24,10 @@ async def weigh(settings: Settings, guild_id: int, weight: float | None) -> str:
     """Set a guild's weight, or with None only look. What to say. Raises `InvalidRequest`."""
     async with _opened(settings) as database:
         store = SettingsStore(database)
-        guild = await store.fetch(guild_id)
-        if weight is not None:
-            guild = replace(guild, weight=weight)
-            await store.save(guild)
+        if weight is None:
+            guild = await store.fetch(guild_id)
+        else:
+            guild = await store.change(guild_id, lambda old: replace(old, weight=weight))
     return f"Guild {guild_id} has weight {guild.weight:g} (1 is usual)."
 
 

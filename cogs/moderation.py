@@ -22,6 +22,7 @@ from cogs.paper import custom_ids, files, layout
 from cogs.say import Gallery, Picture, Say
 from cogs.services import Interaction, Services
 from cogs.subjects import job_named
+from db.trail import Entry
 from generation.errors import UnknownJob
 from generation.job import JOB_ID_LENGTH, Job, split_image_id
 from generation.phrase import Phrase
@@ -60,9 +61,11 @@ class Moderation(commands.Cog):
     async def block(self, interaction: Interaction, member: discord.User, lasting: Choice[int] | None = None) -> None:
         guild_id = require_moderator(interaction)
         hours = timedelta(hours=lasting.value) if lasting else None
-        until = await interaction.client.services.moderation.block(guild_id, member.id, lasting=hours)
         how_long = Phrase(lasting.name) if lasting else Phrase("until unblocked")
-        await _record(interaction, guild_id, Phrase("blocked a member ({how_long})", how_long=how_long))
+        said = Phrase("blocked a member ({how_long})", how_long=how_long)
+        entry = Entry(interaction.user.id, said)
+        until = await interaction.client.services.moderation.block(guild_id, member.id, entry, lasting=hours)
+        await tell_log_channel(interaction, said)
         await tell_privately(interaction, moderation_pages.blocked(member.id, until, is_for_ever=lasting is None))
 
     @app_commands.command(description="Let a blocked member ask again. For moderators.")
@@ -71,8 +74,11 @@ class Moderation(commands.Cog):
     @app_commands.default_permissions(manage_messages=True)
     async def unblock(self, interaction: Interaction, member: discord.User) -> None:
         guild_id = require_moderator(interaction)
-        was = await interaction.client.services.moderation.unblock(guild_id, member.id)
-        await _record(interaction, guild_id, Phrase("unblocked a member"))
+        done = Phrase("unblocked a member")
+        entry = Entry(interaction.user.id, done)
+        was = await interaction.client.services.moderation.unblock(guild_id, member.id, entry)
+        if was:
+            await tell_log_channel(interaction, done)
         whom = f"<@{member.id}>"
         said = _("{whom} can ask again.", whom=whom) if was else _("{whom} was not blocked.", whom=whom)
         await tell_privately(interaction, said)
@@ -85,9 +91,11 @@ class Moderation(commands.Cog):
         guild_id = require_moderator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
-        number, gone = await services.moderation.purge(guild_id, member.id)
-        await remove_files(services, gone)
-        await _record(interaction, guild_id, Phrase("deleted {number} pictures of a member", number=number))
+        number = 0
+        async for more, gone in services.moderation.purge(guild_id, member.id, by=interaction.user.id, said=_purged):
+            await remove_files(services, gone)
+            number += more
+        await tell_log_channel(interaction, _purged(number))
         said = ngettext(
             "{number} picture deleted from my disk. Messages with it stay: delete those in Discord.",
             "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
@@ -155,15 +163,14 @@ async def _decided(interaction: Interaction, verb: str, job_id: str) -> None:
     await interaction.response.defer()
     services = interaction.client.services
     job = await job_named(interaction, job_id)
-    if verb != "dismiss":
-        await remove_files(services, await services.jobs.forget_pictures(job.id))
-    await remove_files(services, await services.governance.drop_reviewed([image.id for image in job.images]))
-    await services.moderation.close_reports(guild_id, job.id)
-    if verb == "block":
-        await services.moderation.block(guild_id, job.owner.user_id, lasting=timedelta(days=1))
-    if verb != "dismiss":
+    said = Phrase("review: {decision}", decision=Phrase(_VERBS[verb]))
+    blocked_for = timedelta(days=1) if verb == "block" else None
+    entry, deletes = Entry(interaction.user.id, said), verb != "dismiss"
+    gone = await services.moderation.decide(guild_id, job, entry, deletes=deletes, blocked_for=blocked_for)
+    await remove_files(services, gone)
+    if deletes:
         await _take_down(interaction, job, warns=verb == "warn")
-    await _record(interaction, guild_id, Phrase("review: {decision}", decision=Phrase(_VERBS[verb])))
+    await tell_log_channel(interaction, said)
     say, view = await _next(services, guild_id)
     await interaction.edit_original_response(view=view, attachments=files(say))
 
@@ -237,6 +244,5 @@ async def _pictures_of(services: Services, job_id: str) -> list[Picture]:
     return [Picture(each.filename, each.data, each.alt, is_spoiler=True) for each in shown]
 
 
-async def _record(interaction: Interaction, guild_id: int, text: str) -> None:
-    await interaction.client.services.governance.record(guild_id, by=interaction.user.id, change=text)
-    await tell_log_channel(interaction, text)
+def _purged(number: int) -> Phrase:
+    return Phrase("deleted {number} pictures of a member", number=number)

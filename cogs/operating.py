@@ -16,6 +16,7 @@ from cogs.language import N_, _
 from cogs.options import choices
 from cogs.paper import layout
 from cogs.services import Interaction, is_operator
+from db.trail import Entry
 from generation.admission import Standing
 from generation.errors import InvalidRequest, NotAllowed
 from generation.guild import MAX_WEIGHT, MIN_WEIGHT
@@ -60,8 +61,8 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
-        services.studio.is_closed = True
         await services.operating.set_closed(True)
+        services.studio.is_closed = True  # after it is stored, so that the last of two who differ decides both
         stopping = list(services.studio.live_ids()) if stop else []
         for job_id in stopping:
             await services.studio.cancel(job_id)
@@ -157,12 +158,14 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
     ) -> None:
         require_operator(interaction)
         services = interaction.client.services
-        settings = await services.guilds.fetch(server)
-        if value is not None:
-            settings = replace(settings, weight=value)
+        if value is None:
+            settings = await services.guilds.fetch(server)
+        else:
             said = Phrase("the operator gave this server weight {value}", value=value)
-            await services.governance.save_settings(settings, by=interaction.user.id, change=said)
-            services.studio.set_weight(server, value)
+            _before, settings = await services.governance.change_settings(
+                server, lambda old: replace(old, weight=value), Entry(interaction.user.id, said)
+            )
+            services.studio.set_weight(server, settings.weight)
         await tell_privately(interaction, operating_pages.weight(server, settings.weight))
 
     @app_commands.command(description="The models of this installation: what each is, and who checks its pictures.")

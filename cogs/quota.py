@@ -16,6 +16,7 @@ from cogs.managing import require_manager
 from cogs.options import choices
 from cogs.paper import layout
 from cogs.services import Interaction
+from db.trail import Entry
 from generation.cost import UNITS_PER_STEP
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
@@ -86,10 +87,9 @@ class QuotaGroup(
     @app_commands.describe(zone="A time zone, for example Europe/Berlin.")
     async def timezone(self, interaction: Interaction, zone: str) -> None:
         guild_id = require_manager(interaction)
-        services = interaction.client.services
-        chosen = replace(await services.guilds.fetch(guild_id), timezone=zone)
-        await services.governance.save_settings(
-            chosen, by=interaction.user.id, change=Phrase("set the time zone to {zone}", zone=zone)
+        entry = Entry(interaction.user.id, Phrase("set the time zone to {zone}", zone=zone))
+        await interaction.client.services.governance.change_settings(
+            guild_id, lambda old: replace(old, timezone=zone), entry
         )
         await _answer(interaction, guild_id, done=_("Days of this server now begin at midnight, {zone}.", zone=zone))
 

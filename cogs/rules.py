@@ -66,7 +66,8 @@ class RulesGroup(
         await interaction.response.defer(ephemeral=True)
         governance = interaction.client.services.governance
         is_new = bool(await governance.add_rules(guild_id, [rule], by=interaction.user.id))
-        stored = next(each for each in await governance.fetch_rules(guild_id) if each == rule)
+        there = await governance.fetch_rules(guild_id)
+        stored = next((each for each in there if each == rule), rule)  # another may have removed it meanwhile
         prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
         matches = await governance.screener.look_back(guild_id, rule, prompts)
         caught = [(prompts[index][0], found) for index, found in matches]

@@ -21,10 +21,11 @@ from cogs.services import Interaction
 from cogs.settings_fields import CHANNELS, FIELDS, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, described
 from cogs.uploads import fetched
 from cogs.words import escaped, small
+from db.trail import Entry
 from generation.errors import InvalidRequest
 from generation.guild import GuildSettings
 from generation.phrase import Phrase
-from generation.settings_file import MAX_FILE_BYTES, export_settings, import_settings
+from generation.settings_file import MAX_FILE_BYTES, export_settings, read_settings
 
 TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
 FIRST_PAGE = "what"
@@ -56,17 +57,17 @@ class SettingsPanel(commands.Cog):
         await interaction.response.defer(ephemeral=True)
         services = interaction.client.services
         async with fetched(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
-            taken, styles = import_settings(data, await services.guilds.fetch(guild_id))
+            taken = read_settings(data)
         known = {model.name for model in services.studio.catalog.models}
         if unknown := set(taken.choices.models) - known:
             problem = Phrase("names models that are not here: {models}.", models=", ".join(sorted(unknown)))
             raise InvalidRequest(what=Phrase("The file"), problem=problem)
-        if styles is not None:
-            for style in styles:
-                await style_page.require_style_allowed(interaction, style)
-            await services.styles.replace_all(guild_id, styles)
+        styles = taken.styles_of(guild_id)
+        for style in styles or ():
+            await style_page.require_style_allowed(interaction, style)
         said = Phrase("took over settings from a file")
-        await services.governance.save_settings(taken, by=interaction.user.id, change=said)
+        entry = Entry(interaction.user.id, said)
+        await services.governance.change_settings(guild_id, taken.over, entry, styles=styles)
         await interaction.followup.send(view=await panel(interaction, FIRST_PAGE), ephemeral=True)
         await tell_log_channel(interaction, said)
 
@@ -137,11 +138,11 @@ async def change(interaction: Interaction, guild_id: int, field: Field, values: 
     models = [model.name for model in services.studio.catalog.models]
     if not _offers(interaction, field, values, models):
         raise InvalidRequest(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
-    before = await services.guilds.fetch(guild_id)
-    after = field.change(before, values)
+    said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=described(field, values, models))
+    before, after = await services.governance.change_settings(
+        guild_id, lambda old: field.change(old, values), Entry(interaction.user.id, said)
+    )
     if after != before:
-        said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=described(field, values, models))
-        await services.governance.save_settings(after, by=interaction.user.id, change=said)
         await tell_log_channel(interaction, Phrase("changed a setting · {change}", change=said))
 
 

@@ -16,6 +16,7 @@ from cogs.pages import style_line
 from cogs.say import Action
 from cogs.services import Interaction
 from cogs.words import small
+from db.trail import Entry
 from generation.phrase import Phrase
 from generation.prompt import MAX_PROMPT_CHARS
 from generation.protection import protection
@@ -39,22 +40,19 @@ async def require_style_allowed(interaction: Interaction, style: Style) -> None:
 async def keep_style(interaction: Interaction, style: Style) -> None:
     """Keep a style, record it, and tell the log channel. Raises `InvalidRequest` where there are too many."""
     await require_style_allowed(interaction, style)
-    await interaction.client.services.styles.save(style)
-    await _changed(interaction, style.guild_id, Phrase("kept the style “{name}”", name=style.name))
+    said = Phrase("kept the style “{name}”", name=style.name)
+    await interaction.client.services.styles.save(style, Entry(interaction.user.id, said))
+    await tell_log_channel(interaction, said)
 
 
 async def remove_style(interaction: Interaction, guild_id: int, name: str) -> Style:
     """Take a style away, record it, and tell the log channel. Raises `InvalidRequest` if there is none."""
     styles = interaction.client.services.styles
     style = await styles.fetch(guild_id, name)
-    await styles.remove(guild_id, style.name)
-    await _changed(interaction, guild_id, Phrase("removed the style “{name}”", name=style.name))
-    return style
-
-
-async def _changed(interaction: Interaction, guild_id: int, said: Phrase) -> None:
-    await interaction.client.services.governance.record(guild_id, by=interaction.user.id, change=said)
+    said = Phrase("removed the style “{name}”", name=style.name)
+    await styles.remove(guild_id, style.name, Entry(interaction.user.id, said))
     await tell_log_channel(interaction, said)
+    return style
 
 
 async def items(interaction: Interaction, guild_id: int) -> tuple[str, list[ui.Item[Any]]]:

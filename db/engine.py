@@ -10,7 +10,7 @@ statement costs more than the statements; reads are of one or two statements and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -94,9 +94,9 @@ class Database:
                 connection = await opened.enter_async_context(self._reading.connect())
                 await connection.exec_driver_sql("PRAGMA schema_version")  # until then SQLite opens nothing
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, then: Callable[[], None] = lambda: None) -> T:
         """Run `work(session)` in a writing transaction; when this returns, it is on disk. See `Writer.write`."""
-        return await self._writer.write(work)
+        return await self._writer.write(work, then=then)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes.

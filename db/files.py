@@ -47,7 +47,7 @@ _IS_AWAITED = or_(
     JobRow.id.in_(select(ImageRow.job_id).where(IS_ALIVE)),
     JobRow.id.in_(select(DeliveryRow.job_id).where(text("deliveries.state = 'due'"))),
 )
-_PART = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
+AT_ONCE = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
 Upload = tuple[str, int]
 """A file, and the key of a member who attached it."""
 
@@ -190,5 +190,5 @@ def forget_pictures(session: Session, job_id: str) -> frozenset[str]:
 
 def in_parts(values: Iterable[T]) -> Iterator[list[T]]:
     every = list(values)
-    for start in range(0, len(every), _PART):
-        yield every[start : start + _PART]
+    for start in range(0, len(every), AT_ONCE):
+        yield every[start : start + AT_ONCE]

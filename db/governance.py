@@ -1,6 +1,7 @@
 """What those who run a server have decided, and who changed it: settings and rules, read as one policy.
 
 The policy of a guild is asked at every request, so it is kept in memory; only the stores here change what is in it.
+Each change reads, writes and records in one transaction: none is made of what another has changed meanwhile.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,12 +18,14 @@ from sqlalchemy import Text, case, column, delete, func, insert, select, table, 
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.members import ensure_key
-from db.models import ChangeRow, ContentRuleRow, ImageRow, JobRow, MemberRow
-from db.settings import SettingsStore, all_settings
+from db.models import ContentRuleRow, ImageRow, JobRow
+from db.settings import SettingsChange, all_settings, change_settings
+from db.styles import replace_styles
+from db.trail import Entry, fetch_changes, record
 from db.types import read_stored, say_unreadable, write_json
 from db.withholding import Kept, drop_reviewed, fetch_reviews
-from generation.audit import Change, read_change, write_change
+from db.writer import T
+from generation.audit import Change
 from generation.checked import check
 from generation.errors import InvalidRequest
 from generation.guild import GuildSettings
@@ -33,6 +36,7 @@ from generation.rules.rule import UNREADABLE_RULE, Kind, Rule
 from generation.rules.rulebook import Match, RuleSet, count_patterns, require_numbers
 from generation.safety import Judgement
 from generation.screening import Screener
+from generation.style import Style
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +61,6 @@ class Governance:
         self._clock = clock
         self.screener = screener or Screener()
         self._adding: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._settings = SettingsStore(database)
         self._choices = alru_cache(maxsize=1)(self._read_choices)
         self._policies = alru_cache(maxsize=None)(self._read_policy)
 
@@ -82,11 +85,28 @@ class Governance:
         self._choices.cache_clear()
         self._policies.cache_invalidate(guild_id)
 
-    async def save_settings(self, settings: GuildSettings, *, by: int, change: str) -> None:
-        """Keep the settings and who changed what."""
-        await self._settings.save(settings)
-        await self.record(settings.guild_id, by=by, change=change)
-        self.forget(settings.guild_id)
+    async def _write(self, guild_id: int, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction. The policy is read again after it, also if it failed or its caller is gone."""
+        return await self._database.write(work, then=lambda: self.forget(guild_id))
+
+    async def change_settings(
+        self, guild_id: int, change: SettingsChange, entry: Entry, *, styles: Sequence[Style] | None = None
+    ) -> tuple[GuildSettings, GuildSettings]:
+        """Apply `change`, and replace the styles where `styles` are given. Return the settings before and after.
+
+        Reading, writing and the entry in the trail are one transaction, so two changes at once are both kept. A change
+        that changes nothing is not recorded. Raises what `change` raises; nothing is stored then.
+        """
+
+        def work(session: Session) -> tuple[GuildSettings, GuildSettings]:
+            before, after = change_settings(session, guild_id, change)
+            if styles is not None:
+                replace_styles(session, guild_id, styles)
+            if styles is not None or after != before:
+                record(session, guild_id, entry, at=self._clock())
+            return before, after
+
+        return await self._write(guild_id, work)
 
     # Rules.
 
@@ -105,21 +125,29 @@ class Governance:
         Raises `InvalidRequest` for more rules than a guild may have, and for what cannot be compiled together.
         """
         texts = {write_json(rule.with_id(0)): rule for rule in rules}
+
+        def work(session: Session) -> int:
+            added = _add(session, guild_id, texts, replacing=replacing)
+            if added or replacing:
+                record(session, guild_id, Entry(by, _said(rules, replacing=replacing)), at=self._clock())
+            return added
+
         async with self._adding.setdefault(guild_id, asyncio.Lock()):  # what is compiled is what will be there
             there = [] if replacing else await asyncio.to_thread(list, _usable(await self.fetch_rules(guild_id)))
             together = dict.fromkeys([*(rule.with_id(0) for rule in there), *rules])
             await self.screener.require_usable(guild_id, RuleSet.of(together))
-            added = await self._database.write(lambda session: _add(session, guild_id, texts, replacing=replacing))
-        await self.record(guild_id, by=by, change=_said(rules, replacing=replacing))
-        self.forget(guild_id)
-        return added
+            return await self._write(guild_id, work)
 
     async def remove_rule(self, guild_id: int, rule_id: int, *, by: int) -> Rule:
         """Raises `InvalidRequest` if the guild has no rule of that number."""
-        removed = await self._database.write(lambda session: _remove(session, guild_id, rule_id))
-        await self.record(guild_id, by=by, change=Phrase("removed the rule “{text}”", text=removed.text))
-        self.forget(guild_id)
-        return removed
+
+        def work(session: Session) -> Rule:
+            removed = _remove(session, guild_id, rule_id)
+            said = Phrase("removed the rule “{text}”", text=removed.text)
+            record(session, guild_id, Entry(by, said), at=self._clock())
+            return removed
+
+        return await self._write(guild_id, work)
 
     async def fetch_recent_prompts(self, guild_id: int, *, limit: int = 500) -> list[tuple[str, str]]:
         """What was asked for last in the guild: prompt and negative prompt, newest first."""
@@ -133,10 +161,9 @@ class Governance:
         """What is kept, blurred, for the guild's moderators, oldest first."""
         return await fetch_reviews(self._database, guild_id)
 
-    async def drop_reviewed(self, image_ids: Sequence[str] = ()) -> list[str]:
-        """Forget these, and what was kept long enough. The SHA-256 of the files to remove."""
-        now = await self._database.confirmed_now(self._clock)
-        return await drop_reviewed(self._database, now=now, image_ids=image_ids)
+    async def drop_reviewed(self) -> list[str]:
+        """Forget what was kept long enough. The SHA-256 of the files to remove."""
+        return await drop_reviewed(self._database, now=await self._database.confirmed_now(self._clock))
 
     async def fetch_judgements(self, guild_id: int, *, limit: int = 1000) -> list[Judgement]:
         """Return what the safety checker said of pictures of the guild's last `limit` jobs, newest first."""
@@ -151,19 +178,9 @@ class Governance:
 
     # The audit trail.
 
-    async def record(self, guild_id: int, *, by: int, change: str) -> None:
-        """A `Phrase` can be read in any language later."""
-        at = self._clock()
-
-        def write(session: Session) -> None:
-            values = {"guild_id": guild_id, "by": ensure_key(session, by), "at": at, "text": write_change(change)}
-            session.execute(insert(ChangeRow).values(values))
-
-        await self._database.write(write)
-
     async def fetch_changes(self, guild_id: int, *, limit: int = 20) -> list[Change]:
         """Newest first."""
-        return await self._database.read(lambda session: _changes(session, guild_id, limit))
+        return await self._database.read(lambda session: fetch_changes(session, guild_id, limit=limit))
 
 
 def _said(rules: Sequence[Rule], *, replacing: bool) -> Phrase:
@@ -242,16 +259,3 @@ def _remove(session: Session, guild_id: int, rule_id: int) -> Rule:
         )
     session.execute(delete(ContentRuleRow).where(ContentRuleRow.id == rule_id))
     return _read_rule(text).with_id(rule_id)
-
-
-def _changes(session: Session, guild_id: int, limit: int) -> list[Change]:
-    rows = session.execute(
-        select(ChangeRow, MemberRow.user_id)
-        .outerjoin(MemberRow, MemberRow.key == ChangeRow.by)
-        .where(ChangeRow.guild_id == guild_id)
-        .order_by(ChangeRow.at.desc(), ChangeRow.id.desc())
-        .limit(limit)
-    )
-    return [
-        Change(guild_id=row.guild_id, user_id=user_id, at=row.at, text=read_change(row.text)) for row, user_id in rows
-    ]

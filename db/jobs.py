@@ -112,12 +112,11 @@ class JobStore(ports.JobStore):
     async def settle(self, image_id: str, attempt: int, outcome: Outcome) -> bool:
         if not outcome.status.is_end:
             raise ValueError(f"{outcome.status} is not an end")
-        is_settled = await self._database.write(
-            lambda session: settle_image(session, image_id, attempt=attempt, outcome=outcome, at=self._clock())
+        is_withheld = outcome.status is Status.WITHHELD
+        return await self._database.write(
+            lambda session: settle_image(session, image_id, attempt=attempt, outcome=outcome, at=self._clock()),
+            then=self.forget_withheld if is_withheld else lambda: None,
         )
-        if outcome.status is Status.WITHHELD:
-            self.forget_withheld()
-        return is_settled
 
     async def fetch_job(self, job_id: str) -> Job:
         return await self._database.read(lambda session: _fetch_job(session, job_id))
@@ -147,8 +146,9 @@ class JobStore(ports.JobStore):
 
         Returns the SHA-256 of the files nothing needs any more. Nothing happens to an image that is not DONE.
         """
-        files = await self._database.write(lambda session: withhold(session, image_id, at=self._clock()))
-        self.forget_withheld()
+        files = await self._database.write(
+            lambda session: withhold(session, image_id, at=self._clock()), then=self.forget_withheld
+        )
         return sorted(files)
 
     async def num_withheld(self, owner: Owner, *, since: datetime) -> int:

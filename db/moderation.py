@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 
 from async_lru import alru_cache
-from sqlalchemy import Select, Text, delete, exists, func, insert, select, type_coerce
+from sqlalchemy import Select, Text, delete, func, insert, select, type_coerce
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.files import forget_pictures
 from db.members import ensure_key, find_key
-from db.models import BlockRow, ImageRow, JobRow, MemberRow, RefusalRow, ReportRow, SecretRow
-from generation.job import Status
+from db.models import BlockRow, ImageRow, JobRow, MemberRow, RefusalRow, ReportRow, SecretRow, table
+from db.parts import JOBS_AT_ONCE, Place, delete_some, some_jobs
+from db.trail import Entry, record
+from db.withholding import drop_reviews
+from generation.job import Job, Status
 from generation.ports import Clock
 
 _BLOCK_KEY = "blocks"
 FOR_EVER = timedelta(days=365 * 100)
 REFUSALS_KEPT = timedelta(days=30)
-_PURGED_AT_A_TIME = 100
 _IS_FLAGGED = type_coerce(ImageRow.judgement, Text).contains('"is_flagged":true', autoescape=True)
 """As `db.types.write_json` writes it; a judgement that cannot be read as JSON counts as none."""
 
@@ -81,29 +82,29 @@ class ModerationStore:
         self._clock = clock
         self._blocks = alru_cache(maxsize=1)(self._read_blocks)
 
-    async def block(self, guild_id: int, user_id: int, *, lasting: timedelta | None) -> datetime:
+    async def block(self, guild_id: int, user_id: int, entry: Entry, *, lasting: timedelta | None) -> datetime:
         """Until when; None means for ever."""
-        until = self._clock() + (lasting or FOR_EVER)
+        at = self._clock()
+        until = at + (lasting or FOR_EVER)
 
         def write(session: Session) -> None:
-            who = _hash(session, user_id)
-            session.execute(delete(BlockRow).where(BlockRow.guild_id == guild_id, BlockRow.who == who))
-            session.execute(insert(BlockRow).values(guild_id=guild_id, who=who, until=until))
+            _block(session, guild_id, user_id, until=until)
+            record(session, guild_id, entry, at=at)
 
-        await self._database.write(write)
-        self._blocks.cache_clear()
+        await self._database.write(write, then=self._blocks.cache_clear)
         return until
 
-    async def unblock(self, guild_id: int, user_id: int) -> bool:
-        """False if nobody had blocked them."""
+    async def unblock(self, guild_id: int, user_id: int, entry: Entry) -> bool:
+        """False, and nothing is recorded, if they were not blocked."""
 
         def write(session: Session) -> bool:
             mine = (BlockRow.guild_id == guild_id, BlockRow.who == _hash(session, user_id))
-            return session.execute(delete(BlockRow).where(*mine).returning(BlockRow.who)).first() is not None
+            was_blocked = session.execute(delete(BlockRow).where(*mine).returning(BlockRow.who)).first() is not None
+            if was_blocked:
+                record(session, guild_id, entry, at=self._clock())
+            return was_blocked
 
-        was_blocked = await self._database.write(write)
-        self._blocks.cache_clear()
-        return was_blocked
+        return await self._database.write(write, then=self._blocks.cache_clear)
 
     async def blocked_until(self, guild_id: int, user_id: int) -> datetime | None:
         """None for who is not blocked now."""
@@ -133,23 +134,50 @@ class ModerationStore:
         found = await self._database.read(lambda session: session.scalars(rows).all())
         return [Report(id=r.id, guild_id=r.guild_id, job_id=r.job_id, at=r.at, reason=r.reason) for r in found]
 
-    async def close_reports(self, guild_id: int, job_id: str) -> None:
-        """A moderator has dealt with this job."""
-        closing = delete(ReportRow).where(ReportRow.guild_id == guild_id, ReportRow.job_id == job_id)
-        await self._database.write(lambda session: session.execute(closing) and None)
+    async def decide(
+        self, guild_id: int, job: Job, entry: Entry, *, deletes: bool, blocked_for: timedelta | None = None
+    ) -> list[str]:
+        """Close what waits for moderators of a job; delete its pictures and block its owner where they say so.
 
-    async def purge(self, guild_id: int, user_id: int) -> tuple[int, list[str]]:
-        """Let go of all finished pictures of a member in a guild: how many, and the files nothing needs any more.
-
-        In parts, so that others write in between.
+        Return the SHA-256 of the files to remove.
         """
-        job_ids = await self._database.read(lambda session: _with_pictures(session, guild_id, user_id))
-        number, files = 0, set[str]()
-        for start in range(0, len(job_ids), _PURGED_AT_A_TIME):
-            part = job_ids[start : start + _PURGED_AT_A_TIME]
-            gone, unneeded = await self._database.write(partial(_forget, job_ids=part))
-            number, files = number + gone, files | unneeded
-        return number, sorted(files)
+
+        def write(session: Session) -> list[str]:
+            at = self._clock()
+            files = drop_reviews(session, [image.id for image in job.images])
+            if deletes:
+                files |= forget_pictures(session, job.id)
+            session.execute(delete(ReportRow).where(ReportRow.guild_id == guild_id, ReportRow.job_id == job.id))
+            if blocked_for is not None:
+                _block(session, guild_id, job.owner.user_id, until=at + blocked_for)
+            record(session, guild_id, entry, at=at)
+            return sorted(files)
+
+        return await self._database.write(write, then=self._blocks.cache_clear)
+
+    async def purge(
+        self, guild_id: int, user_id: int, *, by: int, said: Callable[[int], str]
+    ) -> AsyncIterator[tuple[int, list[str]]]:
+        """Let go of all finished pictures of a member in a guild, some jobs a transaction.
+
+        Yield how many pictures each took, and the files nothing needs any more. The last one records what `said` makes
+        of how many there were.
+        """
+        number, after, is_last = 0, None, False
+
+        def write(session: Session) -> tuple[int, list[str], Place | None]:
+            mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
+            places = some_jobs(session, *mine, after=after)
+            more, gone = _forget(session, [job_id for _, job_id in places])
+            if len(places) == JOBS_AT_ONCE:
+                return more, gone, places[-1]
+            record(session, guild_id, Entry(by, said(number + more)), at=self._clock())
+            return more, gone, None
+
+        while not is_last:
+            more, gone, after = await self._database.write(write)
+            number, is_last = number + more, after is None
+            yield more, gone
 
     async def record_refusal(self, guild_id: int, user_id: int) -> None:
         """A content rule refused a request of theirs, now."""
@@ -161,10 +189,10 @@ class ModerationStore:
         await self._database.write(write)
 
     async def forget_old_refusals(self) -> None:
-        """Those from before `REFUSALS_KEPT`."""
-        now = await self._database.confirmed_now(self._clock)
-        old = delete(RefusalRow).where(RefusalRow.at < now - REFUSALS_KEPT)
-        await self._database.write(lambda session: session.execute(old) and None)
+        """Forget those from before `REFUSALS_KEPT`, some a transaction."""
+        old = table(RefusalRow).c.at < await self._database.confirmed_now(self._clock) - REFUSALS_KEPT
+        while await self._database.write(lambda session: delete_some(session, table(RefusalRow), old)):
+            pass
 
     async def fetch_refusals(self, guild_id: int, user_id: int, *, since: datetime) -> Refusals:
         """How often a member was refused in the guild since then, by the safety checker and by rules."""
@@ -218,20 +246,19 @@ def _fetch_blocks(session: Session) -> _Blocks:
     return _Blocks(key, {(row.guild_id, row.who): row.until for row in session.scalars(select(BlockRow))})
 
 
-def _with_pictures(session: Session, guild_id: int, user_id: int) -> Sequence[str]:
-    """The jobs of a member in a guild that have files."""
-    mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
-    there = exists().where(ImageRow.job_id == JobRow.id, ImageRow.file_sha256.is_not(None))
-    return session.scalars(select(JobRow.id).where(*mine, there)).all()
+def _block(session: Session, guild_id: int, user_id: int, *, until: datetime) -> None:
+    who = _hash(session, user_id)
+    session.execute(delete(BlockRow).where(BlockRow.guild_id == guild_id, BlockRow.who == who))
+    session.execute(insert(BlockRow).values(guild_id=guild_id, who=who, until=until))
 
 
-def _forget(session: Session, job_ids: Sequence[str]) -> tuple[int, set[str]]:
+def _forget(session: Session, job_ids: Iterable[str]) -> tuple[int, list[str]]:
     number, files = 0, set[str]()
     for job_id in job_ids:
         there = (ImageRow.job_id == job_id, ImageRow.file_sha256.is_not(None))
         number += session.scalar(select(func.count()).select_from(ImageRow).where(*there)) or 0
         files |= forget_pictures(session, job_id)
-    return number, files
+    return number, sorted(files)
 
 
 def _hash(session: Session, user_id: int) -> str:

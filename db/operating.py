@@ -45,8 +45,9 @@ class OperatorStore:
 
     async def set_listed_only(self, is_listed_only: bool) -> None:
         """Serve only guilds that were allowed by name, or all that were not denied."""
-        await self._database.write(lambda session: _set(session, _LISTED_ONLY, is_listed_only))
-        self._admission.cache_clear()
+        await self._database.write(
+            lambda session: _set(session, _LISTED_ONLY, is_listed_only), then=self._admission.cache_clear
+        )
 
     async def set_standing(self, guild_id: int, standing: Standing) -> None:
         """In place of what was said of that guild before."""
@@ -55,8 +56,7 @@ class OperatorStore:
             session.execute(delete(GuildStandingRow).where(GuildStandingRow.guild_id == guild_id))
             session.execute(insert(GuildStandingRow).values(guild_id=guild_id, standing=standing))
 
-        await self._database.write(write)
-        self._admission.cache_clear()
+        await self._database.write(write, then=self._admission.cache_clear)
 
 
 def _admission(session: Session) -> Admission:

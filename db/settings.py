@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.models import GuildSettingsRow, RoleBoostRow
+from db.models import GuildSettingsRow, RoleBoostRow, table
 from generation.guild import GuildSettings, RoleBoost, usable_claim, usable_zone
 
 log = logging.getLogger(__name__)
+
+SettingsChange = Callable[[GuildSettings], GuildSettings]
+"""What one choice makes of the settings before it. Pure: it runs inside the transaction, in the writer's thread."""
+
+_rows = table(GuildSettingsRow)
+_COLUMNS = tuple(column.name for column in _rows.c)
 
 
 class SettingsStore:
@@ -28,20 +35,9 @@ class SettingsStore:
         """Of every guild that has chosen something."""
         return await self._database.read(all_settings)
 
-    async def save(self, settings: GuildSettings) -> None:
-        values = {
-            "guild_id": settings.guild_id,
-            "weight": settings.weight,
-            "safety": settings.safety,
-            "timezone": settings.timezone,
-            "choices": settings.choices,
-        }
-
-        def replace(session: Session) -> None:
-            session.execute(delete(GuildSettingsRow).where(GuildSettingsRow.guild_id == settings.guild_id))
-            session.execute(insert(GuildSettingsRow).values(values))
-
-        await self._database.write(replace)
+    async def change(self, guild_id: int, change: SettingsChange) -> GuildSettings:
+        """Apply `change` to the settings as they are in the transaction that writes them. Return what is stored now."""
+        return (await self._database.write(lambda session: change_settings(session, guild_id, change)))[1]
 
     async def fetch_boosts(self) -> list[RoleBoost]:
         """Of every role that has one."""
@@ -59,6 +55,17 @@ class SettingsStore:
                 session.execute(insert(RoleBoostRow).values(values))
 
         await self._database.write(replace)
+
+
+def change_settings(session: Session, guild_id: int, change: SettingsChange) -> tuple[GuildSettings, GuildSettings]:
+    """Apply `change` to a guild's settings. Return them before and after; raise what `change` raises."""
+    row = session.get(GuildSettingsRow, guild_id)
+    before = GuildSettings(guild_id=guild_id) if row is None else _settings(row)
+    after = change(before)
+    if after != before:
+        session.execute(delete(GuildSettingsRow).where(GuildSettingsRow.guild_id == guild_id))
+        session.execute(insert(_rows).values({name: getattr(after, name) for name in _COLUMNS}))
+    return before, after
 
 
 def all_settings(session: Session) -> list[GuildSettings]:

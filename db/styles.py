@@ -8,53 +8,72 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
+from db.jobs import utc_now
 from db.models import StyleRow
+from db.trail import Entry, record
 from generation.checked import stored
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
+from generation.ports import Clock
 from generation.style import MAX_STYLES, Style
 
 
 class StyleStore:
     """Reads and changes styles. Names are told apart without regard to case."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
         self._database = database
+        self._clock = clock
 
     async def fetch_all(self, guild_id: int) -> list[Style]:
         """A guild's styles by name."""
-        every = select(StyleRow).where(StyleRow.guild_id == guild_id).order_by(func.lower(StyleRow.name))
-        return await self._database.read(lambda session: [_style(row) for row in session.scalars(every)])
+        return await self._database.read(lambda session: _fetch_all(session, guild_id))
 
     async def fetch(self, guild_id: int, name: str) -> Style:
         """Raises `InvalidRequest` naming those there are."""
-        styles = await self.fetch_all(guild_id)
-        for style in styles:
-            if style.name.casefold() == name.casefold():
-                return style
-        known = ", ".join(style.name for style in styles)
-        problem = Phrase("named “{name}” is not known here, and there is no other yet.", name=name[:40])
-        if known:
-            problem = Phrase("named “{name}” is not known here. There is: {known}.", name=name[:40], known=known)
-        raise InvalidRequest(what=Phrase("A style"), problem=problem)
+        return await self._database.read(lambda session: _named(session, guild_id, name))
 
-    async def save(self, style: Style) -> None:
-        """In place of the one of that name. Raises `InvalidRequest` where a guild has as many as it may."""
-        await self._database.write(lambda session: _save(session, style))
+    async def save(self, style: Style, entry: Entry) -> None:
+        """Keep it in place of the one of that name. Raises `InvalidRequest` where a guild has as many as it may."""
 
-    async def replace_all(self, guild_id: int, styles: Sequence[Style]) -> None:
-        """These in place of all there are. Raises `InvalidRequest`, and nothing is changed, for more than it may."""
+        def work(session: Session) -> None:
+            _save(session, style)
+            record(session, style.guild_id, entry, at=self._clock())
 
-        def write(session: Session) -> None:
-            session.execute(delete(StyleRow).where(StyleRow.guild_id == guild_id))
-            for style in styles:
-                _save(session, style)
+        await self._database.write(work)
 
-        await self._database.write(write)
+    async def remove(self, guild_id: int, name: str, entry: Entry) -> None:
+        """Raises `InvalidRequest` if there is none of that name, also if another removed it just now."""
 
-    async def remove(self, guild_id: int, name: str) -> bool:
-        """False if there was none of that name."""
-        return await self._database.write(lambda session: _remove(session, guild_id, name))
+        def work(session: Session) -> None:
+            _remove(session, guild_id, _named(session, guild_id, name).name)
+            record(session, guild_id, entry, at=self._clock())
+
+        await self._database.write(work)
+
+
+def replace_styles(session: Session, guild_id: int, styles: Sequence[Style]) -> None:
+    """Keep these in place of all there are. Raises `InvalidRequest` for more than a guild may have."""
+    session.execute(delete(StyleRow).where(StyleRow.guild_id == guild_id))
+    for style in styles:
+        _save(session, style)
+
+
+def _fetch_all(session: Session, guild_id: int) -> list[Style]:
+    every = select(StyleRow).where(StyleRow.guild_id == guild_id).order_by(func.lower(StyleRow.name))
+    return [_style(row) for row in session.scalars(every)]
+
+
+def _named(session: Session, guild_id: int, name: str) -> Style:
+    styles = _fetch_all(session, guild_id)
+    for style in styles:
+        if style.name.casefold() == name.casefold():
+            return style
+    known = ", ".join(style.name for style in styles)
+    problem = Phrase("named “{name}” is not known here, and there is no other yet.", name=name[:40])
+    if known:
+        problem = Phrase("named “{name}” is not known here. There is: {known}.", name=name[:40], known=known)
+    raise InvalidRequest(what=Phrase("A style"), problem=problem)
 
 
 def _save(session: Session, style: Style) -> None:
@@ -67,11 +86,10 @@ def _save(session: Session, style: Style) -> None:
     session.execute(insert(StyleRow).values(values))
 
 
-def _remove(session: Session, guild_id: int, name: str) -> bool:
+def _remove(session: Session, guild_id: int, name: str) -> None:
     names = session.scalars(select(StyleRow.name).where(StyleRow.guild_id == guild_id)).all()
     same = [each for each in names if each.casefold() == name.casefold()]
     session.execute(delete(StyleRow).where(StyleRow.guild_id == guild_id, StyleRow.name.in_(same)))
-    return bool(same)
 
 
 def _style(row: StyleRow) -> Style:

@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.files import unneeded
+from db.files import AT_ONCE, unneeded
 from db.ledger import Account, Posting, post
 from db.models import ImageRow, JobRow, MemberRow, ReviewRow
 from generation.job import Owner, Status
@@ -64,17 +64,24 @@ def keep_for_review(session: Session, job_id: str, image_id: str, sha256: str, *
     session.execute(insert(ReviewRow).values(values))
 
 
-async def drop_reviewed(database: Database, *, now: datetime, image_ids: Sequence[str] = ()) -> list[str]:
-    """Forget what has been kept long enough, and `image_ids`. The SHA-256 of the files to remove."""
+async def drop_reviewed(database: Database, *, now: datetime) -> list[str]:
+    """Forget what has been kept long enough, some hundreds a transaction. The SHA-256 of the files to remove."""
+    over = select(ReviewRow.image_id).where(ReviewRow.until <= now).limit(AT_ONCE)
+    files: list[str] = []
+    while (some := await database.write(lambda session: _drop_some(session, session.scalars(over).all()))) is not None:
+        files += some
+    return files
 
-    def drop(session: Session) -> list[str]:
-        over = (ReviewRow.until <= now) | ReviewRow.image_id.in_(image_ids)
-        files = set(session.scalars(select(ReviewRow.sha256).where(over)))
-        session.execute(delete(ReviewRow).where(over))
-        kept = set(session.scalars(select(ReviewRow.sha256).where(ReviewRow.sha256.in_(files))))
-        return sorted(files - kept)
 
-    return await database.write(drop)
+def _drop_some(session: Session, image_ids: Sequence[str]) -> list[str] | None:
+    return sorted(drop_reviews(session, image_ids)) if image_ids else None
+
+
+def drop_reviews(session: Session, image_ids: Sequence[str]) -> set[str]:
+    """Forget what is kept of these images, some hundreds at most. The files that no other review needs."""
+    these = ReviewRow.image_id.in_(image_ids)
+    files = set(session.scalars(delete(ReviewRow).where(these).returning(ReviewRow.sha256)))
+    return files - set(session.scalars(select(ReviewRow.sha256).where(ReviewRow.sha256.in_(files))))
 
 
 async def fetch_reviews(database: Database, guild_id: int) -> list[Kept]:

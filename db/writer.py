@@ -28,13 +28,15 @@ class DatabaseClosed(Exception):
 
 
 class _Entry:
-    """A piece of work and the future that whoever asked for it waits on."""
+    """A piece of work, the future that its caller waits on, and what follows the commit."""
 
-    def __init__(self, work: Work[Any]) -> None:
+    def __init__(self, work: Work[Any], then: Callable[[], None]) -> None:
         self.work = work
+        self.then = then
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def answer(self, result: Any) -> None:
+        self.then()
         if self.future.done():  # whoever asked was cancelled; what is written stays written
             return
         if isinstance(result, BaseException):
@@ -59,15 +61,18 @@ class Writer:
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="database writer")
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, then: Callable[[], None] = lambda: None) -> T:
         """Run `work` in a transaction and return what it returned once that is on disk.
+
+        `then` is called after the attempt, whatever came of it and also if the caller was cancelled meanwhile: a copy
+        in memory is dropped there and read again from what was committed.
 
         What `work` raises is raised here, and only its own writes are undone. A caller cancelled before its turn
         writes nothing; one cancelled after that has written all the same.
         """
         if self._task is None:
             raise DatabaseClosed
-        entry = _Entry(work)
+        entry = _Entry(work, then)
         self._waiting.put_nowait(entry)
         result: T = await entry.future
         return result

@@ -33,6 +33,18 @@ class SettingsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     styles: tuple[StyleInFile, ...] | None = None
     version: int = VERSION
 
+    def over(self, settings: GuildSettings) -> GuildSettings:
+        """Return `settings` with the choices of the file. Raises `InvalidRequest` for a time zone that is not known."""
+        return replace(settings, safety=self.safety, timezone=self.timezone, choices=self.choices)
+
+    def styles_of(self, guild_id: int) -> tuple[Style, ...] | None:
+        """Return its styles as those of this guild; None if it says nothing of styles. Raises `InvalidRequest`."""
+        if self.styles is None:
+            return None
+        return tuple(
+            Style(guild_id=guild_id, name=each.name, prompt=each.prompt, negative=each.negative) for each in self.styles
+        )
+
 
 def export_settings(settings: GuildSettings, styles: Iterable[Style]) -> bytes:
     kept = tuple(StyleInFile(each.name, each.prompt, each.negative) for each in styles)
@@ -40,24 +52,12 @@ def export_settings(settings: GuildSettings, styles: Iterable[Style]) -> bytes:
     return msgspec.json.format(packed, indent=1)
 
 
-def import_settings(data: bytes, into: GuildSettings) -> tuple[GuildSettings, tuple[Style, ...] | None]:
-    """`into` with the choices of the file, and its styles (None: it says nothing of styles).
-
-    Raises `InvalidRequest` saying what is wrong with it.
-    """
+def read_settings(data: bytes) -> SettingsFile:
+    """Raises `InvalidRequest` saying what is wrong with the file."""
     try:
-        text = data.decode("utf-8-sig")
-        taken = msgspec.json.decode(text, type=SettingsFile)
+        return msgspec.json.decode(data.decode("utf-8-sig"), type=SettingsFile)
     except UnicodeDecodeError as wrong:
         problem = Phrase("is not UTF-8 text (byte {byte}). Save it as UTF-8 and try again.", byte=wrong.start)
-        raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
     except msgspec.DecodeError as wrong:
         problem = Phrase("cannot be read as settings: {reason}.", reason=str(wrong)[:150])
-        raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
-    styles = None
-    if taken.styles is not None:
-        styles = tuple(
-            Style(guild_id=into.guild_id, name=each.name, prompt=each.prompt, negative=each.negative)
-            for each in taken.styles
-        )
-    return replace(into, safety=taken.safety, timezone=taken.timezone, choices=taken.choices), styles
+    raise InvalidRequest(what=Phrase("The file"), problem=problem)

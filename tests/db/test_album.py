@@ -14,6 +14,7 @@ from db.erase import erase_user
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
 from db.styles import StyleStore
+from db.trail import Entry
 from generation.album import Look
 from generation.errors import InvalidRequest
 from generation.job import Job, Outcome, Owner, ReplyTo, Status
@@ -108,26 +109,30 @@ async def test_a_family_is_followed_up_and_down(database: Database) -> None:
     assert (await AlbumStore(database).fetch_kin(lost)).parents == ()
 
 
+ENTRY = Entry(1, "for a test")
+
+
 async def test_styles_are_kept_by_guild_and_name(database: Database) -> None:
     styles = StyleStore(database)
-    await styles.save(Style(guild_id=1, name="Ink", prompt="ink drawing of {prompt}", negative="colour"))
-    await styles.save(Style(guild_id=1, name="ink", prompt="in ink"))
-    await styles.save(Style(guild_id=2, name="Oil", prompt="in oil"))
+    await styles.save(Style(guild_id=1, name="Ink", prompt="ink drawing of {prompt}", negative="colour"), ENTRY)
+    await styles.save(Style(guild_id=1, name="ink", prompt="in ink"), ENTRY)
+    await styles.save(Style(guild_id=2, name="Oil", prompt="in oil"), ENTRY)
     assert [style.prompt for style in await styles.fetch_all(1)] == ["in ink"]
     assert (await styles.fetch(2, "OIL")).prompt == "in oil"
     with pytest.raises(InvalidRequest, match="There is: ink"):
         await styles.fetch(1, "Oil")
-    assert await styles.remove(1, "INK")
-    assert not await styles.remove(1, "INK")
+    await styles.remove(1, "INK", ENTRY)
+    with pytest.raises(InvalidRequest, match="no other yet"):
+        await styles.remove(1, "INK", ENTRY)
 
 
 async def test_a_guild_has_only_so_many_styles(database: Database) -> None:
     styles = StyleStore(database)
     for n in range(MAX_STYLES):
-        await styles.save(Style(guild_id=1, name=f"s{n}", prompt="x"))
-    await styles.save(Style(guild_id=1, name="s0", prompt="y"))
+        await styles.save(Style(guild_id=1, name=f"s{n}", prompt="x"), ENTRY)
+    await styles.save(Style(guild_id=1, name="s0", prompt="y"), ENTRY)
     with pytest.raises(InvalidRequest, match="Remove one first"):
-        await styles.save(Style(guild_id=1, name="one more", prompt="x"))
+        await styles.save(Style(guild_id=1, name="one more", prompt="x"), ENTRY)
 
 
 def test_a_style_goes_around_the_words_or_behind_them() -> None:

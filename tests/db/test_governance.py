@@ -14,6 +14,7 @@ from db.engine import Database
 from db.governance import Governance
 from db.moderation import ModerationStore
 from db.operating import OperatorStore
+from db.trail import Entry
 from generation.admission import Standing
 from generation.choices import Choices
 from generation.errors import BlockedByRule, InvalidRequest, RulesNotUsable
@@ -65,7 +66,7 @@ async def test_a_change_is_seen_by_the_next_who_asks(database: Database) -> None
     for number in (3, 4):
         settings = GuildSettings(guild_id=GUILD, choices=Choices(requests_per_minute=number))
         await governance.policy(GUILD)
-        await governance.save_settings(settings, by=USER, change="for a test")
+        await governance.change_settings(settings.guild_id, lambda _old, new=settings: new, Entry(USER, "for a test"))
         assert (await governance.policy(GUILD)).choices.requests_per_minute == number
 
 
@@ -74,7 +75,7 @@ async def test_a_read_that_began_before_a_change_is_not_kept(database: Database)
     early = asyncio.create_task(governance.policy(GUILD))
     await asyncio.sleep(0)  # it is on its way
     settings = GuildSettings(guild_id=GUILD, choices=Choices(requests_per_minute=5))
-    await governance.save_settings(settings, by=USER, change="for a test")
+    await governance.change_settings(settings.guild_id, lambda _old: settings, Entry(USER, "for a test"))
     await early
     assert (await governance.policy(GUILD)).choices.requests_per_minute == 5
 
@@ -86,7 +87,7 @@ async def test_admission_and_blocks_are_one_read_each(database: Database) -> Non
         await asyncio.gather(*(moderation.blocked_until(GUILD, USER) for _ in range(50)))
     assert len(begun) == 2
     await operating.set_standing(GUILD, Standing.DENIED)
-    await moderation.block(GUILD, USER, lasting=None)
+    await moderation.block(GUILD, USER, Entry(1, "for a test"), lasting=None)
     assert (await operating.admission()).standings == {GUILD: Standing.DENIED}
     assert await moderation.blocked_until(GUILD, USER) is not None
 

@@ -212,8 +212,9 @@ class Memory:
         self._engine = create_engine("sqlite://", poolclass=StaticPool, creator=lambda: self.connection)
         listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
 
-    async def write(self, work):
+    async def write(self, work, *, then=lambda: None):
         [result] = _run_each(self._engine, [work])
+        then()
         if isinstance(result, Exception):
             raise result
         return result

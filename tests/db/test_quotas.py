@@ -1,5 +1,6 @@
 """Which quota binds whom, when it renews, and that a refusal says what a person needs to know."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -92,7 +93,7 @@ async def test_a_refund_can_be_used_again(jobs: JobStore, quotas: QuotaStore) ->
 
 async def test_a_day_is_that_of_the_guilds_time_zone(database: Database, jobs: JobStore, quotas: QuotaStore) -> None:
     await quotas.set_quota(GUILD, by_role(GUILD, 1))
-    await SettingsStore(database).save(GuildSettings(guild_id=GUILD, timezone="Asia/Kathmandu"))  # UTC + 5:45
+    await SettingsStore(database).change(GUILD, lambda old: replace(old, timezone="Asia/Kathmandu"))  # UTC + 5:45
     evening = NOW.replace(hour=18, minute=14)
     await jobs.accept(a_job(at=evening))
     with pytest.raises(QuotaExceeded) as refused:
@@ -141,7 +142,7 @@ async def test_settings_come_back_and_the_unset_have_defaults(database: Database
     assert await store.fetch(GUILD) == GuildSettings(guild_id=GUILD)
     for weight in (2.5, 0.1):
         chosen = GuildSettings(guild_id=GUILD, weight=weight, safety=SafetyLevel.BLUR, timezone="Europe/Berlin")
-        await store.save(chosen)
+        await store.change(chosen.guild_id, lambda _old, chosen=chosen: chosen)
         assert await store.fetch(GUILD) == chosen
     assert await store.fetch_all() == [chosen]
 

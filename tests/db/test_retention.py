@@ -45,7 +45,7 @@ async def expired(database: Database) -> frozenset[str]:
 
 async def keeps_for(database: Database, days: int) -> None:
     settings = GuildSettings(guild_id=TIDY, choices=Choices(retention_days=days))
-    await SettingsStore(database).save(settings)
+    await SettingsStore(database).change(settings.guild_id, lambda _old: settings)
 
 
 async def test_a_guild_that_chose_nothing_keeps_everything(database: Database) -> None:

@@ -42,12 +42,14 @@ from db.personal import PersonalStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
+from db.trail import Entry
 from db.usage import UsageStore
 from generation.catalog import PAINTBOX, Catalog, Model
 from generation.credentials import Credentials
 from generation.engine.settings import EngineSettings
 from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
+from generation.guild import GuildSettings
 from generation.job import Job
 from generation.paintbox import SAFETY_DIR
 from generation.screening import Screener
@@ -157,6 +159,10 @@ class LivingBot:
             return models
         checker = trusted_checker()
         return tuple(replace(each, safety_checker=checker) if each.name == PAINTBOX else each for each in models)
+
+    async def choose(self, settings: GuildSettings) -> None:
+        """Put these settings in the place of what the guild had chosen."""
+        await self.services.governance.change_settings(settings.guild_id, lambda _old: settings, Entry(1, "for a test"))
 
     async def hold_painting(self) -> None:
         """Freeze the worker process: what is asked for is accepted and waits."""

@@ -12,6 +12,7 @@ from cogs.upkeep import sweep
 from db.erase import tables_of_a_guild
 from db.models import Base
 from db.reconcile import reconcile
+from db.trail import Entry
 from generation.choices import Choices
 from generation.guild import GuildSettings
 from generation.quota import Quota, Scope, Unit
@@ -32,14 +33,14 @@ async def live_in(discord: Sandbox, bot: LivingBot, guild: Guild, prompt: str) -
     message = await until_done(discord, await lee.slash("imagine", prompt=prompt, steps=2))
     services = bot.services
     settings = GuildSettings(guild_id=guild.id, choices=Choices(max_steps=40))
-    await services.governance.save_settings(settings, by=lee.user.id, change="for a test")
+    await bot.choose(settings)
     await services.governance.add_rules(guild.id, [Rule(text="goblin")], by=lee.user.id)
-    await services.styles.save(Style(guild_id=guild.id, name="Ink", prompt="in ink"))
+    await services.styles.save(Style(guild_id=guild.id, name="Ink", prompt="in ink"), Entry(1, "for a test"))
     quota = Quota(scope=Scope.USER, subject_id=lee.user.id, unit=Unit.IMAGES, limit=9)
     await services.quotas.set_quota(guild.id, quota)
     await until_shown(discord, await lee.slash("imagine", prompt="a goblin"))
     await until_shown(discord, await lee.context_menu("Report picture", message))
-    await services.moderation.block(guild.id, lee.user.id, lasting=None)
+    await services.moderation.block(guild.id, lee.user.id, Entry(1, "for a test"), lasting=None)
     return lee, message
 
 
@@ -96,9 +97,9 @@ async def test_a_server_that_left_is_forgotten_after_the_grace_and_not_before(
     discord.clock.advance(2 * DAY)
     assert await sweep_after_a_day(discord, bot) == 0, "who invites the bot again finds everything as it was"
     assert of_ours(await num_rows(bot, meadow)) == of_ours(before) | {"refusals": 0}
-    await bot.services.moderation.unblock(meadow.id, lee.user.id)
+    await bot.services.moderation.unblock(meadow.id, lee.user.id, Entry(1, "for a test"))
     assert (await until_done(discord, await lee.click(painted, "Reroll"))).attachments
-    await bot.services.moderation.block(meadow.id, lee.user.id, lasting=None)
+    await bot.services.moderation.block(meadow.id, lee.user.id, Entry(1, "for a test"), lasting=None)
 
     await bot.stop()
     meadow.kick_bot()

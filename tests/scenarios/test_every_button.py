@@ -138,7 +138,7 @@ async def test_who_wants_to_be_told_is_told_once_it_is_done(house: House) -> Non
 async def test_where_results_are_private_the_word_that_they_are_done_is_too(house: House) -> None:
     bot, guild_id, ada = house.bot, house.people.guild.id, house.people.ada
     private = GuildSettings(guild_id=guild_id, choices=Choices(visibility=Visibility.PRIVATE))
-    await bot.services.governance.save_settings(private, by=1, change="visibility")
+    await bot.choose(private)
     num_public = len(house.people.general.messages)
     asked = await ada.slash("imagine", prompt="slow-image", steps=8)
     message = await until_shown(house.discord, asked)
@@ -146,7 +146,7 @@ async def test_where_results_are_private_the_word_that_they_are_done_is_too(hous
     own = house.discord.act_as(ada.user)
     await house.discord.wait_for(lambda: [each for each in own.visible_messages() if "done" in each.content])
     new = house.people.general.messages[num_public:]
-    await bot.services.governance.save_settings(GuildSettings(guild_id=guild_id), by=1, change="visibility")
+    await bot.choose(GuildSettings(guild_id=guild_id))
     assert all(each.is_ephemeral for each in new)
 
 

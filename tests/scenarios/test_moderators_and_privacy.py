@@ -48,7 +48,7 @@ async def test_a_report_is_looked_at_and_dealt_with(discord: Sandbox, people: Pe
 
 async def test_kept_back_pictures_are_reviewed_blurred(discord: Sandbox, people: People, bot: LivingBot) -> None:
     settings = GuildSettings(guild_id=people.guild.id, choices=Choices(review_hours=24))
-    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+    await bot.choose(settings)
     await bot.ended(await people.ada.slash("imagine", prompt=f"{RED} withhold-image", steps=2))
     queue = await told(discord, await people.mo.slash("review"))
     assert "Kept back by the safety checker" in queue.text
@@ -109,7 +109,7 @@ async def test_who_is_refused_how_often_is_shown_and_slows_them_down(
 ) -> None:
     async def choose(**choices: int) -> None:
         settings = GuildSettings(guild_id=people.guild.id, choices=Choices(**choices))
-        await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+        await bot.choose(settings)
 
     await choose(requests_per_minute=2)
     for _ in range(2):

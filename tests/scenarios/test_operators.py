@@ -127,7 +127,7 @@ async def test_an_announcement_reaches_each_server_once_and_rings_no_bell(
 ) -> None:
     log = people.guild.add_channel("log")
     settings = GuildSettings(guild_id=people.guild.id, choices=Choices(log_channel_id=log.id))
-    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+    await bot.choose(settings)
     meadow, cave = (discord.add_guild(name, has_bot=False) for name in ("Meadow", "Cave"))
     hall = cave.add_channel("hall")
     lobby = meadow.add_channel("lobby")

@@ -39,7 +39,7 @@ class House:
 
     async def choose(self, level: SafetyLevel, **choices: int) -> None:
         settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=Choices(**choices))
-        await self.bot.services.governance.save_settings(settings, by=self.people.mo.user.id, change="for a test")
+        await self.bot.choose(settings)
 
     async def ended(self, asked: Interaction) -> tuple[Message, Job]:
         message = await until_done(self.discord, asked)

@@ -28,7 +28,7 @@ def after_dark(discord: Sandbox, people: People) -> Actor:
 
 async def choose(bot: LivingBot, people: People, level: SafetyLevel, **choices: object) -> None:
     settings = GuildSettings(guild_id=people.guild.id, safety=level, choices=Choices(**choices))  # type: ignore[arg-type]
-    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+    await bot.choose(settings)
 
 
 async def told(discord: Sandbox, asked: Interaction) -> Message:

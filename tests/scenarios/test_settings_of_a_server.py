@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -186,3 +187,31 @@ async def test_the_first_minutes_in_a_new_server(discord: Sandbox, people: Peopl
     await discord.wait_for(lambda: "Shown behind a spoiler" in chosen(hello))
     assert (await bot.services.guilds.fetch(guild.id)).safety is SafetyLevel.BLUR
     assert len(lobby.messages_ever) == 2  # the greeting, and the refusal that only the guest saw
+
+
+async def test_two_managers_at_once_lose_no_choice(
+    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+) -> None:
+    """Three panels and a command beside each other; the trail names what is stored."""
+    hal = discord.act_as(people.guild.add_member("hal", permissions=int(Permission.MANAGE_GUILD)), people.general)
+    steps, size, safety = [await told(discord, await who.slash("settings")) for who in (manager, hal, manager)]
+    await manager.click(safety, "Safety and keeping")
+    await discord.wait_for(lambda: "Settings · Safety" in safety.text)
+    for number in range(8):
+        most, px, level, zone = (20, 512, "block", "Europe/Berlin") if number % 2 else (50, 1024, "blur", "Asia/Tokyo")
+        asked = await asyncio.gather(
+            manager.select(steps, "atelier-set:what:max_steps", [str(most)]),
+            hal.select(size, "atelier-set:what:max_side_px", [str(px)]),
+            manager.select(safety, "atelier-set:safety:safety", [level]),
+            hal.slash("quota timezone", zone=zone),
+        )
+        await asyncio.gather(*(each.first_answer() for each in asked))
+        stored = await bot.services.guilds.fetch(people.guild.id)
+        assert stored == replace(
+            stored,
+            safety=SafetyLevel(level),
+            timezone=zone,
+            choices=replace(stored.choices, max_steps=most, max_side_px=px),
+        )
+        assert (await bot.services.governance.policy(people.guild.id)).settings == stored
+    assert len(await bot.services.governance.fetch_changes(people.guild.id, limit=99)) == 4 * 8

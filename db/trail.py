@@ -1,0 +1,42 @@
+"""The audit trail: each entry is written in the transaction of the change it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from db.members import ensure_key
+from db.models import ChangeRow, MemberRow
+from generation.audit import Change, read_change, write_change
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who changes something, and what to say of it. `text` may be a `Phrase`, read in any language later."""
+
+    by: int
+    text: str
+
+
+def record(session: Session, guild_id: int, entry: Entry, *, at: datetime) -> None:
+    """Append `entry` to the guild's trail."""
+    key = ensure_key(session, entry.by)
+    values = {"guild_id": guild_id, "by": key, "at": at, "text": write_change(entry.text)}
+    session.execute(insert(ChangeRow).values(values))
+
+
+def fetch_changes(session: Session, guild_id: int, *, limit: int) -> list[Change]:
+    """Return the guild's last changes, newest first."""
+    rows = session.execute(
+        select(ChangeRow, MemberRow.user_id)
+        .outerjoin(MemberRow, MemberRow.key == ChangeRow.by)
+        .where(ChangeRow.guild_id == guild_id)
+        .order_by(ChangeRow.at.desc(), ChangeRow.id.desc())
+        .limit(limit)
+    )
+    return [
+        Change(guild_id=row.guild_id, user_id=user_id, at=row.at, text=read_change(row.text)) for row, user_id in rows
+    ]
