@@ -38,7 +38,8 @@ def ask(**changes: object) -> ImageSpec:
 async def make_again(place: Place, image: Image) -> Agreement:
     assert image.recipe is not None
     again = Replay(trace=image.recipe.trace, pixels_sha256=image.recipe.pixels_sha256)
-    job = await place.studio.submit(GenerationRequest(spec=image.recipe.spec, replay=again), ADA)
+    request = GenerationRequest(spec=image.recipe.spec, replay=again)
+    job = await place.studio.submit(request, ADA, attached=request.spec.files)
     made = (await place.finished(job)).images[0]
     assert made.status is Status.DONE
     assert made.recipe is not None
@@ -69,7 +70,10 @@ async def test_one_among_seven_others_is_made_again_exactly(place: Place) -> Non
     ]
     mine = GenerationRequest(spec=ask(sampler="Euler a", seed=7, steps=12))
     jobs = await asyncio.gather(
-        *(place.studio.submit(request, Owner(n, n)) for n, request in enumerate([*others[:4], mine, *others[4:]], 1))
+        *(
+            place.studio.submit(request, Owner(n, n), attached=request.spec.files)
+            for n, request in enumerate([*others[:4], mine, *others[4:]], 1)
+        )
     )
     images = [(await place.finished(job)).images[0] for job in jobs]
     traces = {image.recipe.trace for image in images if image.recipe}
