@@ -118,7 +118,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         running = asyncio.create_task(studio.run(), name="studio")
         stack.push_async_callback(_stop, running)
         retention = RetentionStore(database)
-        tidying = asyncio.create_task(keep_tidy(retention.expire, files), name="tidying")
+        tidying = asyncio.create_task(keep_tidy(retention, files), name="tidying")
         stack.push_async_callback(_stop, tidying)
         sweeping = asyncio.create_task(keep_swept(retention, files), name="sweeping")
         stack.push_async_callback(_stop, sweeping)
@@ -369,6 +369,16 @@ def boost(
 ) -> None:
     """Say how often members of a role take a turn within their server. It takes nothing from other servers."""
     typer.echo(_run(keeper.boost(_load(), guild_id, role_id, factor)))
+
+
+@app.command("export")
+def export_command(
+    user_id: Annotated[int, typer.Argument(help="The person's Discord user id.")],
+    folder: Annotated[Path, typer.Argument(help="Where to put the files.")],
+) -> None:
+    """Write all that is kept of a person to files, for one of whom more is kept than Discord takes."""
+    for line in _run(keeper.export(_load(), user_id, folder)):
+        typer.echo(line)
 
 
 @app.command()

@@ -6,6 +6,8 @@ Stopping it costs nobody their place.
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,10 +16,15 @@ from pathlib import Path
 from config import Settings
 from db import backup
 from db.engine import Database, parse_url
+from db.export import Part
+from db.jobs import utc_now
+from db.personal import PersonalStore
 from db.reconcile import Difference, Reconciliation, reconcile
 from db.settings import SettingsStore
 from generation.guild import RoleBoost
 from generation.quota import Usage
+
+_MAX_EXPORT_BYTES = 2**34
 
 
 async def weigh(settings: Settings, guild_id: int, weight: float | None) -> str:
@@ -44,6 +51,22 @@ async def check_books(settings: Settings, *, repair: bool) -> Reconciliation:
         return await reconcile(database, repair=repair)
 
 
+async def export(settings: Settings, user_id: int, folder: Path) -> list[str]:
+    """Write all that is kept of a person to files in `folder`, for them. What to say. Raises `InvalidRequest`."""
+    async with _opened(settings) as database:
+        parts = await PersonalStore(database, clock=utc_now).export(user_id, part_bytes=_MAX_EXPORT_BYTES)
+    return [await asyncio.to_thread(_keep, part, folder) for part in parts]
+
+
+def _keep(part: Part, folder: Path) -> str:
+    target = folder / part.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with part.file, target.open("xb") as file:
+        part.file.seek(0)
+        shutil.copyfileobj(part.file, file)
+    return f"{target} is written."
+
+
 def back_up(settings: Settings, target: Path) -> str:
     """Copy the database to a new file, whoever is using it. Blocks. Raises `Misconfigured`."""
     backup.backup(parse_url(settings.url_of_database), target)
@@ -61,11 +84,13 @@ def findings(found: Reconciliation, *, repaired: bool) -> Iterator[str]:
     """What was found, a line each, and the verdict."""
     for each in (*found.postings, *found.balances):
         yield _finding(each)
+    if more := found.number - len(found.postings) - len(found.balances):
+        yield f"... and {more} more."
     if found.is_exact:
         yield "The books are exact: every image, posting and balance agrees."
     else:
-        number = len(found.postings) + len(found.balances)
-        yield f"{number} differences {'put right by new postings' if repaired else 'found; --repair puts them right'}."
+        done = "put right by new postings" if repaired else "found; --repair puts them right"
+        yield f"{found.number} differences {done}."
 
 
 def _finding(difference: Difference) -> str:

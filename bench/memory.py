@@ -92,7 +92,7 @@ def _paint(options: argparse.Namespace) -> dict[str, Any]:
     while not engine.is_idle:
         finished(engine.step())
     seconds = time.perf_counter() - started
-    peak = torch.cuda.max_memory_allocated() if facts["device"] == "cuda" else _peak_of_process()
+    peak = torch.cuda.max_memory_allocated() if facts["device"] == "cuda" else peak_of_process()
     return {
         "mode": facts["memory"],
         "together": together,
@@ -105,7 +105,7 @@ def _paint(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _peak_of_process() -> int:
+def peak_of_process() -> int:
     """Bytes this process had in memory at its largest."""
     import resource
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Self
@@ -151,7 +152,7 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
             await answer(interaction, error)
 
 
-async def remove_files(services: Services, gone: list[str]) -> None:
+async def remove_files(services: Services, gone: Iterable[str]) -> None:
     for sha256 in gone:
         await asyncio.to_thread(services.studio.files.remove, sha256)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
+from typing import IO
 
 from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
 from cogs.language import N_, _, ngettext
+from cogs.moderation import remove_files
 from cogs.paper import files, layout
 from cogs.say import Picture, Rule, Say
 from cogs.services import Interaction
@@ -77,17 +80,25 @@ async def _show(interaction: Interaction) -> None:
 
 
 async def _export(interaction: Interaction) -> None:
+    """One file a message: Discord has a limit for all files of a message too."""
     await interaction.response.defer(ephemeral=True, thinking=True)
-    data = await interaction.client.services.personal.export(interaction.user.id)
-    limit = interaction.filesize_limit
-    if len(data) > limit:
-        problem = Phrase("is over the {most} MiB Discord takes. Ask the operator.", most=limit // 2**20)
-        raise InvalidRequest(what=Phrase("Your data"), problem=problem)
-    say = Say(
-        blocks=(_("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`."),),
-        attached=(Picture("my-data.json", data, _("Your data")),),
-    )
-    await interaction.followup.send(view=layout(say), files=files(say), ephemeral=True)
+    personal, limit = interaction.client.services.personal, interaction.filesize_limit
+    parts = await personal.export(interaction.user.id, part_bytes=limit)
+    with ExitStack() as open_files:
+        for part in parts:
+            open_files.enter_context(part.file)
+        for number, part in enumerate(parts, start=1):
+            said = _("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`.")
+            if len(parts) > 1:
+                said += "\n" + small(_("File {number} of {total}.", number=number, total=len(parts)))
+            attached = (Picture(part.name, await asyncio.to_thread(_read, part.file), _("Your data")),)
+            say = Say(blocks=(said,), attached=attached)
+            await interaction.followup.send(view=layout(say), files=files(say), ephemeral=True)
+
+
+def _read(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 async def _delete(interaction: Interaction, sure: str | None) -> None:
@@ -98,11 +109,12 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
     services, user_id = interaction.client.services, interaction.user.id
     for job_id in services.studio.jobs_of_user(user_id):
         await services.studio.cancel(job_id)
-    gone = await services.personal.erase(user_id)
-    await asyncio.to_thread(services.held.forget, user_id)
+    await asyncio.to_thread(services.held.forget, user_id)  # before: what is attached meanwhile is kept
+    number = 0
+    async for gone in services.personal.erase(user_id):
+        await remove_files(services, gone)
+        number += len(gone)
     services.jobs.forget_withheld()
-    for sha256 in gone:
-        await asyncio.to_thread(services.studio.files.remove, sha256)
     interaction.client.courier.take_kept(user_id)
-    files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", len(gone))
+    files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", number)
     await interaction.followup.send(f"{_(_DELETED)} {files_gone}", ephemeral=True)

@@ -30,7 +30,7 @@ class AlbumStore:
 
         What nobody on Discord asked for (a picture painted again because its file was gone) is left out.
         """
-        return await self._database.read(lambda session: _page(session, owner, look, limit=limit, before=before))
+        return await self._database.read_apart(lambda session: _page(session, owner, look, limit=limit, before=before))
 
     async def fetch_kin(self, job: Job) -> Kin:
         """The nearest ancestors and the newest children of a job. One that was erased ends the line."""

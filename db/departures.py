@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
 
 from sqlalchemy import delete, insert, select
@@ -53,9 +53,13 @@ class DepartureStore:
         )
         return list(await self._database.read(lambda session: session.scalars(over).all()))
 
-    async def erase(self, guild_id: int) -> frozenset[str]:
-        """Delete what is kept of a guild that is gone (see `db.erase`). The SHA-256 of the files to remove."""
-        return await erase_guild(self._database, guild_id, clock=self._clock)
+    async def is_gone(self, guild_id: int) -> bool:
+        """False for one that is back."""
+        return await self._database.read(lambda session: session.get(DepartureRow, guild_id) is not None)
+
+    def erase(self, guild_id: int) -> AsyncIterator[frozenset[str]]:
+        """Delete what is kept of a guild that is gone (see `db.erase`); yields the SHA-256 of files to remove."""
+        return erase_guild(self._database, guild_id, clock=self._clock)
 
     def _mark(self, session: Session, guild_ids: set[int]) -> None:
         session.execute(delete(DepartureRow).where(DepartureRow.since < EARLIEST))  # the clock was not set

@@ -4,13 +4,15 @@ SQLAlchemy's defaults with SQLite lose updates without an error: the driver open
 what one then overwrites. Here the driver opens none (`isolation_level=None`) and we say `BEGIN IMMEDIATE`
 before the first read of a writing transaction. Readers say plain `BEGIN` and, with WAL, never wait for the writer.
 The event loop waits for none of it: a batch of writes is one visit to a thread, for a driver that crosses over at every
-statement costs more than the statements; reads are of one or two statements and go through aiosqlite.
+statement costs more than the statements; reads are of one or two statements and go through aiosqlite, and those that
+look at thousands of rows have threads of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +38,7 @@ from generation.ports import Clock
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process (a backup tool, a shell) before it is refused."""
 _NUM_READERS = 4
+_NUM_THREADS = 2
 
 
 class Database:
@@ -54,6 +57,11 @@ class Database:
         _say_at_start(self._reading.sync_engine, "BEGIN", _READING)
         self.running = RunningTime()
         self.files = FileWatch(Path(str(url.database)))
+        self._apart = create_engine(
+            url, pool_size=_NUM_THREADS, max_overflow=0, connect_args=driver, hide_parameters=True
+        )
+        _say_at_start(self._apart, "BEGIN", _READING)
+        self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="database reader")
         self._writer = Writer(self._writing, guard=self.files.check)
         self._reads: set[asyncio.Task[Any]] = set()
         self._is_closed = False
@@ -104,16 +112,35 @@ class Database:
         `close` waits for the read, even where the caller no longer does: a connection given back to a pool that is
         closed is one that nobody closes. Raises `DatabaseClosed` after `close`.
         """
+        return await self._tracked(self._read(work))
+
+    async def read_apart(self, work: Work[T]) -> T:
+        """Run `work(session)` as `read` does, but in a thread: for what looks at thousands of rows.
+
+        `read` makes values of rows on the event loop, which does nothing else meanwhile. `work` returns values of its
+        own, not rows, and takes rows a few at a time (`yield_per`) where there may be many.
+        """
+        return await self._tracked(self._read_apart(work))
+
+    async def _tracked(self, reading: Coroutine[Any, Any, T]) -> T:
         if self._is_closed:
+            reading.close()
             raise DatabaseClosed
-        reading = asyncio.create_task(self._read(work), name="database read")
-        self._reads.add(reading)
-        reading.add_done_callback(self._reads.discard)
-        return await asyncio.shield(reading)
+        task = asyncio.create_task(reading, name="database read")
+        self._reads.add(task)
+        task.add_done_callback(self._reads.discard)
+        return await asyncio.shield(task)
 
     async def _read(self, work: Work[T]) -> T:
         async with self._reading.connect() as connection:
             return await connection.run_sync(_with_session, work)
+
+    async def _read_apart(self, work: Work[T]) -> T:
+        def read() -> T:
+            with self._apart.connect() as connection:
+                return _with_session(connection, work)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
     async def confirmed_now(self, clock: Clock) -> datetime:
         """Return the time to delete by: what the clock says, once a day of running has confirmed it (`db.clock`)."""
@@ -136,6 +163,8 @@ class Database:
         self._is_closed = True
         await self._writer.close()
         await asyncio.gather(*self._reads, return_exceptions=True)
+        self._threads.shutdown()
+        self._apart.dispose()
         await self._reading.dispose()
         self._writing.dispose()
         self._lock.release()

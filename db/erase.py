@@ -1,23 +1,29 @@
-"""Forgetting: a job somebody deletes, everything of a member who asks for it, or of a guild that removed the bot."""
+"""Forgetting: a job somebody deletes, everything of a member who asks for it, or of a guild that removed the bot.
+
+A member or a guild may have a hundred thousand jobs: some go in one transaction, and others' writes in between. What
+was begun is found by what is still there: a member whose id is below zero, a guild that is still among those gone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
-from sqlalchemy import Table, delete, exists, or_, select
+from sqlalchemy import Table, delete, exists, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.files import in_parts, let_go, unneeded
+from db.files import AT_ONCE, IS_ALIVE, in_parts, let_go, unneeded
 from db.jobs import settle_image, utc_now
-from db.members import find_key
+from db.members import GUILD_ACCOUNT, find_key
 from db.models import (
     BalanceRow,
     Base,
     BlockRow,
     ChangeRow,
     CounterRow,
+    DeliveryRow,
     DepartureRow,
     FavouriteRow,
     GuildStandingRow,
@@ -28,13 +34,22 @@ from db.models import (
     QuotaRow,
     ReportRow,
     ReviewRow,
+    UploadRow,
 )
+from db.models import table as table_of
+from db.parts import JOBS_AT_ONCE, delete_some, forget_some, until_none
 from generation.job import Outcome, Status
 from generation.ports import Clock
 from generation.quota import Scope
 
+_NAMES_A_MEMBER = [
+    key.parent
+    for table in Base.metadata.sorted_tables
+    for key in table.foreign_keys
+    if key.references(table_of(MemberRow))
+]
+"""Columns whose rows go with their member, or, where they may be empty, forget them."""
 _CANCELLED = Outcome(status=Status.CANCELLED, charged=0)
-_JOBS_AT_ONCE = 300
 _STAY: tuple[type[Base], ...] = (LedgerRow, BalanceRow, BlockRow, GuildStandingRow, CounterRow)
 """What names a guild and stays when it goes; the counters are the queue's, which writes them anew every few seconds."""
 
@@ -45,53 +60,81 @@ async def delete_job(database: Database, job_id: str, *, clock: Clock = utc_now)
     Returns the SHA-256 of the files nothing needs any more: the caller removes them. An unknown job has none. What its
     member attached is among them, unless another living picture of theirs starts from that too.
     """
-    return await database.write(lambda session: _delete_job(session, job_id, at=clock()))
+    return await database.write(lambda session: _delete_jobs(session, [job_id], at=clock()))
 
 
-async def erase_user(database: Database, user_id: int, *, clock: Clock = utc_now) -> frozenset[str]:
-    """Forget everything that leads to this Discord user; returns the files to remove, as `delete_job` does.
+async def erase_user(database: Database, user_id: int, *, clock: Clock = utc_now) -> AsyncIterator[frozenset[str]]:
+    """Forget everything that leads to this Discord user; yields the files to remove, as `delete_job` returns them.
 
-    Their postings stay under a key that leads to no one, so that the books still add up. When this returns, the
-    deleted text is overwritten in the database file and gone from its log; earlier backups keep it until they age out.
+    The first transaction parts the user from their key and ends what waits or runs: what they ask for from then on has
+    a key of its own. Their postings stay under a key that leads to no one, so that the books still add up. At the end
+    the deleted text is overwritten in the database file and gone from its log; earlier backups keep it until they age
+    out. A caller who stops on the way leaves the rest to `finish_erasing`.
     """
-    files = await database.write(lambda session: _erase_user(session, user_id, at=clock()))
+    key = await database.write(lambda session: _part(session, user_id, at=clock()))
+    if key is not None:
+        async for files in _erase_key(database, key, clock):
+            yield files
+
+
+async def finish_erasing(database: Database, *, clock: Clock = utc_now) -> AsyncIterator[frozenset[str]]:
+    """Go on with what was begun before a crash; yields as `erase_user` does."""
+    begun = select(MemberRow.key).where(MemberRow.user_id < 0)
+    for key in await database.read(lambda session: session.scalars(begun).all()):
+        async for files in _erase_key(database, key, clock):
+            yield files
+
+
+async def _erase_key(database: Database, key: int, clock: Clock) -> AsyncIterator[frozenset[str]]:
+    async for files in until_none(database, lambda session: _erase_some(session, key, at=clock())):
+        yield files
     await database.truncate_log()
-    return files
 
 
-async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_now) -> frozenset[str]:
-    """Forget everything of a guild that is gone; returns the files to remove, as `delete_job` does.
+async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_now) -> AsyncIterator[frozenset[str]]:
+    """Forget everything of a guild that is gone; yields the files to remove, as `delete_job` returns them.
 
     What stays: sums of use, so that the books add up; blocks, so that inviting the bot anew does not lift them; the
     operator's word about the guild. Members who are known from nowhere else are forgotten too. Nothing happens to a
-    guild that is back. A few hundred jobs a transaction: others' writes go on in between.
+    guild that is back. That it is gone is forgotten last: until then an erasure that was cut off is begun again.
     """
-    files: set[str] = set()
-    while (some := await database.write(lambda session: _delete_some_jobs(session, guild_id, at=clock()))) is not None:
-        files |= some
-    await database.write(lambda session: _delete_guild(session, guild_id))
+    after = ""
+    while job_ids := await database.read_apart(partial(_jobs_of_guild, guild_id=guild_id, after=after)):
+        gone = await database.write(lambda session: _delete_jobs_of_guild(session, guild_id, job_ids, at=clock()))
+        if gone is None:
+            return
+        yield gone
+        after = job_ids[-1]
+    async for _ in until_none(database, lambda session: _delete_rows_of_guild(session, guild_id)):
+        pass
+    await _forget_strangers(database, guild_id)
+    await database.write(lambda session: session.execute(delete(DepartureRow).where(DepartureRow.guild_id == guild_id)))
     await database.truncate_log()
-    return frozenset(files)
 
 
-def _delete_some_jobs(session: Session, guild_id: int, *, at: datetime) -> frozenset[str] | None:
-    """None when there are no more, or the guild is back."""
-    if session.get(DepartureRow, guild_id) is None:
+def _jobs_of_guild(session: Session, *, guild_id: int, after: str) -> Sequence[str]:
+    """Some job ids. Looked for beside the writer: to find them may take longer than to delete them."""
+    some = select(JobRow.id).where(JobRow.guild_id == guild_id, JobRow.id > after).order_by(JobRow.id)
+    return session.scalars(some.limit(JOBS_AT_ONCE)).all()
+
+
+def _delete_jobs_of_guild(
+    session: Session, guild_id: int, job_ids: Sequence[str], *, at: datetime
+) -> frozenset[str] | None:
+    """None if the guild is back."""
+    return _delete_jobs(session, job_ids, at=at) if _is_gone(session, guild_id) else None
+
+
+def _delete_rows_of_guild(session: Session, guild_id: int) -> bool | None:
+    """Delete some rows. None when there are no more, or the guild is back."""
+    tables = [each for each in tables_of_a_guild() if each.name != DepartureRow.__tablename__]
+    if not _is_gone(session, guild_id):
         return None
-    job_ids = session.scalars(select(JobRow.id).where(JobRow.guild_id == guild_id).limit(_JOBS_AT_ONCE)).all()
-    if not job_ids:
-        return None
-    made, started = _end_and_list_files(session, job_ids, at=at)
-    session.execute(delete(JobRow).where(JobRow.id.in_(job_ids)))
-    return unneeded(session, made | let_go(session, started))
+    return any(delete_some(session, each, each.c.guild_id == guild_id) for each in tables) or None
 
 
-def _delete_guild(session: Session, guild_id: int) -> None:
-    if session.get(DepartureRow, guild_id) is None:
-        return
-    for table in tables_of_a_guild():
-        session.execute(delete(table).where(table.c.guild_id == guild_id))
-    _forget_strangers(session, guild_id)
+def _is_gone(session: Session, guild_id: int) -> bool:
+    return session.get(DepartureRow, guild_id) is not None
 
 
 def tables_of_a_guild() -> list[Table]:
@@ -101,9 +144,22 @@ def tables_of_a_guild() -> list[Table]:
     return [table for table in named if table.name not in stay]
 
 
-def _forget_strangers(session: Session, guild_id: int) -> None:
+async def _forget_strangers(database: Database, guild_id: int) -> None:
     """Delete the keys of members who asked for pictures in this guild alone: its postings lead to no one then."""
-    here = select(BalanceRow.member_key).where(BalanceRow.guild_id == guild_id)
+    after = GUILD_ACCOUNT
+    while keys := await database.read_apart(partial(_keys_in_guild, guild_id=guild_id, after=after)):
+        await database.write(lambda session: _forget_some_strangers(session, guild_id, keys))
+        after = keys[-1]
+
+
+def _keys_in_guild(session: Session, *, guild_id: int, after: int) -> Sequence[int]:
+    of_guild = select(BalanceRow.member_key).where(BalanceRow.guild_id == guild_id, BalanceRow.member_key > after)
+    return session.scalars(of_guild.distinct().order_by(BalanceRow.member_key).limit(AT_ONCE)).all()
+
+
+def _forget_some_strangers(session: Session, guild_id: int, keys: Sequence[int]) -> None:
+    if not _is_gone(session, guild_id):
+        return
     elsewhere = (
         exists().where(BalanceRow.member_key == MemberRow.key, BalanceRow.guild_id != guild_id),
         exists().where(JobRow.member_key == MemberRow.key),
@@ -112,26 +168,48 @@ def _forget_strangers(session: Session, guild_id: int) -> None:
         exists().where(ChangeRow.by == MemberRow.key),
         exists().where(QuotaRow.scope == Scope.USER, QuotaRow.subject == MemberRow.key),
     )
-    strangers = session.scalars(select(MemberRow.key).where(MemberRow.key.in_(here), ~or_(*elsewhere))).all()
-    for some in in_parts(strangers):
-        session.execute(delete(MemberRow).where(MemberRow.key.in_(some)))
+    session.execute(
+        delete(MemberRow).where(MemberRow.key.in_(keys), ~or_(*elsewhere)).execution_options(synchronize_session=False)
+    )
 
 
-def _delete_job(session: Session, job_id: str, *, at: datetime) -> frozenset[str]:
-    made, started = _end_and_list_files(session, [job_id], at=at)
-    session.execute(delete(JobRow).where(JobRow.id == job_id))
+def _delete_jobs(session: Session, job_ids: Sequence[str], *, at: datetime) -> frozenset[str]:
+    """Delete some jobs at most; images and deliveries go with them. The files nothing needs any more."""
+    made, started = _end_and_list_files(session, job_ids, at=at)
+    session.execute(delete(JobRow).where(JobRow.id.in_(job_ids)).execution_options(synchronize_session=False))
     return unneeded(session, made | let_go(session, started))
 
 
-def _erase_user(session: Session, user_id: int, *, at: datetime) -> frozenset[str]:
+def _part(session: Session, user_id: int, *, at: datetime) -> int | None:
+    """Part a user from their key, and end what would still be painted or posted for them. The key, if there is one."""
     key = find_key(session, user_id)
     if key is None:
-        return frozenset()
-    job_ids = session.scalars(select(JobRow.id).where(JobRow.member_key == key)).all()
-    made, started = _end_and_list_files(session, job_ids, at=at)
-    session.execute(delete(QuotaRow).where(QuotaRow.scope == Scope.USER, QuotaRow.subject == key))
-    session.execute(delete(MemberRow).where(MemberRow.key == key))  # jobs, images and deliveries go with it
-    return unneeded(session, made | let_go(session, started))
+        return None
+    alive = select(ImageRow.id, ImageRow.attempt).join(JobRow, JobRow.id == ImageRow.job_id)
+    for image_id, attempt in session.execute(alive.where(JobRow.member_key == key, IS_ALIVE)).all():
+        settle_image(session, image_id, attempt=attempt, outcome=_CANCELLED, at=at)
+    theirs = exists().where(JobRow.id == DeliveryRow.job_id, JobRow.member_key == key)
+    for statement in (
+        delete(DeliveryRow).where(text("deliveries.state = 'due'"), theirs),
+        delete(QuotaRow).where(QuotaRow.scope == Scope.USER, QuotaRow.subject == key),
+        update(MemberRow).where(MemberRow.key == key).values(user_id=-key),
+    ):
+        session.execute(statement.execution_options(synchronize_session=False))
+    return key
+
+
+def _erase_some(session: Session, key: int, *, at: datetime) -> frozenset[str] | None:
+    """Delete some of what is left of a key, and at the end the key. None when nothing is left."""
+    if job_ids := session.scalars(select(JobRow.id).where(JobRow.member_key == key).limit(JOBS_AT_ONCE)).all():
+        return _delete_jobs(session, job_ids, at=at)
+    attached = select(UploadRow.sha256).where(UploadRow.member_key == key).limit(AT_ONCE)
+    if uploads := session.scalars(attached).all():  # of jobs whose words could not be read
+        return unneeded(session, let_go(session, uploads))
+    for column in _NAMES_A_MEMBER:
+        if forget_some(session, column, key) if column.nullable else delete_some(session, column.table, column == key):
+            return frozenset()
+    last = delete(MemberRow).where(MemberRow.key == key).returning(MemberRow.key)
+    return None if session.scalar(last) is None else frozenset()
 
 
 def _end_and_list_files(session: Session, job_ids: Iterable[str], *, at: datetime) -> tuple[set[str], set[str]]:

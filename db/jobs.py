@@ -135,7 +135,8 @@ class JobStore(ports.JobStore):
         return await self._database.read(lambda session: keeps(session, spec, trace, pixels_sha256, owner))
 
     async def fetch_unfinished(self) -> list[Job]:
-        return await self._database.write(_fetch_unfinished)
+        await self._database.write(_let_wait)
+        return await self._database.read_apart(_fetch_unfinished)
 
     async def fetch_history(self, owner: Owner, *, limit: int = 10, before: datetime | None = None) -> list[Job]:
         """The owner's jobs in that guild, newest first: at most `limit`, and only those created before `before`."""
@@ -295,13 +296,17 @@ def _fetch_painted(session: Session, sha256: str) -> Image | None:
     return None if row is None else _image(row)
 
 
-def _fetch_unfinished(session: Session) -> list[Job]:
+def _let_wait(session: Session) -> None:
+    """What an earlier run had at work waits again."""
     session.execute(
         update(ImageRow)
         .where(ImageRow.status == Status.RUNNING, IS_ALIVE)
         .values(status=Status.WAITING)
         .execution_options(synchronize_session=False)
     )
+
+
+def _fetch_unfinished(session: Session) -> list[Job]:
     alive = select(ImageRow.job_id).where(IS_ALIVE)
     return _jobs_of(session.scalars(select(JobRow).where(JobRow.id.in_(alive)).order_by(JobRow.created_at, JobRow.id)))
 

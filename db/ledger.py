@@ -8,7 +8,7 @@ for in. `sum(ledger) == balance` for every member, guild and window, at every co
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import bindparam, func, insert, select
@@ -77,9 +77,14 @@ def post(session: Session, account: Account, postings: Iterable[Posting], *, at:
     """Append `postings` to the ledger, and their sum to the balances of the member and the guild."""
     every = list(postings)
     session.execute(_APPEND, [_posting_values(account, posting, at) for posting in every])
-    adds = asdict(add_up(posting.adds for posting in every))
-    of_guild = {"guild_id": account.guild_id, "member_key": GUILD_ACCOUNT, "window": account.window, **adds}
-    session.execute(_ADD_TO_BALANCE, [of_guild, {**of_guild, "member_key": account.member_key}])
+    adds = add_up(posting.adds for posting in every)
+    of_guild = replace(account, member_key=GUILD_ACCOUNT)
+    session.execute(_ADD_TO_BALANCE, [asdict(each) | asdict(adds) for each in (of_guild, account)])
+
+
+def add_to_balance(session: Session, account: Account, adds: Usage) -> None:
+    """Correct one balance; a posting does this by itself."""
+    session.execute(_ADD_TO_BALANCE, asdict(account) | asdict(adds))
 
 
 def usage_since(session: Session, guild_id: int, *, member_key: int, since: datetime) -> Usage:

@@ -70,6 +70,7 @@ class MemberRow(Base):
 
     key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_DELETED)
     user_id: Mapped[int] = mapped_column(unique=True, info=_DELETED)
+    """Below zero once its person is being erased: it leads to no one, and is what is left to do (`db.erase`)."""
 
 
 class JobRow(Base):
@@ -122,7 +123,7 @@ class ImageRow(Base):
 
 
 class UploadRow(Base):
-    """A file that a member attached to start from, as long as a picture of theirs needs it (`db.uploads`)."""
+    """A file that a member attached to start from, as long as a picture of theirs needs it (`db.files`)."""
 
     __tablename__ = "uploads"
 
@@ -161,6 +162,7 @@ class BalanceRow(Base):
     """The ledger's sums, for a quota check in a few rows. Member key 0 is the guild as a whole."""
 
     __tablename__ = "balances"
+    __table_args__ = (Index(None, "member_key", "window"),)
 
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
     member_key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_PSEUDONYM)
@@ -187,7 +189,7 @@ class QuotaRow(Base):
 
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
     scope: Mapped[Scope] = mapped_column(EnumText(Scope), primary_key=True, info=_KEPT)
-    subject: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_DELETED)
+    subject: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, index=True, info=_DELETED)
     unit: Mapped[Unit] = mapped_column(EnumText(Unit), primary_key=True, info=_KEPT)
     allowance: Mapped[int] = mapped_column(info=_KEPT)
     window_hours: Mapped[int | None] = mapped_column(Integer(), info=_KEPT)
@@ -287,7 +289,7 @@ class ReportRow(Base):
     id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_DELETED)
     guild_id: Mapped[int] = mapped_column(index=True, info=_DELETED)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), info=_DELETED)
-    by: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), info=_DELETED)
+    by: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), index=True, info=_DELETED)
     at: Mapped[datetime] = mapped_column(info=_DELETED)
     reason: Mapped[str] = mapped_column(Text(), info=_DELETED)
 
@@ -309,7 +311,7 @@ class ChangeRow(Base):
 
     id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_KEPT)
     guild_id: Mapped[int] = mapped_column(info=_KEPT)
-    by: Mapped[int | None] = mapped_column(ForeignKey("members.key", ondelete="SET NULL"), info=_PSEUDONYM)
+    by: Mapped[int | None] = mapped_column(ForeignKey("members.key", ondelete="SET NULL"), index=True, info=_PSEUDONYM)
     at: Mapped[datetime] = mapped_column(info=_KEPT)
     text: Mapped[str] = mapped_column(Text(), info=_KEPT)
 
@@ -348,8 +350,8 @@ class RefusalRow(Base):
 
     id: Mapped[int] = mapped_column(Integer(), primary_key=True, info=_DELETED)
     guild_id: Mapped[int] = mapped_column(info=_DELETED)
-    member_key: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), info=_DELETED)
-    at: Mapped[datetime] = mapped_column(info=_DELETED)
+    member_key: Mapped[int] = mapped_column(ForeignKey("members.key", ondelete="CASCADE"), index=True, info=_DELETED)
+    at: Mapped[datetime] = mapped_column(index=True, info=_DELETED)
 
 
 class RoleBoostRow(Base):

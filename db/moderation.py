@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -252,13 +252,10 @@ def _block(session: Session, guild_id: int, user_id: int, *, until: datetime) ->
     session.execute(insert(BlockRow).values(guild_id=guild_id, who=who, until=until))
 
 
-def _forget(session: Session, job_ids: Iterable[str]) -> tuple[int, list[str]]:
-    number, files = 0, set[str]()
-    for job_id in job_ids:
-        there = (ImageRow.job_id == job_id, ImageRow.file_sha256.is_not(None))
-        number += session.scalar(select(func.count()).select_from(ImageRow).where(*there)) or 0
-        files |= forget_pictures(session, job_id)
-    return number, sorted(files)
+def _forget(session: Session, job_ids: Collection[str]) -> tuple[int, list[str]]:
+    there = (ImageRow.job_id.in_(job_ids), ImageRow.file_sha256.is_not(None))
+    number = session.scalar(select(func.count()).select_from(ImageRow).where(*there)) or 0
+    return number, sorted(forget_pictures(session, *job_ids))
 
 
 def _hash(session: Session, user_id: int) -> str:

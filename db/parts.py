@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, select, tuple_
+from sqlalchemy import Column, ColumnElement, Table, delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.engine import Database
@@ -44,3 +45,11 @@ def delete_some(session: Session, table: Table, condition: ColumnElement[bool]) 
     some = select(*keys).where(condition).limit(ROWS_AT_ONCE)
     gone = session.execute(delete(table).where(tuple_(*keys).in_(some)).returning(keys[0]))
     return len(gone.all()) > 0
+
+
+def forget_some(session: Session, column: Column[Any], value: object) -> bool:
+    """Empty `column` in some of the rows where it is `value`. Whether there were any."""
+    keys = list(column.table.primary_key)
+    some = select(*keys).where(column == value).limit(ROWS_AT_ONCE)
+    emptied = update(column.table).where(tuple_(*keys).in_(some)).values({column: None}).returning(keys[0])
+    return len(session.execute(emptied).all()) > 0

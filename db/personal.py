@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import Column, ColumnElement, Table, Text, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.erase import erase_user
+from db.erase import erase_user, finish_erasing
+from db.export import Export, Part
 from db.members import find_key
 from db.models import Base, ImageRow, JobRow, LedgerRow, MemberRow
+from db.types import JsonOf
 from generation.ports import Clock
 
 _KEYED = {"member_key", "by"}
+_HIDDEN = _KEYED | {"token"}
+_AT_A_TIME = 200
 
 
 class PersonalStore:
@@ -35,35 +41,54 @@ class PersonalStore:
 
         return await self._database.read(read)
 
-    async def export(self, user_id: int) -> bytes:
-        """Every row that leads to the person, as JSON: by table, then by column."""
-        rows = await self._database.read(lambda session: _rows(session, user_id))
-        return msgspec.json.format(msgspec.json.encode({"discord_user_id": user_id, "tables": rows}), indent=1)
+    async def export(self, user_id: int, *, part_bytes: int) -> list[Part]:
+        """Every row that leads to the person, in files of at most so many bytes (see `db.export`).
 
-    async def erase(self, user_id: int) -> frozenset[str]:
-        """Forget the person (see `db.erase`). The SHA-256 of the files nothing needs any more."""
-        return await erase_user(self._database, user_id, clock=self._clock)
+        Raises `InvalidRequest` where that takes too many.
+        """
+        folder = Path(str(self._database.url.database)).parent
+        export = Export(user_id, folder, part_bytes=part_bytes)
+        return await self._database.read_apart(lambda session: export.write(_rows(session, user_id)))
+
+    def erase(self, user_id: int) -> AsyncIterator[frozenset[str]]:
+        """Forget the person (see `db.erase`); yields the SHA-256 of files nothing needs any more."""
+        return erase_user(self._database, user_id, clock=self._clock)
+
+    def finish_erasing(self) -> AsyncIterator[frozenset[str]]:
+        """Go on with what a crash cut off; yields as `erase` does."""
+        return finish_erasing(self._database, clock=self._clock)
 
 
-def _rows(session: Session, user_id: int) -> dict[str, list[dict[str, Any]]]:
+def _rows(session: Session, user_id: int) -> Iterator[tuple[str, bytes]]:
+    """The person's rows, by table and then as JSON, taken from the database a few at a time."""
     key = find_key(session, user_id)
     if key is None:
-        return {}
-    job_ids = select(JobRow.id).where(JobRow.member_key == key)
-    found: dict[str, list[dict[str, Any]]] = {}
+        return
     for table in Base.metadata.sorted_tables:
-        if table.name == MemberRow.__tablename__:
+        if table.name == MemberRow.__tablename__ or (mine := _whose(table, key)) is None:
             continue
-        columns = table.columns
-        if named := [columns[name] for name in _KEYED if name in columns]:
-            mine = named[0] == key
-        elif "job_id" in columns:
-            mine = columns["job_id"].in_(job_ids)
-        elif "image_id" in columns and table.name != LedgerRow.__tablename__:
-            mine = columns["image_id"].in_(select(ImageRow.id).where(ImageRow.job_id.in_(job_ids)))
-        else:
-            continue
-        rows = session.execute(select(table).where(mine)).mappings()
-        hidden = _KEYED | {"token"}
-        found[table.name] = [{name: row[name] for name in row if name not in hidden} for row in rows]
-    return {name: rows for name, rows in found.items() if rows}
+        columns = [_plain(column) for column in table.columns if column.name not in _HIDDEN]
+        rows = session.execute(select(*columns).where(mine).execution_options(yield_per=_AT_A_TIME))
+        for row in rows.mappings():
+            yield table.name, msgspec.json.encode({name: _written(table.c[name], row[name]) for name in row})
+
+
+def _whose(table: Table, key: int) -> ColumnElement[bool] | None:
+    """The condition for rows that lead to a member; None for a table whose rows lead to no member."""
+    columns, job_ids = table.columns, select(JobRow.id).where(JobRow.member_key == key)
+    if named := [columns[name] for name in _KEYED if name in columns]:
+        return named[0] == key
+    if "job_id" in columns:
+        return columns["job_id"].in_(job_ids)
+    if "image_id" in columns and table.name != LedgerRow.__tablename__:
+        return columns["image_id"].in_(select(ImageRow.id).where(ImageRow.job_id.in_(job_ids)))
+    return None
+
+
+def _plain(column: Column[Any]) -> ColumnElement[Any]:
+    """What is JSON in the database stays as it is written: to read and check it would take most of the time."""
+    return type_coerce(column, Text).label(column.name) if isinstance(column.type, JsonOf) else column
+
+
+def _written(column: Column[Any], value: Any) -> Any:
+    return msgspec.Raw(value.encode()) if isinstance(column.type, JsonOf) and value is not None else value

@@ -2,24 +2,39 @@
 
 Two things are compared. What the ledger says of each image against what its row says: a difference is posted as a
 correction. Then each balance against the ledger's sum: balances are only a sum kept at hand, so the sum wins.
+
+The database compares, beside any writer, and gives only what differs. What is missing is then added, some a
+transaction: postings that arrive meanwhile change both sides by the same, so the difference stays what it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
 
-from sqlalchemy import Row, Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, case, func, literal, or_, select, text, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from db.engine import Database
+from db.files import IS_ALIVE
 from db.jobs import account_of, utc_now
-from db.ledger import Account, Posting, post
+from db.ledger import Account, Posting, add_to_balance, post
 from db.members import GUILD_ACCOUNT
-from db.models import BalanceRow, ImageRow, LedgerRow
+from db.models import BalanceRow, ImageRow, LedgerRow, table
 from generation.ports import Clock
 from generation.quota import Usage
+
+T = TypeVar("T")
+MAX_NAMED = 1000
+"""So many differences are named; the others are counted."""
+_AT_ONCE = 200
+_PASS = 20_000
+"""Differences found at a time, for each time goes through the whole ledger."""
+_images, _balances = table(ImageRow), table(BalanceRow)
+_SUMS = ("num_images", "reserved", "used")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,118 +45,129 @@ class Difference:
     expected: Usage
     found: Usage
 
+    @property
+    def missing(self) -> Usage:
+        expected, found = self.expected, self.found
+        return Usage(*(getattr(expected, name) - getattr(found, name) for name in _SUMS))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
-    """The differences between images and ledger (`postings`), and between ledger and balances (`balances`)."""
+    """The differences between images and ledger (`postings`), and between ledger and balances (`balances`).
+
+    Of very many only the first are named; `number` counts all.
+    """
 
     postings: tuple[Difference, ...]
     balances: tuple[Difference, ...]
+    number: int
 
     @property
     def is_exact(self) -> bool:
-        return not self.postings and not self.balances
+        return self.number == 0
 
 
 async def reconcile(database: Database, *, repair: bool = False, clock: Clock = utc_now) -> Reconciliation:
-    """Compare images, ledger and balances in one transaction; with `repair`, put right what differs."""
-    return await database.write(lambda session: _reconcile(session, repair=repair, at=clock()))
+    """Compare images, ledger and balances; with `repair`, put right what differs."""
+
+    def correct_images(session: Session, *, found: Sequence[tuple[str, Difference]]) -> None:
+        for image_id, difference in found:
+            _correct(session, image_id, difference.missing, at=clock())
+
+    def correct_balances(session: Session, *, found: Sequence[tuple[Account, Difference]]) -> None:
+        for account, difference in found:
+            add_to_balance(session, account, difference.missing)
+
+    def write(correct: Callable[..., None]) -> Callable[[Sequence[Any]], Awaitable[None]] | None:
+        return (lambda found: database.write(partial(correct, found=found))) if repair else None
+
+    postings, num_postings = await _compare(database, _wrong_images, "", write(correct_images))
+    balances, num_balances = await _compare(database, _wrong_balances, None, write(correct_balances))
+    return Reconciliation(postings=postings, balances=balances, number=num_postings + num_balances)
 
 
-def _reconcile(session: Session, *, repair: bool, at: datetime) -> Reconciliation:
-    postings = []
-    for image, difference in _image_differences(session):
-        postings.append(difference)
-        if repair:
-            _correct(session, image, difference, at=at)
-    balances = []
-    for account, difference in _balance_differences(session):
-        balances.append(difference)
-        if repair:
-            _replace_balance(session, account, difference.expected)
-    return Reconciliation(postings=tuple(postings), balances=tuple(balances))
+async def _compare(
+    database: Database,
+    find: Callable[..., list[tuple[T, Difference]]],
+    after: T | None,
+    correct: Callable[[Sequence[Any]], Awaitable[None]] | None,
+) -> tuple[tuple[Difference, ...], int]:
+    """Go through all that `find` finds, and correct it where that is wanted. The first differences, and how many."""
+    named: list[Difference] = []
+    number = 0
+    while found := await database.read_apart(partial(find, after=after)):
+        named += [difference for _, difference in found[: MAX_NAMED - len(named)]]
+        number, after = number + len(found), found[-1][0]
+        for first in range(0, len(found) if correct else 0, _AT_ONCE):
+            assert correct is not None
+            await correct(found[first : first + _AT_ONCE])
+        if len(found) < _PASS:
+            break
+    return tuple(named), number
 
 
-def _image_differences(session: Session) -> list[tuple[ImageRow, Difference]]:
-    of_image = _sums(LedgerRow).add_columns(LedgerRow.image_id).group_by(LedgerRow.image_id).subquery()
-    rows = session.execute(
-        select(ImageRow, of_image.c.num_images, of_image.c.reserved, of_image.c.used).outerjoin(
-            of_image, of_image.c.image_id == ImageRow.id
-        )
+def _wrong_images(session: Session, *, after: str) -> list[tuple[str, Difference]]:
+    """Images whose postings do not add up to what they owe, in the order of their ids."""
+    reserved, ended = table(LedgerRow).alias("reserved"), table(LedgerRow).alias("ended")
+    others = select(LedgerRow.image_id, *(func.sum(getattr(LedgerRow, name)).label(name) for name in _SUMS))
+    corrected = others.where(LedgerRow.kind.not_in(("reserve", "settle", "refund"))).group_by(LedgerRow.image_id)
+    corrections = corrected.subquery("corrections")
+    parts = (reserved, ended, corrections)
+    found = [sum((func.coalesce(each.c[name], 0) for each in parts), start=literal(0)) for name in _SUMS]
+    expected = _owed()
+    # One posting of each kind, which an index finds: written out, for only so does SQLite see that it will do.
+    rows = (
+        select(_images.c.id, *expected, *found)
+        .outerjoin(reserved, (reserved.c.image_id == _images.c.id) & text("reserved.kind = 'reserve'"))
+        .outerjoin(ended, (ended.c.image_id == _images.c.id) & text("ended.kind IN ('settle', 'refund')"))
+        .outerjoin(corrections, corrections.c.image_id == _images.c.id)
+        .where(_images.c.id > after, _differ(expected, found))
+        .order_by(_images.c.id)
+        .limit(_PASS)
     )
-    differences = []
-    for image, *sums in rows:
-        found = Usage(*(int(total or 0) for total in sums))
-        if found != (expected := _owed(image)):
-            differences.append((image, Difference(subject=f"image {image.id}", expected=expected, found=found)))
-    return differences
+    return [(row[0], _difference(f"image {row[0]}", row[1:])) for row in session.execute(rows)]
 
 
-def _owed(image: ImageRow) -> Usage:
-    """What all postings of this image must add up to."""
-    if not image.status.is_end:
-        return Usage(num_images=1, reserved=image.reserved)
-    return Usage(num_images=1 if image.charged else 0, used=image.charged)
+def _owed() -> list[ColumnElement[int]]:
+    """What all postings of an image must add up to: number, reserved, used."""
+    is_charged = _images.c.charged != 0
+    return [
+        case((IS_ALIVE, 1), (is_charged, 1), else_=0),
+        case((IS_ALIVE, _images.c.reserved), else_=0),
+        case((IS_ALIVE, 0), else_=_images.c.charged),
+    ]
 
 
-def _correct(session: Session, image: ImageRow, difference: Difference, *, at: datetime) -> None:
-    expected, found = difference.expected, difference.found
-    missing = Usage(
-        num_images=expected.num_images - found.num_images,
-        reserved=expected.reserved - found.reserved,
-        used=expected.used - found.used,
-    )
-    correction = Posting(kind="correct", image_id=image.id, adds=missing)
-    post(session, account_of(session, image.job_id), [correction], at=at)
+def _wrong_balances(session: Session, *, after: Account | None) -> list[tuple[Account, Difference]]:
+    """Balances that are not the ledger's sums: both sides are laid on one heap and summed by account."""
+    zeros = [literal(0) for _ in _SUMS]
+    in_ledger = [getattr(LedgerRow, name) for name in _SUMS]
+    every = union_all(
+        select(LedgerRow.guild_id, LedgerRow.member_key, LedgerRow.window, *in_ledger, *zeros),
+        select(LedgerRow.guild_id, literal(GUILD_ACCOUNT), LedgerRow.window, *in_ledger, *zeros),
+        select(*_balances.primary_key, *zeros, *(_balances.c[name] for name in _SUMS)),
+    ).subquery()
+    account, sums = list(every.c)[:3], [func.sum(column) for column in list(every.c)[3:]]
+    rows = select(*account, *sums).group_by(*account).having(_differ(sums[:3], sums[3:])).order_by(*account)
+    if after is not None:
+        rows = rows.where(tuple_(*account) > (after.guild_id, after.member_key, after.window))
+    found = []
+    for guild_id, member_key, window, *values in session.execute(rows.limit(_PASS)):
+        this = Account(guild_id=guild_id, member_key=member_key, window=window)
+        found.append((this, _difference(f"balance {this}", values)))
+    return found
 
 
-def _balance_differences(session: Session) -> Iterator[tuple[Account, Difference]]:
-    by_member = _sums(LedgerRow).add_columns(LedgerRow.guild_id, LedgerRow.member_key, LedgerRow.window)
-    by_guild = _sums(LedgerRow).add_columns(LedgerRow.guild_id, LedgerRow.window)
-    expected = {
-        _account(row): _usage(row)
-        for row in session.execute(by_member.group_by(LedgerRow.guild_id, LedgerRow.member_key, LedgerRow.window))
-    }
-    for row in session.execute(by_guild.group_by(LedgerRow.guild_id, LedgerRow.window)):
-        expected[Account(guild_id=row.guild_id, member_key=GUILD_ACCOUNT, window=row.window)] = _usage(row)
-    found = {_account(row): _usage(row) for row in session.execute(select(*BalanceRow.__table__.columns))}
-    for account in expected.keys() | found.keys():
-        right, wrong = expected.get(account, Usage()), found.get(account, Usage())
-        if right != wrong:
-            yield account, Difference(subject=f"balance {account}", expected=right, found=wrong)
+def _differ(expected: Sequence[ColumnElement[int]], found: Sequence[ColumnElement[int]]) -> ColumnElement[bool]:
+    return or_(*(left != right for left, right in zip(expected, found, strict=True)))
 
 
-def _sums(table: type[LedgerRow]) -> Select[int, int, int]:
-    return select(
-        func.sum(table.num_images).label("num_images"),
-        func.sum(table.reserved).label("reserved"),
-        func.sum(table.used).label("used"),
-    )
+def _difference(subject: str, values: Sequence[int]) -> Difference:
+    expected, found = Usage(*map(int, values[:3])), Usage(*map(int, values[3:]))
+    return Difference(subject=subject, expected=expected, found=found)
 
 
-def _account(row: Row[tuple[object, ...]]) -> Account:
-    return Account(guild_id=row.guild_id, member_key=row.member_key, window=row.window)
-
-
-def _usage(row: Row[tuple[object, ...]]) -> Usage:
-    return Usage(num_images=int(row.num_images), reserved=int(row.reserved), used=int(row.used))
-
-
-def _replace_balance(session: Session, account: Account, right: Usage) -> None:
-    session.execute(
-        delete(BalanceRow).where(
-            BalanceRow.guild_id == account.guild_id,
-            BalanceRow.member_key == account.member_key,
-            BalanceRow.window == account.window,
-        )
-    )
-    session.execute(
-        insert(BalanceRow).values(
-            guild_id=account.guild_id,
-            member_key=account.member_key,
-            window=account.window,
-            num_images=right.num_images,
-            reserved=right.reserved,
-            used=right.used,
-        )
-    )
+def _correct(session: Session, image_id: str, missing: Usage, *, at: datetime) -> None:
+    job_id = session.scalar(select(ImageRow.job_id).where(ImageRow.id == image_id))
+    if job_id is not None:
+        post(session, account_of(session, job_id), [Posting(kind="correct", image_id=image_id, adds=missing)], at=at)

@@ -5,69 +5,82 @@ The rows of the former stay: what is needed again is painted again.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Text, and_, case, delete, exists, func, not_, or_, select, tuple_, type_coerce
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.backup import kept_beside
 from db.clock import EARLIEST
 from db.engine import Database
-from db.files import (
-    Holder,
-    IsOver,
-    all_uploads,
-    in_parts,
-    let_go,
-    strays,
-    unneeded,
-    unneeded_by_the_living,
-    without_pictures,
-)
+from db.files import AT_ONCE, IS_ALIVE, IS_SEEN, NAMED, strays, unneeded, unneeded_by_the_living
 from db.jobs import utc_now
-from db.models import FavouriteRow, GuildSettingsRow, ImageRow, JobRow, LedgerRow
+from db.models import FavouriteRow, GuildSettingsRow, ImageRow, JobRow, LedgerRow, UploadRow
+from generation.job import Status
 from generation.ports import Clock
 
 NOT_MADE_KEPT = timedelta(days=1)
+Upload = tuple[str, int]
+"""A file, and the key of a member who attached it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A picture that has a file, or starts from it, by whom and where; `ended_at` is None while it is to be made."""
+
+    sha256: str
+    member_key: int = field(repr=False)
+    guild_id: int
+    ended_at: datetime | None
+    is_liked: bool
+    is_made: bool
+
+
+IsOver = Callable[[Holder], bool]
+"""Whether a picture needs its file, and its upload, no more."""
 
 
 class RetentionStore:
-    """Names files whose time is over."""
+    """Names files whose time is over. `now`: by a clock that is right, `fetch_confirmed_now`."""
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
         self._database = database
         self._clock = clock
 
-    async def fetch_expired(self) -> frozenset[str]:
-        """SHA-256 of every file that no picture still within its guild's time has, no favourite, and nothing waits for.
-
-        Files that are gone already are named again each time.
-        """
-        now = await self.fetch_confirmed_now()
-        return await self._database.read(lambda session: _expired(session, now))
-
     async def fetch_confirmed_now(self) -> datetime:
         """The time that a day of running has confirmed: see `db.clock`."""
         return await self._database.confirmed_now(self._clock)
 
-    async def expire(self) -> frozenset[str]:
-        """SHA-256 of every file whose time is over: of pictures (`fetch_expired`), and uploads, which are forgotten."""
-        return await self.fetch_expired() | await self.drop_uploads()
+    async def has_limits(self) -> bool:
+        """Whether any guild keeps its pictures for some days only."""
+        text = type_coerce(GuildSettingsRow.choices, Text)
+        limit = case((func.json_valid(text) == 1, func.json_extract(text, "$.retention_days")))
+        limited = select(GuildSettingsRow.guild_id).where(limit > 0).limit(1)
+        return await self._database.read(lambda session: session.scalar(limited)) is not None
 
-    async def drop_uploads(self) -> frozenset[str]:
-        """Forget the uploads that no picture in its time starts from; the SHA-256 of files nothing needs any more.
+    async def fetch_expired(self, files: Collection[str], *, now: datetime) -> frozenset[str]:
+        """Those of `files`, some hundreds, whose time is over: no guild keeps them, no member likes them.
 
-        One that never came to be holds its upload for a day, so that it can be asked for again.
+        What no picture is stays. Asked of what lies on disk, the work does not grow with all that ever lay there.
         """
-        now, gone = self._clock(), set[str]()
-        ends = await self._database.read(lambda session: _ends(session, now))
-        over = await self._database.read(lambda session: _over(session, _is_over(ends, now)))
-        for some in in_parts(over):
-            gone |= await self._database.write(partial(_drop, files=some, is_over=_is_over(ends, now)))
-        return frozenset(gone)
+        return await self._database.read_apart(lambda session: _expired(session, files, now))
+
+    async def drop_uploads(self, *, now: datetime) -> AsyncIterator[frozenset[str]]:
+        """Forget the uploads that no picture in its time starts from; yield the SHA-256 of files nothing needs now.
+
+        One that never came to be holds its upload for a day, so that it can be asked for again. Some hundreds at a
+        time: what is over is looked for beside the writer, which looks at no others.
+        """
+        after: Upload = ("", 0)
+        while uploads := await self._database.read_apart(partial(_some_uploads, after=after)):
+            if over := await self._database.read_apart(partial(_without_pictures, uploads=uploads, now=now)):
+                yield await self._database.write(partial(_drop, uploads=over, now=now))
+            after = uploads[-1]
 
     async def fetch_watched_since(self) -> datetime | None:
         """From when on a file is a stray if no row names it; None while there is no saying.
@@ -93,59 +106,65 @@ def _watched_since(session: Session, set_aside: Path) -> datetime | None:
     return max(first, datetime.fromtimestamp(set_aside.stat().st_ctime, UTC))
 
 
-def _ends(session: Session, now: datetime) -> dict[int, datetime]:
-    """Pictures that ended before have outlived what their guild keeps, by guild."""
-    return {
-        row.guild_id: now - timedelta(days=row.choices.retention_days)
-        for row in session.scalars(select(GuildSettingsRow))
-        if row.choices.retention_days
-    }
+def _expired(session: Session, files: Collection[str], now: datetime) -> frozenset[str]:
+    """A file is shared by all pictures of the same content: it stays as long as any of them is kept."""
+    is_over, found, kept = _is_over(session, now), set[str](), set[str]()
+    for picture in _pictures(session, ImageRow.file_sha256, ImageRow.file_sha256.in_(files)):
+        found.add(picture.sha256)
+        if not is_over(picture):
+            kept.add(picture.sha256)
+    return unneeded_by_the_living(session, found - kept)
 
 
-def _is_over(ends: dict[int, datetime], now: datetime) -> IsOver:
+def _some_uploads(session: Session, *, after: Upload) -> list[Upload]:
+    """Return the next uploads in the order of their key."""
+    key = (UploadRow.sha256, UploadRow.member_key)
+    rows = session.execute(select(*key).where(tuple_(*key) > after).order_by(*key).limit(AT_ONCE))
+    return [(sha256, member_key) for sha256, member_key in rows]
+
+
+def _without_pictures(session: Session, *, uploads: Collection[Upload], now: datetime) -> set[Upload]:
+    """Those of `uploads`, some hundreds, of whose members no picture in its time is left that starts from them."""
+    is_over, held, files = _is_over(session, now), set[Upload](), {sha256 for sha256, _ in uploads}
+    was_deleted = and_(ImageRow.status == Status.DONE, ImageRow.file_sha256.is_(None))
+    for name in NAMED:
+        there = (name.in_(files), or_(IS_ALIVE, and_(IS_SEEN, not_(was_deleted))))
+        pictures = _pictures(session, name, *there)
+        held.update((each.sha256, each.member_key) for each in pictures if not is_over(each))
+    return set(uploads) - held
+
+
+def _drop(session: Session, *, uploads: Collection[Upload], now: datetime) -> frozenset[str]:
+    over = _without_pictures(session, uploads=uploads, now=now)  # asked again: others have written meanwhile
+    for sha256, key in over:
+        session.execute(delete(UploadRow).where(UploadRow.sha256 == sha256, UploadRow.member_key == key))
+    return unneeded(session, {sha256 for sha256, _ in over})
+
+
+def _pictures(
+    session: Session, name: ColumnElement[Any] | InstrumentedAttribute[Any], *where: ColumnElement[bool]
+) -> Iterator[Holder]:
+    """Yield the pictures of which that holds, with the file that `name` is of each."""
+    liked = exists().where(FavouriteRow.job_id == ImageRow.job_id)
+    pictures = select(
+        name, JobRow.member_key, JobRow.guild_id, ImageRow.ended_at, liked, ImageRow.file_sha256.is_not(None)
+    )
+    pictures = pictures.join_from(ImageRow, JobRow, JobRow.id == ImageRow.job_id).where(*where)
+    for row in session.execute(pictures.execution_options(yield_per=AT_ONCE)):
+        yield Holder(*row)
+
+
+def _is_over(session: Session, now: datetime) -> IsOver:
+    @cache
+    def end_in(guild_id: int) -> datetime | None:
+        """Before when a picture must have ended for its guild to keep it no longer; None if it keeps it for ever."""
+        row = session.get(GuildSettingsRow, guild_id)
+        return now - timedelta(days=row.choices.retention_days) if row and row.choices.retention_days else None
+
     def is_over(picture: Holder) -> bool:
-        if picture.ended_at is None:
+        end = end_in(picture.guild_id) if picture.is_made else now - NOT_MADE_KEPT
+        if picture.ended_at is None or end is None or (picture.is_made and picture.is_liked):
             return False
-        if not picture.is_made:
-            return picture.ended_at < now - NOT_MADE_KEPT
-        end = ends.get(picture.guild_id)
-        return end is not None and picture.ended_at < end and not picture.is_liked
+        return EARLIEST <= picture.ended_at < end
 
     return is_over
-
-
-def _over(session: Session, is_over: IsOver) -> set[str]:
-    return {
-        sha256
-        for some in in_parts(all_uploads(session))
-        for sha256, _ in without_pictures(session, some, is_over=is_over)
-    }
-
-
-def _drop(session: Session, files: Collection[str], is_over: IsOver) -> frozenset[str]:
-    return unneeded(session, let_go(session, files, is_over=is_over))
-
-
-def _expired(session: Session, now: datetime) -> frozenset[str]:
-    ends = _ends(session, now)
-    expired: set[str] = set()
-    for guild_id, before in ends.items():
-        old = select(ImageRow.file_sha256).join(JobRow, JobRow.id == ImageRow.job_id)
-        old = old.where(JobRow.guild_id == guild_id, ImageRow.file_sha256.is_not(None))
-        old = old.where(ImageRow.ended_at < before, ImageRow.ended_at >= EARLIEST)
-        expired.update(str(sha256) for sha256 in session.scalars(old))
-    return unneeded_by_the_living(session, expired - _kept(session, expired, ends))
-
-
-def _kept(session: Session, files: set[str], ends: dict[int, datetime]) -> set[str]:
-    """Those that somebody likes, or that another picture in its time also has: files are shared by content."""
-    liked = exists().where(FavouriteRow.job_id == ImageRow.job_id)
-    kept: set[str] = set()
-    for some in in_parts(files):
-        holders = select(ImageRow.file_sha256, ImageRow.ended_at, JobRow.guild_id, liked)
-        for sha256, ended_at, guild_id, is_liked in session.execute(
-            holders.join(JobRow, JobRow.id == ImageRow.job_id).where(ImageRow.file_sha256.in_(some))
-        ):
-            if is_liked or guild_id not in ends or ended_at is None or not EARLIEST <= ended_at < ends[guild_id]:
-                kept.add(str(sha256))
-    return kept

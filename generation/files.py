@@ -121,6 +121,11 @@ class ImageFiles:
             return False
         return True
 
+    def names(self, part: str) -> list[str]:
+        """The SHA-256 of every file in this part (one of `PARTS`)."""
+        folder = self._folder / part
+        return [path.stem for path in (folder.iterdir() if folder.is_dir() else ()) if _NAME.fullmatch(path.name)]
+
     def untouched(self, part: str, *, since: datetime, until: datetime) -> list[str]:
         """The SHA-256 of the files in this part (one of `PARTS`) that were last put in that time."""
         of_part = self._times(part, _NAME)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -30,6 +30,22 @@ LOOK_EVERY_S = 60.0
 _AT_ONCE = 300
 
 
+class Limits(Protocol):
+    """How long finished pictures stay."""
+
+    async def fetch_confirmed_now(self) -> datetime:
+        """The time it is for certain, also while the clock of the machine is wrong."""
+
+    async def has_limits(self) -> bool:
+        """Whether there is anything to look for."""
+
+    async def fetch_expired(self, files: Collection[str], *, now: datetime) -> Collection[str]:
+        """Those of these files (SHA-256) whose time is over."""
+
+    def drop_uploads(self, *, now: datetime) -> AsyncIterator[Collection[str]]:
+        """Forget the uploads whose pictures are over. The files (SHA-256) that nothing needs any more, part by part."""
+
+
 class Register(Protocol):
     """What is known of the files."""
 
@@ -43,22 +59,32 @@ class Register(Protocol):
         """Those of these files (SHA-256) that nothing names."""
 
 
-async def keep_tidy(
-    fetch_expired: Callable[[], Awaitable[Collection[str]]], files: ImageFiles, *, every_s: float = EVERY_S
-) -> None:
-    """Remove the files that `fetch_expired` names, now and every so often, until cancelled."""
+async def keep_tidy(limits: Limits, files: ImageFiles, *, every_s: float = EVERY_S) -> None:
+    """Remove the files whose time is over, now and every so often, until cancelled."""
     while True:
         try:
-            num_removed = await tidy(await fetch_expired(), files)
+            num_removed = await tidy(limits, files)
             log.info("action=tidied files=%s", num_removed)
         except Exception:
             log.exception("action=tidying-failed")
         await asyncio.sleep(every_s)
 
 
-async def tidy(expired: Collection[str], files: ImageFiles) -> int:
-    """Remove these files; how many there were."""
-    return sum([await asyncio.to_thread(files.remove, sha256) for sha256 in expired])
+async def tidy(limits: Limits, files: ImageFiles) -> int:
+    """Go through what lies on disk, a few at a time, and remove what is over, with the uploads; how many."""
+    num_removed, now = 0, await limits.fetch_confirmed_now()
+    for part in PARTS if await limits.has_limits() else ():
+        names = await asyncio.to_thread(files.names, part)
+        for first in range(0, len(names), _AT_ONCE):
+            over = await limits.fetch_expired(names[first : first + _AT_ONCE], now=now)
+            num_removed += await asyncio.to_thread(_remove, files, over)
+    async for gone in limits.drop_uploads(now=now):
+        num_removed += await asyncio.to_thread(_remove, files, gone)
+    return num_removed
+
+
+def _remove(files: ImageFiles, names: Collection[str]) -> int:
+    return sum(files.remove(sha256) for sha256 in names)
 
 
 async def keep_swept(

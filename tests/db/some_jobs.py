@@ -1,5 +1,6 @@
 """Jobs, outcomes and destinations for the tests of the database."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from generation.cost import image_cost
@@ -68,3 +69,8 @@ def done(job: Job, index: int = 0, *, file: str = "f" * 64) -> Outcome:
 
 def ended(status: Status, charged: int = 0) -> Outcome:
     return Outcome(status=status, charged=charged, error="OutOfMemory" if status is Status.FAILED else None)
+
+
+async def all_of(parts: AsyncIterator[frozenset[str]]) -> frozenset[str]:
+    """All files that an erasure names, when it is over."""
+    return frozenset[str]().union(*[part async for part in parts])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from some_jobs import NOW, a_job
+from some_jobs import NOW, a_job, all_of
 
 from db.album import AlbumStore
 from db.engine import Database
@@ -93,7 +93,7 @@ async def test_erasing_a_member_takes_their_favourites_and_wishes_along(database
     keepsakes = KeepsakeStore(database)
     await keepsakes.turn_favourite(theirs.id, ADA.user_id)
     await keepsakes.tell(theirs.id, ADA.user_id)
-    await erase_user(database, ADA.user_id)
+    await all_of(erase_user(database, ADA.user_id))
     assert await keepsakes.fetch_told(theirs.id) == []
     assert await AlbumStore(database).fetch_page(ADA, Look(favourites=True), limit=9) == []
 

@@ -27,7 +27,7 @@ from generation.files import ImageFiles
 from generation.guild import GuildSettings
 from generation.job import Outcome, Status
 from generation.safety import Handling
-from generation.tidying import sweep
+from generation.tidying import sweep, tidy
 from tests.running import run_for_a_day
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -112,7 +112,8 @@ async def test_one_right_reading_begins_the_day_again(machine: Machine) -> None:
 async def leave_things_behind(machine: Machine, database: Database) -> tuple[JobStore, ImageFiles]:
     """One of everything that goes by the clock, none of it over yet."""
     jobs, files = JobStore(database, clock=machine.clock), ImageFiles(machine.folder / "pictures")
-    await SettingsStore(database).save(GuildSettings(guild_id=GUILD, choices=Choices(retention_days=7)))
+    week = GuildSettings(guild_id=GUILD, choices=Choices(retention_days=7))
+    await SettingsStore(database).change(GUILD, lambda _old: week)
     kept, withheld = a_job(at=machine.now), a_job(at=machine.now)
     await jobs.accept(kept)
     assert await jobs.settle(kept.images[0].id, 0, done(kept, file=files.put(b"kept")))
@@ -122,7 +123,7 @@ async def leave_things_behind(machine: Machine, database: Database) -> tuple[Job
     assert await jobs.settle(withheld.images[0].id, 0, outcome)
     await ModerationStore(database, clock=machine.clock).record_refusal(GUILD, USER)
     gone = DepartureStore(database, clock=machine.clock, grace=30 * DAY)
-    await SettingsStore(database).save(GuildSettings(guild_id=GONE))
+    await SettingsStore(database).change(GONE, lambda _old: GuildSettings(guild_id=GONE, weight=2))
     await gone.left(GONE)
     upload = files.put(b"an upload that is being accepted")
     for path in (machine.folder / "pictures").rglob("*.png"):
@@ -139,7 +140,7 @@ async def what_goes(machine: Machine, database: Database, files: ImageFiles) -> 
     refusals = await moderation.fetch_refusals(GUILD, USER, since=NOW - 400 * DAY)
     return {
         "servers": await DepartureStore(database, clock=machine.clock, grace=30 * DAY).fetch_overdue(),
-        "pictures": sorted(await retention.fetch_expired()),
+        "pictures": await tidy(retention, files),
         "reviews": await Governance(database, clock=machine.clock).drop_reviewed(),
         "refusals": 1 - refusals.num_refused,
         "strays": await sweep(retention, files, now=await retention.fetch_confirmed_now()),
@@ -151,7 +152,7 @@ async def test_a_start_with_the_clock_forty_days_ahead_deletes_nothing(machine: 
         await confirmed(machine, database)
         await confirmed(machine, database, after=2 * DAY)
         _, files = await leave_things_behind(machine, database)
-    nothing = {"servers": [], "pictures": [], "reviews": [], "refusals": 0, "strays": 0}
+    nothing = {"servers": [], "pictures": 0, "reviews": [], "refusals": 0, "strays": 0}
     machine.now += 40 * DAY
     for _ in range(3):
         async with machine.started() as database:
@@ -174,7 +175,7 @@ async def test_what_is_over_by_a_clock_that_a_day_has_confirmed_goes(machine: Ma
         machine.run(30 * DAY + HOUR)
         found = await what_goes(machine, database, files)
         assert found["servers"] == [], "overdue, and seen for the first time"
-        assert found | {"strays": 0} == {"servers": [], "pictures": [], "reviews": [], "refusals": 0, "strays": 0}
+        assert found | {"strays": 0} == {"servers": [], "pictures": 0, "reviews": [], "refusals": 0, "strays": 0}
         machine.run(DAY)
         found = await what_goes(machine, database, files)
         assert found["servers"] == [GONE] and all(found[name] for name in ("pictures", "reviews", "refusals"))
@@ -188,7 +189,7 @@ async def test_what_was_written_while_the_clock_was_not_set_is_not_over(machine:
         await confirmed(machine, database, after=DAY)
         machine.run(DAY)
         found = await what_goes(machine, database, files)
-        assert (found["servers"], found["pictures"], found["strays"]) == ([], [], 0)
+        assert (found["servers"], found["pictures"], found["strays"]) == ([], 0, 0)
         await DepartureStore(database, clock=machine.clock, grace=30 * DAY).found([GUILD])
         machine.run(31 * DAY)
         await confirmed(machine, database)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from some_jobs import GUILD, NOW, PROMPT, USER, a_job, a_reply, a_spec, done
+from some_jobs import GUILD, NOW, PROMPT, USER, a_job, a_reply, a_spec, all_of, done
 from sqlalchemy import text
 
 from db.engine import Database
@@ -61,7 +61,7 @@ async def test_an_erased_member_is_in_no_row_and_no_byte(database: Database, tmp
     for trace in traces(USER, PROMPT):
         assert trace in bytes_of(tmp_path), "the search below would find nothing anyway"
 
-    files = await erase_user(database, USER)
+    files = await all_of(erase_user(database, USER))
     assert files == {f"{USER}-0", f"{USER}-1"}
     for trace in traces(USER, PROMPT):
         assert trace not in bytes_of(tmp_path)
@@ -83,13 +83,13 @@ async def test_what_a_running_worker_says_of_an_erased_job_is_dropped(database: 
     job = a_job()
     await JobStore(database).accept(job)
     await JobStore(database).claim(job.images[0].id)
-    await erase_user(database, USER)
+    await all_of(erase_user(database, USER))
     assert not await JobStore(database).settle(job.images[0].id, 1, done(job))
     assert await JobStore(database).fetch_history(job.owner) == []
 
 
 async def test_somebody_unknown_can_be_erased(database: Database) -> None:
-    assert await erase_user(database, 42) == frozenset()
+    assert await all_of(erase_user(database, 42)) == frozenset()
 
 
 async def test_a_deleted_job_is_gone_and_its_files_are_named(database: Database) -> None:
@@ -134,15 +134,15 @@ async def test_whoever_reproduced_a_picture_does_not_take_its_upload_away(databa
     again = await started_from(database, USER, minutes=1, mask_sha256="mask")
     await started_from(database, USER, minutes=2, attached={"own mask"}, mask_sha256="own mask")
     assert await delete_job(database, again.id) == {f"of {USER} at 1"}
-    assert await erase_user(database, USER) == {f"of {USER} at 2", "own mask"}
-    assert await erase_user(database, OTHER) == {f"of {OTHER} at 0", "upload", "mask"}
+    assert await all_of(erase_user(database, USER)) == {f"of {USER} at 2", "own mask"}
+    assert await all_of(erase_user(database, OTHER)) == {f"of {OTHER} at 0", "upload", "mask"}
 
 
 async def test_whoever_brought_an_upload_takes_it_away_though_others_reproduced_it(database: Database) -> None:
     await started_from(database, OTHER, minutes=0, attached={"upload"})
     await started_from(database, OTHER, minutes=2)
     await started_from(database, USER, minutes=1)
-    assert "upload" in await erase_user(database, OTHER)
+    assert "upload" in await all_of(erase_user(database, OTHER))
     assert await JobStore(database).fetch_painted(f"of {USER} at 1") is not None
 
 
@@ -154,4 +154,4 @@ async def test_whoever_painted_a_picture_takes_it_away_though_another_was_the_fi
     await JobStore(database).settle(made.images[0].id, 0, done(made, file="painted"))
     await started_from(database, USER, minutes=1, sha256="painted")
     await started_from(database, OTHER, minutes=2, sha256="painted")
-    assert "painted" in await erase_user(database, OTHER)
+    assert "painted" in await all_of(erase_user(database, OTHER))

@@ -223,6 +223,8 @@ class Memory:
         with self._engine.connect() as connection:
             return _with_session(connection, work)
 
+    read_apart = read
+
     def close(self) -> None:
         self._engine.dispose()
         self.connection.close()

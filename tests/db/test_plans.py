@@ -7,12 +7,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from some_jobs import GUILD, NOW, USER
-from sqlalchemy import event
+from some_jobs import GUILD, NOW, USER, a_job, a_spec
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
 
 from db.engine import Database
+from db.files import let_go
 from db.governance import Governance
+from db.jobs import JobStore
+from db.models import SOURCES
 from db.moderation import ModerationStore
+from db.retention import RetentionStore
+from generation.request import StartImage
 
 SINCE = NOW - timedelta(days=30)
 Ask = Callable[[Database], Awaitable[object]]
@@ -28,20 +34,21 @@ OF_A_SERVER: dict[str, Ask] = {
 }
 
 
-async def plan(database: Database, ask: Ask) -> list[str]:
+async def plan(database: Database, ask: Ask, engine: Engine | None = None) -> list[str]:
     asked: list[tuple[str, Any]] = []
+    engine = engine or database._reading.sync_engine
 
     def note(_connection, _cursor, statement, parameters, _context, _many) -> None:
         asked.append((statement, parameters))
 
-    event.listen(database._reading.sync_engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", note)
     await ask(database)
-    event.remove(database._reading.sync_engine, "before_cursor_execute", note)
+    event.remove(engine, "before_cursor_execute", note)
     return await database.read(lambda session: [step for each in asked for step in _steps(session.connection(), each)])
 
 
 def _steps(connection: Any, asked: tuple[str, Any]) -> list[str]:
-    if not asked[0].startswith("SELECT"):
+    if not asked[0].startswith(("SELECT", "DELETE")):
         return []
     return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", asked[1])]
 
@@ -69,3 +76,52 @@ async def test_the_reports_of_a_job_are_found_by_it(database: Database) -> None:
     query = "SELECT id FROM reports WHERE job_id = ?", ("x",)
     steps = await database.read(lambda session: _steps(session.connection(), query))
     assert steps == ["SEARCH reports USING COVERING INDEX ix_reports_job_id_by (job_id=?)"]
+
+
+async def _drop_uploads(database: Database) -> None:
+    await JobStore(database).accept(a_job(), attached=["a" * 64])
+    async for _ in RetentionStore(database).drop_uploads(now=NOW):
+        pass
+
+
+async def test_who_else_starts_from_a_file_is_found_without_reading_every_picture(database: Database) -> None:
+    letting_go = await plan(
+        database, lambda database: database.write(lambda session: let_go(session, ["a" * 64])), database._writing
+    )
+    dropping = await plan(database, _drop_uploads, database._apart)
+    expiring = await plan(
+        database, lambda database: RetentionStore(database).fetch_expired(["a" * 64], now=NOW), database._apart
+    )
+    for index in SOURCES:
+        assert f"SEARCH images USING INDEX {index} (<expr>=?)" in letting_go
+        assert f"SEARCH images USING INDEX {index} (<expr>=?)" in dropping
+    assert [step for step in (*letting_go, *dropping, *expiring) if step.startswith("SCAN")] == []
+    assert any(step.startswith("SEARCH uploads USING COVERING INDEX") and ">(?,?)" in step for step in dropping)
+
+
+async def test_of_many_pictures_that_start_from_one_upload_the_first_living_one_will_do(database: Database) -> None:
+    """However many a member made of it: letting go of one costs the same."""
+
+    async def cost(number: int) -> int:
+        for _ in range(number):
+            await JobStore(database).accept(a_job(spec=a_spec(start=StartImage(sha256="a" * 64, strength=0.5))))
+        return await database.write(lambda session: _instructions(session, lambda: let_go(session, ["a" * 64])))
+
+    await JobStore(database).accept(a_job(), attached=["a" * 64])
+    first = await cost(1)
+    assert await cost(200) == first > 0
+
+
+def _instructions(session: Session, work: Callable[[], object]) -> int:
+    """How many instructions SQLite runs for it."""
+    number = 0
+
+    def count() -> None:
+        nonlocal number
+        number += 1
+
+    driver: Any = session.connection().connection.driver_connection
+    driver.set_progress_handler(count, 1)
+    work()
+    driver.set_progress_handler(None, 1)
+    return number

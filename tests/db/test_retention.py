@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from patience import PATIENCE_S
@@ -39,8 +40,8 @@ async def finished(database: Database, sha256: str, *, guild: int = TIDY, days_a
 
 
 async def expired(database: Database) -> frozenset[str]:
-    await run_for_a_day(database, lambda: NOW)
-    return await RetentionStore(database, clock=lambda: NOW).fetch_expired()
+    """Of all that these tests put on disk."""
+    return await RetentionStore(database).fetch_expired([letter * 64 for letter in "abc"], now=NOW)
 
 
 async def keeps_for(database: Database, days: int) -> None:
@@ -84,22 +85,56 @@ async def test_what_a_waiting_picture_starts_from_stays(database: Database) -> N
     assert await expired(database) == frozenset()
 
 
-async def test_tidying_removes_and_goes_on_after_trouble(tmp_path: Path) -> None:
-    files = ImageFiles(tmp_path)
-    sha256 = files.put(b"a picture")
-    assert await tidy([sha256, "0" * 64], files) == 1
-    assert files.get(sha256) is None
-    calls = 0
+async def test_tidying_removes_what_lies_on_disk_and_is_over(database: Database, tmp_path: Path) -> None:
+    files = ImageFiles(tmp_path / "pictures")
+    old, young, unknown = (files.put(data) for data in (b"old", b"young", b"unknown"))
+    await finished(database, old, days_ago=31)
+    await finished(database, young, days_ago=1)
+    await finished(database, "d" * 64, days_ago=31)  # gone from the disk
+    limits = RetentionStore(database, clock=lambda: NOW)
+    await run_for_a_day(database, lambda: NOW)
+    assert not await limits.has_limits()
+    assert await tidy(limits, files) == 0
+    await keeps_for(database, 30)
+    assert await limits.has_limits()
+    assert await tidy(limits, files) == 1
+    assert [files.get(each) is None for each in (old, young, unknown)] == [True, False, False]
+    assert await tidy(limits, files) == 0
+
+
+async def test_tidying_asks_of_what_lies_on_disk_only(database: Database, tmp_path: Path) -> None:
+    """However much was painted: what is gone from the disk costs nothing."""
+    files, asked = ImageFiles(tmp_path / "pictures"), list[str]()
+    there = files.put(b"there")
+    await keeps_for(database, 30)
+    for letter in "abc":
+        await finished(database, letter * 64, days_ago=31)
+
+    class Watched(RetentionStore):
+        async def fetch_expired(self, files: Collection[str], *, now: datetime) -> frozenset[str]:
+            asked.extend(files)
+            return await super().fetch_expired(files, now=now)
+
+    await tidy(Watched(database, clock=lambda: NOW), files)
+    assert asked == [there]
+
+
+async def test_tidying_goes_on_after_trouble(tmp_path: Path) -> None:
     twice = asyncio.Event()
 
-    async def fetch() -> list[str]:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            twice.set()
-        raise OSError("the disk is away")
+    class Away(RetentionStore):
+        calls = 0
 
-    tidying = asyncio.create_task(keep_tidy(fetch, files, every_s=0))
+        def __init__(self) -> None:
+            pass
+
+        async def fetch_confirmed_now(self) -> datetime:
+            self.calls += 1
+            if self.calls == 2:
+                twice.set()
+            raise OSError("the disk is away")
+
+    tidying = asyncio.create_task(keep_tidy(Away(), ImageFiles(tmp_path), every_s=0))
     await asyncio.wait_for(twice.wait(), PATIENCE_S)
     tidying.cancel()
     await asyncio.wait((tidying,))

@@ -11,12 +11,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from some_jobs import NOW, a_job
 from sqlalchemy import CheckConstraint, create_engine, inspect
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import StatementError
 
 from alembic import command
 from db.engine import Database, parse_url
-from db.files import holders
 from db.jobs import JobStore
 from db.migrate import alembic_config, migrate
 from db.models import SOURCES, Base
@@ -153,13 +151,3 @@ async def test_looking_for_the_living_and_the_due_reads_only_those(file: Path) -
         for index, query in plans.items():
             steps = connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
             assert index in steps[0][3]
-
-
-def test_who_else_starts_from_a_file_is_found_without_reading_every_picture(file: Path) -> None:
-    literally = {"dialect": sqlite.dialect(), "compile_kwargs": {"literal_binds": True}}
-    with closing(sqlite3.connect(file)) as connection:
-        for index, query in zip(SOURCES, holders(["a" * 64, "b" * 64]), strict=True):
-            steps = connection.execute(f"EXPLAIN QUERY PLAN {query.compile(**literally)}").fetchall()
-            plan = [step[3] for step in steps if step[3].startswith(("SCAN", "SEARCH"))]
-            assert plan[0] == f"SEARCH images USING INDEX {index} (<expr>=?)"
-            assert all(step.startswith("SEARCH") for step in plan)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, done, ended
+from some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, all_of, done, ended
 from test_strays import Folder
 
 from db.engine import Database
@@ -137,16 +137,17 @@ async def test_a_picture_to_be_made_holds_its_upload(database: Database) -> None
 
 
 async def _purged(database: Database, job: Job) -> set[str]:
-    return set((await ModerationStore(database, clock=lambda: NOW).purge(GUILD, USER))[1])
+    store = ModerationStore(database, clock=lambda: NOW)
+    return {file async for _, gone in store.purge(GUILD, USER, by=OTHER, said=str) for file in gone}
 
 
 async def _erased(database: Database, job: Job) -> set[str]:
-    return set(await erase_user(database, USER))
+    return set(await all_of(erase_user(database, USER)))
 
 
 async def _departed(database: Database, job: Job) -> set[str]:
     await database.write(lambda session: session.add(DepartureRow(guild_id=GUILD, since=NOW)))
-    return set(await erase_guild(database, GUILD))
+    return set(await all_of(erase_guild(database, GUILD)))
 
 
 async def _deleted(database: Database, job: Job) -> set[str]:
@@ -175,11 +176,15 @@ async def test_an_upload_in_another_server_stays_when_one_departs(database: Data
 
 
 async def expired(database: Database, *, at: datetime = NOW) -> frozenset[str]:
-    return await RetentionStore(database, clock=lambda: at).expire()
+    """What goes of all that these tests put on disk."""
+    store = RetentionStore(database)
+    pictures = await store.fetch_expired([letter * 64 for letter in "abcdef"], now=at)
+    return pictures | await all_of(store.drop_uploads(now=at))
 
 
 async def test_retention_takes_uploads_with_the_pictures(database: Database) -> None:
-    await SettingsStore(database).save(GuildSettings(guild_id=GUILD, choices=Choices(retention_days=30)))
+    thirty_days = GuildSettings(guild_id=GUILD, choices=Choices(retention_days=30))
+    await SettingsStore(database).change(GUILD, lambda _old: thirty_days)
     old = await made(database, days_ago=31)
     young = await made(database, file="d" * 64, days_ago=29)
     assert await expired(database) == {PICTURE}

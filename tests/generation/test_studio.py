@@ -199,7 +199,8 @@ async def test_what_was_erased_while_it_waited_is_live_no_more(folder: Path) -> 
     async with opened(folder) as place:
         place.studio.pause(True)
         job = await place.submit()
-        await erase_user(place.store._database, ADA.user_id)
+        async for _ in erase_user(place.store._database, ADA.user_id):
+            pass
         place.studio.pause(False)
         assert (await place.finished(job)).status is Status.CANCELLED
         assert place.studio.live_ids() == []

@@ -1,0 +1,177 @@
+"""A database with as many images as wanted, written by SQL from one real job, and what work on it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from bench.memory import peak_of_process
+from db.engine import Database
+from db.jobs import JobStore
+from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status, new_job_id
+from generation.recipe import Fingerprint, Recipe
+from generation.request import GenerationRequest, ImageSpec
+
+GUILD, USER = 700_000_000_000_000_001, 900_000_000_000_000_001
+NUM_WAITING = 10_000
+_TICK_S = 0.002
+_DONE, _WAITING = "f", "w"
+"""What the ids of finished and of waiting jobs begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """`longest_write_ms`: of one writing transaction. `longest_stall_ms`: in which the event loop did nothing else."""
+
+    processor_s: float
+    peak_mb: float
+    longest_write_ms: float
+    longest_stall_ms: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return "  ".join(f"{name} {value:10.1f}" for name, value in asdict(self).items())
+
+
+async def build(folder: Path, num_images: int) -> None:
+    """One member of one guild with so many finished jobs of one image each, and 10,000 that wait; a job a minute."""
+    await asyncio.to_thread((folder / "pictures").mkdir, parents=True, exist_ok=True)
+    async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
+        done, waiting = await _one(database, is_done=True), await _one(database, is_done=False)
+    await asyncio.to_thread(_multiply, folder / "atelier.db", done, _DONE, num_images)
+    await asyncio.to_thread(_multiply, folder / "atelier.db", waiting, _WAITING, min(num_images, NUM_WAITING))
+    await asyncio.to_thread(_sum_up, folder / "atelier.db")
+
+
+async def _one(database: Database, *, is_done: bool) -> str:
+    spec = ImageSpec(
+        prompt="a lighthouse of vermilion glass above a quiet sea, early morning, wide angle, much detail",
+        model="paintbox",
+        width_px=512,
+        height_px=512,
+        steps=20,
+        guidance=7.5,
+        sampler="Euler a",
+        seed=7,
+    )
+    job_id, now = new_job_id(), datetime.now(UTC)
+    image = Image(job_id=job_id, index=0, spec=spec, reserved=400)
+    request = GenerationRequest(spec=spec, count=1)
+    job = Job(id=job_id, owner=Owner(GUILD, USER), request=request, created_at=now, images=(image,))
+    reply = ReplyTo(application_id=1, channel_id=2, token="t" * 200, token_expires_at=now + timedelta(minutes=14))
+    store = JobStore(database)
+    await store.accept(job, reply)
+    if is_done:
+        fingerprint = Fingerprint({f"library {number}": "1.2.3+cpu" for number in range(20)})
+        recipe = Recipe(spec=spec, model_sha256="m" * 64, trace="8x20", fingerprint=fingerprint, pixels_sha256="p" * 64)
+        outcome = Outcome(status=Status.DONE, charged=400, recipe=recipe, file_sha256="0" * 64)
+        await store.settle(image.id, 0, outcome)
+    return job_id
+
+
+def name_of(number: int) -> str:
+    """The file of the picture of that number, the oldest is 1."""
+    return f"{number % 256:02x}{number:062x}"
+
+
+_AT = "strftime('%Y-%m-%d %H:%M:%f000', 'now', (number - {num}) || ' minutes')"
+_NEW_ID = "printf('{letter}%021d', number)"
+
+
+def _multiply(file: Path, job_id: str, letter: str, num: int) -> None:
+    """Put `num` copies in the place of a job, one for each minute until now."""
+    new_id, at = _NEW_ID.format(letter=letter), _AT.format(num=num)
+    window = f"substr({at}, 1, 14) || printf('%02d', substr({at}, 15, 2) / 15 * 15) || ':00.000000'"
+    changes = {
+        "jobs": {"id": new_id, "created_at": at},
+        "images": {
+            "id": f"{new_id} || '-0'",
+            "job_id": new_id,
+            "ended_at": f"CASE WHEN ended_at IS NOT NULL THEN {at} END",
+            "file_sha256": "CASE WHEN file_sha256 IS NOT NULL THEN printf('%02x%062x', number % 256, number) END",
+        },
+        "deliveries": {"job_id": new_id, "state": "CASE state WHEN 'live' THEN 'live' ELSE 'posted' END"},
+        "ledger": {"id": "NULL", "image_id": f"{new_id} || '-0'", "at": at, "window": window},
+    }
+    of_job = {"jobs": "id", "images": "job_id", "deliveries": "job_id", "ledger": "substr(image_id, 1, 22)"}
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TEMP TABLE numbers (number INTEGER PRIMARY KEY)")
+        connection.executemany("INSERT INTO numbers VALUES (?)", ((number,) for number in range(1, num + 1)))
+        for table, new in changes.items():
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            values = ", ".join(new.get(column, f'"{column}"') for column in columns)
+            connection.execute(
+                f"INSERT INTO {table} SELECT {values} FROM {table} CROSS JOIN numbers WHERE {of_job[table]} = ?",
+                (job_id,),
+            )
+        connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+        for table in ("images", "deliveries"):
+            connection.execute(f"DELETE FROM {table} WHERE job_id = ?", (job_id,))
+        connection.commit()
+
+
+def _sum_up(file: Path) -> None:
+    """Make the balances what the ledger says."""
+    sums = "window, SUM(num_images), SUM(reserved), SUM(used) FROM ledger GROUP BY guild_id"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DELETE FROM balances")
+        connection.execute(f"INSERT INTO balances SELECT guild_id, member_key, {sums}, member_key, window")
+        connection.execute(f"INSERT INTO balances SELECT guild_id, 0, {sums}, window")
+        connection.commit()
+
+
+async def measure(folder: Path, work: Callable[[Database], Awaitable[object]]) -> Cost:
+    """What `work` costs this process, which should be a fresh one: its peak is the process's."""
+    async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
+        writes, stalls = _writes_of(database._writing), [0.0]
+        ticking = asyncio.create_task(_tick(stalls))
+        await asyncio.sleep(0)
+        processor, wall = time.process_time(), time.perf_counter()
+        await work(database)
+        processor, wall = time.process_time() - processor, time.perf_counter() - wall
+        await asyncio.sleep(_TICK_S)
+        ticking.cancel()
+    return Cost(
+        processor_s=processor,
+        peak_mb=peak_of_process() / 2**20,
+        longest_write_ms=1000 * max(writes, default=0.0),
+        longest_stall_ms=1000 * max(stalls),
+        seconds=wall,
+    )
+
+
+async def _tick(stalls: list[float]) -> None:
+    before = time.perf_counter()
+    while True:
+        await asyncio.sleep(_TICK_S)
+        now = time.perf_counter()
+        stalls.append(now - before - _TICK_S)
+        before = now
+
+
+def _writes_of(engine: Engine) -> list[float]:
+    """Seconds of every writing transaction from now on."""
+    lasted: list[float] = []
+    began = threading.local()
+
+    def begin(connection: Any) -> None:
+        began.at = time.perf_counter()
+
+    def end(connection: Any) -> None:
+        lasted.append(time.perf_counter() - began.at)
+
+    event.listen(engine, "begin", begin)
+    event.listen(
+        engine, "commit", end
+    )  # before the driver commits: what it wrote is in the log by then, but not synced
+    return lasted

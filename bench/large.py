@@ -1,0 +1,154 @@
+"""`large`: what grows with the database, on a large one: processor time, memory, and how long others have to wait.
+
+    python -m bench large [--json] [--images 100000] [--only erase_member books ...]
+
+Every row is a process of its own on a copy of its own. Keys: `images`, and for each piece of work `processor_s`,
+`peak_mb` (of the process), `longest_write_ms` (one writing transaction), `longest_stall_ms` (of the event loop) and
+`seconds`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bench._large import GUILD, USER, Cost, build, measure, name_of
+from db import backup
+from db.album import AlbumStore
+from db.clock import CONFIRMED_BY
+from db.departures import DepartureStore
+from db.engine import Database
+from db.jobs import JobStore
+from db.moderation import ModerationStore
+from db.personal import PersonalStore
+from db.reconcile import reconcile
+from db.retention import RetentionStore
+from db.settings import SettingsStore
+from db.usage import UsageStore
+from generation.album import Look
+from generation.choices import Choices
+from generation.files import ImageFiles
+from generation.guild import GuildSettings
+from generation.job import Owner
+from generation.tidying import tidy
+
+_NUM_FILES = 20_000
+_LIMIT = 10 * 2**20
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _erase_member(database: Database) -> None:
+    async for _ in PersonalStore(database, clock=_now).erase(USER):
+        pass
+
+
+async def _erase_server(database: Database) -> None:
+    departures = DepartureStore(database, clock=_now, grace=timedelta(0))
+    await departures.left(GUILD)
+    async for _ in departures.erase(GUILD):
+        pass
+
+
+async def _export_member(database: Database) -> None:
+    for part in await PersonalStore(database, clock=_now).export(USER, part_bytes=_LIMIT):
+        part.file.close()
+
+
+async def _purge_member(database: Database) -> None:
+    async for _ in ModerationStore(database, clock=_now).purge(GUILD, USER, by=USER, said=str):
+        pass
+
+
+async def _tidy(database: Database) -> None:
+    """Half of the files on disk are over a server's time, by a clock that a day of running has confirmed."""
+    await database.confirmed_now(_now)
+    monotonic = database.running.monotonic
+    database.running.monotonic = lambda: monotonic() + CONFIRMED_BY.total_seconds()
+    settings = GuildSettings(guild_id=GUILD, choices=Choices(retention_days=7))
+    await SettingsStore(database).change(GUILD, lambda _old: settings)
+    await tidy(RetentionStore(database), ImageFiles(Path(str(database.url.database)).parent / "pictures"))
+
+
+async def _backup(database: Database) -> None:
+    file = Path(str(database.url.database))
+    await asyncio.to_thread(backup.backup, database.url, file.with_name("copy.db"))
+
+
+WORK: dict[str, Callable[[Database], Awaitable[object]]] = {
+    "erase_member": _erase_member,
+    "erase_server": _erase_server,
+    "export_member": _export_member,
+    "purge_member": _purge_member,
+    "tidy": _tidy,
+    "books": reconcile,
+    "start": lambda database: JobStore(database).fetch_unfinished(),
+    "search_history": lambda database: AlbumStore(database).fetch_page(Owner(GUILD, USER), Look(words="zzz"), limit=10),
+    "usage": lambda database: UsageStore(database).fetch_members(GUILD, since=_now() - timedelta(days=30)),
+    "backup": _backup,
+}
+
+
+def main(argv: list[str]) -> int:
+    options = _parse(argv)
+    if options.folder is not None:
+        print(json.dumps(asdict(asyncio.run(measure(options.folder, WORK[options.only[0]])))))
+        return 0
+    report: dict[str, Any] = {"images": options.images}
+    with tempfile.TemporaryDirectory(prefix="atelier-large-") as folder:
+        original = Path(folder) / "original"
+        asyncio.run(build(original, options.images))
+        for name in options.only:
+            cost = _one(name, original, Path(folder) / "copy", num_images=options.images)
+            report[name] = {key: round(value, 2) for key, value in asdict(cost).items()}
+            if not options.json:
+                print(f"{name:16} {cost}", flush=True)
+    print(json.dumps(report))
+    return 0
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench large")
+    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--only", nargs="+", choices=list(WORK), default=list(WORK))
+    parser.add_argument("--folder", type=Path, help="measure one in this process, on what lies there")
+    return parser.parse_args(argv)
+
+
+def _one(name: str, original: Path, copy: Path, *, num_images: int) -> Cost:
+    shutil.copytree(original, copy)
+    try:
+        if name == "tidy":
+            _lay_files(copy / "pictures", num_images)
+        command = [sys.executable, "-m", "bench", "large", "--only", name, "--folder", str(copy)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return Cost(**json.loads(done.stdout.splitlines()[-1]))
+    finally:
+        shutil.rmtree(copy)
+
+
+def _lay_files(folder: Path, num_images: int) -> None:
+    """Half of them the oldest pictures, half the newest."""
+    half = min(num_images, _NUM_FILES) // 2
+    for number in (*range(1, half + 1), *range(num_images - half + 1, num_images + 1)):
+        name = name_of(number)
+        path = folder / name[:2] / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
