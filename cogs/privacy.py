@@ -10,6 +10,7 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
+from cogs.delivery import DEFAULT_SIZE_LIMIT
 from cogs.language import N_, _, ngettext
 from cogs.moderation import remove_files
 from cogs.paper import files, layout
@@ -82,7 +83,7 @@ async def _show(interaction: Interaction) -> None:
 async def _export(interaction: Interaction) -> None:
     """One file a message: Discord has a limit for all files of a message too."""
     await interaction.response.defer(ephemeral=True, thinking=True)
-    personal, limit = interaction.client.services.personal, interaction.filesize_limit
+    personal, limit = interaction.client.services.personal, interaction.filesize_limit or DEFAULT_SIZE_LIMIT
     parts = await personal.export(interaction.user.id, part_bytes=limit)
     with ExitStack() as open_files:
         for part in parts:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import logging
+import zipfile
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from living import LivingBot, People, until_done, until_shown
@@ -12,6 +17,8 @@ from living import LivingBot, People, until_done, until_shown
 from db.reconcile import reconcile
 from generation.choices import Choices
 from generation.guild import GuildSettings
+from generation.job import Image, Job, Owner, new_job_id
+from generation.request import GenerationRequest
 from generation.rules.rule import Rule
 from sandbox import Interaction, Message, Permission, Sandbox
 
@@ -135,3 +142,40 @@ async def test_who_is_refused_how_often_is_shown_and_slows_them_down(
     assert f"<@{people.bo.user.id}>" not in shown
     discord.clock.advance(3600)
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
+
+
+async def test_an_export_over_the_limit_comes_as_several_files(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    people.guild.attachment_size_limit = 300_000
+    await bot.ended(await people.ada.slash("imagine", prompt=RED, steps=2))
+    (job,) = await bot.jobs.fetch_history(Owner(people.guild.id, people.ada.user.id))
+    words = Random(1)
+    prompts = ["".join(words.choice("abcdefghijklmnopqrstuvwxyz0123456789 ") for _ in range(900)) for _ in range(300)]
+    await asyncio.gather(*(bot.jobs.accept(like(job, prompt)) for prompt in prompts))
+    asked = await people.ada.slash("privacy", what="export")
+    sent: list[Message] = await discord.wait_for(lambda: is_whole(asked.messages) and asked.messages)
+    assert len(sent) > 1
+    found = set()
+    for number, message in enumerate(sent, start=1):
+        assert message.is_ephemeral
+        assert f"File {number} of {len(sent)}." in message.text
+        (attached,) = message.attachments
+        assert len(attached.data) <= 300_000
+        with zipfile.ZipFile(io.BytesIO(attached.data)) as unpacking:
+            (inside,) = unpacking.namelist()
+            jobs = json.loads(unpacking.read(inside))["tables"].get("jobs", ())
+            found |= {each["request"]["spec"]["prompt"] for each in jobs}
+    assert found == {RED, *prompts}
+
+
+def like(job: Job, prompt: str) -> Job:
+    """The same request with other words, as a job of its own."""
+    spec, job_id = replace(job.request.spec, prompt=prompt), new_job_id()
+    image = Image(job_id=job_id, index=0, spec=spec, reserved=1)
+    return replace(job, id=job_id, request=GenerationRequest(spec=spec, count=1), images=(image,))
+
+
+def is_whole(sent: list[Message]) -> bool:
+    """Whether the last of so many files is there."""
+    return bool(sent) and f"File {len(sent)} of {len(sent)}." in sent[-1].text
