@@ -71,6 +71,8 @@ async def erase_user(database: Database, user_id: int, *, clock: Clock = utc_now
     the deleted text is overwritten in the database file and gone from its log; earlier backups keep it until they age
     out. A caller who stops on the way leaves the rest to `finish_erasing`.
     """
+    async for _ in until_none(database, lambda session: _end_some(session, user_id, at=clock())):
+        pass
     key = await database.write(lambda session: _part(session, user_id, at=clock()))
     if key is not None:
         async for files in _erase_key(database, key, clock):
@@ -180,14 +182,23 @@ def _delete_jobs(session: Session, job_ids: Sequence[str], *, at: datetime) -> f
     return unneeded(session, made | let_go(session, started))
 
 
+def _end_some(session: Session, user_id: int, *, at: datetime) -> int | None:
+    """End some of what waits or runs for a user. How much, or None when nothing does."""
+    mine = JobRow.member_key == find_key(session, user_id)
+    alive = select(ImageRow.id, ImageRow.attempt).join(JobRow, JobRow.id == ImageRow.job_id).where(mine, IS_ALIVE)
+    some = session.execute(alive.limit(JOBS_AT_ONCE)).all()
+    for image_id, attempt in some:
+        settle_image(session, image_id, attempt=attempt, outcome=_CANCELLED, at=at)
+    return len(some) or None
+
+
 def _part(session: Session, user_id: int, *, at: datetime) -> int | None:
     """Part a user from their key, and end what would still be painted or posted for them. The key, if there is one."""
     key = find_key(session, user_id)
     if key is None:
         return None
-    alive = select(ImageRow.id, ImageRow.attempt).join(JobRow, JobRow.id == ImageRow.job_id)
-    for image_id, attempt in session.execute(alive.where(JobRow.member_key == key, IS_ALIVE)).all():
-        settle_image(session, image_id, attempt=attempt, outcome=_CANCELLED, at=at)
+    while _end_some(session, user_id, at=at):  # what was asked for since the last part
+        pass
     theirs = exists().where(JobRow.id == DeliveryRow.job_id, JobRow.member_key == key)
     for statement in (
         delete(DeliveryRow).where(text("deliveries.state = 'due'"), theirs),
