@@ -13,7 +13,9 @@ from random import Random
 
 import pytest
 from living import LivingBot, People, until_done, until_shown
+from sqlalchemy import text
 
+from cogs.upkeep import sweep
 from db.reconcile import reconcile
 from generation.choices import Choices
 from generation.guild import GuildSettings
@@ -142,6 +144,27 @@ async def test_who_is_refused_how_often_is_shown_and_slows_them_down(
     assert f"<@{people.bo.user.id}>" not in shown
     discord.clock.advance(3600)
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
+
+
+async def test_an_erasure_cut_off_by_a_crash_is_finished_by_the_next_sweep(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    async def num_begun() -> int:
+        begun = text("SELECT count(*) FROM members WHERE user_id < 0")
+        return int(await bot.database.read(lambda session: session.scalar(begun)))
+
+    await until_done(discord, await people.ada.slash("imagine", prompt=OWN, steps=2))
+    await anext(bot.services.personal.erase(people.ada.user.id))
+    await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
+    await bot.crash()
+    await bot.start()
+    assert await num_begun() == 1
+    await sweep(bot.services)
+    assert await num_begun() == 0
+    stored = b"".join(path.read_bytes() for path in bot.data_dir.glob("atelier.db*"))
+    assert OWN.encode() not in stored, "its picture is a stray, swept as such"
+    jobs, _ = await bot.services.personal.count(people.ada.user.id)
+    assert jobs == 1, "what was asked for meanwhile stays"
 
 
 async def test_an_export_over_the_limit_comes_as_several_files(
