@@ -29,7 +29,7 @@ from db.erase import erase_guild, erase_user, finish_erasing
 from db.export import MAX_PARTS
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
-from db.models import Base
+from db.models import SOURCES, Base
 from db.moderation import ModerationStore
 from db.parts import JOBS_AT_ONCE
 from db.personal import PersonalStore
@@ -327,10 +327,9 @@ async def test_of_very_many_differences_the_first_are_named(many: Database, monk
 async def test_what_pictures_start_from_is_found_without_reading_all_that_wait(database: Database) -> None:
     """Letting go of files asks by index, however many wait; it was asked once for each job of a purge."""
     with closing(sqlite3.connect(str(database.url.database))) as connection:
-        for found in ("$.start.sha256", "$.start.mask_sha256", "$.upscale.sha256"):
-            name = f"json_extract(spec, '{found}')"
+        for index, name in SOURCES.items():
             plan = connection.execute(
                 f"EXPLAIN QUERY PLAN SELECT {name} FROM images WHERE {name} IN ('a', 'b') "
                 "AND images.status IN ('waiting', 'running')"
             ).fetchall()
-            assert "USING INDEX" in plan[0][3]
+            assert f"USING INDEX {index} " in plan[0][3]
