@@ -19,6 +19,7 @@ from db.engine import Database, parse_url
 from db.export import Part
 from db.jobs import utc_now
 from db.personal import PersonalStore
+from db.private import FOLDER, create_private
 from db.reconcile import Difference, Reconciliation, reconcile
 from db.settings import SettingsStore
 from generation.guild import RoleBoost
@@ -60,8 +61,9 @@ async def export(settings: Settings, user_id: int, folder: Path) -> list[str]:
 
 def _keep(part: Part, folder: Path) -> str:
     target = folder / part.name
-    folder.mkdir(parents=True, exist_ok=True)
-    with part.file, target.open("xb") as file:
+    folder.mkdir(mode=FOLDER, parents=True, exist_ok=True)
+    create_private(target)
+    with part.file, target.open("wb") as file:
         part.file.seek(0)
         shutil.copyfileobj(part.file, file)
     return f"{target} is written."

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Table, Text, func, select, type_coerce
+from sqlalchemy import Column, ColumnElement, Table, Text, case, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from db.engine import Database
@@ -86,8 +86,14 @@ def _whose(table: Table, key: int) -> ColumnElement[bool] | None:
 
 
 def _plain(column: Column[Any]) -> ColumnElement[Any]:
-    """What is JSON in the database stays as it is written: to read and check it would take most of the time."""
-    return type_coerce(column, Text).label(column.name) if isinstance(column.type, JsonOf) else column
+    """What is JSON in the database stays as it is written: to read and check it would take most of the time.
+
+    What should be and is not becomes a string, so that it spoils no more than itself.
+    """
+    if not isinstance(column.type, JsonOf):
+        return column
+    text = type_coerce(column, Text)
+    return case((func.json_valid(text) == 1, text), else_=func.json_quote(text)).label(column.name)
 
 
 def _written(column: Column[Any], value: Any) -> Any:

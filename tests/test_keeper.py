@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,17 @@ def test_a_start_after_a_restore_that_was_cut_short_makes_no_empty_database(fold
     (folder / "atelier.db").rename(folder / "atelier.db.before-restore")
     code, said = run("weight", "5")
     assert (code, "a restore set aside" in said, (folder / "atelier.db").exists()) == (1, True, False)
+
+
+def test_what_is_kept_of_a_person_is_written_for_the_operator_alone(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "export"
+    before = os.umask(0o022)
+    try:
+        code, said = run("export", "42", str(target))
+    finally:
+        os.umask(before)
+    written = target / "my-data.json"
+    assert (code, said.strip()) == (0, f"{written} is written.")
+    assert json.loads(written.read_text()) == {"discord_user_id": 42, "tables": {}}
+    if os.name != "nt":
+        assert (target.stat().st_mode & 0o077, written.stat().st_mode & 0o077) == (0, 0)
