@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from functools import partial
-from typing import Any
+from datetime import datetime, timedelta
 
 import pytest
 from some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, ended
 
-from db import moderation
+from db import moderation, parts
 from db.engine import Database
 from db.jobs import JobStore
 from db.moderation import ModerationStore
@@ -17,8 +15,8 @@ from generation.job import Job, Outcome, Status
 from generation.request import Upscale
 
 
-async def finished(store: JobStore, files: list[str]) -> Job:
-    job = a_job(count=len(files))
+async def finished(store: JobStore, files: list[str], *, at: datetime = NOW) -> Job:
+    job = a_job(count=len(files), at=at)
     await store.accept(job)
     for image, sha256 in zip(job.images, files, strict=True):
         attempt = await store.claim(image.id)
@@ -48,25 +46,17 @@ async def test_files_are_let_go_unless_another_picture_is_the_same(database: Dat
 async def test_a_purge_goes_in_parts_and_lets_others_write_in_between(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moderation, "_PURGED_AT_A_TIME", 2)
+    monkeypatch.setattr(parts, "JOBS_AT_ONCE", 2)
+    monkeypatch.setattr(moderation, "JOBS_AT_ONCE", 2)
     store, moderators = JobStore(database), ModerationStore(database, clock=lambda: NOW)
     shared = "a" * 64
-    jobs = [await finished(store, [shared, f"{number:064d}"]) for number in range(5)]
-    elsewhere = a_job(guild=GUILD + 1)
-    await store.accept(elsewhere)
-    real, order = database.write, list[str]()
-
-    async def write(work: Any) -> Any:
-        order.append("purge" if isinstance(work, partial) else "another")
-        if order == ["purge"]:
-            others.append(asyncio.create_task(moderators.block(GUILD, USER, lasting=None)))
-        return await real(work)
-
-    others: list[asyncio.Task[Any]] = []
-    monkeypatch.setattr(database, "write", write)
-    number, gone = await moderators.purge(GUILD, USER)
-    await asyncio.gather(*others)
-    assert (number, gone) == (10, sorted([shared, *(f"{number:064d}" for number in range(5))]))
-    assert order == ["purge", "another", "purge", "purge"]
+    times = [NOW + timedelta(minutes=number) for number in range(5)]
+    jobs = [await finished(store, [shared, f"{number:064d}"], at=at) for number, at in enumerate(times)]
+    purging = moderators.purge(GUILD, USER, by=USER, said=str)
+    taken = [await anext(purging)]
+    await store.accept(a_job(guild=GUILD + 1))
+    taken += [each async for each in purging]
+    own = [f"{number:064d}" for number in range(5)]
+    assert taken == [(4, own[:2]), (4, own[2:4]), (2, sorted([own[4], shared]))]
     assert [image.file_sha256 for job in jobs for image in (await store.fetch_job(job.id)).images] == [None] * 10
-    assert await moderators.purge(GUILD, USER) == (0, [])
+    assert [each async for each in moderators.purge(GUILD, USER, by=USER, said=str)][-1] == (0, [])

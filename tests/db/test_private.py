@@ -15,6 +15,7 @@ from db.engine import Database, parse_url
 from db.jobs import JobStore
 from generation.engine.measured import _write
 from generation.files import ImageFiles
+from generation.job import Owner
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such bits")
 
@@ -34,7 +35,7 @@ async def use(data: Path) -> None:
         backup.backup(parse_url(url), data / "copy.db")
         assert (data / "atelier.db-wal").exists() and open_to_others(data) == []
     ImageFiles(data / "pictures").put(b"a picture")
-    Held(data / "forms").put(Attached(url="https://x", size=1, filename="x.png"))
+    Held(data / "forms").put(Attached(url="https://x", size=1, filename="x.png"), Owner(1, 2))
     _write(data / "measured.json", {"x": 1.0})
     backup.restore(data / "copy.db", parse_url(url), data)
 
