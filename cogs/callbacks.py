@@ -122,7 +122,7 @@ class _Call:
     """One first answer, of one kind (a type of Discord's interaction responses)."""
 
     interaction_id: int
-    token: str
+    token: str = field(repr=False)
     kind: int
     session: _Watched
     began_s: float = field(default_factory=time.monotonic)

@@ -164,7 +164,7 @@ def layout(say: Say) -> ui.LayoutView:
 def files(say: Say) -> list[discord.File]:
     """The message's files, fresh each time: discord.py reads a file once."""
     return [
-        discord.File(io.BytesIO(picture.data), filename=picture.filename, description=_alt(picture) or None)
+        discord.File(io.BytesIO(picture.data), filename=picture.filename, description=_alt(picture))
         for picture in say.pictures()
     ]
 
@@ -199,5 +199,8 @@ def _uri(picture: Picture) -> str:
     return f"attachment://{picture.filename}"
 
 
-def _alt(picture: Picture) -> str:
+def _alt(picture: Picture) -> str | None:
+    """Return the text for who does not see the picture, cut to what Discord takes; it takes no empty one."""
+    if not picture.alt:
+        return None
     return picture.alt if len(picture.alt) <= _MAX_ALT else picture.alt[: _MAX_ALT - 1] + "…"

@@ -19,7 +19,6 @@ from cogs.services import Interaction
 from cogs.uploads import fetched
 from generation.prompt import MAX_PROMPT_CHARS
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
-from generation.rules.rulebook import RuleSet
 from generation.rules.transfer import MAX_FILE_BYTES, export_rules
 
 LOOK_BACK = 500
@@ -138,8 +137,15 @@ class RulesGroup(
 async def _list(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
     governance = interaction.client.services.governance
     rules = await governance.fetch_rules(guild_id)
-    problem = await governance.screener.problem(guild_id, RuleSet.of(rules))
-    await _say(interaction, rules_pages.listing(rules, done=done, problem=told(problem) if problem else None))
+    in_force = (await governance.policy(guild_id)).rules
+    problem = await governance.screener.problem(guild_id, in_force)
+    say = rules_pages.listing(
+        rules,
+        done=done,
+        problem=told(problem) if problem else None,
+        unusable={rule.id for rule in rules} - {rule.id for rule in in_force.rules},
+    )
+    await _say(interaction, say)
 
 
 async def _say(interaction: Interaction, say: Say) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cogs.language import N_, _, counted, ngettext
 from cogs.say import Block, Picture, Rule, Say, Tone
@@ -23,14 +23,24 @@ _DOES = {
 }
 
 
-def listing(every: Sequence[rules.Rule], *, done: str | None = None, problem: str | None = None) -> Say:
-    """All rules of a guild, the newest at the end; a long list as a file. `problem`: why they cannot be used."""
+def listing(
+    every: Sequence[rules.Rule],
+    *,
+    done: str | None = None,
+    problem: str | None = None,
+    unusable: Collection[int] = (),
+) -> Say:
+    """All rules of a guild, the newest at the end; a long list as a file.
+
+    `problem`: why all of them together cannot be used; `unusable`: the ids of those that are left out alone.
+    """
     blocks: list[Block] = [_("### Content rules")]
     if problem is not None:
         blocks += [_("**Nothing is painted here** until this is put right: {problem}", problem=problem), Rule()]
     if done is not None:
         blocks += [done, Rule()]
-    blocks.append("\n".join(line(each) for each in every[-MAX_LINES:]) or _(NONE))
+    lines = [line(each, is_usable=each.id not in unusable) for each in every[-MAX_LINES:]]
+    blocks.append("\n".join(lines) or _(NONE))
     attached: tuple[Picture, ...] = ()
     if len(every) > MAX_LINES:
         text = "\n".join(f"{each.id}\t{each.action}\t{each.kind}\t{each.text}\t{each.reason}" for each in every)
@@ -47,7 +57,7 @@ def listing(every: Sequence[rules.Rule], *, done: str | None = None, problem: st
     return Say(blocks=tuple(blocks), attached=attached, tone=Tone.TROUBLE if problem else Tone.PLAIN)
 
 
-def line(rule: rules.Rule) -> str:
+def line(rule: rules.Rule, *, is_usable: bool = True) -> str:
     """`3 · blocks “word” · in #channel · for @role · reason`."""
     parts = [f"**{rule.id}**", _(_DOES[rule.action, rule.kind], text=escaped(rule.text, limit=60))]
     if rule.channel_ids:
@@ -56,6 +66,8 @@ def line(rule: rules.Rule) -> str:
         parts.append(_("for {roles}", roles=", ".join(f"<@&{each}>" for each in rule.role_ids[:5])))
     if rule.reason:
         parts.append(escaped(rule.reason, limit=60))
+    if not is_usable:
+        parts.append(_("**not in force**: this version of me cannot use it, remove it or write it again"))
     return dotted(parts)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 from async_lru import alru_cache
-from sqlalchemy import Select, Text, delete, func, insert, select, type_coerce
+from sqlalchemy import Select, Text, delete, func, insert, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from db.engine import Database
@@ -26,8 +26,13 @@ from generation.ports import Clock
 _BLOCK_KEY = "blocks"
 FOR_EVER = timedelta(days=365 * 100)
 REFUSALS_KEPT = timedelta(days=30)
-_IS_FLAGGED = type_coerce(ImageRow.judgement, Text).contains('"is_flagged":true', autoescape=True)
-"""As `db.types.write_json` writes it; a judgement that cannot be read as JSON counts as none."""
+_JUDGEMENT = type_coerce(ImageRow.judgement, Text)
+_IS_FLAGGED = or_(
+    ~_JUDGEMENT.contains('"is_flagged":false', autoescape=True),
+    _JUDGEMENT.contains(":null"),
+    _JUDGEMENT.contains("NaN"),
+)
+"""As `db.types.write_json` writes it. What cannot be read counts as flagged, as in `generation.safety`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

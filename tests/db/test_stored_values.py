@@ -247,7 +247,9 @@ async def test_rules_that_cannot_be_applied_are_listed_removed_and_leave_the_oth
     change(file, "UPDATE content_rules SET rule = ? WHERE id = ?", '{"kind":"pattern","text":"(?=x)"}', first.id)
     change(file, "UPDATE content_rules SET rule = '{' WHERE id = ?", second.id)
     governance.forget(GUILD)
-    assert [hit.rule.id for hit in (await governance.policy(GUILD)).rules.screen(["an orc"])] == [third.id]
+    policy = await governance.policy(GUILD)
+    matches = await governance.screen(policy, ["an orc"])
+    assert [hit.rule.id for hit in policy.rules.hits(matches)] == [third.id]
     assert [rule.text for rule in await governance.fetch_rules(GUILD)] == ["(?=x)", "?", "orc"]
     assert len(find_unusable(database.url)) == 2
     assert await governance.add_rules(GUILD, [Rule(kind=Kind.PATTERN, text="a+b")], by=USER) == 1

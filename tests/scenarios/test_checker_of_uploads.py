@@ -38,7 +38,7 @@ class House:
 
     async def choose(self, level: SafetyLevel) -> None:
         settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=Choices())
-        await self.bot.services.governance.save_settings(settings, by=self.people.mo.user.id, change="for a test")
+        await self.bot.choose(settings)
 
     async def refused(self, asked: Interaction) -> None:
         assert asked.modal is None

@@ -169,7 +169,7 @@ async def test_a_server_that_does_not_answer_spoils_no_announcement(
 ) -> None:
     log = people.guild.add_channel("log")
     settings = GuildSettings(guild_id=people.guild.id, choices=Choices(log_channel_id=log.id))
-    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+    await bot.choose(settings)
     lost = await lobby_of(discord, "Lost")
     discord.faults.drop_answer(f"/channels/{lost.id}/messages", performed=False)
     asked = await boss(people, bot).slash("operator announce", text="The bot moves house.")

@@ -19,6 +19,7 @@ from PIL import Image
 
 from cogs.say import Action
 from cogs.settings_fields import FIELDS, Of
+from db.trail import Entry
 from generation.rules.rule import Rule
 from generation.style import Style
 from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
@@ -144,8 +145,12 @@ async def test_what_is_of_another_server_is_not_known_here(house: House) -> None
     """A rule by its number, a style by its name, a picture by its id: in commands, menus and forms."""
     guild_id, services = house.people.guild.id, house.bot.services
     await services.governance.add_rules(guild_id, [Rule(text="goblin")], by=house.boss.user.id)
-    await services.styles.save(Style(guild_id=guild_id, name="ink", prompt="in ink", negative=""))
-    await services.styles.save(Style(guild_id=house.mallory.channel.guild.id, name="oil", prompt="oil", negative=""))
+    await services.styles.save(
+        Style(guild_id=guild_id, name="ink", prompt="in ink", negative=""), Entry(1, "for a test")
+    )
+    await services.styles.save(
+        Style(guild_id=house.mallory.channel.guild.id, name="oil", prompt="oil", negative=""), Entry(1, "for a test")
+    )
     [rule] = await services.governance.fetch_rules(guild_id)
     theirs = await house.painted(house.people.ada)
     await answer_to(house.discord, await house.people.bo.context_menu("Report picture", theirs))

@@ -27,6 +27,7 @@ from sqlalchemy import event
 
 from cogs.client import MENUS, PRESSES
 from cogs.say import Action
+from db.trail import Entry
 from generation.rules.rule import Rule
 from generation.style import Style
 from sandbox import Interaction, Message, Permission, Sandbox
@@ -45,8 +46,9 @@ SMALL = {
     ),  # a row a server
     *("content_rules", "styles", "quotas", "role_boosts", "queue_counters"),  # bounded in each server
 }
-IDENTITIES = {"id", "rowid", "job_id", "image_id", "key", "user_id"}
-"""Columns of which a value names one thing: a job has a few pictures, one delivery."""
+IDENTITIES = {"id", "rowid", "job_id", "image_id", "key", "user_id", "sha256", "file_sha256"}
+"""Columns of which a value names one thing: a job has a few pictures, one delivery; a file is of one picture, and of
+those that were painted again to the same bytes."""
 STEP = re.compile(r"(?:SCAN|SEARCH) (\w+)(?:.*\((.*)\))?")
 Statement = tuple[str, Any]
 Work = Callable[[Any], Any]
@@ -97,7 +99,9 @@ async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database:
         made = House(discord, people, bot)
         guild_id, services = people.guild.id, bot.services
         await services.governance.add_rules(guild_id, [Rule(text="goblin")], by=people.ada.user.id)
-        await services.styles.save(Style(guild_id=guild_id, name="ink", prompt="in ink", negative=""))
+        await services.styles.save(
+            Style(guild_id=guild_id, name="ink", prompt="in ink", negative=""), Entry(1, "for a test")
+        )
         listen(made)
         yield made
         await bot.stop()
@@ -109,20 +113,21 @@ def listen(house: House) -> None:
             house.heard.append((statement, parameters[0] if is_many else parameters))
 
     database: Any = house.bot.database
-    database.read, database.write = marked(database.read), marked(database.write)
-    for engine in (database._writing, database._reading.sync_engine):
+    database.read, database.read_apart = marked(database.read), marked(database.read_apart)
+    database.write = marked(database.write)
+    for engine in (database._writing, database._reading.sync_engine, database._apart):
         event.listen(engine, "before_cursor_execute", note)
 
 
-def marked(run: Callable[[Work], Awaitable[Any]]) -> Callable[[Work], Awaitable[Any]]:
+def marked(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """`run`, with the work marked where an interaction waits for it: painting and delivery go on meanwhile."""
 
-    async def calling(work: Work) -> Any:
+    async def calling(work: Work, **options: Any) -> Any:
         frames = traceback.walk_stack(sys._getframe())
         asked_for = (frame.f_locals.get("interaction") for frame, _line in frames)
         interaction = next((each for each in asked_for if isinstance(each, discord.Interaction)), None)
         if interaction is None or interaction.response.is_done():
-            return await run(work)
+            return await run(work, **options)
 
         def marked_work(session: Any) -> Any:
             before = UNANSWERED.set(True)
@@ -131,7 +136,7 @@ def marked(run: Callable[[Work], Awaitable[Any]]) -> Callable[[Work], Awaitable[
             finally:
                 UNANSWERED.reset(before)
 
-        return await run(marked_work)
+        return await run(marked_work, **options)
 
     return calling
 
@@ -225,7 +230,7 @@ async def test_nothing_of_the_panel_and_the_review_reads_what_grows_before_it_an
         custom_id, before = next(each for each in ids(queue) if f":{verb}:" in each), queue.revisions
         wrong += await house.complaints(custom_id, lambda: ada.click(queue, custom_id))  # noqa: B023
         await house.discord.wait_for(lambda: queue.revisions > before, timeout_s=60)  # noqa: B023
-    await house.bot.services.moderation.unblock(house.people.guild.id, house.people.bo.user.id)
+    await house.bot.services.moderation.unblock(house.people.guild.id, house.people.bo.user.id, Entry(1, "for a test"))
     assert not wrong, "\n".join(wrong)
 
 

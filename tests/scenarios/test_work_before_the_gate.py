@@ -106,7 +106,7 @@ async def in_a_server_that_is_denied(people: People, bot: LivingBot) -> Actor:
 
 async def choose(people: People, bot: LivingBot, choices: Choices) -> None:
     settings = GuildSettings(guild_id=people.guild.id, choices=choices)
-    await bot.services.governance.save_settings(settings, by=people.mo.user.id, change="for a test")
+    await bot.choose(settings)
 
 
 @pytest.mark.parametrize("forbid", [blocked, in_another_channel, without_the_role, in_a_server_that_is_denied])
