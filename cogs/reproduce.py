@@ -24,6 +24,7 @@ from generation.interchange import Foreign
 from generation.interchange.adopt import adopt
 from generation.permissions import may_follow, require_visible
 from generation.phrase import Phrase
+from generation.recipe import Recipe
 from generation.request import GenerationRequest
 from generation.uploads import is_kept
 
@@ -61,7 +62,7 @@ async def _from_id(interaction: Interaction, text: str) -> GenerationRequest:
 
 async def _from_file(interaction: Interaction, file: discord.Attachment) -> None:
     """What is in the file is known only after the acknowledgement."""
-    client, owner = interaction.client, owner_of(interaction)
+    owner = owner_of(interaction)
     reply_to = await begin(interaction)
     note, clean = None, None
     async with fetched(interaction, file) as png:
@@ -71,16 +72,21 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
             note = _(replies.ADOPTED, tool=found.tool)
         else:
             recipe, clean = await read_signed(png, owner=owner)
-            original = sha256(clean).hexdigest()
-            request = reproduce(recipe, original=original)
-            if not await is_kept(recipe, owner, client.services.jobs):
-                request, clean = words_of(recipe, client.services.studio.catalog.get(recipe.spec.model)), None
-                note = _(replies.WORDS_ONLY)
-            elif not await may_follow(recipe, original, client.services.jobs):
-                request, note, clean = replace(request, replay=None), _(replies.UNKNOWN_TRACE), None
+            request, note = await _from_recipe(interaction, recipe, sha256(clean).hexdigest())
     async with lending(interaction) as lent:
-        if clean is not None:
+        if clean is not None and request.replay is not None:
             await lent.keep(clean)  # what comes out is compared with it
         await finish(interaction, request, reply_to)
     if note is not None:
         await tell_besides(interaction, note)
+
+
+async def _from_recipe(interaction: Interaction, recipe: Recipe, original: str) -> tuple[GenerationRequest, str | None]:
+    """Return the request that a recipe in a file makes, and what to say of it if it is not followed exactly."""
+    services = interaction.client.services
+    if not await is_kept(recipe, owner_of(interaction), services.jobs):
+        return words_of(recipe, services.studio.catalog.get(recipe.spec.model)), _(replies.WORDS_ONLY)
+    request = reproduce(recipe, original=original)
+    if not recipe.spec.sources and not await may_follow(recipe, original, services.jobs):  # else it is one made here
+        return replace(request, replay=None), _(replies.UNKNOWN_TRACE)
+    return request, None
