@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -41,7 +41,7 @@ class _Entry:
     server: str
     member: str
     at_ms: int
-    key: str
+    key: str = field(repr=False)
 
 
 class Held:

@@ -104,7 +104,7 @@ async def test_an_enlargement_beyond_what_is_offered_is_refused(place: Place) ->
     """A recipe in a file may ask for one; the price grows with it, the memory of this machine does not."""
     huge = ask(width_px=2048, height_px=2048, upscale=Upscale(sha256="0" * 64))
     with pytest.raises(InvalidRequest, match="as large as pictures get"):
-        await place.studio.submit(GenerationRequest(spec=huge), ADA)
+        await place.studio.submit(GenerationRequest(spec=huge), ADA, attached=huge.files)
 
 
 async def test_the_check_sees_another_picture(place: Place) -> None:

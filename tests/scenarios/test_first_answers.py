@@ -97,7 +97,7 @@ async def test_a_form_is_opened_and_taken(discord: Sandbox, people: People, bot:
 async def test_private_answers_and_panels_are_shown(discord: Sandbox, people: People, bot: LivingBot, lay: Lay) -> None:
     member = people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD))
     gil = discord.act_as(member, people.general)
-    await gil.slash("rules add", text="teapot")
+    await until_shown(discord, await gil.slash("rules add", text="teapot"))
     for command in ("about", "history", "rules export", "settings"):
         lay(discord)
         asked = await gil.slash(command)
@@ -186,8 +186,12 @@ async def test_what_nobody_can_see_is_not_painted(
 async def test_an_answer_that_comes_too_late_is_the_end_of_it(
     discord: Sandbox, people: People, bot: LivingBot, caplog: pytest.LogCaptureFixture
 ) -> None:
-    discord.faults.delay(CALLBACK, wait_s=3.5)
-    asked = await people.ada.slash("imagine", prompt=RED, steps=1)
+    late = discord.faults.delay(CALLBACK, wait_s=0.5)
+    asking = asyncio.create_task(people.ada.slash("imagine", prompt=RED, steps=1))
+    while not late.num_met:  # no call has come to its end, so there is nothing to wait for
+        await asyncio.sleep(0)
+    discord.end_deadlines()
+    asked = await asking
     await all_handled()
     assert asked.failed and "action=not-acknowledged reason=10062" in caplog.text
     assert await num_jobs(bot) == 0
