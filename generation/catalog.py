@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generation import paintbox
-from generation.engine.digests import digest_file, total_digest
+from generation.engine.digests import WHOLE, digest_file, total_digest
 from generation.errors import Misconfigured, UnknownModel
 from generation.extras import Extra
 from generation.library.kinds import describe, family_of_folder, folder_context_width
@@ -44,6 +44,8 @@ class Model:
     """A VAE that replaces the model's own: a folder, or a single file."""
     sha256: str = ""
     """Of what was added (`digests.total_digest`); the engine refuses anything else. Empty: not recorded."""
+    file_sha256: str = ""
+    """Of a single file, as it was added; empty for a folder."""
     context_width: int = 0
     """Numbers a token that its UNet reads from the prompt; 0 where that is not known."""
     loras: tuple[Extra, ...] = ()
@@ -161,6 +163,7 @@ def _added(register: Register, entry: Entry, folder: Path) -> Model:
         config=folder / entry.config if entry.config else None,
         vae=vae.place(folder) if vae else None,
         sha256=total_digest(entry.files, config=entry.config_files, vae=vae.files if vae else {}),
+        file_sha256=entry.files.get(WHOLE, ""),
         context_width=entry.context_width,
     )
 

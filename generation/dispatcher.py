@@ -14,6 +14,8 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
+from hashlib import sha256
 
 from generation.durable import durably
 from generation.errors import Failed, SourceLost, StartWithheld, Withheld, WorkerLost
@@ -63,6 +65,7 @@ class Dispatcher:
         queue: FairQueue,
         jobs: LiveJobs,
         check_safety: bool,
+        lookup_hashes: Callable[[ImageSpec], dict[str, str]],
         restore: Callable[[str, Owner], Awaitable[bool]],
         abandon: Callable[[str], Awaitable[None]],
         on_change: Callable[[str], None],
@@ -74,6 +77,7 @@ class Dispatcher:
         self._worker, self._store, self._files = worker, store, files
         self._queue, self._jobs = queue, jobs
         self._check_safety = check_safety
+        self._lookup_hashes = lookup_hashes
         self._restore, self._abandon = restore, abandon
         self._on_change, self._on_end = on_change, on_end
         self._at_worker: dict[str, int] = {}
@@ -314,32 +318,44 @@ class Dispatcher:
 
     async def _keep(self, live: LiveImage, event: Finished) -> Outcome:
         """Sign the picture and put it on disk; a full disk is waited for, not an end."""
-        size_px = (event.width_px, event.height_px)
-        recipe = self._recipe(live.image.spec, event)
-        png = await asyncio.to_thread(sign_png, event.pixels, size_px, recipe)
-        reached("signed")
-        sha256 = await durably(lambda: asyncio.to_thread(self._files.put, png))
-        reached("file_renamed")
         replay = self._jobs.of_image(live.image.id).job.request.replay
-        is_in_vain = replay is not None and replay.is_unseen and sha256 != replay.original
+        original = None if replay is None else replay.original
+        recipe, png = await asyncio.to_thread(self._sign, event, self._recipe(live.image.spec, event), original)
+        reached("signed")
+        file_sha256 = await durably(lambda: asyncio.to_thread(self._files.put, png))
+        reached("file_renamed")
+        is_in_vain = replay is not None and replay.is_unseen and file_sha256 != replay.original
         return Outcome(
             status=Status.DONE,
             charged=0 if is_in_vain else live.image.reserved,
             recipe=recipe,
-            file_sha256=sha256,
+            file_sha256=file_sha256,
             judgement=_judgement(event),
         )
+
+    def _sign(self, event: Finished, recipe: Recipe, original: str | None) -> tuple[Recipe, bytes]:
+        """Return the recipe and the file. A replay of an earlier version's picture is written as that version did."""
+        named, size_px = (
+            replace(recipe, lookup_hashes=self._lookup_hashes(recipe.spec)),
+            (event.width_px, event.height_px),
+        )
+        png = sign_png(event.pixels, size_px, named)
+        if original is not None and sha256(png).hexdigest() != original:
+            earlier = sign_png(event.pixels, size_px, recipe)
+            if sha256(earlier).hexdigest() == original:
+                return recipe, earlier
+        return named, png
 
     async def _withheld(self, event: Finished) -> Outcome:
         """Kept back and refunded; what moderators may see of it goes to disk, if their guild wants that."""
         blurred = event.review_jpeg
-        sha256 = await durably(lambda: asyncio.to_thread(self._files.put, blurred)) if blurred else None
+        review = await durably(lambda: asyncio.to_thread(self._files.put, blurred)) if blurred else None
         return Outcome(
             status=Status.WITHHELD,
             charged=0,
             error=(StartWithheld if event.is_start_flagged else Withheld).__name__,
             judgement=_judgement(event),
-            review_sha256=sha256,
+            review_sha256=review,
         )
 
     def _recipe(self, spec: ImageSpec, event: Finished) -> Recipe:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import UNSET
+
 from generation.disclosure import xmp_of
 from generation.errors import InvalidRequest
 from generation.images import encode_png, read_png_text
@@ -16,6 +18,8 @@ from generation.request import ImageSpec
 
 RECIPE_KEYWORD = "atelier"
 PARAMETERS_KEYWORD = "parameters"
+MODEL_DIGITS, EXTRA_DIGITS = 10, 12
+"""How much of a SHA-256 the web UI writes of a model's file, and of that of a LoRA or a learned word."""
 MAX_RECIPE_CHARS = 1 << 16
 """Several times our longest: a stranger's is not handed about at the length they like."""
 
@@ -62,7 +66,7 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
         "CFG scale": f"{spec.guidance:g}",
         "Seed": str(spec.seed),
         "Size": f"{spec.width_px}x{spec.height_px}",
-        "Model hash": recipe.model_sha256[:10],
+        **_model_hash(recipe),
         "Model": spec.model,
     }
     if spec.start is not None:
@@ -79,10 +83,32 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
         settings["Variation seed strength"] = f"{spec.variation.strength:g}"
     if spec.clip_skip > 1:
         settings["Clip skip"] = str(spec.clip_skip)
-    for key, called in (("Lora hashes", spec.adapters), ("TI hashes", spec.embeddings)):
-        if called:
-            settings[key] = '"' + ", ".join(f"{each.name}: {each.sha256[:12]}" for each in called) + '"'
+    for key, digits in (("Lora hashes", _lora_hashes(recipe)), ("TI hashes", _embedding_hashes(spec))):
+        if digits:
+            settings[key] = '"' + ", ".join(f"{name}: {short}" for name, short in digits.items()) + '"'
     return settings | {"Version": "Atelier"}
+
+
+def _model_hash(recipe: Recipe) -> dict[str, str]:
+    """The digits of the file's hash. Earlier versions wrote those of our own hash over all that is read of a model."""
+    if recipe.lookup_hashes is UNSET:
+        return {"Model hash": recipe.model_sha256[:MODEL_DIGITS]}
+    digits = recipe.lookup_hashes.get("model")
+    return {"Model hash": digits[:MODEL_DIGITS]} if digits else {}
+
+
+def _lora_hashes(recipe: Recipe) -> dict[str, str]:
+    """The digits of the hash over the tensors. Earlier versions wrote those of the whole file's."""
+    if recipe.lookup_hashes is UNSET:
+        return {each.name: each.sha256[:EXTRA_DIGITS] for each in recipe.spec.adapters}
+    known = recipe.lookup_hashes
+    digits = {each.name: known.get(f"lora:{each.name}", "")[:EXTRA_DIGITS] for each in recipe.spec.adapters}
+    return {name: short for name, short in digits.items() if short}
+
+
+def _embedding_hashes(spec: ImageSpec) -> dict[str, str]:
+    """Of the whole files, as the web UI has it."""
+    return {each.name: each.sha256[:EXTRA_DIGITS] for each in spec.embeddings}
 
 
 def _one_line(prompt: str) -> str:

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
@@ -115,6 +116,9 @@ class Recipe:
     dropped: str = ""
     """The end of the prompt, where it was too long for the model to read."""
     version: int = RECIPE_VERSION
+    lookup_hashes: dict[str, str] | UnsetType = UNSET
+    """By `model` and `lora:NAME`: the hashes other programs look up. Recipes of earlier versions have none, not even
+    in JSON, so that their files stay the same to the byte."""
 
     def to_json(self) -> str:
         return msgspec.json.encode(self, order="sorted").decode()

@@ -28,6 +28,7 @@ from generation.forecast import Forecast
 from generation.guild import RoleBoost
 from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status, new_job_id
 from generation.live import JobView, LiveImage, LiveJobs
+from generation.lookup_hashes import lookup_hashes
 from generation.ports import Clock, JobStore, Worker
 from generation.recipe import Fingerprint, require_trace
 from generation.request import GenerationRequest
@@ -78,6 +79,7 @@ class Studio:
             queue=self._queue,
             jobs=self._jobs,
             check_safety=check_safety,
+            lookup_hashes=lambda spec: lookup_hashes(spec, catalog),
             restore=self._restorer.restore,
             abandon=self._abandon,
             on_change=lambda job_id: self.on_change(job_id),
