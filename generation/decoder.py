@@ -12,18 +12,18 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 from generation.errors import InvalidRequest
-from generation.images import OtherSize, decode_png, fit_upload, read_png_text
+from generation.images import OtherSize, decode_png, fit_upload
 from generation.interchange import Foreign, read_foreign
+from generation.interchange.texts import read_texts
 from generation.job import DM_TENANT, Owner
 from generation.phrase import Phrase
-from generation.provenance import RECIPE_KEYWORD, read_recipe, recipe_in, sign_png
+from generation.provenance import RECIPE_KEYWORD, read_recipe, sign_png
 from generation.recipe import Recipe
 from generation.turns import Turns
 
@@ -61,7 +61,7 @@ async def read_signed(data: bytes, *, owner: Owner = NO_MEMBER) -> tuple[Recipe,
 
 
 async def read_settings(data: bytes, *, owner: Owner = NO_MEMBER) -> Recipe | Foreign | None:
-    """What somebody's PNG says of how it was made: a recipe of ours before all else, or another tool's settings.
+    """What somebody's picture says of how it was made: a recipe of ours before all else, or another tool's settings.
 
     Raises `InvalidRequest`. The text itself stays there: what comes back is as small as its values are.
     """
@@ -137,13 +137,14 @@ def _work(data: bytes, words: list[str]) -> bytes:
         recipe = read_recipe(data)
         return recipe.to_json().encode() + b"\n" + sign_png(*decode_png(data), recipe)
     if words[0] == "settings":
-        return msgspec.json.encode(_settings_in(read_png_text(data)))
+        return msgspec.json.encode(_settings_in(data))
     width, height, *said = map(int, words[1:])
     return fit_upload(data, (width, height), said_px=(said[0], said[1]) if said else None)
 
 
-def _settings_in(text: Mapping[str, str]) -> _Settings:
-    return (recipe_in(text), None) if RECIPE_KEYWORD in text else (None, read_foreign(text))
+def _settings_in(data: bytes) -> _Settings:
+    texts = read_texts(data)
+    return (read_recipe(data), None) if RECIPE_KEYWORD in texts else (None, read_foreign(texts))
 
 
 def _limit() -> None:

@@ -103,7 +103,7 @@ def read_png_text(data: bytes) -> dict[str, str]:
     """The text chunks of a PNG. Raises `InvalidRequest` for what is not a PNG, or holds absurdly much text."""
     try:
         with PillowImage.open(io.BytesIO(data), formats=("PNG",)) as picture:
-            _check_size(picture.size)
+            _check_size(picture.size, least_px=1)
             picture.load()
             return {key: str(value) for key, value in getattr(picture, "text", {}).items()}
     except UnidentifiedImageError:
@@ -139,9 +139,9 @@ def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
     return buffer.getvalue()
 
 
-def _check_size(size_px: tuple[int, int]) -> None:
+def _check_size(size_px: tuple[int, int], *, least_px: int = 16) -> None:
     width, height = size_px
-    if width * height > MAX_UPLOAD_PX or max(size_px) > MAX_UPLOAD_SIDE_PX or min(size_px) < 16:
+    if width * height > MAX_UPLOAD_PX or max(size_px) > MAX_UPLOAD_SIDE_PX or min(size_px) < least_px:
         raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE)
 
 

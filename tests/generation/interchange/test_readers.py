@@ -62,9 +62,11 @@ MARKS = "\u0301" * 200_000 + "\u0316" * 200_000
 
 def many_paths(depth: int) -> dict[str, object]:
     """A graph each of whose nodes leads to the next by four links."""
-    links = {str(at): {"inputs": {f"in{n}": [str(at + 1), 0] for n in range(4)}} for at in range(1, depth + 1)}
+    four = [f"conditioning_{n}" for n in range(1, 5)]
+    kind = "ConditioningCombineMultiple+"
+    links = {str(at): {"class_type": kind, "inputs": {n: [str(at + 1), 0] for n in four}} for at in range(1, depth + 1)}
     sampler = {"class_type": "KSampler", "inputs": {"positive": ["1", 0]}}
-    return {"0": sampler, **links, str(depth + 1): {"inputs": {"text": "a cat"}}}
+    return {"0": sampler, **links, str(depth + 1): {"class_type": "CLIPTextEncode", "inputs": {"text": "a cat"}}}
 
 
 def test_a1111() -> None:
@@ -104,6 +106,7 @@ def test_comfyui_follows_the_links_to_words_and_model() -> None:
         sampler="Euler a",
         sampler_there="euler_ancestral",
         model_there="dreamy.safetensors",
+        unread=("ConditioningSetArea", "LoraLoader"),
     )
 
 
@@ -202,4 +205,7 @@ def test_control_characters_and_length_are_bounded() -> None:
     read = read_foreign({"parameters": "a\u202eb\x00" + "x" * 5000 + "\nSteps: 5"})
     assert read is not None
     assert read.prompt.startswith("abx")
-    assert len(read.prompt) == 1500
+    assert len(read.prompt) == 5002
+    longer = read_foreign({"parameters": "x" * 900_000 + "\nSteps: 5"})
+    assert longer is not None
+    assert len(longer.prompt) == 10_000
