@@ -58,6 +58,7 @@ from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
 from generation.library import command as library
 from generation.library.verifying import verify
+from generation.prompt import clean_prompt
 from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
 from generation.screening import Screener
@@ -297,7 +298,7 @@ def imagine(
             chosen = house.studio.catalog.default
             defaults = chosen.defaults
             width, height = parse_size(chosen, size) if size else native_size(chosen)
-            written = read_prompts(chosen, prompt, negative)
+            written = read_prompts(chosen, clean_prompt(prompt), clean_prompt(negative))
             spec = ImageSpec(
                 **written._asdict(),
                 model=chosen.name,

@@ -1,4 +1,4 @@
-"""/recipe: all settings of a picture, from its id, its link, or the PNG itself, ours or another tool's."""
+"""/recipe: all settings of a picture, from its id, its link, or the file itself, ours or another tool's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RecipeOf(commands.Cog):
     @app_commands.command(description="All settings of a picture, to read and copy. Only you see the answer.")
     @app_commands.describe(
         picture="The picture's id (its recipe shows it), or the link to its message.",
-        file="Or a PNG: ours, or one by A1111, ComfyUI or InvokeAI.",
+        file="Or a file: a PNG of ours, or a picture of another tool, such as A1111 or ComfyUI.",
     )
     async def recipe(
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None

@@ -10,6 +10,7 @@ from cogs.words import MAX_CODE, bound, code_block, dotted, escaped, settings_li
 from generation.album import Kin
 from generation.delivery import Delivery
 from generation.interchange import Foreign
+from generation.interchange.adopt import seed_here
 from generation.job import Image, Job
 from generation.origin import origin_of
 from generation.provenance import parameters_line
@@ -50,10 +51,13 @@ def foreign(found: Foreign) -> Say:
     facts = {
         N_("Steps"): found.steps,
         N_("Guidance"): None if found.guidance is None else decimal(found.guidance),
-        N_("Seed"): found.seed,
+        N_("Seed"): None if found.seed is None else str(found.seed),
         N_("Size"): None if found.size_px is None else "{} × {}".format(*found.size_px),
         N_("Sampler"): found.sampler or there,
+        N_("Clip skip"): found.clip_skip,
+        N_("LoRA"): ", ".join(map(escaped, found.loras)) or None,
         N_("Model there"): found.model_there and escaped(found.model_there, limit=80),
+        N_("Not read"): _names(found) or None,
     }
     head = _("### Settings from {tool}", tool=found.tool)
     known = "\n".join(f"**{_(name)}** {value}" for name, value in facts.items() if value is not None)
@@ -64,6 +68,25 @@ def foreign(found: Foreign) -> Say:
         blocks.append(known)
     blocks.append(small(_("`/reproduce` with this file paints with these settings, from noise of our own.")))
     return Say(blocks=tuple(blocks))
+
+
+def adopted(found: Foreign) -> str:
+    """Told to the person whose file lent its settings: what of it does not count here."""
+    said = [
+        _(
+            "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture.",
+            tool=found.tool,
+        )
+    ]
+    if found.unread:
+        said.append(_("I cannot read these settings of it and leave them out: {names}.", names=_names(found)))
+    if found.seed is not None and (here := seed_here(found.seed)) != found.seed:
+        said.append(_("Its seed {there} is {here} here: no more of it counts.", there=str(found.seed), here=str(here)))
+    return " ".join(said)
+
+
+def _names(found: Foreign) -> str:
+    return ", ".join(escaped(each, limit=80) for each in found.unread)
 
 
 def _line(blocks: list[Block], line: str) -> tuple[Picture, ...]:

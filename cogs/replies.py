@@ -30,9 +30,6 @@ FLAGGED = N_("The safety checker flagged what is behind the spoiler.")
 FAVOURITE = N_("Now one of your favourites: `/history show:favourites` has them. Press again to take it back.")
 NO_FAVOURITE = N_("No longer one of your favourites.")
 WILL_TELL = N_("I will tell you when it is done.")
-ADOPTED = N_(
-    "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture."
-)
 WORDS_ONLY = N_(
     "That picture was made from another one, which I do not use here: I paint with its words and settings alone, so it "
     "is another picture."

@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs import replies
+from cogs import recipe_pages, replies
 from cogs.asking import ask, begin, finish, tell_besides
 from cogs.gate import default_model
 from cogs.language import _
@@ -35,7 +35,7 @@ class Reproduce(commands.Cog):
     @app_commands.command(description="Make a picture again, byte for byte, and compare.")
     @app_commands.describe(
         picture="The picture's id (its recipe shows it), or the link to its message.",
-        file="Or the PNG itself. One by A1111, ComfyUI or InvokeAI lends its settings.",
+        file="Or the PNG itself. A file of another tool, such as A1111 or ComfyUI, lends its settings.",
     )
     async def reproduce(
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
@@ -69,7 +69,12 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
         found = await read_settings(png, owner=owner)
         if isinstance(found, Foreign):
             request = adopt(found, await default_model(interaction), seed=any_seed())
-            note = _(replies.ADOPTED, tool=found.tool)
+            note = recipe_pages.adopted(found)
+        elif found is None:
+            raise InvalidRequest(
+                what=Phrase("The file"),
+                problem=Phrase("carries no recipe of this bot, and no settings of a tool that I know."),
+            )
         else:
             recipe, clean = await read_signed(png, owner=owner)
             request, note = await _from_recipe(interaction, recipe, sha256(clean).hexdigest())

@@ -1,0 +1,69 @@
+"""Words that come with a file are read as typed ones are: LoRA and learned words, lengths, and what is not here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generation.catalog import Catalog
+from generation.errors import InvalidRequest
+from generation.extras import Adapter, Embedding, Extra, read_prompts
+from generation.interchange import Foreign
+from generation.interchange.adopt import adopt
+
+ONE = Extra(name="one", path=Path("one"), sha256="11" * 32)
+MOODY = Extra(name="moody", path=Path("moody"), sha256="22" * 32)
+WIDE = Extra(name="wide", path=Path("wide"), sha256="33" * 32, context_width=2048)
+MODEL = replace(Catalog.open("paintbox").default, loras=(ONE, WIDE), embeddings=(MOODY,))
+PLAIN = Foreign(tool="A1111", prompt="a moody star <lora:One:0.8>", negative="Moody", clip_skip=2)
+
+
+def test_lora_learned_words_and_clip_skip_are_read_as_typed_ones() -> None:
+    spec = adopt(PLAIN, MODEL, seed=5).spec
+    assert (spec.prompt, spec.adapters) == ("a moody star", (Adapter("one", ONE.sha256, 0.8),))
+    assert (spec.embeddings, spec.clip_skip, spec.seed) == ((Embedding("moody", MOODY.sha256),), 2, 5)
+    typed = read_prompts(MODEL, PLAIN.prompt, PLAIN.negative)
+    assert (spec.prompt, spec.negative, spec.adapters, spec.embeddings) == typed
+
+
+def test_lora_that_stand_beside_the_prompt_are_called_too() -> None:
+    beside = replace(PLAIN, prompt="a star", loras=("<lora:one:0.5>",))
+    assert adopt(beside, MODEL, seed=5).spec.adapters == (Adapter("one", ONE.sha256, 0.5),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"prompt": "a star <lora:not-here:1>"}, "The LoRA “not-here” is not here. Available: one, wide."),
+        ({"loras": ("<lora:not-here:1>",)}, "The LoRA “not-here” is not here"),
+        ({"prompt": "a star <lora:wide:1>"}, "does not fit “paintbox”"),
+        ({"prompt": "a star <lora:one:1> <lora:one:1>"}, "“one” is named twice"),
+        ({"loras": ("<lora:one:9>",)}, "must be from -2 to 2, not 9"),
+        ({"prompt": "a star <hypernet:x:1>"}, "is not read here"),
+        ({"negative": "<lora:one:1>"}, "cannot call a LoRA"),
+        ({"prompt": "word, " * 400}, "The prompt is 2399 characters long; at most 1500 are allowed."),
+        ({"negative": "word, " * 400}, "The negative prompt is 2400 characters long"),
+        ({"prompt": "<lora:one:1>"}, "The prompt is empty"),
+        ({"prompt": ""}, "The file holds settings of A1111, but no prompt that I can find."),
+        ({"prompt": "", "unread": ("Nobody's",)}, "but no prompt outside of what I cannot read: Nobody's."),
+    ],
+)
+def test_what_typing_would_refuse_is_refused_in_the_same_words(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        adopt(replace(PLAIN, **changes), MODEL, seed=5)
+    assert says in str(refused.value)
+
+
+def test_of_a_seed_the_last_32_bits_count_as_they_do_in_torch() -> None:
+    torch = pytest.importorskip("torch")
+    for seed in (156680208700286, 2**64 - 5, 2**32, 7):
+        ours = adopt(replace(PLAIN, seed=seed), MODEL, seed=5).spec.seed
+        drawn = [torch.randn(16, generator=torch.Generator().manual_seed(each)) for each in (seed, ours)]
+        assert torch.equal(*drawn)
+
+
+def test_clip_skip_is_nothing_to_sdxl() -> None:
+    assert adopt(PLAIN, replace(MODEL, family="sdxl"), seed=5).spec.clip_skip == 1
+    assert adopt(replace(PLAIN, clip_skip=None), MODEL, seed=5).spec.clip_skip == 1

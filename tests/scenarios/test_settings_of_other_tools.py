@@ -1,0 +1,112 @@
+"""Files of other tools, sent to /reproduce and /recipe: what is read, what is refused, and what people are told."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from living import until_done, until_shown
+from PIL import Image
+from rough import House, answer
+
+from generation.images import encode_png, read_png_text
+from generation.request import ImageSpec
+from sandbox import Upload
+from tests.generation.hostile import saved
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+LINE = "Steps: 2, Sampler: Euler a, CFG scale: 5, Seed: 7, Size: 64x64, Clip skip: 2"
+
+
+def png(**text: str) -> Upload:
+    return Upload("a.png", encode_png(bytes(64 * 64 * 3), (64, 64), text=text))
+
+
+def graph() -> dict[str, Any]:
+    def node(kind: str, **inputs: Any) -> dict[str, Any]:
+        return {"class_type": kind, "inputs": inputs}
+
+    links = {"positive": ["4", 0], "negative": ["4", 1], "latent_image": ["5", 0]}
+    return {
+        "1": node("KSampler", seed=2**40 + 7, steps=2, cfg=5, sampler_name="euler", scheduler="beta", **links),
+        "2": node("CLIPTextEncode", text="a red circle"),
+        "3": node("CLIPTextEncode", text="blurry"),
+        "4": node("ControlNetApplyAdvanced", positive=["2", 0], negative=["3", 0]),
+        "5": node("EmptyLatentImage", width=64, height=64),
+    }
+
+
+async def painted(house: House, file: Upload) -> tuple[ImageSpec, bytes, str]:
+    """What was accepted, the file that came of it, and what only the one who asked is told."""
+    asked = await house.people.ada.slash("reproduce", file=file)
+    message = await until_done(house.discord, asked)
+    told = await house.discord.wait_for(lambda: asked.followups)
+    spec = (await house.bot.job_of(asked)).images[0].spec
+    return spec, message.attachments[0].data, told[0].text
+
+
+async def test_lora_and_clip_skip_of_another_tool_are_used_and_its_file_tells_the_truth(house: House) -> None:
+    spec, data, told = await painted(house, png(parameters=f"a star <lora:neon:0.8>\nNegative prompt: blurry\n{LINE}"))
+    assert (spec.prompt, spec.negative, spec.clip_skip) == ("a star", "blurry", 2)
+    assert [str(adapter) for adapter in spec.adapters] == ["<lora:neon:0.8>"]
+    assert told == (
+        "That file is from A1111: I paint with its settings and my own model and noise, so it is another picture."
+    )
+    parameters = read_png_text(data)["parameters"]
+    assert parameters.startswith("a star <lora:neon:0.8>\n")
+    assert "Clip skip: 2, Lora hashes:" in parameters
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("a star <lora:not-here:0.8>", "The LoRA “not-here” is not here. Available: neon"),
+        ("word, " * 400, "The prompt is 2399 characters long; at most 1500 are allowed."),
+        ("a star <lyco:x:1>", "is not read here"),
+    ],
+)
+async def test_what_imagine_refuses_is_refused_and_costs_nothing(house: House, prompt: str, says: str) -> None:
+    before = await house.usage()
+    asked = await house.people.ada.slash("reproduce", file=png(parameters=f"{prompt}\n{LINE}"))
+    assert says in await answer(house, asked)
+    assert await house.usage() == before
+
+
+async def test_a_graph_is_painted_as_it_was_meant_and_what_is_left_out_is_told(house: House) -> None:
+    spec, _, told = await painted(house, png(prompt=json.dumps(graph())))
+    assert (spec.prompt, spec.negative, spec.seed, spec.sampler) == ("a red circle", "blurry", 7, "Euler")
+    assert told.endswith(
+        "I cannot read these settings of it and leave them out: ControlNetApplyAdvanced, Schedule type\\: beta. "
+        "Its seed 1099511627783 is 7 here: no more of it counts."
+    )
+
+
+async def test_a_graph_without_words_that_are_certain_is_refused(house: House) -> None:
+    nodes = graph()
+    nodes["2"] = {"class_type": "Nobody's", "inputs": {"text": "a red circle"}}
+    asked = await house.people.ada.slash("reproduce", file=png(prompt=json.dumps(nodes)))
+    assert "but no prompt outside of what I cannot read: ControlNetApplyAdvanced, Nobody's" in await answer(
+        house, asked
+    )
+
+
+async def test_a_photograph_lends_its_settings_and_the_recipe_shows_them(house: House) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + f"a star\n{LINE}, Hires upscale: 2".encode("utf-16-be")
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(buffer, "JPEG", exif=exif)
+    file = Upload("a.jpg", buffer.getvalue())
+    assert (await painted(house, file))[0].prompt == "a star"
+    shown = await until_shown(house.discord, await house.people.ada.slash("recipe", file=file))
+    for says in ("Settings from A1111", "**Clip skip** 2", "**Not read** hires upscale\\: 2"):
+        assert says in shown.text, shown.text
+
+
+async def test_a_picture_without_settings_is_said_to_have_none(house: House) -> None:
+    for kind in ("PNG", "JPEG", "WEBP"):
+        file = Upload(f"a.{kind.lower()}", saved(kind, "RGB", (64, 64)))
+        assert "carries no recipe" in await answer(house, await house.people.ada.slash("reproduce", file=file))
+        asked = await house.people.ada.slash("recipe", file=file)
+        assert "says nothing of how it was made" in await answer(house, asked)
