@@ -64,7 +64,7 @@ def read_a1111(text: Mapping[str, str]) -> Foreign | None:
         sampler_there=foreign.name(sampler),
         model_there=foreign.name(settings.get("model", settings.get("base model"))),
         clip_skip=foreign.clip_skip(settings.get("clip skip")),
-        unread=foreign.names((*found.unread, *_effects(settings))),
+        unread=foreign.names((*found.unread, *_effects(settings, prompt))),
     )
 
 
@@ -73,8 +73,10 @@ def _tool(version: str) -> str:
     return next((tool for tool in known if version.startswith(tool)), "A1111")
 
 
-def _effects(settings: Mapping[str, str]) -> list[str]:
-    return [f"{key}: {value}" for key, value in settings.items() if key.startswith(_EFFECTS)]
+def _effects(settings: Mapping[str, str], prompt: str) -> list[str]:
+    """LoRA are named where their hashes alone speak of them."""
+    effects = _EFFECTS if "<lora:" in prompt.casefold() else (*_EFFECTS, "lora hashes", "civitai resources")
+    return [f"{key}: {value}" for key, value in settings.items() if key.startswith(effects)]
 
 
 def _halves(head: str) -> tuple[str, str]:

@@ -112,7 +112,7 @@ class Graph:
         for ends in self._ends():
             waiting, after = self.painters(*(link for end in ends for link in _pixels(end)))
             waiting += [end for end in ends if end.is_sampler]
-            if waiting:
+            if waiting or after:  # what else paints here does not lead to the picture
                 return self._back_from(waiting, after)
         return [], []
 

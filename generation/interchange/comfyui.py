@@ -27,7 +27,7 @@ def read_comfyui(text: Mapping[str, str]) -> Foreign | None:
         return Foreign(tool="ComfyUI", prompt="") if isinstance(written, dict) and "nodes" in written else None
     samplers, after = graph.first_passes()
     if not samplers:
-        kinds = [node.kind for node in graph.nodes.values() if "sampler" in node.kind.casefold()]
+        kinds = [node.kind for node in after if node.kind not in known.HARMLESS]
         return Foreign(tool="ComfyUI", prompt="", unread=foreign.names(kinds)) if kinds else None
     return _in_common([_Pass(graph, sampler, after).read() for sampler in samplers])
 
@@ -79,9 +79,9 @@ class _Pass:
             unread=foreign.names((*self._unread, *found.unread, *partly)),  # known when all else is read
         )
 
-    def _leave_out(self, what: Output | Node | None) -> None:
-        node = what.node if isinstance(what, Output) else what
-        self._unread.append("?" if node is None else node.kind)
+    def _leave_out(self, what: Any) -> None:
+        """Note what an output is of, or a value or link that leads nowhere as it stands."""
+        self._unread.append(what.node.kind if isinstance(what, Output) else str(what)[:40])
 
     # Numbers.
 
@@ -93,7 +93,7 @@ class _Pass:
                 found = self._graph.follow(inputs[name])
                 more = read(found.node) if isinstance(found, Output) else None
                 if more is None:
-                    self._leave_out(found if isinstance(found, Output) else None)
+                    self._leave_out(found)
                 inputs |= more or {}
         if "sampler" in inputs:
             inputs["sampler_name"] = inputs["sampler"]
@@ -138,7 +138,7 @@ class _Pass:
         found = self._graph.follow(link)
         if not isinstance(found, Output) or depth > MAX_HOPS:
             if link is not None:
-                self._leave_out(None)
+                self._leave_out(link)
             return ""
         key = (id(found.node), found.slot, "conditioning")
         if key not in self._texts:
@@ -181,7 +181,7 @@ class _Pass:
             return str(found)
         if not isinstance(found, Output) or depth > MAX_HOPS:
             if not isinstance(found, str):
-                self._leave_out(found if isinstance(found, Output) else None)
+                self._leave_out(value)
             return found if isinstance(found, str) else ""
         key = (id(found.node), found.slot, "text")
         if key not in self._texts:
@@ -232,7 +232,8 @@ class _Pass:
             loaded = next((inputs[key] for key in known.MODEL_LOADERS if key in inputs), None)
             tags = self._loras_of(found.node, is_encoded=id(found.node) in encoders)
             loras += [tag for tag in reversed(tags) if tag is not None]
-            if None in tags or (tags == [] and loaded is None and found.node.kind not in known.LORAS):
+            is_of_lora = found.node.kind in (*known.LORAS, *known.LORA_STACKS)
+            if None in tags or not (tags or loaded is not None or is_of_lora):
                 self._leave_out(found)
             if loaded is not None:
                 return tuple(reversed(loras)), foreign.name(self._value(loaded))

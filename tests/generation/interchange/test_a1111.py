@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from generation.decoder import read_settings
+from generation.images import encode_png
 from generation.interchange import Foreign, read_foreign
 from generation.interchange.samplers import our_sampler
 
@@ -29,7 +33,7 @@ def read(text: str) -> Foreign:
         ),
         pytest.param(f'{WORDS}{LINE}, Note: he said "hi", Version: v1.5.1', id="quote in a value"),
         pytest.param(f'{WORDS}{LINE}, Note: "never closed, Version: v1.5.1', id="quote that never ends"),
-        pytest.param(f'{WORDS}{LINE}, Lora hashes: "a: 1, b: 2", Seed: 7', id="the first of two counts"),
+        pytest.param(f'{WORDS}{LINE}, TI hashes: "a: 1, b: 2", Seed: 7', id="the first of two counts"),
         pytest.param(f"{WORDS.rstrip()} {LINE}", id="settings in the line of the negative prompt"),
         pytest.param(f"{WORDS.rstrip()}, {LINE}", id="after a comma"),
         pytest.param(f"a cat on a roof Negative prompt: blurry, ugly {LINE}", id="one line"),
@@ -113,6 +117,58 @@ def test_what_changes_a_picture_and_is_not_read_is_named() -> None:
     found = read(f"{WORDS}{LINE}, Clip skip: 2, Denoising strength: 0.5, Hires upscale: 2, ControlNet 0: canny, VAE: x")
     assert found.clip_skip == 2
     assert found.unread == ("denoising strength: 0.5", "hires upscale: 2", "controlnet 0: canny")
+
+
+def test_lora_that_only_their_hashes_tell_of_are_named() -> None:
+    hashes = 'Lora hashes: "one: ab, two: cd"'
+    assert read(f"{WORDS}{LINE}, {hashes}").unread == ("lora hashes: one: ab, two: cd",)
+    assert read(f"a <lora:one:1> <lora:two:1>\n{LINE}, {hashes}").unread == ()
+
+
+PIECES = [
+    "Steps: 20",
+    "Sampler: Euler",
+    "Seed: 7",
+    "Negative prompt:",
+    "\n",
+    ", ",
+    '"',
+    "\\",
+    "a cat",
+    "Template:",
+    ":",
+    " ",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=5)).map("".join))
+def test_no_text_is_an_error(text: str) -> None:
+    read_foreign({"parameters": text})
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "a:\n",
+        'a: "\\"',
+        ', a: "',
+        "Steps: 1\n",
+        "Seed: 1, ",
+        "Sampler:",
+        "Negative prompt:",
+        '"',
+        "\\",
+        " ",
+        "a ",
+        "\n",
+        "a:,",
+    ],
+)
+async def test_texts_made_to_take_for_ever_are_read_within_the_limits_of_the_process(unit: str) -> None:
+    text = "a cat\nSteps: 20, " + unit * (990_000 // len(unit))
+    picture = encode_png(bytes(64 * 64 * 3), (64, 64), text={"parameters": text})
+    assert isinstance(await read_settings(picture), Foreign)
+    await read_settings(encode_png(bytes(64 * 64 * 3), (64, 64), text={"parameters": text[::-1]}))
 
 
 def test_seeds_of_64_bits_are_read_to_the_last_digit() -> None:

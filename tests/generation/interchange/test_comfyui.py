@@ -6,8 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from generation.interchange import Foreign, read_foreign
+from generation.interchange import comfy_nodes as known
 
 Graph = dict[str, Any]
 
@@ -387,9 +390,71 @@ def test_rows_of_lora() -> None:
     assert (found.loras, found.unread) == (("<lora:a:0.7>",), ())
 
 
-def test_a_graph_of_a_sampler_nobody_knows_is_a_graph_of_comfyui() -> None:
-    found = read(graph(n3=node("Nobody's sampler", text="a red circle")))
-    assert (found.tool, found.prompt, found.unread) == ("ComfyUI", "", ("Nobody's sampler",))
+@pytest.mark.parametrize("stray", [{}, {"n10": sampler(seed=43)}], ids=["alone", "beside a known one"])
+def test_a_graph_of_a_sampler_nobody_knows_is_a_graph_of_comfyui(stray: Graph) -> None:
+    found = read(graph(n3=node("Nobody's", text="a red circle"), **stray))
+    assert (found.tool, found.prompt, found.unread) == ("ComfyUI", "", ("Nobody's",))
+
+
+def test_a_link_that_leads_nowhere_is_named_as_it_stands() -> None:
+    found = read(graph(n3=sampler(positive=["66", 0])))
+    assert (found.prompt, found.unread) == ("", ("['66', 0]",))
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.tuples(st.sampled_from("345678"), st.integers(-1, 9)).map(list),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=4,
+)
+KINDS = sorted(
+    {*known.ENCODERS, *known.TEXTS, *known.JOINING, *known.CONDITIONING_RELAYS, *known.BUSES, *known.REROUTES}
+)
+KINDS += sorted({*known.SAMPLERS, *known.NUMBERS, *known.SELECTORS, *known.SCHEDULES, *known.LORAS, *known.LORA_STACKS})
+KINDS += ["Efficient Loader", "CLIPSetLastLayer", "BasicScheduler", "CFGGuider", "RandomNoise", "SaveImage", "Nobody's"]
+NAMES = ["positive", "negative", "latent_image", "model", "clip", "text", "text_a", "prompt", "conditioning", "samples"]
+NAMES += [
+    "conditioning_1",
+    "seed",
+    "steps",
+    "cfg",
+    "value",
+    "sampler",
+    "sigmas",
+    "noise",
+    "guider",
+    "basic_pipe",
+    "base_ctx",
+]
+NAMES += [
+    "lora_name",
+    "lora_1",
+    "strength_model",
+    "strength_clip",
+    "delimiter",
+    "images",
+    "width",
+    "height",
+    "ckpt_name",
+]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("345678"),
+        st.builds(
+            lambda kind, inputs: {"class_type": kind, "inputs": inputs},
+            st.sampled_from(KINDS),
+            st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8),
+        ),
+    )
+)
+def test_no_graph_is_an_error(nodes: Graph) -> None:
+    read_foreign({"prompt": json.dumps(nodes)})
 
 
 # Graphs that no tool would write.

@@ -81,6 +81,7 @@ def test_a1111() -> None:
         sampler="DPM++ 2M Karras",
         sampler_there="DPM++ 2M",
         model_there="v1-5-pruned-emaonly",
+        unread=("lora hashes: one: ab12, two: cd34",),
     )
 
 
