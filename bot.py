@@ -419,11 +419,14 @@ def models_add(
     revision: Annotated[str | None, typer.Option(help="Of the hub: branch, tag or commit; pinned as a commit.")] = None,
     config: Annotated[str | None, typer.Option(help="For a checkpoint in one file: model folder or name.")] = None,
     vae: Annotated[str | None, typer.Option(help="For a model: the VAE to use instead of its own.")] = None,
+    prediction: Annotated[
+        str | None, typer.Option(metavar="v|epsilon", help="For a model that does not say what it predicts.")
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Of the hub: half precision where it is offered.")] = False,
 ) -> None:
     """Check a model, LoRA, textual inversion or VAE, fetch it if need be, and offer it from the next start."""
     folder = _load().folder_of_models
-    options = {"name": name, "revision": revision, "config": config, "vae": vae}
+    options = {"name": name, "revision": revision, "config": config, "vae": vae, "prediction": prediction}
     _guarded(lambda: library.add(folder, what, say=typer.echo, half=half, **options))
 
 

@@ -9,11 +9,14 @@ from generation import paintbox
 from generation.engine.digests import WHOLE, digest_file, total_digest
 from generation.errors import Misconfigured, UnknownModel
 from generation.extras import Extra
-from generation.library.kinds import describe, family_of_folder, folder_context_width
+from generation.library.kinds import describe, family_of_folder, folder_context_width, unet_setting
 from generation.library.register import Entry, Kind, Register
 
 PAINTBOX = "paintbox"
 _NATIVE_PX = {"sd": 512, "sdxl": 1024}
+_PX_PER_CELL = 8
+_LATENT_SIDES = range(32, 257)
+"""Sides of latents that a model's settings may name: others are those of toys, or no numbers at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,8 @@ class Model:
     """Of a single file, as it was added; empty for a folder."""
     context_width: int = 0
     """Numbers a token that its UNet reads from the prompt; 0 where that is not known."""
+    prediction: str = ""
+    """What the operator says that its UNet predicts, `epsilon` or `v_prediction`; empty: what its files say."""
     loras: tuple[Extra, ...] = ()
     embeddings: tuple[Extra, ...] = ()
 
@@ -141,7 +146,7 @@ def _read_folder(path: Path) -> Model:
         path=path,
         family=family,
         licence="see the model's own card",
-        defaults=_defaults(family),
+        defaults=_defaults(family, path),
         safety_checker=_if_there(path / "safety_checker"),
         context_width=folder_context_width(path),
     )
@@ -149,6 +154,7 @@ def _read_folder(path: Path) -> Model:
 
 def _added(register: Register, entry: Entry, folder: Path) -> Model:
     path = entry.place(folder)
+    config = folder / entry.config if entry.config else None
     vae = register.get(entry.vae) if entry.vae else None
     if entry.vae and vae is None:
         problem = f"The model “{entry.name}” wants the VAE “{entry.vae}”, which is not in the register."
@@ -158,13 +164,14 @@ def _added(register: Register, entry: Entry, folder: Path) -> Model:
         path=path,
         family=entry.family,
         licence=entry.licence or "unknown",
-        defaults=_defaults(entry.family),
+        defaults=_defaults(entry.family, config or path),
         safety_checker=_if_there(path / "safety_checker"),
-        config=folder / entry.config if entry.config else None,
+        config=config,
         vae=vae.place(folder) if vae else None,
         sha256=total_digest(entry.files, config=entry.config_files, vae=vae.files if vae else {}),
         file_sha256=entry.files.get(WHOLE, ""),
         context_width=entry.context_width,
+        prediction=entry.prediction,
     )
 
 
@@ -182,8 +189,11 @@ def _extras(register: Register, kind: Kind, folder: Path) -> tuple[Extra, ...]:
     )
 
 
-def _defaults(family: str) -> Defaults:
-    return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=_NATIVE_PX[family])
+def _defaults(family: str, settings: Path) -> Defaults:
+    """`settings`: the folder that says at what size the UNet was trained; without it the family's usual one."""
+    side = unet_setting(settings, "sample_size")
+    native_px = side * _PX_PER_CELL if side in _LATENT_SIDES else _NATIVE_PX[family]
+    return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)
 
 
 def _if_there(path: Path) -> Path | None:

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from generation.engine.scheduler_config import Stated, check_settings, merge_settings, read_stated
 from generation.errors import Misconfigured
+from generation.library.tensors import read_tensors
 
 Components = Mapping[str, str | tuple[str, ...]]
 """The parts a model must have: folder name to the class, or classes, its index may name for it."""
@@ -62,11 +64,13 @@ class FolderRefused(Misconfigured):
     """The model folder {folder} cannot be used: {problem} {remedy}"""
 
 
-def check_model(path: Path, family: str, *, config: Path | None = None, has_other_vae: bool = False) -> None:
+def check_model(
+    path: Path, family: str, *, config: Path | None = None, has_other_vae: bool = False, prediction: str = ""
+) -> None:
     """Raise `FolderRefused` unless `path` is safe to load from and has every part of a model of that family.
 
     It is a folder, or, where `config` names a folder for the rest, a single file of weights. `has_other_vae`: its own
-    is not loaded. Raises `Misconfigured` for a family there is not.
+    is not loaded. `prediction`: what the operator says it predicts. Raises `Misconfigured` for a family there is not.
     """
     if family not in LAYOUTS:
         raise Misconfigured(
@@ -82,6 +86,31 @@ def check_model(path: Path, family: str, *, config: Path | None = None, has_othe
         for name in loaded:
             if not (has_other_vae and name == "vae"):
                 _check_weights(folder, folder / name)
+    read_scheduler(folder, file=path if config else None, prediction=prediction)
+
+
+def read_scheduler(folder: Path, *, file: Path | None = None, prediction: str = "") -> dict[str, Any]:
+    """Return the scheduler settings of a model: the folder's, as the single `file` and the operator change them.
+
+    Raise `FolderRefused` for settings that no picture could be painted with.
+    """
+    source = folder / "scheduler" / "scheduler_config.json"
+    _require(folder, source)
+    try:
+        settings = merge_settings(read_json(source), read_file_statement(file) if file else Stated(), prediction)
+        check_settings(settings)
+    except (OSError, ValueError, RecursionError) as error:
+        remedy = f"Change {source.name}, or use the settings of another model of its kind."
+        raise _refusal(folder, f"its scheduler {error}.", remedy) from None
+    return settings
+
+
+def read_file_statement(file: Path) -> Stated:
+    """Return what a single file says of itself. Raise `FolderRefused` for one that cannot be sampled."""
+    try:
+        return read_stated(read_tensors(file))
+    except ValueError as error:
+        raise _refusal(file, f"it {error}.", "Look for another version of it.") from None
 
 
 def check_part(folder: Path) -> None:

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from generation.engine.devices import Device
-from generation.engine.folder import FolderRefused, check_file, check_model, check_part, read_json
+from generation.engine.folder import FolderRefused, check_file, check_model, check_part, read_json, read_scheduler
+from generation.engine.samplers import check_samplers
 
 
 class ModelFolder:
@@ -21,20 +22,29 @@ class ModelFolder:
     Every method raises `FolderRefused` when the part is incomplete, damaged, or holds numbers that are not finite.
     """
 
-    def __init__(self, path: Path, family: str, *, file: Path | None = None, vae: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, family: str, *, file: Path | None = None, vae: Path | None = None, prediction: str = ""
+    ) -> None:
         """`file` holds the weights, if `path` does not. `vae` replaces the model's own: a folder with its
-        `config.json`, or a file that fits the model's settings.
+        `config.json`, or a file that fits the model's settings. `prediction`: what the operator says it predicts.
         """
-        check_model(file or path, family, config=path if file else None, has_other_vae=vae is not None)
+        config = path if file else None
+        check_model(file or path, family, config=config, has_other_vae=vae is not None, prediction=prediction)
         self._path = path
         self._other_vae = vae
+        self._scheduler_config = read_scheduler(path, file=file, prediction=prediction)
+        try:
+            check_samplers(self._scheduler_config)
+        except ValueError as error:
+            raise refusal(path, f"its scheduler {error}.") from error
 
     def index(self) -> dict[str, Any]:
         """What `model_index.json` says."""
         return read_json(self._path / "model_index.json")
 
     def scheduler_config(self) -> dict[str, Any]:
-        return read_json(self._path / "scheduler" / "scheduler_config.json")
+        """Return the settings that every sampler is built from."""
+        return self._scheduler_config
 
     def tokenizer(self, name: str) -> Any:
         return CLIPTokenizer.from_pretrained(self._path / name, local_files_only=True)

@@ -45,7 +45,13 @@ class Models:
         self._settings = settings
         self._loaded: dict[str, LoadedModel] = {}
         for model in self._models.values():
-            check_model(model.path, model.family, config=model.config, has_other_vae=model.vae is not None)
+            check_model(
+                model.path,
+                model.family,
+                config=model.config,
+                has_other_vae=model.vae is not None,
+                prediction=model.prediction,
+            )
         self.sha256 = {name: model.sha256 or _hash(model) for name, model in self._models.items()}
         self._unchanged: set[str] = set()
         for name in list(self._models)[:1]:

@@ -25,6 +25,31 @@ def build_scheduler(name: str, config: Mapping[str, Any]) -> Any:
     return getattr(diffusers, sampler.scheduler).from_config(dict(config), **sampler.settings)
 
 
+def check_samplers(config: Mapping[str, Any]) -> None:
+    """Raise `ValueError` naming a sampler that the model's settings make fail, tried on a few numbers.
+
+    The rules of `scheduler_config` refuse what is known to fail; this finds the rest, before any picture does.
+    """
+    for name in SAMPLERS:
+        try:
+            is_finite = _try_sampler(name, config)
+        except Exception as error:  # whatever a library makes of settings it did not expect
+            raise ValueError(f"does not work with the sampler {name} ({str(error)[:120]})") from error
+        if not is_finite:
+            raise ValueError(f"makes numbers that are not finite with the sampler {name}")
+
+
+def _try_sampler(name: str, config: Mapping[str, Any]) -> bool:
+    """Return whether a short walk over a few numbers ends with numbers."""
+    spec = ImageSpec(prompt="a", model="a", width_px=64, height_px=64, steps=4, guidance=1.0, sampler=name, seed=0)
+    sampling = Sampling(spec, config)
+    latents = sampling.draw((1, 4, 2, 2)) * sampling.scheduler.init_noise_sigma
+    for index in range(len(sampling.times)):
+        shown = sampling.scale_input(latents, index)
+        latents, _ = sampling.step(0.1 * shown, index, latents)
+    return bool(torch.isfinite(latents).all())
+
+
 class Sampling:
     """The walk from noise to picture of one image: which timesteps, and how a prediction moves the latents.
 

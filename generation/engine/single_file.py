@@ -22,8 +22,8 @@ from generation.engine.loading import ModelFolder, build, first_line, ready, ref
 class SingleFile(ModelFolder):
     """A checkpoint in one file. Every method raises `FolderRefused` as those of `ModelFolder` do."""
 
-    def __init__(self, file: Path, family: str, *, config: Path, vae: Path | None = None) -> None:
-        super().__init__(config, family, file=file, vae=vae)
+    def __init__(self, file: Path, family: str, *, config: Path, vae: Path | None = None, prediction: str = "") -> None:
+        super().__init__(config, family, file=file, vae=vae, prediction=prediction)
         self._file = file
 
     def clip_text(self, name: str, device: Device, *, projected: bool = False) -> Any:
@@ -49,5 +49,5 @@ class SingleFile(ModelFolder):
 def open_model(model: Model) -> ModelFolder:
     """A model of the catalogue, checked. Raises `FolderRefused`."""
     if model.config is None:
-        return ModelFolder(model.path, model.family, vae=model.vae)
-    return SingleFile(model.path, model.family, config=model.config, vae=model.vae)
+        return ModelFolder(model.path, model.family, vae=model.vae, prediction=model.prediction)
+    return SingleFile(model.path, model.family, config=model.config, vae=model.vae, prediction=model.prediction)

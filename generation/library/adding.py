@@ -11,6 +11,7 @@ from pathlib import Path
 
 from generation.engine.digests import config_digests, digests
 from generation.engine.folder import check_file, check_model, check_part, files_read
+from generation.engine.scheduler_config import PREDICTIONS
 from generation.errors import Misconfigured
 from generation.extras import MAX_NAME_CHARS, is_name
 from generation.library.kinds import Description, describe
@@ -30,6 +31,7 @@ def add_path(
     name: str | None = None,
     config: str | None = None,
     vae: str | None = None,
+    prediction: str | None = None,
     source: str = "",
     revision: str = "",
     card: Path | None = None,
@@ -37,6 +39,7 @@ def add_path(
     """Check what lies at `path` and enter it. Raises `Misconfigured` saying why it cannot be used, and what to do.
 
     `config` (for a single-file checkpoint) and `vae` are names in the register, or, for `config`, a folder.
+    `prediction` says what a model predicts where its files do not, or say it wrongly.
     """
     path = _real(path)
     found = _describe(path)
@@ -45,7 +48,8 @@ def add_path(
     register = Register.read(models_dir)
     settings = _config_folder(register, models_dir, path, found, config)
     _require_vae(register, found, vae)
-    check_safety(path, found, settings, has_other_vae=vae is not None)
+    predicts = _prediction(found, prediction)
+    check_safety(path, found, settings, has_other_vae=vae is not None, prediction=predicts)
     say(f"{name}: a {found.kind.value}{f' ({found.family})' if found.family else ''}; reading every number …")
     check_all_numbers(path)
     entry = Entry(
@@ -61,6 +65,7 @@ def add_path(
         config=_relative(settings, models_dir) if settings else "",
         config_files=config_digests(settings) if settings else {},
         vae=vae or "",
+        prediction=predicts,
     )
     register.with_entry(entry).write(models_dir)
     return entry
@@ -81,10 +86,12 @@ def check_name(name: str) -> None:
         raise Misconfigured(problem=f"{name} is the built-in model.", remedy="Choose another with --name.")
 
 
-def check_safety(path: Path, found: Description, config: Path | None, *, has_other_vae: bool = False) -> None:
+def check_safety(
+    path: Path, found: Description, config: Path | None, *, has_other_vae: bool = False, prediction: str = ""
+) -> None:
     """The rules for other people's files, by kind. Raises `FolderRefused`."""
     if found.kind is Kind.MODEL:
-        check_model(path, found.family, config=config, has_other_vae=has_other_vae)
+        check_model(path, found.family, config=config, has_other_vae=has_other_vae, prediction=prediction)
     elif path.is_file():
         check_file(path)
     else:
@@ -143,6 +150,17 @@ def _require_vae(register: Register, found: Description, vae: str | None) -> Non
     entry = register.get(vae)
     if entry is None or entry.kind is not Kind.VAE:
         raise Misconfigured(problem=f"There is no VAE “{vae[:80]}”.", remedy="Add it first: bot.py models add FILE.")
+
+
+def _prediction(found: Description, wanted: str | None) -> str:
+    """What the operator says that a model predicts, in diffusers' word; empty where nothing was said."""
+    if wanted is None:
+        return ""
+    if found.kind is not Kind.MODEL:
+        raise Misconfigured(problem="--prediction is for models.", remedy="Leave it out.")
+    if wanted.lower() not in PREDICTIONS:
+        raise Misconfigured(problem=f"{wanted[:40]!r} is nothing a model predicts.", remedy="Say v or epsilon.")
+    return PREDICTIONS[wanted.lower()]
 
 
 def _relative(path: Path, models_dir: Path) -> str:

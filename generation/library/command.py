@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from generation.catalog import Catalog
+from generation.engine.folder import read_file_statement, read_scheduler
+from generation.engine.scheduler_config import V_PREDICTION, Stated
 from generation.errors import Misconfigured
 from generation.extras import BASES, Extra
 from generation.library.adding import add_path, check_name, name_for
@@ -46,6 +48,7 @@ def add(
     revision: str | None = None,
     config: str | None = None,
     vae: str | None = None,
+    prediction: str | None = None,
     half: bool = False,
 ) -> Entry:
     """Add a path, or fetch from the hub and add. Raises `Misconfigured` in a sentence; then nothing was entered."""
@@ -54,7 +57,8 @@ def add(
     if _exists(what) or not is_hub_id(what):
         if revision is not None:
             raise Misconfigured(problem="--revision is for models from the hub.", remedy="Leave it out.")
-        return _tell(add_path(models_dir, Path(what), say=say, name=name, config=config, vae=vae), say)
+        entry = add_path(models_dir, Path(what), say=say, name=name, config=config, vae=vae, prediction=prediction)
+        return _tell(models_dir, entry, say)
     chosen = name or name_for(what.rsplit("/", 1)[1].removesuffix(".safetensors"))
     check_name(chosen)
     fetched = fetch(models_dir, what, name=chosen, revision=revision, half=half, say=say)
@@ -65,11 +69,12 @@ def add(
         name=chosen,
         config=config,
         vae=vae,
+        prediction=prediction,
         source=fetched.source,
         revision=fetched.revision,
         card=fetched.card,
     )
-    return _tell(entry, say)
+    return _tell(models_dir, entry, say)
 
 
 def remove(models_dir: Path, name: str, *, say: Say) -> None:
@@ -85,15 +90,40 @@ def remove(models_dir: Path, name: str, *, say: Say) -> None:
     say(f"Its files were left where they are: {entry.place(models_dir)}")
 
 
-def _tell(entry: Entry, say: Say) -> Entry:
+def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
     say(f"Added {entry.kind.value} {entry.name}: {len(entry.files) + len(entry.config_files)} files, all hashed.")
     if entry.revision:
         say(f"From {entry.source} at commit {entry.revision}.")
     say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
     if entry.kind is Kind.MODEL and not any(file.startswith("safety_checker/") for file in entry.files):
         say("It brings no safety checker: it paints in age-restricted channels only.")
+    if entry.kind is Kind.MODEL:
+        say(_prediction(models_dir, entry))
     say(_USE[entry.kind].format(name=entry.name))
     return entry
+
+
+def _prediction(models_dir: Path, entry: Entry) -> str:
+    """What the model will be sampled as, and who says so."""
+    file = entry.place(models_dir) if entry.config else None
+    folder = models_dir / entry.config if entry.config else entry.place(models_dir)
+    settings = read_scheduler(folder, file=file, prediction=entry.prediction)
+    stated = read_file_statement(file) if file else Stated()
+    predicts = "v" if settings.get("prediction_type") == V_PREDICTION else "epsilon"
+    zero_snr = ", with zero terminal SNR" if settings.get("rescale_betas_zero_snr") else ""
+    if entry.prediction:
+        source = "as you say"
+    elif stated.prediction:
+        source = f"as the file says ({stated.source})"
+    elif file is None:
+        source = "as its scheduler settings say"
+    else:
+        other = "epsilon" if predicts == "v" else "v"
+        return (
+            f"It is painted as predicting {predicts}{zero_snr}, as {entry.config} says: the file itself does not say."
+            f" Should its pictures be noise, add it again with --prediction {other}."
+        )
+    return f"It is painted as predicting {predicts}{zero_snr}, {source}."
 
 
 def _origin(entry: Entry | None) -> str:

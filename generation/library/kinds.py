@@ -67,11 +67,16 @@ def family_of_folder(path: Path) -> str:
 
 def folder_context_width(path: Path) -> int:
     """Numbers a token that the UNet of a folder reads from the prompt; 0 where its settings do not say."""
+    return unet_setting(path, "cross_attention_dim")
+
+
+def unet_setting(path: Path, name: str) -> int:
+    """Return a whole number from the settings of a folder's UNet; 0 where they do not say."""
     try:
-        width = read_json(path / "unet" / "config.json").get("cross_attention_dim")
+        value = read_json(path / "unet" / "config.json").get(name)
     except (OSError, ValueError, RecursionError):
         return 0
-    return width if isinstance(width, int) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _describe_folder(path: Path) -> Description:

@@ -47,6 +47,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     config_files: dict[str, str] = {}
     vae: str = ""
     """Of a model: the name of the VAE that replaces its own."""
+    prediction: str = ""
+    """Of a model: what its UNet predicts (`epsilon` or `v_prediction`), where the operator said so."""
 
     def place(self, folder: Path) -> Path:
         """The absolute path, given the models folder."""

@@ -37,7 +37,7 @@ def _problem(entry: Entry, models_dir: Path) -> str:
     if not path.exists():
         return f"{path} is gone."
     config = models_dir / entry.config if entry.config else None
-    check_safety(path, describe(path), config, has_other_vae=bool(entry.vae))
+    check_safety(path, describe(path), config, has_other_vae=bool(entry.vae), prediction=entry.prediction)
     changes = [*_changes(entry.files, digests(path))]
     if config is not None:
         changes += _changes(entry.config_files, config_digests(config))

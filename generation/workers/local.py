@@ -78,8 +78,8 @@ class LocalWorker:
         """Begin supervising. Raises `Misconfigured` for a model folder that may not be opened."""
         if self._config.engine == DEFAULT_ENGINE:
             for model in self._config.models:
-                has_other_vae = model.vae is not None
-                check = partial(check_model, model.path, model.family, config=model.config, has_other_vae=has_other_vae)
+                options = {"config": model.config, "has_other_vae": model.vae is not None}
+                check = partial(check_model, model.path, model.family, prediction=model.prediction, **options)
                 await asyncio.to_thread(check)
         self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
 
