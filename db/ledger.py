@@ -2,7 +2,8 @@
 
 A reservation adds an image and its cost. Its end takes the reservation back and adds the charge (`settle`), or, when
 nothing is charged, takes the image back as well (`refund`). All postings of an image lie in the window it was asked
-for in. `sum(ledger) == balance` for every member, guild and window, at every commit.
+for in, and note the version of the cost table that its reservation went by (none: before versions were noted).
+`sum(ledger) == balance` for every member, guild and window, at every commit.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import Integer, bindparam, func, insert, literal_column, select
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from sqlalchemy.orm import Session
 
 from db.members import GUILD_ACCOUNT
 from db.models import BalanceRow, LedgerRow, table
+from generation.cost import COST_VERSION
 from generation.quota import Usage
 
 _ledger = table(LedgerRow)
@@ -42,6 +44,14 @@ _OLDEST = (
     .order_by(_balances.c.window)
     .limit(1)
 )
+_RESERVED_BY = select(_ledger.c.cost_version).where(
+    _ledger.c.image_id == bindparam("of_image"),
+    _ledger.c.kind == literal_column("'reserve'"),  # with a bound word SQLite would not use the partial index
+)
+_APPEND = insert(_ledger).values(
+    cost_version=func.coalesce(bindparam("table", type_=Integer()), _RESERVED_BY.scalar_subquery())
+)
+"""An image is charged by the table its reservation went by, whichever release ends it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +121,8 @@ def add_up(usages: Iterable[Usage]) -> Usage:
 
 
 def _posting_values(account: Account, posting: Posting, at: datetime) -> dict[str, object]:
-    return {**asdict(account), **asdict(posting.adds), "kind": posting.kind, "image_id": posting.image_id, "at": at}
+    values = {**asdict(account), **asdict(posting.adds), "kind": posting.kind, "image_id": posting.image_id, "at": at}
+    return {**values, "of_image": posting.image_id, "table": COST_VERSION if posting.kind == "reserve" else None}
 
 
 def _add_to_balance() -> Insert:
@@ -121,5 +132,4 @@ def _add_to_balance() -> Insert:
     return adding.on_conflict_do_update(index_elements=list(_balances.primary_key), set_=sums)
 
 
-_APPEND = insert(_ledger)
 _ADD_TO_BALANCE = _add_to_balance()

@@ -156,6 +156,7 @@ class LedgerRow(Base):
     reserved: Mapped[int] = mapped_column(info=_KEPT)
     used: Mapped[int] = mapped_column(info=_KEPT)
     at: Mapped[datetime] = mapped_column(info=_KEPT)
+    cost_version: Mapped[int | None] = mapped_column(Integer(), info=_KEPT)
 
 
 class BalanceRow(Base):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from generation import paintbox
+from generation.cost import BY_PIXELS, WORK, Work
 from generation.engine.digests import WHOLE, digest_file, total_digest
 from generation.errors import Misconfigured, UnknownModel
 from generation.extras import Extra
@@ -56,6 +57,11 @@ class Model:
     loras: tuple[Extra, ...] = ()
     embeddings: tuple[Extra, ...] = ()
 
+    @property
+    def work(self) -> Work:
+        """What one of its evaluations takes, for its price."""
+        return BY_PIXELS if self.path == paintbox.MODEL_DIR else WORK[self.family]
+
     def shapes(self) -> dict[str, tuple[int, int]]:
         """The five aspect ratios offered, each with (width, height) of about native area, in multiples of 64 (or 8)."""
         native = self.defaults.native_px
@@ -98,6 +104,10 @@ class Catalog:
             if model.name == name:
                 return model
         raise UnknownModel(model=name[:60], available=", ".join(model.name for model in self.models))
+
+    def work_of(self, name: str) -> Work:
+        """What an evaluation of that model takes; of one that is not there any more, what the default's takes."""
+        return next((model for model in self.models if model.name == name), self.default).work
 
 
 def _paintbox() -> Model:

@@ -310,8 +310,7 @@ class Dispatcher:
             case Finished():
                 return await self._keep(live, event)
             case Cancelled():
-                charged = min(live.cost_of(event.evaluations), live.image.reserved)
-                return Outcome(status=Status.CANCELLED, charged=charged)
+                return Outcome(status=Status.CANCELLED, charged=live.charge_for(event.evaluations))
             case Broken():
                 log.error("image=%s error=%s action=broken: %s", event.image_id, event.error, event.message)
                 return Outcome(status=Status.FAILED, charged=0, error=event.error)

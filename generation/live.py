@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from generation.cost import cost_of_evaluations
+from generation.cost import BY_PIXELS, Work, cost_of_evaluations, image_cost
 from generation.job import Image, Job, Outcome, Status, split_image_id
 from generation.waits import Foreseen
 
@@ -33,6 +33,8 @@ class LiveImage:
     image: Image
     trace: str | None = None
     """That it follows, if it is a replay."""
+    work: Work = BY_PIXELS
+    """Of its model."""
     done: int = 0
     losses: int = 0
     """Workers lost while they held it, in this run of the bot."""
@@ -47,7 +49,17 @@ class LiveImage:
 
     def cost_of(self, evaluations: int) -> int:
         """Return the cost units of so many model evaluations; 0 of none."""
-        return cost_of_evaluations(self.image.spec, evaluations, self.trace) if evaluations else 0
+        if not evaluations:
+            return 0
+        return cost_of_evaluations(self.image.spec, evaluations, self.trace, work=self.work)
+
+    def charge_for(self, evaluations: int) -> int:
+        """Return what so many model evaluations are charged, as part of what was reserved.
+
+        That may have been by an older table of prices, if the job was accepted by an older release.
+        """
+        whole = image_cost(self.image.spec, self.trace, work=self.work)
+        return min(self.image.reserved, self.image.reserved * self.cost_of(evaluations) // whole)
 
     @property
     def progress(self) -> float:
@@ -65,9 +77,9 @@ class LiveJob:
     ended: asyncio.Future[Job] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @classmethod
-    def of(cls, job: Job) -> LiveJob:
+    def of(cls, job: Job, work: Work) -> LiveJob:
         trace = job.request.replay.trace if job.request.replay else None
-        return cls(job, {image.id: LiveImage(image, trace) for image in job.images if not image.status.is_end})
+        return cls(job, {image.id: LiveImage(image, trace, work) for image in job.images if not image.status.is_end})
 
     def started(self, image_id: str, attempt: int) -> None:
         self._update(image_id, status=Status.RUNNING, attempt=attempt)
@@ -105,9 +117,10 @@ class LiveJob:
 
 
 class LiveJobs:
-    """Every job that has not ended, oldest first."""
+    """Every job that has not ended, oldest first. `work_of` tells the work of a model by its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, work_of: Callable[[str], Work] = lambda model: BY_PIXELS) -> None:
+        self._work_of = work_of
         self._jobs: dict[str, LiveJob] = {}
 
     def __contains__(self, job_id: str) -> bool:
@@ -117,7 +130,7 @@ class LiveJobs:
         return iter(self._jobs.values())
 
     def add(self, job: Job) -> LiveJob:
-        live_job = self._jobs[job.id] = LiveJob.of(job)
+        live_job = self._jobs[job.id] = LiveJob.of(job, self._work_of(job.request.spec.model))
         return live_job
 
     def get(self, job_id: str) -> LiveJob | None:

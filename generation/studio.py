@@ -70,7 +70,7 @@ class Studio:
         self._store = store
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._clock = clock
-        self._jobs = LiveJobs()
+        self._jobs = LiveJobs(catalog.work_of)
         self._restorer = Restorer(store=store, files=files, paint=self._paint_unseen)
         self._dispatcher = Dispatcher(
             worker=worker,
@@ -359,8 +359,9 @@ class Studio:
     ) -> Job:
         job_id = new_job_id()
         trace = request.replay.trace if request.replay else None
+        work = self.catalog.work_of(request.spec.model)
         images = tuple(
-            Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace))
+            Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace, work=work))
             for index, spec in enumerate(request.images())
         )
         return Job(

@@ -286,7 +286,7 @@ class Engine:
             self._upscalings[order.image_id] = Upscaling(order, model, work, start)
         else:
             self._num_admitted += 1
-            slot = Slot(order, model.family, self._num_admitted, start=start)
+            slot = Slot(order, model.family, self._num_admitted, start=start, work=model.work)
             self._slots[order.image_id] = slot
             self._schedule_of_steps.enter(slot)
 

@@ -26,6 +26,7 @@ class LoadedModel:
 
     def __init__(self, model: Model, device: Device, settings: EngineSettings) -> None:
         self.family: Family = FAMILIES[model.family](model, open_model(model), device, settings)
+        self.work = model.work
         lay_out(self.family.parts, device)
         arrange(self.family.parts, device.memory, device.torch_device)
         self.safety = SafetyChecker(model.safety_checker, device) if model.safety_checker else None

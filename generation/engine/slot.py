@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from generation.cost import cost_of_evaluations
+from generation.cost import BY_PIXELS, Work, cost_of_evaluations
 from generation.engine.families.base import Conditioning, Family
 from generation.engine.safety import Verdict
 from generation.engine.samplers import Sampling
@@ -47,11 +47,14 @@ class Walk:
 class Slot:
     """One admitted image. Cheap to make: models run only when `begin` is called, just before its first step.
 
-    `start`: what the safety checker said of the picture it starts from.
+    `start`: what the safety checker said of the picture it starts from; `work`: what an evaluation of its model takes.
     """
 
-    def __init__(self, order: Order, family: Family, serial: int, *, start: Verdict | None = None) -> None:
+    def __init__(
+        self, order: Order, family: Family, serial: int, *, start: Verdict | None = None, work: Work = BY_PIXELS
+    ) -> None:
         spec = order.spec
+        self.work = work
         self.order = order
         self.start = start
         self.family = family
@@ -167,8 +170,8 @@ class Slot:
         coming, self.key = self._coming.pop(0)
         self.size_px = (coming.width_px, coming.height_px)
         spec = self.order.spec
-        charge = cost_of_evaluations(spec, self.done + 1) - cost_of_evaluations(spec, self.done)
-        self._charge_of_row = charge / self.rows
+        before, after = (cost_of_evaluations(spec, self.done + more, work=self.work) for more in (0, 1))
+        self._charge_of_row = (after - before) / self.rows
 
 
 def _keyed(family: Family, order: Order, coming: Pass, words: Words) -> tuple[Pass, Key]:

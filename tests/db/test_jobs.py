@@ -11,9 +11,11 @@ from sqlalchemy import event, func, select
 from db.deliveries import DeliveryStore
 from db.engine import Database
 from db.jobs import JobStore
+from db.ledger import _RESERVED_BY
 from db.models import ImageRow, JobRow, LedgerRow, MemberRow
 from db.quotas import QuotaStore
 from db.reconcile import reconcile
+from generation.cost import COST_VERSION
 from generation.delivery import DeliveryState
 from generation.errors import QuotaExceeded, UnknownJob
 from generation.job import Owner, Status
@@ -255,3 +257,36 @@ async def test_how_many_pictures_of_theirs_were_kept_back_of_late(jobs: JobStore
     assert await jobs.num_withheld(owner, since=NOW) == 3
     assert await jobs.num_withheld(Owner(GUILD + 1, USER), since=since) == 0
     assert await jobs.num_withheld(Owner(GUILD, USER + 1), since=since) == 1
+
+
+async def test_every_posting_notes_the_cost_table_its_reservation_went_by(
+    database: Database, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = a_job(count=2), a_job()
+    monkeypatch.setattr("db.ledger.COST_VERSION", COST_VERSION - 1)  # by an earlier release
+    await jobs.accept(before)
+    monkeypatch.undo()
+    await jobs.accept(after)
+    await jobs.settle(before.images[0].id, await jobs.claim(before.images[0].id), done(before))
+    await jobs.settle(before.images[1].id, 0, ended(Status.CANCELLED))
+    await jobs.settle(after.images[0].id, await jobs.claim(after.images[0].id), done(after))
+    query = select(LedgerRow.image_id, LedgerRow.kind, LedgerRow.cost_version)
+    noted = await database.read(lambda session: {tuple(row) for row in session.execute(query)})
+    assert noted == {
+        (before.images[0].id, "reserve", COST_VERSION - 1),
+        (before.images[0].id, "settle", COST_VERSION - 1),
+        (before.images[1].id, "reserve", COST_VERSION - 1),
+        (before.images[1].id, "refund", COST_VERSION - 1),
+        (after.images[0].id, "reserve", COST_VERSION),
+        (after.images[0].id, "settle", COST_VERSION),
+    }
+
+
+async def test_what_a_reservation_went_by_is_found_by_its_index(database: Database) -> None:
+    query = str(_RESERVED_BY.compile(compile_kwargs={"literal_binds": False}))
+    steps = await database.read(
+        lambda session: [
+            row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", {"of_image": "x"})
+        ]
+    )
+    assert steps == ["SEARCH ledger USING INDEX uq_ledger_reserve (image_id=?)"]

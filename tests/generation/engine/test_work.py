@@ -1,0 +1,71 @@
+"""The prices' table is what PyTorch counts in the real networks: full size, on the meta device, without weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from torch.utils.flop_counter import FlopCounterMode
+
+from generation.cost import WORK
+from generation.engine.engine import Engine
+from generation.engine.settings import EngineSettings
+from generation.engine.slot import Slot
+from tests.generation.engine.painting import a_spec, an_order
+from tests.generation.engine.toy import save_toy_xl, toy_model
+
+_ATTENDS, _PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
+STABLE_DIFFUSION: dict[str, Any] = {"cross_attention_dim": 768, "attention_head_dim": 8}
+STABLE_DIFFUSION_2: dict[str, Any] = {
+    "cross_attention_dim": 1024,
+    "attention_head_dim": [5, 10, 20, 20],
+    "use_linear_projection": True,
+}
+XL: dict[str, Any] = {
+    "cross_attention_dim": 2048,
+    "attention_head_dim": [5, 10, 20],
+    "use_linear_projection": True,
+    "block_out_channels": (320, 640, 1280),
+    "down_block_types": (_PLAIN, _ATTENDS, _ATTENDS),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "transformer_layers_per_block": [1, 2, 10],
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}
+
+
+def count(unet: UNet2DConditionModel, side_px: int) -> int:
+    """Floating point operations of one row."""
+    added = {"text_embeds": torch.zeros(1, 1280), "time_ids": torch.zeros(1, 6)}
+    with FlopCounterMode(display=False) as counter:
+        unet(
+            torch.zeros(1, 4, side_px // 8, side_px // 8),
+            torch.zeros(1),
+            encoder_hidden_states=torch.zeros(1, 77, unet.config.cross_attention_dim),
+            added_cond_kwargs=added,
+        )
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("family", "settings"), [("sd", STABLE_DIFFUSION), ("sd", STABLE_DIFFUSION_2), ("sdxl", XL)], ids=["1.5", "2", "XL"]
+)
+def test_prices_are_the_operations_counted(family: str, settings: dict[str, Any]) -> None:
+    with torch.device("meta"):
+        standard = count(UNet2DConditionModel(**STABLE_DIFFUSION), 512)
+        unet = UNet2DConditionModel(**settings)
+        for side_px in (256, 512, 768, 1024, 1536):
+            counted = count(unet, side_px) / standard
+            assert WORK[family].of(side_px, side_px) == pytest.approx(counted, rel=0.01), side_px
+
+
+def test_the_engine_charges_a_step_as_the_ledger_does(tmp_path: Any) -> None:
+    folder = save_toy_xl(tmp_path)
+    engine = Engine([toy_model(folder, family="sdxl")], EngineSettings(num_threads=1))
+    engine.admit(an_order(a_spec(width_px=512, height_px=512)))
+    [slot] = engine._slots.values()
+    assert isinstance(slot, Slot)
+    assert slot.charge == pytest.approx(2 * 1000 * WORK["sdxl"].of(512, 512), abs=1)
