@@ -79,6 +79,9 @@ class LightEngine:
             events.extend(self._advance(order))
         return events
 
+    def tune(self) -> bool:
+        return False
+
     def close(self) -> None:
         self._orders.clear()
 

@@ -99,7 +99,7 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
         "threads": facts["threads"],
         "users": options.users,
         "rounds": options.rounds,
-        "row_bucket": engine.most_rows(options.side * options.side),
+        "row_bucket": engine.most_rows((options.side, options.side)),
         "model": options.shape or model.name,
     }
 
@@ -148,7 +148,7 @@ def _possible(engine: Engine, model: Model, options: argparse.Namespace) -> floa
     """What the best bucket gains over a lone picture, for whole pictures of the middle number of steps."""
     from bench._sides import seconds_an_image
 
-    most = engine.most_rows(options.side * options.side) // 2
+    most = engine.most_rows((options.side, options.side)) // 2
     sizes = {1, *(size for size in (2, 4, 8, 16) if size <= most)}
     seconds = {
         size: seconds_an_image(

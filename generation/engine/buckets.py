@@ -1,44 +1,79 @@
 """How many rows a forward should have: what pays on this machine, less what turned out not to fit into memory.
 
-A larger forward gets more done in the same time only up to a point. Where that lies is measured at the first start
-with the default model (`measured`), or, without a file to keep it in, known roughly by the kind of device. The buckets
-themselves are the family's ladder, whatever is measured: a trace means the same everywhere.
+A larger forward gets more done in the same time only up to a point. Where that lies depends on the network and on the
+size of the picture, so it is measured for each of both (`tuning`). Until it is, and without a file to keep it in, it is
+taken from another size of the same network, or known roughly by the kind of device. The buckets themselves are the
+family's ladder, whatever is measured: a trace means the same everywhere.
 """
 
 from __future__ import annotations
 
-import torch
+import hashlib
+import json
+import math
+from typing import Any, NamedTuple
 
-from generation.catalog import Model
-from generation.engine.batch import Batch
-from generation.engine.devices import Device
-from generation.engine.families.base import Family
-from generation.engine.measured import Measured, pays_first, time_buckets
+from generation.engine.measured import Measured
 from generation.engine.settings import EngineSettings
 from generation.engine.slot import Key, Slot
-from generation.order import Order, Share
 from generation.recipe import Fingerprint
-from generation.request import ImageSpec
 
 _ROW_PIXELS = {"cpu": 16 * 128 * 128, "mps": 4 * 512 * 512, "cuda": 16 * 512 * 512}
 """Rows times pixels beyond which a larger forward gets no more done, roughly, by kind of device."""
+_LEAST_ROWS = 2
+"""Those of one guided picture."""
+
+
+class Shape(NamedTuple):
+    """What is measured once: a network at about one size. Five aspect ratios of the same area are one."""
+
+    network: str
+    area: int
+    """Half octaves of pixels."""
+
+    @classmethod
+    def of(cls, network: str, size_px: tuple[int, int]) -> Shape:
+        return cls(network, round(2 * math.log2(size_px[0] * size_px[1])))
+
+    @property
+    def pixels(self) -> float:
+        return float(2 ** (self.area / 2))
+
+
+class Wanted(NamedTuple):
+    """Something to measure: the shape, and a model and size that have it."""
+
+    shape: Shape
+    model: str
+    size_px: tuple[int, int]
 
 
 class Buckets:
-    """Sizes of forwards. `row_pixels` is rows times pixels beyond which a larger one gets no more done."""
+    """Sizes of forwards by network and size of the picture."""
 
-    def __init__(self, settings: EngineSettings, row_pixels: int) -> None:
+    def __init__(self, settings: EngineSettings, measured: Measured, fingerprint: Fingerprint, *, device: str) -> None:
         self._max_rows = settings.max_rows
-        self._row_pixels = row_pixels
+        self._measured = measured
+        self._fingerprint = fingerprint.digest
+        self._row_pixels = _ROW_PIXELS[device]
+        self._pays: dict[Shape, int | None] = {}
+        self._wanted: dict[Shape, Wanted] = {}
         self._limits: dict[Key, int] = {}
 
-    def most_rows(self, pixels: int) -> int:
+    def most_rows(self, network: str, size_px: tuple[int, int]) -> int:
         """Rows beyond which a forward of pictures that size gets no more done in the same time, on this machine."""
-        return self._max_rows or max(2, self._row_pixels // pixels)
+        if self._max_rows:
+            return self._max_rows
+        shape = Shape.of(network, size_px)
+        kept = self._find(shape)
+        if kept is not None:
+            return max(_LEAST_ROWS, kept)
+        return max(_LEAST_ROWS, int(self._row_pixels_of(shape) // (size_px[0] * size_px[1])))
 
     def most_for(self, slot: Slot) -> int:
         """The largest bucket for images such as `slot`: what pays, and what memory allows."""
-        pays = self.most_rows(slot.size_px[0] * slot.size_px[1])
+        self.want(slot.network, slot.order.spec.model, slot.size_px)
+        pays = self.most_rows(slot.network, slot.size_px)
         limit = min(pays, self._limits.get(slot.key, pays))
         return max((rung for rung in slot.family.ladder if rung <= limit), default=1)
 
@@ -51,41 +86,57 @@ class Buckets:
         """A forward of `bucket` rows did not fit into memory: images of that key get half of it from now on."""
         self._limits[key] = bucket // 2
 
-    def slots_that_pay(self, ladder: tuple[int, ...], native_px: int) -> int:
+    def slots_that_pay(self, network: str, ladder: tuple[int, ...], native_px: int) -> int:
         """The guided pictures of native size that one forward holds, and a few to take their places."""
-        held = max(1, min(ladder[-1], self.most_rows(native_px**2)) // 2)
+        held = max(1, min(ladder[-1], self.most_rows(network, (native_px, native_px))) // 2)
         return held + max(1, held // 4)
 
+    # What is still to be measured.
 
-def find_row_pixels(
-    measured: Measured, family: Family, model: Model, device: Device, *, model_sha256: str, fingerprint: Fingerprint
-) -> int:
-    """What `Buckets` needs to know: measured with this model, once for each fingerprint, or by the kind of device."""
-    name = f"bucket that pays: {model_sha256[:16]} {fingerprint.digest}"
-    bucket = measured.get(name, lambda: pays_first(_time_forwards(family, model, device)))
-    return int(bucket) * model.defaults.native_px**2 if bucket else _ROW_PIXELS[device.kind]
+    def want(self, network: str, model: str, size_px: tuple[int, int]) -> None:
+        """Have that measured some time, if it is worth it and not known."""
+        shape = Shape.of(network, size_px)
+        if not self._max_rows and self._measured.is_kept and self._find(shape) is None:
+            self._wanted.setdefault(shape, Wanted(shape, model, size_px))
+
+    @property
+    def next_wanted(self) -> Wanted | None:
+        return next(iter(self._wanted.values()), None)
+
+    def keep(self, shape: Shape, bucket: int) -> None:
+        """It was measured: that is the smallest bucket that gets the most done."""
+        self._wanted.pop(shape, None)
+        self._pays[shape] = bucket
+        self._measured.keep(self._name(shape), bucket)
+
+    def give_up(self, shape: Shape) -> None:
+        """It cannot be measured now; a picture of that shape asks again."""
+        self._wanted.pop(shape, None)
+
+    def _find(self, shape: Shape) -> int | None:
+        if shape not in self._pays:
+            kept = self._measured.find(self._name(shape))
+            self._pays[shape] = None if kept is None else int(kept)
+        return self._pays[shape]
+
+    def _name(self, shape: Shape) -> str:
+        side_px = round(math.sqrt(shape.pixels))
+        return f"bucket that pays: network {shape.network} at about {side_px} px, {self._fingerprint}"
+
+    def _row_pixels_of(self, shape: Shape) -> float:
+        """As many as pay at the nearest size that was measured with this network; else what the device usually can."""
+        known = [
+            (abs(other.area - shape.area), other, bucket)
+            for other, bucket in self._pays.items()
+            if bucket is not None and other.network == shape.network
+        ]
+        if not known:
+            return self._row_pixels
+        _, nearest, bucket = min(known)
+        return bucket * nearest.pixels
 
 
-def _time_forwards(family: Family, model: Model, device: Device) -> dict[int, float]:
-    """Seconds of a forward of the model's usual picture by bucket."""
-    side_px = model.defaults.native_px
-    spec = ImageSpec(
-        prompt="a",
-        model=model.name,
-        width_px=side_px,
-        height_px=side_px,
-        steps=model.defaults.steps,
-        guidance=1.0,
-        sampler=model.defaults.sampler,
-        seed=0,
-    )
-    slot = Slot(Order(image_id="measure-0", attempt=1, spec=spec, share=Share(0)), family, 0)
-    slot.begin(device.torch_device)
-
-    def run(batch: Batch) -> None:
-        family.denoise(batch.latents, batch.timesteps, batch.conditioning)
-        if device.kind == "cuda":
-            torch.cuda.synchronize()
-
-    batches = {bucket: Batch(bucket, slot, device) for bucket in family.ladder}
-    return time_buckets({bucket: lambda batch=batch: run(batch) for bucket, batch in batches.items()})  # type: ignore[misc]
+def network_of(unet: Any) -> str:
+    """A short name for the network of a UNet, whatever its weights: models of the same make are measured once."""
+    settings = {name: value for name, value in dict(unet.config).items() if not name.startswith("_")}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]

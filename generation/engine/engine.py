@@ -15,7 +15,7 @@ from torch import Tensor
 
 from generation.catalog import Model
 from generation.engine.batch import Batches, rows_of
-from generation.engine.buckets import Buckets, find_row_pixels
+from generation.engine.buckets import Buckets
 from generation.engine.devices import choose_device
 from generation.engine.failures import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
@@ -28,6 +28,7 @@ from generation.engine.safety import Verdict
 from generation.engine.schedule import StepSchedule
 from generation.engine.settings import EngineSettings
 from generation.engine.slot import Slot
+from generation.engine.tuning import Tuner
 from generation.engine.upscale import Enlargement
 from generation.errors import NotFinite, OutOfMemory
 from generation.order import Cancel, Cancelled, Event, Order, Progress
@@ -71,7 +72,12 @@ class Engine:
         self.fingerprint = take_fingerprint(self._device)
         with torch.inference_mode():
             self._models = Models(models, self._device, settings)
-            self._buckets = Buckets(settings, self._row_pixels(models[0], measured))
+            self._buckets = Buckets(settings, measured, self.fingerprint, device=self._device.kind)
+            self._tuner = Tuner(self._buckets, self._device, self._models.family_if_loaded)
+            self._default, loaded = models[0], self._models.get(models[0].name)
+            native_px = self._default.defaults.native_px
+            self._buckets.want(loaded.network, self._default.name, (native_px, native_px))
+            self._tuner.run_whole()
         self._batches = Batches(self._device)
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
         self._slots: dict[str, Slot] = {}
@@ -83,8 +89,9 @@ class Engine:
         self.rows_run = 0
         """Rows of every forward so far, padding included, and of these the ones an image owned."""
         self.rows_owned = 0
-        ladder = self._models.get(models[0].name).family.ladder
-        self.num_slots = settings.num_slots or self._buckets.slots_that_pay(ladder, models[0].defaults.native_px)
+        self.num_slots = settings.num_slots or self._buckets.slots_that_pay(
+            loaded.network, loaded.family.ladder, native_px
+        )
 
     @property
     def model_sha256(self) -> Mapping[str, str]:
@@ -99,6 +106,7 @@ class Engine:
     @torch.inference_mode()
     def admit(self, order: Order) -> None:
         """Take an image in. One that cannot be made at all ends with `Broken` from the next `step`."""
+        self._tuner.drop()
         self._drop(order.image_id)
         self._guard(order, lambda: self._enter(order))
 
@@ -118,9 +126,15 @@ class Engine:
         evaluations = self._drop(cancel.image_id)
         return [Cancelled(image_id=cancel.image_id, attempt=cancel.attempt, evaluations=evaluations)]
 
+    @torch.inference_mode()
+    def tune(self) -> bool:
+        """Use idle time: run one forward to measure which buckets pay. False if there is nothing to measure."""
+        return self.is_idle and self._tuner.run_once()
+
     def rest(self) -> None:
         """Give the memory back while there is nothing to do: the next image waits for its model to load again."""
         if self.is_idle:
+            self._tuner.drop()
             self._batches.clear()
             self._models.close()
             give_back(self._device.torch_device)
@@ -154,13 +168,9 @@ class Engine:
     def _beginning(self, slot: Slot) -> Callable[[], None]:
         return lambda: slot.begin(self._device.torch_device)
 
-    def most_rows(self, pixels: int) -> int:
-        """Rows beyond which a forward of pictures that size gets no more done in the same time, on this machine."""
-        return self._buckets.most_rows(pixels)
-
-    def _row_pixels(self, model: Model, measured: Measured) -> int:
-        family, sha256 = self._models.get(model.name).family, self.model_sha256[model.name]
-        return find_row_pixels(measured, family, model, self._device, model_sha256=sha256, fingerprint=self.fingerprint)
+    def most_rows(self, size_px: tuple[int, int], *, model: str | None = None) -> int:
+        """Rows beyond which a forward of a model's (the default's) pictures that size gets no more done."""
+        return self._buckets.most_rows(self._models.get(model or self._default.name).network, size_px)
 
     # Forward: the one place where time goes.
 
@@ -286,7 +296,7 @@ class Engine:
             self._upscalings[order.image_id] = Upscaling(order, model, work, start)
         else:
             self._num_admitted += 1
-            slot = Slot(order, model.family, self._num_admitted, start=start, work=model.work)
+            slot = Slot(order, model.family, self._num_admitted, start=start, work=model.work, network=model.network)
             self._slots[order.image_id] = slot
             self._schedule_of_steps.enter(slot)
 

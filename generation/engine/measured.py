@@ -1,4 +1,4 @@
-"""What was measured on this machine at the first start, kept in a small file: which number format pays, which buckets.
+"""What was measured on this machine, kept in a small file: which number format pays, which buckets, model by model.
 
 Both would cost seconds at every start, and a choice that wavers with the load of the moment would change the
 fingerprint, or the pace, from one start to the next. Delete the file to have everything measured again.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import torch
+
+from generation.engine.failures import is_out_of_memory
 
 _PLATEAU = 0.95
 _MUCH_FASTER = 0.8
@@ -25,15 +28,29 @@ class Measured:
     def __init__(self, file: str) -> None:
         self._file = Path(file) if file else None
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a file: what cannot be kept is not worth measuring."""
+        return self._file is not None
+
     def get(self, name: str, measure: Callable[[], float]) -> float | None:
         """What is kept under that name, else what `measure` returns, kept from now on."""
         if self._file is None:
             return None
-        kept = _read(self._file)
-        if name not in kept:
-            kept[name] = measure()
-            _write(self._file, kept)
-        return kept[name]
+        kept = self.find(name)
+        if kept is None:
+            kept = measure()
+            self.keep(name, kept)
+        return kept
+
+    def find(self, name: str) -> float | None:
+        """What is kept under that name; None if nothing is."""
+        return _read(self._file).get(name) if self._file is not None else None
+
+    def keep(self, name: str, value: float) -> None:
+        """Keep a figure from now on."""
+        if self._file is not None:
+            _write(self._file, {**_read(self._file), name: value})
 
 
 def pays_first(seconds: Mapping[int, float]) -> int:
@@ -42,23 +59,37 @@ def pays_first(seconds: Mapping[int, float]) -> int:
     return min(bucket for bucket, rate in rates.items() if rate >= _PLATEAU * max(rates.values()))
 
 
-def time_buckets(forwards: Mapping[int, Callable[[], None]], *, rounds: int = 3) -> dict[int, float]:
-    """Seconds of a forward by bucket: the best of a few, interleaved, after one that does not count.
+def time_buckets(
+    forwards: Mapping[int, Callable[[], None]], *, rounds: int = 3, longest_s: float = math.inf
+) -> Generator[None, None, dict[int, float]]:
+    """Return seconds of a forward by bucket: the best of a few, interleaved, after one that does not count.
 
-    On a slow machine the larger buckets are left out: what cannot be tried in a few seconds does not pay.
+    A generator that pauses after every forward. On a slow machine the larger buckets are left out: what cannot be
+    tried in a few seconds does not pay. So are those that would take over `longest_s`, were they twice as slow as the
+    one before, and those that do not fit into memory.
     """
-    started = time.perf_counter()
+    spent_s = 0.0
     best: dict[int, float] = {}
     for bucket, forward in sorted(forwards.items()):
-        if best and time.perf_counter() - started > _PATIENCE_S:
+        if best and (spent_s > _PATIENCE_S or 2 * max(best.values()) > longest_s):
             break
-        forward()
-        best[bucket] = _seconds(forward)
-    for _ in range(rounds - 1):
-        if time.perf_counter() - started > _PATIENCE_S:
+        try:
+            spent_s += _seconds(forward)
+            yield
+            best[bucket] = _seconds(forward)
+        except (RuntimeError, MemoryError) as error:
+            if not best or not is_out_of_memory(error):
+                raise
             break
-        for bucket in best:
-            best[bucket] = min(best[bucket], _seconds(forwards[bucket]))
+        spent_s += best[bucket]
+        yield
+    for bucket in [*best] * (rounds - 1):
+        if spent_s > _PATIENCE_S:
+            break
+        taken_s = _seconds(forwards[bucket])
+        spent_s += taken_s
+        best[bucket] = min(best[bucket], taken_s)
+        yield
     return best
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from generation.catalog import Model
+from generation.engine.buckets import network_of
 from generation.engine.devices import Device, lay_out
 from generation.engine.digests import hash_files
 from generation.engine.families import FAMILIES
@@ -27,6 +28,7 @@ class LoadedModel:
     def __init__(self, model: Model, device: Device, settings: EngineSettings) -> None:
         self.family: Family = FAMILIES[model.family](model, open_model(model), device, settings)
         self.work = model.work
+        self.network = network_of(self.family.parts["unet"])
         lay_out(self.family.parts, device)
         arrange(self.family.parts, device.memory, device.torch_device)
         self.safety = SafetyChecker(model.safety_checker, device) if model.safety_checker else None
@@ -91,6 +93,11 @@ class Models:
             remedy = "`bot.py models verify` says which file; if it should be so, add it again."
             raise FolderRefused(folder=str(model.path), problem="it has changed since it was added.", remedy=remedy)
         self._unchanged.add(model.name)
+
+    def family_if_loaded(self, name: str) -> Family | None:
+        """The family of a model that is in memory; None of another."""
+        loaded = self._loaded.get(name)
+        return loaded.family if loaded is not None else None
 
     def let_go(self, *, keep: Collection[str]) -> None:
         """Drop the loaded models that are not to keep: they are loaded again when they are asked for."""

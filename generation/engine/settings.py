@@ -16,7 +16,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     memory: str = "auto"
     """`auto`, or one of `memory.MODES`: how much of a model stays on the device, how large its pieces of work are."""
     measured: str = ""
-    """The file that keeps what is measured at the first start; without one nothing is measured."""
+    """The file that keeps what is measured on this machine; without one nothing is measured."""
     idle_s: float = 0.0
     """After so long without work the models are dropped from memory; 0 keeps them."""
     num_threads: int = 0

@@ -47,14 +47,23 @@ class Walk:
 class Slot:
     """One admitted image. Cheap to make: models run only when `begin` is called, just before its first step.
 
-    `start`: what the safety checker said of the picture it starts from; `work`: what an evaluation of its model takes.
+    `start`: what the safety checker said of the picture it starts from; `work`: what an evaluation of its model takes,
+    and `network`: which one it runs.
     """
 
     def __init__(
-        self, order: Order, family: Family, serial: int, *, start: Verdict | None = None, work: Work = BY_PIXELS
+        self,
+        order: Order,
+        family: Family,
+        serial: int,
+        *,
+        start: Verdict | None = None,
+        work: Work = BY_PIXELS,
+        network: str = "",
     ) -> None:
         spec = order.spec
         self.work = work
+        self.network = network
         self.order = order
         self.start = start
         self.family = family

@@ -47,6 +47,7 @@ class Engine(Protocol):
     def admit(self, order: Order) -> None: ...
     def step(self) -> list[Event]: ...
     def cancel(self, cancel: Cancel) -> list[Event]: ...
+    def tune(self) -> bool: ...
     def rest(self) -> None: ...
     def close(self) -> None: ...
 
@@ -97,11 +98,15 @@ def _read_exactly(source: RawIOBase, size: int) -> bytes | None:
 def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None], *, idle_s: float = 0.0) -> None:
     """Drive the engine until told to close: commands between turns, and sleep when there is nothing to do.
 
-    After `idle_s` without work (0: never) it gives its memory back, until the next command.
+    Idle, it measures what is to be measured, a little between two looks at the commands. After `idle_s` without work
+    (0: never) it gives its memory back, until the next command.
     """
     patience_s = idle_s or None
     while True:
-        commands = inbox.take(wait=engine.is_idle, patience_s=patience_s)
+        is_tuning = engine.is_idle and engine.tune()
+        commands = inbox.take(wait=engine.is_idle and not is_tuning, patience_s=patience_s)
+        if is_tuning and not commands:
+            continue
         if not commands and engine.is_idle:
             engine.rest()
             patience_s = None

@@ -1,0 +1,113 @@
+"""Measuring which buckets pay, one forward at a time, while there is no picture to paint.
+
+The default model is measured at its own size before the first picture. Another model, or another size, is measured once
+pictures of it were asked for, when nobody waits: a picture that comes meanwhile waits for one forward at most, of about
+`_LONGEST_S`, and the trial begins again after it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+
+import torch
+
+from generation.engine.batch import Batch
+from generation.engine.buckets import Buckets, Wanted
+from generation.engine.devices import Device
+from generation.engine.failures import is_engine_broken, is_out_of_memory
+from generation.engine.families.base import Family
+from generation.engine.measured import pays_first, time_buckets
+from generation.engine.memory import give_back
+from generation.engine.slot import Slot
+from generation.order import Order, Share
+from generation.request import ImageSpec
+
+log = logging.getLogger(__name__)
+
+_LONGEST_S = 1.0
+_Trial = Generator[None, None, dict[int, float]]
+
+
+class Tuner:
+    """Measures what `Buckets` wants to know. `family_of`: the family of a model that is loaded, None of another."""
+
+    def __init__(self, buckets: Buckets, device: Device, family_of: Callable[[str], Family | None]) -> None:
+        self._buckets, self._device, self._family_of = buckets, device, family_of
+        self._wanted: Wanted | None = None
+        self._trial: _Trial | None = None
+
+    def run_whole(self) -> None:
+        """Measure what is wanted first, however long a forward takes."""
+        if self._begin(longest_s=float("inf")):
+            while self._wanted is not None:
+                self._advance()
+
+    def run_once(self) -> bool:
+        """Run one forward of a trial. False if nothing is to be measured."""
+        if self._trial is None and not self._begin(longest_s=_LONGEST_S):
+            return False
+        self._advance()
+        return True
+
+    def drop(self) -> None:
+        """End the trial at hand, and let go of what it holds; it begins again when there is time."""
+        self._wanted = self._trial = None
+
+    def _begin(self, *, longest_s: float) -> bool:
+        self._wanted = self._buckets.next_wanted
+        if self._wanted is None:
+            return False
+        self._trial = self._try_buckets(self._wanted, longest_s)
+        return True
+
+    def _advance(self) -> None:
+        assert self._wanted is not None and self._trial is not None
+        shape = self._wanted.shape
+        try:
+            next(self._trial)
+            return
+        except StopIteration as end:
+            self._buckets.keep(shape, pays_first(end.value))
+            log.info("model=%s action=bucket-measured seconds=%s", self._wanted.model, end.value)
+        except Exception as error:  # pictures can be had without it
+            if is_engine_broken(error) and not is_out_of_memory(error):
+                raise
+            self._buckets.give_up(shape)
+            log.warning("model=%s action=measuring-failed error=%s", self._wanted.model, type(error).__name__)
+        self.drop()
+        give_back(self._device.torch_device)
+
+    def _try_buckets(self, wanted: Wanted, longest_s: float) -> _Trial:
+        family = self._family_of(wanted.model)
+        if family is None:
+            raise LookupError("the model was let go")
+        slot = _a_slot(wanted, family)
+        slot.begin(self._device.torch_device)
+        forwards = {bucket: self._forward(family, slot, bucket) for bucket in family.ladder}
+        return (yield from time_buckets(forwards, longest_s=longest_s))
+
+    def _forward(self, family: Family, slot: Slot, bucket: int) -> Callable[[], None]:
+        def run() -> None:
+            batch = Batch(bucket, slot, self._device)
+            family.denoise(batch.latents, batch.timesteps, batch.conditioning)
+            if self._device.kind == "cuda":
+                torch.cuda.synchronize()
+
+        return run
+
+
+def _a_slot(wanted: Wanted, family: Family) -> Slot:
+    """A picture of that size that nobody asked for."""
+    width_px, height_px = wanted.size_px
+    spec = ImageSpec(
+        prompt="a",
+        model=wanted.model,
+        width_px=width_px,
+        height_px=height_px,
+        steps=4,
+        guidance=1.0,
+        sampler="Euler",
+        seed=0,
+    )
+    return Slot(Order(image_id="measure-0", attempt=1, spec=spec, share=Share(0)), family, 0)
