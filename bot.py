@@ -65,6 +65,7 @@ from generation.screening import Screener
 from generation.sizes import native_size, parse_size
 from generation.studio import Studio, utc_now
 from generation.tidying import keep_swept, keep_tidy
+from generation.unread import notes_on
 from generation.workers.local import LocalWorker
 from generation.workers.wire import WorkerConfig
 from health import serve_health
@@ -310,6 +311,8 @@ def imagine(
                 seed=randbelow(MAX_SEED + 1) if seed is None else seed,
                 clip_skip=clip_skip,
             )
+            for note in notes_on(spec):
+                typer.echo(note, err=True)
             job = await shell.paint(house.studio, house.running, GenerationRequest(spec=spec, count=count))
             for image in job.images:
                 target = out if count == 1 else out.with_stem(f"{out.stem}-{image.index + 1}")

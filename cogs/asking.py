@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 import discord
 
-from cogs import rules_pages
+from cogs import replies, rules_pages
 from cogs.errors import JOB, LOST, PRIVATE, require_permissions
 from cogs.gate import place_of, policy_of, require_allowed, require_may_ask
 from cogs.language import matching, of_place
@@ -70,8 +70,11 @@ async def finish(
     """Have the request accepted; from here on the courier looks after its message."""
     async with interaction.client.services.reception.turn(owner_of(interaction).guild_id):
         job, warnings = await _submit(interaction, request, reply_to, attached)
-    if warnings:  # this waits for Discord, so it keeps no turn from others
-        await tell_besides(interaction, rules_pages.warned(warnings))
+    notes = [rules_pages.warned(warnings)] if warnings else []
+    if interaction.type is not discord.InteractionType.component:  # a button repeats words that were told of before
+        notes += replies.on_words(request)
+    if notes:  # this waits for Discord, so it keeps no turn from others
+        await tell_besides(interaction, "\n".join(notes))
     return job
 
 

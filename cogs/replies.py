@@ -14,6 +14,8 @@ from generation.job import Image, Job, Status
 from generation.live import JobView
 from generation.origin import Origin, origin_of
 from generation.replay import Agreement, Verdict
+from generation.request import GenerationRequest
+from generation.unread import notes_on
 
 NOTHING_TO_CANCEL = N_("There is nothing left to cancel: those pictures have ended.")
 NOTHING_OF_YOURS = N_("You have nothing in line here.")
@@ -41,6 +43,7 @@ UNKNOWN_TRACE = N_(
 DONE_ALREADY = N_("That is done already.")
 DONE = N_("It is done.")
 MAX_UNREAD = 160
+MAX_NOTE = 800
 _BEFORE_SIGN = re.compile(r"\s+([,.;:!?])")
 """A model's words come back with a space before every sign."""
 _TITLES = {
@@ -98,6 +101,13 @@ def rounded(typed: str, job: Job) -> str | None:
     if [int(number) for number in re.findall(r"\d+", typed)] == [spec.width_px, spec.height_px]:
         return None
     return _(ROUNDED, typed=escaped(typed, limit=20), width=spec.width_px, height=spec.height_px)
+
+
+def on_words(request: GenerationRequest) -> list[str]:
+    """Told to the person whose words hold what is not read as they may mean it."""
+    if request.replay is not None or request.spec.upscale is not None:
+        return []
+    return [escaped(in_words(note), limit=MAX_NOTE) for note in notes_on(request.spec)]
 
 
 # When it has ended.

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from generation.checked import checked
+from generation.decimals import read_decimal
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
+from generation.weighting import SYNTAX
 
 MAX_ADAPTERS = 4
 MAX_EMBEDDINGS = 8
@@ -26,7 +28,6 @@ BASES = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "Stable Di
 
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9 ._+()-]{{0,{MAX_NAME_CHARS - 1}}}")
 _TAG = re.compile(r"<(lora|lyco|hypernet):([^<>]*)>", re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?\d{1,3}(\.\d{0,6})?|[+-]?\.\d{1,6}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -84,6 +85,8 @@ class Written(NamedTuple):
     negative: str
     adapters: tuple[Adapter, ...]
     embeddings: tuple[Embedding, ...]
+    syntax: int = SYNTAX
+    """By which the prompts are read (`generation.weighting`)."""
 
 
 class Shelf(Protocol):
@@ -180,13 +183,22 @@ def _read_tag(model: Shelf, tag: re.Match[str]) -> Adapter:
     if kind != "lora":
         problem = Phrase("is not read here; <lora:name:0.8> is.")
         raise InvalidRequest(what=Phrase("“<{kind}:…>”", kind=kind), problem=problem)
-    name, colon, number = (part.strip() for part in inner.partition(":"))
+    name, *weights = (part.strip() for part in inner.split(":"))
     extra = _find(Phrase("LoRA"), name, model.loras)
     _require_fit(Phrase("LoRA"), model, extra)
-    if colon and not _NUMBER.fullmatch(number):
-        problem = Phrase("is a number from -{high} to {high}: <lora:{name}:0.8>.", high=MAX_WEIGHT, name=extra.name)
-        raise InvalidRequest(what=Phrase("The weight of the LoRA “{name}”", name=extra.name), problem=problem)
-    return Adapter(extra.name, extra.sha256, float(number) if colon else 1.0)
+    return Adapter(extra.name, extra.sha256, _read_weight(extra.name, weights))
+
+
+def _read_weight(name: str, weights: list[str]) -> float:
+    """The one weight of a tag: 1 if none is written. The web UI's second, for the UNet alone, must be the same."""
+    numbers = {read_decimal(weight) for weight in weights or ("1",)}
+    if None in numbers:
+        problem = Phrase("is a number from -{high} to {high}: <lora:{name}:0.8>.", high=MAX_WEIGHT, name=name)
+        raise InvalidRequest(what=Phrase("The weight of the LoRA “{name}”", name=name), problem=problem)
+    if len(numbers) > 1 or len(weights) > 2:
+        problem = Phrase("is one number here, for text encoder and UNet alike: <lora:{name}:0.8>.", name=name)
+        raise InvalidRequest(what=Phrase("The weight of the LoRA “{name}”", name=name), problem=problem)
+    return next(number for number in numbers if number is not None)
 
 
 def _find(what: str, name: str, here: Sequence[Extra]) -> Extra:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from msgspec import UNSET, UnsetType
+
 from generation.checked import check, checked, stored
 from generation.errors import InvalidRequest
 from generation.extras import Adapter, Embedding, check_extras
@@ -17,6 +19,7 @@ from generation.phrase import Phrase
 from generation.prompt import check_prompt
 from generation.rules.folding import words_of_name
 from generation.samplers import SAMPLERS
+from generation.weighting import FIRST_SYNTAX, SYNTAX
 
 MAX_SEED = 2**32 - 1
 MIN_SIDE_PX, MAX_SIDE_PX, SIDE_MULTIPLE_PX = 64, 2048, 8
@@ -154,6 +157,9 @@ class ImageSpec:
     """Textual inversions that words of the prompts call."""
     clip_skip: int = 1
     """Which layer of the text encoder is listened to, counted from the end; 1 leaves out none."""
+    syntax: int | UnsetType = UNSET
+    """By which syntax its prompts are read (`generation.weighting`). Unset is the first, and is not written: a picture
+    from before there was a second keeps its file, to the byte."""
 
     def __post_init__(self) -> None:
         check_prompt(self.prompt, what=Phrase("The prompt"))
@@ -178,7 +184,12 @@ class ImageSpec:
         _check_seed(self.seed)
         check_extras(self.adapters, self.embeddings)
         _check_range(Phrase("Clip skip"), self.clip_skip, low=1, high=MAX_CLIP_SKIP)
+        _check_range(Phrase("The syntax of the prompt"), self.syntax_version, low=FIRST_SYNTAX, high=SYNTAX)
         self._check_sizes()
+
+    @property
+    def syntax_version(self) -> int:
+        return FIRST_SYNTAX if isinstance(self.syntax, UnsetType) else self.syntax
 
     @property
     def sources(self) -> frozenset[str]:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from generation.engine.weighting import parse_weights
 from generation.extras import Embedding, split
 from generation.request import ImageSpec
+from generation.weighting import Weighted, parse_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,11 @@ def tokenize_pair(
     the stock pipeline gives it; longer ones are cut into chunks as AUTOMATIC1111's web UI does.
     """
     learned = {each.name.casefold(): ids_of(each) for each in spec.embeddings} if ids_of else {}
-    positive = _read(tokenizer, learned, spec.prompt, length - 2, max_chunks)
+    wanted, avoided = (parse_weights(each, spec.syntax_version) for each in (spec.prompt, spec.negative))
+    positive = _read(tokenizer, learned, wanted, length - 2, max_chunks)
     prompts = [positive]
     if spec.is_guided:
-        prompts.insert(0, _read(tokenizer, learned, spec.negative, length - 2, max_chunks))
+        prompts.insert(0, _read(tokenizer, learned, avoided, length - 2, max_chunks))
     num_chunks = max(len(prompt.chunks) for prompt in prompts)
     framed = torch.tensor([_frame(tokenizer, prompt.chunks, length, num_chunks) for prompt in prompts])
     ids, weights = framed.to(torch.float64).unbind(-1)
@@ -76,9 +77,11 @@ def apply_weights(embedding: Tensor, weights: Tensor) -> Tensor:
     return weighted * (embedding.mean() / weighted.mean())
 
 
-def _read(tokenizer: Any, learned: dict[str, list[int]], prompt: str, size: int, max_chunks: int) -> _Prompt:
+def _read(
+    tokenizer: Any, learned: dict[str, list[int]], stretches: list[Weighted], size: int, max_chunks: int
+) -> _Prompt:
     tokens: list[tuple[int, float]] = []
-    for text, weight in parse_weights(prompt):
+    for text, weight in stretches:
         for piece, is_learned in split(text, learned):
             ids = learned[piece.casefold()] if is_learned else _ids(tokenizer, piece)
             tokens.extend((token, weight) for token in ids)

@@ -15,7 +15,10 @@ from collections.abc import Iterable, Iterator
 
 from generation.rules.look_alikes import BAR, BLANK, LOOK_ALIKES, Table, is_dropped
 
-_WEIGHT = re.compile(r":\s?[-+]?[\d.]{1,12}\s?(?=[)\]}>])")
+_DIGIT, _SIGN = r"\d\xbc-\xbe\u2150-\u215e.,\u066b\uff0c\uff0e", r"+\u2010\u2011\u2013\u2212\uff0b\uff0d\-"
+_WEIGHT = re.compile(rf"[:\uff1a]\s?[{_SIGN}]?[{_DIGIT}][{_DIGIT}{_SIGN}eE\uff25\uff45\u2044]{{0,60}}\s?(?=[)\]}}>])")
+"""Every number that `generation.decimals` reads. Before letters are folded, for digits of some scripts look like
+letters; and after, for what looks like digits."""
 _BREAK = re.compile(r"\s?\bBREAK\b\s?")  # before case is folded: only in capitals it is syntax
 _EMOJI = re.compile(r"<a?:(\w+):\d+>")
 _SENTENCES = str.maketrans("\ufdfa\ufdfb", "  ")  # one character of 18 letters, one of 8: texts would grow
@@ -52,7 +55,8 @@ def native(text: str) -> str:
 
 def fold(text: str) -> str:
     """All stages: what is left looks the same if the text did. Separators and punctuation are still there."""
-    text = _HIDDEN_L.sub(BAR, _EMOJI.sub(r" \1 ", _BREAK.sub("", _unescape(text))))
+    text = _WEIGHT.sub("", _BREAK.sub("", _unescape(text)))
+    text = _HIDDEN_L.sub(BAR, _EMOJI.sub(r" \1 ", text))
     if not text.isascii():
         text = text.translate(_SENTENCES).translate(LOOK_ALIKES)
         text = unicodedata.normalize("NFKD", text).translate(LOOK_ALIKES)

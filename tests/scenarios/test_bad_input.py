@@ -327,3 +327,20 @@ def _noise() -> bytes:
     buffer = io.BytesIO()
     Image.effect_noise((256, 256), 100).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+async def test_words_that_are_not_read_are_told_of_once(house: House) -> None:
+    """In private, beside the picture; a button repeats the words, not the note."""
+    asked = await house.people.ada.slash("imagine", prompt="a [red:blue:0.5] circle (x:-5) AND", steps=1)
+    message = await until_done(house.discord, asked)
+    await house.discord.wait_for(lambda: asked.followups)
+    [note] = asked.followups
+    said = note.content.replace("\\", "")
+    assert "painted as plain words: “[red:blue:0.5]”, “AND”." in said
+    assert "Weights end at 0 and 2, and these go beyond: “(x:-5)”." in said
+    pressed = await house.people.ada.click(message, "Reroll")
+    await until_done(house.discord, pressed)
+    asked = await house.people.ada.slash("imagine", prompt="a (red:,5) circle", steps=1)
+    await until_done(house.discord, asked)
+    await house.paints()
+    assert not pressed.followups and not asked.followups

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from generation.engine.engine import Engine
 from generation.engine.text import apply_weights, tokenize_pair
-from generation.engine.weighting import MAX_WEIGHT, MIN_WEIGHT, parse_weights
+from generation.weighting import MAX_WEIGHT, MIN_WEIGHT, parse_weights
 from tests.generation.engine.painting import a_spec, an_order, paint
 
 LENGTH = 77
@@ -42,12 +43,6 @@ def read_back(prompt: str) -> list[tuple[str, float]]:
 )
 def test_weights_are_read_as_the_web_ui_reads_them(prompt: str, meant: list[tuple[str, float]]) -> None:
     assert read_back(prompt) == meant
-
-
-@pytest.mark.parametrize("number", ["1e309", "nan", "-1", "inf", "1.2.3"])
-def test_what_is_no_weight_is_text(number: str) -> None:
-    [(text, weight)] = read_back(f"(red:{number})")
-    assert (text, weight) == (f"red:{number}", 1.1)
 
 
 def test_weights_are_bounded_and_deep_brackets_are_quick() -> None:
@@ -107,6 +102,14 @@ def test_weights_scale_their_tokens_and_keep_the_mean() -> None:
     assert torch.allclose(weighted.mean(), embedding.mean())
     assert torch.allclose((weighted / embedding)[0, 1], 2 * (weighted / embedding)[0, 0])
     assert apply_weights(embedding, torch.ones(4)) is embedding
+
+
+def test_the_engine_reads_by_the_syntax_of_the_spec(tokenizer: Any) -> None:
+    typed = a_spec(prompt="a (bc:,5) d")
+    first, _ = tokenize_pair(tokenizer, typed, length=LENGTH, max_chunks=3)
+    second, _ = tokenize_pair(tokenizer, replace(typed, syntax=2), length=LENGTH, max_chunks=3)
+    assert [round(weight, 3) for weight in first.weights[1, 0, :8].tolist()] == [1.0, 1.0, *[1.1] * 5, 1.0]
+    assert [round(weight, 3) for weight in second.weights[1, 0, :6].tolist()] == [1.0, 1.0, 0.5, 0.5, 1.0, 1.0]
 
 
 def test_a_weight_changes_the_picture_and_no_weight_does_not(engine: Engine) -> None:
