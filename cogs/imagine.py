@@ -147,7 +147,7 @@ async def paint_from(
         sha256, size_px = await lent.keep_attached(image, lambda shown_px: size_of(typed, shown_px))
         mask_sha256 = None
         if mask is not None:
-            mask_sha256, mask_px = await lent.keep_attached(mask, lambda _: size_of(typed, size_px))
+            mask_sha256, mask_px = await lent.keep_attached(mask, lambda _: size_of(typed, size_px), is_mask=True)
             if size_px is not None:
                 require_size_px(mask_px, size_px)
         if size_px != image.size_px:

@@ -142,7 +142,7 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
     trial = repaint_mask(image, NO_FILE, model, prompt=prompt, seed=seed, strength=strength)
     reply_to = await begin(interaction, trial, attached={NO_FILE})
     async with lending(interaction) as lent:
-        mask, mask_px = await lent.keep_attached(file, lambda picture_px: size_px)
+        mask, mask_px = await lent.keep_attached(file, lambda picture_px: size_px, is_mask=True)
         require_size_px(mask_px, size_px)
         request = repaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
         await finish(interaction, request, reply_to, attached={mask})

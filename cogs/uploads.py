@@ -90,13 +90,15 @@ class Lent:
         self._loans.append(loan)
         return loan.sha256
 
-    async def keep_attached(self, file: Attached, fit: Callable[[Size | None], Size]) -> tuple[str, Size | None]:
+    async def keep_attached(
+        self, file: Attached, fit: Callable[[Size | None], Size], *, is_mask: bool = False
+    ) -> tuple[str, Size | None]:
         """Fetch an attached picture and put it, cropped and scaled to what `fit` makes of its size.
 
         Return its SHA-256 and its size. Raise `InvalidRequest` or `Refused`.
         """
         async with fetched(self._interaction, file) as data:
-            png, size_px = await fit_upright(data, file.size_px, fit, owner_of(self._interaction))
+            png, size_px = await fit_upright(data, file.size_px, fit, owner_of(self._interaction), is_mask=is_mask)
         return await self.keep(png), size_px
 
     async def end(self, *, is_kept: bool) -> None:
@@ -118,16 +120,16 @@ async def lending(interaction: Interaction) -> AsyncIterator[Lent]:
 
 
 async def fit_upright(
-    data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], owner: Owner
+    data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], owner: Owner, *, is_mask: bool = False
 ) -> tuple[bytes, Size | None]:
     """Return a picture as a PNG of the size that `fit` makes of its own, and that size. Raise `InvalidRequest`.
 
     Discord says how large it is, `said_px`; but a photograph may lie on its side, and what counts is what people see.
     """
     try:
-        return await fit_picture(data, fit(said_px), said_px=said_px, owner=owner), said_px
+        return await fit_picture(data, fit(said_px), said_px=said_px, is_mask=is_mask, owner=owner), said_px
     except OtherSize as upright:
-        return await fit_picture(data, fit(upright.size_px), owner=owner), upright.size_px
+        return await fit_picture(data, fit(upright.size_px), is_mask=is_mask, owner=owner), upright.size_px
 
 
 def require_size_px(mask_px: Size | None, size_px: Size) -> None:

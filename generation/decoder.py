@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
+import signal
 import sys
+import traceback
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +30,8 @@ from generation.provenance import RECIPE_KEYWORD, read_recipe, sign_png
 from generation.recipe import Recipe
 from generation.turns import Turns
 
+log = logging.getLogger(__name__)
+
 AT_ONCE, AT_ONCE_OF_GUILD = 3, 2
 """Files decoded at once, and of these of one guild; of one member it is one."""
 PATIENCE_S = 60.0
@@ -34,7 +39,9 @@ PATIENCE_S = 60.0
 CPU_S = 10
 MEMORY_BYTES = 1 << 30
 """Of address space; the largest picture allowed takes about a third of it."""
-_REFUSED, _OTHER_SIZE = 3, 4
+_REFUSED, _OTHER_SIZE, _UNFORESEEN = 3, 4, 5
+_CRASHES = frozenset(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
+_MAX_LOGGED = 300
 _ROOT = Path(__file__).resolve().parents[1]
 _Settings = tuple[Recipe | None, Foreign | None]
 NO_MEMBER = Owner(DM_TENANT, 0)
@@ -42,13 +49,18 @@ NO_MEMBER = Owner(DM_TENANT, 0)
 
 
 async def fit_picture(
-    data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None, owner: Owner = NO_MEMBER
+    data: bytes,
+    size_px: tuple[int, int],
+    *,
+    said_px: tuple[int, int] | None = None,
+    is_mask: bool = False,
+    owner: Owner = NO_MEMBER,
 ) -> bytes:
     """Somebody's picture cropped and scaled to `size_px`, as a plain PNG. Files are decoded in turns by `owner`.
 
     Raises `InvalidRequest`, and `OtherSize` for one that is not, upright, of the size `said_px`.
     """
-    return await _decode(data, owner, "fit", *map(str, (*size_px, *(said_px or ()))))
+    return await _decode(data, owner, "mask" if is_mask else "fit", *map(str, (*size_px, *(said_px or ()))))
 
 
 async def read_signed(data: bytes, *, owner: Owner = NO_MEMBER) -> tuple[Recipe, bytes]:
@@ -96,6 +108,11 @@ async def _decode(data: bytes, owner: Owner, *words: str) -> bytes:
     if process.returncode == _OTHER_SIZE:
         width_px, height_px = json.loads(answer)
         raise OtherSize((width_px, height_px))
+    if process.returncode == _UNFORESEEN or process.returncode in _CRASHES:
+        log.error(
+            "action=decode status=%s error=%s", process.returncode, answer.decode("utf-8", "replace")[:_MAX_LOGGED]
+        )
+        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("cannot be decoded: it is damaged."))
     if process.returncode != 0 or not answer:
         problem = Phrase("cannot be read: it takes too long or too much memory.")
         raise InvalidRequest(what=Phrase("The picture"), problem=problem)
@@ -128,6 +145,12 @@ def main(words: list[str]) -> int:
     except OtherSize as other:
         sys.stdout.buffer.write(json.dumps(other.size_px).encode())
         return _OTHER_SIZE
+    except MemoryError:
+        raise
+    except Exception as error:  # of a library, by a file that nobody foresaw; the text of the error may be the file's
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        sys.stdout.buffer.write(f"{type(error).__name__} {Path(where.filename).name}:{where.lineno}".encode())
+        return _UNFORESEEN
     sys.stdout.buffer.write(answer)
     return 0
 
@@ -139,7 +162,8 @@ def _work(data: bytes, words: list[str]) -> bytes:
     if words[0] == "settings":
         return msgspec.json.encode(_settings_in(data))
     width, height, *said = map(int, words[1:])
-    return fit_upload(data, (width, height), said_px=(said[0], said[1]) if said else None)
+    said_px = (said[0], said[1]) if said else None
+    return fit_upload(data, (width, height), said_px=said_px, is_mask=words[0] == "mask")
 
 
 def _settings_in(data: bytes) -> _Settings:

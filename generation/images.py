@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import io
-import warnings
+import re
 
 from PIL import Image as PillowImage
-from PIL import ImageOps, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
+from PIL import ImageFile, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile, PngInfo
+from PIL.WebPImagePlugin import WebPImageFile
 
+from generation.colours import as_mask, on_white, plain
 from generation.errors import InvalidRequest
+from generation.essentials import JPEG, PNG, essentials
 from generation.phrase import Phrase
 
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 MAX_UPLOAD_PX = 4096 * 4096
 MAX_UPLOAD_SIDE_PX = 8192
-_UPLOAD_FORMATS = ("PNG", "JPEG", "WEBP")
+_KINDS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
+    (re.compile(re.escape(PNG)), PngImageFile),
+    (re.compile(re.escape(JPEG)), JpegImageFile),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
+)
 _TOO_LARGE = Phrase(
     "must have sides of 16 to {most} pixels, and at most 16 megapixels in all.", most=MAX_UPLOAD_SIDE_PX
 )
@@ -62,37 +70,45 @@ class OtherSize(Exception):
         self.size_px = size_px
 
 
-def read_upload(data: bytes) -> PillowImage.Image:
-    """Somebody's picture as RGB, turned upright, without its metadata. Raises `InvalidRequest` saying what is wrong.
+def read_upload(data: bytes, *, is_mask: bool = False) -> PillowImage.Image:
+    """Somebody's picture as sRGB on white, turned upright, without its metadata; a mask as black and white.
 
-    Size and kind are judged by the header alone; only then are pixels decoded.
+    Size and kind are judged by the header alone; only then are pixels decoded. Raises `InvalidRequest` saying what is
+    wrong.
     """
     if not data:
         raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is empty."))
     if len(data) > MAX_UPLOAD_BYTES:
         problem = Phrase("is over {most} MiB.", most=MAX_UPLOAD_BYTES // 2**20)
         raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+    needed = essentials(data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
-            picture = PillowImage.open(io.BytesIO(data), formats=_UPLOAD_FORMATS)
-            _check_size(picture.size)
-            return _flatten(ImageOps.exif_transpose(picture))
+        picture = _open(needed.data)
+        _check_size(picture.size)
+        return (as_mask if is_mask else on_white)(plain(picture, needed.exif))
     except UnidentifiedImageError:
         raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is not a PNG, JPEG or WebP file.")) from None
-    except PillowImage.DecompressionBombError:
-        raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE) from None
     except (OSError, ValueError, SyntaxError):
         problem = Phrase("is damaged or cut short and cannot be read.")
         raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None
 
 
-def fit_upload(data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None) -> bytes:
+def _open(data: bytes) -> PillowImage.Image:
+    """By how it begins, so that a list of further pictures in a photograph does not decide what the file is."""
+    for begins, kind in _KINDS:
+        if begins.match(data):
+            return kind(io.BytesIO(data))
+    raise UnidentifiedImageError
+
+
+def fit_upload(
+    data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None, is_mask: bool = False
+) -> bytes:
     """Somebody's picture cropped and scaled to exactly `size_px`, as a plain PNG. Raises as `read_upload` does.
 
     `said_px` is the size that `size_px` was chosen for: `OtherSize` is raised if that is not its size upright.
     """
-    upright = read_upload(data)
+    upright = read_upload(data, is_mask=is_mask)
     if said_px is not None and upright.size != said_px:
         raise OtherSize(upright.size)
     picture = ImageOps.fit(upright, size_px, PillowImage.Resampling.LANCZOS)
@@ -143,10 +159,3 @@ def _check_size(size_px: tuple[int, int], *, least_px: int = 16) -> None:
     width, height = size_px
     if width * height > MAX_UPLOAD_PX or max(size_px) > MAX_UPLOAD_SIDE_PX or min(size_px) < least_px:
         raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE)
-
-
-def _flatten(picture: PillowImage.Image) -> PillowImage.Image:
-    """RGB on white: transparency would otherwise show whatever colour lay hidden under it."""
-    rgba = picture.convert("RGBA")
-    white = PillowImage.new("RGBA", rgba.size, "white")
-    return PillowImage.alpha_composite(white, rgba).convert("RGB")

@@ -12,8 +12,18 @@ real = importlib.util.find_spec("generation.decoder")
 module = importlib.util.module_from_spec(real)
 sys.modules["generation.decoder"] = module
 real.loader.exec_module(module)
+
+
+def trip(data, words):
+    raise KeyError("secret words of the file")
+
+
 module._limit()
-if sys.stdin.buffer.read() == b"memory":
+given = sys.stdin.buffer.read()
+if given == b"memory":
     bytearray(4 << 30)
+elif given == b"trips":
+    module._work = trip
+    sys.exit(module.main(sys.argv[1:]))
 else:
     threading.Event().wait()
