@@ -15,18 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.hf_api import RepoSibling
 
 from generation.engine.digests import digest_file
 from generation.engine.folder import LAYOUTS, is_settings
-from generation.errors import Misconfigured
+from generation.errors import AtelierError, Misconfigured
 
 _ID = re.compile(
-    r"(?P<repo>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?:/(?P<file>[^\s]+\.safetensors))?", re.ASCII
+    r"(?P<repo>[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})(?:/(?P<file>.+\.safetensors))?"
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SAFE_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][\w .()+-]*(/[A-Za-z0-9][\w .()+-]*)*", re.ASCII)
+_UNSAFE_SIGNS = frozenset('\\:*?"<>|')
 _PARTS = frozenset(part for layout in LAYOUTS.values() for part in layout) | {"scheduler", "safety_checker"}
 _CARD = "README.md"
 _INDEX = "model_index.json"
@@ -48,7 +54,14 @@ class Fetched:
 
 def is_hub_id(text: str) -> bool:
     """Whether it looks like `owner/name`, or `owner/name/file.safetensors`."""
-    return _ID.fullmatch(text) is not None and ".." not in text
+    found = _ID.fullmatch(text)
+    return found is not None and ".." not in text and (found["file"] is None or is_safe_name(found["file"]))
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a file of a repository can be written under its own name: it leads nowhere else, on any system."""
+    is_plain = name.isprintable() and not _UNSAFE_SIGNS & set(name)
+    return is_plain and not any(part.startswith(".") or part.strip() != part or not part for part in name.split("/"))
 
 
 def fetch(
@@ -77,7 +90,9 @@ def fetch(
         for each in chosen:
             hf_hub_download(repo, each.rfilename, revision=commit, local_dir=staging)
             _check_hash(staging / each.rfilename, each)
-    except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError, HfHubHTTPError, OSError) as error:
+    except AtelierError:
+        raise
+    except Exception as error:  # its HTTP client has errors of its own, and settings of the machine add others
         raise _failure(repo, error) from None
     shutil.rmtree(staging / ".cache", ignore_errors=True)
     staging.replace(target)
@@ -95,7 +110,7 @@ def _clear_abandoned(models_dir: Path, *, but: Path) -> None:
 
 def _choose(repo: str, siblings: Iterable[RepoSibling], file: str | None, *, half: bool) -> list[RepoSibling]:
     """The files worth fetching. Names that could lead anywhere else are not among them."""
-    there = {each.rfilename: each for each in siblings if _SAFE_NAME.fullmatch(each.rfilename)}
+    there = {each.rfilename: each for each in siblings if is_safe_name(each.rfilename)}
     card = [there[_CARD]] if _CARD in there else []
     if file is not None or _INDEX not in there:
         return [*card, there[_one_file(repo, there, file)]]
@@ -163,7 +178,7 @@ def _size(chosen: list[RepoSibling]) -> str:
 
 
 def _failure(repo: str, error: Exception) -> Misconfigured:
-    remedy = "Check the network of this machine; what was fetched is kept, and only the rest is fetched next time."
+    """What to tell of an error of the library, and what helps."""
     if isinstance(error, GatedRepoError):
         remedy = "Accept its terms on its page, and write HF_TOKEN=… (a token of your account) before the command."
         return Misconfigured(problem=f"{repo} wants its terms accepted first.", remedy=remedy)
@@ -173,5 +188,34 @@ def _failure(repo: str, error: Exception) -> Misconfigured:
         return Misconfigured(
             problem=f"There is no {repo} on the hub.", remedy="Check the name; private ones need HF_TOKEN."
         )
+    if isinstance(error, OfflineModeIsEnabled):
+        return Misconfigured(problem="HF_HUB_OFFLINE forbids to ask the hub.", remedy="Unset it for this command.")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return _answered(repo, int(status))
     first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+    if _is_network(error):
+        remedy = "Check the network and the proxy settings of this machine; what was fetched is kept."
+        return Misconfigured(problem=f"The hub cannot be reached for {repo} ({first}).", remedy=remedy)
+    remedy = "What was fetched is kept, and only the rest is fetched next time."
     return Misconfigured(problem=f"{repo} could not be fetched ({first}).", remedy=remedy)
+
+
+def _answered(repo: str, status: int) -> Misconfigured:
+    """The hub, or a proxy before it, answered with an error."""
+    problem = f"The hub does not hand out {repo} (HTTP status {status})."
+    if status in (401, 403):
+        remedy = "Check HF_TOKEN, and that its account may read the repository."
+    elif status == 407:
+        remedy = "The proxy of this machine wants a name and a password: see its settings."
+    elif status == 429:
+        remedy = "It was asked too often: wait some minutes, or write HF_TOKEN=… before the command."
+    else:
+        remedy = "Try again later; what was fetched is kept."
+    return Misconfigured(problem=problem, remedy=remedy)
+
+
+def _is_network(error: Exception) -> bool:
+    """Whether nothing answered. The library wraps what its HTTP client raises, or lets it through."""
+    is_clients = any(cls.__module__.startswith("httpx") for cls in type(error).__mro__)
+    return is_clients or isinstance(error, LocalEntryNotFoundError | ConnectionError | TimeoutError)
