@@ -426,11 +426,12 @@ def models_add(
         str | None, typer.Option(metavar="v|epsilon", help="For a model that does not say what it predicts.")
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Of the hub: half precision where it is offered.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Of the same name and kind: it gives way.")] = False,
 ) -> None:
     """Check a model, LoRA, textual inversion or VAE, fetch it if need be, and offer it from the next start."""
     folder = _load().folder_of_models
     options = {"name": name, "revision": revision, "config": config, "vae": vae, "prediction": prediction}
-    _guarded(lambda: library.add(folder, what, say=typer.echo, half=half, **options))
+    _guarded(lambda: library.add(folder, what, say=typer.echo, half=half, replaces=replace, **options))
 
 
 @models_app.command("remove")

@@ -90,7 +90,7 @@ class Models:
     def _require_unchanged(self, model: Model) -> None:
         """Raise `FolderRefused` if it is not what was added to the models folder. Looked at once."""
         if model.sha256 and model.name not in self._unchanged and model.sha256 != _hash(model):
-            remedy = "`bot.py models verify` says which file; if it should be so, add it again."
+            remedy = "`bot.py models verify` says which file; if it should be so, add it again with --replace."
             raise FolderRefused(folder=str(model.path), problem="it has changed since it was added.", remedy=remedy)
         self._unchanged.add(model.name)
 

@@ -5,7 +5,6 @@ Nothing is copied and nothing loaded: a local file stays where it is. What fails
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +12,12 @@ from generation.engine.digests import config_digests, digests
 from generation.engine.folder import check_file, check_model, check_part, files_read
 from generation.engine.scheduler_config import PREDICTIONS
 from generation.errors import Misconfigured
-from generation.extras import MAX_NAME_CHARS, is_name
 from generation.library.kinds import Description, describe
 from generation.library.licence import licence_of
+from generation.library.names import check_kind, check_name, label, name_for
 from generation.library.register import Entry, Kind, Register
 from generation.library.tensors import check_numbers
 
-RESERVED = ("paintbox",)
 Say = Callable[[str], None]
 
 
@@ -32,6 +30,7 @@ def add_path(
     config: str | None = None,
     vae: str | None = None,
     prediction: str | None = None,
+    replaces: bool = False,
     source: str = "",
     revision: str = "",
     card: Path | None = None,
@@ -40,17 +39,19 @@ def add_path(
 
     `config` (for a single-file checkpoint) and `vae` are names in the register, or, for `config`, a folder.
     `prediction` says what a model predicts where its files do not, or say it wrongly.
+    `replaces`: an entry of the same name and kind gives way.
     """
     path = _real(path)
-    found = _describe(path)
-    name = name or name_for(path.stem if path.is_file() else path.name)
-    check_name(name)
     register = Register.read(models_dir)
+    name = name or name_for(path)
+    taken = check_name(register, name, replaces=replaces)
+    found = _describe(path)
+    check_kind(taken, found.kind)
     settings = _config_folder(register, models_dir, path, found, config)
     _require_vae(register, found, vae)
     predicts = _prediction(found, prediction)
     check_safety(path, found, settings, has_other_vae=vae is not None, prediction=predicts)
-    say(f"{name}: a {found.kind.value}{f' ({found.family})' if found.family else ''}; reading every number …")
+    say(f"{name}: a {label(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
     check_all_numbers(path)
     entry = Entry(
         name=name,
@@ -69,21 +70,6 @@ def add_path(
     )
     register.with_entry(entry).write(models_dir)
     return entry
-
-
-def name_for(stem: str) -> str:
-    """The name that people will write, made from a file's."""
-    plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", stem)[:MAX_NAME_CHARS]
-    return re.sub(r"\.{2,}", ".", plain).strip("-._+")
-
-
-def check_name(name: str) -> None:
-    """Raise `Misconfigured` for a name nothing can have here."""
-    if not is_name(name):
-        signs = f"1 to {MAX_NAME_CHARS} letters, digits, spaces or . _ + ( ) -, beginning with a letter or digit"
-        raise Misconfigured(problem=f"{name[:80]!r} cannot be a name.", remedy=f"Use --name with {signs}.")
-    if name in RESERVED:
-        raise Misconfigured(problem=f"{name} is the built-in model.", remedy="Choose another with --name.")
 
 
 def check_safety(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from generation.catalog import Catalog
 from generation.engine.folder import read_file_statement, read_scheduler
 from generation.engine.scheduler_config import V_PREDICTION, Stated
 from generation.errors import Misconfigured
 from generation.extras import BASES, Extra
-from generation.library.adding import add_path, check_name, name_for
+from generation.library.adding import add_path
+from generation.library.names import check_name, label, name_for
 from generation.library.register import Entry, Kind, Register
 
 Say = Callable[[str], None]
@@ -50,6 +51,7 @@ def add(
     vae: str | None = None,
     prediction: str | None = None,
     half: bool = False,
+    replaces: bool = False,
 ) -> Entry:
     """Add a path, or fetch from the hub and add. Raises `Misconfigured` in a sentence; then nothing was entered."""
     from generation.library.hub import fetch, is_hub_id  # only here: listing and verifying need no network library
@@ -57,11 +59,14 @@ def add(
     if _exists(what) or not is_hub_id(what):
         if revision is not None:
             raise Misconfigured(problem="--revision is for models from the hub.", remedy="Leave it out.")
-        entry = add_path(models_dir, Path(what), say=say, name=name, config=config, vae=vae, prediction=prediction)
+        path = Path(what)
+        entry = add_path(
+            models_dir, path, say=say, name=name, config=config, vae=vae, prediction=prediction, replaces=replaces
+        )
         return _tell(models_dir, entry, say)
-    chosen = name or name_for(what.rsplit("/", 1)[1].removesuffix(".safetensors"))
-    check_name(chosen)
-    fetched = fetch(models_dir, what, name=chosen, revision=revision, half=half, say=say)
+    chosen = name or name_for(PurePosixPath(what))
+    check_name(Register.read(models_dir), chosen, replaces=replaces)
+    fetched = fetch(models_dir, what, name=chosen, revision=revision, half=half, replaces=replaces, say=say)
     entry = add_path(
         models_dir,
         fetched.path,
@@ -70,6 +75,7 @@ def add(
         config=config,
         vae=vae,
         prediction=prediction,
+        replaces=replaces,
         source=fetched.source,
         revision=fetched.revision,
         card=fetched.card,
@@ -91,7 +97,7 @@ def remove(models_dir: Path, name: str, *, say: Say) -> None:
 
 
 def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
-    say(f"Added {entry.kind.value} {entry.name}: {len(entry.files) + len(entry.config_files)} files, all hashed.")
+    say(f"Added {label(entry.kind)} {entry.name}: {len(entry.files) + len(entry.config_files)} files, all hashed.")
     if entry.revision:
         say(f"From {entry.source} at commit {entry.revision}.")
     say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")

@@ -65,25 +65,35 @@ def is_safe_name(name: str) -> bool:
 
 
 def fetch(
-    models_dir: Path, hub_id: str, *, name: str, revision: str | None, half: bool, say: Callable[[str], None]
+    models_dir: Path,
+    hub_id: str,
+    *,
+    name: str,
+    revision: str | None,
+    half: bool,
+    replaces: bool = False,
+    say: Callable[[str], None],
 ) -> Fetched:
     """Fetch a model, or one file of a repository, into `models_dir / name`. Raises `Misconfigured`.
 
-    With `half`, half-precision weights are taken where there are some. The library draws the progress bars.
+    With `half`, half-precision weights are taken where there are some. `replaces`: into a folder of its own beside
+    that of the same name, which stays. The library draws the progress bars.
     """
     found = _ID.fullmatch(hub_id)
     assert found is not None
     repo, file = found["repo"], found["file"]
     target, staging = models_dir / name, models_dir / f".{name}{_STAGING}"
-    if target.exists():
-        problem = f"There is already a folder {target}."
-        raise Misconfigured(problem=problem, remedy="Choose another name with --name, or remove it.")
+    if not replaces:
+        _require_no_folder(target)
     _clear_abandoned(models_dir, but=staging)
     try:
         info = HfApi().model_info(repo, revision=revision, files_metadata=True)
         commit = info.sha or ""
         if not _COMMIT.fullmatch(commit):
             raise Misconfigured(problem=f"The hub names no commit of {repo}.", remedy="Try again later.")
+        if replaces:
+            target = models_dir / f"{name}-{commit[:12]}"
+            _require_no_folder(target)
         chosen = _choose(repo, info.siblings or [], file, half=half)
         _require_room(models_dir, chosen)
         say(f"{repo} at commit {commit}: {len(chosen)} files, {_size(chosen)}")
@@ -98,6 +108,12 @@ def fetch(
     staging.replace(target)
     path = target if any(each.rfilename == _INDEX for each in chosen) else target / _only_weights(chosen)
     return Fetched(path, repo, commit, target / _CARD)
+
+
+def _require_no_folder(target: Path) -> None:
+    if target.exists():
+        remedy = f"Add what lies there (bot.py models add {target}), choose another name with --name, or remove it."
+        raise Misconfigured(problem=f"There is already a folder {target}.", remedy=remedy)
 
 
 def _clear_abandoned(models_dir: Path, *, but: Path) -> None:

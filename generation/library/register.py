@@ -91,7 +91,7 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
         return next((entry for entry in self.entries if entry.name == name), None)
 
     def with_entry(self, entry: Entry) -> Register:
-        """With one more; one of the same name is replaced."""
+        """With one more, in the place of one of the same name: `names.check_name` says whether that may go."""
         return Register(entries=(*self.without(entry.name).entries, entry))
 
     def without(self, name: str) -> Register:

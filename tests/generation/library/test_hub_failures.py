@@ -54,7 +54,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Refusing]:
 
 def sentence(folder: Path) -> str:
     with pytest.raises(Misconfigured) as refused:
-        command.add(folder / "models", "someone/neon", say=lambda line: None)
+        command.add(folder / "models", "someone/glow", say=lambda line: None)
     assert not [path for path in folder.rglob("*") if path.is_file()]
     said = str(refused.value)
     assert "\n" not in said and said.endswith(".")
@@ -67,7 +67,7 @@ def sentence(folder: Path) -> str:
         (401, "GatedRepo", "wants its terms accepted first"),
         (401, "", "Check HF_TOKEN"),
         (403, "", "Check HF_TOKEN"),
-        (404, "RepoNotFound", "There is no someone/neon on the hub"),
+        (404, "RepoNotFound", "There is no someone/glow on the hub"),
         (404, "RevisionNotFound", "no such revision"),
         (407, "", "The proxy of this machine"),
         (429, "", "wait some minutes"),
@@ -87,7 +87,7 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(tmp_path: Path, monkeypatc
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert "The hub cannot be reached for someone/neon" in sentence(tmp_path)
+        assert "The hub cannot be reached for someone/glow" in sentence(tmp_path)
 
 
 def test_a_library_told_to_stay_offline_says_which_setting_does_it(

@@ -69,13 +69,13 @@ def test_a_lora_is_added_listed_verified_and_offered(tmp_path: Path) -> None:
 
 
 def test_what_is_removed_is_offered_no_more_and_its_file_stays(tmp_path: Path) -> None:
-    file, said = a_lora(tmp_path / "neon.safetensors"), list[str]()
+    file, said = a_lora(tmp_path / "glow.safetensors"), list[str]()
     add(tmp_path, file)
-    command.remove(tmp_path / "models", "neon", say=said.append)
+    command.remove(tmp_path / "models", "glow", say=said.append)
     assert Register.read(tmp_path / "models").entries == ()
     assert file.exists() and str(file) in said[-1]
-    with pytest.raises(Misconfigured, match="Nothing called neon was added"):
-        command.remove(tmp_path / "models", "neon", say=said.append)
+    with pytest.raises(Misconfigured, match="Nothing called glow was added"):
+        command.remove(tmp_path / "models", "glow", say=said.append)
 
 
 def header(path: Path, text: str, *, length: int | None = None, data: bytes = b"\0" * 16) -> None:
@@ -166,10 +166,10 @@ class Hub(BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = self.path.split("?")[0]
         type(self).asked.append(path)
-        if path in ("/api/models/someone/neon", "/api/models/someone/neon/revision/v1"):
+        if path in ("/api/models/someone/glow", "/api/models/someone/glow/revision/v1"):
             self._send(json.dumps(self._info()).encode(), with_body=with_body, kind="application/json")
             return
-        prefix = f"/someone/neon/resolve/{COMMIT}/"
+        prefix = f"/someone/glow/resolve/{COMMIT}/"
         file = self.folder / path.removeprefix(prefix)
         if not path.startswith(prefix) or not file.is_file():
             self.send_response(404)
@@ -187,7 +187,7 @@ class Hub(BaseHTTPRequestHandler):
             lfs = {"sha256": digest, "size": size, "pointerSize": 1}
             siblings.append({"rfilename": file.name, "size": size, "blobId": "0" * 40, "lfs": lfs})
         siblings.append({"rfilename": "../../escape.safetensors", "size": 1, "blobId": "0" * 40})
-        return {"id": "someone/neon", "modelId": "someone/neon", "sha": COMMIT, "siblings": siblings}
+        return {"id": "someone/glow", "modelId": "someone/glow", "sha": COMMIT, "siblings": siblings}
 
     def _send(self, data: bytes, *, with_body: bool, kind: str) -> None:
         self.send_response(200)
@@ -207,7 +207,7 @@ class Hub(BaseHTTPRequestHandler):
 def hub(tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "hub"
     folder.mkdir()
-    a_lora(folder / "neon.safetensors")
+    a_lora(folder / "glow.safetensors")
     (folder / "README.md").write_text("---\nlicense: mit\n---\nNeon.")
     (folder / "evil.bin").write_bytes(b"\x80\x04cos\nsystem\n.")
     handler = type("Handler", (Hub,), {"folder": folder, "asked": []})
@@ -253,15 +253,19 @@ def models(
 
 
 def test_from_the_hub_a_commit_is_fetched_checked_and_pinned(tmp_path: Path, hub: str) -> None:
-    done, seen = on_a_terminal(tmp_path, hub, "add", "someone/neon", "--revision", "v1")
+    done, seen = on_a_terminal(tmp_path, hub, "add", "someone/glow", "--revision", "v1")
     assert done.returncode == 0, seen
-    assert f"From someone/neon at commit {COMMIT}." in done.stdout and "Licence: mit" in done.stdout
+    assert f"From someone/glow at commit {COMMIT}." in done.stdout and "Licence: mit" in done.stdout
     assert "100%" in seen and "HTTP Request" not in seen, "a bar shows how far it is, and nothing else"
     (entry,) = Register.read(tmp_path / "data" / "models").entries
-    assert (entry.path, entry.revision, entry.source) == ("neon/neon.safetensors", COMMIT, "someone/neon")
-    assert models(tmp_path, hub, "verify").stdout == "ok   neon\n"
-    again = models(tmp_path, hub, "add", "someone/neon")
-    assert again.returncode == 1 and "There is already a folder" in again.stderr
+    assert (entry.path, entry.revision, entry.source) == ("glow/glow.safetensors", COMMIT, "someone/glow")
+    assert models(tmp_path, hub, "verify").stdout == "ok   glow\n"
+    again = models(tmp_path, hub, "add", "someone/glow")
+    assert again.returncode == 1 and "There is already a LoRA called glow (someone/glow)" in again.stderr
+    named = models(tmp_path, hub, "add", "someone/glow", "--replace")
+    assert named.returncode == 0, named.stderr
+    (entry,) = Register.read(tmp_path / "data" / "models").entries
+    assert entry.path == f"glow-{COMMIT[:12]}/glow.safetensors", "the folder that was there stays"
     missing = models(tmp_path, hub, "add", "someone/gone")
     assert missing.returncode == 1 and "There is no someone/gone on the hub." in missing.stderr
 
