@@ -15,11 +15,9 @@ from torch import Tensor, nn
 from generation.engine.lora_file import read_checked, unusable
 from generation.errors import InvalidRequest
 from generation.extras import Embedding, Extra
+from generation.library.kinds import word_tensors
 
-_NAMES = ("clip_l", "clip_g")
-"""What files for two text encoders call the vectors of the first and the second."""
 _PLACEHOLDER = 0
-_MAX_VECTORS = 64
 
 
 class LearnedWords:
@@ -68,15 +66,16 @@ class LearnedWords:
     def _read(self, extra: Extra) -> list[Tensor]:
         """For each encoder (words, width), equally many words."""
         _, tensors = read_checked(extra)
-        if len(tensors) != len(self._tables):
-            count = f"it holds {len(tensors)} sets of vectors where the model has {len(self._tables)} text encoders."
+        try:
+            names = word_tensors({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        except ValueError as error:
+            raise unusable(extra, f"it {error}.") from None
+        if len(names) != len(self._tables):
+            count = f"it holds {len(names)} sets of vectors where the model has {len(self._tables)} text encoders."
             raise unusable(extra, f"{count} It was made for another kind of model.")
-        ordered = [tensors[name] for name in _NAMES] if len(tensors) == 2 and set(tensors) == set(_NAMES) else None
-        vectors = [each[None] if each.dim() == 1 else each for each in ordered or tensors.values()]
+        vectors = [each[None] if each.dim() == 1 else each for each in (tensors[name] for name in names)]
         for table, each in zip(self._tables, vectors, strict=True):
             if each.dim() != 2 or each.shape[1] != table.embedding_dim:
                 sizes = f"its words have {each.shape[-1]} numbers, here they have {table.embedding_dim}."
                 raise unusable(extra, f"it was made for another kind of model: {sizes}")
-        if len({each.shape[0] for each in vectors}) > 1 or not 0 < vectors[0].shape[0] <= _MAX_VECTORS:
-            raise unusable(extra, f"it must hold 1 to {_MAX_VECTORS} vectors for each text encoder.")
         return [each.to(table.weight) for each, table in zip(vectors, self._tables, strict=True)]

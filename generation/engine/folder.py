@@ -58,6 +58,8 @@ WEIGHTS_THAT_RUN_CODE = frozenset((".bin", ".ckpt", ".pt", ".pth", ".pkl", ".zip
 _CODE_SUFFIXES = frozenset((".py", ".pyc", ".so", ".dll", ".dylib", ".sh"))
 _FORBIDDEN_KEYS = ("auto_map", "custom_pipeline", "custom_pipelines", "trust_remote_code")
 _FORBIDDEN_PREFIXES = ("_attn_implementation", "attn_implementation")
+_HARMLESS_FLAG = "_attn_implementation_autoset"
+"""A yes or no that transformers 4.46 to 4.5x left in every file it saved; it chooses nothing."""
 
 
 class FolderRefused(Misconfigured):
@@ -197,7 +199,8 @@ def _check_keys(folder: Path, name: Path, value: Any) -> None:
     if not isinstance(value, dict):
         return
     for key, inner in value.items():
-        if inner is not None and (key in _FORBIDDEN_KEYS or key.startswith(_FORBIDDEN_PREFIXES)):
+        is_flag = key == _HARMLESS_FLAG and isinstance(inner, bool)
+        if inner is not None and not is_flag and (key in _FORBIDDEN_KEYS or key.startswith(_FORBIDDEN_PREFIXES)):
             raise _refusal(folder, f"{name} sets {key}.", "Settings that choose code to run are not accepted.")
         _check_keys(folder, name, inner)
 

@@ -8,29 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
-from diffusers.utils.state_dict_utils import (
-    StateDictType,
-    convert_state_dict_to_peft,
-    convert_unet_state_dict_to_peft,
-)
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
 from generation.errors import InvalidRequest
 from generation.extras import Extra
-from generation.library.kinds import LORA_PARTS
-
-_KOHYA = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_")
-_METADATA = "lora_adapter_metadata"
-_MATRIX = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])\.weight")
+from generation.library.lora_names import KOHYA, read_name, read_names, read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +41,9 @@ LoraParts = Mapping[str, Mapping[str, LoraLayer]]
 
 def read_lora(extra: Extra, modules: Mapping[str, nn.Module]) -> LoraParts:
     """The LoRA, checked against the parts of the model it is for. Raises `InvalidRequest` in a sentence."""
+    matrices = _read(extra)
     try:
-        parts = _parts(_converted(_read(extra), modules["unet"]), modules)
+        parts = _parts(_converted(matrices, modules["unet"]), modules)
     except (ValueError, KeyError, IndexError, AttributeError) as error:
         raise unusable(extra, f"its layers have names that are not known ({str(error)[:120]}).") from error
     for part, layers in parts.items():
@@ -84,38 +75,31 @@ def unusable(extra: Extra, why: str) -> InvalidRequest:
 
 
 def _read(extra: Extra) -> dict[str, Tensor]:
-    """Tensors in float32, scaled by what the file says: kohya's alphas, or the settings PEFT was given."""
+    """Matrices in float32 by layer and side, scaled by what the file says: kohya's alphas, or PEFT's settings."""
     data, tensors = read_checked(extra)
-    for name in tensors:
-        if not LORA_PARTS.match(name):
-            raise unusable(extra, f"it holds {name}; only plain LoRA are read, no DoRA, LoHa, LoKr or the like.")
-    settings = _settings(extra, data)
+    try:
+        read = read_names({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        settings = read_settings(_metadata(data))
+    except ValueError as error:
+        raise unusable(extra, f"it {error}.") from None
+    alphas = {layer: float(tensors[name]) for name, (layer, part) in read.items() if part == "alpha"}
     scaled: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        layer, part = LORA_PARTS.match(name).group("layer", "part")  # type: ignore[union-attr]
+    for name, (layer, part) in read.items():
         if part == "alpha":
             continue
-        scaled[name] = tensor.float()
-        if part.removesuffix(".weight").endswith(("up", "lora_B")):
-            alpha = tensors.get(f"{layer}.alpha")
-            rank = tensor.shape[1]
-            scaled[name] *= _scale(settings, layer, rank) if alpha is None else float(alpha) / rank
+        matrix = tensors[name].float()
+        if part == "up":
+            rank = matrix.shape[1]
+            matrix = matrix * (alphas[layer] / rank if layer in alphas else _scale(settings, layer, rank))
+        scaled[f"{layer}.lora_{part}.weight"] = matrix
     return scaled
 
 
-def _settings(extra: Extra, data: bytes) -> dict[str, Any]:
-    """What PEFT wrote into the header, as `part.setting`; most files have nothing there."""
+def _metadata(data: bytes) -> Mapping[str, str]:
+    """The free text of a safetensors header."""
     length = int.from_bytes(data[:8], "little")
-    text = json.loads(data[8 : 8 + length]).get("__metadata__", {}).get(_METADATA, "{}")
-    try:
-        settings = json.loads(text)
-    except (ValueError, RecursionError):
-        raise unusable(extra, "what it says of itself cannot be read.") from None
-    if not isinstance(settings, dict) or any(
-        value and name.rsplit(".", 1)[-1] in ("use_dora", "use_rslora", "lora_bias") for name, value in settings.items()
-    ):
-        raise unusable(extra, "only plain LoRA are read, no DoRA or rank-stabilised ones.")
-    return settings
+    metadata: Mapping[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    return metadata
 
 
 def _scale(settings: Mapping[str, Any], layer: str, rank: int) -> float:
@@ -128,32 +112,24 @@ def _scale(settings: Mapping[str, Any], layer: str, rank: int) -> float:
 
 
 def _converted(tensors: dict[str, Tensor], unet: Any) -> dict[str, Tensor]:
-    """Names as PEFT has them, whichever tool wrote the file; diffusers knows kohya's."""
-    if all(name.startswith(_KOHYA) for name in tensors):
+    """The same by the model's own names: diffusers knows what kohya's underscores stand for."""
+    if all(name.startswith(KOHYA) for name in tensors):
         tensors, _ = StableDiffusionLoraLoaderMixin.lora_state_dict(tensors, unet_config=unet.config)
-    unet_side = {name: tensor for name, tensor in tensors.items() if name.startswith("unet.")}
-    text_side = {name: tensor for name, tensor in tensors.items() if not name.startswith("unet.")}
-    if any("_lora." in name for name in text_side):
-        text_side = convert_state_dict_to_peft(text_side, StateDictType.DIFFUSERS_OLD)
-    elif any(".lora_linear_layer." in name for name in text_side):
-        text_side = convert_state_dict_to_peft(text_side, StateDictType.DIFFUSERS)
-    converted: dict[str, Tensor] = convert_unet_state_dict_to_peft(unet_side) | text_side
-    return converted
+    return tensors
 
 
 def _parts(tensors: Mapping[str, Tensor], modules: Mapping[str, nn.Module]) -> LoraParts:
     sides: dict[str, dict[str, dict[str, Tensor]]] = {}
     for name, tensor in tensors.items():
-        part, _, rest = name.partition(".")
-        found = _MATRIX.fullmatch(rest)
+        found = read_name(name)
+        part, _, layer = found.layer.partition(".") if found is not None else ("", "", "")
         if found is None or part not in modules:
             raise ValueError(name)
-        layer = found["layer"]
         if part != "unet" and not hasattr(modules[part], "text_model"):
             layer = layer.removeprefix("text_model.")  # transformers took that level out of CLIPTextModel
-        sides.setdefault(part, {}).setdefault(layer, {})[found["side"]] = tensor
+        sides.setdefault(part, {}).setdefault(layer, {})[found.part] = tensor
     return {
-        part: {layer: LoraLayer(down=pair["A"], up=pair["B"]) for layer, pair in layers.items()}
+        part: {layer: LoraLayer(down=pair["down"], up=pair["up"]) for layer, pair in layers.items()}
         for part, layers in sides.items()
     }
 

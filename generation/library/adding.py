@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from generation.engine.digests import config_digests, digests
-from generation.engine.folder import check_file, check_model, check_part, files_read
+from generation.engine.folder import check_file, check_model, check_part, files_read, read_json
 from generation.engine.scheduler_config import PREDICTIONS
 from generation.errors import Misconfigured
 from generation.library.kinds import Description, describe
 from generation.library.licence import licence_of
+from generation.library.lora_names import require_plain
 from generation.library.names import check_kind, check_name, label, name_for
 from generation.library.register import Entry, Kind, Register
 from generation.library.tensors import check_numbers
@@ -51,6 +52,9 @@ def add_path(
     _require_vae(register, found, vae)
     predicts = _prediction(found, prediction)
     check_safety(path, found, settings, has_other_vae=vae is not None, prediction=predicts)
+    for note in (found.note, _training_scale(path, found)):
+        if note:
+            say(note)
     say(f"{name}: a {label(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
     check_all_numbers(path)
     entry = Entry(
@@ -70,6 +74,25 @@ def add_path(
     )
     register.with_entry(entry).write(models_dir)
     return entry
+
+
+def _training_scale(path: Path, found: Description) -> str:
+    """What PEFT wrote beside its file and not into it. Raises `Misconfigured` where the LoRA is no plain one."""
+    beside = path.with_name("adapter_config.json")
+    if found.kind is not Kind.LORA or path.name != "adapter_model.safetensors" or not beside.is_file():
+        return ""
+    try:
+        settings = read_json(beside)
+        require_plain(settings)
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"{beside} says how the LoRA is to be used, and it {error}."
+        raise Misconfigured(problem=problem, remedy="It was not added.") from None
+    alpha, rank = settings.get("lora_alpha"), settings.get("r")
+    if not isinstance(alpha, int | float) or not isinstance(rank, int) or rank < 1 or alpha == rank:
+        return ""
+    return (
+        f"It was trained at {alpha / rank:g} times what its file holds: that number is the weight to write in prompts."
+    )
 
 
 def check_safety(

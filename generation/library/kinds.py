@@ -5,27 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from generation.engine.folder import WEIGHTS_THAT_RUN_CODE, read_json
+from generation.library.lora_names import context_width, is_ignored, read_name, read_names, read_settings
 from generation.library.register import Kind
 from generation.library.tensors import Tensors, read_tensors
 
 FAMILIES: Mapping[str, str] = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
 """The engine's families by the class that `model_index.json` names."""
-LORA_PARTS = re.compile(
-    r"^(?P<layer>.+?)\.(?P<part>lora_down\.weight|lora_up\.weight|alpha"
-    r"|lora_A\.weight|lora_B\.weight|lora\.down\.weight|lora\.up\.weight"
-    r"|lora_linear_layer\.down\.weight|lora_linear_layer\.up\.weight)$"
-)
-"""How the tensors of a plain LoRA are named by kohya's scripts, by PEFT and by diffusers, old and new."""
 
-_DOWN = ("lora_down.weight", "lora_A.weight", "lora.down.weight")
 _CHECKPOINT = "model.diffusion_model."
 _CHECKPOINT_CONTEXT = re.compile(r"model\.diffusion_model\..+\.attn2\.to_k\.weight")
 _VAE_PARTS = ("encoder.conv_in.weight", "decoder.conv_in.weight")
-_TEXT_ONLY = 2
+_VAE_PREFIXES = ("", "first_stage_model.")
+LATENT_CHANNELS = 4
+_PAIR = ("clip_l", "clip_g")
+"""What a textual inversion for two text encoders calls the vectors of the first and the second."""
+_OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
+MAX_VECTORS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Description:
     family: str = ""
     context_width: int = 0
     metadata: Mapping[str, str] | None = None
+    note: str = ""
+    """What of it is not used, in a sentence."""
 
 
 def describe(path: Path) -> Description:
@@ -85,9 +87,12 @@ def _describe_folder(path: Path) -> Description:
     try:
         settings: dict[str, Any] = read_json(path / "config.json")
     except (OSError, ValueError, RecursionError):
-        raise ValueError("has neither a model_index.json nor a config.json that can be read") from None
+        files = sorted(file.name for file in path.glob("*.safetensors"))
+        hint = f"; name the file itself: {path / files[0]}" if len(files) == 1 else ""
+        raise ValueError(f"has neither a model_index.json nor a config.json that can be read{hint}") from None
     if settings.get("_class_name") != "AutoencoderKL":
         raise ValueError("is a part of a model; of parts only a VAE (AutoencoderKL) can be used by itself")
+    require_latents(settings.get("latent_channels", LATENT_CHANNELS))
     return Description(Kind.VAE)
 
 
@@ -97,27 +102,52 @@ def _describe_tensors(tensors: Tensors) -> Description:
         family = "sdxl" if any(name.startswith("conditioner.embedders.1.") for name in shapes) else "sd"
         widths = [shape[-1] for name, shape in shapes.items() if _CHECKPOINT_CONTEXT.fullmatch(name)]
         return Description(Kind.MODEL, family, max(widths, default=0), tensors.metadata)
-    if any(LORA_PARTS.match(name) for name in shapes):
-        _require_plain_lora(shapes)
-        return Description(Kind.LORA, context_width=_lora_context(shapes), metadata=tensors.metadata)
-    if all(name.removeprefix("first_stage_model.") in shapes or name in shapes for name in _VAE_PARTS):
-        return Description(Kind.VAE, metadata=tensors.metadata)
-    if 0 < len(shapes) <= _TEXT_ONLY and all(len(shape) in (1, 2) for shape in shapes.values()):
-        return Description(
-            Kind.EMBEDDING, context_width=sum(shape[-1] for shape in shapes.values()), metadata=tensors.metadata
-        )
+    if any(read_name(name) for name in shapes):
+        return _describe_lora(tensors)
+    for prefix in _VAE_PREFIXES:
+        if all(f"{prefix}{name}" in shapes for name in _VAE_PARTS):
+            require_latents(shapes[f"{prefix}decoder.conv_in.weight"][1:2])
+            return Description(Kind.VAE, metadata=tensors.metadata)
+    words = word_tensors(shapes)
+    if words:
+        width = sum(shapes[name][-1] for name in words)
+        return Description(Kind.EMBEDDING, context_width=width, metadata=tensors.metadata)
     raise ValueError("is no checkpoint, LoRA, textual inversion or VAE that is known here")
 
 
-def _require_plain_lora(shapes: Mapping[str, tuple[int, ...]]) -> None:
-    for name in shapes:
-        if not LORA_PARTS.match(name):
-            raise ValueError(f"holds {name}: only plain LoRA can be used, no DoRA, LoHa, LoKr or the like")
+def _describe_lora(tensors: Tensors) -> Description:
+    read = read_names(tensors.shapes)
+    read_settings(tensors.metadata)
+    ignored = any(is_ignored(name) for name in tensors.shapes)
+    note = "The textual inversion in it is not used: words need a file of their own." if ignored else ""
+    return Description(
+        Kind.LORA, context_width=context_width(tensors.shapes, read), metadata=tensors.metadata, note=note
+    )
 
 
-def _lora_context(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """What the LoRA's parts for cross-attention read, where it has any."""
-    for name, shape in shapes.items():
-        if re.search(r"attn2[._](processor\.)?to_[kv]", name) and name.endswith(_DOWN):
-            return shape[1]
-    return 0
+def word_tensors(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """Return the names of a textual inversion's vectors, one for each text encoder; none if it is no such file.
+
+    Raise `ValueError` for one that was made for other text encoders, or holds too many vectors.
+    """
+    names = [name for name, shape in shapes.items() if prod(shape) != 1]  # beside them lie counts of steps
+    vectors = _PAIR if set(names) == set(_PAIR) else tuple(names)
+    if not vectors or any(len(shapes[name]) not in (1, 2) for name in vectors):
+        return ()
+    if others := sorted(_OTHER_ENCODERS & set(vectors)) if vectors != _PAIR else []:
+        raise ValueError(f"holds words for a text encoder that Stable Diffusion 1, 2 and XL do not have ({others[0]})")
+    if len(vectors) > 1 and vectors != _PAIR:
+        return ()
+    counts = {shapes[name][0] if len(shapes[name]) == 2 else 1 for name in vectors}
+    if len(counts) > 1 or not 0 < min(counts) <= MAX_VECTORS:
+        raise ValueError(f"must hold 1 to {MAX_VECTORS} vectors, equally many for each text encoder")
+    return vectors
+
+
+def require_latents(channels: object) -> None:
+    """Raise `ValueError` unless a VAE has as many latent channels as the models that are run."""
+    number = channels[0] if isinstance(channels, tuple) and channels else channels
+    if number != LATENT_CHANNELS:
+        raise ValueError(
+            f"is a VAE of {number} latent channels, and those of Stable Diffusion 1, 2 and XL have {LATENT_CHANNELS}"
+        )

@@ -48,6 +48,10 @@ BEFORE_OPENING: dict[str, tuple[Spoil, str]] = {
         lambda folder: change_json(folder / "text_encoder/config.json", _attn_implementation="someone/kernel"),
         "_attn_implementation",
     ),
+    "attention, in disguise": (
+        lambda folder: change_json(folder / "text_encoder/config.json", _attn_implementation_autoset="someone/kernel"),
+        "_attn_implementation_autoset",
+    ),
     "nested": (
         lambda folder: change_json(folder / "vae/config.json", deep={"er": [{"custom_pipeline": "x"}]}),
         "custom_pipeline",
@@ -124,6 +128,14 @@ ON_OPENING: dict[str, tuple[Spoil, str]] = {
 
 def test_a_good_folder_is_accepted(folder: Path) -> None:
     check_model(folder, "sd")
+
+
+def test_a_flag_that_chooses_nothing_is_no_reason(folder: Path) -> None:
+    """transformers 4.46 to 4.5x wrote it into everything it saved."""
+    for part in ("text_encoder", "unet"):
+        change_json(folder / part / "config.json", _attn_implementation_autoset=True, _attn_implementation=None)
+    check_model(folder, "sd")
+    Engine([toy_model(folder)], EngineSettings(num_threads=1)).close()
 
 
 def test_pickles_beside_the_weights_are_never_opened(folder: Path) -> None:

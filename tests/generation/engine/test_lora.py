@@ -26,6 +26,7 @@ from tests.generation.engine.toy_extras import (
     TEXT_LAYERS,
     UNET_LAYERS,
     WIDE,
+    an_extra,
     called,
     kohya_lora,
     peft_lora,
@@ -118,6 +119,54 @@ def test_the_oldest_makes_room_and_comes_back_the_same(painter: Engine, loras: t
         paint(painter, an_order(a_spec(adapters=(called(lora),), steps=1)))
     assert len(painter._models.get("toy").family._adapters._resident) < len(loras)  # type: ignore[attr-defined]
     assert paint(painter, an_order(a_spec(adapters=(called(loras[0]),)))).pixels == first.pixels
+
+
+def old_processor(name: str) -> str:
+    """As diffusers called what it trained before 0.22: only the four matrices of an attention have such names."""
+    for new, old in ((".to_q.", ".processor.to_q_lora."), (".to_out.0.", ".processor.to_out_lora.")):
+        name = name.replace(new, old)
+    for new, old in (("q_proj.", "to_q_lora."), ("out_proj.", "to_out_lora.")):
+        name = name.replace(new, old)
+    return name.replace("lora_A", "down").replace("lora_B", "up")
+
+
+ATTENTIONS = ("attn1.to_q", "attn1.to_out.0", "self_attn.q_proj", "self_attn.out_proj")
+SPELLINGS: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
+    "PEFT": (lambda name: f"base_model.model.{name}", ("",)),
+    "PEFT, the network alone": (lambda name: name.replace("unet.", "base_model.model."), ("unet.",)),
+    "PEFT, the text encoder alone": (
+        lambda name: name.replace("text_encoder.text_model.", "base_model.model.text_model."),
+        ("text_encoder.",),
+    ),
+    "diffusers before 0.22": (old_processor, ATTENTIONS),
+    "diffusers before 0.17": (
+        lambda name: old_processor(name).removeprefix("unet."),
+        ("attn1.to_q", "attn1.to_out.0"),
+    ),
+    "diffusers 0.22": (
+        lambda name: name.replace("lora_A", "lora.down").replace("lora_B", "lora.up"),
+        ("unet.",),
+    ),
+    "words beside it": (lambda name: name, ("",)),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_whatever_tool_named_it_the_same_lora_paints_the_same(toy_folder: Path, tmp_path: Path, spelling: str) -> None:
+    """Every one of these is added; each was loaded under no name or the wrong one."""
+    rename, parts = SPELLINGS[spelling]
+    peft_lora(tmp_path / "all.safetensors")
+    tensors = load_file(tmp_path / "all.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if any(part in name for part in parts)}
+    assert kept
+    beside = {"bundle_emb.x.string_to_param.*": torch.ones(2, 16)} if spelling == "words beside it" else {}
+    save_file(kept, tmp_path / "plain.safetensors")
+    save_file({rename(name): tensor for name, tensor in kept.items()} | beside, tmp_path / "other.safetensors")
+    plain, other = an_extra(tmp_path / "plain.safetensors"), an_extra(tmp_path / "other.safetensors")
+    engine = an_engine(toy_folder, plain, other)
+    first, second = (paint(engine, an_order(a_spec(adapters=(called(each),)))) for each in (plain, other))
+    assert first.pixels == second.pixels
+    assert first.pixels != paint(engine, an_order(a_spec())).pixels
 
 
 def wrong_base(path: Path) -> Extra:

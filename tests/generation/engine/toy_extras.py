@@ -89,9 +89,13 @@ def an_embedding(path: Path, *, words: int = 2, width: int = WIDTH, seed: int = 
 
 
 def an_extra(path: Path) -> Extra:
-    """A catalogue entry for a file."""
+    """A catalogue entry for a file, also for one that `models add` would refuse."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Extra(name=path.stem, path=path, sha256=digest, context_width=describe(path).context_width)
+    try:
+        width = describe(path).context_width
+    except ValueError:
+        width = 0
+    return Extra(name=path.stem, path=path, sha256=digest, context_width=width)
 
 
 def called(extra: Extra, weight: float = 1.0) -> Adapter:
