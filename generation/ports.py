@@ -43,7 +43,7 @@ class Worker(Protocol):
         """Ask for an image to stop. It may finish all the same, if it was that far."""
 
     def events(self) -> AsyncIterator[Event]:
-        """Everything the engine says. One reader; ends after `close`."""
+        """Everything the engine says. One reader; ends after `close`. Raises `Misconfigured` if none can ever be up."""
 
     async def close(self) -> None:
         """Stop the engine and free its memory. Safe to call twice."""

@@ -292,13 +292,15 @@ class Studio:
     # The life of the studio.
 
     async def run(self) -> None:
-        """Recover, start the worker, and work until cancelled."""
+        """Recover, start the worker, and work until cancelled. Raises `Misconfigured` if no engine can be up."""
         await self.recover()
         await self._worker.start()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(self._keep_counters(), name="keep counters")
+        except BaseExceptionGroup as failed:
+            raise _innermost(failed) from failed
         finally:
             self._restorer.close()
 
@@ -399,3 +401,10 @@ def _is_paintable(job: Job, image: Image) -> bool:
         log.error("job=%s image=%s action=outdated reason=%s", job.id, image.id, wrong)
         return False
     return True
+
+
+def _innermost(failed: BaseException) -> BaseException:
+    """The one error that ended a group of tasks; the group itself where there were several."""
+    while isinstance(failed, BaseExceptionGroup) and len(failed.exceptions) == 1:
+        failed = failed.exceptions[0]
+    return failed

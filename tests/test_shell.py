@@ -13,12 +13,16 @@ from pathlib import Path
 
 import pytest
 from patience import PATIENCE_S
+from safetensors.torch import load_file, save_file
 
 from db.lock import FolderLock
 from generation.images import decode_png, encode_png, read_png_text
 from generation.provenance import PARAMETERS_KEYWORD, read_recipe
+from tests.generation.engine.toy import save_toy
 
 ROOT = Path(__file__).resolve().parents[1]
+NOWHERE = {"ATELIER_DISCORD_TOKEN": "a.b.c", "ATELIER_DISCORD_URL": "http://127.0.0.1:1", "ATELIER_HEALTH_PORT": "0"}
+"""A Discord that is not there: only the rest of the program can come up."""
 PROMPT = "a red circle on a blue background"
 
 
@@ -153,3 +157,15 @@ def test_doctor_names_what_is_stored_and_cannot_be_used(tmp_path: Path) -> None:
     assert "BAD  Stored values: 1 cannot be used and are set aside: " in looked.stdout
     assert "guild_settings 42 (timezone: " in looked.stdout and "ok   Database" in looked.stdout
     assert run("weight", "43", data_dir=tmp_path).returncode == 0
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_command_at_once(tmp_path: Path) -> None:
+    """It waited for ever: the worker said why it could not start, and was started again."""
+    model = save_toy(tmp_path / "toy")
+    weights = model / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({name: each for name, each in load_file(weights).items() if "mid_block.resnets.0" not in name}, weights)
+    done = run("imagine", PROMPT, "--model", model, "--out", tmp_path / "a.png", data_dir=tmp_path)
+    assert done.returncode == 1
+    assert "mid_block.resnets.0" in done.stderr and "Traceback" not in done.stderr
+    served = run("serve", data_dir=tmp_path, ATELIER_MODEL=str(model), **NOWHERE)
+    assert served.returncode == 1 and "atelier: The model" in served.stderr and "Traceback" not in served.stderr

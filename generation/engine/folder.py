@@ -63,7 +63,7 @@ _HARMLESS_FLAG = "_attn_implementation_autoset"
 
 
 class FolderRefused(Misconfigured):
-    """The model folder {folder} cannot be used: {problem} {remedy}"""
+    """The model {folder} cannot be used: {problem} {remedy}"""
 
 
 def check_model(

@@ -17,6 +17,7 @@ import msgspec
 
 from generation import failpoints
 from generation.engine.folder import check_model
+from generation.errors import Misconfigured
 from generation.order import Broken, Cancel, Cancelled, Close, Command, Event, Finished, Lost, Order, Ready
 from generation.recipe import Fingerprint
 from generation.workers.environment import worker_environment
@@ -26,11 +27,16 @@ log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 
 
+class EngineUnfit(Misconfigured):
+    """{why}"""
+
+
 class LocalWorker:
     """The `Worker` of one machine. `hang_s`: silence while busy (or while starting: `start_s`) that counts as dead.
 
     A process that dies is started again at once, then after pauses that double from `first_pause_s` up to
-    `longest_pause_s`; a picture that gets finished resets them.
+    `longest_pause_s`; a picture that gets finished resets them. One that says it cannot be built is not: another try
+    would end the same way.
     """
 
     def __init__(
@@ -49,7 +55,7 @@ class LocalWorker:
         self._close_s = close_s
         self._pauses = (first_pause_s, longest_pause_s)
         self._pause_s = 0.0
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | EngineUnfit | None] = asyncio.Queue()
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._resident: set[tuple[str, int]] = set()
@@ -97,7 +103,10 @@ class LocalWorker:
             await self._send(cancel)
 
     async def events(self) -> AsyncIterator[Event]:
+        """Raises `EngineUnfit` where no engine can be built."""
         while (event := await self._events.get()) is not None:
+            if isinstance(event, EngineUnfit):
+                raise event
             yield event
 
     async def close(self) -> None:
@@ -122,6 +131,10 @@ class LocalWorker:
         while not self._closing.is_set():
             try:
                 reason = await self._run_once()
+            except EngineUnfit as unfit:
+                log.error("action=worker-unfit reason=%s", unfit)
+                self._events.put_nowait(unfit)
+                return
             except OSError as error:
                 reason = f"its process could not be started ({error})"
             if not self._closing.is_set():
@@ -176,7 +189,7 @@ class LocalWorker:
                 header = await process.stdout.readexactly(HEADER.size)
                 said = decode_events(await process.stdout.readexactly(frame_length(header)))
                 if isinstance(said, Unfit):
-                    return said.message
+                    raise EngineUnfit(why=said.message)
                 self._heard_at = asyncio.get_running_loop().time()
                 for event in said:
                     self._hear(event)

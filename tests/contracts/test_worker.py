@@ -280,12 +280,16 @@ async def test_a_checkpoint_in_one_file_is_no_folder_and_starts(toy_folder: Path
     await worker.close()
 
 
-async def test_an_engine_that_cannot_be_built_says_why() -> None:
+async def test_an_engine_that_cannot_be_built_says_why_and_is_not_tried_again() -> None:
+    """It was started again for ever, and whoever waited for its first picture waited as long."""
     config = WorkerConfig(models=(toy_model(Path("no/model/needed"), name="unfit"),), engine=LIGHT_ENGINE)
-    worker = LocalWorker(config)
+    worker = LocalWorker(config, first_pause_s=0.01)
     await worker.start()
-    lost = await anext(worker.events())
-    assert isinstance(lost, Lost) and "cannot be loaded" in lost.reason
+    with pytest.raises(Misconfigured, match="cannot be loaded"):
+        await anext(worker.events())
+    assert (worker.pid, worker.num_slots) == (None, 0)
+    with pytest.raises(ConnectionError):
+        await worker.admit(an_order())
     await worker.close()
 
 

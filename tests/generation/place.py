@@ -40,6 +40,7 @@ class Place:
     def __init__(self, studio: Studio, worker: LocalWorker, store: JobStore, folder: Path) -> None:
         self.studio, self.worker, self.store, self.folder = studio, worker, store, folder
         self.changes: list[str] = []
+        self.running: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
         studio.on_change = self._heard
 
@@ -81,7 +82,7 @@ async def opened(
         store = JobStore(database)
         studio = Studio(worker=worker, store=store, files=ImageFiles(folder / "pictures"), catalog=catalog, queue=queue)
         place = Place(studio, worker, store, folder)
-        running = asyncio.create_task(studio.run())
+        place.running = running = asyncio.create_task(studio.run())
         try:
             yield place
         finally:

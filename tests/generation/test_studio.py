@@ -6,17 +6,20 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from patience import PATIENCE_S
 from place import ADA, BO, Place, opened
 
-from db.engine import parse_url
+from db.engine import Database, parse_url
 from db.erase import erase_user
+from db.jobs import JobStore
 from db.migrate import migrate
+from generation.catalog import Catalog
 from generation.cost import image_cost
-from generation.errors import Draining, QueueFull, UnknownModel
+from generation.errors import Draining, Misconfigured, QueueFull, UnknownModel
 from generation.fair_queue import FairQueue
 from generation.images import decode_png
 from generation.job import Job, Owner, Status
@@ -183,6 +186,19 @@ def hold_claims(place: Place) -> tuple[asyncio.Event, asyncio.Event]:
 
     place.store.claim = slowly  # type: ignore[method-assign]
     return begun, may_go_on
+
+
+async def test_an_engine_that_cannot_be_built_ends_the_studio_with_its_sentence(folder: Path) -> None:
+    """Whoever waits hears it at once: nothing is tried again, and the job stays in line for a later start."""
+    unfit = Catalog((replace(Catalog.open("paintbox").default, name="unfit"),))
+    async with opened(folder, catalog=unfit) as place:
+        job = await place.submit(model="unfit")
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(Misconfigured, match="The model “unfit” cannot be loaded"):
+                assert place.running is not None
+                await asyncio.shield(place.running)
+    async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
+        assert [each.id for each in await JobStore(database).fetch_unfinished()] == [job.id]
 
 
 async def test_a_file_that_cannot_be_read_ends_one_picture_and_not_the_bot(place: Place) -> None:
