@@ -85,7 +85,7 @@ class Catalog:
         """
         register = Register() if models_dir is None else Register.read(models_dir)
         folder = models_dir or Path()
-        added = [_added(register, entry, folder) for entry in register.entries if entry.kind is Kind.MODEL]
+        added = [model_of(register, entry, folder) for entry in register.entries if entry.kind is Kind.MODEL]
         models = [*added, _paintbox()]
         if default not in [model.name for model in models]:
             models.insert(0, _read_folder(Path(default)))
@@ -162,7 +162,8 @@ def _read_folder(path: Path) -> Model:
     )
 
 
-def _added(register: Register, entry: Entry, folder: Path) -> Model:
+def model_of(register: Register, entry: Entry, folder: Path) -> Model:
+    """Return what an entry of the register is to the engine. Raise `Misconfigured` if its VAE is not there."""
     path = entry.place(folder)
     config = folder / entry.config if entry.config else None
     vae = register.get(entry.vae) if entry.vae else None

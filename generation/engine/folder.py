@@ -7,14 +7,16 @@ refuse the whole folder. Importing this needs no torch, so the bot can check bef
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from generation.engine.fit import check_checkpoint, check_parts
+from generation.engine.json_file import read_json
 from generation.engine.scheduler_config import Stated, check_settings, merge_settings, read_stated
 from generation.errors import Misconfigured
+from generation.library.checkpoint import Misfit, family_of, require_parts
 from generation.library.tensors import read_tensors
 
 Components = Mapping[str, str | tuple[str, ...]]
@@ -38,7 +40,6 @@ LAYOUTS: Mapping[str, Components] = {
 }
 """The parts of a model, by the family that runs it."""
 
-_MAX_JSON_BYTES = 32 * 1024 * 1024
 _LIBRARIES = frozenset(("diffusers", "transformers", "stable_diffusion"))
 _WORD_LISTS = frozenset(("vocab.json", "tokenizer.json", "added_tokens.json"))
 _SETTINGS = frozenset(
@@ -83,6 +84,7 @@ def check_model(
     folder = config or path
     _check_files(folder)
     _check_index(folder, LAYOUTS[family])
+    _check_fit(path, family, config, has_other_vae=has_other_vae)
     if config is None:
         loaded = (name for name in LAYOUTS[family] if not name.startswith("tokenizer"))
         for name in loaded:
@@ -115,6 +117,25 @@ def read_file_statement(file: Path) -> Stated:
         raise _refusal(file, f"it {error}.", "Look for another version of it.") from None
 
 
+def _check_fit(path: Path, family: str, config: Path | None, *, has_other_vae: bool) -> None:
+    """Raise `FolderRefused` unless the parts fit each other, a single file's and its settings' too."""
+    try:
+        if config is not None:
+            shapes = read_tensors(path).shapes
+            if (found := family_of(shapes)) != family:
+                raise Misfit(f"is of the family {found}, not {family}", "Add it again with --replace.")
+            require_parts(shapes, family, has_other_vae=has_other_vae)
+        check_parts(config or path, family, has_other_vae=has_other_vae or config is not None)
+        if config is not None:
+            check_checkpoint(shapes, config, family)
+    except Misfit as misfit:
+        raise _refusal(path, f"it {misfit}.", misfit.remedy) from None
+    except FileNotFoundError as missing:
+        raise _refusal(path, f"{Path(missing.filename).name} is missing.", "Fetch the model again.") from None
+    except (OSError, ValueError, TypeError, IndexError, RecursionError) as error:
+        raise _refusal(path, f"its settings cannot be read ({str(error)[:120]}).", "Fetch the model again.") from None
+
+
 def check_part(folder: Path) -> None:
     """The same for a single part with its own `config.json`: a safety checker, an upscaler, a VAE."""
     _check_files(folder)
@@ -128,16 +149,6 @@ def check_file(file: Path) -> None:
         raise _refusal(file, "it is a link.", "Name the real file.")
     if not file.is_file() or file.suffix != ".safetensors":
         raise _refusal(file, "it is no .safetensors file.", "Other formats can run code and are never opened.")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A small JSON object. Raises `ValueError` for anything else."""
-    if path.stat().st_size > _MAX_JSON_BYTES:
-        raise ValueError("is too large")
-    value = json.loads(path.read_text("utf-8"))
-    if not isinstance(value, dict):
-        raise ValueError("does not hold an object")
-    return value
 
 
 def files_read(folder: Path) -> list[Path]:
@@ -222,19 +233,34 @@ def _check_index(folder: Path, components: Components) -> None:
             raise _refusal(folder, f"its folder {name} is missing.", "Fetch the model again.")
 
 
+def weight_files(part: Path) -> list[Path]:
+    """Return the weight files of a part that a loader opens: a file itself, else shards, one whole, or half precision.
+
+    Those that are named and not there too; none where there are none. Copies of other kinds lie beside them unread.
+    """
+    if part.is_file():
+        return [part]
+    stem = "diffusion_pytorch_model" if "_class_name" in read_json(part / "config.json") else "model"
+    index = part / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        return [part / shard for shard in sorted(set(read_json(index)["weight_map"].values()))]
+    for whole in (part / f"{stem}.safetensors", part / f"{stem}.fp16.safetensors"):
+        if whole.is_file():
+            return [whole]
+    return sorted(part.glob(f"{stem}.fp16*.safetensors"))
+
+
 def _check_weights(folder: Path, part: Path) -> None:
     """Raise `FolderRefused` unless the weights of a part are there, whole, as a loader looks for them."""
     _require(folder, part / "config.json")
     name = part.name if part != folder else "it"
-    stem = "diffusion_pytorch_model" if "_class_name" in read_json(part / "config.json") else "model"
-    index = part / f"{stem}.safetensors.index.json"
-    shards = sorted(set(read_json(index)["weight_map"].values())) if index.is_file() else []
-    missing = [shard for shard in shards if not (part / shard).is_file()]
+    files = weight_files(part)
+    missing = [file.name for file in files if not file.is_file()]
     if missing:
-        number = f"{len(missing)} of its {len(shards)} files of weights"
+        number = f"{len(missing)} of its {len(files)} files of weights"
         problem = f"{name} cannot be read: {number} are missing, among them {missing[0]}."
         raise _refusal(folder, problem, "Fetch the model again.")
-    if shards or (part / f"{stem}.safetensors").is_file() or any(part.glob(f"{stem}.fp16*.safetensors")):
+    if files:
         return
     others = sorted(path.name for path in part.iterdir() if path.suffix.lower() in WEIGHTS_THAT_RUN_CODE)
     instead = f", only {others[0]}, which can run code and is never opened" if others else ""

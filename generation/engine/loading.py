@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from generation.engine.devices import Device
-from generation.engine.folder import FolderRefused, check_file, check_model, check_part, read_json, read_scheduler
+from generation.engine.failures import is_engine_broken, is_out_of_memory
+from generation.engine.folder import FolderRefused, check_file, check_model, check_part, read_scheduler
+from generation.engine.json_file import read_json
 from generation.engine.samplers import check_samplers
+from generation.errors import AtelierError
+
+_FETCH = "Fetch it again."
+_OTHER_SETTINGS = "Look for a whole copy of it, or name the settings of the same kind of model (--config)."
 
 
 class ModelFolder:
@@ -47,17 +54,15 @@ class ModelFolder:
         return self._scheduler_config
 
     def tokenizer(self, name: str) -> Any:
-        return CLIPTokenizer.from_pretrained(self._path / name, local_files_only=True)
+        with refusing(self._path, f"its {name} cannot be read"):
+            return CLIPTokenizer.from_pretrained(self._path / name, local_files_only=True)
 
     def clip_text(self, name: str, device: Device, *, projected: bool = False) -> Any:
         cls = CLIPTextModelWithProjection if projected else CLIPTextModel
         return load_transformer(cls, self._path / name, device, attention="sdpa")
 
     def unet(self, device: Device) -> Any:
-        unet = self._own_unet(device)
-        if unet.config.in_channels != unet.config.out_channels or unet.config.time_cond_proj_dim is not None:
-            raise refusal(self._path, "its UNet takes more inputs than latents, timestep and prompt.")
-        return unet
+        return load_diffuser(UNet2DConditionModel, self._path / "unet", device)
 
     def vae(self, device: Device) -> Any:
         other = self._other_vae
@@ -68,9 +73,6 @@ class ModelFolder:
             return load_diffuser(AutoencoderKL, other, device)
         check_file(other)
         return build(AutoencoderKL, other, take_weights(other), self._path / "vae", device)
-
-    def _own_unet(self, device: Device) -> Any:
-        return load_diffuser(UNet2DConditionModel, self._path / "unet", device)
 
     def _own_vae(self, device: Device) -> Any:
         return load_diffuser(AutoencoderKL, self._path / "vae", device)
@@ -92,20 +94,16 @@ def load_transformer(cls: Any, path: Path, device: Device, *, attention: str = "
 
 def take_weights(file: Path) -> dict[str, Any]:
     """Every tensor of a safetensors file."""
-    try:
+    with refusing(file, "it cannot be read"):
         weights: dict[str, Any] = load_file(file)
         return weights
-    except (OSError, SafetensorError, ValueError) as error:
-        raise refusal(file, f"it cannot be read ({first_line(error)}).") from error
 
 
 def build(cls: Any, file: Path, weights: dict[str, Any], config: Path, device: Device) -> Any:
     """A diffusers model from the weights of a single file and the settings of a folder, complete and finite."""
     options = {"config": str(config.parent), "subfolder": config.name, "local_files_only": True}
-    try:
+    with refusing(file, f"its {config.name} does not fit the settings", _OTHER_SETTINGS):
         model = cls.from_single_file(dict(weights), **options, torch_dtype=device.dtype)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise refusal(file, f"its {config.name} does not fit the settings ({first_line(error)}).") from error
     return ready(file, model, device)
 
 
@@ -116,7 +114,7 @@ def ready(path: Path, model: Any, device: Device) -> Any:
         raise _incomplete(path, missing)
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
-            raise refusal(path, f"the weight {name} is not finite.")
+            raise refusal(path, f"the weight {name} is not finite.", "Look for another copy of it.")
     return model.to(device.home).eval().requires_grad_(False)
 
 
@@ -126,19 +124,33 @@ def first_line(error: Exception) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-def refusal(path: Path, problem: str) -> FolderRefused:
-    return FolderRefused(folder=str(path), problem=problem, remedy="Fetch it again as safetensors.")
+@contextmanager
+def refusing(path: Path, problem: str, remedy: str = _FETCH) -> Iterator[None]:
+    """Raise `FolderRefused` for whatever a library makes of other people's files: they have many errors of their own.
+
+    Memory that ran out and a broken device say nothing of the file.
+    """
+    try:
+        yield
+    except AtelierError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error) or is_engine_broken(error):
+            raise
+        raise refusal(path, f"{problem} ({first_line(error)}).", remedy) from error
+
+
+def refusal(path: Path, problem: str, remedy: str) -> FolderRefused:
+    return FolderRefused(folder=str(path), problem=problem, remedy=remedy)
 
 
 def _incomplete(path: Path, missing: list[str]) -> FolderRefused:
-    return refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.")
+    return refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.", _OTHER_SETTINGS)
 
 
 def _load(cls: Any, path: Path, device: Device, options: dict[str, Any]) -> Any:
-    try:
+    with refusing(path, "its weights cannot be read"):
         model, info = cls.from_pretrained(path, **options)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise refusal(path, f"its weights cannot be read ({first_line(error)}).") from error
     if info["missing_keys"]:
         raise _incomplete(path, sorted(info["missing_keys"]))
     return ready(path, model, device)

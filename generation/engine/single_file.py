@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from generation.catalog import Model
 from generation.engine.devices import Device
-from generation.engine.loading import ModelFolder, build, first_line, ready, refusal, take_weights
+from generation.engine.loading import ModelFolder, build, ready, refusing, take_weights
 
 
 class SingleFile(ModelFolder):
@@ -29,13 +29,11 @@ class SingleFile(ModelFolder):
     def clip_text(self, name: str, device: Device, *, projected: bool = False) -> Any:
         cls = CLIPTextModelWithProjection if projected else CLIPTextModel
         options = {"subfolder": name, "config": str(self._path), "local_files_only": True, "torch_dtype": device.dtype}
-        try:
+        with refusing(self._file, f"its {name} does not fit the settings"):
             model = create_diffusers_clip_model_from_ldm(cls, dict(self._weights), **options)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise refusal(self._file, f"its {name} does not fit the settings ({first_line(error)}).") from error
         return ready(self._file, model, device)
 
-    def _own_unet(self, device: Device) -> Any:
+    def unet(self, device: Device) -> Any:
         return build(UNet2DConditionModel, self._file, self._weights, self._path / "unet", device)
 
     def _own_vae(self, device: Device) -> Any:

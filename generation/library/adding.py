@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from generation.catalog import model_of
 from generation.engine.digests import config_digests, digests
-from generation.engine.folder import check_file, check_model, check_part, files_read, read_json
+from generation.engine.folder import check_file, check_model, check_part, files_read
+from generation.engine.json_file import read_json
 from generation.engine.scheduler_config import PREDICTIONS
 from generation.errors import Misconfigured
+from generation.library.checkpoint import Misfit
 from generation.library.kinds import Description, describe
 from generation.library.licence import licence_of
 from generation.library.lora_names import require_plain
 from generation.library.names import check_kind, check_name, label, name_for
 from generation.library.register import Entry, Kind, Register
 from generation.library.tensors import check_numbers
+from generation.library.trial import require_loadable
 
 Say = Callable[[str], None]
 
@@ -72,6 +76,9 @@ def add_path(
         vae=vae or "",
         prediction=predicts,
     )
+    if entry.kind is Kind.MODEL:
+        say("Loading it once, to see that it loads …")
+        require_loadable(model_of(register, entry, models_dir))
     register.with_entry(entry).write(models_dir)
     return entry
 
@@ -134,7 +141,8 @@ def _describe(path: Path) -> Description:
     try:
         return describe(path)
     except ValueError as error:
-        raise Misconfigured(problem=f"{path} {error}.", remedy="It was not added.") from None
+        remedy = error.remedy if isinstance(error, Misfit) else "It was not added."
+        raise Misconfigured(problem=f"{path} {error}.", remedy=remedy) from None
 
 
 def _config_folder(

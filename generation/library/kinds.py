@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from generation.engine.folder import WEIGHTS_THAT_RUN_CODE, read_json
+from generation.engine.folder import WEIGHTS_THAT_RUN_CODE
+from generation.engine.json_file import read_json
+from generation.library import checkpoint
+from generation.library.checkpoint import LATENT_CHANNELS
 from generation.library.lora_names import context_width, is_ignored, read_name, read_names, read_settings
 from generation.library.register import Kind
 from generation.library.tensors import Tensors, read_tensors
@@ -17,11 +19,8 @@ from generation.library.tensors import Tensors, read_tensors
 FAMILIES: Mapping[str, str] = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
 """The engine's families by the class that `model_index.json` names."""
 
-_CHECKPOINT = "model.diffusion_model."
-_CHECKPOINT_CONTEXT = re.compile(r"model\.diffusion_model\..+\.attn2\.to_k\.weight")
 _VAE_PARTS = ("encoder.conv_in.weight", "decoder.conv_in.weight")
 _VAE_PREFIXES = ("", "first_stage_model.")
-LATENT_CHANNELS = 4
 _PAIR = ("clip_l", "clip_g")
 """What a textual inversion for two text encoders calls the vectors of the first and the second."""
 _OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
@@ -63,7 +62,8 @@ def family_of_folder(path: Path) -> str:
     except (OSError, ValueError, RecursionError):
         raise ValueError("has a model_index.json that cannot be read") from None
     if not isinstance(name, str) or name not in FAMILIES:
-        raise ValueError(f"is not of a kind that can be run; {' and '.join(FAMILIES)} are")
+        shown = f" ({name[:60]})" if isinstance(name, str) else ""
+        raise ValueError(f"is not of a kind that can be run{shown}; {' and '.join(FAMILIES)} are")
     return FAMILIES[name]
 
 
@@ -98,16 +98,17 @@ def _describe_folder(path: Path) -> Description:
 
 def _describe_tensors(tensors: Tensors) -> Description:
     shapes = tensors.shapes
-    if any(name.startswith(_CHECKPOINT) for name in shapes):
-        family = "sdxl" if any(name.startswith("conditioner.embedders.1.") for name in shapes) else "sd"
-        widths = [shape[-1] for name, shape in shapes.items() if _CHECKPOINT_CONTEXT.fullmatch(name)]
-        return Description(Kind.MODEL, family, max(widths, default=0), tensors.metadata)
+    if checkpoint.is_checkpoint(shapes):
+        width = checkpoint.context_width(shapes)
+        return Description(Kind.MODEL, checkpoint.family_of(shapes), width, tensors.metadata)
     if any(read_name(name) for name in shapes):
         return _describe_lora(tensors)
     for prefix in _VAE_PREFIXES:
         if all(f"{prefix}{name}" in shapes for name in _VAE_PARTS):
             require_latents(shapes[f"{prefix}decoder.conv_in.weight"][1:2])
             return Description(Kind.VAE, metadata=tensors.metadata)
+    if other := checkpoint.other_kind(shapes):
+        raise ValueError(f"is {other}, which cannot be used here")
     words = word_tensors(shapes)
     if words:
         width = sum(shapes[name][-1] for name in words)

@@ -20,6 +20,7 @@ from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 from generation.library.adding import add_path
 from tests.generation.engine.toy import save_checker, save_toy, save_toy_xl, save_upscaler, toy_model
+from tests.generation.engine.toy_checkpoint import save_checkpoint
 
 Spoil = Callable[[Path], object]
 UNET = Path("unet/diffusion_pytorch_model.safetensors")
@@ -176,7 +177,7 @@ def test_half_precision_weights_are_weights(tmp_path: Path, family: str) -> None
 
 
 def test_a_vae_that_is_replaced_and_settings_beside_a_single_file_need_no_weights(folder: Path, tmp_path: Path) -> None:
-    file = Path(shutil.copy(folder / UNET, tmp_path / "single.safetensors"))
+    file = save_checkpoint(folder, tmp_path / "single.safetensors")
     (folder / "vae" / DIFFUSERS).unlink()
     check_model(folder, "sd", has_other_vae=True)
     (folder / UNET).unlink()

@@ -1,0 +1,59 @@
+"""Loading a model once, to see whether it loads: `python -m generation.engine.trial`, a process of its own.
+
+It runs the engine's own code, so what passes here loads there. Weights stay in the numbers they are written in: they
+are mapped from the file, and take little memory beside a bot that paints. Reads a `WorkerConfig` on stdin; says why not
+on stdout, and nothing where all is well.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import torch
+from safetensors import safe_open
+
+from generation.catalog import Model
+from generation.engine.devices import Device, num_cores
+from generation.engine.failures import is_out_of_memory
+from generation.engine.folder import weight_files
+from generation.engine.loading import first_line
+from generation.engine.models import LoadedModel
+from generation.engine.settings import EngineSettings
+from generation.errors import Misconfigured
+from generation.workers.wire import decode_config
+
+_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def main() -> None:
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else prints
+    (model,) = decode_config(sys.stdin.buffer.read()).models
+    answer.write(_why_not(model))
+    answer.flush()
+
+
+def _why_not(model: Model) -> str:
+    try:
+        with torch.inference_mode():
+            LoadedModel(model, Device(torch.device("cpu"), _dtype(model), num_cores()), EngineSettings())
+        return ""
+    except Misconfigured as refused:
+        return str(refused)
+    except Exception as error:
+        if is_out_of_memory(error):
+            return f"There is not enough memory to load {model.path}. Try again when other programs need less."
+        return f"The model {model.path} cannot be loaded ({type(error).__name__}: {first_line(error)})."
+
+
+def _dtype(model: Model) -> torch.dtype:
+    """The numbers that most of the model is written in."""
+    file = weight_files(model.path if model.path.is_file() else model.path / "unet")[0]
+    with safe_open(file, framework="pt") as tensors:
+        name = next(iter(tensors.keys()))
+        return _DTYPES.get(tensors.get_slice(name).get_dtype(), torch.float32)
+
+
+if __name__ == "__main__":
+    main()
