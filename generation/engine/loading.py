@@ -43,7 +43,7 @@ class ModelFolder:
         try:
             check_samplers(self._scheduler_config)
         except ValueError as error:
-            raise refusal(path, f"its scheduler {error}.") from error
+            raise refusal(path, f"its scheduler {error}.", "Use the settings of another model of its kind.") from error
 
     def index(self) -> dict[str, Any]:
         """What `model_index.json` says."""

@@ -19,7 +19,8 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from generation.engine.devices import Device
-from generation.engine.folder import check_part, read_json
+from generation.engine.folder import check_part
+from generation.engine.json_file import read_json
 from generation.engine.loading import load_transformer
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
