@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from generation.interchange import foreign
@@ -16,7 +17,10 @@ from generation.interchange.samplers import our_sampler
 
 _MAX_SETTINGS_CHARS = 50_000
 _QUOTED = r'"(?:\\.|[^"\\]){0,20000}"(?=\s*(?:,|\n|\Z))'
-_PAIR = re.compile(rf"\s*(\w[\w \-/]*):[ \t]*({_QUOTED}|[^,\n]*)\s*?(,|\n|\Z)", re.DOTALL)
+_PAIR = re.compile(
+    rf"\s*(\w[\w \-/]*):[ \t]*({_QUOTED}|[^,\n]{{0,2000}}(?:(?<=\d),\d{{1,9}}(?=,|\n|\Z))?)\s*?(,|\n|\Z)", re.DOTALL
+)
+_LONG_VALUE = re.compile(rf":[ \t]*{_QUOTED}", re.DOTALL)
 _OTHER = re.compile(r"[^,\n]*(,|\n|\Z)")
 _HEAD = re.compile(r"\s*(\w[\w \-/]*):")
 _NEGATIVE = re.compile(r"(?:^|\n)[ \t]*Negative prompt:", re.IGNORECASE)
@@ -57,7 +61,7 @@ def read_a1111(text: Mapping[str, str]) -> Foreign | None:
         prompt=foreign.words(prompt),
         negative=foreign.words(negative),
         steps=foreign.steps(settings.get("steps")),
-        guidance=foreign.guidance(settings.get("cfg scale")),
+        guidance=foreign.guidance(settings.get("cfg scale", "").replace(",", ".")),
         seed=foreign.seed(settings.get("seed")),
         size_px=foreign.size_of(settings.get("size")),
         sampler=found.sampler,
@@ -98,11 +102,15 @@ def _start_line(text: str) -> int | None:
     """From below: the first line that begins with a key and holds the steps, or several such lines that do together."""
     end, keys = len(text), set[str]()
     best: int | None = None
+    values = [found.span() for found in _LONG_VALUE.finditer(text, max(0, end - _MAX_SETTINGS_CHARS))]
     while end >= 0:
         start = text.rfind("\n", 0, end) + 1
-        head = _HEAD.match(text, start, end)
+        before = bisect_left(values, (start, 0)) - 1
+        is_within_value = before >= 0 and start < values[before][1]
+        head = None if is_within_value else _HEAD.match(text, start, end)
         key = head[1].strip().casefold() if head else ""
-        here = _pairs(text[start : min(end, start + _MAX_SETTINGS_CHARS)]).keys() & _KEYS if key else set()
+        line = text[start : min(end, start + _MAX_SETTINGS_CHARS)]
+        here = _pairs(line).keys() & _KEYS if key in _KEYS or (key and "steps" in line.casefold()) else set()
         if key not in _KEYS and not (start and len(here) >= _ENOUGH_KEYS and "steps" in here):
             if best is not None:
                 return best
@@ -140,9 +148,13 @@ def _pairs(text: str) -> dict[str, str]:
         found = pair or _OTHER.match(text, at)
         if found is None or found.end() == at:
             break
-        if pair is not None:
-            settings.setdefault(pair[1].strip().casefold(), _unquoted(pair[2]))
         at = found.end()
+        if pair is not None:
+            value = pair[2]
+            if not value.startswith('"') and (following := _INLINE.search(text, *pair.span(2))):
+                at = following.start()  # with no comma between them
+                value = text[pair.start(2) : at].rstrip(" ;|")
+            settings.setdefault(pair[1].strip().casefold(), _unquoted(value))
         if text[at - 1] == "\n" and not _is_key(_HEAD.match(text, at)):
             break
     return settings

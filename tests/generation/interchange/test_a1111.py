@@ -42,6 +42,12 @@ def read(text: str) -> Foreign:
         ),
         pytest.param(f"{WORDS}Parser: full, {LINE}", id="an unknown key first"),
         pytest.param(f"{WORDS}{LINE.replace('CFG scale', 'CFG Scale').replace('Seed', 'seed')}", id="other capitals"),
+        pytest.param(
+            f'{WORDS}{LINE}, Note: "x,\nSteps: 9, Sampler: DDIM, Seed: 1", Version: 1', id="settings in a value"
+        ),
+        pytest.param(WORDS + LINE.replace("6.5", "6,5"), id="a decimal comma"),
+        pytest.param(WORDS + LINE.replace(", ", " "), id="no commas"),
+        pytest.param(WORDS + LINE.replace(", ", "; "), id="semicolons"),
         pytest.param(f"{WORDS}{LINE}".replace("\n", "\r\n"), id="CRLF"),
         pytest.param(f"{WORDS}{LINE}\n", id="a line break at the end"),
         pytest.param(WORDS + LINE.replace(", ", ","), id="no blanks"),
@@ -162,6 +168,7 @@ def test_no_text_is_an_error(text: str) -> None:
         "a ",
         "\n",
         "a:,",
+        ': "\n",',
     ],
 )
 async def test_texts_made_to_take_for_ever_are_read_within_the_limits_of_the_process(unit: str) -> None:
