@@ -84,8 +84,15 @@ class LocalWorker:
         """Begin supervising. Raises `Misconfigured` for a model folder that may not be opened."""
         if self._config.engine == DEFAULT_ENGINE:
             for model in self._config.models:
-                check = partial(check_model, config=model.config, has_other_vae=model.vae is not None)
-                await asyncio.to_thread(partial(check, model.path, model.family, prediction=model.prediction))
+                check = partial(
+                    check_model,
+                    model.path,
+                    model.family,
+                    config=model.config,
+                    has_other_vae=model.vae is not None,
+                    prediction=model.prediction,
+                )
+                await asyncio.to_thread(check)
         self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
 
     async def admit(self, order: Order) -> None:

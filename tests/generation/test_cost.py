@@ -99,3 +99,18 @@ async def test_what_is_done_of_a_picture_counts_by_its_model() -> None:
     live = jobs.add(job).images[image.id]
     live.done = 20
     assert live.units_done == image.reserved == round(1000 * (4 * 20 * XL.of(512, 512) + 2))
+
+
+async def test_a_cancel_after_an_update_pays_by_the_prices_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job was reserved by an earlier release at a tenth; half of its steps cost half of that."""
+    monkeypatch.setattr("generation.studio.image_cost", lambda spec, trace, **of: image_cost(spec, trace, **of) // 10)
+    async with opened(tmp_path, catalog=Catalog((a_model("large", "sdxl"),))) as place:
+        one = replace(asked(1024), prompt="endless-image", model="large")
+        job = await place.studio.submit(GenerationRequest(spec=one), ADA)
+        await place.until(lambda: place.is_running(job))
+        await place.studio.cancel(job.id)
+        [image] = (await place.finished(job)).images
+        assert image.status is Status.CANCELLED
+        assert 0 < image.charged < image.reserved < image_cost(one, work=XL) // 9
