@@ -10,14 +10,18 @@ from generation.cost import BY_PIXELS, WORK, Work
 from generation.engine.digests import WHOLE, digest_file, total_digest
 from generation.errors import Misconfigured, UnknownModel
 from generation.extras import Extra
-from generation.library.kinds import describe, family_of_folder, folder_context_width, unet_setting
+from generation.library.kinds import (
+    NATIVE_PX,
+    PX_PER_CELL,
+    describe,
+    family_of_folder,
+    folder_context_width,
+    unet_setting,
+)
 from generation.library.register import Entry, Kind, Register
 
 PAINTBOX = "paintbox"
 _NATIVE_PX = {"sd": 512, "sdxl": 1024}
-_PX_PER_CELL = 8
-_LATENT_SIDES = range(32, 257)
-"""Sides of latents that a model's settings may name: others are those of toys, or no numbers at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +179,7 @@ def model_of(register: Register, entry: Entry, folder: Path) -> Model:
         path=path,
         family=entry.family,
         licence=entry.licence or "unknown",
-        defaults=_defaults(entry.family, config or path),
+        defaults=_defaults(entry.family, config or path, stated_px=entry.native_px),
         safety_checker=_if_there(path / "safety_checker"),
         config=config,
         vae=vae.place(folder) if vae else None,
@@ -200,10 +204,10 @@ def _extras(register: Register, kind: Kind, folder: Path) -> tuple[Extra, ...]:
     )
 
 
-def _defaults(family: str, settings: Path) -> Defaults:
-    """`settings`: the folder that says at what size the UNet was trained; without it the family's usual one."""
-    side = unet_setting(settings, "sample_size")
-    native_px = side * _PX_PER_CELL if side in _LATENT_SIDES else _NATIVE_PX[family]
+def _defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:
+    """At the size a file says it was trained at, else what the folder `settings` says, else the family's usual one."""
+    native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
+    native_px = native_px if native_px in NATIVE_PX else _NATIVE_PX[family]
     return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)
 
 

@@ -15,7 +15,7 @@ from generation.engine.json_file import read_json
 from generation.engine.scheduler_config import PREDICTIONS
 from generation.errors import Misconfigured
 from generation.library.checkpoint import Misfit
-from generation.library.kinds import Description, describe
+from generation.library.kinds import Description, describe, stated_px
 from generation.library.licence import licence_of
 from generation.library.lora_names import require_plain
 from generation.library.names import check_kind, check_name, label, name_for
@@ -75,6 +75,7 @@ def add_path(
         config_files=config_digests(settings) if settings else {},
         vae=vae or "",
         prediction=predicts,
+        native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
     )
     if entry.kind is Kind.MODEL:
         say("Loading it once, to see that it loads …")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -25,6 +26,9 @@ _PAIR = ("clip_l", "clip_g")
 """What a textual inversion for two text encoders calls the vectors of the first and the second."""
 _OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
 MAX_VECTORS = 64
+PX_PER_CELL = 8
+NATIVE_PX = range(256, 2049)
+"""Sides that a model may name as those of its training: others are those of toys, or no sizes at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,15 @@ def unet_setting(path: Path, name: str) -> int:
     except (OSError, ValueError, RecursionError):
         return 0
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def stated_px(metadata: Mapping[str, str]) -> int:
+    """Return the side, in pixels, of the pictures that a file's metadata says it was trained on; 0 if it does not."""
+    found = re.fullmatch(r"(\d{3,4})x(\d{3,4})", metadata.get("modelspec.resolution", "").strip().lower())
+    if found is None:
+        return 0
+    side_px = round(math.sqrt(int(found[1]) * int(found[2])) / 64) * 64
+    return side_px if side_px in NATIVE_PX else 0
 
 
 def _describe_folder(path: Path) -> Description:

@@ -49,6 +49,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a model: the name of the VAE that replaces its own."""
     prediction: str = ""
     """Of a model: what its UNet predicts (`epsilon` or `v_prediction`), where the operator said so."""
+    native_px: int = 0
+    """Of a model in one file: the side of the pictures it was trained on, where its metadata says so."""
 
     def place(self, folder: Path) -> Path:
         """The absolute path, given the models folder."""

@@ -269,6 +269,18 @@ def test_a_model_is_offered_at_the_size_it_was_trained_at(
     assert Catalog.open("file", tmp_path / "models").default.defaults.native_px == native_px
 
 
+@pytest.mark.parametrize(
+    ("resolution", "native_px"),
+    [("768x768", 768), ("1152x896", 1024), ("768", 512), ("0x0", 512), ("9999x9999", 512), ("10x10", 512)],
+)
+def test_a_file_may_say_the_size_it_was_trained_at(
+    toy_folder: Path, tmp_path: Path, add: Callable[..., list[str]], resolution: str, native_px: int
+) -> None:
+    file = checkpoint(toy_folder, tmp_path / "file.safetensors", metadata={"modelspec.resolution": resolution})
+    add(file, config=str(toy_folder))
+    assert Catalog.open("file", tmp_path / "models").default.defaults.native_px == native_px
+
+
 def test_the_hash_of_a_model_does_not_depend_on_what_it_predicts(tmp_path: Path) -> None:
     folder = save_toy(tmp_path)
     hashes = {
