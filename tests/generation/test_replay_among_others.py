@@ -12,7 +12,7 @@ from engine.toy import save_toy, toy_model
 from place import ADA, Place, opened, spec
 
 from generation.catalog import Catalog
-from generation.cost import image_cost
+from generation.cost import WORK, image_cost
 from generation.errors import InvalidRequest
 from generation.images import decode_png, encode_png
 from generation.job import Image, Owner, Status
@@ -88,7 +88,7 @@ async def test_a_replay_in_large_forwards_pays_for_them(place: Place) -> None:
     padded = await place.finished(await place.studio.submit(GenerationRequest(spec=asked, replay=replay), ADA))
     assert padded.images[0].recipe is not None
     assert padded.images[0].recipe.trace == "8x3"
-    assert padded.images[0].charged == image_cost(asked, "8x3") > 2 * usual.images[0].charged
+    assert padded.images[0].charged == image_cost(asked, "8x3", work=WORK["sd"]) > 2 * usual.images[0].charged
 
 
 @pytest.mark.parametrize("trace", ["8x2", "1x3", "2x9999", "nonsense"])
