@@ -88,6 +88,8 @@ def read_upload(data: bytes, *, is_mask: bool = False) -> PillowImage.Image:
         return (as_mask if is_mask else on_white)(plain(picture, needed.exif))
     except UnidentifiedImageError:
         raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is not a PNG, JPEG or WebP file.")) from None
+    except PillowImage.DecompressionBombError:
+        raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE) from None
     except (OSError, ValueError, SyntaxError):
         problem = Phrase("is damaged or cut short and cannot be read.")
         raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None

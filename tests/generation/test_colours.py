@@ -171,6 +171,13 @@ def test_of_a_moving_picture_the_first_is_taken(kind: str) -> None:
     assert colour_of(saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)) == RED
 
 
+def test_a_webp_that_claims_to_be_huge_is_too_large() -> None:
+    small = saved(Image.new("RGBA", (SIDE, SIDE), (1, 2, 3, 4)), "WEBP", lossless=True, exif=exif_block(1))
+    huge = small[:24] + (16383).to_bytes(3, "little") * 2 + small[30:]
+    with pytest.raises(InvalidRequest, match="at most 16 megapixels"):
+        read_upload(huge)
+
+
 # Profiles. What comes out was computed from the definitions of the spaces, not by a colour engine.
 
 WIDE = {  # in Display P3: in sRGB

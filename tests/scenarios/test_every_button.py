@@ -5,6 +5,7 @@ restart twenty minutes later. One bot for all of them; only the restart builds a
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from living import LivingBot, People, job_id_in, judged, until_done, until_shown
+from PIL import Image
 
 from cogs.client import FORMS, PRESSES
 from cogs.say import Action
@@ -20,6 +22,7 @@ from generation.catalog import Catalog
 from generation.choices import Choices, Visibility
 from generation.extras import Extra
 from generation.guild import GuildSettings
+from generation.images import decode_png
 from generation.job import Job, Status
 from generation.region import draw_mask
 from sandbox import Actor, Interaction, Message, Sandbox, Upload
@@ -316,12 +319,17 @@ async def test_a_region_needs_parts_or_a_mask_of_the_right_size(house: House) ->
     assert wrong.original_message is not None
     assert "must be 128x128" in wrong.original_message.text
     again = await ada.select(message, menu, [value])
-    right = await ada.submit_modal(again, {"mask": Upload("mask.png", draw_mask((0,), (128, 128)))})
+    grey = Image.open(io.BytesIO(draw_mask((0,), (128, 128)))).convert("L").point([64] * 128 + [192] * 128)
+    buffer = io.BytesIO()
+    grey.save(buffer, "PNG")
+    right = await ada.submit_modal(again, {"mask": Upload("mask.png", buffer.getvalue())})
     job = await house.job_from(right)
     assert job.status is Status.DONE
     assert job.request.spec.start is not None
     assert job.request.spec.start.mask_sha256 is not None
     assert job.request.spec.start.cells == ()
+    kept = house.bot.studio.files.get(job.request.spec.start.mask_sha256)
+    assert kept is not None and set(decode_png(kept)[0]) == {0, 255}, "a mask is black and white"
 
 
 async def test_a_recipe_shows_parents_and_children(house: House) -> None:

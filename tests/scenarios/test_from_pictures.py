@@ -108,6 +108,13 @@ async def test_inpaint_takes_a_mask_of_the_same_size_only(house: House) -> None:
     assert job.status is Status.DONE
     assert job.request.spec.start is not None
     assert job.request.spec.start.mask_sha256 is not None
+    drawn = Image.merge("LA", (Image.new("L", (200, 200), 255), Image.open(io.BytesIO(mask.data)).convert("L")))
+    buffer = io.BytesIO()
+    drawn.save(buffer, "PNG")
+    strokes = Upload("m.png", buffer.getvalue())
+    same = await house.job_from(await house.people.bo.slash("inpaint", image=picture, mask=strokes, prompt="clouds"))
+    assert same.request.spec.start is not None
+    assert same.request.spec.start.mask_sha256 == job.request.spec.start.mask_sha256, "white on nothing"
 
 
 async def test_upscale_doubles_any_picture_and_says_what_it_cannot(house: House) -> None:
