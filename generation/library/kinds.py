@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def word_tensors(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
 
     Raise `ValueError` for one that was made for other text encoders, or holds too many vectors.
     """
-    names = [name for name, shape in shapes.items() if prod(shape) != 1]  # beside them lie counts of steps
+    names = [name for name, shape in shapes.items() if math.prod(shape) != 1]  # beside them lie counts of steps
     vectors = _PAIR if set(names) == set(_PAIR) else tuple(names)
     if not vectors or any(len(shapes[name]) not in (1, 2) for name in vectors):
         return ()
