@@ -52,6 +52,7 @@ from generation import failpoints
 from generation.catalog import Catalog
 from generation.credentials import Credentials
 from generation.durable import num_stuck
+from generation.engine.failed_loads import FailedLoads
 from generation.errors import AtelierError, Misconfigured
 from generation.extras import read_prompts
 from generation.fair_queue import FairQueue
@@ -100,6 +101,8 @@ class House:
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Database, worker and studio, opened in this order and closed in the other."""
     catalog = Catalog.open(settings.model, settings.folder_of_models)
+    for name, why in catalog.left_out.items():
+        log.warning("model=%s action=left-out reason=%s", name, why)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
         worker = LocalWorker(WorkerConfig(models=catalog.models, settings=settings.engine))
@@ -110,6 +113,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         studio = Studio(
             worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
         )
+        studio.failed_loads = FailedLoads(settings.engine.failed_loads)
         studio.is_closed = await OperatorStore(database).is_closed()
         studio.pause(await OperatorStore(database).is_paused())
         chosen = SettingsStore(database)
@@ -411,7 +415,9 @@ def quota_reconcile(
 @models_app.command("list")
 def models_list() -> None:
     """Show what there is, from where, and under which licence."""
-    for line in _guarded(lambda: list(library.listing(_load().folder_of_models))):
+    settings = _load()
+    failed = FailedLoads(settings.engine.failed_loads)
+    for line in _guarded(lambda: list(library.listing(settings.folder_of_models, failed.of))):
         typer.echo(line)
 
 

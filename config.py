@@ -126,6 +126,7 @@ class Settings(BaseSettings):
             memory=self.memory,
             idle_s=self.idle_release_s,
             measured=str(self.data_dir / "measured.json"),
+            failed_loads=str(self.data_dir / "failed-models.json"),
             num_threads=self.num_threads,
             max_rows=self.max_rows,
         )

@@ -15,7 +15,7 @@ from db.engine import Database, parse_url
 from db.lock import FolderInUse
 from db.stored_check import find_unusable
 from generation.catalog import Catalog, Model
-from generation.engine.folder import check_model
+from generation.engine.failed_loads import FailedLoads
 from generation.errors import Misconfigured
 from generation.vetting import is_vetted
 
@@ -88,11 +88,13 @@ async def _stored(settings: Settings) -> str:
 
 
 async def _models(settings: Settings) -> str:
-    models = Catalog.open(settings.model, settings.folder_of_models).models
-    for model in models:
-        other = model.vae is not None
-        await asyncio.to_thread(check_model, model.path, model.family, config=model.config, has_other_vae=other)
-    return "; ".join(_describe(model, settings) for model in models)
+    catalog = await asyncio.to_thread(Catalog.open, settings.model, settings.folder_of_models)
+    failed = FailedLoads(settings.engine.failed_loads).of(catalog.models)
+    said = "; ".join(_describe(model, settings) for model in catalog.models if model.name not in failed)
+    if bad := {**catalog.left_out, **failed}:
+        problem = "; ".join(f"{name} cannot be used: {why.rstrip('.')}" for name, why in bad.items())
+        raise Misconfigured(problem=f"{problem}.", remedy=f"The others can: {said}." if said else "")
+    return said
 
 
 def _describe(model: Model, settings: Settings) -> str:

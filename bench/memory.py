@@ -78,7 +78,7 @@ def _paint(options: argparse.Namespace) -> dict[str, Any]:
 
     from bench._painting import an_order, finished, open_model
     from generation.engine.engine import Engine
-    from generation.engine.memory import weight_bytes
+    from generation.engine.memory import loaded_bytes
     from generation.engine.settings import EngineSettings
 
     model, (together,) = open_model(options.model), options.together
@@ -100,7 +100,7 @@ def _paint(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "device": facts.get("gpu", facts["device"]),
         "dtype": facts["dtype"],
-        "weights_mb": round(weight_bytes(model.path) / _MB),
+        "weights_mb": round(loaded_bytes(model, getattr(torch, facts["dtype"].removeprefix("torch.")).itemsize) / _MB),
         "side_px": side_px,
     }
 

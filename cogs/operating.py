@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -172,7 +173,8 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
     async def models(self, interaction: Interaction) -> None:
         require_operator(interaction)
         studio = interaction.client.services.studio
-        say = operating_pages.models(studio.catalog.models, checks_safety=studio.checks_safety)
+        unusable = await asyncio.to_thread(studio.unusable_models)
+        say = operating_pages.models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
         await interaction.response.send_message(view=layout(say), ephemeral=True)
 
 

@@ -15,6 +15,7 @@ from generation.usage import GuildUsage, total
 from generation.vetting import is_harmless, is_vetted
 
 MAX_LINES = 25
+MAX_UNUSABLE = 8
 _JUDGED = {
     Standing.ALLOWED: N_("**{name}** ({id}) may use the bot."),
     Standing.DENIED: N_("**{name}** ({id}) is refused from now on; what it has stays, and what is in line is painted."),
@@ -138,13 +139,17 @@ def _used(each: GuildUsage, units_per_s: float | None) -> str:
     return ", ".join(parts)
 
 
-def models(found: Sequence[Model], *, checks_safety: bool) -> Say:
-    """What each model is; the first is the default."""
+def models(found: Sequence[Model], *, checks_safety: bool, unusable: Mapping[str, str]) -> Say:
+    """What each model is; the first is the default. `unusable`: why some cannot be used, by name."""
     lines = []
     for model in found[:MAX_LINES]:
         licence = escaped(model.licence, limit=60)
         head = " · ".join([f"**{escaped(model.name, limit=60)}**", model.family, licence, _hash(model)])
         lines.append(f"{head}\n{small(_checked(model, checks_safety=checks_safety))}")
+    lines += [
+        _("**{name}** cannot be used: {why}", name=escaped(name, limit=60), why=escaped(why, limit=200))
+        for name, why in list(unusable.items())[:MAX_UNUSABLE]
+    ]
     more = small(_("The first is the default. `bot.py models` adds and verifies them, from the shell."))
     return Say(blocks=(_("### Models"), "\n".join(lines), more))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from generation import paintbox
 from generation.cost import BY_PIXELS, WORK, Work
 from generation.engine.digests import WHOLE, digest_file, total_digest
+from generation.engine.folder import check_model
 from generation.errors import Misconfigured, UnknownModel
 from generation.extras import Extra
 from generation.library.kinds import (
@@ -79,24 +81,26 @@ class Catalog:
     """The models of this installation; the first is the default."""
 
     models: tuple[Model, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """What was added and cannot be offered, by name, and why."""
 
     @classmethod
     def open(cls, default: str, models_dir: Path | None = None) -> Catalog:
         """What was added to the models folder, and the built-in model; each with every LoRA and textual inversion.
 
         `default` comes first: a name among them, or the path of a folder in the diffusers layout. Raises
-        `Misconfigured` if there is no such model, or it is of a family that cannot be run.
+        `Misconfigured` if it is not there or cannot be run. Whatever else is gone or refused is left out.
         """
         register = Register() if models_dir is None else Register.read(models_dir)
         folder = models_dir or Path()
-        added = [model_of(register, entry, folder) for entry in register.entries if entry.kind is Kind.MODEL]
-        models = [*added, _paintbox()]
+        left_out: dict[str, str] = {}
+        models = [*_added_models(register, folder, default, left_out), _paintbox()]
         if default not in [model.name for model in models]:
-            models.insert(0, _read_folder(Path(default)))
+            models = _with_folder(Path(default), models, left_out)
         models.sort(key=lambda model: model.name != default and model.path != Path(default))
-        loras = (*_built_in_loras(), *_extras(register, Kind.LORA, folder))
-        embeddings = _extras(register, Kind.EMBEDDING, folder)
-        return cls(tuple(replace(model, loras=loras, embeddings=embeddings) for model in models))
+        loras = _extras(register, Kind.LORA, folder, left_out, taken=_built_in_loras())
+        embeddings = _extras(register, Kind.EMBEDDING, folder, left_out)
+        return cls(tuple(replace(model, loras=loras, embeddings=embeddings) for model in models), left_out)
 
     @property
     def default(self) -> Model:
@@ -112,6 +116,44 @@ class Catalog:
     def work_of(self, name: str) -> Work:
         """What an evaluation of that model takes; of one that is not there any more, what the default's takes."""
         return next((model for model in self.models if model.name == name), self.default).work
+
+
+def check_files(model: Model) -> None:
+    """Raise `FolderRefused` unless the model's files are safe to load from and fit each other."""
+    check_model(
+        model.path,
+        model.family,
+        config=model.config,
+        has_other_vae=model.vae is not None,
+        prediction=model.prediction,
+    )
+
+
+def _added_models(register: Register, folder: Path, default: str, left_out: dict[str, str]) -> Iterator[Model]:
+    """Those that can be offered; why another cannot goes to `left_out`. Raises `Misconfigured` for the default."""
+    for entry in register.entries:
+        if entry.kind is not Kind.MODEL:
+            continue
+        try:
+            model = model_of(register, entry, folder)
+            check_files(model)
+            if model.vae is not None and not model.vae.exists():
+                raise Misconfigured(problem=f"Its VAE {model.vae} is not there.", remedy="Put it back.")
+            yield model
+        except Misconfigured as refused:
+            if entry.name == default:
+                raise
+            left_out[entry.name] = str(refused)
+
+
+def _with_folder(path: Path, models: list[Model], left_out: dict[str, str]) -> list[Model]:
+    """The model in a folder that was not added, and those whose name is another."""
+    model = _read_folder(path)
+    if model.name == PAINTBOX:  # what it may paint is known by that name
+        problem = f"The folder {path} has the name of the built-in model."
+        raise Misconfigured(problem=problem, remedy="Add it under another: bot.py models add FOLDER --name NAME.")
+    left_out |= {each.name: "The default model has the same name." for each in models if each.name == model.name}
+    return [model, *(each for each in models if each.name != model.name)]
 
 
 def _paintbox() -> Model:
@@ -155,6 +197,7 @@ def _read_folder(path: Path) -> Model:
         family = family_of_folder(path)
     except ValueError as error:
         raise Misconfigured(problem=f"The model {path} {error}.", remedy=remedy) from None
+    check_model(path, family)
     return Model(
         name=path.name,
         path=path,
@@ -190,18 +233,32 @@ def model_of(register: Register, entry: Entry, folder: Path) -> Model:
     )
 
 
-def _extras(register: Register, kind: Kind, folder: Path) -> tuple[Extra, ...]:
-    return tuple(
-        Extra(
-            name=entry.name,
-            path=entry.place(folder),
-            sha256=next(iter(entry.files.values())),
-            context_width=entry.context_width,
-            licence=entry.licence,
-        )
-        for entry in register.entries
-        if entry.kind is kind
-    )
+def _extras(
+    register: Register, kind: Kind, folder: Path, left_out: dict[str, str], taken: tuple[Extra, ...] = ()
+) -> tuple[Extra, ...]:
+    """Those of a kind that are there, after what is built in. Why another cannot be offered goes to `left_out`."""
+    extras = list(taken)
+    for entry in register.entries:
+        path = entry.place(folder)
+        if entry.kind is not kind:
+            continue
+        if not path.is_file():
+            left_out[entry.name] = f"{path} is not there."
+        elif any(_is_same_name(kind, each.name, entry.name) for each in extras):
+            left_out[entry.name] = "Its name is taken; remove it and add it under another."
+        else:
+            sha256 = next(iter(entry.files.values()))
+            extras.append(
+                Extra(
+                    name=entry.name, path=path, sha256=sha256, context_width=entry.context_width, licence=entry.licence
+                )
+            )
+    return tuple(extras)
+
+
+def _is_same_name(kind: Kind, one: str, other: str) -> bool:
+    """Words of a prompt are looked up in whatever case, LoRA by the exact name first."""
+    return one.casefold() == other.casefold() if kind is Kind.EMBEDDING else one == other
 
 
 def _defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:

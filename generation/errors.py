@@ -19,6 +19,7 @@ AtelierError
 ├── Failed                  an accepted job that could not be made; refunded
 │   ├── WorkerLost          the worker died more often than a job may be tried
 │   ├── OutOfMemory
+│   ├── ModelUnusable       the model does not load; the operator is told why
 │   ├── NotFinite           the picture's numbers are none: a sampler or guidance that the model does not bear
 │   ├── SourceLost          the picture it starts from is gone from disk
 │   ├── Outdated            another version of the bot accepted it, and this one cannot paint it
@@ -130,6 +131,10 @@ class WorkerLost(Failed):
 
 class OutOfMemory(Failed):
     """There is not enough memory for that. Try a smaller size. It costs nothing."""
+
+
+class ModelUnusable(Failed):
+    """This model cannot be loaded; the operator can see why. Please choose another one. It costs nothing."""
 
 
 class NotFinite(Failed):

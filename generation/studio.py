@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 from generation.catalog import Catalog
@@ -19,6 +19,7 @@ from generation.checked import check
 from generation.cost import image_cost
 from generation.dispatcher import Dispatcher, waiting_of
 from generation.durable import durably
+from generation.engine.failed_loads import FailedLoads
 from generation.errors import AtelierError, Closed, Draining, Outdated
 from generation.extras import check_known
 from generation.failpoints import reached
@@ -61,6 +62,7 @@ class Studio:
         check_safety: bool = True,
     ) -> None:
         self.catalog = catalog
+        self.failed_loads = FailedLoads()
         self.checks_safety = check_safety
         self.is_closed = False
         """Whether the operator wants no new requests for now."""
@@ -288,6 +290,10 @@ class Studio:
     def share_of(self, guild_id: int) -> tuple[float, float]:
         """`(weight, part)`: a guild's weight, and the part of the machine it may claim now, 0 to 1."""
         return self._queue.share_of(guild_id)[0], self._queue.claim_of(guild_id)
+
+    def unusable_models(self) -> Mapping[str, str]:
+        """Why models cannot be used, by name: left out at the start, or found out since. Reads files."""
+        return {**self.catalog.left_out, **self.failed_loads.of(self.catalog.models)}
 
     # The life of the studio.
 

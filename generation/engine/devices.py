@@ -11,7 +11,7 @@ import torch
 
 from generation.catalog import Model
 from generation.engine.measured import Measured, bfloat16_gain, is_much_faster
-from generation.engine.memory import choose_mode, free_bytes, weight_bytes
+from generation.engine.memory import choose_mode, free_bytes, loaded_bytes
 from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 
@@ -57,7 +57,7 @@ def choose_device(settings: EngineSettings, models: Iterable[Model] = (), measur
     num_threads = settings.num_threads or num_cores()
     torch.set_num_threads(num_threads)
     dtype = _choose_dtype(settings.dtype, device, num_threads, measured or Measured(""))
-    weights = max((weight_bytes(model.path) for model in models), default=0)
+    weights = max((loaded_bytes(model, dtype.itemsize) for model in models), default=0)
     memory = choose_mode(settings.memory, device, weights=weights, free=free_bytes(device))
     return Device(device, dtype, num_threads, memory)
 

@@ -145,6 +145,8 @@ def check_part(folder: Path) -> None:
 
 def check_file(file: Path) -> None:
     """The same for a single file of weights."""
+    if not file.exists():
+        raise _refusal(file, "it is not there.", "Put it back, or remove its name: bot.py models remove NAME.")
     if file.is_symlink():
         raise _refusal(file, "it is a link.", "Name the real file.")
     if not file.is_file() or file.suffix != ".safetensors":

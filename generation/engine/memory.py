@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ import psutil
 import torch
 from accelerate.hooks import ModelHook, add_hook_to_module
 
+from generation.catalog import Model
+from generation.engine.folder import LAYOUTS, weight_files
 from generation.errors import Misconfigured
+from generation.library.checkpoint import UNET, VAE
+from generation.library.tensors import read_tensors
 
 MODES = ("full", "sliced", "offload")
 _GIB = 2**30
@@ -36,10 +41,30 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def weight_bytes(path: Path) -> int:
-    """Size of a model's weights on disk: a file, or all of a folder."""
-    files = [path] if path.is_file() else path.rglob("*.safetensors")
-    return sum(file.stat().st_size for file in files)
+def loaded_bytes(model: Model, itemsize: int) -> int:
+    """Bytes that a model's weights take once loaded, `itemsize` each, whatever they are written in.
+
+    Counts what a loader opens and no more: no copies of other kinds, no averages of the training (EMA). Weights that
+    cannot be read count nothing: loading them says why.
+    """
+    own = [model.path] if model.config is not None else [model.path / part for part in _parts(model)]
+    others = [part for part in (model.vae, model.safety_checker, model.upscaler) if part is not None]
+    return sum(itemsize * _num_weights(part, without_vae=model.vae is not None) for part in (*own, *others))
+
+
+def _parts(model: Model) -> list[str]:
+    left_out = {"vae"} if model.vae is not None else set()
+    return [part for part in LAYOUTS[model.family] if not part.startswith("tokenizer") and part not in left_out]
+
+
+def _num_weights(part: Path, *, without_vae: bool) -> int:
+    try:
+        shapes = [item for file in weight_files(part) for item in read_tensors(file).shapes.items()]
+    except (OSError, ValueError, KeyError):
+        return 0
+    is_checkpoint = any(name.startswith(UNET) for name, _ in shapes)
+    unread = ("model_ema.", VAE) if without_vae else ("model_ema.",)
+    return sum(prod(shape) for name, shape in shapes if not (is_checkpoint and name.startswith(unread)))
 
 
 def choose_mode(wanted: str, device: torch.device, *, weights: int, free: int) -> str:

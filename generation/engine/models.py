@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable
 
-from generation.catalog import Model
+from generation.catalog import Model, check_files
 from generation.engine.buckets import network_of
 from generation.engine.devices import Device, lay_out
 from generation.engine.digests import hash_files
+from generation.engine.failed_loads import FailedLoads
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
-from generation.engine.folder import FolderRefused, check_model
-from generation.engine.memory import arrange, free_bytes, give_back, weight_bytes
+from generation.engine.folder import FolderRefused
+from generation.engine.loading import refusing
+from generation.engine.memory import arrange, free_bytes, give_back, loaded_bytes
 from generation.engine.safety import SafetyChecker
 from generation.engine.settings import EngineSettings
 from generation.engine.single_file import open_model
 from generation.engine.upscale import Upscaler
-from generation.errors import UnknownModel
+from generation.errors import Misconfigured, ModelUnusable, UnknownModel
 
+log = logging.getLogger(__name__)
 _ROOM_FACTOR = 1.5
-"""Free memory, in weights on disk, that a model wants before it is loaded beside others."""
+"""Free memory, in weights as loaded, that a model wants before it is loaded beside others."""
 
 
 class LoadedModel:
@@ -36,7 +40,9 @@ class LoadedModel:
 
 
 class Models:
-    """Loaded models by name. Every folder is checked at start; a bad one is `Misconfigured` then.
+    """Loaded models by name. The first is checked and loaded at the start; if that fails, that is `Misconfigured`.
+
+    Any other is when it is first asked for. One that fails is not tried again until its files change.
 
     What was added to the models folder is known by the hash it had then, and hashed again before it is first loaded: a
     dozen models of several GB each would hold up every start by minutes.
@@ -47,33 +53,59 @@ class Models:
         self._device = device
         self._settings = settings
         self._loaded: dict[str, LoadedModel] = {}
-        for model in self._models.values():
-            check_model(
-                model.path,
-                model.family,
-                config=model.config,
-                has_other_vae=model.vae is not None,
-                prediction=model.prediction,
-            )
-        self.sha256 = {name: model.sha256 or _hash(model) for name, model in self._models.items()}
+        self._failed = FailedLoads(settings.failed_loads)
         self._unchanged: set[str] = set()
-        for name in list(self._models)[:1]:
-            self.get(name)
+        self.sha256: dict[str, str] = {}
+        for name, model in self._models.items():
+            self._look_at(model, is_first=not self.sha256)
+            if len(self.sha256) == 1 and name in self.sha256:
+                self._loaded[name] = self._load(model)
 
     def get(self, name: str, *, keep: Collection[str] = ()) -> LoadedModel:
         """That model, loaded if need be (seconds), perhaps in place of others, but never of those to `keep`.
 
-        Raises `UnknownModel`, or `Misconfigured` if it will not load.
+        Raises `UnknownModel`, or `ModelUnusable` if it does not load: at once where that is known.
         """
         if name not in self._models:
             raise UnknownModel(model=name[:60], available=", ".join(self._models))
         if name in self._loaded:
             self._loaded[name] = self._loaded.pop(name)  # the last in the dict is the one used last
-        else:
-            self._require_unchanged(self._models[name])
-            self._make_room(weight_bytes(self._models[name].path), keep)
-            self._loaded[name] = LoadedModel(self._models[name], self._device, self._settings)
+            return self._loaded[name]
+        model = self._models[name]
+        if self._failed.get(model) is not None:
+            raise ModelUnusable()
+        self._make_room(loaded_bytes(model, self._device.dtype.itemsize), keep)
+        try:
+            self._loaded[name] = self._load(model)
+        except Misconfigured:
+            raise ModelUnusable() from None
         return self._loaded[name]
+
+    def _look_at(self, model: Model, *, is_first: bool) -> None:
+        """Check a model's files and note its hash. Raise `Misconfigured` for the first; remember any other's."""
+        try:
+            check_files(model)
+            self.sha256[model.name] = model.sha256 or _hash(model)
+        except Misconfigured as refused:
+            self._remember(model, refused)
+            if is_first:
+                raise
+
+    def _load(self, model: Model) -> LoadedModel:
+        """Raise `Misconfigured` and remember it if the model does not load. Memory that ran out is not its fault."""
+        try:
+            self._require_unchanged(model)
+            with refusing(model.path, "it cannot be loaded"):
+                loaded = LoadedModel(model, self._device, self._settings)
+        except Misconfigured as refused:
+            self._remember(model, refused)
+            raise
+        self._failed.remove(model)
+        return loaded
+
+    def _remember(self, model: Model, refused: Misconfigured) -> None:
+        log.error("model=%s action=load-failed reason=%s", model.name, refused)
+        self._failed.put(model, str(refused))
 
     def _make_room(self, wanted: int, keep: Collection[str]) -> None:
         """Let go of models, longest unused first, until the weights of another fit beside the rest.

@@ -17,6 +17,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """`auto`, or one of `memory.MODES`: how much of a model stays on the device, how large its pieces of work are."""
     measured: str = ""
     """The file that keeps what is measured on this machine; without one nothing is measured."""
+    failed_loads: str = ""
+    """The file that keeps which models did not load, and why; without one that is known until the engine ends."""
     idle_s: float = 0.0
     """After so long without work the models are dropped from memory; 0 keeps them."""
     num_threads: int = 0

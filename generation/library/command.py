@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from generation.catalog import Catalog
+from generation.catalog import Catalog, Model
 from generation.engine.folder import read_file_statement, read_scheduler
 from generation.engine.scheduler_config import V_PREDICTION, Stated
 from generation.errors import Misconfigured
@@ -23,8 +23,11 @@ _USE = {
 }
 
 
-def listing(models_dir: Path) -> Iterator[str]:
-    """Every model, LoRA, textual inversion and VAE there is, and its licence."""
+def listing(models_dir: Path, failed: Callable[[tuple[Model, ...]], Mapping[str, str]] | None = None) -> Iterator[str]:
+    """Every model, LoRA, textual inversion and VAE there is, its licence, and why it cannot be used.
+
+    `failed` says why models did not load.
+    """
     catalog = Catalog.open("paintbox", models_dir)
     register = Register.read(models_dir)
     for model in catalog.models:
@@ -38,6 +41,8 @@ def listing(models_dir: Path) -> Iterator[str]:
     for entry in register.entries:
         if entry.kind is Kind.VAE:
             yield f"vae        {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"
+    for name, why in {**catalog.left_out, **(failed(catalog.models) if failed is not None else {})}.items():
+        yield f"BAD        {name}: {why}"
 
 
 def add(

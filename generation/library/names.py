@@ -16,19 +16,23 @@ from generation.extras import MAX_NAME_CHARS, is_name
 from generation.library.register import Entry, Kind, Register
 
 _LABELS = {Kind.MODEL: "model", Kind.LORA: "LoRA", Kind.EMBEDDING: "textual inversion", Kind.VAE: "VAE"}
-_OF_ANY_MODEL = re.compile(
-    r"(pytorch_lora_weights|adapter_model|diffusion_pytorch_model|(pytorch_)?model|models|learned_embeds|embeddings"
-    r"|lora|loras|checkpoint|checkpoints|weights|unet|vae|transformer|text_encoder(_2)?|snapshots|[0-9a-f]{40})"
-    r"([._-](fp16|bf16|fp32|ema|non_ema|[0-9]+|of))*"
+_ANY_FILE = "pytorch_lora_weights|adapter_model|diffusion_pytorch_model|(pytorch_)?model|learned_embeds"
+_ANY_FOLDER = (
+    "models|lora|loras|embeddings|checkpoint|checkpoints|weights|unet|vae|transformer|text_encoder(_2)?|snapshots"
+    "|[0-9a-f]{40}"
 )
+_ENDING = "([._-](fp16|bf16|fp32|ema|non_ema|[0-9]+|of))*"
+_FILES, _FOLDERS = re.compile(f"({_ANY_FILE}){_ENDING}"), re.compile(f"({_ANY_FILE}|{_ANY_FOLDER}){_ENDING}")
 """Names that tools give to every file or folder they write."""
 
 
 def name_for(path: PurePath) -> str:
     """Return the name people will write, from the file's name or, where any file is called that, its folder's."""
-    parts = [path.name.removesuffix(".safetensors"), *(parent.name for parent in path.parents)]
-    telling = (part for part in parts if part and not _OF_ANY_MODEL.fullmatch(part.casefold()))
-    plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", next(telling, parts[0]))[:MAX_NAME_CHARS]
+    own = path.name.removesuffix(".safetensors")
+    is_any = (_FILES if own != path.name else _FOLDERS).fullmatch(own.casefold())
+    folders = (parent.name for parent in path.parents if parent.name)
+    telling = (each for each in folders if not _FOLDERS.fullmatch(each.casefold())) if is_any else iter((own,))
+    plain = re.sub(r"[^A-Za-z0-9._+-]+", "-", next(telling, own))[:MAX_NAME_CHARS]
     return re.sub(r"\.{2,}", ".", plain).strip("-._+")
 
 

@@ -9,14 +9,13 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
 
 from generation import failpoints
-from generation.engine.folder import check_model
+from generation.catalog import check_files
 from generation.errors import Misconfigured
 from generation.order import Broken, Cancel, Cancelled, Close, Command, Event, Finished, Lost, Order, Ready
 from generation.recipe import Fingerprint
@@ -81,18 +80,10 @@ class LocalWorker:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Begin supervising. Raises `Misconfigured` for a model folder that may not be opened."""
+        """Begin supervising. Raises `Misconfigured` if the default model may not be opened."""
         if self._config.engine == DEFAULT_ENGINE:
-            for model in self._config.models:
-                check = partial(
-                    check_model,
-                    model.path,
-                    model.family,
-                    config=model.config,
-                    has_other_vae=model.vae is not None,
-                    prediction=model.prediction,
-                )
-                await asyncio.to_thread(check)
+            for model in self._config.models[:1]:
+                await asyncio.to_thread(check_files, model)
         self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
 
     async def admit(self, order: Order) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from patience import PATIENCE_S
+from safetensors.torch import load_file, save_file
 
 from generation.engine.devices import Device, lay_out
 from generation.engine.engine import Engine
-from generation.engine.memory import MODES, Shelf, arrange, choose_mode, weight_bytes
+from generation.engine.memory import MODES, Shelf, arrange, choose_mode, loaded_bytes
 from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 from generation.order import Close, Event, Finished, Order
@@ -23,6 +25,7 @@ from generation.workers.child import Inbox, serve
 from generation.workers.wire import encode
 from tests.generation.engine.painting import a_picture, a_spec, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy import toy_model
+from tests.generation.engine.toy_checkpoint import save_checkpoint
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 GIB = 2**30
@@ -50,9 +53,37 @@ def test_a_mode_there_is_not_is_refused() -> None:
         choose_mode("lots", CPU, weights=0, free=0)
 
 
-def test_weights_are_counted_in_files_and_folders(toy_folder: Path) -> None:
-    files = list(toy_folder.rglob("*.safetensors"))
-    assert weight_bytes(toy_folder) == sum(map(weight_bytes, files)) > 1000
+def num_weights(*files: Path) -> int:
+    return sum(each.numel() for file in files for each in load_file(file).values())
+
+
+def test_weights_are_counted_as_they_will_be_loaded(toy_folder: Path, tmp_path: Path) -> None:
+    """Half precision on disk is twice as much in float32; what no loader opens is not counted."""
+    folder = Path(shutil.copytree(toy_folder, tmp_path / "model"))
+    number = num_weights(*folder.rglob("*.safetensors"))
+    assert loaded_bytes(toy_model(folder), 4) == 4 * number
+    unet = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    halved = {name: each.half() for name, each in load_file(unet).items()}
+    save_file(halved, unet)
+    for copy in ("diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.non_ema.safetensors"):
+        save_file(halved, folder / "unet" / copy)
+    save_file(halved, folder / "flux-dev.safetensors")
+    assert (loaded_bytes(toy_model(folder), 4), loaded_bytes(toy_model(folder), 2)) == (4 * number, 2 * number)
+
+
+def test_a_single_file_counts_without_its_averages_and_with_the_vae_in_place_of_its_own(
+    toy_folder: Path, tmp_path: Path
+) -> None:
+    file = save_checkpoint(toy_folder, tmp_path / "x.safetensors")
+    weights = load_file(file)
+    number = num_weights(file)
+    averages = {f"model_ema.{name.replace('.', '')}": each.clone() for name, each in weights.items()}
+    save_file(weights | averages, file)
+    assert loaded_bytes(toy_model(file, config=toy_folder), 4) == 4 * number
+    vae = toy_folder / "vae"
+    own = sum(each.numel() for name, each in weights.items() if name.startswith("first_stage_model."))
+    instead = number - own + num_weights(*vae.glob("*.safetensors"))
+    assert loaded_bytes(toy_model(file, config=toy_folder, vae=vae), 4) == 4 * instead
 
 
 def test_only_the_part_at_work_is_on_the_device() -> None:

@@ -100,6 +100,8 @@ def test_two_files_with_the_name_a_tool_gives_all_are_called_by_their_folders(tm
         ("/m/sd/vae/diffusion_pytorch_model.fp16.safetensors", "sd"),
         ("/m/sd/unet/diffusion_pytorch_model-00001-of-00002.safetensors", "sd"),
         ("/m/toy/model", "toy"),
+        ("/m/toy/vae", "toy"),
+        ("/m/toy/vae.safetensors", "vae"),
         ("someone/ink/pytorch_lora_weights.safetensors", "ink"),
         ("someone/lora/model.safetensors", "someone"),
         ("someone/sdxl-vae", "sdxl-vae"),

@@ -1,0 +1,109 @@
+"""What was added and is gone, or may not be used any more, is left out and named: only the default must be there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from generation.catalog import Catalog
+from generation.engine.digests import digests
+from generation.errors import Misconfigured
+from generation.library import command
+from generation.library.register import Entry, Kind, Register
+from tests.generation.engine.toy import save_toy
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A register with one of each kind, and a second model that paints with the VAE."""
+    models = tmp_path / "models"
+    toy = save_toy(tmp_path / "toy")
+    vae = Path(shutil.copytree(toy / "vae", tmp_path / "vae"))
+    lora, word = tmp_path / "ink.safetensors", tmp_path / "word.safetensors"
+    save_file({"x": np.ones(2, np.float32)}, lora)
+    save_file({"x": np.ones((2, 16), np.float32)}, word)
+    entries = [
+        Entry(name="toy", kind=Kind.MODEL, path=str(toy), files=digests(toy), family="sd"),
+        Entry(name="soft", kind=Kind.VAE, path=str(vae), files=digests(vae)),
+        Entry(name="toy-soft", kind=Kind.MODEL, path=str(toy), files=digests(toy), family="sd", vae="soft"),
+        Entry(name="ink", kind=Kind.LORA, path=str(lora), files=digests(lora)),
+        Entry(name="Word", kind=Kind.EMBEDDING, path=str(word), files=digests(word)),
+    ]
+    Register(entries=tuple(entries)).write(models)
+    return models
+
+
+def names(catalog: Catalog) -> list[str]:
+    return [model.name for model in catalog.models]
+
+
+def test_all_that_is_there_is_offered(folder: Path) -> None:
+    catalog = Catalog.open("toy", folder)
+    assert names(catalog) == ["toy", "toy-soft", "paintbox"] and catalog.left_out == {}
+
+
+def test_a_model_that_is_gone_stops_nobody_and_is_named(folder: Path) -> None:
+    """One missing file stopped every command that opens the house."""
+    shutil.rmtree(folder.parent / "toy")
+    catalog = Catalog.open("paintbox", folder)
+    assert names(catalog) == ["paintbox"]
+    assert catalog.left_out.keys() == {"toy", "toy-soft"}
+    assert any(line.startswith("BAD        toy: ") for line in command.listing(folder))
+
+
+def test_so_does_one_that_may_not_be_opened_any_more(folder: Path) -> None:
+    (folder.parent / "toy" / "model" / "unet" / "my.py").write_text("import os")
+    assert "holds code" in Catalog.open("paintbox", folder).left_out["toy"]
+
+
+def test_a_vae_that_is_gone_takes_its_model_out_and_no_other(folder: Path) -> None:
+    shutil.rmtree(folder.parent / "vae")
+    catalog = Catalog.open("toy", folder)
+    assert names(catalog) == ["toy", "paintbox"] and "VAE" in catalog.left_out["toy-soft"]
+
+
+def test_loras_and_words_that_are_gone_are_not_offered(folder: Path) -> None:
+    (folder.parent / "ink.safetensors").unlink()
+    (folder.parent / "word.safetensors").unlink()
+    catalog = Catalog.open("toy", folder)
+    assert [each.name for each in catalog.default.loras] == ["neon"] and catalog.default.embeddings == ()
+    assert catalog.left_out.keys() == {"ink", "Word"}
+
+
+def test_the_default_must_be_there(folder: Path) -> None:
+    shutil.rmtree(folder.parent / "toy")
+    with pytest.raises(Misconfigured, match=r"there is no such folder"):
+        Catalog.open("toy", folder)
+
+
+def test_names_that_an_older_release_let_in_twice_mean_the_first(folder: Path) -> None:
+    """Words are looked up in whatever case; a LoRA with a built-in name was announced and never used."""
+    register = Register.read(folder)
+    ink, word = register.get("ink"), register.get("Word")
+    assert ink is not None and word is not None
+    entries = tuple(
+        Entry(name=name, kind=entry.kind, path=entry.path, files=entry.files)
+        for name, entry in (("neon", ink), ("WORD", word))
+    )
+    Register(entries=(*register.entries, *entries)).write(folder)
+    catalog = Catalog.open("toy", folder)
+    assert [each.name for each in catalog.default.embeddings] == ["Word"]
+    assert catalog.left_out.keys() == {"neon", "WORD"}
+
+
+def test_a_folder_called_as_the_built_in_model_is_not_taken_for_it(folder: Path) -> None:
+    """What the built-in model may paint without a checker is known by its name."""
+    other = Path(shutil.copytree(folder.parent / "toy" / "model", folder.parent / "paintbox"))
+    with pytest.raises(Misconfigured, match="has the name of the built-in model"):
+        Catalog.open(str(other), folder)
+
+
+def test_a_default_folder_called_as_an_added_model_comes_before_it(folder: Path) -> None:
+    other = Path(shutil.copytree(folder.parent / "toy" / "model", folder.parent / "elsewhere" / "toy"))
+    catalog = Catalog.open(str(other), folder)
+    assert names(catalog) == ["toy", "toy-soft", "paintbox"] and catalog.default.path == other
+    assert "same name" in catalog.left_out["toy"]
