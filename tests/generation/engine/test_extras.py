@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from generation.catalog import Model
 from generation.engine.digests import hash_files
 from generation.engine.engine import Engine
+from generation.engine.failed_loads import FailedLoads
 from generation.engine.folder import FolderRefused
 from generation.engine.settings import EngineSettings
 from generation.errors import InvalidRequest
@@ -201,12 +202,14 @@ def test_one_that_is_not_loaded_yet_is_looked_at_when_it_is(toy_folder: Path, tm
         toy_model(same, name="same", sha256=hash_files(same)),
         toy_model(changed, name="changed", sha256="0" * 64),
     ]
-    engine = Engine(models, EngineSettings(num_threads=1))
+    settings = EngineSettings(num_threads=1, failed_loads=str(tmp_path / "failed.json"))
+    engine = Engine(models, settings)
     assert engine.model_sha256["same"] == hash_files(same)
     orders = {name: an_order(a_spec(model=name), image_id=name) for name in ("toy", "same", "changed")}
     found = ends(run(engine, *orders.values()))
     assert found["toy"].pixels and found["same"].pixels
-    assert "has changed since it was added" in found["changed"].message
+    assert found["changed"].error == "ModelUnusable"
+    assert "has changed since it was added" in FailedLoads(settings.failed_loads).of(tuple(models))["changed"]
 
 
 def test_a_model_that_has_changed_since_it_was_added_is_refused(toy_folder: Path) -> None:
