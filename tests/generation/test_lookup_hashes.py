@@ -12,9 +12,9 @@ from place import ADA, opened
 from place import spec as a_spec
 
 from generation import paintbox
-from generation.catalog import Catalog
+from generation.catalog import Catalog, model_of
 from generation.descent import reproduce
-from generation.extras import Adapter, Embedding
+from generation.extras import Adapter, Embedding, Extra
 from generation.images import decode_png
 from generation.library.register import Entry, Kind, Register
 from generation.lookup_hashes import lookup_hashes, tensors_sha256
@@ -48,8 +48,10 @@ def a_catalog(folder: Path) -> Catalog:
     model = Entry(name="one", kind=Kind.MODEL, path="one.safetensors", files={".": digest}, family="sd")
     pinned = Entry(name="two", kind=Kind.MODEL, path="two", files={"unet/a.safetensors": digest}, family="sd")
     lora = Entry(name="small", kind=Kind.LORA, path="one.safetensors", files={".": digest})
-    Register(entries=(model, pinned, lora)).write(folder)
-    return Catalog.open("one", folder)
+    register = Register(entries=(model, pinned, lora))
+    extra = Extra(name=lora.name, path=folder / lora.path, sha256=digest)
+    added = (replace(model_of(register, each, folder), loras=(extra,)) for each in (model, pinned))
+    return Catalog((*added, Catalog.open("paintbox").default))
 
 
 def recipe_of(catalog: Catalog, **changes: object) -> Recipe:

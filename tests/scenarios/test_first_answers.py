@@ -188,7 +188,7 @@ async def test_an_answer_that_comes_too_late_is_the_end_of_it(
 ) -> None:
     late = discord.faults.delay(CALLBACK, wait_s=0.5)
     asking = asyncio.create_task(people.ada.slash("imagine", prompt=RED, steps=1))
-    while not late.num_met:  # no call has come to its end, so there is nothing to wait for
+    while not late.num_met:  # noqa: ASYNC110 - no call has ended, so there is nothing to wait for
         await asyncio.sleep(0)
     discord.end_deadlines()
     asked = await asking

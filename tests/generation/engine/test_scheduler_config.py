@@ -201,7 +201,7 @@ def test_what_the_rules_do_not_know_is_found_before_a_picture_is_tried(toy_folde
 
 def test_a_folder_without_scheduler_settings_is_refused(toy_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(toy_folder, tmp_path / "folder", ignore=shutil.ignore_patterns("scheduler")))
-    with pytest.raises(FolderRefused, match=r"scheduler_config\.json is missing"):
+    with pytest.raises(FolderRefused, match=r"has no scheduler/scheduler_config\.json"):
         check_model(folder, "sd")
 
 
@@ -237,7 +237,7 @@ def test_adding_says_what_a_model_predicts_and_who_says_so(
 
 
 def test_a_folder_can_be_told_what_it_predicts(toy_folder: Path, tmp_path: Path, add: Callable[..., list[str]]) -> None:
-    said = add(toy_folder, prediction="v")
+    said = add(toy_folder, name="model", prediction="v")
     assert "It is painted as predicting v, as you say." in said
     model = Catalog.open("model", tmp_path / "models").default
     engine = Engine([model], EngineSettings(num_threads=1))

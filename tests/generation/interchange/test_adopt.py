@@ -25,7 +25,7 @@ def test_lora_learned_words_and_clip_skip_are_read_as_typed_ones() -> None:
     assert (spec.prompt, spec.adapters) == ("a moody star", (Adapter("one", ONE.sha256, 0.8),))
     assert (spec.embeddings, spec.clip_skip, spec.seed) == ((Embedding("moody", MOODY.sha256),), 2, 5)
     typed = read_prompts(MODEL, PLAIN.prompt, PLAIN.negative)
-    assert (spec.prompt, spec.negative, spec.adapters, spec.embeddings) == typed
+    assert (spec.prompt, spec.negative, spec.adapters, spec.embeddings, spec.syntax) == typed
 
 
 def test_lora_that_stand_beside_the_prompt_are_called_too() -> None:
