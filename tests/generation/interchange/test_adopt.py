@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from generation.catalog import Catalog
 from generation.errors import InvalidRequest
@@ -57,7 +58,6 @@ def test_what_typing_would_refuse_is_refused_in_the_same_words(changes: dict[str
 
 
 def test_of_a_seed_the_last_32_bits_count_as_they_do_in_torch() -> None:
-    torch = pytest.importorskip("torch")
     for seed in (156680208700286, 2**64 - 5, 2**32, 7):
         ours = adopt(replace(PLAIN, seed=seed), MODEL, seed=5).spec.seed
         drawn = [torch.randn(16, generator=torch.Generator().manual_seed(each)) for each in (seed, ours)]
