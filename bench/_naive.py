@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import update
 
 from cogs.ladder import Ladder, Posted
-from cogs.paper import files, layout
+from cogs.paper import new
 from cogs.say import Say
 from db.jobs import JobStore, account_of
 from db.ledger import ending, post
@@ -55,5 +55,5 @@ async def _settle_in_two(self: JobStore, image_id: str, attempt: int, outcome: O
 
 
 async def _post_anew(self: Ladder, job_id: str, reply_to: ReplyTo, say: Say) -> Posted:
-    message = await self._channel(reply_to.channel_id).send(view=layout(say), files=files(say))
+    message = await self._channel(reply_to.channel_id).send(**new(say))
     return Posted(reply_to.channel_id, message.id)

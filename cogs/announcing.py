@@ -11,6 +11,7 @@ import discord
 
 from cogs.errors import LOST
 from cogs.language import N_, _, of_place, speaking
+from cogs.plain import plain
 from cogs.posting import PostingPlaces
 from generation.delivery_turns import DeliveryTurns, Post
 
@@ -50,7 +51,7 @@ async def _tell(client: AtelierClient, guild: discord.Guild, text: str) -> bool:
         nonce = hashlib.sha256(f"{guild.id} {text}".encode()).hexdigest()[:25]
         try:
             await channel.send(
-                f"{head}\n{text}", silent=True, nonce=nonce, allowed_mentions=discord.AllowedMentions.none()
+                **plain(f"{head}\n{text}"), silent=True, nonce=nonce, allowed_mentions=discord.AllowedMentions.none()
             )
         except discord.HTTPException as error:
             log.info("guild=%s action=not-announced error=%s", guild.id, error.code)

@@ -9,7 +9,7 @@ import discord
 
 from cogs.language import of_place, speaking
 from cogs.services import Services
-from cogs.settings_panel import setup
+from cogs.settings_view import setup
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from cogs import replies, rules_pages
 from cogs.errors import JOB, LOST, PRIVATE, require_permissions
 from cogs.gate import place_of, policy_of, require_allowed, require_may_ask
 from cogs.language import matching, of_place
+from cogs.plain import plain
 from cogs.services import Interaction, owner_of
 from generation.choices import Visibility
 from generation.errors import Refused
@@ -116,7 +117,7 @@ async def tell_besides(interaction: Interaction, text: str) -> bool:
     if job_id is not None and not await interaction.client.courier.shown(job_id):
         return False
     try:
-        await interaction.followup.send(text, ephemeral=True)
+        await interaction.followup.send(**plain(text), ephemeral=True)
     except LOST as error:  # what was asked for is accepted: an error from here would tell of a refusal
         log.warning("interaction=%s action=note-failed error=%s", interaction.id, type(error).__name__)
         return False

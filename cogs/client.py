@@ -14,7 +14,24 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs import callbacks, gateway, history, menus, more, remixing, replies, results, settings_panel
+from cogs import (
+    callbacks,
+    changes,
+    gateway,
+    helping,
+    history,
+    menus,
+    more,
+    operating,
+    queue,
+    quota,
+    remixing,
+    replies,
+    results,
+    rules,
+    settings_panel,
+    styles,
+)
 from cogs.arriving import say_hello
 from cogs.asking import tell_besides
 from cogs.delivery import Courier
@@ -40,6 +57,7 @@ from cogs.reproduce import Reproduce
 from cogs.results import Handler
 from cogs.rules import RulesGroup
 from cogs.say import Action
+from cogs.sending import Lists, turn_page
 from cogs.services import Interaction, Services
 from cogs.settings_panel import TEMPLATE, SettingItem, SettingsPanel
 from cogs.styles import StyleGroup
@@ -69,7 +87,18 @@ COGS: tuple[type[commands.Cog], ...] = (
     Helping,
 )
 MENUS: tuple[app_commands.ContextMenu, ...] = (*menus.MENUS, report_picture)
-PRESSES: dict[Action, Handler] = results.PRESSES | more.PRESSES | remixing.PRESSES | history.PRESSES
+LISTS: dict[str, Lists] = (
+    rules.LISTS | quota.LISTS | styles.LISTS | queue.LISTS | helping.LISTS | operating.LISTS | changes.LISTS
+)
+
+
+async def press_page(interaction: Interaction, subject: str) -> None:
+    await turn_page(interaction, subject, LISTS)
+
+
+PRESSES: dict[Action, Handler] = (
+    results.PRESSES | more.PRESSES | remixing.PRESSES | history.PRESSES | {Action.PAGE: press_page}
+)
 FORMS: dict[Action, FormHandler] = remixing.FORMS | menus.FORMS | settings_panel.FORMS
 
 

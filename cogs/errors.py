@@ -17,8 +17,10 @@ import aiohttp
 import discord
 from discord import app_commands
 
+from cogs.budget import MAX_CONTENT, cut
 from cogs.callbacks import NotAcknowledgedError
 from cogs.language import N_, _, listed, told
+from cogs.plain import plain
 from cogs.services import Interaction
 from cogs.words import escaped
 from generation.errors import AtelierError, NotAccepted, NotAllowed
@@ -29,8 +31,6 @@ PRIVATE = "atelier.private"
 """Key of `interaction.extras`: set when the deferred answer is one that only the person sees."""
 JOB = "atelier.job"
 """Key of `interaction.extras`: the job whose message the courier makes of the deferred answer."""
-MAX_TEXT = 1900
-"""Signs of one answer; Discord takes 2,000."""
 LOST = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
 """What becomes of words to a Discord that is busy, down or out of reach. (A TimeoutError is an OSError.)"""
 RETRY_S = (0.5, 2.0, 5.0, 10.0)
@@ -65,7 +65,7 @@ def translate(error: BaseException, *, is_accepted: bool = False) -> Answer:
         case NotAccepted() as known:
             return Answer(told(known), logging.WARNING)
         case AtelierError() as known:
-            return Answer(_cut(told(known)), logging.INFO)
+            return Answer(cut(told(known), MAX_CONTENT), logging.INFO)
         case app_commands.TransformerError() as known:
             return Answer(_(BAD_VALUE, value=escaped(str(known.value), limit=60)), logging.INFO)
         case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
@@ -99,7 +99,7 @@ async def tell_privately(interaction: Interaction, text: str) -> None:
     """
     response = interaction.response
     if not response.is_done():
-        await response.send_message(text, ephemeral=True)
+        await response.send_message(**plain(text), ephemeral=True)
         return
     is_thinking = response.type is discord.InteractionResponseType.deferred_channel_message
     if is_thinking and JOB in interaction.extras:
@@ -107,7 +107,7 @@ async def tell_privately(interaction: Interaction, text: str) -> None:
     elif is_thinking and not interaction.extras.get(PRIVATE):
         with suppress(discord.NotFound):
             await _persistently(interaction.delete_original_response)
-    await _persistently(lambda: interaction.followup.send(text, ephemeral=True))
+    await _persistently(lambda: interaction.followup.send(**plain(text), ephemeral=True))
 
 
 async def _persistently(work: Callable[[], Awaitable[object]]) -> None:
@@ -142,11 +142,6 @@ def require_permissions(interaction: Interaction) -> None:
                 "I could not post your pictures here: I lack the permission {names} in this channel.", names=names
             )
         )
-
-
-def _cut(text: str) -> str:
-    """A value that is refused is repeated, however long; and what Discord finds too long, nobody reads."""
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
 def _unwrap(error: BaseException) -> BaseException:

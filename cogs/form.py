@@ -13,6 +13,7 @@ from typing import Any
 import discord
 from discord import ui
 
+from cogs.budget import MAX_TYPED, cut, size
 from cogs.say import Action
 from cogs.services import Interaction
 
@@ -94,16 +95,21 @@ FormHandler = Callable[[Interaction, str, Answers], Awaitable[None]]
 
 async def open_form(interaction: Interaction, form: Form) -> None:
     """Show the form. The answer comes as an interaction of its own: see `read_form`."""
-    modal = ui.Modal(title=form.title[:TITLE_CHARS], custom_id=f"atelier:{form.action}:{form.subject}")
+    await interaction.response.send_modal(modal_of(form))
+
+
+def modal_of(form: Form) -> ui.Modal:
+    """Return the form as Discord's modal. discord.py keeps nothing of it."""
+    modal = ui.Modal(title=cut(form.title, TITLE_CHARS), custom_id=f"atelier:{form.action}:{form.subject}")
     for each in form.fields:
         label: ui.Label[Any] = ui.Label(
-            text=each.label[:LABEL_CHARS],
-            description=each.hint[:HINT_CHARS] if each.hint else None,
+            text=cut(each.label, LABEL_CHARS),
+            description=cut(each.hint, HINT_CHARS) if each.hint else None,
             component=_component(each),
         )
         modal.add_item(label)
     modal.stop()  # nothing is kept in memory for it
-    await interaction.response.send_modal(modal)
+    return modal
 
 
 def read_form(interaction: Interaction) -> tuple[str, str, Answers] | None:
@@ -136,9 +142,9 @@ def _component(each: Text | Pick | File) -> ui.Item[Any]:
             return ui.TextInput(
                 custom_id=each.key,
                 style=style,
-                default=each.value[: each.max_chars] or None,
+                default=cut(each.value, MAX_TYPED) or None,
                 required=each.is_required,
-                max_length=each.max_chars,
+                max_length=min(MAX_TYPED, max(each.max_chars, size(each.value))),  # else what is there would be lost
             )
         case Pick():
             options = [discord.SelectOption(label=name, value=value) for name, value in each.choices]

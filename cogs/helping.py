@@ -9,7 +9,8 @@ from discord.ext import commands
 
 from cogs import pages
 from cogs.managing import permissions_in_server
-from cogs.paper import layout
+from cogs.say import Say
+from cogs.sending import Lists, reply
 from cogs.services import Interaction, is_operator
 
 AnyCommand = app_commands.Command[Any, ..., Any] | app_commands.Group
@@ -20,24 +21,31 @@ class Helping(commands.Cog):
 
     @app_commands.command(description="How to ask for pictures, and what the buttons do.")
     async def help(self, interaction: Interaction) -> None:
-        known = [
-            (_clickable(command), command.description, interaction.client.command_ids.get(command.name))
-            for command in interaction.client.tree.get_commands()
-            if not isinstance(command, app_commands.ContextMenu) and _is_of_use(command, interaction)
-        ]
-        await interaction.response.send_message(view=layout(pages.help_page(known)), ephemeral=True)
+        await reply(interaction, await _help(interaction, ""))
 
     @app_commands.command(description="What this bot is, and how it is doing.")
     async def about(self, interaction: Interaction) -> None:
-        studio = interaction.client.services.studio
-        say = pages.about_page(
-            models=[(model.name, model.licence) for model in studio.catalog.models],
-            is_ready=studio.is_ready,
-            is_paused=studio.is_paused,
-            num_waiting=studio.num_waiting,
-            num_running=studio.num_running,
-        )
-        await interaction.response.send_message(view=layout(say), ephemeral=True)
+        await reply(interaction, await _about(interaction, ""))
+
+
+async def _help(interaction: Interaction, _: str) -> Say:
+    known = [
+        (_clickable(command), command.description, interaction.client.command_ids.get(command.name))
+        for command in interaction.client.tree.get_commands()
+        if not isinstance(command, app_commands.ContextMenu) and _is_of_use(command, interaction)
+    ]
+    return pages.help_page(known)
+
+
+async def _about(interaction: Interaction, _: str) -> Say:
+    studio = interaction.client.services.studio
+    return pages.about_page(
+        models=[(model.name, model.licence) for model in studio.catalog.models],
+        is_ready=studio.is_ready,
+        is_paused=studio.is_paused,
+        num_waiting=studio.num_waiting,
+        num_running=studio.num_running,
+    )
 
 
 def _is_of_use(command: AnyCommand, interaction: Interaction) -> bool:
@@ -55,3 +63,6 @@ def _is_of_use(command: AnyCommand, interaction: Interaction) -> bool:
 def _clickable(command: AnyCommand) -> str:
     """The name to mention: Discord lets nobody click a group, so its first subcommand stands for it."""
     return command.name if isinstance(command, app_commands.Command) else command.commands[0].qualified_name
+
+
+LISTS: dict[str, Lists] = {pages.HELP: _help, pages.ABOUT: _about}

@@ -15,8 +15,8 @@ from cogs.delivery import DEFAULT_SIZE_LIMIT
 from cogs.errors import PRIVATE
 from cogs.gate import place_of
 from cogs.gathering import gather, how_shown
-from cogs.paper import files, layout
 from cogs.say import Action, Say
+from cogs.sending import edit_reply
 from cogs.services import Interaction, Services, owner_of
 from generation.album import Look
 from generation.errors import InvalidRequest, UnknownJob
@@ -45,7 +45,7 @@ class History(commands.Cog):
         await interaction.response.defer(ephemeral=True)
         async with interaction.client.services.drawing.turn(owner_of(interaction)):
             say = await _page(interaction, look, before=None)
-        await interaction.edit_original_response(view=layout(say), attachments=files(say))
+        await edit_reply(interaction, say)
 
 
 async def press_history(interaction: Interaction, subject: str) -> None:
@@ -54,7 +54,7 @@ async def press_history(interaction: Interaction, subject: str) -> None:
     await interaction.response.defer()
     async with interaction.client.services.drawing.turn(owner_of(interaction)):
         say = await _page(interaction, look, before=before)
-    await interaction.edit_original_response(view=layout(say), attachments=files(say))
+    await edit_reply(interaction, say)
 
 
 async def press_open(interaction: Interaction, subject: str) -> None:
@@ -71,7 +71,7 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     size_limit = interaction.filesize_limit or DEFAULT_SIZE_LIMIT
     async with services.drawing.turn(owner):
         say = await gather(job, services, size_limit=size_limit, place=place_of(interaction))
-    await interaction.edit_original_response(view=layout(say), attachments=files(say))
+    await edit_reply(interaction, say)
 
 
 async def _page(interaction: Interaction, look: Look, *, before: datetime | None) -> Say:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import discord
 
 from cogs.language import N_
-from cogs.paper import custom_ids, files, layout
+from cogs.paper import changed, custom_ids, new
 from cogs.say import Say
 from generation.job import ReplyTo
 from generation.ports import Clock
@@ -87,9 +87,7 @@ class Ladder:
         assert reply_to.token is not None
         webhook = discord.Webhook.partial(reply_to.application_id, reply_to.token, client=self._client)
         try:
-            message = await webhook.edit_message(
-                cast(int, "@original"), view=layout(say), attachments=files(say), allowed_mentions=_NO_MENTIONS
-            )
+            message = await webhook.edit_message(cast(int, "@original"), **changed(say), allowed_mentions=_NO_MENTIONS)
         except discord.HTTPException as error:
             if error.code in _TOKEN_IS_OF_NO_USE:
                 return None
@@ -99,7 +97,7 @@ class Ladder:
     async def _by_id(self, channel_id: int, message_id: int, say: Say) -> Posted | None:
         message = self._channel(channel_id).get_partial_message(message_id)
         try:
-            await message.edit(view=layout(say), attachments=files(say), allowed_mentions=_NO_MENTIONS)
+            await message.edit(**changed(say), allowed_mentions=_NO_MENTIONS)
         except discord.HTTPException as error:
             if error.code in _MESSAGE_IS_OF_NO_USE:
                 return None
@@ -120,9 +118,7 @@ class Ladder:
 
     async def _anew(self, job_id: str, channel_id: int, say: Say) -> Posted:
         try:
-            message = await self._channel(channel_id).send(
-                view=layout(say), files=files(say), nonce=job_id, allowed_mentions=_NO_MENTIONS
-            )
+            message = await self._channel(channel_id).send(**new(say), nonce=job_id, allowed_mentions=_NO_MENTIONS)
         except discord.HTTPException as error:
             raise _meaning(error) from error
         return Posted(channel_id, message.id)

@@ -13,6 +13,7 @@ import discord
 
 from cogs.errors import LOST
 from cogs.language import N_, in_words, of_place, speaking
+from cogs.plain import plain
 from cogs.services import Interaction
 from generation.errors import NotAllowed
 from generation.phrase import Phrase
@@ -86,4 +87,4 @@ async def tell_log_channel(interaction: Interaction, text: str) -> None:
     if channel_id and interaction.guild is not None and interaction.guild.get_channel_or_thread(channel_id) is not None:
         channel = interaction.client.get_partial_messageable(channel_id, guild_id=interaction.guild_id)
         with speaking(await language_of_server(interaction)), suppress(*LOST):
-            await channel.send(f"<@{interaction.user.id}> {in_words(text)}"[:2000], silent=True)
+            await channel.send(**plain(f"<@{interaction.user.id}> {in_words(text)}"), silent=True)

@@ -19,8 +19,10 @@ from cogs.errors import answer, tell_privately
 from cogs.gathering import gather
 from cogs.language import N_, _, ngettext, speak, speaking
 from cogs.managing import language_of_server, require_manager, require_moderator, tell_log_channel
-from cogs.paper import custom_ids, files, layout
-from cogs.say import Gallery, Picture, Say
+from cogs.paper import New, custom_ids, new
+from cogs.plain import plain
+from cogs.say import Gallery, Picture
+from cogs.sending import reply, reply_text
 from cogs.services import Interaction, Services
 from cogs.subjects import job_named
 from db.trail import Entry
@@ -51,8 +53,7 @@ class Moderation(commands.Cog):
     async def review(self, interaction: Interaction) -> None:
         guild_id = require_moderator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
-        say, view = await _next(interaction.client.services, guild_id)
-        await interaction.followup.send(view=view, files=files(say), ephemeral=True)
+        await interaction.followup.send(**await _next(interaction.client.services, guild_id), ephemeral=True)
 
     @app_commands.command(description="Let a member ask for nothing here for a while. For moderators.")
     @app_commands.describe(member="Whom.", lasting="For how long. Left out: until you unblock them.")
@@ -102,7 +103,7 @@ class Moderation(commands.Cog):
             "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
             number,
         )
-        await interaction.followup.send(said, ephemeral=True)
+        await reply_text(interaction, said)
 
     @app_commands.command(description="How pictures here were judged, and who is refused most often. For managers.")
     @app_commands.guild_only()
@@ -114,7 +115,7 @@ class Moderation(commands.Cog):
         judgements = await services.governance.fetch_judgements(guild_id)
         members = await services.moderation.fetch_most_refused(guild_id, since=services.clock() - _LOOK_BACK)
         say = moderation_pages.stats(judgements, members)
-        await interaction.followup.send(view=layout(say), ephemeral=True)
+        await reply(interaction, say)
 
 
 @app_commands.context_menu(name="Report picture")
@@ -172,8 +173,8 @@ async def _decided(interaction: Interaction, verb: str, job_id: str) -> None:
     if deletes:
         await _take_down(interaction, job, warns=verb == "warn")
     await tell_log_channel(interaction, said)
-    say, view = await _next(services, guild_id)
-    await interaction.edit_original_response(view=view, attachments=files(say))
+    due = await _next(services, guild_id)
+    await interaction.edit_original_response(view=due["view"], attachments=due["files"])
 
 
 async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None:
@@ -191,16 +192,15 @@ async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None
             whom = discord.AllowedMentions(users=True, roles=False, everyone=False)
             with speaking(await language_of_server(interaction)):
                 said = _(moderation_pages.WARNED, whom=f"<@{job.owner.user_id}>")
-            await channel.send(said, allowed_mentions=whom)
+            await channel.send(**plain(said), allowed_mentions=whom)
 
 
-async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
+async def _next(services: Services, guild_id: int) -> New:
     """The oldest thing to look at, with its buttons."""
     reports = await services.moderation.fetch_reports(guild_id)
     kept = await services.governance.fetch_reviews(guild_id)
     if not reports and not kept:
-        say = Say(blocks=(_(moderation_pages.NOTHING_TO_REVIEW),))
-        return say, layout(say)
+        return new(moderation_pages.nothing_to_review())
     job_id = reports[0].job_id if reports else split_image_id(kept[0].image_id)[0]
     job = await services.jobs.fetch_job(job_id)
     since = services.clock() - _LOOK_BACK
@@ -222,7 +222,7 @@ async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
         refusals=refusals,
         num_more=len(jobs) - 1,
     )
-    view = layout(say)
+    due = new(say)
     row: ui.ActionRow[ui.LayoutView] = ui.ActionRow()
     for verb, label in _VERBS.items():
         style = discord.ButtonStyle.secondary if verb == "dismiss" else discord.ButtonStyle.danger
@@ -230,10 +230,10 @@ async def _next(services: Services, guild_id: int) -> tuple[Say, ui.LayoutView]:
             label=_(label), style=style, custom_id=f"atelier-mod:{verb}:{job_id}"
         )
         row.add_item(ReviewItem(button, verb=verb, job_id=job_id))
-    container = view.children[0]
+    container = due["view"].children[0]
     assert isinstance(container, ui.Container), "a message of ours is one container"
     container.add_item(row)
-    return say, view
+    return due
 
 
 async def _pictures_of(services: Services, job_id: str) -> list[Picture]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from cogs.budget import code_block
 from cogs.language import N_, _, counted, ngettext, percent, signed
 from cogs.say import Block, Gallery, Picture, Say, Tone
-from cogs.words import code_block, dotted, escaped, small
+from cogs.words import dotted, escaped, small
 from db.moderation import Refusals
 from generation.safety import Judgement
 
@@ -16,6 +17,10 @@ WARNED = N_("{whom} A moderator deleted pictures of yours. Please mind this serv
 REPORTED = N_("Thank you. The moderators of this server will look at it; nobody else learns that you reported it.")
 REPORTED_ALREADY = N_("You have reported that already; the moderators have it.")
 _PARTS = (0.5, 0.9, 0.99)
+
+
+def nothing_to_review() -> Say:
+    return Say(blocks=(_(NOTHING_TO_REVIEW),))
 
 
 def review(

@@ -15,11 +15,12 @@ from cogs.announcing import MAX_ANNOUNCEMENT_CHARS, announce
 from cogs.errors import tell_privately
 from cogs.language import N_, _
 from cogs.options import choices
-from cogs.paper import layout
+from cogs.say import Say
+from cogs.sending import Lists, reply, reply_text
 from cogs.services import Interaction, is_operator
 from db.trail import Entry
 from generation.admission import Standing
-from generation.errors import InvalidRequest, NotAllowed
+from generation.errors import InvalidRequest, NotAllowed, UnknownJob
 from generation.guild import MAX_WEIGHT, MIN_WEIGHT
 from generation.phrase import Phrase
 
@@ -67,7 +68,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         stopping = list(services.studio.live_ids()) if stop else []
         for job_id in stopping:
             await services.studio.cancel(job_id)
-        await interaction.followup.send(operating_pages.closed(len(stopping) if stop else None), ephemeral=True)
+        await reply_text(interaction, operating_pages.closed(len(stopping) if stop else None))
 
     @app_commands.command(description="Take requests again.")
     async def open(self, interaction: Interaction) -> None:
@@ -111,7 +112,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         told, untold = await announce(interaction.client, text)
-        await interaction.followup.send(operating_pages.announced(told, untold), ephemeral=True)
+        await reply_text(interaction, operating_pages.announced(told, untold))
 
     @app_commands.command(description="Let a server use the bot.")
     @app_commands.describe(server="Its id, offered while you type.")
@@ -133,21 +134,14 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
 
     @app_commands.command(description="Which servers there are, and how each may use the bot.")
     async def servers(self, interaction: Interaction) -> None:
-        require_operator(interaction)
-        services = interaction.client.services
-        weights = {each.guild_id: each.weight for each in await services.guilds.fetch_all()}
-        say = operating_pages.servers(_names(interaction), await services.operating.admission(), weights)
-        await interaction.response.send_message(view=layout(say), ephemeral=True)
+        await reply(interaction, await _servers(interaction, ""))
 
     @app_commands.command(description="What each server used: pictures, and time of the graphics card.")
     @app_commands.describe(days="Over so many past days; 7 if left out.")
     async def usage(self, interaction: Interaction, days: app_commands.Range[int, 1, MAX_DAYS] = 7) -> None:
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
-        services = interaction.client.services
-        used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
-        say = operating_pages.usage(used, _names(interaction), days=days, units_per_s=services.studio.units_per_s)
-        await interaction.followup.send(view=layout(say), ephemeral=True)
+        await reply(interaction, await _usage(interaction, str(days)))
 
     @app_commands.command(description="How much of the machine a server may claim relative to the others.")
     @app_commands.describe(server="Its id, offered while you type.", value="1 is usual. Left out: only look.")
@@ -171,11 +165,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
 
     @app_commands.command(description="The models of this installation: what each is, and who checks its pictures.")
     async def models(self, interaction: Interaction) -> None:
-        require_operator(interaction)
-        studio = interaction.client.services.studio
-        unusable = await asyncio.to_thread(studio.unusable_models)
-        say = operating_pages.models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
-        await interaction.response.send_message(view=layout(say), ephemeral=True)
+        await reply(interaction, await _models(interaction, ""))
 
 
 def require_operator(interaction: Interaction) -> None:
@@ -199,3 +189,36 @@ async def _judge(interaction: Interaction, guild_id: int, standing: Standing) ->
 
 def _names(interaction: Interaction) -> dict[int, str]:
     return {guild.id: guild.name for guild in interaction.client.guilds}
+
+
+# Lists, as of now.
+
+
+async def _servers(interaction: Interaction, _: str) -> Say:
+    require_operator(interaction)
+    services = interaction.client.services
+    weights = {each.guild_id: each.weight for each in await services.guilds.fetch_all()}
+    return operating_pages.servers(_names(interaction), await services.operating.admission(), weights)
+
+
+async def _usage(interaction: Interaction, num_days: str) -> Say:
+    require_operator(interaction)
+    if not num_days.isdecimal() or len(num_days) > 2 or not 1 <= int(num_days) <= MAX_DAYS:
+        raise UnknownJob
+    services, days = interaction.client.services, int(num_days)
+    used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
+    return operating_pages.usage(used, _names(interaction), days=days, units_per_s=services.studio.units_per_s)
+
+
+async def _models(interaction: Interaction, _: str) -> Say:
+    require_operator(interaction)
+    studio = interaction.client.services.studio
+    unusable = await asyncio.to_thread(studio.unusable_models)
+    return operating_pages.models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
+
+
+LISTS: dict[str, Lists] = {
+    operating_pages.SERVERS: _servers,
+    operating_pages.USAGE: _usage,
+    operating_pages.MODELS: _models,
+}

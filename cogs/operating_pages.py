@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cogs.language import N_, _, counted, decimal, ngettext
-from cogs.say import Block, Say
+from cogs.say import Lines, Say
 from cogs.words import escaped, pictures, small, standard_steps
 from generation.admission import Admission, Standing
 from generation.catalog import Model
 from generation.job import DM_TENANT
 from generation.quota import Unit
-from generation.usage import GuildUsage, total
+from generation.usage import GuildUsage
 from generation.vetting import is_harmless, is_vetted
 
-MAX_LINES = 25
-MAX_UNUSABLE = 8
+SERVERS, USAGE, MODELS = "servers", "used", "models"
+"""Lists that are shown by pages."""
 _JUDGED = {
     Standing.ALLOWED: N_("**{name}** ({id}) may use the bot."),
     Standing.DENIED: N_("**{name}** ({id}) is refused from now on; what it has stays, and what is in line is painted."),
@@ -87,10 +87,8 @@ def announced(told: int, untold: int) -> str:
 def servers(names: Mapping[int, str], admission: Admission, weights: Mapping[int, float]) -> Say:
     """Every server the bot is in, and those there is a word about."""
     every = sorted(names.keys() | admission.standings.keys(), key=lambda each: (each not in names, names.get(each, "")))
-    lines = [_server(each, names.get(each), admission, weights.get(each, 1.0)) for each in every[:MAX_LINES]]
-    if len(every) > MAX_LINES:
-        lines.append(small(_("and {number} more", number=counted(len(every) - MAX_LINES))))
-    listed = "\n".join(lines) or _("None yet.")
+    lines = tuple(_server(each, names.get(each), admission, weights.get(each, 1.0)) for each in every)
+    listed = Lines(lines, SERVERS) if lines else _("None yet.")
     return Say(blocks=(_("### Servers"), listed, small(admission_line(admission))))
 
 
@@ -107,21 +105,17 @@ def _server(guild_id: int, name: str | None, admission: Admission, weight: float
 
 def usage(used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, units_per_s: float | None) -> Say:
     """What each server used, most work first. `units_per_s`: the painter's pace of late, None before any is known."""
-    lines = [
+    lines = tuple(
         f"**{number}** {_name(each.guild_id, names)} · {_used(each, units_per_s)}"
-        for number, each in enumerate(used[:MAX_LINES], start=1)
-    ]
-    if rest := used[MAX_LINES:]:
-        summed = GuildUsage(0, total(each.usage for each in rest))
-        more = ngettext("and {number} more server", "and {number} more servers", len(rest))
-        lines.append(f"{more} · {_used(summed, units_per_s)}")
+        for number, each in enumerate(used, start=1)
+    )
     if units_per_s:
         how = _("GPU-seconds are reckoned from the work done and the painter's pace of late.")
     else:
         how = _("GPU-seconds are told once something has been painted since the start.")
     title = ngettext("Usage of {number} day", "Usage of {number} days", days)
-    blocks: list[Block] = [f"### {title}", "\n".join(lines) or _("Nothing was asked for.")]
-    return Say(blocks=(*blocks, small(how)))
+    listed = Lines(lines, f"{USAGE}:{days}") if lines else _("Nothing was asked for.")
+    return Say(blocks=(f"### {title}", listed, small(how)))
 
 
 def _name(guild_id: int, names: Mapping[int, str]) -> str:
@@ -142,16 +136,16 @@ def _used(each: GuildUsage, units_per_s: float | None) -> str:
 def models(found: Sequence[Model], *, checks_safety: bool, unusable: Mapping[str, str]) -> Say:
     """What each model is; the first is the default. `unusable`: why some cannot be used, by name."""
     lines = []
-    for model in found[:MAX_LINES]:
+    for model in found:
         licence = escaped(model.licence, limit=60)
         head = " · ".join([f"**{escaped(model.name, limit=60)}**", model.family, licence, _hash(model)])
         lines.append(f"{head}\n{small(_checked(model, checks_safety=checks_safety))}")
     lines += [
         _("**{name}** cannot be used: {why}", name=escaped(name, limit=60), why=escaped(why, limit=200))
-        for name, why in list(unusable.items())[:MAX_UNUSABLE]
+        for name, why in unusable.items()
     ]
     more = small(_("The first is the default. `bot.py models` adds and verifies them, from the shell."))
-    return Say(blocks=(_("### Models"), "\n".join(lines), more))
+    return Say(blocks=(_("### Models"), Lines(tuple(lines), MODELS), more))
 
 
 def _hash(model: Model) -> str:

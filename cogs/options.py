@@ -8,6 +8,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from cogs.budget import MAX_OPTION, MAX_OPTIONS, cut, size
 from cogs.language import _
 from cogs.paper import custom_ids, is_ours
 from cogs.services import Interaction, owner_of
@@ -21,8 +22,6 @@ from generation.prompt import MAX_PROMPT_CHARS, clean_prompt
 from generation.request import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 from generation.samplers import SAMPLERS
 from generation.style import Style
-
-MAX_CHOICES, MAX_CHOICE_CHARS = 25, 100
 
 Prompt = app_commands.Range[str, 1, MAX_PROMPT_CHARS]
 Steps = app_commands.Range[int, 1, MAX_STEPS]
@@ -94,8 +93,12 @@ class StyleName(StyleOption):
 def choices(pairs: list[tuple[str, str]], typed: str) -> list[app_commands.Choice[str]]:
     """Those (name, value) that contain what was typed, at most as many and as long as Discord takes."""
     wanted = typed.casefold()
-    found = [(name, value) for name, value in pairs if wanted in name.casefold() or wanted in value.casefold()]
-    return [app_commands.Choice(name=name[:MAX_CHOICE_CHARS], value=value) for name, value in found[:MAX_CHOICES]]
+    found = [
+        (name, value)
+        for name, value in pairs
+        if (wanted in name.casefold() or wanted in value.casefold()) and size(value) <= MAX_OPTION
+    ]
+    return [app_commands.Choice(name=cut(name, MAX_OPTION), value=value) for name, value in found[:MAX_OPTIONS]]
 
 
 def prompt_of(text: str | None) -> str:

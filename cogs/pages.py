@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cogs.language import N_, _, counted, ngettext, percent
-from cogs.say import Action, Block, Button, Entry, Picture, Row, Rule, Say, Tone, Weight
+from cogs.say import Action, Block, Button, Entry, Lines, Picture, Row, Rule, Say, Tone, Weight
 from cogs.words import about, bar, bound, brief_line, dotted, escaped, pictures, small
 from generation.album import Look
 from generation.delivery import Delivery, DeliveryState
@@ -15,7 +15,8 @@ from generation.job import Job, Status
 from generation.live import JobView
 from generation.style import Style
 
-MAX_LINES = 15
+QUEUE, STYLES, HELP, ABOUT = "queue", "styles", "help", "about"
+"""Lists that are shown by pages."""
 NO_HISTORY = N_("Nothing here yet. Try `/imagine prompt:a red circle on a blue background`.")
 NO_MORE = N_("That was the oldest.")
 NOT_FOUND = N_("Nothing like that here.")
@@ -23,7 +24,7 @@ NO_FAVOURITES = N_("No favourites here yet: press Favourite under a picture.")
 NO_STYLES = N_("No styles yet. `/style add` makes one, for those who manage this server.")
 STYLE_KEPT = N_("**{name}** can be chosen with `/imagine style:`.")
 STYLE_GONE = N_("**{name}** is gone.")
-MAX_STYLES_CHARS = 1200
+MAX_STYLE_CHARS = 120
 MAX_SEARCH_BYTES = 30
 """More would not fit into a button."""
 
@@ -47,12 +48,8 @@ def queue(
     Words of prompts are shown to their owner only: channels differ in who reads them.
     """
     blocks: list[Block] = [_("### In line here")]
-    shown = [_line(view, viewer_id=viewer_id, is_paused=is_paused) for view in views[:MAX_LINES]]
-    blocks.append("\n".join(shown) if shown else _("Nobody is waiting here. The brushes are clean."))
-    if len(views) > MAX_LINES:
-        blocks.append(
-            small(ngettext("and {number} more request", "and {number} more requests", len(views) - MAX_LINES))
-        )
+    shown = tuple(_line(view, viewer_id=viewer_id, is_paused=is_paused) for view in views)
+    blocks.append(Lines(shown, QUEUE) if shown else _("Nobody is waiting here. The brushes are clean."))
     blocks.append(Rule())
     everywhere = ngettext(
         "Over all servers {number} picture being painted, {waiting} waiting.",
@@ -188,16 +185,15 @@ def _pager(older: datetime | None, look: Look, is_first: bool) -> tuple[Row, ...
 
 def styles(known: Sequence[Style], *, done: str | None = None) -> Say:
     """The styles of a server, `done` first: what was just changed."""
-    limit = max(20, min(120, MAX_STYLES_CHARS // max(1, len(known))))
-    listed = "\n".join(style_line(style, limit) for style in known)
-    blocks = (_("### Styles of this server"), *([done] if done else []), listed or _(NO_STYLES))
-    return Say(blocks=blocks)
+    listed = Lines(tuple(style_line(style) for style in known), STYLES) if known else _(NO_STYLES)
+    return Say(blocks=(_("### Styles of this server"), *([done] if done else []), listed))
 
 
-def style_line(style: Style, limit: int) -> str:
-    """A style by its name and words, each cut to so many characters."""
-    negative = " · " + _("not {words}", words=escaped(style.negative, limit=limit // 2)) if style.negative else ""
-    return f"**{escaped(style.name)}** {escaped(style.prompt, limit=limit)}{negative}"
+def style_line(style: Style) -> str:
+    """A style by its name and words, cut to what tells it from others."""
+    words, negative = escaped(style.prompt, limit=MAX_STYLE_CHARS), escaped(style.negative, limit=MAX_STYLE_CHARS // 2)
+    avoided = " · " + _("not {words}", words=negative) if negative else ""
+    return f"**{escaped(style.name)}** {words}{avoided}"
 
 
 # Help.
@@ -221,8 +217,8 @@ def help_page(commands: Collection[tuple[str, str, int | None]]) -> Say:
         "All servers share one painter. Servers take turns, and inside a server its members do, "
         "so nobody is held up by somebody's hundred pictures."
     )
-    listed = "\n".join(f"{_mention(name, command_id)} {_(text)}" for name, text, command_id in commands)
-    return Say(blocks=(start, Rule(), buttons, Rule(), fair, Rule(), listed))
+    listed = tuple(f"{_mention(name, command_id)} {_(text)}" for name, text, command_id in commands)
+    return Say(blocks=(start, Rule(), buttons, Rule(), fair, Rule(), Lines(listed, HELP)))
 
 
 def _mention(name: str, command_id: int | None) -> str:
@@ -239,8 +235,8 @@ def about_page(
         "A painter for Discord that runs on its keeper's own machine. Nothing you type leaves it, "
         "and every picture can be made again, byte for byte."
     )
-    painted = ", ".join(f"{name} ({licence})" for name, licence in models)
+    painted = tuple(small(f"{escaped(name)} ({escaped(licence)})") for name, licence in models)
     now = doing(num_running, is_ready=is_ready, is_paused=is_paused)
     waiting = ngettext("{number} picture is waiting.", "{number} pictures are waiting.", num_waiting)
-    lines = (f"{now} {waiting}", _("Models: {models}", models=painted))
-    return Say(blocks=(head, "\n".join(small(line) for line in lines)))
+    lines = (f"{now} {waiting}", _("Models:"))
+    return Say(blocks=(head, "\n".join(small(line) for line in lines), Lines(painted, ABOUT)))

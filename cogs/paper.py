@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 import discord
 from discord import ui
 
+from cogs.budget import fitted
 from cogs.errors import answer
 from cogs.language import speak
-from cogs.say import Block, Button, Entry, Gallery, Menu, Picture, Rule, Say, Weight
+from cogs.plain import alt_of, files_of
+from cogs.say import Block, Button, Entry, Gallery, Lines, Long, Menu, Picture, Rule, Say, Weight
 from cogs.services import Interaction
 from generation.errors import UnknownJob
 
@@ -23,7 +24,6 @@ _STYLES = {
     Weight.MAIN: discord.ButtonStyle.primary,
     Weight.USUAL: discord.ButtonStyle.secondary,
 }
-_MAX_ALT = 250
 
 
 class Press(
@@ -145,8 +145,34 @@ def empty() -> ui.LayoutView:
     return view
 
 
-def layout(say: Say) -> ui.LayoutView:
-    """The message as components."""
+class New(TypedDict):
+    """A message to send: the arguments of discord.py."""
+
+    view: ui.LayoutView
+    files: list[discord.File]
+
+
+class Changed(TypedDict):
+    """What a message becomes: the arguments of discord.py."""
+
+    view: ui.LayoutView
+    attachments: list[discord.File]
+
+
+def new(say: Say, page: int = 0) -> New:
+    """Return the message as it is sent, within all of Discord's limits."""
+    within = fitted(say, page)
+    return New(view=_layout(within), files=files_of(within.pictures()))
+
+
+def changed(say: Say, page: int = 0) -> Changed:
+    """Return the message as it replaces another, within all of Discord's limits."""
+    within = fitted(say, page)
+    return Changed(view=_layout(within), attachments=files_of(within.pictures()))
+
+
+def _layout(say: Say) -> ui.LayoutView:
+    """Return the message as components."""
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(say.tone))
     for block in say.blocks:
         container.add_item(_item(block))
@@ -159,14 +185,6 @@ def layout(say: Say) -> ui.LayoutView:
     for extra in say.attached:
         view.add_item(ui.File(f"attachment://{extra.filename}"))
     return view
-
-
-def files(say: Say) -> list[discord.File]:
-    """The message's files, fresh each time: discord.py reads a file once."""
-    return [
-        discord.File(io.BytesIO(picture.data), filename=picture.filename, description=_alt(picture))
-        for picture in say.pictures()
-    ]
 
 
 def custom_ids(message: discord.Message) -> set[str]:
@@ -185,22 +203,17 @@ def _item(block: Block) -> ui.Item[Any]:
             return ui.MediaGallery(*shown)
         case Entry():
             small = block.thumbnail
-            thumbnail = ui.Thumbnail[ui.LayoutView](_uri(small), description=_alt(small), spoiler=small.is_spoiler)
+            thumbnail = ui.Thumbnail[ui.LayoutView](_uri(small), description=alt_of(small), spoiler=small.is_spoiler)
             return ui.Section(block.text, accessory=thumbnail)
         case Rule():
             return ui.Separator()
+        case Lines() | Long():
+            raise TypeError(block)  # `fitted` makes text of them
 
 
 def _gallery_item(picture: Picture) -> discord.MediaGalleryItem:
-    return discord.MediaGalleryItem(_uri(picture), description=_alt(picture), spoiler=picture.is_spoiler)
+    return discord.MediaGalleryItem(_uri(picture), description=alt_of(picture), spoiler=picture.is_spoiler)
 
 
 def _uri(picture: Picture) -> str:
     return f"attachment://{picture.filename}"
-
-
-def _alt(picture: Picture) -> str | None:
-    """Return the text for who does not see the picture, cut to what Discord takes; it takes no empty one."""
-    if not picture.alt:
-        return None
-    return picture.alt if len(picture.alt) <= _MAX_ALT else picture.alt[: _MAX_ALT - 1] + "…"

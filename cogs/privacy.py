@@ -13,8 +13,8 @@ from discord.ext import commands
 from cogs.delivery import DEFAULT_SIZE_LIMIT
 from cogs.language import N_, _, ngettext
 from cogs.moderation import remove_files
-from cogs.paper import files, layout
 from cogs.say import Picture, Rule, Say
+from cogs.sending import reply, reply_text
 from cogs.services import Interaction
 from cogs.words import pictures as in_pictures
 from cogs.words import small
@@ -63,21 +63,35 @@ async def _show(interaction: Interaction) -> None:
     days = 0
     if interaction.guild_id is not None:
         days = (await services.governance.policy(interaction.guild_id)).choices.retention_days
+    jobs, pictures = await services.personal.count(interaction.user.id)
+    await reply(interaction, kept_page(days, jobs, pictures))
+
+
+def kept_page(days: int, num_jobs: int, num_pictures: int) -> Say:
+    """What is kept of a person, and for how long: `days` where the server says so, else 0."""
     retention = ngettext(
         "This server deletes finished pictures after {number} day.",
         "This server deletes finished pictures after {number} days.",
         days,
     )
-    jobs, pictures = await services.personal.count(interaction.user.id)
-    requests = ngettext("{number} request", "{number} requests", jobs)
-    blocks = (
-        _("### Privacy"),
-        _(_KEPT, retention=retention if days else "").replace("  ", " "),
-        Rule(),
-        _("Of you: {requests}, {pictures}.", requests=requests, pictures=in_pictures(pictures)),
-        small(_("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it.")),
+    requests = ngettext("{number} request", "{number} requests", num_jobs)
+    return Say(
+        blocks=(
+            _("### Privacy"),
+            _(_KEPT, retention=retention if days else "").replace("  ", " "),
+            Rule(),
+            _("Of you: {requests}, {pictures}.", requests=requests, pictures=in_pictures(num_pictures)),
+            small(_("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it.")),
+        )
     )
-    await interaction.followup.send(view=layout(Say(blocks=blocks)), ephemeral=True)
+
+
+def exported(name: str, data: bytes, number: int, total: int) -> Say:
+    """One of the files with what is kept of a person."""
+    said = _("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`.")
+    if total > 1:
+        said += "\n" + small(_("File {number} of {total}.", number=number, total=total))
+    return Say(blocks=(said,), attached=(Picture(name, data, _("Your data")),))
 
 
 async def _export(interaction: Interaction) -> None:
@@ -89,12 +103,8 @@ async def _export(interaction: Interaction) -> None:
         for part in parts:
             open_files.enter_context(part.file)
         for number, part in enumerate(parts, start=1):
-            said = _("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`.")
-            if len(parts) > 1:
-                said += "\n" + small(_("File {number} of {total}.", number=number, total=len(parts)))
-            attached = (Picture(part.name, await asyncio.to_thread(_read, part.file), _("Your data")),)
-            say = Say(blocks=(said,), attached=attached)
-            await interaction.followup.send(view=layout(say), files=files(say), ephemeral=True)
+            data = await asyncio.to_thread(_read, part.file)
+            await reply(interaction, exported(part.name, data, number, len(parts)))
 
 
 def _read(file: IO[bytes]) -> bytes:
@@ -118,4 +128,4 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
     services.jobs.forget_withheld()
     interaction.client.courier.take_kept(user_id)
     files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", number)
-    await interaction.followup.send(f"{_(_DELETED)} {files_gone}", ephemeral=True)
+    await reply_text(interaction, f"{_(_DELETED)} {files_gone}")

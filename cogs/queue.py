@@ -10,7 +10,8 @@ from cogs import pages, replies
 from cogs.errors import tell_privately
 from cogs.language import _
 from cogs.options import LiveJobOption
-from cogs.paper import layout
+from cogs.say import Say
+from cogs.sending import Lists, reply, reply_text
 from cogs.services import Interaction, owner_of, role_ids
 from generation.errors import UnknownJob
 
@@ -20,22 +21,7 @@ class Queue(commands.Cog):
 
     @app_commands.command(description="See who is waiting here, and for how long.")
     async def queue(self, interaction: Interaction) -> None:
-        services, owner = interaction.client.services, owner_of(interaction)
-        views = services.studio.jobs_of(owner.guild_id)
-        if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
-            views = [view for view in views if view.job.owner == owner]
-        weight, part = services.studio.share_of(owner.guild_id)
-        say = pages.queue(
-            views,
-            viewer_id=owner.user_id,
-            num_waiting=services.studio.num_waiting,
-            num_running=services.studio.num_running,
-            share=(weight, part),
-            boost=services.studio.boost_of(owner.guild_id, role_ids(interaction)),
-            is_ready=services.studio.is_ready,
-            is_paused=services.studio.is_paused,
-        )
-        await interaction.response.send_message(view=layout(say), ephemeral=True)
+        await reply(interaction, await _waiting(interaction, ""))
 
     @app_commands.command(description="Stop pictures you asked for. What has not begun costs nothing.")
     @app_commands.describe(picture="Which; leave it out to stop everything you have in line here.")
@@ -48,6 +34,27 @@ class Queue(commands.Cog):
         if not wanted:
             await tell_privately(interaction, _(replies.NOTHING_OF_YOURS))
             return
-        await interaction.response.send_message(pages.cancelling(len(wanted)), ephemeral=True)
+        await reply_text(interaction, pages.cancelling(len(wanted)))
         for job_id in wanted:
             await studio.cancel(job_id)
+
+
+async def _waiting(interaction: Interaction, _: str) -> Say:
+    services, owner = interaction.client.services, owner_of(interaction)
+    views = services.studio.jobs_of(owner.guild_id)
+    if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
+        views = [view for view in views if view.job.owner == owner]
+    weight, part = services.studio.share_of(owner.guild_id)
+    return pages.queue(
+        views,
+        viewer_id=owner.user_id,
+        num_waiting=services.studio.num_waiting,
+        num_running=services.studio.num_running,
+        share=(weight, part),
+        boost=services.studio.boost_of(owner.guild_id, role_ids(interaction)),
+        is_ready=services.studio.is_ready,
+        is_paused=services.studio.is_paused,
+    )
+
+
+LISTS: dict[str, Lists] = {pages.QUEUE: _waiting}

@@ -14,7 +14,8 @@ from cogs import usage_pages
 from cogs.language import _
 from cogs.managing import require_manager
 from cogs.options import choices
-from cogs.paper import layout
+from cogs.say import Say
+from cogs.sending import Lists, reply
 from cogs.services import Interaction
 from db.trail import Entry
 from generation.cost import UNITS_PER_STEP
@@ -99,11 +100,18 @@ class QuotaGroup(
 
 
 async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
+    await reply(interaction, await _quotas(interaction, guild_id, done=done))
+
+
+async def _quotas(interaction: Interaction, guild_id: int, *, done: str | None = None) -> Say:
     services = interaction.client.services
     found = await services.quotas.fetch_quotas(guild_id)
     timezone = (await services.guilds.fetch(guild_id)).timezone
-    say = usage_pages.quotas(found, guild_id=guild_id, timezone=timezone, done=done)
-    await interaction.response.send_message(view=layout(say), ephemeral=True)
+    return usage_pages.quotas(found, guild_id=guild_id, timezone=timezone, done=done)
+
+
+async def _again(interaction: Interaction, _: str) -> Say:
+    return await _quotas(interaction, require_manager(interaction))
 
 
 def _subject(role: discord.Role | None, member: discord.User | None) -> tuple[Scope, int]:
@@ -112,3 +120,6 @@ def _subject(role: discord.Role | None, member: discord.User | None) -> tuple[Sc
     if role is not None:
         return Scope.ROLE, role.id
     return (Scope.USER, member.id) if member is not None else (Scope.GUILD, 0)
+
+
+LISTS: dict[str, Lists] = {usage_pages.KEY: _again}

@@ -11,8 +11,8 @@ from cogs.errors import PRIVATE
 from cogs.form import Attached
 from cogs.gate import require_may_ask
 from cogs.options import picture_id
-from cogs.paper import files, layout
 from cogs.results import show_recipe
+from cogs.sending import edit_reply
 from cogs.services import Interaction, owner_of
 from cogs.subjects import job_named
 from cogs.uploads import attached, fetched
@@ -53,4 +53,4 @@ async def show_file(interaction: Interaction, file: Attached) -> None:
     if found is None:
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
     say = recipe_pages.foreign(found) if isinstance(found, Foreign) else recipe_pages.recipe_of_file(found)
-    await interaction.edit_original_response(view=layout(say), attachments=files(say))
+    await edit_reply(interaction, say)

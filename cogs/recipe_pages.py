@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cogs.language import N_, _, decimal, ngettext
-from cogs.say import Block, Picture, Rule, Say
-from cogs.words import MAX_CODE, bound, code_block, dotted, escaped, settings_line, small
+from cogs.say import Block, Long, Rule, Say
+from cogs.words import bound, dotted, escaped, settings_line, small
 from generation.album import Kin
 from generation.delivery import Delivery
 from generation.interchange import Foreign
@@ -16,8 +16,6 @@ from generation.origin import origin_of
 from generation.provenance import parameters_line
 from generation.recipe import Recipe
 
-MAX_PROMPT = 1600
-"""Of a prompt and of what to avoid each, so that both fit into one message."""
 MAX_KIN = 6
 Places = Mapping[str, Delivery]
 """Where the messages of a family stand, by job id."""
@@ -28,21 +26,19 @@ def recipe(job: Job, kin: Kin, places: Places) -> Say:
     done = [(image, image.recipe) for image in job.images if image.recipe is not None]
     first = done[0][1]
     blocks: list[Block] = [_("### Recipe"), _settings(job, first), Rule()]
-    attached = _line(blocks, parameters_line(first))
+    blocks.append(_line(first))
     blocks.append("\n".join(_trace_line(image, made) for image, made in done))
     if family := _family(kin, places, job.owner.guild_id):
         blocks.append("\n".join(family))
     command = f"`/reproduce picture:{job.id}-{done[0][0].index}`"
     blocks.append(small(_("Make one again, byte for byte: {command}", command=command)))
-    return Say(blocks=tuple(blocks), attached=attached)
+    return Say(blocks=tuple(blocks))
 
 
 def recipe_of_file(made: Recipe) -> Say:
     """The recipe that a PNG of ours carries, whoever asked for the picture."""
-    blocks: list[Block] = [_("### Recipe"), _facts(made), Rule()]
-    attached = _line(blocks, parameters_line(made))
-    blocks.append(small(_("Make it again, byte for byte: `/reproduce` with this file.")))
-    return Say(blocks=tuple(blocks), attached=attached)
+    command = small(_("Make it again, byte for byte: `/reproduce` with this file."))
+    return Say(blocks=(_("### Recipe"), _facts(made), Rule(), _line(made), command))
 
 
 def foreign(found: Foreign) -> Say:
@@ -61,9 +57,11 @@ def foreign(found: Foreign) -> Say:
     }
     head = _("### Settings from {tool}", tool=found.tool)
     known = "\n".join(f"**{_(name)}** {value}" for name, value in facts.items() if value is not None)
-    blocks: list[Block] = [head, code_block(found.prompt or "–", limit=MAX_PROMPT)]
+    prompt = Long(found.prompt or "–", "prompt.txt", _("The prompt"), is_code=True)
+    blocks: list[Block] = [head, prompt]
     if found.negative:
-        blocks += [_("**What to avoid**"), code_block(found.negative, limit=MAX_PROMPT)]
+        avoided = Long(found.negative, "avoid.txt", _("What to avoid"), is_code=True)
+        blocks += [_("**What to avoid**"), avoided]
     if known:
         blocks.append(known)
     blocks.append(small(_("`/reproduce` with this file paints with these settings, from noise of our own.")))
@@ -89,12 +87,9 @@ def _names(found: Foreign) -> str:
     return ", ".join(escaped(each, limit=80) for each in found.unread)
 
 
-def _line(blocks: list[Block], line: str) -> tuple[Picture, ...]:
-    """The A1111 line to copy; one too long for a message is a file."""
-    if len(line) + line.count("``") <= MAX_CODE:  # as long as it is with its back-ticks kept apart
-        blocks.append(code_block(line))
-        return ()
-    return (Picture("recipe.txt", line.encode(), _("The recipe")),)
+def _line(made: Recipe) -> Long:
+    """The A1111 line to copy."""
+    return Long(parameters_line(made), "recipe.txt", _("The recipe"), is_code=True)
 
 
 def _settings(job: Job, made: Recipe) -> str:

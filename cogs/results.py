@@ -14,8 +14,8 @@ from cogs.asking import ask
 from cogs.errors import PRIVATE, tell_privately
 from cogs.language import _
 from cogs.managing import may_moderate_in, permissions_in_server
-from cogs.paper import files, layout
 from cogs.say import Action
+from cogs.sending import edit_reply
 from cogs.services import Interaction, owner_of
 from cogs.subjects import image_to_change, job_named, job_to_change
 from generation.descent import enlarge, reroll, vary
@@ -53,7 +53,7 @@ async def show_recipe(interaction: Interaction, job: Job) -> None:
     kin = visible_kin(await services.album.fetch_kin(job), owner_of(interaction))
     family = [relative.id for relative, _ in kin.parents] + [child.id for child in kin.children]
     say = recipe_pages.recipe(job, kin, await services.deliveries.fetch_some(family))
-    await interaction.edit_original_response(view=layout(say), attachments=files(say))
+    await edit_reply(interaction, say)
 
 
 async def press_cancel(interaction: Interaction, subject: str) -> None:

@@ -11,10 +11,10 @@ from discord.ext import commands
 
 from cogs import rules_pages
 from cogs.gate import place_of
-from cogs.language import _, ngettext, speaking, told
+from cogs.language import _, speaking, told
 from cogs.managing import language_of_server, require_manager, tell_log_channel
-from cogs.paper import files, layout
-from cogs.say import Picture, Say
+from cogs.say import Say
+from cogs.sending import Lists, reply
 from cogs.services import Interaction
 from cogs.uploads import fetched
 from generation.prompt import MAX_PROMPT_CHARS
@@ -70,7 +70,7 @@ class RulesGroup(
         prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
         matches = await governance.screener.look_back(guild_id, rule, prompts)
         caught = [(prompts[index][0], found) for index, found in matches]
-        await _say(interaction, rules_pages.added(stored, caught, len(prompts), is_new=is_new))
+        await reply(interaction, rules_pages.added(stored, caught, len(prompts), is_new=is_new))
         with speaking(await language_of_server(interaction)):
             said = _("added a rule: {rule}", rule=rules_pages.line(stored))
         await tell_log_channel(interaction, said)
@@ -102,7 +102,7 @@ class RulesGroup(
         matches = await governance.screen(policy, [text])
         every_role = {each for rule in policy.rules.rules for each in rule.role_ids}
         hits = policy.rules.hits(matches, channel_ids=place_of(interaction).channel_ids, role_ids=every_role)
-        await _say(interaction, rules_pages.tested(text, hits))
+        await reply(interaction, rules_pages.tested(text, hits))
 
     @app_commands.command(name="import", description="Take rules from a file: an export, or a list of words.")
     @app_commands.describe(
@@ -128,28 +128,29 @@ class RulesGroup(
         guild_id = require_manager(interaction)
         rules = await interaction.client.services.governance.fetch_rules(guild_id)
         data = await asyncio.to_thread(export_rules, rules)
-        attached = (Picture("rules.json", data, _("The rules")),) if rules else ()
-        number = ngettext("{number} rule", "{number} rules", len(rules))
-        text = _("### Rules as a file") + "\n" + number if rules else _(rules_pages.NONE)
-        await _say(interaction, Say(blocks=(text,), attached=attached))
+        await reply(interaction, rules_pages.exported(len(rules), data))
 
 
 async def _list(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
+    await reply(interaction, await _listing(interaction, guild_id, done=done))
+
+
+async def _listing(interaction: Interaction, guild_id: int, *, done: str | None = None) -> Say:
     governance = interaction.client.services.governance
     rules = await governance.fetch_rules(guild_id)
     in_force = (await governance.policy(guild_id)).rules
     problem = await governance.screener.problem(guild_id, in_force)
-    say = rules_pages.listing(
+    return await asyncio.to_thread(
+        rules_pages.listing,
         rules,
         done=done,
         problem=told(problem) if problem else None,
         unusable={rule.id for rule in rules} - {rule.id for rule in in_force.rules},
     )
-    await _say(interaction, say)
 
 
-async def _say(interaction: Interaction, say: Say) -> None:
-    if interaction.response.is_done():
-        await interaction.followup.send(view=layout(say), files=files(say), ephemeral=True)
-    else:
-        await interaction.response.send_message(view=layout(say), files=files(say), ephemeral=True)
+async def _again(interaction: Interaction, _: str) -> Say:
+    return await _listing(interaction, require_manager(interaction))
+
+
+LISTS: dict[str, Lists] = {rules_pages.KEY: _again}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from cogs.language import N_, _, counted, ngettext
-from cogs.say import Block, Picture, Rule, Say, Tone
+from cogs.say import Block, Lines, Long, Picture, Rule, Say, Tone
 from cogs.words import dotted, escaped, small
 from generation.rules import rule as rules
 from generation.rules.rulebook import Hit
 
-MAX_LINES = 30
+KEY = "rules"
+MAX_NAMED = 5
 MAX_EXAMPLES = 5
 MANY = 0.5
 """The part of recent prompts from which on a rule is probably a mistake."""
@@ -30,7 +31,7 @@ def listing(
     problem: str | None = None,
     unusable: Collection[int] = (),
 ) -> Say:
-    """All rules of a guild, the newest at the end; a long list as a file.
+    """All rules of a guild, the newest first.
 
     `problem`: why all of them together cannot be used; `unusable`: the ids of those that are left out alone.
     """
@@ -39,36 +40,36 @@ def listing(
         blocks += [_("**Nothing is painted here** until this is put right: {problem}", problem=problem), Rule()]
     if done is not None:
         blocks += [done, Rule()]
-    lines = [line(each, is_usable=each.id not in unusable) for each in every[-MAX_LINES:]]
-    blocks.append("\n".join(lines) or _(NONE))
-    attached: tuple[Picture, ...] = ()
-    if len(every) > MAX_LINES:
-        text = "\n".join(f"{each.id}\t{each.action}\t{each.kind}\t{each.text}\t{each.reason}" for each in every)
-        attached = (Picture("rules.txt", text.encode(), _("All rules")),)
-        blocks.append(
-            small(
-                _(
-                    "The newest {number} of {total}; all of them are in the file.",
-                    number=MAX_LINES,
-                    total=counted(len(every)),
-                )
-            )
-        )
-    return Say(blocks=tuple(blocks), attached=attached, tone=Tone.TROUBLE if problem else Tone.PLAIN)
+    lines = [line(each, is_usable=each.id not in unusable) for each in reversed(every)]
+    blocks.append(Lines(tuple(lines), KEY) if lines else _(NONE))
+    return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if problem else Tone.PLAIN)
+
+
+def exported(number: int, data: bytes) -> Say:
+    """So many rules as a file."""
+    if not number:
+        return Say(blocks=(_(NONE),))
+    attached = (Picture("rules.json", data, _("The rules")),)
+    said = ngettext("{number} rule", "{number} rules", number)
+    return Say(blocks=(_("### Rules as a file") + "\n" + said,), attached=attached)
 
 
 def line(rule: rules.Rule, *, is_usable: bool = True) -> str:
     """`3 · blocks “word” · in #channel · for @role · reason`."""
     parts = [f"**{rule.id}**", _(_DOES[rule.action, rule.kind], text=escaped(rule.text, limit=60))]
     if rule.channel_ids:
-        parts.append(_("in {channels}", channels=", ".join(f"<#{each}>" for each in rule.channel_ids[:5])))
+        parts.append(_("in {channels}", channels=_some([f"<#{each}>" for each in rule.channel_ids])))
     if rule.role_ids:
-        parts.append(_("for {roles}", roles=", ".join(f"<@&{each}>" for each in rule.role_ids[:5])))
+        parts.append(_("for {roles}", roles=_some([f"<@&{each}>" for each in rule.role_ids])))
     if rule.reason:
         parts.append(escaped(rule.reason, limit=60))
     if not is_usable:
         parts.append(_("**not in force**: this version of me cannot use it, remove it or write it again"))
     return dotted(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join((*names[:MAX_NAMED], *(["…"] if len(names) > MAX_NAMED else [])))
 
 
 def added(rule: rules.Rule, caught: Sequence[tuple[str, str]], num_looked_at: int, *, is_new: bool) -> Say:
@@ -90,8 +91,9 @@ def tested(text: str, hits: Sequence[Hit]) -> Say:
     blocks: list[Block] = [_("### Test"), f"> {escaped(text)}"]
     if not hits:
         return Say(blocks=(*blocks, _("No rule matches. It would be painted.")), tone=Tone.DONE)
-    found = [small(_("found as “{text}”", text=escaped(hit.found, limit=60))) for hit in hits[:10]]
-    blocks.append("\n".join(f"{line(hit.rule)}\n{how}" for hit, how in zip(hits, found, strict=False)))
+    found = [small(_("found as “{text}”", text=escaped(hit.found, limit=60))) for hit in hits]
+    every = "\n".join(f"{line(hit.rule)}\n{how}" for hit, how in zip(hits, found, strict=True))
+    blocks.append(Long(every, "matches.txt", _("All matches")))
     is_blocked = hits[0].rule.action is rules.Action.BLOCK
     blocks.append(_("It would be **refused**.") if is_blocked else _("It would be painted, with a warning."))
     return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if is_blocked else Tone.WAITING)

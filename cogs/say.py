@@ -42,6 +42,7 @@ class Action(StrEnum):
     TELL = "tell"
     START = "start"
     STYLE = "style"
+    PAGE = "page"
 
 
 class Weight(StrEnum):
@@ -100,7 +101,28 @@ class Rule:
     """A thin line between two parts."""
 
 
-Block = str | Gallery | Entry | Rule
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A list, one entry a line, shown by pages where it is long. A message holds at most one.
+
+    `key` names what lists it again when the page is turned: letters and digits, parted by colons.
+    """
+
+    lines: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Long:
+    """A text that may be long: what has no room in the message is in a file of that name. `alt` describes the file."""
+
+    text: str
+    filename: str
+    alt: str
+    is_code: bool = False
+
+
+Block = str | Gallery | Entry | Rule | Lines | Long
 Row = tuple[Button, ...]
 
 

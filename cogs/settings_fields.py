@@ -89,7 +89,7 @@ MODELS = Field(
     change=lambda settings, values: replace(
         settings, choices=_allow_models(settings.choices, tuple(dict.fromkeys(values)))
     ),
-    options=lambda models: [(name, name) for name in models[:MAX_NAMED]],
+    options=lambda models: [(name, name) for name in models],
     most=MAX_NAMED,
     is_required=False,
 )
@@ -99,7 +99,7 @@ DEFAULT_MODEL = Field(
     empty=N_("the bot's own default"),
     chosen=lambda settings: [settings.choices.default_model] if settings.choices.default_model else [],
     change=lambda settings, values: _with(settings, default_model=values[0] if values else None),
-    options=lambda models: [(name, name) for name in models[:MAX_NAMED]],
+    options=lambda models: [(name, name) for name in models],
     is_required=False,
 )
 ASPECT = Field(

@@ -11,34 +11,23 @@ from discord import app_commands, ui
 from discord.ext import commands
 
 from cogs import style_page
+from cogs.changes import show_changes
 from cogs.errors import answer
 from cogs.form import Answers, FormHandler
-from cogs.language import N_, _, in_words, of_place, speak, speaking
+from cogs.language import of_place, speak, speaking
 from cogs.managing import require_manager, tell_log_channel
-from cogs.paper import empty, files, layout
-from cogs.say import Action, Picture, Say, Tone
+from cogs.say import Action
+from cogs.sending import reply
 from cogs.services import Interaction
-from cogs.settings_fields import CHANNELS, FIELDS, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, described
+from cogs.settings_fields import FIELDS, Field, Of, described
+from cogs.settings_view import FIRST_PAGE, SETUP_PAGE, STYLES_PAGE, exported, panel_view, setup
 from cogs.uploads import fetched
-from cogs.words import escaped, small
 from db.trail import Entry
 from generation.errors import InvalidRequest
-from generation.guild import GuildSettings
 from generation.phrase import Phrase
 from generation.settings_file import MAX_FILE_BYTES, export_settings, read_settings
 
 TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
-FIRST_PAGE = "what"
-NUM_CHANGES = 15
-SETUP_PAGE = "hello"
-STYLES_PAGE = "styles"
-HELLO = N_(
-    "### Hello! I paint.\n"
-    "Type `/imagine` and say what. Everything works as it is; whoever may manage this server can choose here, "
-    "and everything else in `/settings`, `/quota` and `/rules`."
-)
-SETUP_FIELDS = (CHANNELS, ROLES, SAFETY, VISIBILITY)
-_CHANNEL_KINDS = [discord.ChannelType.text, discord.ChannelType.news, discord.ChannelType.forum]
 
 
 class SettingsPanel(commands.Cog):
@@ -99,7 +88,7 @@ async def used(interaction: Interaction, page: str, key: str) -> None:
     if key == "export":
         await _export(interaction, guild_id)
     elif key == "changes":
-        await _show_changes(interaction, guild_id)
+        await show_changes(interaction)
     elif key == style_page.ADD:
         await style_page.ask_for_style(interaction)
     elif key == style_page.REMOVE:
@@ -158,134 +147,17 @@ def _offers(interaction: Interaction, field: Field, values: Sequence[str], model
 
 async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
     """The panel, opened at a page, as of now."""
-    services = interaction.client.services
-    settings = await services.guilds.fetch(interaction.guild_id or 0)
+    services, guild_id = interaction.client.services, interaction.guild_id or 0
+    settings = await services.guilds.fetch(guild_id)
     if page == SETUP_PAGE:  # a message that everybody reads
         with speaking(of_place(settings.choices.language, interaction.guild_locale)):
             return setup(settings)
     models = [model.name for model in services.studio.catalog.models]
-    titles = {key: titled[0] for key, titled in PAGES.items()} | {STYLES_PAGE: style_page.TITLE}
-    page = page if page in titles else FIRST_PAGE
-    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
-    container.add_item(ui.TextDisplay(_("### Settings · {page}", page=_(titles[page]))))
-    if page == STYLES_PAGE:
-        await _add_styles(container, interaction)
-    else:
-        for field in PAGES[page][1]:
-            add_field(container, field, settings, page=page, models=models)
-    container.add_item(ui.Separator())
-    tabs = [(key, _(title), key == page) for key, title in titles.items()]
-    container.add_item(ui.ActionRow(*(_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
-    export, changes = _button(page, "export", _("Export")), _button(page, "changes", _("Who changed what"))
-    container.add_item(ui.ActionRow(export, changes))
-    container.add_item(
-        ui.TextDisplay(small(_("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")))
-    )
-    view = empty()
-    view.add_item(container)
-    return view
-
-
-async def _add_styles(container: ui.Container[Any], interaction: Interaction) -> None:
-    text, items = await style_page.items(interaction, interaction.guild_id or 0)
-    container.add_item(ui.TextDisplay(text))
-    for item in items:
-        key = item.custom_id  # type: ignore[attr-defined]
-        item.custom_id = f"atelier-set:{STYLES_PAGE}:{key}"  # type: ignore[attr-defined]
-        container.add_item(ui.ActionRow(SettingItem(item, page=STYLES_PAGE, key=key)))
-
-
-def setup(settings: GuildSettings) -> ui.LayoutView:
-    """The message; its menus are the panel's own, so each choice is checked in the same way."""
-    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
-    container.add_item(ui.TextDisplay(_(HELLO)))
-    for field in SETUP_FIELDS:
-        add_field(container, field, settings, page=SETUP_PAGE, models=())
-    container.add_item(ui.Separator())
-    container.add_item(ui.TextDisplay(small(_("A limit a day for everyone: `/quota set limit:20 role:@everyone`."))))
-    view = empty()
-    view.add_item(container)
-    return view
-
-
-def add_field(
-    container: ui.Container[Any], field: Field, settings: GuildSettings, *, page: str, models: Sequence[str]
-) -> None:
-    """One menu under its title. What is chosen now is what the menu shows."""
-    values = list(field.chosen(settings))
-    container.add_item(ui.TextDisplay(f"**{_(field.title)}**"))
-    menu = _menu(field, values, models)
-    menu.custom_id = f"atelier-set:{page}:{field.key}"  # type: ignore[attr-defined]
-    container.add_item(ui.ActionRow(SettingItem(menu, page=page, key=field.key)))
-
-
-def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any]:
-    least = 1 if field.is_required else 0
-    placeholder = _capital(_(field.empty)) if field.empty else f"{_(field.title)} …"
-    if field.of is Of.CHANNELS:
-        chosen = [
-            discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.channel) for each in values
-        ]
-        return ui.ChannelSelect(
-            channel_types=_CHANNEL_KINDS,
-            min_values=least,
-            max_values=field.most,
-            default_values=chosen,
-            placeholder=placeholder,
-        )
-    if field.of is Of.ROLES:
-        named = [discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.role) for each in values]
-        return ui.RoleSelect(min_values=least, max_values=field.most, default_values=named, placeholder=placeholder)
-    offered = dict.fromkeys((*field.options(models), *((value, value) for value in _missing(field, values, models))))
-    options = [
-        discord.SelectOption(label=_label(label)[:100], value=value, default=value in values)
-        for label, value in offered
-    ]
-    return ui.Select(
-        options=options, min_values=least, max_values=min(field.most, len(options)), placeholder=placeholder[:150]
-    )
-
-
-def _label(label: str) -> str:
-    """What an option is called: what we say begins with a capital, and a name stays as it is."""
-    return _capital(_(label)) if isinstance(label, Phrase) else label
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
-
-
-def _missing(field: Field, values: Sequence[str], models: Sequence[str]) -> list[str]:
-    """What is chosen but not offered: taken over from a file, or a model that is gone."""
-    offered = {value for _, value in field.options(models)}
-    return [value for value in values if value not in offered]
-
-
-def _button(page: str, key: str, label: str, *, is_on: bool = False) -> SettingItem:
-    style = discord.ButtonStyle.primary if is_on else discord.ButtonStyle.secondary
-    button: ui.Button[ui.LayoutView] = ui.Button(label=label, style=style, custom_id=f"atelier-set:{page}:{key}")
-    return SettingItem(button, page=page, key=key)
+    styles = await services.styles.fetch_all(guild_id) if page == STYLES_PAGE else ()
+    return panel_view(page, settings, models, styles)
 
 
 async def _export(interaction: Interaction, guild_id: int) -> None:
     settings = await interaction.client.services.guilds.fetch(guild_id)
     styles = await interaction.client.services.styles.fetch_all(guild_id)
-    attached = (Picture("settings.json", export_settings(settings, styles), _("The settings")),)
-    say = Say(blocks=(_("### Settings as a file\nTake them over with `/settings file:`."),), attached=attached)
-    await interaction.response.send_message(view=layout(say), files=files(say), ephemeral=True)
-
-
-async def _show_changes(interaction: Interaction, guild_id: int) -> None:
-    changes = await interaction.client.services.governance.fetch_changes(guild_id, limit=NUM_CHANGES)
-    lines = [
-        " · ".join(
-            (
-                f"<t:{int(each.at.timestamp())}:R>",
-                f"<@{each.user_id}>" if each.user_id else _("somebody since erased"),
-                escaped(in_words(each.text), limit=150),
-            )
-        )
-        for each in changes
-    ]
-    say = Say(blocks=(_("### Who changed what"), "\n".join(lines) or _("Nothing was changed yet.")))
-    await interaction.response.send_message(view=layout(say), ephemeral=True)
+    await reply(interaction, exported(export_settings(settings, styles)))

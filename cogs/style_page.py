@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import discord
 from discord import ui
 
+from cogs.budget import MAX_OPTIONS, NOTE_ROOM, fits
 from cogs.form import Answers, Form, Text, open_form
 from cogs.gate import require_sayable
 from cogs.language import N_, _
@@ -25,9 +27,6 @@ from generation.style import MAX_NAME_CHARS, Style
 
 TITLE = N_("Styles")
 REMOVE, ADD = "style_remove", "style_add"
-_MENU = 25
-"""Options that a menu holds; `/style remove` reaches the rest."""
-_SHOWN_CHARS = 80
 _NAME, _PROMPT, _NEGATIVE = "name", "prompt", "negative"
 
 
@@ -55,17 +54,17 @@ async def remove_style(interaction: Interaction, guild_id: int, name: str) -> St
     return style
 
 
-async def items(interaction: Interaction, guild_id: int) -> tuple[str, list[ui.Item[Any]]]:
-    """What the page says, and its menu and button; the panel gives them their custom ids."""
-    known = await interaction.client.services.styles.fetch_all(guild_id)
-    lines = [style_line(each, _SHOWN_CHARS) for each in known[:_MENU]]
-    if len(known) > _MENU:
-        lines.append(small(_("and {number} more", number=len(known) - _MENU)))
+def items(known: Sequence[Style], *, room: int) -> tuple[str, list[ui.Item[Any]]]:
+    """What the page says in so much room, and its menu and button; the panel gives them their custom ids."""
+    lines = [style_line(each) for each in known]
+    number = min(MAX_OPTIONS, fits(lines, room - NOTE_ROOM))
+    if number < len(lines):
+        lines[number:] = [small(_("and {number} more: `/style list`, `/style remove`", number=len(known) - number))]
     text = "\n".join(lines) or _("None yet. Members choose one with `/imagine style:`.")
     button: ui.Button[Any] = ui.Button(label=_("Add a style"), custom_id=ADD)
     if not known:
         return text, [button]
-    options = [discord.SelectOption(label=each.name, value=each.name) for each in known[:_MENU]]
+    options = [discord.SelectOption(label=each.name, value=each.name) for each in known[:MAX_OPTIONS]]
     menu: ui.Select[Any] = ui.Select(options=options, placeholder=_("Take a style away …"), custom_id=REMOVE)
     return text, [menu, button]
 

@@ -8,7 +8,8 @@ from discord.ext import commands
 from cogs import options, pages
 from cogs.language import _
 from cogs.managing import require_manager
-from cogs.paper import layout
+from cogs.say import Say
+from cogs.sending import Lists, reply
 from cogs.services import Interaction, owner_of
 from cogs.style_page import keep_style, remove_style
 from generation.errors import InvalidRequest
@@ -57,7 +58,17 @@ class StyleGroup(
 
 
 async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
+    await reply(interaction, await _styles(interaction, guild_id, done=done))
+
+
+async def _styles(interaction: Interaction, guild_id: int, *, done: str | None = None) -> Say:
     if guild_id == DM_TENANT:
         raise InvalidRequest(what=Phrase("Styles"), problem=Phrase("belong to a server."))
-    styles = await interaction.client.services.styles.fetch_all(guild_id)
-    await interaction.response.send_message(view=layout(pages.styles(styles, done=done)), ephemeral=True)
+    return pages.styles(await interaction.client.services.styles.fetch_all(guild_id), done=done)
+
+
+async def _again(interaction: Interaction, _: str) -> Say:
+    return await _styles(interaction, owner_of(interaction).guild_id)
+
+
+LISTS: dict[str, Lists] = {pages.STYLES: _again}

@@ -11,8 +11,8 @@ from discord.ext import commands
 from cogs import usage_pages
 from cogs.errors import PRIVATE
 from cogs.managing import require_manager
-from cogs.paper import files, layout
 from cogs.say import Say
+from cogs.sending import edit_reply
 from cogs.services import Interaction, owner_of, role_ids
 from generation.guild import zone
 from generation.usage import beginning, last_days
@@ -36,7 +36,7 @@ class Usage(commands.Cog):
         await interaction.response.defer(ephemeral=True)
         async with interaction.client.services.drawing.turn(owner_of(interaction)):
             say = await (_server(interaction) if is_server else _own(interaction))
-        await interaction.edit_original_response(view=layout(say), attachments=files(say))
+        await edit_reply(interaction, say)
 
 
 async def _own(interaction: Interaction) -> Say:

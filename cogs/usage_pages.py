@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from cogs import chart
 from cogs.language import N_, _, counted, day_and_month, ngettext
 from cogs.pages import boosted_line, share_line
-from cogs.say import Block, Gallery, Picture, Rule, Say, Tone
+from cogs.say import Block, Gallery, Lines, Picture, Rule, Say, Tone
 from cogs.words import amount_text, bar, bound, dotted, pictures, small, standard_steps
 from generation.cost import UNITS_PER_STEP
 from generation.quota import Allowance, Quota, Scope, Unit, Usage, unit_name
 from generation.usage import Day, MemberUsage, total
 
+KEY = "quotas"
 MAX_MEMBERS = 15
 NO_QUOTAS = N_("There are no quotas here. `/quota set` makes one.")
 WHAT_A_STEP_IS = N_(
@@ -127,7 +128,7 @@ def quotas(found: Sequence[Quota], *, guild_id: int, timezone: str, done: str | 
     """All quotas of a server, after what was just done."""
     lines = [_line(quota, guild_id) for quota in found]
     blocks: list[Block] = [done, Rule()] if done else []
-    blocks += [_("### Quotas of this server"), "\n".join(lines) or _(NO_QUOTAS)]
+    blocks += [_("### Quotas of this server"), Lines(tuple(lines), KEY) if lines else _(NO_QUOTAS)]
     notes = [_("A member's own quota goes before those of roles; of several roles the most generous counts.")]
     if any(quota.unit is Unit.COST for quota in found):
         notes.append(_(WHAT_A_STEP_IS))

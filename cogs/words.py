@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from cogs.budget import cut
 from cogs.language import _, ngettext, tenths, unit
 from generation.quota import Unit, amount
 from generation.request import GenerationRequest, ImageSpec
 
 MAX_SHOWN = 300
-MAX_CODE = 2200
 BAR_CELLS = 16
 _MARKDOWN = re.compile(r"([\\`*_~|<>#\[\]()@:/\-+.!{}])")
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -18,8 +18,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 def escaped(text: str, *, limit: int = MAX_SHOWN) -> str:
     """Somebody's words as Discord shows them letter by letter: no mention, link, heading or code comes of them."""
-    cut = text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-    return _MARKDOWN.sub(r"\\\1", cut)
+    return _MARKDOWN.sub(r"\\\1", cut(text, limit))
 
 
 def bound(text: str) -> str:
@@ -30,12 +29,6 @@ def bound(text: str) -> str:
 def dotted(parts: Iterable[str]) -> str:
     """`128 × 128 · 20 steps`. A line may end with a dot, and never begins with one."""
     return "\u00a0· ".join(parts)
-
-
-def code_block(text: str, *, limit: int = MAX_CODE) -> str:
-    """Text to copy, cut to `limit` signs. Back-ticks in it are kept apart, so that none ends the block."""
-    apart = text.replace("``", "`\u200b`")
-    return "```\n" + (apart if len(apart) <= limit else apart[: limit - 1] + "…") + "\n```"
 
 
 def small(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from cogs import moderation_pages, pages, recipe_pages, usage_pages
+from cogs.budget import fitted
 from cogs.language import speaking
 from cogs.say import Rule, Say
 from generation.album import Kin
@@ -39,7 +40,7 @@ def painted(number: int = 0, *, spec: ImageSpec = SPEC, trace: str = "2x20") -> 
 
 
 def read(say: Say) -> str:
-    return "\n".join(block for block in say.blocks if isinstance(block, str)).replace("\u00a0", " ")
+    return "\n".join(block for block in fitted(say).blocks if isinstance(block, str)).replace("\u00a0", " ")
 
 
 def test_a_family_is_counted_right_and_a_large_one_ends_in_dots() -> None:

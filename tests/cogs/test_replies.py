@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cogs import recipe_pages, replies
+from cogs.budget import fitted
 from cogs.gathering import _gather
 from cogs.say import Action, Gallery, Say, Tone
 from generation.files import ImageFiles
@@ -52,7 +53,7 @@ def job_of(*statuses: Status, spec: ImageSpec = SPEC, charged: int = 0, error: s
 
 def read(say: Say) -> str:
     """The words of a message; where its lines may break is another matter."""
-    return "\n".join(block for block in say.blocks if isinstance(block, str)).replace("\u00a0", " ")
+    return "\n".join(block for block in fitted(say).blocks if isinstance(block, str)).replace("\u00a0", " ")
 
 
 def labels(say: Say) -> list[list[str]]:

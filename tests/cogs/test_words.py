@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogs.words import BAR_CELLS, about, bar, bound, code_block, dotted, escaped, pictures, slug
+from cogs.budget import code_block
+from cogs.words import BAR_CELLS, about, bar, bound, dotted, escaped, pictures, slug
 
 
 @given(st.text())

@@ -1,0 +1,158 @@
+"""What the settings panel looks like, and the message that sets a new server up. Pure: values in, components out.
+
+discord.py keeps nothing of them: a menu or button is known by its `custom_id` (see `cogs.settings_panel`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import discord
+from discord import ui
+
+from cogs import style_page
+from cogs.budget import MAX_OPTION, MAX_OPTIONS, MAX_PLACEHOLDER, MAX_TEXT, cut, size
+from cogs.language import N_, _, counted
+from cogs.paper import empty
+from cogs.say import Picture, Say, Tone
+from cogs.settings_fields import CHANNELS, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, Option
+from cogs.words import small
+from generation.guild import GuildSettings
+from generation.phrase import Phrase
+from generation.style import Style
+
+FIRST_PAGE = "what"
+SETUP_PAGE = "hello"
+STYLES_PAGE = "styles"
+HELLO = N_(
+    "### Hello! I paint.\n"
+    "Type `/imagine` and say what. Everything works as it is; whoever may manage this server can choose here, "
+    "and everything else in `/settings`, `/quota` and `/rules`."
+)
+FOOT = N_("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")
+SETUP_FIELDS = (CHANNELS, ROLES, SAFETY, VISIBILITY)
+_CHANNEL_KINDS = [discord.ChannelType.text, discord.ChannelType.news, discord.ChannelType.forum]
+
+
+def panel_view(page: str, settings: GuildSettings, models: Sequence[str], styles: Sequence[Style]) -> ui.LayoutView:
+    """The panel, opened at a page; another one than there is opens the first."""
+    titles = {key: titled[0] for key, titled in PAGES.items()} | {STYLES_PAGE: style_page.TITLE}
+    page = page if page in titles else FIRST_PAGE
+    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
+    head, foot = _("### Settings · {page}", page=_(titles[page])), small(_(FOOT))
+    container.add_item(ui.TextDisplay(head))
+    if page == STYLES_PAGE:
+        _add_styles(container, styles, room=MAX_TEXT - size(head) - size(foot))
+    else:
+        for field in PAGES[page][1]:
+            add_field(container, field, settings, page=page, models=models)
+    container.add_item(ui.Separator())
+    tabs = [(key, _(title), key == page) for key, title in titles.items()]
+    container.add_item(ui.ActionRow(*(_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
+    export, changes = _button(page, "export", _("Export")), _button(page, "changes", _("Who changed what"))
+    container.add_item(ui.ActionRow(export, changes))
+    container.add_item(ui.TextDisplay(foot))
+    view = empty()
+    view.add_item(container)
+    return view
+
+
+def exported(data: bytes) -> Say:
+    """The settings as a file."""
+    attached = (Picture("settings.json", data, _("The settings")),)
+    return Say(blocks=(_("### Settings as a file\nTake them over with `/settings file:`."),), attached=attached)
+
+
+def _add_styles(container: ui.Container[Any], styles: Sequence[Style], *, room: int) -> None:
+    text, items = style_page.items(styles, room=room)
+    container.add_item(ui.TextDisplay(text))
+    for item in items:
+        item.custom_id = f"atelier-set:{STYLES_PAGE}:{item.custom_id}"  # type: ignore[attr-defined]
+        container.add_item(ui.ActionRow(item))
+
+
+def setup(settings: GuildSettings) -> ui.LayoutView:
+    """The message; its menus are the panel's own, so each choice is checked in the same way."""
+    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
+    container.add_item(ui.TextDisplay(_(HELLO)))
+    for field in SETUP_FIELDS:
+        add_field(container, field, settings, page=SETUP_PAGE, models=())
+    container.add_item(ui.Separator())
+    container.add_item(ui.TextDisplay(small(_("A limit a day for everyone: `/quota set limit:20 role:@everyone`."))))
+    view = empty()
+    view.add_item(container)
+    return view
+
+
+def add_field(
+    container: ui.Container[Any], field: Field, settings: GuildSettings, *, page: str, models: Sequence[str]
+) -> None:
+    """One menu under its title. What is chosen now is what the menu shows."""
+    values = list(field.chosen(settings))
+    title = f"**{_(field.title)}**"
+    if left_out := offered_of(field, values, models)[1]:
+        title += "\n" + small(
+            _("{number} more have no room in this menu; `/settings file:` takes them too.", number=counted(left_out))
+        )
+    container.add_item(ui.TextDisplay(title))
+    menu = _menu(field, values, models)
+    menu.custom_id = f"atelier-set:{page}:{field.key}"  # type: ignore[attr-defined]
+    container.add_item(ui.ActionRow(menu))
+
+
+def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any]:
+    least = 1 if field.is_required else 0
+    placeholder = _capital(_(field.empty)) if field.empty else f"{_(field.title)} …"
+    if field.of is Of.CHANNELS:
+        chosen = [
+            discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.channel) for each in values
+        ]
+        return ui.ChannelSelect(
+            channel_types=_CHANNEL_KINDS,
+            min_values=least,
+            max_values=field.most,
+            default_values=chosen,
+            placeholder=placeholder,
+        )
+    if field.of is Of.ROLES:
+        named = [discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.role) for each in values]
+        return ui.RoleSelect(min_values=least, max_values=field.most, default_values=named, placeholder=placeholder)
+    offered, _left_out = offered_of(field, values, models)
+    options = [
+        discord.SelectOption(label=cut(_label(label), MAX_OPTION), value=value, default=value in values)
+        for label, value in offered
+    ]
+    return ui.Select(
+        options=options,
+        min_values=least,
+        max_values=min(field.most, len(options)),
+        placeholder=cut(placeholder, MAX_PLACEHOLDER),
+    )
+
+
+def offered_of(field: Field, values: Sequence[str], models: Sequence[str]) -> tuple[list[Option], int]:
+    """Return what a menu offers, and how many have no room in it. What is chosen is always there.
+
+    That may be something there is no more: a model that is gone, or one that a file named.
+    """
+    every = {value: label for label, value in field.options(models) if size(value) <= MAX_OPTION}
+    chosen = [value for value in values if value in every]
+    gone = [value for value in values if value not in every]
+    shown = {*chosen, *[value for value in every if value not in chosen][: MAX_OPTIONS - len(values)]}
+    offered = [(label, value) for value, label in every.items() if value in shown]
+    return offered + [(value, value) for value in gone], len(every) - len(shown)
+
+
+def _label(label: str) -> str:
+    """What an option is called: what we say begins with a capital, and a name stays as it is."""
+    return _capital(_(label)) if isinstance(label, Phrase) else label
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _button(page: str, key: str, label: str, *, is_on: bool = False) -> ui.Button[Any]:
+    style = discord.ButtonStyle.primary if is_on else discord.ButtonStyle.secondary
+    return ui.Button(label=label, style=style, custom_id=f"atelier-set:{page}:{key}")

@@ -1,0 +1,414 @@
+"""Every message there is, drawn in all sizes: nothing, one, many; empty names and the longest; signs of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from discord import ui
+from hypothesis import strategies as st
+
+from cogs import (
+    changes,
+    moderation_pages,
+    operating_pages,
+    pages,
+    privacy,
+    recipe_pages,
+    replies,
+    rules_pages,
+    settings_view,
+    usage_pages,
+)
+from cogs.say import Picture, Say
+from cogs.settings_fields import PAGES
+from db.moderation import Refusals
+from generation import errors
+from generation.admission import Admission, Standing
+from generation.album import Kin, Look
+from generation.audit import Change
+from generation.catalog import Defaults, Model
+from generation.checked import stored
+from generation.choices import MAX_NAMED, Choices
+from generation.delivery import Delivery, DeliveryState
+from generation.guild import GuildSettings
+from generation.interchange import Foreign
+from generation.job import Image, Job, Owner, ReplyTo, Status
+from generation.live import JobView
+from generation.phrase import Phrase
+from generation.prompt import MAX_PROMPT_CHARS
+from generation.quota import Allowance, Quota, Scope, Unit, Usage
+from generation.recipe import Fingerprint, Recipe
+from generation.replay import Agreement, Verdict
+from generation.request import Adapter, GenerationRequest, ImageSpec
+from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
+from generation.rules.rulebook import Hit
+from generation.safety import Judgement
+from generation.style import MAX_NAME_CHARS, MAX_STYLES, Style
+from generation.usage import Day, GuildUsage, MemberUsage
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+ID = 2**63 - 1
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+SIGNS = (
+    "a",
+    "ab ",
+    "*",
+    "`",
+    "``",
+    "\\",
+    "😀",
+    "e\u0301",
+    "👩\u200d👩\u200d👧 ",
+    "ﷺ",
+    "@everyone ",
+    "```\n",
+    "\u202e",
+    "ü",
+)
+JOB_ID = "j" * 22
+
+
+def text(draw: Draw, most: int, least: int = 0) -> str:
+    """So many signs of one kind; one character more or less than a limit finds more than random letters do."""
+    sign = draw(st.sampled_from(SIGNS))
+    length = draw(st.sampled_from((least, min(1, most), most // 3, most)))
+    return (sign * (length // len(sign) + 1))[:length]
+
+
+def many(draw: Draw, most: int, make: Callable[[int], Any]) -> tuple[Any, ...]:
+    """None, one or many. They differ by their number only, so that large ones are quick to draw."""
+    return tuple(make(number) for number in range(draw(st.sampled_from((0, 1, 2, most // 4, most)))))
+
+
+def flag(draw: Draw) -> bool:
+    return bool(draw(st.booleans()))
+
+
+def picture(number: int = 0) -> Picture:
+    return Picture(f"{number}.png", b"png", "😀" * 1500)
+
+
+# Values.
+
+
+def spec(draw: Draw) -> ImageSpec:
+    with stored():
+        return ImageSpec(
+            prompt=text(draw, MAX_PROMPT_CHARS),
+            negative=text(draw, MAX_PROMPT_CHARS),
+            model=text(draw, 64),
+            width_px=2048,
+            height_px=2048,
+            steps=150,
+            guidance=29.99,
+            sampler="DPM++ 2M SDE Karras",
+            seed=2**32 - 1,
+            adapters=many(draw, 4, lambda number: Adapter(name=f"{number}" + "x" * 60, sha256="ab" * 32)),
+        )
+
+
+def recipe(draw: Draw, made: ImageSpec) -> Recipe:
+    trace = text(draw, 400)
+    return Recipe(
+        spec=made,
+        model_sha256="ab" * 32,
+        trace=trace,
+        fingerprint=Fingerprint({"torch": "2.13"}),
+        pixels_sha256="cd" * 32,
+        parents=many(draw, 12, lambda number: "ef" * 32),
+        dropped=text(draw, 1200),
+    )
+
+
+def job(draw: Draw, *, recipes: bool = False) -> Job:
+    made = spec(draw)
+    failures = [name for name in dir(errors) if isinstance(getattr(errors, name), type)]
+    kept = recipe(draw, made) if recipes or flag(draw) else None
+    images = tuple(
+        Image(
+            job_id=JOB_ID,
+            index=index,
+            spec=made,
+            reserved=10,
+            attempt=3,
+            status=Status.DONE if recipes else draw(st.sampled_from(Status)),
+            recipe=kept,
+            file_sha256="ab" * 32 if flag(draw) else None,
+            error=draw(st.sampled_from(failures)),
+        )
+        for index in range(draw(st.sampled_from((1, 4))))
+    )
+    with stored():
+        request = GenerationRequest(spec=made, count=len(images))
+    return Job(id=JOB_ID, owner=Owner(ID, ID), request=request, created_at=NOW, images=images)
+
+
+def delivery(draw: Draw) -> Delivery:
+    to = ReplyTo(application_id=ID, channel_id=ID, message_id=ID if flag(draw) else None)
+    return Delivery(JOB_ID, to, draw(st.sampled_from(DeliveryState)), last_error=text(draw, 200))
+
+
+def rule(draw: Draw) -> Callable[[int], Rule]:
+    ids = many(draw, 25, lambda number: ID - number)
+    words, reason = text(draw, MAX_TEXT_CHARS, 1), text(draw, MAX_REASON_CHARS)
+    kind, action = draw(st.sampled_from(Kind)), draw(st.sampled_from(Action))
+
+    def make(number: int) -> Rule:
+        with stored():
+            return Rule(
+                kind=kind, text=words, action=action, reason=reason, channel_ids=ids, role_ids=ids, id=10_000 + number
+            )
+
+    return make
+
+
+def quota(draw: Draw) -> Callable[[int], Quota]:
+    scope, unit = draw(st.sampled_from(Scope)), draw(st.sampled_from(Unit))
+    hours = draw(st.sampled_from((None, 1, 744)))
+    return lambda number: Quota(
+        scope=scope, subject_id=ID - number, unit=unit, limit=10**6 * 1000 - number, window_hours=hours
+    )
+
+
+def style(draw: Draw) -> Callable[[int], Style]:
+    prompt, negative, rest = text(draw, 1500), text(draw, 1500), text(draw, MAX_NAME_CHARS - 2)
+
+    def make(number: int) -> Style:
+        with stored():
+            return Style(guild_id=ID, name=f"{number:02}{rest}", prompt=prompt, negative=negative)
+
+    return make
+
+
+def model(draw: Draw) -> Callable[[int], Model]:
+    name, licence = text(draw, 150), text(draw, 120)
+    defaults = Defaults(steps=20, guidance=4.0, sampler="Euler")
+    return lambda number: Model(
+        name=f"{number}{name}", path=Path("m"), family="sd", licence=licence, defaults=defaults, sha256="ab" * 32
+    )
+
+
+def used() -> Usage:
+    return Usage(num_images=10**9, reserved=10**12, used=10**12)
+
+
+def days() -> list[Day]:
+    return [Day(date(2026, 11, 1) + timedelta(days=number), used()) for number in range(14)]
+
+
+def settings(draw: Draw) -> GuildSettings:
+    with stored():
+        ids = many(draw, MAX_NAMED, lambda number: ID - number)
+        named = many(draw, MAX_NAMED, lambda number: f"gone-{number}")
+        return GuildSettings(
+            guild_id=ID,
+            choices=Choices(
+                models=named,
+                default_model=draw(st.sampled_from((None, "gone", "3", "m" * 100))),
+                channel_ids=ids,
+                role_ids=ids,
+                start_image_role_ids=ids,
+                log_channel_id=ID if flag(draw) else 0,
+                requests_per_minute=7,
+                max_steps=99,
+            ),
+        )
+
+
+# Messages.
+
+
+def result(draw: Draw) -> Say:
+    made = job(draw)
+    pictures = {image.index: picture(image.index) for image in made.images if flag(draw)}
+    verdict = Verdict(draw(st.sampled_from(Agreement)), draw(st.sampled_from((None, 41.5))), text(draw, 1000))
+    notes = many(draw, 4, lambda number: f"{number} " + "ü" * 300)
+    return replies.result(made, pictures, notes=notes, verdict=verdict if flag(draw) else None)
+
+
+def progress(draw: Draw) -> Say:
+    view = view_of(draw)(0)
+    return replies.progress(view, is_ready=flag(draw), is_paused=flag(draw))
+
+
+def view_of(draw: Draw) -> Callable[[int], JobView]:
+    made = job(draw)
+    wait_s, preview = draw(st.sampled_from((None, 0.0, 1e7))), draw(st.sampled_from((None, b"jpeg")))
+    return lambda number: JobView(job=made, progress=0.37, images_ahead=10**6, wait_s=wait_s, preview=preview)
+
+
+def queue(draw: Draw) -> Say:
+    return pages.queue(
+        many(draw, 400, view_of(draw)),
+        viewer_id=ID,
+        num_waiting=10**6,
+        num_running=draw(st.sampled_from((0, 1, 99))),
+        share=(10.0, 0.333),
+        boost=3.0,
+        is_ready=flag(draw),
+        is_paused=flag(draw),
+    )
+
+
+def history(draw: Draw) -> Say:
+    sheet = draw(st.sampled_from((None, b"png")))
+    made, sent = job(draw), delivery(draw)
+    past = many(draw, 3, lambda number: pages.Remembered(made, sheet, sent if flag(draw) else None))
+    look = Look(words=text(draw, 30), favourites=flag(draw))
+    return pages.history(past, look, guild_id=ID, older=NOW if flag(draw) else None, is_first=flag(draw))
+
+
+def help_page(draw: Draw) -> Say:
+    return pages.help_page(many(draw, 100, lambda number: ("quota", "x" * 100, ID if number % 2 else None)))
+
+
+def about_page(draw: Draw) -> Say:
+    one = (text(draw, 150), text(draw, 120))
+    return pages.about_page(
+        models=many(draw, 60, lambda number: one),
+        is_ready=flag(draw),
+        is_paused=flag(draw),
+        num_waiting=10**6,
+        num_running=10,
+    )
+
+
+def own(draw: Draw) -> Say:
+    allowances = many(draw, 40, lambda number: [Allowance(quota(draw)(number), used(), NOW)])
+    return usage_pages.own(
+        days(), allowances, guild_id=ID, timezone="America/Argentina/ComodRivadavia", boost=2.5, units_per_s=1e6
+    )
+
+
+def members(draw: Draw) -> Say:
+    used_by = many(draw, 400, lambda number: MemberUsage(ID if number else None, used()))
+    return usage_pages.servers(days(), used_by, timezone="UTC", weight=3.5, part=0.31)
+
+
+def quotas(draw: Draw) -> Say:
+    done = draw(st.sampled_from((None, usage_pages.set_line(quota(draw)(0), 1), text(draw, 300))))
+    return usage_pages.quotas(many(draw, 400, quota(draw)), guild_id=1, timezone="UTC", done=done)
+
+
+def rules(draw: Draw) -> Say:
+    every = many(draw, 2000, rule(draw))
+    done = draw(st.sampled_from((None, rules_pages.line(rule(draw)(1)))))
+    unusable = {each.id for each in every} if flag(draw) else set()
+    return rules_pages.listing(every, done=done, problem=draw(st.sampled_from((None, "ü" * 1000))), unusable=unusable)
+
+
+def added(draw: Draw) -> Say:
+    caught = many(draw, 500, lambda number: ("😀" * 300, "*" * 300))
+    return rules_pages.added(rule(draw)(3), caught, draw(st.sampled_from((0, 1, 500))), is_new=flag(draw))
+
+
+def tested(draw: Draw) -> Say:
+    make, found = rule(draw), text(draw, 300)
+    return rules_pages.tested(text(draw, 1500), many(draw, 2000, lambda number: Hit(make(number), found)))
+
+
+def servers(draw: Draw) -> Say:
+    name = text(draw, 100)
+    ids = many(draw, 1000, lambda number: ID - number)
+    admission = Admission(flag(draw), dict.fromkeys(ids, draw(st.sampled_from(Standing))) if flag(draw) else {})
+    return operating_pages.servers(dict.fromkeys(ids, name), admission, dict.fromkeys(ids, 0.123))
+
+
+def used_by_servers(draw: Draw) -> Say:
+    name = text(draw, 100)
+    used_by = many(draw, 1000, lambda number: GuildUsage(ID - number if number else 0, used()))
+    names = {each.guild_id: name for each in used_by} if flag(draw) else {}
+    return operating_pages.usage(used_by, names, days=90, units_per_s=draw(st.sampled_from((None, 0.3))))
+
+
+def models(draw: Draw) -> Say:
+    unusable = {f"{number}": "😀" * 400 for number in many(draw, 60, int)}
+    return operating_pages.models(many(draw, 60, model(draw)), checks_safety=flag(draw), unusable=unusable)
+
+
+def review(draw: Draw) -> Say:
+    return moderation_pages.review(
+        title="Kept back by the safety checker",
+        prompt=text(draw, 1500),
+        user_id=ID,
+        reason=text(draw, 300),
+        pictures=many(draw, 10, picture),
+        refusals=Refusals(10**6, 10**6, 10**6, 10**6, ID),
+        num_more=draw(st.sampled_from((0, 10**6))),
+    )
+
+
+def stats(draw: Draw) -> Say:
+    names = many(draw, 40, lambda number: f"concept number {number}")
+    judged = many(draw, 8, lambda number: Judgement(is_flagged=True, margins=dict.fromkeys(names, -1.5)))
+    return moderation_pages.stats(judged, many(draw, 5, lambda number: Refusals(9, 9, 10**6, 10**6, ID)))
+
+
+def recipe_of_job(draw: Draw) -> Say:
+    made, other = job(draw, recipes=True), job(draw)
+    kin = Kin(parents=many(draw, 40, lambda number: (other, 1)), children=many(draw, 40, lambda number: other))
+    return recipe_pages.recipe(made, kin, {JOB_ID: delivery(draw)} if flag(draw) else {})
+
+
+def foreign(draw: Draw) -> Say:
+    names = many(draw, 60, lambda number: "x" * 100)
+    return recipe_pages.foreign(
+        Foreign(
+            tool="Stable Diffusion web UI",
+            prompt=text(draw, 20_000),
+            negative=text(draw, 20_000),
+            steps=20,
+            sampler_there=text(draw, 200),
+            model_there=text(draw, 200),
+            loras=names,
+            unread=names,
+        )
+    )
+
+
+def changed(draw: Draw) -> Say:
+    said = draw(st.sampled_from((text(draw, 300), Phrase("kept the style “{name}”", name="😀" * 32))))
+    return changes.page(many(draw, 100, lambda number: Change(ID, ID if number else None, NOW, said)))
+
+
+def panel(draw: Draw) -> ui.LayoutView:
+    names = [each.name for each in many(draw, 60, model(draw))]
+    opened = draw(st.sampled_from((*PAGES, settings_view.STYLES_PAGE, "forged")))
+    return settings_view.panel_view(opened, settings(draw), names, many(draw, MAX_STYLES, style(draw)))
+
+
+MESSAGES: dict[str, Callable[[Draw], Say | ui.LayoutView]] = {
+    "changes.page": changed,
+    "moderation_pages.nothing_to_review": lambda draw: moderation_pages.nothing_to_review(),
+    "moderation_pages.review": review,
+    "moderation_pages.stats": stats,
+    "operating_pages.models": models,
+    "operating_pages.servers": servers,
+    "operating_pages.usage": used_by_servers,
+    "pages.about_page": about_page,
+    "pages.help_page": help_page,
+    "pages.history": history,
+    "pages.queue": queue,
+    "pages.styles": lambda draw: pages.styles(many(draw, MAX_STYLES, style(draw)), done=text(draw, 100)),
+    "privacy.exported": lambda draw: privacy.exported("data.json", b"{}", 3, 12),
+    "privacy.kept_page": lambda draw: privacy.kept_page(draw(st.integers(0, 3650)), 10**6, 10**6),
+    "recipe_pages.foreign": foreign,
+    "recipe_pages.recipe": recipe_of_job,
+    "recipe_pages.recipe_of_file": lambda draw: recipe_pages.recipe_of_file(recipe(draw, spec(draw))),
+    "replies.progress": progress,
+    "replies.result": result,
+    "rules_pages.added": added,
+    "rules_pages.exported": lambda draw: rules_pages.exported(draw(st.sampled_from((0, 1, 9999))), b"{}"),
+    "rules_pages.listing": rules,
+    "rules_pages.tested": tested,
+    "settings_view.exported": lambda draw: settings_view.exported(b"{}"),
+    "settings_view.panel_view": panel,
+    "settings_view.setup": lambda draw: settings_view.setup(settings(draw)),
+    "usage_pages.own": own,
+    "usage_pages.quotas": quotas,
+    "usage_pages.servers": members,
+}
+"""What makes every message, by module and function."""

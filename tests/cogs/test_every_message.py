@@ -1,0 +1,251 @@
+"""Whatever there is to say fits into what Discord takes, in every language; what has no room is on a page or in a file."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from discord import ui
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
+from messages import MESSAGES, SIGNS, Draw, many, text
+
+import cogs
+from cogs import rules_pages
+from cogs.budget import cut, fitted, fitted_text, size
+from cogs.form import File, Form, Pick, Text, modal_of
+from cogs.language import _, languages, speaking
+from cogs.options import choices
+from cogs.paper import changed, new
+from cogs.plain import files_of, plain
+from cogs.say import Action, Entry, Gallery, Lines, Long, Picture, Say
+from cogs.telling import batched, mention, nonce_of
+
+COGS = Path(cogs.__file__).parent
+OTHER_SAYS = {"moderation._pictures_of", "gathering.gather", "gathering._gather", "budget.fitted"}
+"""Take a message apart, or hand on one that another function made."""
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("name", MESSAGES)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_every_message_is_within_every_limit(name: str, language: str, data: st.DataObject) -> None:
+    with speaking(language):
+        made = MESSAGES[name](data.draw)
+        if isinstance(made, ui.LayoutView):
+            assert wrongs_of_view(made, []) == []
+            return
+        page = data.draw(st.sampled_from((0, 1, 10**6)))
+        sent, edit = new(made, page), changed(made, page)
+        assert wrongs_of_view(sent["view"], sent["files"]) == []
+        assert wrongs_of_view(edit["view"], edit["attachments"]) == []
+
+
+def block(draw: Draw) -> object:
+    kind = draw(st.sampled_from((str, Gallery, Entry, Long, Long)))
+    words, alt = text(draw, 12_000), text(draw, 3000)
+    if kind is Gallery:
+        return Gallery((Picture("a.png", b"png", alt),))
+    if kind is Entry:
+        return Entry(words or "x", Picture("b.png", b"png", alt))
+    return words if kind is str else Long(words or "x", "long.txt", alt, is_code=draw(st.booleans()))
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_any_message_at_all_is_made_to_fit(data: st.DataObject) -> None:
+    draw = data.draw
+    blocks = [block(draw) for _n in range(draw(st.integers(1, 6)))]
+    lines = many(draw, 3000, lambda number: f"{number} {words}") if (words := text(draw, 200)) else ()
+    if lines:
+        blocks.insert(draw(st.integers(0, len(blocks))), Lines(lines, "rules"))
+    pictures = {each.filename: each for each in Say(blocks=tuple(blocks)).pictures()}  # type: ignore[arg-type]
+    if not any(isinstance(each, Gallery | Entry) or each for each in blocks):
+        return
+    say = Say(blocks=(*blocks, "end"))  # type: ignore[arg-type]
+    sent = new(say, draw(st.integers(0, 99)))
+    unique = {file.filename: file for file in sent["files"]}
+    assert len(unique) >= len(pictures)
+    assert wrongs_of_view(sent["view"], list(unique.values())) == []
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_the_pages_of_a_list_show_every_line_once(data: st.DataObject) -> None:
+    words = text(data.draw, 150)
+    lines = many(data.draw, 500, lambda number: f"{number}: {words}")
+    beside = text(data.draw, 3000, 1)
+    shown: list[str] = []
+    for page in range(1000):
+        parts = fitted(Say(blocks=("above", Lines(lines, "rules"), beside)), page)
+        listed = [part for part in parts.blocks if isinstance(part, str) and part.startswith(f"{len(shown)}: ")]
+        shown += "\n".join(listed).split("\n") if "\n" not in words and listed else []
+        if f"rules:{page + 1}" not in [button.subject for row in parts.rows for button in row]:
+            break
+    if "\n" not in words:
+        assert shown == list(lines)
+
+
+def test_what_is_left_out_is_in_the_file_to_the_last_letter() -> None:
+    whole = "a ``b`` 😀 " * 2000
+    say = fitted(Say(blocks=("head", Long(whole, "recipe.txt", "The recipe", is_code=True))))
+    assert [each.data.decode() for each in say.attached] == [whole]
+    assert "All of it is in the file `recipe.txt`." in str(say.blocks[1])
+    shown, files = fitted_text("😀" * 1001)
+    assert [each.data.decode() for each in files] == ["😀" * 1001]
+    assert "`text.txt`" in shown
+
+
+def test_a_short_message_is_left_as_it_is() -> None:
+    say = Say(blocks=("a" * 2000, "b" * 2000))
+    assert fitted(say) == say
+    assert fitted_text("c" * 2000) == ("c" * 2000, ())
+    assert fitted(Say(blocks=(Lines(("a", "b"), "rules"),))) == Say(blocks=("a\nb",))
+
+
+@given(st.data())
+def test_text_is_cut_between_characters_only(data: st.DataObject) -> None:
+    words, limit = text(data.draw, 300), data.draw(st.integers(1, 300))
+    shown = cut(words, limit)
+    assert size(shown) <= limit
+    assert shown == words or (shown.endswith("…") and words.startswith(shown[:-1]))
+    assert cut("e\u0301" * 3, 5) == "e\u0301e\u0301…"
+    assert cut("👩\u200d👩\u200d👧" * 2, 10) == "👩\u200d👩\u200d👧…"
+    assert cut("😀😀", 3) == "😀…"
+
+
+# What is not made of components.
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("length", [1, 1999, 2000, 2001, 20_000])
+def test_plain_text_of_any_length_can_be_sent(sign: str, length: int) -> None:
+    sent = plain(sign * length)
+    assert wrongs_of_text(sent["content"], sent["files"]) == []
+
+
+@pytest.mark.parametrize("language", languages())
+def test_warnings_of_many_rules_are_told_in_full(language: str) -> None:
+    rules = [rules_pages.rules.Rule(text="x", reason=f"{number} {'😀' * 190}") for number in range(50)]
+    with speaking(language):
+        said = rules_pages.warned(rules)
+        sent = plain(said)
+    assert wrongs_of_text(sent["content"], sent["files"]) == []
+    assert files_of(fitted_text(said)[1])[0].fp.read().decode() == said
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("number", [0, 1, 79, 80, 81, 96, 1000])
+def test_all_who_want_to_be_told_are_mentioned_once(number: int, language: str) -> None:
+    members = [2**63 - 1 - each for each in range(number)]
+    groups = batched(members)
+    assert [each for group in groups for each in group] == members
+    for index, group in enumerate(groups):
+        with speaking(language):
+            said = mention(group)
+        assert wrongs_of_text(said, [], nonce_of("j" * 22, index)) == []
+        assert len(group) <= 100  # Discord notifies no more by their ids
+    assert len({nonce_of("j" * 22, index) for index in range(len(groups))}) == len(groups)
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_what_is_offered_while_typing_fits(data: st.DataObject) -> None:
+    name, value = text(data.draw, 3000, 1), text(data.draw, 150)
+    offered = choices(list(many(data.draw, 60, lambda number: (f"{number}{name}", f"{number}{value}"))), "")
+    assert wrongs_of_choices(offered) == []
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_every_form_fits_and_loses_nothing_that_stands_in_it(data: st.DataObject) -> None:
+    draw, title, label = data.draw, text(data.draw, 60, 1), text(data.draw, 60, 1)
+    value = text(draw, 2000)
+    line = Text(key="a", label=label, value=value, hint=text(draw, 150), is_long=True, max_chars=1500)
+    pick = Pick(key="b", label=label, choices=tuple((f"{n}", f"{n}") for n in range(9)), hint=text(draw, 150))
+    form = Form(action=Action.REMIX, subject="j" * 24, title=title, fields=(line, pick, File(key="c", label=label)))
+    modal = modal_of(form)
+    assert wrongs_of_modal(modal) == []
+    field = modal.to_dict()["components"][0]["component"]
+    assert (field.get("value") or "") == value
+    assert size(value) <= field["max_length"]
+
+
+# What is said nowhere else.
+
+
+def _functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _calls(node: ast.AST, *names: str) -> list[ast.Call]:
+    def name(call: ast.Call) -> str:
+        return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+    return [each for each in ast.walk(node) if isinstance(each, ast.Call) and name(each) in names]
+
+
+def test_every_message_builder_is_known_to_the_test_above() -> None:
+    """Whoever writes another one adds it to `messages.py`."""
+    found = set()
+    for path in COGS.glob("*.py"):
+        for function in _functions(ast.parse(path.read_text(encoding="utf-8"))):
+            returns = ast.unparse(function.returns) if function.returns is not None else ""
+            is_pure = isinstance(function, ast.FunctionDef) and returns in ("Say", "ui.LayoutView")
+            if is_pure or _calls(function, "Say"):
+                found.add(f"{path.stem}.{function.name}")
+    helpers = {"paper._layout", "paper.empty"}
+    assert found - OTHER_SAYS - helpers - set(MESSAGES) == set(), "unknown to the test"
+    assert set(MESSAGES) - found == set(), "known, but gone"
+
+
+ARGUMENTS = {"new", "changed", "plain"}
+SENT_OTHERWISE = {
+    "arriving.say_hello": "the set-up message, judged above",
+    "form.open_form": "a form, judged above",
+    "moderation._decided": "what `_next` made with `new`",
+    "moderation.review": "what `_next` made with `new`",
+    "paper.put_back": "a message as Discord gave it",
+    "settings_panel.sent_style": "the panel, judged above",
+    "settings_panel.settings": "the panel, judged above",
+    "settings_panel.used": "the panel, judged above",
+    "telling._mention": "mentions, judged above",
+}
+
+
+def test_every_message_goes_through_the_budget() -> None:
+    """Wherever something is sent or changed, its arguments are those of `new`, `changed` or `plain`."""
+    sends = ("send", "send_message", "edit", "edit_message", "edit_original_response", "send_modal")
+    found = set()
+    for path in COGS.glob("*.py"):
+        for function in _functions(ast.parse(path.read_text(encoding="utf-8"))):
+            for call in _calls(function, *sends):
+                says = any(keyword.arg in ("view", "content", "files", "attachments") for keyword in call.keywords)
+                starred = [keyword.value for keyword in call.keywords if keyword.arg is None]
+                is_kept = any(_calls(each, *ARGUMENTS) for each in starred)
+                if (says or call.args or starred) and not is_kept:
+                    found.add(f"{path.stem}.{function.name}")
+    assert found == set(SENT_OTHERWISE)
+
+
+# Texts of fixed length.
+
+
+@pytest.mark.parametrize("language", languages())
+def test_titles_labels_and_hints_of_forms_are_never_cut(language: str) -> None:
+    limits = {"title": 45, "label": 45, "hint": 100, "placeholder": 150}
+    too_long = []
+    for path in COGS.glob("*.py"):
+        for call in _calls(ast.parse(path.read_text(encoding="utf-8")), "Form", "Text", "Pick", "File", "Select"):
+            for keyword in call.keywords:
+                words = [each.args[0] for each in _calls(keyword.value, "_") if keyword.arg in limits]
+                for word in words:
+                    if isinstance(word, ast.Constant):
+                        with speaking(language):
+                            said = _(str(word.value))
+                        if size(said) > limits[str(keyword.arg)]:
+                            too_long.append(said)
+    assert too_long == []
