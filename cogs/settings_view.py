@@ -95,13 +95,17 @@ def add_field(
         title += "\n" + small(
             _("{number} more have no room in this menu; `/settings file:` takes them too.", number=counted(left_out))
         )
-    container.add_item(ui.TextDisplay(title))
     menu = _menu(field, values, models)
+    if menu is None:
+        container.add_item(ui.TextDisplay(title + "\n" + small(_("There is nothing to choose from."))))
+        return
     menu.custom_id = f"atelier-set:{page}:{field.key}"  # type: ignore[attr-defined]
+    container.add_item(ui.TextDisplay(title))
     container.add_item(ui.ActionRow(menu))
 
 
-def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any]:
+def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any] | None:
+    """Return the menu of a field; None where no model has a name that fits into one."""
     least = 1 if field.is_required else 0
     placeholder = _capital(_(field.empty)) if field.empty else f"{_(field.title)} …"
     if field.of is Of.CHANNELS:
@@ -123,6 +127,8 @@ def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item
         discord.SelectOption(label=cut(_label(label), MAX_OPTION), value=value, default=value in values)
         for label, value in offered
     ]
+    if not options:
+        return None
     return ui.Select(
         options=options,
         min_values=least,
@@ -138,7 +144,7 @@ def offered_of(field: Field, values: Sequence[str], models: Sequence[str]) -> tu
     """
     every = {value: label for label, value in field.options(models) if size(value) <= MAX_OPTION}
     chosen = [value for value in values if value in every]
-    gone = [value for value in values if value not in every]
+    gone = [value for value in dict.fromkeys(values) if value not in every and size(value) <= MAX_OPTION]
     shown = {*chosen, *[value for value in every if value not in chosen][: MAX_OPTIONS - len(values)]}
     offered = [(label, value) for value, label in every.items() if value in shown]
     return offered + [(value, value) for value in gone], len(every) - len(shown)

@@ -78,7 +78,7 @@ def _wrongs(check: Any) -> list[str]:
     try:
         check()
     except Invalid as invalid:
-        return [str(invalid.args)]
+        return [f"{vars(invalid)}"]
     return []
 
 

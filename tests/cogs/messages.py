@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -148,13 +149,14 @@ def job(draw: Draw, *, recipes: bool = False) -> Job:
 
 def delivery(draw: Draw) -> Delivery:
     to = ReplyTo(application_id=ID, channel_id=ID, message_id=ID if flag(draw) else None)
-    return Delivery(JOB_ID, to, draw(st.sampled_from(DeliveryState)), last_error=text(draw, 200))
+    return Delivery(job_id=JOB_ID, reply_to=to, state=draw(st.sampled_from(DeliveryState)), last_error=text(draw, 200))
 
 
 def rule(draw: Draw) -> Callable[[int], Rule]:
     ids = many(draw, 25, lambda number: ID - number)
     words, reason = text(draw, MAX_TEXT_CHARS, 1), text(draw, MAX_REASON_CHARS)
     kind, action = draw(st.sampled_from(Kind)), draw(st.sampled_from(Action))
+    words = "x" * len(words) if kind is Kind.PATTERN else words
 
     def make(number: int) -> Rule:
         with stored():
@@ -185,7 +187,7 @@ def style(draw: Draw) -> Callable[[int], Style]:
 
 def model(draw: Draw) -> Callable[[int], Model]:
     name, licence = text(draw, 150), text(draw, 120)
-    defaults = Defaults(steps=20, guidance=4.0, sampler="Euler")
+    defaults = Defaults(steps=20, guidance=4.0, sampler="Euler", native_px=512)
     return lambda number: Model(
         name=f"{number}{name}", path=Path("m"), family="sd", licence=licence, defaults=defaults, sha256="ab" * 32
     )
@@ -207,7 +209,7 @@ def settings(draw: Draw) -> GuildSettings:
             guild_id=ID,
             choices=Choices(
                 models=named,
-                default_model=draw(st.sampled_from((None, "gone", "3", "m" * 100))),
+                default_model=draw(st.sampled_from((None, *(named or ["m" * 100])))),
                 channel_ids=ids,
                 role_ids=ids,
                 start_image_role_ids=ids,
@@ -224,7 +226,9 @@ def settings(draw: Draw) -> GuildSettings:
 def result(draw: Draw) -> Say:
     made = job(draw)
     pictures = {image.index: picture(image.index) for image in made.images if flag(draw)}
-    verdict = Verdict(draw(st.sampled_from(Agreement)), draw(st.sampled_from((None, 41.5))), text(draw, 1000))
+    agreement = draw(st.sampled_from(Agreement))
+    psnr_db = 41.5 if agreement is Agreement.NEAR else draw(st.sampled_from((None, 7.0)))
+    verdict = Verdict(verdict=agreement, psnr_db=psnr_db, why=text(draw, 1000))
     notes = many(draw, 4, lambda number: f"{number} " + "ü" * 300)
     return replies.result(made, pictures, notes=notes, verdict=verdict if flag(draw) else None)
 
@@ -242,7 +246,7 @@ def view_of(draw: Draw) -> Callable[[int], JobView]:
 
 def queue(draw: Draw) -> Say:
     return pages.queue(
-        many(draw, 400, view_of(draw)),
+        many(draw, 300, view_of(draw)),
         viewer_id=ID,
         num_waiting=10**6,
         num_running=draw(st.sampled_from((0, 1, 99))),
@@ -255,9 +259,9 @@ def queue(draw: Draw) -> Say:
 
 def history(draw: Draw) -> Say:
     sheet = draw(st.sampled_from((None, b"png")))
-    made, sent = job(draw), delivery(draw)
-    past = many(draw, 3, lambda number: pages.Remembered(made, sheet, sent if flag(draw) else None))
-    look = Look(words=text(draw, 30), favourites=flag(draw))
+    made, sent = job(draw), delivery(draw) if flag(draw) else None
+    past = many(draw, 3, lambda number: pages.Remembered(replace(made, id=f"{number:022}"), sheet, sent))
+    look = Look(words=text(draw, 30).encode()[:30].decode(errors="ignore"), favourites=flag(draw))
     return pages.history(past, look, guild_id=ID, older=NOW if flag(draw) else None, is_first=flag(draw))
 
 
@@ -284,17 +288,17 @@ def own(draw: Draw) -> Say:
 
 
 def members(draw: Draw) -> Say:
-    used_by = many(draw, 400, lambda number: MemberUsage(ID if number else None, used()))
+    used_by = many(draw, 300, lambda number: MemberUsage(ID if number else None, used()))
     return usage_pages.servers(days(), used_by, timezone="UTC", weight=3.5, part=0.31)
 
 
 def quotas(draw: Draw) -> Say:
     done = draw(st.sampled_from((None, usage_pages.set_line(quota(draw)(0), 1), text(draw, 300))))
-    return usage_pages.quotas(many(draw, 400, quota(draw)), guild_id=1, timezone="UTC", done=done)
+    return usage_pages.quotas(many(draw, 300, quota(draw)), guild_id=1, timezone="UTC", done=done)
 
 
 def rules(draw: Draw) -> Say:
-    every = many(draw, 2000, rule(draw))
+    every = many(draw, 300, rule(draw))
     done = draw(st.sampled_from((None, rules_pages.line(rule(draw)(1)))))
     unusable = {each.id for each in every} if flag(draw) else set()
     return rules_pages.listing(every, done=done, problem=draw(st.sampled_from((None, "ü" * 1000))), unusable=unusable)
@@ -307,19 +311,20 @@ def added(draw: Draw) -> Say:
 
 def tested(draw: Draw) -> Say:
     make, found = rule(draw), text(draw, 300)
-    return rules_pages.tested(text(draw, 1500), many(draw, 2000, lambda number: Hit(make(number), found)))
+    return rules_pages.tested(text(draw, 1500), many(draw, 300, lambda number: Hit(make(number), found)))
 
 
 def servers(draw: Draw) -> Say:
     name = text(draw, 100)
-    ids = many(draw, 1000, lambda number: ID - number)
-    admission = Admission(flag(draw), dict.fromkeys(ids, draw(st.sampled_from(Standing))) if flag(draw) else {})
+    ids = many(draw, 300, lambda number: ID - number)
+    standings = dict.fromkeys(ids, draw(st.sampled_from(Standing))) if flag(draw) else {}
+    admission = Admission(is_listed_only=flag(draw), standings=standings)
     return operating_pages.servers(dict.fromkeys(ids, name), admission, dict.fromkeys(ids, 0.123))
 
 
 def used_by_servers(draw: Draw) -> Say:
     name = text(draw, 100)
-    used_by = many(draw, 1000, lambda number: GuildUsage(ID - number if number else 0, used()))
+    used_by = many(draw, 300, lambda number: GuildUsage(ID - number if number else 0, used()))
     names = {each.guild_id: name for each in used_by} if flag(draw) else {}
     return operating_pages.usage(used_by, names, days=90, units_per_s=draw(st.sampled_from((None, 0.3))))
 
@@ -336,7 +341,7 @@ def review(draw: Draw) -> Say:
         user_id=ID,
         reason=text(draw, 300),
         pictures=many(draw, 10, picture),
-        refusals=Refusals(10**6, 10**6, 10**6, 10**6, ID),
+        refusals=Refusals(num_images=10**6, num_flagged=10**6, num_refused=10**6, num_accepted=10**6, user_id=ID),
         num_more=draw(st.sampled_from((0, 10**6))),
     )
 
@@ -344,7 +349,16 @@ def review(draw: Draw) -> Say:
 def stats(draw: Draw) -> Say:
     names = many(draw, 40, lambda number: f"concept number {number}")
     judged = many(draw, 8, lambda number: Judgement(is_flagged=True, margins=dict.fromkeys(names, -1.5)))
-    return moderation_pages.stats(judged, many(draw, 5, lambda number: Refusals(9, 9, 10**6, 10**6, ID)))
+    return moderation_pages.stats(
+        judged,
+        many(
+            draw,
+            5,
+            lambda number: Refusals(
+                num_images=10**6, num_flagged=10**6, num_refused=10**6, num_accepted=10**6, user_id=ID
+            ),
+        ),
+    )
 
 
 def recipe_of_job(draw: Draw) -> Say:
@@ -371,7 +385,9 @@ def foreign(draw: Draw) -> Say:
 
 def changed(draw: Draw) -> Say:
     said = draw(st.sampled_from((text(draw, 300), Phrase("kept the style “{name}”", name="😀" * 32))))
-    return changes.page(many(draw, 100, lambda number: Change(ID, ID if number else None, NOW, said)))
+    return changes.page(
+        many(draw, 100, lambda number: Change(guild_id=ID, user_id=ID if number else None, at=NOW, text=said))
+    )
 
 
 def panel(draw: Draw) -> ui.LayoutView:
