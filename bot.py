@@ -36,9 +36,10 @@ from db.deliveries import DeliveryStore
 from db.departures import DepartureStore
 from db.engine import Database
 from db.governance import Governance
+from db.integrity import newest_revision
 from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
-from db.migrate import newest_revision
+from db.lock import ModelsLock
 from db.moderation import ModerationStore
 from db.operating import OperatorStore
 from db.personal import PersonalStore
@@ -272,6 +273,7 @@ def sandbox(
             "ATELIER_DISCORD_URL": discord.url,
             "ATELIER_DISCORD_TOKEN": discord.token,
             "ATELIER_DATA_DIR": str(data_dir),
+            "ATELIER_DATABASE_URL": f"sqlite:///{data_dir / 'atelier.db'}",  # never that of a bot that is at work
             "ATELIER_HEALTH_PORT": "0",
             "ATELIER_LOG_LEVEL": os.environ.get("ATELIER_LOG_LEVEL", "WARNING"),
         }
@@ -437,13 +439,14 @@ def models_add(
     """Check a model, LoRA, textual inversion or VAE, fetch it if need be, and offer it from the next start."""
     folder = _load().folder_of_models
     options = {"name": name, "revision": revision, "config": config, "vae": vae, "prediction": prediction}
-    _guarded(lambda: library.add(folder, what, say=typer.echo, half=half, replaces=replace, **options))
+    _changing(folder, lambda: library.add(folder, what, say=typer.echo, half=half, replaces=replace, **options))
 
 
 @models_app.command("remove")
 def models_remove(name: Annotated[str, typer.Argument(help="What `models list` calls it.")]) -> None:
     """Offer it no more from the next start. Its files stay where they are."""
-    _guarded(lambda: library.remove(_load().folder_of_models, name, say=typer.echo))
+    folder = _load().folder_of_models
+    _changing(folder, lambda: library.remove(folder, name, say=typer.echo))
 
 
 @models_app.command("verify")
@@ -453,6 +456,16 @@ def models_verify() -> None:
     for each in found:
         typer.echo(f"{'BAD ' if each.problem else 'ok  '} {each.name}{': ' if each.problem else ''}{each.problem}")
     raise typer.Exit(1 if any(each.problem for each in found) else 0)
+
+
+def _changing(models_dir: Path, work: Callable[[], object]) -> None:
+    """Run a command that changes the register of models: one at a time, or the slower would undo the other."""
+
+    def locked() -> None:
+        with ModelsLock(models_dir):
+            work()
+
+    _guarded(locked)
 
 
 async def _stop(task: asyncio.Task[Any]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
-from db.lock import FolderLock
+from db.lock import lock_all
 from db.private import create_private
 from generation.errors import Misconfigured
 
@@ -64,7 +64,7 @@ def check(path: Path) -> str:
 
 
 def restore(path: Path, url: URL, data_dir: Path) -> None:
-    """Put the backup at `path` in the place of the database at `url`. Takes the lock: no bot may be running.
+    """Put the backup at `path` in the place of the database at `url`. Takes the locks: no bot may be running.
 
     The database that was there, which may be damaged, is kept beside it as `NAME.before-restore` with its log. It is
     set aside only when the new one is safely on disk, and is put back if that one cannot take its place.
@@ -72,9 +72,9 @@ def restore(path: Path, url: URL, data_dir: Path) -> None:
     check(path)
     target = Path(str(url.database))
     target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FolderLock(data_dir)
-    lock.reserve()
-    try:
+    with lock_all(data_dir, url):
+        if not is_there(target):
+            target.unlink()  # the lock made it
         with _told(f"{path} could not be put safely in the place of {target}"), _part_of(target) as part:
             shutil.copyfile(path, part)
             _sync(part)
@@ -82,8 +82,11 @@ def restore(path: Path, url: URL, data_dir: Path) -> None:
                 _sync(target.parent)  # a new database must not come to lie beside the old one's log
                 part.replace(target)
             _sync(target.parent)
-    finally:
-        lock.release()
+
+
+def is_there(database: Path) -> bool:
+    """Return whether there is a database. An empty file is none: it may be all that a start cut short has left."""
+    return database.exists() and database.stat().st_size > 0
 
 
 def kept_beside(target: Path, ending: str = "") -> Path:

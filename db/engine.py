@@ -13,22 +13,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
+from db.access import require_database_file
 from db.backup import clear_data_folder
 from db.clock import RunningTime
-from db.lock import FolderLock
-from db.migrate import migrate
+from db.integrity import explain
+from db.lock import lock_all
+from db.migrate import migrate, require_not_half_restored
 from db.private import make_private
 from db.watch import FileWatch
 from db.writer import DatabaseClosed, T, Work, Writer
@@ -44,7 +47,7 @@ _NUM_THREADS = 2
 class Database:
     """Everything a store needs. `await Database.open(...)`, then `close`; or `async with await Database.open(...)`."""
 
-    def __init__(self, url: URL, lock: FolderLock, *, busy_timeout_s: float) -> None:
+    def __init__(self, url: URL, lock: ExitStack, *, busy_timeout_s: float) -> None:
         self.url = url
         self._lock = lock
         driver = {"timeout": busy_timeout_s, "isolation_level": None}
@@ -68,24 +71,30 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, data_dir: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
-        """Lock `data_dir`, create or upgrade the database at `url`, and open it.
+        """Lock `data_dir` and the database, create or upgrade the database at `url`, and open it.
 
-        Raises `Misconfigured`: the folder is in use, the URL cannot be used, or the database is newer than this code.
+        Raises `Misconfigured`: one of them is in use, the URL cannot be used, or the database is newer than this code.
         """
         parsed = parse_url(url)
-        lock = FolderLock(data_dir)
-        lock.reserve()
+        file = Path(str(parsed.database))
+        require_not_half_restored(file)
+        await asyncio.to_thread(require_database_file, file)
+        lock = await asyncio.to_thread(lock_all, data_dir, parsed)
         try:
-            clear_data_folder(data_dir, Path(str(parsed.database)))
+            clear_data_folder(data_dir, file)
             await asyncio.to_thread(migrate, parsed)
-            await asyncio.to_thread(make_private, data_dir, Path(str(parsed.database)))  # its log takes after it
+            await asyncio.to_thread(make_private, data_dir, file)  # its log takes after it
         except BaseException:
-            lock.release()
+            lock.close()
             raise
         database = cls(parsed, lock, busy_timeout_s=busy_timeout_s)
-        await asyncio.to_thread(database._open_writer)
-        database._writer.start()
-        await database._open_readers()
+        try:
+            await asyncio.to_thread(database._open_writer)
+            database._writer.start()
+            await database._open_readers()
+        except DatabaseError as error:
+            await database.close()
+            raise explain(error.orig, file) from error
         return database
 
     def _open_writer(self) -> None:
@@ -167,7 +176,7 @@ class Database:
         self._apart.dispose()
         await self._reading.dispose()
         self._writing.dispose()
-        self._lock.release()
+        self._lock.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -179,7 +188,7 @@ class Database:
 
 
 def parse_url(url: str) -> URL:
-    """The address of a SQLite file, with our driver. Raises `Misconfigured` for anything else."""
+    """Return the address of a SQLite file by its one name: absolute, links followed. Raise `Misconfigured` if it is none."""
     remedy = "Set ATELIER_DATABASE_URL to something like sqlite:///data/atelier.db."
     try:
         parsed = make_url(url)
@@ -188,9 +197,26 @@ def parse_url(url: str) -> URL:
     if parsed.get_backend_name() != "sqlite":
         problem = f"This version of Atelier keeps its data in SQLite, not in {parsed.get_backend_name()}."
         raise Misconfigured(problem=problem, remedy=remedy)
-    if not parsed.database or parsed.database == ":memory:":
+    if options := set(parsed.query) - {"uri"}:
+        problem = f"The database address has an option that Atelier chooses itself: {min(options)}."
+        raise Misconfigured(problem=problem, remedy="Leave out what follows the question mark.")
+    file = _file_of(parsed.database or "")
+    if file is None:
         raise Misconfigured(problem="The database address names no file.", remedy=remedy)
-    return parsed.set(drivername="sqlite")
+    return URL.create("sqlite", database=str(file))
+
+
+def _file_of(database: str) -> Path | None:
+    """Return the file that SQLite means by a path, or by a `file:` address; None if it means none."""
+    if database.startswith("file:"):
+        parts = urlsplit(database)
+        database = unquote(parts.path) if parts.netloc in ("", "localhost") and not parts.query else ""
+    if database in ("", ":memory:"):
+        return None
+    try:
+        return Path(database).resolve()
+    except (OSError, ValueError, RuntimeError):  # links in a circle, a NUL
+        return None
 
 
 # FULL: in WAL, NORMAL may lose the last commits when the power goes. secure_delete: erased text is overwritten.

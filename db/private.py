@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from db.lock import LOCK_NAME
+from db.lock import BESIDE_DATABASE, LOCK_NAME
 
 log = logging.getLogger(__name__)
 FOLDER, FILE = 0o700, 0o600
 _OTHERS = 0o077
 _FOLDERS = ("pictures", "forms")
-_ENDINGS = ("", "-wal", "-shm", ".before-restore", ".before-restore-wal", ".before-restore-shm")
+_ENDINGS = ("", BESIDE_DATABASE, "-wal", "-shm", ".before-restore", ".before-restore-wal", ".before-restore-shm")
 
 
 def make_private(data_dir: Path, database: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +14,9 @@ from sqlalchemy import Column, Table
 from sqlalchemy.engine import URL
 
 from db.models import Base, ContentRuleRow, GuildSettingsRow, ImageRow, RoleBoostRow, table
+from db.readonly import look
 from db.types import EnumText, JsonOf, UtcDateTime, read_stored
 from generation.checked import check
-from generation.errors import Misconfigured
 from generation.guild import usable_claim, zone
 
 _ALIVE = ("waiting", "running")
@@ -34,18 +33,13 @@ class Unusable:
 def find_unusable(url: URL) -> list[Unusable]:
     """Return every stored value that cannot be read, and those still needed that fail today's checks.
 
-    Blocks. A bot may be using the database. Raise `Misconfigured` if the file is damaged.
+    Blocks. A bot may be using the database; nothing is changed. Raise `Misconfigured` if the file is damaged.
     """
-    address = f"{Path(str(url.database)).resolve().as_uri()}?mode=ro"
-    try:
-        with closing(sqlite3.connect(address, uri=True)) as connection:
-            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if damage != "ok":
-                raise sqlite3.DatabaseError(str(damage).strip())
-            return [each for one in Base.metadata.sorted_tables for each in _of_table(connection, one)]
-    except sqlite3.Error as error:
-        problem = f"The database {url.database} is damaged ({error})."
-        raise Misconfigured(problem=problem, remedy="Stop the bot and run `bot.py restore` with a backup.") from error
+    return look(Path(str(url.database)), _find)
+
+
+def _find(connection: sqlite3.Connection) -> list[Unusable]:
+    return [each for one in Base.metadata.sorted_tables for each in _of_table(connection, one)]
 
 
 def _of_table(connection: sqlite3.Connection, one: Table) -> Iterator[Unusable]:

@@ -69,4 +69,4 @@ async def test_the_database_is_private_in_a_folder_of_its_own_too(tmp_path: Path
     async with await Database.open(f"sqlite:///{tmp_path / 'elsewhere' / 'x.db'}", tmp_path / "data") as database:
         await JobStore(database).accept(a_job())
         files = list((tmp_path / "elsewhere").iterdir())
-        assert len(files) == 3 and not any(file.stat().st_mode & 0o077 for file in files)
+        assert len(files) == 4 and not any(file.stat().st_mode & 0o077 for file in files)

@@ -15,8 +15,9 @@ from sqlalchemy.exc import StatementError
 
 from alembic import command
 from db.engine import Database, parse_url
+from db.integrity import alembic_config
 from db.jobs import JobStore
-from db.migrate import alembic_config, migrate
+from db.migrate import migrate
 from db.models import SOURCES, Base
 from db.types import OnErase
 from generation.errors import Misconfigured

@@ -1,0 +1,87 @@
+"""Say whether a database can be used by this code: sound, Atelier's, and not newer. What SQLite's errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from generation.errors import Misconfigured
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
+Ask = Callable[[str], list[Any]]
+"""Runs one statement and returns its rows."""
+
+
+def alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    return config
+
+
+@lru_cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(alembic_config())
+
+
+def newest_revision() -> str:
+    """Return the schema of this code."""
+    return str(_scripts().get_current_head())
+
+
+def require_usable(file: Path, ask: Ask) -> str | None:
+    """Return the schema of the database, None of an empty one. Raise `Misconfigured` unless this code can use it."""
+    damage = str(ask("PRAGMA quick_check(1)")[0][0]).strip()
+    if damage != "ok":
+        raise damaged(file, damage)
+    tables = {str(row[0]) for row in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "alembic_version" not in tables:
+        if tables - {"sqlite_sequence"}:
+            problem = f"{file} is a database of another program: it has the table {min(tables)}, and no version."
+            raise Misconfigured(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file of Atelier's own.")
+        return None
+    rows = ask("SELECT version_num FROM alembic_version")
+    current = str(rows[0][0]) if rows else None
+    if current not in {script.revision for script in _scripts().walk_revisions()} | {None}:
+        raise Misconfigured(
+            problem=f"The database was written by a newer version of Atelier (its schema is {current}).",
+            remedy="Update Atelier, or restore the backup made before the update.",
+        )
+    if current != newest_revision():
+        require_references(ask)
+    return current
+
+
+def require_references(ask: Ask) -> None:
+    """Raise `Misconfigured` if rows have lost what they refer to. An upgrade is undone then."""
+    if broken := ask("PRAGMA foreign_key_check"):
+        problem = f"{len(broken)} rows of the database lost what they refer to, and it cannot be upgraded."
+        raise Misconfigured(problem=problem, remedy="Nothing was changed. Please report this, with your old version.")
+
+
+def damaged(file: Path, how: object) -> Misconfigured:
+    remedy = "Stop the bot and run `bot.py restore` with a backup."
+    return Misconfigured(problem=f"The database {file} is damaged ({how}).", remedy=remedy)
+
+
+def explain(error: BaseException | None, file: Path) -> Misconfigured:
+    """Return what to tell, and what helps, of an error of SQLite's about the database in `file`."""
+    name = str(getattr(error, "sqlite_errorname", ""))
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return damaged(file, error)
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
+        problem = f"Another program keeps the database {file} locked ({error})."
+        return Misconfigured(problem=problem, remedy="Close it, and try again.")
+    if name.startswith("SQLITE_FULL"):
+        return Misconfigured(problem=f"There is no room left for the database {file}.", remedy="Make room on its disk.")
+    remedy = "Check that its folder is writable, and that the disk has space and no errors."
+    return Misconfigured(problem=f"The database {file} cannot be opened or upgraded ({error}).", remedy=remedy)
+
+
+def asking(connection: sqlite3.Connection) -> Ask:
+    return lambda statement: connection.execute(statement).fetchall()
