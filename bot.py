@@ -48,10 +48,10 @@ from db.retention import RetentionStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.usage import UsageStore
-from doctor import examine
+from doctor import Outcome, require_startable, run_checks
 from generation import failpoints
 from generation.catalog import Catalog
-from generation.credentials import Credentials
+from generation.credentials import credentials_of
 from generation.durable import num_stuck
 from generation.engine.failed_loads import FailedLoads
 from generation.errors import AtelierError, Misconfigured
@@ -71,6 +71,7 @@ from generation.unread import notes_on
 from generation.workers.local import LocalWorker
 from generation.workers.wire import WorkerConfig
 from health import serve_health
+from network import ProxyConnector, settle_proxy
 
 if TYPE_CHECKING:
     from sandbox import Sandbox
@@ -149,15 +150,7 @@ def main(
 @app.command()
 def serve() -> None:
     """Run the bot until it is told to stop."""
-    settings = _load()
-    if settings.discord_token is None:
-        _fail(
-            Misconfigured(
-                problem="There is no Discord token.",
-                remedy="Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try `make sandbox` without one.",
-            )
-        )
-    _run(_serve(settings))
+    _run(_serve(_load()))
 
 
 async def _serve(settings: Settings) -> None:
@@ -165,9 +158,9 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    credentials = _credentials(settings)
-    if credentials is not None:
-        await asyncio.to_thread(credentials.check)
+    for concern in await require_startable(settings):
+        log.warning("check=%s action=warned reason=%s", concern.name, concern.text)
+    key = settings.c2pa_key.get_secret_value() if settings.c2pa_key else None
     async with open_house(settings) as house:
         _keep_pauses_rare()
         services = Services(
@@ -187,14 +180,22 @@ async def _serve(settings: Settings) -> None:
             styles=StyleStore(house.database),
             held=Held(settings.data_dir / "forms"),
             operating=OperatorStore(house.database),
-            credentials=credentials,
+            credentials=credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm),
             departures=DepartureStore(house.database, clock=utc_now, grace=timedelta(days=settings.guild_grace_days)),
         )
         assert settings.discord_token is not None
         facts = _Facts(house.studio, house.database)
         async with serve_health(settings.health_port, facts):
             token = settings.discord_token.get_secret_value()
-            discord = asyncio.create_task(keep_connected(services, token, url=settings.discord_url, report=facts.hear))
+            discord = asyncio.create_task(
+                keep_connected(
+                    services,
+                    token,
+                    url=settings.discord_url,
+                    report=facts.hear,
+                    connector=lambda: ProxyConnector(limit=0),
+                )
+            )
             stopped = asyncio.create_task(stop.wait())
             upkeep = asyncio.create_task(keep_promises(services), name="upkeep")
             done, _ = await asyncio.wait((discord, stopped, house.running), return_when=asyncio.FIRST_COMPLETED)
@@ -217,17 +218,6 @@ def _keep_pauses_rare() -> None:
     gc.freeze()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, 250)
-
-
-def _credentials(settings: Settings) -> Credentials | None:
-    """What posted pictures are signed with. Raises `Misconfigured` where a key or its certificate is missing."""
-    certificates, key = settings.c2pa_certificates, settings.c2pa_key
-    if certificates is None and key is None:
-        return None
-    if certificates is None or key is None:
-        problem = "ATELIER_C2PA_CERTIFICATES and ATELIER_C2PA_KEY belong together, and one of them is missing."
-        raise Misconfigured(problem=problem, remedy="Set the other too, or neither.")
-    return Credentials(certificates=certificates, key=key.get_secret_value(), algorithm=settings.c2pa_algorithm)
 
 
 class _Facts:
@@ -355,11 +345,11 @@ def verify_command(file: Annotated[Path, typer.Argument(help="A PNG, JPEG or Web
 
 @app.command()
 def doctor() -> None:
-    """Check token, database, model, graphics card and disk, and say what to do about what is wrong."""
-    findings = _run(examine(_load()))
-    for finding in findings:
-        typer.echo(f"{'ok  ' if finding.is_well else 'BAD '} {finding.subject}: {finding.text}")
-    raise typer.Exit(0 if all(finding.is_well for finding in findings) else 1)
+    """Check all that `serve` needs, and say what to do. Changes nothing; exit status 0 if `serve` would start."""
+    results = _run(run_checks(_load()))
+    for result in results:
+        typer.echo(f"{result.outcome:<4} {result.name}: {result.text}")
+    raise typer.Exit(1 if any(result.outcome is Outcome.FAILED for result in results) else 0)
 
 
 @app.command()
@@ -478,9 +468,10 @@ def _load(**overrides: object) -> Settings:
     try:
         settings = config.load(**overrides)
         failpoints.arm(settings.failpoints)
+        secrets = settle_proxy(settings.proxy.get_secret_value() if settings.proxy else None)
     except Misconfigured as wrong:
         _fail(wrong)
-    logs.set_up(settings.log_level, secrets=settings.secrets)
+    logs.set_up(settings.log_level, secrets=(*settings.secrets, *secrets))
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody here wants to speak
     return settings
 

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     discord_url: str | None = Field(
         None, description="A local Discord to speak to instead of the real one. Loopback addresses only."
     )
+    proxy: SecretStr | None = Field(
+        None, description="The HTTP proxy that leads outside; else HTTPS_PROXY, HTTP_PROXY and NO_PROXY say it."
+    )
     data_dir: Path = Field(Path("data"), description="Where the database and the finished pictures are kept.")
     database_url: str | None = Field(
         None, repr=False, description="SQLAlchemy URL of the database. By default SQLite in the data folder."
@@ -95,6 +98,17 @@ class Settings(BaseSettings):
         if url is not None and not url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
             raise ValueError("must be a loopback address such as http://127.0.0.1:8080")
         return url
+
+    @field_validator("discord_token", mode="before")
+    @classmethod
+    def _bare_token(cls, token: object) -> object:
+        """As people paste it: with blanks, a line end, quotes or the word of the HTTP header around it."""
+        if not isinstance(token, str):
+            return token
+        bare = token.strip().strip("\"'“”„").strip().removeprefix("Bot ").strip()
+        if not all("!" <= sign <= "~" for sign in bare):
+            raise ValueError("it holds blanks, line ends or other signs that no token has")
+        return bare or None
 
     @field_validator("owner_ids")
     @classmethod

@@ -1,27 +1,44 @@
-"""`bot.py doctor`: look at everything the bot needs, without starting it, and say what to do."""
+"""What must be in order before the bot starts: one list of checks. `serve` runs it at its start, `doctor` prints it.
+
+A check returns what it found, raises `Concern` for what the bot can start with all the same, and `Misconfigured` for
+what `serve` refuses. It changes nothing, takes no lock, and works beside a running bot.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 
 import aiohttp
+from yarl import URL
 
 from config import Settings
-from db.engine import Database, parse_url
-from db.lock import FolderInUse
+from db.access import foreign_owner, network_file_system, require_data_folder, require_database_file
+from db.backup import is_there
+from db.engine import parse_url
+from db.integrity import asking, newest_revision, require_usable
+from db.lock import FolderLock, in_use, lock_database
+from db.migrate import require_not_half_restored
+from db.readonly import look
 from db.stored_check import find_unusable
 from generation.catalog import Catalog, Model
+from generation.credentials import credentials_of
 from generation.engine.failed_loads import FailedLoads
 from generation.errors import Misconfigured
 from generation.vetting import is_vetted
+from health import require_port
+from network import ProxyConnector, named, proxy_for
 
-_LEAST_FREE_BYTES = 2 * 2**30
+_ENOUGH_BYTES, _LEAST_BYTES = 2 * 2**30, 16 * 2**20
+"""Of free disk space: below the first it is said, below the second the bot could save nothing."""
 _MOST_SHOWN = 10
 _DISCORD_API = "https://discord.com/api/v10"
+_DISCORD_TIMEOUT_S = 15
 _TORCH_PROBE = """
 import torch
 if torch.cuda.is_available():
@@ -34,54 +51,139 @@ else:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
+class Concern(Misconfigured):
+    """{problem} {remedy}"""
 
-    subject: str
-    is_well: bool
+
+class Outcome(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    WARNING = "warn"
+    """The bot starts all the same."""
+    FAILED = "BAD"
+    """The bot refuses to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One thing that was looked at, and in its text what to do."""
+
+    name: str
+    outcome: Outcome
     text: str
 
 
-Check = Callable[[Settings], Awaitable[str]]
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look at. `is_for_start`: before a start too, for nothing at the start would find it as soon."""
+
+    name: str
+    run: Callable[[Settings], Awaitable[str]]
+    is_for_start: bool = True
 
 
-async def examine(settings: Settings) -> list[Finding]:
-    """Every check, in the order in which trouble is best mended. A check raises `Misconfigured` for what is wrong."""
-    return [await _finding(subject, check, settings) for subject, check in _CHECKS.items()]
+async def run_checks(settings: Settings, checks: Sequence[Check] | None = None) -> list[CheckResult]:
+    """Return what every check found, or each of `checks`, in the order in which trouble is best put right."""
+    return await asyncio.gather(*(_result(check, settings) for check in checks or CHECKS))
 
 
-async def _finding(subject: str, check: Check, settings: Settings) -> Finding:
+async def require_startable(settings: Settings) -> list[CheckResult]:
+    """Return what is of concern. Raise `Misconfigured`, in the words of `doctor`, where a check fails."""
+    results = await run_checks(settings, AT_START)
+    failed = [f"{each.name}: {each.text}" for each in results if each.outcome is Outcome.FAILED]
+    if failed:
+        raise Misconfigured(problem=" ".join(failed), remedy="`bot.py doctor` shows all that was looked at.")
+    return [each for each in results if each.outcome is Outcome.WARNING]
+
+
+async def _result(check: Check, settings: Settings) -> CheckResult:
     try:
-        return Finding(subject, True, await check(settings))
+        return CheckResult(check.name, Outcome.OK, await check.run(settings))
+    except Concern as concern:
+        return CheckResult(check.name, Outcome.WARNING, str(concern))
     except Misconfigured as wrong:
-        return Finding(subject, False, str(wrong))
+        return CheckResult(check.name, Outcome.FAILED, str(wrong))
+    except OSError as error:
+        text = f"This cannot be looked at ({error}). Check who may read it, and the disk."
+        return CheckResult(check.name, Outcome.FAILED, text)
 
 
-async def _disk(settings: Settings) -> str:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(settings.data_dir).free
-    if free < _LEAST_FREE_BYTES:
-        problem = f"only {free / 2**30:.1f} GiB are free in {settings.data_dir}."
-        raise Misconfigured(problem=problem, remedy="Make room, or set ATELIER_DATA_DIR to another disk.")
-    return f"{free / 2**30:.0f} GiB free in {settings.data_dir}"
+async def _data_folder(settings: Settings) -> str:
+    folder = settings.data_dir
+    require_data_folder(folder)
+    existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    free = shutil.disk_usage(existing).free
+    said = f"{free / 2**30:.1f} GiB are free in {folder}"
+    remedy = "Make room, or set ATELIER_DATA_DIR to another disk."
+    if free < _LEAST_BYTES:
+        raise Misconfigured(problem=f"The disk is full: {free / 2**20:.1f} MiB are free in {folder}.", remedy=remedy)
+    if (owner := foreign_owner(folder)) is not None:
+        problem = f"{folder} belongs to {owner}, and what another user writes there, {owner} may not change."
+        raise Concern(problem=problem, remedy=f"Run Atelier as {owner}.")
+    if free < _ENOUGH_BYTES:
+        raise Concern(problem=f"Only {said}.", remedy=remedy)
+    return said
 
 
 async def _database(settings: Settings) -> str:
-    try:
-        async with await Database.open(settings.url_of_database, settings.data_dir):
-            return "opens, and its tables are up to date"
-    except FolderInUse:
-        return f"in use by a bot that runs (http://127.0.0.1:{settings.health_port}/healthz says how it is)"
+    url = parse_url(settings.url_of_database)
+    file = Path(str(url.database))
+    running = running_bot(settings)
+    require_not_half_restored(file)
+    require_database_file(file)
+    schema = await asyncio.to_thread(_schema, file)
+    if (network := network_file_system(file.parent)) is not None:
+        problem = f"{file} lies on a network file system ({network}), where SQLite can lose what it wrote."
+        raise Concern(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file on a disk of this machine.")
+    if running:
+        return f"in use by a bot that runs ({running}); http://127.0.0.1:{settings.health_port}/healthz says how it is"
+    if schema is None:
+        return "there is none yet; the first start creates it"
+    if schema != newest_revision():
+        return f"sound; the next start upgrades its tables from {schema} to {newest_revision()}"
+    return "sound, and its tables are up to date"
+
+
+def _schema(file: Path) -> str | None:
+    """Return the schema of the database, None if there is none. Raise `Misconfigured` if this code cannot use it."""
+    return look(file, lambda found: require_usable(file, asking(found))) if is_there(file) else None
+
+
+def running_bot(settings: Settings) -> str | None:
+    """Return who runs with this data folder and this database, None if nobody does.
+
+    Raise `Misconfigured` if only one of them is in use, or each by another program.
+    """
+    url = parse_url(settings.url_of_database)
+    folder, database = FolderLock(settings.data_dir).holder(), lock_database(url).holder()
+    if folder is not None and database is not None and _process(folder) == _process(database):
+        return _process(folder)
+    if database is not None:
+        raise in_use(f"the database {url.database}", database, "ATELIER_DATABASE_URL to another database")
+    if folder is not None:
+        raise in_use(f"the data folder {settings.data_dir}", folder, "ATELIER_DATA_DIR to another folder")
+    return None
+
+
+def _process(holder: str) -> str:
+    return holder.partition(", with ")[0]
 
 
 async def _stored(settings: Settings) -> str:
-    unusable = await asyncio.to_thread(find_unusable, parse_url(settings.url_of_database))
+    url = parse_url(settings.url_of_database)
+    try:
+        schema = await asyncio.to_thread(_schema, Path(str(url.database)))
+    except Misconfigured:
+        schema = None
+    if schema != newest_revision():
+        return "looked at once the database is there, sound, and up to date"
+    unusable = await asyncio.to_thread(find_unusable, url)
     if not unusable:
         return "every stored value can be used"
     shown = "; ".join(f"{each.row} ({each.problem})" for each in unusable[:_MOST_SHOWN])
     more = f"; and {len(unusable) - _MOST_SHOWN} more" if len(unusable) > _MOST_SHOWN else ""
-    raise Misconfigured(
+    raise Concern(
         problem=f"{len(unusable)} cannot be used and are set aside: {shown}{more}.",
         remedy="Nothing else is affected. Update Atelier if a newer version wrote them, or choose the setting again.",
     )
@@ -93,7 +195,9 @@ async def _models(settings: Settings) -> str:
     said = "; ".join(_describe(model, settings) for model in catalog.models if model.name not in failed)
     if bad := {**catalog.left_out, **failed}:
         problem = "; ".join(f"{name} cannot be used: {why.rstrip('.')}" for name, why in bad.items())
-        raise Misconfigured(problem=f"{problem}.", remedy=f"The others can: {said}." if said else "")
+        is_fatal = catalog.default.name in failed
+        remedy = f"The others can: {said}." if said else ""
+        raise (Misconfigured if is_fatal else Concern)(problem=f"{problem}.", remedy=remedy)
     return said
 
 
@@ -101,6 +205,23 @@ def _describe(model: Model, settings: Settings) -> str:
     is_judged = is_vetted(model, checks_safety=settings.safety_checker, is_from_upload=False)
     where = "any channel" if is_judged else "age-restricted channels ONLY"
     return f"{model.name} ({model.family}, {model.defaults.native_px} px) for {where}"
+
+
+async def _credentials(settings: Settings) -> str:
+    key = settings.c2pa_key.get_secret_value() if settings.c2pa_key else None
+    credentials = credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm)
+    if credentials is None:
+        return "none are set, and pictures are not signed"
+    await asyncio.to_thread(credentials.check)
+    return "a trial picture was signed, and its signature holds"
+
+
+async def _port(settings: Settings) -> str:
+    if not settings.health_port:
+        return "/healthz is switched off"
+    if FolderLock(settings.data_dir).holder() is None:
+        require_port(settings.health_port)
+    return f"http://127.0.0.1:{settings.health_port}/healthz"
 
 
 async def _accelerator(settings: Settings) -> str:
@@ -116,32 +237,51 @@ async def _accelerator(settings: Settings) -> str:
 
 async def _discord(settings: Settings) -> str:
     if settings.discord_token is None:
-        raise Misconfigured(
-            problem="no token is set.", remedy="Put ATELIER_DISCORD_TOKEN=... into .env (see the README)."
-        )
-    base = f"{settings.discord_url}/api/v10" if settings.discord_url else _DISCORD_API
-    headers = {"Authorization": f"Bot {settings.discord_token.get_secret_value()}"}
+        remedy = "Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try `make sandbox` without one."
+        raise Misconfigured(problem="There is no Discord token.", remedy=remedy)
+    address = URL(f"{settings.discord_url}/api/v10" if settings.discord_url else _DISCORD_API) / "users/@me"
+    proxy = proxy_for(address)
+    way = f" through the proxy {named(proxy)}" if proxy else ""
     try:
-        timeout = aiohttp.ClientTimeout(total=15)
-        async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
-            session.get(f"{base}/users/@me", headers=headers) as answer,
-        ):
-            if answer.status == 401:
-                remedy = "Copy it again from the “Bot” page of your application."
-                raise Misconfigured(problem="Discord refuses the token.", remedy=remedy)
-            answer.raise_for_status()
-            return f"the token is good: {(await answer.json())['username']}"
+        name = await _fetch_name(address, settings.discord_token.get_secret_value())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        problem = f"Discord cannot be reached ({type(error).__name__})."
-        raise Misconfigured(problem=problem, remedy="Check the network of this machine.") from None
+        raise _unreachable(error, way) from None
+    return f"the token is good{way}: {name}"
 
 
-_CHECKS: dict[str, Check] = {
-    "Disk": _disk,
-    "Database": _database,
-    "Stored values": _stored,
-    "Models": _models,
-    "Graphics card": _accelerator,
-    "Discord": _discord,
-}
+async def _fetch_name(address: URL, token: str) -> str:
+    """Return the bot's name. Raise `Misconfigured` if Discord refuses the token."""
+    async with (
+        aiohttp.ClientSession(
+            connector=ProxyConnector(), timeout=aiohttp.ClientTimeout(total=_DISCORD_TIMEOUT_S)
+        ) as session,
+        session.get(address, headers={"Authorization": f"Bot {token}"}) as answer,
+    ):
+        if answer.status == 401:
+            remedy = "Copy it again from the “Bot” page of your application into ATELIER_DISCORD_TOKEN."
+            raise Misconfigured(problem="Discord refuses the token.", remedy=remedy)
+        answer.raise_for_status()
+        return str((await answer.json())["username"])
+
+
+def _unreachable(error: Exception, way: str) -> Concern:
+    """Return what to tell where Discord did not answer. The bot tries again until it does."""
+    if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
+        remedy = "Write them into it: ATELIER_PROXY=http://NAME:PASSWORD@HOST:PORT."
+        return Concern(problem=f"Discord cannot be reached{way}: it wants a name and a password.", remedy=remedy)
+    said = f"HTTP status {error.status}" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
+    remedy = "Check the network of this machine, and its proxy if it needs one (ATELIER_PROXY). The bot tries again."
+    return Concern(problem=f"Discord cannot be reached{way} ({said}).", remedy=remedy)
+
+
+CHECKS = [
+    Check("Data folder", _data_folder),
+    Check("Database", _database),
+    Check("Stored values", _stored, is_for_start=False),  # each is logged when it is read
+    Check("Models", _models),
+    Check("Content credentials", _credentials),
+    Check("Health page", _port),
+    Check("Discord", _discord),
+    Check("Graphics card", _accelerator, is_for_start=False),  # the painter's start says the same of it
+]
+AT_START = [check for check in CHECKS if check.is_for_start]

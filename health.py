@@ -6,6 +6,9 @@ Also the measure of what matters most to Discord: how late the event loop runs.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -73,8 +76,30 @@ async def _start(port: int, facts: Facts, lag: LoopLag) -> web.AppRunner:
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()
-    except OSError:
+    except OSError as error:
         await runner.cleanup()
-        problem = f"Port {port} of this machine is in use, perhaps by another Atelier."
-        raise Misconfigured(problem=problem, remedy="Stop that one, or set ATELIER_HEALTH_PORT.") from None
+        raise _port_refused(port, error) from None
     return runner
+
+
+def require_port(port: int) -> None:
+    """Raise `Misconfigured` unless the page can be served there: open the port, and let go of it at once."""
+    with socket.socket() as trial:
+        if os.name == "posix":  # as asyncio does; elsewhere it would share a port that is in use
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+            trial.listen()
+        except OSError as error:
+            raise _port_refused(port, error) from None
+
+
+def _port_refused(port: int, error: OSError) -> Misconfigured:
+    if error.errno == errno.EADDRINUSE:
+        problem = f"Port {port} of this machine is in use, perhaps by another Atelier."
+        return Misconfigured(problem=problem, remedy="Stop that one, or set ATELIER_HEALTH_PORT.")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        problem = f"Port {port} is kept for the system, and this user may not open it."
+        return Misconfigured(problem=problem, remedy="Set ATELIER_HEALTH_PORT to another from 1024 on.")
+    problem = f"Port {port} cannot be opened on 127.0.0.1 ({os.strerror(error.errno or 0)})."
+    return Misconfigured(problem=problem, remedy="Check the network of this machine, or set ATELIER_HEALTH_PORT=0.")

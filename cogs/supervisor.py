@@ -29,9 +29,16 @@ _BAD_TOKEN, _BAD_INTENTS = {4004}, {4013, 4014}
 
 
 async def keep_connected(
-    services: Services, token: str, *, url: str | None = None, report: Callable[[str], None] = lambda state: None
+    services: Services,
+    token: str,
+    *,
+    url: str | None = None,
+    report: Callable[[str], None] = lambda state: None,
+    connector: Callable[[], aiohttp.BaseConnector] = lambda: aiohttp.TCPConnector(limit=0),
 ) -> None:
     """Connect, and connect again, until cancelled. `report` hears the state: `connected`, or what is wrong.
+
+    `connector` makes what all of a client's connections go through; it is closed with the client.
 
     Raise `Misconfigured` when Discord refuses the token or the intents: trying again would not help.
     """
@@ -39,7 +46,7 @@ async def keep_connected(
         point_at(url)
     pause_s, pacing = FIRST_PAUSE_S, Pacing()
     while True:
-        client = build_client(services, pacing=pacing)
+        client = build_client(services, pacing=pacing, connector=connector())
         _report_state(client, report)
         began_s = time.monotonic()
         try:
@@ -80,6 +87,8 @@ async def _close(client: AtelierClient) -> None:
         await client.close()
     except Exception:
         log.exception("action=client-not-closed")
+    if client.connector is not None:  # of a client without a login, it is still open
+        await client.connector.close()
 
 
 def _report_state(client: AtelierClient, report: Callable[[str], None]) -> None:

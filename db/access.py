@@ -60,7 +60,7 @@ def require_data_folder(folder: Path) -> None:
 
 
 def require_creatable(folder: Path) -> None:
-    """Raise `Misconfigured` unless `folder`, or the nearest one above it that exists, is a folder that can be written."""
+    """Raise `Misconfigured` unless the nearest of `folder` and those above it that exists is a folder to write in."""
     try:
         above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     except OSError as error:

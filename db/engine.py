@@ -188,7 +188,7 @@ class Database:
 
 
 def parse_url(url: str) -> URL:
-    """Return the address of a SQLite file by its one name: absolute, links followed. Raise `Misconfigured` if it is none."""
+    """Return the address of a SQLite file by its one name: absolute, links followed. Raise `Misconfigured`."""
     remedy = "Set ATELIER_DATABASE_URL to something like sqlite:///data/atelier.db."
     try:
         parsed = make_url(url)

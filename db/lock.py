@@ -83,7 +83,7 @@ class FileLock:
     def holder(self) -> str | None:
         """Return who has the lock, None if it is free. Nothing is created or changed."""
         identity = _identity(self._locked)
-        if identity is None:
+        if identity is None or not self._locked.is_file():  # to open a pipe waits for ever
             return None
         if identity not in _held:
             try:

@@ -92,6 +92,16 @@ class CannotSign(Exception):
     """The text says why, as the library has it."""
 
 
+def credentials_of(certificates: str | None, key: str | None, algorithm: str) -> Credentials | None:
+    """Return what posted pictures are signed with, None if neither is set. Raise `Misconfigured` if only one is."""
+    if certificates is None and key is None:
+        return None
+    if certificates is None or key is None:
+        problem = "ATELIER_C2PA_CERTIFICATES and ATELIER_C2PA_KEY belong together, and one of them is missing."
+        raise Misconfigured(problem=problem, remedy="Set the other too, or neither.")
+    return Credentials(certificates=certificates, key=key, algorithm=algorithm)
+
+
 def is_installed() -> bool:
     return find_spec("c2pa") is not None
 

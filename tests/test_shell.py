@@ -15,7 +15,8 @@ import pytest
 from patience import PATIENCE_S
 from safetensors.torch import load_file, save_file
 
-from db.lock import FolderLock
+from db.engine import parse_url
+from db.lock import lock_all
 from generation.images import decode_png, encode_png, read_png_text
 from generation.provenance import PARAMETERS_KEYWORD, read_recipe
 from tests.generation.engine.toy import save_toy
@@ -113,12 +114,9 @@ def test_it_says_which_version_it_is(tmp_path: Path) -> None:
 
 
 def test_the_doctor_calls_a_bot_that_runs_no_fault(tmp_path: Path) -> None:
-    lock = FolderLock(tmp_path)
-    lock.reserve()
-    try:
+    assert run("weight", "42", data_dir=tmp_path).returncode == 0
+    with lock_all(tmp_path, parse_url(f"sqlite:///{tmp_path / 'atelier.db'}")):
         assert "ok   Database: in use by a bot that runs" in run("doctor", data_dir=tmp_path).stdout
-    finally:
-        lock.release()
 
 
 def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
@@ -126,7 +124,8 @@ def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
     assert done.returncode == 1
     lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
     assert "ATELIER_DISCORD_TOKEN" in lines["BAD  Discord"]
-    assert "up to date" in lines["ok   Database"]
+    assert lines["ok   Database"] == "there is none yet; the first start creates it"
+    assert list(tmp_path.iterdir()) == []
     assert lines["ok   Models"] == "paintbox (sd, 128 px) for any channel"
     assert "ok   Graphics card" in lines
 
@@ -146,7 +145,7 @@ def test_a_damaged_database_ends_the_command_and_doctor_says_so(tmp_path: Path) 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("atelier: "), "a sentence, and it does not wait for ever"
     looked = run("doctor", data_dir=tmp_path)
-    assert "BAD  Stored values: The database " in looked.stdout and " is damaged (" in looked.stdout
+    assert "BAD  Database: The database " in looked.stdout and " is damaged (" in looked.stdout
 
 
 def test_doctor_names_what_is_stored_and_cannot_be_used(tmp_path: Path) -> None:
@@ -155,7 +154,7 @@ def test_doctor_names_what_is_stored_and_cannot_be_used(tmp_path: Path) -> None:
         connection.execute("UPDATE guild_settings SET timezone = 'europe/nowhere'")
         connection.commit()
     looked = run("doctor", data_dir=tmp_path)
-    assert "BAD  Stored values: 1 cannot be used and are set aside: " in looked.stdout
+    assert "warn Stored values: 1 cannot be used and are set aside: " in looked.stdout
     assert "guild_settings 42 (timezone: " in looked.stdout and "ok   Database" in looked.stdout
     assert run("weight", "43", data_dir=tmp_path).returncode == 0
 
