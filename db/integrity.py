@@ -36,7 +36,7 @@ def newest_revision() -> str:
 
 def require_usable(file: Path, ask: Ask) -> str | None:
     """Return the schema of the database, None of an empty one. Raise `Misconfigured` unless this code can use it."""
-    damage = str(ask("PRAGMA quick_check(1)")[0][0]).strip()
+    damage = " ".join(str(ask("PRAGMA quick_check(1)")[0][0]).split())  # SQLite breaks the line
     if damage != "ok":
         raise damaged(file, damage)
     tables = {str(row[0]) for row in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}

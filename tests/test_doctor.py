@@ -145,6 +145,7 @@ def test_what_spoils_a_database_is_said_before_the_start_and_by_it(
     before = everything(data_dir)
     result = found(settings(data_dir))["Database"]
     assert (result.outcome, says in result.text) == (Outcome.FAILED, True), result.text
+    assert "\n" not in result.text
     assert everything(data_dir) == before
     with pytest.raises(Misconfigured) as refused:
         asyncio.run(Database.open(f"sqlite:///{file}", data_dir))
