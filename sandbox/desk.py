@@ -15,6 +15,7 @@ from sandbox.errors import (
     Invalid,
     already_acknowledged,
     invalid_webhook_token,
+    thread_archived,
     unknown_channel,
     unknown_interaction,
     unknown_message,
@@ -117,6 +118,8 @@ class Desk:
         loop = asyncio.get_running_loop()
         guild_id = interaction.guild.id if interaction.guild else None
         payload = interaction_json(interaction, self._files)
+        if (guild := interaction.channel.guild) is not None:
+            guild.told_size_limit = max(guild.told_size_limit, size_limit(interaction.channel))
         interaction.sent_at_s = loop.time()
         deadline = loop.call_later(self._ack_deadline_s, self._fail, interaction)
         try:
@@ -265,6 +268,8 @@ class Desk:
 
     def _edit(self, interaction: Interaction, message: Message | None, body: Body) -> Message:
         assert message is not None
+        if interaction.channel.is_archived:
+            raise thread_archived()
         return self._writer.edit(message, body, size_limit=size_limit(interaction.channel))
 
 

@@ -106,8 +106,8 @@ def too_many_commands(limit: int) -> DiscordError:
     return DiscordError(400, 30032, message, is_fault=True)
 
 
-def too_large() -> DiscordError:
-    return DiscordError(413, 40005, "Request entity too large", is_fault=True)
+def too_large(*, is_fault: bool = True) -> DiscordError:
+    return DiscordError(413, 40005, "Request entity too large", is_fault=is_fault)
 
 
 def already_acknowledged(*, is_fault: bool = True) -> DiscordError:
@@ -136,6 +136,18 @@ def missing_permissions() -> DiscordError:
 
 def invalid_webhook_token() -> DiscordError:
     return DiscordError(401, 50027, "Invalid Webhook Token")
+
+
+def thread_archived() -> DiscordError:
+    return DiscordError(400, 50083, "Thread is archived")
+
+
+def thread_locked() -> DiscordError:
+    return DiscordError(400, 160005, "Thread is locked")
+
+
+def cannot_reply() -> DiscordError:
+    return DiscordError(400, 160002, "Cannot reply without permission to read message history")
 
 
 def bad_json() -> DiscordError:

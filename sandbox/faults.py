@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from sandbox.errors import DiscordError, Invalid
 from sandbox.files import Files
 from sandbox.gateway import Gateway
 from sandbox.gateway_faults import Refusal
 from sandbox.interaction_payload import interaction_json
 from sandbox.interactions import Interaction
 from sandbox.places import Channel, Guild
+from sandbox.refusals import REFUSALS
 from sandbox.world import World
 
-Kind = Literal["rate_limit", "error", "drop", "delay"]
+Kind = Literal["rate_limit", "error", "refuse", "drop", "delay"]
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Fault:
     is_global: bool = False
     is_performed: bool = False
     page: str | None = None
+    refusal: DiscordError | None = None
     num_met: int = 0
 
     def matches(self, method: str, path: str) -> bool:
@@ -43,7 +46,8 @@ class Fault:
     @property
     def label(self) -> str:
         """For the journal and the inspector."""
-        return {"rate_limit": "429", "error": str(self.status), "drop": "answer dropped", "delay": "delayed"}[self.kind]
+        names = {"rate_limit": "429", "drop": "answer dropped", "delay": "delayed"}
+        return names.get(self.kind, str(self.refusal or self.status))
 
 
 class Faults:
@@ -84,6 +88,28 @@ class Faults:
         With `page` the body is that HTML (or JSON object), as of a proxy in between; `status` may be 200 then.
         """
         return self._add(Fault("error", method, path, times, status, is_performed=performed, page=page))
+
+    def refuse(
+        self,
+        code: int,
+        path: str = "*",
+        *,
+        method: str = "*",
+        times: int = 1,
+        status: int | None = None,
+        where: str = "",
+        retry_after_s: float = 0.01,
+    ) -> Fault:
+        """Refuse the next `times` matching requests, unperformed, with one of Discord's JSON error codes.
+
+        `status`: another than the code usually comes with. `where`: the path of what is wrong in the body (50035).
+        `retry_after_s`: for codes that come as 429.
+        """
+        usual, message = REFUSALS.get(code, (400, "Unknown"))
+        refusal = DiscordError(status or usual, code, message)
+        if where:
+            refusal.errors = Invalid(where, "INVALID", "Refused on request").errors
+        return self._add(Fault("refuse", method, path, times, refusal.status, retry_after_s, refusal=refusal))
 
     def drop_answer(self, path: str = "*", *, method: str = "*", times: int = 1, performed: bool = True) -> Fault:
         """Close the connection instead of answering, after the request was performed (or not)."""
@@ -161,6 +187,10 @@ class Faults:
         channel = channel.parent or channel
         allow, deny = channel.overwrites.get(self._world.bot.id, (0, 0))
         channel.set_overwrite(self._world.bot, allow=allow | permission, deny=deny & ~permission)
+
+    def archive_thread(self, thread: Channel, *, is_locked: bool = False) -> None:
+        """Archive a thread; the bot hears THREAD_UPDATE. One that is `is_locked` takes messages of moderators only."""
+        thread.set_archived(True, is_locked=is_locked)
 
     def delete_channel(self, channel: Channel) -> None:
         """Delete a channel; the bot hears CHANNEL_DELETE, and writing there answers 10003."""

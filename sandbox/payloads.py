@@ -141,10 +141,10 @@ def _thread_json(channel: Channel) -> Json:
         "total_message_sent": num_messages,
         "member_count": 1,
         "thread_metadata": {
-            "archived": False,
+            "archived": channel.is_archived,
             "archive_timestamp": timestamp(created_at(channel.id)),
             "auto_archive_duration": 1440,
-            "locked": False,
+            "locked": channel.is_locked,
             "create_timestamp": timestamp(created_at(channel.id)),
         },
     }

@@ -36,6 +36,8 @@ class Channel:
         self.overwrites: dict[int, tuple[int, int]] = {}
         self.typing_until: dict[int, float] = {}
         self.is_deleted = False
+        self.is_archived = False
+        self.is_locked = False
         self._is_nsfw = False
         self._messages: dict[int, Message] = {}
         self._everything: list[Message] = []
@@ -95,6 +97,12 @@ class Channel:
         self.nsfw = value
         self.world.publish("channel_update", guild=self.guild, channel=self)
 
+    def set_archived(self, value: bool, *, is_locked: bool | None = None) -> None:
+        """Archive a thread or take it out of the archive; the bot hears THREAD_UPDATE."""
+        self.is_archived = value
+        self.is_locked = self.is_locked if is_locked is None else is_locked
+        self.world.publish("channel_update", guild=self.guild, channel=self)
+
     def add_thread(self, name: str) -> Channel:
         """A public thread under this channel."""
         assert self.guild is not None, "only a guild's channel has threads"
@@ -115,6 +123,8 @@ class Guild:
         self.owner_id = owner.id
         self.has_bot = has_bot
         self.attachment_size_limit = 10 * 1024 * 1024
+        self.told_size_limit = 0
+        """The largest limit that an interaction named: a bot may still believe in it when boosts have run out."""
         self.locale = "en-US"
         """The language its managers chose for it on Discord."""
         self.system_channel: Channel | None = None

@@ -121,7 +121,7 @@ class Writer:
 
     def _apply(self, message: Message, body: Body, *, size_limit: int) -> None:
         request = body.json
-        check_body(request, body.uploads, is_v2=message.is_v2, size_limit=size_limit)
+        check_body(request, body.uploads, is_v2=message.is_v2, size_limit=size_limit, told=_told(message.channel))
         old, new = message.attachments, self._new_attachments(message, body)
         message.attachments = old + new
         if "content" in request:
@@ -189,8 +189,13 @@ class Writer:
         return None
 
 
-def check_body(request: Json, uploads: dict[int, Upload], *, is_v2: bool, size_limit: int) -> None:
-    """Raise Invalid or 40005 at the first rule that a message's body breaks."""
+def _told(channel: Channel) -> int:
+    """The largest file that a bot may believe to be taken here: a server's limit falls when its boosts end."""
+    return channel.guild.told_size_limit if channel.guild is not None else 0
+
+
+def check_body(request: Json, uploads: dict[int, Upload], *, is_v2: bool, size_limit: int, told: int = 0) -> None:
+    """Raise Invalid or 40005 at the first rule that a message's body breaks. `told`: no fault up to that size."""
     content = request.get("content")
     if content is not None and not isinstance(content, str):
         raise Invalid("content", "STRING_TYPE_CONVERT", "Could not interpret as string.")
@@ -202,15 +207,16 @@ def check_body(request: Json, uploads: dict[int, Upload], *, is_v2: bool, size_l
                 message = f"The '{key}' field cannot be used when using MessageFlags.IS_COMPONENTS_V2"
                 raise Invalid(key, "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2", message)
     check_embeds(request.get("embeds") or [])
-    _check_files(request, uploads, size_limit)
+    _check_files(request, uploads, size_limit, told)
     _check_mentions(request.get("allowed_mentions") or {})
 
 
-def _check_files(request: Json, uploads: dict[int, Upload], size_limit: int) -> None:
+def _check_files(request: Json, uploads: dict[int, Upload], size_limit: int, told: int) -> None:
     if len(uploads) > MAX_FILES or len(request.get("attachments") or []) > MAX_FILES:
         raise Invalid("attachments", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_FILES} or fewer in length.")
-    if any(len(upload.data) > size_limit for upload in uploads.values()):
-        raise too_large()
+    largest = max((len(upload.data) for upload in uploads.values()), default=0)
+    if largest > size_limit:
+        raise too_large(is_fault=largest > told)
     if sum(len(upload.data) for upload in uploads.values()) > MAX_REQUEST:
         raise too_large()
 

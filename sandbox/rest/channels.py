@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from sandbox.errors import Invalid, cannot_message_user, missing_permissions, not_your_message, unknown_message
+from sandbox.errors import (
+    Invalid,
+    cannot_message_user,
+    cannot_reply,
+    missing_permissions,
+    not_your_message,
+    thread_archived,
+    thread_locked,
+    unknown_message,
+)
 from sandbox.interaction_payload import app_permissions, size_limit
 from sandbox.message import TYPE_REPLY, Message
 from sandbox.message_payload import message_json
@@ -20,6 +29,19 @@ NONCE_LIFETIME_S = 300.0
 
 def _get_channel(call: Call) -> Answer:
     return Answer(200, channel_json(channel_of(call)))
+
+
+def _edit_channel(call: Call) -> Answer:
+    channel = channel_of(call)
+    if not channel.is_thread:
+        require(channel, Permission.MANAGE_CHANNELS)
+    elif channel.is_locked or call.object.get("locked"):
+        require(channel, Permission.MANAGE_THREADS)
+    else:
+        require_sending(channel)
+    if "archived" in call.object:
+        channel.set_archived(bool(call.object["archived"]))
+    return Answer(200, channel_json(channel))
 
 
 def _delete_channel(call: Call) -> Answer:
@@ -63,6 +85,8 @@ def _get_message(call: Call) -> Answer:
 def _post_message(call: Call) -> Answer:
     channel = channel_of(call)
     require_sending(channel)
+    if channel.is_locked and not app_permissions(channel) & Permission.MANAGE_THREADS:
+        raise thread_locked()
     if channel.recipient is not None and not channel.recipient.accepts_dms:
         raise cannot_message_user()
     earlier = _by_nonce(call, channel)
@@ -84,6 +108,8 @@ def _post_message(call: Call) -> Answer:
         with_embeds=bool(bits & Permission.EMBED_LINKS),
     )
     message.nonce = call.object.get("nonce")
+    if channel.is_archived:  # so does Discord: writing in a thread opens it
+        channel.set_archived(False)
     return call.message(writer.post(message))
 
 
@@ -108,7 +134,8 @@ def _reference(call: Call, channel: Channel) -> Message | None:
     reference = call.object.get("message_reference")
     if not reference:
         return None
-    require(channel, Permission.READ_MESSAGE_HISTORY)
+    if not app_permissions(channel) & Permission.READ_MESSAGE_HISTORY:
+        raise cannot_reply()
     found = channel.get_message(int(reference["message_id"]))
     if found is None and reference.get("fail_if_not_exists", True):
         raise Invalid("message_reference", "REPLIES_UNKNOWN_MESSAGE", "Unknown message")
@@ -120,6 +147,8 @@ def _edit_message(call: Call) -> Answer:
     message = message_of(call, channel)
     if message.author is not call.services.world.bot:
         raise not_your_message()
+    if channel.is_archived:
+        raise thread_archived()
     return call.message(call.services.writer.edit(message, call.body, size_limit=size_limit(channel)))
 
 
@@ -198,6 +227,7 @@ def routes() -> list[Route]:
     new_pins = "/channels/{channel_id}/messages/pins/{message_id}"
     return [
         Route("GET", "/channels/{channel_id}", _get_channel),
+        Route("PATCH", "/channels/{channel_id}", _edit_channel),
         Route("DELETE", "/channels/{channel_id}", _delete_channel),
         Route("GET", _MESSAGES, _list_messages),
         Route("POST", _MESSAGES, _post_message),

@@ -157,8 +157,17 @@ def _trouble(fault: Fault) -> tuple[Answer, dict[str, str]]:
     if fault.kind == "rate_limit":
         headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": f"{fault.wait_s:.3f}"}
         return _too_many(fault.wait_s, is_global=fault.is_global, headers=headers)
+    if fault.refusal is not None:
+        return _refusal(fault.refusal, fault.wait_s)
     status = fault.status or 503
     return Answer(status, {"message": f"{status}: {PHRASES.get(status, 'Unknown Error')}", "code": 0}), {}
+
+
+def _refusal(refusal: DiscordError, wait_s: float) -> tuple[Answer, dict[str, str]]:
+    if refusal.status != 429:
+        return Answer(refusal.status, refusal.payload()), {}
+    answer, headers = _too_many(wait_s, is_global=False, headers={})
+    return Answer(429, answer.json | refusal.payload()), headers
 
 
 def _too_many(wait_s: float, *, is_global: bool, headers: dict[str, str]) -> tuple[Answer, dict[str, str]]:
