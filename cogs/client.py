@@ -52,6 +52,7 @@ from cogs.privacy import Privacy
 from cogs.queue import Queue
 from cogs.quota import QuotaGroup
 from cogs.recipe import RecipeOf
+from cogs.refusals import LONGEST_LIMIT_S
 from cogs.registration import sync_if_changed
 from cogs.reproduce import Reproduce
 from cogs.results import Handler
@@ -123,6 +124,7 @@ class AtelierClient(commands.AutoShardedBot):
             max_messages=None,
             connector=connector,
             http_trace=tracing(),
+            max_ratelimit_timeout=LONGEST_LIMIT_S,
             **options,
         )
         self.services = services

@@ -13,7 +13,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,19 +20,22 @@ import discord
 
 from cogs import replies
 from cogs.errors import LOST
-from cogs.gathering import gather
-from cogs.ladder import Ladder, Posted, Unreachable
-from cogs.language import N_, speak
-from cogs.last_look import look_again
-from cogs.posting import PostingPlaces, Turn
+from cogs.following import Round, settle
+from cogs.ladder import Ladder, Posted
+from cogs.language import speak
+from cogs.posting import PostingPlaces
+from cogs.presenting import Presenter
+from cogs.refusals import Refused, Step, Unreachable
+from cogs.reopening import Reopening
 from cogs.say import Say
 from cogs.services import Services
-from cogs.telling import tell_those_who_asked
+from cogs.telling import tell_owner, tell_those_who_asked
+from cogs.variants import DEFAULT_SIZE_LIMIT
 from generation.delivery import DeliveryState
 from generation.delivery_turns import DeliveryTurns, Post
-from generation.errors import UnknownJob
+from generation.errors import AtelierError, UnknownJob
 from generation.failpoints import reached
-from generation.job import ReplyTo, Status
+from generation.job import Job, ReplyTo, Status
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient
@@ -47,39 +49,7 @@ PLACE_EVERY_S = 10.0
 all of them together stay at about `PLACES_PER_S`."""
 PLACES_PER_S = 20
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
-DEFAULT_SIZE_LIMIT = 10 * 1024 * 1024
-"""Discord's own limit for a file, where no interaction has told a better one."""
 GRACE_S = 5.0
-
-
-@dataclass(slots=True)
-class _Round:
-    """What the courier knows of one job on its way. Lost without harm."""
-
-    order: int
-    """The smaller, the longer it is followed: the older of two results is posted first."""
-    size_limit: int = DEFAULT_SIZE_LIMIT
-    reply_to: ReplyTo | None = None
-    """Where the answer goes, if whoever began the round knew; else it is looked up."""
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    shown: Say | None = None
-    num_edits: int = 0
-    first: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    """Whether the message says anything of the job yet; settled with the first edit, or when there will be none."""
-    is_message_gone: bool = False
-    edit: Turn | None = None
-    """The edit that is showing progress right now."""
-    posted: Posted | None = None
-    """Where the result stands, once it does. While the storage cannot take that down, it is not posted again."""
-    num_told: int | None = None
-    """How many were told of it; None before."""
-
-    def end(self) -> None:
-        """The job has ended: what comes now is its result."""
-        self.ended.set()
-        if self.edit is not None:
-            self.edit.give_up()
 
 
 class Courier:
@@ -88,7 +58,9 @@ class Courier:
     def __init__(self, client: AtelierClient, services: Services) -> None:
         self._client, self._services = client, services
         self._ladder = Ladder(client, services.clock)
-        self._rounds: dict[str, _Round] = {}
+        self._presenter = Presenter(client, services, self._ladder)
+        self._reopening = Reopening(self._reopen)
+        self._rounds: dict[str, Round] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_open = False
         self._kept: defaultdict[int, list[str]] = defaultdict(list)
@@ -112,6 +84,7 @@ class Courier:
         self._is_open = False
         if self._services.studio.on_change == self.hear:
             self._services.studio.on_change = lambda job_id: None
+        await self._reopening.close()
         ending = [task for job_id, task in self._tasks.items() if self._rounds[job_id].ended.is_set()]
         if ending:
             await asyncio.wait(ending, timeout=GRACE_S)
@@ -124,14 +97,15 @@ class Courier:
         """Follow a new job. `size_limit`: the largest file, in bytes, that may be posted where it was asked for."""
         self.hear(job_id)
         if job_id in self._rounds:
-            self._rounds[job_id].reply_to, self._rounds[job_id].size_limit = reply_to, size_limit
+            self._rounds[job_id].reply_to = reply_to
+            self._presenter.limit(job_id, size_limit)
 
     def hear(self, job_id: str) -> None:
         """The studio says: something changed. Returns at once."""
         if not self._is_open:
             return
         if job_id not in self._tasks:
-            self._rounds[job_id] = _Round(next(self._orders))
+            self._rounds[job_id] = Round(next(self._orders))
             task = asyncio.create_task(self._follow(job_id), name=f"courier {job_id}")
             self._tasks[job_id] = task
             task.add_done_callback(lambda done: self._forget(job_id, done))
@@ -161,7 +135,8 @@ class Courier:
         self._kept[user_id] += reasons
 
     def _forget(self, job_id: str, task: asyncio.Task[None]) -> None:
-        _settle(self._rounds[job_id].first, False)
+        settle(self._rounds[job_id].first, False)
+        self._presenter.forget(job_id)
         del self._rounds[job_id], self._tasks[job_id]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("job=%s action=courier-failed", job_id, exc_info=error)
@@ -188,7 +163,7 @@ class Courier:
             return None
         return delivery.reply_to if delivery.state in (DeliveryState.LIVE, DeliveryState.DUE) else None
 
-    async def _show_progress(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
+    async def _show_progress(self, job_id: str, reply_to: ReplyTo, going: Round) -> None:
         """Best effort: a progress message that fails is not worth a second try."""
         going.changed.clear()
         view = self._services.studio.view(job_id)
@@ -203,14 +178,14 @@ class Courier:
                 if not may_edit:
                     return
                 going.is_message_gone = await self._edit(reply_to, say, going) is None
-            _settle(going.first, not going.is_message_gone)
+            settle(going.first, not going.is_message_gone)
         except Unreachable:
             going.is_message_gone = True
-        except LOST as error:
+        except (Refused, *LOST) as error:
             log.info("job=%s action=progress-not-shown error=%s", job_id, type(error).__name__)
         going.shown, going.num_edits = say, going.num_edits + 1
 
-    async def _edit(self, reply_to: ReplyTo, say: Say, going: _Round) -> Posted | None:
+    async def _edit(self, reply_to: ReplyTo, say: Say, going: Round) -> Posted | None:
         """Show progress. When the job ends meanwhile, an edit of which nothing is heard is given up for the result."""
         post = Post(going.order, "progress", 0, reply_to.channel_id, is_limited_by_channel=False)
         async with self._edits.turn(post) as going.edit:
@@ -234,7 +209,7 @@ class Courier:
             finally:
                 self._shared_edits.remove(channel_id)
 
-    async def _until_news(self, going: _Round) -> None:
+    async def _until_news(self, going: Round) -> None:
         """Wait for a change, but leave the message alone for a while; the end of the job interrupts both."""
         pause_s = PAUSES_S[min(going.num_edits, len(PAUSES_S)) - 1]
         with suppress(TimeoutError):
@@ -244,7 +219,7 @@ class Courier:
             async with asyncio.timeout(max(PLACE_EVERY_S, len(self._tasks) / PLACES_PER_S)):
                 await going.changed.wait()
 
-    async def _deliver(self, job_id: str, reply_to: ReplyTo, going: _Round) -> None:
+    async def _deliver(self, job_id: str, reply_to: ReplyTo, going: Round) -> None:
         """Post the result, or find that it plainly cannot be posted. Raises what may pass."""
         try:
             going.posted = going.posted or await self._post(job_id, reply_to, going)
@@ -253,16 +228,30 @@ class Courier:
             return  # erased meanwhile
         except Unreachable as closed:
             await self._keep(job_id, str(closed))
+        except (Refused, discord.HTTPException, discord.RateLimited) as error:
+            await self._wait_or_keep(job_id, going, error if isinstance(error, Refused) else Refused.of(error))
         except Exception as error:
-            if _is_hopeless(error):
-                log.exception("job=%s action=refused-by-discord", job_id)
-                await self._keep(job_id, N_("Discord refused the message"))
-                return
-            with suppress(Exception):  # the storage may be what is failing
-                await self._services.deliveries.mark_tried(job_id, type(error).__name__)
+            await self._mark_tried(job_id, type(error).__name__)
             raise
 
-    async def _post(self, job_id: str, reply_to: ReplyTo, going: _Round) -> Posted:
+    async def _wait_or_keep(self, job_id: str, going: Round, refused: Refused) -> None:
+        """Raise it again with the pause it takes, or keep the result, for good or until a manager does something."""
+        pause_s = refused.wait_s(going.refused[refused.step])
+        if pause_s is None:
+            await self._keep(job_id, refused.refusal.why)
+            if refused.step is Step.MANAGER:
+                self._reopening.later(job_id)
+            return
+        going.refused[refused.step] += 1
+        await self._mark_tried(job_id, refused.refusal.why)
+        refused.pause_s = pause_s
+        raise refused
+
+    async def _mark_tried(self, job_id: str, why: str) -> None:
+        with suppress(Exception):  # the storage may be what is failing
+            await self._services.deliveries.mark_tried(job_id, why)
+
+    async def _post(self, job_id: str, reply_to: ReplyTo, going: Round) -> Posted:
         """Have the message show the result, in its turn."""
         due = Post(
             going.order,
@@ -272,22 +261,14 @@ class Courier:
             is_limited_by_channel=not self._ladder.has_token(reply_to),
         )
         async with self._places.turn(due) as turn:
-            posted = await self._present(job_id, reply_to, going.size_limit, turn)
+            posted = await self._presenter.present(job_id, reply_to, turn)
         reached("posted")
         return posted
 
-    async def _present(self, job_id: str, reply_to: ReplyTo, size_limit: int, turn: Turn) -> Posted:
-        job = await self._services.jobs.fetch_job(job_id)
-        job, place = await look_again(self._client, self._services, job, reply_to)
-        turn.rest()
-        say = await gather(job, self._services, size_limit=size_limit, place=place)
-        turn.touch()
-        return await self._ladder.post(job_id, reply_to, say)
-
-    async def _conclude(self, job_id: str, reply_to: ReplyTo, going: _Round, posted: Posted) -> None:
+    async def _conclude(self, job_id: str, reply_to: ReplyTo, going: Round, posted: Posted) -> None:
         """Tell those who asked for it, and have it marked as posted. It holds no place: it may have to wait, too."""
         services = self._services
-        _settle(going.first, True)
+        settle(going.first, True)
         if posted.message_id != reply_to.message_id:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
         if going.num_told is None:
@@ -295,21 +276,28 @@ class Courier:
         if going.num_told:
             await services.keepsakes.forget_told(job_id)
         await services.deliveries.mark_posted(job_id)
+        self._reopening.forget(job_id)
         reached("marked_delivered")
         log.info("job=%s action=delivered", job_id)
 
     async def _keep(self, job_id: str, reason: str) -> None:
-        """It cannot be posted: the history has it, and its owner is told on the next occasion."""
-        await self._services.deliveries.mark_kept(job_id, reason)
+        """It cannot be posted: the history has it, and its owner is told at once if they asked for that, else later."""
         job = await self._services.jobs.fetch_job(job_id)
-        if any(image.status is Status.DONE for image in job.images):
+        await self._services.deliveries.mark_kept(job_id, reason)
+        is_news = any(image.status is Status.DONE for image in job.images) and not self._reopening.knows(job_id)
+        if is_news and not await self._tell_owner(job, reason):
             self._kept[job.owner.user_id].append(reason)
         log.warning("job=%s action=kept reason=%s", job_id, reason)
 
+    async def _reopen(self, job_id: str) -> None:
+        if await self._services.deliveries.reopen(job_id):
+            self.hear(job_id)
 
-def _settle(future: asyncio.Future[bool], value: bool) -> None:
-    if not future.done():
-        future.set_result(value)
+    async def _tell_owner(self, job: Job, reason: str) -> bool:
+        try:
+            return await tell_owner(self._client, self._services, job, replies.kept([reason]))
+        except (*LOST, AtelierError):
+            return False
 
 
 async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
@@ -319,12 +307,9 @@ async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         except Exception as error:
-            name = type(error).__name__
-            log.warning("job=%s action=delivery-failed error=%s next_try_s=%.0f", job_id, name, pause_s)
-        await asyncio.sleep(pause_s)
+            name, wait_s = type(error).__name__, pause_s
+            if isinstance(error, Refused):
+                name, wait_s = str(error), max(pause_s, error.pause_s)
+            log.warning("job=%s action=delivery-failed error=%s next_try_s=%.0f", job_id, name, wait_s)
+        await asyncio.sleep(wait_s)
         pause_s = min(LONGEST_RETRY_S, pause_s * 2)
-
-
-def _is_hopeless(error: Exception) -> bool:
-    """Whether Discord will say the same tomorrow: the request itself is at fault."""
-    return isinstance(error, discord.HTTPException) and error.status in (400, 413)

@@ -11,6 +11,7 @@ from cogs import replies
 from cogs.language import _
 from cogs.say import Picture, Say
 from cogs.services import Services
+from cogs.variants import Variant
 from generation.catalog import PAINTBOX
 from generation.credentials import ROOM_BYTES, CannotSign, Credentials
 from generation.disclosure import source_of
@@ -32,13 +33,13 @@ MAX_REQUEST_BYTES = 24 * 1024 * 1024
 """Discord takes 25 MiB at once, files and words together."""
 
 
-async def gather(job: Job, services: Services, *, size_limit: int, place: Place) -> Say:
-    """The message of an ended job, with its pictures re-encoded where a file is over `size_limit` bytes.
+async def gather(job: Job, services: Services, *, variant: Variant, place: Place) -> Say:
+    """The message of an ended job, with its pictures re-encoded where a file is over the variant's limit.
 
     `place`: where it will be read. What may not be shown there is left out, or is behind a spoiler.
     """
     shown = await how_shown(job, services, place)
-    return await asyncio.to_thread(_gather, job, services.studio.files, size_limit, shown, services.credentials)
+    return await asyncio.to_thread(_gather, job, services.studio.files, variant, shown, services.credentials)
 
 
 async def how_shown(job: Job, services: Services, place: Place) -> dict[int, Shown]:
@@ -53,29 +54,60 @@ async def how_shown(job: Job, services: Services, place: Place) -> dict[int, Sho
 
 
 def _gather(
-    job: Job, files: ImageFiles, size_limit: int, shown: Mapping[int, Shown], credentials: Credentials | None
+    job: Job, files: ImageFiles, variant: Variant, shown: Mapping[int, Shown], credentials: Credentials | None
 ) -> Say:
-    notes = _notes(job)
-    recoded = _(replies.RECODED)
-    away = _(replies.STARTED_AWAY if job.request.spec.files else replies.FILE_AWAY)
+    verdict = _verdict(job, files)
+    notes = _notes(job) if variant.has_words else []
+    job = job if variant.has_words else _without_words(job)
     pictures: dict[int, Picture] = {}
-    size_limit = min(size_limit, MAX_REQUEST_BYTES // len(job.images)) - (ROOM_BYTES if credentials else 0)
-    for image in job.images:
-        png = _png(image, files) if shown[image.index] is not Shown.NOT else None
-        if png is None:
-            if _is_away(image) and shown[image.index] is not Shown.NOT and away not in notes:
-                notes.append(away)
-            continue
-        data = png if len(png) <= size_limit else shrink(png, max_bytes=size_limit)
-        if data is not png and recoded not in notes:
-            notes.append(recoded)
-        picture = replies.picture(job, image, _signed(data, image, credentials))
-        pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
+    if variant.has_files:
+        pictures, more = _pictures(job, files, variant, shown, credentials)
+        notes += more
+    if variant.why is not None:
+        notes += replies.left_out(variant.why, files=not variant.has_files, words=not variant.has_words)
     if any(picture.is_spoiler for picture in pictures.values()):
         notes.append(_(replies.FLAGGED))
     if any(each is Shown.NOT and job.images[index].status is Status.DONE for index, each in shown.items()):
         notes.append(_(replies.NOT_SHOWN_HERE))
-    return replies.result(job, pictures, notes=notes, verdict=_verdict(job, files))
+    return replies.result(job, pictures, notes=notes, verdict=verdict)
+
+
+def _pictures(
+    job: Job, files: ImageFiles, variant: Variant, shown: Mapping[int, Shown], credentials: Credentials | None
+) -> tuple[dict[int, Picture], list[str]]:
+    """The pictures by the index of their image, and what there is to say of how they are shown."""
+    notes: dict[str, None] = {}
+    pictures: dict[int, Picture] = {}
+    size_limit = min(variant.size_limit, MAX_REQUEST_BYTES // len(job.images))
+    credentials = credentials if size_limit > 2 * ROOM_BYTES else None
+    size_limit -= ROOM_BYTES if credentials else 0
+    for image in job.images:
+        png = _png(image, files) if shown[image.index] is not Shown.NOT else None
+        if png is None:
+            if _is_away(image) and shown[image.index] is not Shown.NOT:
+                notes[_(replies.STARTED_AWAY if job.request.spec.files else replies.FILE_AWAY)] = None
+            continue
+        data = png if len(png) <= size_limit else _smaller(png, size_limit)
+        if data is not png:
+            notes[_(replies.TOO_LARGE if data is None else replies.RECODED)] = None
+        if data is not None:
+            picture = replies.picture(job, image, _signed(data, image, credentials))
+            pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
+    return pictures, list(notes)
+
+
+def _smaller(png: bytes, max_bytes: int) -> bytes | None:
+    try:
+        return shrink(png, max_bytes=max_bytes)
+    except InvalidRequest:
+        return None
+
+
+def _without_words(job: Job) -> Job:
+    """The job as it is shown where its own words are not taken: in the text, the file names and the alt texts."""
+    spec = replace(job.request.spec, prompt=_(replies.NO_WORDS), negative="")
+    images = tuple(replace(each, recipe=each.recipe and replace(each.recipe, dropped="")) for each in job.images)
+    return replace(job, request=replace(job.request, spec=spec), images=images)
 
 
 def _signed(data: bytes, image: Image, credentials: Credentials | None) -> bytes:

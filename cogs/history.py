@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import discord
 from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
 from cogs import pages
-from cogs.delivery import DEFAULT_SIZE_LIMIT
 from cogs.errors import PRIVATE
 from cogs.gate import place_of
 from cogs.gathering import gather, how_shown
+from cogs.refusals import CONTENT, Refused
 from cogs.say import Action, Say
 from cogs.sending import edit_reply
 from cogs.services import Interaction, Services, owner_of
+from cogs.variants import DEFAULT_SIZE_LIMIT, Variant
 from generation.album import Look
 from generation.errors import InvalidRequest, UnknownJob
 from generation.images import tile
@@ -68,10 +70,20 @@ async def press_open(interaction: Interaction, subject: str) -> None:
         raise UnknownJob
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
-    size_limit = interaction.filesize_limit or DEFAULT_SIZE_LIMIT
+    variant = Variant(interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
     async with services.drawing.turn(owner):
-        say = await gather(job, services, size_limit=size_limit, place=place_of(interaction))
-    await edit_reply(interaction, say)
+        await _show(interaction, job, variant)
+
+
+async def _show(interaction: Interaction, job: Job, variant: Variant) -> None:
+    """Show a job in the variant that Discord takes."""
+    say = await gather(job, interaction.client.services, variant=variant, place=place_of(interaction))
+    try:
+        await edit_reply(interaction, say)
+    except discord.HTTPException as error:
+        if (refused := Refused.of(error)).step not in CONTENT:
+            raise
+        await _show(interaction, job, variant.after(refused, say))
 
 
 async def _page(interaction: Interaction, look: Look, *, before: datetime | None) -> Say:

@@ -25,6 +25,7 @@ from cogs.say import Gallery, Picture
 from cogs.sending import reply, reply_text
 from cogs.services import Interaction, Services
 from cogs.subjects import job_named
+from cogs.variants import Variant
 from db.trail import Entry
 from generation.errors import UnknownJob
 from generation.job import JOB_ID_LENGTH, Job, split_image_id
@@ -239,7 +240,10 @@ async def _next(services: Services, guild_id: int) -> New:
 async def _pictures_of(services: Services, job_id: str) -> list[Picture]:
     """A reported job's pictures, behind spoilers: the moderator decides whether to look."""
     say = await gather(
-        await services.jobs.fetch_job(job_id), services, size_limit=_REVIEW_BYTES, place=Place(is_age_restricted=True)
+        await services.jobs.fetch_job(job_id),
+        services,
+        variant=Variant(_REVIEW_BYTES),
+        place=Place(is_age_restricted=True),
     )
     shown = [each for block in say.blocks if isinstance(block, Gallery) for each in block.pictures]
     return [Picture(each.filename, each.data, each.alt, is_spoiler=True) for each in shown]

@@ -10,12 +10,12 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
-from cogs.delivery import DEFAULT_SIZE_LIMIT
 from cogs.language import N_, _, ngettext
 from cogs.moderation import remove_files
 from cogs.say import Picture, Rule, Say
 from cogs.sending import reply, reply_text
 from cogs.services import Interaction
+from cogs.variants import DEFAULT_SIZE_LIMIT
 from cogs.words import pictures as in_pictures
 from cogs.words import small
 from generation.errors import InvalidRequest

@@ -20,7 +20,12 @@ from generation.unread import notes_on
 NOTHING_TO_CANCEL = N_("There is nothing left to cancel: those pictures have ended.")
 NOTHING_OF_YOURS = N_("You have nothing in line here.")
 STILL_PAINTING = N_("These pictures are still being painted. Press Cancel first.")
-RECODED = N_("The original is too large to send here, so this is a JPEG. The exact file is kept.")
+RECODED = N_(
+    "The original is too large to send here, so this is a smaller copy (JPEG). The exact file is kept: `/history` "
+    "shows it where larger files may be sent."
+)
+TOO_LARGE = N_("A picture is too large to send here. It is kept: `/history` shows it where larger files may be sent.")
+NO_WORDS = N_("(words left out)")
 ROUNDED = N_("I paint {width} × {height} instead of {typed}: that is the nearest size I can.")
 NOT_SHOWN_HERE = N_("A picture that the safety checker flagged is not shown here, nor one that it cannot judge.")
 FILE_AWAY = N_("The file was cleared away since. Reproduce paints it again, byte for byte.")
@@ -224,6 +229,16 @@ def picture(job: Job, image: Image, data: bytes) -> Picture:
     prompt, number, total = job.request.spec.prompt, image.index + 1, len(job.images)
     alt = prompt if total == 1 else _("{number} of {total}: {prompt}", number=number, total=total, prompt=prompt)
     return Picture(f"{slug(prompt)}-{number}.{suffix}", data, alt)
+
+
+def left_out(why: str, *, files: bool, words: bool) -> list[str]:
+    """What is missing from a message that Discord would not take whole. `why` is marked, and said here."""
+    said = []
+    if words:
+        said.append(_("The words are left out here: {reason}.", reason=_(why)))
+    if files:
+        said.append(_("The pictures are not shown here: {reason}. Open them with `/history`.", reason=_(why)))
+    return said
 
 
 def unknown_words_note(unknown: Sequence[str], known: Mapping[str, Sequence[str]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import string
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import discord
@@ -14,7 +15,9 @@ from cogs.budget import MAX_MENTIONS
 from cogs.ladder import Posted
 from cogs.language import _
 from cogs.plain import plain
+from cogs.refusals import Step, refusal_of
 from cogs.services import Services
+from generation.job import Job
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient
@@ -31,24 +34,40 @@ async def tell_those_who_asked(client: AtelierClient, services: Services, job_id
     user_ids = await services.keepsakes.fetch_told(job_id)
     if not user_ids:
         return 0
-    is_private = (await services.deliveries.fetch(job_id)).reply_to.is_private
-    try:
-        await (_write_to(client, user_ids) if is_private else _mention(client, job_id, user_ids, posted))
-    except discord.HTTPException as error:
-        log.info("job=%s action=not-told error=%s", job_id, error.code)
+    if (await services.deliveries.fetch(job_id)).reply_to.is_private:
+        for user_id in user_ids:
+            await _write_to(client, job_id, user_id, _(replies.DONE))
+    else:
+        await _mention(client, job_id, user_ids, posted)
     return len(user_ids)
+
+
+async def tell_owner(client: AtelierClient, services: Services, job: Job, text: str) -> bool:
+    """Write to a job's owner, if they asked to be told when it is done. Whether it could be said."""
+    asked = await services.keepsakes.fetch_told(job.id)
+    return job.owner.user_id in asked and await _write_to(client, job.id, job.owner.user_id, text)
 
 
 async def _mention(client: AtelierClient, job_id: str, user_ids: list[int], posted: Posted) -> None:
     """Several messages where one does not hold them all. Each has a nonce of its own, so none is posted twice."""
-    channel = client.get_partial_messageable(posted.channel_id)
     for number, some in enumerate(batched(user_ids)):
-        await channel.send(
-            **plain(mention(some)),
-            reference=channel.get_partial_message(posted.message_id).to_reference(fail_if_not_exists=False),
-            allowed_mentions=discord.AllowedMentions(users=[discord.Object(each) for each in some]),
-            nonce=nonce_of(job_id, number),
-        )
+        try:
+            await _mention_some(client, some, posted, nonce=nonce_of(job_id, number))
+        except (discord.HTTPException, discord.RateLimited) as error:
+            _log(job_id, error)
+
+
+async def _mention_some(client: AtelierClient, user_ids: Sequence[int], posted: Posted, *, nonce: str) -> None:
+    """As a reply where Discord takes one, else as a message of its own."""
+    channel = client.get_partial_messageable(posted.channel_id)
+    allowed = discord.AllowedMentions(users=[discord.Object(each) for each in user_ids])
+    send = partial(channel.send, **plain(mention(user_ids)), allowed_mentions=allowed, nonce=nonce)
+    try:
+        await send(reference=channel.get_partial_message(posted.message_id).to_reference(fail_if_not_exists=False))
+    except discord.HTTPException as error:
+        if refusal_of(error).step is not Step.NO_REFERENCE:
+            raise
+        await send()
 
 
 def mention(user_ids: Sequence[int]) -> str:
@@ -65,7 +84,16 @@ def batched(user_ids: Sequence[int]) -> list[Sequence[int]]:
     return [user_ids[first : first + MAX_MENTIONS] for first in range(0, len(user_ids), MAX_MENTIONS)]
 
 
-async def _write_to(client: AtelierClient, user_ids: list[int]) -> None:
-    for user_id in user_ids:
+async def _write_to(client: AtelierClient, job_id: str, user_id: int, text: str) -> bool:
+    """Write a direct message. Whether Discord took it: one member's closed messages keep no other from being told."""
+    try:
         channel = await client.create_dm(discord.Object(user_id))
-        await channel.send(**plain(_(replies.DONE)))
+        await channel.send(**plain(text), nonce=nonce_of(job_id, 0))
+    except (discord.HTTPException, discord.RateLimited) as error:
+        _log(job_id, error)
+        return False
+    return True
+
+
+def _log(job_id: str, error: discord.HTTPException | discord.RateLimited) -> None:
+    log.info("job=%s action=not-told reason=%s error=%s", job_id, refusal_of(error).step, error)

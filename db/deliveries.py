@@ -54,6 +54,11 @@ class DeliveryStore:
         """The result cannot be posted, and `/history` has it. False if the delivery had ended."""
         return await self._end(job_id, DeliveryState.KEPT, reason)
 
+    async def reopen(self, job_id: str) -> bool:
+        """What was kept is due again. False if it is not kept, or gone."""
+        kept = _row(job_id).where(DeliveryRow.state == DeliveryState.KEPT)
+        return await self._update(kept.values(state=DeliveryState.DUE))
+
     async def _end(self, job_id: str, state: DeliveryState, error: str | None) -> bool:
         ended = _row(job_id).where(DeliveryRow.state.in_(_OPEN))
         return await self._update(

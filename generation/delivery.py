@@ -9,7 +9,7 @@ from generation.job import ReplyTo
 
 
 class DeliveryState(StrEnum):
-    """LIVE and DUE still need work; POSTED and KEPT are ends."""
+    """LIVE and DUE still need work; POSTED and KEPT are ends, but KEPT may become DUE again."""
 
     LIVE = "live"  # the job has not ended: its message shows progress
     DUE = "due"  # every image has ended: the result must be posted

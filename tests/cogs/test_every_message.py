@@ -206,7 +206,6 @@ def test_every_message_builder_is_known_to_the_test_above() -> None:
 ARGUMENTS = {"new", "changed", "plain"}
 SENT_OTHERWISE = {
     "delivery._edit": "the ladder's `edit`, kept there",
-    "ladder.post": "the ladder's `edit`, kept there",
     "arriving.say_hello": "the set-up message, judged above",
     "form.open_form": "a form, judged above",
     "moderation._decided": "what `_next` made with `new`",

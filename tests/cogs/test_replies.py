@@ -10,6 +10,7 @@ from cogs import recipe_pages, replies
 from cogs.budget import fitted
 from cogs.gathering import _gather
 from cogs.say import Action, Gallery, Say, Tone
+from cogs.variants import Variant
 from generation.files import ImageFiles
 from generation.interchange import Foreign
 from generation.job import Image, Job, Owner, Status
@@ -183,7 +184,7 @@ def test_what_a_strangers_file_says_of_its_machine_is_never_repeated(tmp_path: P
     image = replace(job.images[0], recipe=made, file_sha256=files.put(sign_png(pixels, (128, 128), made)))
     replay = Replay(trace="2x20", pixels_sha256="00" * 32, original=original)
     job = replace(job, request=GenerationRequest(spec=SPEC, replay=replay), images=(image,))
-    said = read(_gather(job, files, 10**7, {0: Shown.OPENLY}, None))
+    said = read(_gather(job, files, Variant(), {0: Shown.OPENLY}, None))
     assert "under the same fingerprint only: torch 2.13.0 here, another then." in said
     assert "evil" not in said and "HEADING" not in said
 

@@ -64,3 +64,16 @@ async def test_an_ended_delivery_stays_ended_and_forgets_its_token(
     assert not await deliveries.mark_posted(job.id)
     assert not await deliveries.mark_tried(job.id, "late")
     assert await deliveries.fetch(job.id) == kept
+
+
+async def test_what_was_kept_can_be_due_again_and_what_was_posted_cannot(
+    database: Database, deliveries: DeliveryStore
+) -> None:
+    job = await a_due_job(database)
+    assert not await deliveries.reopen(job.id), "it is due already"
+    await deliveries.mark_kept(job.id, "no permission")
+    assert await deliveries.reopen(job.id)
+    assert [due.job_id for due in await deliveries.fetch_due()] == [job.id]
+    await deliveries.mark_posted(job.id)
+    assert not await deliveries.reopen(job.id)
+    assert (await deliveries.fetch(job.id)).state is DeliveryState.POSTED
