@@ -39,11 +39,8 @@ async def turn_page(interaction: Interaction, subject: str, lists: Mapping[str, 
     """Show another page of a list. Raise `UnknownJob` for a forged button, `NotAllowed` for who may not read it."""
     key, _, number = subject.rpartition(":")
     name, _, rest = key.partition(":")
-    if name not in lists or not number.isdecimal() or len(number) > 6:
+    is_private = interaction.message is not None and interaction.message.flags.ephemeral
+    if name not in lists or not number.isdecimal() or len(number) > 6 or not is_private:
         raise UnknownJob
-    message = interaction.message
-    if message is not None and message.flags.ephemeral:
-        await interaction.response.defer()
-    else:  # forged: others read that message
-        await interaction.response.defer(ephemeral=True, thinking=True)
+    await interaction.response.defer()
     await edit_reply(interaction, await lists[name](interaction, rest), page=int(number))

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from discord import ui
+from discord import app_commands, ui
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
@@ -15,12 +15,16 @@ from messages import MESSAGES, SIGNS, Draw, many, text
 import cogs
 from cogs import rules_pages
 from cogs.budget import cut, fitted, fitted_text, size
+from cogs.client import COGS as COMMAND_COGS
+from cogs.client import MENUS
 from cogs.form import File, Form, Pick, Text, modal_of
 from cogs.language import _, languages, speaking
 from cogs.options import choices
 from cogs.paper import changed, new
 from cogs.plain import files_of, plain
 from cogs.say import Action, Entry, Gallery, Lines, Long, Picture, Say
+from cogs.settings_fields import MODELS
+from cogs.settings_view import offered_of
 from cogs.telling import batched, mention, nonce_of
 
 COGS = Path(cogs.__file__).parent
@@ -250,3 +254,42 @@ def test_titles_labels_and_hints_of_forms_are_never_cut(language: str) -> None:
                         if size(said) > limits[str(keyword.arg)]:
                             too_long.append(said)
     assert too_long == []
+
+
+# Menus.
+
+
+def test_a_menu_always_holds_what_is_chosen_and_says_how_many_it_leaves_out() -> None:
+    models = [f"model-{number:02}" for number in range(30)]
+    chosen = [*models[26:], "a model that is gone"]
+    offered, left_out = offered_of(MODELS, chosen, models)
+    values = [value for _label, value in offered]
+    assert len(values) == 25
+    assert set(chosen) < set(values)
+    assert left_out == 30 - 24
+    assert offered_of(MODELS, [], models[:25])[1] == 0
+
+
+# Commands.
+
+
+@pytest.mark.parametrize("language", languages())
+def test_what_discord_shows_of_the_commands_fits_in_every_language(language: str) -> None:
+    """Descriptions and choices: 1 to 100; what is shown in the menu of a message: 1 to 32."""
+
+    def said(text: object) -> str:
+        with speaking(language):
+            return _(str(text))
+
+    found = []
+    for cog in COMMAND_COGS:
+        commands = [each for each in cog.__cog_app_commands__ if not isinstance(each, app_commands.Group)]
+        groups = [cog] if cog.__cog_is_app_commands_group__ else []
+        found += [said(group.__cog_group_description__) for group in groups]
+        for command in commands:
+            found.append(said(command.description))
+            for option in command.parameters:
+                found += [said(option.description), *(said(choice.name) for choice in option.choices)]
+    assert len(found) > 100
+    assert [each for each in found if not 1 <= size(each) <= 100] == []
+    assert [menu.name for menu in MENUS if not 1 <= size(said(menu.name)) <= 32] == []
