@@ -37,7 +37,6 @@ def backup(url: URL, target: Path) -> None:
         raise Misconfigured(problem=f"There is no database at {source}.", remedy="Check ATELIER_DATABASE_URL.")
     if target.exists():
         raise Misconfigured(problem=f"{target} exists already.", remedy="Choose a new name for the backup.")
-    target.parent.mkdir(parents=True, exist_ok=True)
     with _told(f"The backup {target} could not be written"), _part_of(target) as part:
         with closing(sqlite3.connect(source)) as connection:
             connection.isolation_level = None
@@ -122,6 +121,7 @@ def _set_aside(target: Path) -> Iterator[None]:
 def _part_of(target: Path) -> Iterator[Path]:
     """A path to write to until it is fit to be `target`; whatever happens, nothing is left there."""
     part = target.with_name(f"{target.name}{_PART}")
+    target.parent.mkdir(parents=True, exist_ok=True)
     clear_parts(target.parent)
     part.unlink(missing_ok=True)
     create_private(part)

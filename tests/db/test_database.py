@@ -107,6 +107,16 @@ async def test_an_address_that_cannot_be_used_is_refused_and_the_folder_let_go(u
     await (await Database.open(f"sqlite:///{tmp_path}/atelier.db", tmp_path)).close()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+@pytest.mark.parametrize("kind", ["file", "below a file", "circle", "long"])
+async def test_a_data_folder_that_can_be_none_is_one_sentence(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    folder = {"below a file": tmp_path / "file" / "data", "long": tmp_path / ("a" * 300)}.get(kind, tmp_path / kind)
+    with pytest.raises(Misconfigured, match=rf"^The data folder {folder} .*ATELIER_DATA_DIR"):
+        await Database.open(f"sqlite:///{tmp_path}/atelier.db", folder)
+
+
 async def test_a_file_that_is_no_database_is_refused_and_the_folder_let_go(tmp_path: Path) -> None:
     (tmp_path / "atelier.db").write_text("not a database, and long enough to be seen as none " * 20)
     for _ in range(2):
