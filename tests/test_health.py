@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from generation.errors import Misconfigured
 from health import LoopLag, serve_health
@@ -41,6 +43,25 @@ async def test_a_taken_port_is_one_sentence() -> None:
         with pytest.raises(Misconfigured, match=f"Port {port} of this machine is in use"):
             async with serve_health(port, dict):
                 pass
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EACCES, r"Port 80 is kept for the system, and this user may not open it\. Set ATELIER_HEALTH_PORT"),
+        (errno.EADDRNOTAVAIL, r"Port 80 cannot be opened on 127\.0\.0\.1 \(Cannot assign requested address\)"),
+    ],
+)
+async def test_a_port_that_cannot_be_opened_is_not_called_in_use(
+    monkeypatch: pytest.MonkeyPatch, number: int, says: str
+) -> None:
+    async def refuse(_site: web.TCPSite) -> None:
+        raise OSError(number, "as the system says")
+
+    monkeypatch.setattr(web.TCPSite, "start", refuse)
+    with pytest.raises(Misconfigured, match=says):
+        async with serve_health(80, dict):
+            pass
 
 
 async def test_a_blocked_loop_shows() -> None:
