@@ -28,7 +28,7 @@ def is_vetted(model: Model, *, checks_safety: bool, is_from_upload: bool) -> boo
 def _is_stand_in(model: Model) -> bool:
     assert model.safety_checker is not None
     try:
-        config = json.loads((model.safety_checker / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((model.safety_checker / "config.json").read_bytes())
     except (OSError, ValueError):
         return True  # what cannot be read vouches for nothing
     return bool(config.get(STAND_IN))

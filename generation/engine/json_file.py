@@ -13,7 +13,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object. Raises `ValueError` for anything else."""
     if path.stat().st_size > _MAX_JSON_BYTES:
         raise ValueError("is too large")
-    value = json.loads(path.read_text("utf-8"))
+    value = json.loads(path.read_bytes())  # some editors begin it with a byte order mark
     if not isinstance(value, dict):
         raise ValueError("does not hold an object")
     return value
