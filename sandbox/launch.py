@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -62,13 +63,17 @@ async def _watch(
 
 
 async def _open(stack: contextlib.AsyncExitStack, port: int, bot_name: str) -> Sandbox:
-    """A sandbox on `port`, or on the next one that is free."""
-    for candidate in range(port, port + _PORTS_TO_TRY):
-        with contextlib.suppress(OSError):
+    """A sandbox on `port`, or on the next one that is free. Raises `OSError` if none is, or if it may not be opened."""
+    candidates = range(port, min(port + _PORTS_TO_TRY, 2**16))
+    for candidate in candidates:
+        try:
             return await stack.enter_async_context(
                 Sandbox(port=candidate, seed_world=True, bot_name=bot_name, journal_limit=_REMEMBERED)
             )
-    raise OSError(f"ports {port} to {port + _PORTS_TO_TRY - 1} are all in use")
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, f"ports {port} to {candidates[-1]} are all in use")
 
 
 def _on_signals() -> asyncio.Event:
