@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import io
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -60,6 +62,7 @@ from generation.fair_queue import FairQueue
 from generation.files import ImageFiles
 from generation.library import command as library
 from generation.library.verifying import verify
+from generation.local_files import FileUnusableError
 from generation.prompt import clean_prompt
 from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
@@ -83,6 +86,8 @@ models_app = typer.Typer(no_args_is_help=True, help="Models, LoRA, textual inver
 app.add_typer(models_app, name="models")
 log = logging.getLogger("atelier")
 T = TypeVar("T")
+_said_home: ContextVar[Path | None] = ContextVar("home", default=None)
+"""What `--home` says."""
 _LAST_ADMISSIONS_S = 3.0
 """How long a stop waits for those who are being let in: by then Discord has given up on who was not acknowledged."""
 
@@ -144,7 +149,11 @@ def main(
     says_version: Annotated[
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which Atelier this is.")
     ] = False,
-) -> None: ...
+    home: Annotated[
+        Path | None, typer.Option(help="The folder of .env and data; else ATELIER_HOME, else the program's own.")
+    ] = None,
+) -> None:
+    _said_home.set(home)
 
 
 @app.command()
@@ -250,20 +259,24 @@ class _Facts:
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port of the local Discord's page.")] = 8080,
-    data_dir: Annotated[Path, typer.Option(help="Where the trial's database and pictures are kept.")] = Path(
-        "sandbox-data"
-    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the local Discord's page.")] = 8080,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the trial's database and pictures are kept; `sandbox-data` at home.")
+    ] = None,
 ) -> None:
     """Try everything without a Discord account: the real bot against a local Discord, in your browser."""
     from sandbox.launch import run_with_bot  # only here: a real server never loads it
 
+    home = _guarded(lambda: config.find_home(_said_home.get()))
+    folder = (data_dir or home / "sandbox-data").absolute()
+
     def environment(discord: Sandbox) -> dict[str, str]:
         return {
+            "ATELIER_HOME": str(home),
             "ATELIER_DISCORD_URL": discord.url,
             "ATELIER_DISCORD_TOKEN": discord.token,
-            "ATELIER_DATA_DIR": str(data_dir),
-            "ATELIER_DATABASE_URL": f"sqlite:///{data_dir / 'atelier.db'}",  # never that of a bot that is at work
+            "ATELIER_DATA_DIR": str(folder),
+            "ATELIER_DATABASE_URL": f"sqlite:///{folder / 'atelier.db'}",  # never that of a bot that is at work
             "ATELIER_HEALTH_PORT": "0",
             "ATELIER_LOG_LEVEL": os.environ.get("ATELIER_LOG_LEVEL", "WARNING"),
         }
@@ -289,6 +302,7 @@ def imagine(
 ) -> None:
     """Paint from the shell, through the same queue, worker and database as the bot."""
     settings = _load(model=model)
+    _guarded(lambda: shell.require_writable(out))
 
     async def paint() -> None:
         async with open_house(settings) as house:
@@ -322,7 +336,7 @@ def imagine(
 def replay_command(source: Annotated[str, typer.Argument(metavar="FILE.png|JOB_ID")]) -> None:
     """Paint a picture again from its recipe and compare: exit status 0 only if every byte is the same."""
     settings = _load()
-    is_file = Path(source).exists() or Path(source).suffix.lower() == ".png"
+    is_file = Path(source).suffix.lower() == ".png" or _guarded(lambda: Path(source).exists())
     from_file = _guarded(lambda: shell.read_file(Path(source))) if is_file else None
 
     async def again() -> Verdict:
@@ -464,9 +478,9 @@ async def _stop(task: asyncio.Task[Any]) -> None:
     await asyncio.wait((task,))
 
 
-def _load(**overrides: object) -> Settings:
+def _load(**overrides: str | None) -> Settings:
     try:
-        settings = config.load(**overrides)
+        settings = config.load(_said_home.get(), **overrides)
         failpoints.arm(settings.failpoints)
         secrets = settle_proxy(settings.proxy.get_secret_value() if settings.proxy else None)
     except Misconfigured as wrong:
@@ -486,14 +500,31 @@ def _guarded(work: Callable[[], T]) -> T:
         return work()
     except AtelierError as wrong:
         _fail(wrong)
+    except BrokenPipeError:
+        raise  # typer ends quietly when the reader of a pipe has gone
+    except OSError as error:
+        log.debug("action=failed", exc_info=True)
+        if error.filename is None:
+            _fail(Misconfigured(problem=f"The system refuses: {error.strerror or error}.", remedy=""))
+        why = FileUnusableError.of(error)
+        _fail(Misconfigured(problem=f"{error.filename} {why.problem}.", remedy=why.remedy))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
 def _fail(wrong: AtelierError) -> NoReturn:
+    """End with a sentence: status 2 for what the operator has to change, as for words that are no command; else 1."""
     typer.echo(f"atelier: {wrong}", err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(2 if isinstance(wrong, Misconfigured) else 1)
+
+
+def run() -> None:
+    """Run the command line. What a console cannot show is escaped: printing never ends a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    app()
 
 
 if __name__ == "__main__":
-    app()
+    run()

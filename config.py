@@ -1,4 +1,4 @@
-"""All settings of Atelier, and the only reader of the environment. Nothing is read when this is imported.
+"""All settings of Atelier. Nothing is read when this is imported; where they are written, `env_file` says.
 
 Every setting is an environment variable `ATELIER_<NAME>`, or a line in `.env`. A secret may instead be kept in a file
 that `ATELIER_<NAME>_FILE`, in either place, names, as container platforms provide them. A name that is no setting is
@@ -7,35 +7,37 @@ refused: a mistyped one would else be a choice that silently does not hold.
 
 from __future__ import annotations
 
-import difflib
-import os
-from collections.abc import Mapping
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 
+from env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
 from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 
-PREFIX = "ATELIER_"
-_ENV_FILE = ".env"
+_DEFAULT_DATA = "data"
+_DATABASE = "atelier.db"
+_PATHS = ("data_dir", "models_dir")
+_SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!:memory:|file:)([^?]+)(.*)", re.DOTALL)
+_MAX_ID = 2**63 - 1
+_YEAR_S = 366 * 86_400
+_MEANT = {
+    "bool_parsing": "it should be true or false",
+    "int_parsing": "it should be a whole number",
+    "int_parsing_size": "it should be a whole number",
+    "int_from_float": "it should be a whole number",
+    "float_parsing": "it should be a number, without a unit",
+}
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """One value for each choice an operator has. Frozen: a change needs a restart."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=_ENV_FILE,
-        extra="ignore",
-        frozen=True,
-        env_ignore_empty=True,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     discord_token: SecretStr | None = Field(None, description="The bot's token from Discord's developer portal.")
     discord_url: str | None = Field(
@@ -61,7 +63,11 @@ class Settings(BaseSettings):
         "auto", description="How models are kept in memory; auto decides from what is free at the start."
     )
     idle_release_s: float = Field(
-        0.0, ge=0, description="Seconds without work after which models leave the memory; 0 keeps them."
+        0.0,
+        ge=0,
+        le=_YEAR_S,
+        allow_inf_nan=False,
+        description="Seconds without work after which models leave the memory; 0 keeps them.",
     )
     max_rows: int = Field(
         0, ge=0, le=64, description="Largest forward pass in rows; a guided image takes two. 0 lets the device decide."
@@ -86,7 +92,9 @@ class Settings(BaseSettings):
     )
     max_waiting_per_user: int = Field(32, ge=1, description="Pictures one member may have waiting.")
     max_waiting_per_guild: int = Field(1000, ge=1, description="Pictures one server may have waiting.")
-    shutdown_grace_s: float = Field(20.0, ge=0, description="Seconds that running pictures get to end at shutdown.")
+    shutdown_grace_s: float = Field(
+        20.0, ge=0, le=_YEAR_S, allow_inf_nan=False, description="Seconds that running pictures get to end at shutdown."
+    )
     health_port: int = Field(8790, ge=0, le=65535, description="Loopback port of /healthz; 0 switches it off.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
 
@@ -110,10 +118,32 @@ class Settings(BaseSettings):
             raise ValueError("it holds blanks, line ends or other signs that no token has")
         return bare or None
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_any_case(cls, value: object, info: ValidationInfo) -> object:
+        """What is chosen from a few words may be written in capitals, or not."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        words = get_args(kind) if get_origin(kind) is Literal else ()
+        return next((each for each in words if each.casefold() == str(value).casefold()), value)
+
+    @field_validator("c2pa_certificates", "c2pa_key", mode="before")
+    @classmethod
+    def _with_line_breaks(cls, pem: object) -> object:
+        """PEM text on one line, as `docker --env-file` wants it, says `\\n` where a line ends."""
+        return pem.replace("\\n", "\n") if isinstance(pem, str) else pem
+
+    @field_validator("data_dir")
+    @classmethod
+    def _fits_an_address(cls, folder: Path) -> Path:
+        if "?" in str(folder):
+            raise ValueError("the address of a database cannot hold a question mark")
+        return folder
+
     @field_validator("owner_ids")
     @classmethod
     def _only_ids(cls, ids: str) -> str:
-        if not all(each.strip().isdecimal() for each in ids.split(",") if each.strip()):
+        given = [each.strip() for each in ids.split(",") if each.strip()]
+        if not all(each.isdecimal() and len(each) < 20 and 0 < int(each) <= _MAX_ID for each in given):
             raise ValueError("must be ids with commas between them, such as 123,456")
         return ids
 
@@ -130,7 +160,7 @@ class Settings(BaseSettings):
 
     @property
     def url_of_database(self) -> str:
-        return self.database_url or f"sqlite:///{(self.data_dir / 'atelier.db').as_posix()}"
+        return self.database_url or f"sqlite:///{(self.data_dir / _DATABASE).as_posix()}"
 
     @property
     def engine(self) -> EngineSettings:
@@ -154,50 +184,37 @@ class Settings(BaseSettings):
         return self.data_dir / "pictures"
 
 
-def load(**overrides: object) -> Settings:
-    """Read the environment and `.env`. Raises `Misconfigured` naming the variable at fault and what it may be."""
-    variables = _variables()
-    _refuse_unknown(variables)
-    given = _secrets_from_files(variables) | {name: value for name, value in overrides.items() if value is not None}
+def load(home: Path | None = None, **overrides: str | None) -> Settings:
+    """Read the environment and `.env` of the home folder (see `find_home`); `overrides` are of the command line.
+
+    Raises `Misconfigured` naming the variable at fault and what it may be.
+    """
+    folder = find_home(home)
+    refuse_left_behind(folder, ENV_FILE, said=home)
+    written = read_written(folder, Settings.model_fields)
+    if "data_dir" not in written:
+        refuse_left_behind(folder, f"{_DEFAULT_DATA}/{_DATABASE}", said=home)
+    written |= {name: Written(f"--{name}", text, Path()) for name, text in overrides.items() if text is not None}
+    written.setdefault("data_dir", Written(f"{PREFIX}DATA_DIR", _DEFAULT_DATA, folder))
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return Settings(**{name: _value(name, each) for name, each in written.items()})
     except ValidationError as bad:
-        first = bad.errors()[0]
-        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
-        message = first["msg"].removeprefix("Value error, ")
-        raise Misconfigured(
-            problem=f"{name} cannot be used: {message}.", remedy="Change it, or leave it out."
-        ) from None
+        raise _told(bad.errors()[0]) from None
 
 
-def _variables() -> dict[str, str]:
-    """What is set under our prefix in `.env` or the environment, which wins. In capitals: pydantic takes any case."""
-    both = dotenv_values(_ENV_FILE) | os.environ
-    return {name.upper(): value or "" for name, value in both.items() if name.upper().startswith(PREFIX)}
+def _value(name: str, written: Written) -> Any:
+    """Paths become absolute: what is not written in full begins at the home folder, or where the shell stands."""
+    text = written.read()
+    if name in _PATHS or (name == "model" and re.search(r"^~|[/\\]", text)):
+        path = written.resolve(text)
+        return path if name in _PATHS else str(path)
+    if name == "database_url" and (parts := _SQLITE_FILE.fullmatch(text)):
+        return f"{parts[1]}{written.resolve(parts[2]).as_posix()}{parts[3]}"
+    return text
 
 
-def _refuse_unknown(variables: Mapping[str, str]) -> None:
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for name in variables:
-        if name.removesuffix("_FILE") not in known:
-            meant = difflib.get_close_matches(name, known, n=1)
-            remedy = f"Did you mean {meant[0]}?" if meant else "docs/settings.md names all there are."
-            raise Misconfigured(problem=f"{name} is no setting.", remedy=remedy)
-
-
-def _secrets_from_files(variables: Mapping[str, str]) -> dict[str, object]:
-    """`ATELIER_X_FILE=/path` stands for `ATELIER_X=<the file's text>`."""
-    secrets: dict[str, object] = {}
-    for name in Settings.model_fields:
-        variable = f"{PREFIX}{name.upper()}_FILE"
-        if path := variables.get(variable):
-            secrets[name] = _read_secret(variable, Path(path))
-    return secrets
-
-
-def _read_secret(variable: str, path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"{variable} names {path}, which cannot be read ({type(error).__name__})."
-        raise Misconfigured(problem=problem, remedy="Check that the file is there and readable.") from None
+def _told(error: ErrorDetails) -> Misconfigured:
+    name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
+    said = error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    message = _MEANT.get(error["type"], said)
+    return Misconfigured(problem=f"{name} cannot be used: {message}.", remedy="Change it, or leave it out.")

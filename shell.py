@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from generation import errors
+from generation import errors, local_files
 from generation.errors import AtelierError, InvalidRequest, Misconfigured
 from generation.images import decode_png
 from generation.job import JOB_ID_LENGTH, Image, Job, Owner, Status
+from generation.local_files import FileUnusableError
 from generation.ports import JobStore
 from generation.provenance import read_recipe
 from generation.recipe import Fingerprint, Recipe
@@ -21,6 +22,7 @@ from generation.studio import Studio
 from generation.verify import Disclosure, read_disclosure
 
 T = TypeVar("T")
+_MAX_PICTURE_BYTES = 2**28
 OWNER = Owner(guild_id=0, user_id=0)
 """Pictures asked for from the shell belong to nobody on Discord."""
 
@@ -57,21 +59,30 @@ def png_of(studio: Studio, image: Image) -> bytes:
     return png
 
 
+def require_writable(target: Path) -> None:
+    """Raise `Misconfigured` unless a file can be written at `target`: before anything is painted."""
+    try:
+        local_files.require_writable(target)
+    except FileUnusableError as wrong:
+        raise Misconfigured(problem=f"--out {target} {wrong.problem}.", remedy=wrong.remedy) from None
+
+
 def read_file(path: Path) -> list[tuple[Recipe, bytes | None]]:
     """The recipe and the pixels of a PNG of ours. Raises `InvalidRequest` saying what is wrong with it."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InvalidRequest(what=str(path), problem=f"cannot be read ({type(error).__name__}).") from None
+    data = _read(path)
     return [(read_recipe(data), decode_png(data)[0])]
 
 
 def verify_file(path: Path) -> Disclosure:
     """What a picture file says of itself. Raises `InvalidRequest`."""
+    return read_disclosure(_read(path))
+
+
+def _read(path: Path) -> bytes:
     try:
-        return read_disclosure(path.read_bytes())
-    except OSError as error:
-        raise InvalidRequest(what=str(path), problem=f"cannot be read ({type(error).__name__}).") from None
+        return local_files.read_file(path, max_bytes=_MAX_PICTURE_BYTES)
+    except FileUnusableError as wrong:
+        raise InvalidRequest(what=str(path), problem=f"cannot be read: it {wrong.problem}. {wrong.remedy}") from None
 
 
 async def read_job(studio: Studio, store: JobStore, job_id: str) -> list[tuple[Recipe, bytes | None]]:

@@ -134,6 +134,7 @@ async def _atelier(discord: Sandbox) -> AsyncIterator[tuple[int, str]]:
         with tempfile.TemporaryDirectory() as folder:
             environment = {
                 "ATELIER_DATA_DIR": folder,
+                "ATELIER_HOME": folder,
                 "ATELIER_DISCORD_URL": discord.url,
                 "ATELIER_DISCORD_TOKEN": discord.token,
                 "ATELIER_HEALTH_PORT": str(port),

@@ -241,6 +241,7 @@ class Chaos:
     def _environment(self, failpoint: str) -> dict[str, str]:
         return {
             "ATELIER_DATA_DIR": str(self._folder),
+            "ATELIER_HOME": str(self._folder),
             "ATELIER_DISCORD_URL": self._discord.url,
             "ATELIER_DISCORD_TOKEN": self._discord.token,
             "ATELIER_HEALTH_PORT": "0",

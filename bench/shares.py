@@ -79,6 +79,7 @@ async def _serving(discord: Sandbox, folder: Path, model: str) -> AsyncIterator[
     """The unchanged program in a process of its own."""
     environment = os.environ | {
         "ATELIER_DATA_DIR": str(folder),
+        "ATELIER_HOME": str(folder),
         "ATELIER_DISCORD_URL": discord.url,
         "ATELIER_DISCORD_TOKEN": discord.token,
         "ATELIER_HEALTH_PORT": "0",

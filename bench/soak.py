@@ -200,6 +200,7 @@ class Soak:
     def _environment(self, port: int) -> dict[str, str]:
         return {
             "ATELIER_DATA_DIR": str(self._folder),
+            "ATELIER_HOME": str(self._folder),
             "ATELIER_DISCORD_URL": self._discord.url,
             "ATELIER_DISCORD_TOKEN": self._discord.token,
             "ATELIER_HEALTH_PORT": str(port),

@@ -112,6 +112,7 @@ async def _bot(discord: Sandbox) -> AsyncIterator[tuple[asyncio.subprocess.Proce
             "ATELIER_DISCORD_URL": discord.url,
             "ATELIER_DISCORD_TOKEN": discord.token,
             "ATELIER_DATA_DIR": folder,
+            "ATELIER_HOME": folder,
             "ATELIER_HEALTH_PORT": str(port),
             "ATELIER_LOG_LEVEL": "WARNING",
         }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -41,6 +42,14 @@ class Tally:
         self.judged += other.judged
         self.violations += other.violations
         self.notes += other.notes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty home folder: a `.env` of the checkout is no part of any test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATELIER_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 TALLY = pytest.StashKey[Tally]()

@@ -104,8 +104,8 @@ def test_the_drill_of_a_backup(folder: Path) -> None:
 def test_what_is_no_backup_is_refused_and_nothing_is_replaced(folder: Path) -> None:
     assert run("weight", "5", "2")[0] == 0
     (folder / "picture.png").write_bytes(b"\x89PNG")
-    assert run("restore", "picture.png")[0] == 1
-    assert run("restore", "nowhere.db")[0] == 1
+    assert run("restore", "picture.png")[0] == 2
+    assert run("restore", "nowhere.db")[0] == 2
     assert "weight 2" in run("weight", "5")[1]
 
 
@@ -113,7 +113,7 @@ def test_a_start_after_a_restore_that_was_cut_short_makes_no_empty_database(fold
     assert run("weight", "5", "2")[0] == 0
     (folder / "atelier.db").rename(folder / "atelier.db.before-restore")
     code, said = run("weight", "5")
-    assert (code, "a restore set aside" in said, (folder / "atelier.db").exists()) == (1, True, False)
+    assert (code, "a restore set aside" in said, (folder / "atelier.db").exists()) == (2, True, False)
 
 
 def test_what_is_kept_of_a_person_is_written_for_the_operator_alone(folder: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -30,10 +31,18 @@ PROMPT = "a red circle on a blue background"
 def run(*words: str | Path, data_dir: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """`bot.py WORDS`, away from any .env and with nothing of ours in the environment but what is given."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
-    environment = clean | {"ATELIER_DATA_DIR": str(data_dir), "ATELIER_LOG_LEVEL": "WARNING"} | extra
+    environment = clean | {"ATELIER_HOME": str(data_dir), "ATELIER_DATA_DIR": str(data_dir)}
+    environment |= {"ATELIER_LOG_LEVEL": "WARNING"} | extra
     command = [sys.executable, str(ROOT / "bot.py"), *map(str, words)]
     return subprocess.run(
-        command, env=environment, cwd=data_dir, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        command,
+        env=environment,
+        cwd=data_dir,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=PATIENCE_S,
+        check=False,
     )
 
 
@@ -86,25 +95,83 @@ def test_several_pictures_get_numbered_files(painted: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("status", "words", "says"),
     [
-        (("imagine", " ", "--out", "x.png"), "The prompt is empty"),
-        (("imagine", "a star", "--size", "7x7", "--out", "x.png"), "Width must be from 64"),
-        (("imagine", "a star", "--size", "big", "--out", "x.png"), "Size is WIDTHxHEIGHT"),
-        (("imagine", "a star", "--steps", "0", "--out", "x.png"), "Steps must be from 1 to 150"),
-        (("imagine", "a star", "--sampler", "Eulr", "--out", "x.png"), "Choose one of: Euler a"),
-        (("imagine", "a star", "--model", "/nowhere", "--out", "x.png"), "The model /nowhere has no model_index.json"),
-        (("replay", "missing.png"), "cannot be read"),
-        (("serve",), "There is no Discord token"),
+        (1, ("imagine", " ", "--out", "x.png"), "The prompt is empty"),
+        (1, ("imagine", "a star", "--size", "7x7", "--out", "x.png"), "Width must be from 64"),
+        (1, ("imagine", "a star", "--size", "big", "--out", "x.png"), "Size is WIDTHxHEIGHT"),
+        (1, ("imagine", "a star", "--steps", "0", "--out", "x.png"), "Steps must be from 1 to 150"),
+        (1, ("imagine", "a star", "--sampler", "Eulr", "--out", "x.png"), "Choose one of: Euler a"),
+        (2, ("imagine", "a star", "--model", "/nowhere", "--out", "x.png"), "The model /nowhere has no model_index"),
+        (2, ("imagine", "a star", "--out", "gone/x.png"), "--out gone/x.png lies in a folder that is not there."),
+        (2, ("imagine", "a star", "--count", "2", "--out", "."), "--out . is a folder."),
+        (2, ("imagine", "a star", "--out", "a" * 300), "has too long a name."),
+        (1, ("replay", "missing.png"), "cannot be read: it is not there."),
+        (2, ("replay", "a" * 300), "has too long a name."),
+        (1, ("verify", "."), "cannot be read: it is a folder."),
+        (1, ("verify", "/dev/zero"), "cannot be read: it is a pipe or a device."),
+        (2, ("backup", "/dev/null/x"), "could not be written"),
+        (2, ("export", "5", "/dev/null"), "/dev/null exists already."),
+        (2, ("--home", "gone", "models", "list"), "gone is not there."),
+        (2, ("serve",), "There is no Discord token"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(words: tuple[str, ...], says: str, tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_one_sentence(status: int, words: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    if words[0] == "backup":
+        assert run("weight", "5", data_dir=tmp_path).returncode == 0
     done = run(*words, data_dir=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == status
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its names are text")
+@pytest.mark.parametrize(("encoding", "name"), [("ascii", "🎨“ü”"), ("cp1252", "🎨ü"), ("utf-8", "\udcff")])
+def test_what_a_console_cannot_show_ends_no_command(encoding: str, name: str, tmp_path: Path) -> None:
+    done = run("export", "5", tmp_path / name, data_dir=tmp_path, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr
+    assert "my-data.json is written." in done.stdout and (tmp_path / name / "my-data.json").exists()
+
+
+def test_settings_are_found_beside_the_program_and_not_where_the_shell_stands(tmp_path: Path) -> None:
+    program, elsewhere = tmp_path / "program", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    program.mkdir()
+    for each in ROOT.iterdir():
+        if each.name in ("alembic", "cogs", "db", "generation") or each.suffix in (".py", ".ini", ".toml"):
+            (program / each.name).symlink_to(each)
+    for name in ("bot.py", "env_file.py"):
+        (program / name).unlink()
+        shutil.copy(ROOT / name, program)
+    (program / ".env").write_text("ATELIER_DATA_DIR=wanted\n")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
+    for folder, home in ((program, ()), (elsewhere, ()), (elsewhere, ("--home", "../program"))):
+        call = [sys.executable, str(program / "bot.py"), *home, "weight", "42"]
+        done = subprocess.run(call, cwd=folder, env=clean, capture_output=True, timeout=PATIENCE_S, check=False)
+        assert done.returncode == 0, done.stderr
+        assert (program / "wanted" / "atelier.db").exists() and list(elsewhere.iterdir()) == []
+        shutil.rmtree(program / "wanted")
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
+    call = [sys.executable, str(ROOT / "bot.py"), "--home", str(tmp_path), "models", "list"]
+    done = subprocess.run(
+        call,
+        cwd=tmp_path,
+        env=clean,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_it_says_which_version_it_is(tmp_path: Path) -> None:
@@ -168,4 +235,4 @@ def test_a_model_that_cannot_be_loaded_ends_the_command_at_once(tmp_path: Path) 
     assert done.returncode == 1
     assert "mid_block.resnets.0" in done.stderr and "Traceback" not in done.stderr
     served = run("serve", data_dir=tmp_path, ATELIER_MODEL=str(model), **NOWHERE)
-    assert served.returncode == 1 and "atelier: The model" in served.stderr and "Traceback" not in served.stderr
+    assert served.returncode == 2 and "atelier: The model" in served.stderr and "Traceback" not in served.stderr

@@ -15,6 +15,7 @@ OURS = {
     "bot",
     "config",
     "doctor",
+    "env_file",
     "health",
     "keeper",
     "logs",
@@ -29,7 +30,8 @@ OURS = {
 TORCH = {"torch", "diffusers", "transformers", "peft", "accelerate"}
 # room -> (which of our own modules it may import, which outside ones it must never)
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "config.py": ({"generation.errors", "generation.engine.settings"}, {"discord", "sqlalchemy"} | TORCH),
+    "env_file.py": ({"generation.errors", "generation.local_files"}, {"discord", "sqlalchemy"} | TORCH),
+    "config.py": ({"env_file", "generation.errors", "generation.engine.settings"}, {"discord", "sqlalchemy"} | TORCH),
     "doctor.py": ({"config", "db", "generation", "health", "network"}, {"discord", "sqlalchemy"} | TORCH),
     "shell.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "keeper.py": ({"config", "db", "generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),

@@ -122,7 +122,8 @@ async def test_unchanged_where_nothing_but_loopback_exists(
 ) -> None:
     """A process that is told its token and nothing else, in a network namespace of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ATELIER_", "SAMPLE_"))}
-    settings = {"ATELIER_DATA_DIR": str(tmp_path), "ATELIER_HEALTH_PORT": "0", "PYTHONPATH": str(ROOT)}
+    settings = {"ATELIER_HOME": str(tmp_path), "ATELIER_DATA_DIR": str(tmp_path)}
+    settings |= {"ATELIER_HEALTH_PORT": "0", "PYTHONPATH": str(ROOT)}
     python = (sys.executable, "-W", "ignore")
     shut_in = await asyncio.create_subprocess_exec(
         *SHUT_IN, *python, str(HERE / "alone.py"), str(certificate), *python, *program,

@@ -261,13 +261,13 @@ def test_from_the_hub_a_commit_is_fetched_checked_and_pinned(tmp_path: Path, hub
     assert (entry.path, entry.revision, entry.source) == ("glow/glow.safetensors", COMMIT, "someone/glow")
     assert models(tmp_path, hub, "verify").stdout == "ok   glow\n"
     again = models(tmp_path, hub, "add", "someone/glow")
-    assert again.returncode == 1 and "There is already a LoRA called glow (someone/glow)" in again.stderr
+    assert again.returncode == 2 and "There is already a LoRA called glow (someone/glow)" in again.stderr
     named = models(tmp_path, hub, "add", "someone/glow", "--replace")
     assert named.returncode == 0, named.stderr
     (entry,) = Register.read(tmp_path / "data" / "models").entries
     assert entry.path == f"glow-{COMMIT[:12]}/glow.safetensors", "the folder that was there stays"
     missing = models(tmp_path, hub, "add", "someone/gone")
-    assert missing.returncode == 1 and "There is no someone/gone on the hub." in missing.stderr
+    assert missing.returncode == 2 and "There is no someone/gone on the hub." in missing.stderr
 
 
 def test_a_download_that_was_given_up_is_cleared_away_by_a_later_one(tmp_path: Path) -> None:
