@@ -51,6 +51,7 @@ from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.usage import UsageStore
 from doctor import Outcome, require_startable, run_checks
+from env_file import find_home
 from generation import failpoints
 from generation.catalog import Catalog
 from generation.credentials import credentials_of
@@ -267,7 +268,7 @@ def sandbox(
     """Try everything without a Discord account: the real bot against a local Discord, in your browser."""
     from sandbox.launch import run_with_bot  # only here: a real server never loads it
 
-    home = _guarded(lambda: config.find_home(_said_home.get()))
+    home = _guarded(lambda: find_home(_said_home.get()))
     folder = (data_dir or home / "sandbox-data").absolute()
 
     def environment(discord: Sandbox) -> dict[str, str]:

@@ -93,7 +93,7 @@ class Settings(BaseModel):
     max_waiting_per_user: int = Field(32, ge=1, description="Pictures one member may have waiting.")
     max_waiting_per_guild: int = Field(1000, ge=1, description="Pictures one server may have waiting.")
     shutdown_grace_s: float = Field(
-        20.0, ge=0, le=_YEAR_S, allow_inf_nan=False, description="Seconds that running pictures get to end at shutdown."
+        20.0, ge=0, le=_YEAR_S, description="Seconds that running pictures get to end at shutdown."
     )
     health_port: int = Field(8790, ge=0, le=65535, description="Loopback port of /healthz; 0 switches it off.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 import config
+from env_file import PREFIX, find_home
 from generation.errors import Misconfigured
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in config.Settings.model_fields:
-        monkeypatch.delenv(f"{config.PREFIX}{name.upper()}", raising=False)
+        monkeypatch.delenv(f"{PREFIX}{name.upper()}", raising=False)
     monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -235,12 +236,12 @@ def test_the_home_folder_is_the_programs_unless_another_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()
-    assert config.find_home(Path("../other")) == Path.cwd() / ".." / "other"
-    assert config.find_home() == tmp_path
+    assert find_home(Path("../other")) == Path.cwd() / ".." / "other"
+    assert find_home() == tmp_path
     monkeypatch.delenv("ATELIER_HOME")
-    assert config.find_home() == Path(config.__file__).parent
+    assert find_home() == Path(config.__file__).parent
     with pytest.raises(Misconfigured, match=r"^The home folder .*gone is not there"):
-        config.find_home(Path("gone"))
+        find_home(Path("gone"))
 
 
 @pytest.mark.parametrize("name", [".env", "data/atelier.db"])

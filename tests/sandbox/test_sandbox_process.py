@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
+from aiohttp import web
 from patience import PATIENCE_S
 
 from sandbox import Sandbox
@@ -43,6 +46,20 @@ async def test_a_bot_in_a_process_of_its_own() -> None:
     running.cancel()
     await asyncio.wait({running}, timeout=PATIENCE_S)
     assert running.cancelled() and not server.gateway.is_connected
+
+
+async def test_a_port_that_may_not_be_opened_is_not_called_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one is tried only where another program has the port."""
+    tried: list[int] = []
+
+    async def refuse(site: web.TCPSite) -> None:
+        tried.append(site._port)
+        raise OSError(errno.EADDRINUSE if len(tried) < 3 else errno.EACCES, "as the system says")
+
+    monkeypatch.setattr(web.TCPSite, "start", refuse)
+    with pytest.raises(PermissionError):
+        await run_with_bot([], port=80, environment=lambda _: {}, say=lambda _: None)
+    assert tried == [80, 81, 82]
 
 
 async def test_the_module_serves_by_itself() -> None:
