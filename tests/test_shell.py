@@ -209,7 +209,7 @@ def test_a_damaged_database_ends_the_command_and_doctor_says_so(tmp_path: Path) 
             file.seek((pages[table] - 1) * size)
             file.write(b"\xff" * size)
     ended = run("imagine", PROMPT, "--out", tmp_path / "a.png", data_dir=tmp_path)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith("atelier: "), "a sentence, and it does not wait for ever"
     looked = run("doctor", data_dir=tmp_path)
     assert "BAD  Database: The database " in looked.stdout and " is damaged (" in looked.stdout
@@ -232,7 +232,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_command_at_once(tmp_path: Path) 
     weights = model / "unet" / "diffusion_pytorch_model.safetensors"
     save_file({name: each for name, each in load_file(weights).items() if "mid_block.resnets.0" not in name}, weights)
     done = run("imagine", PROMPT, "--model", model, "--out", tmp_path / "a.png", data_dir=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "mid_block.resnets.0" in done.stderr and "Traceback" not in done.stderr
     served = run("serve", data_dir=tmp_path, ATELIER_MODEL=str(model), **NOWHERE)
     assert served.returncode == 2 and "atelier: The model" in served.stderr and "Traceback" not in served.stderr
