@@ -67,6 +67,7 @@ from generation.local_files import FileUnusableError
 from generation.prompt import clean_prompt
 from generation.replay import Agreement, Verdict
 from generation.request import MAX_SEED, GenerationRequest, ImageSpec
+from generation.retry import Problems
 from generation.screening import Screener
 from generation.sizes import native_size, parse_size
 from generation.studio import Studio, utc_now
@@ -103,6 +104,7 @@ class House:
     files: ImageFiles
     running: asyncio.Task[None]
     screener: Screener
+    problems: Problems
 
 
 @asynccontextmanager
@@ -131,12 +133,12 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             studio.set_boost(boost)
         running = asyncio.create_task(studio.run(), name="studio")
         stack.push_async_callback(_stop, running)
-        retention = RetentionStore(database)
-        tidying = asyncio.create_task(keep_tidy(retention, files), name="tidying")
+        retention, problems = RetentionStore(database), Problems()
+        tidying = asyncio.create_task(keep_tidy(retention, files, problems), name="tidying")
         stack.push_async_callback(_stop, tidying)
-        sweeping = asyncio.create_task(keep_swept(retention, files), name="sweeping")
+        sweeping = asyncio.create_task(keep_swept(retention, files, problems), name="sweeping")
         stack.push_async_callback(_stop, sweeping)
-        yield House(studio, jobs, database, files, running, screener)
+        yield House(studio, jobs, database, files, running, screener, problems)
 
 
 def _say_version(wanted: bool) -> None:
@@ -191,10 +193,11 @@ async def _serve(settings: Settings) -> None:
             held=Held(settings.data_dir / "forms"),
             operating=OperatorStore(house.database),
             credentials=credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm),
+            problems=house.problems,
             departures=DepartureStore(house.database, clock=utc_now, grace=timedelta(days=settings.guild_grace_days)),
         )
         assert settings.discord_token is not None
-        facts = _Facts(house.studio, house.database)
+        facts = _Facts(house.studio, house.database, house.problems)
         async with serve_health(settings.health_port, facts):
             token = settings.discord_token.get_secret_value()
             discord = asyncio.create_task(
@@ -233,8 +236,8 @@ def _keep_pauses_rare() -> None:
 class _Facts:
     """What `/healthz` says."""
 
-    def __init__(self, studio: Studio, database: Database) -> None:
-        self._studio, self._database = studio, database
+    def __init__(self, studio: Studio, database: Database, problems: Problems) -> None:
+        self._studio, self._database, self._problems = studio, database, problems
         self._discord = "connecting"
 
     def hear(self, state: str) -> None:
@@ -249,6 +252,7 @@ class _Facts:
             problems.append(f"Storage refuses {stuck} writes; they are tried again. Is the disk full, or read-only?")
         if (lost := self._database.files.problem) is not None:
             problems.append(lost)
+        problems += self._problems
         return {
             "discord": self._discord,
             "painter_ready": self._studio.is_ready,

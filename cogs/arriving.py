@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 
 import discord
 
+from cogs.errors import LOST, persistently
 from cogs.language import of_place, speaking
 from cogs.services import Services
 from cogs.settings_view import setup
@@ -24,11 +24,15 @@ async def say_hello(guild: discord.Guild, services: Services) -> bool:
         log.info("guild=%s action=no-place-to-say-hello", guild.id)
         return False
     settings = await services.guilds.fetch(guild.id)
-    with suppress(discord.HTTPException), speaking(of_place(settings.choices.language, guild.preferred_locale)):
-        await channel.send(view=setup(settings), silent=True)
-        log.info("guild=%s action=said-hello", guild.id)
-        return True
-    return False
+    with speaking(of_place(settings.choices.language, guild.preferred_locale)):
+        view = setup(settings)
+    try:
+        await persistently(lambda: channel.send(view=view, silent=True, nonce=f"hello{guild.id}"))
+    except LOST as error:
+        log.warning("guild=%s action=hello-not-said error=%s", guild.id, type(error).__name__)
+        return False
+    log.info("guild=%s action=said-hello", guild.id)
+    return True
 
 
 def _where(guild: discord.Guild) -> discord.TextChannel | None:

@@ -6,6 +6,7 @@ that must outlive it is in `Services`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -53,7 +54,7 @@ from cogs.queue import Queue
 from cogs.quota import QuotaGroup
 from cogs.recipe import RecipeOf
 from cogs.refusals import LONGEST_LIMIT_S
-from cogs.registration import sync_if_changed
+from cogs.registration import HEAD_START_S, register
 from cogs.reproduce import Reproduce
 from cogs.results import Handler
 from cogs.rules import RulesGroup
@@ -64,6 +65,7 @@ from cogs.settings_panel import TEMPLATE, SettingItem, SettingsPanel
 from cogs.styles import StyleGroup
 from cogs.translator import Translator
 from cogs.usage import Usage
+from generation.durable import durably
 from generation.errors import InvalidRequest, UnknownJob
 from generation.phrase import Phrase
 
@@ -132,6 +134,7 @@ class AtelierClient(commands.AutoShardedBot):
         self.connector = connector
         self.courier = Courier(self, services)
         self.command_ids: dict[str, int] = {}
+        self._registering: asyncio.Task[None] | None = None
         parsers = self._connection.parsers
         parsers["INTERACTION_CREATE"] = callbacks.once_each(parsers["INTERACTION_CREATE"])
 
@@ -144,13 +147,17 @@ class AtelierClient(commands.AutoShardedBot):
             self.tree.add_command(menu)
         await self.tree.set_translator(Translator())
         self.add_dynamic_items(Press, Choose, SettingItem, ReviewItem)
-        try:
-            self.command_ids = await sync_if_changed(self.tree, self.http)
-        except discord.HTTPException:
-            log.exception("action=commands-not-registered")  # the ones Discord has are better than no bot at all
         await self.courier.start()
+        self._registering = asyncio.create_task(self._register(), name="registration")
+        await asyncio.wait((self._registering,), timeout=HEAD_START_S)
+
+    async def _register(self) -> None:
+        self.command_ids = await register(self.tree, self.http, self.services.problems)
 
     async def close(self) -> None:
+        if self._registering is not None:
+            self._registering.cancel()
+            await asyncio.wait((self._registering,))
         await self.courier.close()
         await super().close()
 
@@ -192,22 +199,32 @@ class AtelierClient(commands.AutoShardedBot):
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Discord says so of new servers only, not of those it names after a connection."""
-        await self.services.departures.came_back(guild.id)
+        await durably(lambda: self._note_membership(guild.id))
         await say_hello(guild, self.services)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Of a server that is down only for a while Discord does not say so."""
         log.info("guild=%s action=removed-from", guild.id)
-        await self.services.departures.left(guild.id)
+        await durably(lambda: self._note_membership(guild.id))
+
+    async def _note_membership(self, guild_id: int) -> None:
+        """Store whether a server has the bot, as it is when storage can take it: it may have changed meanwhile."""
+        if self.is_closed():  # the next client is told which servers there are
+            return
+        departures = self.services.departures
+        await (departures.left(guild_id) if self.get_guild(guild_id) is None else departures.came_back(guild_id))
 
     async def on_ready(self) -> None:
         """What changed while nobody was connected: every server is named after a new connection, also those down.
 
         Also called of a client that was closed meanwhile, which may not have heard of every server.
         """
-        if self.is_closed():
-            return
-        await self.services.departures.found([guild.id for guild in self.guilds])
+
+        async def write() -> None:
+            if not self.is_closed():
+                await self.services.departures.found([guild.id for guild in self.guilds])
+
+        await durably(write)
 
     async def on_app_command_completion(self, interaction: Interaction, command: object) -> None:
         await self.tell_kept(interaction)

@@ -36,6 +36,7 @@ from generation.delivery_turns import DeliveryTurns, Post
 from generation.errors import AtelierError, UnknownJob
 from generation.failpoints import reached
 from generation.job import Job, ReplyTo, Status
+from generation.retry import growing
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient
@@ -150,7 +151,10 @@ class Courier:
             return
         speak(reply_to.locale)
         while self._services.studio.is_live(job_id):
-            await self._show_progress(job_id, reply_to, going)
+            try:
+                await self._show_progress(job_id, reply_to, going)
+            except Exception:  # what may end with progress is the progress, never the job's delivery
+                log.exception("job=%s action=progress-failed", job_id)
             await self._until_news(going)
         going.end()
         await _until_it_works(job_id, lambda: self._deliver(job_id, reply_to, going))
@@ -302,8 +306,7 @@ class Courier:
 
 async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
     """What must happen is tried again, with growing pauses, until it does."""
-    pause_s = RETRY_S
-    while True:
+    for pause_s in growing(RETRY_S, LONGEST_RETRY_S):
         try:
             return await work()
         except Exception as error:
@@ -312,4 +315,4 @@ async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
                 name, wait_s = str(error), max(pause_s, error.pause_s)
             log.warning("job=%s action=delivery-failed error=%s next_try_s=%.0f", job_id, name, wait_s)
         await asyncio.sleep(wait_s)
-        pause_s = min(LONGEST_RETRY_S, pause_s * 2)
+    raise AssertionError("pauses do not end")

@@ -106,11 +106,11 @@ async def tell_privately(interaction: Interaction, text: str) -> None:
         await interaction.client.courier.shown(interaction.extras[JOB])
     elif is_thinking and not interaction.extras.get(PRIVATE):
         with suppress(discord.NotFound):
-            await _persistently(interaction.delete_original_response)
-    await _persistently(lambda: interaction.followup.send(**plain(text), ephemeral=True))
+            await persistently(interaction.delete_original_response)
+    await persistently(lambda: interaction.followup.send(**plain(text), ephemeral=True))
 
 
-async def _persistently(work: Callable[[], Awaitable[object]]) -> None:
+async def persistently(work: Callable[[], Awaitable[object]]) -> None:
     """Do it, again where Discord cannot be reached. A refusal is raised at once."""
     for pause_s in RETRY_S:
         try:

@@ -101,6 +101,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
             is_closed=studio.is_closed,
             is_paused=studio.is_paused,
             is_ready=studio.is_ready,
+            problems=services.problems,
         )
         await tell_privately(interaction, text)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from cogs.language import N_, _, counted, decimal, ngettext
+from cogs.language import N_, _, counted, decimal, in_words, ngettext
 from cogs.say import Lines, Say
 from cogs.words import escaped, pictures, small, standard_steps
 from generation.admission import Admission, Standing
 from generation.catalog import Model
 from generation.job import DM_TENANT
+from generation.phrase import Phrase
 from generation.quota import Unit
 from generation.usage import GuildUsage
 from generation.vetting import is_harmless, is_vetted
@@ -41,6 +42,7 @@ def state(
     is_closed: bool,
     is_paused: bool,
     is_ready: bool,
+    problems: Iterable[Phrase],
 ) -> str:
     lines = (
         _("Closed to new requests.") if is_closed else _("Open."),
@@ -49,6 +51,7 @@ def state(
         _("{running} being painted, {waiting} waiting.", running=counted(num_running), waiting=counted(num_waiting)),
         _servers(num_guilds),
         admission_line(admission),
+        *(in_words(each) for each in problems),
     )
     return "\n".join(lines)
 

@@ -1,4 +1,8 @@
-"""Tells Discord our commands, but only when they have changed: there is a daily limit, and clients reload them."""
+"""Tells Discord our commands, but only when they have changed: there is a daily limit, and clients reload them.
+
+While Discord cannot take them, they are tried again. If it refuses them for good, that is said once: in the log, and
+as a problem until the next start.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,47 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from generation.phrase import Phrase
+from generation.retry import Problems, Task, until_it_works
+
 Command = app_commands.Command[Any, ..., Any] | app_commands.ContextMenu | app_commands.Group
 log = logging.getLogger(__name__)
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
+HEAD_START_S = 5.0
+"""How long a start waits for the commands before it goes on without."""
+SUBJECT = "commands"
+_DAILY_LIMIT = 30034
+"""Discord takes no new commands today."""
+_TOO_LONG_SHOWN = 300
+_WAITING = Phrase(
+    "Discord has not taken the commands yet; they are tried again. Those it knows from before still work."
+)
 _TEXT = {"name", "description", "type", "nsfw", "contexts", "integration_types", "default_member_permissions"}
 _OPTIONS = {"options", "required", "choices", "value", "autocomplete", "channel_types"}
 _LANGUAGES = {"name_localizations", "description_localizations"}
 _LIMITS = {"min_value", "max_value", "min_length", "max_length"}
 _PERMISSIONS = "default_member_permissions"
 _SAYS_SOMETHING = _TEXT | _OPTIONS | _LIMITS | _LANGUAGES
+
+
+async def register(
+    tree: app_commands.CommandTree[Any], http: discord.http.HTTPClient, problems: Problems
+) -> dict[str, int]:
+    """Register the commands, however long Discord needs. Their ids by name; none if Discord refuses them for good."""
+    task = Task(SUBJECT, _WAITING, FIRST_PAUSE_S, LONGEST_PAUSE_S, is_final=_is_refused)
+    problems.set(SUBJECT, _WAITING)  # discord.py waits long for limits and errors before it raises
+    try:
+        return await until_it_works(task, lambda: sync_if_changed(tree, http), problems)
+    except discord.HTTPException as refused:
+        log.error("action=commands-refused status=%s code=%s reason=%s", refused.status, refused.code, refused.text)
+        why = refused.text[:_TOO_LONG_SHOWN]
+        problems.set(SUBJECT, Phrase("Discord refuses the commands, so they are not tried again: {why}", why=why))
+        return {}
+
+
+def _is_refused(error: Exception) -> bool:
+    """Whether Discord will say the same tomorrow: what the commands say is at fault."""
+    return isinstance(error, discord.HTTPException) and error.status in (400, 413) and error.code != _DAILY_LIMIT
 
 
 async def sync_if_changed(tree: app_commands.CommandTree[Any], http: discord.http.HTTPClient) -> dict[str, int]:

@@ -26,6 +26,7 @@ from generation.credentials import Credentials
 from generation.job import DM_TENANT, Owner
 from generation.ports import Clock
 from generation.rates import Rates, rates_of_files
+from generation.retry import Problems
 from generation.studio import Studio
 from generation.turns import Turns
 
@@ -68,6 +69,8 @@ class Services:
     """Held while an attached file is in memory."""
     drawing: Turns = field(default_factory=lambda: Turns(3, of_guild=2, of_member=1))
     """Held while a chart, a sheet of pictures or a message of old ones is put together in a thread."""
+    problems: Problems = field(default_factory=Problems)
+    """What fails now and is tried again."""
     clock: Clock = utc_now
     credentials: Credentials | None = None
     """What posted pictures are signed with, where the operator has a key."""

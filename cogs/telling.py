@@ -29,7 +29,8 @@ _DIGITS = string.digits + string.ascii_letters
 async def tell_those_who_asked(client: AtelierClient, services: Services, job_id: str, posted: Posted) -> int:
     """Mention them once beneath the finished message, or write to them where that is seen by one person only. How many.
 
-    Best effort: the pictures are there in any case.
+    What Discord refuses is only logged: the pictures are there in any case. Raise `discord.HTTPException` if Discord
+    is down: it may work later, and the nonce keeps it from being said twice.
     """
     user_ids = await services.keepsakes.fetch_told(job_id)
     if not user_ids:
@@ -54,7 +55,7 @@ async def _mention(client: AtelierClient, job_id: str, user_ids: list[int], post
         try:
             await _mention_some(client, some, posted, nonce=nonce_of(job_id, number))
         except (discord.HTTPException, discord.RateLimited) as error:
-            _log(job_id, error)
+            _log_refusal(job_id, error)
 
 
 async def _mention_some(client: AtelierClient, user_ids: Sequence[int], posted: Posted, *, nonce: str) -> None:
@@ -90,10 +91,12 @@ async def _write_to(client: AtelierClient, job_id: str, user_id: int, text: str)
         channel = await client.create_dm(discord.Object(user_id))
         await channel.send(**plain(text), nonce=nonce_of(job_id, 0))
     except (discord.HTTPException, discord.RateLimited) as error:
-        _log(job_id, error)
+        _log_refusal(job_id, error)
         return False
     return True
 
 
-def _log(job_id: str, error: discord.HTTPException | discord.RateLimited) -> None:
+def _log_refusal(job_id: str, error: discord.HTTPException | discord.RateLimited) -> None:
+    if isinstance(error, discord.HTTPException) and error.status >= 500:
+        raise error
     log.info("job=%s action=not-told reason=%s error=%s", job_id, refusal_of(error).step, error)

@@ -2,41 +2,71 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from cogs.moderation import remove_files
 from cogs.services import Services
+from generation.phrase import Phrase
+from generation.retry import Task, every
 
 log = logging.getLogger(__name__)
-EVERY_S = 600.0
+EVERY_S, RETRY_S = 600.0, 60.0
+_PROBLEM = Phrase("What is to be deleted by now cannot all be deleted; that is tried again. The log says why.")
 
 
 async def keep_promises(services: Services) -> None:
     """Until cancelled. A failure is logged and tried again: what is over stays over."""
-    while True:
+
+    async def once() -> None:
         try:
             await sweep(services)
-        except Exception:
-            log.exception("action=sweep-failed")
-        gc.collect()
-        await asyncio.sleep(EVERY_S)
+        finally:
+            gc.collect()
+
+    await every(EVERY_S, Task("sweep", _PROBLEM, RETRY_S, EVERY_S), once, services.problems)
 
 
 async def sweep(services: Services) -> int:
-    """Once. How many files went."""
+    """Once. How many files went. Raise an `ExceptionGroup` when all else is done, if some of it failed."""
+    number, failed = 0, list[Exception]()
+
+    async def try_to(work: Callable[[Services], Awaitable[int]]) -> None:
+        nonlocal number
+        try:
+            number += await work(services)
+        except Exception as error:  # the rest is due all the same
+            failed.append(error)
+
+    for part in (_forget_refusals, _drop_reviewed, _finish_erasing):
+        await try_to(part)
+    for guild_id in await services.departures.fetch_overdue():
+        await try_to(partial(_erase_guild, guild_id=guild_id))
+    if number:
+        log.info("action=swept files=%s", number)
+    if failed:
+        raise ExceptionGroup("not all that is over could be deleted", failed)
+    return number
+
+
+async def _forget_refusals(services: Services) -> int:
     await services.moderation.forget_old_refusals()
+    return 0
+
+
+async def _drop_reviewed(services: Services) -> int:
     gone = await services.governance.drop_reviewed()
     await remove_files(services, gone)
-    number = len(gone)
+    return len(gone)
+
+
+async def _finish_erasing(services: Services) -> int:
+    number = 0
     async for files in services.personal.finish_erasing():
         await remove_files(services, files)
         number += len(files)
-    for guild_id in await services.departures.fetch_overdue():
-        number += await _erase_guild(services, guild_id)
-    if number:
-        log.info("action=swept files=%s", number)
     return number
 
 

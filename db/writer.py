@@ -10,6 +10,7 @@ thread of its own: to cross between threads at every statement cost more than th
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Work = Callable[[Session], T]
 MAX_BATCH = 64
@@ -36,7 +38,10 @@ class _Entry:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def answer(self, result: Any) -> None:
-        self.then()
+        try:
+            self.then()
+        except Exception:  # the writer must outlive any failure, and the write itself stands
+            log.exception("action=after-write-failed")
         if self.future.done():  # whoever asked was cancelled; what is written stays written
             return
         if isinstance(result, BaseException):

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from generation.retry import growing
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
@@ -20,15 +22,14 @@ def num_stuck() -> int:
 
 async def durably(write: Callable[[], Awaitable[T]]) -> T:
     """Do a write until it works: storage that fails (full, locked) is tried again, with growing pauses."""
-    pause_s = _FIRST_PAUSE_S
     try:
-        while True:
+        for pause_s in growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S):
             try:
                 return await write()
             except Exception:
                 log.exception("action=storage-failed next_try_s=%.1f", pause_s)
             _stuck.add(write)
             await asyncio.sleep(pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
     finally:
         _stuck.discard(write)
+    raise AssertionError("pauses do not end")

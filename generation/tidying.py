@@ -16,6 +16,8 @@ from typing import Protocol
 
 from generation.durable import num_stuck
 from generation.files import PARTS, ImageFiles
+from generation.phrase import Phrase
+from generation.retry import Problems, Task, every
 
 log = logging.getLogger(__name__)
 EVERY_S = 3600.0
@@ -27,7 +29,11 @@ PRESSED_BYTES = 1 << 30
 PRESSED_UNTOUCHED = timedelta(minutes=20)
 """Still longer than Discord waits for a request."""
 LOOK_EVERY_S = 60.0
+RETRY_S = 600.0
+"""What fails is tried again after so long at the most, or sooner."""
 _AT_ONCE = 300
+_NOT_TIDIED = Phrase("Pictures whose time is over cannot be removed; that is tried again. The log says why.")
+_NOT_SWEPT = Phrase("Files that nothing names cannot be looked for; that is tried again. The log says why.")
 
 
 class Limits(Protocol):
@@ -59,15 +65,16 @@ class Register(Protocol):
         """Those of these files (SHA-256) that nothing names."""
 
 
-async def keep_tidy(limits: Limits, files: ImageFiles, *, every_s: float = EVERY_S) -> None:
+async def keep_tidy(
+    limits: Limits, files: ImageFiles, problems: Problems | None = None, *, every_s: float = EVERY_S
+) -> None:
     """Remove the files whose time is over, now and every so often, until cancelled."""
-    while True:
-        try:
-            num_removed = await tidy(limits, files)
-            log.info("action=tidied files=%s", num_removed)
-        except Exception:
-            log.exception("action=tidying-failed")
-        await asyncio.sleep(every_s)
+
+    async def once() -> None:
+        log.info("action=tidied files=%s", await tidy(limits, files))
+
+    retry_s = min(every_s, RETRY_S)
+    await every(every_s, Task("tidying", _NOT_TIDIED, retry_s / 10, retry_s), once, problems or Problems())
 
 
 async def tidy(limits: Limits, files: ImageFiles) -> int:
@@ -90,12 +97,14 @@ def _remove(files: ImageFiles, names: Collection[str]) -> int:
 async def keep_swept(
     register: Register,
     files: ImageFiles,
+    problems: Problems | None = None,
     *,
     first_s: float = FIRST_SWEEP_S,
     every_s: float = SWEEP_EVERY_S,
     look_every_s: float = LOOK_EVERY_S,
 ) -> None:
     """Sweep when the start is over, every so often, and whenever much was put, until cancelled."""
+    problems = problems or Problems()
     due_s = time.monotonic() + first_s
     since, num_bytes = datetime.now(UTC), 0  # of the last sweep
     while True:
@@ -107,9 +116,12 @@ async def keep_swept(
                 removed = await sweep(register, files, now=now, untouched=untouched, since=None if is_due else since)
                 log.info("action=swept files=%s", removed)
                 since, num_bytes = now - untouched, files.num_bytes_put
+                due_s = time.monotonic() + every_s if is_due else due_s
+                problems.clear("sweeping")
             except Exception:
                 log.exception("action=sweeping-failed")
-            due_s = time.monotonic() + every_s if is_due else due_s
+                due_s = time.monotonic() + min(every_s, RETRY_S)
+                problems.set("sweeping", _NOT_SWEPT)
         await asyncio.sleep(min(look_every_s, max(0.0, due_s - time.monotonic())))
 
 

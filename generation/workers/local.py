@@ -134,6 +134,9 @@ class LocalWorker:
                 return
             except OSError as error:
                 reason = f"its process could not be started ({error})"
+            except Exception as error:  # without its supervisor, no process would ever be started again
+                log.exception("action=worker-supervisor-stumbled")
+                reason = f"the bot could not go on with it ({type(error).__name__})"
             if not self._closing.is_set():
                 await self._recover(reason)
 

@@ -328,3 +328,27 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
     assert isinstance(lost, Lost) and "could not be started" in lost.reason
     monkeypatch.undo()
     assert isinstance((await until(events, Ready))[-1], Ready)
+
+
+async def test_what_its_supervisor_did_not_foresee_costs_one_try(
+    make_light: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its supervisor, no process would ever be started again, and nothing would say so."""
+    tries = 0
+    listen = LocalWorker._listen
+
+    async def stumble(worker: LocalWorker, process: asyncio.subprocess.Process) -> str | None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("nobody thought of this")
+        return await listen(worker, process)
+
+    monkeypatch.setattr(LocalWorker, "_listen", stumble)
+    worker = make_light(first_pause_s=0.01, longest_pause_s=0.01)
+    await worker.start()
+    events = worker.events()
+    async with asyncio.timeout(PATIENCE_S):
+        lost = await anext(events)
+        assert isinstance(lost, Lost) and "RuntimeError" in lost.reason
+        assert isinstance((await until(events, Ready))[-1], Ready)

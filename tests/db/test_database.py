@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from patience import PATIENCE_S
 from some_jobs import GUILD, NOW, a_job, a_reply
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
@@ -266,3 +267,16 @@ async def test_a_file_that_is_taken_during_the_write_is_noticed_too(database: Da
 
     with pytest.raises(DatabaseReplaced, match="deleted"):
         await database.write(write)
+
+
+async def test_what_follows_a_write_may_fail_and_the_writer_goes_on(database: Database) -> None:
+    """All writes share one task: if it ended, every later one would wait for ever."""
+
+    def stumble() -> None:
+        raise RuntimeError("a copy in memory could not be dropped")
+
+    await JobStore(database).save_counters({1: 0.0})
+    await database.write(increment, then=stumble)
+    async with asyncio.timeout(PATIENCE_S):
+        await database.write(increment)
+    assert await JobStore(database).fetch_counters() == {1: 2.0}

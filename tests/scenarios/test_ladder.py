@@ -248,3 +248,36 @@ async def test_a_slip_after_the_acceptance_leaves_the_message_and_claims_no_refu
     message = await until_done(discord, asked)
     assert len(message.attachments) == 1
     assert message in people.general.messages
+
+
+async def test_those_who_asked_are_told_when_discord_has_come_round(
+    discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cogs.delivery.RETRY_S", 0.01)
+    _, message = await accepted_only(bot, discord, people)
+    await until_shown(discord, await people.bo.click(message, "Tell me when done"))
+    discord.faults.fail("/channels/*/messages", method="POST", status=501)  # discord.py does not try that again
+    bot.go_on_painting()
+    assert await settled(bot, job_id_in(message)) is DeliveryState.POSTED
+    told = [each for each in people.general.messages_ever if f"<@{people.bo.user.id}>" in each.content]
+    assert len(told) == 1
+
+
+async def test_progress_that_stumbles_does_not_take_the_result_with_it(
+    discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The studio says that a job has ended once only; who follows the job must be there to hear it."""
+    asked, message = await accepted_only(bot, discord, people)
+    job_id = job_id_in(message)
+    following = bot.client.courier.tasks
+
+    def stumble(*_args: object, **_options: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(replies, "progress", stumble)
+    with heard("cogs.delivery", "action=progress-failed") as failed:
+        bot.client.courier.hear(job_id)
+        await asyncio.wait_for(failed.acquire(), PATIENCE_S)
+        assert bot.client.courier.tasks == following
+    bot.go_on_painting()
+    assert (await until_done(discord, asked)).attachments

@@ -1,0 +1,77 @@
+"""Try again what must work in the end, with growing pauses; meanwhile the operator can read what fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from generation.phrase import Phrase
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Problems:
+    """What fails now, one sentence each by subject. `/healthz` and `/operator state` show them."""
+
+    def __init__(self) -> None:
+        self._sentences: dict[str, Phrase] = {}
+
+    def set(self, subject: str, sentence: Phrase) -> None:
+        self._sentences[subject] = sentence
+
+    def clear(self, subject: str) -> None:
+        self._sentences.pop(subject, None)
+
+    def __iter__(self) -> Iterator[Phrase]:
+        return iter(list(self._sentences.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Work that may fail and is tried again.
+
+    `subject` names it in logs and among the problems; `problem` is what the operator reads while it fails. `is_final`
+    says of which errors another try makes no sense: they are raised.
+    """
+
+    subject: str
+    problem: Phrase
+    first_pause_s: float
+    longest_pause_s: float
+    is_final: Callable[[Exception], bool] = lambda error: False
+
+
+def growing(first_s: float, longest_s: float) -> Iterator[float]:
+    """Yield pauses without end, each twice as long as the one before, up to `longest_s`."""
+    pause_s = first_s
+    while True:
+        yield pause_s
+        pause_s = min(longest_s, pause_s * 2)
+
+
+async def until_it_works(task: Task, work: Callable[[], Awaitable[T]], problems: Problems) -> T:
+    """Return what `work` returns, once it does. Its problem is gone when this ends, however it ends."""
+    try:
+        for pause_s in growing(task.first_pause_s, task.longest_pause_s):
+            try:
+                return await work()
+            except Exception as error:
+                if task.is_final(error):
+                    raise
+                log.exception("action=%s-failed error=%s next_try_s=%.0f", task.subject, type(error).__name__, pause_s)
+            problems.set(task.subject, task.problem)
+            await asyncio.sleep(pause_s)
+    finally:
+        problems.clear(task.subject)
+    raise AssertionError("pauses do not end")
+
+
+async def every(pause_s: float, task: Task, work: Callable[[], Awaitable[object]], problems: Problems) -> NoReturn:
+    """Do `work` now and every so often, until cancelled. What fails is tried again as `until_it_works` does."""
+    while True:
+        await until_it_works(task, work, problems)
+        await asyncio.sleep(pause_s)

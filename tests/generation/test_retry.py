@@ -1,0 +1,72 @@
+"""What fails is tried again with growing pauses, and is a problem for as long as it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+
+import pytest
+from patience import PATIENCE_S
+
+from generation.phrase import Phrase
+from generation.retry import Problems, Task, every, growing, until_it_works
+
+TASK = Task("mail", Phrase("No mail is sent; that is tried again."), 0, 0)
+
+
+class Refuses:
+    """Work that fails so many times. `seen`: the problems there were at each try."""
+
+    def __init__(self, times: int, problems: Problems) -> None:
+        self.times, self.problems, self.seen = times, problems, list[list[str]]()
+        self.worked = asyncio.Event()
+
+    async def __call__(self) -> str:
+        self.seen.append(list(self.problems))
+        if len(self.seen) <= self.times:
+            raise OSError("away")
+        self.worked.set()
+        return "sent"
+
+
+def test_pauses_double_up_to_the_longest() -> None:
+    assert list(islice(growing(1, 5), 5)) == [1, 2, 4, 5, 5]
+
+
+async def test_a_problem_is_there_from_the_first_failure_until_it_works() -> None:
+    problems = Problems()
+    work = Refuses(2, problems)
+    assert await until_it_works(TASK, work, problems) == "sent"
+    assert work.seen == [[], [TASK.problem], [TASK.problem]]
+    assert not list(problems)
+
+
+async def test_a_final_error_is_raised_at_once() -> None:
+    problems = Problems()
+    work = Refuses(1, problems)
+    final = Task("mail", TASK.problem, 0, 0, is_final=lambda error: isinstance(error, OSError))
+    with pytest.raises(OSError, match="away"):
+        await until_it_works(final, work, problems)
+    assert len(work.seen) == 1
+    assert not list(problems)
+
+
+async def test_one_that_is_cut_off_is_no_problem_any_more() -> None:
+    problems = Problems()
+    work = Refuses(10**9, problems)
+    trying = asyncio.create_task(until_it_works(TASK, work, problems))
+    while not list(problems):  # noqa: ASYNC110 - nothing says when it has failed
+        await asyncio.sleep(0)
+    trying.cancel()
+    await asyncio.wait((trying,))
+    assert not list(problems)
+
+
+async def test_what_is_done_again_and_again_outlives_its_failures() -> None:
+    problems = Problems()
+    work = Refuses(3, problems)
+    going = asyncio.create_task(every(0, TASK, work, problems))
+    await asyncio.wait_for(work.worked.wait(), PATIENCE_S)
+    going.cancel()
+    await asyncio.wait((going,))
+    assert len(work.seen) > 3
