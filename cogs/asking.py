@@ -42,6 +42,7 @@ async def begin(
 async def _acknowledge(
     interaction: Interaction, request: GenerationRequest | None, attached: Collection[str]
 ) -> ReplyTo:
+    received_s = interaction.client.services.monotonic()
     require_permissions(interaction)
     if request is not None:
         interaction.client.services.studio.check(request, owner_of(interaction))
@@ -59,6 +60,7 @@ async def _acknowledge(
         channel_id=interaction.channel_id or 0,
         token=interaction.token,
         token_expires_at=interaction.expires_at,
+        received_s=received_s,
         message_id=response.message_id if response is not None else None,
         locale=matching(str(interaction.locale)) if is_alone else of_place(choices.language, interaction.guild_locale),
         is_private=is_private,
@@ -87,7 +89,7 @@ async def _submit(
     warnings = await require_allowed(interaction, request, attached=attached)
     policy, owner = await policy_of(interaction), owner_of(interaction)
     services = client.services
-    services.rates.take(owner, limit=policy.choices.requests_per_minute, now=services.clock())
+    services.rates.take(owner, limit=policy.choices.requests_per_minute)
     roles = interaction.user.roles if isinstance(interaction.user, discord.Member) else []
     try:
         job = await services.studio.submit(
@@ -95,6 +97,7 @@ async def _submit(
             owner,
             reply_to=reply_to,
             role_ids=[role.id for role in roles],
+            asked_at=interaction.created_at,
             attached=attached,
             handling=policy.handling(place_of(interaction)),
         )

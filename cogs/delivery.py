@@ -21,7 +21,7 @@ import discord
 from cogs import replies
 from cogs.errors import LOST
 from cogs.following import Round, settle
-from cogs.ladder import Ladder, Posted
+from cogs.ladder import Ladder, Posted, TokenRefusedError
 from cogs.language import speak
 from cogs.posting import PostingPlaces
 from cogs.presenting import Presenter
@@ -58,7 +58,7 @@ class Courier:
 
     def __init__(self, client: AtelierClient, services: Services) -> None:
         self._client, self._services = client, services
-        self._ladder = Ladder(client, services.clock)
+        self._ladder = Ladder(client, services.monotonic)
         self._presenter = Presenter(client, services, self._ladder)
         self._reopening = Reopening(self._reopen)
         self._rounds: dict[str, Round] = {}
@@ -183,6 +183,9 @@ class Courier:
                     return
                 going.is_message_gone = await self._edit(reply_to, say, going) is None
             settle(going.first, not going.is_message_gone)
+        except TokenRefusedError:
+            going.changed.set()  # to be shown by the next rung, within that one's limits
+            return
         except Unreachable:
             going.is_message_gone = True
         except (Refused, *LOST) as error:
@@ -256,7 +259,7 @@ class Courier:
             await self._services.deliveries.mark_tried(job_id, why)
 
     async def _post(self, job_id: str, reply_to: ReplyTo, going: Round) -> Posted:
-        """Have the message show the result, in its turn."""
+        """Have the message show the result, in its turn; where Discord refuses its token, in one of its channel."""
         due = Post(
             going.order,
             job_id,
@@ -264,8 +267,11 @@ class Courier:
             channel_id=reply_to.channel_id,
             is_limited_by_channel=not self._ladder.has_token(reply_to),
         )
-        async with self._places.turn(due) as turn:
-            posted = await self._presenter.present(job_id, reply_to, turn)
+        try:
+            async with self._places.turn(due) as turn:
+                posted = await self._presenter.present(job_id, reply_to, turn)
+        except TokenRefusedError:
+            return await self._post(job_id, reply_to, going)
         reached("posted")
         return posted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import discord
@@ -78,20 +78,23 @@ async def require_may_ask(interaction: Interaction) -> Policy:
     (await services.operating.admission()).require_admitted(owner.guild_id)
     if place.is_dm and not services.allows_dms:
         raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
-    await _require_welcome(services, owner, policy)
+    await _require_welcome(services, owner, policy, now=interaction.created_at)
     policy.require_place(asker_of(interaction), place)
     return policy
 
 
-async def _require_welcome(services: Services, owner: Owner, policy: Policy) -> None:
-    """The person is not blocked, nor too quick, nor one whose pictures were kept back again and again of late."""
-    now, choices = services.clock(), policy.choices
-    if (until := await services.moderation.blocked_until(owner.guild_id, owner.user_id)) is not None:
+async def _require_welcome(services: Services, owner: Owner, policy: Policy, *, now: datetime) -> None:
+    """The person is not blocked, nor too quick, nor one whose pictures were kept back again and again of late.
+
+    `now`: by Discord, which dates what people do; the clock of this machine may be wrong.
+    """
+    choices = policy.choices
+    if (until := await services.moderation.blocked_until(owner.guild_id, owner.user_id, now=now)) is not None:
         is_short = until - now < timedelta(days=1000)
         when = f"<t:{int(until.timestamp())}:f>"
         why = Phrase("A moderator of this server lets you ask for nothing here until {when}.", when=when)
         raise NotAllowed(why=why if is_short else Phrase("A moderator of this server lets you ask for nothing here."))
-    services.rates.check(owner, limit=choices.requests_per_minute, now=now)
+    services.rates.check(owner, limit=choices.requests_per_minute)
     if choices.withheld_per_hour:
         since = now - timedelta(hours=1)
         withheld = await services.jobs.num_withheld(owner, since=since)

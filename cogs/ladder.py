@@ -3,13 +3,17 @@
 Every rung can be climbed twice without a second message appearing: edits are what they are, and a new message is
 looked for before it is written, and carries the job's id as a nonce that Discord enforces for some minutes. Which
 refusal leads to which rung is said by the table in `cogs.refusals`.
+
+Whether a token is still good, Discord knows: this machine's clock may be wrong. It is tried until Discord refuses it,
+or until 15 minutes have passed since this run received it.
 """
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 import aiohttp
@@ -20,13 +24,17 @@ from cogs.paper import changed, custom_ids, new
 from cogs.refusals import LATER, LATER_PERHAPS, Refusal, Refused, Step, Unreachable, refusal_of
 from cogs.say import Say
 from generation.job import ReplyTo
-from generation.ports import Clock
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient
 
-TOKEN_MARGIN = timedelta(minutes=1)
-"""A token this close to its end is not used any more: an upload must not be overtaken by it."""
+TOKEN_LIFE_S = 15 * 60.0
+"""How long Discord takes the token of an interaction."""
+MAX_REFUSED, WITHIN_S = 500, 600.0
+"""So many tokens of an earlier run are tried in vain in ten minutes: Discord shuts out who is refused 10,000 times."""
+_MAX_REMEMBERED = 10_000
+_TOKEN_IS_REFUSED = {10015, 10062, 50027}
+"""Unknown webhook or interaction; invalid webhook token."""
 LOOK_BACK = 50
 _ANOTHER_WAY = frozenset({Step.ANOTHER_WAY, Step.OPEN_THREAD, Step.LONG_WAIT, Step.PLAIN})
 _NOT_BY_TOKEN = _ANOTHER_WAY | {Step.MANAGER, Step.KEEP}
@@ -34,6 +42,10 @@ _NOT_BY_TOKEN = _ANOTHER_WAY | {Step.MANAGER, Step.KEEP}
 _NO_MENTIONS = discord.AllowedMentions.none()
 _GARBLED = (TypeError, KeyError, ValueError)
 """What discord.py raises for an answer that is not Discord's, such as a page of a proxy: what was asked may be done."""
+
+
+class TokenRefusedError(Exception):
+    """Discord does not take the token. It is not used again: whoever tries once more goes on by the next rung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +57,20 @@ class Posted:
 
 
 class Ladder:
-    """Posts and edits the one message of a job."""
+    """Posts and edits the one message of a job. `monotonic` counts seconds."""
 
-    def __init__(self, client: AtelierClient, clock: Clock) -> None:
+    def __init__(self, client: AtelierClient, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._clock = clock
+        self._monotonic = monotonic
+        self._refused: dict[str, None] = {}
+        self._refusals: deque[float] = deque(maxlen=MAX_REFUSED)
+        """When the last tokens of earlier runs were refused."""
 
     async def edit(self, reply_to: ReplyTo, say: Say) -> Posted | None:
         """Change the message there is, by token or as our own. None if there is none that can be changed.
 
-        Raises `Unreachable` when the place is closed to us, `Refused` as the table of refusals says, and other errors
-        for what may pass.
+        Raises `Unreachable` when the place is closed to us, `TokenRefusedError` once for a token that Discord refuses,
+        `Refused` as the table of refusals says, and other errors for what may pass.
         """
         stands = await self._edit(reply_to, say, opens_thread=False)
         return stands if isinstance(stands, Posted) else None
@@ -79,10 +94,22 @@ class Ladder:
         return posted
 
     def has_token(self, reply_to: ReplyTo) -> bool:
-        """Whether a token can be used: it has a rate limit of its own, else the channel's counts."""
-        if reply_to.token is None or reply_to.token_expires_at is None:
+        """Whether there is a token that may be good: it has a rate limit of its own, else the channel's counts."""
+        if reply_to.token is None or reply_to.token in self._refused:
             return False
-        return self._clock() < reply_to.token_expires_at - TOKEN_MARGIN
+        if reply_to.received_s is not None:
+            return self._monotonic() - reply_to.received_s < TOKEN_LIFE_S
+        return reply_to.is_private or not self._has_tried_enough()
+
+    def _has_tried_enough(self) -> bool:
+        is_full = len(self._refusals) == self._refusals.maxlen
+        return is_full and self._refusals[0] > self._monotonic() - WITHIN_S
+
+    def _note_refusal(self, token: str) -> None:
+        self._refused[token] = None
+        self._refusals.append(self._monotonic())
+        if len(self._refused) > _MAX_REMEMBERED:
+            del self._refused[next(iter(self._refused))]
 
     async def _edit(self, reply_to: ReplyTo, say: Say, *, opens_thread: bool) -> Posted | Refusal | None:
         """Return where it stands, else why the last way was refused; None if there was none to try."""
@@ -94,13 +121,20 @@ class Ladder:
         return await self._by_id(reply_to.channel_id, reply_to.message_id, say, opens_thread=opens_thread)
 
     async def _by_token(self, reply_to: ReplyTo, say: Say) -> Posted | Refusal:
-        assert reply_to.token is not None
-        webhook = discord.Webhook.partial(reply_to.application_id, reply_to.token, client=self._client)
-        return await _try(
-            lambda: webhook.edit_message(cast(int, "@original"), **changed(say), allowed_mentions=_NO_MENTIONS),
-            reply_to.channel_id,
-            passes_on=_NOT_BY_TOKEN,
-        )
+        token = reply_to.token
+        assert token is not None
+        webhook = discord.Webhook.partial(reply_to.application_id, token, client=self._client)
+
+        async def edit() -> discord.WebhookMessage:
+            try:
+                return await webhook.edit_message(cast(int, "@original"), **changed(say), allowed_mentions=_NO_MENTIONS)
+            except discord.HTTPException as error:
+                if error.code in _TOKEN_IS_REFUSED:
+                    self._note_refusal(token)
+                    raise TokenRefusedError from None
+                raise
+
+        return await _try(edit, reply_to.channel_id, passes_on=_NOT_BY_TOKEN)
 
     async def _by_id(self, channel_id: int, message_id: int, say: Say, *, opens_thread: bool) -> Posted | Refusal:
         message = self._channel(channel_id).get_partial_message(message_id)

@@ -15,6 +15,7 @@ from cogs.errors import LOST
 from cogs.language import N_, in_words, of_place, speaking
 from cogs.plain import plain
 from cogs.services import Interaction
+from db.trail import Entry
 from generation.errors import NotAllowed
 from generation.phrase import Phrase
 
@@ -68,6 +69,11 @@ def may_moderate_in(interaction: Interaction, channel_id: int) -> bool:
     if channel is None or (isinstance(channel, discord.Thread) and channel.parent is None):
         return permissions_in_server(interaction).manage_messages
     return channel.permissions_for(member).manage_messages
+
+
+def entry_by(interaction: Interaction, text: str) -> Entry:
+    """Return the entry in the audit trail for what a person does: when, Discord says."""
+    return Entry(interaction.user.id, text, interaction.created_at)
 
 
 async def language_of_server(interaction: Interaction) -> str:

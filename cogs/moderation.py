@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import discord
@@ -18,7 +18,7 @@ from cogs import moderation_pages
 from cogs.errors import answer, tell_privately
 from cogs.gathering import gather
 from cogs.language import N_, _, ngettext, speak, speaking
-from cogs.managing import language_of_server, require_manager, require_moderator, tell_log_channel
+from cogs.managing import entry_by, language_of_server, require_manager, require_moderator, tell_log_channel
 from cogs.paper import New, custom_ids, new
 from cogs.plain import plain
 from cogs.say import Gallery, Picture
@@ -26,7 +26,6 @@ from cogs.sending import reply, reply_text
 from cogs.services import Interaction, Services
 from cogs.subjects import job_named
 from cogs.variants import Variant
-from db.trail import Entry
 from generation.errors import UnknownJob
 from generation.job import JOB_ID_LENGTH, Job, split_image_id
 from generation.phrase import Phrase
@@ -54,7 +53,8 @@ class Moderation(commands.Cog):
     async def review(self, interaction: Interaction) -> None:
         guild_id = require_moderator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
-        await interaction.followup.send(**await _next(interaction.client.services, guild_id), ephemeral=True)
+        due = await _next(interaction.client.services, guild_id, now=interaction.created_at)
+        await interaction.followup.send(**due, ephemeral=True)
 
     @app_commands.command(description="Let a member ask for nothing here for a while. For moderators.")
     @app_commands.describe(member="Whom.", lasting="For how long. Left out: until you unblock them.")
@@ -66,7 +66,7 @@ class Moderation(commands.Cog):
         hours = timedelta(hours=lasting.value) if lasting else None
         how_long = Phrase(lasting.name) if lasting else Phrase("until unblocked")
         said = Phrase("blocked a member ({how_long})", how_long=how_long)
-        entry = Entry(interaction.user.id, said)
+        entry = entry_by(interaction, said)
         until = await interaction.client.services.moderation.block(guild_id, member.id, entry, lasting=hours)
         await tell_log_channel(interaction, said)
         await tell_privately(interaction, moderation_pages.blocked(member.id, until, is_for_ever=lasting is None))
@@ -78,7 +78,7 @@ class Moderation(commands.Cog):
     async def unblock(self, interaction: Interaction, member: discord.User) -> None:
         guild_id = require_moderator(interaction)
         done = Phrase("unblocked a member")
-        entry = Entry(interaction.user.id, done)
+        entry = entry_by(interaction, done)
         was = await interaction.client.services.moderation.unblock(guild_id, member.id, entry)
         if was:
             await tell_log_channel(interaction, done)
@@ -114,7 +114,7 @@ class Moderation(commands.Cog):
         await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
         judgements = await services.governance.fetch_judgements(guild_id)
-        members = await services.moderation.fetch_most_refused(guild_id, since=services.clock() - _LOOK_BACK)
+        members = await services.moderation.fetch_most_refused(guild_id, since=interaction.created_at - _LOOK_BACK)
         say = moderation_pages.stats(judgements, members)
         await reply(interaction, say)
 
@@ -168,13 +168,13 @@ async def _decided(interaction: Interaction, verb: str, job_id: str) -> None:
     job = await job_named(interaction, job_id)
     said = Phrase("review: {decision}", decision=Phrase(_VERBS[verb]))
     blocked_for = timedelta(days=1) if verb == "block" else None
-    entry, deletes = Entry(interaction.user.id, said), verb != "dismiss"
+    entry, deletes = entry_by(interaction, said), verb != "dismiss"
     gone = await services.moderation.decide(guild_id, job, entry, deletes=deletes, blocked_for=blocked_for)
     await remove_files(services, gone)
     if deletes:
         await _take_down(interaction, job, warns=verb == "warn")
     await tell_log_channel(interaction, said)
-    due = await _next(services, guild_id)
+    due = await _next(services, guild_id, now=interaction.created_at)
     await interaction.edit_original_response(view=due["view"], attachments=due["files"])
 
 
@@ -196,7 +196,7 @@ async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None
             await channel.send(**plain(said), allowed_mentions=whom)
 
 
-async def _next(services: Services, guild_id: int) -> New:
+async def _next(services: Services, guild_id: int, *, now: datetime) -> New:
     """The oldest thing to look at, with its buttons."""
     reports = await services.moderation.fetch_reports(guild_id)
     kept = await services.governance.fetch_reviews(guild_id)
@@ -204,7 +204,7 @@ async def _next(services: Services, guild_id: int) -> New:
         return new(moderation_pages.nothing_to_review())
     job_id = reports[0].job_id if reports else split_image_id(kept[0].image_id)[0]
     job = await services.jobs.fetch_job(job_id)
-    since = services.clock() - _LOOK_BACK
+    since = now - _LOOK_BACK
     refusals = await services.moderation.fetch_refusals(guild_id, job.owner.user_id, since=since)
     pictures = [
         Picture(f"kept-{number}.jpg", data, _("Kept back, blurred"), is_spoiler=True)

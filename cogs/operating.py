@@ -14,11 +14,11 @@ from cogs import operating_pages
 from cogs.announcing import MAX_ANNOUNCEMENT_CHARS, announce
 from cogs.errors import tell_privately
 from cogs.language import N_, _
+from cogs.managing import entry_by
 from cogs.options import choices
 from cogs.say import Say
 from cogs.sending import Lists, reply, reply_text
 from cogs.services import Interaction, is_operator
-from db.trail import Entry
 from generation.admission import Standing
 from generation.errors import InvalidRequest, NotAllowed, UnknownJob
 from generation.guild import MAX_WEIGHT, MIN_WEIGHT
@@ -159,7 +159,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         else:
             said = Phrase("the operator gave this server weight {value}", value=value)
             _before, settings = await services.governance.change_settings(
-                server, lambda old: replace(old, weight=value), Entry(interaction.user.id, said)
+                server, lambda old: replace(old, weight=value), entry_by(interaction, said)
             )
             services.studio.set_weight(server, settings.weight)
         await tell_privately(interaction, operating_pages.weight(server, settings.weight))

@@ -12,12 +12,11 @@ from discord.ext import commands
 
 from cogs import usage_pages
 from cogs.language import _
-from cogs.managing import require_manager
+from cogs.managing import entry_by, require_manager
 from cogs.options import choices
 from cogs.say import Say
 from cogs.sending import Lists, reply
 from cogs.services import Interaction
-from db.trail import Entry
 from generation.cost import UNITS_PER_STEP
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
@@ -88,7 +87,7 @@ class QuotaGroup(
     @app_commands.describe(zone="A time zone, for example Europe/Berlin.")
     async def timezone(self, interaction: Interaction, zone: str) -> None:
         guild_id = require_manager(interaction)
-        entry = Entry(interaction.user.id, Phrase("set the time zone to {zone}", zone=zone))
+        entry = entry_by(interaction, Phrase("set the time zone to {zone}", zone=zone))
         await interaction.client.services.governance.change_settings(
             guild_id, lambda old: replace(old, timezone=zone), entry
         )

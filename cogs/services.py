@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -45,7 +47,11 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The rooms behind the cogs. `clock` is Discord's time: it decides when a token is too old."""
+    """The rooms behind the cogs.
+
+    What time it is, says the interaction (`created_at`): Discord dates what people do. How long something has taken,
+    `monotonic` says. `clock` is this machine's, which may be wrong: for reports over days.
+    """
 
     studio: Studio
     jobs: JobStore
@@ -72,6 +78,8 @@ class Services:
     problems: Problems = field(default_factory=Problems)
     """What fails now and is tried again."""
     clock: Clock = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds that only run forward."""
     credentials: Credentials | None = None
     """What posted pictures are signed with, where the operator has a key."""
     owner_ids: frozenset[int] = frozenset()

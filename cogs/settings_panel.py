@@ -15,14 +15,13 @@ from cogs.changes import show_changes
 from cogs.errors import answer
 from cogs.form import Answers, FormHandler
 from cogs.language import of_place, speak, speaking
-from cogs.managing import require_manager, tell_log_channel
+from cogs.managing import entry_by, require_manager, tell_log_channel
 from cogs.say import Action
 from cogs.sending import reply
 from cogs.services import Interaction
 from cogs.settings_fields import FIELDS, Field, Of, described
 from cogs.settings_view import FIRST_PAGE, SETUP_PAGE, STYLES_PAGE, exported, panel_view, setup
 from cogs.uploads import fetched
-from db.trail import Entry
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
 from generation.settings_file import MAX_FILE_BYTES, export_settings, read_settings
@@ -55,7 +54,7 @@ class SettingsPanel(commands.Cog):
         for style in styles or ():
             await style_page.require_style_allowed(interaction, style)
         said = Phrase("took over settings from a file")
-        entry = Entry(interaction.user.id, said)
+        entry = entry_by(interaction, said)
         await services.governance.change_settings(guild_id, taken.over, entry, styles=styles)
         await interaction.followup.send(view=await panel(interaction, FIRST_PAGE), ephemeral=True)
         await tell_log_channel(interaction, said)
@@ -129,7 +128,7 @@ async def change(interaction: Interaction, guild_id: int, field: Field, values: 
         raise InvalidRequest(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
     said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=described(field, values, models))
     before, after = await services.governance.change_settings(
-        guild_id, lambda old: field.change(old, values), Entry(interaction.user.id, said)
+        guild_id, lambda old: field.change(old, values), entry_by(interaction, said)
     )
     if after != before:
         await tell_log_channel(interaction, Phrase("changed a setting · {change}", change=said))

@@ -12,13 +12,12 @@ from cogs.budget import MAX_OPTIONS, NOTE_ROOM, fits
 from cogs.form import Answers, Form, Text, open_form
 from cogs.gate import require_sayable
 from cogs.language import N_, _
-from cogs.managing import require_manager, tell_log_channel
+from cogs.managing import entry_by, require_manager, tell_log_channel
 from cogs.options import prompt_of
 from cogs.pages import style_line
 from cogs.say import Action
 from cogs.services import Interaction
 from cogs.words import small
-from db.trail import Entry
 from generation.phrase import Phrase
 from generation.prompt import MAX_PROMPT_CHARS
 from generation.protection import protection
@@ -40,7 +39,7 @@ async def keep_style(interaction: Interaction, style: Style) -> None:
     """Keep a style, record it, and tell the log channel. Raises `InvalidRequest` where there are too many."""
     await require_style_allowed(interaction, style)
     said = Phrase("kept the style “{name}”", name=style.name)
-    await interaction.client.services.styles.save(style, Entry(interaction.user.id, said))
+    await interaction.client.services.styles.save(style, entry_by(interaction, said))
     await tell_log_channel(interaction, said)
 
 
@@ -49,7 +48,7 @@ async def remove_style(interaction: Interaction, guild_id: int, name: str) -> St
     styles = interaction.client.services.styles
     style = await styles.fetch(guild_id, name)
     said = Phrase("removed the style “{name}”", name=style.name)
-    await styles.remove(guild_id, style.name, Entry(interaction.user.id, said))
+    await styles.remove(guild_id, style.name, entry_by(interaction, said))
     await tell_log_channel(interaction, said)
     return style
 

@@ -71,7 +71,7 @@ async def fetched(
     """
     services, owner = interaction.client.services, owner_of(interaction)
     member = Owner(DM_TENANT, owner.user_id)  # the same in every server
-    services.file_rates.take(member, limit=FILES_PER_MINUTE, now=services.clock())
+    services.file_rates.take(member, limit=FILES_PER_MINUTE)
     async with services.files_in_hand.turn(owner):
         yield await fetch_attachment(file, interaction.client.connector, max_bytes=max_bytes)
 

@@ -41,7 +41,7 @@ class Usage(commands.Cog):
 
 async def _own(interaction: Interaction) -> Say:
     services, owner = interaction.client.services, owner_of(interaction)
-    now, roles = services.clock(), role_ids(interaction)
+    now, roles = interaction.created_at, role_ids(interaction)
     guild = await services.guilds.fetch(owner.guild_id)
     day = zone(guild.timezone)
     days = last_days(DAYS, now, zone=day)
@@ -62,7 +62,7 @@ async def _server(interaction: Interaction) -> Say:
     services, guild_id = interaction.client.services, require_manager(interaction)
     guild = await services.guilds.fetch(guild_id)
     day = zone(guild.timezone)
-    days = last_days(DAYS, services.clock(), zone=day)
+    days = last_days(DAYS, interaction.created_at, zone=day)
     used = await services.usage.fetch_days(guild_id, days, zone=day)
     members = await services.usage.fetch_members(guild_id, since=beginning(days[0], zone=day))
     weight, part = services.studio.share_of(guild_id)

@@ -33,6 +33,8 @@ from generation.request import UNREADABLE_REQUEST, UNREADABLE_SPEC, ImageSpec
 
 log = logging.getLogger(__name__)
 WITHHELD_REMEMBERED = timedelta(hours=1)
+CLOCK_IS_SET_BY = timedelta(days=1)
+"""So much the clock of this machine may be set while it runs: what ended within it is looked at, too."""
 
 _jobs = table(JobRow)
 _images = table(ImageRow)
@@ -164,8 +166,8 @@ class JobStore(ports.JobStore):
         self._withheld.cache_clear()
 
     async def _read_withheld(self) -> Mapping[Owner, Sequence[datetime]]:
-        since = self._clock() - WITHHELD_REMEMBERED
-        return await self._database.read(lambda session: fetch_withheld(session, since=since))
+        ended_since = self._clock() - WITHHELD_REMEMBERED - CLOCK_IS_SET_BY
+        return await self._database.read(lambda session: fetch_withheld(session, ended_since=ended_since))
 
     async def forget_pictures(self, job_id: str) -> list[str]:
         """Let go of a job's finished files. Returns the SHA-256 of those that nothing needs any more."""

@@ -89,7 +89,7 @@ class ModerationStore:
 
     async def block(self, guild_id: int, user_id: int, entry: Entry, *, lasting: timedelta | None) -> datetime:
         """Until when; None means for ever."""
-        at = self._clock()
+        at = entry.at or self._clock()
         until = at + (lasting or FOR_EVER)
 
         def write(session: Session) -> None:
@@ -111,10 +111,10 @@ class ModerationStore:
 
         return await self._database.write(write, then=self._blocks.cache_clear)
 
-    async def blocked_until(self, guild_id: int, user_id: int) -> datetime | None:
-        """None for who is not blocked now."""
+    async def blocked_until(self, guild_id: int, user_id: int, *, now: datetime | None = None) -> datetime | None:
+        """None for who is not blocked now, by Discord's time where it is known."""
         until = (await self._blocks()).until(guild_id, user_id)
-        return until if until is not None and until > self._clock() else None
+        return until if until is not None and until > (now or self._clock()) else None
 
     async def _read_blocks(self) -> _Blocks:
         return await self._database.read(_fetch_blocks)
@@ -148,7 +148,7 @@ class ModerationStore:
         """
 
         def write(session: Session) -> list[str]:
-            at = self._clock()
+            at = entry.at or self._clock()
             files = drop_reviews(session, [image.id for image in job.images])
             if deletes:
                 files |= forget_pictures(session, job.id)

@@ -15,16 +15,20 @@ from generation.audit import Change, read_change, write_change
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Who changes something, and what to say of it. `text` may be a `Phrase`, read in any language later."""
+    """Who changes something, and what to say of it. `text` may be a `Phrase`, read in any language later.
+
+    `at`: when, as Discord dates what people do; where it is not known, the store's clock says.
+    """
 
     by: int
     text: str
+    at: datetime | None = None
 
 
 def record(session: Session, guild_id: int, entry: Entry, *, at: datetime) -> None:
     """Append `entry` to the guild's trail."""
     key = ensure_key(session, entry.by)
-    values = {"guild_id": guild_id, "by": key, "at": at, "text": write_change(entry.text)}
+    values = {"guild_id": guild_id, "by": key, "at": entry.at or at, "text": write_change(entry.text)}
     session.execute(insert(ChangeRow).values(values))
 
 

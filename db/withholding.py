@@ -48,9 +48,9 @@ def withhold(session: Session, image_id: str, *, at: datetime) -> frozenset[str]
     return unneeded(session, {file}) if file else frozenset()
 
 
-def fetch_withheld(session: Session, *, since: datetime) -> dict[Owner, list[datetime]]:
+def fetch_withheld(session: Session, *, ended_since: datetime) -> dict[Owner, list[datetime]]:
     """When pictures that were kept back since then had been asked for, by who asked."""
-    late = (ImageRow.status == Status.WITHHELD, ImageRow.ended_at >= since, JobRow.created_at >= since)
+    late = (ImageRow.status == Status.WITHHELD, ImageRow.ended_at >= ended_since)
     of_member = select(JobRow.guild_id, MemberRow.user_id, JobRow.created_at).join(JobRow.member).join(JobRow.images)
     times = defaultdict[Owner, list[datetime]](list)
     for guild_id, user_id, at in session.execute(of_member.where(*late)):

@@ -114,6 +114,9 @@ class ReplyTo:
     channel_id: int
     token: str | None = field(default=None, repr=False)
     token_expires_at: datetime | None = None
+    """By Discord's clock. Nothing is decided by it: this machine's clock may differ."""
+    received_s: float | None = None
+    """When this run received the token (monotonic); None if an earlier run did. Not stored."""
     message_id: int | None = None
     locale: str = "en-US"
     """The language its message is in, also after a restart: the guild's, or where one person reads it, theirs."""

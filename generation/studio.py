@@ -116,12 +116,13 @@ class Studio:
         attached: Collection[str] = (),
         may_use_all: bool = False,
         handling: Handling = Handling(),  # noqa: B008 - frozen
+        asked_at: datetime | None = None,
     ) -> Job:
         """Accept a request: when this returns, the job is on disk and will end. Raises `Refused` otherwise.
 
         `role_ids` are the owner's roles in the guild, for quotas of roles; `attached` are the files that came with the
         request; `may_use_all` is for the operator at the shell, who may start from any file; `handling` is the guild's
-        choice of what becomes of flagged pictures.
+        choice of what becomes of flagged pictures; `asked_at` is when Discord says it was asked for, else it is now.
         """
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
         if may_use_all:
@@ -130,7 +131,9 @@ class Studio:
             is_from_upload = await require_sources(request, owner, self._store, attached=attached)
         self.check(request, owner)
         boost = self.boost_of(owner.guild_id, role_ids)
-        job = self._new_job(request, owner, boost=boost, is_from_upload=is_from_upload, handling=handling)
+        job = self._new_job(
+            request, owner, boost=boost, is_from_upload=is_from_upload, handling=handling, asked_at=asked_at
+        )
         self._arriving[owner.guild_id, owner.user_id] += request.count
         # Shielded: a caller who is cancelled now must not leave a job that is accepted and in nobody's line.
         await asyncio.shield(self._accept(job, reply_to, role_ids, attached))
@@ -364,6 +367,7 @@ class Studio:
         boost: float,
         is_from_upload: bool,
         handling: Handling = Handling(),  # noqa: B008
+        asked_at: datetime | None = None,
     ) -> Job:
         job_id = new_job_id()
         trace = request.replay.trace if request.replay else None
@@ -376,7 +380,7 @@ class Studio:
             id=job_id,
             owner=owner,
             request=request,
-            created_at=self._clock(),
+            created_at=asked_at or self._clock(),
             images=images,
             boost=boost,
             is_from_upload=is_from_upload,

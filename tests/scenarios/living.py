@@ -53,6 +53,7 @@ from generation.files import ImageFiles
 from generation.guild import GuildSettings
 from generation.job import Job
 from generation.paintbox import SAFETY_DIR
+from generation.rates import Rates, rates_of_files
 from generation.screening import Screener
 from generation.studio import Studio
 from generation.vetting import STAND_IN
@@ -126,11 +127,13 @@ class LivingBot:
         self._models_dir, self._trusts_checker = models_dir, trusts_checker
         self._owner_ids = frozenset(owner_ids)
         self._tasks: list[asyncio.Task[Any]] = []
+        self.clock_ahead = timedelta(0)
+        """How wrong the clock of this machine is."""
         if not (data_dir / "atelier.db").exists():
             shutil.copy(blank_database, data_dir / "atelier.db")
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self.discord.clock.now(), UTC)
+        return datetime.fromtimestamp(self.discord.clock.now(), UTC) + self.clock_ahead
 
     async def start(self) -> None:
         """Up and connected when this returns; the painter may still be on its way."""
@@ -178,6 +181,7 @@ class LivingBot:
 
     async def _connect(self) -> None:
         point_at(self.discord.url)
+        passing = self.discord.clock.now  # where Discord's clock jumps ahead, the time has passed here, too
         self.services = Services(
             studio=self.studio,
             jobs=self.jobs,
@@ -197,6 +201,9 @@ class LivingBot:
             operating=OperatorStore(self.database),
             departures=DepartureStore(self.database, clock=self.now, grace=timedelta(days=30)),
             clock=self.now,
+            monotonic=passing,
+            rates=Rates(monotonic=passing),
+            file_rates=rates_of_files(passing),
             owner_ids=self._owner_ids,
         )
         self.client: AtelierClient = build_client(self.services, guild_ready_timeout_s=0.02)

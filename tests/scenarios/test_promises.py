@@ -169,20 +169,19 @@ async def test_a_storm_of_every_kind_of_trouble_passes(discord: Sandbox, people:
 
 @pytest.mark.parametrize("hours", [-3, 3])
 async def test_a_clock_that_jumps_ends_nothing_early_and_charges_nothing_twice(
-    hours: int, discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
+    hours: int, discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     """P14: this machine's clock is set while a picture is painted. (Days and their changes: tests of quotas.)"""
     await bot.hold_painting()
     asked = await people.ada.slash("imagine", prompt=RED, steps=2)
     message = await until_shown(discord, asked)
-    right = bot.now
-    monkeypatch.setattr(bot.client.courier._ladder, "_clock", lambda: right() + timedelta(hours=hours))
-    monkeypatch.setattr(bot.jobs, "_clock", lambda: right() + timedelta(hours=hours))
+    asked_at = bot.now()
+    bot.clock_ahead = timedelta(hours=hours)
     bot.go_on_painting()
     assert await until_done(discord, asked) is message
     job = await bot.jobs.fetch_job(job_id_in(message))
     assert job.images[0].charged == job.images[0].reserved
-    usage = await bot.services.quotas.fetch_guild_usage(people.guild.id, since=right() - timedelta(hours=1))
+    usage = await bot.services.quotas.fetch_guild_usage(people.guild.id, since=asked_at - timedelta(hours=1))
     assert (usage.num_images, usage.reserved) == (1, 0)
     assert len(people.general.messages_ever) == 1
 
