@@ -45,27 +45,31 @@ class _Entry:
 
 
 class Held:
-    """Blocking: callers run these methods off the event loop. `clock` in seconds since 1970."""
+    """Blocking: callers run these methods off the event loop.
+
+    `now_s`: seconds since 1970 by Discord, whose links these are; where it is not known, `clock` says.
+    """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._clock = folder, clock
         self._lock = threading.Lock()
 
-    def put(self, file: Attached, owner: Owner) -> str:
+    def put(self, file: Attached, owner: Owner, *, now_s: float | None = None) -> str:
         """Return the key to get it with. Drop what is too old and what is too many."""
+        now_s = self._clock() if now_s is None else now_s
         with self._lock:
             key = secrets.token_hex(5)
-            name = f"{self._hash(owner.guild_id)}.{self._hash(owner.user_id)}.{int(self._clock() * 1000)}.{key}.json"
+            name = f"{self._hash(owner.guild_id)}.{self._hash(owner.user_id)}.{int(now_s * 1000)}.{key}.json"
             path = self._folder / name
             path.touch(mode=0o600)
             path.write_bytes(msgspec.json.encode(file))
-            self._clear()
+            self._clear(now_s)
         return key
 
-    def get(self, key: str, owner: Owner) -> Attached:
+    def get(self, key: str, owner: Owner, *, now_s: float | None = None) -> Attached:
         """Raise `InvalidRequest` for one that is gone, another's, or never was put here."""
         with self._lock:
-            found = self._find(key, owner)
+            found = self._find(key, owner, self._clock() if now_s is None else now_s)
         if found is None:
             problem = Phrase("was opened too long ago. Choose “Use as start image” again.")
             raise InvalidRequest(what=Phrase("That form"), problem=problem)
@@ -79,9 +83,9 @@ class Held:
                 if each.member == member:
                     each.path.unlink(missing_ok=True)
 
-    def _find(self, key: str, owner: Owner) -> Attached | None:
+    def _find(self, key: str, owner: Owner, now_s: float) -> Attached | None:
         wanted = (self._hash(owner.guild_id), self._hash(owner.user_id), key)
-        paths = [e.path for e in self._entries() if (e.server, e.member, e.key) == wanted and self._is_fresh(e)]
+        paths = [e.path for e in self._entries() if (e.server, e.member, e.key) == wanted and _is_fresh(e, now_s)]
         try:
             return msgspec.json.decode(paths[0].read_bytes(), type=Attached) if paths else None
         except (OSError, msgspec.DecodeError):
@@ -91,11 +95,8 @@ class Held:
         found = ((path, _NAME.fullmatch(path.name)) for path in self._folder.glob("*.json"))
         return [_Entry(path, name[1], name[2], int(name[3]), name[4]) for path, name in found if name is not None]
 
-    def _is_fresh(self, entry: _Entry) -> bool:
-        return self._clock() - entry.at_ms / 1000 < KEPT_S
-
-    def _clear(self) -> None:
-        kept = _kept(each for each in self._entries() if self._is_fresh(each))
+    def _clear(self, now_s: float) -> None:
+        kept = _kept(each for each in self._entries() if _is_fresh(each, now_s))
         for path in set(self._folder.glob("*.json")) - kept:
             path.unlink(missing_ok=True)
 
@@ -112,6 +113,10 @@ class Held:
             path.touch(mode=0o600)
             path.write_bytes(secret)
         return secret
+
+
+def _is_fresh(entry: _Entry, now_s: float) -> bool:
+    return now_s - entry.at_ms / 1000 < KEPT_S
 
 
 def _kept(entries: Iterable[_Entry]) -> set[Path]:

@@ -51,7 +51,9 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
     if job is None:
         await require_may_ask(interaction)
         held = interaction.client.services.held
-        subject = await asyncio.to_thread(held.put, _picture_of(message), owner_of(interaction))
+        subject = await asyncio.to_thread(
+            held.put, _picture_of(message), owner_of(interaction), now_s=interaction.created_at.timestamp()
+        )
     else:
         subject = job.id
         if len(job.images) > 1:
@@ -67,7 +69,8 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
     strength = number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
     prompt = prompt_of(answers.texts.get(PROMPT))
     if len(subject) != JOB_ID_LENGTH:
-        file = await asyncio.to_thread(interaction.client.services.held.get, subject, owner_of(interaction))
+        held, now_s = interaction.client.services.held, interaction.created_at.timestamp()
+        file = await asyncio.to_thread(held.get, subject, owner_of(interaction), now_s=now_s)
         typed = Typed(prompt=prompt, model=await default_model(interaction))
         await paint_from(interaction, typed, file, strength=strength)
         return

@@ -19,7 +19,7 @@ from generation.retry import Problems, Task, until_it_works
 Command = app_commands.Command[Any, ..., Any] | app_commands.ContextMenu | app_commands.Group
 log = logging.getLogger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
-HEAD_START_S = 5.0
+HEAD_START_S = 15.0
 """How long a start waits for the commands before it goes on without."""
 SUBJECT = "commands"
 _DAILY_LIMIT = 30034

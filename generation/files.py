@@ -132,9 +132,14 @@ class ImageFiles:
         return [path.stem for path, at in of_part if since.timestamp() <= at < until.timestamp()]
 
     def remove_untouched(self, sha256: str, *, until: datetime) -> bool:
-        """Remove it unless it was put again meanwhile, or just now, by another thread. Whether it was removed."""
+        """Remove it unless it was put again meanwhile, or just now, by another thread. Whether it was removed.
+
+        What is lent stays, however old it looks: the clock may have been set since it was put.
+        """
         path = self._path(sha256)
         with self._touching:
+            if sha256 in self._loans:
+                return False
             return path.exists() and path.stat().st_mtime < until.timestamp() and self.remove(sha256)
 
     def clear_unfinished(self, part: str) -> None:

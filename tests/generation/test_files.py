@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,11 @@ def test_new_bytes_are_counted_once(files: ImageFiles) -> None:
     files.put(DATA)
     files.lend(b"more")
     assert files.num_bytes_put == len(DATA) + len(b"more")
+
+
+def test_what_is_lent_is_not_swept_however_old_it_looks(files: ImageFiles) -> None:
+    """The clock was set ahead while a request is being looked at."""
+    loan, days_later = files.lend(DATA), datetime.now(UTC) + timedelta(days=3)
+    assert not files.remove_untouched(loan.sha256, until=days_later)
+    files.end_loan(loan, is_kept=True)
+    assert files.remove_untouched(loan.sha256, until=days_later), "the control"

@@ -197,7 +197,7 @@ class LivingBot:
             album=AlbumStore(self.database),
             keepsakes=KeepsakeStore(self.database, clock=self.now),
             styles=StyleStore(self.database),
-            held=Held(self.data_dir / "forms", clock=self.discord.clock.now),
+            held=Held(self.data_dir / "forms", clock=lambda: self.now().timestamp()),
             operating=OperatorStore(self.database),
             departures=DepartureStore(self.database, clock=self.now, grace=timedelta(days=30)),
             clock=self.now,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 from living import People, job_id_in, until_done, until_shown
+from patience import PATIENCE_S
 from PIL import Image
 
 from sandbox import Sandbox, Upload
@@ -20,13 +23,15 @@ PROMPT = "a red circle on a blue background"
 
 
 @asynccontextmanager
-async def serving(discord: Sandbox, data_dir: Path, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def serving(
+    discord: Sandbox, data_dir: Path, log: Path, *, health_port: int = 0
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python bot.py serve`, connected when the context begins."""
     environment = os.environ | {
         "ATELIER_DATA_DIR": str(data_dir),
         "ATELIER_DISCORD_URL": discord.url,
         "ATELIER_DISCORD_TOKEN": discord.token,
-        "ATELIER_HEALTH_PORT": "0",
+        "ATELIER_HEALTH_PORT": str(health_port),
         "ATELIER_NUM_THREADS": "2",
     }
     with log.open("ab") as sink:
@@ -71,3 +76,27 @@ async def test_killed_with_jobs_in_hand_it_delivers_each_once(discord: Sandbox, 
     assert discord.token not in said
     assert PROMPT not in said, "prompts are nobody's business but the asker's"
     assert not [each.token for each in asked if each.token in said]
+
+
+async def until_health(port: int, says: Callable[[str], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+                if says(await answer.text()):
+                    return
+            await asyncio.sleep(0.1)
+
+
+async def test_health_names_commands_that_are_not_registered_until_they_are(
+    discord: Sandbox, people: People, tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    discord.faults.fail("/applications/*/commands", times=10_000, status=403)  # discord.py does not try that again
+    async with serving(discord, tmp_path, tmp_path / "log", health_port=port):
+        await until_health(port, lambda said: "has not taken the commands" in said)
+        assert not people.ada.visible_commands()
+        discord.faults.clear()
+        await until_health(port, lambda said: "commands" not in said)
+        assert people.ada.visible_commands()

@@ -14,8 +14,9 @@ from cogs import ladder
 from db.trail import Entry
 from generation.choices import Choices, Visibility
 from generation.guild import GuildSettings
+from generation.images import encode_png
 from generation.job import ReplyTo
-from sandbox import Message, Sandbox
+from sandbox import Message, Sandbox, Upload
 
 RED = "a red circle on a blue background"
 TWENTY_MINUTES_S, HOUR_S = 20 * 60, 3600
@@ -169,3 +170,14 @@ async def test_what_people_read_of_times_is_discord_s(
     )
     (change,) = await bot.services.governance.fetch_changes(people.guild.id)
     assert change.at == job.created_at
+
+
+async def test_a_form_is_taken_for_as_long_as_discord_s_link_lasts(
+    discord: Sandbox, people: People, bot: LivingBot
+) -> None:
+    photo = people.bo.say("look", files=[Upload("photo.png", encode_png(bytes(64 * 64 * 3), (64, 64)))])
+    opened = [await people.ada.context_menu("Use as start image", photo) for _ in range(2)]
+    for form, ahead in zip(opened, (timedelta(days=2), timedelta(days=-2)), strict=True):
+        bot.clock_ahead = ahead
+        asked = await people.ada.submit_modal(form, {"prompt": "a storm"})
+        assert (await until_done(discord, asked)).attachments
