@@ -95,7 +95,10 @@ class Moderation(commands.Cog):
         await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
         number = 0
-        async for more, gone in services.moderation.purge(guild_id, member.id, by=interaction.user.id, said=_purged):
+        purging = services.moderation.purge(
+            guild_id, member.id, by=interaction.user.id, said=_purged, at=interaction.created_at
+        )
+        async for more, gone in purging:
             await remove_files(services, gone)
             number += more
         await tell_log_channel(interaction, _purged(number))

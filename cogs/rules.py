@@ -64,7 +64,7 @@ class RulesGroup(
         )
         await interaction.response.defer(ephemeral=True)
         governance = interaction.client.services.governance
-        is_new = bool(await governance.add_rules(guild_id, [rule], by=interaction.user.id))
+        is_new = bool(await governance.add_rules(guild_id, [rule], by=interaction.user.id, at=interaction.created_at))
         there = await governance.fetch_rules(guild_id)
         stored = next((each for each in there if each == rule), rule)  # another may have removed it meanwhile
         prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
@@ -80,7 +80,8 @@ class RulesGroup(
     async def remove(self, interaction: Interaction, number: app_commands.Range[int, 1]) -> None:
         guild_id = require_manager(interaction)
         await interaction.response.defer(ephemeral=True)
-        removed = await interaction.client.services.governance.remove_rule(guild_id, number, by=interaction.user.id)
+        governance, at = interaction.client.services.governance, interaction.created_at
+        removed = await governance.remove_rule(guild_id, number, by=interaction.user.id, at=at)
         await _list(interaction, guild_id, done=_("Removed: {rule}", rule=rules_pages.line(removed)))
         with speaking(await language_of_server(interaction)):
             said = _("removed a rule: {rule}", rule=rules_pages.line(removed))
@@ -116,7 +117,7 @@ class RulesGroup(
         async with fetched(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
             rules = await client.services.governance.screener.read_file(guild_id, data)
         number = await client.services.governance.add_rules(
-            guild_id, rules, by=interaction.user.id, replacing=replacing
+            guild_id, rules, by=interaction.user.id, at=interaction.created_at, replacing=replacing
         )
         await _list(interaction, guild_id, done=rules_pages.imported(number, len(rules)))
         with speaking(await language_of_server(interaction)):

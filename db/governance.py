@@ -119,8 +119,10 @@ class Governance:
         """Return which rules of a policy match, wherever they hold. Raises `RulesNotUsable`, `RulesTooSlow`."""
         return await self.screener.screen(policy.settings.guild_id, policy.rules, texts)
 
-    async def add_rules(self, guild_id: int, rules: Sequence[Rule], *, by: int, replacing: bool = False) -> int:
-        """Those that are not there yet; `replacing`: in place of all there are. How many were new.
+    async def add_rules(
+        self, guild_id: int, rules: Sequence[Rule], *, by: int, at: datetime | None = None, replacing: bool = False
+    ) -> int:
+        """Those that are not there yet; `replacing`: in place of all there are. How many were new. `at`: see `Entry`.
 
         Raises `InvalidRequest` for more rules than a guild may have, and for what cannot be compiled together.
         """
@@ -129,7 +131,7 @@ class Governance:
         def work(session: Session) -> int:
             added = _add(session, guild_id, texts, replacing=replacing)
             if added or replacing:
-                record(session, guild_id, Entry(by, _said(rules, replacing=replacing)), at=self._clock())
+                record(session, guild_id, Entry(by, _said(rules, replacing=replacing), at), at=self._clock())
             return added
 
         async with self._adding.setdefault(guild_id, asyncio.Lock()):  # what is compiled is what will be there
@@ -138,13 +140,13 @@ class Governance:
             await self.screener.require_usable(guild_id, RuleSet.of(together))
             return await self._write(guild_id, work)
 
-    async def remove_rule(self, guild_id: int, rule_id: int, *, by: int) -> Rule:
+    async def remove_rule(self, guild_id: int, rule_id: int, *, by: int, at: datetime | None = None) -> Rule:
         """Raises `InvalidRequest` if the guild has no rule of that number."""
 
         def work(session: Session) -> Rule:
             removed = _remove(session, guild_id, rule_id)
             said = Phrase("removed the rule “{text}”", text=removed.text)
-            record(session, guild_id, Entry(by, said), at=self._clock())
+            record(session, guild_id, Entry(by, said, at), at=self._clock())
             return removed
 
         return await self._write(guild_id, work)

@@ -161,7 +161,7 @@ class ModerationStore:
         return await self._database.write(write, then=self._blocks.cache_clear)
 
     async def purge(
-        self, guild_id: int, user_id: int, *, by: int, said: Callable[[int], str]
+        self, guild_id: int, user_id: int, *, by: int, said: Callable[[int], str], at: datetime | None = None
     ) -> AsyncIterator[tuple[int, list[str]]]:
         """Let go of all finished pictures of a member in a guild, some jobs a transaction.
 
@@ -176,7 +176,7 @@ class ModerationStore:
             more, gone = _forget(session, [job_id for _, job_id in places])
             if len(places) == JOBS_AT_ONCE:
                 return more, gone, places[-1]
-            record(session, guild_id, Entry(by, said(number + more)), at=self._clock())
+            record(session, guild_id, Entry(by, said(number + more), at), at=self._clock())
             return more, gone, None
 
         while not is_last:

@@ -11,12 +11,11 @@ import pytest
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
 from cogs import ladder
-from db.trail import Entry
 from generation.choices import Choices, Visibility
 from generation.guild import GuildSettings
 from generation.images import encode_png
 from generation.job import ReplyTo
-from sandbox import Message, Sandbox, Upload
+from sandbox import Message, Permission, Sandbox, Upload
 
 RED = "a red circle on a blue background"
 TWENTY_MINUTES_S, HOUR_S = 20 * 60, 3600
@@ -164,12 +163,10 @@ async def test_what_people_read_of_times_is_discord_s(
     asked = await people.ada.slash("imagine", prompt=RED, steps=1)
     job = await bot.jobs.fetch_job(job_id_in(await until_done(discord, asked)))
     assert int(began_s) <= job.created_at.timestamp() <= discord.clock.now()
-    entry = Entry(people.mo.user.id, "changed something", job.created_at)
-    await bot.services.governance.change_settings(
-        people.guild.id, lambda old: replace(old, timezone="Asia/Tokyo"), entry
-    )
+    boss = discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
+    await until_shown(discord, await boss.slash("rules add", text="goblin"))
     (change,) = await bot.services.governance.fetch_changes(people.guild.id)
-    assert change.at == job.created_at
+    assert int(began_s) <= change.at.timestamp() <= discord.clock.now()
 
 
 async def test_a_form_is_taken_for_as_long_as_discord_s_link_lasts(
