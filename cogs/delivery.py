@@ -312,13 +312,13 @@ class Courier:
 
 async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
     """What must happen is tried again, with growing pauses, until it does."""
-    for pause_s in growing(RETRY_S, LONGEST_RETRY_S):
+    pauses = growing(RETRY_S, LONGEST_RETRY_S)
+    while True:
         try:
             return await work()
         except Exception as error:
-            name, wait_s = type(error).__name__, pause_s
+            name, pause_s = type(error).__name__, next(pauses)
             if isinstance(error, Refused):
-                name, wait_s = str(error), max(pause_s, error.pause_s)
-            log.warning("job=%s action=delivery-failed error=%s next_try_s=%.0f", job_id, name, wait_s)
-        await asyncio.sleep(wait_s)
-    raise AssertionError("pauses do not end")
+                name, pause_s = str(error), max(pause_s, error.pause_s)
+            log.warning("job=%s action=delivery-failed error=%s next_try_s=%.0f", job_id, name, pause_s)
+        await asyncio.sleep(pause_s)

@@ -47,7 +47,7 @@ async def sweep(services: Services) -> int:
     if number:
         log.info("action=swept files=%s", number)
     if failed:
-        raise ExceptionGroup("not all that is over could be deleted", failed)
+        raise ExceptionGroup("sweep", failed)
     return number
 
 

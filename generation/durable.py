@@ -22,14 +22,15 @@ def num_stuck() -> int:
 
 async def durably(write: Callable[[], Awaitable[T]]) -> T:
     """Do a write until it works: storage that fails (full, locked) is tried again, with growing pauses."""
+    pauses = growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
     try:
-        for pause_s in growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S):
+        while True:
             try:
                 return await write()
             except Exception:
+                pause_s = next(pauses)
                 log.exception("action=storage-failed next_try_s=%.1f", pause_s)
             _stuck.add(write)
             await asyncio.sleep(pause_s)
     finally:
         _stuck.discard(write)
-    raise AssertionError("pauses do not end")

@@ -55,19 +55,20 @@ def growing(first_s: float, longest_s: float) -> Iterator[float]:
 
 async def until_it_works(task: Task, work: Callable[[], Awaitable[T]], problems: Problems) -> T:
     """Return what `work` returns, once it does. Its problem is gone when this ends, however it ends."""
+    pauses = growing(task.first_pause_s, task.longest_pause_s)
     try:
-        for pause_s in growing(task.first_pause_s, task.longest_pause_s):
+        while True:
             try:
                 return await work()
             except Exception as error:
                 if task.is_final(error):
                     raise
+                pause_s = next(pauses)
                 log.exception("action=%s-failed error=%s next_try_s=%.0f", task.subject, type(error).__name__, pause_s)
             problems.set(task.subject, task.problem)
             await asyncio.sleep(pause_s)
     finally:
         problems.clear(task.subject)
-    raise AssertionError("pauses do not end")
 
 
 async def every(pause_s: float, task: Task, work: Callable[[], Awaitable[object]], problems: Problems) -> NoReturn:

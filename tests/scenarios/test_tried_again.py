@@ -97,8 +97,8 @@ async def test_hello_is_said_when_discord_has_come_round(
     monkeypatch.setattr("cogs.errors.RETRY_S", (0.0, 0.0, 0.0))
     meadow = discord.add_guild("Meadow", has_bot=False)
     lobby = meadow.add_channel("lobby")
-    discord.faults.drop_answer("/channels/*/messages", method="POST", times=2)
-    discord.faults.fail("/channels/*/messages", method="POST", times=2, status=501)
+    discord.faults.drop_answer("/channels/*/messages", method="POST", performed=False)
+    discord.faults.fail("/channels/*/messages", method="POST", status=501)
     discord.add_bot(meadow)
     await discord.wait_for(lambda: lobby.messages)
     assert len(lobby.messages_ever) == 1
