@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from generation.characters import category
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
 
@@ -44,11 +45,11 @@ def check_prompt(text: str, *, what: str, may_be_empty: bool = False) -> None:
 
 
 def _is_removed(char: str) -> bool:
-    return char in _BIDI_CONTROLS or unicodedata.category(char) in _INVISIBLE_CATEGORIES
+    return char in _BIDI_CONTROLS or category(char) in _INVISIBLE_CATEGORIES
 
 
 def _shows_something(text: str) -> bool:
-    return any(unicodedata.category(char)[0] in "LNPS" for char in text)
+    return any(category(char)[0] in "LNPS" for char in text)
 
 
 def _limit_combining(text: str, most: int) -> str:

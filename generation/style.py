@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from generation.characters import is_newer
 from generation.checked import checked
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
@@ -14,7 +14,7 @@ PLACE = "{prompt}"
 """Where in a style's words the person's own words go; at the front if it is not there."""
 MAX_NAME_CHARS = 32
 MAX_STYLES = 50
-_NAME = re.compile(r"[\w][\w '-]*")
+_SEPARATORS = frozenset(" '-")
 
 
 @checked
@@ -28,7 +28,7 @@ class Style:
     negative: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.name) > MAX_NAME_CHARS or not _NAME.fullmatch(self.name):
+        if len(self.name) > MAX_NAME_CHARS or not _is_name(self.name):
             problem = Phrase("is up to {most} letters, digits, spaces and dashes.", most=MAX_NAME_CHARS)
             raise InvalidRequest(what=Phrase("A style's name"), problem=problem)
         check_prompt(self.prompt, what=Phrase("The style's prompt"))
@@ -38,3 +38,11 @@ class Style:
         """Prompt and negative prompt with the style's words: what is screened, painted and shown."""
         template = self.prompt if PLACE in self.prompt else f"{PLACE}, {self.prompt}"
         return template.replace(PLACE, prompt), ", ".join(part for part in (negative, self.negative) if part)
+
+
+def _is_name(text: str) -> bool:
+    return bool(text) and text[0] not in _SEPARATORS and all(map(_may_be_in_name, text))
+
+
+def _may_be_in_name(char: str) -> bool:
+    return char.isalnum() or char == "_" or char in _SEPARATORS or is_newer(char)

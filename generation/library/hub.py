@@ -24,6 +24,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoSibling
 
+from generation.characters import is_printable
 from generation.engine.digests import digest_file
 from generation.engine.folder import LAYOUTS, is_settings
 from generation.errors import AtelierError, Misconfigured
@@ -60,7 +61,7 @@ def is_hub_id(text: str) -> bool:
 
 def is_safe_name(name: str) -> bool:
     """Whether a file of a repository can be written under its own name: it leads nowhere else, on any system."""
-    is_plain = name.isprintable() and not _UNSAFE_SIGNS & set(name)
+    is_plain = is_printable(name) and not _UNSAFE_SIGNS & set(name)
     return is_plain and not any(part.startswith(".") or part.strip() != part or not part for part in name.split("/"))
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from huggingface_hub.repocard import metadata_load
 
+from generation.characters import is_printable
+
 _MAX_CARD_BYTES = 4 * 1024 * 1024
 _KEYS = ("modelspec.license", "license")
 _MAX_CHARS = 120
@@ -33,4 +35,4 @@ def _card(readme: Path) -> Mapping[str, object]:
 
 def _short(text: str) -> str:
     """One line, without control characters: it goes to terminals and to Discord."""
-    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:_MAX_CHARS]
+    return "".join(char for char in " ".join(text.split()) if is_printable(char))[:_MAX_CHARS]

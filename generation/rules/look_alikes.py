@@ -14,6 +14,8 @@ from functools import cache
 
 from confusable_homoglyphs import confusables
 
+from generation.characters import category
+
 BAR = "\u01c0"
 """What an upright stroke becomes that can be an i as well as an l. It counts as a letter."""
 BLANK = "\u200b"
@@ -56,7 +58,7 @@ class Table(dict[int, str | None]):
 
 def is_dropped(char: str) -> bool:
     """Whether a character shows nothing of its own."""
-    return char in _FILLERS or unicodedata.category(char) in _DROPPED
+    return char in _FILLERS or category(char) in _DROPPED
 
 
 def _look_alike(char: str) -> str | None:
