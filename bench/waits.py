@@ -209,7 +209,7 @@ class Day:
         self.worked_s += took_s + ending * self._end_s
         for picture in stepped:
             picture.left -= 1
-            self._pace.progressed(UNITS_A_STEP, now_s=self.now_s)
+            self._pace.progressed(picture.image_id, UNITS_A_STEP, now_s=self.now_s)
         self.now_s += ending * self._end_s
         for picture in stepped:
             if picture.left == 0:

@@ -68,7 +68,8 @@ def progress(view: JobView, *, is_ready: bool, is_paused: bool = False) -> Say:
     """The message of a job that has not ended. `is_paused`: nothing that waits is begun for now."""
     job = view.job
     is_painting = job.status is Status.RUNNING
-    line = _painting_line(view) if is_painting else _waiting_line(view, is_ready=is_ready, is_paused=is_paused)
+    write = _painting_line if is_painting else _waiting_line
+    line = write(view, is_ready=is_ready, is_paused=is_paused)
     blocks: list[Block] = [quoted(job), line]
     if view.preview is not None:
         alt = _("Unfinished: {prompt}", prompt=job.request.spec.prompt)
@@ -89,11 +90,15 @@ def _waiting_line(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
     return dotted([_("**Waiting**"), place if ahead else _("next in line"), *time])
 
 
-def _painting_line(view: JobView) -> str:
+def _painting_line(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
     parts = [f"{bar(view.progress)} {percent(view.progress)}"]
-    if view.wait_s is not None:
-        parts.append(bound(_("{time} left", time=about(view.wait_s))))
     job = view.job
+    if not is_ready:
+        parts.append(_("the painter is warming up"))
+    elif is_paused and any(image.status is Status.WAITING for image in job.images):
+        parts.append(_("the painter is having a break, and the rest keeps its place in line"))
+    elif view.wait_s is not None:
+        parts.append(bound(_("{time} left", time=about(view.wait_s))))
     done = sum(image.status.is_end for image in job.images)
     if done:
         parts.append(bound(_("{done} of {total} done", done=done, total=len(job.images))))

@@ -73,7 +73,7 @@ class Dispatcher:
     ) -> None:
         self.pace = Pace()
         self.is_draining = False
-        self.is_paused = False
+        self._is_paused = False
         self._worker, self._store, self._files = worker, store, files
         self._queue, self._jobs = queue, jobs
         self._check_safety = check_safety
@@ -100,6 +100,18 @@ class Dispatcher:
     def suspects(self) -> Sequence[str]:
         """Ids of the images that wait to be tried alone, before all others."""
         return [each.image_id for each in self._suspects]
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing new is begun."""
+        return self._is_paused
+
+    def pause(self, is_paused: bool) -> None:
+        """Begin nothing new, or go on."""
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            self._interrupted()
+        self._wake.set()
 
     def wake(self) -> None:
         """Something may have become possible: look again."""
@@ -143,7 +155,7 @@ class Dispatcher:
         the engine then steps it first, so a light guild does not wait for a heavy one's pictures to end.
         """
         slots = self._worker.num_slots
-        if not slots or self.is_draining or self.is_paused or self._suspect_at_work is not None:
+        if not slots or self.is_draining or self._is_paused or self._suspect_at_work is not None:
             return None
         if self._num_settling >= slots * _SETTLING_FACTOR:
             return None
@@ -196,7 +208,7 @@ class Dispatcher:
         """The worker went down before it took the image: back in line, held against nobody."""
         if self._at_worker.get(live.image.id) == attempt:
             live.losses -= 1
-            del self._at_worker[live.image.id]
+            self._left_worker(live.image.id)
             await self._return_to_line(live, attempt)
 
     async def _order(self, live: LiveImage, waiting: Waiting) -> Order:
@@ -244,6 +256,7 @@ class Dispatcher:
             await self._end(live, Outcome(status=Status.FAILED, charged=0, error=SourceLost.__name__))
             return
         live.losses -= 1
+        live.foreseen = None
         await self._return_to_line(live, attempt)
         self._wake.set()
 
@@ -257,6 +270,7 @@ class Dispatcher:
         match event:
             case Ready():
                 self.trouble = None
+                self._interrupted()
                 self._wake.set()
             case Lost():
                 await self._lost(event.reason)
@@ -269,6 +283,7 @@ class Dispatcher:
                 self._changed(event.image_id)
             case Finished() | Cancelled() | Broken():
                 self._left_worker(event.image_id)
+                self._jobs.image(event.image_id).painted_at_s = time.monotonic()
                 self._num_settling += 1
                 self._spawn(self._settle(event))
 
@@ -276,7 +291,7 @@ class Dispatcher:
         live = self._jobs.image(event.image_id)
         before = live.units_done
         live.done = event.done
-        self.pace.progressed(live.units_done - before, now_s=time.monotonic())
+        self.pace.progressed(event.image_id, live.units_done - before, now_s=time.monotonic())
         self._changed(event.image_id)
 
     def _left_worker(self, image_id: str) -> None:
@@ -392,6 +407,7 @@ class Dispatcher:
         self.pace.paused()
         for image_id, attempt in held.items():
             await self._return_to_line(self._jobs.image(image_id), attempt)
+        self._interrupted()
         self._wake.set()
 
     async def _return_to_line(self, live: LiveImage, attempt: int) -> None:
@@ -412,6 +428,12 @@ class Dispatcher:
             self._on_change(live.image.job_id)
 
     # Small helpers.
+
+    def _interrupted(self) -> None:
+        """Painting stops or goes on: what was said of waits no longer holds for anyone."""
+        self.pace.interrupted()
+        for live_job in list(self._jobs):
+            self._on_change(live_job.job.id)
 
     def _changed(self, image_id: str) -> None:
         self._on_change(self._jobs.of_image(image_id).job.id)

@@ -7,7 +7,7 @@ is told by the place, when somebody asks.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from generation.fair_queue import FairQueue
 from generation.job import Status
@@ -23,10 +23,16 @@ _SHORT_LINE = 200
 
 
 class Forecast:
-    """Plays the line through (`generation.waits`) and remembers how that compared with what came."""
+    """Plays the line through (`generation.waits`) and remembers how that compared with what came.
 
-    def __init__(self, jobs: LiveJobs, queue: FairQueue, pace: Pace) -> None:
-        self._jobs, self._queue, self._pace = jobs, queue, pace
+    A wait that was interrupted (see `Pace`) is expected again when painting goes on; nothing is learnt of it.
+    """
+
+    def __init__(
+        self, jobs: LiveJobs, queue: FairQueue, pace: Pace, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._jobs, self._queue, self._pace, self._clock = jobs, queue, pace, clock
+        self._interruptions = 0
         self._experience = Experience()
         self._making: tuple[Ahead, ...] = ()
         self._places: dict[str, int] = {}
@@ -40,11 +46,13 @@ class Forecast:
 
         `making` are the ids of the images at the worker, `first` those that go before the line.
         """
-        now_s = time.monotonic()
+        now_s = self._clock()
         waits = (image_id for image_id, live in live_job.images.items() if live.image.status is Status.WAITING)
         is_new = any(image_id not in self._places for image_id in waits)
-        if now_s < self._until_s and not (is_new and len(self._queue) < _SHORT_LINE):
+        is_as_it_was = self._interruptions == self._pace.num_interruptions
+        if now_s < self._until_s and is_as_it_was and not (is_new and len(self._queue) < _SHORT_LINE):
             return
+        self._interruptions = self._pace.num_interruptions
         line = [*first, *(each.image_id for each in self._queue.forecast())]
         self._places = {image_id: place for place, image_id in enumerate(line)}
         residents = [self._ahead(image_id) for image_id in making]
@@ -54,7 +62,7 @@ class Forecast:
         ends = play(residents, head, slots=slots, pace=self._pace)
         self._end_of_head = (now_s + max(ends.values(), default=0.0), each_s)
         self._ends_at_s = {image_id: self._foresee(image_id, now_s, span_s) for image_id, span_s in ends.items()}
-        self._until_s = now_s + max(_AGE_S, _REST * (time.monotonic() - now_s))
+        self._until_s = now_s + max(_AGE_S, _REST * (self._clock() - now_s))
 
     def place(self, waiting: Collection[str]) -> int | None:
         """Images that will be started before the first of `waiting`; None when none of them is in line."""
@@ -63,14 +71,14 @@ class Forecast:
     def wait_s(self, image_ids: Collection[str]) -> float | None:
         """Seconds until the last of them is done; None before anything was measured."""
         ends = [end for each in image_ids if (end := self._end_at_s(each)) is not None]
-        return max(0.0, max(ends) - time.monotonic()) if ends else None
+        return max(0.0, max(ends) - self._clock()) if ends else None
 
     def _end_at_s(self, image_id: str) -> float | None:
         known, place = self._ends_at_s.get(image_id), self._places.get(image_id, 0)
         if known is not None or place < MAX_PLAYED or not self._ends_at_s:
             return known
         end_s, each_s = self._end_of_head
-        now_s = time.monotonic()
+        now_s = self._clock()
         span = max(0.0, end_s - now_s) + (place - MAX_PLAYED + 1) * each_s
         return self._foresee(image_id, now_s, span)
 
@@ -78,13 +86,15 @@ class Forecast:
         """When to say that it will be done. The first that was played is what its end is compared with."""
         company = Company.of(self._making, self._jobs.of_image(image_id).job.owner.guild_id)
         live = self._jobs.image(image_id)
-        live.foreseen = live.foreseen or Foreseen(now_s, played_s, company)
+        if live.foreseen is None or live.foreseen.interruptions != self._interruptions:
+            live.foreseen = Foreseen(now_s, played_s, company, self._interruptions)
         return now_s + self._experience.corrected(played_s, company)
 
     def learn(self, live: LiveImage) -> None:
         """An image is done: was it as foreseen?"""
-        if (seen := live.foreseen) is not None:
-            self._experience.learn(seen.played_s, seen.company, time.monotonic() - seen.at_s)
+        seen, done_at_s = live.foreseen, live.painted_at_s or self._clock()
+        if seen is not None and seen.interruptions == self._pace.num_interruptions:
+            self._experience.learn(seen.played_s, seen.company, done_at_s - seen.at_s)
 
     def _ahead(self, image_id: str) -> Ahead:
         live, owner = self._jobs.image(image_id), self._jobs.of_image(image_id).job.owner

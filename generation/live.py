@@ -21,7 +21,8 @@ class JobView:
     images_ahead: int | None = None
     """Images that will be started before this job's next one; None when none of its images waits."""
     wait_s: float | None = None
-    """Expected time until the whole job is done; None before anything was measured."""
+    """Expected time until the whole job is done; None before anything was measured, and while it has to wait for
+    the painter to go on."""
     preview: bytes | None = None
     """A small JPEG of the unfinished picture, if there is one."""
 
@@ -40,7 +41,9 @@ class LiveImage:
     """Workers lost while they held it, in this run of the bot."""
     cancel_asked: bool = False
     foreseen: Foreseen | None = None
-    """What its wait was first reckoned to be."""
+    """What its wait was first expected to be."""
+    painted_at_s: float | None = None
+    """When it left the worker (monotonic): what the disk and the database take then is not painting."""
     preview: bytes | None = None
 
     @property

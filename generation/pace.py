@@ -4,39 +4,57 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
 
 _WINDOW = 96
 _TOGETHER = 0.25
 """Reports that come within this part of a usual forward after the last one belong to the same forward."""
 _FIXED_PART = 0.2
 """Where forwards of one size only were seen: the part of their time that a smaller one is taken to need as well."""
+_ODD = 3.0
+"""A forward that took so many times what is usual was held up: a model was loaded, or the machine was suspended."""
+_INTERRUPTION_S = 60.0
+"""A hold-up this long says nothing about how long people usually wait. A shorter one may come again and again."""
+
+
+class _Forward(NamedTuple):
+    units: float
+    seconds: float
+    images: int
 
 
 class Pace:
     """Seconds of a forward as a straight line over its cost units, fitted to the recent past.
 
     Only time in which something was being painted counts. Forwards are recognised by their reports, which come
-    together: the ends of images (decoding, checking) fall between two of them and so are in the price.
+    together, one of each image: the ends of images (decoding, checking) fall between two of them and so are in the
+    price. What else falls between two of them (a model being loaded, a suspended machine) makes a forward many times
+    longer than usual; such forwards are left out.
     """
 
     def __init__(self) -> None:
-        self._forwards: deque[tuple[float, float, int]] = deque(maxlen=_WINDOW)
-        """(units, seconds, images) of each."""
+        self.num_interruptions = 0
+        """How often painting stopped for a reason that has nothing to do with how fast it is."""
+        self._forwards: deque[_Forward] = deque(maxlen=_WINDOW)
+        self._painted: list[_Forward] | None = None
         self._since: float | None = None
         self._last = 0.0
         self._units = 0.0
-        self._images = 0
+        self._images: set[str] = set()
+        """That reported of the forward under way."""
         self._fit: tuple[float, float] | None = None
 
-    def progressed(self, units: float, *, now_s: float) -> None:
+    def progressed(self, image_id: str, units: float, *, now_s: float) -> None:
         """An image did `units` more by `now_s` (a monotonic clock)."""
         if self._since is None:
             self._since = self._last = now_s
             return
-        if self._images and now_s - self._last > _TOGETHER * self._usual_s(now_s):
+        is_apart = bool(self._images) and now_s - self._last > _TOGETHER * self._usual_s(now_s)
+        if is_apart or image_id in self._images:
             self._close(self._last)
         self._units += units
-        self._images += 1
+        self._images.add(image_id)
         self._last = now_s
 
     def resumed(self, *, now_s: float) -> None:
@@ -44,22 +62,30 @@ class Pace:
         if self._since is None:
             self._since = self._last = now_s
 
+    def interrupted(self) -> None:
+        """Note that the operator paused or resumed the painter, or that a worker was lost or is back.
+
+        What was being painted may go on; call `paused` if it does not.
+        """
+        self.num_interruptions += 1
+
     def paused(self) -> None:
+        """Note that nothing is being painted. The time until `resumed` does not count."""
         if self._images:
             self._close(self._last)
         self._since = None
-        self._units, self._images = 0.0, 0
+        self._units, self._images = 0.0, set()
 
     @property
     def seats(self) -> int:
         """Images one forward can hold, as far as was seen."""
-        return max((images for _, _, images in self._forwards), default=1)
+        return max((each.images for each in self._forwards), default=1)
 
     @property
     def units_per_s(self) -> float | None:
         """What was painted a second of late; None before anything was measured."""
-        seconds = sum(seconds for _, seconds, _ in self._forwards)
-        return sum(units for units, _, _ in self._forwards) / seconds if seconds > 0 else None
+        seconds = sum(each.seconds for each in self._usual())
+        return sum(each.units for each in self._usual()) / seconds if seconds > 0 else None
 
     def seconds_of_forward(self, units: Sequence[float]) -> float | None:
         """What a forward of images with that many units each takes; None before anything was measured."""
@@ -73,24 +99,47 @@ class Pace:
     def _close(self, end_s: float) -> None:
         assert self._since is not None
         if end_s > self._since:
-            self._forwards.append((self._units, end_s - self._since, self._images))
-            self._fit = None
-        self._since, self._units, self._images = end_s, 0.0, 0
+            forward = _Forward(self._units, end_s - self._since, len(self._images))
+            self._forwards.append(forward)
+            self._fit = self._painted = None
+            if forward.seconds > _INTERRUPTION_S and forward not in self._usual():
+                self.num_interruptions += 1
+        self._since, self._units, self._images = end_s, 0.0, set()
 
     def _usual_s(self, now_s: float) -> float:
         if self._forwards:
-            return sum(seconds for _, seconds, _ in self._forwards) / len(self._forwards)
+            return sum(each.seconds for each in self._usual()) / len(self._usual())
         assert self._since is not None
         return now_s - self._since
 
+    def _usual(self) -> list[_Forward]:
+        """The forwards that were not held up. There is at least one where there are any.
+
+        A larger forward may take more seconds, and a smaller one more seconds a unit, but none takes more of both.
+        """
+        if self._painted is None:
+            usual_s = median(each.seconds for each in self._forwards) if self._forwards else 0.0
+            a_unit_s = median(_seconds_a_unit(each) for each in self._forwards) if self._forwards else 0.0
+            self._painted = [
+                each
+                for each in self._forwards
+                if each.seconds <= _ODD * usual_s or _seconds_a_unit(each) <= _ODD * a_unit_s
+            ]
+        return self._painted
+
     def _line(self) -> tuple[float, float]:
         """(seconds of any forward, seconds a unit): least squares, neither below zero."""
-        number = len(self._forwards)
-        mean_units = sum(units for units, _, _ in self._forwards) / number
-        mean_s = sum(seconds for _, seconds, _ in self._forwards) / number
-        spread = sum((units - mean_units) ** 2 for units, _, _ in self._forwards)
+        usual = self._usual()
+        number = len(usual)
+        mean_units = sum(each.units for each in usual) / number
+        mean_s = sum(each.seconds for each in usual) / number
+        spread = sum((each.units - mean_units) ** 2 for each in usual)
         if spread < number * (0.1 * mean_units) ** 2:
             return _FIXED_PART * mean_s, (1 - _FIXED_PART) * mean_s / max(mean_units, 1e-9)
-        slope = sum((units - mean_units) * (seconds - mean_s) for units, seconds, _ in self._forwards) / spread
+        slope = sum((each.units - mean_units) * (each.seconds - mean_s) for each in usual) / spread
         slope = min(max(slope, 0.0), mean_s / mean_units)
         return mean_s - slope * mean_units, slope
+
+
+def _seconds_a_unit(forward: _Forward) -> float:
+    return forward.seconds / max(forward.units, 1e-9)

@@ -98,11 +98,8 @@ class Studio:
         return self._dispatcher.is_paused
 
     def pause(self, is_paused: bool) -> None:
-        """Begin nothing new, or go on. Whoever waits is told."""
-        self._dispatcher.is_paused = is_paused
-        self._dispatcher.wake()
-        for job_id in self.live_ids():
-            self.on_change(job_id)
+        """Begin nothing new, or go on. Those who wait are told."""
+        self._dispatcher.pause(is_paused)
 
     # What people ask for.
 
@@ -226,9 +223,13 @@ class Studio:
             job=live_job.job,
             progress=live_job.progress,
             images_ahead=self._forecast.place(waiting),
-            wait_s=self._forecast.wait_s(live_job.images.keys()),
+            wait_s=None if self._is_held_up(waiting) else self._forecast.wait_s(live_job.images.keys()),
             preview=live_job.preview,
         )
+
+    def _is_held_up(self, waiting: Collection[str]) -> bool:
+        """Return whether nobody can say when a job will be done, of which these images wait."""
+        return not self.is_ready or (self.is_paused and bool(waiting))
 
     async def finished(self, job_id: str) -> Job:
         """Wait until a job has ended, and return it as it ended. Raises `UnknownJob`."""

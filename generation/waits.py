@@ -138,11 +138,12 @@ class Company(NamedTuple):
 
 
 class Foreseen(NamedTuple):
-    """What playing ahead first said of an image's wait, and when (monotonic seconds)."""
+    """What playing ahead first said of an image's wait, and when (monotonic seconds), after how many interruptions."""
 
     at_s: float
     played_s: float
     company: Company
+    interruptions: int
 
 
 _Kind = tuple[int, Company]

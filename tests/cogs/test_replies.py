@@ -211,3 +211,12 @@ def test_every_button_of_a_job_names_it() -> None:
     subjects = {button.subject.partition(":")[0] for row in say.rows for button in row}
     assert subjects == {"j" * 22}
     assert {button.action for row in say.rows for button in row} >= {Action.UPSCALE, Action.VARY, Action.REROLL}
+
+
+def test_a_job_that_is_partly_painted_says_why_the_rest_does_not_begin() -> None:
+    job = job_of(Status.DONE, Status.WAITING)
+    view = JobView(job=job, progress=0.5)
+    assert "having a break" in read(replies.progress(view, is_ready=True, is_paused=True))
+    assert "warming up" in read(replies.progress(view, is_ready=False))
+    whole = replace(view, job=job_of(Status.DONE, Status.RUNNING), wait_s=4)
+    assert "left" in read(replies.progress(whole, is_ready=True, is_paused=True)), "what is begun goes on"

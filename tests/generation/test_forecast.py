@@ -36,7 +36,7 @@ async def test_the_waits_go_on_behind_those_that_are_played_through() -> None:
             queue.push(waiting_of(job, live.image))
     now_s = time.monotonic()
     for step in range(50):
-        pace.progressed(80, now_s=now_s + step * 0.1)
+        pace.progressed("x", 80, now_s=now_s + step * 0.1)
     forecast = Forecast(jobs, queue, pace)
 
     def wait_s(live_job: LiveJob) -> float:

@@ -296,3 +296,23 @@ async def test_a_restart_changes_no_ones_share(folder: Path) -> None:
         after = await place.store.fetch_counters()
     assert after[ADA.guild_id] - after[BO.guild_id] == before[ADA.guild_id] - before[BO.guild_id]
     assert after[3] >= before[ADA.guild_id], "a newcomer starts level with those who were served before the restart"
+
+
+async def test_no_number_is_told_while_the_painter_is_paused_or_gone(folder: Path) -> None:
+    async with opened(folder) as place:
+        await place.finished(await place.submit(count=4))
+        hog = await place.submit("endless-image")
+        await place.until(lambda: place.is_running(hog))
+        place.studio.pause(True)
+        waits, changes = await place.submit(), len(place.changes)
+        assert (view := place.studio.view(waits.id)) is not None and view.wait_s is None
+        assert (view := place.studio.view(hog.id)) is not None and view.wait_s is not None, "this one goes on"
+        place.studio.pause(False)
+        assert {hog.id, waits.id} <= set(place.changes[changes:]), "their messages say so"
+        assert (view := place.studio.view(waits.id)) is not None and view.wait_s is not None
+        assert place.worker.pid is not None
+        os.kill(place.worker.pid, signal.SIGKILL)
+        await place.until(lambda: not place.studio.is_ready)
+        assert all(view.wait_s is None for view in place.studio.jobs_of(ADA.guild_id))
+        await place.studio.cancel(hog.id)
+        await place.finished(waits)

@@ -16,8 +16,8 @@ def pace(*, seats: int = 4, fixed_s: float = 0.1, image_s: float = 0.1) -> Pace:
     seen.resumed(now_s=now_s)
     for images in [1] * 10 + [seats] * 10:
         now_s += fixed_s + image_s * images
-        for _ in range(images):
-            seen.progressed(10.0, now_s=now_s)
+        for image in range(images):
+            seen.progressed(f"{image}", 10.0, now_s=now_s)
     seen.paused()
     return seen
 
@@ -38,7 +38,7 @@ def test_idle_time_does_not_count() -> None:
     for start_s in (0.0, 1000.0):
         seen.resumed(now_s=start_s)
         for step in range(1, 6):
-            seen.progressed(10.0, now_s=start_s + 0.5 * step)
+            seen.progressed("x", 10.0, now_s=start_s + 0.5 * step)
         seen.paused()
     assert seen.seconds_of_forward([10.0]) == pytest.approx(0.5)
 
