@@ -21,8 +21,8 @@ from cogs.remixing import HOW_MUCH, PROMPT, STRENGTH, number, prompt_field
 from cogs.results import show_recipe
 from cogs.say import Action
 from cogs.services import Interaction, owner_of
+from cogs.shown import pictures_in
 from cogs.subjects import image_to_change, job_named
-from cogs.uploads import attached
 from generation.descent import enlarge
 from generation.errors import InvalidRequest
 from generation.job import JOB_ID_LENGTH, Image, Job
@@ -117,10 +117,10 @@ async def _job_of(interaction: Interaction, message: discord.Message) -> Job | N
 
 
 def _picture_of(message: discord.Message) -> Attached:
-    for file in message.attachments:
-        if file.width and file.height:
-            return attached(file)
-    raise InvalidRequest(what=Phrase("That message"), problem=Phrase(_NO_PICTURE))
+    picture = next(pictures_in(message), None)
+    if picture is None:
+        raise InvalidRequest(what=Phrase("That message"), problem=Phrase(_NO_PICTURE))
+    return picture
 
 
 def _numbered(job: Job, text: str) -> Image:

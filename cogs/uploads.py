@@ -20,6 +20,13 @@ from generation.phrase import Phrase
 from generation.rates import FILES_PER_MINUTE
 
 TIMEOUT_S = 20.0
+_CDN = "https://cdn.discordapp.com"
+_PROXIES = (
+    "https://media.discordapp.net",
+    "https://images-ext-1.discordapp.net",
+    "https://images-ext-2.discordapp.net",
+)
+"""Where Discord keeps what it shows of other sites, and smaller forms of what is on its CDN."""
 NO_FILE = "0" * 64
 """Stands for a file that is not fetched yet, where a request is checked before the acknowledgement."""
 Size = tuple[int, int]
@@ -30,6 +37,13 @@ def attached(file: discord.Attachment) -> Attached:
     return Attached(file.url, file.size, file.filename, size_px)
 
 
+def is_on_discord(url: str) -> bool:
+    """Return whether a link leads to Discord's CDN or media proxies, the only hosts that files are fetched from."""
+    # `Asset.BASE` is the CDN discord.py speaks to: the real one, or the local one of a trial, which has no proxies.
+    hosts = (_CDN, *_PROXIES) if discord.Asset.BASE == _CDN else (discord.Asset.BASE,)
+    return url.startswith(tuple(f"{host}/" for host in hosts))
+
+
 async def fetch_attachment(
     attachment: discord.Attachment | Attached,
     connector: aiohttp.BaseConnector | None,
@@ -37,8 +51,7 @@ async def fetch_attachment(
     max_bytes: int = MAX_UPLOAD_BYTES,
 ) -> bytes:
     """The bytes of an attached file. Raises `InvalidRequest` if it is too large, gone, or not where it should be."""
-    # `Asset.BASE` is the CDN discord.py speaks to: the real one, or the local one of a trial.
-    if not attachment.url.startswith(f"{discord.Asset.BASE}/"):
+    if not is_on_discord(attachment.url):
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not on Discord."))
     if attachment.size > max_bytes:
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is over {most} MiB.", most=max_bytes // 2**20))

@@ -190,6 +190,12 @@ class Actor:
         )
         return self.client.writer.post(message)
 
+    def forward(self, message: Message) -> Message:
+        """Forward a message into this channel. Raises Refused where one may not write."""
+        if self.is_checked and not may_send(self.permissions, is_thread=self.channel.is_thread):
+            raise Refused("you do not have permission to send messages in this channel")
+        return self.client.writer.post(self.client.writer.forward(message, self.channel, self.user))
+
     def dismiss(self, message: Message) -> None:
         """Hide an ephemeral message, as its "Dismiss message" does; the bot is not told."""
         if message.visible_to != self.user.id:

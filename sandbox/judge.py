@@ -2,8 +2,9 @@
 
 The description is data that the user brings (`DISCORD_OPENAPI` names the file); without it nothing is judged
 and `Judge.judged` stays 0. Judging costs milliseconds a message, so it is done later, in `catch_up`.
-Three leniencies: snowflakes may be integers in requests, the keys in `_UNDESCRIBED` that Discord documents
-elsewhere or ignores, and the inner codes of errors, which are words in Discord's documentation and answers.
+Four leniencies: snowflakes may be integers in requests, a message may be a forward, the keys in `_UNDESCRIBED` that
+Discord documents elsewhere or ignores, and the inner codes of errors, which are words in Discord's documentation and
+answers.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Description:
         from referencing.jsonschema import DRAFT202012
 
         _let_inner_codes_be_words(spec["components"]["schemas"])
+        _let_messages_be_forwarded(spec["components"]["schemas"])
         strict = deepcopy(spec)
         _close(strict["components"]["schemas"])
         _let_snowflakes_be_integers(strict["components"]["schemas"])
@@ -203,6 +205,13 @@ def _objects(node: Any) -> Iterator[Json]:
 
 def _let_snowflakes_be_integers(schemas: Json) -> None:
     schemas["SnowflakeType"] = {"anyOf": [schemas["SnowflakeType"], {"type": "integer", "minimum": 0}]}
+
+
+def _let_messages_be_forwarded(schemas: Json) -> None:
+    """The description knows only replies (0) as references, and lists what forwards carry beside it."""
+    kinds = schemas.get("MessageReferenceType", {}).get("oneOf", [])
+    if kinds and not any(kind.get("const") == 1 for kind in kinds):
+        kinds.append({"title": "FORWARD", "const": 1})
 
 
 def _let_inner_codes_be_words(schemas: Json) -> None:

@@ -18,6 +18,7 @@ SUPPRESS_EMBEDS = 1 << 2
 EPHEMERAL = 1 << 6
 LOADING = 1 << 7
 SUPPRESS_NOTIFICATIONS = 1 << 12
+HAS_SNAPSHOT = 1 << 14
 IS_COMPONENTS_V2 = 1 << 15
 
 TYPE_DEFAULT = 0
@@ -77,6 +78,9 @@ class Message:
     interaction: Interaction | None = None
     visible_to: int | None = None
     reference: Message | None = None
+    forwarded: Message | None = None
+    snapshot: Json | None = None
+    """What `forwarded` looked like when it was forwarded, its links not signed."""
     reactions: dict[str, list[int]] = field(default_factory=dict)
     is_pinned: bool = False
     is_deleted: bool = False

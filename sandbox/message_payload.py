@@ -13,8 +13,22 @@ from sandbox.wire import Json
 
 if TYPE_CHECKING:
     from sandbox.interactions import Interaction
+    from sandbox.places import Guild
 
 Sign = Callable[[str], str]
+FORWARD = 1
+_SNAPSHOT_KEYS = (
+    "type",
+    "content",
+    "mentions",
+    "mention_roles",
+    "attachments",
+    "embeds",
+    "timestamp",
+    "edited_timestamp",
+    "flags",
+    "components",
+)
 _USER_MENTION = re.compile(r"<@!?(\d+)>")
 _ROLE_MENTION = re.compile(r"<@&(\d+)>")
 
@@ -58,9 +72,19 @@ def message_json(message: Message, sign: Sign, *, with_reference: bool = True) -
         payload["reactions"] = [_reaction_json(message, emoji) for emoji in message.reactions]
     if message.reference is not None:
         payload |= _reference_json(message, message.reference, sign, with_message=with_reference)
+    if message.forwarded is not None:
+        reference = _reference_json(message, message.forwarded, sign, with_message=False)["message_reference"]
+        payload["message_reference"] = reference | {"type": FORWARD}
+        payload["message_snapshots"] = [{"message": sign_links(message.snapshot, sign)}]
     if message.interaction is not None:
         payload |= _interaction_json(message, message.interaction)
     return payload
+
+
+def snapshot_json(message: Message) -> Json:
+    """The message as a forward of it shows it, its links not signed: who wrote it is not told."""
+    whole = message_json(message, lambda url: url)
+    return {key: whole[key] for key in _SNAPSHOT_KEYS}
 
 
 def event_json(message: Message, sign: Sign) -> Json:
@@ -72,7 +96,14 @@ def event_json(message: Message, sign: Sign) -> Json:
         member = guild.members.get(message.author.id)
         if member is not None:
             payload["member"] = bare_member_json(member)
+        payload["mentions"] = [_mention_json(guild, user) for user in mentioned_users(message)]
     return payload | {"channel_type": message.channel.type}
+
+
+def _mention_json(guild: Guild, user: User) -> Json:
+    """Somebody whom a message of a guild mentions: events also tell what they are there."""
+    member = guild.members.get(user.id)
+    return user_json(user) | ({"member": bare_member_json(member)} if member is not None else {})
 
 
 def _body_json(message: Message, sign: Sign) -> Json:

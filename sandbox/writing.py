@@ -15,6 +15,7 @@ from sandbox.errors import Invalid, empty_message, too_large
 from sandbox.files import Files, unsigned
 from sandbox.message import (
     EPHEMERAL,
+    HAS_SNAPSHOT,
     IS_COMPONENTS_V2,
     LOADING,
     SUPPRESS_EMBEDS,
@@ -24,6 +25,7 @@ from sandbox.message import (
     Message,
     Upload,
 )
+from sandbox.message_payload import snapshot_json
 from sandbox.people import User
 from sandbox.places import Channel
 from sandbox.wire import Json
@@ -72,6 +74,13 @@ class Writer:
             message.embeds = []
         _refuse_empty(message)
         return message
+
+    def forward(self, message: Message, channel: Channel, author: User) -> Message:
+        """A new message that forwards another as it is now, not yet published."""
+        world, snapshot = self._world, snapshot_json(message)
+        forward = Message(world.new_id(), channel, author, TYPE_DEFAULT, world.clock.timestamp(), flags=HAS_SNAPSHOT)
+        forward.forwarded, forward.snapshot = message, snapshot
+        return forward
 
     def post(self, message: Message) -> Message:
         """Put a created message into its channel and tell everybody."""

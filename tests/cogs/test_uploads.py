@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from cogs.uploads import fetch_attachment, fetched
+from cogs.uploads import fetch_attachment, fetched, is_on_discord
 from generation.errors import InvalidRequest, TooManyFiles
 from generation.images import MAX_UPLOAD_BYTES
 from generation.rates import FILES_PER_MINUTE, rates_of_files
@@ -137,3 +137,25 @@ def files_of_members() -> SimpleNamespace:
 def by(services: SimpleNamespace, guild_id: int, user_id: int) -> Any:
     client = SimpleNamespace(services=services, connector=None)
     return SimpleNamespace(client=client, guild_id=guild_id, user=SimpleNamespace(id=user_id))
+
+
+@pytest.mark.parametrize(
+    ("url", "is_on"),
+    [
+        ("https://cdn.discordapp.com/attachments/1/2/a.png", True),
+        ("https://media.discordapp.net/attachments/1/2/a.png?width=9", True),
+        ("https://images-ext-1.discordapp.net/external/x/https/example.com/a.png", True),
+        ("https://media.discordapp.net.evil.example/a.png", False),
+        ("https://media.discordapp.net@evil.example/a.png", False),
+        ("http://media.discordapp.net/a.png", False),
+        ("https://example.com/a.png", False),
+    ],
+)
+def test_only_discords_own_hosts_hold_files(url: str, is_on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discord.Asset, "BASE", "https://cdn.discordapp.com")
+    assert is_on_discord(url) is is_on
+
+
+def test_a_trial_has_no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discord.Asset, "BASE", "http://127.0.0.1:1/cdn")
+    assert not is_on_discord("https://media.discordapp.net/attachments/1/2/a.png")

@@ -22,6 +22,9 @@ from generation.job import Job, Status
 from generation.provenance import read_recipe, sign_png
 from generation.region import draw_mask
 from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
+from sandbox.message import IS_COMPONENTS_V2
+from sandbox.people import User
+from sandbox.writing import Body
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"
@@ -274,6 +277,73 @@ async def test_recipe_and_upscale_in_the_menu(house: House) -> None:
         assert job.status is Status.DONE
     grid = await house.painted(count=2)
     assert "press U1 to U4" in await house.refusal(await bo.context_menu("Upscale", grid))
+
+
+def by_another_bot(house: House, **body: Any) -> Message:
+    """What another bot in the server wrote, with one picture as `attachment://shown.png`."""
+    bot = User(house.discord.world.new_id(), "gallery", is_bot=True)
+    files = {0: Upload("shown.png", png(300, 200))}
+    writer, channel = house.people.ada.client.writer, house.people.general
+    flags = IS_COMPONENTS_V2 if "components" in body else 0
+    return writer.post(writer.create(channel, bot, Body(body | {"flags": flags}, files), size_limit=1 << 20))
+
+
+MEDIA = {"media": {"url": "attachment://shown.png"}}
+HELD = {
+    "an embed": {"embeds": [{"title": "a", "image": {"url": "attachment://shown.png"}}]},
+    "an embed's small picture": {"embeds": [{"title": "a", "thumbnail": {"url": "attachment://shown.png"}}]},
+    "a gallery": {"components": [{"type": 12, "items": [MEDIA]}]},
+    "a file": {"components": [{"type": 13, "file": {"url": "attachment://shown.png"}}]},
+    "a section in a container": {
+        "components": [
+            {
+                "type": 17,
+                "components": [
+                    {"type": 9, "components": [{"type": 10, "content": "a"}], "accessory": {"type": 11} | MEDIA}
+                ],
+            }
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("is_forwarded", [False, True])
+@pytest.mark.parametrize("how", HELD)
+async def test_a_picture_is_in_a_message_however_it_is_shown(house: House, how: str, is_forwarded: bool) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    message = by_another_bot(house, **HELD[how])
+    if is_forwarded:
+        message = bo.forward(message)
+    job = await house.job_from(await ada.context_menu("Upscale", message))
+    assert job.status is Status.DONE
+    assert job.request.spec.result_size_px == (592, 400)
+    if how == "a gallery":
+        start = await use(house, ada, message, prompt="a storm", strength="0.5")
+        assert (await house.job_from(start)).request.spec.start is not None
+
+
+async def test_a_forwarded_message_is_a_picture_of_its_own(house: House) -> None:
+    ada, bo = house.people.ada, house.people.bo
+    photo = bo.say("look", files=[Upload("fox.png", A1111)])
+    forwarded = bo.forward(photo)
+    assert "Settings from A1111" in await house.refusal(await ada.context_menu("Show recipe", forwarded))
+    ours = bo.forward(await house.painted())
+    assert "Seed: 7" in await house.refusal(await bo.context_menu("Show recipe", ours))
+    words = bo.forward(bo.say("no picture here"))
+    assert "holds no picture" in await house.refusal(await ada.context_menu("Use as start image", words))
+
+
+async def test_pictures_of_other_sites_are_no_reason_to_go_there(house: House) -> None:
+    asked = house.people.ada.context_menu
+    for url in (
+        "https://example.com/a.png",
+        "http://127.0.0.1:1/a.png",
+        "https://cdn.discordapp.com@example.com/a.png",
+    ):
+        message = by_another_bot(house, embeds=[{"title": "a", "image": {"url": url}}])
+        message.attachments.clear()
+        message.embeds[0]["image"] |= {"width": 64, "height": 64}
+        assert "holds no picture" in await house.refusal(await asked("Upscale", message))
 
 
 async def test_twice_at_once_is_two(house: House) -> None:
