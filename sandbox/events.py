@@ -73,7 +73,7 @@ class Events:
         # A bot is told of channels that it may not see, too, but not of the threads in them.
         if verb == "DELETE" or not channel.is_thread or self._bot_sees(channel):
             noun = "THREAD" if channel.is_thread else "CHANNEL"
-            self._send(f"{noun}_{verb}", channel_json(channel), change)
+            self._send(f"{noun}_{verb}", _thread(channel, verb) if channel.is_thread else channel_json(channel), change)
 
     def _guild(self, change: Change) -> None:
         guild = change.guild
@@ -109,4 +109,14 @@ class Events:
         }
         if change.guild is not None:
             data["guild_id"] = str(change.guild.id)
+            if (member := change.guild.members.get(change.user.id)) is not None:
+                data["member"] = member_json(member)
         self._send("TYPING_START", data, change)
+
+
+def _thread(thread: Channel, verb: str) -> Json:
+    """A thread as its event tells it: all of it, or, once it is gone, only what names it."""
+    whole = channel_json(thread)
+    if verb == "DELETE":
+        return {key: whole[key] for key in ("id", "guild_id", "parent_id", "type")}
+    return whole | {"newly_created": True} if verb == "CREATE" else whole
