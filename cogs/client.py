@@ -43,6 +43,7 @@ from cogs.helping import Helping
 from cogs.history import History
 from cogs.imagine import Imagine
 from cogs.language import _, speak
+from cogs.moderation import PRESSES as MODERATION_PRESSES
 from cogs.moderation import TEMPLATE as REVIEW
 from cogs.moderation import Moderation, ReviewItem, report_picture
 from cogs.operating import Operating
@@ -100,7 +101,7 @@ async def press_page(interaction: Interaction, subject: str) -> None:
 
 
 PRESSES: dict[Action, Handler] = (
-    results.PRESSES | more.PRESSES | remixing.PRESSES | history.PRESSES | {Action.PAGE: press_page}
+    results.PRESSES | more.PRESSES | remixing.PRESSES | history.PRESSES | MODERATION_PRESSES | {Action.PAGE: press_page}
 )
 FORMS: dict[Action, FormHandler] = remixing.FORMS | menus.FORMS | settings_panel.FORMS
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import discord
 
+from cogs.gone import gone_from
 from cogs.language import N_
 from cogs.services import Interaction, Services, owner_of, role_ids
 from generation.catalog import Model
@@ -25,6 +26,11 @@ from generation.vetting import is_vetted
 
 _JOB = re.compile(rf":([0-9A-Za-z]{{{JOB_ID_LENGTH}}})(?![0-9A-Za-z])")
 """The job in a `custom_id` of ours."""
+NOTHING_LEFT = {
+    "channel_ids": N_("All channels where this server lets me paint were deleted."),
+    "role_ids": N_("All roles whose members may paint in this server were deleted."),
+    "models": N_("None of the models that this server allows is here any more."),
+}
 KEPT_BACK_TOO_OFTEN = N_(
     "The safety checker kept many of your pictures back within the last hour. "
     "Please take a break from asking, up to an hour; what you have is not lost."
@@ -79,8 +85,20 @@ async def require_may_ask(interaction: Interaction) -> Policy:
     if place.is_dm and not services.allows_dms:
         raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
     await _require_welcome(services, owner, policy, now=interaction.created_at)
+    _require_possible(interaction, policy)
     policy.require_place(asker_of(interaction), place)
     return policy
+
+
+def _require_possible(interaction: Interaction, policy: Policy) -> None:
+    """Raise `NotAllowed` where everything that a choice names is gone: nobody can do what it asks for."""
+    models = [model.name for model in interaction.client.services.studio.catalog.models]
+    for key, gone in gone_from(policy.choices, interaction.guild, models).items():
+        if key in NOTHING_LEFT and len(gone) == len(getattr(policy.choices, key)):
+            how = Phrase(
+                "{why} Those who manage this server can choose others in `/settings`.", why=Phrase(NOTHING_LEFT[key])
+            )
+            raise NotAllowed(why=how)
 
 
 async def _require_welcome(services: Services, owner: Owner, policy: Policy, *, now: datetime) -> None:

@@ -17,16 +17,18 @@ from discord.ext import commands
 from cogs import moderation_pages
 from cogs.errors import answer, tell_privately
 from cogs.gathering import gather
+from cogs.gone import read_id
 from cogs.language import N_, _, ngettext, speak, speaking
 from cogs.managing import entry_by, language_of_server, require_manager, require_moderator, tell_log_channel
 from cogs.paper import New, custom_ids, new
 from cogs.plain import plain
-from cogs.say import Gallery, Picture
+from cogs.results import Handler
+from cogs.say import Action, Gallery, Picture
 from cogs.sending import reply, reply_text
 from cogs.services import Interaction, Services
 from cogs.subjects import job_named
 from cogs.variants import Variant
-from generation.errors import UnknownJob
+from generation.errors import InvalidRequest, UnknownJob
 from generation.job import JOB_ID_LENGTH, Job, split_image_id
 from generation.phrase import Phrase
 from generation.policy import Place
@@ -57,57 +59,54 @@ class Moderation(commands.Cog):
         await interaction.followup.send(**due, ephemeral=True)
 
     @app_commands.command(description="Let a member ask for nothing here for a while. For moderators.")
-    @app_commands.describe(member="Whom.", lasting="For how long. Left out: until you unblock them.")
+    @app_commands.describe(
+        member="Whom.",
+        lasting="For how long. Left out: until you unblock them.",
+        id="The number of a member who left, instead.",
+    )
     @app_commands.choices(lasting=_LASTING)
     @app_commands.guild_only()
     @app_commands.default_permissions(manage_messages=True)
-    async def block(self, interaction: Interaction, member: discord.User, lasting: Choice[int] | None = None) -> None:
-        guild_id = require_moderator(interaction)
+    async def block(
+        self,
+        interaction: Interaction,
+        member: discord.User | None = None,
+        lasting: Choice[int] | None = None,
+        id: str | None = None,
+    ) -> None:
+        guild_id, user_id = require_moderator(interaction), _named(member, id)
         hours = timedelta(hours=lasting.value) if lasting else None
         how_long = Phrase(lasting.name) if lasting else Phrase("until unblocked")
         said = Phrase("blocked a member ({how_long})", how_long=how_long)
         entry = entry_by(interaction, said)
-        until = await interaction.client.services.moderation.block(guild_id, member.id, entry, lasting=hours)
+        until = await interaction.client.services.moderation.block(guild_id, user_id, entry, lasting=hours)
         await tell_log_channel(interaction, said)
-        await tell_privately(interaction, moderation_pages.blocked(member.id, until, is_for_ever=lasting is None))
+        await tell_privately(interaction, moderation_pages.blocked(user_id, until, is_for_ever=lasting is None))
 
     @app_commands.command(description="Let a blocked member ask again. For moderators.")
-    @app_commands.describe(member="Whom.")
+    @app_commands.describe(member="Whom.", id="The number of a member who left, instead.")
     @app_commands.guild_only()
     @app_commands.default_permissions(manage_messages=True)
-    async def unblock(self, interaction: Interaction, member: discord.User) -> None:
-        guild_id = require_moderator(interaction)
+    async def unblock(
+        self, interaction: Interaction, member: discord.User | None = None, id: str | None = None
+    ) -> None:
+        guild_id, user_id = require_moderator(interaction), _named(member, id)
         done = Phrase("unblocked a member")
         entry = entry_by(interaction, done)
-        was = await interaction.client.services.moderation.unblock(guild_id, member.id, entry)
+        was = await interaction.client.services.moderation.unblock(guild_id, user_id, entry)
         if was:
             await tell_log_channel(interaction, done)
-        whom = f"<@{member.id}>"
+        whom = f"<@{user_id}>"
         said = _("{whom} can ask again.", whom=whom) if was else _("{whom} was not blocked.", whom=whom)
         await tell_privately(interaction, said)
 
     @app_commands.command(description="Delete all pictures of a member in this server from my disk. For moderators.")
-    @app_commands.describe(member="Whose.")
+    @app_commands.describe(member="Whose.", id="The number of a member who left, instead.")
     @app_commands.guild_only()
     @app_commands.default_permissions(manage_messages=True)
-    async def purge(self, interaction: Interaction, member: discord.User) -> None:
-        guild_id = require_moderator(interaction)
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        services = interaction.client.services
-        number = 0
-        purging = services.moderation.purge(
-            guild_id, member.id, by=interaction.user.id, said=_purged, at=interaction.created_at
-        )
-        async for more, gone in purging:
-            await remove_files(services, gone)
-            number += more
-        await tell_log_channel(interaction, _purged(number))
-        said = ngettext(
-            "{number} picture deleted from my disk. Messages with it stay: delete those in Discord.",
-            "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
-            number,
-        )
-        await reply_text(interaction, said)
+    async def purge(self, interaction: Interaction, member: discord.User | None = None, id: str | None = None) -> None:
+        require_moderator(interaction)
+        await reply(interaction, moderation_pages.sure_to_purge(_named(member, id)))
 
     @app_commands.command(description="How pictures here were judged, and who is refused most often. For managers.")
     @app_commands.guild_only()
@@ -120,6 +119,30 @@ class Moderation(commands.Cog):
         members = await services.moderation.fetch_most_refused(guild_id, since=interaction.created_at - _LOOK_BACK)
         say = moderation_pages.stats(judgements, members)
         await reply(interaction, say)
+
+
+async def press_purge(interaction: Interaction, subject: str) -> None:
+    """The moderator is sure."""
+    guild_id, user_id = require_moderator(interaction), read_id(subject)
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    services = interaction.client.services
+    number = 0
+    purging = services.moderation.purge(
+        guild_id, user_id, by=interaction.user.id, said=_purged, at=interaction.created_at
+    )
+    async for more, gone in purging:
+        await remove_files(services, gone)
+        number += more
+    await tell_log_channel(interaction, _purged(number))
+    said = ngettext(
+        "{number} picture deleted from my disk. Messages with it stay: delete those in Discord.",
+        "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
+        number,
+    )
+    await reply_text(interaction, said)
+
+
+PRESSES: dict[Action, Handler] = {Action.PURGE: press_purge}
 
 
 @app_commands.context_menu(name="Report picture")
@@ -254,3 +277,10 @@ async def _pictures_of(services: Services, job_id: str) -> list[Picture]:
 
 def _purged(number: int) -> Phrase:
     return Phrase("deleted {number} pictures of a member", number=number)
+
+
+def _named(member: discord.User | None, typed: str | None) -> int:
+    """The id of the one member who was named, by a menu or by their number. Raises `InvalidRequest`."""
+    if (member is None) == (typed is None):
+        raise InvalidRequest(what=Phrase("The member"), problem=Phrase("is named either by the menu or by an id."))
+    return member.id if member is not None else read_id(typed or "")

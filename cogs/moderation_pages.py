@@ -7,7 +7,7 @@ from datetime import datetime
 
 from cogs.budget import code_block
 from cogs.language import N_, _, counted, ngettext, percent, signed
-from cogs.say import Block, Gallery, Picture, Say, Tone
+from cogs.say import Action, Block, Button, Gallery, Picture, Say, Tone
 from cogs.words import dotted, escaped, small
 from db.moderation import Refusals
 from generation.safety import Judgement
@@ -51,6 +51,13 @@ def blocked(user_id: int, until: datetime, *, is_for_ever: bool) -> str:
     else:
         head = _("{whom} can ask for nothing here until {when}.", whom=whom, when=when)
     return head + " " + _("What they have in line is still painted.")
+
+
+def sure_to_purge(user_id: int) -> Say:
+    """Asked before all pictures of a member go."""
+    text = _("Delete all pictures of {whom} in this server from my disk? This cannot be undone.", whom=f"<@{user_id}>")
+    row = (Button(Action.PURGE, str(user_id), _("Delete all of them")),)
+    return Say(blocks=(text,), rows=(row,), tone=Tone.TROUBLE)
 
 
 def _rate(refusals: Refusals) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from zoneinfo import available_timezones
 
@@ -11,6 +12,7 @@ from discord.app_commands import Choice
 from discord.ext import commands
 
 from cogs import usage_pages
+from cogs.gone import gone_roles, read_id, require_role
 from cogs.language import _
 from cogs.managing import entry_by, require_manager
 from cogs.options import choices
@@ -59,6 +61,8 @@ class QuotaGroup(
     ) -> None:
         guild_id = require_manager(interaction)
         scope, subject_id = _subject(role, member)
+        if scope is Scope.ROLE:
+            require_role(interaction.guild, subject_id)
         unit = Unit(of.value) if of else Unit.IMAGES
         units = limit * (UNITS_PER_STEP if unit is Unit.COST else 1)
         quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=units, window_hours=hours)
@@ -67,7 +71,10 @@ class QuotaGroup(
 
     @app_commands.command(description="Take a quota away.")
     @app_commands.describe(
-        of="Of pictures, or of standard steps.", role="That of this role.", member="That of this member."
+        of="Of pictures, or of standard steps.",
+        role="That of this role.",
+        member="That of this member.",
+        id="That of a role that was deleted, or of a member who left: the number Discord gives it.",
     )
     @app_commands.choices(of=UNITS)
     async def remove(
@@ -76,12 +83,28 @@ class QuotaGroup(
         of: Choice[str] | None = None,
         role: discord.Role | None = None,
         member: discord.User | None = None,
+        id: str | None = None,
     ) -> None:
         guild_id = require_manager(interaction)
-        scope, subject_id = _subject(role, member)
-        quota = Quota(scope=scope, subject_id=subject_id, unit=Unit(of.value) if of else Unit.IMAGES, limit=0)
-        await interaction.client.services.quotas.remove_quota(guild_id, quota)
-        await _answer(interaction, guild_id, done=usage_pages.removed_line(quota, guild_id))
+        unit, quotas = Unit(of.value) if of else Unit.IMAGES, interaction.client.services.quotas
+        if id is None:
+            scope, subject_id = _subject(role, member)
+        elif role is not None or member is not None:
+            raise InvalidRequest(what=Phrase("The id"), problem=Phrase("goes without a role and a member."))
+        else:
+            scope, subject_id = _stored_subject(await quotas.fetch_quotas(guild_id), read_id(id))
+        quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=0)
+        if not await quotas.remove_quota(guild_id, quota):
+            raise _no_such_quota()
+        gone = gone_roles(interaction.guild, (subject_id,)) if scope is Scope.ROLE else frozenset[int]()
+        await _answer(interaction, guild_id, done=usage_pages.removed_line(quota, guild_id, gone=gone))
+
+    @remove.autocomplete("id")
+    async def _ids(self, interaction: Interaction, typed: str) -> list[Choice[str]]:
+        """Those that no menu offers any more."""
+        found = await interaction.client.services.quotas.fetch_quotas(require_manager(interaction))
+        gone = gone_roles(interaction.guild, _roles(found))
+        return choices([(_("role {id} (deleted)", id=each), str(each)) for each in sorted(gone)], typed)
 
     @app_commands.command(description="Where this server's days begin.")
     @app_commands.describe(zone="A time zone, for example Europe/Berlin.")
@@ -106,7 +129,8 @@ async def _quotas(interaction: Interaction, guild_id: int, *, done: str | None =
     services = interaction.client.services
     found = await services.quotas.fetch_quotas(guild_id)
     timezone = (await services.guilds.fetch(guild_id)).timezone
-    return usage_pages.quotas(found, guild_id=guild_id, timezone=timezone, done=done)
+    gone = gone_roles(interaction.guild, _roles(found))
+    return usage_pages.quotas(found, guild_id=guild_id, timezone=timezone, done=done, gone=gone)
 
 
 async def _again(interaction: Interaction, _: str) -> Say:
@@ -119,6 +143,22 @@ def _subject(role: discord.Role | None, member: discord.User | None) -> tuple[Sc
     if role is not None:
         return Scope.ROLE, role.id
     return (Scope.USER, member.id) if member is not None else (Scope.GUILD, 0)
+
+
+def _roles(quotas: Sequence[Quota]) -> list[int]:
+    return [each.subject_id for each in quotas if each.scope is Scope.ROLE]
+
+
+def _stored_subject(quotas: Sequence[Quota], subject_id: int) -> tuple[Scope, int]:
+    """What an id stands for in a stored quota. Raises `InvalidRequest` if there is none."""
+    scope = next((each.scope for each in quotas if each.subject_id == subject_id), None)
+    if scope is None or scope is Scope.GUILD:
+        raise _no_such_quota()
+    return scope, subject_id
+
+
+def _no_such_quota() -> InvalidRequest:
+    return InvalidRequest(what=Phrase("That quota"), problem=Phrase("is not there. `/quota show` lists all there are."))
 
 
 LISTS: dict[str, Lists] = {usage_pages.KEY: _again}

@@ -11,6 +11,7 @@ from discord.ext import commands
 
 from cogs import rules_pages
 from cogs.gate import place_of
+from cogs.gone import gone_channels, gone_roles, require_role
 from cogs.language import _, speaking, told
 from cogs.managing import language_of_server, require_manager, tell_log_channel
 from cogs.say import Say
@@ -54,6 +55,8 @@ class RulesGroup(
         role: discord.Role | None = None,
     ) -> None:
         guild_id = require_manager(interaction)
+        if role is not None:
+            require_role(interaction.guild, role.id)
         rule = Rule(
             kind=Kind(kind.value) if kind else Kind.WORD,
             text=text.strip(),
@@ -147,6 +150,8 @@ async def _listing(interaction: Interaction, guild_id: int, *, done: str | None 
         done=done,
         problem=told(problem) if problem else None,
         unusable={rule.id for rule in rules} - {rule.id for rule in in_force.rules},
+        gone=gone_channels(interaction.guild, {each for rule in rules for each in rule.channel_ids})
+        | gone_roles(interaction.guild, {each for rule in rules for each in rule.role_ids}),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from cogs.gone import channel_mention, role_mention
 from cogs.language import N_, _, counted, ngettext
 from cogs.say import Block, Lines, Long, Picture, Rule, Say, Tone
 from cogs.words import dotted, escaped, small
@@ -30,17 +31,19 @@ def listing(
     done: str | None = None,
     problem: str | None = None,
     unusable: Collection[int] = (),
+    gone: Collection[int] = (),
 ) -> Say:
     """All rules of a guild, the newest first.
 
-    `problem`: why all of them together cannot be used; `unusable`: the ids of those that are left out alone.
+    `problem`: why all of them together cannot be used; `unusable`: the ids of those that are left out alone; `gone`:
+    the ids of channels and roles in them that were deleted.
     """
     blocks: list[Block] = [_("### Content rules")]
     if problem is not None:
         blocks += [_("**Nothing is painted here** until this is put right: {problem}", problem=problem), Rule()]
     if done is not None:
         blocks += [done, Rule()]
-    lines = [line(each, is_usable=each.id not in unusable) for each in reversed(every)]
+    lines = [line(each, is_usable=each.id not in unusable, gone=gone) for each in reversed(every)]
     blocks.append(Lines(tuple(lines), KEY) if lines else _(NONE))
     return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if problem else Tone.PLAIN)
 
@@ -54,13 +57,15 @@ def exported(number: int, data: bytes) -> Say:
     return Say(blocks=(_("### Rules as a file") + "\n" + said,), attached=attached)
 
 
-def line(rule: rules.Rule, *, is_usable: bool = True) -> str:
+def line(rule: rules.Rule, *, is_usable: bool = True, gone: Collection[int] = ()) -> str:
     """`3 · blocks “word” · in #channel · for @role · reason`."""
     parts = [f"**{rule.id}**", _(_DOES[rule.action, rule.kind], text=escaped(rule.text, limit=60))]
     if rule.channel_ids:
-        parts.append(_("in {channels}", channels=_some([f"<#{each}>" for each in rule.channel_ids])))
+        parts.append(_("in {channels}", channels=_some([channel_mention(each, gone) for each in rule.channel_ids])))
     if rule.role_ids:
-        parts.append(_("for {roles}", roles=_some([f"<@&{each}>" for each in rule.role_ids])))
+        parts.append(_("for {roles}", roles=_some([role_mention(each, gone) for each in rule.role_ids])))
+    if any(named and set(named) <= set(gone) for named in (rule.channel_ids, rule.role_ids)):
+        parts.append(_("**holds nowhere any more**: `/rules remove number:{number}` takes it away", number=rule.id))
     if rule.reason:
         parts.append(escaped(rule.reason, limit=60))
     if not is_usable:

@@ -43,6 +43,7 @@ class Action(StrEnum):
     START = "start"
     STYLE = "style"
     PAGE = "page"
+    PURGE = "purge"
 
 
 class Weight(StrEnum):

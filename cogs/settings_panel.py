@@ -10,17 +10,18 @@ import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
-from cogs import style_page
+from cogs import settings_notes, style_page
 from cogs.changes import show_changes
 from cogs.errors import answer
 from cogs.form import Answers, FormHandler
+from cogs.gone import gone_from, without
 from cogs.language import of_place, speak, speaking
 from cogs.managing import entry_by, require_manager, tell_log_channel
 from cogs.say import Action
 from cogs.sending import reply
 from cogs.services import Interaction
 from cogs.settings_fields import FIELDS, Field, Of, described
-from cogs.settings_view import FIRST_PAGE, SETUP_PAGE, STYLES_PAGE, exported, panel_view, setup
+from cogs.settings_view import FIRST_PAGE, SETUP_PAGE, STYLES_PAGE, TIDY, exported, kinds_of, panel_view, setup
 from cogs.uploads import fetched
 from generation.errors import InvalidRequest
 from generation.phrase import Phrase
@@ -88,6 +89,9 @@ async def used(interaction: Interaction, page: str, key: str) -> None:
         await _export(interaction, guild_id)
     elif key == "changes":
         await show_changes(interaction)
+    elif key == TIDY:
+        await _remove_gone(interaction, guild_id)
+        await interaction.response.edit_message(view=await panel(interaction, page))
     elif key == style_page.ADD:
         await style_page.ask_for_style(interaction)
     elif key == style_page.REMOVE:
@@ -123,7 +127,7 @@ def _values(interaction: Interaction) -> list[str]:
 async def change(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
     """Apply one choice, record it, and tell the log channel. Raises `InvalidRequest` for what cannot be chosen."""
     services = interaction.client.services
-    models = [model.name for model in services.studio.catalog.models]
+    models = _models(interaction)
     if not _offers(interaction, field, values, models):
         raise InvalidRequest(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
     said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=described(field, values, models))
@@ -134,14 +138,35 @@ async def change(interaction: Interaction, guild_id: int, field: Field, values: 
         await tell_log_channel(interaction, Phrase("changed a setting · {change}", change=said))
 
 
+async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
+    """Take out of the choices what was deleted or removed."""
+    models = _models(interaction)
+    said = Phrase("removed what is gone from the settings")
+    before, after = await interaction.client.services.governance.change_settings(
+        guild_id,
+        lambda old: without(old, gone_from(old.choices, interaction.guild, models)),
+        Entry(interaction.user.id, said),
+    )
+    if after != before:
+        await tell_log_channel(interaction, said)
+
+
+def _models(interaction: Interaction) -> list[str]:
+    return [model.name for model in interaction.client.services.studio.catalog.models]
+
+
 def _offers(interaction: Interaction, field: Field, values: Sequence[str], models: Sequence[str]) -> bool:
     """Return whether a menu offers this choice: what is chosen is only words until it is looked up in this server."""
     if not int(field.is_required) <= len(values) <= field.most or interaction.guild is None:
         return False
     if field.of is Of.OPTIONS:
         return set(values) <= {value for _, value in field.options(models)}
-    find = interaction.guild.get_channel if field.of is Of.CHANNELS else interaction.guild.get_role
-    return all(value.isdecimal() and len(value) <= 20 and find(int(value)) is not None for value in values)
+    if not all(value.isascii() and value.isdecimal() and len(value) <= 20 for value in values):
+        return False
+    if field.of is Of.ROLES:
+        return all(interaction.guild.get_role(int(value)) is not None for value in values)
+    channels = [interaction.guild.get_channel(int(value)) for value in values]
+    return all(channel is not None and channel.type in kinds_of(field) for channel in channels)
 
 
 async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
@@ -151,9 +176,13 @@ async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
     if page == SETUP_PAGE:  # a message that everybody reads
         with speaking(of_place(settings.choices.language, interaction.guild_locale)):
             return setup(settings)
-    models = [model.name for model in services.studio.catalog.models]
+    models = _models(interaction)
     styles = await services.styles.fetch_all(guild_id) if page == STYLES_PAGE else ()
-    return panel_view(page, settings, models, styles)
+    gone = gone_from(settings.choices, interaction.guild, models)
+    notes = {
+        key: settings_notes.of(field, settings, gone.get(key, ()), interaction.guild) for key, field in FIELDS.items()
+    }
+    return panel_view(page, settings, models, styles, gone=gone, notes=notes)
 
 
 async def _export(interaction: Interaction, guild_id: int) -> None:

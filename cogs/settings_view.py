@@ -5,7 +5,8 @@ discord.py keeps nothing of them: a menu or button is known by its `custom_id` (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import discord
@@ -16,7 +17,7 @@ from cogs.budget import MAX_OPTION, MAX_OPTIONS, MAX_PLACEHOLDER, MAX_TEXT, cut,
 from cogs.language import N_, _, counted
 from cogs.paper import empty
 from cogs.say import Picture, Say, Tone
-from cogs.settings_fields import CHANNELS, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, Option
+from cogs.settings_fields import CHANNELS, LOG, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, Option
 from cogs.words import small
 from generation.guild import GuildSettings
 from generation.phrase import Phrase
@@ -32,11 +33,30 @@ HELLO = N_(
 )
 FOOT = N_("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")
 SETUP_FIELDS = (CHANNELS, ROLES, SAFETY, VISIBILITY)
-_CHANNEL_KINDS = [discord.ChannelType.text, discord.ChannelType.news, discord.ChannelType.forum]
+TIDY = "tidy"
+_READABLE_KINDS = [discord.ChannelType.text, discord.ChannelType.news]
+_CHANNEL_KINDS = [*_READABLE_KINDS, discord.ChannelType.forum]
+_NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
-def panel_view(page: str, settings: GuildSettings, models: Sequence[str], styles: Sequence[Style]) -> ui.LayoutView:
-    """The panel, opened at a page; another one than there is opens the first."""
+def kinds_of(field: Field) -> list[discord.ChannelType]:
+    """Return which channels may be chosen: nothing can be told in a forum."""
+    return _READABLE_KINDS if field is LOG else _CHANNEL_KINDS
+
+
+def panel_view(
+    page: str,
+    settings: GuildSettings,
+    models: Sequence[str],
+    styles: Sequence[Style],
+    *,
+    gone: Mapping[str, Sequence[str]] = _NONE,
+    notes: Mapping[str, Sequence[str]] = _NONE,
+) -> ui.LayoutView:
+    """The panel, opened at a page; another one than there is opens the first.
+
+    By the key of a menu: `gone`, what of its choice is no longer there; `notes`, what there is to say of it.
+    """
     titles = {key: titled[0] for key, titled in PAGES.items()} | {STYLES_PAGE: style_page.TITLE}
     page = page if page in titles else FIRST_PAGE
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
@@ -46,12 +66,15 @@ def panel_view(page: str, settings: GuildSettings, models: Sequence[str], styles
         _add_styles(container, styles, room=MAX_TEXT - size(head) - size(foot))
     else:
         for field in PAGES[page][1]:
-            add_field(container, field, settings, page=page, models=models)
+            left = [each for each in field.chosen(settings) if each not in gone.get(field.key, ())]
+            add_field(container, field, left, page=page, models=models, notes=notes.get(field.key, ()))
     container.add_item(ui.Separator())
     tabs = [(key, _(title), key == page) for key, title in titles.items()]
     container.add_item(ui.ActionRow(*(_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
     export, changes = _button(page, "export", _("Export")), _button(page, "changes", _("Who changed what"))
-    container.add_item(ui.ActionRow(export, changes))
+    is_untidy = page in PAGES and any(field.key in gone for field in PAGES[page][1])
+    tidy = [_button(page, TIDY, _("Remove what is gone"))] if is_untidy else []
+    container.add_item(ui.ActionRow(export, changes, *tidy))
     container.add_item(ui.TextDisplay(foot))
     view = empty()
     view.add_item(container)
@@ -77,7 +100,7 @@ def setup(settings: GuildSettings) -> ui.LayoutView:
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
     container.add_item(ui.TextDisplay(_(HELLO)))
     for field in SETUP_FIELDS:
-        add_field(container, field, settings, page=SETUP_PAGE, models=())
+        add_field(container, field, list(field.chosen(settings)), page=SETUP_PAGE, models=())
     container.add_item(ui.Separator())
     container.add_item(ui.TextDisplay(small(_("A limit a day for everyone: `/quota set limit:20 role:@everyone`."))))
     view = empty()
@@ -86,11 +109,16 @@ def setup(settings: GuildSettings) -> ui.LayoutView:
 
 
 def add_field(
-    container: ui.Container[Any], field: Field, settings: GuildSettings, *, page: str, models: Sequence[str]
+    container: ui.Container[Any],
+    field: Field,
+    values: Sequence[str],
+    *,
+    page: str,
+    models: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> None:
-    """One menu under its title. What is chosen now is what the menu shows."""
-    values = list(field.chosen(settings))
-    title = f"**{_(field.title)}**"
+    """One menu under its title. `values`, which are chosen now and still there, are what the menu shows."""
+    title = "\n".join((f"**{_(field.title)}**", *map(small, notes)))
     if left_out := offered_of(field, values, models)[1]:
         title += "\n" + small(
             _("{number} more have no room in this menu; `/settings file:` takes them too.", number=counted(left_out))
@@ -113,7 +141,7 @@ def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item
             discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.channel) for each in values
         ]
         return ui.ChannelSelect(
-            channel_types=_CHANNEL_KINDS,
+            channel_types=kinds_of(field),
             min_values=least,
             max_values=field.most,
             default_values=chosen,

@@ -18,6 +18,9 @@ from cogs.pages import style_line
 from cogs.say import Action
 from cogs.services import Interaction
 from cogs.words import small
+from generation.catalog import Model
+from generation.errors import InvalidRequest
+from generation.extras import read_prompts
 from generation.phrase import Phrase
 from generation.prompt import MAX_PROMPT_CHARS
 from generation.protection import protection
@@ -35,9 +38,24 @@ async def require_style_allowed(interaction: Interaction, style: Style) -> None:
     await require_sayable(interaction, (style.name, words_of_name(style.name), style.prompt, style.negative))
 
 
+def require_readable(models: Sequence[Model], style: Style) -> None:
+    """Raise `InvalidRequest` for a style that no model can paint: it names a LoRA, say, that is not here."""
+    wrong: InvalidRequest | None = None
+    for model in models:
+        try:
+            read_prompts(model, style.prompt, style.negative)
+        except InvalidRequest as error:
+            wrong = wrong or error
+        else:
+            return
+    if wrong is not None:
+        raise wrong
+
+
 async def keep_style(interaction: Interaction, style: Style) -> None:
     """Keep a style, record it, and tell the log channel. Raises `InvalidRequest` where there are too many."""
     await require_style_allowed(interaction, style)
+    require_readable(interaction.client.services.studio.catalog.models, style)
     said = Phrase("kept the style “{name}”", name=style.name)
     await interaction.client.services.styles.save(style, entry_by(interaction, said))
     await tell_log_channel(interaction, said)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from cogs import chart
+from cogs.gone import role_mention
 from cogs.language import N_, _, counted, day_and_month, ngettext
 from cogs.pages import boosted_line, share_line
 from cogs.say import Block, Gallery, Lines, Picture, Rule, Say, Tone
@@ -124,14 +125,20 @@ def _chart(title: str, days: Sequence[Day], limits: Sequence[int]) -> Gallery:
 # Quotas.
 
 
-def quotas(found: Sequence[Quota], *, guild_id: int, timezone: str, done: str | None = None) -> Say:
-    """All quotas of a server, after what was just done."""
-    lines = [_line(quota, guild_id) for quota in found]
+def quotas(
+    found: Sequence[Quota], *, guild_id: int, timezone: str, done: str | None = None, gone: Collection[int] = ()
+) -> Say:
+    """All quotas of a server, after what was just done. `gone`: the roles among them that were deleted."""
+    lines = [_line(quota, guild_id, gone) for quota in found]
     blocks: list[Block] = [done, Rule()] if done else []
     blocks += [_("### Quotas of this server"), Lines(tuple(lines), KEY) if lines else _(NO_QUOTAS)]
     notes = [_("A member's own quota goes before those of roles; of several roles the most generous counts.")]
     if any(quota.unit is Unit.COST for quota in found):
         notes.append(_(WHAT_A_STEP_IS))
+    if gone:
+        notes.append(_("A quota of a deleted role binds nobody. `/quota remove id:` takes it away."))
+    if any(_locks_everyone_out(quota, guild_id) for quota in found):
+        blocks.append(_("**Nobody can ask for anything here**: a quota of everyone is 0. `/quota set` makes it more."))
     blocks.append("\n".join(small(note) for note in (*notes, _days_line(timezone))))
     return Say(blocks=tuple(blocks), tone=Tone.DONE if done else Tone.PLAIN)
 
@@ -140,12 +147,18 @@ def set_line(quota: Quota, guild_id: int) -> str:
     return _("Set: **{limit}** · {whose}.", limit=_limit(quota), whose=_whose(quota, guild_id))
 
 
-def removed_line(quota: Quota, guild_id: int) -> str:
-    return _("Removed the quota of {unit} for {whose}.", unit=unit_name(quota.unit), whose=_whose(quota, guild_id))
+def removed_line(quota: Quota, guild_id: int, *, gone: Collection[int]) -> str:
+    whose = _whose(quota, guild_id, gone)
+    return _("Removed the quota of {unit} for {whose}.", unit=unit_name(quota.unit), whose=whose)
 
 
-def _line(quota: Quota, guild_id: int) -> str:
-    return dotted((f"**{_limit(quota)}**", _whose(quota, guild_id)))
+def _line(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
+    return dotted((f"**{_limit(quota)}**", _whose(quota, guild_id, gone)))
+
+
+def _locks_everyone_out(quota: Quota, guild_id: int) -> bool:
+    is_of_all = quota.scope is Scope.GUILD or (quota.scope is Scope.ROLE and quota.subject_id == guild_id)
+    return quota.limit == 0 and is_of_all
 
 
 def _limit(quota: Quota) -> str:
@@ -155,13 +168,13 @@ def _limit(quota: Quota) -> str:
     return ngettext("{limit} in {number} hour", "{limit} in {number} hours", quota.window_hours, limit=limit)
 
 
-def _whose(quota: Quota, guild_id: int) -> str:
+def _whose(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
     match quota.scope:
         case Scope.ROLE if quota.subject_id == guild_id:  # @everyone, whose mention Discord shows with two of the @
             return _("each member")
         case Scope.GUILD:
             return _("the whole server together")
         case Scope.ROLE:
-            return _("each member with {role}", role=f"<@&{quota.subject_id}>")
+            return _("each member with {role}", role=role_mention(quota.subject_id, gone))
         case Scope.USER:
             return _("{member} alone", member=f"<@{quota.subject_id}>")

@@ -54,9 +54,9 @@ class QuotaStore:
         """Set the quota of that scope, subject and unit, in place of the one there may be."""
         await self._database.write(lambda session: _set_quota(session, guild_id, quota))
 
-    async def remove_quota(self, guild_id: int, quota: Quota) -> None:
-        """Remove the quota of that scope, subject and unit, whatever its limit. Nothing happens if there is none."""
-        await self._database.write(lambda session: _remove_quota(session, guild_id, quota))
+    async def remove_quota(self, guild_id: int, quota: Quota) -> bool:
+        """Remove the quota of that scope, subject and unit, whatever its limit. False if there was none."""
+        return await self._database.write(lambda session: _remove_quota(session, guild_id, quota))
 
     async def fetch_allowances(
         self, owner: Owner, *, role_ids: Collection[int], now: datetime
@@ -145,16 +145,15 @@ def _set_quota(session: Session, guild_id: int, quota: Quota) -> None:
     )
 
 
-def _remove_quota(session: Session, guild_id: int, quota: Quota) -> None:
+def _remove_quota(session: Session, guild_id: int, quota: Quota) -> bool:
     subject = find_key(session, quota.subject_id) if quota.scope is Scope.USER else quota.subject_id
-    session.execute(
-        delete(QuotaRow).where(
-            QuotaRow.guild_id == guild_id,
-            QuotaRow.scope == quota.scope,
-            QuotaRow.subject == subject,
-            QuotaRow.unit == quota.unit,
-        )
+    stored = delete(QuotaRow).where(
+        QuotaRow.guild_id == guild_id,
+        QuotaRow.scope == quota.scope,
+        QuotaRow.subject == subject,
+        QuotaRow.unit == quota.unit,
     )
+    return session.execute(stored.returning(QuotaRow.unit)).first() is not None
 
 
 def _fetch_allowances(

@@ -71,7 +71,8 @@ async def test_kept_back_pictures_are_reviewed_blurred(discord: Sandbox, people:
 async def test_purge_takes_one_members_pictures(discord: Sandbox, people: People, bot: LivingBot) -> None:
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=2))
     kept = await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2))
-    said = await told(discord, await people.mo.slash("purge", member=people.ada.user))
+    asked = await told(discord, await people.mo.slash("purge", member=people.ada.user))
+    said = await told(discord, await people.mo.click(asked, "Delete all of them"))
     assert "2 pictures deleted" in said.text
     assert len(list((bot.data_dir / "pictures").rglob("*.png"))) == len(kept.attachments)
 

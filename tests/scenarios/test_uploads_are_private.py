@@ -249,7 +249,10 @@ async def test_purge_takes_uploads_also_of_what_did_not_come_to_be(house: House)
     withheld = await house.painted(kim, colour="gray", prompt="withhold-image")
     assert (await house.job_in(withheld)).status is Status.WITHHELD
     assert len(house.files() - before) == 3
-    purged = await house.moderator().slash("purge", member=kim.user)
+    mo = house.moderator()
+    asked = await mo.slash("purge", member=kim.user)
+    await house.said(asked)
+    purged = await mo.click(asked.messages[0], "Delete all of them")
     assert "1 picture deleted" in await house.said(purged)
     assert house.files() == before
 
