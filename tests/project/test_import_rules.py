@@ -41,7 +41,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "generation/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/interchange/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"} | TORCH),
     "generation/rules/*.py": (
-        {"generation.rules", "generation.checked", "generation.errors", "generation.phrase"},
+        {"generation.rules", "generation.characters", "generation.checked", "generation.errors", "generation.phrase"},
         {"discord", "sqlalchemy", "asyncio"} | TORCH,
     ),
     "generation/library/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),

@@ -92,7 +92,7 @@ async def press(who: Actor, message: Message, action: Action) -> Interaction:
 async def test_the_table_above_leaves_out_no_button() -> None:
     walked = {*PAINTING, *PRIVATE, *STOPPING}
     # Walked in test_long_lists, test_looking_back, test_message_menus and test_settings_of_a_server.
-    elsewhere = {Action.PAGE, Action.OPEN, Action.HISTORY, Action.START, Action.STYLE}
+    elsewhere = {Action.PAGE, Action.OPEN, Action.HISTORY, Action.START, Action.STYLE, Action.PURGE}
     assert walked | elsewhere == set(PRESSES) | set(FORMS)
 
 
