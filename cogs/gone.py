@@ -54,12 +54,19 @@ def without(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) -> GuildS
     models = tuple(each for each in choices.models if each not in gone.get("models", ()))
     default = choices.default_model
     is_usable = default not in gone.get("default_model", ()) and (not models or default in models)
-    kept = {
-        key: tuple(each for each in getattr(choices, key) if str(each) not in gone.get(key, ()))
-        for key in ("channel_ids", *_ROLES)
-    }
-    log = 0 if "log_channel_id" in gone else choices.log_channel_id
-    changed = replace(choices, models=models, default_model=default if is_usable else None, log_channel_id=log, **kept)
+
+    def kept(key: str) -> tuple[int, ...]:
+        return tuple(each for each in getattr(choices, key) if str(each) not in gone.get(key, ()))
+
+    changed = replace(
+        choices,
+        models=models,
+        default_model=default if is_usable else None,
+        log_channel_id=0 if "log_channel_id" in gone else choices.log_channel_id,
+        channel_ids=kept("channel_ids"),
+        role_ids=kept("role_ids"),
+        start_image_role_ids=kept("start_image_role_ids"),
+    )
     return replace(settings, choices=changed)
 
 

@@ -18,7 +18,8 @@ Holder = discord.Message | discord.MessageSnapshot
 
 def pictures_in(message: discord.Message) -> Iterator[Attached]:
     """Yield what can be fetched from Discord of the pictures in a message, then of those in what it forwards."""
-    for holder in (message, *message.message_snapshots):
+    holders: list[Holder] = [message, *message.message_snapshots]
+    for holder in holders:
         yield from _held_by(holder)
 
 
