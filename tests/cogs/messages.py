@@ -20,11 +20,12 @@ from cogs import (
     recipe_pages,
     replies,
     rules_pages,
+    settings_notes,
     settings_view,
     usage_pages,
 )
 from cogs.say import Picture, Say
-from cogs.settings_fields import PAGES
+from cogs.settings_fields import FIELDS, PAGES
 from db.moderation import Refusals
 from generation import errors
 from generation.admission import Admission, Standing
@@ -294,14 +295,18 @@ def members(draw: Draw) -> Say:
 
 def quotas(draw: Draw) -> Say:
     done = draw(st.sampled_from((None, usage_pages.set_line(quota(draw)(0), 1), text(draw, 300))))
-    return usage_pages.quotas(many(draw, 300, quota(draw)), guild_id=1, timezone="UTC", done=done)
+    every = many(draw, 300, quota(draw))
+    gone = {each.subject_id for each in every} if flag(draw) else set()
+    return usage_pages.quotas(every, guild_id=1, timezone="UTC", done=done, gone=gone)
 
 
 def rules(draw: Draw) -> Say:
     every = many(draw, 300, rule(draw))
     done = draw(st.sampled_from((None, rules_pages.line(rule(draw)(1)))))
     unusable = {each.id for each in every} if flag(draw) else set()
-    return rules_pages.listing(every, done=done, problem=draw(st.sampled_from((None, "ü" * 1000))), unusable=unusable)
+    gone = {each for one in every for each in (*one.channel_ids, *one.role_ids)} if flag(draw) else set()
+    problem = draw(st.sampled_from((None, "ü" * 1000)))
+    return rules_pages.listing(every, done=done, problem=problem, unusable=unusable, gone=gone)
 
 
 def added(draw: Draw) -> Say:
@@ -390,10 +395,17 @@ def changed(draw: Draw) -> Say:
     )
 
 
+GONE = ("channel_ids", "role_ids", "start_image_role_ids", "log_channel_id", "models", "default_model")
+
+
 def panel(draw: Draw) -> ui.LayoutView:
     names = [each.name for each in many(draw, 60, model(draw))]
     opened = draw(st.sampled_from((*PAGES, settings_view.STYLES_PAGE, "forged")))
-    return settings_view.panel_view(opened, settings(draw), names, many(draw, MAX_STYLES, style(draw)))
+    chosen = settings(draw)
+    gone = {key: tuple(field.chosen(chosen)) for key, field in FIELDS.items() if key in GONE} if flag(draw) else {}
+    notes = {key: settings_notes.of(field, chosen, gone.get(key, ()), None) for key, field in FIELDS.items()}
+    styles = many(draw, MAX_STYLES, style(draw))
+    return settings_view.panel_view(opened, chosen, names, styles, gone=gone, notes=notes)
 
 
 MESSAGES: dict[str, Callable[[Draw], Say | ui.LayoutView]] = {
@@ -401,6 +413,7 @@ MESSAGES: dict[str, Callable[[Draw], Say | ui.LayoutView]] = {
     "moderation_pages.nothing_to_review": lambda draw: moderation_pages.nothing_to_review(),
     "moderation_pages.review": review,
     "moderation_pages.stats": stats,
+    "moderation_pages.sure_to_purge": lambda draw: moderation_pages.sure_to_purge(ID),
     "operating_pages.models": models,
     "operating_pages.servers": servers,
     "operating_pages.usage": used_by_servers,
