@@ -145,7 +145,7 @@ async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
     before, after = await interaction.client.services.governance.change_settings(
         guild_id,
         lambda old: without(old, gone_from(old.choices, interaction.guild, models)),
-        Entry(interaction.user.id, said),
+        entry_by(interaction, said),
     )
     if after != before:
         await tell_log_channel(interaction, said)
