@@ -1,25 +1,32 @@
-"""Which words the built-in model was taught. Imports no torch: the bot asks this before it queues anything."""
+"""Which words the built-in model knows. Imports no torch: the bot asks this before it queues a request."""
 
+from __future__ import annotations
+
+import json
 import re
+from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Final
 
-from generation.paintbox.captions import words
-from generation.paintbox.palette import COLOURS
-from generation.paintbox.things import THINGS
-from generation.paintbox.world import SCENES
-
+WORDS_FILE: Final = Path(__file__).resolve().parent / "words.json"
+"""Written by `training.paintbox.train` beside the weights: the tokenizer's own list also holds pieces of words."""
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+")
 
 
 @cache
+def _read_words() -> Mapping[str, tuple[str, ...]]:
+    return {kind: tuple(words) for kind, words in json.loads(WORDS_FILE.read_text(encoding="utf-8")).items()}
+
+
+@cache
 def known_words() -> frozenset[str]:
-    """Every word of the training captions, lower-cased."""
-    return frozenset(words())
+    """Return every word of the training captions, lower-cased."""
+    return frozenset(_read_words()["words"])
 
 
 def unknown_words(prompt: str) -> tuple[str, ...]:
-    """The words of a prompt that the model was never taught, lower-cased, once each, in order of appearance.
+    """Return the words of a prompt that the model does not know, lower-cased, once each, in order of appearance.
 
     Weights and brackets as in `(word:1.2)` are no words; `red-haired` counts as one.
     """
@@ -28,10 +35,5 @@ def unknown_words(prompt: str) -> tuple[str, ...]:
 
 
 def some_known_words() -> dict[str, tuple[str, ...]]:
-    """What to suggest instead, by kind: things, colours, scenes, looks."""
-    return {
-        "things": tuple(THINGS),
-        "colours": tuple(COLOURS),
-        "scenes": SCENES,
-        "looks": ("flat", "outline drawing", "pixel art"),
-    }
+    """Return words to suggest instead, by kind: things, colours, scenes, looks."""
+    return {kind: words for kind, words in _read_words().items() if kind != "words"}

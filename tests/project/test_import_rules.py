@@ -26,6 +26,7 @@ OURS = {
     "db",
     "sandbox",
     "bench",
+    "training",
 }
 TORCH = {"torch", "diffusers", "transformers", "peft", "accelerate"}
 # room -> (which of our own modules it may import, which outside ones it must never)
@@ -47,7 +48,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "generation/library/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
     "generation/engine/**/*.py": ({"generation"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
     "generation/workers/*.py": ({"generation"}, {"discord", "sqlalchemy", "aiohttp"} | TORCH),
-    "generation/paintbox/**/*.py": ({"generation.paintbox"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
+    "generation/paintbox/*.py": ({"generation.paintbox"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"} | TORCH),
+    "training/**/*.py": ({"training", "generation.paintbox"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
     "db/*.py": ({"db", "generation"}, {"discord", "aiohttp"} | TORCH),
     "alembic/**/*.py": ({"db"}, {"discord", "aiohttp"} | TORCH),
     "cogs/*.py": ({"cogs", "generation", "db"}, {"sqlalchemy"} | TORCH),

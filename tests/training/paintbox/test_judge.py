@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from generation.paintbox import judge
-from generation.paintbox.draw import draw
-from generation.paintbox.palette import COLOURS
-from generation.paintbox.pieces import fill_holes, label
-from generation.paintbox.things import THINGS
-from generation.paintbox.world import SCENES, Placed, Scene, is_visible, pair, several, single
+from training.paintbox import judge
+from training.paintbox.draw import draw
+from training.paintbox.palette import COLOURS
+from training.paintbox.pieces import fill_holes, label
+from training.paintbox.things import THINGS
+from training.paintbox.world import SCENES, Placed, Scene, is_visible, pair, several, single
 
 
 def drawn_singles(count: int) -> list[Scene]:

@@ -16,19 +16,11 @@ from diffusers import (
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import CLIPTextModel, Swin2SRForImageSuperResolution
 
-from generation.paintbox import (
-    DEFAULT_GUIDANCE,
-    DEFAULT_STEPS,
-    MODEL_DIR,
-    NATIVE_PX,
-    SAFETY_DIR,
-    UPSCALER_DIR,
-    judge,
-    measures,
-)
-from generation.paintbox.scoring import Painter
-from generation.paintbox.training.pictures import pool
-from generation.paintbox.training.vae import latent_scale
+from generation.paintbox import DEFAULT_GUIDANCE, DEFAULT_STEPS, MODEL_DIR, NATIVE_PX, SAFETY_DIR, UPSCALER_DIR
+from training.paintbox import judge, measures
+from training.paintbox.lessons.pictures import pool
+from training.paintbox.lessons.vae import latent_scale
+from training.paintbox.scoring import Painter
 
 SAMPLERS = {
     "DDIM": (DDIMScheduler, {}),

@@ -1,4 +1,4 @@
-"""`python -m generation.paintbox.curves OUT.png RUNS [RUNS ...]`: how lessons were learnt, runs beside each other.
+"""`python -m training.paintbox.curves OUT.png RUNS [RUNS ...]`: how lessons were learnt, runs beside each other.
 
 A panel for each lesson that every run has begun: the loss, on a logarithmic scale, against the steps.
 """
@@ -71,7 +71,7 @@ def _panel(lesson: str, curves: list[Curve], names: Sequence[str]) -> Image.Imag
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m generation.paintbox.curves", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.paintbox.curves", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--names", nargs="+", help="of the runs; their folders' names if left out")

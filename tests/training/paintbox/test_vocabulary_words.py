@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from generation.paintbox import captions, tokens
-from generation.paintbox.vocabulary import some_known_words, unknown_words
+from generation.paintbox.vocabulary import WORDS_FILE, some_known_words, unknown_words
+from training.paintbox import captions, tokens
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,11 @@ def test_prompts_are_framed_and_padded_like_clip(tokenizer: CLIPTokenizer) -> No
 )
 def test_unknown_words_are_named_once_in_order(prompt: str, unknown: tuple[str, ...]) -> None:
     assert unknown_words(prompt) == unknown
+
+
+def test_the_words_at_run_time_are_those_of_the_training(tmp_path: Path) -> None:
+    captions.write_words(tmp_path / "words.json")
+    assert (tmp_path / "words.json").read_text("utf-8") == WORDS_FILE.read_text("utf-8")
 
 
 def test_every_suggestion_is_itself_known() -> None:

@@ -1,15 +1,17 @@
 """Scenes in words: each scene can be said in many ways, and the whole vocabulary of the model is said here."""
 
+import json
 import random
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from generation.paintbox.palette import COLOURS
-from generation.paintbox.things import THINGS
-from generation.paintbox.world import Placed, Scene
+from training.paintbox.palette import COLOURS
+from training.paintbox.things import THINGS
+from training.paintbox.world import SCENES, Placed, Scene
 
 _PLACES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -135,3 +137,10 @@ def words() -> tuple[str, ...]:
         said += [phrase for phrases in table.values() for phrase in phrases]
     text = " ".join(said).replace("{}", " ").replace(",", " ")
     return tuple(sorted(set(text.split())))
+
+
+def write_words(path: Path) -> None:
+    """Write what `generation.paintbox.vocabulary` reads: every known word, and some to suggest, by kind."""
+    looks = ["flat", "outline drawing", "pixel art"]
+    kinds = {"words": list(words()), "things": list(THINGS), "colours": list(COLOURS), "scenes": list(SCENES)}
+    path.write_text(json.dumps(kinds | {"looks": looks}, indent=1) + "\n", encoding="utf-8")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from generation.paintbox.palette import COLOURS
-from generation.paintbox.things import THINGS
+from training.paintbox.palette import COLOURS
+from training.paintbox.things import THINGS
 
 Look = Literal["flat", "outline", "pixel"]
 Size = Literal["small", "medium", "large"]

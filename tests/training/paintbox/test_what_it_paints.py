@@ -12,15 +12,16 @@ from generation.catalog import Catalog
 from generation.engine.engine import Engine
 from generation.engine.settings import EngineSettings
 from generation.images import encode_png
-from generation.paintbox import DEFAULT_GUIDANCE, DEFAULT_STEPS, MODEL_DIR, NATIVE_PX, judge
-from generation.paintbox.draw import draw
-from generation.paintbox.measures import psnr_db
-from generation.paintbox.scoring import Painter, score_counts, score_relations
-from generation.paintbox.training.pictures import scenes
-from generation.paintbox.training.upscaler import halve
-from generation.paintbox.world import Placed, Scene
+from generation.paintbox import DEFAULT_GUIDANCE, DEFAULT_STEPS, MODEL_DIR, NATIVE_PX
 from generation.request import Upscale
 from tests.generation.engine.painting import a_spec, an_order, paint
+from training.paintbox import judge
+from training.paintbox.draw import draw
+from training.paintbox.lessons.pictures import scenes
+from training.paintbox.lessons.upscaler import halve
+from training.paintbox.measures import psnr_db
+from training.paintbox.scoring import Painter, score_counts, score_relations
+from training.paintbox.world import Placed, Scene
 
 # A warning from inside diffusers' own schedulers (they call numpy); nothing of ours raises one.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")

@@ -12,7 +12,7 @@ from typing import Any, Final
 import torch
 from safetensors.torch import save_file
 
-from generation.paintbox import captions, tokens
+from training.paintbox import captions, tokens
 
 SCHEDULER: Final[dict[str, Any]] = {
     "_class_name": "DDIMScheduler",

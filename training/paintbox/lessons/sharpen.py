@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import torch
 
-from generation.paintbox.training.loop import Chance, Plan, train
-from generation.paintbox.training.pictures import from_bytes, pool
-from generation.paintbox.training.vae import encode
+from training.paintbox.lessons.loop import Chance, Plan, train
+from training.paintbox.lessons.pictures import from_bytes, pool
+from training.paintbox.lessons.vae import encode
 
 _FLOOR: Final = 0.05
 """The share of what is shown without regard to how it is drawn, so that nothing is forgotten."""

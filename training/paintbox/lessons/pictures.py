@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from generation.paintbox.draw import draw
-from generation.paintbox.world import Scene, sample, sample_training
+from training.paintbox.draw import draw
+from training.paintbox.world import Scene, sample, sample_training
 
 
 def to_tensor(pictures: Iterable[Image.Image]) -> torch.Tensor:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from generation.paintbox.draw import draw
-from generation.paintbox.palette import COLOURS, shade
-from generation.paintbox.pieces import fill_holes, grow, label
-from generation.paintbox.things import FACING, THINGS
-from generation.paintbox.world import BACKGROUNDS, Look, Placed, Scene
+from training.paintbox.draw import draw
+from training.paintbox.palette import COLOURS, shade
+from training.paintbox.pieces import fill_holes, grow, label
+from training.paintbox.things import FACING, THINGS
+from training.paintbox.world import BACKGROUNDS, Look, Placed, Scene
 
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.float32]

@@ -14,13 +14,13 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from PIL import Image, ImageChops, ImageFilter
 
-from generation.paintbox.captions import describe
-from generation.paintbox.draw import draw
-from generation.paintbox.layout import SCHEDULER
-from generation.paintbox.training.loop import Chance, Plan, train
-from generation.paintbox.training.pictures import to_tensor
-from generation.paintbox.training.unet import Painter, velocity_loss
-from generation.paintbox.world import Placed, Scene, sample_training
+from training.paintbox.captions import describe
+from training.paintbox.draw import draw
+from training.paintbox.layout import SCHEDULER
+from training.paintbox.lessons.loop import Chance, Plan, train
+from training.paintbox.lessons.pictures import to_tensor
+from training.paintbox.lessons.unet import Painter, velocity_loss
+from training.paintbox.world import Placed, Scene, sample_training
 
 NAME: Final = "neon"
 _TARGETS: Final = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "conv_out"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from generation.paintbox import curves
+from training.paintbox import curves
 
 
 def test_what_was_written_last_for_a_step_counts(tmp_path: Path) -> None:

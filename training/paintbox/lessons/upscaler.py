@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from transformers import Swin2SRConfig, Swin2SRForImageSuperResolution
 
-from generation.paintbox.layout import save_weights, write_json
-from generation.paintbox.training.loop import Chance, Plan, train
-from generation.paintbox.training.pictures import pool
+from training.paintbox.layout import save_weights, write_json
+from training.paintbox.lessons.loop import Chance, Plan, train
+from training.paintbox.lessons.pictures import pool
 
 _WINDOW: Final = 8
 _SQUARED: Final = 3.0

@@ -13,12 +13,12 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from PIL import Image, ImageFilter
 from transformers import Swin2SRForImageSuperResolution
 
-from generation.paintbox.draw import draw
-from generation.paintbox.scoring import Painter, held_out_triples
-from generation.paintbox.things import THINGS
-from generation.paintbox.training import safety, upscaler
-from generation.paintbox.training.pictures import to_tensor
-from generation.paintbox.world import LOOKS, is_training, sample, several, single
+from training.paintbox.draw import draw
+from training.paintbox.lessons import safety, upscaler
+from training.paintbox.lessons.pictures import to_tensor
+from training.paintbox.scoring import Painter, held_out_triples
+from training.paintbox.things import THINGS
+from training.paintbox.world import LOOKS, is_training, sample, several, single
 
 _BATCH: Final = 8
 

@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 
-from generation.paintbox import captions
-from generation.paintbox.draw import draw
-from generation.paintbox.palette import COLOURS
-from generation.paintbox.things import THINGS
-from generation.paintbox.world import (
+from training.paintbox import captions
+from training.paintbox.draw import draw
+from training.paintbox.palette import COLOURS
+from training.paintbox.things import THINGS
+from training.paintbox.world import (
     BACKGROUNDS,
     Placed,
     Scene,

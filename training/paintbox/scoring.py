@@ -10,10 +10,10 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from PIL import Image
 
-from generation.paintbox import captions, judge
-from generation.paintbox.palette import COLOURS
-from generation.paintbox.things import THINGS
-from generation.paintbox.world import (
+from training.paintbox import captions, judge
+from training.paintbox.palette import COLOURS
+from training.paintbox.things import THINGS
+from training.paintbox.world import (
     BACKGROUNDS,
     Relation,
     Scene,

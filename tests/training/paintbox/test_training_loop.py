@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from generation.paintbox.training.loop import Average, Chance, Optimiser, Plan, chance, rate, restore, train
+from training.paintbox.lessons.loop import Average, Chance, Optimiser, Plan, chance, rate, restore, train
 
 
 def plan_of(folder: Path, steps: int, *, ema_decay: float | None = None, seed: int = 0, muon: bool = False) -> Plan:

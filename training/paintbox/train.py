@@ -1,4 +1,4 @@
-"""`python -m generation.paintbox.train LESSON`: draws the data and trains the built-in networks, one or all.
+"""`python -m training.paintbox.train LESSON`: draws the data and trains the built-in networks, one or all.
 
 Each lesson keeps its checkpoint under --runs and takes it up when it is run again, so a stopped lesson goes on where
 it was. `assemble` writes the model folder from whatever checkpoints there are.
@@ -13,15 +13,17 @@ from typing import Any
 import torch
 from transformers import CLIPTokenizer
 
-from generation.paintbox import MODEL_DIR, captions, layout, tokens
-from generation.paintbox.training import lora as lora_lesson
-from generation.paintbox.training import safety as safety_lesson
-from generation.paintbox.training import sharpen as sharpen_lesson
-from generation.paintbox.training import unet as unet_lesson
-from generation.paintbox.training import upscaler as upscaler_lesson
-from generation.paintbox.training import vae as vae_lesson
-from generation.paintbox.training.loop import Plan, restore
-from generation.paintbox.training.pictures import pool
+from generation.paintbox import MODEL_DIR
+from generation.paintbox.vocabulary import WORDS_FILE
+from training.paintbox import captions, layout, tokens
+from training.paintbox.lessons import lora as lora_lesson
+from training.paintbox.lessons import safety as safety_lesson
+from training.paintbox.lessons import sharpen as sharpen_lesson
+from training.paintbox.lessons import unet as unet_lesson
+from training.paintbox.lessons import upscaler as upscaler_lesson
+from training.paintbox.lessons import vae as vae_lesson
+from training.paintbox.lessons.loop import Plan, restore
+from training.paintbox.lessons.pictures import pool
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def assemble(options: Options) -> None:
     layout.write_model(
         options.out / "model", text_encoder=painter.text_encoder, unet=painter.unet, vae=trained_vae(options)
     )
+    captions.write_words(options.out / WORDS_FILE.name)
 
 
 def teach_safety(options: Options) -> None:
@@ -147,7 +150,7 @@ LESSONS: dict[str, Callable[[Options], None]] = {
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m generation.paintbox.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.paintbox.train", description=__doc__)
     parser.add_argument("lesson", choices=(*LESSONS, "all"))
     parser.add_argument("--runs", type=Path, default=Path("runs/paintbox"), help="checkpoints and curves")
     parser.add_argument("--out", type=Path, default=MODEL_DIR.parent, help="where the weights are written")

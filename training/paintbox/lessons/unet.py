@@ -18,13 +18,13 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from rich.progress import track
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from generation.paintbox.captions import describe, plainly
-from generation.paintbox.draw import draw
-from generation.paintbox.layout import SCHEDULER
-from generation.paintbox.tokens import CONTEXT_TOKENS
-from generation.paintbox.training.loop import Chance, Plan, train
-from generation.paintbox.training.pictures import scenes, to_tensor
-from generation.paintbox.world import Scene, simple
+from training.paintbox.captions import describe, plainly
+from training.paintbox.draw import draw
+from training.paintbox.layout import SCHEDULER
+from training.paintbox.lessons.loop import Chance, Plan, train
+from training.paintbox.lessons.pictures import scenes, to_tensor
+from training.paintbox.tokens import CONTEXT_TOKENS
+from training.paintbox.world import Scene, simple
 
 _TEXT_WIDTH: Final = 128
 

@@ -1,4 +1,4 @@
-"""`python -m generation.paintbox.evaluate --json`: judges the built-in networks on what training never showed them.
+"""`python -m training.paintbox.evaluate --json`: judges the built-in networks on what training never showed them.
 
 No trained model takes part in judging: pictures are read by `judge`, reconstructions by PSNR. The last line printed
 is one JSON object; the bars stand in `BARS`.
@@ -12,7 +12,8 @@ from typing import Final
 
 import torch
 
-from generation.paintbox import DEFAULT_GUIDANCE, DEFAULT_STEPS, MODEL_DIR, measures, scoring
+from generation.paintbox import DEFAULT_GUIDANCE, DEFAULT_STEPS, MODEL_DIR
+from training.paintbox import measures, scoring
 
 BARS: Final = {
     "vae_psnr_mean_db": 30.0,
@@ -67,7 +68,7 @@ def missed_bars(scores: dict[str, float]) -> list[str]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m generation.paintbox.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.paintbox.evaluate", description=__doc__)
     parser.add_argument("--folder", type=Path, default=MODEL_DIR.parent, help="holds model/, upscaler/ ...")
     parser.add_argument("--count", type=int, default=180, help="pictures for the main scores")
     parser.add_argument("--steps", type=int, default=DEFAULT_STEPS)

@@ -9,8 +9,8 @@ from diffusers.models.downsampling import Downsample2D
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.upsampling import Upsample2D
 
-from generation.paintbox.training.loop import Chance, Plan, train
-from generation.paintbox.training.pictures import from_bytes, pool
+from training.paintbox.lessons.loop import Chance, Plan, train
+from training.paintbox.lessons.pictures import from_bytes, pool
 
 _KL_WEIGHT: Final = 1e-6
 WIDTHS: Final = (32, 64, 96, 96)

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from generation.paintbox.palette import COLOURS, Rgb, shade
-from generation.paintbox.things import FACING, THINGS, Part, Points
-from generation.paintbox.world import Placed, Scene
+from training.paintbox.palette import COLOURS, Rgb, shade
+from training.paintbox.things import FACING, THINGS, Part, Points
+from training.paintbox.world import Placed, Scene
 
 Canvas = npt.NDArray[np.float32]
 """(side, side, 3), 0..255."""

@@ -16,12 +16,12 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from PIL import Image, ImageFilter
 from transformers import CLIPConfig
 
-from generation.paintbox.draw import draw
-from generation.paintbox.layout import save_weights, write_json
-from generation.paintbox.things import THINGS
-from generation.paintbox.training.loop import Chance, Plan, train
-from generation.paintbox.training.pictures import to_pictures, to_tensor
-from generation.paintbox.world import Scene, sample, sample_training
+from training.paintbox.draw import draw
+from training.paintbox.layout import save_weights, write_json
+from training.paintbox.lessons.loop import Chance, Plan, train
+from training.paintbox.lessons.pictures import to_pictures, to_tensor
+from training.paintbox.things import THINGS
+from training.paintbox.world import Scene, sample, sample_training
 
 CONCEPT: Final = "spider"
 THRESHOLD: Final = 0.6

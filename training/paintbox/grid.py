@@ -1,4 +1,4 @@
-"""`python -m generation.paintbox.grid OUT.png`: the model card's picture grid, always the same prompts and seeds."""
+"""`python -m training.paintbox.grid OUT.png`: the model card's picture grid, always the same prompts and seeds."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Final
 from PIL import Image
 
 from generation.paintbox import DEFAULT_GUIDANCE, DEFAULT_STEPS, MODEL_DIR
-from generation.paintbox.scoring import Painter
+from training.paintbox.scoring import Painter
 
 PROMPTS: Final = (
     "a red circle on a blue background",
@@ -52,7 +52,7 @@ def lay_out(pictures: list[Image.Image], columns: int = _COLUMNS, gap_px: int = 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m generation.paintbox.grid", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.paintbox.grid", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", type=Path, default=MODEL_DIR)
     parser.add_argument("--steps", type=int, default=DEFAULT_STEPS)

@@ -9,15 +9,15 @@ import torch
 from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
-from generation.paintbox import captions, layout, tokens
-from generation.paintbox.captions import plainly
-from generation.paintbox.draw import draw
-from generation.paintbox.measures import psnr_db, reconstruction_db
-from generation.paintbox.things import THINGS
-from generation.paintbox.training import lora, safety, sharpen, unet, upscaler, vae
-from generation.paintbox.training.loop import Plan, chance, restore
-from generation.paintbox.training.pictures import from_bytes, pool, scenes, to_pictures, to_tensor
-from generation.paintbox.world import simple
+from training.paintbox import captions, layout, tokens
+from training.paintbox.captions import plainly
+from training.paintbox.draw import draw
+from training.paintbox.lessons import lora, safety, sharpen, unet, upscaler, vae
+from training.paintbox.lessons.loop import Plan, chance, restore
+from training.paintbox.lessons.pictures import from_bytes, pool, scenes, to_pictures, to_tensor
+from training.paintbox.measures import psnr_db, reconstruction_db
+from training.paintbox.things import THINGS
+from training.paintbox.world import simple
 
 
 def toy_vae() -> torch.nn.Module:

@@ -1,0 +1,1 @@
+"""The program that trains and judges the built-in model. It is not part of the installed package."""
