@@ -28,6 +28,7 @@ import config
 import keeper
 import logs
 import shell
+from cli import models as library
 from cogs.client import Services
 from cogs.held import Held
 from cogs.supervisor import keep_connected
@@ -53,28 +54,27 @@ from db.usage import UsageStore
 from doctor import Outcome, require_startable, run_checks
 from env_file import find_home
 from generation import failpoints
-from generation.catalog import Catalog
-from generation.credentials import credentials_of
 from generation.durable import num_stuck
-from generation.engine.failed_loads import FailedLoads
 from generation.errors import AtelierError, Misconfigured
-from generation.extras import read_prompts
-from generation.fair_queue import FairQueue
-from generation.files import ImageFiles
-from generation.library import command as library
-from generation.library.verifying import verify
+from generation.images.c2pa import credentials_of
+from generation.images.cleanup import keep_swept, keep_tidy
+from generation.images.replay import Agreement, Verdict
+from generation.images.store import ImageFiles
 from generation.local_files import FileUnusableError
-from generation.prompt import clean_prompt
-from generation.replay import Agreement, Verdict
-from generation.request import MAX_SEED, GenerationRequest, ImageSpec
+from generation.models.catalog import Catalog
+from generation.models.failed_loads import FailedLoads
+from generation.models.sizes import native_size, parse_size
+from generation.models.verify import verify
+from generation.requests.prompt import clean_prompt
+from generation.requests.prompt_addons import read_prompts
+from generation.requests.spec import MAX_SEED, GenerationRequest, ImageSpec
+from generation.requests.unread_syntax import notes_on
 from generation.retry import Problems
-from generation.screening import Screener
-from generation.sizes import native_size, parse_size
-from generation.studio import Studio, utc_now
-from generation.tidying import keep_swept, keep_tidy
-from generation.unread import notes_on
+from generation.rules.screening import Screener
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.service import Studio, utc_now
+from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
-from generation.workers.wire import WorkerConfig
 from health import serve_health
 from network import ProxyConnector, settle_proxy
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 from pydantic_core import ErrorDetails
 
 from env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
+from generation.workers.engine_settings import EngineSettings
 
 _DEFAULT_DATA = "data"
 _DATABASE = "atelier.db"

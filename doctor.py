@@ -26,11 +26,11 @@ from db.lock import FolderLock, in_use, lock_database
 from db.migrate import require_not_half_restored
 from db.readonly import look
 from db.stored_check import find_unusable
-from generation.catalog import Catalog, Model
-from generation.credentials import credentials_of
-from generation.engine.failed_loads import FailedLoads
 from generation.errors import Misconfigured
-from generation.vetting import is_vetted
+from generation.images.c2pa import credentials_of
+from generation.models.catalog import Catalog, Model
+from generation.models.failed_loads import FailedLoads
+from generation.safety.checker_trust import is_vetted
 from health import require_port
 from network import ProxyConnector, named, proxy_for
 

@@ -22,8 +22,8 @@ from db.personal import PersonalStore
 from db.private import FOLDER, create_private
 from db.reconcile import Difference, Reconciliation, reconcile
 from db.settings import SettingsStore
-from generation.guild import RoleBoost
-from generation.quota import Usage
+from generation.policy.guild_settings import RoleBoost
+from generation.policy.quota import Usage
 
 _MAX_EXPORT_BYTES = 2**34
 

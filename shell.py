@@ -10,16 +10,17 @@ from typing import Any, TypeVar
 
 from generation import errors, local_files
 from generation.errors import AtelierError, InvalidRequest, Misconfigured
-from generation.images import decode_png
-from generation.job import JOB_ID_LENGTH, Image, Job, Owner, Status
+from generation.images.codec import decode_png
+from generation.images.metadata import read_recipe
+from generation.images.replay import Agreement, Verdict, judge
+from generation.images.verify import Disclosure, read_disclosure
+from generation.jobs.job import JOB_ID_LENGTH, Image, Job, Status
+from generation.jobs.ports import JobStore
 from generation.local_files import FileUnusableError
-from generation.ports import JobStore
-from generation.provenance import read_recipe
-from generation.recipe import Fingerprint, Recipe
-from generation.replay import Agreement, Verdict, judge
-from generation.request import GenerationRequest, Replay
-from generation.studio import Studio
-from generation.verify import Disclosure, read_disclosure
+from generation.owner import Owner
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import GenerationRequest, Replay
+from generation.scheduling.service import Studio
 
 T = TypeVar("T")
 _MAX_PICTURE_BYTES = 2**28

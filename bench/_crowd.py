@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from bench._sharing import Picture, Policy
-from generation.order import Order, Share
-from generation.request import ImageSpec
+from generation.jobs.protocol import Order, Share
+from generation.requests.spec import ImageSpec
 
 FLOODS = {1: 50, 2: 20, 3: 10}
 BURST_GUILD, BURST_STEPS, BURST_IMAGES = 4, 30, 40

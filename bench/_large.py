@@ -18,9 +18,10 @@ from sqlalchemy import Engine, event
 from bench.memory import peak_of_process
 from db.engine import Database
 from db.jobs import JobStore
-from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status, new_job_id
-from generation.recipe import Fingerprint, Recipe
-from generation.request import GenerationRequest, ImageSpec
+from generation.jobs.job import Image, Job, Outcome, ReplyTo, Status, new_job_id
+from generation.owner import Owner
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import GenerationRequest, ImageSpec
 
 GUILD, USER = 700_000_000_000_000_001, 900_000_000_000_000_001
 NUM_WAITING = 10_000

@@ -155,8 +155,8 @@ def _program(options: argparse.Namespace) -> Any:
     import cogs.client
     import cogs.supervisor  # noqa: F401
     import sandbox  # noqa: F401
+    from generation.workers.frames import WorkerConfig
     from generation.workers.local import LocalWorker
-    from generation.workers.wire import WorkerConfig
 
     program: Any = bot
     if options.engine:

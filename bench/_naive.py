@@ -16,9 +16,9 @@ from cogs.say import Say
 from db.jobs import JobStore, account_of
 from db.ledger import ending, post
 from db.models import DeliveryRow, ImageRow
-from generation.delivery import DeliveryState
 from generation.failpoints import reached
-from generation.job import Job, Outcome, ReplyTo
+from generation.jobs.delivery import DeliveryState
+from generation.jobs.job import Job, Outcome, ReplyTo
 
 
 def spoil() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from generation.catalog import Catalog, Model
 from generation.engine.engine import Engine
-from generation.order import Event, Finished, Order, Share
-from generation.request import ImageSpec
+from generation.jobs.protocol import Event, Finished, Order, Share
+from generation.models.catalog import Catalog, Model
+from generation.requests.spec import ImageSpec
 
 FIVE_SAMPLERS = ("Euler a", "Heun", "DPM++ 2M Karras", "DPM++ 2M SDE", "PLMS")
 

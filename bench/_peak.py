@@ -9,9 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench._painting import an_order
-from generation.catalog import Model
 from generation.engine.engine import Engine
 from generation.engine.slot import Slot
+from generation.models.catalog import Model
 
 
 @lru_cache(maxsize=1)

@@ -11,10 +11,10 @@ from unittest.mock import patch
 
 import torch
 
-from generation.catalog import Model
 from generation.engine.batch import Batch
 from generation.engine.engine import Engine
 from generation.engine.slot import Slot
+from generation.models.catalog import Model
 
 FORWARD = "forward"
 

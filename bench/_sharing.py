@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from generation.engine.schedule import StepSchedule
-from generation.fair_queue import FairQueue, Waiting
-from generation.order import Order
+from generation.jobs.protocol import Order
+from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.step_schedule import StepSchedule
 
 NEWCOMER_FACTOR = 2
 """As in the studio: how far beyond its slots a worker is filled with newcomers."""

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from bench._painting import an_order, finished
-from generation.catalog import Model
 from generation.engine.engine import Engine
 from generation.engine.samplers import build_scheduler
-from generation.order import Order, Share
-from generation.request import ImageSpec
+from generation.jobs.protocol import Order, Share
+from generation.models.catalog import Model
+from generation.requests.spec import ImageSpec
 
 MAX_BATCH = 8
 

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
-    from generation.catalog import Model
     from generation.engine.engine import Engine
-    from generation.order import Finished, Order
+    from generation.jobs.protocol import Finished, Order
+    from generation.models.catalog import Model
 
 
 _CONTROLS = 20
@@ -60,7 +60,7 @@ def _open(options: argparse.Namespace, folder: Path) -> Model:
 def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str, Any]:
     """All interleavings in one number format."""
     from generation.engine.engine import Engine
-    from generation.engine.settings import EngineSettings
+    from generation.workers.engine_settings import EngineSettings
 
     engine = Engine([model], EngineSettings(dtype=dtype, num_threads=options.threads))
     started = time.perf_counter()
@@ -99,9 +99,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[Order]:
     from bench._painting import FIVE_SAMPLERS, an_order
-    from generation.images import encode_png
-    from generation.order import Share
-    from generation.request import Hires, Margins, StartImage
+    from generation.images.codec import encode_png
+    from generation.jobs.protocol import Share
+    from generation.requests.spec import Hires, Margins, StartImage
 
     margin_px = 16
     picture, inside = (

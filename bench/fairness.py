@@ -142,7 +142,8 @@ class Trial:
 def _bound(slots: int, weights: Mapping[int, float], *, quantum: float = 0.0, swap_charge: float = 0.0) -> float:
     """In image-steps over weight: 2 ((b + 1) u + Q), u the largest picture over the smallest weight.
 
-    `generation.fair_queue` argues 2 u for what is handed out, and 2 b u for what of it is still in flight, b the
+    `generation.scheduling.fair_queue` argues 2 u for what is handed out, and 2 b u for what of it is still in flight,
+    b the
     images of one guild the worker may hold: its slots. The order of the steps can only add what a guild may get ahead
     for staying on a model, and what a swap is charged.
     """
@@ -172,7 +173,7 @@ def _forward_ratio(model_name: str, forward: int) -> float:
     """T(b)/T(1), the median of a few, without the first forwards of each."""
     from bench._painting import an_order, open_model
     from generation.engine.engine import Engine
-    from generation.engine.settings import EngineSettings
+    from generation.workers.engine_settings import EngineSettings
 
     model = open_model(model_name)
     engine = Engine([model], EngineSettings(num_threads=1))

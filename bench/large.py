@@ -35,12 +35,12 @@ from db.reconcile import reconcile
 from db.retention import RetentionStore
 from db.settings import SettingsStore
 from db.usage import UsageStore
-from generation.album import Look
-from generation.choices import Choices
-from generation.files import ImageFiles
-from generation.guild import GuildSettings
-from generation.job import Owner
-from generation.tidying import tidy
+from generation.images.cleanup import tidy
+from generation.images.store import ImageFiles
+from generation.jobs.history import Look
+from generation.owner import Owner
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
 
 _NUM_FILES = 20_000
 _LIMIT = 10 * 2**20

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from PIL import Image
 
-from generation.catalog import Model
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
 from generation.failpoints import reached
-from generation.order import Broken, Cancel, Cancelled, Event, Finished, Order, Preview, Progress
-from generation.recipe import Fingerprint, Trace
+from generation.jobs.protocol import Broken, Cancel, Cancelled, Event, Finished, Order, Preview, Progress
+from generation.models.catalog import Model
+from generation.requests.recipe import Fingerprint, Trace
+from generation.workers.engine_settings import EngineSettings
 
 ENGINE = "bench.light_engine:LightEngine"
 PACED_ENGINE = "bench.light_engine:PacedEngine"

@@ -79,7 +79,7 @@ def _paint(options: argparse.Namespace) -> dict[str, Any]:
     from bench._painting import an_order, finished, open_model
     from generation.engine.engine import Engine
     from generation.engine.memory import loaded_bytes
-    from generation.engine.settings import EngineSettings
+    from generation.workers.engine_settings import EngineSettings
 
     model, (together,) = open_model(options.model), options.together
     side_px = options.side or 2 * model.defaults.native_px

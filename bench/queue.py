@@ -19,7 +19,7 @@ import tracemalloc
 from collections.abc import Callable
 from typing import TypeVar
 
-from generation.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue, Waiting
 
 T = TypeVar("T")
 

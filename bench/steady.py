@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from generation.images import encode_png
-from generation.order import Broken, Cancel, Cancelled, Finished, Lost, Order, Ready, Share
-from generation.request import Hires, ImageSpec, Margins, StartImage, Upscale
-from generation.samplers import SAMPLERS
+from generation.images.codec import encode_png
+from generation.jobs.protocol import Broken, Cancel, Cancelled, Finished, Lost, Order, Ready, Share
+from generation.requests.samplers import SAMPLERS
+from generation.requests.spec import Hires, ImageSpec, Margins, StartImage, Upscale
 
 if TYPE_CHECKING:
-    from generation.catalog import Model
+    from generation.models.catalog import Model
     from generation.workers.local import LocalWorker
 
 _MB = 2**20
@@ -63,8 +63,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 async def _run(options: argparse.Namespace) -> dict[str, Any]:
     from bench._painting import open_model
+    from generation.workers.frames import WorkerConfig
     from generation.workers.local import LocalWorker
-    from generation.workers.wire import WorkerConfig
 
     model = open_model(options.model)
     worker = LocalWorker(WorkerConfig(models=(model,)), close_s=60.0)

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
     from bench._sides import Outcome, Stock
-    from generation.catalog import Model
     from generation.engine.engine import Engine
-    from generation.request import ImageSpec
+    from generation.models.catalog import Model
+    from generation.requests.spec import ImageSpec
 
 _SAMPLERS = ("Euler a", "DPM++ 2M Karras", "DDIM", "UniPC")
 _GUIDANCES = (1.0, 4.0, 7.0)
@@ -72,10 +72,10 @@ def _open(options: argparse.Namespace, folder: Path) -> Model:
 
 def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from bench._sides import Stock
+    from generation.engine.autotune import Measured
     from generation.engine.devices import choose_device
     from generation.engine.engine import Engine
-    from generation.engine.measured import Measured
-    from generation.engine.settings import EngineSettings
+    from generation.workers.engine_settings import EngineSettings
 
     settings = EngineSettings(
         dtype=options.dtype,

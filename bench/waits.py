@@ -27,12 +27,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench._sharing import NEWCOMER_FACTOR
-from generation.engine.schedule import StepSchedule
-from generation.fair_queue import FairQueue, Waiting
-from generation.order import Order, Share
-from generation.pace import Pace
-from generation.request import ImageSpec
-from generation.waits import Ahead, Company, Experience, play, tolerance_s
+from generation.jobs.protocol import Order, Share
+from generation.requests.spec import ImageSpec
+from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.step_schedule import StepSchedule
+from generation.scheduling.throughput import Pace
+from generation.scheduling.wait_simulation import Ahead, Company, Experience, play, tolerance_s
 
 SEATS, SLOTS = 8, 16
 MACHINES = {"fast": (0.02, 0.01, 0.02, 1.1), "home": (0.06, 0.05, 0.08, 0.24)}

@@ -13,7 +13,7 @@ from cogs.errors import LOST
 from cogs.language import N_, _, of_place, speaking
 from cogs.plain import plain
 from cogs.posting import PostingPlaces
-from generation.delivery_turns import DeliveryTurns, Post
+from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient

@@ -17,10 +17,10 @@ from cogs.gate import place_of, policy_of, require_allowed, require_may_ask
 from cogs.language import matching, of_place
 from cogs.plain import plain
 from cogs.services import Interaction, owner_of
-from generation.choices import Visibility
 from generation.errors import Refused
-from generation.job import Job, ReplyTo
-from generation.request import GenerationRequest
+from generation.jobs.job import Job, ReplyTo
+from generation.policy.guild_preferences import Visibility
+from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
 
 log = logging.getLogger(__name__)

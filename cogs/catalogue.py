@@ -26,8 +26,8 @@ from cogs.client import COGS, MENUS
 from cogs.language import FILE, FOLDER
 from cogs.translator import is_translated
 from generation import errors
-from generation.admission import Standing
-from generation.origin import Origin
+from generation.jobs.job_kind import Origin
+from generation.policy.guild_access import Standing
 from generation.rules.rule import Action, Kind
 
 ROOT = Path(__file__).resolve().parents[1]

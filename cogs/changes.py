@@ -10,7 +10,7 @@ from cogs.say import Lines, Say
 from cogs.sending import Lists, reply
 from cogs.services import Interaction
 from cogs.words import escaped
-from generation.audit import Change
+from generation.policy.audit import Change
 
 KEY = "changes"
 NUM_CHANGES = 100

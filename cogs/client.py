@@ -68,7 +68,7 @@ from cogs.translator import Translator
 from cogs.usage import Usage
 from generation.durable import durably
 from generation.errors import InvalidRequest, UnknownJob
-from generation.phrase import Phrase
+from generation.translatable import Phrase
 
 __all__ = ["AtelierClient", "Services", "build_client"]
 

@@ -31,12 +31,12 @@ from cogs.say import Say
 from cogs.services import Services
 from cogs.telling import tell_owner, tell_those_who_asked
 from cogs.variants import DEFAULT_SIZE_LIMIT
-from generation.delivery import DeliveryState
-from generation.delivery_turns import DeliveryTurns, Post
 from generation.errors import AtelierError, UnknownJob
 from generation.failpoints import reached
-from generation.job import Job, ReplyTo, Status
+from generation.jobs.delivery import DeliveryState
+from generation.jobs.job import Job, ReplyTo, Status
 from generation.retry import growing
+from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient

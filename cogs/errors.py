@@ -24,7 +24,7 @@ from cogs.plain import plain
 from cogs.services import Interaction
 from cogs.words import escaped
 from generation.errors import AtelierError, NotAccepted, NotAllowed
-from generation.phrase import Phrase
+from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
 PRIVATE = "atelier.private"

@@ -10,7 +10,7 @@ from cogs.ladder import Posted
 from cogs.posting import Turn
 from cogs.refusals import Step
 from cogs.say import Say
-from generation.job import ReplyTo
+from generation.jobs.job import ReplyTo
 
 
 @dataclass(slots=True)

@@ -18,13 +18,13 @@ from cogs.imagine import DEFAULT_STRENGTH, Typed, paint_from
 from cogs.language import _
 from cogs.services import Interaction
 from cogs.uploads import NO_FILE, Size, attached, lending, require_size_px
-from generation.catalog import Model
 from generation.errors import InvalidRequest
-from generation.job import Job
-from generation.phrase import Phrase
-from generation.remix import REGION_STRENGTH
-from generation.request import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX, GenerationRequest, ImageSpec
-from generation.request import Upscale as Enlarge
+from generation.jobs.derive_edits import REGION_STRENGTH
+from generation.jobs.job import Job
+from generation.models.catalog import Model
+from generation.requests.spec import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX, GenerationRequest, ImageSpec
+from generation.requests.spec import Upscale as Enlarge
+from generation.translatable import Phrase
 
 _IMAGE = "The picture."
 _STRENGTH = "How much of it may change, 0.05 to 1."

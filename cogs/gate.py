@@ -12,17 +12,18 @@ import discord
 from cogs.gone import gone_from
 from cogs.language import N_
 from cogs.services import Interaction, Services, owner_of, role_ids
-from generation.catalog import Model
-from generation.choices import Pressers
 from generation.errors import BlockedByRule, NotAllowed
-from generation.job import JOB_ID_LENGTH, Owner
-from generation.phrase import Phrase
-from generation.policy import Asker, Place, Policy, texts_of
-from generation.protection import NotPainted, protection
-from generation.request import GenerationRequest
+from generation.jobs.job import JOB_ID_LENGTH
+from generation.jobs.source_access import require_sources
+from generation.models.catalog import Model
+from generation.owner import Owner
+from generation.policy.guild_preferences import Pressers
+from generation.policy.policy import Asker, Place, Policy, texts_of
+from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
-from generation.uploads import require_sources
-from generation.vetting import is_vetted
+from generation.safety.checker_trust import is_vetted
+from generation.safety.minor_safety import NotPainted, protection
+from generation.translatable import Phrase
 
 _JOB = re.compile(rf":([0-9A-Za-z]{{{JOB_ID_LENGTH}}})(?![0-9A-Za-z])")
 """The job in a `custom_id` of ours."""

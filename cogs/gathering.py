@@ -12,21 +12,21 @@ from cogs.language import _
 from cogs.say import Picture, Say
 from cogs.services import Services
 from cogs.variants import Variant
-from generation.catalog import PAINTBOX
-from generation.credentials import ROOM_BYTES, CannotSign, Credentials
-from generation.disclosure import source_of
 from generation.errors import InvalidRequest
-from generation.files import ImageFiles
-from generation.images import decode_png, shrink
-from generation.job import Image, Job, Status
+from generation.images.c2pa import ROOM_BYTES, CannotSign, Credentials
+from generation.images.codec import decode_png, shrink
+from generation.images.iptc import source_of
+from generation.images.metadata import read_recipe
+from generation.images.replay import Verdict, judge
+from generation.images.store import ImageFiles
+from generation.jobs.job import Image, Job, Status
+from generation.models.catalog import PAINTBOX
 from generation.paintbox.vocabulary import some_known_words, unknown_words
-from generation.phrase import Phrase
-from generation.policy import Place
-from generation.provenance import read_recipe
-from generation.recipe import Fingerprint, Recipe
-from generation.replay import Verdict, judge
-from generation.safety import Shown
-from generation.vetting import is_harmless, is_vetted
+from generation.policy.policy import Place
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.safety.checker_trust import is_harmless, is_vetted
+from generation.safety.visibility import Shown
+from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
 MAX_REQUEST_BYTES = 24 * 1024 * 1024

@@ -11,10 +11,10 @@ from dataclasses import replace
 import discord
 
 from cogs.language import _
-from generation.choices import Choices
 from generation.errors import InvalidRequest
-from generation.guild import GuildSettings
-from generation.phrase import Phrase
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.translatable import Phrase
 
 _ROLES = ("role_ids", "start_image_role_ids")
 

@@ -22,8 +22,8 @@ import msgspec
 
 from cogs.form import Attached
 from generation.errors import InvalidRequest
-from generation.job import Owner
-from generation.phrase import Phrase
+from generation.owner import Owner
+from generation.translatable import Phrase
 
 KEPT_S = 24 * 3600.0
 """Discord's links to attachments are good for a day."""

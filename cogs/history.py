@@ -20,14 +20,14 @@ from cogs.say import Action, Say
 from cogs.sending import edit_reply
 from cogs.services import Interaction, Services, owner_of
 from cogs.variants import DEFAULT_SIZE_LIMIT, Variant
-from generation.album import Look
 from generation.errors import InvalidRequest, UnknownJob
-from generation.images import tile
-from generation.job import Job, Status
-from generation.permissions import require_visible
-from generation.phrase import Phrase
-from generation.policy import Place
-from generation.safety import Shown
+from generation.images.codec import tile
+from generation.jobs.history import Look
+from generation.jobs.job import Job, Status
+from generation.jobs.permissions import require_visible
+from generation.policy.policy import Place
+from generation.safety.visibility import Shown
+from generation.translatable import Phrase
 
 PAGE = 3
 Search = app_commands.Range[str, 1, 30]

@@ -16,15 +16,15 @@ from cogs.form import Attached
 from cogs.gate import default_aspect, default_model, require_sayable
 from cogs.services import Interaction
 from cogs.uploads import NO_FILE, attached, lending, require_size_px
-from generation.catalog import Model
 from generation.errors import InvalidRequest
-from generation.extras import read_prompts
-from generation.job import Job
-from generation.phrase import Phrase
-from generation.request import MAX_SEED, GenerationRequest, ImageSpec, StartImage
+from generation.jobs.job import Job
+from generation.models.catalog import Model
+from generation.models.sizes import closest_shape, native_size, parse_size, shape_size
+from generation.requests.prompt_addons import read_prompts
+from generation.requests.spec import MAX_SEED, GenerationRequest, ImageSpec, StartImage
+from generation.requests.style import Style
 from generation.rules.folding import words_of_name
-from generation.sizes import closest_shape, native_size, parse_size, shape_size
-from generation.style import Style
+from generation.translatable import Phrase
 
 DEFAULT_STRENGTH = 0.6
 

@@ -23,7 +23,7 @@ from cogs.language import N_
 from cogs.paper import changed, custom_ids, new
 from cogs.refusals import LATER, LATER_PERHAPS, Refusal, Refused, Step, Unreachable, refusal_of
 from cogs.say import Say
-from generation.job import ReplyTo
+from generation.jobs.job import ReplyTo
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient

@@ -24,9 +24,9 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
 
-from generation.choices import AUTO
 from generation.errors import AtelierError
-from generation.phrase import Phrase
+from generation.policy.guild_preferences import AUTO
+from generation.translatable import Phrase
 
 SOURCE = "en"
 FOLDER = Path(__file__).parent / "locale"

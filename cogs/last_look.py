@@ -11,9 +11,10 @@ import discord
 from cogs.gate import place_at
 from cogs.gathering import how_shown
 from cogs.services import Services
-from generation.job import DM_TENANT, Image, Job, ReplyTo, Status
-from generation.policy import Place
-from generation.safety import Shown
+from generation.jobs.job import Image, Job, ReplyTo, Status
+from generation.owner import DM_TENANT
+from generation.policy.policy import Place
+from generation.safety.visibility import Shown
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient

@@ -17,7 +17,7 @@ from cogs.plain import plain
 from cogs.services import Interaction
 from db.trail import Entry
 from generation.errors import NotAllowed
-from generation.phrase import Phrase
+from generation.translatable import Phrase
 
 NOT_A_MANAGER = N_("Only those who may manage this server (“Manage Server”) can do that.")
 NOT_A_MODERATOR = N_("Only moderators of this server (“Manage Messages” in the whole server) can do that.")

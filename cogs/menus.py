@@ -23,12 +23,12 @@ from cogs.say import Action
 from cogs.services import Interaction, owner_of
 from cogs.shown import pictures_in
 from cogs.subjects import image_to_change, job_named
-from generation.descent import enlarge
 from generation.errors import InvalidRequest
-from generation.job import JOB_ID_LENGTH, Image, Job
-from generation.phrase import Phrase
-from generation.remix import begin_from, reworded
-from generation.request import GenerationRequest
+from generation.jobs.derive import enlarge
+from generation.jobs.derive_edits import begin_from, reworded
+from generation.jobs.job import JOB_ID_LENGTH, Image, Job
+from generation.requests.spec import GenerationRequest
+from generation.translatable import Phrase
 
 NUMBER = "number"
 _NO_PICTURE = N_("holds no picture that I can use.")

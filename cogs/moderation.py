@@ -29,9 +29,9 @@ from cogs.services import Interaction, Services
 from cogs.subjects import job_named
 from cogs.variants import Variant
 from generation.errors import InvalidRequest, UnknownJob
-from generation.job import JOB_ID_LENGTH, Job, split_image_id
-from generation.phrase import Phrase
-from generation.policy import Place
+from generation.jobs.job import JOB_ID_LENGTH, Job, split_image_id
+from generation.policy.policy import Place
+from generation.translatable import Phrase
 
 TEMPLATE = re.compile(rf"atelier-mod:(?P<verb>[a-z]+):(?P<job>[0-9A-Za-z]{{{JOB_ID_LENGTH}}})")
 LASTING = {N_("one hour"): 1, N_("one day"): 24, N_("one week"): 7 * 24, N_("four weeks"): 28 * 24}

@@ -10,7 +10,7 @@ from cogs.language import N_, _, counted, ngettext, percent, signed
 from cogs.say import Action, Block, Button, Gallery, Picture, Say, Tone
 from cogs.words import dotted, escaped, small
 from db.moderation import Refusals
-from generation.safety import Judgement
+from generation.safety.visibility import Judgement
 
 NOTHING_TO_REVIEW = N_("Nothing to look at: no reports, and nothing kept back.")
 WARNED = N_("{whom} A moderator deleted pictures of yours. Please mind this server's rules.")

@@ -11,10 +11,10 @@ from cogs.language import _
 from cogs.say import Action
 from cogs.services import Interaction
 from cogs.subjects import image_named, image_to_change, job_named
-from generation.descent import enlarge_anew, reproduce, zoom_out
 from generation.errors import UnknownJob
-from generation.remix import vary_strongly
-from generation.request import MAX_SEED
+from generation.jobs.derive import enlarge_anew, reproduce, zoom_out
+from generation.jobs.derive_edits import vary_strongly
+from generation.requests.spec import MAX_SEED
 
 
 def any_seed() -> int:

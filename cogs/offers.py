@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from cogs.language import N_, _
 from cogs.say import Action, Button, Menu, Row, Weight
-from generation.job import Image, Job
-from generation.sizes import can_be_enlarged
+from generation.jobs.job import Image, Job
+from generation.models.sizes import can_be_enlarged
 
 MAX_IN_ROW = 5
 _FOR_EACH = (

@@ -19,10 +19,10 @@ from cogs.options import choices
 from cogs.say import Say
 from cogs.sending import Lists, reply, reply_text
 from cogs.services import Interaction, is_operator
-from generation.admission import Standing
 from generation.errors import InvalidRequest, NotAllowed, UnknownJob
-from generation.guild import MAX_WEIGHT, MIN_WEIGHT
-from generation.phrase import Phrase
+from generation.policy.guild_access import Standing
+from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
+from generation.translatable import Phrase
 
 NOT_THE_OPERATOR = N_("Only the operator of this bot can do that.")
 MAX_DAYS = 90

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from cogs.language import N_, _, counted, decimal, in_words, ngettext
 from cogs.say import Lines, Say
 from cogs.words import escaped, pictures, small, standard_steps
-from generation.admission import Admission, Standing
-from generation.catalog import Model
-from generation.job import DM_TENANT
-from generation.phrase import Phrase
-from generation.quota import Unit
-from generation.usage import GuildUsage
-from generation.vetting import is_harmless, is_vetted
+from generation.models.catalog import Model
+from generation.owner import DM_TENANT
+from generation.policy.guild_access import Admission, Standing
+from generation.policy.quota import Unit
+from generation.policy.usage import GuildUsage
+from generation.safety.checker_trust import is_harmless, is_vetted
+from generation.translatable import Phrase
 
 SERVERS, USAGE, MODELS = "servers", "used", "models"
 """Lists that are shown by pages."""

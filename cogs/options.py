@@ -13,15 +13,15 @@ from cogs.language import _
 from cogs.paper import custom_ids, is_ours
 from cogs.services import Interaction, owner_of
 from cogs.words import pictures
-from generation.catalog import Model
 from generation.errors import InvalidRequest, UnknownJob
-from generation.job import JOB_ID_LENGTH, Status
-from generation.live import JobView
-from generation.phrase import Phrase
-from generation.prompt import MAX_PROMPT_CHARS, clean_prompt
-from generation.request import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
-from generation.samplers import SAMPLERS
-from generation.style import Style
+from generation.jobs.job import JOB_ID_LENGTH, Status
+from generation.models.catalog import Model
+from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
+from generation.requests.samplers import SAMPLERS
+from generation.requests.spec import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
+from generation.requests.style import Style
+from generation.scheduling.active_jobs import JobView
+from generation.translatable import Phrase
 
 Prompt = app_commands.Range[str, 1, MAX_PROMPT_CHARS]
 Steps = app_commands.Range[int, 1, MAX_STEPS]

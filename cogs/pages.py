@@ -9,11 +9,11 @@ from datetime import datetime
 from cogs.language import N_, _, counted, ngettext, percent
 from cogs.say import Action, Block, Button, Entry, Lines, Picture, Row, Rule, Say, Tone, Weight
 from cogs.words import about, bar, bound, brief_line, dotted, escaped, pictures, small
-from generation.album import Look
-from generation.delivery import Delivery, DeliveryState
-from generation.job import Job, Status
-from generation.live import JobView
-from generation.style import Style
+from generation.jobs.delivery import Delivery, DeliveryState
+from generation.jobs.history import Look
+from generation.jobs.job import Job, Status
+from generation.requests.style import Style
+from generation.scheduling.active_jobs import JobView
 
 QUEUE, STYLES, HELP, ABOUT = "queue", "styles", "help", "about"
 """Lists that are shown by pages."""

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import aiohttp
 
-from generation.delivery_turns import DeliveryTurns, Post
+from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 PATIENCE_S = 1.0
 """After so long with no request under way, discord.py is waiting for a limit."""

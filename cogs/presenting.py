@@ -11,7 +11,8 @@ from cogs.posting import Turn
 from cogs.refusals import Refused
 from cogs.services import Services
 from cogs.variants import DEFAULT_SIZE_LIMIT, Variant
-from generation.job import DM_TENANT, Job, ReplyTo
+from generation.jobs.job import Job, ReplyTo
+from generation.owner import DM_TENANT
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient

@@ -19,7 +19,7 @@ from cogs.variants import DEFAULT_SIZE_LIMIT
 from cogs.words import pictures as in_pictures
 from cogs.words import small
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
+from generation.translatable import Phrase
 
 SURE = "DELETE"
 _WHAT = [Choice(name=name, value=name) for name in ("show", "export", "delete")]

@@ -19,10 +19,10 @@ from cogs.options import choices
 from cogs.say import Say
 from cogs.sending import Lists, reply
 from cogs.services import Interaction
-from generation.cost import UNITS_PER_STEP
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
-from generation.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
+from generation.policy.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
+from generation.requests.cost import UNITS_PER_STEP
+from generation.translatable import Phrase
 
 MAX_LIMIT = 1_000_000
 UNITS = [Choice(name="pictures", value=Unit.IMAGES.value), Choice(name="standard steps", value=Unit.COST.value)]

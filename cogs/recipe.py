@@ -16,10 +16,10 @@ from cogs.sending import edit_reply
 from cogs.services import Interaction, owner_of
 from cogs.subjects import job_named
 from cogs.uploads import attached, fetched
-from generation.decoder import read_settings
 from generation.errors import InvalidRequest
-from generation.interchange import Foreign
-from generation.phrase import Phrase
+from generation.images.interchange import Foreign
+from generation.images.untrusted_decoder import read_settings
+from generation.translatable import Phrase
 
 
 class RecipeOf(commands.Cog):

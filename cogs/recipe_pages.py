@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from cogs.language import N_, _, decimal, ngettext
 from cogs.say import Block, Long, Rule, Say
 from cogs.words import bound, dotted, escaped, settings_line, small
-from generation.album import Kin
-from generation.delivery import Delivery
-from generation.interchange import Foreign
-from generation.interchange.adopt import seed_here
-from generation.job import Image, Job
-from generation.origin import origin_of
-from generation.provenance import parameters_line
-from generation.recipe import Recipe
+from generation.images.interchange import Foreign
+from generation.images.metadata import parameters_line
+from generation.jobs.adopt import seed_here
+from generation.jobs.delivery import Delivery
+from generation.jobs.history import Kin
+from generation.jobs.job import Image, Job
+from generation.jobs.job_kind import origin_of
+from generation.requests.recipe import Recipe
 
 MAX_KIN = 6
 Places = Mapping[str, Delivery]

@@ -13,8 +13,8 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from generation.phrase import Phrase
 from generation.retry import Problems, Task, until_it_works
+from generation.translatable import Phrase
 
 Command = app_commands.Command[Any, ..., Any] | app_commands.ContextMenu | app_commands.Group
 log = logging.getLogger(__name__)

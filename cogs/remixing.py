@@ -15,11 +15,11 @@ from cogs.services import Interaction
 from cogs.subjects import image_to_change, job_to_change
 from cogs.uploads import NO_FILE, lending, require_size_px
 from generation.errors import InvalidRequest
-from generation.job import Image, Job
-from generation.phrase import Phrase
-from generation.prompt import MAX_PROMPT_CHARS
-from generation.region import CELLS
-from generation.remix import REGION_STRENGTH, Wishes, remix, repaint_cells, repaint_mask, wishes_of
+from generation.images.region import CELLS
+from generation.jobs.derive_edits import REGION_STRENGTH, Wishes, remix, repaint_cells, repaint_mask, wishes_of
+from generation.jobs.job import Image, Job
+from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.translatable import Phrase
 
 PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
     "prompt",

@@ -10,12 +10,12 @@ from cogs.offers import offers
 from cogs.say import Action, Block, Button, Gallery, Picture, Say, Tone
 from cogs.words import about, bar, bound, dotted, escaped, settings_line, slug, small
 from generation import errors
-from generation.job import Image, Job, Status
-from generation.live import JobView
-from generation.origin import Origin, origin_of
-from generation.replay import Agreement, Verdict
-from generation.request import GenerationRequest
-from generation.unread import notes_on
+from generation.images.replay import Agreement, Verdict
+from generation.jobs.job import Image, Job, Status
+from generation.jobs.job_kind import Origin, origin_of
+from generation.requests.spec import GenerationRequest
+from generation.requests.unread_syntax import notes_on
+from generation.scheduling.active_jobs import JobView
 
 NOTHING_TO_CANCEL = N_("There is nothing left to cancel: those pictures have ended.")
 NOTHING_OF_YOURS = N_("You have nothing in line here.")

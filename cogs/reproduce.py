@@ -17,16 +17,16 @@ from cogs.more import any_seed
 from cogs.options import picture_id
 from cogs.services import Interaction, owner_of
 from cogs.uploads import fetched, lending
-from generation.decoder import read_settings, read_signed
-from generation.descent import reproduce, words_of
 from generation.errors import InvalidRequest, UnknownJob
-from generation.interchange import Foreign
-from generation.interchange.adopt import adopt
-from generation.permissions import may_follow, require_visible
-from generation.phrase import Phrase
-from generation.recipe import Recipe
-from generation.request import GenerationRequest
-from generation.uploads import is_kept
+from generation.images.interchange import Foreign
+from generation.images.untrusted_decoder import read_settings, read_signed
+from generation.jobs.adopt import adopt
+from generation.jobs.derive import reproduce, words_of
+from generation.jobs.permissions import may_follow, require_visible
+from generation.jobs.source_access import is_kept
+from generation.requests.recipe import Recipe
+from generation.requests.spec import GenerationRequest
+from generation.translatable import Phrase
 
 
 class Reproduce(commands.Cog):

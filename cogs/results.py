@@ -18,11 +18,11 @@ from cogs.say import Action
 from cogs.sending import edit_reply
 from cogs.services import Interaction, owner_of
 from cogs.subjects import image_to_change, job_named, job_to_change
-from generation.descent import enlarge, reroll, vary
 from generation.errors import UnknownJob
-from generation.job import Job, ReplyTo
-from generation.permissions import require_may_stop, visible_kin
-from generation.request import MAX_SEED
+from generation.jobs.derive import enlarge, reroll, vary
+from generation.jobs.job import Job, ReplyTo
+from generation.jobs.permissions import require_may_stop, visible_kin
+from generation.requests.spec import MAX_SEED
 
 Handler = Callable[[Interaction, str], Awaitable[None]]
 

@@ -18,7 +18,7 @@ from cogs.say import Say
 from cogs.sending import Lists, reply
 from cogs.services import Interaction
 from cogs.uploads import fetched
-from generation.prompt import MAX_PROMPT_CHARS
+from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
 from generation.rules.transfer import MAX_FILE_BYTES, export_rules
 

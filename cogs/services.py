@@ -24,13 +24,13 @@ from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.usage import UsageStore
-from generation.credentials import Credentials
-from generation.job import DM_TENANT, Owner
-from generation.ports import Clock
-from generation.rates import Rates, rates_of_files
+from generation.fair_turns import Turns
+from generation.images.c2pa import Credentials
+from generation.jobs.ports import Clock
+from generation.owner import DM_TENANT, Owner
+from generation.policy.rate_limit import Rates, rates_of_files
 from generation.retry import Problems
-from generation.studio import Studio
-from generation.turns import Turns
+from generation.scheduling.service import Studio
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient  # noqa: F401 - named in the alias below

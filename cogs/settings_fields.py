@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 from cogs.language import N_, languages, name_of
-from generation.choices import ASPECTS, AUTO, MAX_NAMED, Choices, Pressers, Visibility
-from generation.guild import GuildSettings, SafetyLevel
-from generation.phrase import Phrase
-from generation.request import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
+from generation.policy.guild_preferences import ASPECTS, AUTO, MAX_NAMED, Choices, Pressers, Visibility
+from generation.policy.guild_settings import GuildSettings
+from generation.requests.spec import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
+from generation.safety.visibility import SafetyLevel
+from generation.translatable import Phrase
 
 Option = tuple[str, str]
 """Label and value. A label that is a `Phrase` is said in the reader's language; another is a name."""

@@ -9,7 +9,7 @@ import discord
 from cogs.language import N_, _
 from cogs.settings_fields import CHANNELS, LOG, MODELS, RETENTION, ROLES, START_ROLES, Field
 from cogs.words import escaped
-from generation.guild import GuildSettings
+from generation.policy.guild_settings import GuildSettings
 
 _MAX_NAMED = 10
 _NOTHING_LEFT = {

@@ -24,8 +24,8 @@ from cogs.settings_fields import FIELDS, Field, Of, described
 from cogs.settings_view import FIRST_PAGE, SETUP_PAGE, STYLES_PAGE, TIDY, exported, kinds_of, panel_view, setup
 from cogs.uploads import fetched
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
-from generation.settings_file import MAX_FILE_BYTES, export_settings, read_settings
+from generation.policy.settings_file import MAX_FILE_BYTES, export_settings, read_settings
+from generation.translatable import Phrase
 
 TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
 

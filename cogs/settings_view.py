@@ -19,9 +19,9 @@ from cogs.paper import empty
 from cogs.say import Picture, Say, Tone
 from cogs.settings_fields import CHANNELS, LOG, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, Option
 from cogs.words import small
-from generation.guild import GuildSettings
-from generation.phrase import Phrase
-from generation.style import Style
+from generation.policy.guild_settings import GuildSettings
+from generation.requests.style import Style
+from generation.translatable import Phrase
 
 FIRST_PAGE = "what"
 SETUP_PAGE = "hello"

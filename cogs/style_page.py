@@ -18,14 +18,14 @@ from cogs.pages import style_line
 from cogs.say import Action
 from cogs.services import Interaction
 from cogs.words import small
-from generation.catalog import Model
 from generation.errors import InvalidRequest
-from generation.extras import read_prompts
-from generation.phrase import Phrase
-from generation.prompt import MAX_PROMPT_CHARS
-from generation.protection import protection
+from generation.models.catalog import Model
+from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.requests.prompt_addons import read_prompts
+from generation.requests.style import MAX_NAME_CHARS, Style
 from generation.rules.folding import words_of_name
-from generation.style import MAX_NAME_CHARS, Style
+from generation.safety.minor_safety import protection
+from generation.translatable import Phrase
 
 TITLE = N_("Styles")
 REMOVE, ADD = "style_remove", "style_add"

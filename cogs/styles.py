@@ -13,9 +13,9 @@ from cogs.sending import Lists, reply
 from cogs.services import Interaction, owner_of
 from cogs.style_page import keep_style, remove_style
 from generation.errors import InvalidRequest
-from generation.job import DM_TENANT
-from generation.phrase import Phrase
-from generation.style import MAX_NAME_CHARS, Style
+from generation.owner import DM_TENANT
+from generation.requests.style import MAX_NAME_CHARS, Style
+from generation.translatable import Phrase
 
 Name = app_commands.Range[str, 1, MAX_NAME_CHARS]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from cogs.services import Interaction, owner_of
 from generation.errors import UnknownJob
-from generation.job import JOB_ID_LENGTH, Image, Job
-from generation.permissions import require_visible
-from generation.uploads import require_uploader
+from generation.jobs.job import JOB_ID_LENGTH, Image, Job
+from generation.jobs.permissions import require_visible
+from generation.jobs.source_access import require_uploader
 
 
 async def job_named(interaction: Interaction, subject: str) -> Job:

@@ -17,7 +17,7 @@ from cogs.language import _
 from cogs.plain import plain
 from cogs.refusals import Step, refusal_of
 from cogs.services import Services
-from generation.job import Job
+from generation.jobs.job import Job
 
 if TYPE_CHECKING:
     from cogs.client import AtelierClient

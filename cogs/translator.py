@@ -9,7 +9,7 @@ from discord import Locale, app_commands
 from discord.app_commands import TranslationContextLocation as Where
 
 from cogs.language import SOURCE, _, matching, speaking
-from generation.samplers import SAMPLERS
+from generation.requests.samplers import SAMPLERS
 
 
 class Translator(app_commands.Translator):

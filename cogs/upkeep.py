@@ -9,8 +9,8 @@ from functools import partial
 
 from cogs.moderation import remove_files
 from cogs.services import Services
-from generation.phrase import Phrase
 from generation.retry import Task, every
+from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
 EVERY_S, RETRY_S = 600.0, 60.0

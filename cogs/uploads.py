@@ -11,13 +11,13 @@ import discord
 
 from cogs.form import Attached
 from cogs.services import Interaction, owner_of
-from generation.decoder import fit_picture
 from generation.errors import AtelierError, InvalidRequest
-from generation.files import Loan
-from generation.images import MAX_UPLOAD_BYTES, OtherSize
-from generation.job import DM_TENANT, Owner
-from generation.phrase import Phrase
-from generation.rates import FILES_PER_MINUTE
+from generation.images.codec import MAX_UPLOAD_BYTES, OtherSize
+from generation.images.store import Loan
+from generation.images.untrusted_decoder import fit_picture
+from generation.owner import DM_TENANT, Owner
+from generation.policy.rate_limit import FILES_PER_MINUTE
+from generation.translatable import Phrase
 
 TIMEOUT_S = 20.0
 _CDN = "https://cdn.discordapp.com"

@@ -14,8 +14,8 @@ from cogs.managing import require_manager
 from cogs.say import Say
 from cogs.sending import edit_reply
 from cogs.services import Interaction, owner_of, role_ids
-from generation.guild import zone
-from generation.usage import beginning, last_days
+from generation.policy.guild_settings import zone
+from generation.policy.usage import beginning, last_days
 
 DAYS = 14
 _MINE, _SERVER = "mine", "server"

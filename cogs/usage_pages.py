@@ -10,9 +10,9 @@ from cogs.language import N_, _, counted, day_and_month, ngettext
 from cogs.pages import boosted_line, share_line
 from cogs.say import Block, Gallery, Lines, Picture, Rule, Say, Tone
 from cogs.words import amount_text, bar, bound, dotted, pictures, small, standard_steps
-from generation.cost import UNITS_PER_STEP
-from generation.quota import Allowance, Quota, Scope, Unit, Usage, unit_name
-from generation.usage import Day, MemberUsage, total
+from generation.policy.quota import Allowance, Quota, Scope, Unit, Usage, unit_name
+from generation.policy.usage import Day, MemberUsage, total
+from generation.requests.cost import UNITS_PER_STEP
 
 KEY = "quotas"
 MAX_MEMBERS = 15

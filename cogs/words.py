@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from cogs.budget import cut
 from cogs.language import _, ngettext, tenths, unit
-from generation.quota import Unit, amount
-from generation.request import GenerationRequest, ImageSpec
+from generation.policy.quota import Unit, amount
+from generation.requests.spec import GenerationRequest, ImageSpec
 
 MAX_SHOWN = 300
 BAR_CELLS = 16

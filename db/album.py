@@ -11,8 +11,9 @@ from db.engine import Database
 from db.jobs import job_of
 from db.members import find_key
 from db.models import DeliveryRow, FavouriteRow, ImageRow, JobRow
-from generation.album import Kin, Look
-from generation.job import DM_TENANT, Job, Owner, split_image_id
+from generation.jobs.history import Kin, Look
+from generation.jobs.job import Job, split_image_id
+from generation.owner import DM_TENANT, Owner
 
 MAX_GENERATIONS = 8
 MAX_CHILDREN = 10

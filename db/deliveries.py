@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import DeliveryRow, JobRow
-from generation.delivery import Delivery, DeliveryState
 from generation.errors import UnknownJob
-from generation.job import ReplyTo
+from generation.jobs.delivery import Delivery, DeliveryState
+from generation.jobs.job import ReplyTo
 
 _ERROR_CHARS = 200
 _OPEN = (DeliveryState.LIVE, DeliveryState.DUE)

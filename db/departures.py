@@ -12,8 +12,8 @@ from db.clock import CONFIRMED_BY, EARLIEST
 from db.engine import Database
 from db.erase import erase_guild, tables_of_a_guild
 from db.models import DepartureRow
-from generation.job import DM_TENANT
-from generation.ports import Clock
+from generation.jobs.ports import Clock
+from generation.owner import DM_TENANT
 
 
 class DepartureStore:

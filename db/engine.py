@@ -36,7 +36,7 @@ from db.private import make_private
 from db.watch import FileWatch
 from db.writer import DatabaseClosed, T, Work, Writer
 from generation.errors import Misconfigured
-from generation.ports import Clock
+from generation.jobs.ports import Clock
 
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process (a backup tool, a shell) before it is refused."""

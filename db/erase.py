@@ -38,9 +38,9 @@ from db.models import (
 )
 from db.models import table as table_of
 from db.parts import JOBS_AT_ONCE, delete_some, forget_some, until_none
-from generation.job import Outcome, Status
-from generation.ports import Clock
-from generation.quota import Scope
+from generation.jobs.job import Outcome, Status
+from generation.jobs.ports import Clock
+from generation.policy.quota import Scope
 
 _NAMES_A_MEMBER = [
     key.parent

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
+from generation.translatable import Phrase
 
 MAX_PARTS = 10
 _MARGIN = 2**17

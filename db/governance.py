@@ -25,18 +25,18 @@ from db.trail import Entry, fetch_changes, record
 from db.types import read_stored, say_unreadable, write_json
 from db.withholding import Kept, drop_reviewed, fetch_reviews
 from db.writer import T
-from generation.audit import Change
-from generation.checked import check
 from generation.errors import InvalidRequest
-from generation.guild import GuildSettings
-from generation.phrase import Phrase
-from generation.policy import Policy
-from generation.ports import Clock
+from generation.jobs.ports import Clock
+from generation.policy.audit import Change
+from generation.policy.guild_settings import GuildSettings
+from generation.policy.policy import Policy
+from generation.requests.style import Style
 from generation.rules.rule import UNREADABLE_RULE, Kind, Rule
 from generation.rules.rulebook import Match, RuleSet, count_patterns, require_numbers
-from generation.safety import Judgement
-from generation.screening import Screener
-from generation.style import Style
+from generation.rules.screening import Screener
+from generation.safety.visibility import Judgement
+from generation.translatable import Phrase
+from generation.validation import check
 
 log = logging.getLogger(__name__)
 

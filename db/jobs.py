@@ -23,13 +23,14 @@ from db.sources import fetch_sources, keeps
 from db.watch import DatabaseReplaced
 from db.withholding import fetch_withheld, keep_for_review, withhold
 from db.writer import DatabaseClosed
-from generation import ports
-from generation.delivery import DeliveryState
 from generation.errors import NotAccepted, UnknownJob
-from generation.guild import usable_claim
-from generation.job import Image, Job, Outcome, Owner, ReplyTo, Source, Status
-from generation.quota import window_of
-from generation.request import UNREADABLE_REQUEST, UNREADABLE_SPEC, ImageSpec
+from generation.jobs import ports
+from generation.jobs.delivery import DeliveryState
+from generation.jobs.job import Image, Job, Outcome, ReplyTo, Source, Status
+from generation.owner import Owner
+from generation.policy.guild_settings import usable_claim
+from generation.policy.quota import window_of
+from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, ImageSpec
 
 log = logging.getLogger(__name__)
 WITHHELD_REMEMBERED = timedelta(hours=1)
@@ -78,7 +79,7 @@ def utc_now() -> datetime:
 
 
 class JobStore(ports.JobStore):
-    """`generation.ports.JobStore` in the database. Times of ends and postings come from `clock`."""
+    """`generation.jobs.ports.JobStore` in the database. Times of ends and postings come from `clock`."""
 
     def __init__(self, database: Database, *, clock: ports.Clock = utc_now) -> None:
         self._database = database

@@ -9,7 +9,7 @@ from db.engine import Database
 from db.jobs import utc_now
 from db.members import ensure_key
 from db.models import FavouriteRow, MemberRow, TellingRow
-from generation.ports import Clock
+from generation.jobs.ports import Clock
 
 
 class KeepsakeStore:

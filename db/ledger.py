@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from db.members import GUILD_ACCOUNT
 from db.models import BalanceRow, LedgerRow, table
-from generation.cost import COST_VERSION
-from generation.quota import Usage
+from generation.policy.quota import Usage
+from generation.requests.cost import COST_VERSION
 
 _ledger = table(LedgerRow)
 _balances = table(BalanceRow)

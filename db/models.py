@@ -14,16 +14,15 @@ from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, 
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from db.types import EnumText, JsonOf, OnErase, UtcDateTime
-from generation.admission import Standing
-from generation.choices import Choices
-from generation.delivery import DeliveryState
-from generation.guild import SafetyLevel
-from generation.job import JOB_ID_LENGTH, Status
-from generation.quota import Scope, Unit
-from generation.recipe import Recipe
-from generation.request import UNREADABLE_REQUEST, UNREADABLE_SPEC, GenerationRequest, ImageSpec
+from generation.jobs.delivery import DeliveryState
+from generation.jobs.job import JOB_ID_LENGTH, Status
+from generation.policy.guild_access import Standing
+from generation.policy.guild_preferences import Choices
+from generation.policy.quota import Scope, Unit
+from generation.requests.recipe import Recipe
+from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, GenerationRequest, ImageSpec
 from generation.rules.rule import UNREADABLE_RULE, Rule
-from generation.safety import UNREADABLE_JUDGEMENT, Handling, Judgement
+from generation.safety.visibility import UNREADABLE_JUDGEMENT, Handling, Judgement, SafetyLevel
 
 _DELETED: dict[str, Any] = {"on_erase": OnErase.DELETED}
 _PSEUDONYM: dict[str, Any] = {"on_erase": OnErase.PSEUDONYM}

@@ -20,8 +20,8 @@ from db.models import BlockRow, ImageRow, JobRow, MemberRow, RefusalRow, ReportR
 from db.parts import JOBS_AT_ONCE, Place, delete_some, some_jobs
 from db.trail import Entry, record
 from db.withholding import drop_reviews
-from generation.job import Job, Status
-from generation.ports import Clock
+from generation.jobs.job import Job, Status
+from generation.jobs.ports import Clock
 
 _BLOCK_KEY = "blocks"
 FOR_EVER = timedelta(days=365 * 100)
@@ -32,7 +32,7 @@ _IS_FLAGGED = or_(
     _JUDGEMENT.contains(":null"),
     _JUDGEMENT.contains("NaN"),
 )
-"""As `db.types.write_json` writes it. What cannot be read counts as flagged, as in `generation.safety`."""
+"""As `db.types.write_json` writes it. What cannot be read counts as flagged, as in `generation.safety.visibility`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import GuildStandingRow, OperatorChoiceRow
-from generation.admission import Admission, Standing
+from generation.policy.guild_access import Admission, Standing
 
 _CLOSED = "closed"
 _PAUSED = "paused"

@@ -16,7 +16,7 @@ from db.export import Export, Part
 from db.members import find_key
 from db.models import Base, ImageRow, JobRow, LedgerRow, MemberRow
 from db.types import JsonOf
-from generation.ports import Clock
+from generation.jobs.ports import Clock
 
 _KEYED = {"member_key", "by"}
 _HIDDEN = _KEYED | {"token"}

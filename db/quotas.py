@@ -14,9 +14,10 @@ from db.engine import Database
 from db.ledger import oldest_use, usage_since
 from db.members import GUILD_ACCOUNT, ensure_key, find_key
 from db.models import GuildSettingsRow, MemberRow, QuotaRow, table
-from generation.guild import GuildSettings, usable_zone, zone
-from generation.job import Job, Owner
-from generation.quota import (
+from generation.jobs.job import Job
+from generation.owner import Owner
+from generation.policy.guild_settings import GuildSettings, usable_zone, zone
+from generation.policy.quota import (
     MAX_WINDOW_HOURS,
     Allowance,
     Quota,

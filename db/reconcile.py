@@ -24,8 +24,8 @@ from db.jobs import account_of, utc_now
 from db.ledger import Account, Posting, add_to_balance, post
 from db.members import GUILD_ACCOUNT
 from db.models import BalanceRow, ImageRow, LedgerRow, table
-from generation.ports import Clock
-from generation.quota import Usage
+from generation.jobs.ports import Clock
+from generation.policy.quota import Usage
 
 T = TypeVar("T")
 MAX_NAMED = 1000

@@ -21,8 +21,8 @@ from db.engine import Database
 from db.files import AT_ONCE, IS_ALIVE, IS_SEEN, NAMED, strays, unneeded, unneeded_by_the_living
 from db.jobs import utc_now
 from db.models import FavouriteRow, GuildSettingsRow, ImageRow, JobRow, LedgerRow, UploadRow
-from generation.job import Status
-from generation.ports import Clock
+from generation.jobs.job import Status
+from generation.jobs.ports import Clock
 
 NOT_MADE_KEPT = timedelta(days=1)
 Upload = tuple[str, int]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import GuildSettingsRow, RoleBoostRow, table
-from generation.guild import GuildSettings, RoleBoost, usable_claim, usable_zone
+from generation.policy.guild_settings import GuildSettings, RoleBoost, usable_claim, usable_zone
 
 log = logging.getLogger(__name__)
 

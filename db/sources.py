@@ -1,4 +1,4 @@
-"""What a person may start from: pictures of their server, and what they attached (`generation.uploads`)."""
+"""What a person may start from: pictures of their server, and what they attached (`generation.jobs.source_access`)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from db.files import NAMED
 from db.members import find_key
 from db.models import ImageRow, JobRow, UploadRow
-from generation.job import DM_TENANT, Owner, Source
-from generation.request import ImageSpec
+from generation.jobs.job import Source
+from generation.owner import DM_TENANT, Owner
+from generation.requests.spec import ImageSpec
 
 _PIXELS = literal_column("CASE WHEN json_valid(recipe) THEN json_extract(recipe, '$.pixels_sha256') END", String())
 
@@ -57,6 +58,6 @@ def keeps(session: Session, spec: ImageSpec, trace: str, pixels_sha256: str, own
 
 
 def _is_seen_by(owner: Owner, key: int | None) -> ColumnElement[bool]:
-    """Whether a job is of the owner's server: of direct messages, only their own (`generation.permissions`)."""
+    """Whether a job is of the owner's server: of direct messages, only their own (`generation.jobs.permissions`)."""
     is_theirs = JobRow.member_key == key if owner.guild_id == DM_TENANT else true()
     return and_(JobRow.guild_id == owner.guild_id, is_theirs)

@@ -16,8 +16,8 @@ from sqlalchemy.engine import URL
 from db.models import Base, ContentRuleRow, GuildSettingsRow, ImageRow, RoleBoostRow, table
 from db.readonly import look
 from db.types import EnumText, JsonOf, UtcDateTime, read_stored
-from generation.checked import check
-from generation.guild import usable_claim, zone
+from generation.policy.guild_settings import usable_claim, zone
+from generation.validation import check
 
 _ALIVE = ("waiting", "running")
 

@@ -11,11 +11,11 @@ from db.engine import Database
 from db.jobs import utc_now
 from db.models import StyleRow
 from db.trail import Entry, record
-from generation.checked import stored
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
-from generation.ports import Clock
-from generation.style import MAX_STYLES, Style
+from generation.jobs.ports import Clock
+from generation.requests.style import MAX_STYLES, Style
+from generation.translatable import Phrase
+from generation.validation import stored
 
 
 class StyleStore:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.members import ensure_key
 from db.models import ChangeRow, MemberRow
-from generation.audit import Change, read_change, write_change
+from generation.policy.audit import Change, read_change, write_change
 
 
 @dataclass(frozen=True, slots=True)

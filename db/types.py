@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import DateTime, Dialect, String, Text
 from sqlalchemy.types import TypeDecorator
 
-from generation.checked import stored
+from generation.validation import stored
 
 log = logging.getLogger(__name__)
 V = TypeVar("V")
@@ -68,7 +68,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 class JsonOf(TypeDecorator[Any]):
     """One of our frozen values as JSON text.
 
-    What is read is not checked again as if it were new (`generation.checked`). Text that is no such value reads as
+    What is read is not checked again as if it were new (`generation.validation`). Text that is no such value reads as
     `unreadable`; with `by_field` the checks hold, and only the fields that do not pass have their defaults.
     """
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.members import GUILD_ACCOUNT, find_key
 from db.models import BalanceRow, MemberRow, table
-from generation.quota import Usage
-from generation.usage import Day, GuildUsage, MemberUsage, beginning, by_day
+from generation.policy.quota import Usage
+from generation.policy.usage import Day, GuildUsage, MemberUsage, beginning, by_day
 
 _balances, _members = table(BalanceRow), table(MemberRow)
 _SUMS = tuple(func.sum(_balances.c[name]).label(name) for name in ("num_images", "reserved", "used"))

@@ -14,8 +14,9 @@ from db.engine import Database
 from db.files import AT_ONCE, unneeded
 from db.ledger import Account, Posting, post
 from db.models import ImageRow, JobRow, MemberRow, ReviewRow
-from generation.job import Owner, Status
-from generation.quota import Usage, window_of
+from generation.jobs.job import Status
+from generation.owner import Owner
+from generation.policy.quota import Usage, window_of
 
 
 @dataclass(frozen=True, slots=True)

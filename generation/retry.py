@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-from generation.phrase import Phrase
+from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

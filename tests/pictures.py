@@ -22,7 +22,7 @@ from tabs import ARGUMENTS, CHROMIUM
 
 from db.engine import parse_url
 from db.migrate import migrate
-from generation.workers.wire import DEFAULT_ENGINE
+from generation.workers.frames import DEFAULT_ENGINE
 from sandbox import Actor, Interaction, Message, Sandbox
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"

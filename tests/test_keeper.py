@@ -15,8 +15,8 @@ import bot
 from db.engine import Database
 from db.jobs import JobStore
 from db.settings import SettingsStore
-from generation.guild import RoleBoost
-from generation.job import Owner
+from generation.owner import Owner
+from generation.policy.guild_settings import RoleBoost
 from tests.db.some_jobs import a_job
 
 

@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from db.engine import parse_url
 from db.lock import lock_all
-from generation.images import decode_png, encode_png, read_png_text
-from generation.provenance import PARAMETERS_KEYWORD, read_recipe
+from generation.images.codec import decode_png, encode_png, read_png_text
+from generation.images.metadata import PARAMETERS_KEYWORD, read_recipe
 from tests.generation.engine.toy import save_toy
 
 ROOT = Path(__file__).resolve().parents[1]

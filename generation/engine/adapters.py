@@ -20,7 +20,7 @@ from torch import nn
 
 from generation.engine.lora_file import LoraLayer, read_lora
 from generation.errors import InvalidRequest
-from generation.extras import MAX_ADAPTERS, Adapter, Extra
+from generation.requests.prompt_addons import MAX_ADAPTERS, Adapter, Extra
 
 _MAX_RESIDENT = 2 * MAX_ADAPTERS
 

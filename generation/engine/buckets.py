@@ -13,10 +13,10 @@ import json
 import math
 from typing import Any, NamedTuple
 
-from generation.engine.measured import Measured
-from generation.engine.settings import EngineSettings
+from generation.engine.autotune import Measured
 from generation.engine.slot import Key, Slot
-from generation.recipe import Fingerprint
+from generation.requests.recipe import Fingerprint
+from generation.workers.engine_settings import EngineSettings
 
 _ROW_PIXELS = {"cpu": 16 * 128 * 128, "mps": 4 * 512 * 512, "cuda": 16 * 512 * 512}
 """Rows times pixels beyond which a larger forward gets no more done, roughly, by kind of device."""

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from generation.catalog import Model
-from generation.engine.measured import Measured, bfloat16_gain, is_much_faster
+from generation.engine.autotune import Measured, bfloat16_gain, is_much_faster
 from generation.engine.memory import choose_mode, free_bytes, loaded_bytes
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
+from generation.models.catalog import Model
+from generation.workers.engine_settings import EngineSettings
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from generation.engine.lora_file import read_checked, unusable
 from generation.errors import InvalidRequest
-from generation.extras import Embedding, Extra
-from generation.library.kinds import word_tensors
+from generation.models.inspect import word_tensors
+from generation.requests.prompt_addons import Embedding, Extra
 
 _PLACEHOLDER = 0
 

@@ -13,25 +13,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from generation.catalog import Model
+from generation.engine.autotune import Measured
 from generation.engine.batch import Batches, rows_of
 from generation.engine.buckets import Buckets
 from generation.engine.devices import choose_device
-from generation.engine.failures import broken, is_engine_broken, is_out_of_memory
+from generation.engine.error_classes import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
-from generation.engine.finish import Starts, decode, finish, preview, refuse_start
-from generation.engine.measured import Measured
 from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
 from generation.engine.pixels import read_picture
+from generation.engine.postprocess import Starts, decode, finish, preview, refuse_start
 from generation.engine.safety import Verdict
-from generation.engine.schedule import StepSchedule
-from generation.engine.settings import EngineSettings
 from generation.engine.slot import Slot
 from generation.engine.tuning import Tuner
 from generation.engine.upscale import Enlargement
 from generation.errors import NotFinite, OutOfMemory
-from generation.order import Cancel, Cancelled, Event, Order, Progress
+from generation.jobs.protocol import Cancel, Cancelled, Event, Order, Progress
+from generation.models.catalog import Model
+from generation.scheduling.step_schedule import StepSchedule
+from generation.workers.engine_settings import EngineSettings
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from generation.engine.devices import Device
-from generation.recipe import Fingerprint
+from generation.requests.recipe import Fingerprint
 
 
 def take_fingerprint(device: Device) -> Fingerprint:

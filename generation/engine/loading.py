@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from generation.engine.devices import Device
-from generation.engine.failures import is_engine_broken, is_out_of_memory
-from generation.engine.folder import FolderRefused, check_file, check_model, check_part, read_scheduler
-from generation.engine.json_file import read_json
+from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.samplers import check_samplers
 from generation.errors import AtelierError
+from generation.models.json_file import read_json
+from generation.models.layout import FolderRefused, check_file, check_model, check_part, read_scheduler
 
 _FETCH = "Fetch it again."
 _OTHER_SETTINGS = "Look for a whole copy of it, or name the settings of the same kind of model (--config)."

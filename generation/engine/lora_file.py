@@ -19,8 +19,8 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from generation.errors import InvalidRequest
-from generation.extras import Extra
-from generation.library.lora_names import KOHYA, read_name, read_names, read_settings
+from generation.models.lora_names import KOHYA, read_name, read_names, read_settings
+from generation.requests.prompt_addons import Extra
 
 
 @dataclass(frozen=True, slots=True)

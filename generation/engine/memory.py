@@ -21,11 +21,11 @@ import psutil
 import torch
 from accelerate.hooks import ModelHook, add_hook_to_module
 
-from generation.catalog import Model
-from generation.engine.folder import LAYOUTS, weight_files
 from generation.errors import Misconfigured
-from generation.library.checkpoint import UNET, VAE
-from generation.library.tensors import read_tensors
+from generation.models.catalog import Model
+from generation.models.checkpoint import UNET, VAE
+from generation.models.layout import LAYOUTS, weight_files
+from generation.models.safetensors_header import read_tensors
 
 MODES = ("full", "sliced", "offload")
 _GIB = 2**30

@@ -5,21 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable
 
-from generation.catalog import Model, check_files
 from generation.engine.buckets import network_of
 from generation.engine.devices import Device, lay_out
-from generation.engine.digests import hash_files
-from generation.engine.failed_loads import FailedLoads
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
-from generation.engine.folder import FolderRefused
 from generation.engine.loading import refusing
 from generation.engine.memory import arrange, free_bytes, give_back, loaded_bytes
 from generation.engine.safety import SafetyChecker
-from generation.engine.settings import EngineSettings
 from generation.engine.single_file import open_model
 from generation.engine.upscale import Upscaler
 from generation.errors import Misconfigured, ModelUnusable, UnknownModel
+from generation.models.catalog import Model, check_files
+from generation.models.failed_loads import FailedLoads
+from generation.models.hashing import hash_files
+from generation.models.layout import FolderRefused
+from generation.workers.engine_settings import EngineSettings
 
 log = logging.getLogger(__name__)
 _ROOM_FACTOR = 1.5

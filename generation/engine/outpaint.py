@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
-from generation.request import SIDE_MULTIPLE_PX, Margins
+from generation.requests.spec import SIDE_MULTIPLE_PX, Margins
 
 _SEAM_PART = 16
 _BLUR_PART = 8

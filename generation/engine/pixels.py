@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from generation.errors import InvalidRequest
-from generation.images import decode_png
+from generation.images.codec import decode_png
 
 
 def read_picture(png: bytes | None, size_px: tuple[int, int], *, what: str) -> np.ndarray:

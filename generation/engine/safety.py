@@ -19,9 +19,9 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from generation.engine.devices import Device
-from generation.engine.folder import check_part
-from generation.engine.json_file import read_json
 from generation.engine.loading import load_transformer
+from generation.models.json_file import read_json
+from generation.models.layout import check_part
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

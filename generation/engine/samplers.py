@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from generation.errors import InvalidRequest
-from generation.request import ImageSpec, steps_run
-from generation.samplers import SAMPLERS
+from generation.requests.samplers import SAMPLERS
+from generation.requests.spec import ImageSpec, steps_run
 
 
 def build_scheduler(name: str, config: Mapping[str, Any]) -> Any:

@@ -14,9 +14,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from generation.catalog import Model
 from generation.engine.devices import Device
 from generation.engine.loading import ModelFolder, build, ready, refusing, take_weights
+from generation.models.catalog import Model
 
 
 class SingleFile(ModelFolder):

@@ -8,17 +8,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from generation.cost import BY_PIXELS, Work, cost_of_evaluations
 from generation.engine.families.base import Conditioning, Family
+from generation.engine.initial_latents import Repaint, begin, begin_larger
 from generation.engine.safety import Verdict
 from generation.engine.samplers import Sampling
-from generation.engine.start import Repaint, begin, begin_larger
 from generation.engine.text import Words
 from generation.errors import InvalidRequest
-from generation.extras import Adapter
-from generation.order import Order
-from generation.recipe import Trace, require_trace
-from generation.request import Pass
+from generation.jobs.protocol import Order
+from generation.requests.cost import BY_PIXELS, Work, cost_of_evaluations
+from generation.requests.prompt_addons import Adapter
+from generation.requests.recipe import Trace, require_trace
+from generation.requests.spec import Pass
 
 
 class Key(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from generation.extras import Embedding, split
-from generation.request import ImageSpec
-from generation.weighting import Weighted, parse_weights
+from generation.requests.prompt_addons import Embedding, split
+from generation.requests.prompt_weights import Weighted, parse_weights
+from generation.requests.spec import ImageSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,15 @@ import sys
 import torch
 from safetensors import safe_open
 
-from generation.catalog import Model
 from generation.engine.devices import Device, num_cores
-from generation.engine.failures import is_out_of_memory
-from generation.engine.folder import weight_files
+from generation.engine.error_classes import is_out_of_memory
 from generation.engine.loading import first_line
 from generation.engine.models import LoadedModel
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from generation.workers.wire import decode_config
+from generation.models.catalog import Model
+from generation.models.layout import weight_files
+from generation.workers.engine_settings import EngineSettings
+from generation.workers.frames import decode_config
 
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 

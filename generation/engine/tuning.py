@@ -12,16 +12,16 @@ from collections.abc import Callable, Generator
 
 import torch
 
+from generation.engine.autotune import pays_first, time_buckets
 from generation.engine.batch import Batch
 from generation.engine.buckets import Buckets, Wanted
 from generation.engine.devices import Device
-from generation.engine.failures import is_engine_broken, is_out_of_memory
+from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.families.base import Family
-from generation.engine.measured import pays_first, time_buckets
 from generation.engine.memory import give_back
 from generation.engine.slot import Slot
-from generation.order import Order, Share
-from generation.request import ImageSpec
+from generation.jobs.protocol import Order, Share
+from generation.requests.spec import ImageSpec
 
 log = logging.getLogger(__name__)
 

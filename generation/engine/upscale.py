@@ -12,8 +12,8 @@ from PIL import Image as PillowImage
 from transformers import Swin2SRForImageSuperResolution
 
 from generation.engine.devices import Device
-from generation.engine.folder import FolderRefused, check_part
 from generation.engine.loading import load_transformer
+from generation.models.layout import FolderRefused, check_part
 
 _TILE_PX = 64
 _OVERLAP_PX = 8

@@ -17,8 +17,8 @@ from generation.rules.look_alikes import BAR, BLANK, LOOK_ALIKES, Table, is_drop
 
 _DIGIT, _SIGN = r"\d\xbc-\xbe\u2150-\u215e.,\u066b\uff0c\uff0e", r"+\u2010\u2011\u2013\u2212\uff0b\uff0d\-"
 _WEIGHT = re.compile(rf"[:\uff1a]\s?[{_SIGN}]?[{_DIGIT}][{_DIGIT}{_SIGN}eE\uff25\uff45\u2044]{{0,60}}\s?(?=[)\]}}>])")
-"""Every number that `generation.decimals` reads. Before letters are folded, for digits of some scripts look like
-letters; and after, for what looks like digits."""
+"""Every number that `generation.requests.decimals` reads. Before letters are folded, for digits of some scripts look
+like letters; and after, for what looks like digits."""
 _BREAK = re.compile(r"\s?\bBREAK\b\s?")  # before case is folded: only in capitals it is syntax
 _EMOJI = re.compile(r"<a?:(\w+):\d+>")
 _SENTENCES = str.maketrans("\ufdfa\ufdfb", "  ")  # one character of 18 letters, one of 8: texts would grow

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 import re2
 
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
 from generation.rules.rule import compile_pattern, options
+from generation.translatable import Phrase
 
 MAX_INSTRUCTIONS = 100_000
 """Of all patterns of a guild together. A pattern of plain words has about as many as it has characters."""

@@ -2,7 +2,7 @@
 
 Rules are what a stranger wrote, and RE2 cannot be interrupted. So before each request the process sets a limit of
 processor time for itself, and the kernel ends it when that is over: however busy the machine is, the same work counts
-the same. `generation.screening` starts another. It holds no secrets, and ends when its stdin does.
+the same. `generation.rules.screening` starts another. It holds no secrets, and ends when its stdin does.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import IO
 import msgspec
 
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import Match, Rulebook, look_back
 from generation.rules.transfer import export_rules, import_rules
+from generation.translatable import Phrase
 
 MAX_WEIGHT = 500_000
 """Of all rulebooks kept, see `Rulebook.weight`: some 200 MB at the worst."""

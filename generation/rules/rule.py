@@ -8,10 +8,10 @@ from typing import Any
 
 import re2
 
-from generation.checked import checked, stored
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
 from generation.rules import folding
+from generation.translatable import Phrase
+from generation.validation import checked, stored
 
 MAX_RULES = 10_000
 MAX_PATTERNS = 500

@@ -1,7 +1,8 @@
 """All rules of a guild, made ready to screen prompts in about a millisecond, however many they are.
 
 Words are looked up, so ten thousand cost what ten do. Patterns are matched all at once by RE2, whose time is linear
-in the text whatever the pattern. A guild's own rules are compiled and run in a process apart: `generation.screening`.
+in the text whatever the pattern. A guild's own rules are compiled and run in a process apart:
+`generation.rules.screening`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import NamedTuple, Protocol, Self
 import msgspec
 
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
 from generation.rules import folding
 from generation.rules.patterns import PatternSet
 from generation.rules.phrases import PhraseIndex
 from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Action, Kind, Rule
+from generation.translatable import Phrase
 
 
 class Match(NamedTuple):

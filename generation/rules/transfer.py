@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import msgspec
 
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
 from generation.rules.rule import Action, Kind, Rule
 from generation.rules.rulebook import require_number
+from generation.translatable import Phrase
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 VERSION = 1

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from generation import failpoints
-from generation.catalog import Model
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from generation.order import Cancel, Close, Command, Event, Finished, Order, Ready
-from generation.recipe import Fingerprint
+from generation.jobs.protocol import Cancel, Close, Command, Event, Finished, Order, Ready
+from generation.models.catalog import Model
+from generation.requests.recipe import Fingerprint
+from generation.workers.engine_settings import EngineSettings
 from generation.workers.environment import worker_environment
-from generation.workers.wire import HEADER, Unfit, decode_command, decode_config, encode, frame_length
+from generation.workers.frames import HEADER, Unfit, decode_command, decode_config, encode, frame_length
 
 EXIT_UNFIT = 3
 EXIT_NONSENSE = 4

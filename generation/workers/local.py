@@ -15,12 +15,12 @@ from types import MappingProxyType
 import msgspec
 
 from generation import failpoints
-from generation.catalog import check_files
 from generation.errors import Misconfigured
-from generation.order import Broken, Cancel, Cancelled, Close, Command, Event, Finished, Lost, Order, Ready
-from generation.recipe import Fingerprint
+from generation.jobs.protocol import Broken, Cancel, Cancelled, Close, Command, Event, Finished, Lost, Order, Ready
+from generation.models.catalog import check_files
+from generation.requests.recipe import Fingerprint
 from generation.workers.environment import worker_environment
-from generation.workers.wire import DEFAULT_ENGINE, HEADER, Unfit, WorkerConfig, decode_events, encode, frame_length
+from generation.workers.frames import DEFAULT_ENGINE, HEADER, Unfit, WorkerConfig, decode_events, encode, frame_length
 
 log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]

@@ -28,28 +28,29 @@ from cogs.say import Picture, Say
 from cogs.settings_fields import FIELDS, PAGES
 from db.moderation import Refusals
 from generation import errors
-from generation.admission import Admission, Standing
-from generation.album import Kin, Look
-from generation.audit import Change
-from generation.catalog import Defaults, Model
-from generation.checked import stored
-from generation.choices import MAX_NAMED, Choices
-from generation.delivery import Delivery, DeliveryState
-from generation.guild import GuildSettings
-from generation.interchange import Foreign
-from generation.job import Image, Job, Owner, ReplyTo, Status
-from generation.live import JobView
-from generation.phrase import Phrase
-from generation.prompt import MAX_PROMPT_CHARS
-from generation.quota import Allowance, Quota, Scope, Unit, Usage
-from generation.recipe import Fingerprint, Recipe
-from generation.replay import Agreement, Verdict
-from generation.request import Adapter, GenerationRequest, ImageSpec
+from generation.images.interchange import Foreign
+from generation.images.replay import Agreement, Verdict
+from generation.jobs.delivery import Delivery, DeliveryState
+from generation.jobs.history import Kin, Look
+from generation.jobs.job import Image, Job, ReplyTo, Status
+from generation.models.catalog import Defaults, Model
+from generation.owner import Owner
+from generation.policy.audit import Change
+from generation.policy.guild_access import Admission, Standing
+from generation.policy.guild_preferences import MAX_NAMED, Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.policy.quota import Allowance, Quota, Scope, Unit, Usage
+from generation.policy.usage import Day, GuildUsage, MemberUsage
+from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import Adapter, GenerationRequest, ImageSpec
+from generation.requests.style import MAX_NAME_CHARS, MAX_STYLES, Style
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
 from generation.rules.rulebook import Hit
-from generation.safety import Judgement
-from generation.style import MAX_NAME_CHARS, MAX_STYLES, Style
-from generation.usage import Day, GuildUsage, MemberUsage
+from generation.safety.visibility import Judgement
+from generation.scheduling.active_jobs import JobView
+from generation.translatable import Phrase
+from generation.validation import stored
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 ID = 2**63 - 1

@@ -10,7 +10,7 @@ from cogs import held
 from cogs.form import Attached
 from cogs.held import KEPT_S, MAX_OF_MEMBER, Held
 from generation.errors import InvalidRequest
-from generation.job import Owner
+from generation.owner import Owner
 
 PHOTO = Attached("https://cdn.example/photo.png", 1000, "photo.png", (300, 200))
 ADA, BO, ADA_ELSEWHERE = Owner(1, 7_000_000_000_000_001), Owner(1, 8), Owner(2, 7_000_000_000_000_001)

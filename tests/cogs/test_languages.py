@@ -34,10 +34,10 @@ from cogs.language import (
     unit,
 )
 from generation import errors
-from generation.audit import read_change, write_change
-from generation.choices import AUTO, Choices
 from generation.errors import InvalidRequest
-from generation.phrase import Phrase
+from generation.policy.audit import read_change, write_change
+from generation.policy.guild_preferences import AUTO, Choices
+from generation.translatable import Phrase
 
 OTHERS = [language for language in languages() if language != SOURCE]
 UNREAD = {"debug", "info", "warning", "error", "exception", "log", "ValueError", "RuntimeError"} | {
@@ -290,8 +290,8 @@ def test_errors_from_the_rooms_that_know_no_language_are_phrases() -> None:
 
 
 def test_an_error_is_one_sentence_in_german() -> None:
-    from generation.prompt import check_prompt
-    from generation.request import ImageSpec
+    from generation.requests.prompt import check_prompt
+    from generation.requests.spec import ImageSpec
 
     with speaking("de"):
         with pytest.raises(InvalidRequest) as wrong:

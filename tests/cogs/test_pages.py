@@ -9,13 +9,14 @@ from cogs import moderation_pages, pages, recipe_pages, usage_pages
 from cogs.budget import fitted
 from cogs.language import speaking
 from cogs.say import Rule, Say
-from generation.album import Kin
-from generation.job import Image, Job, Owner, Status
-from generation.live import JobView
-from generation.quota import Quota, Scope, Unit
-from generation.recipe import Fingerprint, Recipe
-from generation.request import GenerationRequest, ImageSpec, Upscale
-from generation.safety import Judgement
+from generation.jobs.history import Kin
+from generation.jobs.job import Image, Job, Status
+from generation.owner import Owner
+from generation.policy.quota import Quota, Scope, Unit
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import GenerationRequest, ImageSpec, Upscale
+from generation.safety.visibility import Judgement
+from generation.scheduling.active_jobs import JobView
 
 PHONE = 29
 """Letters of a code block in a line of a phone."""

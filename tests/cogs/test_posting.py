@@ -12,7 +12,7 @@ from aiohttp import web
 
 from cogs import posting
 from cogs.posting import PostingPlaces, tracing
-from generation.delivery_turns import DeliveryTurns, Post
+from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 
 def post(number: int) -> Post:

@@ -30,7 +30,7 @@ from cogs.refusals import (
 from cogs.say import Gallery, Picture, Say
 from cogs.variants import MAX_CUTS, Variant
 from generation.errors import InvalidRequest
-from generation.images import encode_png, shrink
+from generation.images.codec import encode_png, shrink
 
 RELIABILITY = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 

@@ -11,15 +11,16 @@ from cogs.budget import fitted
 from cogs.gathering import _gather
 from cogs.say import Action, Gallery, Say, Tone
 from cogs.variants import Variant
-from generation.files import ImageFiles
-from generation.interchange import Foreign
-from generation.job import Image, Job, Owner, Status
-from generation.live import JobView
-from generation.provenance import sign_png
-from generation.recipe import Fingerprint, Recipe
-from generation.replay import Agreement, Verdict
-from generation.request import GenerationRequest, ImageSpec, Replay, Upscale
-from generation.safety import Shown
+from generation.images.interchange import Foreign
+from generation.images.metadata import sign_png
+from generation.images.replay import Agreement, Verdict
+from generation.images.store import ImageFiles
+from generation.jobs.job import Image, Job, Status
+from generation.owner import Owner
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import GenerationRequest, ImageSpec, Replay, Upscale
+from generation.safety.visibility import Shown
+from generation.scheduling.active_jobs import JobView
 
 SPEC = ImageSpec(
     prompt="a red circle",

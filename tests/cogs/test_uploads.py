@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestServer
 
 from cogs.uploads import fetch_attachment, fetched, is_on_discord
 from generation.errors import InvalidRequest, TooManyFiles
-from generation.images import MAX_UPLOAD_BYTES
-from generation.rates import FILES_PER_MINUTE, rates_of_files
-from generation.turns import Turns
+from generation.fair_turns import Turns
+from generation.images.codec import MAX_UPLOAD_BYTES
+from generation.policy.rate_limit import FILES_PER_MINUTE, rates_of_files
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 
 from bench.light_engine import ENGINE as LIGHT_ENGINE
-from generation.engine.settings import EngineSettings
-from generation.order import Event, Ready
+from generation.jobs.protocol import Event, Ready
+from generation.workers.engine_settings import EngineSettings
+from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
-from generation.workers.wire import WorkerConfig
 from tests.generation.engine.toy import save_toy, toy_model
 
 MakeWorker = Callable[..., LocalWorker]

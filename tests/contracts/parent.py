@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from bench.light_engine import ENGINE
-from generation.order import Ready
+from generation.jobs.protocol import Ready
+from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
-from generation.workers.wire import WorkerConfig
 
 
 async def main() -> None:

@@ -14,11 +14,11 @@ import pytest
 from patience import PATIENCE_S
 
 from bench.light_engine import ENGINE as LIGHT_ENGINE
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from generation.order import Broken, Cancel, Cancelled, Event, Finished, Lost, Preview, Progress, Ready
+from generation.jobs.protocol import Broken, Cancel, Cancelled, Event, Finished, Lost, Preview, Progress, Ready
+from generation.workers.engine_settings import EngineSettings
+from generation.workers.frames import HEADER, WorkerConfig
 from generation.workers.local import LocalWorker
-from generation.workers.wire import HEADER, WorkerConfig
 from tests.contracts.conftest import MakeWorker, Workplace
 from tests.generation.engine.painting import a_spec, an_order
 from tests.generation.engine.toy import toy_model

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-from generation.cost import image_cost
-from generation.job import Image, Job, Outcome, Owner, ReplyTo, Status, new_job_id
-from generation.recipe import Fingerprint, Recipe
-from generation.request import GenerationRequest, ImageSpec
+from generation.jobs.job import Image, Job, Outcome, ReplyTo, Status, new_job_id
+from generation.owner import Owner
+from generation.requests.cost import image_cost
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import GenerationRequest, ImageSpec
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 GUILD = 700_000_000_000_000_001

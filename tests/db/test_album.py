@@ -15,10 +15,11 @@ from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
 from db.styles import StyleStore
 from db.trail import Entry
-from generation.album import Look
 from generation.errors import InvalidRequest
-from generation.job import Job, Outcome, Owner, ReplyTo, Status
-from generation.style import MAX_STYLES, Style
+from generation.jobs.history import Look
+from generation.jobs.job import Job, Outcome, ReplyTo, Status
+from generation.owner import Owner
+from generation.requests.style import MAX_STYLES, Style
 
 ADA, BO = Owner(1, 100), Owner(1, 200)
 HERE = ReplyTo(application_id=1, channel_id=2)

@@ -27,12 +27,13 @@ from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.trail import Entry
-from generation.admission import Standing
 from generation.errors import InvalidRequest
-from generation.guild import GuildSettings, SafetyLevel
-from generation.quota import Quota, Scope, Unit
+from generation.policy.guild_access import Standing
+from generation.policy.guild_settings import GuildSettings
+from generation.policy.quota import Quota, Scope, Unit
+from generation.requests.style import MAX_STYLES, Style
 from generation.rules.rule import Rule
-from generation.style import MAX_STYLES, Style
+from generation.safety.visibility import SafetyLevel
 
 ENTRY = Entry(USER, "for a test")
 CHANGES: dict[str, Callable[[int], object]] = {

@@ -22,12 +22,12 @@ from db.models import ClockReadingRow
 from db.moderation import ModerationStore
 from db.retention import RetentionStore
 from db.settings import SettingsStore
-from generation.choices import Choices
-from generation.files import ImageFiles
-from generation.guild import GuildSettings
-from generation.job import Outcome, Status
-from generation.safety import Handling
-from generation.tidying import sweep, tidy
+from generation.images.cleanup import sweep, tidy
+from generation.images.store import ImageFiles
+from generation.jobs.job import Outcome, Status
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.safety.visibility import Handling
 from tests.running import run_for_a_day
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

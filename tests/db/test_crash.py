@@ -11,7 +11,7 @@ from db.engine import Database
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.reconcile import reconcile
-from generation.job import Status
+from generation.jobs.job import Status
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = """

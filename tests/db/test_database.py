@@ -23,7 +23,7 @@ from db.reconcile import reconcile
 from db.watch import DatabaseReplaced
 from db.writer import DatabaseClosed
 from generation.errors import Misconfigured, NotAccepted
-from generation.quota import Usage
+from generation.policy.quota import Usage
 
 READ = text("SELECT counter FROM queue_counters WHERE guild_id = 1")
 WRITE = text("UPDATE queue_counters SET counter = :counter WHERE guild_id = 1")

@@ -9,9 +9,9 @@ from some_jobs import NOW, a_job, a_reply, ended
 from db.deliveries import DeliveryStore
 from db.engine import Database
 from db.jobs import JobStore
-from generation.delivery import Delivery, DeliveryState
 from generation.errors import UnknownJob
-from generation.job import Job, Status
+from generation.jobs.delivery import Delivery, DeliveryState
+from generation.jobs.job import Job, Status
 
 
 @pytest.fixture

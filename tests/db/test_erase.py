@@ -16,9 +16,10 @@ from db.quotas import QuotaStore
 from db.reconcile import reconcile
 from db.types import OnErase
 from generation.errors import UnknownJob
-from generation.job import Job, Owner
-from generation.quota import Quota, Scope, Unit, Usage
-from generation.request import StartImage, Upscale
+from generation.jobs.job import Job
+from generation.owner import Owner
+from generation.policy.quota import Quota, Scope, Unit, Usage
+from generation.requests.spec import StartImage, Upscale
 
 OTHER = USER + 1
 

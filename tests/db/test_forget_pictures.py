@@ -11,8 +11,8 @@ from db import moderation, parts
 from db.engine import Database
 from db.jobs import JobStore
 from db.moderation import ModerationStore
-from generation.job import Job, Outcome, Status
-from generation.request import Upscale
+from generation.jobs.job import Job, Outcome, Status
+from generation.requests.spec import Upscale
 
 
 async def finished(store: JobStore, files: list[str], *, at: datetime = NOW) -> Job:

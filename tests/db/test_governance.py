@@ -15,12 +15,12 @@ from db.governance import Governance
 from db.moderation import ModerationStore
 from db.operating import OperatorStore
 from db.trail import Entry
-from generation.admission import Standing
-from generation.choices import Choices
 from generation.errors import BlockedByRule, InvalidRequest, RulesNotUsable
-from generation.guild import GuildSettings
-from generation.policy import Asker, Place
-from generation.request import GenerationRequest
+from generation.policy.guild_access import Standing
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.policy.policy import Asker, Place
+from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import Match
 

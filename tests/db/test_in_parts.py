@@ -36,11 +36,11 @@ from db.personal import PersonalStore
 from db.quotas import QuotaStore
 from db.reconcile import MAX_NAMED, reconcile
 from db.settings import SettingsStore
-from generation.album import Look
 from generation.errors import InvalidRequest
-from generation.guild import GuildSettings
-from generation.job import Owner
-from generation.quota import Quota, Scope, Unit
+from generation.jobs.history import Look
+from generation.owner import Owner
+from generation.policy.guild_settings import GuildSettings
+from generation.policy.quota import Quota, Scope, Unit
 
 OTHER = USER + 1
 NUM_JOBS = 2 * JOBS_AT_ONCE + 50

@@ -15,12 +15,13 @@ from db.ledger import _RESERVED_BY
 from db.models import ImageRow, JobRow, LedgerRow, MemberRow
 from db.quotas import QuotaStore
 from db.reconcile import reconcile
-from generation.cost import COST_VERSION
-from generation.delivery import DeliveryState
 from generation.errors import QuotaExceeded, UnknownJob
-from generation.job import Owner, Status
-from generation.quota import Quota, Scope, Unit, Usage
-from generation.request import StartImage, Variation
+from generation.jobs.delivery import DeliveryState
+from generation.jobs.job import Status
+from generation.owner import Owner
+from generation.policy.quota import Quota, Scope, Unit, Usage
+from generation.requests.cost import COST_VERSION
+from generation.requests.spec import StartImage, Variation
 
 
 @pytest.fixture

@@ -21,10 +21,11 @@ from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.reconcile import reconcile
 from db.writer import _run_each
-from generation.delivery import DeliveryState
 from generation.errors import QuotaExceeded
-from generation.job import Job, Outcome, Owner, Status
-from generation.quota import Quota, Scope, Unit, Usage
+from generation.jobs.delivery import DeliveryState
+from generation.jobs.job import Job, Outcome, Status
+from generation.owner import Owner
+from generation.policy.quota import Quota, Scope, Unit, Usage
 
 QUOTA = 6
 USERS = (1, 2)

@@ -18,7 +18,7 @@ from db.jobs import JobStore
 from db.models import SOURCES
 from db.moderation import ModerationStore
 from db.retention import RetentionStore
-from generation.request import StartImage
+from generation.requests.spec import StartImage
 
 SINCE = NOW - timedelta(days=30)
 Ask = Callable[[Database], Awaitable[object]]

@@ -13,9 +13,9 @@ from cogs.held import Held
 from db import backup
 from db.engine import Database, parse_url
 from db.jobs import JobStore
-from generation.engine.measured import _write
-from generation.files import ImageFiles
-from generation.job import Owner
+from generation.engine.autotune import _write
+from generation.images.store import ImageFiles
+from generation.owner import Owner
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such bits")
 

@@ -11,9 +11,11 @@ from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.settings import SettingsStore
 from generation.errors import InvalidRequest, QuotaExceeded
-from generation.guild import GuildSettings, SafetyLevel
-from generation.job import Owner, Status
-from generation.quota import Quota, Scope, Unit
+from generation.jobs.job import Status
+from generation.owner import Owner
+from generation.policy.guild_settings import GuildSettings
+from generation.policy.quota import Quota, Scope, Unit
+from generation.safety.visibility import SafetyLevel
 
 ARTISTS, PATRONS = 11, 12
 

@@ -8,8 +8,8 @@ from db.engine import Database
 from db.jobs import JobStore
 from db.quotas import QuotaStore
 from db.reconcile import reconcile
-from generation.job import Owner
-from generation.quota import Usage
+from generation.owner import Owner
+from generation.policy.quota import Usage
 
 BREAKAGES = {
     "balance wrong": "UPDATE balances SET used = used + 5",

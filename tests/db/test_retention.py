@@ -16,12 +16,12 @@ from db.jobs import JobStore
 from db.keepsakes import KeepsakeStore
 from db.retention import RetentionStore
 from db.settings import SettingsStore
-from generation.choices import Choices
-from generation.files import ImageFiles
-from generation.guild import GuildSettings
-from generation.job import Job, Outcome, Status
-from generation.request import StartImage
-from generation.tidying import keep_tidy, tidy
+from generation.images.cleanup import keep_tidy, tidy
+from generation.images.store import ImageFiles
+from generation.jobs.job import Job, Outcome, Status
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.requests.spec import StartImage
 from tests.running import run_for_a_day
 
 TIDY, MESSY = 1, 2

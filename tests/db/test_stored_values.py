@@ -29,17 +29,18 @@ from db.stored_check import find_unusable
 from db.styles import StyleStore
 from db.trail import Entry
 from db.types import UNREADABLE_TIME
-from generation.admission import Standing
-from generation.album import Look
-from generation.choices import Choices
 from generation.errors import InvalidRequest
-from generation.guild import RoleBoost, SafetyLevel
-from generation.job import Job, Owner, Status
-from generation.quota import Quota, Scope, Unit
-from generation.request import UNREADABLE_REQUEST, UNREADABLE_SPEC, GenerationRequest
+from generation.jobs.history import Look
+from generation.jobs.job import Job, Status
+from generation.owner import Owner
+from generation.policy.guild_access import Standing
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import RoleBoost
+from generation.policy.quota import Quota, Scope, Unit
+from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, GenerationRequest
+from generation.requests.style import Style
 from generation.rules.rule import Kind, Rule
-from generation.safety import Handling, Judgement
-from generation.style import Style
+from generation.safety.visibility import Handling, Judgement, SafetyLevel
 
 HEART = "\U0001fa77"  # a character of Unicode 15, which Python 3.11 does not know
 OWNER = Owner(GUILD, USER)

@@ -21,12 +21,12 @@ from db.jobs import JobStore
 from db.models import Base
 from db.retention import RetentionStore
 from db.types import JsonOf
-from generation import tidying
 from generation.durable import durably
-from generation.files import ImageFiles
-from generation.job import Job, Outcome, Status
-from generation.request import GenerationRequest, Replay, StartImage, Upscale
-from generation.tidying import keep_swept, sweep
+from generation.images import cleanup
+from generation.images.cleanup import keep_swept, sweep
+from generation.images.store import ImageFiles
+from generation.jobs.job import Job, Outcome, Status
+from generation.requests.spec import GenerationRequest, Replay, StartImage, Upscale
 
 LONG_AGO = NOW - timedelta(days=1)
 
@@ -197,7 +197,7 @@ async def test_where_much_was_put_the_sweep_comes_at_once(
 ) -> None:
     """By amount as well as by age: a flood would fill the disk long before the next sweep by the clock."""
     swept = Swept(RetentionStore(database))
-    monkeypatch.setattr(tidying, "PRESSED_BYTES", 100)
+    monkeypatch.setattr(cleanup, "PRESSED_BYTES", 100)
     sweeping = asyncio.create_task(keep_swept(swept, folder.files, first_s=3600, look_every_s=0.001))
     folder.put("little")
     for _ in range(100):  # the control: it looks, and has nothing to do

@@ -19,10 +19,11 @@ from db.models import DepartureRow
 from db.moderation import ModerationStore
 from db.retention import RetentionStore
 from db.settings import SettingsStore
-from generation.choices import Choices
-from generation.guild import GuildSettings
-from generation.job import DM_TENANT, Job, Outcome, Owner, Source, Status
-from generation.request import ImageSpec, StartImage
+from generation.jobs.job import Job, Outcome, Source, Status
+from generation.owner import DM_TENANT, Owner
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.requests.spec import ImageSpec, StartImage
 
 OTHER = USER + 1
 UPLOAD, MASK, PICTURE = "a" * 64, "b" * 64, "c" * 64

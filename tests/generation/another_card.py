@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.light_engine import LightEngine
-from generation.recipe import Fingerprint
+from generation.requests.recipe import Fingerprint
 
 
 class AnotherCard(LightEngine):

@@ -14,15 +14,16 @@ from patience import PATIENCE_S
 from bench.light_engine import ENGINE
 from db.engine import Database
 from db.jobs import JobStore
-from generation.catalog import Catalog
-from generation.engine.settings import EngineSettings
-from generation.fair_queue import FairQueue
-from generation.files import ImageFiles
-from generation.job import Job, Owner, Status
-from generation.request import GenerationRequest, ImageSpec
-from generation.studio import Studio
+from generation.images.store import ImageFiles
+from generation.jobs.job import Job, Status
+from generation.models.catalog import Catalog
+from generation.owner import Owner
+from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.service import Studio
+from generation.workers.engine_settings import EngineSettings
+from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
-from generation.workers.wire import WorkerConfig
 
 ADA, BO = Owner(1, 100), Owner(2, 200)
 

@@ -9,15 +9,15 @@ import pytest
 
 from generation.characters import category, is_newer, is_printable
 from generation.errors import InvalidRequest
-from generation.library.hub import is_safe_name
-from generation.prompt import check_prompt, clean_prompt
-from generation.provenance import read_recipe, sign_png
-from generation.recipe import Fingerprint, Recipe
-from generation.request import ImageSpec
+from generation.images.metadata import read_recipe, sign_png
+from generation.models.hub import is_safe_name
+from generation.requests.prompt import check_prompt, clean_prompt
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import ImageSpec
+from generation.requests.style import Style
 from generation.rules.folding import native, plain
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import Rulebook
-from generation.style import Style
 
 KAWI_LETTER, SHAKING_FACE, NEW_EMOJI = "\U00011f12", "\U0001fae8", "\U0001fae9"  # of Unicode 15, 15 and 16
 NOBODY_HAS_IT_YET = "\U00045678"

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from generation import decoder
-from generation.decoder import fit_picture
 from generation.errors import InvalidRequest
-from generation.icc import profile_of
-from generation.images import read_upload
+from generation.images import untrusted_decoder
+from generation.images.codec import read_upload
+from generation.images.icc import profile_of
+from generation.images.untrusted_decoder import fit_picture
 from tests.generation.hostile import chunk, with_chunk
 
 SIDE = 16
@@ -515,8 +515,11 @@ async def test_an_unforeseen_error_says_what_it_is_and_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A library that trips over a file: not the file's size, and the log says where, without a word of the file."""
-    monkeypatch.setattr(decoder, "_ROOT", Path(__file__).parent / "wild")
-    with caplog.at_level(logging.ERROR, "generation.decoder"), pytest.raises(InvalidRequest) as refused:
+    monkeypatch.setattr(untrusted_decoder, "_ROOT", Path(__file__).parent / "wild")
+    with (
+        caplog.at_level(logging.ERROR, "generation.images.untrusted_decoder"),
+        pytest.raises(InvalidRequest) as refused,
+    ):
         await fit_picture(b"trips", (64, 64))
     assert str(refused.value) == "The picture cannot be decoded: it is damaged."
     assert "error=KeyError decoder.py:" in caplog.text and "secret" not in caplog.text

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from place import ADA, opened, spec
 
-from generation.catalog import Catalog, Defaults, Model
-from generation.cost import BY_PIXELS, UNITS_PER_STEP, WORK, cost_of_evaluations, image_cost
-from generation.job import Image, Job, Status
-from generation.live import LiveImage, LiveJobs
-from generation.request import GenerationRequest, Hires, ImageSpec, Replay, Upscale
+from generation.jobs.job import Image, Job, Status
+from generation.models.catalog import Catalog, Defaults, Model
+from generation.requests.cost import BY_PIXELS, UNITS_PER_STEP, WORK, cost_of_evaluations, image_cost
+from generation.requests.spec import GenerationRequest, Hires, ImageSpec, Replay, Upscale
+from generation.scheduling.active_jobs import LiveImage, LiveJobs
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SD, XL = WORK["sd"], WORK["sdxl"]
@@ -105,7 +105,9 @@ async def test_a_cancel_after_an_update_pays_by_the_prices_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job was reserved by an earlier release at a tenth; half of its steps cost half of that."""
-    monkeypatch.setattr("generation.studio.image_cost", lambda spec, trace, **of: image_cost(spec, trace, **of) // 10)
+    monkeypatch.setattr(
+        "generation.scheduling.service.image_cost", lambda spec, trace, **of: image_cost(spec, trace, **of) // 10
+    )
     async with opened(tmp_path, catalog=Catalog((a_model("large", "sdxl"),))) as place:
         one = replace(asked(1024), prompt="endless-image", model="large")
         job = await place.studio.submit(GenerationRequest(spec=one), ADA)

@@ -11,14 +11,14 @@ pytest.importorskip("c2pa", reason="the extra atelier[c2pa] is not installed: co
 
 import c2pa
 
-import generation.credentials
-from generation.credentials import CannotSign, Credentials, CredentialState, read_credentials
-from generation.disclosure import SourceType
+import generation.images.c2pa
 from generation.errors import Misconfigured
-from generation.images import decode_png, shrink
-from generation.provenance import read_recipe, sign_png
-from generation.request import StartImage
-from generation.verify import read_disclosure
+from generation.images.c2pa import CannotSign, Credentials, CredentialState, read_credentials
+from generation.images.codec import decode_png, shrink
+from generation.images.iptc import SourceType
+from generation.images.metadata import read_recipe, sign_png
+from generation.images.verify import read_disclosure
+from generation.requests.spec import StartImage
 from tests.certificates import make_chain
 from tests.generation.test_disclosure import PIXELS, a_recipe
 
@@ -75,7 +75,7 @@ def test_what_cannot_sign_is_found_at_the_start(credentials: Credentials, monkey
     with pytest.raises(CannotSign):
         credentials.sign(b"no picture", SourceType.GENERATED)
     signed = credentials.sign(sign_png(PIXELS, (64, 64), a_recipe()), SourceType.GENERATED)
-    monkeypatch.setattr(generation.credentials, "is_installed", lambda: False)
+    monkeypatch.setattr(generation.images.c2pa, "is_installed", lambda: False)
     with pytest.raises(Misconfigured, match=r"pip install -c constraints.txt -e '\.\[c2pa\]'"):
         credentials.check()
     read = read_credentials(signed)

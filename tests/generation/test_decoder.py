@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from generation import decoder
-from generation.decoder import fit_picture, read_settings, read_signed
 from generation.errors import InvalidRequest
-from generation.images import decode_png, encode_png
-from generation.interchange import Foreign
-from generation.job import Owner
-from generation.provenance import sign_png
-from generation.recipe import Fingerprint, Recipe
-from generation.request import ImageSpec
+from generation.images import untrusted_decoder
+from generation.images.codec import decode_png, encode_png
+from generation.images.interchange import Foreign
+from generation.images.metadata import sign_png
+from generation.images.untrusted_decoder import fit_picture, read_settings, read_signed
+from generation.owner import Owner
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import ImageSpec
 from tests.generation.hostile import header_only, many_frames, saved, text_bomb, with_chunk
 
 SIZE = (64, 64)
@@ -103,14 +103,14 @@ async def test_the_largest_picture_allowed_fits_the_limits() -> None:
 
 async def test_a_file_that_takes_too_much_memory_ends_only_its_own_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A decoder that goes wild, as one with a hole would."""
-    monkeypatch.setattr(decoder, "_ROOT", decoder._ROOT / "tests" / "generation" / "wild")
+    monkeypatch.setattr(untrusted_decoder, "_ROOT", untrusted_decoder._ROOT / "tests" / "generation" / "wild")
     with pytest.raises(InvalidRequest, match="too long or too much memory"):
         await fit_picture(b"memory", SIZE)
 
 
 async def test_a_file_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoder, "PATIENCE_S", 0.5)
-    monkeypatch.setattr(decoder, "_ROOT", decoder._ROOT / "tests" / "generation" / "wild")
+    monkeypatch.setattr(untrusted_decoder, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(untrusted_decoder, "_ROOT", untrusted_decoder._ROOT / "tests" / "generation" / "wild")
     with pytest.raises(InvalidRequest, match="too long or too much memory"):
         await fit_picture(b"for ever", SIZE)
 
@@ -129,13 +129,13 @@ async def test_a_recipe_is_read_there_too_and_the_file_is_made_anew() -> None:
 
 async def test_of_the_text_in_a_picture_only_settings_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """50 kilobytes that unpack to fifty million characters would fill the bot, were they handed on."""
-    answers, decode = [], decoder._decode
+    answers, decode = [], untrusted_decoder._decode
 
     async def listened(*words: Any) -> bytes:
         answers.append(await decode(*words))
         return answers[-1]
 
-    monkeypatch.setattr(decoder, "_decode", listened)
+    monkeypatch.setattr(untrusted_decoder, "_decode", listened)
     picture = encode_png(bytes(64 * 64 * 3), SIZE, text={"parameters": "a cat\nSteps: 20"})
     for number in range(50):
         picture = with_chunk(picture, b"zTXt", b"k%d\0\0" % number + zlib.compress(b"\xe9" * 1_000_000, 9))
@@ -157,7 +157,7 @@ async def test_a_recipe_comes_with_its_picture_and_neither_is_decoded_again(monk
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_the_process_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATELIER_DISCORD_TOKEN", "canary")
-    assert "canary" not in str(decoder._environment())
+    assert "canary" not in str(untrusted_decoder._environment())
     assert os.environ["ATELIER_DISCORD_TOKEN"] == "canary"
 
 
@@ -183,10 +183,10 @@ async def test_no_more_than_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     data = saved("PNG", "RGB", SIZE)
     made = await asyncio.gather(*(fit_picture(data, SIZE, owner=Owner(guild, 1)) for guild in range(6)))
     assert len(set(made)) == 1
-    assert most == decoder.AT_ONCE
+    assert most == untrusted_decoder.AT_ONCE
     most = 0
     await asyncio.gather(*(fit_picture(data, SIZE, owner=Owner(1, user)) for user in range(6)))
-    assert most == decoder.AT_ONCE_OF_GUILD, "one server's"
+    assert most == untrusted_decoder.AT_ONCE_OF_GUILD, "one server's"
     most = 0
     await asyncio.gather(*(read_settings(data, owner=Owner(1, 1)) for _ in range(4)))
     assert most == 1, "one member's"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.delivery_turns import DeliveryTurns, Post
+from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 GUILDS, CHANNELS = range(4), range(3)
 PLACES, PER_GUILD, MAX_STALLED = 4, 2, 3

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from generation.catalog import Catalog
-from generation.descent import enlarge, enlarge_anew, outpaint, reproduce, reroll, vary, zoom_out
 from generation.errors import InvalidRequest, NotAllowed, UnknownJob
-from generation.job import Image, Job, Owner, new_job_id
-from generation.permissions import require_may_stop
-from generation.recipe import Fingerprint, Recipe
-from generation.request import GenerationRequest, Hires, ImageSpec, Margins, StartImage, Upscale
-from generation.sizes import closest_shape, parse_size, shape_size
+from generation.jobs.derive import enlarge, enlarge_anew, outpaint, reproduce, reroll, vary, zoom_out
+from generation.jobs.job import Image, Job, new_job_id
+from generation.jobs.permissions import require_may_stop
+from generation.models.catalog import Catalog
+from generation.models.sizes import closest_shape, parse_size, shape_size
+from generation.owner import Owner
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import GenerationRequest, Hires, ImageSpec, Margins, StartImage, Upscale
 
 MODEL = Catalog.open("paintbox").default
 SPEC = ImageSpec(

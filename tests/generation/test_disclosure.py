@@ -7,13 +7,13 @@ import io
 import pytest
 from PIL import Image
 
-from generation.disclosure import SourceType
 from generation.errors import InvalidRequest
-from generation.images import pixels_sha256, shrink
-from generation.provenance import read_recipe, sign_png
-from generation.recipe import Fingerprint, Recipe
-from generation.request import ImageSpec, StartImage
-from generation.verify import Disclosure, read_disclosure
+from generation.images.codec import pixels_sha256, shrink
+from generation.images.iptc import SourceType
+from generation.images.metadata import read_recipe, sign_png
+from generation.images.verify import Disclosure, read_disclosure
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import ImageSpec, StartImage
 
 PIXELS = bytes(range(192)) * 64
 

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.errors import AtelierError, InvalidRequest
-from generation.extras import Adapter, Embedding, Extra, check_known, is_name, read_prompts, split
-from generation.order import Order, Share
-from generation.provenance import parameters_line
-from generation.recipe import Fingerprint, Recipe
-from generation.request import ImageSpec
-from generation.workers.wire import decode_command
+from generation.images.metadata import parameters_line
+from generation.jobs.protocol import Order, Share
+from generation.requests.prompt_addons import Adapter, Embedding, Extra, check_known, is_name, read_prompts, split
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import ImageSpec
+from generation.workers.frames import decode_command
 from tests.generation.engine.toy import toy_model
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64

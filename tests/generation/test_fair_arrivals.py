@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from generation.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue, Waiting
 
 GUILDS = range(4)
 WEIGHTS = [0.1, 1.0, 3.0, 10.0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from generation.files import ImageFiles
+from generation.images.store import ImageFiles
 
 DATA = b"a picture"
 

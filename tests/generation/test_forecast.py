@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from generation.dispatcher import waiting_of
-from generation.fair_queue import FairQueue
-from generation.forecast import Forecast
-from generation.job import Image, Job, Owner
-from generation.live import LiveJob, LiveJobs
-from generation.pace import Pace
-from generation.request import GenerationRequest, ImageSpec
-from generation.waits import MAX_PLAYED
+from generation.jobs.job import Image, Job
+from generation.owner import Owner
+from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.scheduling.active_jobs import LiveJob, LiveJobs
+from generation.scheduling.dispatcher import waiting_of
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.throughput import Pace
+from generation.scheduling.wait_estimates import Forecast
+from generation.scheduling.wait_simulation import MAX_PLAYED
 
 SPEC = ImageSpec(prompt="x", model="m", width_px=64, height_px=64, steps=10, guidance=1.0, sampler="Euler", seed=1)
 NUMBER = 2 * MAX_PLAYED

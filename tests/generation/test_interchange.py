@@ -10,12 +10,12 @@ from PIL.PngImagePlugin import PngInfo
 from sd_parsers import Eagerness, ParserManager
 from sd_parsers.data import Generators
 
-from generation.images import pixels_sha256, read_png_text
-from generation.interchange import read_foreign
-from generation.provenance import read_recipe, sign_png
-from generation.recipe import Fingerprint, Recipe
-from generation.request import ImageSpec
-from generation.samplers import SAMPLERS
+from generation.images.codec import pixels_sha256, read_png_text
+from generation.images.interchange import read_foreign
+from generation.images.metadata import read_recipe, sign_png
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.samplers import SAMPLERS
+from generation.requests.spec import ImageSpec
 
 PIXELS = bytes(range(256)) * 48
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from generation.engine.json_file import read_json
 from generation.local_files import FileUnusableError, read_file, require_writable
+from generation.models.json_file import read_json
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

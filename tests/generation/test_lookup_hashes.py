@@ -12,14 +12,14 @@ from place import ADA, opened
 from place import spec as a_spec
 
 from generation import paintbox
-from generation.catalog import Catalog, model_of
-from generation.descent import reproduce
-from generation.extras import Adapter, Embedding, Extra
-from generation.images import decode_png
-from generation.library.register import Entry, Kind, Register
-from generation.lookup_hashes import lookup_hashes, tensors_sha256
-from generation.provenance import parameters_line, read_recipe, sign_png
-from generation.recipe import Fingerprint, Recipe
+from generation.images.codec import decode_png
+from generation.images.metadata import parameters_line, read_recipe, sign_png
+from generation.jobs.derive import reproduce
+from generation.models.catalog import Catalog, model_of
+from generation.models.lookup_hashes import lookup_hashes, tensors_sha256
+from generation.models.registry import Entry, Kind, Register
+from generation.requests.prompt_addons import Adapter, Embedding, Extra
+from generation.requests.recipe import Fingerprint, Recipe
 
 HEADER = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 FILE = len(HEADER).to_bytes(8, "little") + HEADER + b"abcd"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from generation.extras import Adapter, Embedding
-from generation.policy import texts_of
-from generation.request import GenerationRequest
+from generation.policy.policy import texts_of
+from generation.requests.prompt_addons import Adapter, Embedding
+from generation.requests.spec import GenerationRequest
 from generation.rules.folding import words_of_name
 from generation.rules.rule import Rule
 from generation.rules.rulebook import Rulebook

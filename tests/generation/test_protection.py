@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from generation.errors import NotAllowed
-from generation.protection import REFUSAL, Protection, WordScorer, protection
+from generation.safety.minor_safety import REFUSAL, Protection, WordScorer, protection
 
 STAND_IN = Protection(age=WordScorer(["alphatoken"]), sexual=WordScorer(["betatoken"]))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from generation.errors import InvalidRequest, QuotaExceeded
-from generation.quota import (
+from generation.policy.quota import (
     WINDOW,
     Allowance,
     Quota,

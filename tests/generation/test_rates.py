@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from generation.errors import TooFast
-from generation.job import Owner
-from generation.rates import Rates
+from generation.owner import Owner
+from generation.policy.rate_limit import Rates
 
 ADA, BO = Owner(1, 100), Owner(1, 101)
 

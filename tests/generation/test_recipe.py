@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from generation.errors import InvalidRequest
-from generation.files import ImageFiles
-from generation.images import decode_png, encode_png, fit_upload, pixels_sha256, read_png_text, read_upload, tile
-from generation.prompt import MAX_PROMPT_CHARS
-from generation.provenance import parameters_line, read_recipe, recipe_in, sign_png
-from generation.recipe import Fingerprint, Recipe, Trace
-from generation.replay import Agreement, judge, psnr_db
-from generation.request import MAX_STEPS, Hires, ImageSpec, Margins, StartImage, Variation
+from generation.images.codec import decode_png, encode_png, fit_upload, pixels_sha256, read_png_text, read_upload, tile
+from generation.images.metadata import parameters_line, read_recipe, recipe_in, sign_png
+from generation.images.replay import Agreement, judge, psnr_db
+from generation.images.store import ImageFiles
+from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.requests.recipe import Fingerprint, Recipe, Trace
+from generation.requests.spec import MAX_STEPS, Hires, ImageSpec, Margins, StartImage, Variation
 
 SPEC = ImageSpec(
     prompt="a red circle, „größer“ 猫",

@@ -11,15 +11,16 @@ import pytest
 from engine.toy import save_toy, toy_model
 from place import ADA, Place, opened, spec
 
-from generation.catalog import Catalog
-from generation.cost import WORK, image_cost
 from generation.errors import InvalidRequest
-from generation.images import decode_png, encode_png
-from generation.job import Image, Owner, Status
-from generation.recipe import Trace
-from generation.replay import Agreement, judge
-from generation.request import GenerationRequest, ImageSpec, Replay, StartImage, Upscale
-from generation.workers.wire import DEFAULT_ENGINE
+from generation.images.codec import decode_png, encode_png
+from generation.images.replay import Agreement, judge
+from generation.jobs.job import Image, Status
+from generation.models.catalog import Catalog
+from generation.owner import Owner
+from generation.requests.cost import WORK, image_cost
+from generation.requests.recipe import Trace
+from generation.requests.spec import GenerationRequest, ImageSpec, Replay, StartImage, Upscale
+from generation.workers.frames import DEFAULT_ENGINE
 
 PROMPT = "a red cat"
 

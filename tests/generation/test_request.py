@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.cost import cost_of_evaluations, image_cost
 from generation.errors import InvalidRequest
-from generation.prompt import MAX_PROMPT_CHARS, clean_prompt
-from generation.request import (
+from generation.requests.cost import cost_of_evaluations, image_cost
+from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
+from generation.requests.spec import (
     MAX_SEED,
     GenerationRequest,
     Hires,

@@ -10,12 +10,12 @@ from place import ADA, Place, opened
 
 from bench.light_engine import PACED_ENGINE
 from db.quotas import QuotaStore
-from generation.cost import image_cost
-from generation.descent import enlarge, reproduce, vary, zoom_out
 from generation.errors import SourceLost
-from generation.job import Image, Job, Status
-from generation.remix import repaint_cells
-from generation.request import GenerationRequest, StartImage
+from generation.jobs.derive import enlarge, reproduce, vary, zoom_out
+from generation.jobs.derive_edits import repaint_cells
+from generation.jobs.job import Image, Job, Status
+from generation.requests.cost import image_cost
+from generation.requests.spec import GenerationRequest, StartImage
 
 
 async def made(place: Place, request: GenerationRequest) -> Image:

@@ -8,8 +8,8 @@ from itertools import islice
 import pytest
 from patience import PATIENCE_S
 
-from generation.phrase import Phrase
 from generation.retry import Problems, Task, every, growing, until_it_works
+from generation.translatable import Phrase
 
 TASK = Task("mail", Phrase("No mail is sent; that is tried again."), 0, 0)
 

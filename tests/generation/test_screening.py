@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Sequence
 import psutil
 import pytest
 
-from generation import screening
 from generation.errors import InvalidRequest, RulesNotUsable, RulesTooSlow
+from generation.rules import screening
 from generation.rules.patterns import MAX_INSTRUCTIONS
 from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Kind, Rule
 from generation.rules.rulebook import Match, Rulebook, RuleSet
-from generation.screening import Screener
+from generation.rules.screening import Screener
 from tests.generation.slow_rules import NASTY_TEXT, patterns, slow_rules
 from tests.generation.steps import steps_of
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from engine.toy import save_toy, toy_model
 from place import Place, opened, spec
 
-from generation.catalog import Catalog
-from generation.job import Job, Owner
-from generation.request import GenerationRequest
-from generation.workers.wire import DEFAULT_ENGINE
+from generation.jobs.job import Job
+from generation.models.catalog import Catalog
+from generation.owner import Owner
+from generation.requests.spec import GenerationRequest
+from generation.workers.frames import DEFAULT_ENGINE
 
 FLOOD, NORTH, SOUTH = 1, 2, 3
 ASKS = {FLOOD: (10, 10), NORTH: (5, 5), SOUTH: (5, 5)}

@@ -17,14 +17,15 @@ from db.engine import Database, parse_url
 from db.erase import erase_user
 from db.jobs import JobStore
 from db.migrate import migrate
-from generation.catalog import Catalog
-from generation.cost import image_cost
 from generation.errors import Draining, Misconfigured, QueueFull, UnknownModel
-from generation.fair_queue import FairQueue
-from generation.images import decode_png
-from generation.job import Job, Owner, Status
-from generation.provenance import read_recipe
-from generation.request import StartImage
+from generation.images.codec import decode_png
+from generation.images.metadata import read_recipe
+from generation.jobs.job import Job, Status
+from generation.models.catalog import Catalog
+from generation.owner import Owner
+from generation.requests.cost import image_cost
+from generation.requests.spec import StartImage
+from generation.scheduling.fair_queue import FairQueue
 
 
 @pytest.fixture(scope="module")

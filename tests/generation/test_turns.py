@@ -10,8 +10,8 @@ from typing import Protocol
 import pytest
 
 from generation.errors import Crowded
-from generation.job import Owner
-from generation.turns import MAX_WAITING_OF_GUILD, MAX_WAITING_OF_MEMBER, Turns
+from generation.fair_turns import MAX_WAITING_OF_GUILD, MAX_WAITING_OF_MEMBER, Turns
+from generation.owner import Owner
 
 ADA, BO, CY, FAR = Owner(1, 100), Owner(1, 101), Owner(1, 102), Owner(2, 200)
 

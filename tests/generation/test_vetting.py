@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from generation.catalog import PAINTBOX, Catalog, Model
-from generation.vetting import is_vetted
+from generation.models.catalog import PAINTBOX, Catalog, Model
+from generation.safety.checker_trust import is_vetted
 
 
 def test_only_a_real_checker_vouches_for_pictures_from_elsewhere(tmp_path: Path) -> None:

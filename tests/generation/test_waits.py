@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.pace import Pace
-from generation.waits import Ahead, Company, Experience, play, tolerance_s
+from generation.scheduling.throughput import Pace
+from generation.scheduling.wait_simulation import Ahead, Company, Experience, play, tolerance_s
 
 
 def pace(*, seats: int = 4, fixed_s: float = 0.1, image_s: float = 0.1) -> Pace:

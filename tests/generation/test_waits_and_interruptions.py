@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.dispatcher import waiting_of
-from generation.fair_queue import FairQueue
-from generation.forecast import Forecast
-from generation.job import Image, Job, Owner
-from generation.live import LiveJob, LiveJobs
-from generation.pace import Pace
-from generation.request import GenerationRequest, ImageSpec
+from generation.jobs.job import Image, Job
+from generation.owner import Owner
+from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.scheduling.active_jobs import LiveJob, LiveJobs
+from generation.scheduling.dispatcher import waiting_of
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.throughput import Pace
+from generation.scheduling.wait_estimates import Forecast
 
 STEPS, FORWARD_S = 10, 0.5
 SPEC = ImageSpec(prompt="x", model="m", width_px=64, height_px=64, steps=STEPS, guidance=1.0, sampler="Euler", seed=1)

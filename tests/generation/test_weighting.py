@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.decimals import read_decimal
 from generation.errors import InvalidRequest
-from generation.extras import Adapter, Extra, read_prompts
-from generation.provenance import sign_png
-from generation.recipe import Fingerprint, Recipe
-from generation.request import ImageSpec
+from generation.images.metadata import sign_png
+from generation.requests.decimals import read_decimal
+from generation.requests.prompt_addons import Adapter, Extra, read_prompts
+from generation.requests.prompt_weights import FIRST_SYNTAX, MAX_WEIGHT, MIN_WEIGHT, parse_weights, read_weights
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import ImageSpec
+from generation.requests.unread_syntax import notes_on
 from generation.rules.folding import fold
-from generation.unread import notes_on
-from generation.weighting import FIRST_SYNTAX, MAX_WEIGHT, MIN_WEIGHT, parse_weights, read_weights
 from tests.generation.engine.toy import toy_model
 
 SPEC = ImageSpec(prompt="a", model="toy", width_px=64, height_px=64, steps=4, guidance=3.0, sampler="DDIM", seed=1)

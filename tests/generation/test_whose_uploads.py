@@ -11,13 +11,14 @@ import pytest
 from place import ADA, Place, opened
 
 import shell
-from generation.descent import enlarge, reproduce, reroll, vary, words_of, zoom_out
 from generation.errors import NotAllowed, SourceLost
-from generation.images import encode_png
-from generation.job import Image, Job, Owner, Status
-from generation.remix import Wishes, begin_from, remix, repaint_mask, wishes_of
-from generation.replay import Agreement
-from generation.request import GenerationRequest, StartImage, Upscale
+from generation.images.codec import encode_png
+from generation.images.replay import Agreement
+from generation.jobs.derive import enlarge, reproduce, reroll, vary, words_of, zoom_out
+from generation.jobs.derive_edits import Wishes, begin_from, remix, repaint_mask, wishes_of
+from generation.jobs.job import Image, Job, Status
+from generation.owner import Owner
+from generation.requests.spec import GenerationRequest, StartImage, Upscale
 
 BO, ELSEWHERE = Owner(ADA.guild_id, 300), Owner(2, 200)
 STRONGLY = StartImage(sha256="", strength=0.6)

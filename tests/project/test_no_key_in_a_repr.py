@@ -24,8 +24,8 @@ import generation
 import logs
 from cogs.form import Attached
 from config import Settings
-from generation.credentials import Credentials
-from generation.job import ReplyTo
+from generation.images.c2pa import Credentials
+from generation.jobs.job import ReplyTo
 
 CANARY = "canary-4f9d2c71b0"
 PEM = f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----\n"

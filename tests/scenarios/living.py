@@ -45,20 +45,20 @@ from db.settings import SettingsStore
 from db.styles import StyleStore
 from db.trail import Entry
 from db.usage import UsageStore
-from generation.catalog import PAINTBOX, Catalog, Model
-from generation.credentials import Credentials
-from generation.engine.settings import EngineSettings
-from generation.fair_queue import FairQueue
-from generation.files import ImageFiles
-from generation.guild import GuildSettings
-from generation.job import Job
+from generation.images.c2pa import Credentials
+from generation.images.store import ImageFiles
+from generation.jobs.job import Job
+from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.paintbox import SAFETY_DIR
-from generation.rates import Rates, rates_of_files
-from generation.screening import Screener
-from generation.studio import Studio
-from generation.vetting import STAND_IN
+from generation.policy.guild_settings import GuildSettings
+from generation.policy.rate_limit import Rates, rates_of_files
+from generation.rules.screening import Screener
+from generation.safety.checker_trust import STAND_IN
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.service import Studio
+from generation.workers.engine_settings import EngineSettings
+from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
-from generation.workers.wire import WorkerConfig
 from sandbox import Actor, Channel, Guild, Interaction, Message, Permission, Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,7 +117,7 @@ class LivingBot:
         trusts_checker: bool = True,
     ) -> None:
         """`trusts_checker`: the built-in model's checker counts as a real one, so that pictures may be attached
-        in any channel. It does not in life (`generation.vetting`).
+        in any channel. It does not in life (`generation.safety.checker_trust`).
         """
         self.discord = discord
         self.data_dir = data_dir

@@ -15,8 +15,8 @@ import pytest_asyncio
 from living import LivingBot, People, judged, until_done
 from safetensors.numpy import save_file
 
-from generation.library import command
-from generation.quota import Usage
+from cli import models
+from generation.policy.quota import Usage
 from sandbox import Actor, Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
@@ -70,7 +70,7 @@ def _add_lora_of_another_base(folder: Path) -> None:
     name = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
     down, up = np.ones((2, 2048), np.float16), np.ones((640, 2), np.float16)
     save_file({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}, folder / "wide.safetensors")
-    command.add(folder, str(folder / "wide.safetensors"), say=lambda line: None)
+    models.add(folder, str(folder / "wide.safetensors"), say=lambda line: None)
 
 
 async def answer(house: House, asked: Interaction) -> str:

@@ -8,7 +8,7 @@ import time
 from PIL import Image
 
 from bench.light_engine import LightEngine
-from generation.order import Event, Preview
+from generation.jobs.protocol import Event, Preview
 
 ENGINE = "tests.scenarios.steady_engine:SteadyEngine"
 EVALUATION_S = 0.004

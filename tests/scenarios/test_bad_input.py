@@ -16,8 +16,8 @@ from patience import PATIENCE_S
 from PIL import Image
 from rough import RED, House, answer, refuses
 
-from generation.images import decode_png, read_png_text
-from generation.job import Job, Status
+from generation.images.codec import decode_png, read_png_text
+from generation.jobs.job import Job, Status
 from sandbox import Upload
 from tests.generation.hostile import header_only, many_frames, saved, text_bomb
 

@@ -18,10 +18,11 @@ from PIL import Image
 from test_safety_of_a_server import told
 
 from cogs.say import Action
-from generation.choices import Choices
-from generation.guild import GuildSettings, SafetyLevel
-from generation.job import Job, Status
-from generation.region import draw_mask
+from generation.images.region import draw_mask
+from generation.jobs.job import Job, Status
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.safety.visibility import SafetyLevel
 from sandbox import Actor, Interaction, Message, Sandbox, Upload
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
-from generation.images import decode_png, encode_png
-from generation.provenance import read_recipe
+from generation.images.codec import decode_png, encode_png
+from generation.images.metadata import read_recipe
 from sandbox import Actor, Message, Permission, Sandbox, Upload
 
 RED = "a red circle on a blue background"

@@ -13,7 +13,8 @@ from patience import PATIENCE_S
 from cogs.supervisor import CONNECTED, keep_connected
 from db.deliveries import DeliveryStore
 from db.engine import Database
-from generation.job import Owner, Status
+from generation.jobs.job import Status
+from generation.owner import Owner
 from sandbox import Interaction, Sandbox
 
 RED = "a red circle on a blue background"

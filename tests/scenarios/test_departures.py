@@ -13,11 +13,11 @@ from db.erase import tables_of_a_guild
 from db.models import Base
 from db.reconcile import reconcile
 from db.trail import Entry
-from generation.choices import Choices
-from generation.guild import GuildSettings
-from generation.quota import Quota, Scope, Unit
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.policy.quota import Quota, Scope, Unit
+from generation.requests.style import Style
 from generation.rules.rule import Rule
-from generation.style import Style
 from sandbox import Actor, Guild, Message, Sandbox
 from tests.running import run_for_a_day
 

@@ -18,13 +18,13 @@ from PIL import Image
 
 from cogs.client import FORMS, PRESSES
 from cogs.say import Action
-from generation.catalog import Catalog
-from generation.choices import Choices, Visibility
-from generation.extras import Extra
-from generation.guild import GuildSettings
-from generation.images import decode_png
-from generation.job import Job, Status
-from generation.region import draw_mask
+from generation.images.codec import decode_png
+from generation.images.region import draw_mask
+from generation.jobs.job import Job, Status
+from generation.models.catalog import Catalog
+from generation.policy.guild_preferences import Choices, Visibility
+from generation.policy.guild_settings import GuildSettings
+from generation.requests.prompt_addons import Extra
 from sandbox import Actor, Interaction, Message, Sandbox, Upload
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

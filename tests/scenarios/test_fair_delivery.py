@@ -9,9 +9,9 @@ import pytest
 from living import LivingBot, People, is_going, job_id_in, until_done, until_shown
 
 from cogs import posting
-from generation.choices import Choices
-from generation.delivery_turns import PLACES
-from generation.guild import GuildSettings
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.scheduling.delivery_turns import PLACES
 from sandbox import Actor, Channel, Interaction, Permission, Sandbox
 from sandbox.faults import Fault
 

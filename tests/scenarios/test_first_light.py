@@ -8,8 +8,8 @@ import time
 import pytest
 from living import LivingBot, People, until_done, until_shown
 
-from generation.images import encode_png
-from generation.job import Status
+from generation.images.codec import encode_png
+from generation.jobs.job import Status
 from sandbox import Message, Permission, Sandbox, Upload
 
 MAX_ACK_S = 3.0

@@ -20,8 +20,8 @@ from PIL import Image
 from cogs.say import Action
 from cogs.settings_fields import FIELDS, Of
 from db.trail import Entry
+from generation.requests.style import Style
 from generation.rules.rule import Rule
-from generation.style import Style
 from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
 from sandbox.interactions import COMPONENT, MODAL_SUBMIT
 

@@ -16,11 +16,11 @@ from living import LivingBot, People, job_id_in, judged, until_done, until_shown
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from generation.cost import image_cost
-from generation.images import decode_png
-from generation.job import Job, Status
-from generation.provenance import read_recipe, sign_png
-from generation.region import draw_mask
+from generation.images.codec import decode_png
+from generation.images.metadata import read_recipe, sign_png
+from generation.images.region import draw_mask
+from generation.jobs.job import Job, Status
+from generation.requests.cost import image_cost
 from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
 from sandbox.message import IS_COMPONENTS_V2
 from sandbox.people import User

@@ -13,7 +13,7 @@ from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until
 from patience import PATIENCE_S
 
 from cogs import replies
-from generation.delivery import DeliveryState
+from generation.jobs.delivery import DeliveryState
 from sandbox import Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
-from generation.quota import Quota, Scope, Unit
+from generation.policy.quota import Quota, Scope, Unit
 from generation.rules.rule import Action, Rule
 from sandbox import Actor, Interaction, Message, Permission, Sandbox
 

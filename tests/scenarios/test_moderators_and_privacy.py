@@ -17,10 +17,11 @@ from sqlalchemy import text
 
 from cogs.upkeep import sweep
 from db.reconcile import reconcile
-from generation.choices import Choices
-from generation.guild import GuildSettings
-from generation.job import Image, Job, Owner, new_job_id
-from generation.request import GenerationRequest
+from generation.jobs.job import Image, Job, new_job_id
+from generation.owner import Owner
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
 from sandbox import Interaction, Message, Permission, Sandbox
 

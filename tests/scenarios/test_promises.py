@@ -24,7 +24,7 @@ from bench._lives import Life, Lives
 from bench.light_engine import ENGINE
 from generation.durable import num_stuck
 from generation.errors import Crowded
-from generation.job import Status
+from generation.jobs.job import Status
 from generation.workers.local import LocalWorker
 from sandbox import Interaction, Sandbox
 

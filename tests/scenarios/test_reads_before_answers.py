@@ -28,8 +28,8 @@ from sqlalchemy import event
 from cogs.client import MENUS, PRESSES
 from cogs.say import Action
 from db.trail import Entry
+from generation.requests.style import Style
 from generation.rules.rule import Rule
-from generation.style import Style
 from sandbox import Interaction, Message, Permission, Sandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -13,8 +13,8 @@ from test_ladder import RED, TWENTY_MINUTES_S, heard, settled
 from cogs import delivery, refusals
 from cogs.refusals import REFUSALS, Step
 from cogs.variants import MAX_CUTS
-from generation.delivery import DeliveryState
-from generation.job import Status
+from generation.jobs.delivery import DeliveryState
+from generation.jobs.job import Status
 from sandbox import Channel, Interaction, Message, Permission, Sandbox
 from sandbox.refusals import REFUSALS as SENT_BY_DISCORD
 

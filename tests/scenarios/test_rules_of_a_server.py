@@ -9,8 +9,8 @@ import pytest
 from living import LivingBot, People, until_done, until_shown
 from sqlalchemy import text as sql
 
-from generation.catalog import Catalog
-from generation.extras import Extra
+from generation.models.catalog import Catalog
+from generation.requests.prompt_addons import Extra
 from generation.rules.rule import Rule
 from sandbox import Actor, Interaction, Message, Permission, Sandbox
 from tests.generation.slow_rules import NASTY_TEXT, slow_rules

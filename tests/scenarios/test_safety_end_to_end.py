@@ -17,12 +17,13 @@ from living import LivingBot, People, judged, until_done
 from test_safety_of_a_server import spoilers, told
 
 from db.reconcile import reconcile
-from generation.catalog import PAINTBOX, Catalog, Model
-from generation.choices import Choices
-from generation.guild import GuildSettings, SafetyLevel
-from generation.job import Job, Status
-from generation.vetting import is_harmless, is_vetted
-from generation.workers.wire import DEFAULT_ENGINE
+from generation.jobs.job import Job, Status
+from generation.models.catalog import PAINTBOX, Catalog, Model
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.safety.checker_trust import is_harmless, is_vetted
+from generation.safety.visibility import SafetyLevel
+from generation.workers.frames import DEFAULT_ENGINE
 from sandbox import Actor, Interaction, Message, Sandbox, Upload
 from tests.generation.engine.painting import a_picture
 from tests.generation.engine.toy import save_checker, save_toy, toy_model

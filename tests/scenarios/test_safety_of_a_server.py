@@ -10,9 +10,10 @@ from living import LivingBot, People, until_done, until_shown
 
 from cogs.upkeep import sweep
 from db.reconcile import reconcile
-from generation.choices import Choices
-from generation.guild import GuildSettings, SafetyLevel
-from generation.job import Status
+from generation.jobs.job import Status
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.safety.visibility import SafetyLevel
 from sandbox import Actor, Interaction, Message, Permission, Sandbox
 from tests.running import run_for_a_day
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from living import LivingBot, People, until_done, until_shown
 
-from generation.choices import Choices
-from generation.guild import SafetyLevel
-from generation.style import Style
+from generation.policy.guild_preferences import Choices
+from generation.requests.style import Style
+from generation.safety.visibility import SafetyLevel
 from sandbox import Actor, Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"

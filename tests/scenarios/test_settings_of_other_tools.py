@@ -11,8 +11,8 @@ from living import until_done, until_shown
 from PIL import Image
 from rough import House, answer
 
-from generation.images import encode_png, read_png_text
-from generation.request import ImageSpec
+from generation.images.codec import encode_png, read_png_text
+from generation.requests.spec import ImageSpec
 from sandbox import Upload
 from tests.generation.hostile import saved
 

@@ -10,9 +10,9 @@ from living import LivingBot, People, button_of, until_done, until_shown
 
 from db.deliveries import DeliveryStore
 from db.reconcile import reconcile
-from generation.delivery import DeliveryState
 from generation.errors import Outdated
-from generation.job import Status
+from generation.jobs.delivery import DeliveryState
+from generation.jobs.job import Status
 from sandbox import Sandbox
 
 RED = "a red circle on a blue background"

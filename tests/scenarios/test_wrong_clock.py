@@ -11,10 +11,10 @@ import pytest
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
 from cogs import ladder
-from generation.choices import Choices, Visibility
-from generation.guild import GuildSettings
-from generation.images import encode_png
-from generation.job import ReplyTo
+from generation.images.codec import encode_png
+from generation.jobs.job import ReplyTo
+from generation.policy.guild_preferences import Choices, Visibility
+from generation.policy.guild_settings import GuildSettings
 from sandbox import Message, Permission, Sandbox, Upload
 
 RED = "a red circle on a blue background"

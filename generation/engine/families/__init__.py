@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from generation.catalog import Model
 from generation.engine.devices import Device
 from generation.engine.families.base import Family
 from generation.engine.families.sd import StableDiffusion
 from generation.engine.families.sdxl import StableDiffusionXL
 from generation.engine.loading import ModelFolder
-from generation.engine.settings import EngineSettings
+from generation.models.catalog import Model
+from generation.workers.engine_settings import EngineSettings
 
 FAMILIES: Mapping[str, Callable[[Model, ModelFolder, Device, EngineSettings], Family]] = {
     "sd": StableDiffusion,

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from generation.engine.text import Words
-from generation.extras import Adapter
-from generation.request import ImageSpec
+from generation.requests.prompt_addons import Adapter
+from generation.requests.spec import ImageSpec
 
 Conditioning = Mapping[str, Tensor]
 """Named model inputs beside latents and timesteps; the first dimension of each counts rows."""

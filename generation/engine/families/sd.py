@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generation.catalog import Model
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import LearnedWords
 from generation.engine.families.base import Conditioning
 from generation.engine.loading import ModelFolder
-from generation.engine.settings import EngineSettings
 from generation.engine.text import Tokens, Words, apply_weights, tokenize_pair
 from generation.errors import InvalidRequest
-from generation.extras import Adapter
-from generation.recipe import LADDER
-from generation.request import ImageSpec
+from generation.models.catalog import Model
+from generation.requests.prompt_addons import Adapter
+from generation.requests.recipe import LADDER
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
 
 
 class StableDiffusion:

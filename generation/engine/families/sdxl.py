@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from generation.catalog import Model
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import LearnedWords
 from generation.engine.families.base import Conditioning
 from generation.engine.families.sd import PromptCache, decode_latents, encode_pixels, encode_rows, hidden_layer, ids_key
 from generation.engine.loading import ModelFolder
-from generation.engine.settings import EngineSettings
 from generation.engine.text import Words, tokenize_pair
-from generation.extras import Adapter
-from generation.recipe import LADDER
-from generation.request import ImageSpec
+from generation.models.catalog import Model
+from generation.requests.prompt_addons import Adapter
+from generation.requests.recipe import LADDER
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
 
 
 class _Encoded(NamedTuple):

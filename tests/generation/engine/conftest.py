@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from generation.engine.engine import Engine
-from generation.engine.settings import EngineSettings
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.toy import save_toy, toy_model
 
 

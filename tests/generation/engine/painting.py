@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from generation.engine.engine import Engine
-from generation.images import encode_png
-from generation.order import Broken, Cancelled, Event, Finished, Order, Share
-from generation.request import ImageSpec, Margins, StartImage
+from generation.images.codec import encode_png
+from generation.jobs.protocol import Broken, Cancelled, Event, Finished, Order, Share
+from generation.requests.spec import ImageSpec, Margins, StartImage
 
 SIDE_PX = 64
 FIVE_SAMPLERS = ("Euler a", "Heun", "DPM++ 2M Karras", "DPM++ 2M SDE", "PLMS")

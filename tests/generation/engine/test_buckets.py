@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from bench.light_engine import LightEngine
-from generation.catalog import Catalog
-from generation.engine import measured as measuring
+from generation.engine import autotune as measuring
+from generation.engine.autotune import Measured, time_buckets
 from generation.engine.buckets import Buckets, Shape
 from generation.engine.engine import Engine
-from generation.engine.measured import Measured, time_buckets
-from generation.engine.settings import EngineSettings
-from generation.order import Close, Command
-from generation.recipe import Fingerprint
+from generation.jobs.protocol import Close, Command
+from generation.models.catalog import Catalog
+from generation.requests.recipe import Fingerprint
 from generation.workers.child import serve
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, ends, paint, run
 from tests.generation.engine.toy import save_toy, toy_model
 

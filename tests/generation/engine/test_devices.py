@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from generation.engine.devices import choose_device, num_cores
-from generation.engine.failures import broken, is_engine_broken, is_out_of_memory
+from generation.engine.error_classes import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
-from generation.engine.settings import EngineSettings
 from generation.errors import InvalidRequest, Misconfigured
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import an_order
 
 

@@ -15,10 +15,10 @@ from PIL import Image as PillowImage
 from generation.engine.engine import Engine
 from generation.engine.outpaint import extend
 from generation.engine.pixels import read_picture
-from generation.engine.settings import EngineSettings
-from generation.order import Broken, Cancel, Cancelled, Finished, Preview, Progress, Share
-from generation.recipe import Trace
-from generation.request import Hires, Margins, Upscale, Variation
+from generation.jobs.protocol import Broken, Cancel, Cancelled, Finished, Preview, Progress, Share
+from generation.requests.recipe import Trace
+from generation.requests.spec import Hires, Margins, Upscale, Variation
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy import save_upscaler, toy_model
 

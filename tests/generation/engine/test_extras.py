@@ -14,15 +14,15 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
-from generation.catalog import Model
-from generation.engine.digests import hash_files
 from generation.engine.engine import Engine
-from generation.engine.failed_loads import FailedLoads
-from generation.engine.folder import FolderRefused
-from generation.engine.settings import EngineSettings
 from generation.errors import InvalidRequest
-from generation.extras import Embedding, Extra
-from generation.order import Broken
+from generation.jobs.protocol import Broken
+from generation.models.catalog import Model
+from generation.models.failed_loads import FailedLoads
+from generation.models.hashing import hash_files
+from generation.models.layout import FolderRefused
+from generation.requests.prompt_addons import Embedding, Extra
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, as_array, ends, paint, run
 from tests.generation.engine.test_exact import crowd
 from tests.generation.engine.test_stock import MAX_LEVELS_APART, load_stock

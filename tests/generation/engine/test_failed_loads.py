@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from generation.engine import models
 from generation.engine.engine import Engine
-from generation.engine.failed_loads import FailedLoads
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from generation.order import Broken, Finished
+from generation.jobs.protocol import Broken, Finished
+from generation.models.failed_loads import FailedLoads
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, ends, run
 from tests.generation.engine.toy import toy_model
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from generation.engine.digests import hash_files
 from generation.engine.engine import Engine
-from generation.engine.folder import FolderRefused, check_model, check_part
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from generation.library.adding import add_path
+from generation.models.add import add_path
+from generation.models.hashing import hash_files
+from generation.models.layout import FolderRefused, check_model, check_part
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.toy import save_checker, save_toy, save_toy_xl, save_upscaler, toy_model
 from tests.generation.engine.toy_checkpoint import save_checkpoint
 
@@ -161,7 +161,7 @@ def test_weights_that_cannot_be_read_are_refused_before_a_model_is_added(
     spoil, reason = BEFORE_OPENING[name]
     spoil(folder)
     with pytest.raises(FolderRefused, match=reason):
-        add_path(tmp_path / "models", folder, say=lambda line: None)
+        add_path(tmp_path / "models", folder, say=lambda line: None, require_loadable=lambda model: None)
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])

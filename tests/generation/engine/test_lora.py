@@ -13,9 +13,9 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from generation.engine.engine import Engine
-from generation.engine.settings import EngineSettings
-from generation.extras import Adapter, Extra
-from generation.order import Broken, Finished
+from generation.jobs.protocol import Broken, Finished
+from generation.requests.prompt_addons import Adapter, Extra
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, as_array, ends, paint, run
 from tests.generation.engine.test_exact import crowd
 from tests.generation.engine.test_sdxl import stock_picture as stock_picture_xl

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from generation.engine.autotune import Measured, is_much_faster, pays_first, time_buckets
 from generation.engine.devices import choose_device
 from generation.engine.engine import Engine
-from generation.engine.measured import Measured, is_much_faster, pays_first, time_buckets
-from generation.engine.settings import EngineSettings
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import an_order, paint
 from tests.generation.engine.toy import toy_model
 

@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 from generation.engine.devices import Device, lay_out
 from generation.engine.engine import Engine
 from generation.engine.memory import MODES, Shelf, arrange, choose_mode, loaded_bytes
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from generation.order import Close, Event, Finished, Order
-from generation.request import Upscale
+from generation.jobs.protocol import Close, Event, Finished, Order
+from generation.requests.spec import Upscale
 from generation.workers.child import Inbox, serve
-from generation.workers.wire import encode
+from generation.workers.engine_settings import EngineSettings
+from generation.workers.frames import encode
 from tests.generation.engine.painting import a_picture, a_spec, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy import toy_model
 from tests.generation.engine.toy_checkpoint import save_checkpoint

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from generation.engine.engine import Engine
-from generation.engine.settings import EngineSettings
-from generation.order import Broken, Finished, Order, Preview
-from generation.request import Hires, ImageSpec, Upscale
+from generation.jobs.protocol import Broken, Finished, Order, Preview
+from generation.requests.spec import Hires, ImageSpec, Upscale
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, ends, paint, run
 from tests.generation.engine.toy import save_checker, save_upscaler, toy_model
 

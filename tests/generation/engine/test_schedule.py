@@ -10,9 +10,9 @@ from itertools import count
 
 import pytest
 
-from generation.engine.claims import Claims
-from generation.engine.schedule import StepSchedule
-from generation.order import Order, Share
+from generation.jobs.protocol import Order, Share
+from generation.scheduling.fair_counters import Claims
+from generation.scheduling.step_schedule import StepSchedule
 from tests.generation.engine.painting import a_spec, an_order
 
 ROWS = 8

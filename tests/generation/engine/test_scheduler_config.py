@@ -13,17 +13,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from generation.catalog import Catalog
+from cli import models
 from generation.engine.engine import Engine
-from generation.engine.folder import FolderRefused, check_model, read_scheduler
 from generation.engine.loading import ModelFolder
 from generation.engine.samplers import check_samplers
-from generation.engine.scheduler_config import Stated, check_settings, merge_settings, read_stated
-from generation.engine.settings import EngineSettings
 from generation.errors import Misconfigured
-from generation.library import command
-from generation.library.tensors import Tensors
-from generation.samplers import SAMPLERS
+from generation.models.catalog import Catalog
+from generation.models.layout import FolderRefused, check_model, read_scheduler
+from generation.models.safetensors_header import Tensors
+from generation.models.scheduler_config import Stated, check_settings, merge_settings, read_stated
+from generation.requests.samplers import SAMPLERS
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, a_start, an_order, as_array, paint
 from tests.generation.engine.test_stock import MAX_LEVELS_APART, levels_apart, load_stock
 from tests.generation.engine.toy import save_toy, toy_model
@@ -175,7 +175,7 @@ def test_what_a_sampler_fails_with_is_refused_before_it_is_tried(
         check_model(folder, "sd")
     assert "\n" not in str(refused.value)
     with pytest.raises(FolderRefused):
-        command.add(tmp_path / "models", str(folder), say=lambda line: None)
+        models.add(tmp_path / "models", str(folder), say=lambda line: None)
     assert not (tmp_path / "models" / "models.json").exists()
 
 
@@ -209,7 +209,7 @@ def test_a_folder_without_scheduler_settings_is_refused(toy_folder: Path, tmp_pa
 def add(tmp_path: Path) -> Callable[..., list[str]]:
     def run(path: Path, **options: Any) -> list[str]:
         said: list[str] = []
-        command.add(tmp_path / "models", str(path), say=said.append, **options)
+        models.add(tmp_path / "models", str(path), say=said.append, **options)
         return said
 
     return run

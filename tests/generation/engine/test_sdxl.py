@@ -13,10 +13,10 @@ from PIL import Image as PillowImage
 
 from generation.engine.engine import Engine
 from generation.engine.samplers import build_scheduler
-from generation.engine.settings import EngineSettings
-from generation.images import decode_png
-from generation.order import Finished
-from generation.request import ImageSpec
+from generation.images.codec import decode_png
+from generation.jobs.protocol import Finished
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy import save_toy_xl, toy_model
 

@@ -22,10 +22,10 @@ from PIL import Image as PillowImage
 
 from generation.engine.engine import Engine
 from generation.engine.samplers import build_scheduler
-from generation.engine.settings import EngineSettings
-from generation.images import decode_png
-from generation.request import ImageSpec
-from generation.samplers import SAMPLERS
+from generation.images.codec import decode_png
+from generation.requests.samplers import SAMPLERS
+from generation.requests.spec import ImageSpec
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_mask, a_picture, a_spec, a_start, an_order, as_array, paint
 from tests.generation.engine.toy import save_toy, toy_model
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from generation.engine.engine import Engine
 from generation.engine.text import apply_weights, tokenize_pair
-from generation.weighting import MAX_WEIGHT, MIN_WEIGHT, parse_weights
+from generation.requests.prompt_weights import MAX_WEIGHT, MIN_WEIGHT, parse_weights
 from tests.generation.engine.painting import a_spec, an_order, paint
 
 LENGTH = 77

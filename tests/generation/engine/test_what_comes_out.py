@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from generation.engine.finish import blurred, finish
+from generation.engine.postprocess import blurred, finish
 from generation.engine.safety import judge
-from generation.order import Order, Share
-from generation.request import ImageSpec
+from generation.jobs.protocol import Order, Share
+from generation.requests.spec import ImageSpec
 
 CALM, LOUD = torch.full((17,), -0.1), torch.full((17,), 0.1)
 GROWN, YOUNG = torch.full((3,), -0.1), torch.full((3,), 0.1)

@@ -9,10 +9,10 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from generation.cost import WORK
 from generation.engine.engine import Engine
-from generation.engine.settings import EngineSettings
 from generation.engine.slot import Slot
+from generation.requests.cost import WORK
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order
 from tests.generation.engine.toy import save_toy_xl, toy_model
 

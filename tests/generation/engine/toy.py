@@ -26,7 +26,7 @@ from transformers import (
     Swin2SRForImageSuperResolution,
 )
 
-from generation.catalog import Defaults, Model
+from generation.models.catalog import Defaults, Model
 
 LATENT_SIDE = 8
 SIDE_PX = 64

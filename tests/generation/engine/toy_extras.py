@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from generation.extras import Adapter, Embedding, Extra
-from generation.library.kinds import describe
+from generation.models.inspect import describe
+from generation.requests.prompt_addons import Adapter, Embedding, Extra
 from tests.generation.engine.toy import SECOND_WIDTH, WIDTH
 
 ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn{which}.{part}"

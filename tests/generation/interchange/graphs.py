@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from generation.interchange import Foreign, read_foreign
+from generation.images.interchange import Foreign, read_foreign
 
 Graph = dict[str, Any]
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.decoder import read_settings
-from generation.images import encode_png
-from generation.interchange import Foreign, read_foreign
-from generation.interchange.samplers import our_sampler
+from generation.images.codec import encode_png
+from generation.images.interchange import Foreign, read_foreign
+from generation.images.interchange.samplers import our_sampler
+from generation.images.untrusted_decoder import read_settings
 
 LINE = "Steps: 25, Sampler: Euler a, CFG scale: 6.5, Seed: 1234, Size: 512x768"
 WORDS = "a cat on a roof\nNegative prompt: blurry, ugly\n"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from generation.catalog import Catalog
 from generation.errors import InvalidRequest
-from generation.extras import Adapter, Embedding, Extra, read_prompts
-from generation.interchange import Foreign
-from generation.interchange.adopt import adopt
+from generation.images.interchange import Foreign
+from generation.jobs.adopt import adopt
+from generation.models.catalog import Catalog
+from generation.requests.prompt_addons import Adapter, Embedding, Extra, read_prompts
 
 ONE = Extra(name="one", path=Path("one"), sha256="11" * 32)
 MOODY = Extra(name="moody", path=Path("moody"), sha256="22" * 32)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.interchange import comfy_nodes as known
-from generation.interchange import read_foreign
+from generation.images.interchange import comfy_nodes as known
+from generation.images.interchange import read_foreign
 from tests.generation.interchange.graphs import Graph, graph, node, read, sampler
 
 VALUES = st.recursive(

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from generation.decoder import read_settings
-from generation.images import encode_png
-from generation.interchange import Foreign, read_foreign
+from generation.images.codec import encode_png
+from generation.images.interchange import Foreign, read_foreign
+from generation.images.untrusted_decoder import read_settings
 
 A1111 = """masterpiece, (a lighthouse:1.2) at dusk,
 oil on canvas

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from generation.decoder import read_settings
 from generation.errors import InvalidRequest
-from generation.images import encode_png
-from generation.interchange import Foreign, read_foreign
-from generation.interchange.texts import read_texts
+from generation.images.codec import encode_png
+from generation.images.interchange import Foreign, read_foreign
+from generation.images.interchange.texts import read_texts
+from generation.images.untrusted_decoder import read_settings
 from tests.generation.hostile import with_chunk
 
 WORDS = "a cat, テスト, größer"

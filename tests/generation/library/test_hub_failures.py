@@ -12,9 +12,9 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.hf_api import RepoSibling
 
+from cli import models
 from generation.errors import Misconfigured
-from generation.library import command
-from generation.library.hub import _one_file, is_hub_id
+from generation.models.hub import _one_file, is_hub_id
 
 
 class Refusing(ThreadingHTTPServer):
@@ -54,7 +54,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Refusing]:
 
 def sentence(folder: Path) -> str:
     with pytest.raises(Misconfigured) as refused:
-        command.add(folder / "models", "someone/glow", say=lambda line: None)
+        models.add(folder / "models", "someone/glow", say=lambda line: None)
     assert not [path for path in folder.rglob("*") if path.is_file()]
     said = str(refused.value)
     assert "\n" not in said and said.endswith(".")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from generation.catalog import Catalog
-from generation.engine.digests import digests
+from cli import models as command
 from generation.errors import Misconfigured
-from generation.library import command
-from generation.library.register import Entry, Kind, Register
+from generation.models.catalog import Catalog
+from generation.models.hashing import digests
+from generation.models.registry import Entry, Kind, Register
 from tests.generation.engine.toy import save_toy
 
 

@@ -23,12 +23,12 @@ import pytest
 from patience import PATIENCE_S
 from safetensors.numpy import save_file
 
-from generation.catalog import Catalog
+from cli import models as command
 from generation.errors import Misconfigured
-from generation.library import command
-from generation.library import hub as hub_module
-from generation.library.register import Kind, Register
-from generation.library.verifying import verify
+from generation.models import hub as hub_module
+from generation.models.catalog import Catalog
+from generation.models.registry import Kind, Register
+from generation.models.verify import verify
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers

@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from generation.engine.folder import check_model
+from cli import models
 from generation.errors import Misconfigured
-from generation.library import command
-from generation.library.checkpoint import UNET
-from generation.library.kinds import describe
-from generation.library.register import Register
+from generation.models.checkpoint import UNET
+from generation.models.inspect import describe
+from generation.models.layout import check_model
+from generation.models.registry import Register
 from tests.generation.engine.toy import save_toy, save_toy_xl
 from tests.generation.engine.toy_checkpoint import save_checkpoint, save_checkpoint_2, save_checkpoint_xl
 
@@ -190,7 +190,7 @@ FOLDERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
 
 def refusal(folder: Path, path: Path, **options: Any) -> str:
     with pytest.raises(Misconfigured) as refused:
-        command.add(folder / "models", str(path), say=lambda line: None, name="m", **options)
+        models.add(folder / "models", str(path), say=lambda line: None, name="m", **options)
     said = str(refused.value)
     assert Register.read(folder / "models").entries == ()
     assert "\n" not in said and "Fetch it again as safetensors" not in said
@@ -235,7 +235,7 @@ def test_what_no_header_tells_the_loader_tells_before_it_is_added(toys: Path, tm
     weights = load_file(toys / f"{of}.safetensors")
     save_file(weights, file)
     said: list[str] = []
-    command.add(tmp_path / "models", str(file), say=said.append, name="m", config=str(toys / of / "model"))
+    models.add(tmp_path / "models", str(file), say=said.append, name="m", config=str(toys / of / "model"))
     assert "offered to members" in said[-1]
     save_file(without(f"{UNET}middle_block.2.out_layers.3.")(weights), file)
     assert "its unet does not fit the settings" in refusal(tmp_path / "again", file, config=str(toys / of / "model"))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from generation.catalog import Catalog
+from cli import models
 from generation.errors import Misconfigured
-from generation.library import command
-from generation.library.names import name_for
-from generation.library.register import Kind, Register
+from generation.models.catalog import Catalog
+from generation.models.names import name_for
+from generation.models.registry import Kind, Register
 
 A_LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
 
@@ -38,7 +38,7 @@ def a_vae(path: Path) -> Path:
 
 
 def add(folder: Path, what: Path, *, name: str | None = None, replaces: bool = False) -> None:
-    command.add(folder / "models", str(what), say=lambda line: None, name=name, replaces=replaces)
+    models.add(folder / "models", str(what), say=lambda line: None, name=name, replaces=replaces)
 
 
 def names(folder: Path) -> list[tuple[str, Kind]]:

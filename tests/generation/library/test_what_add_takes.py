@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from cli import models
 from generation.errors import Misconfigured
-from generation.library import command
-from generation.library.register import Entry, Kind
+from generation.models.registry import Entry, Kind
 
 Shapes = dict[str, tuple[int, ...]]
 ATTENTION = "down_blocks.1.attentions.0.transformer_blocks.0.attn2"
@@ -35,7 +35,7 @@ def write(path: Path, shapes: Shapes, metadata: dict[str, str] | None = None) ->
 
 def add(folder: Path, path: Path, **options: Any) -> tuple[Entry, str]:
     said: list[str] = []
-    return command.add(folder / "models", str(path), say=said.append, **options), "\n".join(said)
+    return models.add(folder / "models", str(path), say=said.append, **options), "\n".join(said)
 
 
 TAKEN: dict[str, tuple[Shapes, Kind, int]] = {

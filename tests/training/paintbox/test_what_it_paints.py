@@ -8,12 +8,12 @@ import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
 from PIL import Image
 
-from generation.catalog import Catalog
 from generation.engine.engine import Engine
-from generation.engine.settings import EngineSettings
-from generation.images import encode_png
+from generation.images.codec import encode_png
+from generation.models.catalog import Catalog
 from generation.paintbox import DEFAULT_GUIDANCE, DEFAULT_STEPS, MODEL_DIR, NATIVE_PX
-from generation.request import Upscale
+from generation.requests.spec import Upscale
+from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, paint
 from training.paintbox import judge
 from training.paintbox.draw import draw

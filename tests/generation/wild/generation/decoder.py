@@ -8,9 +8,9 @@ import threading
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 sys.path[:0] = [str(ROOT)]
 del sys.modules["generation"]
-real = importlib.util.find_spec("generation.decoder")
+real = importlib.util.find_spec("generation.images.untrusted_decoder")
 module = importlib.util.module_from_spec(real)
-sys.modules["generation.decoder"] = module
+sys.modules["generation.images.untrusted_decoder"] = module
 real.loader.exec_module(module)
 
 

@@ -1,0 +1,168 @@
+"""What `bot.py models` does: list, add, remove, verify. Lines for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from generation.errors import Misconfigured
+from generation.models.add import add_path
+from generation.models.catalog import Catalog, Model
+from generation.models.layout import read_file_statement, read_scheduler
+from generation.models.names import check_name, label, name_for
+from generation.models.registry import Entry, Kind, Register
+from generation.models.scheduler_config import V_PREDICTION, Stated
+from generation.requests.prompt_addons import BASES, Extra
+from generation.workers.trial_load import require_loadable
+
+Say = Callable[[str], None]
+_USE = {
+    Kind.MODEL: "It is offered to members from the bot's next start; ATELIER_MODEL={name} makes it the default.",
+    Kind.LORA: "From the bot's next start members call it by <lora:{name}:0.8> in a prompt.",
+    Kind.EMBEDDING: "From the bot's next start members call it by its name, {name}, in a prompt.",
+    Kind.VAE: "Use it with a model: bot.py models add MODEL --vae {name}.",
+}
+
+
+def listing(models_dir: Path, failed: Callable[[tuple[Model, ...]], Mapping[str, str]] | None = None) -> Iterator[str]:
+    """Every model, LoRA, textual inversion and VAE there is, its licence, and why it cannot be used.
+
+    `failed` says why models did not load.
+    """
+    catalog = Catalog.open("paintbox", models_dir)
+    register = Register.read(models_dir)
+    for model in catalog.models:
+        entry = register.get(model.name)
+        yield f"model      {model.name}  ({model.family}; licence: {model.licence}; {_origin(entry)})"
+    for kind, extras in (("lora", catalog.default.loras), ("embedding", catalog.default.embeddings)):
+        for extra in extras:
+            yield f"{kind:<10} {extra.name}  ({_base(extra)}; licence: {extra.licence or 'unknown'}; " + (
+                f"{_origin(register.get(extra.name))})"
+            )
+    for entry in register.entries:
+        if entry.kind is Kind.VAE:
+            yield f"vae        {entry.name}  (licence: {entry.licence or 'unknown'}; {_origin(entry)})"
+    for name, why in {**catalog.left_out, **(failed(catalog.models) if failed is not None else {})}.items():
+        yield f"BAD        {name}: {why}"
+
+
+def add(
+    models_dir: Path,
+    what: str,
+    *,
+    say: Say,
+    name: str | None = None,
+    revision: str | None = None,
+    config: str | None = None,
+    vae: str | None = None,
+    prediction: str | None = None,
+    half: bool = False,
+    replaces: bool = False,
+) -> Entry:
+    """Add a path, or fetch from the hub and add. Raises `Misconfigured` in a sentence; then nothing was entered."""
+    from generation.models.hub import fetch, is_hub_id  # only here: listing and verifying need no network library
+
+    if _exists(what) or not is_hub_id(what):
+        if revision is not None:
+            raise Misconfigured(problem="--revision is for models from the hub.", remedy="Leave it out.")
+        path = Path(what)
+        entry = add_path(
+            models_dir,
+            path,
+            say=say,
+            require_loadable=require_loadable,
+            name=name,
+            config=config,
+            vae=vae,
+            prediction=prediction,
+            replaces=replaces,
+        )
+        return _tell(models_dir, entry, say)
+    chosen = name or name_for(PurePosixPath(what))
+    check_name(Register.read(models_dir), chosen, replaces=replaces)
+    fetched = fetch(models_dir, what, name=chosen, revision=revision, half=half, replaces=replaces, say=say)
+    entry = add_path(
+        models_dir,
+        fetched.path,
+        say=say,
+        require_loadable=require_loadable,
+        name=chosen,
+        config=config,
+        vae=vae,
+        prediction=prediction,
+        replaces=replaces,
+        source=fetched.source,
+        revision=fetched.revision,
+        card=fetched.card,
+    )
+    return _tell(models_dir, entry, say)
+
+
+def remove(models_dir: Path, name: str, *, say: Say) -> None:
+    """Take a name out of the register; no file is touched. Raises `Misconfigured` if there is none, or it is in use."""
+    register = Register.read(models_dir)
+    entry = register.get(name)
+    if entry is None:
+        raise Misconfigured(problem=f"Nothing called {name} was added.", remedy="`bot.py models list` shows what was.")
+    if users := [each.name for each in register.entries if each.vae == name]:
+        raise Misconfigured(problem=f"{', '.join(users)} uses it as its VAE.", remedy=f"Remove {users[0]} first.")
+    register.without(name).write(models_dir)
+    say(f"{name} is offered no more from the bot's next start. Without it, what it painted cannot be reproduced.")
+    say(f"Its files were left where they are: {entry.place(models_dir)}")
+
+
+def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
+    say(f"Added {label(entry.kind)} {entry.name}: {len(entry.files) + len(entry.config_files)} files, all hashed.")
+    if entry.revision:
+        say(f"From {entry.source} at commit {entry.revision}.")
+    say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
+    if entry.kind is Kind.MODEL and not any(file.startswith("safety_checker/") for file in entry.files):
+        say("It brings no safety checker: it paints in age-restricted channels only.")
+    if entry.kind is Kind.MODEL:
+        say(_prediction(models_dir, entry))
+    say(_USE[entry.kind].format(name=entry.name))
+    return entry
+
+
+def _prediction(models_dir: Path, entry: Entry) -> str:
+    """What the model will be sampled as, and who says so."""
+    file = entry.place(models_dir) if entry.config else None
+    folder = models_dir / entry.config if entry.config else entry.place(models_dir)
+    settings = read_scheduler(folder, file=file, prediction=entry.prediction)
+    stated = read_file_statement(file) if file else Stated()
+    predicts = "v" if settings.get("prediction_type") == V_PREDICTION else "epsilon"
+    zero_snr = ", with zero terminal SNR" if settings.get("rescale_betas_zero_snr") else ""
+    if entry.prediction:
+        source = "as you say"
+    elif stated.prediction:
+        source = f"as the file says ({stated.source})"
+    elif file is None:
+        source = "as its scheduler settings say"
+    else:
+        other = "epsilon" if predicts == "v" else "v"
+        return (
+            f"It is painted as predicting {predicts}{zero_snr}, as {entry.config} says: the file itself does not say."
+            f" Should its pictures be noise, add it again with --prediction {other}."
+        )
+    return f"It is painted as predicting {predicts}{zero_snr}, {source}."
+
+
+def _origin(entry: Entry | None) -> str:
+    if entry is None:
+        return "built in"
+    return f"{entry.source}@{entry.revision[:12]}" if entry.revision else entry.path
+
+
+def _base(extra: Extra) -> str:
+    return (
+        f"for {BASES.get(extra.context_width, f'models of width {extra.context_width}')}"
+        if (extra.context_width)
+        else "for a model it does not name"
+    )
+
+
+def _exists(what: str) -> bool:
+    try:
+        return Path(what).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False

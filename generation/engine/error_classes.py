@@ -1,0 +1,36 @@
+"""Whose fault an exception is: the image's (it alone ends), memory's (a smaller batch may do), or the engine's."""
+
+from __future__ import annotations
+
+import torch
+
+from generation.errors import AtelierError, Failed, OutOfMemory
+from generation.jobs.protocol import Broken, Order
+
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device or the machine had no room."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY_WORDS)
+
+
+def is_engine_broken(error: BaseException) -> bool:
+    """Whether nothing computed in this process can be trusted any more (a CUDA error stays until it is restarted)."""
+    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
+
+
+def broken(order: Order, error: Exception) -> Broken:
+    """The end of one image because of `error`."""
+    if is_out_of_memory(error):
+        error = OutOfMemory()
+    known = error if isinstance(error, AtelierError) else Failed()
+    base = next(cls for cls in type(known).__mro__ if cls.__module__ == "generation.errors")
+    detail = "" if known is error else f" ({type(error).__name__}: {str(error)[:200]})"
+    if isinstance(error, OutOfMemory):
+        detail = " (What helps the operator: ATELIER_MEMORY=sliced or offload, and ATELIER_DTYPE=bfloat16.)"
+    return Broken(
+        image_id=order.image_id, attempt=order.attempt, error=base.__name__, message=f"{known}{detail}", retry=False
+    )

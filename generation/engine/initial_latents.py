@@ -1,0 +1,106 @@
+"""The latents an image starts from: noise, noise turned towards a second seed, a picture or a first pass under noise.
+
+The order in which the generator is asked is that of the stock diffusers pipelines; another order is another picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generation.engine.families.base import Family
+from generation.engine.outpaint import extend, repaint_mask
+from generation.engine.pixels import read_picture, to_mask, to_model_range
+from generation.engine.samplers import Sampling
+from generation.jobs.protocol import Order
+from generation.requests.spec import Variation
+
+_NEARLY_PARALLEL = 0.9995
+
+
+@dataclass(frozen=True, slots=True)
+class Repaint:
+    """What inpainting needs at every step: where to paint, and what stays elsewhere."""
+
+    mask: Tensor
+    """(1, 1, h, w): 1 where the picture is repainted."""
+    kept: Tensor
+    """(1, C, h, w): clean latents of the start image."""
+    noise: Tensor
+
+    def blend(self, sampling: Sampling, latents: Tensor, index: int) -> Tensor:
+        """Put back the kept part, as noisy as it must be after evaluation `index`."""
+        kept = self.kept
+        if index + 1 < len(sampling.times):
+            kept = sampling.add_noise(kept, self.noise, index + 1)
+        return (1 - self.mask) * kept + self.mask * latents
+
+
+def begin(family: Family, sampling: Sampling, order: Order, shape: tuple[int, ...]) -> tuple[Tensor, Repaint | None]:
+    """`(latents, repaint)` before the first evaluation, both on the CPU in float32; `shape` is (1, C, h, w)."""
+    if order.spec.start is None:
+        return _noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma, None
+    picture = read_picture(order.start_png, order.spec.start_size_px, what="The start picture")
+    if order.spec.start.margins is not None:
+        mask = torch.from_numpy(repaint_mask(picture, order.spec.start.margins))[None, None]
+        return _begin_inpaint(family, sampling, order, shape, extend(picture, order.spec.start.margins), mask)
+    if order.spec.start.mask_sha256 is not None:
+        mask = to_mask(read_picture(order.mask_png, order.spec.start_size_px, what="The mask"))
+        return _begin_inpaint(family, sampling, order, shape, picture, mask)
+    kept = _encode(family, sampling, picture)
+    return sampling.add_noise(kept, _noise(sampling, order, shape), 0), None
+
+
+def begin_larger(sampling: Sampling, painted: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Hires fix: `(latents, clean)`, a first pass enlarged to `shape` with the noise of evaluation 0, and without."""
+    clean = torch.nn.functional.interpolate(painted.cpu(), size=shape[-2:], mode="bicubic")
+    return sampling.add_noise(clean, sampling.draw(shape), 0), clean
+
+
+def _begin_inpaint(
+    family: Family, sampling: Sampling, order: Order, shape: tuple[int, ...], picture: np.ndarray, mask: Tensor
+) -> tuple[Tensor, Repaint]:
+    """`mask` is (1, 1, height, width) in pixels, 1 where the picture is repainted."""
+    assert order.spec.start is not None
+    kept = _encode(family, sampling, picture)
+    noise = _noise(sampling, order, shape)
+    # The stock pipeline encodes the masked picture too, for UNets with nine channels. Ours has four and needs no
+    # such thing, but the draw it takes from the generator moves every later one.
+    sampling.draw(shape)
+    mask = torch.nn.functional.interpolate(mask, size=shape[-2:])
+    if order.spec.start.strength == 1.0:
+        latents = noise * sampling.scheduler.init_noise_sigma
+    else:
+        latents = sampling.add_noise(kept, noise, 0)
+    return latents, Repaint(mask, kept, noise)
+
+
+def _encode(family: Family, sampling: Sampling, picture: np.ndarray) -> Tensor:
+    return family.encode(to_model_range(picture), sampling.generator).cpu().contiguous()
+
+
+def _noise(sampling: Sampling, order: Order, shape: tuple[int, ...]) -> Tensor:
+    noise = sampling.draw(shape)
+    if order.spec.variation is None:
+        return noise
+    return _turn(noise[0], _second_noise(order.spec.variation, shape)[0], order.spec.variation.strength)[None]
+
+
+def _second_noise(variation: Variation, shape: tuple[int, ...]) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(variation.seed))
+
+
+def _turn(low: Tensor, high: Tensor, amount: float) -> Tensor:
+    """Spherical interpolation as in AUTOMATIC1111's web UI: (C, h, w), angles taken along dimension 1."""
+    unit_low = low / torch.norm(low, dim=1, keepdim=True)
+    unit_high = high / torch.norm(high, dim=1, keepdim=True)
+    cosine = (unit_low * unit_high).sum(1)
+    if cosine.mean() > _NEARLY_PARALLEL:
+        return low * (1 - amount) + high * amount
+    angle = torch.acos(cosine)
+    sine = torch.sin(angle)
+    turned_low = (torch.sin((1.0 - amount) * angle) / sine).unsqueeze(1) * low
+    return turned_low + (torch.sin(amount * angle) / sine).unsqueeze(1) * high

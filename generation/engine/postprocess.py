@@ -1,0 +1,155 @@
+"""From finished latents to a picture that may be shown: decode, check, and only then let pixels out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+from torch import Tensor
+
+from generation.engine.models import LoadedModel
+from generation.engine.outpaint import put_back
+from generation.engine.pixels import encode_jpeg, from_model_range, read_picture
+from generation.engine.safety import Verdict
+from generation.engine.slot import Slot
+from generation.errors import NotFinite
+from generation.failpoints import reached
+from generation.jobs.protocol import Finished, Order, Preview
+
+
+def decode(slot: Slot, latents: Tensor) -> np.ndarray:
+    """(height, width, 3) uint8. Raises `NotFinite` instead of showing what is not a number."""
+    pixels = slot.family.decode(latents)
+    if not bool(torch.isfinite(pixels).all()):
+        raise NotFinite()
+    picture = from_model_range(pixels)
+    spec, start_png = slot.order.spec, slot.order.start_png
+    if spec.start is None or spec.start.margins is None:
+        return picture
+    inside = read_picture(start_png, spec.start_size_px, what="The start picture")
+    return put_back(picture, inside, spec.start.margins)
+
+
+def finish(
+    model: LoadedModel,
+    order: Order,
+    picture: np.ndarray,
+    *,
+    slot: Slot | None = None,
+    start: Verdict | None = None,
+) -> Finished:
+    """The event that ends an image: its pixels if they may be shown, else an empty, withheld one.
+
+    Without a slot nothing was painted: an enlargement. `start`: what the checker said of the picture it starts from.
+    """
+    reached("rendered")
+    verdict = judge(model, order, picture)
+    reached("checked")
+    withheld = _is_withheld(order, verdict)
+    height, width = picture.shape[:2]
+    return Finished(
+        image_id=order.image_id,
+        attempt=order.attempt,
+        width_px=width,
+        height_px=height,
+        pixels=b"" if withheld else picture.tobytes(),
+        trace=slot.trace if slot else "",
+        evaluations=slot.done if slot else 0,
+        withheld=withheld,
+        flagged=not verdict.is_safe or (start is not None and not start.is_safe),
+        safety_scores=verdict.scores | _of_start(start),
+        review_jpeg=_for_review(order, verdict, picture) if withheld else b"",
+        dropped=slot.words.dropped if slot else "",
+    )
+
+
+def refuse_start(order: Order, verdict: Verdict, picture: np.ndarray) -> Finished | None:
+    """The end of an image whose start picture (height, width, 3) may not be used; None if it may."""
+    if not _is_withheld(order, verdict):
+        return None
+    width, height = order.spec.result_size_px
+    return Finished(
+        image_id=order.image_id,
+        attempt=order.attempt,
+        width_px=width,
+        height_px=height,
+        pixels=b"",
+        trace="",
+        evaluations=0,
+        withheld=True,
+        flagged=True,
+        is_start_flagged=True,
+        safety_scores=_of_start(verdict),
+        review_jpeg=_for_review(order, verdict, picture),
+    )
+
+
+def _is_withheld(order: Order, verdict: Verdict) -> bool:
+    return not verdict.is_safe and not (order.shows_flagged and _may_come_out(verdict))
+
+
+def _may_come_out(verdict: Verdict) -> bool:
+    return verdict.is_certain and not verdict.is_forbidden
+
+
+def _for_review(order: Order, verdict: Verdict, picture: np.ndarray) -> bytes:
+    return encode_jpeg(blurred(picture)) if order.keeps_for_review and _may_come_out(verdict) else b""
+
+
+def _of_start(verdict: Verdict | None) -> dict[str, float]:
+    return {f"start {name}": score for name, score in verdict.scores.items()} if verdict is not None else {}
+
+
+def blurred(picture: np.ndarray) -> np.ndarray:
+    """What a moderator sees of a picture that was kept back: colours and large shapes. What it hides is gone."""
+    image = PillowImage.fromarray(picture)
+    small = image.resize((12, max(1, round(12 * image.height / image.width))), PillowImage.Resampling.BOX)
+    return np.asarray(small.resize((256, 256 * image.height // image.width), PillowImage.Resampling.BICUBIC))
+
+
+def judge(model: LoadedModel, order: Order, picture: np.ndarray) -> Verdict:
+    """The checker's verdict. A model without a checker is judged by nobody: then, and then only, there are no scores.
+
+    A checker that raises has not said yes, and the image is not finished (`Broken`).
+    """
+    if not order.check_safety or model.safety is None:
+        return Verdict(True, {})
+    return model.safety.check(picture)
+
+
+class Starts:
+    """The checker's verdicts on pictures that others start from: of several images from one picture, the first asks."""
+
+    def __init__(self, *, most: int = 64) -> None:
+        self._known: dict[tuple[str, str], Verdict] = {}
+        self._most = most
+
+    def judge(self, model: LoadedModel, order: Order, picture: np.ndarray, *, sha256: str) -> Verdict | None:
+        """None where nothing is checked."""
+        if not order.check_safety or model.safety is None:
+            return None
+        key = (order.spec.model, sha256)
+        if key not in self._known:
+            while len(self._known) >= self._most:
+                del self._known[next(iter(self._known))]
+            self._known[key] = judge(model, order, picture)
+        return self._known[key]
+
+
+def preview(model: LoadedModel, slot: Slot, *, side: int) -> Preview | None:
+    """A small look at the sampler's best guess, past the same gate as the picture; None if it does not pass.
+
+    The guess is pooled before decoding: a quarter of the cells is a quarter of the work, and takes off noise.
+    """
+    assert slot.walk is not None
+    latents = slot.walk.latents if slot.walk.guess is None else slot.walk.guess
+    pixels = slot.family.decode(_pool(latents, side))
+    picture = from_model_range(torch.nan_to_num(pixels))
+    if not judge(model, slot.order, picture).is_safe:
+        return None
+    return Preview(image_id=slot.order.image_id, attempt=slot.order.attempt, jpeg=encode_jpeg(picture))
+
+
+def _pool(latents: Tensor, side: int) -> Tensor:
+    factor = max(2, -(-max(latents.shape[-2:]) // side))
+    return torch.nn.functional.avg_pool2d(latents.float(), factor, ceil_mode=True)

@@ -1,0 +1,156 @@
+"""Clears away finished pictures whose time is over, once an hour, and a few times a day files that nothing names.
+
+Such strays are left by an owner who was erased while a picture was being put on disk, and by a crash between putting a
+file and naming it, or between letting go of a file and removing it. Where much was put within hours, the sweep comes
+sooner, and looks at what was put since the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Collection
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from generation.durable import num_stuck
+from generation.images.store import PARTS, ImageFiles
+from generation.retry import Problems, Task, every
+from generation.translatable import Phrase
+
+log = logging.getLogger(__name__)
+EVERY_S = 3600.0
+FIRST_SWEEP_S, SWEEP_EVERY_S = 600.0, 6 * 3600.0
+UNTOUCHED = timedelta(hours=1)
+"""Far longer than between a file and the row that names it: Discord gives up on a request after 15 minutes."""
+PRESSED_BYTES = 1 << 30
+"""So much newly put is swept at once, without waiting for the hour."""
+PRESSED_UNTOUCHED = timedelta(minutes=20)
+"""Still longer than Discord waits for a request."""
+LOOK_EVERY_S = 60.0
+RETRY_S = 600.0
+"""What fails is tried again after so long at the most, or sooner."""
+_AT_ONCE = 300
+_NOT_TIDIED = Phrase("Pictures whose time is over cannot be removed; that is tried again. The log says why.")
+_NOT_SWEPT = Phrase("Files that nothing names cannot be looked for; that is tried again. The log says why.")
+
+
+class Limits(Protocol):
+    """How long finished pictures stay."""
+
+    async def fetch_confirmed_now(self) -> datetime:
+        """The time it is for certain, also while the clock of the machine is wrong."""
+
+    async def has_limits(self) -> bool:
+        """Whether there is anything to look for."""
+
+    async def fetch_expired(self, files: Collection[str], *, now: datetime) -> Collection[str]:
+        """Those of these files (SHA-256) whose time is over."""
+
+    def drop_uploads(self, *, now: datetime) -> AsyncIterator[Collection[str]]:
+        """Forget the uploads whose pictures are over. The files (SHA-256) that nothing needs any more, part by part."""
+
+
+class Register(Protocol):
+    """What is known of the files."""
+
+    async def fetch_confirmed_now(self) -> datetime:
+        """The time it is for certain, also while the clock of the machine is wrong."""
+
+    async def fetch_watched_since(self) -> datetime | None:
+        """When the oldest file was put of which it can be said that nothing names it; None if of none."""
+
+    async def fetch_strays(self, files: Collection[str]) -> Collection[str]:
+        """Those of these files (SHA-256) that nothing names."""
+
+
+async def keep_tidy(
+    limits: Limits, files: ImageFiles, problems: Problems | None = None, *, every_s: float = EVERY_S
+) -> None:
+    """Remove the files whose time is over, now and every so often, until cancelled."""
+
+    async def once() -> None:
+        log.info("action=tidied files=%s", await tidy(limits, files))
+
+    retry_s = min(every_s, RETRY_S)
+    await every(every_s, Task("tidying", _NOT_TIDIED, retry_s / 10, retry_s), once, problems or Problems())
+
+
+async def tidy(limits: Limits, files: ImageFiles) -> int:
+    """Go through what lies on disk, a few at a time, and remove what is over, with the uploads; how many."""
+    num_removed, now = 0, await limits.fetch_confirmed_now()
+    for part in PARTS if await limits.has_limits() else ():
+        names = await asyncio.to_thread(files.names, part)
+        for first in range(0, len(names), _AT_ONCE):
+            over = await limits.fetch_expired(names[first : first + _AT_ONCE], now=now)
+            num_removed += await asyncio.to_thread(_remove, files, over)
+    async for gone in limits.drop_uploads(now=now):
+        num_removed += await asyncio.to_thread(_remove, files, gone)
+    return num_removed
+
+
+def _remove(files: ImageFiles, names: Collection[str]) -> int:
+    return sum(files.remove(sha256) for sha256 in names)
+
+
+async def keep_swept(
+    register: Register,
+    files: ImageFiles,
+    problems: Problems | None = None,
+    *,
+    first_s: float = FIRST_SWEEP_S,
+    every_s: float = SWEEP_EVERY_S,
+    look_every_s: float = LOOK_EVERY_S,
+) -> None:
+    """Sweep when the start is over, every so often, and whenever much was put, until cancelled."""
+    problems = problems or Problems()
+    due_s = time.monotonic() + first_s
+    since, num_bytes = datetime.now(UTC), 0  # of the last sweep
+    while True:
+        is_due = time.monotonic() >= due_s
+        if is_due or files.num_bytes_put - num_bytes >= PRESSED_BYTES:
+            untouched = UNTOUCHED if is_due else PRESSED_UNTOUCHED
+            try:
+                now = await register.fetch_confirmed_now() if is_due else datetime.now(UTC)
+                removed = await sweep(register, files, now=now, untouched=untouched, since=None if is_due else since)
+                log.info("action=swept files=%s", removed)
+                since, num_bytes = now - untouched, files.num_bytes_put
+                due_s = time.monotonic() + every_s if is_due else due_s
+                problems.clear("sweeping")
+            except Exception:
+                log.exception("action=sweeping-failed")
+                due_s = time.monotonic() + min(every_s, RETRY_S)
+                problems.set("sweeping", _NOT_SWEPT)
+        await asyncio.sleep(min(look_every_s, max(0.0, due_s - time.monotonic())))
+
+
+async def sweep(
+    register: Register,
+    files: ImageFiles,
+    *,
+    now: datetime,
+    untouched: timedelta = UNTOUCHED,
+    since: datetime | None = None,
+) -> int:
+    """Remove what nothing names and was not put within `untouched`; return how many. A few at a time: others work too.
+
+    `since`: only of what was put since then.
+    """
+    watched, until = await register.fetch_watched_since(), now - untouched
+    since = watched if watched is None or since is None else max(watched, since)
+    num_removed = 0
+    for part in PARTS:
+        await asyncio.to_thread(files.clear_unfinished, part)
+        if since is not None:
+            old = await asyncio.to_thread(files.untouched, part, since=since, until=until)
+            for first in range(0, len(old), _AT_ONCE):
+                num_removed += await _remove_strays(register, files, old[first : first + _AT_ONCE], until=until)
+    return num_removed
+
+
+async def _remove_strays(register: Register, files: ImageFiles, names: Collection[str], *, until: datetime) -> int:
+    if num_stuck():  # a finished picture lies on disk, and storage refuses the row that names it, perhaps for hours
+        return 0
+    strays = await register.fetch_strays(names)
+    return sum([await asyncio.to_thread(files.remove_untouched, sha256, until=until) for sha256 in strays])

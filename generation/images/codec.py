@@ -1,0 +1,169 @@
+"""Pictures as bytes: PNG and JPEG in and out, under limits that hold before a single pixel is decoded.
+
+Somebody's file is decoded in a process of its own (`generation.images.untrusted_decoder`); our own off the event loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+
+from PIL import Image as PillowImage
+from PIL import ImageFile, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile, PngInfo
+from PIL.WebPImagePlugin import WebPImageFile
+
+from generation.errors import InvalidRequest
+from generation.images.colours import as_mask, on_white, plain
+from generation.images.essentials import JPEG, PNG, essentials
+from generation.translatable import Phrase
+
+MAX_UPLOAD_BYTES = 20 * 1024 * 1024
+MAX_UPLOAD_PX = 4096 * 4096
+MAX_UPLOAD_SIDE_PX = 8192
+_KINDS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
+    (re.compile(re.escape(PNG)), PngImageFile),
+    (re.compile(re.escape(JPEG)), JpegImageFile),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
+)
+_TOO_LARGE = Phrase(
+    "must have sides of 16 to {most} pixels, and at most 16 megapixels in all.", most=MAX_UPLOAD_SIDE_PX
+)
+
+
+XMP_KEYWORD = "XML:com.adobe.xmp"
+"""Where a PNG keeps its XMP packet."""
+
+
+def pixels_sha256(pixels: bytes) -> str:
+    """The identity of a picture: SHA-256 of its raw RGB8 rows."""
+    return hashlib.sha256(pixels).hexdigest()
+
+
+def encode_png(
+    pixels: bytes, size_px: tuple[int, int], *, text: dict[str, str] | None = None, xmp: str | None = None
+) -> bytes:
+    """RGB8 rows to a PNG with text chunks in the given order. The same input gives the same bytes."""
+    info = PngInfo()
+    for keyword, value in (text or {}).items():
+        info.add_text(keyword, value)
+    if xmp is not None:
+        info.add_itxt(XMP_KEYWORD, xmp)
+    buffer = io.BytesIO()
+    PillowImage.frombytes("RGB", size_px, pixels).save(buffer, "PNG", pnginfo=info, compress_level=6)
+    return buffer.getvalue()
+
+
+def decode_png(data: bytes) -> tuple[bytes, tuple[int, int]]:
+    """A PNG of ours to `(RGB8 rows, (width, height))`."""
+    with PillowImage.open(io.BytesIO(data), formats=("PNG",)) as picture:
+        return picture.convert("RGB").tobytes(), picture.size
+
+
+class OtherSize(Exception):
+    """A picture is not as large, upright, as it was said to be: `size_px` is what a person sees."""
+
+    def __init__(self, size_px: tuple[int, int]) -> None:
+        super().__init__(size_px)
+        self.size_px = size_px
+
+
+def read_upload(data: bytes, *, is_mask: bool = False) -> PillowImage.Image:
+    """Somebody's picture as sRGB on white, turned upright, without its metadata; a mask as black and white.
+
+    Size and kind are judged by the header alone; only then are pixels decoded. Raises `InvalidRequest` saying what is
+    wrong.
+    """
+    if not data:
+        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is empty."))
+    if len(data) > MAX_UPLOAD_BYTES:
+        problem = Phrase("is over {most} MiB.", most=MAX_UPLOAD_BYTES // 2**20)
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+    needed = essentials(data)
+    try:
+        picture = _open(needed.data)
+        _check_size(picture.size)
+        return (as_mask if is_mask else on_white)(plain(picture, needed.exif))
+    except UnidentifiedImageError:
+        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is not a PNG, JPEG or WebP file.")) from None
+    except PillowImage.DecompressionBombError:
+        raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE) from None
+    except (OSError, ValueError, SyntaxError):
+        problem = Phrase("is damaged or cut short and cannot be read.")
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None
+
+
+def _open(data: bytes) -> PillowImage.Image:
+    """By how it begins, so that a list of further pictures in a photograph does not decide what the file is."""
+    for begins, kind in _KINDS:
+        if begins.match(data):
+            return kind(io.BytesIO(data))
+    raise UnidentifiedImageError
+
+
+def fit_upload(
+    data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None, is_mask: bool = False
+) -> bytes:
+    """Somebody's picture cropped and scaled to exactly `size_px`, as a plain PNG. Raises as `read_upload` does.
+
+    `said_px` is the size that `size_px` was chosen for: `OtherSize` is raised if that is not its size upright.
+    """
+    upright = read_upload(data, is_mask=is_mask)
+    if said_px is not None and upright.size != said_px:
+        raise OtherSize(upright.size)
+    picture = ImageOps.fit(upright, size_px, PillowImage.Resampling.LANCZOS)
+    return encode_png(picture.tobytes(), size_px)
+
+
+def read_png_text(data: bytes) -> dict[str, str]:
+    """The text chunks of a PNG. Raises `InvalidRequest` for what is not a PNG, or holds absurdly much text."""
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            _check_size(picture.size, least_px=1)
+            picture.load()
+            return {key: str(value) for key, value in getattr(picture, "text", {}).items()}
+    except UnidentifiedImageError:
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a PNG.")) from None
+    except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is damaged and cannot be read.")) from None
+
+
+_SHRUNK = (*((1.0, quality) for quality in (95, 90, 80, 65, 50, 30)), *((part, 75) for part in (0.7, 0.5, 0.35, 0.2)))
+"""Part of each side and JPEG quality, best first."""
+
+
+def shrink(png: bytes, *, max_bytes: int) -> bytes:
+    """A picture too large to send, as the best JPEG of at most `max_bytes`. Raises `InvalidRequest` if none fits."""
+    original = PillowImage.open(io.BytesIO(png), formats=("PNG",))
+    picture, xmp = original.convert("RGB"), str(original.info.get(XMP_KEYWORD, "")).encode()
+    for part, quality in _SHRUNK:
+        size_px = max(1, round(picture.width * part)), max(1, round(picture.height * part))
+        scaled = picture if part == 1 else picture.resize(size_px, PillowImage.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        scaled.save(buffer, "JPEG", quality=quality, optimize=True, xmp=xmp)
+        if buffer.tell() <= max_bytes:
+            return buffer.getvalue()
+    raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is too large to send."))
+
+
+def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
+    """One to four pictures side by side (2 x 2 for three or four), as one PNG to look at."""
+    if len(pngs) == 1:
+        return pngs[0]
+    pictures = [PillowImage.open(io.BytesIO(png)).convert("RGB") for png in pngs]
+    width, height = pictures[0].size
+    rows = (len(pictures) + 1) // 2
+    sheet = PillowImage.new("RGB", (2 * width + gap_px, rows * height + (rows - 1) * gap_px), "#2b2d31")
+    for index, picture in enumerate(pictures):
+        sheet.paste(picture, ((index % 2) * (width + gap_px), (index // 2) * (height + gap_px)))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _check_size(size_px: tuple[int, int], *, least_px: int = 16) -> None:
+    width, height = size_px
+    if width * height > MAX_UPLOAD_PX or max(size_px) > MAX_UPLOAD_SIDE_PX or min(size_px) < least_px:
+        raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE)

@@ -1,0 +1,26 @@
+"""Settings in pictures that other tools made: one small reader a form, all giving the same value.
+
+What such a file promises is its settings, not its bytes: another tool's noise is another noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from generation.images.interchange.a1111 import read_a1111
+from generation.images.interchange.comfyui import read_comfyui
+from generation.images.interchange.flat import read_flat
+from generation.images.interchange.foreign import Foreign
+
+__all__ = ["Foreign", "read_foreign"]
+
+_READERS: tuple[Callable[[Mapping[str, str]], Foreign | None], ...] = (read_a1111, read_comfyui, read_flat)
+
+
+def read_foreign(text: Mapping[str, str]) -> Foreign | None:
+    """The settings among a picture's texts, by keyword; None where no tool we know has written any.
+
+    A file may hold them twice: those with a prompt count before those without.
+    """
+    found = [settings for read in _READERS if (settings := read(text)) is not None]
+    return next((each for each in found if each.prompt), found[0] if found else None)

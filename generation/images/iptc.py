@@ -1,0 +1,50 @@
+"""That a picture is made by a machine, said in the file in the words the press agreed on (IPTC, as XMP).
+
+https://cv.iptc.org/newscodes/digitalsourcetype/ : made from words alone, or composed with somebody's own picture.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from generation.requests.recipe import Recipe
+from generation.requests.spec import ImageSpec
+
+_BASE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_TYPE = re.compile(rf"{re.escape(_BASE)}(\w+)")
+_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+    'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">'
+    "<Iptc4xmpExt:DigitalSourceType>{source}</Iptc4xmpExt:DigitalSourceType>"
+    '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+
+
+class SourceType(StrEnum):
+    """IPTC's names."""
+
+    GENERATED = "trainedAlgorithmicMedia"
+    COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
+
+
+def source_of(spec: ImageSpec) -> SourceType:
+    """What a picture of this spec is: made from words alone, or composed with a picture that was there before."""
+    return SourceType.GENERATED if spec.start is None else SourceType.COMPOSITE
+
+
+def full_name(source: SourceType) -> str:
+    """The address that IPTC gives the term."""
+    return _BASE + source
+
+
+def xmp_of(recipe: Recipe) -> str:
+    """The XMP packet for a picture of this recipe. The same recipe gives the same bytes."""
+    return _XMP.format(source=full_name(source_of(recipe.spec)))
+
+
+def source_type_in(xmp: bytes | str) -> str | None:
+    """The source type an XMP packet names, ours or anybody's; None if it names none."""
+    named = _TYPE.search(xmp.decode(errors="replace") if isinstance(xmp, bytes) else xmp)
+    return named[1] if named else None

@@ -1,0 +1,116 @@
+"""What a PNG of ours says about itself: the A1111 `parameters` line that other tools read, and our own recipe.
+
+Nothing here depends on a clock, a job or chance, so the same picture is the same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import UNSET
+
+from generation.errors import InvalidRequest
+from generation.images.codec import encode_png, read_png_text
+from generation.images.iptc import xmp_of
+from generation.requests.recipe import Recipe
+from generation.requests.spec import ImageSpec
+from generation.translatable import Phrase
+
+RECIPE_KEYWORD = "atelier"
+PARAMETERS_KEYWORD = "parameters"
+MODEL_DIGITS, EXTRA_DIGITS = 10, 12
+"""How much of a SHA-256 the web UI writes of a model's file, and of that of a LoRA or a learned word."""
+MAX_RECIPE_CHARS = 1 << 16
+"""Several times our longest: a stranger's is not handed about at the length they like."""
+
+
+def sign_png(pixels: bytes, size_px: tuple[int, int], recipe: Recipe) -> bytes:
+    """The finished file: pixels, parameters line, recipe, and (as XMP) that a machine made it."""
+    text = {PARAMETERS_KEYWORD: parameters_line(recipe), RECIPE_KEYWORD: recipe.to_json()}
+    return encode_png(pixels, size_px, text=text, xmp=xmp_of(recipe))
+
+
+def read_recipe(png: bytes) -> Recipe:
+    """The recipe a PNG of ours carries. Raises `InvalidRequest` when there is none, or it is not ours."""
+    return recipe_in(read_png_text(png))
+
+
+def recipe_in(text: Mapping[str, str]) -> Recipe:
+    """The same among text chunks that are read already, by keyword."""
+    written = text.get(RECIPE_KEYWORD)
+    if written is None:
+        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("carries no recipe of this bot."))
+    try:
+        if len(written) > MAX_RECIPE_CHARS:
+            raise ValueError("no recipe of ours is so long")
+        return Recipe.from_json(written)
+    except (ValueError, RecursionError):
+        problem = Phrase("carries a recipe that cannot be read.")
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None
+
+
+def parameters_line(recipe: Recipe) -> str:
+    """The settings as AUTOMATIC1111's web UI writes them: prompt, negative prompt, then one line of `key: value`."""
+    spec = recipe.spec
+    lines = [_one_line(spec.written)]
+    if spec.negative:
+        lines.append(f"Negative prompt: {_one_line(spec.negative)}")
+    lines.append(", ".join(f"{key}: {value}" for key, value in _settings(spec, recipe).items()))
+    return "\n".join(lines)
+
+
+def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
+    settings = {
+        "Steps": str(spec.steps),
+        "Sampler": spec.sampler,
+        "CFG scale": f"{spec.guidance:g}",
+        "Seed": str(spec.seed),
+        "Size": f"{spec.width_px}x{spec.height_px}",
+        **_model_hash(recipe),
+        "Model": spec.model,
+    }
+    if spec.start is not None:
+        settings["Denoising strength"] = f"{spec.start.strength:g}"
+        if spec.start.margins is not None:
+            margins = spec.start.margins
+            sides = {"left": margins.left, "right": margins.right, "top": margins.top, "bottom": margins.bottom}
+            settings["Outpaint"] = " ".join(f"{side} {side_px}" for side, side_px in sides.items() if side_px)
+    if spec.hires is not None:
+        settings["Denoising strength"] = f"{spec.hires.strength:g}"
+        settings |= {"Hires upscale": f"{spec.hires.factor:g}", "Hires upscaler": "Latent (bicubic)"}
+    if spec.variation is not None:
+        settings["Variation seed"] = str(spec.variation.seed)
+        settings["Variation seed strength"] = f"{spec.variation.strength:g}"
+    if spec.clip_skip > 1:
+        settings["Clip skip"] = str(spec.clip_skip)
+    for key, digits in (("Lora hashes", _lora_hashes(recipe)), ("TI hashes", _embedding_hashes(spec))):
+        if digits:
+            settings[key] = '"' + ", ".join(f"{name}: {short}" for name, short in digits.items()) + '"'
+    return settings | {"Version": "Atelier"}
+
+
+def _model_hash(recipe: Recipe) -> dict[str, str]:
+    """The digits of the file's hash. Earlier versions wrote those of our own hash over all that is read of a model."""
+    if recipe.lookup_hashes is UNSET:
+        return {"Model hash": recipe.model_sha256[:MODEL_DIGITS]}
+    digits = recipe.lookup_hashes.get("model")
+    return {"Model hash": digits[:MODEL_DIGITS]} if digits else {}
+
+
+def _lora_hashes(recipe: Recipe) -> dict[str, str]:
+    """The digits of the hash over the tensors. Earlier versions wrote those of the whole file's."""
+    if recipe.lookup_hashes is UNSET:
+        return {each.name: each.sha256[:EXTRA_DIGITS] for each in recipe.spec.adapters}
+    known = recipe.lookup_hashes
+    digits = {each.name: known.get(f"lora:{each.name}", "")[:EXTRA_DIGITS] for each in recipe.spec.adapters}
+    return {name: short for name, short in digits.items() if short}
+
+
+def _embedding_hashes(spec: ImageSpec) -> dict[str, str]:
+    """Of the whole files, as the web UI has it."""
+    return {each.name: each.sha256[:EXTRA_DIGITS] for each in spec.embeddings}
+
+
+def _one_line(prompt: str) -> str:
+    """A prompt cannot forge the lines below it: those are found by how they begin."""
+    return prompt.replace("Negative prompt:", "Negative prompt ").replace("Steps:", "Steps ")

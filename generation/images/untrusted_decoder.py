@@ -1,0 +1,192 @@
+"""Other people's files are decoded in a process of their own: no secrets, little memory, a few seconds, then an end.
+
+Image libraries have had holes, and a picture, or the text in it, can be made to cost minutes and gigabytes. Here none
+of it reaches the bot: `fit_picture`, `read_settings` and `read_signed` start `python -m
+generation.images.untrusted_decoder`, give it the file on stdin, and take its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from generation.errors import InvalidRequest
+from generation.fair_turns import Turns
+from generation.images.codec import OtherSize, decode_png, fit_upload
+from generation.images.interchange import Foreign, read_foreign
+from generation.images.interchange.texts import read_texts
+from generation.images.metadata import RECIPE_KEYWORD, read_recipe, sign_png
+from generation.owner import DM_TENANT, Owner
+from generation.requests.recipe import Recipe
+from generation.translatable import Phrase
+
+log = logging.getLogger(__name__)
+
+AT_ONCE, AT_ONCE_OF_GUILD = 3, 2
+"""Files decoded at once, and of these of one guild; of one member it is one."""
+PATIENCE_S = 60.0
+"""For a process that hangs. One at work is judged by its processor time, for the machine may be busy."""
+CPU_S = 10
+MEMORY_BYTES = 1 << 30
+"""Of address space; the largest picture allowed takes about a third of it."""
+_REFUSED, _OTHER_SIZE, _UNFORESEEN = 3, 4, 5
+_CRASHES = frozenset(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
+_MAX_LOGGED = 300
+_ROOT = Path(__file__).resolve().parents[2]
+_Settings = tuple[Recipe | None, Foreign | None]
+NO_MEMBER = Owner(DM_TENANT, 0)
+"""For files of the shell: no member of a server gave them."""
+
+
+async def fit_picture(
+    data: bytes,
+    size_px: tuple[int, int],
+    *,
+    said_px: tuple[int, int] | None = None,
+    is_mask: bool = False,
+    owner: Owner = NO_MEMBER,
+) -> bytes:
+    """Somebody's picture cropped and scaled to `size_px`, as a plain PNG. Files are decoded in turns by `owner`.
+
+    Raises `InvalidRequest`, and `OtherSize` for one that is not, upright, of the size `said_px`.
+    """
+    return await _decode(data, owner, "mask" if is_mask else "fit", *map(str, (*size_px, *(said_px or ()))))
+
+
+async def read_signed(data: bytes, *, owner: Owner = NO_MEMBER) -> tuple[Recipe, bytes]:
+    """The recipe that somebody's PNG carries, and the picture as a file of our own making, with nothing else in it.
+
+    Raises `InvalidRequest` when there is no recipe, or it is not ours.
+    """
+    recipe, _, clean = (await _decode(data, owner, "signed")).partition(b"\n")
+    return Recipe.from_json(recipe), clean
+
+
+async def read_settings(data: bytes, *, owner: Owner = NO_MEMBER) -> Recipe | Foreign | None:
+    """What somebody's picture says of how it was made: a recipe of ours before all else, or another tool's settings.
+
+    Raises `InvalidRequest`. The text itself stays there: what comes back is as small as its values are.
+    """
+    said: _Settings = msgspec.json.decode(await _decode(data, owner, "settings"), type=_Settings)
+    return said[0] or said[1]
+
+
+async def _decode(data: bytes, owner: Owner, *words: str) -> bytes:
+    async with _turns(asyncio.get_running_loop()).turn(owner):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            __spec__.name,
+            *words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=_environment(),
+            cwd=_ROOT,
+        )
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                answer, _ = await process.communicate(data)
+        except TimeoutError:
+            answer = b""
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode == _REFUSED:
+        raise InvalidRequest(**{name: Phrase.unpacked(each) for name, each in json.loads(answer).items()})
+    if process.returncode == _OTHER_SIZE:
+        width_px, height_px = json.loads(answer)
+        raise OtherSize((width_px, height_px))
+    if process.returncode == _UNFORESEEN or process.returncode in _CRASHES:
+        log.error(
+            "action=decode status=%s error=%s", process.returncode, answer.decode("utf-8", "replace")[:_MAX_LOGGED]
+        )
+        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("cannot be decoded: it is damaged."))
+    if process.returncode != 0 or not answer:
+        problem = Phrase("cannot be read: it takes too long or too much memory.")
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+    return answer
+
+
+@lru_cache(maxsize=1)
+def _turns(loop: asyncio.AbstractEventLoop) -> Turns:
+    return Turns(AT_ONCE, of_guild=AT_ONCE_OF_GUILD, of_member=1)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing that is a secret: only what Python needs to start."""
+    needed = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
+    return needed | {"PYTHONPATH": str(_ROOT)}
+
+
+# The process.
+
+
+def main(words: list[str]) -> int:
+    _limit()
+    data = sys.stdin.buffer.read()
+    try:
+        answer = _work(data, words)
+    except InvalidRequest as wrong:
+        details = {name: Phrase.of(each).packed() for name, each in wrong.details.items()}
+        sys.stdout.buffer.write(json.dumps(details).encode())
+        return _REFUSED
+    except OtherSize as other:
+        sys.stdout.buffer.write(json.dumps(other.size_px).encode())
+        return _OTHER_SIZE
+    except MemoryError:
+        raise
+    except Exception as error:  # of a library, by a file that nobody foresaw; the text of the error may be the file's
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        sys.stdout.buffer.write(f"{type(error).__name__} {Path(where.filename).name}:{where.lineno}".encode())
+        return _UNFORESEEN
+    sys.stdout.buffer.write(answer)
+    return 0
+
+
+def _work(data: bytes, words: list[str]) -> bytes:
+    if words[0] == "signed":
+        recipe = read_recipe(data)
+        return recipe.to_json().encode() + b"\n" + sign_png(*decode_png(data), recipe)
+    if words[0] == "settings":
+        return msgspec.json.encode(_settings_in(data))
+    width, height, *said = map(int, words[1:])
+    said_px = (said[0], said[1]) if said else None
+    return fit_upload(data, (width, height), said_px=said_px, is_mask=words[0] == "mask")
+
+
+def _settings_in(data: bytes) -> _Settings:
+    texts = read_texts(data)
+    return (read_recipe(data), None) if RECIPE_KEYWORD in texts else (None, read_foreign(texts))
+
+
+def _limit() -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    os.nice(5)  # the event loop is waited for by everyone
+
+    for what, most in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_S),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ValueError, OSError):  # a tighter limit of the operator's stays; macOS knows no AS
+            resource.setrlimit(what, (most, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

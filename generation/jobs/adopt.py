@@ -1,0 +1,58 @@
+"""From another tool's settings to a request of ours: what we lack, or cannot do, the model's own choice stands for."""
+
+from __future__ import annotations
+
+from generation.errors import InvalidRequest
+from generation.images.interchange.foreign import Foreign
+from generation.models.catalog import Model
+from generation.models.sizes import native_size, nearest_size
+from generation.requests.prompt_addons import read_prompts
+from generation.requests.spec import MAX_SEED, GenerationRequest, ImageSpec
+from generation.translatable import Phrase
+
+
+def adopt(found: Foreign, model: Model, *, seed: int) -> GenerationRequest:
+    """Return the request, its words read as typed ones are: LoRA and learned words called, and refused if not here.
+
+    `seed` is taken where the file has none. Raises `InvalidRequest`, also where it has no prompt, or too long a one.
+    """
+    if not found.prompt:
+        raise InvalidRequest(what=Phrase("The file"), problem=_no_prompt(found))
+    width_px, height_px = _size(found, model)
+    defaults = model.defaults
+    written = read_prompts(model, " ".join((found.prompt, *found.loras)), found.negative)
+    spec = ImageSpec(
+        **written._asdict(),
+        model=model.name,
+        width_px=width_px,
+        height_px=height_px,
+        steps=defaults.steps if found.steps is None else found.steps,
+        guidance=defaults.guidance if found.guidance is None else found.guidance,
+        sampler=found.sampler or defaults.sampler,
+        seed=seed if found.seed is None else seed_here(found.seed),
+        clip_skip=_clip_skip(found, model),
+    )
+    return GenerationRequest(spec=spec)
+
+
+def seed_here(seed: int) -> int:
+    """Its last 32 bits: torch draws noise on a processor from no more of a seed, there as here."""
+    return seed & MAX_SEED
+
+
+def _no_prompt(found: Foreign) -> Phrase:
+    if not found.unread:
+        return Phrase("holds settings of {tool}, but no prompt that I can find.", tool=found.tool)
+    names = ", ".join(found.unread)
+    return Phrase(
+        "holds settings of {tool}, but no prompt outside of what I cannot read: {names}.", tool=found.tool, names=names
+    )
+
+
+def _clip_skip(found: Foreign, model: Model) -> int:
+    """Elsewhere the layer before the last is SDXL's, whatever is set; here that is 1."""
+    return 1 if model.family == "sdxl" or found.clip_skip is None else found.clip_skip
+
+
+def _size(found: Foreign, model: Model) -> tuple[int, int]:
+    return native_size(model) if found.size_px is None else nearest_size(model, found.size_px)

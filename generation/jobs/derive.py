@@ -1,0 +1,147 @@
+"""New requests made from finished pictures: another roll, variations, an enlargement, the very same again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from generation.errors import InvalidRequest
+from generation.jobs.job import Image, Job
+from generation.models.catalog import Model
+from generation.models.sizes import can_be_enlarged, nearest_size
+from generation.requests.recipe import Recipe, require_trace
+from generation.requests.spec import (
+    MAX_COUNT,
+    SIDE_MULTIPLE_PX,
+    GenerationRequest,
+    Hires,
+    ImageSpec,
+    Margins,
+    Replay,
+    StartImage,
+    Upscale,
+    Variation,
+)
+from generation.translatable import Phrase
+
+VARIATION_STRENGTH = 0.25
+REPAINT_STRENGTH = 0.5
+MAX_ZOOM = 2.0
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def reroll(job: Job, *, seed: int) -> GenerationRequest:
+    """The same wishes with other noise. Raises `InvalidRequest` for an enlargement, which has no noise of its own."""
+    _require_painted(job.request.spec)
+    return replace(job.request, spec=_with_seed(job.request.spec, seed), replay=None)
+
+
+def vary(image: Image, *, seed: int) -> GenerationRequest:
+    """Four pictures near this one: its first noise turned a little towards another.
+
+    A picture that is itself such a turn has no room for a second one: it is repainted halfway from its own file.
+    """
+    spec = image.spec
+    _require_painted(spec)
+    if spec.variation is None:
+        near = replace(spec, variation=Variation(seed=seed, strength=VARIATION_STRENGTH))
+    else:
+        start = StartImage(sha256=_file_of(image), strength=REPAINT_STRENGTH)
+        near = _from_file(spec, start=start, seed=seed)
+    return GenerationRequest(spec=near, count=MAX_COUNT, parent=image.id)
+
+
+def enlarge(image: Image) -> GenerationRequest:
+    """The same picture at twice the width and height. Raises `InvalidRequest` if that is too large."""
+    if not can_be_enlarged(image.spec):
+        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
+    return GenerationRequest(spec=_from_file(image.spec, upscale=Upscale(sha256=_file_of(image))), parent=image.id)
+
+
+def zoom_out(image: Image, factor: float, *, seed: int) -> GenerationRequest:
+    """The same picture in the middle of a canvas `factor` times as wide and high, above 1 to 2; the rest is painted."""
+    _check_zoom(factor)
+    width, height = image.spec.result_size_px
+    across, down = (_margin(side_px, factor) for side_px in (width, height))
+    return outpaint(image, Margins(left=across, right=across, top=down, bottom=down), seed=seed)
+
+
+def outpaint(image: Image, margins: Margins, *, seed: int) -> GenerationRequest:
+    """The same picture with that much more painted beyond its edges. Raises `InvalidRequest` if that is too large."""
+    width, height = image.spec.result_size_px
+    canvas = {
+        "width_px": width + margins.left + margins.right,
+        "height_px": height + margins.top + margins.bottom,
+    }
+    start = StartImage(sha256=_file_of(image), strength=1.0, margins=margins)
+    return GenerationRequest(spec=_from_file(image.spec, start=start, seed=seed, **canvas), parent=image.id)
+
+
+def enlarge_anew(image: Image, factor: float = 2.0, *, strength: float = 0.6) -> GenerationRequest:
+    """Hires fix: the picture painted again from its seed, then `factor` times larger with details of its own.
+
+    Raises `InvalidRequest` for a picture that did not come from words alone.
+    """
+    if image.spec.start is not None or image.spec.upscale is not None or image.spec.hires is not None:
+        problem = Phrase("was made from another picture or is enlarged already. Choose one painted from words alone.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=problem)
+    hires = Hires(factor=factor, strength=strength)
+    return GenerationRequest(spec=replace(image.spec, hires=hires), parent=image.id)
+
+
+def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None = None) -> GenerationRequest:
+    """The picture of that recipe again, byte for byte. A recipe may come from a stranger's file: it is checked.
+
+    `original` is the SHA-256 of the file to compare with. Raises `InvalidRequest`.
+    """
+    require_trace(recipe.spec, recipe.trace)
+    if not all(map(_SHA256.fullmatch, (recipe.pixels_sha256, *recipe.spec.sources))):
+        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("names a file in a way that we never do."))
+    again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=original)
+    return GenerationRequest(spec=recipe.spec, parent=parent, replay=again)
+
+
+def words_of(recipe: Recipe, model: Model) -> GenerationRequest:
+    """The words and settings of a recipe, without the files that it starts from. Raises `InvalidRequest`."""
+    spec = recipe.spec
+    width_px, height_px = nearest_size(model, (spec.width_px, spec.height_px))
+    plain = replace(spec, width_px=width_px, height_px=height_px, start=None, upscale=None)
+    return GenerationRequest(spec=plain)
+
+
+def _with_seed(spec: ImageSpec, seed: int) -> ImageSpec:
+    """What is random about a variation is its second seed: the first ties it to the picture it came from."""
+    if spec.variation is not None:
+        return replace(spec, variation=replace(spec.variation, seed=seed))
+    return replace(spec, seed=seed)
+
+
+def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
+    """The same wishes begun from the finished picture's file: at its size, without what made it."""
+    width, height = spec.result_size_px
+    plain = {"width_px": width, "height_px": height, "start": None, "variation": None, "upscale": None, "hires": None}
+    return replace(spec, **plain | changes)
+
+
+def _check_zoom(factor: float) -> None:
+    if not 1 < factor <= MAX_ZOOM:
+        problem = Phrase("must be above 1 and at most {most}, not {factor}.", most=MAX_ZOOM, factor=factor)
+        raise InvalidRequest(what=Phrase("Zoom"), problem=problem)
+
+
+def _margin(side_px: int, factor: float) -> int:
+    """Half of what a side grows by, to the grid of 8 pixels."""
+    return max(SIDE_MULTIPLE_PX, round(side_px * (factor - 1) / 2 / SIDE_MULTIPLE_PX) * SIDE_MULTIPLE_PX)
+
+
+def _require_painted(spec: ImageSpec) -> None:
+    if spec.upscale is not None:
+        problem = Phrase("was enlarged, not painted. Use the one it came from.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=problem)
+
+
+def _file_of(image: Image) -> str:
+    if image.file_sha256 is None:
+        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
+    return image.file_sha256

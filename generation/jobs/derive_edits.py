@@ -1,0 +1,127 @@
+"""More requests made from finished pictures: bolder variations, other words, a region painted again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from generation.errors import InvalidRequest
+from generation.images.region import mask_sha256
+from generation.jobs.derive import vary
+from generation.jobs.job import Image, Job
+from generation.requests.prompt_addons import Shelf, read_prompts
+from generation.requests.spec import GenerationRequest, ImageSpec, StartImage
+from generation.translatable import Phrase
+
+STRONG_VARIATION = 0.6
+STRONG_REPAINT = 0.75
+REGION_STRENGTH = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What may be changed in a remix: the prompt as people write it, LoRA and all.
+
+    `strength`: how much may change of what the pictures start from, if anything.
+    """
+
+    prompt: str
+    negative: str
+    guidance: float
+    seed: int
+    strength: float | None = None
+
+
+def vary_strongly(image: Image, *, seed: int) -> GenerationRequest:
+    """Four pictures that share this one's idea rather than its lines."""
+    request = vary(image, seed=seed)
+    spec = request.spec
+    if spec.variation is not None:
+        return replace(request, spec=replace(spec, variation=replace(spec.variation, strength=STRONG_VARIATION)))
+    assert spec.start is not None
+    return replace(request, spec=replace(spec, start=replace(spec.start, strength=STRONG_REPAINT)))
+
+
+def wishes_of(job: Job) -> Wishes:
+    """What a remix of these pictures begins with."""
+    spec = job.request.spec
+    strength = spec.start.strength if spec.start else spec.variation.strength if spec.variation else None
+    return Wishes(
+        prompt=spec.written, negative=spec.negative, guidance=spec.guidance, seed=spec.seed, strength=strength
+    )
+
+
+def reworded(spec: ImageSpec, model: Shelf, prompt: str, negative: str | None = None) -> ImageSpec:
+    """The spec with another prompt, and what that calls for of what lies by its model. Raises `InvalidRequest`."""
+    written = read_prompts(model, prompt, spec.negative if negative is None else negative)
+    return replace(spec, **written._asdict())
+
+
+def remix(job: Job, wishes: Wishes, model: Shelf, *, picture: Image | None = None) -> GenerationRequest:
+    """The same pictures with other wishes, by the same model.
+
+    A strength needs something to change: what the job started from, or else `picture`, which is then started from.
+    Raises `InvalidRequest` for an enlargement, and for a strength where there is nothing to start from.
+    """
+    spec = job.request.spec
+    if spec.upscale is not None:
+        problem = Phrase("was enlarged, not painted. Remix the one it came from.")
+        raise InvalidRequest(what=Phrase("This picture"), problem=problem)
+    changed = reworded(spec, model, wishes.prompt, wishes.negative)
+    changed = replace(changed, guidance=wishes.guidance, seed=wishes.seed)
+    if wishes.strength is not None:
+        changed = _with_strength(changed, wishes.strength, picture)
+    parent = (picture or job.images[0]).id
+    return GenerationRequest(spec=changed, count=job.request.count, parent=parent)
+
+
+def _with_strength(spec: ImageSpec, strength: float, picture: Image | None) -> ImageSpec:
+    if spec.start is not None:
+        return replace(spec, start=replace(spec.start, strength=strength))
+    if spec.variation is not None:
+        return replace(spec, variation=replace(spec.variation, strength=strength))
+    if picture is None:
+        raise InvalidRequest(what=Phrase("Strength"), problem=Phrase("needs a picture to start from. Leave it empty."))
+    return begin_from(picture, strength=strength, seed=spec.seed, basis=spec)
+
+
+def begin_from(image: Image, *, strength: float, seed: int, basis: ImageSpec | None = None) -> ImageSpec:
+    """A picture's spec (or `basis`), begun from its file at its size. Raises `InvalidRequest` if that was deleted."""
+    if image.file_sha256 is None:
+        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
+    width_px, height_px = image.spec.result_size_px
+    return replace(
+        basis or image.spec,
+        width_px=width_px,
+        height_px=height_px,
+        seed=seed,
+        start=StartImage(sha256=image.file_sha256, strength=strength),
+        variation=None,
+        upscale=None,
+        hires=None,
+    )
+
+
+def repaint_cells(
+    image: Image, cells: Sequence[int], model: Shelf, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
+) -> GenerationRequest:
+    """The picture with those cells of a 3 x 3 grid painted again."""
+    size_px = image.spec.result_size_px
+    chosen = tuple(sorted(set(cells)))
+    return _repaint(image, mask_sha256(chosen, size_px), chosen, model, prompt=prompt, seed=seed, strength=strength)
+
+
+def repaint_mask(
+    image: Image, mask: str, model: Shelf, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
+) -> GenerationRequest:
+    """The picture painted again where the mask (SHA-256 of a PNG of its size) is white."""
+    return _repaint(image, mask, (), model, prompt=prompt, seed=seed, strength=strength)
+
+
+def _repaint(
+    image: Image, mask: str, cells: tuple[int, ...], model: Shelf, *, prompt: str, seed: int, strength: float
+) -> GenerationRequest:
+    spec = begin_from(image, strength=strength, seed=seed)
+    assert spec.start is not None
+    start = replace(spec.start, mask_sha256=mask, cells=cells)
+    return GenerationRequest(spec=replace(reworded(spec, model, prompt), start=start), parent=image.id)

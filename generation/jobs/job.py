@@ -1,0 +1,143 @@
+"""An accepted request, and what has become of it. Frozen: every change is a new value, and a row in the database."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from generation.owner import Owner
+from generation.requests.recipe import Recipe
+from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.safety.visibility import Handling, Judgement
+
+_BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+JOB_ID_LENGTH = 22
+"""Direct messages have no guild: all of them together are one tenant, of id 0."""
+
+
+class Status(StrEnum):
+    """Where a job or one of its images stands. WAITING and RUNNING are alive; the others are ends."""
+
+    WAITING = "waiting"  # accepted, in the queue
+    RUNNING = "running"  # held by a worker
+    DONE = "done"  # made, checked, stored
+    WITHHELD = "withheld"  # made, kept back by the safety checker, refunded
+    CANCELLED = "cancelled"  # stopped by a person
+    FAILED = "failed"  # could not be made, refunded
+
+    @property
+    def is_end(self) -> bool:
+        return self not in (Status.WAITING, Status.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One picture of a job. `reserved` and `charged` are in cost units (see `generation.requests.cost`)."""
+
+    job_id: str
+    index: int
+    spec: ImageSpec
+    reserved: int
+    status: Status = Status.WAITING
+    attempt: int = 0
+    """How often a worker has taken it: the fencing token of every later write."""
+    charged: int = 0
+    recipe: Recipe | None = None
+    file_sha256: str | None = None
+    error: str | None = None
+    judgement: Judgement | None = None
+    """What the safety checker said; None if there was none to ask."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.job_id}-{self.index}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An accepted request: it will end, once, and the person will be told."""
+
+    id: str
+    owner: Owner
+    request: GenerationRequest
+    created_at: datetime
+    images: tuple[Image, ...]
+    boost: float = 1.0
+    """The owner's claim inside the guild when they asked, relative to the other members."""
+    is_from_upload: bool = False
+    """Whether it starts from a picture that a member attached, or from one that was made of such a picture."""
+    handling: Handling = field(default_factory=Handling)
+    """What becomes of a flagged picture, as the guild chose when this was asked."""
+
+    @property
+    def status(self) -> Status:
+        """Derived from the images: running if any runs, waiting if any waits, else the best end among them."""
+        statuses = {image.status for image in self.images}
+        if Status.RUNNING in statuses or (Status.WAITING in statuses and any(s.is_end for s in statuses)):
+            return Status.RUNNING
+        order = (Status.WAITING, Status.DONE, Status.WITHHELD, Status.CANCELLED, Status.FAILED)
+        return next(status for status in order if status in statuses)
+
+    @property
+    def is_end(self) -> bool:
+        return all(image.status.is_end for image in self.images)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file that pictures start from, as one person may use it."""
+
+    is_usable: bool = False
+    """It is a picture of their server that was not deleted, or they attached it."""
+    is_upload: bool = False
+    """A member attached it, and a picture of theirs still needs it."""
+    is_from_upload: bool = True
+    """It was attached, or painted from what was. Of an unknown file nothing better can be said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyTo:
+    """Where the answer to a job goes. Kept with the job; only the cogs fill it in and read it."""
+
+    application_id: int
+    channel_id: int
+    token: str | None = field(default=None, repr=False)
+    token_expires_at: datetime | None = None
+    """By Discord's clock. Nothing is decided by it: this machine's clock may differ."""
+    received_s: float | None = None
+    """When this run received the token (monotonic); None if an earlier run did. Not stored."""
+    message_id: int | None = None
+    locale: str = "en-US"
+    """The language its message is in, also after a restart: the guild's, or where one person reads it, theirs."""
+    is_private: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an image ended, and what its owner pays (cost units)."""
+
+    status: Status
+    charged: int
+    recipe: Recipe | None = None
+    file_sha256: str | None = None
+    error: str | None = None
+    """Class name of `generation.errors`, where something went wrong."""
+    judgement: Judgement | None = None
+    review_sha256: str | None = None
+    """The blurred picture kept for moderators, of one that was withheld."""
+
+
+def new_job_id() -> str:
+    """128 random bits as 22 characters of base62: fits Discord's `nonce` (25) and cannot be guessed."""
+    return "".join(secrets.choice(_BASE62) for _ in range(JOB_ID_LENGTH))
+
+
+def split_image_id(image_id: str) -> tuple[str, int]:
+    """`(job id, index)` of an image id. Raises `ValueError` for anything else."""
+    job_id, _, index = image_id.rpartition("-")
+    if len(job_id) != JOB_ID_LENGTH or not index.isdecimal():
+        raise ValueError(f"not an image id: {image_id[:40]!r}")
+    return job_id, int(index)

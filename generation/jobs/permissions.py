@@ -1,0 +1,48 @@
+"""Who may do what with a job. Who somebody is, and what they may do on Discord, is told from outside."""
+
+from __future__ import annotations
+
+from generation.errors import NotAllowed, UnknownJob
+from generation.jobs.history import Kin
+from generation.jobs.job import Job
+from generation.jobs.ports import JobStore
+from generation.owner import DM_TENANT, Owner
+from generation.requests.recipe import Recipe, Trace
+from generation.translatable import Phrase
+
+
+def require_visible(job: Job, to: Owner) -> None:
+    """Raise `UnknownJob` for a job of another server: those are nobody's business, not even that they exist."""
+    if not is_visible(job, to):
+        raise UnknownJob
+
+
+def is_visible(job: Job, to: Owner) -> bool:
+    """Whether it was asked for in the same server, or in the person's own direct messages."""
+    if job.owner.guild_id == DM_TENANT:
+        return job.owner == to
+    return job.owner.guild_id == to.guild_id
+
+
+async def may_follow(recipe: Recipe, file_sha256: str, jobs: JobStore) -> bool:
+    """Return whether the trace of that recipe, in a file of that SHA-256, may be followed.
+
+    One with larger forwards than the picture needs only if the picture was made here: a forged one asks for memory
+    that this machine may not have.
+    """
+    return Trace.parse(recipe.trace).is_minimal(recipe.spec.num_rows) or bool(await jobs.fetch_painted(file_sha256))
+
+
+def visible_kin(kin: Kin, to: Owner) -> Kin:
+    """Those relatives that the person may know of: a family can reach into another server by a file sent there."""
+    return Kin(
+        parents=tuple((job, index) for job, index in kin.parents if is_visible(job, to)),
+        children=tuple(job for job in kin.children if is_visible(job, to)),
+    )
+
+
+def require_may_stop(job: Job, who: Owner, *, is_moderator: bool) -> None:
+    """Cancel and delete: the one who asked for the pictures, or a moderator. Raises `UnknownJob` or `NotAllowed`."""
+    require_visible(job, who)
+    if job.owner.user_id != who.user_id and not is_moderator:
+        raise NotAllowed(why=Phrase("Only the person who asked for these pictures, or a moderator, can do that."))

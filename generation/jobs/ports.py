@@ -1,0 +1,105 @@
+"""What the studio needs from outside, declared here and provided by `db`, `workers` and `cogs`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from generation.jobs.job import Image, Job, Outcome, ReplyTo, Source
+from generation.jobs.protocol import Cancel, Event, Order
+from generation.owner import Owner
+from generation.requests.recipe import Fingerprint
+from generation.requests.spec import ImageSpec
+
+Clock = Callable[[], datetime]
+"""Now, as an aware UTC time."""
+
+
+class Worker(Protocol):
+    """Where an engine runs. Events come in order; after `Lost` nothing comes of images admitted before it."""
+
+    @property
+    def num_slots(self) -> int:
+        """Images that may be resident at once; 0 while no engine is up."""
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Of the engine that is up, None while none is."""
+
+    @property
+    def model_sha256(self) -> Mapping[str, str]:
+        """SHA-256 of the weights by model name, as the engine that is up has read them."""
+
+    async def start(self) -> None:
+        """Bring the engine up in the background; `Ready` says when. Raises `Misconfigured` if it cannot be."""
+
+    async def admit(self, order: Order) -> None:
+        """Hand over one image. Returns when the order is on its way; what becomes of it comes as events.
+
+        Raises `ConnectionError` if no engine is up to take it.
+        """
+
+    async def cancel(self, cancel: Cancel) -> None:
+        """Ask for an image to stop. It may finish all the same, if it was that far."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """Everything the engine says. One reader; ends after `close`. Raises `Misconfigured` if none can ever be up."""
+
+    async def close(self) -> None:
+        """Stop the engine and free its memory. Safe to call twice."""
+
+
+class JobStore(Protocol):
+    """The memory of jobs. Every write is one durable transaction, done when the call returns."""
+
+    async def accept(
+        self,
+        job: Job,
+        reply_to: ReplyTo | None = None,
+        *,
+        role_ids: Collection[int] = (),
+        attached: Collection[str] = (),
+    ) -> None:
+        """Check quotas, reserve their cost, and write the job, its images and where its answer goes: all or nothing.
+
+        `attached`: the files (SHA-256) that the owner attached to start from.
+
+        Raises `QuotaExceeded`, or `NotAccepted` when storage fails (full, locked, read-only).
+        """
+
+    async def claim(self, image_id: str) -> int | None:
+        """A waiting image goes to a worker: RUNNING, one more attempt. Its number, or None if it waits no more."""
+
+    async def release(self, image_id: str, attempt: int) -> bool:
+        """A running image goes back to WAITING (its worker was lost). False if this attempt is not the current one."""
+
+    async def settle(self, image_id: str, attempt: int, outcome: Outcome) -> bool:
+        """The end of an image: status, recipe and ledger at once. False (and nothing written) for a stale attempt.
+
+        An image that still waits is settled with the attempt it has (0 if it was never claimed). When the last
+        image of a job ends, its delivery becomes due in the same transaction.
+        """
+
+    async def fetch_job(self, job_id: str) -> Job:
+        """Raises `UnknownJob`."""
+
+    async def fetch_painted(self, sha256: str) -> Image | None:
+        """A finished image, with its recipe, whose file has that SHA-256; None if none was made here."""
+
+    async def fetch_sources(self, files: Collection[str], owner: Owner) -> Mapping[str, Source]:
+        """What the owner may do with these files (SHA-256); one that nothing names is left out."""
+
+    async def keeps(self, spec: ImageSpec, trace: str, pixels_sha256: str, owner: Owner) -> bool:
+        """Whether a picture that starts from files, was made so, and is not deleted is of the owner's server.
+
+        One that starts from an upload has to be its uploader's.
+        """
+
+    async def fetch_unfinished(self) -> list[Job]:
+        """Every job with an image that has not ended, oldest first; images that were RUNNING are WAITING again."""
+
+    async def fetch_counters(self) -> dict[int, float]:
+        """The fair queue's counters by guild, as last saved."""
+
+    async def save_counters(self, counters: Mapping[int, float]) -> None: ...

@@ -1,0 +1,136 @@
+"""What the bot and a worker say to each other: orders one way, events the other. Frozen, and the wire format too.
+
+Every message about an image carries its `attempt`: a worker that was thought dead and speaks again is
+recognised by it, and what it says is dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from generation.requests.recipe import Fingerprint
+from generation.requests.spec import ImageSpec
+
+
+class Share(msgspec.Struct, frozen=True):
+    """Whose image it is, for fair stepping: the guild, its weight, and its counter when admitted (cost / weight);
+    in the guild the member, and the member's boost."""
+
+    guild_id: int
+    weight: float = 1.0
+    counter: float = 0.0
+    user_id: int = 0
+    boost: float = 1.0
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Make this image. `start_png` and `mask_png` are the files `spec.start` (or `spec.upscale`) names."""
+
+    image_id: str
+    attempt: int
+    spec: ImageSpec
+    share: Share
+    check_safety: bool = True
+    shows_flagged: bool = False
+    """A picture the checker flags comes out all the same, marked: the bot shows it as the guild chose."""
+    keeps_for_review: bool = False
+    """Of a picture that is kept back, a blurred one comes out for moderators."""
+    num_previews: int = 0
+    start_png: bytes | None = None
+    mask_png: bytes | None = None
+    replay: str | None = None
+    """A trace to follow exactly; None lets the engine batch as it likes."""
+
+
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Stop making this image at the next step boundary."""
+
+    image_id: str
+    attempt: int
+
+
+class Close(msgspec.Struct, frozen=True, tag=True):
+    """Stop now and leave: residents are dropped without a word, their orders will be given again."""
+
+
+Command = Order | Cancel | Close
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The worker has loaded its model. `num_slots` images may be resident at once.
+
+    One that has room for none would be waited for without end: that is nonsense, and another worker is started.
+    """
+
+    num_slots: Annotated[int, msgspec.Meta(ge=1)]
+    fingerprint: Fingerprint
+    model_sha256: dict[str, str]
+    """SHA-256 over the weights of each model it can run, by catalogue name."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """`done` of `total` model evaluations are behind this image."""
+
+    image_id: str
+    attempt: int
+    done: int
+    total: int
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A small look at an unfinished image (JPEG bytes), already past the safety gate."""
+
+    image_id: str
+    attempt: int
+    jpeg: bytes
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The picture: raw RGB8 rows, width x height x 3 bytes. `pixels` is empty when `withheld`."""
+
+    image_id: str
+    attempt: int
+    width_px: int
+    height_px: int
+    pixels: bytes
+    trace: str
+    evaluations: int
+    withheld: bool = False
+    flagged: bool = False
+    """The checker spoke against it, whether or not it is withheld."""
+    is_start_flagged: bool = False
+    """The checker spoke against the picture it starts from; when withheld, nothing was painted."""
+    safety_scores: dict[str, float] = {}
+    review_jpeg: bytes = b""
+    """A withheld picture, blurred past recognition of detail, where the guild keeps those for its moderators."""
+    dropped: str = ""
+    """The end of the prompt, where it was too long for the model to read."""
+
+
+class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Stopped, after `evaluations` model evaluations that the owner pays for."""
+
+    image_id: str
+    attempt: int
+    evaluations: int
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """This image could not be made. `error` is a class of `generation.errors`; `retry`: another try may help."""
+
+    image_id: str
+    attempt: int
+    error: str
+    message: str
+    retry: bool = False
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The worker process is gone and with it every resident image. Said by the supervisor, never by the worker."""
+
+    reason: str
+
+
+Event = Ready | Progress | Preview | Finished | Cancelled | Broken | Lost

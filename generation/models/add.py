@@ -1,0 +1,187 @@
+"""Adding to the models folder: look, judge, hash, and only then write it down.
+
+Nothing is copied and nothing loaded: a local file stays where it is. What fails leaves the register as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from generation.errors import Misconfigured
+from generation.models.catalog import Model, model_of
+from generation.models.checkpoint import Misfit
+from generation.models.hashing import config_digests, digests
+from generation.models.inspect import Description, describe, stated_px
+from generation.models.json_file import read_json
+from generation.models.layout import check_file, check_model, check_part, files_read
+from generation.models.licence import licence_of
+from generation.models.lora_names import require_plain
+from generation.models.names import check_kind, check_name, label, name_for
+from generation.models.registry import Entry, Kind, Register
+from generation.models.safetensors_header import check_numbers
+from generation.models.scheduler_config import PREDICTIONS
+
+Say = Callable[[str], None]
+
+
+def add_path(
+    models_dir: Path,
+    path: Path,
+    *,
+    say: Say,
+    name: str | None = None,
+    config: str | None = None,
+    vae: str | None = None,
+    prediction: str | None = None,
+    replaces: bool = False,
+    source: str = "",
+    revision: str = "",
+    card: Path | None = None,
+    require_loadable: Callable[[Model], None],
+) -> Entry:
+    """Check what lies at `path` and enter it. Raises `Misconfigured` saying why it cannot be used, and what to do.
+
+    `config` (for a single-file checkpoint) and `vae` are names in the register, or, for `config`, a folder.
+    `prediction` says what a model predicts where its files do not, or say it wrongly.
+    `replaces`: an entry of the same name and kind gives way.
+    """
+    path = _real(path)
+    register = Register.read(models_dir)
+    name = name or name_for(path)
+    taken = check_name(register, name, replaces=replaces)
+    found = _describe(path)
+    check_kind(taken, found.kind)
+    settings = _config_folder(register, models_dir, path, found, config)
+    _require_vae(register, found, vae)
+    predicts = _prediction(found, prediction)
+    check_safety(path, found, settings, has_other_vae=vae is not None, prediction=predicts)
+    for note in (found.note, _training_scale(path, found)):
+        if note:
+            say(note)
+    say(f"{name}: a {label(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
+    check_all_numbers(path)
+    entry = Entry(
+        name=name,
+        kind=found.kind,
+        path=_relative(path, models_dir),
+        files=digests(path),
+        family=found.family,
+        context_width=found.context_width,
+        licence=licence_of(card or path / "README.md", found.metadata),
+        source=source,
+        revision=revision,
+        config=_relative(settings, models_dir) if settings else "",
+        config_files=config_digests(settings) if settings else {},
+        vae=vae or "",
+        prediction=predicts,
+        native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
+    )
+    if entry.kind is Kind.MODEL:
+        say("Loading it once, to see that it loads …")
+        require_loadable(model_of(register, entry, models_dir))
+    register.with_entry(entry).write(models_dir)
+    return entry
+
+
+def _training_scale(path: Path, found: Description) -> str:
+    """What PEFT wrote beside its file and not into it. Raises `Misconfigured` where the LoRA is no plain one."""
+    beside = path.with_name("adapter_config.json")
+    if found.kind is not Kind.LORA or path.name != "adapter_model.safetensors" or not beside.is_file():
+        return ""
+    try:
+        settings = read_json(beside)
+        require_plain(settings)
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"{beside} says how the LoRA is to be used, and it {error}."
+        raise Misconfigured(problem=problem, remedy="It was not added.") from None
+    alpha, rank = settings.get("lora_alpha"), settings.get("r")
+    if not isinstance(alpha, int | float) or not isinstance(rank, int) or rank < 1 or alpha == rank:
+        return ""
+    return (
+        f"It was trained at {alpha / rank:g} times what its file holds: that number is the weight to write in prompts."
+    )
+
+
+def check_safety(
+    path: Path, found: Description, config: Path | None, *, has_other_vae: bool = False, prediction: str = ""
+) -> None:
+    """The rules for other people's files, by kind. Raises `FolderRefused`."""
+    if found.kind is Kind.MODEL:
+        check_model(path, found.family, config=config, has_other_vae=has_other_vae, prediction=prediction)
+    elif path.is_file():
+        check_file(path)
+    else:
+        check_part(path)
+
+
+def check_all_numbers(path: Path) -> None:
+    """Every weight that a loader would open. Raises `Misconfigured` naming the file."""
+    for file in [path] if path.is_file() else files_read(path):
+        if file.suffix != ".safetensors":
+            continue
+        try:
+            check_numbers(file)
+        except ValueError as error:
+            raise Misconfigured(problem=f"{file} {error}.", remedy="It was not added.") from None
+
+
+def _real(path: Path) -> Path:
+    """The absolute path. Raises `Misconfigured` for what is not there or cannot be a path."""
+    try:
+        there = path.expanduser().absolute()
+        if there.exists():
+            return there
+    except (OSError, ValueError, RuntimeError):  # a NUL in it, a name too long, no home
+        pass
+    remedy = "Name a file, a folder, or a model on the hub as owner/name."
+    raise Misconfigured(problem=f"There is nothing at {str(path)[:200]!r}.", remedy=remedy)
+
+
+def _describe(path: Path) -> Description:
+    try:
+        return describe(path)
+    except ValueError as error:
+        remedy = error.remedy if isinstance(error, Misfit) else "It was not added."
+        raise Misconfigured(problem=f"{path} {error}.", remedy=remedy) from None
+
+
+def _config_folder(
+    register: Register, models_dir: Path, path: Path, found: Description, config: str | None
+) -> Path | None:
+    if found.kind is not Kind.MODEL or path.is_dir():
+        if config is not None:
+            raise Misconfigured(problem="--config is for checkpoints in one file.", remedy="Leave it out.")
+        return None
+    if config is None:
+        remedy = "Say --config NAME|FOLDER: any model folder of the same kind, with or without its weights."
+        raise Misconfigured(problem=f"{path.name} holds weights only, no settings and no word lists.", remedy=remedy)
+    known = register.get(config)
+    return known.place(models_dir) if known is not None else _real(Path(config))
+
+
+def _require_vae(register: Register, found: Description, vae: str | None) -> None:
+    if vae is None:
+        return
+    if found.kind is not Kind.MODEL:
+        raise Misconfigured(problem="--vae is for models.", remedy="Leave it out.")
+    entry = register.get(vae)
+    if entry is None or entry.kind is not Kind.VAE:
+        raise Misconfigured(problem=f"There is no VAE “{vae[:80]}”.", remedy="Add it first: bot.py models add FILE.")
+
+
+def _prediction(found: Description, wanted: str | None) -> str:
+    """What the operator says that a model predicts, in diffusers' word; empty where nothing was said."""
+    if wanted is None:
+        return ""
+    if found.kind is not Kind.MODEL:
+        raise Misconfigured(problem="--prediction is for models.", remedy="Leave it out.")
+    if wanted.lower() not in PREDICTIONS:
+        raise Misconfigured(problem=f"{wanted[:40]!r} is nothing a model predicts.", remedy="Say v or epsilon.")
+    return PREDICTIONS[wanted.lower()]
+
+
+def _relative(path: Path, models_dir: Path) -> str:
+    """Inside the models folder relative, so that the folder can be moved; else absolute."""
+    root = models_dir.absolute()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,0 +1,278 @@
+"""The models that may be used: where they are, what they are, and what suits them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from generation import paintbox
+from generation.errors import Misconfigured, UnknownModel
+from generation.models.hashing import WHOLE, digest_file, total_digest
+from generation.models.inspect import (
+    NATIVE_PX,
+    PX_PER_CELL,
+    describe,
+    family_of_folder,
+    folder_context_width,
+    unet_setting,
+)
+from generation.models.layout import check_model
+from generation.models.registry import Entry, Kind, Register
+from generation.requests.cost import BY_PIXELS, WORK, Work
+from generation.requests.prompt_addons import Extra
+
+PAINTBOX = "paintbox"
+_NATIVE_PX = {"sd": 512, "sdxl": 1024}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What an image of this model gets where the person chose nothing. Sizes in pixels."""
+
+    steps: int
+    guidance: float
+    sampler: str
+    native_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One model on local disk, and what may be used with it."""
+
+    name: str
+    path: Path
+    """A folder in the diffusers layout, or a single file; then `config` names a folder for settings and word lists."""
+    family: str
+    """The file of `generation/engine/families` that runs it: `sd` for Stable Diffusion 1.x and 2.x."""
+    licence: str
+    defaults: Defaults
+    safety_checker: Path | None = None
+    upscaler: Path | None = None
+    config: Path | None = None
+    vae: Path | None = None
+    """A VAE that replaces the model's own: a folder, or a single file."""
+    sha256: str = ""
+    """Of what was added (`digests.total_digest`); the engine refuses anything else. Empty: not recorded."""
+    file_sha256: str = ""
+    """Of a single file, as it was added; empty for a folder."""
+    context_width: int = 0
+    """Numbers a token that its UNet reads from the prompt; 0 where that is not known."""
+    prediction: str = ""
+    """What the operator says that its UNet predicts, `epsilon` or `v_prediction`; empty: what its files say."""
+    loras: tuple[Extra, ...] = ()
+    embeddings: tuple[Extra, ...] = ()
+
+    @property
+    def work(self) -> Work:
+        """What one of its evaluations takes, for its price."""
+        return BY_PIXELS if self.path == paintbox.MODEL_DIR else WORK[self.family]
+
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """The five aspect ratios offered, each with (width, height) of about native area, in multiples of 64 (or 8)."""
+        native = self.defaults.native_px
+        grid = 64 if native >= 512 else 8
+        ratios = {"1:1": 1.0, "3:2": 1.5, "2:3": 1 / 1.5, "16:9": 16 / 9, "9:16": 9 / 16}
+        return {name: _fit(native, ratio, grid=grid) for name, ratio in ratios.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The models of this installation; the first is the default."""
+
+    models: tuple[Model, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """What was added and cannot be offered, by name, and why."""
+
+    @classmethod
+    def open(cls, default: str, models_dir: Path | None = None) -> Catalog:
+        """What was added to the models folder, and the built-in model; each with every LoRA and textual inversion.
+
+        `default` comes first: a name among them, or the path of a folder in the diffusers layout. Raises
+        `Misconfigured` if it is not there or cannot be run. Whatever else is gone or refused is left out.
+        """
+        register = Register() if models_dir is None else Register.read(models_dir)
+        folder = models_dir or Path()
+        left_out: dict[str, str] = {}
+        models = [*_added_models(register, folder, default, left_out), _paintbox()]
+        if default not in [model.name for model in models]:
+            models = _with_folder(Path(default), models, left_out)
+        models.sort(key=lambda model: model.name != default and model.path != Path(default))
+        loras = _extras(register, Kind.LORA, folder, left_out, taken=_built_in_loras())
+        embeddings = _extras(register, Kind.EMBEDDING, folder, left_out)
+        return cls(tuple(replace(model, loras=loras, embeddings=embeddings) for model in models), left_out)
+
+    @property
+    def default(self) -> Model:
+        return self.models[0]
+
+    def get(self, name: str) -> Model:
+        """The model of that name. Raises `UnknownModel`, naming those there are."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise UnknownModel(model=name[:60], available=", ".join(model.name for model in self.models))
+
+    def work_of(self, name: str) -> Work:
+        """What an evaluation of that model takes; of one that is not there any more, what the default's takes."""
+        return next((model for model in self.models if model.name == name), self.default).work
+
+
+def check_files(model: Model) -> None:
+    """Raise `FolderRefused` unless the model's files are safe to load from and fit each other."""
+    check_model(
+        model.path,
+        model.family,
+        config=model.config,
+        has_other_vae=model.vae is not None,
+        prediction=model.prediction,
+    )
+
+
+def _added_models(register: Register, folder: Path, default: str, left_out: dict[str, str]) -> Iterator[Model]:
+    """Those that can be offered; why another cannot goes to `left_out`. Raises `Misconfigured` for the default."""
+    for entry in register.entries:
+        if entry.kind is not Kind.MODEL:
+            continue
+        try:
+            model = model_of(register, entry, folder)
+            check_files(model)
+            if model.vae is not None and not model.vae.exists():
+                raise Misconfigured(problem=f"Its VAE {model.vae} is not there.", remedy="Put it back.")
+            yield model
+        except Misconfigured as refused:
+            if entry.name == default:
+                raise
+            left_out[entry.name] = str(refused)
+
+
+def _with_folder(path: Path, models: list[Model], left_out: dict[str, str]) -> list[Model]:
+    """The model in a folder that was not added, and those whose name is another."""
+    model = _read_folder(path)
+    if model.name == PAINTBOX:  # what it may paint is known by that name
+        problem = f"The folder {path} has the name of the built-in model."
+        raise Misconfigured(problem=problem, remedy="Add it under another: bot.py models add FOLDER --name NAME.")
+    left_out |= {each.name: "The default model has the same name." for each in models if each.name == model.name}
+    return [model, *(each for each in models if each.name != model.name)]
+
+
+def _paintbox() -> Model:
+    return Model(
+        name=PAINTBOX,
+        path=paintbox.MODEL_DIR,
+        family="sd",
+        licence="MIT",
+        defaults=Defaults(
+            steps=paintbox.DEFAULT_STEPS,
+            guidance=paintbox.DEFAULT_GUIDANCE,
+            sampler=paintbox.DEFAULT_SAMPLER,
+            native_px=paintbox.NATIVE_PX,
+        ),
+        safety_checker=_if_there(paintbox.SAFETY_DIR),
+        upscaler=_if_there(paintbox.UPSCALER_DIR),
+        context_width=folder_context_width(paintbox.MODEL_DIR),
+    )
+
+
+def _built_in_loras() -> tuple[Extra, ...]:
+    """The examples that come with the built-in model; small, so they are hashed at every start."""
+    return tuple(
+        Extra(
+            name=path.stem,
+            path=path,
+            sha256=digest_file(path),
+            context_width=describe(path).context_width,
+            licence="MIT",
+        )
+        for path in sorted(paintbox.LORA_DIR.glob("*.safetensors"))
+    )
+
+
+def _read_folder(path: Path) -> Model:
+    """A folder in the diffusers layout that was not added: its name, kind and sizes; no weights are opened here."""
+    remedy = (
+        "Set ATELIER_MODEL to a name from `bot.py models list`, to a folder in the diffusers layout, or leave it out."
+    )
+    try:
+        family = family_of_folder(path)
+    except ValueError as error:
+        raise Misconfigured(problem=f"The model {path} {error}.", remedy=remedy) from None
+    check_model(path, family)
+    return Model(
+        name=path.name,
+        path=path,
+        family=family,
+        licence="see the model's own card",
+        defaults=_defaults(family, path),
+        safety_checker=_if_there(path / "safety_checker"),
+        context_width=folder_context_width(path),
+    )
+
+
+def model_of(register: Register, entry: Entry, folder: Path) -> Model:
+    """Return what an entry of the register is to the engine. Raise `Misconfigured` if its VAE is not there."""
+    path = entry.place(folder)
+    config = folder / entry.config if entry.config else None
+    vae = register.get(entry.vae) if entry.vae else None
+    if entry.vae and vae is None:
+        problem = f"The model “{entry.name}” wants the VAE “{entry.vae}”, which is not in the register."
+        raise Misconfigured(problem=problem, remedy=f"Add it: bot.py models add FILE --name {entry.vae}.")
+    return Model(
+        name=entry.name,
+        path=path,
+        family=entry.family,
+        licence=entry.licence or "unknown",
+        defaults=_defaults(entry.family, config or path, stated_px=entry.native_px),
+        safety_checker=_if_there(path / "safety_checker"),
+        config=config,
+        vae=vae.place(folder) if vae else None,
+        sha256=total_digest(entry.files, config=entry.config_files, vae=vae.files if vae else {}),
+        file_sha256=entry.files.get(WHOLE, ""),
+        context_width=entry.context_width,
+        prediction=entry.prediction,
+    )
+
+
+def _extras(
+    register: Register, kind: Kind, folder: Path, left_out: dict[str, str], taken: tuple[Extra, ...] = ()
+) -> tuple[Extra, ...]:
+    """Those of a kind that are there, after what is built in. Why another cannot be offered goes to `left_out`."""
+    extras = list(taken)
+    for entry in register.entries:
+        path = entry.place(folder)
+        if entry.kind is not kind:
+            continue
+        if not path.is_file():
+            left_out[entry.name] = f"{path} is not there."
+        elif any(_is_same_name(kind, each.name, entry.name) for each in extras):
+            left_out[entry.name] = "Its name is taken; remove it and add it under another."
+        else:
+            sha256 = next(iter(entry.files.values()))
+            extras.append(
+                Extra(
+                    name=entry.name, path=path, sha256=sha256, context_width=entry.context_width, licence=entry.licence
+                )
+            )
+    return tuple(extras)
+
+
+def _is_same_name(kind: Kind, one: str, other: str) -> bool:
+    """Words of a prompt are looked up in whatever case, LoRA by the exact name first."""
+    return one.casefold() == other.casefold() if kind is Kind.EMBEDDING else one == other
+
+
+def _defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:
+    """At the size a file says it was trained at, else what the folder `settings` says, else the family's usual one."""
+    native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
+    native_px = native_px if native_px in NATIVE_PX else _NATIVE_PX[family]
+    return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if (path / "config.json").exists() else None
+
+
+def _fit(native_px: int, ratio: float, *, grid: int) -> tuple[int, int]:
+    width = round(native_px * ratio**0.5 / grid) * grid
+    height = round(native_px / ratio**0.5 / grid) * grid
+    return width, height

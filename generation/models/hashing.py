@@ -1,0 +1,51 @@
+"""SHA-256 of what is read of a model, file by file and in total. Needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from generation.models.layout import files_read
+
+WHOLE = "."
+"""The name of a single file among its own files."""
+
+
+def digests(path: Path) -> dict[str, str]:
+    """SHA-256 of every file that is read in a folder, by its path inside, sorted; of a single file, as `WHOLE`."""
+    if path.is_file():
+        return {WHOLE: digest_file(path)}
+    return {file.relative_to(path).as_posix(): digest_file(file) for file in files_read(path)}
+
+
+def digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def total_digest(files: Mapping[str, str], *, config: Mapping[str, str], vae: Mapping[str, str]) -> str:
+    """One SHA-256 over all that is read of a model: its own files, a single file's settings, a VAE in place of its own.
+
+    Names and contents count, and their order.
+    """
+    total = hashlib.sha256()
+    for prefix, part in (("", files), ("config ", config), ("vae ", vae)):
+        for name, digest in part.items():
+            total.update(f"{prefix}{name} {digest}\n".encode())
+    return total.hexdigest()
+
+
+def hash_files(path: Path, *, config: Path | None = None, vae: Path | None = None) -> str:
+    """`total_digest` of what lies there now."""
+    settings = {} if config is None else config_digests(config)
+    return total_digest(digests(path), config=settings, vae={} if vae is None else digests(vae))
+
+
+def config_digests(folder: Path) -> dict[str, str]:
+    """The settings and word lists of a model folder, without its weights."""
+    return {
+        file.relative_to(folder).as_posix(): digest_file(file)
+        for file in files_read(folder)
+        if file.suffix != ".safetensors"
+    }

@@ -1,0 +1,167 @@
+"""What a file or folder is for, told from names, shapes and small JSON files. No weights are opened."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generation.models import checkpoint
+from generation.models.checkpoint import LATENT_CHANNELS
+from generation.models.json_file import read_json
+from generation.models.layout import WEIGHTS_THAT_RUN_CODE
+from generation.models.lora_names import context_width, is_ignored, read_name, read_names, read_settings
+from generation.models.registry import Kind
+from generation.models.safetensors_header import Tensors, read_tensors
+
+FAMILIES: Mapping[str, str] = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
+"""The engine's families by the class that `model_index.json` names."""
+
+_VAE_PARTS = ("encoder.conv_in.weight", "decoder.conv_in.weight")
+_VAE_PREFIXES = ("", "first_stage_model.")
+_PAIR = ("clip_l", "clip_g")
+"""What a textual inversion for two text encoders calls the vectors of the first and the second."""
+_OTHER_ENCODERS = frozenset(("clip_g", "t5", "t5xxl", "qwen", "llama"))
+MAX_VECTORS = 64
+PX_PER_CELL = 8
+NATIVE_PX = range(256, 2049)
+"""Sides that a model may name as those of its training: others are those of toys, or no sizes at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What was found out about a file or folder."""
+
+    kind: Kind
+    family: str = ""
+    context_width: int = 0
+    metadata: Mapping[str, str] | None = None
+    note: str = ""
+    """What of it is not used, in a sentence."""
+
+
+def describe(path: Path) -> Description:
+    """What lies at `path`. Raises `ValueError` saying why it cannot be used (to follow its name in a sentence)."""
+    if path.is_dir():
+        return _describe_folder(path)
+    if path.suffix.lower() in WEIGHTS_THAT_RUN_CODE:
+        raise ValueError(
+            f"is a {path.suffix.lower()} file, which can run code when it is opened, so it never is; look for the same"
+            " model as .safetensors on its page, or convert it on a machine you can spare"
+        )
+    if path.suffix.lower() != ".safetensors":
+        raise ValueError("is neither a folder in the diffusers layout nor a .safetensors file")
+    return _describe_tensors(read_tensors(path))
+
+
+def family_of_folder(path: Path) -> str:
+    """The family of a folder in the diffusers layout. Raises `ValueError` as `describe` does."""
+    try:
+        name = read_json(path / "model_index.json").get("_class_name")
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError("has no model_index.json") from None
+    except (OSError, ValueError, RecursionError):
+        raise ValueError("has a model_index.json that cannot be read") from None
+    if not isinstance(name, str) or name not in FAMILIES:
+        shown = f" ({name[:60]})" if isinstance(name, str) else ""
+        raise ValueError(f"is not of a kind that can be run{shown}; {' and '.join(FAMILIES)} are")
+    return FAMILIES[name]
+
+
+def folder_context_width(path: Path) -> int:
+    """Numbers a token that the UNet of a folder reads from the prompt; 0 where its settings do not say."""
+    return unet_setting(path, "cross_attention_dim")
+
+
+def unet_setting(path: Path, name: str) -> int:
+    """Return a whole number from the settings of a folder's UNet; 0 where they do not say."""
+    try:
+        value = read_json(path / "unet" / "config.json").get(name)
+    except (OSError, ValueError, RecursionError):
+        return 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def stated_px(metadata: Mapping[str, str]) -> int:
+    """Return the side, in pixels, of the pictures that a file's metadata says it was trained on; 0 if it does not."""
+    found = re.fullmatch(r"(\d{3,4})x(\d{3,4})", metadata.get("modelspec.resolution", "").strip().lower())
+    if found is None:
+        return 0
+    side_px = round(math.sqrt(int(found[1]) * int(found[2])) / 64) * 64
+    return side_px if side_px in NATIVE_PX else 0
+
+
+def _describe_folder(path: Path) -> Description:
+    if (path / "model_index.json").is_file():
+        return Description(Kind.MODEL, family_of_folder(path), folder_context_width(path))
+    try:
+        settings: dict[str, Any] = read_json(path / "config.json")
+    except (OSError, ValueError, RecursionError):
+        files = sorted(file.name for file in path.glob("*.safetensors"))
+        hint = f"; name the file itself: {path / files[0]}" if len(files) == 1 else ""
+        raise ValueError(f"has neither a model_index.json nor a config.json that can be read{hint}") from None
+    if settings.get("_class_name") != "AutoencoderKL":
+        raise ValueError("is a part of a model; of parts only a VAE (AutoencoderKL) can be used by itself")
+    require_latents(settings.get("latent_channels", LATENT_CHANNELS))
+    return Description(Kind.VAE)
+
+
+def _describe_tensors(tensors: Tensors) -> Description:
+    shapes = tensors.shapes
+    if checkpoint.is_checkpoint(shapes):
+        width = checkpoint.context_width(shapes)
+        return Description(Kind.MODEL, checkpoint.family_of(shapes), width, tensors.metadata)
+    if any(read_name(name) for name in shapes):
+        return _describe_lora(tensors)
+    for prefix in _VAE_PREFIXES:
+        if all(f"{prefix}{name}" in shapes for name in _VAE_PARTS):
+            require_latents(shapes[f"{prefix}decoder.conv_in.weight"][1:2])
+            return Description(Kind.VAE, metadata=tensors.metadata)
+    if other := checkpoint.other_kind(shapes):
+        raise ValueError(f"is {other}, which cannot be used here")
+    words = word_tensors(shapes)
+    if words:
+        width = sum(shapes[name][-1] for name in words)
+        return Description(Kind.EMBEDDING, context_width=width, metadata=tensors.metadata)
+    raise ValueError("is no checkpoint, LoRA, textual inversion or VAE that is known here")
+
+
+def _describe_lora(tensors: Tensors) -> Description:
+    read = read_names(tensors.shapes)
+    read_settings(tensors.metadata)
+    ignored = any(is_ignored(name) for name in tensors.shapes)
+    note = "The textual inversion in it is not used: words need a file of their own." if ignored else ""
+    return Description(
+        Kind.LORA, context_width=context_width(tensors.shapes, read), metadata=tensors.metadata, note=note
+    )
+
+
+def word_tensors(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """Return the names of a textual inversion's vectors, one for each text encoder; none if it is no such file.
+
+    Raise `ValueError` for one that was made for other text encoders, or holds too many vectors.
+    """
+    names = [name for name, shape in shapes.items() if math.prod(shape) != 1]  # beside them lie counts of steps
+    vectors = _PAIR if set(names) == set(_PAIR) else tuple(names)
+    if not vectors or any(len(shapes[name]) not in (1, 2) for name in vectors):
+        return ()
+    if others := sorted(_OTHER_ENCODERS & set(vectors)) if vectors != _PAIR else []:
+        raise ValueError(f"holds words for a text encoder that Stable Diffusion 1, 2 and XL do not have ({others[0]})")
+    if len(vectors) > 1 and vectors != _PAIR:
+        return ()
+    counts = {shapes[name][0] if len(shapes[name]) == 2 else 1 for name in vectors}
+    if len(counts) > 1 or not 0 < min(counts) <= MAX_VECTORS:
+        raise ValueError(f"must hold 1 to {MAX_VECTORS} vectors, equally many for each text encoder")
+    return vectors
+
+
+def require_latents(channels: object) -> None:
+    """Raise `ValueError` unless a VAE has as many latent channels as the models that are run."""
+    number = channels[0] if isinstance(channels, tuple) and channels else channels
+    if number != LATENT_CHANNELS:
+        raise ValueError(
+            f"is a VAE of {number} latent channels, and those of Stable Diffusion 1, 2 and XL have {LATENT_CHANNELS}"
+        )

@@ -1,0 +1,283 @@
+"""Whether a model folder may be opened at all, judged from names and small JSON files. Nothing is loaded here.
+
+The rules (docs: models): weights only as `.safetensors`; other weight files may lie there and are never opened;
+Python files, links that leave the folder, foreign libraries and settings that make a loader run or fetch code
+refuse the whole folder. Importing this needs no torch, so the bot can check before it starts a worker.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from generation.errors import Misconfigured
+from generation.models.checkpoint import Misfit, family_of, require_parts
+from generation.models.compatibility import check_checkpoint, check_parts
+from generation.models.json_file import read_json
+from generation.models.safetensors_header import read_tensors
+from generation.models.scheduler_config import Stated, check_settings, merge_settings, read_stated
+
+Components = Mapping[str, str | tuple[str, ...]]
+"""The parts a model must have: folder name to the class, or classes, its index may name for it."""
+
+LAYOUTS: Mapping[str, Components] = {
+    "sd": {
+        "text_encoder": "CLIPTextModel",
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+    },
+    "sdxl": {
+        "text_encoder": "CLIPTextModel",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+    },
+}
+"""The parts of a model, by the family that runs it."""
+
+_LIBRARIES = frozenset(("diffusers", "transformers", "stable_diffusion"))
+_WORD_LISTS = frozenset(("vocab.json", "tokenizer.json", "added_tokens.json"))
+_SETTINGS = frozenset(
+    (
+        "config.json",
+        "generation_config.json",
+        "model_index.json",
+        "preprocessor_config.json",
+        "scheduler_config.json",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+    )
+)
+_SHARD_LISTS = ("diffusion_pytorch_model.safetensors.index.json", "model.safetensors.index.json")
+_SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
+WEIGHTS_THAT_RUN_CODE = frozenset((".bin", ".ckpt", ".pt", ".pth", ".pkl", ".zip"))
+_CODE_SUFFIXES = frozenset((".py", ".pyc", ".so", ".dll", ".dylib", ".sh"))
+_FORBIDDEN_KEYS = ("auto_map", "custom_pipeline", "custom_pipelines", "trust_remote_code")
+_FORBIDDEN_PREFIXES = ("_attn_implementation", "attn_implementation")
+_HARMLESS_FLAG = "_attn_implementation_autoset"
+"""A yes or no that transformers 4.46 to 4.5x left in every file it saved; it chooses nothing."""
+
+
+class FolderRefused(Misconfigured):
+    """The model {folder} cannot be used: {problem} {remedy}"""
+
+
+def check_model(
+    path: Path, family: str, *, config: Path | None = None, has_other_vae: bool = False, prediction: str = ""
+) -> None:
+    """Raise `FolderRefused` unless `path` is safe to load from and has every part of a model of that family.
+
+    It is a folder, or, where `config` names a folder for the rest, a single file of weights. `has_other_vae`: its own
+    is not loaded. `prediction`: what the operator says it predicts. Raises `Misconfigured` for a family there is not.
+    """
+    if family not in LAYOUTS:
+        raise Misconfigured(
+            problem=f"There is no model family “{family}”.", remedy=f"Use one of: {', '.join(LAYOUTS)}."
+        )
+    if config is not None:
+        check_file(path)
+    folder = config or path
+    _check_files(folder)
+    _check_index(folder, LAYOUTS[family])
+    _check_fit(path, family, config, has_other_vae=has_other_vae)
+    if config is None:
+        loaded = (name for name in LAYOUTS[family] if not name.startswith("tokenizer"))
+        for name in loaded:
+            if not (has_other_vae and name == "vae"):
+                _check_weights(folder, folder / name)
+    read_scheduler(folder, file=path if config else None, prediction=prediction)
+
+
+def read_scheduler(folder: Path, *, file: Path | None = None, prediction: str = "") -> dict[str, Any]:
+    """Return the scheduler settings of a model: the folder's, as the single `file` and the operator change them.
+
+    Raise `FolderRefused` for settings that no picture could be painted with.
+    """
+    source = folder / "scheduler" / "scheduler_config.json"
+    _require(folder, source)
+    try:
+        settings = merge_settings(read_json(source), read_file_statement(file) if file else Stated(), prediction)
+        check_settings(settings)
+    except (OSError, ValueError, RecursionError) as error:
+        remedy = f"Change {source.name}, or use the settings of another model of its kind."
+        raise _refusal(folder, f"its scheduler {error}.", remedy) from None
+    return settings
+
+
+def read_file_statement(file: Path) -> Stated:
+    """Return what a single file says of itself. Raise `FolderRefused` for one that cannot be sampled."""
+    try:
+        return read_stated(read_tensors(file))
+    except ValueError as error:
+        raise _refusal(file, f"it {error}.", "Look for another version of it.") from None
+
+
+def _check_fit(path: Path, family: str, config: Path | None, *, has_other_vae: bool) -> None:
+    """Raise `FolderRefused` unless the parts fit each other, a single file's and its settings' too."""
+    try:
+        if config is not None:
+            shapes = read_tensors(path).shapes
+            if (found := family_of(shapes)) != family:
+                raise Misfit(f"is of the family {found}, not {family}", "Add it again with --replace.")
+            require_parts(shapes, family, has_other_vae=has_other_vae)
+        check_parts(config or path, family, has_other_vae=has_other_vae or config is not None)
+        if config is not None:
+            check_checkpoint(shapes, config, family)
+    except Misfit as misfit:
+        raise _refusal(path, f"it {misfit}.", misfit.remedy) from None
+    except FileNotFoundError as missing:
+        raise _refusal(path, f"{Path(missing.filename).name} is missing.", "Fetch the model again.") from None
+    except (OSError, ValueError, TypeError, IndexError, RecursionError) as error:
+        raise _refusal(path, f"its settings cannot be read ({str(error)[:120]}).", "Fetch the model again.") from None
+
+
+def check_part(folder: Path) -> None:
+    """The same for a single part with its own `config.json`: a safety checker, an upscaler, a VAE."""
+    _check_files(folder)
+    _require(folder, folder / "config.json")
+    _check_weights(folder, folder)
+
+
+def check_file(file: Path) -> None:
+    """The same for a single file of weights."""
+    if not file.exists():
+        raise _refusal(file, "it is not there.", "Put it back, or remove its name: bot.py models remove NAME.")
+    if file.is_symlink():
+        raise _refusal(file, "it is a link.", "Name the real file.")
+    if not file.is_file() or file.suffix != ".safetensors":
+        raise _refusal(file, "it is no .safetensors file.", "Other formats can run code and are never opened.")
+
+
+def files_read(folder: Path) -> list[Path]:
+    """Every file a loader may open in `folder`, sorted: safetensors, listed JSON and merges."""
+    kept = (path for path in folder.rglob("*") if path.is_file() and _is_opened(path))
+    return sorted(kept)
+
+
+def is_settings(name: str) -> bool:
+    """Whether a file of that name holds settings or word lists that a loader may open."""
+    return name in _SETTINGS or name in _WORD_LISTS or name in ("merges.txt", *_SHARD_LISTS)
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise _refusal(folder, "there is no such folder.", "Set the path to a model in the diffusers layout.")
+    for path in _walk(folder, folder.resolve()):
+        _check_file(folder, path)
+
+
+def _walk(folder: Path, root: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if not path.resolve().is_relative_to(root):
+            raise _refusal(folder, f"{path.relative_to(folder)} is a link out of it.", "Copy the real file into it.")
+        if path.is_file():
+            yield path
+
+
+def _check_file(folder: Path, path: Path) -> None:
+    name = path.relative_to(folder)
+    if path.suffix.lower() in _CODE_SUFFIXES:
+        raise _refusal(folder, f"it holds code ({name}).", "Models that bring their own code are not run here.")
+    is_index = path.name.endswith(".safetensors.index.json")
+    if path.suffix != ".json" or path.name in _WORD_LISTS:
+        return
+    if path.name not in _SETTINGS and not is_index:
+        raise _refusal(folder, f"{name} is not a file of a plain model.", "Remove it if it is not needed.")
+    try:
+        settings = read_json(path)
+        _check_shards(folder, name, settings) if is_index else _check_keys(folder, name, settings)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _refusal(folder, f"{name} cannot be read ({error}).", "Fetch the model again.") from None
+
+
+def _check_shards(folder: Path, name: Path, index: dict[str, Any]) -> None:
+    """Weights in several files: a loader opens whatever the index names."""
+    shards = index.get("weight_map")
+    if not isinstance(shards, dict):
+        raise ValueError("has no weight_map")
+    for shard in shards.values():
+        if not isinstance(shard, str) or not _SHARD.fullmatch(shard):
+            raise _refusal(folder, f"{name} names {str(shard)[:60]!r}.", "Weights must lie beside their index.")
+
+
+def _check_keys(folder: Path, name: Path, value: Any) -> None:
+    if isinstance(value, list):
+        for each in value:
+            _check_keys(folder, name, each)
+    if not isinstance(value, dict):
+        return
+    for key, inner in value.items():
+        is_flag = key == _HARMLESS_FLAG and isinstance(inner, bool)
+        if inner is not None and not is_flag and (key in _FORBIDDEN_KEYS or key.startswith(_FORBIDDEN_PREFIXES)):
+            raise _refusal(folder, f"{name} sets {key}.", "Settings that choose code to run are not accepted.")
+        _check_keys(folder, name, inner)
+
+
+def _check_index(folder: Path, components: Components) -> None:
+    _require(folder, folder / "model_index.json")
+    index = read_json(folder / "model_index.json")
+    for name, value in index.items():
+        if isinstance(value, list) and value and value[0] not in (None, *_LIBRARIES):
+            raise _refusal(
+                folder, f"{name} wants the library {value[0]!r}.", "Only diffusers and transformers are used."
+            )
+    for name, classes in components.items():
+        wanted = (classes,) if isinstance(classes, str) else classes
+        value = index.get(name)
+        if not isinstance(value, list) or len(value) != 2 or value[1] not in wanted:
+            raise _refusal(folder, f"its {name} is not a {wanted[0]}.", "Choose the family that fits the model.")
+        if not (folder / name).is_dir():
+            raise _refusal(folder, f"its folder {name} is missing.", "Fetch the model again.")
+
+
+def weight_files(part: Path) -> list[Path]:
+    """Return the weight files of a part that a loader opens: a file itself, else shards, one whole, or half precision.
+
+    Those that are named and not there too; none where there are none. Copies of other kinds lie beside them unread.
+    """
+    if part.is_file():
+        return [part]
+    stem = "diffusion_pytorch_model" if "_class_name" in read_json(part / "config.json") else "model"
+    index = part / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        return [part / shard for shard in sorted(set(read_json(index)["weight_map"].values()))]
+    for whole in (part / f"{stem}.safetensors", part / f"{stem}.fp16.safetensors"):
+        if whole.is_file():
+            return [whole]
+    return sorted(part.glob(f"{stem}.fp16*.safetensors"))
+
+
+def _check_weights(folder: Path, part: Path) -> None:
+    """Raise `FolderRefused` unless the weights of a part are there, whole, as a loader looks for them."""
+    _require(folder, part / "config.json")
+    name = part.name if part != folder else "it"
+    files = weight_files(part)
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        number = f"{len(missing)} of its {len(files)} files of weights"
+        problem = f"{name} cannot be read: {number} are missing, among them {missing[0]}."
+        raise _refusal(folder, problem, "Fetch the model again.")
+    if files:
+        return
+    others = sorted(path.name for path in part.iterdir() if path.suffix.lower() in WEIGHTS_THAT_RUN_CODE)
+    instead = f", only {others[0]}, which can run code and is never opened" if others else ""
+    remedy = "Look for the same model as .safetensors, or convert it on a machine you can spare."
+    raise _refusal(folder, f"{name} cannot be read: it has no weights as .safetensors{instead}.", remedy)
+
+
+def _require(folder: Path, path: Path) -> None:
+    if not path.is_file():
+        raise _refusal(folder, f"{path.name} is missing.", "It must be in the diffusers layout.")
+
+
+def _is_opened(path: Path) -> bool:
+    return path.suffix == ".safetensors" or is_settings(path.name)
+
+
+def _refusal(folder: Path, problem: str, remedy: str) -> FolderRefused:
+    return FolderRefused(folder=str(folder), problem=problem, remedy=remedy)

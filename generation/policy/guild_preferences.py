@@ -1,0 +1,106 @@
+"""What a guild has chosen in its settings panel, beside safety and time zone. Frozen; the defaults allow everything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from generation.errors import InvalidRequest
+from generation.requests.spec import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX
+from generation.translatable import Phrase
+
+ASPECTS = ("1:1", "3:2", "2:3", "16:9", "9:16")
+MAX_RETENTION_DAYS = 3650
+AUTO = "auto"
+"""No language chosen: the one the server has on Discord."""
+_LANGUAGE = re.compile(r"[a-z]{2,3}([_-][A-Za-z]{2,4})?")
+MAX_REVIEW_HOURS = 14 * 24
+MAX_PER_MINUTE = 600
+MAX_WITHHELD_PER_HOUR = 1000
+MAX_NAMED = 25
+"""Channels, roles or models that may be named: what a select menu holds."""
+
+
+class Visibility(StrEnum):
+    """Who sees results."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"  # only the one who asked
+
+
+class Pressers(StrEnum):
+    """Whose buttons (reroll, vary, enlarge) a member may press."""
+
+    EVERYONE = "everyone"
+    OWNER = "owner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """Raises `InvalidRequest`. Ids of channels and roles; nothing named means no limit."""
+
+    models: tuple[str, ...] = ()
+    default_model: str | None = None
+    default_aspect: str | None = None
+    max_steps: int = MAX_STEPS
+    max_side_px: int = MAX_SIDE_PX
+    max_count: int = MAX_COUNT
+    requests_per_minute: int = 0
+    """Of one member; 0 for no limit."""
+    withheld_per_hour: int = 20
+    """Who had so many pictures kept back within an hour has to wait: those cost them nothing. 0 for no limit."""
+    channel_ids: tuple[int, ...] = ()
+    role_ids: tuple[int, ...] = ()
+    start_image_role_ids: tuple[int, ...] = ()
+    """Who may begin from a picture of their own."""
+    visibility: Visibility = Visibility.PUBLIC
+    pressers: Pressers = Pressers.EVERYONE
+    retention_days: int = 0
+    """Finished pictures are deleted from disk after so many days; 0 keeps them."""
+    review_hours: int = 0
+    """Pictures that safety kept back are kept, blurred, for moderators to see; 0 stores none."""
+    log_channel_id: int = 0
+    """Where changes of settings and rules are told; 0 for nowhere."""
+    language: str = AUTO
+    """What is said to the whole server is said in this language, by its code; `auto`: as the server is on Discord."""
+
+    def __post_init__(self) -> None:
+        _check(Phrase("Steps"), self.max_steps, 1, MAX_STEPS)
+        _check(Phrase("The largest side"), self.max_side_px, MIN_SIDE_PX, MAX_SIDE_PX)
+        _check(Phrase("Pictures at once"), self.max_count, 1, MAX_COUNT)
+        _check(Phrase("Requests a minute"), self.requests_per_minute, 0, MAX_PER_MINUTE)
+        _check(Phrase("Pictures kept back an hour"), self.withheld_per_hour, 0, MAX_WITHHELD_PER_HOUR)
+        _check(Phrase("Retention in days"), self.retention_days, 0, MAX_RETENTION_DAYS)
+        _check(Phrase("Review in hours"), self.review_hours, 0, MAX_REVIEW_HOURS)
+        for what, named in (
+            (Phrase("Models"), self.models),
+            (Phrase("Channels"), self.channel_ids),
+            (Phrase("Roles"), self.role_ids),
+            (Phrase("Roles for start images"), self.start_image_role_ids),
+        ):
+            if len(named) > MAX_NAMED:
+                problem = Phrase("can be at most {most}, not {number}.", most=MAX_NAMED, number=len(named))
+                raise InvalidRequest(what=what, problem=problem)
+        if self.language != AUTO and not _LANGUAGE.fullmatch(self.language):
+            raise InvalidRequest(what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto."))
+        if self.default_aspect is not None and self.default_aspect not in ASPECTS:
+            problem = Phrase("must be one of {aspects}.", aspects=", ".join(ASPECTS))
+            raise InvalidRequest(what=Phrase("The shape"), problem=problem)
+        if self.default_model is not None and self.models and self.default_model not in self.models:
+            problem = Phrase("“{name}” is not among the models allowed here.", name=self.default_model[:60])
+            raise InvalidRequest(what=Phrase("The default model"), problem=problem)
+
+    def default_of(self, known: Collection[str]) -> str | None:
+        """The model to use where none was named, among those `known` (in their order); None: the installation's own."""
+        allowed = [name for name in known if not self.models or name in self.models]
+        if self.default_model in allowed:
+            return self.default_model
+        return allowed[0] if allowed and self.models else None
+
+
+def _check(what: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        problem = Phrase("must be from {low} to {high}, not {value}.", low=low, high=high, value=value)
+        raise InvalidRequest(what=what, problem=problem)

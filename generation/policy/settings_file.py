@@ -1,0 +1,64 @@
+"""A guild's settings as a file, to keep or to take to another server. What the operator decides is not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import msgspec
+
+from generation.errors import InvalidRequest
+from generation.policy.guild_preferences import Choices
+from generation.policy.guild_settings import GuildSettings
+from generation.requests.style import Style
+from generation.safety.visibility import SafetyLevel
+from generation.translatable import Phrase
+
+MAX_FILE_BYTES = 1024 * 1024
+VERSION = 2
+"""Since 2 the styles are in it; what a file of 1 does not say stays as it is."""
+
+
+class StyleInFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    prompt: str
+    negative: str = ""
+
+
+class SettingsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is in the file."""
+
+    safety: SafetyLevel
+    timezone: str
+    choices: Choices
+    styles: tuple[StyleInFile, ...] | None = None
+    version: int = VERSION
+
+    def over(self, settings: GuildSettings) -> GuildSettings:
+        """Return `settings` with the choices of the file. Raises `InvalidRequest` for a time zone that is not known."""
+        return replace(settings, safety=self.safety, timezone=self.timezone, choices=self.choices)
+
+    def styles_of(self, guild_id: int) -> tuple[Style, ...] | None:
+        """Return its styles as those of this guild; None if it says nothing of styles. Raises `InvalidRequest`."""
+        if self.styles is None:
+            return None
+        return tuple(
+            Style(guild_id=guild_id, name=each.name, prompt=each.prompt, negative=each.negative) for each in self.styles
+        )
+
+
+def export_settings(settings: GuildSettings, styles: Iterable[Style]) -> bytes:
+    kept = tuple(StyleInFile(each.name, each.prompt, each.negative) for each in styles)
+    packed = msgspec.json.encode(SettingsFile(settings.safety, settings.timezone, settings.choices, kept))
+    return msgspec.json.format(packed, indent=1)
+
+
+def read_settings(data: bytes) -> SettingsFile:
+    """Raises `InvalidRequest` saying what is wrong with the file."""
+    try:
+        return msgspec.json.decode(data.decode("utf-8-sig"), type=SettingsFile)
+    except UnicodeDecodeError as wrong:
+        problem = Phrase("is not UTF-8 text (byte {byte}). Save it as UTF-8 and try again.", byte=wrong.start)
+    except msgspec.DecodeError as wrong:
+        problem = Phrase("cannot be read as settings: {reason}.", reason=str(wrong)[:150])
+    raise InvalidRequest(what=Phrase("The file"), problem=problem)

@@ -1,0 +1,76 @@
+"""What an image costs, in units known before it is made: equal requests cost the same whoever sat beside them.
+
+One unit is a thousandth of one model evaluation of one row by Stable Diffusion 1.5 at 512 x 512 pixels. What another
+model, or another size, takes beside that is counted in floating point operations (`WORK`): convolutions grow with the
+pixels, attention with their square. The table is nominal and versioned, so that a ledger kept for years can be read
+(every reservation notes its version); how long a unit takes on a given machine is measured elsewhere and changes no
+one's bill.
+
+A replay is the exception: its trace says how many rows each of its forwards has, and it pays for all of them, as it
+runs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice, repeat
+
+from generation.requests.recipe import Trace
+from generation.requests.spec import ImageSpec
+
+COST_VERSION = 3
+"""1: by pixels, whatever the model. 2: a replay pays for all rows of its trace. 3: by what model and size take."""
+_UNITS_PER_ROW_EVALUATION = 1000
+UNITS_PER_STEP = 2000
+"""One *standard step*: a step of one picture of 512 x 512 pixels with guidance by Stable Diffusion 1.5. What people
+read instead of units."""
+_REFERENCE_PX = 512 * 512
+_FIXED_ROW_EVALUATIONS = 2
+"""Text encoding, decoding, checking and storing together, as if they were this many more one-row evaluations."""
+_UPSCALE_ROW_EVALUATIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one evaluation of one row takes at p times 512 x 512 pixels: `fixed + linear p + quadratic p^2`."""
+
+    fixed: float
+    linear: float
+    quadratic: float
+
+    def of(self, width_px: int, height_px: int) -> float:
+        """Return the work at that size, in evaluations by Stable Diffusion 1.5 at 512 x 512."""
+        size = width_px * height_px / _REFERENCE_PX
+        return self.fixed + self.linear * size + self.quadratic * size * size
+
+
+BY_PIXELS = Work(0.0, 1.0, 0.0)
+"""Of the built-in model, which hardly attends: nominal, as it always was."""
+WORK: Mapping[str, Work] = {
+    "sd": Work(0.0037, 0.8438, 0.1525),
+    "sdxl": Work(0.0654, 1.8540, 0.0585),
+}
+"""By the engine's family: floating point operations of the UNet, counted, over those of `sd` at 512 x 512."""
+
+
+def image_cost(spec: ImageSpec, trace: str | None = None, *, work: Work = BY_PIXELS) -> int:
+    """Units the whole image costs (always at least 1). `trace`: that of a replay; `work`: of the spec's model."""
+    return cost_of_evaluations(spec, spec.num_evaluations, trace, work=work)
+
+
+def cost_of_evaluations(spec: ImageSpec, evaluations: int, trace: str | None = None, *, work: Work = BY_PIXELS) -> int:
+    """Units for an image of which `evaluations` model evaluations ran: what a cancel while running pays."""
+    if spec.upscale is not None:
+        return _units(_UPSCALE_ROW_EVALUATIONS * BY_PIXELS.of(spec.width_px, spec.height_px))
+    row_evaluations = _FIXED_ROW_EVALUATIONS * BY_PIXELS.of(*spec.result_size_px)
+    rows = repeat(spec.num_rows) if trace is None else Trace.parse(trace).buckets()
+    for each in spec.passes:
+        ran = min(evaluations, each.evaluations)
+        row_evaluations += sum(islice(rows, ran)) * work.of(each.width_px, each.height_px)
+        evaluations -= ran
+    return _units(row_evaluations)
+
+
+def _units(row_evaluations: float) -> int:
+    return max(1, round(row_evaluations * _UNITS_PER_ROW_EVALUATION))

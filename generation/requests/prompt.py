@@ -1,0 +1,62 @@
+"""Prompts as people type them: what is cleaned, what is refused.
+
+Cleaning happens once, where text enters; a spec then refuses text that still holds what cleaning removes, so
+nothing uncleaned can reach a log, a PNG or a model.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from generation.characters import category
+from generation.errors import InvalidRequest
+from generation.translatable import Phrase
+
+MAX_PROMPT_CHARS = 1500
+MAX_COMBINING_RUN = 3
+_SORTED_AT_ONCE = 30
+"""Marks in a row that normalising is given: it sorts them in a time that grows with their square."""
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_INVISIBLE_CATEGORIES = frozenset(("Cc", "Cs", "Cn", "Co"))
+
+
+def clean_prompt(text: str) -> str:
+    """The same text as one line: composed (NFC), without control, surrogate or direction characters.
+
+    Runs of white space become one space, and more than three combining marks in a row are cut.
+    """
+    spaced = "".join(" " if char.isspace() else char for char in text)
+    visible = "".join(char for char in spaced if not _is_removed(char))
+    composed = unicodedata.normalize("NFC", _limit_combining(visible, _SORTED_AT_ONCE))
+    return " ".join(_limit_combining(composed, MAX_COMBINING_RUN).split())
+
+
+def check_prompt(text: str, *, what: str, may_be_empty: bool = False) -> None:
+    """Raise `InvalidRequest` unless `text` is clean, not too long, and (unless allowed) shows something."""
+    if len(text) > MAX_PROMPT_CHARS:
+        problem = Phrase(
+            "is {number} characters long; at most {most} are allowed.", number=len(text), most=MAX_PROMPT_CHARS
+        )
+        raise InvalidRequest(what=what, problem=problem)
+    if any(_is_removed(char) for char in text):
+        raise InvalidRequest(what=what, problem=Phrase("holds control characters that cannot be used."))
+    if not may_be_empty and not _shows_something(text):
+        raise InvalidRequest(what=what, problem=Phrase("is empty. Describe a picture, for example: a red circle."))
+
+
+def _is_removed(char: str) -> bool:
+    return char in _BIDI_CONTROLS or category(char) in _INVISIBLE_CATEGORIES
+
+
+def _shows_something(text: str) -> bool:
+    return any(category(char)[0] in "LNPS" for char in text)
+
+
+def _limit_combining(text: str, most: int) -> str:
+    kept: list[str] = []
+    run = 0
+    for char in text:
+        run = run + 1 if unicodedata.combining(char) else 0
+        if run <= most:
+            kept.append(char)
+    return "".join(kept)

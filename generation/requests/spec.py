@@ -1,0 +1,380 @@
+"""What a person asked for: frozen, checked when built, with no id and no place in any queue.
+
+`ImageSpec` fully determines one picture's making; a `GenerationRequest` is a spec and how many to make of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from msgspec import UNSET, UnsetType
+
+from generation.errors import InvalidRequest
+from generation.requests.prompt import check_prompt
+from generation.requests.prompt_addons import Adapter, Embedding, check_extras
+from generation.requests.prompt_weights import FIRST_SYNTAX, SYNTAX
+from generation.requests.samplers import SAMPLERS
+from generation.rules.folding import words_of_name
+from generation.translatable import Phrase
+from generation.validation import check, checked, stored
+
+MAX_SEED = 2**32 - 1
+MIN_SIDE_PX, MAX_SIDE_PX, SIDE_MULTIPLE_PX = 64, 2048, 8
+MIN_INSIDE_PX = 32
+MAX_STEPS = 150
+MAX_GUIDANCE = 30.0
+MAX_COUNT = 4
+MAX_CLIP_SKIP = 12
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margins:
+    """Pixels to paint beyond each edge of a picture (outpaint), multiples of 8, not all zero."""
+
+    left: int = 0
+    right: int = 0
+    top: int = 0
+    bottom: int = 0
+
+    def __post_init__(self) -> None:
+        sides = (self.left, self.right, self.top, self.bottom)
+        for side_px in sides:
+            _check_range(Phrase("A margin"), side_px, low=0, high=MAX_SIDE_PX)
+        if not any(sides) or any(side_px % SIDE_MULTIPLE_PX for side_px in sides):
+            problem = Phrase(
+                "must be multiples of {multiple} pixels, and at least one above 0.", multiple=SIDE_MULTIPLE_PX
+            )
+            raise InvalidRequest(what=Phrase("Margins"), problem=problem)
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartImage:
+    """A picture to begin from (img2img): the SHA-256 of its file, and how much of it may change, 0 < strength <= 1.
+
+    With `margins` it is outpainted: the spec's size is the new canvas, the file is smaller by the margins, and stays
+    as it is but for a narrow seam. `strength` 1 invents what is painted, less keeps to the colours of the edges.
+    """
+
+    sha256: str
+    strength: float
+    mask_sha256: str | None = None
+    margins: Margins | None = None
+    cells: tuple[int, ...] = ()
+    """Where the mask is some cells of a 3 x 3 grid (0 to 8, row by row): it is drawn from these, and needs no file."""
+
+    def __post_init__(self) -> None:
+        _check_strength(Phrase("Strength"), self.strength)
+        if self.cells and (self.mask_sha256 is None or not set(self.cells) <= set(range(9))):
+            problem = Phrase("is one or more of the nine parts of the picture.")
+            raise InvalidRequest(what=Phrase("The region"), problem=problem)
+        if self.margins is not None and self.mask_sha256 is not None:
+            raise InvalidRequest(what=Phrase("Margins"), problem=Phrase("and a mask cannot be used together."))
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """A second seed, and how far the first noise is turned towards it (spherically), 0 < strength <= 1."""
+
+    seed: int
+    strength: float
+
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
+        _check_strength(Phrase("Variation strength"), self.strength)
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upscale:
+    """Enlarge a finished picture: the SHA-256 of its file and the factor. The prompt is kept, nothing is repainted."""
+
+    sha256: str
+    factor: int = 2
+
+    def __post_init__(self) -> None:
+        if self.factor != 2:
+            problem = Phrase("must be 2, not {factor}.", factor=self.factor)
+            raise InvalidRequest(what=Phrase("Upscale factor"), problem=problem)
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hires:
+    """Hires fix: paint at the spec's own size, enlarge the latents `factor` times, repaint `strength` of that.
+
+    1 < factor <= 2 (`ImageSpec.result_size_px` is rounded to 8 pixels). Below a strength of 0.5 the result stays soft.
+    """
+
+    factor: float = 2.0
+    strength: float = 0.6
+
+    def __post_init__(self) -> None:
+        _check_finite(Phrase("Hires factor"), self.factor)
+        if not 1 < self.factor <= 2:
+            problem = Phrase("must be above 1 and at most 2, not {factor}.", factor=self.factor)
+            raise InvalidRequest(what=Phrase("Hires factor"), problem=problem)
+        _check_strength(Phrase("Hires strength"), self.strength)
+
+
+class Pass(NamedTuple):
+    """One walk from noise to picture: its size in pixels, and the model evaluations it takes."""
+
+    width_px: int
+    height_px: int
+    evaluations: int
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec:
+    """All the choices that make one picture. Sizes in pixels.
+
+    Raises `InvalidRequest` naming the value at fault: a spec that exists can be painted.
+    """
+
+    prompt: str
+    negative: str = ""
+    model: str
+    width_px: int
+    height_px: int
+    steps: int
+    guidance: float
+    sampler: str
+    seed: int
+    start: StartImage | None = None
+    variation: Variation | None = None
+    upscale: Upscale | None = None
+    hires: Hires | None = None
+    adapters: tuple[Adapter, ...] = ()
+    """LoRA at work, in the order they are added up: another order is other bits."""
+    embeddings: tuple[Embedding, ...] = ()
+    """Textual inversions that words of the prompts call."""
+    clip_skip: int = 1
+    """Which layer of the text encoder is listened to, counted from the end; 1 leaves out none."""
+    syntax: int | UnsetType = UNSET
+    """By which syntax its prompts are read (`generation.requests.prompt_weights`). Unset is the first, and is not
+    written: a picture from before there was a second keeps its file, to the byte."""
+
+    def __post_init__(self) -> None:
+        check_prompt(self.prompt, what=Phrase("The prompt"))
+        check_prompt(self.negative, what=Phrase("The negative prompt"), may_be_empty=True)
+        _check_side(Phrase("Width"), self.width_px)
+        _check_side(Phrase("Height"), self.height_px)
+        _check_range(Phrase("Steps"), self.steps, low=1, high=MAX_STEPS)
+        _check_finite(Phrase("Guidance"), self.guidance)
+        if not 0 <= self.guidance <= MAX_GUIDANCE:
+            problem = Phrase("must be from 0 to {high}, not {guidance}.", high=MAX_GUIDANCE, guidance=self.guidance)
+            raise InvalidRequest(what=Phrase("Guidance"), problem=problem)
+        if self.sampler not in SAMPLERS:
+            problem = Phrase(
+                "“{sampler}” is not known. Choose one of: {samplers}.",
+                sampler=self.sampler,
+                samplers=", ".join(SAMPLERS),
+            )
+            raise InvalidRequest(what=Phrase("Sampler"), problem=problem)
+        most = SAMPLERS[self.sampler].max_steps
+        if most is not None:
+            _check_range(Phrase("Steps with {sampler}", sampler=self.sampler), self.steps, low=1, high=most)
+        _check_seed(self.seed)
+        check_extras(self.adapters, self.embeddings)
+        _check_range(Phrase("Clip skip"), self.clip_skip, low=1, high=MAX_CLIP_SKIP)
+        _check_range(Phrase("The syntax of the prompt"), self.syntax_version, low=FIRST_SYNTAX, high=SYNTAX)
+        self._check_sizes()
+
+    @property
+    def syntax_version(self) -> int:
+        return FIRST_SYNTAX if isinstance(self.syntax, UnsetType) else self.syntax
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The files it is made from, by SHA-256: a start image, a mask, a picture to enlarge."""
+        named = {self.upscale.sha256} if self.upscale is not None else set()
+        if self.start is not None:
+            named |= {self.start.sha256, self.start.mask_sha256 or ""}
+        return frozenset(named - {""})
+
+    @property
+    def files(self) -> frozenset[str]:
+        """Those of `sources` that are read from disk: a mask of cells is drawn."""
+        is_drawn = self.start is not None and bool(self.start.cells)
+        return self.sources - {self.start.mask_sha256} if is_drawn and self.start is not None else self.sources
+
+    def _check_sizes(self) -> None:
+        """What the parts of a spec say about sizes must agree."""
+        if self.start is not None and self.start.margins is not None and min(self.start_size_px) < MIN_INSIDE_PX:
+            width, height = self.start_size_px
+            problem = Phrase(
+                "leave {width}x{height} pixels for the picture inside; at least {least} a side are needed.",
+                width=width,
+                height=height,
+                least=MIN_INSIDE_PX,
+            )
+            raise InvalidRequest(what=Phrase("The margins"), problem=problem)
+        if self.hires is not None and (self.start is not None or self.upscale is not None):
+            problem = Phrase("begins from words alone, without a picture.")
+            raise InvalidRequest(what=Phrase("Hires fix"), problem=problem)
+        if self.hires is not None and max(self.result_size_px) > MAX_SIDE_PX:
+            width, height = self.result_size_px
+            problem = Phrase(
+                "would make {width}x{height} pixels; at most {most} a side are possible.",
+                width=width,
+                height=height,
+                most=MAX_SIDE_PX,
+            )
+            raise InvalidRequest(what=Phrase("Hires fix"), problem=problem)
+
+    @property
+    def written(self) -> str:
+        """The prompt as people write it: the words, then the LoRA."""
+        return " ".join((self.prompt, *map(str, self.adapters)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The LoRA and learned words that it calls."""
+        return (*(each.name for each in self.adapters), *(each.name for each in self.embeddings))
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """What is asked for and what is to be avoided, each with the names it calls taken apart into words."""
+        wanted = [each.name for each in self.adapters]
+        wanted += [each.name for each in self.embeddings if each.name.casefold() in self.prompt.casefold()]
+        avoided = [each.name for each in self.embeddings if each.name.casefold() in self.negative.casefold()]
+        return _with_names(self.prompt, wanted), _with_names(self.negative, avoided)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether classifier-free guidance is on: such an image takes two rows of a forward, else one."""
+        return self.guidance > 1.0
+
+    @property
+    def num_rows(self) -> int:
+        return 2 if self.is_guided else 1
+
+    @property
+    def num_evaluations(self) -> int:
+        """Model evaluations this image takes, counting the steps a start image leaves out."""
+        return sum(each.evaluations for each in self.passes)
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The walks that make this picture: none for an enlargement, two with hires fix, else one."""
+        if self.upscale is not None:
+            return ()
+        first = Pass(self.width_px, self.height_px, self._evaluations(self.start.strength if self.start else 1.0))
+        if self.hires is None:
+            return (first,)
+        return first, Pass(*self.result_size_px, self._evaluations(self.hires.strength))
+
+    def _evaluations(self, strength: float) -> int:
+        return SAMPLERS[self.sampler].num_evaluations(steps_run(self.steps, strength), of=self.steps)
+
+    @property
+    def result_size_px(self) -> tuple[int, int]:
+        """Width and height of the finished picture."""
+        if self.hires is not None:
+            cells = (side_px * self.hires.factor / SIDE_MULTIPLE_PX for side_px in (self.width_px, self.height_px))
+            width, height = (SIDE_MULTIPLE_PX * max(1, round(cell)) for cell in cells)
+            return width, height
+        factor = self.upscale.factor if self.upscale else 1
+        return self.width_px * factor, self.height_px * factor
+
+    @property
+    def start_size_px(self) -> tuple[int, int]:
+        """Width and height that the file of `start` (or `upscale`) must have."""
+        margins = self.start.margins if self.start else None
+        if margins is None:
+            return self.width_px, self.height_px
+        return self.width_px - margins.left - margins.right, self.height_px - margins.top - margins.bottom
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Make a picture again exactly: the trace to follow, and the SHA-256 of the pixels that should come out."""
+
+    trace: str
+    pixels_sha256: str
+    original: str | None = None
+    """SHA-256 of the file to compare the outcome with, where there is one."""
+    is_unseen: bool = False
+    """Painted only to have that file again, because another picture starts from it: other bytes are of no use."""
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """`count` pictures of one spec. Image i takes seed + i (a variation keeps its seed and turns its second one)."""
+
+    spec: ImageSpec
+    count: int = 1
+    parent: str | None = None
+    """The id of the image this was made from (reroll, variation, upscale), for the family tree of a recipe."""
+    replay: Replay | None = None
+    """Set when the point is to get the very same bytes again; then `count` is 1."""
+
+    def __post_init__(self) -> None:
+        check(self.spec)  # it may have been read from storage
+        _check_range(Phrase("Count"), self.count, low=1, high=MAX_COUNT if self.replay is None else 1)
+
+    def images(self) -> Iterator[ImageSpec]:
+        """The spec of each picture, in the order they are shown."""
+        for index in range(self.count):
+            yield _turn_seed(self.spec, index)
+
+
+with stored():
+    UNREADABLE_SPEC = ImageSpec(prompt="", model="", width_px=0, height_px=0, steps=0, guidance=0, sampler="", seed=0)
+    """Stands for a stored spec that this release cannot read. It passes no check, so nothing is painted from it."""
+    UNREADABLE_REQUEST = GenerationRequest(spec=UNREADABLE_SPEC)
+
+
+def _with_names(text: str, names: Iterable[str]) -> str:
+    return " ".join((text, *map(words_of_name, names)))
+
+
+def steps_run(steps: int, strength: float) -> int:
+    """How many of the sampler's steps are run when a picture is to change by `strength`: the noisiest are skipped."""
+    return max(1, min(steps, int(steps * strength)))
+
+
+def _turn_seed(spec: ImageSpec, index: int) -> ImageSpec:
+    if spec.variation is not None:
+        turned = replace(spec.variation, seed=(spec.variation.seed + index) % (MAX_SEED + 1))
+        return replace(spec, variation=turned)
+    return replace(spec, seed=(spec.seed + index) % (MAX_SEED + 1))
+
+
+def _check_range(what: str, value: Any, *, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        problem = Phrase("must be a whole number from {low} to {high}.", low=low, high=high)
+        raise InvalidRequest(what=what, problem=problem)
+    if not low <= value <= high:
+        problem = Phrase("must be from {low} to {high}, not {value}.", low=low, high=high, value=value)
+        raise InvalidRequest(what=what, problem=problem)
+
+
+def _check_seed(seed: Any) -> None:
+    _check_range(Phrase("Seed"), seed, low=0, high=MAX_SEED)
+
+
+def _check_finite(what: str, value: Any) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise InvalidRequest(what=what, problem=Phrase("must be a finite number."))
+
+
+def _check_strength(what: str, value: Any) -> None:
+    _check_finite(what, value)
+    if not 0 < value <= 1:
+        raise InvalidRequest(what=what, problem=Phrase("must be above 0 and at most 1, not {value}.", value=value))
+
+
+def _check_side(what: str, side_px: Any) -> None:
+    _check_range(what, side_px, low=MIN_SIDE_PX, high=MAX_SIDE_PX)
+    if side_px % SIDE_MULTIPLE_PX:
+        problem = Phrase("must be a multiple of {multiple}, not {value}.", multiple=SIDE_MULTIPLE_PX, value=side_px)
+        raise InvalidRequest(what=what, problem=problem)

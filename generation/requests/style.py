@@ -1,0 +1,48 @@
+"""A style: words a guild has given a name, put around what somebody types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from generation.characters import is_newer
+from generation.errors import InvalidRequest
+from generation.requests.prompt import check_prompt
+from generation.translatable import Phrase
+from generation.validation import checked
+
+PLACE = "{prompt}"
+"""Where in a style's words the person's own words go; at the front if it is not there."""
+MAX_NAME_CHARS = 32
+MAX_STYLES = 50
+_SEPARATORS = frozenset(" '-")
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """One style of one guild. Raises `InvalidRequest`."""
+
+    guild_id: int
+    name: str
+    prompt: str
+    negative: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.name) > MAX_NAME_CHARS or not _is_name(self.name):
+            problem = Phrase("is up to {most} letters, digits, spaces and dashes.", most=MAX_NAME_CHARS)
+            raise InvalidRequest(what=Phrase("A style's name"), problem=problem)
+        check_prompt(self.prompt, what=Phrase("The style's prompt"))
+        check_prompt(self.negative, what=Phrase("The style's negative prompt"), may_be_empty=True)
+
+    def around(self, prompt: str, negative: str) -> tuple[str, str]:
+        """Prompt and negative prompt with the style's words: what is screened, painted and shown."""
+        template = self.prompt if PLACE in self.prompt else f"{PLACE}, {self.prompt}"
+        return template.replace(PLACE, prompt), ", ".join(part for part in (negative, self.negative) if part)
+
+
+def _is_name(text: str) -> bool:
+    return bool(text) and text[0] not in _SEPARATORS and all(map(_may_be_in_name, text))
+
+
+def _may_be_in_name(char: str) -> bool:
+    return char.isalnum() or char == "_" or char in _SEPARATORS or is_newer(char)

@@ -1,0 +1,299 @@
+"""Texts screened by each guild's own rules, off the event loop, in processes that a limit ends.
+
+What one guild's rules can cost stays with that guild: it has one screening under way at a time, each has a limit of
+processor time, a process that meets it is ended and replaced, and the guild rests a while before its next. It fails
+closed: nothing is accepted there that was not screened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from generation.errors import InvalidRequest, RulesNotUsable, RulesTooSlow
+from generation.rules import process
+from generation.rules.process import Build, FileRead, LookBack, Matched, NotBuilt, NotUsable, ReadFile, Screen
+from generation.rules.rule import Rule
+from generation.rules.rulebook import Match, RuleSet
+from generation.rules.transfer import read_exported
+
+log = logging.getLogger(__name__)
+K = TypeVar("K")
+T = TypeVar("T")
+PROCESSES = 2
+"""For what members ask. One more is for guilds that met the limit before, one for what managers do with rules."""
+SCREEN_CPU_S = 0.25
+"""A hundred times what it usually takes."""
+BUILD_CPU_S = 5.0
+PATIENCE_S = 2.2
+"""By the clock, for whoever asked: Discord takes an answer for 3 s. A start on a busy machine may take that long."""
+REST_S = 10.0
+"""How long a guild is not screened after one of its screenings met the limit."""
+_CLOCK_FACTOR, _CLOCK_EXTRA_S = 8, 10.0
+"""By the clock a request may take longer, for the machine may be busy; this only ends what hangs."""
+_KNOWN = 2000
+"""Screenings remembered, so that a request is screened once, however often it is checked on its way."""
+_ANSWERS: msgspec.msgpack.Decoder[process.Answer] = msgspec.msgpack.Decoder(process.Answer)
+_LIMIT_SIGNAL = getattr(signal, "SIGPROF", 0)
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class StoppedError(Exception):
+    """The process met its limit, or died."""
+
+
+class Child:
+    """One screening process, started when it is first needed. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_closed = self._met_limit = False
+
+    def ask(self, request: process.Request, *, cpu_s: float) -> process.Answer:
+        """Raises `StoppedError` if the limit was met; what ended the process otherwise gets one more try."""
+        limited = process.Limited(request, cpu_s)
+        answer = self._try(limited)
+        if answer is None and not self._met_limit:
+            answer = self._try(limited)
+        if answer is None:
+            raise StoppedError
+        return answer
+
+    def _try(self, limited: process.Limited) -> process.Answer | None:
+        running = self._process or self._start()
+        assert running.stdin is not None and running.stdout is not None
+        watchdog = threading.Timer(limited.cpu_s * _CLOCK_FACTOR + _CLOCK_EXTRA_S, self._stop_hanging, (running,))
+        watchdog.start()
+        try:
+            process.write_frame(running.stdin, limited)
+            return _ANSWERS.decode(process.read_frame(running.stdout))
+        except (EOFError, OSError, ValueError):
+            self.end()
+            self._met_limit |= running.returncode == -_LIMIT_SIGNAL
+            return None
+        finally:
+            watchdog.cancel()
+
+    def _stop_hanging(self, running: subprocess.Popen[bytes]) -> None:
+        self._met_limit = True
+        running.kill()
+
+    def screen(self, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
+        """Raises `InvalidRequest` for rules that cannot be compiled, `StoppedError`."""
+        request = Screen(rules.key, list(texts))
+        answer = self.ask(request, cpu_s=SCREEN_CPU_S)
+        if isinstance(answer, NotBuilt):
+            self.build(rules)
+            answer = self.ask(request, cpu_s=SCREEN_CPU_S)
+        if not isinstance(answer, Matched):
+            raise StoppedError
+        return tuple(answer.matches)
+
+    def build(self, rules: RuleSet) -> None:
+        """Compile and keep the rules. Raises `InvalidRequest`, `StoppedError`."""
+        packed = [(rule.kind.value, rule.text) for rule in rules.rules]
+        answer = self.ask(Build(rules.key, packed), cpu_s=BUILD_CPU_S)
+        if isinstance(answer, NotUsable):
+            raise answer.as_error()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._is_closed:
+            raise StoppedError
+        self._met_limit = False
+        kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", process.__name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=kept | {"PYTHONPATH": str(_ROOT)},
+            cwd=_ROOT,
+        )
+        return self._process
+
+    def close(self) -> None:
+        """End for good."""
+        self._is_closed = True
+        self.end()
+
+    def end(self) -> None:
+        """Kill the process; the next request starts another."""
+        ended, self._process = self._process, None
+        if ended is None:
+            return
+        ended.kill()
+        for stream in (ended.stdin, ended.stdout):
+            with suppress(OSError):
+                stream.close()  # type: ignore[union-attr]  # both are pipes
+        ended.wait()
+
+
+class Lane:
+    """Some children, each with a thread that waits for it."""
+
+    def __init__(self, number: int) -> None:
+        self._children = [Child() for _ in range(number)]
+        self._free: queue.LifoQueue[Child] = queue.LifoQueue()  # the one used last has the rules at hand
+        for child in self._children:
+            self._free.put(child)
+        self._pool = ThreadPoolExecutor(number, thread_name_prefix="screening")
+
+    def submit(self, work: Callable[[Child], T]) -> Future[T]:
+        """Have the next child that is free do this."""
+        return self._pool.submit(self._with_child, work)
+
+    def end(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for child in self._children:
+            child.close()
+
+    def _with_child(self, work: Callable[[Child], T]) -> T:
+        child = self._free.get()
+        try:
+            return work(child)
+        finally:
+            self._free.put(child)
+
+
+class Screener:
+    """All screening of one bot. What it remembers of texts are their hashes, and the pieces that rules found."""
+
+    def __init__(
+        self,
+        *,
+        processes: int = PROCESSES,
+        patience_s: float = PATIENCE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._members, self._slow, self._managers = Lane(processes), Lane(1), Lane(1)
+        self._clock, self._patience_s = clock, patience_s
+        self._turns: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._known: OrderedDict[tuple[str, str], tuple[Match, ...]] = OrderedDict()
+        self._not_usable: OrderedDict[str, InvalidRequest] = OrderedDict()
+        self._rests_until: dict[int, float] = {}
+        self._finalizer = weakref.finalize(self, _end_all, (self._members, self._slow, self._managers))
+
+    def close(self) -> None:
+        """End the processes. It also happens when the screener is forgotten, and when the program ends."""
+        self._finalizer()
+
+    async def screen(self, guild_id: int, rules: RuleSet, texts: Iterable[str]) -> tuple[Match, ...]:
+        """Return which of the guild's rules match, wherever they hold.
+
+        Raises `RulesNotUsable` where they cannot be compiled, `RulesTooSlow` where they take too long.
+        """
+        said = list(dict.fromkeys(filter(None, texts)))
+        if not rules.rules or not said:
+            return ()
+        if (known := self._known.get((rules.key, _digest(said)))) is not None:
+            return known
+        work = asyncio.create_task(self._screen_in_turn(guild_id, rules, said), name="screening")
+        work.add_done_callback(_look_at)
+        try:  # who waits may give up; the turn lasts until the process is free, and what it found is kept
+            return await asyncio.wait_for(asyncio.shield(work), self._patience_s)
+        except TimeoutError:
+            raise RulesTooSlow(rest_s=round(REST_S)) from None
+
+    async def _screen_in_turn(self, guild_id: int, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
+        key = (rules.key, _digest(texts))
+        async with self._turn(guild_id):
+            if (known := self._known.get(key)) is None:
+                known = await self._screen(guild_id, rules, texts)
+                _remember(self._known, key, known)
+            return known
+
+    async def _screen(self, guild_id: int, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
+        if rules.key in self._not_usable:
+            raise RulesNotUsable
+        lane = self._slow if guild_id in self._rests_until else self._members
+        try:
+            return await self._run(guild_id, lane, lambda child: child.screen(rules, texts))
+        except InvalidRequest as error:
+            log.warning("guild=%s action=rules-not-usable why=%s", guild_id, error)
+            _remember(self._not_usable, rules.key, error)
+            raise RulesNotUsable from None
+
+    async def require_usable(self, guild_id: int, rules: RuleSet) -> None:
+        """Compile the rules, before they are stored. Raises `InvalidRequest` with the reason, `RulesTooSlow`."""
+        async with self._turn(guild_id):
+            if rules.rules:
+                await self._run(guild_id, self._managers, lambda child: child.build(rules))
+
+    async def problem(self, guild_id: int, rules: RuleSet) -> InvalidRequest | RulesTooSlow | None:
+        """Return why the guild's rules cannot be used now, for its managers to read."""
+        try:
+            if rules.key not in self._not_usable:
+                await self.require_usable(guild_id, rules)
+        except (InvalidRequest, RulesTooSlow) as error:
+            return error
+        return self._not_usable.get(rules.key)
+
+    async def look_back(self, guild_id: int, rule: Rule, prompts: Sequence[tuple[str, ...]]) -> list[Match]:
+        """Return which prompts a rule matches, by their index. Raises `RulesTooSlow`."""
+        request = LookBack((rule.kind.value, rule.text), [list(texts) for texts in prompts])
+        async with self._turn(guild_id):
+            answer = await self._run(guild_id, self._managers, lambda child: child.ask(request, cpu_s=BUILD_CPU_S))
+        return answer.matches if isinstance(answer, Matched) else []
+
+    async def read_file(self, guild_id: int, data: bytes) -> list[Rule]:
+        """Return the rules of a file. Raises `InvalidRequest` that says what is wrong, and where."""
+        async with self._turn(guild_id):
+            answer = await self._run(
+                guild_id, self._managers, lambda child: child.ask(ReadFile(data), cpu_s=BUILD_CPU_S)
+            )
+        if isinstance(answer, NotUsable):
+            raise answer.as_error()
+        assert isinstance(answer, FileRead)
+        return await asyncio.to_thread(read_exported, answer.data)
+
+    def _turn(self, guild_id: int) -> asyncio.Lock:
+        """One at a time of each guild, in order: the processes are everyone's."""
+        return self._turns.setdefault(guild_id, asyncio.Lock())
+
+    async def _run(self, guild_id: int, lane: Lane, work: Callable[[Child], T]) -> T:
+        if self._clock() < self._rests_until.get(guild_id, 0):
+            raise RulesTooSlow(rest_s=round(REST_S))
+        try:
+            return await asyncio.wrap_future(lane.submit(work))
+        except StoppedError:
+            log.warning("guild=%s action=screening-stopped rest_s=%s", guild_id, REST_S)
+            self._rests_until[guild_id] = self._clock() + REST_S
+            raise RulesTooSlow(rest_s=round(REST_S)) from None
+
+
+def _end_all(lanes: Iterable[Lane]) -> None:
+    for lane in lanes:
+        lane.end()
+
+
+def _look_at(work: asyncio.Task[tuple[Match, ...]]) -> None:
+    """Whoever waited may be gone: an error is no news then."""
+    if not work.cancelled():
+        work.exception()
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256(msgspec.msgpack.encode(texts)).hexdigest()
+
+
+def _remember(known: OrderedDict[K, T], key: K, value: T) -> None:
+    known[key] = value
+    if len(known) > _KNOWN:
+        known.popitem(last=False)

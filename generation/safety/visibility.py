@@ -1,0 +1,69 @@
+"""What becomes of a finished picture: whether it may be shown in a place, as the guild chose and the checker judged.
+
+Asked twice, because a channel can change between a request and its result: when a request is accepted, and when its
+result is posted. The stricter answer holds. What nobody judged counts as flagged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SafetyLevel(StrEnum):
+    """What happens to a picture the safety checker flags."""
+
+    OFF = "off"  # it is shown; age-restricted channels only
+    BLUR = "blur"  # it is shown behind a spoiler
+    BLOCK = "block"  # it is kept back and refunded
+
+
+_STRICTNESS = {SafetyLevel.OFF: 0, SafetyLevel.BLUR: 1, SafetyLevel.BLOCK: 2}
+
+
+class Shown(StrEnum):
+    """How a picture may be shown."""
+
+    OPENLY = "openly"
+    SPOILER = "spoiler"  # behind Discord's blur, until somebody presses it
+    NOT = "not"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handling:
+    """What was decided when a request was accepted."""
+
+    level: SafetyLevel = SafetyLevel.BLOCK
+    review_hours: int = 0
+    """Pictures that are kept back are stored, blurred, for so long; 0 stores none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the safety checker said of a picture: `margins` over its thresholds, above zero speak against it."""
+
+    is_flagged: bool
+    margins: dict[str, float]
+
+
+UNREADABLE_JUDGEMENT = Judgement(is_flagged=True, margins={})
+"""Stands for a stored judgement that cannot be read: what was not judged for certain counts as flagged."""
+
+
+def level_at(level: SafetyLevel, *, is_age_restricted: bool) -> SafetyLevel:
+    """What a guild's level means in a place: off is for age-restricted channels only, and blocks everywhere else."""
+    return SafetyLevel.BLOCK if level is SafetyLevel.OFF and not is_age_restricted else level
+
+
+def stricter(one: SafetyLevel, other: SafetyLevel) -> SafetyLevel:
+    return max(one, other, key=_STRICTNESS.__getitem__)
+
+
+def how_shown(judgement: Judgement | None, level: SafetyLevel, *, is_harmless: bool) -> Shown:
+    """`is_harmless`: the model cannot paint what a checker looks for, so that a missing judgement does not count."""
+    is_flagged = judgement.is_flagged if judgement is not None else not is_harmless
+    if not is_flagged or level is SafetyLevel.OFF:
+        return Shown.OPENLY
+    if level is SafetyLevel.BLUR and judgement is not None:
+        return Shown.SPOILER
+    return Shown.NOT

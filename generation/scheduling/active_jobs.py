@@ -1,0 +1,150 @@
+"""Jobs in the making, as the bot holds them in memory, and what a person may be shown of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from generation.jobs.job import Image, Job, Outcome, Status, split_image_id
+from generation.requests.cost import BY_PIXELS, Work, cost_of_evaluations, image_cost
+from generation.scheduling.wait_simulation import Foreseen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job at one moment, for showing. Times in seconds."""
+
+    job: Job
+    progress: float
+    """How much of the whole job is painted, 0 to 1."""
+    images_ahead: int | None = None
+    """Images that will be started before this job's next one; None when none of its images waits."""
+    wait_s: float | None = None
+    """Expected time until the whole job is done; None before anything was measured, and while it has to wait for
+    the painter to go on."""
+    preview: bytes | None = None
+    """A small JPEG of the unfinished picture, if there is one."""
+
+
+@dataclass(slots=True)
+class LiveImage:
+    """One image on its way: the only mutable record of it, owned by the studio."""
+
+    image: Image
+    trace: str | None = None
+    """That it follows, if it is a replay."""
+    work: Work = BY_PIXELS
+    """Of its model."""
+    done: int = 0
+    losses: int = 0
+    """Workers lost while they held it, in this run of the bot."""
+    cancel_asked: bool = False
+    foreseen: Foreseen | None = None
+    """What its wait was first expected to be."""
+    painted_at_s: float | None = None
+    """When it left the worker (monotonic): what the disk and the database take then is not painting."""
+    preview: bytes | None = None
+
+    @property
+    def units_done(self) -> int:
+        return self.cost_of(self.done)
+
+    def cost_of(self, evaluations: int) -> int:
+        """Return the cost units of so many model evaluations; 0 of none."""
+        if not evaluations:
+            return 0
+        return cost_of_evaluations(self.image.spec, evaluations, self.trace, work=self.work)
+
+    def charge_for(self, evaluations: int) -> int:
+        """Return what so many model evaluations are charged, as part of what was reserved.
+
+        That may have been by an older table of prices, if the job was accepted by an older release.
+        """
+        whole = image_cost(self.image.spec, self.trace, work=self.work)
+        return min(self.image.reserved, self.image.reserved * self.cost_of(evaluations) // whole)
+
+    @property
+    def progress(self) -> float:
+        if self.image.status.is_end:
+            return 1.0
+        return min(1.0, self.done / max(1, self.image.spec.num_evaluations))
+
+
+@dataclass(slots=True)
+class LiveJob:
+    """A job that has not ended, with its images."""
+
+    job: Job
+    images: dict[str, LiveImage]
+    ended: asyncio.Future[Job] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @classmethod
+    def of(cls, job: Job, work: Work) -> LiveJob:
+        trace = job.request.replay.trace if job.request.replay else None
+        return cls(job, {image.id: LiveImage(image, trace, work) for image in job.images if not image.status.is_end})
+
+    def started(self, image_id: str, attempt: int) -> None:
+        self._update(image_id, status=Status.RUNNING, attempt=attempt)
+
+    def waits_again(self, image_id: str) -> None:
+        live = self.images[image_id]
+        live.done, live.preview = 0, None
+        self._update(image_id, status=Status.WAITING)
+
+    def ended_with(self, image_id: str, outcome: Outcome) -> None:
+        self._update(
+            image_id,
+            status=outcome.status,
+            charged=outcome.charged,
+            recipe=outcome.recipe,
+            file_sha256=outcome.file_sha256,
+            error=outcome.error,
+            judgement=outcome.judgement,
+        )
+
+    @property
+    def progress(self) -> float:
+        ended = sum(image.status.is_end for image in self.job.images if image.id not in self.images)
+        return (ended + sum(live.progress for live in self.images.values())) / len(self.job.images)
+
+    @property
+    def preview(self) -> bytes | None:
+        return next((live.preview for live in self.images.values() if live.preview), None)
+
+    def _update(self, image_id: str, **changes: object) -> None:
+        live = self.images[image_id]
+        live.image = replace(live.image, **changes)  # type: ignore[arg-type]
+        images = tuple(live.image if image.id == image_id else image for image in self.job.images)
+        self.job = replace(self.job, images=images)
+
+
+class LiveJobs:
+    """Every job that has not ended, oldest first. `work_of` tells the work of a model by its name."""
+
+    def __init__(self, work_of: Callable[[str], Work] = lambda model: BY_PIXELS) -> None:
+        self._work_of = work_of
+        self._jobs: dict[str, LiveJob] = {}
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._jobs
+
+    def __iter__(self) -> Iterator[LiveJob]:
+        return iter(self._jobs.values())
+
+    def add(self, job: Job) -> LiveJob:
+        live_job = self._jobs[job.id] = LiveJob.of(job, self._work_of(job.request.spec.model))
+        return live_job
+
+    def get(self, job_id: str) -> LiveJob | None:
+        return self._jobs.get(job_id)
+
+    def of_image(self, image_id: str) -> LiveJob:
+        """The job of an image that is alive. Raises `KeyError` for any other."""
+        return self._jobs[split_image_id(image_id)[0]]
+
+    def image(self, image_id: str) -> LiveImage:
+        return self.of_image(image_id).images[image_id]
+
+    def remove(self, job_id: str) -> None:
+        del self._jobs[job_id]

@@ -1,0 +1,473 @@
+"""Between the line and the worker: keeps the worker's slots full in fair order, and sees each image to its end.
+
+    FairQueue -> claim -> order -> worker -> events -> sign, store -> settle -> `on_end`
+
+A worker that is lost gives its images back to the line. An image that was lost too often is tried alone, so that if
+it is the killer, it kills no one else's work (docs/decisions/0003).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+from generation.durable import durably
+from generation.errors import Failed, SourceLost, StartWithheld, Withheld, WorkerLost
+from generation.failpoints import reached
+from generation.images.codec import pixels_sha256
+from generation.images.metadata import sign_png
+from generation.images.region import draw_mask
+from generation.images.store import ImageFiles
+from generation.jobs.job import Image, Job, Outcome, Status
+from generation.jobs.ports import JobStore, Worker
+from generation.jobs.protocol import (
+    Broken,
+    Cancel,
+    Cancelled,
+    Event,
+    Finished,
+    Lost,
+    Order,
+    Preview,
+    Progress,
+    Ready,
+    Share,
+)
+from generation.owner import Owner
+from generation.requests.recipe import Fingerprint, Recipe
+from generation.requests.spec import ImageSpec
+from generation.safety.visibility import Judgement, SafetyLevel
+from generation.scheduling.active_jobs import LiveImage, LiveJobs
+from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.throughput import Pace
+
+log = logging.getLogger(__name__)
+
+LOSSES_BEFORE_ALONE = 2
+"""After so many lost workers an image is tried alone."""
+MAX_LOSSES = 3
+PREVIEWS_PER_IMAGE = 2
+_NEWCOMER_FACTOR = 2
+"""How far beyond its slots a worker is filled with the images of guilds that have nothing there yet."""
+_SETTLING_FACTOR = 4
+"""How many pictures beyond its slots may wait for the disk: one that is full must not fill the memory too."""
+
+
+class _FileGone(Exception):
+    """A file that an image starts from is not on disk; the text is its SHA-256."""
+
+
+class Dispatcher:
+    """See the module's text. `on_change` hears the id of a job that moved, `on_end` each image that ended; `restore`
+    brings back a file that is gone, or says that it cannot, `abandon` hears that nobody waits for it any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        worker: Worker,
+        store: JobStore,
+        files: ImageFiles,
+        queue: FairQueue,
+        jobs: LiveJobs,
+        check_safety: bool,
+        lookup_hashes: Callable[[ImageSpec], dict[str, str]],
+        restore: Callable[[str, Owner], Awaitable[bool]],
+        abandon: Callable[[str], Awaitable[None]],
+        on_change: Callable[[str], None],
+        on_end: Callable[[LiveImage, Outcome], None],
+    ) -> None:
+        self.pace = Pace()
+        self.is_draining = False
+        self._is_paused = False
+        self._worker, self._store, self._files = worker, store, files
+        self._queue, self._jobs = queue, jobs
+        self._check_safety = check_safety
+        self._lookup_hashes = lookup_hashes
+        self._restore, self._abandon = restore, abandon
+        self._on_change, self._on_end = on_change, on_end
+        self._at_worker: dict[str, int] = {}
+        self._suspects: deque[Waiting] = deque()
+        self._suspect_at_work: str | None = None
+        self._fileless: dict[str, str] = {}
+        """Images that wait for a file which is painted again, and its SHA-256."""
+        self._num_settling = 0
+        self.trouble: str | None = None
+        """Why there is no worker, while there is none."""
+        self._wake = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @property
+    def at_worker(self) -> Collection[str]:
+        """Ids of the images that the worker holds."""
+        return self._at_worker.keys()
+
+    @property
+    def suspects(self) -> Sequence[str]:
+        """Ids of the images that wait to be tried alone, before all others."""
+        return [each.image_id for each in self._suspects]
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing new is begun."""
+        return self._is_paused
+
+    def pause(self, is_paused: bool) -> None:
+        """Begin nothing new, or go on."""
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            self._interrupted()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Something may have become possible: look again."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as self._tasks:
+            self._tasks.create_task(self._dispatch(), name="dispatch")
+            self._tasks.create_task(self._listen(), name="listen")
+
+    async def cancel(self, live: LiveImage) -> None:
+        """Stop an image: at no cost while it waits; at the worker it pays for the steps it took."""
+        image_id = live.image.id
+        live.cancel_asked = True
+        if self._queue.cancel(image_id) or self._drop_suspect(image_id):
+            await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
+        elif (attempt := self._at_worker.get(image_id)) is not None:
+            await self._worker.cancel(Cancel(image_id=image_id, attempt=attempt))
+        elif (sha256 := self._fileless.pop(image_id, None)) is not None:
+            await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
+            if sha256 not in self._fileless.values():
+                await self._abandon(sha256)
+
+    # Towards the worker.
+
+    async def _dispatch(self) -> None:
+        """Keep the worker's slots full, in fair order."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch: list[Waiting] = []
+            while (waiting := self._next(len(self._at_worker) + len(batch))) is not None:
+                batch.append(waiting)
+            attempts = await asyncio.gather(*(self._claim(waiting) for waiting in batch))  # share one commit
+            for waiting, attempt in zip(batch, attempts, strict=True):
+                await self._send(waiting, attempt)
+
+    def _next(self, taken: int) -> Waiting | None:
+        """The next image there is room for. A guild that has nothing at the worker gets a place even beyond the slots:
+        the engine then steps it first, so a light guild does not wait for a heavy one's pictures to end.
+        """
+        slots = self._worker.num_slots
+        if not slots or self.is_draining or self._is_paused or self._suspect_at_work is not None:
+            return None
+        if self._num_settling >= slots * _SETTLING_FACTOR:
+            return None
+        if self._suspects:
+            return None if taken else self._next_suspect()
+        if taken < slots:
+            return self._queue.pick()
+        return self._queue.pick_newcomer() if taken < slots * _NEWCOMER_FACTOR else None
+
+    def _next_suspect(self) -> Waiting:
+        suspect = self._suspects.popleft()
+        self._suspect_at_work = suspect.image_id
+        return suspect
+
+    async def _claim(self, waiting: Waiting) -> int | None:
+        attempt = await durably(lambda: self._store.claim(waiting.image_id))
+        reached("claimed")
+        return attempt
+
+    async def _send(self, waiting: Waiting, attempt: int | None) -> None:
+        live = self._jobs.image(waiting.image_id)
+        if attempt is None:
+            log.error("image=%s action=claim-refused", waiting.image_id)  # erased while it waited: nobody wants it
+            await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
+            return
+        self._jobs.of_image(live.image.id).started(waiting.image_id, attempt)
+        try:
+            order = await self._order(live, waiting)
+        except _FileGone as gone:
+            self._give_up_place(waiting.image_id)
+            self._fileless[waiting.image_id] = str(gone)
+            self._spawn(self._wait_for_file(live, attempt, str(gone)))
+            return
+        except Exception:  # a disk that cannot be read, a row nobody foresaw: one picture's end, not everybody's
+            log.exception("image=%s action=order-failed", waiting.image_id)
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=Failed.__name__))
+            return
+        if live.cancel_asked:
+            await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
+            return
+        self._at_worker[waiting.image_id] = attempt
+        self.pace.resumed(now_s=time.monotonic())
+        try:
+            await self._worker.admit(order)
+        except ConnectionError:
+            await self._return_unstarted(live, attempt)
+        self._on_change(live.image.job_id)
+
+    async def _return_unstarted(self, live: LiveImage, attempt: int) -> None:
+        """The worker went down before it took the image: back in line, held against nobody."""
+        if self._at_worker.get(live.image.id) == attempt:
+            live.losses -= 1
+            self._left_worker(live.image.id)
+            await self._return_to_line(live, attempt)
+
+    async def _order(self, live: LiveImage, waiting: Waiting) -> Order:
+        spec, job = live.image.spec, self._jobs.of_image(live.image.id).job
+        weight, counter = self._queue.share_of(waiting.guild_id)
+        start = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
+        return Order(
+            image_id=waiting.image_id,
+            attempt=live.image.attempt,
+            spec=spec,
+            share=Share(waiting.guild_id, weight, counter, waiting.user_id, waiting.boost),
+            check_safety=self._check_safety,
+            shows_flagged=job.handling.level is not SafetyLevel.BLOCK,
+            keeps_for_review=job.handling.review_hours > 0,
+            num_previews=PREVIEWS_PER_IMAGE if job.request.count == 1 else 0,
+            start_png=await self._file(start),
+            mask_png=await self._mask(spec),
+            replay=live.trace,
+        )
+
+    async def _mask(self, spec: ImageSpec) -> bytes | None:
+        if spec.start is not None and spec.start.cells:
+            return await asyncio.to_thread(draw_mask, spec.start.cells, (spec.width_px, spec.height_px))
+        return await self._file(spec.start.mask_sha256 if spec.start else None)
+
+    async def _file(self, sha256: str | None) -> bytes | None:
+        if sha256 is None:
+            return None
+        data = await asyncio.to_thread(self._files.get, sha256)
+        if data is None:
+            raise _FileGone(sha256)
+        return data
+
+    async def _wait_for_file(self, live: LiveImage, attempt: int, sha256: str) -> None:
+        """A file the image starts from is gone. It keeps its turn, but no slot, while that is painted again."""
+        owner = self._jobs.of_image(live.image.id).job.owner
+        try:
+            is_there = await self._restore(sha256, owner)
+        except Exception:
+            log.exception("image=%s action=restore-failed", live.image.id)
+            is_there = False
+        if self._fileless.pop(live.image.id, None) is None:
+            return  # cancelled meanwhile
+        if not is_there:
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=SourceLost.__name__))
+            return
+        live.losses -= 1
+        live.foreseen = None
+        await self._return_to_line(live, attempt)
+        self._wake.set()
+
+    # From the worker.
+
+    async def _listen(self) -> None:
+        async for event in self._worker.events():
+            await self._heard(event)
+
+    async def _heard(self, event: Event) -> None:
+        match event:
+            case Ready():
+                self.trouble = None
+                self._interrupted()
+                self._wake.set()
+            case Lost():
+                await self._lost(event.reason)
+            case _ if self._at_worker.get(event.image_id) != event.attempt:
+                log.warning("image=%s attempt=%s action=stale-event", event.image_id, event.attempt)
+            case Progress():
+                self._progressed(event)
+            case Preview():
+                self._jobs.image(event.image_id).preview = event.jpeg
+                self._changed(event.image_id)
+            case Finished() | Cancelled() | Broken():
+                self._left_worker(event.image_id)
+                self._jobs.image(event.image_id).painted_at_s = time.monotonic()
+                self._num_settling += 1
+                self._spawn(self._settle(event))
+
+    def _progressed(self, event: Progress) -> None:
+        live = self._jobs.image(event.image_id)
+        before = live.units_done
+        live.done = event.done
+        self.pace.progressed(event.image_id, live.units_done - before, now_s=time.monotonic())
+        self._changed(event.image_id)
+
+    def _left_worker(self, image_id: str) -> None:
+        del self._at_worker[image_id]
+        self._give_up_place(image_id)
+        if not self._at_worker:
+            self.pace.paused()
+        self._wake.set()
+
+    def _give_up_place(self, image_id: str) -> None:
+        """If it was to be alone at the worker, it is so no more: the line moves on."""
+        if self._suspect_at_work == image_id:
+            self._suspect_at_work = None
+
+    async def _settle(self, event: Finished | Cancelled | Broken) -> None:
+        """An image left the worker: make it durable, charge it, tell."""
+        live = self._jobs.image(event.image_id)
+        try:
+            outcome = await self._outcome(live, event)
+        except Exception:
+            log.exception("image=%s action=settle-failed", event.image_id)
+            outcome = Outcome(status=Status.FAILED, charged=0, error=Failed.__name__)
+        await self._end(live, outcome)
+        self._num_settling -= 1
+        self._wake.set()
+
+    async def _outcome(self, live: LiveImage, event: Finished | Cancelled | Broken) -> Outcome:
+        match event:
+            case Finished(withheld=True):
+                return await self._withheld(event)
+            case Finished():
+                return await self._keep(live, event)
+            case Cancelled():
+                return Outcome(status=Status.CANCELLED, charged=live.charge_for(event.evaluations))
+            case Broken():
+                log.error("image=%s error=%s action=broken: %s", event.image_id, event.error, event.message)
+                return Outcome(status=Status.FAILED, charged=0, error=event.error)
+
+    async def _keep(self, live: LiveImage, event: Finished) -> Outcome:
+        """Sign the picture and put it on disk; a full disk is waited for, not an end."""
+        replay = self._jobs.of_image(live.image.id).job.request.replay
+        original = None if replay is None else replay.original
+        recipe, png = await asyncio.to_thread(self._sign, event, self._recipe(live.image.spec, event), original)
+        reached("signed")
+        file_sha256 = await durably(lambda: asyncio.to_thread(self._files.put, png))
+        reached("file_renamed")
+        is_in_vain = replay is not None and replay.is_unseen and file_sha256 != replay.original
+        return Outcome(
+            status=Status.DONE,
+            charged=0 if is_in_vain else live.image.reserved,
+            recipe=recipe,
+            file_sha256=file_sha256,
+            judgement=_judgement(event),
+        )
+
+    def _sign(self, event: Finished, recipe: Recipe, original: str | None) -> tuple[Recipe, bytes]:
+        """Return the recipe and the file. A replay of an earlier version's picture is written as that version did."""
+        named, size_px = (
+            replace(recipe, lookup_hashes=self._lookup_hashes(recipe.spec)),
+            (event.width_px, event.height_px),
+        )
+        png = sign_png(event.pixels, size_px, named)
+        if original is not None and sha256(png).hexdigest() != original:
+            earlier = sign_png(event.pixels, size_px, recipe)
+            if sha256(earlier).hexdigest() == original:
+                return recipe, earlier
+        return named, png
+
+    async def _withheld(self, event: Finished) -> Outcome:
+        """Kept back and refunded; what moderators may see of it goes to disk, if their guild wants that."""
+        blurred = event.review_jpeg
+        review = await durably(lambda: asyncio.to_thread(self._files.put, blurred)) if blurred else None
+        return Outcome(
+            status=Status.WITHHELD,
+            charged=0,
+            error=(StartWithheld if event.is_start_flagged else Withheld).__name__,
+            judgement=_judgement(event),
+            review_sha256=review,
+        )
+
+    def _recipe(self, spec: ImageSpec, event: Finished) -> Recipe:
+        source = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
+        return Recipe(
+            spec=spec,
+            model_sha256=self._worker.model_sha256.get(spec.model, ""),
+            trace=event.trace,
+            fingerprint=self._worker.fingerprint or Fingerprint({}),
+            pixels_sha256=pixels_sha256(event.pixels),
+            parents=(source,) if source else (),
+            dropped=event.dropped,
+        )
+
+    async def _end(self, live: LiveImage, outcome: Outcome) -> None:
+        image = live.image
+        self._give_up_place(image.id)
+        written = await durably(lambda: self._store.settle(image.id, image.attempt, outcome))
+        reached("settled")
+        if not written:
+            log.error("image=%s attempt=%s action=stale-settle", image.id, image.attempt)
+        if self._queue.is_in_flight(image.id):
+            self._queue.settle(image.id, outcome.charged)
+        log.info("image=%s attempt=%s action=%s charged=%s", image.id, image.attempt, outcome.status, outcome.charged)
+        self._on_end(live, outcome)
+        self._wake.set()
+
+    async def _lost(self, reason: str) -> None:
+        """The worker is gone. What it held goes back in line; what it held too often is tried alone, then given up."""
+        log.error("action=worker-lost images=%s reason=%s", len(self._at_worker), reason)
+        self.trouble = reason
+        held = dict(self._at_worker)
+        self._at_worker.clear()
+        self._suspect_at_work = None
+        self.pace.paused()
+        for image_id, attempt in held.items():
+            await self._return_to_line(self._jobs.image(image_id), attempt)
+        self._interrupted()
+        self._wake.set()
+
+    async def _return_to_line(self, live: LiveImage, attempt: int) -> None:
+        self._give_up_place(live.image.id)
+        live.losses += 1
+        if live.losses >= MAX_LOSSES:
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=WorkerLost.__name__))
+        elif live.cancel_asked:
+            await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
+        else:
+            await durably(lambda: self._store.release(live.image.id, attempt))
+            live_job = self._jobs.of_image(live.image.id)
+            live_job.waits_again(live.image.id)
+            if live.losses >= LOSSES_BEFORE_ALONE:
+                self._suspects.append(waiting_of(live_job.job, live.image))
+            else:
+                self._queue.push_back(live.image.id)
+            self._on_change(live.image.job_id)
+
+    # Small helpers.
+
+    def _interrupted(self) -> None:
+        """Painting stops or goes on: what was said of waits no longer holds for anyone."""
+        self.pace.interrupted()
+        for live_job in list(self._jobs):
+            self._on_change(live_job.job.id)
+
+    def _changed(self, image_id: str) -> None:
+        self._on_change(self._jobs.of_image(image_id).job.id)
+
+    def _drop_suspect(self, image_id: str) -> bool:
+        waiting = next((each for each in self._suspects if each.image_id == image_id), None)
+        if waiting is not None:
+            self._suspects.remove(waiting)
+        return waiting is not None
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        assert self._tasks is not None, "events are only heard while `run` runs"
+        self._tasks.create_task(work)
+
+
+def _judgement(event: Finished) -> Judgement | None:
+    if not event.safety_scores and not event.flagged:
+        return None
+    finite = {name: score for name, score in event.safety_scores.items() if math.isfinite(score)}  # JSON has no NaN
+    return Judgement(is_flagged=event.flagged or finite.keys() != event.safety_scores.keys(), margins=finite)
+
+
+def waiting_of(job: Job, image: Image) -> Waiting:
+    """An image's entry in the line."""
+    return Waiting(image.id, job.owner.guild_id, job.owner.user_id, image.reserved, job.boost)

@@ -1,0 +1,422 @@
+"""The service in the middle: what people may ask for, and the life of the whole.
+
+    submit -> (store) -> FairQueue -> Dispatcher -> (store) -> on_change
+
+Everything durable happens in the store before anybody is told. What is in memory here can be lost at any moment:
+`recover` builds it again from the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+
+from generation.durable import durably
+from generation.errors import AtelierError, Closed, Draining, Outdated
+from generation.failpoints import reached
+from generation.images.store import ImageFiles
+from generation.jobs.job import Image, Job, Outcome, ReplyTo, Status, new_job_id
+from generation.jobs.ports import Clock, JobStore, Worker
+from generation.jobs.source_access import require_sources, starts_from_upload
+from generation.models.catalog import Catalog
+from generation.models.failed_loads import FailedLoads
+from generation.models.lookup_hashes import lookup_hashes
+from generation.models.sizes import require_enlargeable, require_size
+from generation.owner import Owner
+from generation.policy.guild_settings import RoleBoost
+from generation.requests.cost import image_cost
+from generation.requests.prompt_addons import check_known
+from generation.requests.recipe import Fingerprint, require_trace
+from generation.requests.spec import GenerationRequest
+from generation.safety.visibility import Handling
+from generation.scheduling.active_jobs import JobView, LiveImage, LiveJobs
+from generation.scheduling.dispatcher import Dispatcher, waiting_of
+from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.source_restorer import Restorer
+from generation.scheduling.wait_estimates import Forecast
+from generation.validation import check
+
+log = logging.getLogger(__name__)
+
+_COUNTERS_EVERY_S = 2.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Studio:
+    """See the module's text. All methods belong to one event loop; `run` must be running for anything to be made."""
+
+    def __init__(
+        self,
+        *,
+        worker: Worker,
+        store: JobStore,
+        files: ImageFiles,
+        catalog: Catalog,
+        queue: FairQueue | None = None,
+        clock: Clock = utc_now,
+        check_safety: bool = True,
+    ) -> None:
+        self.catalog = catalog
+        self.failed_loads = FailedLoads()
+        self.checks_safety = check_safety
+        self.is_closed = False
+        """Whether the operator wants no new requests for now."""
+        self.files = files
+        self.on_change: Callable[[str], None] = lambda job_id: None
+        self._worker = worker
+        self._store = store
+        self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
+        self._clock = clock
+        self._jobs = LiveJobs(catalog.work_of)
+        self._restorer = Restorer(store=store, files=files, paint=self._paint_unseen)
+        self._dispatcher = Dispatcher(
+            worker=worker,
+            store=store,
+            files=files,
+            queue=self._queue,
+            jobs=self._jobs,
+            check_safety=check_safety,
+            lookup_hashes=lambda spec: lookup_hashes(spec, catalog),
+            restore=self._restorer.restore,
+            abandon=self._abandon,
+            on_change=lambda job_id: self.on_change(job_id),
+            on_end=self._image_ended,
+        )
+        self._forecast = Forecast(self._jobs, self._queue, self._dispatcher.pace)
+        self._arriving: Counter[tuple[int, int]] = Counter()
+        self._boosts: dict[int, dict[int, float]] = {}
+        self._recovered = asyncio.Event()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing new is begun for now: what is being painted ends, what waits keeps its place."""
+        return self._dispatcher.is_paused
+
+    def pause(self, is_paused: bool) -> None:
+        """Begin nothing new, or go on. Those who wait are told."""
+        self._dispatcher.pause(is_paused)
+
+    # What people ask for.
+
+    async def submit(
+        self,
+        request: GenerationRequest,
+        owner: Owner,
+        *,
+        reply_to: ReplyTo | None = None,
+        role_ids: Collection[int] = (),
+        attached: Collection[str] = (),
+        may_use_all: bool = False,
+        handling: Handling = Handling(),  # noqa: B008 - frozen
+        asked_at: datetime | None = None,
+    ) -> Job:
+        """Accept a request: when this returns, the job is on disk and will end. Raises `Refused` otherwise.
+
+        `role_ids` are the owner's roles in the guild, for quotas of roles; `attached` are the files that came with the
+        request; `may_use_all` is for the operator at the shell, who may start from any file; `handling` is the guild's
+        choice of what becomes of flagged pictures; `asked_at` is when Discord says it was asked for, else it is now.
+        """
+        await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
+        if may_use_all:
+            is_from_upload = await starts_from_upload(request.spec, owner, self._store)
+        else:
+            is_from_upload = await require_sources(request, owner, self._store, attached=attached)
+        self.check(request, owner)
+        boost = self.boost_of(owner.guild_id, role_ids)
+        job = self._new_job(
+            request, owner, boost=boost, is_from_upload=is_from_upload, handling=handling, asked_at=asked_at
+        )
+        self._arriving[owner.guild_id, owner.user_id] += request.count
+        # Shielded: a caller who is cancelled now must not leave a job that is accepted and in nobody's line.
+        await asyncio.shield(self._accept(job, reply_to, role_ids, attached))
+        return job
+
+    async def _accept(
+        self, job: Job, reply_to: ReplyTo | None, role_ids: Collection[int] = (), attached: Collection[str] = ()
+    ) -> None:
+        owner, count = job.owner, job.request.count
+        try:
+            await self._store.accept(job, reply_to, role_ids=role_ids, attached=attached)
+        finally:
+            self._arriving[owner.guild_id, owner.user_id] -= count
+        reached("accepted")
+        log.info("job=%s guild=%s action=accepted images=%s", job.id, owner.guild_id, count)
+        self._enqueue(job)
+
+    async def _paint_unseen(self, request: GenerationRequest, owner: Owner) -> Job:
+        """See a request through that nobody is shown. It needs no room in line: one that has its place waits for it."""
+        assert request.replay is not None and request.replay.original is not None
+        if (begun := self._unseen(request.replay.original)) is not None:  # before a restart
+            return await self.finished(begun)
+        is_from_upload = await starts_from_upload(request.spec, owner, self._store)
+        job = self._new_job(request, owner, boost=1.0, is_from_upload=is_from_upload)
+        self._arriving[owner.guild_id, owner.user_id] += request.count
+        await asyncio.shield(self._accept(job, None))
+        return await self.finished(job.id)
+
+    async def _abandon(self, sha256: str) -> None:
+        """Nobody waits any more for the file that is being painted again."""
+        if (job_id := self._unseen(sha256)) is not None:
+            await self.cancel(job_id)
+
+    def _unseen(self, sha256: str) -> str | None:
+        """The id of the live job that paints this file again."""
+        replays = ((live.job.id, live.job.request.replay) for live in self._jobs)
+        return next((id for id, replay in replays if replay and replay.is_unseen and replay.original == sha256), None)
+
+    def check(self, request: GenerationRequest, owner: Owner) -> None:
+        """Raise `Refused` if it is plain without asking the store that `submit` would refuse."""
+        self.require_open()
+        spec, model = request.spec, self.catalog.get(request.spec.model)
+        check_known(model, spec.adapters, spec.embeddings)
+        if spec.upscale is None:
+            require_size(model, spec.result_size_px)
+        else:
+            require_enlargeable(spec)
+        if request.replay is not None:
+            require_trace(spec, request.replay.trace)
+        tenant = (owner.guild_id, owner.user_id)
+        self._queue.check_room(*tenant, request.count, num_arriving=self._arriving[tenant])
+
+    def require_open(self) -> None:
+        """Raise `Draining` or `Closed` while no request is accepted, whatever it is."""
+        if self._dispatcher.is_draining:
+            raise Draining
+        if self.is_closed:
+            raise Closed
+
+    async def cancel(self, job_id: str) -> bool:
+        """Stop what has not ended of a job: waiting images at no cost, running ones for the steps they took.
+
+        False if there was nothing left to stop.
+        """
+        await self._recovered.wait()
+        live_job = self._jobs.get(job_id)
+        if live_job is None:
+            return False
+        for live in list(live_job.images.values()):
+            await self._dispatcher.cancel(live)
+        return True
+
+    def jobs_of_user(self, user_id: int) -> list[str]:
+        """The ids of a person's jobs that have not ended, in every guild."""
+        return [live.job.id for live in self._jobs if live.job.owner.user_id == user_id]
+
+    def is_live(self, job_id: str) -> bool:
+        """Whether the job has not ended; far cheaper than `view`."""
+        return job_id in self._jobs
+
+    def view(self, job_id: str) -> JobView | None:
+        """A live job as it stands now; None for one that ended or never was (ask the store)."""
+        live_job = self._jobs.get(job_id)
+        if live_job is None:
+            return None
+        going = self._dispatcher
+        self._forecast.refresh(live_job, making=going.at_worker, first=going.suspects, slots=self._worker.num_slots)
+        waiting = [each.image.id for each in live_job.images.values() if each.image.status is Status.WAITING]
+        return JobView(
+            job=live_job.job,
+            progress=live_job.progress,
+            images_ahead=self._forecast.place(waiting),
+            wait_s=None if self._is_held_up(waiting) else self._forecast.wait_s(live_job.images.keys()),
+            preview=live_job.preview,
+        )
+
+    def _is_held_up(self, waiting: Collection[str]) -> bool:
+        """Return whether nobody can say when a job will be done, of which these images wait."""
+        return not self.is_ready or (self.is_paused and bool(waiting))
+
+    async def finished(self, job_id: str) -> Job:
+        """Wait until a job has ended, and return it as it ended. Raises `UnknownJob`."""
+        await self._recovered.wait()
+        live_job = self._jobs.get(job_id)
+        if live_job is None:
+            return await self._store.fetch_job(job_id)
+        return await asyncio.shield(live_job.ended)
+
+    def live_ids(self) -> list[str]:
+        """The ids of all live jobs, oldest first."""
+        return [live_job.job.id for live_job in self._jobs]
+
+    def jobs_of(self, guild_id: int) -> list[JobView]:
+        """The live jobs of one guild, oldest first."""
+        views = (self.view(live.job.id) for live in self._jobs if live.job.owner.guild_id == guild_id)
+        return [view for view in views if view is not None]
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._queue) + len(self._dispatcher.suspects)
+
+    @property
+    def num_running(self) -> int:
+        return len(self._dispatcher.at_worker)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._worker.num_slots > 0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the painter was lost, until it is back; None while it was never lost."""
+        return self._dispatcher.trouble
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        return self._worker.fingerprint
+
+    @property
+    def units_per_s(self) -> float | None:
+        """Cost units painted a second of late; None before anything was measured."""
+        return self._dispatcher.pace.units_per_s
+
+    def set_weight(self, guild_id: int, weight: float) -> None:
+        self._queue.set_weight(guild_id, weight)
+
+    def set_boost(self, boost: RoleBoost) -> None:
+        """What members of a role may claim inside their guild. Takes effect with their next requests."""
+        self._boosts.setdefault(boost.guild_id, {})[boost.role_id] = boost.boost
+
+    def forget_claims(self, guild_id: int) -> None:
+        """A guild's weight and the boosts of its roles are those of one that never had any."""
+        self.set_weight(guild_id, 1.0)
+        self._boosts.pop(guild_id, None)
+
+    def boost_of(self, guild_id: int, role_ids: Collection[int]) -> float:
+        """The highest boost of a member's roles; 1 without one. The role whose id is the guild's is everyone."""
+        boosts = self._boosts.get(guild_id, {})
+        return max((boosts[role_id] for role_id in (*role_ids, guild_id) if role_id in boosts), default=1.0)
+
+    def share_of(self, guild_id: int) -> tuple[float, float]:
+        """`(weight, part)`: a guild's weight, and the part of the machine it may claim now, 0 to 1."""
+        return self._queue.share_of(guild_id)[0], self._queue.claim_of(guild_id)
+
+    def unusable_models(self) -> Mapping[str, str]:
+        """Why models cannot be used, by name: left out at the start, or found out since. Reads files."""
+        return {**self.catalog.left_out, **self.failed_loads.of(self.catalog.models)}
+
+    # The life of the studio.
+
+    async def run(self) -> None:
+        """Recover, start the worker, and work until cancelled. Raises `Misconfigured` if no engine can be up."""
+        await self.recover()
+        await self._worker.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._dispatcher.run(), name="dispatcher")
+                tasks.create_task(self._keep_counters(), name="keep counters")
+        except BaseExceptionGroup as failed:
+            raise _innermost(failed) from failed
+        finally:
+            self._restorer.close()
+
+    async def recover(self) -> None:
+        """Take up every job that an earlier run left unfinished. What cannot be painted any more fails, alone."""
+        jobs = await self._store.fetch_unfinished()
+        waiting: list[Waiting] = []
+        outdated: list[LiveImage] = []
+        for job in jobs:
+            for live in self._jobs.add(job).images.values():
+                if _is_paintable(job, live.image):
+                    waiting.append(waiting_of(job, live.image))
+                else:
+                    outdated.append(live)
+        self._queue.restore(await self._store.fetch_counters(), waiting)
+        for live in outdated:
+            await self._fail_outdated(live)
+        if jobs:
+            log.info("action=recovered jobs=%s images=%s", len(jobs), len(waiting))
+        self._recovered.set()
+        self._dispatcher.wake()
+        for job in jobs:
+            self.on_change(job.id)
+
+    async def _fail_outdated(self, live: LiveImage) -> None:
+        """End an image that this release cannot paint: it is refunded, and its owner is told."""
+        outcome = Outcome(status=Status.FAILED, charged=0, error=Outdated.__name__)
+        await self._store.settle(live.image.id, live.image.attempt, outcome)
+        self._image_ended(live, outcome)
+
+    async def drain(self, *, grace_s: float) -> None:
+        """Accept nothing more, start nothing more, and give what is running `grace_s` to end."""
+        self._dispatcher.is_draining = True
+        live = [live_job.ended for live_job in self._jobs if live_job.job.status is Status.RUNNING]
+        if live:
+            await asyncio.wait(live, timeout=grace_s)
+        if self._recovered.is_set():  # else there is nothing newer than what is stored
+            await self._store.save_counters(self._queue.counters())
+
+    def _image_ended(self, live: LiveImage, outcome: Outcome) -> None:
+        if outcome.status is Status.DONE:
+            self._forecast.learn(live)
+        live_job = self._jobs.of_image(live.image.id)
+        live_job.ended_with(live.image.id, outcome)
+        if live_job.job.is_end:
+            self._jobs.remove(live_job.job.id)
+            live_job.ended.set_result(live_job.job)
+        self.on_change(live_job.job.id)
+
+    def _new_job(
+        self,
+        request: GenerationRequest,
+        owner: Owner,
+        *,
+        boost: float,
+        is_from_upload: bool,
+        handling: Handling = Handling(),  # noqa: B008
+        asked_at: datetime | None = None,
+    ) -> Job:
+        job_id = new_job_id()
+        trace = request.replay.trace if request.replay else None
+        work = self.catalog.work_of(request.spec.model)
+        images = tuple(
+            Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace, work=work))
+            for index, spec in enumerate(request.images())
+        )
+        return Job(
+            id=job_id,
+            owner=owner,
+            request=request,
+            created_at=asked_at or self._clock(),
+            images=images,
+            boost=boost,
+            is_from_upload=is_from_upload,
+            handling=handling,
+        )
+
+    def _enqueue(self, job: Job) -> None:
+        for live in self._jobs.add(job).images.values():
+            self._queue.push(waiting_of(job, live.image))
+        self._dispatcher.wake()
+
+    async def _keep_counters(self) -> None:
+        saved: dict[int, float] = {}
+        while True:
+            await asyncio.sleep(_COUNTERS_EVERY_S)
+            counters = self._queue.counters()
+            if counters != saved:
+                await durably(lambda now=counters: self._store.save_counters(now))  # type: ignore[misc]
+                saved = counters
+
+
+def _is_paintable(job: Job, image: Image) -> bool:
+    """Whether a stored request passes today's checks. It was made by another run, perhaps of another release."""
+    try:
+        check(job.request)
+        check(image.spec)
+    except AtelierError as wrong:
+        log.error("job=%s image=%s action=outdated reason=%s", job.id, image.id, wrong)
+        return False
+    return True
+
+
+def _innermost(failed: BaseException) -> BaseException:
+    """The one error that ended a group of tasks; the group itself where there were several."""
+    while isinstance(failed, BaseExceptionGroup) and len(failed.exceptions) == 1:
+        failed = failed.exceptions[0]
+    return failed

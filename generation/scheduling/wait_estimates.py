@@ -1,0 +1,109 @@
+"""Where a live job stands in line and when it will be done, kept up to date about once a second.
+
+In a line of thousands all places are worked out, in one go; the waits only of those at its head. Who is behind them
+is told by the place, when somebody asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+
+from generation.jobs.job import Status
+from generation.scheduling.active_jobs import LiveImage, LiveJob, LiveJobs
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.throughput import Pace
+from generation.scheduling.wait_simulation import MAX_PLAYED, Ahead, Company, Experience, Foreseen, play, seconds_each
+
+_AGE_S = 1.0
+_REST = 20
+"""Working it out may take one part in so many of the time: in a very long line it is done more rarely."""
+_SHORT_LINE = 200
+"""Up to so many waiting images a new job's place is worked out at once rather than with the next second's."""
+
+
+class Forecast:
+    """Plays the line through (`generation.scheduling.wait_simulation`) and remembers how that compared with what came.
+
+    A wait that was interrupted (see `Pace`) is expected again when painting goes on; nothing is learnt of it.
+    """
+
+    def __init__(
+        self, jobs: LiveJobs, queue: FairQueue, pace: Pace, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._jobs, self._queue, self._pace, self._clock = jobs, queue, pace, clock
+        self._interruptions = 0
+        self._experience = Experience()
+        self._making: tuple[Ahead, ...] = ()
+        self._places: dict[str, int] = {}
+        self._ends_at_s: dict[str, float] = {}
+        self._until_s = float("-inf")
+        self._end_of_head = (0.0, 0.0)
+        """When the last image of the head will be done (clock), and what each one behind it adds, in seconds."""
+
+    def refresh(self, live_job: LiveJob, *, making: Collection[str], first: Sequence[str], slots: int) -> None:
+        """Work out all places and ends anew, if they are old or `live_job` is new in a short line.
+
+        `making` are the ids of the images at the worker, `first` those that go before the line.
+        """
+        now_s = self._clock()
+        waits = (image_id for image_id, live in live_job.images.items() if live.image.status is Status.WAITING)
+        is_new = any(image_id not in self._places for image_id in waits)
+        is_as_it_was = self._interruptions == self._pace.num_interruptions
+        if now_s < self._until_s and is_as_it_was and not (is_new and len(self._queue) < _SHORT_LINE):
+            return
+        self._interruptions = self._pace.num_interruptions
+        line = [*first, *(each.image_id for each in self._queue.forecast())]
+        self._places = {image_id: place for place, image_id in enumerate(line)}
+        residents = [self._ahead(image_id) for image_id in making]
+        head = [self._ahead(each) for each in line[:MAX_PLAYED]]
+        each_s = seconds_each(head, pace=self._pace)
+        self._making = tuple(residents)
+        ends = play(residents, head, slots=slots, pace=self._pace)
+        self._end_of_head = (now_s + max(ends.values(), default=0.0), each_s)
+        self._ends_at_s = {image_id: self._foresee(image_id, now_s, span_s) for image_id, span_s in ends.items()}
+        self._until_s = now_s + max(_AGE_S, _REST * (self._clock() - now_s))
+
+    def place(self, waiting: Collection[str]) -> int | None:
+        """Images that will be started before the first of `waiting`; None when none of them is in line."""
+        return min((self._places[each] for each in waiting if each in self._places), default=None)
+
+    def wait_s(self, image_ids: Collection[str]) -> float | None:
+        """Seconds until the last of them is done; None before anything was measured."""
+        ends = [end for each in image_ids if (end := self._end_at_s(each)) is not None]
+        return max(0.0, max(ends) - self._clock()) if ends else None
+
+    def _end_at_s(self, image_id: str) -> float | None:
+        known, place = self._ends_at_s.get(image_id), self._places.get(image_id, 0)
+        if known is not None or place < MAX_PLAYED or not self._ends_at_s:
+            return known
+        end_s, each_s = self._end_of_head
+        now_s = self._clock()
+        span = max(0.0, end_s - now_s) + (place - MAX_PLAYED + 1) * each_s
+        return self._foresee(image_id, now_s, span)
+
+    def _foresee(self, image_id: str, now_s: float, played_s: float) -> float:
+        """When to say that it will be done. The first that was played is what its end is compared with."""
+        company = Company.of(self._making, self._jobs.of_image(image_id).job.owner.guild_id)
+        live = self._jobs.image(image_id)
+        if live.foreseen is None or live.foreseen.interruptions != self._interruptions:
+            live.foreseen = Foreseen(now_s, played_s, company, self._interruptions)
+        return now_s + self._experience.corrected(played_s, company)
+
+    def learn(self, live: LiveImage) -> None:
+        """An image is done: was it as foreseen?"""
+        seen, done_at_s = live.foreseen, live.painted_at_s or self._clock()
+        if seen is not None and seen.interruptions == self._pace.num_interruptions:
+            self._experience.learn(seen.played_s, seen.company, done_at_s - seen.at_s)
+
+    def _ahead(self, image_id: str) -> Ahead:
+        live, owner = self._jobs.image(image_id), self._jobs.of_image(image_id).job.owner
+        evaluations = max(1, live.image.spec.num_evaluations)
+        return Ahead(
+            image_id,
+            owner.guild_id,
+            owner.user_id,
+            weight=self._queue.share_of(owner.guild_id)[0],
+            units=live.image.reserved / evaluations,
+            left=max(1.0, float(evaluations - live.done)),
+        )

@@ -1,0 +1,90 @@
+"""Frames between the bot and a worker process: four bytes of length (big endian), then msgpack.
+
+The first frame to the child is its `WorkerConfig`; every later one is a `Command`. Every frame from the child is a
+list of events, or, before the first of them, `Unfit` if the engine cannot be built.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from generation.jobs.protocol import Command, Event
+from generation.models.catalog import Model
+from generation.workers.engine_settings import EngineSettings
+
+HEADER = struct.Struct(">I")
+MAX_FRAME_BYTES = 256 * 1024 * 1024
+DEFAULT_ENGINE = "generation.engine.engine:Engine"
+
+
+class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker process is told first."""
+
+    models: tuple[Model, ...]
+    settings: EngineSettings = EngineSettings()
+    engine: str = DEFAULT_ENGINE
+    """`module:callable` taking `(models, settings)`; tests and benchmarks name a lighter one."""
+    nice: int = 5
+    """Added to the process's niceness: whoever shares the machine (the bot's event loop) goes first."""
+    failpoints: str = ""
+    """For crash tests: see `generation.failpoints`."""
+    parent_pid: int = 0
+    """Filled in by the supervisor: a child that finds another parent was born an orphan, and leaves."""
+
+
+class Unfit(msgspec.Struct, frozen=True, tag=True):
+    """The engine cannot be built, in a sentence for the operator."""
+
+    message: str
+
+
+class FrameError(ValueError):
+    """A frame was too long: the two sides no longer understand each other."""
+
+
+def encode(value: Any) -> bytes:
+    """A value as one frame."""
+    body = msgspec.msgpack.encode(value, enc_hook=_encode_path)
+    if len(body) > MAX_FRAME_BYTES:
+        raise FrameError(f"a frame of {len(body)} bytes")
+    return HEADER.pack(len(body)) + body
+
+
+def frame_length(header: bytes) -> int:
+    """Bytes that follow a header. Raises `FrameError` for more than a frame may have."""
+    (length,) = HEADER.unpack(header)
+    if length > MAX_FRAME_BYTES:
+        raise FrameError(f"a frame of {length} bytes")
+    return int(length)
+
+
+def decode_config(body: bytes) -> WorkerConfig:
+    return msgspec.msgpack.decode(body, type=WorkerConfig, dec_hook=_decode_path)
+
+
+def decode_command(body: bytes) -> Command:
+    return _COMMANDS.decode(body)
+
+
+def decode_events(body: bytes) -> list[Event] | Unfit:
+    return _EVENTS.decode(body)
+
+
+def _encode_path(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(type(value))
+
+
+def _decode_path(kind: type, value: Any) -> Any:
+    if issubclass(kind, Path):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+_COMMANDS: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
+_EVENTS: msgspec.msgpack.Decoder[list[Event] | Unfit] = msgspec.msgpack.Decoder(list[Event] | Unfit)
