@@ -19,13 +19,13 @@ from yarl import URL
 
 from config import Settings
 from db.access import foreign_owner, network_file_system, require_data_folder, require_database_file
+from db.admin.stored_check import find_unusable
 from db.backup import is_there
 from db.engine import parse_url
 from db.integrity import asking, newest_revision, require_usable
 from db.lock import FolderLock, in_use, lock_database
 from db.migrate import require_not_half_restored
 from db.readonly import look
-from db.stored_check import find_unusable
 from generation.errors import Misconfigured
 from generation.images.c2pa import credentials_of
 from generation.models.catalog import Catalog, Model

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from config import Settings
 from db import backup
+from db.admin.export import Part
+from db.admin.personal import PersonalStore
+from db.admin.reconcile import Difference, Reconciliation, reconcile
 from db.engine import Database, parse_url
-from db.export import Part
-from db.jobs import utc_now
-from db.personal import PersonalStore
-from db.private import FOLDER, create_private
-from db.reconcile import Difference, Reconciliation, reconcile
-from db.settings import SettingsStore
+from db.file_permissions import FOLDER, create_private
+from db.stores.jobs import utc_now
+from db.stores.settings import SettingsStore
 from generation.policy.guild_settings import RoleBoost
 from generation.policy.quota import Usage
 

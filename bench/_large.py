@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 
 from bench.memory import peak_of_process
 from db.engine import Database
-from db.jobs import JobStore
+from db.stores.jobs import JobStore
 from generation.jobs.job import Image, Job, Outcome, ReplyTo, Status, new_job_id
 from generation.owner import Owner
 from generation.requests.recipe import Fingerprint, Recipe

@@ -13,9 +13,9 @@ from sqlalchemy import update
 from cogs.ladder import Ladder, Posted
 from cogs.paper import new
 from cogs.say import Say
-from db.jobs import JobStore, account_of
-from db.ledger import ending, post
 from db.models import DeliveryRow, ImageRow
+from db.stores.jobs import JobStore, account_of
+from db.stores.ledger import ending, post
 from generation.failpoints import reached
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Job, Outcome, ReplyTo

@@ -13,9 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from db.admin.reconcile import reconcile
 from db.engine import Database, parse_url
 from db.migrate import migrate
-from db.reconcile import reconcile
 from sandbox import Interaction, Message, Sandbox
 
 _AUDIT = """

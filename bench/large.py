@@ -24,17 +24,17 @@ from typing import Any
 
 from bench._large import GUILD, USER, Cost, build, measure, name_of
 from db import backup
-from db.album import AlbumStore
-from db.clock import CONFIRMED_BY
-from db.departures import DepartureStore
+from db.admin.personal import PersonalStore
+from db.admin.reconcile import reconcile
+from db.admin.removed_guilds import DepartureStore
+from db.admin.retention import RetentionStore
 from db.engine import Database
-from db.jobs import JobStore
-from db.moderation import ModerationStore
-from db.personal import PersonalStore
-from db.reconcile import reconcile
-from db.retention import RetentionStore
-from db.settings import SettingsStore
-from db.usage import UsageStore
+from db.running_time import CONFIRMED_BY
+from db.stores.history import AlbumStore
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from db.stores.settings import SettingsStore
+from db.stores.usage import UsageStore
 from generation.images.cleanup import tidy
 from generation.images.store import ImageFiles
 from generation.jobs.history import Look

@@ -15,7 +15,7 @@ from cogs.errors import LOST
 from cogs.language import N_, in_words, of_place, speaking
 from cogs.plain import plain
 from cogs.services import Interaction
-from db.trail import Entry
+from db.stores.audit_log import Entry
 from generation.errors import NotAllowed
 from generation.translatable import Phrase
 

@@ -9,7 +9,7 @@ from cogs.budget import code_block
 from cogs.language import N_, _, counted, ngettext, percent, signed
 from cogs.say import Action, Block, Button, Gallery, Picture, Say, Tone
 from cogs.words import dotted, escaped, small
-from db.moderation import Refusals
+from db.stores.moderation import Refusals
 from generation.safety.visibility import Judgement
 
 NOTHING_TO_REVIEW = N_("Nothing to look at: no reports, and nothing kept back.")

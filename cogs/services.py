@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import discord
 
 from cogs.reception import Reception
-from db.album import AlbumStore
-from db.deliveries import DeliveryStore
-from db.departures import DepartureStore
-from db.governance import Governance
-from db.jobs import JobStore
-from db.keepsakes import KeepsakeStore
-from db.moderation import ModerationStore
-from db.operating import OperatorStore
-from db.personal import PersonalStore
-from db.quotas import QuotaStore
-from db.settings import SettingsStore
-from db.styles import StyleStore
-from db.usage import UsageStore
+from db.admin.personal import PersonalStore
+from db.admin.removed_guilds import DepartureStore
+from db.stores.deliveries import DeliveryStore
+from db.stores.favourites import KeepsakeStore
+from db.stores.guild_policy import Governance
+from db.stores.history import AlbumStore
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from db.stores.operator import OperatorStore
+from db.stores.quotas import QuotaStore
+from db.stores.settings import SettingsStore
+from db.stores.styles import StyleStore
+from db.stores.usage import UsageStore
 from generation.fair_turns import Turns
 from generation.images.c2pa import Credentials
 from generation.jobs.ports import Clock

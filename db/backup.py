@@ -17,8 +17,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
+from db.file_permissions import create_private
 from db.lock import lock_all
-from db.private import create_private
 from generation.errors import Misconfigured
 
 _PART = ".atelier.part"

@@ -28,13 +28,13 @@ from sqlalchemy.orm import Session
 
 from db.access import require_database_file
 from db.backup import clear_data_folder
-from db.clock import RunningTime
+from db.file_permissions import make_private
+from db.file_watch import FileWatch
+from db.group_commit import DatabaseClosed, T, Work, Writer
 from db.integrity import explain
 from db.lock import lock_all
 from db.migrate import migrate, require_not_half_restored
-from db.private import make_private
-from db.watch import FileWatch
-from db.writer import DatabaseClosed, T, Work, Writer
+from db.running_time import RunningTime
 from generation.errors import Misconfigured
 from generation.jobs.ports import Clock
 
@@ -152,7 +152,8 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
     async def confirmed_now(self, clock: Clock) -> datetime:
-        """Return the time to delete by: what the clock says, once a day of running has confirmed it (`db.clock`)."""
+        """Return the time to delete by: what the clock says, once a day of running has confirmed it
+        (`db.running_time`)."""
         return await self.write(lambda session: self.running.confirm(session, at=clock()))
 
     async def truncate_log(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from db.types import EnumText, JsonOf, OnErase, UtcDateTime
+from db.column_types import EnumText, JsonOf, OnErase, UtcDateTime
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import JOB_ID_LENGTH, Status
 from generation.policy.guild_access import Standing
@@ -69,7 +69,8 @@ class MemberRow(Base):
 
     key: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_DELETED)
     user_id: Mapped[int] = mapped_column(unique=True, info=_DELETED)
-    """Below zero once its person is being erased: it leads to no one, and is what is left to do (`db.erase`)."""
+    """Below zero once its person is being erased: it leads to no one, and is what is left to do
+    (`db.admin.erasure`)."""
 
 
 class JobRow(Base):
@@ -122,7 +123,8 @@ class ImageRow(Base):
 
 
 class UploadRow(Base):
-    """A file that a member attached to start from, as long as a picture of theirs needs it (`db.files`)."""
+    """A file that a member attached to start from, as long as a picture of theirs needs it
+    (`db.stores.image_files`)."""
 
     __tablename__ = "uploads"
 
@@ -374,7 +376,7 @@ class CounterRow(Base):
 
 
 class ClockReadingRow(Base):
-    """What the clock said after so many seconds of running, all runs together (see `db.clock`)."""
+    """What the clock said after so many seconds of running, all runs together (see `db.running_time`)."""
 
     __tablename__ = "clock_readings"
 

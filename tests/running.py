@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from db.clock import CONFIRMED_BY
 from db.engine import Database
+from db.running_time import CONFIRMED_BY
 
 
 async def run_for_a_day(database: Database, clock: Callable[[], datetime]) -> None:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import bot
 from db.engine import Database
-from db.jobs import JobStore
-from db.settings import SettingsStore
+from db.stores.jobs import JobStore
+from db.stores.settings import SettingsStore
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
 from tests.db.some_jobs import a_job

@@ -26,7 +26,7 @@ from cogs import (
 )
 from cogs.say import Picture, Say
 from cogs.settings_fields import FIELDS, PAGES
-from db.moderation import Refusals
+from db.stores.moderation import Refusals
 from generation import errors
 from generation.images.interchange import Foreign
 from generation.images.replay import Agreement, Verdict

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 from some_jobs import NOW, a_job, all_of
 
-from db.album import AlbumStore
+from db.admin.erasure import erase_user
 from db.engine import Database
-from db.erase import erase_user
-from db.jobs import JobStore
-from db.keepsakes import KeepsakeStore
-from db.styles import StyleStore
-from db.trail import Entry
+from db.stores.audit_log import Entry
+from db.stores.favourites import KeepsakeStore
+from db.stores.history import AlbumStore
+from db.stores.jobs import JobStore
+from db.stores.styles import StyleStore
 from generation.errors import InvalidRequest
 from generation.jobs.history import Look
 from generation.jobs.job import Job, Outcome, ReplyTo, Status

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from some_jobs import GUILD, NOW, a_job, a_reply
 
+from db.admin.reconcile import reconcile
 from db.backup import backup, check, restore
 from db.engine import Database, parse_url
-from db.jobs import JobStore
-from db.reconcile import reconcile
+from db.stores.jobs import JobStore
 from generation.errors import Misconfigured
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "alembic" / "versions"

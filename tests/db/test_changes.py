@@ -18,15 +18,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.governance import Governance
-from db.jobs import JobStore
 from db.models import Base
-from db.moderation import ModerationStore
-from db.operating import OperatorStore
-from db.quotas import QuotaStore
-from db.settings import SettingsStore
-from db.styles import StyleStore
-from db.trail import Entry
+from db.stores.audit_log import Entry
+from db.stores.guild_policy import Governance
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from db.stores.operator import OperatorStore
+from db.stores.quotas import QuotaStore
+from db.stores.settings import SettingsStore
+from db.stores.styles import StyleStore
 from generation.errors import InvalidRequest
 from generation.policy.guild_access import Standing
 from generation.policy.guild_settings import GuildSettings

@@ -13,15 +13,15 @@ import pytest
 from some_jobs import GUILD, NOW, USER, a_job, done
 from sqlalchemy import func, select
 
-from db.clock import CONFIRMED_BY, NEVER
-from db.departures import DepartureStore
+from db.admin.removed_guilds import DepartureStore
+from db.admin.retention import RetentionStore
 from db.engine import Database
-from db.governance import Governance
-from db.jobs import JobStore
 from db.models import ClockReadingRow
-from db.moderation import ModerationStore
-from db.retention import RetentionStore
-from db.settings import SettingsStore
+from db.running_time import CONFIRMED_BY, NEVER
+from db.stores.guild_policy import Governance
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from db.stores.settings import SettingsStore
 from generation.images.cleanup import sweep, tidy
 from generation.images.store import ImageFiles
 from generation.jobs.job import Outcome, Status

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from some_jobs import GUILD, NOW
 
+from db.admin.reconcile import reconcile
 from db.engine import Database
-from db.jobs import JobStore
-from db.quotas import QuotaStore
-from db.reconcile import reconcile
+from db.stores.jobs import JobStore
+from db.stores.quotas import QuotaStore
 from generation.jobs.job import Status
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,7 +19,7 @@ import asyncio, sys
 from pathlib import Path
 from some_jobs import a_job, a_reply
 from db.engine import Database
-from db.jobs import JobStore
+from db.stores.jobs import JobStore
 
 async def main(url, folder):
     database = await Database.open(url, Path(folder))

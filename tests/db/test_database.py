@@ -16,12 +16,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from db.admin.reconcile import reconcile
 from db.engine import Database, parse_url
-from db.jobs import JobStore
-from db.quotas import QuotaStore
-from db.reconcile import reconcile
-from db.watch import DatabaseReplaced
-from db.writer import DatabaseClosed
+from db.file_watch import DatabaseReplaced
+from db.group_commit import DatabaseClosed
+from db.stores.jobs import JobStore
+from db.stores.quotas import QuotaStore
 from generation.errors import Misconfigured, NotAccepted
 from generation.policy.quota import Usage
 

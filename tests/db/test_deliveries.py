@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from some_jobs import NOW, a_job, a_reply, ended
 
-from db.deliveries import DeliveryStore
 from db.engine import Database
-from db.jobs import JobStore
+from db.stores.deliveries import DeliveryStore
+from db.stores.jobs import JobStore
 from generation.errors import UnknownJob
 from generation.jobs.delivery import Delivery, DeliveryState
 from generation.jobs.job import Job, Status

@@ -8,13 +8,13 @@ import pytest
 from some_jobs import GUILD, NOW, PROMPT, USER, a_job, a_reply, a_spec, all_of, done
 from sqlalchemy import text
 
+from db.admin.erasure import delete_job, erase_user
+from db.admin.reconcile import reconcile
+from db.column_types import OnErase
 from db.engine import Database
-from db.erase import delete_job, erase_user
-from db.jobs import JobStore
 from db.models import Base
-from db.quotas import QuotaStore
-from db.reconcile import reconcile
-from db.types import OnErase
+from db.stores.jobs import JobStore
+from db.stores.quotas import QuotaStore
 from generation.errors import UnknownJob
 from generation.jobs.job import Job
 from generation.owner import Owner

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 from some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, ended
 
-from db import moderation, parts
+from db import batches
 from db.engine import Database
-from db.jobs import JobStore
-from db.moderation import ModerationStore
+from db.stores import moderation
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
 from generation.jobs.job import Job, Outcome, Status
 from generation.requests.spec import Upscale
 
@@ -46,7 +47,7 @@ async def test_files_are_let_go_unless_another_picture_is_the_same(database: Dat
 async def test_a_purge_goes_in_parts_and_lets_others_write_in_between(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "JOBS_AT_ONCE", 2)
+    monkeypatch.setattr(batches, "JOBS_AT_ONCE", 2)
     monkeypatch.setattr(moderation, "JOBS_AT_ONCE", 2)
     store, moderators = JobStore(database), ModerationStore(database, clock=lambda: NOW)
     shared = "a" * 64

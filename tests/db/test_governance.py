@@ -11,10 +11,10 @@ from some_jobs import GUILD, NOW, USER, a_spec
 from sqlalchemy import event
 
 from db.engine import Database
-from db.governance import Governance
-from db.moderation import ModerationStore
-from db.operating import OperatorStore
-from db.trail import Entry
+from db.stores.audit_log import Entry
+from db.stores.guild_policy import Governance
+from db.stores.moderation import ModerationStore
+from db.stores.operator import OperatorStore
 from generation.errors import BlockedByRule, InvalidRequest, RulesNotUsable
 from generation.policy.guild_access import Standing
 from generation.policy.guild_preferences import Choices

@@ -21,21 +21,21 @@ from some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_reply, a_spec, all_of
 from sqlalchemy import event, text
 
 from bench import _large as large
-from db import export
-from db.album import AlbumStore
-from db.departures import DepartureStore
+from db.admin import export
+from db.admin.erasure import erase_guild, erase_user, finish_erasing
+from db.admin.export import MAX_PARTS
+from db.admin.personal import PersonalStore
+from db.admin.reconcile import MAX_NAMED, reconcile
+from db.admin.removed_guilds import DepartureStore
+from db.batches import JOBS_AT_ONCE
 from db.engine import Database
-from db.erase import erase_guild, erase_user, finish_erasing
-from db.export import MAX_PARTS
-from db.jobs import JobStore
-from db.keepsakes import KeepsakeStore
 from db.models import SOURCES, Base
-from db.moderation import ModerationStore
-from db.parts import JOBS_AT_ONCE
-from db.personal import PersonalStore
-from db.quotas import QuotaStore
-from db.reconcile import MAX_NAMED, reconcile
-from db.settings import SettingsStore
+from db.stores.favourites import KeepsakeStore
+from db.stores.history import AlbumStore
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from db.stores.quotas import QuotaStore
+from db.stores.settings import SettingsStore
 from generation.errors import InvalidRequest
 from generation.jobs.history import Look
 from generation.owner import Owner
@@ -323,8 +323,8 @@ async def test_books_that_are_wrong_throughout_are_put_right_in_parts(many: Data
 
 
 async def test_of_very_many_differences_the_first_are_named(many: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("db.reconcile.MAX_NAMED", 10)
-    monkeypatch.setattr("db.reconcile._PASS", 7)
+    monkeypatch.setattr("db.admin.reconcile.MAX_NAMED", 10)
+    monkeypatch.setattr("db.admin.reconcile._PASS", 7)
     await many.write(lambda session: session.execute(text("UPDATE images SET charged = charged + 1")))
     found = await reconcile(many, repair=True)
     assert (len(found.postings), found.number) == (10, NUM_JOBS + 1)

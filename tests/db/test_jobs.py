@@ -8,13 +8,13 @@ import pytest
 from some_jobs import GUILD, NOW, USER, a_job, a_reply, a_spec, done, ended
 from sqlalchemy import event, func, select
 
-from db.deliveries import DeliveryStore
+from db.admin.reconcile import reconcile
 from db.engine import Database
-from db.jobs import JobStore
-from db.ledger import _RESERVED_BY
 from db.models import ImageRow, JobRow, LedgerRow, MemberRow
-from db.quotas import QuotaStore
-from db.reconcile import reconcile
+from db.stores.deliveries import DeliveryStore
+from db.stores.jobs import JobStore
+from db.stores.ledger import _RESERVED_BY
+from db.stores.quotas import QuotaStore
 from generation.errors import QuotaExceeded, UnknownJob
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
@@ -264,7 +264,7 @@ async def test_every_posting_notes_the_cost_table_its_reservation_went_by(
     database: Database, jobs: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, after = a_job(count=2), a_job()
-    monkeypatch.setattr("db.ledger.COST_VERSION", COST_VERSION - 1)  # by an earlier release
+    monkeypatch.setattr("db.stores.ledger.COST_VERSION", COST_VERSION - 1)  # by an earlier release
     await jobs.accept(before)
     monkeypatch.undo()
     await jobs.accept(after)

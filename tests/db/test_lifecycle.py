@@ -16,11 +16,11 @@ from sqlalchemy.event import listen
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
+from db.admin.reconcile import reconcile
 from db.engine import Database, _with_session
-from db.jobs import JobStore
-from db.quotas import QuotaStore
-from db.reconcile import reconcile
-from db.writer import _run_each
+from db.group_commit import _run_each
+from db.stores.jobs import JobStore
+from db.stores.quotas import QuotaStore
 from generation.errors import QuotaExceeded
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Job, Outcome, Status

@@ -11,13 +11,13 @@ from some_jobs import GUILD, NOW, USER, a_job, a_spec
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
+from db.admin.retention import RetentionStore
 from db.engine import Database
-from db.files import let_go
-from db.governance import Governance
-from db.jobs import JobStore
 from db.models import SOURCES
-from db.moderation import ModerationStore
-from db.retention import RetentionStore
+from db.stores.guild_policy import Governance
+from db.stores.image_files import let_go
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
 from generation.requests.spec import StartImage
 
 SINCE = NOW - timedelta(days=30)

@@ -12,7 +12,7 @@ from cogs.form import Attached
 from cogs.held import Held
 from db import backup
 from db.engine import Database, parse_url
-from db.jobs import JobStore
+from db.stores.jobs import JobStore
 from generation.engine.autotune import _write
 from generation.images.store import ImageFiles
 from generation.owner import Owner

@@ -7,9 +7,9 @@ import pytest
 from some_jobs import GUILD, NOW, USER, a_job, ended
 
 from db.engine import Database
-from db.jobs import JobStore
-from db.quotas import QuotaStore
-from db.settings import SettingsStore
+from db.stores.jobs import JobStore
+from db.stores.quotas import QuotaStore
+from db.stores.settings import SettingsStore
 from generation.errors import InvalidRequest, QuotaExceeded
 from generation.jobs.job import Status
 from generation.owner import Owner

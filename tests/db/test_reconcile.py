@@ -4,10 +4,10 @@ import pytest
 from some_jobs import GUILD, NOW, USER, a_job, done
 from sqlalchemy import text
 
+from db.admin.reconcile import reconcile
 from db.engine import Database
-from db.jobs import JobStore
-from db.quotas import QuotaStore
-from db.reconcile import reconcile
+from db.stores.jobs import JobStore
+from db.stores.quotas import QuotaStore
 from generation.owner import Owner
 from generation.policy.quota import Usage
 

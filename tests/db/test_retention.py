@@ -11,11 +11,11 @@ from pathlib import Path
 from patience import PATIENCE_S
 from some_jobs import NOW, a_job, a_recipe, a_spec
 
+from db.admin.retention import RetentionStore
 from db.engine import Database
-from db.jobs import JobStore
-from db.keepsakes import KeepsakeStore
-from db.retention import RetentionStore
-from db.settings import SettingsStore
+from db.stores.favourites import KeepsakeStore
+from db.stores.jobs import JobStore
+from db.stores.settings import SettingsStore
 from generation.images.cleanup import keep_tidy, tidy
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, Status

@@ -14,12 +14,12 @@ from sqlalchemy import CheckConstraint, create_engine, inspect
 from sqlalchemy.exc import StatementError
 
 from alembic import command
+from db.column_types import OnErase
 from db.engine import Database, parse_url
 from db.integrity import alembic_config
-from db.jobs import JobStore
 from db.migrate import migrate
 from db.models import SOURCES, Base
-from db.types import OnErase
+from db.stores.jobs import JobStore
 from generation.errors import Misconfigured
 
 

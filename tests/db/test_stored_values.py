@@ -12,23 +12,23 @@ from pathlib import Path
 import pytest
 from some_jobs import GUILD, NOW, PROMPT, USER, a_job, a_recipe, a_reply, all_of, done
 
-from db.album import AlbumStore
-from db.deliveries import DeliveryStore
+from db.admin.erasure import erase_user
+from db.admin.personal import PersonalStore
+from db.admin.reconcile import reconcile
+from db.admin.retention import RetentionStore
+from db.admin.stored_check import find_unusable
+from db.column_types import UNREADABLE_TIME
 from db.engine import Database
-from db.erase import erase_user
-from db.governance import Governance
-from db.jobs import JobStore
-from db.moderation import ModerationStore
-from db.operating import OperatorStore
-from db.personal import PersonalStore
-from db.quotas import QuotaStore
-from db.reconcile import reconcile
-from db.retention import RetentionStore
-from db.settings import SettingsStore
-from db.stored_check import find_unusable
-from db.styles import StyleStore
-from db.trail import Entry
-from db.types import UNREADABLE_TIME
+from db.stores.audit_log import Entry
+from db.stores.deliveries import DeliveryStore
+from db.stores.guild_policy import Governance
+from db.stores.history import AlbumStore
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from db.stores.operator import OperatorStore
+from db.stores.quotas import QuotaStore
+from db.stores.settings import SettingsStore
+from db.stores.styles import StyleStore
 from generation.errors import InvalidRequest
 from generation.jobs.history import Look
 from generation.jobs.job import Job, Status

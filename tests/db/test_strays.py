@@ -15,12 +15,12 @@ from some_jobs import NOW, a_job, a_reply, a_spec, done, ended
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from db.admin.retention import RetentionStore
+from db.column_types import JsonOf
 from db.engine import Database
-from db.files import strays
-from db.jobs import JobStore
 from db.models import Base
-from db.retention import RetentionStore
-from db.types import JsonOf
+from db.stores.image_files import strays
+from db.stores.jobs import JobStore
 from generation.durable import durably
 from generation.images import cleanup
 from generation.images.cleanup import keep_swept, sweep
@@ -183,7 +183,8 @@ async def test_strays_are_found_without_reading_every_picture(database: Database
 
 
 def test_every_column_that_can_name_a_file_is_known_here() -> None:
-    """A new one belongs into `db.files.strays`, and into the first test above, or its files are swept away."""
+    """A new one belongs into `db.stores.image_files.strays`, and into the first test above, or its files are swept
+    away."""
     columns = [column for table in Base.metadata.tables.values() for column in table.columns]
     found = {str(column) for column in columns if "sha256" in column.name or isinstance(column.type, JsonOf)}
     looked_at = {"images.file_sha256", "images.spec", "uploads.sha256", "reviews.sha256", "jobs.request"}

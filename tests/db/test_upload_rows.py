@@ -11,14 +11,14 @@ import pytest
 from some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, all_of, done, ended
 from test_strays import Folder
 
+from db.admin.erasure import delete_job, erase_guild, erase_user
+from db.admin.retention import RetentionStore
 from db.engine import Database
-from db.erase import delete_job, erase_guild, erase_user
-from db.jobs import JobStore
-from db.keepsakes import KeepsakeStore
 from db.models import DepartureRow
-from db.moderation import ModerationStore
-from db.retention import RetentionStore
-from db.settings import SettingsStore
+from db.stores.favourites import KeepsakeStore
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from db.stores.settings import SettingsStore
 from generation.jobs.job import Job, Outcome, Source, Status
 from generation.owner import DM_TENANT, Owner
 from generation.policy.guild_preferences import Choices

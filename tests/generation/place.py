@@ -13,7 +13,7 @@ from patience import PATIENCE_S
 
 from bench.light_engine import ENGINE
 from db.engine import Database
-from db.jobs import JobStore
+from db.stores.jobs import JobStore
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Status
 from generation.models.catalog import Catalog

@@ -9,7 +9,7 @@ from pathlib import Path
 from place import ADA, Place, opened
 
 from bench.light_engine import PACED_ENGINE
-from db.quotas import QuotaStore
+from db.stores.quotas import QuotaStore
 from generation.errors import SourceLost
 from generation.jobs.derive import enlarge, reproduce, vary, zoom_out
 from generation.jobs.derive_edits import repaint_cells

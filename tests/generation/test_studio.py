@@ -13,10 +13,10 @@ import pytest
 from patience import PATIENCE_S
 from place import ADA, BO, Place, opened
 
+from db.admin.erasure import erase_user
 from db.engine import Database, parse_url
-from db.erase import erase_user
-from db.jobs import JobStore
 from db.migrate import migrate
+from db.stores.jobs import JobStore
 from generation.errors import Draining, Misconfigured, QueueFull, UnknownModel
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe

@@ -75,7 +75,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "generation/paintbox/*.py": ({"generation.paintbox"}, NOT_TORCH),
     "training/**/*.py": ({"training", "generation.paintbox"}, {"discord", "sqlalchemy", "asyncio", "aiohttp"}),
     "cli/*.py": ({"generation"}, NOT_TORCH),
-    "db/*.py": ({"db", "generation"}, {"discord", "aiohttp"} | TORCH),
+    "db/**/*.py": ({"db", "generation"}, {"discord", "aiohttp"} | TORCH),
     "alembic/**/*.py": ({"db"}, {"discord", "aiohttp"} | TORCH),
     "cogs/*.py": ({"cogs", "generation", "db"}, {"sqlalchemy"} | TORCH),
     "sandbox/**/*.py": ({"sandbox"}, {"discord", "sqlalchemy"} | TORCH),

@@ -11,8 +11,8 @@ from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until
 from patience import PATIENCE_S
 
 from cogs.supervisor import CONNECTED, keep_connected
-from db.deliveries import DeliveryStore
 from db.engine import Database
+from db.stores.deliveries import DeliveryStore
 from generation.jobs.job import Status
 from generation.owner import Owner
 from sandbox import Interaction, Sandbox

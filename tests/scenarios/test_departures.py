@@ -9,10 +9,10 @@ from patience import PATIENCE_S
 from sqlalchemy import text
 
 from cogs.upkeep import sweep
-from db.erase import tables_of_a_guild
+from db.admin.erasure import tables_of_a_guild
+from db.admin.reconcile import reconcile
 from db.models import Base
-from db.reconcile import reconcile
-from db.trail import Entry
+from db.stores.audit_log import Entry
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit

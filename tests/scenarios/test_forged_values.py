@@ -19,7 +19,7 @@ from PIL import Image
 
 from cogs.say import Action
 from cogs.settings_fields import FIELDS, Of
-from db.trail import Entry
+from db.stores.audit_log import Entry
 from generation.requests.style import Style
 from generation.rules.rule import Rule
 from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload

@@ -16,7 +16,7 @@ from living import LivingBot, People, until_done, until_shown
 from sqlalchemy import text
 
 from cogs.upkeep import sweep
-from db.reconcile import reconcile
+from db.admin.reconcile import reconcile
 from generation.jobs.job import Image, Job, new_job_id
 from generation.owner import Owner
 from generation.policy.guild_preferences import Choices

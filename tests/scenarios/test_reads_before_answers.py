@@ -27,7 +27,7 @@ from sqlalchemy import event
 
 from cogs.client import MENUS, PRESSES
 from cogs.say import Action
-from db.trail import Entry
+from db.stores.audit_log import Entry
 from generation.requests.style import Style
 from generation.rules.rule import Rule
 from sandbox import Interaction, Message, Permission, Sandbox

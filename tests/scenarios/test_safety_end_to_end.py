@@ -16,7 +16,7 @@ import pytest_asyncio
 from living import LivingBot, People, judged, until_done
 from test_safety_of_a_server import spoilers, told
 
-from db.reconcile import reconcile
+from db.admin.reconcile import reconcile
 from generation.jobs.job import Job, Status
 from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.policy.guild_preferences import Choices

@@ -9,7 +9,7 @@ import pytest
 from living import LivingBot, People, until_done, until_shown
 
 from cogs.upkeep import sweep
-from db.reconcile import reconcile
+from db.admin.reconcile import reconcile
 from generation.jobs.job import Status
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings

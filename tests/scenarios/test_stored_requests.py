@@ -8,8 +8,8 @@ from contextlib import closing
 
 from living import LivingBot, People, button_of, until_done, until_shown
 
-from db.deliveries import DeliveryStore
-from db.reconcile import reconcile
+from db.admin.reconcile import reconcile
+from db.stores.deliveries import DeliveryStore
 from generation.errors import Outdated
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status

@@ -13,9 +13,9 @@ import msgspec
 from sqlalchemy import Column, Table
 from sqlalchemy.engine import URL
 
+from db.column_types import EnumText, JsonOf, UtcDateTime, read_stored
 from db.models import Base, ContentRuleRow, GuildSettingsRow, ImageRow, RoleBoostRow, table
 from db.readonly import look
-from db.types import EnumText, JsonOf, UtcDateTime, read_stored
 from generation.policy.guild_settings import usable_claim, zone
 from generation.validation import check
 
@@ -67,7 +67,7 @@ def _problem(column: Column[Any], row: dict[str, Any]) -> str | None:
     try:
         if value is not None:
             _require_usable(column, value, is_alive=row.get("status") in _ALIVE)
-    except Exception as error:  # whatever `db.types` survives is named here
+    except Exception as error:  # whatever `db.column_types` survives is named here
         return f"{type(error).__name__}: {error}"[:200]
     return None
 

@@ -17,8 +17,8 @@ from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from sqlalchemy.orm import Session
 
-from db.members import GUILD_ACCOUNT
 from db.models import BalanceRow, LedgerRow, table
+from db.stores.members import GUILD_ACCOUNT
 from generation.policy.quota import Usage
 from generation.requests.cost import COST_VERSION
 

@@ -11,9 +11,9 @@ from sqlalchemy import Row, bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.ledger import oldest_use, usage_since
-from db.members import GUILD_ACCOUNT, ensure_key, find_key
 from db.models import GuildSettingsRow, MemberRow, QuotaRow, table
+from db.stores.ledger import oldest_use, usage_since
+from db.stores.members import GUILD_ACCOUNT, ensure_key, find_key
 from generation.jobs.job import Job
 from generation.owner import Owner
 from generation.policy.guild_settings import GuildSettings, usable_zone, zone

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, String, and_, literal_column, select, true
 from sqlalchemy.orm import Session
 
-from db.files import NAMED
-from db.members import find_key
 from db.models import ImageRow, JobRow, UploadRow
+from db.stores.image_files import NAMED
+from db.stores.members import find_key
 from generation.jobs.job import Source
 from generation.owner import DM_TENANT, Owner
 from generation.requests.spec import ImageSpec

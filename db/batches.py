@@ -13,8 +13,8 @@ from sqlalchemy import Column, ColumnElement, Table, delete, select, tuple_, upd
 from sqlalchemy.orm import Session
 
 from db.engine import Database
+from db.group_commit import T, Work
 from db.models import JobRow
-from db.writer import T, Work
 
 JOBS_AT_ONCE = 100
 """With their images, recipes and deliveries a tenth of a second of writing at most."""

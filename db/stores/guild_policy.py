@@ -17,14 +17,14 @@ from async_lru import alru_cache
 from sqlalchemy import Text, case, column, delete, func, insert, select, table, type_coerce
 from sqlalchemy.orm import Session
 
+from db.column_types import read_stored, say_unreadable, write_json
 from db.engine import Database
+from db.group_commit import T
 from db.models import ContentRuleRow, ImageRow, JobRow
-from db.settings import SettingsChange, all_settings, change_settings
-from db.styles import replace_styles
-from db.trail import Entry, fetch_changes, record
-from db.types import read_stored, say_unreadable, write_json
-from db.withholding import Kept, drop_reviewed, fetch_reviews
-from db.writer import T
+from db.stores.audit_log import Entry, fetch_changes, record
+from db.stores.settings import SettingsChange, all_settings, change_settings
+from db.stores.styles import replace_styles
+from db.stores.withheld import Kept, drop_reviewed, fetch_reviews
 from generation.errors import InvalidRequest
 from generation.jobs.ports import Clock
 from generation.policy.audit import Change

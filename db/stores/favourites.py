@@ -6,9 +6,9 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.jobs import utc_now
-from db.members import ensure_key
 from db.models import FavouriteRow, MemberRow, TellingRow
+from db.stores.jobs import utc_now
+from db.stores.members import ensure_key
 from generation.jobs.ports import Clock
 
 

@@ -16,11 +16,11 @@ from sqlalchemy import ColumnElement, Text, and_, case, delete, exists, func, no
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.backup import kept_beside
-from db.clock import EARLIEST
 from db.engine import Database
-from db.files import AT_ONCE, IS_ALIVE, IS_SEEN, NAMED, strays, unneeded, unneeded_by_the_living
-from db.jobs import utc_now
 from db.models import FavouriteRow, GuildSettingsRow, ImageRow, JobRow, LedgerRow, UploadRow
+from db.running_time import EARLIEST
+from db.stores.image_files import AT_ONCE, IS_ALIVE, IS_SEEN, NAMED, strays, unneeded, unneeded_by_the_living
+from db.stores.jobs import utc_now
 from generation.jobs.job import Status
 from generation.jobs.ports import Clock
 
@@ -53,7 +53,7 @@ class RetentionStore:
         self._clock = clock
 
     async def fetch_confirmed_now(self) -> datetime:
-        """The time that a day of running has confirmed: see `db.clock`."""
+        """The time that a day of running has confirmed: see `db.running_time`."""
         return await self._database.confirmed_now(self._clock)
 
     async def has_limits(self) -> bool:

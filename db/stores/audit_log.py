@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from db.members import ensure_key
 from db.models import ChangeRow, MemberRow
+from db.stores.members import ensure_key
 from generation.policy.audit import Change, read_change, write_change
 
 

@@ -10,12 +10,12 @@ import msgspec
 from sqlalchemy import Column, ColumnElement, Table, Text, case, func, select, type_coerce
 from sqlalchemy.orm import Session
 
+from db.admin.erasure import erase_user, finish_erasing
+from db.admin.export import Export, Part
+from db.column_types import JsonOf
 from db.engine import Database
-from db.erase import erase_user, finish_erasing
-from db.export import Export, Part
-from db.members import find_key
 from db.models import Base, ImageRow, JobRow, LedgerRow, MemberRow
-from db.types import JsonOf
+from db.stores.members import find_key
 from generation.jobs.ports import Clock
 
 _KEYED = {"member_key", "by"}
@@ -42,7 +42,7 @@ class PersonalStore:
         return await self._database.read(read)
 
     async def export(self, user_id: int, *, part_bytes: int) -> list[Part]:
-        """Every row that leads to the person, in files of at most so many bytes (see `db.export`).
+        """Every row that leads to the person, in files of at most so many bytes (see `db.admin.export`).
 
         Raises `InvalidRequest` where that takes too many.
         """
@@ -51,7 +51,7 @@ class PersonalStore:
         return await self._database.read_apart(lambda session: export.write(_rows(session, user_id)))
 
     def erase(self, user_id: int) -> AsyncIterator[frozenset[str]]:
-        """Forget the person (see `db.erase`); yields the SHA-256 of files nothing needs any more."""
+        """Forget the person (see `db.admin.erasure`); yields the SHA-256 of files nothing needs any more."""
         return erase_user(self._database, user_id, clock=self._clock)
 
     def finish_erasing(self) -> AsyncIterator[frozenset[str]]:

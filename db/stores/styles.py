@@ -8,9 +8,9 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.jobs import utc_now
 from db.models import StyleRow
-from db.trail import Entry, record
+from db.stores.audit_log import Entry, record
+from db.stores.jobs import utc_now
 from generation.errors import InvalidRequest
 from generation.jobs.ports import Clock
 from generation.requests.style import MAX_STYLES, Style

@@ -14,15 +14,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.files import IS_ALIVE, forget_pictures, record_uploads
-from db.ledger import Account, ending, post, reservation
-from db.members import ensure_key, find_key
+from db.file_watch import DatabaseReplaced
+from db.group_commit import DatabaseClosed
 from db.models import CounterRow, DeliveryRow, ImageRow, JobRow, table
-from db.quotas import check_quotas
-from db.sources import fetch_sources, keeps
-from db.watch import DatabaseReplaced
-from db.withholding import fetch_withheld, keep_for_review, withhold
-from db.writer import DatabaseClosed
+from db.stores.image_files import IS_ALIVE, forget_pictures, record_uploads
+from db.stores.ledger import Account, ending, post, reservation
+from db.stores.members import ensure_key, find_key
+from db.stores.quotas import check_quotas
+from db.stores.sources import fetch_sources, keeps
+from db.stores.withheld import fetch_withheld, keep_for_review, withhold
 from generation.errors import NotAccepted, UnknownJob
 from generation.jobs import ports
 from generation.jobs.delivery import DeliveryState

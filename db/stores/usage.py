@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.members import GUILD_ACCOUNT, find_key
 from db.models import BalanceRow, MemberRow, table
+from db.stores.members import GUILD_ACCOUNT, find_key
 from generation.policy.quota import Usage
 from generation.policy.usage import Day, GuildUsage, MemberUsage, beginning, by_day
 

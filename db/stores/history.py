@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.jobs import job_of
-from db.members import find_key
 from db.models import DeliveryRow, FavouriteRow, ImageRow, JobRow
+from db.stores.jobs import job_of
+from db.stores.members import find_key
 from generation.jobs.history import Kin, Look
 from generation.jobs.job import Job, split_image_id
 from generation.owner import DM_TENANT, Owner

@@ -19,11 +19,11 @@ from sqlalchemy import ColumnElement, case, func, literal, or_, select, text, tu
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.files import IS_ALIVE
-from db.jobs import account_of, utc_now
-from db.ledger import Account, Posting, add_to_balance, post
-from db.members import GUILD_ACCOUNT
 from db.models import BalanceRow, ImageRow, LedgerRow, table
+from db.stores.image_files import IS_ALIVE
+from db.stores.jobs import account_of, utc_now
+from db.stores.ledger import Account, Posting, add_to_balance, post
+from db.stores.members import GUILD_ACCOUNT
 from generation.jobs.ports import Clock
 from generation.policy.quota import Usage
 

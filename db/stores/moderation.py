@@ -13,13 +13,13 @@ from async_lru import alru_cache
 from sqlalchemy import Select, Text, delete, func, insert, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
+from db.batches import JOBS_AT_ONCE, Place, delete_some, some_jobs
 from db.engine import Database
-from db.files import forget_pictures
-from db.members import ensure_key, find_key
 from db.models import BlockRow, ImageRow, JobRow, MemberRow, RefusalRow, ReportRow, SecretRow, table
-from db.parts import JOBS_AT_ONCE, Place, delete_some, some_jobs
-from db.trail import Entry, record
-from db.withholding import drop_reviews
+from db.stores.audit_log import Entry, record
+from db.stores.image_files import forget_pictures
+from db.stores.members import ensure_key, find_key
+from db.stores.withheld import drop_reviews
 from generation.jobs.job import Job, Status
 from generation.jobs.ports import Clock
 
@@ -32,7 +32,8 @@ _IS_FLAGGED = or_(
     _JUDGEMENT.contains(":null"),
     _JUDGEMENT.contains("NaN"),
 )
-"""As `db.types.write_json` writes it. What cannot be read counts as flagged, as in `generation.safety.visibility`."""
+"""As `db.column_types.write_json` writes it. What cannot be read counts as flagged, as in
+`generation.safety.visibility`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

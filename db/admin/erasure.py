@@ -13,10 +13,8 @@ from functools import partial
 from sqlalchemy import Table, delete, exists, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from db.batches import JOBS_AT_ONCE, delete_some, forget_some, until_none
 from db.engine import Database
-from db.files import AT_ONCE, IS_ALIVE, in_parts, let_go, unneeded
-from db.jobs import settle_image, utc_now
-from db.members import GUILD_ACCOUNT, find_key
 from db.models import (
     BalanceRow,
     Base,
@@ -37,7 +35,9 @@ from db.models import (
     UploadRow,
 )
 from db.models import table as table_of
-from db.parts import JOBS_AT_ONCE, delete_some, forget_some, until_none
+from db.stores.image_files import AT_ONCE, IS_ALIVE, in_parts, let_go, unneeded
+from db.stores.jobs import settle_image, utc_now
+from db.stores.members import GUILD_ACCOUNT, find_key
 from generation.jobs.job import Outcome, Status
 from generation.jobs.ports import Clock
 from generation.policy.quota import Scope

@@ -8,10 +8,10 @@ from datetime import timedelta
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from db.clock import CONFIRMED_BY, EARLIEST
+from db.admin.erasure import erase_guild, tables_of_a_guild
 from db.engine import Database
-from db.erase import erase_guild, tables_of_a_guild
 from db.models import DepartureRow
+from db.running_time import CONFIRMED_BY, EARLIEST
 from generation.jobs.ports import Clock
 from generation.owner import DM_TENANT
 
@@ -46,7 +46,7 @@ class DepartureStore:
         await self._database.write(write)
 
     async def fetch_overdue(self) -> list[int]:
-        """Guilds whose grace was over a day of running ago, and still is: see `db.clock`."""
+        """Guilds whose grace was over a day of running ago, and still is: see `db.running_time`."""
         day_ago = await self._database.confirmed_now(self._clock) - CONFIRMED_BY
         over = select(DepartureRow.guild_id).where(
             DepartureRow.since <= day_ago - self._grace, DepartureRow.since >= EARLIEST
@@ -58,7 +58,8 @@ class DepartureStore:
         return await self._database.read(lambda session: session.get(DepartureRow, guild_id) is not None)
 
     def erase(self, guild_id: int) -> AsyncIterator[frozenset[str]]:
-        """Delete what is kept of a guild that is gone (see `db.erase`); yields the SHA-256 of files to remove."""
+        """Delete what is kept of a guild that is gone (see `db.admin.erasure`); yields the SHA-256 of files to
+        remove."""
         return erase_guild(self._database, guild_id, clock=self._clock)
 
     def _mark(self, session: Session, guild_ids: set[int]) -> None:

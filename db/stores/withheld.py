@@ -11,9 +11,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.files import AT_ONCE, unneeded
-from db.ledger import Account, Posting, post
 from db.models import ImageRow, JobRow, MemberRow, ReviewRow
+from db.stores.image_files import AT_ONCE, unneeded
+from db.stores.ledger import Account, Posting, post
 from generation.jobs.job import Status
 from generation.owner import Owner
 from generation.policy.quota import Usage, window_of
