@@ -8,6 +8,8 @@ TORCH ?= default
 PORT ?= 8080
 VENV := .venv
 BIN := $(VENV)/bin
+# The local Discord is a distribution of its own: packages/discord_sandbox.
+SANDBOX := packages/discord_sandbox
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 # Files whose hashes are not those of the lock are refused.
 LOCKED := --no-deps --require-hashes
@@ -28,19 +30,19 @@ help:
 	@sed -n 's/^#   //p' Makefile
 	@echo 'also: setup run check bench doctor format lock texts pictures clean'
 
-$(VENV)/.run: pyproject.toml constraints.txt requirements.lock
+$(VENV)/.run: pyproject.toml $(SANDBOX)/pyproject.toml constraints.txt requirements.lock
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Atelier needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) $(LOCKED) -r requirements.lock
-	@$(PIP) $(PIP_INDEX) --no-build-isolation -c constraints.txt -e .
+	@$(PIP) $(PIP_INDEX) --no-build-isolation -c constraints.txt -e $(SANDBOX) -e '.[sandbox]'
 	@touch $@
 	@echo "Ready."
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	@echo "Adding the tools for tests and checks: about 0.1 GB, once."
 	@$(PIP) --quiet $(LOCKED) -r requirements-dev.lock
-	@$(PIP) --quiet $(PIP_INDEX) --no-build-isolation -c constraints.txt -e '.[dev]'
+	@$(PIP) --quiet $(PIP_INDEX) --no-build-isolation -c constraints.txt -e '$(SANDBOX)[openapi]' -e '.[dev]'
 	@touch $@
 
 setup: $(VENV)/.run
@@ -75,7 +77,7 @@ bench: $(VENV)/.dev
 
 # Takes the pictures of docs/images/ anew; ARGS="grid recipe" some of them. Needs Chromium.
 pictures: $(VENV)/.dev
-	@PYTHONPATH=.:tests/scenarios:tests/sandbox $(BIN)/python tests/pictures.py $(ARGS)
+	@PYTHONPATH=.:tests/scenarios:$(SANDBOX)/tests $(BIN)/python tests/pictures.py $(ARGS)
 
 # Keeps the catalogues of cogs/locale/ in step with the texts of the code; ARGS=fr begins a language.
 texts: $(VENV)/.dev

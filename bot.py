@@ -79,7 +79,7 @@ from health import serve_health
 from network import ProxyConnector, settle_proxy
 
 if TYPE_CHECKING:
-    from sandbox import Sandbox
+    from discord_sandbox import Sandbox
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 quota_app = typer.Typer(no_args_is_help=True, help="The books of what was asked for and charged.")
@@ -270,7 +270,7 @@ def sandbox(
     ] = None,
 ) -> None:
     """Try everything without a Discord account: the real bot against a local Discord, in your browser."""
-    from sandbox.launch import run_with_bot  # only here: a real server never loads it
+    from discord_sandbox.launch import run_with_bot  # only here: a real server never loads it
 
     home = _guarded(lambda: find_home(_said_home.get()))
     folder = (data_dir or home / "sandbox-data").absolute()

@@ -154,7 +154,7 @@ def _program(options: argparse.Namespace) -> Any:
     import bot
     import cogs.client
     import cogs.supervisor  # noqa: F401
-    import sandbox  # noqa: F401
+    import discord_sandbox  # noqa: F401
     from generation.workers.frames import WorkerConfig
     from generation.workers.local import LocalWorker
 

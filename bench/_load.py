@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import Actor, Interaction, Message, Sandbox
-from sandbox.journal import GatewayEvent, RestCall
-from sandbox.world import Change
+from discord_sandbox import Actor, Interaction, Message, Sandbox
+from discord_sandbox.journal import GatewayEvent, RestCall
+from discord_sandbox.world import Change
 
 EDITS_PERIOD_S = 5.0
 """Discord lets a webhook write five times in so many seconds."""

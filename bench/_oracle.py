@@ -16,7 +16,7 @@ from pathlib import Path
 from db.admin.reconcile import reconcile
 from db.engine import Database, parse_url
 from db.migrate import migrate
-from sandbox import Interaction, Message, Sandbox
+from discord_sandbox import Interaction, Message, Sandbox
 
 _AUDIT = """
 CREATE TABLE stale_writes (image_id TEXT);

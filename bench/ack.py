@@ -36,7 +36,7 @@ import psutil
 from bench._lives import Lives
 from bench._load import Asked, Load, settle
 from bench.light_engine import PACED_ENGINE
-from sandbox import Sandbox
+from discord_sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = {"prompt": "a red circle on a blue background", "size": "64x64", "steps": 4}

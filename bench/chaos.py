@@ -31,8 +31,8 @@ from pathlib import Path
 from bench._lives import HANG_S, Life, Lives
 from bench._oracle import Judgement, Witness, judge, num_claims, num_open, prepare
 from bench.light_engine import ENGINE
+from discord_sandbox import Actor, Interaction, Sandbox
 from generation.failpoints import NAMES, OF_WORKER
-from sandbox import Actor, Interaction, Sandbox
 
 PROMPT = "a red circle on a blue background"
 REAL_START_S = 400.0

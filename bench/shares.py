@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from sandbox import Actor, Guild, Interaction, Sandbox
+from discord_sandbox import Actor, Guild, Interaction, Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "a red circle on a blue background"

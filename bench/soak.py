@@ -34,7 +34,7 @@ import psutil
 from bench._lives import Life, Lives
 from bench._plot import Curve, draw
 from bench.light_engine import BUCKET, PACE_S, PACED_ENGINE
-from sandbox import Actor, Interaction, Sandbox
+from discord_sandbox import Actor, Interaction, Sandbox
 
 STEPS = 20
 CAPACITY = BUCKET / (PACE_S * (STEPS + 1))

@@ -29,8 +29,8 @@ from typing import Any
 import aiohttp
 import psutil
 
+from discord_sandbox import Actor, Message, Sandbox
 from generation import paintbox
-from sandbox import Actor, Message, Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "a red circle on a blue background"

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import discord  # noqa: F401
 
-from sandbox import Sandbox
+from discord_sandbox import Sandbox
 
 # A busy machine fails no test: neither what waits on the local Discord, nor examples that take their time.
 Sandbox.ack_deadline_s, Sandbox.patience_s = ACK_S, PATIENCE_S

@@ -22,8 +22,8 @@ from tabs import ARGUMENTS, CHROMIUM
 
 from db.engine import parse_url
 from db.migrate import migrate
+from discord_sandbox import Actor, Interaction, Message, Sandbox
 from generation.workers.frames import DEFAULT_ENGINE
-from sandbox import Actor, Interaction, Message, Sandbox
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 RED = "a red circle on a blue background"

@@ -6,7 +6,7 @@ import pytest
 
 from bench._load import Calls, _most_within
 from bench.ack import TO_BE_ZERO, Plan, measure_atelier, percentile
-from sandbox.journal import RestCall
+from discord_sandbox.journal import RestCall
 
 
 async def test_a_little_load_is_accepted_by_the_rules() -> None:

@@ -22,9 +22,9 @@ from db.access import network_file_system, require_data_folder, require_database
 from db.engine import Database, parse_url
 from db.lock import lock_all
 from db.migrate import migrate
+from discord_sandbox import Sandbox
 from doctor import CheckResult, Outcome, require_startable, run_checks
 from generation.errors import Misconfigured
-from sandbox import Sandbox
 from tests.test_shell import NOWHERE, run
 
 PAGE = 4096

@@ -24,13 +24,15 @@ ROOT = Path(__file__).resolve().parents[1]
 NOT_HASHED = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 """torch, and what only some of its builds bring."""
 TOOLS = {"pip", "uv"}
+OURS = {"atelier", "discord-sandbox"}
+"""The distributions of this repository: installed from their folders, never from an index."""
 BUILD = "setuptools"
 """The build backend of `pyproject.toml`: installed with the rest, so that no build downloads it without a hash."""
 
 
 def main() -> None:
     pins = _pins()
-    run = _closure("atelier", ()) | {BUILD}
+    run = _closure("atelier", ("sandbox",)) | {BUILD}
     dev = _closure("atelier", ("dev",)) - run
     header = "# Every package `make setup` installs, at the version the tests passed with. Renewed by `make lock`.\n"
     _write("constraints.txt", header + "".join(f"{pin}\n" for pin in pins.values()))
@@ -41,11 +43,11 @@ def main() -> None:
 def _pins() -> dict[str, str]:
     """Return `name==version` of each installed package by its canonical name, without local versions (`+cpu`)."""
     found = {canonicalize_name(each.name): f"{each.name}=={each.version.partition('+')[0]}" for each in distributions()}
-    return {name: pin for name, pin in sorted(found.items()) if name not in TOOLS | {"atelier"}}
+    return {name: pin for name, pin in sorted(found.items()) if name not in TOOLS | OURS}
 
 
 def _closure(name: str, extras: Iterable[str]) -> set[str]:
-    """Return the canonical names of all that a package with these extras needs here, itself left out."""
+    """Return the canonical names of all that a package with these extras needs here, our own left out."""
     seen: set[tuple[str, str]] = set()
     todo = [(canonicalize_name(name), extra) for extra in ("", *extras)]
     while todo:
@@ -57,7 +59,7 @@ def _closure(name: str, extras: Iterable[str]) -> set[str]:
             need = Requirement(line)
             if need.marker is None or need.marker.evaluate({"extra": extra}):
                 todo += [(canonicalize_name(need.name), each) for each in ("", *need.extras)]
-    return {name for name, _ in seen} - {"atelier"}
+    return {name for name, _ in seen} - OURS
 
 
 def _hashed(pins: Iterable[str]) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 import discord
 from discord import ui
 
-from sandbox.components import check_components
-from sandbox.errors import Invalid
-from sandbox.judge import Description, _load
-from sandbox.modals import check_modal
+from discord_sandbox.components import check_components
+from discord_sandbox.errors import Invalid
+from discord_sandbox.judge import Description, _load
+from discord_sandbox.modals import check_modal
 
 _WIDE = re.compile(r"[\U00010000-\U0010ffff]")
 _SCHEMAS = ("components", "schemas")

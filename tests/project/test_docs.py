@@ -12,7 +12,12 @@ from config import PREFIX, Settings
 from generation import errors
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "generation/paintbox/README.md"]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/**/*.md"),
+    *ROOT.glob("packages/*/*.md"),
+    ROOT / "generation/paintbox/README.md",
+]
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

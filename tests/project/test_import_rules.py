@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"bot", "config", "doctor", "env_file", "health", "keeper", "logs", "network", "shell"} | {
-    *("cli", "cogs", "generation", "db", "sandbox", "bench", "training"),
+    *("cli", "cogs", "generation", "db", "discord_sandbox", "bench", "training"),
 }
 TORCH = {"torch", "diffusers", "transformers", "peft", "accelerate"}
 NOT_TORCH = {"discord", "sqlalchemy"} | TORCH
@@ -78,7 +78,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "db/**/*.py": ({"db", "generation"}, {"discord", "aiohttp"} | TORCH),
     "alembic/**/*.py": ({"db"}, {"discord", "aiohttp"} | TORCH),
     "cogs/*.py": ({"cogs", "generation", "db"}, {"sqlalchemy"} | TORCH),
-    "sandbox/**/*.py": ({"sandbox"}, {"discord", "sqlalchemy"} | TORCH),
+    "packages/discord_sandbox/discord_sandbox/**/*.py": ({"discord_sandbox"}, {"discord", "sqlalchemy"} | TORCH),
+    "packages/discord_sandbox/tests/*.py": ({"discord_sandbox"}, {"sqlalchemy"} | TORCH),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from living import LivingBot, People, judged
 from rough import house as house
 
-from sandbox import Sandbox
+from discord_sandbox import Sandbox
 
 
 @pytest.fixture

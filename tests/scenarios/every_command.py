@@ -10,7 +10,7 @@ from typing import Any
 
 from living import People, until_shown
 
-from sandbox import Interaction, Sandbox
+from discord_sandbox import Interaction, Sandbox
 
 SUBCOMMAND, GROUP = 1, 2
 STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, NUMBER, FILE = 3, 4, 5, 6, 7, 8, 10, 11

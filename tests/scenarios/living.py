@@ -45,6 +45,7 @@ from db.stores.quotas import QuotaStore
 from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
+from discord_sandbox import Actor, Channel, Guild, Interaction, Message, Permission, Sandbox
 from generation.images.c2pa import Credentials
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job
@@ -59,7 +60,6 @@ from generation.scheduling.service import Studio
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
-from sandbox import Actor, Channel, Guild, Interaction, Message, Permission, Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("cogs", "generation", "db")

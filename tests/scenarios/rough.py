@@ -16,8 +16,8 @@ from living import LivingBot, People, judged, until_done
 from safetensors.numpy import save_file
 
 from cli import models
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
 from generation.policy.quota import Usage
-from sandbox import Actor, Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 

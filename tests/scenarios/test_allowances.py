@@ -8,9 +8,9 @@ import pytest
 from living import LivingBot, People, until_done, until_shown
 from PIL import Image
 
+from discord_sandbox import Actor, Message, Permission, Sandbox
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
-from sandbox import Actor, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 

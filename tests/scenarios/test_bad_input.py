@@ -16,9 +16,9 @@ from patience import PATIENCE_S
 from PIL import Image
 from rough import RED, House, answer, refuses
 
+from discord_sandbox import Upload
 from generation.images.codec import decode_png, read_png_text
 from generation.jobs.job import Job, Status
-from sandbox import Upload
 from tests.generation.hostile import header_only, many_frames, saved, text_bomb
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,8 +12,8 @@ import pytest
 from living import until_done
 from rough import RED, House, answer
 
+from discord_sandbox import Actor
 from generation.rules.rule import MAX_RULES
-from sandbox import Actor
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 EVASIONS = [

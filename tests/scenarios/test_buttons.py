@@ -6,8 +6,8 @@ import asyncio
 
 from living import LivingBot, People, button_of, job_id_in, until_done, until_shown
 
+from discord_sandbox import Interaction, Message, Sandbox
 from generation.jobs.job import Status, new_job_id
-from sandbox import Interaction, Message, Sandbox
 
 RED = "a red circle on a blue background"
 

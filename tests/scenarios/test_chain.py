@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
+from discord_sandbox import Interaction, Message, Sandbox
 from generation.models.catalog import PAINTBOX, Catalog
 from generation.workers.frames import DEFAULT_ENGINE
-from sandbox import Interaction, Message, Sandbox
 
 RED = "a red circle on a blue background"
 

@@ -18,12 +18,12 @@ from PIL import Image
 from test_safety_of_a_server import told
 
 from cogs.say import Action
+from discord_sandbox import Actor, Interaction, Message, Sandbox, Upload
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
-from sandbox import Actor, Interaction, Message, Sandbox, Upload
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ONLY_THERE = "in age-restricted channels only"

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
+from discord_sandbox import Actor, Message, Permission, Sandbox, Upload
 from generation.images.codec import decode_png, encode_png
 from generation.images.metadata import read_recipe
-from sandbox import Actor, Message, Permission, Sandbox, Upload
 
 RED = "a red circle on a blue background"
 

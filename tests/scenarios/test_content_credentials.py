@@ -11,12 +11,12 @@ pytest.importorskip("c2pa", reason="the extra atelier[c2pa] is not installed: co
 
 from living import LivingBot, People, until_done
 
+from discord_sandbox import Sandbox, Upload
 from generation.images.c2pa import Credentials, CredentialState
 from generation.images.codec import decode_png
 from generation.images.iptc import SourceType
 from generation.images.verify import read_disclosure
 from generation.requests.recipe import Recipe
-from sandbox import Sandbox, Upload
 from tests.certificates import make_chain
 
 RED = "a red circle on a blue background"

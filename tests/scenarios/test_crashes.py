@@ -13,9 +13,9 @@ from patience import PATIENCE_S
 from cogs.supervisor import CONNECTED, keep_connected
 from db.engine import Database
 from db.stores.deliveries import DeliveryStore
+from discord_sandbox import Interaction, Sandbox
 from generation.jobs.job import Status
 from generation.owner import Owner
-from sandbox import Interaction, Sandbox
 
 RED = "a red circle on a blue background"
 

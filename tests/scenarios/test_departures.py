@@ -13,12 +13,12 @@ from db.admin.erasure import tables_of_a_guild
 from db.admin.reconcile import reconcile
 from db.models import Base
 from db.stores.audit_log import Entry
+from discord_sandbox import Actor, Guild, Message, Sandbox
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
 from generation.requests.style import Style
 from generation.rules.rule import Rule
-from sandbox import Actor, Guild, Message, Sandbox
 from tests.running import run_for_a_day
 
 DAY = 24 * 3600

@@ -18,6 +18,7 @@ from PIL import Image
 
 from cogs.client import FORMS, PRESSES
 from cogs.say import Action
+from discord_sandbox import Actor, Interaction, Message, Sandbox, Upload
 from generation.images.codec import decode_png
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
@@ -25,7 +26,6 @@ from generation.models.catalog import Catalog
 from generation.policy.guild_preferences import Choices, Visibility
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.prompt_addons import Extra
-from sandbox import Actor, Interaction, Message, Sandbox, Upload
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"

@@ -9,11 +9,11 @@ import pytest
 from living import LivingBot, People, is_going, job_id_in, until_done, until_shown
 
 from cogs import posting
+from discord_sandbox import Actor, Channel, Interaction, Permission, Sandbox
+from discord_sandbox.faults import Fault
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.scheduling.delivery_turns import PLACES
-from sandbox import Actor, Channel, Interaction, Permission, Sandbox
-from sandbox.faults import Fault
 
 RED = "a red circle on a blue background"
 CROWD = PLACES + 4

@@ -10,7 +10,7 @@ import pytest
 from living import LivingBot, People, button_of, until_done, until_shown
 from sqlalchemy import text
 
-from sandbox import Interaction, Message, Permission, Sandbox, Upload
+from discord_sandbox import Interaction, Message, Permission, Sandbox, Upload
 
 RED = "a red circle on a blue background"
 CALLBACK = "/interactions/*"

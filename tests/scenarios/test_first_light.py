@@ -8,9 +8,9 @@ import time
 import pytest
 from living import LivingBot, People, until_done, until_shown
 
+from discord_sandbox import Message, Permission, Sandbox, Upload
 from generation.images.codec import encode_png
 from generation.jobs.job import Status
-from sandbox import Message, Permission, Sandbox, Upload
 
 MAX_ACK_S = 3.0
 """Discord's limit."""

@@ -20,10 +20,10 @@ from PIL import Image
 from cogs.say import Action
 from cogs.settings_fields import FIELDS, Of
 from db.stores.audit_log import Entry
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
+from discord_sandbox.interactions import COMPONENT, MODAL_SUBMIT
 from generation.requests.style import Style
 from generation.rules.rule import Rule
-from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
-from sandbox.interactions import COMPONENT, MODAL_SUBMIT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"

@@ -16,15 +16,15 @@ from living import LivingBot, People, job_id_in, judged, until_done, until_shown
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
+from discord_sandbox.message import IS_COMPONENTS_V2
+from discord_sandbox.people import User
+from discord_sandbox.writing import Body
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.requests.cost import image_cost
-from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
-from sandbox.message import IS_COMPONENTS_V2
-from sandbox.people import User
-from sandbox.writing import Body
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"

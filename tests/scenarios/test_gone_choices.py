@@ -8,9 +8,9 @@ import pytest
 from living import LivingBot, People, until_done
 from test_settings_of_a_server import RED, choose, chosen, told
 
+from discord_sandbox import Actor, Permission, Sandbox
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
-from sandbox import Actor, Permission, Sandbox
 
 
 @pytest.fixture

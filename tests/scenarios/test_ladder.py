@@ -13,8 +13,8 @@ from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until
 from patience import PATIENCE_S
 
 from cogs import replies
+from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.jobs.delivery import DeliveryState
-from sandbox import Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 TWENTY_MINUTES_S = 20 * 60

@@ -6,7 +6,7 @@ from typing import Any
 
 from living import LivingBot, People, until_done, until_shown
 
-from sandbox import Actor, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 DISCORD_TAKES = {"description_localizations": 100, "name_localizations": 32}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
 from generation.policy.quota import Quota, Scope, Unit
 from generation.rules.rule import Action, Rule
-from sandbox import Actor, Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 

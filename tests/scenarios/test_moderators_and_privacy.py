@@ -17,13 +17,13 @@ from sqlalchemy import text
 
 from cogs.upkeep import sweep
 from db.admin.reconcile import reconcile
+from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.jobs.job import Image, Job, new_job_id
 from generation.owner import Owner
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
-from sandbox import Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 OWN = "an unmistakable zanzibar of marmalade"

@@ -14,8 +14,8 @@ from living import LivingBot, People, until_done, until_shown
 
 from cogs.pacing import Pacing
 from cogs.supervisor import CONNECTED, keep_connected
+from discord_sandbox import Sandbox
 from generation.errors import Misconfigured
-from sandbox import Sandbox
 
 ODD_EVENTS: list[tuple[str, Any]] = [
     ("GUILD_ROLE_DELETE", {"guild_id": "GUILD", "role": {}}),

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from living import LivingBot, People, is_going, until_done, until_shown
 
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
-from sandbox import Actor, Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 

@@ -22,11 +22,11 @@ from patience import PATIENCE_S
 
 from bench._lives import Life, Lives
 from bench.light_engine import ENGINE
+from discord_sandbox import Interaction, Sandbox
 from generation.durable import num_stuck
 from generation.errors import Crowded
 from generation.jobs.job import Status
 from generation.workers.local import LocalWorker
-from sandbox import Interaction, Sandbox
 
 RED = "a red circle on a blue background"
 TWENTY_MINUTES_S, HALF_AN_HOUR_S = 20 * 60, 30 * 60

@@ -28,9 +28,9 @@ from sqlalchemy import event
 from cogs.client import MENUS, PRESSES
 from cogs.say import Action
 from db.stores.audit_log import Entry
+from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.requests.style import Style
 from generation.rules.rule import Rule
-from sandbox import Interaction, Message, Permission, Sandbox
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"

@@ -13,10 +13,10 @@ from test_ladder import RED, TWENTY_MINUTES_S, heard, settled
 from cogs import delivery, refusals
 from cogs.refusals import REFUSALS, Step
 from cogs.variants import MAX_CUTS
+from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox
+from discord_sandbox.refusals import REFUSALS as SENT_BY_DISCORD
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
-from sandbox import Channel, Interaction, Message, Permission, Sandbox
-from sandbox.refusals import REFUSALS as SENT_BY_DISCORD
 
 TOKEN, OWN, NEW = "/webhooks/*/messages/@original", "/channels/*/messages/*", "/channels/*/messages"
 METHOD = {TOKEN: "PATCH", OWN: "PATCH", NEW: "POST"}

@@ -21,8 +21,8 @@ from living import LivingBot, People, job_id_in, judged, until_done
 from cogs.client import FORMS, MENUS, PRESSES
 from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR, ROLES_UNKNOWN
 from cogs.moderation import _VERBS as VERBS
-from sandbox import Actor, Channel, Interaction, Message, Permission, Sandbox
-from sandbox.permissions import ALL
+from discord_sandbox import Actor, Channel, Interaction, Message, Permission, Sandbox
+from discord_sandbox.permissions import ALL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGE = (Path(__file__).resolve().parents[2] / "docs/safety.md").read_text(encoding="utf-8")

@@ -9,10 +9,10 @@ import pytest
 from living import LivingBot, People, until_done, until_shown
 from sqlalchemy import text as sql
 
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
 from generation.models.catalog import Catalog
 from generation.requests.prompt_addons import Extra
 from generation.rules.rule import Rule
-from sandbox import Actor, Interaction, Message, Permission, Sandbox
 from tests.generation.slow_rules import NASTY_TEXT, slow_rules
 
 RED = "a red circle on a blue background"

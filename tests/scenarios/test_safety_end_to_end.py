@@ -17,6 +17,7 @@ from living import LivingBot, People, judged, until_done
 from test_safety_of_a_server import spoilers, told
 
 from db.admin.reconcile import reconcile
+from discord_sandbox import Actor, Interaction, Message, Sandbox, Upload
 from generation.jobs.job import Job, Status
 from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.policy.guild_preferences import Choices
@@ -24,7 +25,6 @@ from generation.policy.guild_settings import GuildSettings
 from generation.safety.checker_trust import is_harmless, is_vetted
 from generation.safety.visibility import SafetyLevel
 from generation.workers.frames import DEFAULT_ENGINE
-from sandbox import Actor, Interaction, Message, Sandbox, Upload
 from tests.generation.engine.painting import a_picture
 from tests.generation.engine.toy import save_checker, save_toy, toy_model
 

@@ -10,11 +10,11 @@ from living import LivingBot, People, until_done, until_shown
 
 from cogs.upkeep import sweep
 from db.admin.reconcile import reconcile
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
 from generation.jobs.job import Status
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
-from sandbox import Actor, Interaction, Message, Permission, Sandbox
 from tests.running import run_for_a_day
 
 FLAGGED = "a withhold-image of a spider"

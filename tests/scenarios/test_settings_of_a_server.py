@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from living import LivingBot, People, until_done, until_shown
 
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
 from generation.policy.guild_preferences import Choices
 from generation.requests.style import Style
 from generation.safety.visibility import SafetyLevel
-from sandbox import Actor, Interaction, Message, Permission, Sandbox
 
 RED = "a red circle on a blue background"
 

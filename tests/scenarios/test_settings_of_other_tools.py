@@ -11,9 +11,9 @@ from living import until_done, until_shown
 from PIL import Image
 from rough import House, answer
 
+from discord_sandbox import Upload
 from generation.images.codec import encode_png, read_png_text
 from generation.requests.spec import ImageSpec
-from sandbox import Upload
 from tests.generation.hostile import saved
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

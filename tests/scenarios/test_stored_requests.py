@@ -10,10 +10,10 @@ from living import LivingBot, People, button_of, until_done, until_shown
 
 from db.admin.reconcile import reconcile
 from db.stores.deliveries import DeliveryStore
+from discord_sandbox import Sandbox
 from generation.errors import Outdated
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
-from sandbox import Sandbox
 
 RED = "a red circle on a blue background"
 

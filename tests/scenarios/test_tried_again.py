@@ -13,8 +13,8 @@ from living import LivingBot, People, until_shown
 from patience import PATIENCE_S
 
 from cogs import client, registration, upkeep
+from discord_sandbox import Sandbox
 from generation.durable import num_stuck
-from sandbox import Sandbox
 
 COMMANDS = "/applications/*/commands"
 

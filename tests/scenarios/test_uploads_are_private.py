@@ -14,12 +14,12 @@ from living import LivingBot, People, button_of, job_id_in, judged, until_done, 
 from PIL import Image
 
 from cogs.say import Action
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.requests.spec import Upscale
-from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 THEIRS = "another member attached"

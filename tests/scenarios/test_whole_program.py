@@ -16,7 +16,7 @@ from living import People, job_id_in, until_done, until_shown
 from patience import PATIENCE_S
 from PIL import Image
 
-from sandbox import Sandbox, Upload
+from discord_sandbox import Sandbox, Upload
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "a red circle on a blue background"

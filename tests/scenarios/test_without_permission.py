@@ -11,7 +11,7 @@ from living import LivingBot, People
 
 from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR
 from cogs.operating import NOT_THE_OPERATOR
-from sandbox import Actor, Permission, Sandbox
+from discord_sandbox import Actor, Permission, Sandbox
 
 FOR_EVERYBODY = {
     *("about", "cancel", "help", "history", "imagine", "img2img", "inpaint", "privacy", "queue", "recipe"),

@@ -12,10 +12,10 @@ from living import LivingBot, People, until_done, until_shown
 from PIL import Image
 
 from cogs import uploads
+from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
 from generation.policy.guild_access import Standing
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
-from sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
 
 RED = "a red circle on a blue background"
 

@@ -1,0 +1,278 @@
+"""A person at the client: looks at a channel, types commands, presses buttons, fills in modals.
+
+Every act returns once the bot answered or its 3 s were over. What the real client would not let a person do
+raises `Refused`; `actor.forging` skips those checks, for stale and forged payloads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from discord_sandbox.command_rules import GROUP, MESSAGE, SUBCOMMAND, USER
+from discord_sandbox.commands import Commands, find_path
+from discord_sandbox.components import BUTTON, SELECTS, STRING_SELECT
+from discord_sandbox.desk import Desk
+from discord_sandbox.files import Files
+from discord_sandbox.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_SUBMIT, Interaction
+from discord_sandbox.message import Message, Upload
+from discord_sandbox.message_payload import message_json
+from discord_sandbox.modal_answers import answer_modal
+from discord_sandbox.options import Refused, Resolved, fill_options
+from discord_sandbox.people import Member, User
+from discord_sandbox.permissions import DIRECT_MESSAGE, Permission, channel_permissions, may_send
+from discord_sandbox.places import Channel
+from discord_sandbox.wire import Json
+from discord_sandbox.writing import Body, Writer
+
+
+@dataclass(frozen=True)
+class Client:
+    """What an actor's client works with."""
+
+    commands: Commands
+    desk: Desk
+    files: Files
+    writer: Writer
+
+
+@dataclass(frozen=True, repr=False)
+class Actor:
+    """`user` looking at `channel`; `member` is who they are there, None in direct messages."""
+
+    client: Client
+    user: User
+    channel: Channel
+    member: Member | None = None
+    locale: str = "en-US"
+    is_checked: bool = True
+
+    def __repr__(self) -> str:
+        return f"<Actor {self.user.username} in #{self.channel.name}>"
+
+    @property
+    def forging(self) -> Actor:
+        """The same person with a client that sends anything."""
+        return replace(self, is_checked=False)
+
+    @property
+    def permissions(self) -> int:
+        """What this person may do here."""
+        return channel_permissions(self.member, self.channel) if self.member else int(DIRECT_MESSAGE)
+
+    # -- looking -------------------------------------------------------------------------------------
+
+    def can_see(self) -> bool:
+        return bool(self.permissions & Permission.VIEW_CHANNEL)
+
+    def visible_messages(self) -> list[Message]:
+        """What this person sees: no deleted messages and nobody else's ephemeral ones, oldest first."""
+        if not self.can_see():
+            return []
+        return [m for m in self.channel.messages if m.visible_to in (None, self.user.id)]
+
+    def visible_commands(self) -> list[Json]:
+        """The commands that the client offers here: contexts, permissions and age restriction applied."""
+        guild = self.channel.guild
+        known = self.client.commands.usable_in(guild.id if guild else None)
+        return [command for command in known if self.why_not(command) is None]
+
+    def why_not(self, command: Json) -> str | None:
+        """Why the client does not offer a command here; None when it does."""
+        is_dm = self.channel.guild is None
+        contexts = command.get("contexts")
+        if contexts is not None and (1 if is_dm else 0) not in contexts:
+            return "it cannot be used here"
+        if is_dm and contexts is None and not command.get("dm_permission", True):
+            return "it cannot be used in direct messages"
+        if command.get("nsfw") and not (is_dm or self.channel.nsfw):
+            return "it works only in age-restricted channels"
+        if is_dm:
+            return None
+        if not self._is_installed(command):
+            return "the bot is not in this server"
+        needed = command.get("default_member_permissions")
+        if not self.permissions & Permission.USE_APPLICATION_COMMANDS:
+            return "you may not use commands here"
+        if needed is not None and not _has_all(self.permissions, int(needed)):
+            return "you lack the permission for it"
+        return None
+
+    def _is_installed(self, command: Json) -> bool:
+        """Whether a command comes with the server, or with this person, who has the bot with them everywhere."""
+        installs = command.get("integration_types") or [0]
+        guild = self.channel.guild
+        has_own = self.user.id in self.channel.world.application.installed_by_users
+        return bool(guild and guild.has_bot and 0 in installs) or (has_own and 1 in installs)
+
+    # -- acting --------------------------------------------------------------------------------------
+
+    async def slash(self, command: str, /, **options: Any) -> Interaction:
+        """Use a slash command; subcommands are written out (`"settings show"`).
+
+        Files are `bytes` or `Upload`s, people `Member`s or `User`s, and so on.
+        Raises Refused where the client would.
+        """
+        data, name = self._command_data(command, options, focused=None)
+        return await self._send(COMMAND, data, command_name=name)
+
+    async def autocomplete(self, command: str, /, *, focused: str, value: str = "", **options: Any) -> list[Json]:
+        """The choices (`name`, `value`) offered for the half-typed `value` of the option `focused`."""
+        data, name = self._command_data(command, options | {focused: value}, focused=focused)
+        answer = await self._send(AUTOCOMPLETE, data, command_name=name)
+        return answer.choices or []
+
+    async def context_menu(self, name: str, target: Message | Member | User) -> Interaction:
+        """Use a context menu command ("Apps" in the menu) on a message or a person."""
+        kind = MESSAGE if isinstance(target, Message) else USER
+        commands = self.visible_commands() if self.is_checked else self._all_commands()
+        found = next((c for c in commands if c["type"] == kind and c["name"] == name), None)
+        if found is None:
+            raise Refused(f"no context menu command {name!r} here")
+        resolved = Resolved(self.channel, self.client.files)
+        if isinstance(target, Message):
+            resolved.json["messages"] = {str(target.id): message_json(target, self.client.files.sign)}
+        else:
+            resolved.add(target)
+        data = _head(found) | {"target_id": str(target.id), "resolved": resolved.json}
+        return await self._send(COMMAND, data, command_name=name)
+
+    async def click(self, message: Message, custom_id_or_label: str) -> Interaction:
+        """Press a button. Raises LookupError when there is none such, Refused when it cannot be pressed."""
+        button = self._component(message, custom_id_or_label)
+        if self.is_checked and (button["type"] != BUTTON or "custom_id" not in button):
+            raise Refused(f"{custom_id_or_label!r} is no button that the bot hears of")
+        data = {"component_type": BUTTON, "custom_id": button["custom_id"], "id": button.get("id", 0)}
+        return await self._send(COMPONENT, data, source_message=message)
+
+    async def select(self, message: Message, custom_id: str, values: list[Any]) -> Interaction:
+        """Choose in a select menu: option values or labels, or members, roles and channels."""
+        menu = self._component(message, custom_id)
+        if menu["type"] not in SELECTS:
+            raise Refused(f"{custom_id!r} is no select menu")
+        if self.is_checked and not menu.get("min_values", 1) <= len(values) <= menu.get("max_values", 1):
+            raise Refused(f"choose {menu.get('min_values', 1)} to {menu.get('max_values', 1)}")
+        resolved = Resolved(self.channel, self.client.files)
+        if menu["type"] == STRING_SELECT:
+            chosen = [self._option_value(menu, value) for value in values]
+        else:
+            chosen = [resolved.add(value) for value in values]
+        data: Json = {"component_type": menu["type"], "custom_id": custom_id, "id": menu.get("id", 0)}
+        data["values"] = chosen
+        if resolved.json:
+            data["resolved"] = resolved.json
+        return await self._send(COMPONENT, data, source_message=message)
+
+    async def submit_modal(self, opened_by: Interaction, values: dict[str, Any]) -> Interaction:
+        """Send a modal's form: `values` by `custom_id`. What is left out keeps its default."""
+        if opened_by.modal is None:
+            raise Refused("that interaction opened no modal")
+        resolved = Resolved(self.channel, self.client.files)
+        components = answer_modal(opened_by.modal, values, resolved, is_checked=self.is_checked)
+        data: Json = {"custom_id": opened_by.modal["custom_id"], "components": components}
+        if resolved.json:
+            data["resolved"] = resolved.json
+        source = opened_by.source_message
+        return await self._send(MODAL_SUBMIT, data, source_message=source, opened_by=opened_by)
+
+    def say(self, content: str, *, files: list[Upload] | None = None, reply_to: Message | None = None) -> Message:
+        """Write a message as a person does. Raises Refused where one may not write."""
+        if self.is_checked and not may_send(self.permissions, is_thread=self.channel.is_thread):
+            raise Refused("you do not have permission to send messages in this channel")
+        body = Body({"content": content}, dict(enumerate(files or [])))
+        message = self.client.writer.create(
+            self.channel,
+            self.user,
+            body,
+            message_type=19 if reply_to else 0,
+            reference=reply_to,
+            size_limit=25 << 20,
+        )
+        return self.client.writer.post(message)
+
+    def forward(self, message: Message) -> Message:
+        """Forward a message into this channel. Raises Refused where one may not write."""
+        if self.is_checked and not may_send(self.permissions, is_thread=self.channel.is_thread):
+            raise Refused("you do not have permission to send messages in this channel")
+        return self.client.writer.post(self.client.writer.forward(message, self.channel, self.user))
+
+    def dismiss(self, message: Message) -> None:
+        """Hide an ephemeral message, as its "Dismiss message" does; the bot is not told."""
+        if message.visible_to != self.user.id:
+            raise Refused("only your own ephemeral messages can be dismissed")
+        message.visible_to = 0
+        self.channel.world.publish("message_dismiss", channel=self.channel, message=message, user=self.user)
+
+    # -- how -----------------------------------------------------------------------------------------
+
+    async def _send(self, interaction_type: int, data: Json, **more: Any) -> Interaction:
+        return await self.client.desk.send(
+            interaction_type, self.user, self.channel, data, member=self.member, locale=self.locale, **more
+        )
+
+    def _all_commands(self) -> list[Json]:
+        guild = self.channel.guild
+        return self.client.commands.usable_in(guild.id if guild else None)
+
+    def _command_data(self, path: str, given: dict[str, Any], *, focused: str | None) -> tuple[Json, str]:
+        found = find_path(self._all_commands(), path)
+        if found is None:
+            known = ", ".join("/" + c["name"] for c in self._all_commands() if c["type"] == 1)
+            raise Refused(f"there is no command /{path} here; there is {known or 'none at all'}")
+        command, node = found
+        reason = self.why_not(command) if self.is_checked else None
+        if reason is not None:
+            raise Refused(f"/{path}: {reason}")
+        resolved = Resolved(self.channel, self.client.files)
+        options = fill_options(node, given, resolved, is_checked=self.is_checked, focused=focused)
+        data = _head(command)
+        if wrapped := _nest(command, path.split()[1:], options):
+            data["options"] = wrapped
+        if resolved.json:
+            data["resolved"] = resolved.json
+        return data, path
+
+    def _component(self, message: Message, name: str) -> Json:
+        if self.is_checked and (message.is_deleted or message not in self.visible_messages()):
+            raise Refused("you cannot see that message")
+        try:
+            component = message.component(name)
+        except LookupError:
+            if self.is_checked:
+                raise
+            return {"type": BUTTON, "custom_id": name}
+        if self.is_checked and component.get("disabled"):
+            raise Refused(f"{name!r} is disabled")
+        return component
+
+    def _option_value(self, menu: Json, value: Any) -> str:
+        for option in menu["options"]:
+            if value in (option["value"], option["label"]):
+                return str(option["value"])
+        if self.is_checked:
+            raise Refused(f"{value!r} is not among {[option['label'] for option in menu['options']]}")
+        return str(value)
+
+
+def _has_all(bits: int, needed: int) -> bool:
+    # A command with no permission at all named (0) is for administrators only.
+    return bits & needed == needed if needed else bool(bits & Permission.ADMINISTRATOR)
+
+
+def _head(command: Json) -> Json:
+    head = {"id": command["id"], "name": command["name"], "type": command["type"]}
+    return head | {"guild_id": command["guild_id"]} if "guild_id" in command else head
+
+
+def _nest(command: Json, names: list[str], options: list[Json]) -> list[Json]:
+    """Options wrapped into their subcommand and group."""
+    if not names:
+        return options
+    level = command
+    kinds = []
+    for name in names:
+        level = next(o for o in level["options"] if o["name"] == name and o["type"] in (SUBCOMMAND, GROUP))
+        kinds.append((name, level["type"]))
+    for name, kind in reversed(kinds):
+        options = [{"name": name, "type": kind, "options": options}]
+    return options

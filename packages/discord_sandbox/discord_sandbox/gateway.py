@@ -1,0 +1,319 @@
+"""The gateway: a bot's websocket, from HELLO to RESUME, shard by shard.
+
+Source: https://discord.com/developers/docs/events/gateway
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from discord_sandbox.gateway_faults import HELLO_NAME, GatewayFaults
+from discord_sandbox.intents import GUILD_MEMBERS, GUILDS, KNOWN, PRIVILEGED, hears
+from discord_sandbox.journal import GatewayEvent, Journal, Violation
+from discord_sandbox.payloads import guild_create_json, member_json, self_json
+from discord_sandbox.places import Guild
+from discord_sandbox.session import MAX_SENDS, SENDS_WINDOW_S, Connection, PerSession, Session, zlib_stream, zstd_stream
+from discord_sandbox.wire import Json
+from discord_sandbox.world import World
+
+DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME, RECONNECT = 0, 1, 2, 3, 4, 6, 7
+REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 8, 9, 10, 11
+
+UNKNOWN_OP, DECODE_ERROR, NOT_AUTHENTICATED, AUTH_FAILED, ALREADY_AUTHENTICATED = 4001, 4002, 4003, 4004, 4005
+INVALID_SEQ, RATE_LIMITED, SESSION_TIMED_OUT, INVALID_SHARD = 4007, 4008, 4009, 4010
+INVALID_VERSION, INVALID_INTENTS, DISALLOWED_INTENTS = 4012, 4013, 4014
+
+# After these a bot must identify anew, if it may come back at all.
+ENDS_THE_SESSION = frozenset({1000, 1001, AUTH_FAILED, INVALID_SEQ, SESSION_TIMED_OUT, *range(INVALID_SHARD, 4015)})
+
+HEARTBEAT_INTERVAL_S = 41.25
+MAX_SENT_BYTES = 4096
+
+
+class Gateway:
+    """All sessions. `dispatch` sends an event to every session that should hear it."""
+
+    def __init__(self, world: World, journal: Journal) -> None:
+        self._world = world
+        self._journal = journal
+        self._sessions: dict[str, Session] = {}
+        self.url = ""
+        self.num_identifies = self.num_connections = 0
+        self.faults = GatewayFaults()
+        self.heartbeat_interval_s = HEARTBEAT_INTERVAL_S
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a bot is here now, identified."""
+        return any(session.connection is not None for session in self._sessions.values())
+
+    @property
+    def connections(self) -> list[Connection]:
+        return [s.connection for s in self._sessions.values() if s.connection is not None]
+
+    # -- events to the bot ---------------------------------------------------------------------------
+
+    def dispatch(self, event: str, data: Json | PerSession, guild_id: int | None) -> bool:
+        """Send an event to the sessions of the right shard and intents; those away get it when they resume.
+
+        `data` may be a function of the session, where what is told depends on what it may read.
+        The answer says whether anybody was there to hear it at once.
+        """
+        is_heard = False
+        for session in list(self._sessions.values()):
+            is_in = hears(session.intents, event, in_guild=guild_id is not None)
+            if session.covers(guild_id) and is_in:
+                self.send(session, event, data(session) if callable(data) else data)
+                is_heard = is_heard or session.connection is not None
+        return is_heard
+
+    def send(self, session: Session, event: str, data: Json) -> None:
+        """Send one event to one session, numbered."""
+        session.seq += 1
+        data = self.faults.altered(event, data)
+        payload = json.dumps({"op": DISPATCH, "d": data, "s": session.seq, "t": event}, separators=(",", ":"))
+        session.sent.append((session.seq, payload))
+        self._note(session.id, DISPATCH, event, data, is_sent=True)
+        if session.connection is not None:
+            session.connection.push(payload)
+
+    def _control(self, connection: Connection, op: int, data: Any = None) -> None:
+        session_id = connection.session.id if connection.session else ""
+        data = self.faults.altered(HELLO_NAME, data) if op == HELLO else data
+        self._note(session_id, op, None, data, is_sent=True)
+        connection.push(json.dumps({"op": op, "d": data, "s": None, "t": None}, separators=(",", ":")))
+
+    # -- faults on request ---------------------------------------------------------------------------
+
+    async def close_all(self, code: int, *, shard: int | None = None) -> None:
+        """Close the bot's connections with a close code; sessions stay resumable unless the code forbids it."""
+        for connection in self.connections:
+            session = connection.session
+            if session is not None and shard in (None, session.shard[0]):
+                if code in ENDS_THE_SESSION:
+                    self._sessions.pop(session.id, None)
+                await connection.close(code)
+
+    def send_to_all(self, event: str, data: Any) -> None:
+        """Send an event to every session, whatever its intents; those away get it when they resume."""
+        for session in list(self._sessions.values()):
+            self.send(session, event, data)
+
+    def send_frame(self, frame: str | bytes, *, is_replayed: bool) -> None:
+        """Send a frame as it is, `bytes` uncompressed. If it is replayed, it takes a number of the session's."""
+        for session in list(self._sessions.values()):
+            if is_replayed:
+                session.seq += 1
+                session.sent.append((session.seq, frame))
+            if session.connection is not None:
+                session.connection.push(frame)
+
+    def ask_to_reconnect(self) -> None:
+        """Op 7 to every connection."""
+        for connection in self.connections:
+            self._control(connection, RECONNECT)
+
+    def invalidate(self, *, is_resumable: bool = False) -> None:
+        """Op 9 to every connection; a session that is not resumable is forgotten."""
+        for connection in self.connections:
+            self._control(connection, INVALID_SESSION, is_resumable)
+            if not is_resumable and connection.session is not None:
+                self._sessions.pop(connection.session.id, None)
+
+    # -- a connection's life -------------------------------------------------------------------------
+
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        """The websocket endpoint."""
+        socket = web.WebSocketResponse(max_msg_size=1 << 20)
+        compression = request.query.get("compress")
+        compress = zlib_stream() if compression == "zlib-stream" else None
+        if compression == "zstd-stream":
+            compress = zstd_stream()
+            if compress is None:
+                raise web.HTTPBadRequest(text="zstd-stream needs the package zstandard here; use zlib-stream")
+        await socket.prepare(request)
+        connection = Connection(socket, compress)
+        self.num_connections += 1
+        if request.query.get("v", "10") != "10" or request.query.get("encoding", "json") != "json":
+            await socket.close(code=INVALID_VERSION)
+            return socket
+        writer = asyncio.create_task(connection.write())
+        watch = asyncio.create_task(self._watch(connection))
+        try:
+            await self._talk(connection)
+        finally:
+            watch.cancel()
+            connection.stop()
+            self._part(connection)
+            await writer
+        return socket
+
+    async def _talk(self, connection: Connection) -> None:
+        self._control(connection, HELLO, {"heartbeat_interval": int(self.heartbeat_interval_s * 1000)})
+        async for frame in connection.socket:
+            if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                continue
+            code = self._receive(connection, frame.data)
+            if code is not None:
+                await connection.close(code)
+                return
+
+    async def _watch(self, connection: Connection) -> None:
+        """Close a connection whose heartbeat stopped."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.heartbeat_interval_s)
+            if loop.time() - connection.last_heard_s > self.heartbeat_interval_s * 1.5:
+                await connection.close(SESSION_TIMED_OUT)
+
+    def _part(self, connection: Connection) -> None:
+        session = connection.session
+        if session is not None and session.connection is connection:
+            session.connection = None
+            self._world.publish("bot_status")
+
+    def _receive(self, connection: Connection, frame: str | bytes) -> int | None:
+        """Handle one payload of the bot's. A number is the code to close with."""
+        if len(frame) > MAX_SENT_BYTES:
+            self._blame(f"a payload of {len(frame)} bytes; at most {MAX_SENT_BYTES}")
+            return DECODE_ERROR
+        if connection.is_flooding():
+            self._blame(f"more than {MAX_SENDS} payloads in {SENDS_WINDOW_S:.0f} s")
+            return RATE_LIMITED
+        try:
+            payload = json.loads(frame)
+            op, data = payload["op"], payload.get("d")
+        except (ValueError, KeyError, TypeError):
+            self._blame("a payload that is no JSON object with an op")
+            return DECODE_ERROR
+        self._note(connection.session.id if connection.session else "", op, None, data, is_sent=False)
+        if op == HEARTBEAT:
+            self._control(connection, HEARTBEAT_ACK)
+            return None
+        if op in (IDENTIFY, RESUME):
+            if connection.session is not None:
+                return ALREADY_AUTHENTICATED
+            if (code := self.faults.refusal()) is not None:
+                return code
+            return self._identify(connection, data) if op == IDENTIFY else self._resume(connection, data)
+        if connection.session is None:
+            return NOT_AUTHENTICATED
+        if op == REQUEST_MEMBERS:
+            self._send_members(connection.session, data)
+            return None
+        return None if op in (PRESENCE, VOICE) else UNKNOWN_OP
+
+    # -- identify and resume -------------------------------------------------------------------------
+
+    def _identify(self, connection: Connection, data: Json) -> int | None:
+        shard_id, num_shards = data.get("shard") or (0, 1)
+        intents = data.get("intents")
+        if data.get("token", "").removeprefix("Bot ") != self._world.application.token:
+            return AUTH_FAILED
+        if not 0 <= shard_id < num_shards:
+            return INVALID_SHARD
+        if not isinstance(intents, int) or intents & ~KNOWN:
+            return INVALID_INTENTS
+        if intents & PRIVILEGED & ~self._world.application.privileged_intents:
+            return DISALLOWED_INTENTS
+        self._forget_shadows((shard_id, num_shards))
+        session = Session((shard_id, num_shards), intents)
+        self._sessions[session.id] = session
+        self._attach(connection, session)
+        self.num_identifies += 1
+        self._send_ready(session)
+        self._world.publish("bot_status")
+        return None
+
+    def _forget_shadows(self, shard: tuple[int, int]) -> None:
+        """A fresh IDENTIFY replaces sessions of the same shard whose connection is gone."""
+        for session in list(self._sessions.values()):
+            if session.connection is None and session.shard == shard:
+                del self._sessions[session.id]
+
+    def _attach(self, connection: Connection, session: Session) -> None:
+        session.connection = connection
+        connection.session = session
+
+    def _send_ready(self, session: Session) -> None:
+        guilds = [g for g in self._world.guilds.values() if g.has_bot and session.covers(g.id)]
+        application = self._world.application
+        ready: Json = {
+            "v": 10,
+            "user": self_json(self._world.bot),
+            "guilds": [{"id": str(guild.id), "unavailable": True} for guild in guilds],
+            "session_id": session.id,
+            "resume_gateway_url": self.url,
+            "session_type": "normal",
+            "shard": list(session.shard),
+            "application": {"id": str(application.id), "flags": 1 << 13 | 1 << 15 | 1 << 19},
+            "private_channels": [],
+            "presences": [],
+            "relationships": [],
+            "user_settings": {},
+            "geo_ordered_rtc_regions": [],
+            "guild_join_requests": [],
+            "_trace": ["sandbox"],
+        }
+        self.send(session, "READY", ready)
+        if session.intents & GUILDS:
+            for guild in guilds:
+                self.send(session, "GUILD_CREATE", self.guild_create(guild, session))
+
+    def guild_create(self, guild: Guild, session: Session) -> Json:
+        return guild_create_json(guild, with_members=bool(session.intents & GUILD_MEMBERS))
+
+    def _resume(self, connection: Connection, data: Json) -> int | None:
+        if data.get("token", "").removeprefix("Bot ") != self._world.application.token:
+            return AUTH_FAILED
+        session = self._sessions.get(data.get("session_id", ""))
+        seq = data.get("seq") or 0
+        if session is not None and seq > session.seq:
+            return INVALID_SEQ
+        lost = session is None or (session.sent and session.sent[0][0] > seq + 1)
+        if session is None or lost:
+            self._control(connection, INVALID_SESSION, False)
+            return None
+        missed = [payload for number, payload in session.sent if number > seq]
+        self._attach(connection, session)
+        for payload in missed:
+            connection.push(payload)
+        self.send(session, "RESUMED", {"_trace": ["sandbox"]})
+        self._world.publish("bot_status")
+        return None
+
+    def _send_members(self, session: Session, data: Json) -> None:
+        guild = self._world.guilds.get(int(data.get("guild_id", 0)))
+        if guild is None:
+            return
+        wanted = {str(item) for item in _as_list(data.get("user_ids"))}
+        query = str(data.get("query") or "").lower()
+        members = [
+            member_json(m)
+            for m in guild.members.values()
+            if (str(m.id) in wanted if wanted else m.display_name.lower().startswith(query))
+        ]
+        chunk: Json = {"guild_id": str(guild.id), "members": members, "chunk_index": 0, "chunk_count": 1}
+        if data.get("nonce"):
+            chunk["nonce"] = data["nonce"]
+        self.send(session, "GUILD_MEMBERS_CHUNK", chunk | {"not_found": []})
+
+    # -- notes ---------------------------------------------------------------------------------------
+
+    def _note(self, session_id: str, op: int, name: str | None, data: Any, *, is_sent: bool) -> None:
+        number = self._journal.next_number()
+        now = self._world.clock.now()
+        self._journal.add(GatewayEvent(number, now, is_sent, session_id, op, name, data))
+
+    def _blame(self, detail: str) -> None:
+        self._journal.blame(Violation("gateway", "request", "gateway", detail))
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

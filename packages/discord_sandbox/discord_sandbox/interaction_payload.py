@@ -1,0 +1,72 @@
+"""INTERACTION_CREATE, key by key as Discord sends it."""
+
+from __future__ import annotations
+
+from discord_sandbox.files import Files
+from discord_sandbox.interactions import Interaction
+from discord_sandbox.message_payload import message_json
+from discord_sandbox.payloads import guild_json, interaction_channel_json, member_json, user_json
+from discord_sandbox.people import Member
+from discord_sandbox.permissions import DIRECT_MESSAGE, channel_permissions
+from discord_sandbox.places import Channel
+from discord_sandbox.wire import Json
+
+DM_SIZE_LIMIT = 10 * 1024 * 1024
+GUILD, BOT_DM = 0, 1
+
+
+def interaction_json(interaction: Interaction, files: Files) -> Json:
+    """The event's data."""
+    channel = interaction.channel
+    application_id = str(channel.world.application.id)
+    payload: Json = {
+        "id": str(interaction.id),
+        "application_id": application_id,
+        "type": interaction.type,
+        "token": interaction.token,
+        "version": 1,
+        "data": interaction.data,
+        "channel_id": str(channel.id),
+        "channel": interaction_channel_json(channel, interaction.member),
+        "app_permissions": str(app_permissions(channel)),
+        "locale": interaction.locale,
+        "entitlements": [],
+        "entitlement_sku_ids": [],
+        "authorizing_integration_owners": interaction.integration_owners,
+        "context": BOT_DM if channel.guild is None else GUILD,
+        "attachment_size_limit": size_limit(channel),
+    }
+    payload |= _who(interaction)
+    if interaction.source_message is not None:
+        payload["message"] = message_json(interaction.source_message, files.sign)
+    return payload
+
+
+def _who(interaction: Interaction) -> Json:
+    guild = interaction.guild
+    if guild is None or interaction.member is None:
+        return {"user": user_json(interaction.user)}
+    whole = guild_json(guild)
+    return {
+        "guild_id": str(guild.id),
+        "guild": {"id": whole["id"], "locale": whole["preferred_locale"], "features": whole["features"]},
+        "guild_locale": whole["preferred_locale"],
+        "member": invoking_member_json(interaction.member, interaction.channel),
+    }
+
+
+def invoking_member_json(member: Member, channel: Channel) -> Json:
+    """A member with what they may do in the channel: only interactions carry that."""
+    return member_json(member) | {"permissions": str(channel_permissions(member, channel))}
+
+
+def app_permissions(channel: Channel) -> int:
+    """What the bot may do in the channel."""
+    if channel.guild is None or not channel.guild.has_bot:
+        return int(DIRECT_MESSAGE)
+    return channel_permissions(channel.guild.bot_member, channel)
+
+
+def size_limit(channel: Channel) -> int:
+    """Bytes that one file may have in this channel."""
+    return channel.guild.attachment_size_limit if channel.guild else DM_SIZE_LIMIT

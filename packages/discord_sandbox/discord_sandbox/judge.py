@@ -1,0 +1,233 @@
+"""The judge: Discord's own description of its HTTP API, held against every request and answer.
+
+The description is data that the user brings (`DISCORD_OPENAPI` names the file); without it nothing is judged
+and `Judge.judged` stays 0. Judging costs milliseconds a message, so it is done later, in `catch_up`.
+Four leniencies: snowflakes may be integers in requests, a message may be a forward, the keys in `_UNDESCRIBED` that
+Discord documents elsewhere or ignores, and the inner codes of errors, which are words in Discord's documentation and
+answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections import deque
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from discord_sandbox.journal import Journal, RestCall, Violation
+from discord_sandbox.wire import Json
+
+_URN = "urn:discord"
+
+_ID = re.compile(r'"\d{17,20}"')
+_TIME = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)"')
+
+# Keys that bots send and Discord takes although its description does not name them there.
+_UNDESCRIBED = {
+    "RichEmbed": ("flags",),
+    "ApplicationCommandUpdateRequest": ("nsfw",),
+    "MessageEditRequestPartial": ("tts",),
+    "IncomingWebhookUpdateRequestPartial": ("tts",),
+    "IncomingWebhookUpdateForInteractionCallbackRequestPartial": ("tts",),
+}
+
+
+class Description:
+    """The description, ready to validate by; its validators are compiled when first needed."""
+
+    def __init__(self, spec: Json) -> None:
+        from referencing import Registry, Resource
+        from referencing.jsonschema import DRAFT202012
+
+        _let_inner_codes_be_words(spec["components"]["schemas"])
+        _let_messages_be_forwarded(spec["components"]["schemas"])
+        strict = deepcopy(spec)
+        _close(strict["components"]["schemas"])
+        _let_snowflakes_be_integers(strict["components"]["schemas"])
+        self.spec = spec
+        self._validators: dict[tuple[str, ...], Any] = {}
+        self.found_well: set[tuple[str, tuple[str, ...], bytes]] = set()
+        """What need not be judged again: the same but for ids and times, against the same schema."""
+        resources = {"response": spec, "request": strict}
+        self._registry: Any = Registry().with_resources(
+            (f"{_URN}:{side}", Resource.from_contents(contents, default_specification=DRAFT202012))
+            for side, contents in resources.items()
+        )
+
+    def at(self, pointer: tuple[str, ...]) -> Json:
+        """The part of the description that a path of keys leads to."""
+        node: Any = self.spec
+        for key in pointer:
+            node = node[key]
+        found: Json = node
+        return found
+
+    def validator(self, side: str, pointer: tuple[str, ...]) -> Any:
+        """A validator for the schema at a path of keys, strict for the "request" side."""
+        from jsonschema import Draft202012Validator
+
+        key = (side, *pointer)
+        if key not in self._validators:
+            escaped = "/".join(part.replace("~", "~0").replace("/", "~1") for part in pointer)
+            schema = {"$ref": f"{_URN}:{side}#/{escaped}"}
+            self._validators[key] = Draft202012Validator(schema, registry=self._registry)
+        return self._validators[key]
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path) -> Description:
+    # A suite makes hundreds of sandboxes: read the megabyte and compile its schemas once.
+    return Description(json.loads(path.read_text(encoding="utf-8")))
+
+
+class Judge:
+    """Validates recorded calls against the description; violations go to the journal."""
+
+    def __init__(self, journal: Journal, description: Path | None) -> None:
+        self._journal = journal
+        self._pending: deque[RestCall] = deque()
+        self._description = _load(description) if description else None
+        self.judged = 0
+
+    @property
+    def is_present(self) -> bool:
+        """Whether there is a description to judge by."""
+        return self._description is not None
+
+    def note(self, call: RestCall) -> None:
+        """Keep a finished call for judging later. An invented fault is not Discord's answer: it is not judged."""
+        if self.is_present and call.fault in (None, "delayed", "answer dropped"):
+            self._pending.append(call)
+
+    def catch_up(self) -> None:
+        """Judge all that is waiting."""
+        while self._pending:
+            self._judge(self._pending.popleft())
+
+    async def judge_all(self) -> None:
+        """Judge all that is waiting, letting others run in between."""
+        while self._pending:
+            self._judge(self._pending.popleft())
+            await asyncio.sleep(0)
+
+    def _judge(self, call: RestCall) -> None:
+        operation = self._operation(call)
+        if operation is None:
+            return
+        if call.request is not None and call.status < 400:
+            self._check(call, "request", call.request, self._request_pointer(call, operation))
+        if call.response is not None:
+            self._check(call, "response", call.response, self._response_pointer(call, operation))
+
+    def _operation(self, call: RestCall) -> Json | None:
+        assert self._description is not None
+        path = self._description.spec["paths"].get(call.template)
+        operation = path.get(call.method.lower()) if path else None
+        if operation is None and call.status < 400:
+            self._blame(call, "request", "Discord's description knows no such route")
+        return operation
+
+    def _request_pointer(self, call: RestCall, operation: Json) -> tuple[str, ...] | None:
+        if "application/json" not in operation.get("requestBody", {}).get("content", {}):
+            self._blame(call, "request", "this route takes no JSON body")
+            return None
+        head = ("paths", call.template, call.method.lower())
+        return (*head, "requestBody", "content", "application/json", "schema")
+
+    def _response_pointer(self, call: RestCall, operation: Json) -> tuple[str, ...] | None:
+        status = str(call.status)
+        for key in (status, f"{status[0]}XX"):
+            response = operation["responses"].get(key)
+            if response is None:
+                continue
+            head: tuple[str, ...] = ("paths", call.template, call.method.lower(), "responses", key)
+            assert self._description is not None
+            if "$ref" in response:
+                head = tuple(response["$ref"].removeprefix("#/").split("/"))
+                response = self._description.at(head)
+            if "application/json" in response.get("content", {}):
+                return (*head, "content", "application/json", "schema")
+        self._blame(call, "response", f"status {status} with a JSON body is not described")
+        return None
+
+    def _check(self, call: RestCall, side: str, body: Any, pointer: tuple[str, ...] | None) -> None:
+        if pointer is None:
+            return
+        assert self._description is not None
+        self.judged += 1
+        kind = (side, pointer, _kind_of(body))
+        if kind in self._description.found_well:
+            return
+        is_well = True
+        for error in self._description.validator(side, pointer).iter_errors(body):
+            is_well = False
+            worst = _deepest(error)
+            where = ".".join(str(part) for part in worst.absolute_path)
+            self._blame(call, side, f"{where or 'body'}: {worst.message[:300]}")
+        if is_well:
+            self._description.found_well.add(kind)
+
+    def _blame(self, call: RestCall, side: str, detail: str) -> None:
+        self._journal.blame(Violation("openapi", side, call.where, detail), call)
+
+
+def _kind_of(body: Any) -> bytes:
+    """The same for two bodies that differ in ids and times alone, which the description does not tell apart."""
+    text = json.dumps(body, sort_keys=True)
+    return hashlib.sha256(_TIME.sub("#time", _ID.sub("#id", text)).encode()).digest()
+
+
+def _close(schemas: Json) -> None:
+    """Make every object of the description refuse keys that it does not name: typos become violations."""
+    joined = {id(part) for schema in _objects(schemas) for part in schema.get("allOf", [])}
+    for schema in _objects(schemas):
+        if "properties" in schema and "additionalProperties" not in schema and id(schema) not in joined:
+            schema["additionalProperties"] = False
+    for name, keys in _UNDESCRIBED.items():
+        schemas[name]["properties"] |= dict.fromkeys(keys, True)
+
+
+def _objects(node: Any) -> Iterator[Json]:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _objects(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _objects(value)
+
+
+def _let_snowflakes_be_integers(schemas: Json) -> None:
+    schemas["SnowflakeType"] = {"anyOf": [schemas["SnowflakeType"], {"type": "integer", "minimum": 0}]}
+
+
+def _let_messages_be_forwarded(schemas: Json) -> None:
+    """The description knows only replies (0) as references, and lists what forwards carry beside it."""
+    kinds = schemas.get("MessageReferenceType", {}).get("oneOf", [])
+    if kinds and not any(kind.get("const") == 1 for kind in kinds):
+        kinds.append({"title": "FORWARD", "const": 1})
+
+
+def _let_inner_codes_be_words(schemas: Json) -> None:
+    inner = deepcopy(schemas["Error"])
+    inner["properties"]["code"] = {"type": ["integer", "string"]}
+    schemas["InnerErrors"]["properties"]["_errors"]["items"] = inner
+
+
+def _deepest(error: Any) -> Any:
+    """The most telling cause below a failed union: the branch whose `type` fits, and in it the deepest."""
+    while error.context:
+        wrong_kind = {
+            cause.schema_path[0]
+            for cause in error.context
+            if list(cause.relative_path) == ["type"] and cause.validator in ("enum", "const")
+        }
+        fitting = [cause for cause in error.context if cause.schema_path[0] not in wrong_kind]
+        error = max(fitting or error.context, key=lambda cause: len(cause.absolute_path))
+    return error

@@ -1,0 +1,168 @@
+"""From what a person fills in to what Discord sends: slash options, checked as the client checks them.
+
+`Refused` is what a person cannot even send: the real client would not let them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from discord_sandbox.command_rules import (
+    ATTACHMENT,
+    BOOLEAN,
+    CHANNEL_OPTION,
+    INTEGER,
+    MENTIONABLE,
+    NUMBER,
+    ROLE_OPTION,
+    STRING,
+    USER_OPTION,
+)
+from discord_sandbox.files import Files
+from discord_sandbox.interaction_payload import invoking_member_json
+from discord_sandbox.message import Upload
+from discord_sandbox.message_payload import attachment_json
+from discord_sandbox.payloads import channel_json, role_json, user_json
+from discord_sandbox.people import Member, Role, User
+from discord_sandbox.places import Channel
+from discord_sandbox.wire import Json
+
+TYPE_NAMES = {
+    STRING: "text",
+    INTEGER: "a whole number",
+    BOOLEAN: "true or false",
+    USER_OPTION: "a member",
+    CHANNEL_OPTION: "a channel",
+    ROLE_OPTION: "a role",
+    MENTIONABLE: "a member or role",
+    NUMBER: "a number",
+    ATTACHMENT: "a file",
+}
+
+
+class Refused(Exception):
+    """Discord's client would not let this person do that; the message says why."""
+
+
+@dataclass
+class Resolved:
+    """The objects that options, selects and modals refer to by id."""
+
+    channel: Channel
+    files: Files
+    json: Json = field(default_factory=dict)
+
+    def add(self, thing: Any) -> str:
+        """Put a user, member, role, channel or file among the resolved; the answer is its id."""
+        if isinstance(thing, (Member, User)):
+            return self._person(thing)
+        if isinstance(thing, Role):
+            return self._put("roles", thing.id, role_json(thing))
+        if isinstance(thing, Channel):
+            return self._put("channels", thing.id, channel_json(thing) | {"permissions": "0"})
+        if isinstance(thing, (Upload, bytes)):
+            return self._file(thing)
+        raise Refused(f"{thing!r} is no member, role, channel or file")
+
+    def _person(self, person: Member | User) -> str:
+        user = person.user if isinstance(person, Member) else person
+        guild = self.channel.guild
+        member = guild.members.get(user.id) if guild else None
+        if member is not None:
+            bare = invoking_member_json(member, self.channel)
+            bare.pop("user")
+            self._put("members", user.id, bare)
+        return self._put("users", user.id, user_json(user))
+
+    def _file(self, thing: Upload | bytes) -> str:
+        upload = thing if isinstance(thing, Upload) else Upload("image.png", thing)
+        world = self.channel.world
+        kept = self.files.keep(upload, world.new_id(), self.channel.id, is_ephemeral=True)
+        return self._put("attachments", kept.id, attachment_json(kept, self.files.sign))
+
+    def _put(self, kind: str, key: int, value: Json) -> str:
+        self.json.setdefault(kind, {})[str(key)] = value
+        return str(key)
+
+
+def fill_options(
+    node: Json, given: dict[str, Any], resolved: Resolved, *, is_checked: bool, focused: str | None = None
+) -> list[Json]:
+    """The options of a command or subcommand with their values, in the command's order.
+
+    `focused` names the option that is being completed: it may be half typed and others may be missing.
+    Raises Refused when `is_checked` and the client would not accept the values.
+    """
+    known = {option["name"]: option for option in node.get("options") or []}
+    unknown = given.keys() - known.keys()
+    if unknown and is_checked:
+        raise Refused(f"{node['name']} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+    filled = []
+    for name, option in known.items():
+        if given.get(name) is None:
+            if option.get("required") and is_checked and focused is None:
+                raise Refused(f"the option {name} is required")
+            continue
+        filled.append(_fill(option, given[name], resolved, is_checked=is_checked, is_focused=name == focused))
+    return filled
+
+
+def _fill(option: Json, value: Any, resolved: Resolved, *, is_checked: bool, is_focused: bool) -> Json:
+    kind = option["type"]
+    filled: Json = {"name": option["name"], "type": kind}
+    if is_focused:
+        return filled | {"value": value, "focused": True}
+    if kind in (STRING, INTEGER, NUMBER, BOOLEAN):
+        chosen = _by_choice_name(option, value)
+        if is_checked:
+            check_value(option, chosen)
+        return filled | {"value": chosen}
+    if is_checked:
+        _check_thing(option, value)
+    return filled | {"value": resolved.add(value)}
+
+
+def _by_choice_name(option: Json, value: Any) -> Any:
+    """People pick choices by their name, so a test may too."""
+    for choice in option.get("choices") or []:
+        if value == choice["name"]:
+            return choice["value"]
+    return value
+
+
+def check_value(option: Json, value: Any) -> None:
+    """Raise Refused unless a plain value fits its option's type, bounds and choices."""
+    kind, name = option["type"], option["name"]
+    types: dict[int, Any] = {STRING: (str,), INTEGER: (int,), NUMBER: (int, float), BOOLEAN: (bool,)}
+    if not isinstance(value, types[kind]) or (isinstance(value, bool) and kind != BOOLEAN):
+        raise Refused(f"{name} must be {TYPE_NAMES[kind]}")
+    choices = option.get("choices")
+    if choices and value not in [choice["value"] for choice in choices]:
+        raise Refused(f"{name} must be one of {', '.join(choice['name'] for choice in choices)}")
+    size: Any = len(value) if kind == STRING else value
+    unit = "length" if kind == STRING else "value"
+    low, high = option.get(f"min_{unit}"), option.get(f"max_{unit}")
+    if kind == STRING and not value and (option.get("required") or low):
+        raise Refused(f"{name} must not be empty")
+    if low is not None and size < low:
+        raise Refused(f"{name} must be at least {low}" + (" characters" if kind == STRING else ""))
+    if high is None and kind == STRING:
+        high = 6000
+    if high is not None and size > high:
+        raise Refused(f"{name} must be at most {high}" + (" characters" if kind == STRING else ""))
+
+
+def _check_thing(option: Json, value: Any) -> None:
+    wanted: dict[int, tuple[type, ...]] = {
+        USER_OPTION: (Member, User),
+        CHANNEL_OPTION: (Channel,),
+        ROLE_OPTION: (Role,),
+        MENTIONABLE: (Member, User, Role),
+        ATTACHMENT: (Upload, bytes),
+    }
+    if not isinstance(value, wanted[option["type"]]):
+        raise Refused(f"{option['name']} must be {TYPE_NAMES[option['type']]}")
+    kinds = option.get("channel_types")
+    if kinds and isinstance(value, Channel) and value.type not in kinds:
+        raise Refused(f"{option['name']} must be a channel of another kind")

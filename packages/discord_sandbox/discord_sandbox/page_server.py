@@ -1,0 +1,84 @@
+"""Serves the page on which a person plays the Discord client: static files, uploads, the tab's socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from discord_sandbox.message import Upload
+from discord_sandbox.page_socket import Tab
+from discord_sandbox.page_view import is_playable
+from discord_sandbox.people import User
+from discord_sandbox.stage import Stage
+from discord_sandbox.world import World
+
+_FOLDER = Path(__file__).parent / "page"
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+MAX_UPLOAD = 26 * 1024 * 1024
+
+# Nothing may be loaded from elsewhere, whatever a bot's message says.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class PageServer:
+    """The page at `/`."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/", self._index)
+        app.router.add_get("/page/socket", self._socket)
+        app.router.add_post("/page/files", self._upload)
+        app.router.add_get("/page/{name}", self._static)
+        app.on_shutdown.append(self._close)
+
+    async def _close(self, app: web.Application) -> None:
+        await self._stage.crowd.close()
+
+    async def _index(self, request: web.Request) -> web.Response:
+        return _file("index.html")
+
+    async def _static(self, request: web.Request) -> web.Response:
+        return _file(request.match_info["name"])
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(heartbeat=30)
+        await socket.prepare(request)
+        user = find_person(self._stage.world, request.query.get("as", ""))
+        if user is None:
+            await socket.close(code=4404, message=b"nobody lives here")
+            return socket
+        await Tab(self._stage, socket, user).run()
+        return socket
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        data = await request.content.read(-1) if (request.content_length or 0) <= MAX_UPLOAD else None
+        if data is None:
+            raise web.HTTPRequestEntityTooLarge(MAX_UPLOAD, request.content_length or 0)
+        name = unquote(request.headers.get("X-Filename", "")) or "file"
+        kind = request.headers.get("Content-Type")
+        return web.json_response({"file": self._stage.keep_upload(Upload(name, data, kind))})
+
+
+def find_person(world: World, name: str) -> User | None:
+    """The person of that id or user name; without one, somebody ordinary to start with."""
+    people = [u for u in world.users.values() if is_playable(world, u)]
+    for user in people:
+        if name in (str(user.id), user.username):
+            return user
+    owners = {guild.owner_id for guild in world.guilds.values()}
+    return next((user for user in people if user.id not in owners), people[0] if people else None)
+
+
+def _file(name: str) -> web.Response:
+    path = _FOLDER / name
+    if path.parent != _FOLDER or not path.is_file() or path.suffix not in _TYPES:
+        raise web.HTTPNotFound
+    headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
+    return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8", headers=headers)

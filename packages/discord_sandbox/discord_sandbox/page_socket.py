@@ -1,0 +1,296 @@
+"""One browser tab: a person's live view, and the acts they do in it.
+
+The tab sends `{"n": number, "do": name, ...}` and gets `{"re": number, ...}` back; whatever changes in
+between is pushed. Acts go through the same `Actor` that the tests use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from discord_sandbox.actor import Actor
+from discord_sandbox.crowd import Plan
+from discord_sandbox.errors import DiscordError
+from discord_sandbox.interactions import Interaction
+from discord_sandbox.journal import GatewayEvent, RestCall
+from discord_sandbox.message import Message, Upload
+from discord_sandbox.options import Refused
+from discord_sandbox.page_view import commands_view, entry_view, message_view, outcome_view, world_view
+from discord_sandbox.people import User
+from discord_sandbox.permissions import Permission
+from discord_sandbox.places import Channel
+from discord_sandbox.stage import Stage
+from discord_sandbox.wire import Json
+from discord_sandbox.world import Change
+
+MAX_SHOWN = 100
+Act = Callable[[Json], Awaitable[Json]]
+
+
+class Tab:
+    """A person at a browser tab. `stage` gives what all tabs share."""
+
+    def __init__(self, stage: Stage, socket: web.WebSocketResponse, user: User) -> None:
+        self._stage = stage
+        self._world = stage.world
+        self._socket = socket
+        self._user = user
+        self._channel: Channel | None = None
+        self._outbox: asyncio.Queue[Json | None] = asyncio.Queue()
+        self._modals: dict[str, Interaction] = {}
+        self._busy: set[asyncio.Task[None]] = set()
+        self._is_world_due = False
+        self._stop_inspecting: Callable[[], None] | None = None
+        self._stop_watching: Callable[[], None] | None = None
+
+    async def run(self) -> None:
+        """Serve the tab until it is closed."""
+        unsubscribe = self._world.subscribe(self._hear)
+        writer = asyncio.create_task(self._write())
+        self._push_world()
+        try:
+            async for frame in self._socket:
+                if frame.type is WSMsgType.TEXT:
+                    task = asyncio.create_task(self._serve(json.loads(frame.data)))
+                    self._busy.add(task)
+                    task.add_done_callback(self._busy.discard)
+        finally:
+            unsubscribe()
+            for stop in (self._stop_inspecting, self._stop_watching):
+                if stop is not None:
+                    stop()
+            for task in self._busy:
+                task.cancel()
+            self._outbox.put_nowait(None)
+            await writer
+
+    async def _write(self) -> None:
+        while (payload := await self._outbox.get()) is not None:
+            try:
+                await self._socket.send_str(json.dumps(payload))
+            except ConnectionError:
+                return
+
+    def _push(self, kind: str, **more: Any) -> None:
+        self._outbox.put_nowait({"push": kind, **more})
+
+    # -- what changes --------------------------------------------------------------------------------
+
+    def _hear(self, change: Change) -> None:
+        topic = change.kind.partition("_")[0]
+        if topic in ("message", "reaction") and change.message is not None:
+            self._hear_message(change, change.message)
+        elif change.kind == "typing" and change.channel is not None and change.user is not None:
+            if change.channel is self._channel and change.user is not self._user:
+                self._push("typing", channel=str(change.channel.id), user=str(change.user.id))
+        elif change.kind == "files_gone":
+            self._push_files()
+        elif topic in ("channel", "role", "member", "guild", "user", "bot", "dm", "commands"):
+            self._world_is_due()
+
+    def _hear_message(self, change: Change, message: Message) -> None:
+        if message.visible_to not in (None, self._user.id):
+            if change.kind == "message_dismiss" and change.user is self._user:
+                self._push("gone", channel=str(message.channel.id), id=str(message.id))
+            return
+        actor = self._actor(message.channel)
+        if actor is None or not actor.can_see():
+            return
+        if message.is_deleted:
+            self._push("gone", channel=str(message.channel.id), id=str(message.id))
+        elif message.channel is self._channel:
+            self._push("message", channel=str(message.channel.id), message=self._view(message))
+        elif change.kind == "message_create" and message.author is not self._user:
+            self._push("unread", channel=str(message.channel.id))
+
+    def _push_files(self) -> None:
+        """Show the messages with files anew."""
+        actor = self._actor(self._channel) if self._channel else None
+        for message in actor.visible_messages()[-MAX_SHOWN:] if actor else []:
+            if message.attachments:
+                self._push("message", channel=str(message.channel.id), message=self._view(message))
+
+    def _world_is_due(self) -> None:
+        """Many changes in one go are one new view."""
+        if not self._is_world_due:
+            self._is_world_due = True
+            asyncio.get_running_loop().call_soon(self._push_world)
+
+    def _push_world(self) -> None:
+        self._is_world_due = False
+        gone = self._channel is not None and self._channel.is_deleted
+        self._push("world", world=world_view(self._world, self._user, is_connected=self._stage.is_connected()))
+        if gone:
+            self._channel = None
+        actor = self._actor(self._channel) if self._channel else None
+        if actor is not None and actor.can_see():
+            self._push("commands", channel=str(actor.channel.id), commands=commands_view(actor))
+
+    def _view(self, message: Message) -> Json:
+        return message_view(message, self._stage.files)
+
+    # -- what the person does ------------------------------------------------------------------------
+
+    async def _serve(self, request: Json) -> None:
+        acts: dict[str, Act] = {
+            "open": self._open,
+            "say": self._say,
+            "slash": self._slash,
+            "autocomplete": self._autocomplete,
+            "click": self._click,
+            "select": self._select,
+            "modal": self._submit,
+            "menu": self._menu,
+            "dismiss": self._dismiss,
+            "delete": self._delete,
+            "inspect": self._inspect,
+            "trouble": self._trouble,
+            "crowd": self._crowd,
+        }
+        try:
+            answer = await acts[request["do"]](request)
+        except (Refused, LookupError, DiscordError) as error:
+            answer = {"error": str(error)}
+        self._outbox.put_nowait({"re": request["n"]} | answer)
+
+    async def _open(self, request: Json) -> Json:
+        channel = self._world.channels[int(request["channel"])]
+        actor = self._actor(channel)
+        if actor is None or not actor.can_see():
+            raise Refused("you cannot see that channel")
+        self._channel = channel
+        shown = actor.visible_messages()[-MAX_SHOWN:]
+        return {"messages": [self._view(m) for m in shown], "commands": commands_view(actor)}
+
+    async def _say(self, request: Json) -> Json:
+        reply_to = self._message(request["reply"]) if request.get("reply") else None
+        self._here().say(request["content"], files=self._uploads(request), reply_to=reply_to)
+        return {}
+
+    async def _slash(self, request: Json) -> Json:
+        options = self._options(request)
+        interaction = await self._here().slash(request["command"], **options)
+        return self._outcome(interaction)
+
+    async def _autocomplete(self, request: Json) -> Json:
+        options = self._options(request)
+        choices = await self._here().autocomplete(
+            request["command"], focused=request["focused"], value=request["value"], **options
+        )
+        return {"choices": choices}
+
+    async def _click(self, request: Json) -> Json:
+        interaction = await self._here().click(self._message(request["message"]), request["custom_id"])
+        return self._outcome(interaction)
+
+    async def _select(self, request: Json) -> Json:
+        values = [self._thing(value) for value in request["values"]]
+        message = self._message(request["message"])
+        return self._outcome(await self._here().select(message, request["custom_id"], values))
+
+    async def _submit(self, request: Json) -> Json:
+        opened_by = self._modals[request["interaction"]]
+        values = {key: self._field(value) for key, value in request["values"].items()}
+        interaction = await self._here().submit_modal(opened_by, values)
+        del self._modals[request["interaction"]]
+        return self._outcome(interaction)
+
+    async def _menu(self, request: Json) -> Json:
+        if request.get("message"):
+            target: Any = self._message(request["message"])
+        else:
+            target = self._world.users[int(request["user"])]
+        return self._outcome(await self._here().context_menu(request["name"], target))
+
+    async def _dismiss(self, request: Json) -> Json:
+        self._here().dismiss(self._message(request["message"]))
+        return {}
+
+    async def _delete(self, request: Json) -> Json:
+        actor, message = self._here(), self._message(request["message"])
+        if message.author is not self._user and not actor.permissions & Permission.MANAGE_MESSAGES:
+            raise Refused("you may not delete that message")
+        actor.client.writer.delete(message)
+        return {}
+
+    async def _inspect(self, request: Json) -> Json:
+        if self._stop_inspecting is not None:
+            self._stop_inspecting()
+            self._stop_inspecting = None
+        if not request["on"]:
+            return {}
+        self._stop_inspecting = self._stage.journal.on_entry(self._show_entry)
+        recent = list(self._stage.journal)[-200:]
+        return {"entries": [entry_view(entry) for entry in recent], "pending": self._stage.trouble.pending()}
+
+    def _show_entry(self, entry: RestCall | GatewayEvent) -> None:
+        self._push("entry", entry=entry_view(entry), pending=self._stage.trouble.pending())
+
+    async def _trouble(self, request: Json) -> Json:
+        done = await self._stage.trouble.make(request["kind"], self._channel)
+        return {"done": done, "pending": self._stage.trouble.pending()}
+
+    async def _crowd(self, request: Json) -> Json:
+        """Look at the crowd, start one (with a `plan`), or stop it."""
+        crowd = self._stage.crowd
+        if request.get("plan"):
+            await crowd.start(Plan(**request["plan"]), self._user)
+        elif request.get("stop"):
+            crowd.stop()
+        if self._stop_watching is None:
+            self._stop_watching = crowd.listen(lambda view: self._push("crowd", view=view))
+        return {"view": crowd.view()}
+
+    # -- from the tab's words to things ---------------------------------------------------------------
+
+    def _actor(self, channel: Channel) -> Actor | None:
+        if channel.guild is not None and self._user.id not in channel.guild.members:
+            return None
+        if channel.is_dm and channel.recipient is not self._user:
+            return None
+        return self._stage.act_as(self._user, channel)
+
+    def _here(self) -> Actor:
+        actor = self._actor(self._channel) if self._channel is not None else None
+        if actor is None:
+            raise Refused("no channel is open")
+        return actor
+
+    def _message(self, message_id: str) -> Message:
+        message = self._channel.get_message(int(message_id)) if self._channel else None
+        if message is None:
+            raise Refused("that message is gone")
+        return message
+
+    def _outcome(self, interaction: Interaction) -> Json:
+        if interaction.modal is not None:
+            self._modals[str(interaction.id)] = interaction
+        return outcome_view(interaction)
+
+    def _uploads(self, request: Json) -> list[Upload]:
+        return [self._stage.take_upload(key) for key in request.get("files", [])]
+
+    def _options(self, request: Json) -> dict[str, Any]:
+        return {name: self._thing(value) for name, value in request["options"].items()}
+
+    def _field(self, value: Any) -> Any:
+        return [self._thing(item) for item in value] if isinstance(value, list) else self._thing(value)
+
+    def _thing(self, value: Any) -> Any:
+        """`{"user": id}`, `{"role": id}`, `{"channel": id}`, `{"file": key}`, or a plain value."""
+        if not isinstance(value, dict):
+            return value
+        ((kind, key),) = value.items()
+        if kind == "file":
+            return self._stage.take_upload(key)
+        if kind == "channel":
+            return self._world.channels[int(key)]
+        if kind == "role":
+            guild = self._here().channel.guild
+            return guild.roles[int(key)] if guild else None
+        return self._world.users[int(key)]

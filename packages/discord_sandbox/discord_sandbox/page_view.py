@@ -1,0 +1,180 @@
+"""What a person's browser is shown: the same state as the bot's, seen with a person's eyes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from discord_sandbox.actor import Actor
+from discord_sandbox.command_rules import CHAT_INPUT
+from discord_sandbox.crowd import CROWD
+from discord_sandbox.files import Files
+from discord_sandbox.interaction_payload import app_permissions
+from discord_sandbox.interactions import Interaction
+from discord_sandbox.journal import GatewayEvent, RestCall, redacted
+from discord_sandbox.message import Message
+from discord_sandbox.message_payload import message_json
+from discord_sandbox.people import Member, User
+from discord_sandbox.permissions import Permission, channel_permissions, may_send
+from discord_sandbox.places import Channel, Guild
+from discord_sandbox.wire import Json
+from discord_sandbox.world import World
+
+
+def person_view(user: User) -> Json:
+    return {
+        "id": str(user.id),
+        "name": user.display_name,
+        "username": user.username,
+        "bot": user.is_bot,
+        "avatar": f"/cdn/people/{user.id}.svg",
+    }
+
+
+def member_view(member: Member) -> Json:
+    colored = [role for role in member.roles if role.color]
+    top = max(colored, key=lambda role: role.position, default=None)
+    return person_view(member.user) | {
+        "name": member.display_name,
+        "color": f"#{top.color:06x}" if top else None,
+        "group": top.name if top and top.is_hoisted else None,
+        "owner": member.guild.owner_id == member.id,
+        "roles": [str(role.id) for role in member.roles],
+    }
+
+
+def channel_view(channel: Channel, member: Member | None) -> Json:
+    """A channel, and what `member` may do there (None: their direct messages)."""
+    bits = channel_permissions(member, channel) if member else -1
+    return {
+        "id": str(channel.id),
+        "name": channel.name,
+        "type": channel.type,
+        "nsfw": channel.nsfw,
+        "topic": channel.topic,
+        "parent": str(channel.parent.id) if channel.parent else None,
+        "canSend": may_send(bits, is_thread=channel.is_thread),
+        "botCanSend": may_send(app_permissions(channel), is_thread=channel.is_thread),
+        "canManage": bool(bits & Permission.MANAGE_MESSAGES) and member is not None,
+    }
+
+
+def guild_view(guild: Guild, member: Member) -> Json:
+    """A guild with the channels that `member` can see."""
+    visible = [c for c in guild.channels.values() if channel_permissions(member, c) & Permission.VIEW_CHANNEL]
+    return {
+        "id": str(guild.id),
+        "name": guild.name,
+        "hasBot": guild.has_bot,
+        "channels": [channel_view(c, member) for c in visible],
+        "members": [member_view(m) for m in guild.members.values()],
+        "roles": [
+            {"id": str(r.id), "name": r.name, "color": f"#{r.color:06x}" if r.color else None}
+            for r in guild.roles.values()
+        ],
+    }
+
+
+def world_view(world: World, you: User, *, is_connected: bool) -> Json:
+    """All that `you` can see besides messages."""
+    mine = [(g, g.members[you.id]) for g in world.guilds.values() if you.id in g.members]
+    direct = channel_view(world.direct_channel(you), None) | {"name": world.bot.display_name}
+    people = [u for u in world.users.values() if is_playable(world, u)]
+    return {
+        "you": person_view(you),
+        "bot": person_view(world.bot) | {"connected": is_connected},
+        "people": [person_view(user) | {"about": about(world, user)} for user in people],
+        "guilds": [guild_view(guild, member) for guild, member in mine],
+        "direct": direct,
+    }
+
+
+def is_playable(world: World, user: User) -> bool:
+    """Whether a person at the page may be them: not the bot, nor one of the crowd's extras."""
+    return not user.is_bot and user is not world.owner and not user.username.startswith(f"{CROWD.lower()}-")
+
+
+def is_crowd(guild: Guild) -> bool:
+    return guild.name.startswith(CROWD)
+
+
+def about(world: World, user: User) -> str:
+    """Who somebody is, in a few words: "owner of Harbour", "Moderator in Harbour"."""
+    parts = []
+    for guild in world.guilds.values():
+        member = guild.members.get(user.id)
+        if member is None or is_crowd(guild):
+            continue
+        top = max((role for role in member.roles if role.color), key=lambda r: r.position, default=None)
+        if guild.owner_id == user.id:
+            parts.append(f"owner of {guild.name}")
+        else:
+            parts.append(f"{top.name.lower() if top else 'member'} in {guild.name}")
+    return ", ".join(parts) or "in no server"
+
+
+def message_view(message: Message, files: Files) -> Json:
+    """A message as the client draws it: Discord's own JSON, and who used which command to cause it."""
+    # A link that leads nowhere is marked: the page shows that instead of asking for it.
+    payload = message_json(message, lambda url: f"{url}?gone" if files.is_gone(url) else files.sign(url))
+    payload["deleted"] = message.is_deleted
+    interaction = message.interaction
+    if interaction is not None and interaction.command_name is not None:
+        is_slash = interaction.data.get("type", CHAT_INPUT) == CHAT_INPUT
+        used = {"name": interaction.command_name, "isSlash": is_slash, "user": person_view(interaction.user)}
+        payload["command"] = used
+    return payload
+
+
+def outcome_view(interaction: Interaction) -> Json:
+    """What became of an act: did the bot answer, and with a modal or choices."""
+    return {
+        "interaction": str(interaction.id),
+        "failed": interaction.failed,
+        "ackMs": interaction.ack_ms,
+        "modal": interaction.modal,
+        "choices": interaction.choices,
+    }
+
+
+def commands_view(actor: Actor) -> list[Json]:
+    """The commands offered where the actor looks."""
+    return actor.visible_commands()
+
+
+def entry_view(entry: RestCall | GatewayEvent) -> Json:
+    """A line of the inspector."""
+    shared: Json = {"number": entry.number, "at": entry.at_s}
+    if isinstance(entry, GatewayEvent):
+        name = entry.name or _OP_NAMES.get(entry.op, f"op {entry.op}")
+        return shared | {"kind": "gateway", "sent": entry.is_sent, "name": name, "data": redacted(entry.data)}
+    return shared | {
+        "kind": "rest",
+        "method": entry.method,
+        "path": _short(entry),
+        "status": entry.status,
+        "ms": round(entry.ms, 2),
+        "fault": entry.fault,
+        "files": entry.num_files,
+        "request": redacted(entry.request),
+        "response": redacted(entry.response),
+        "limit": entry.rate_limit,
+        "violations": [str(violation) for violation in entry.violations],
+    }
+
+
+def _short(entry: RestCall) -> Any:
+    """The path without an interaction's token, which is a secret and long."""
+    return "/".join(part if len(part) < 60 else "…" for part in entry.path.split("/"))
+
+
+_OP_NAMES = {
+    1: "heartbeat",
+    2: "identify",
+    3: "presence",
+    6: "resume",
+    7: "reconnect",
+    8: "request members",
+    9: "invalid session",
+    10: "hello",
+    11: "heartbeat ack",
+}

@@ -1,0 +1,227 @@
+"""Where things happen: guilds, and channels of every kind (text, thread, direct message)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from discord_sandbox.message import Message
+from discord_sandbox.people import Member, Role, User
+from discord_sandbox.permissions import EVERYONE
+
+if TYPE_CHECKING:
+    from discord_sandbox.world import World
+
+# https://discord.com/developers/docs/resources/channel#channel-object-channel-types
+TEXT = 0
+DIRECT = 1
+PUBLIC_THREAD = 11
+
+
+class Channel:
+    """A text channel, a thread or a direct message, with what was written in it."""
+
+    def __init__(
+        self, world: World, channel_id: int, channel_type: int, name: str, *, guild: Guild | None = None
+    ) -> None:
+        self.world = world
+        self.id = channel_id
+        self.type = channel_type
+        self.name = name
+        self.guild = guild
+        self.parent: Channel | None = None
+        self.recipient: User | None = None
+        self.topic: str | None = None
+        self.position = 0
+        self.overwrites: dict[int, tuple[int, int]] = {}
+        self.typing_until: dict[int, float] = {}
+        self.is_deleted = False
+        self.is_archived = False
+        self.is_locked = False
+        self._is_nsfw = False
+        self._messages: dict[int, Message] = {}
+        self._everything: list[Message] = []
+
+    def __repr__(self) -> str:
+        return f"<Channel #{self.name}>"
+
+    @property
+    def nsfw(self) -> bool:
+        """Age-restricted; a thread is what its parent is."""
+        return self.parent.nsfw if self.parent else self._is_nsfw
+
+    @nsfw.setter
+    def nsfw(self, value: bool) -> None:
+        self._is_nsfw = value
+
+    @property
+    def is_thread(self) -> bool:
+        return self.type == PUBLIC_THREAD
+
+    @property
+    def is_dm(self) -> bool:
+        return self.type == DIRECT
+
+    @property
+    def mention(self) -> str:
+        return f"<#{self.id}>"
+
+    @property
+    def messages(self) -> list[Message]:
+        """Every message that stands, oldest first, ephemeral ones included."""
+        return list(self._messages.values())
+
+    @property
+    def messages_ever(self) -> list[Message]:
+        """Every message that was ever written here, deleted ones included: the oracle of a crash test."""
+        return list(self._everything)
+
+    def get_message(self, message_id: int) -> Message | None:
+        return self._messages.get(message_id)
+
+    def keep(self, message: Message) -> None:
+        self._messages[message.id] = message
+        self._everything.append(message)
+
+    def drop(self, message: Message) -> None:
+        self._messages.pop(message.id, None)
+        message.is_deleted = True
+
+    def set_overwrite(self, target: Role | Member | User, *, allow: int = 0, deny: int = 0) -> None:
+        """Allow and deny permissions here to a role, a member or the bot; the bot hears CHANNEL_UPDATE."""
+        self.overwrites[target.id] = (allow, deny)
+        self.world.publish("channel_update", guild=self.guild, channel=self)
+
+    def set_nsfw(self, value: bool) -> None:
+        """Turn the age restriction on or off; the bot hears CHANNEL_UPDATE."""
+        self.nsfw = value
+        self.world.publish("channel_update", guild=self.guild, channel=self)
+
+    def set_archived(self, value: bool, *, is_locked: bool | None = None) -> None:
+        """Archive a thread or take it out of the archive; the bot hears THREAD_UPDATE."""
+        self.is_archived = value
+        self.is_locked = self.is_locked if is_locked is None else is_locked
+        self.world.publish("channel_update", guild=self.guild, channel=self)
+
+    def add_thread(self, name: str) -> Channel:
+        """A public thread under this channel."""
+        assert self.guild is not None, "only a guild's channel has threads"
+        return self.guild.make_channel(name, PUBLIC_THREAD, parent=self)
+
+    def delete(self) -> None:
+        """Delete the channel and its threads; the bot hears CHANNEL_DELETE or THREAD_DELETE."""
+        self.world.delete_channel(self)
+
+
+class Guild:
+    """A server: roles, members and channels."""
+
+    def __init__(self, world: World, guild_id: int, name: str, owner: User, *, has_bot: bool = True) -> None:
+        self.world = world
+        self.id = guild_id
+        self.name = name
+        self.owner_id = owner.id
+        self.has_bot = has_bot
+        self.attachment_size_limit = 10 * 1024 * 1024
+        self.told_size_limit = 0
+        """The largest limit that an interaction named: a bot may still believe in it when boosts have run out."""
+        self.locale = "en-US"
+        """The language its managers chose for it on Discord."""
+        self.system_channel: Channel | None = None
+        self.everyone = Role(guild_id, "@everyone", int(EVERYONE), position=0)
+        self.roles: dict[int, Role] = {guild_id: self.everyone}
+        self.members: dict[int, Member] = {}
+        self.channels: dict[int, Channel] = {}
+
+    def __repr__(self) -> str:
+        return f"<Guild {self.name}>"
+
+    @property
+    def bot_member(self) -> Member:
+        """The bot as a member. Raises KeyError when it is not one."""
+        return self.members[self.world.bot.id]
+
+    def add_channel(
+        self,
+        name: str,
+        *,
+        nsfw: bool = False,
+        topic: str | None = None,
+        is_read_only: bool = False,
+        is_bot_free: bool = False,
+    ) -> Channel:
+        """A text channel; `is_read_only` denies people, `is_bot_free` denies the bot the right to write."""
+        return self.make_channel(name, TEXT, nsfw=nsfw, topic=topic, is_read_only=is_read_only, is_bot_free=is_bot_free)
+
+    def make_channel(
+        self,
+        name: str,
+        channel_type: int,
+        *,
+        parent: Channel | None = None,
+        nsfw: bool = False,
+        topic: str | None = None,
+        is_read_only: bool = False,
+        is_bot_free: bool = False,
+    ) -> Channel:
+        """A channel of any kind; the bot hears CHANNEL_CREATE or THREAD_CREATE."""
+        channel = Channel(self.world, self.world.new_id(), channel_type, name, guild=self)
+        channel.parent, channel.nsfw, channel.topic = parent, nsfw, topic
+        channel.position = len(self.channels)
+        writing = 1 << 11 | 1 << 38
+        if is_read_only:
+            channel.overwrites[self.id] = (0, writing)
+            channel.overwrites[self.world.bot.id] = (writing, 0)
+        if is_bot_free:
+            channel.overwrites[self.world.bot.id] = (0, writing)
+        self.channels[channel.id] = channel
+        self.world.channels[channel.id] = channel
+        self.world.publish("channel_create", guild=self, channel=channel)
+        return channel
+
+    def add_role(self, name: str, permissions: int = 0, *, color: int = 0) -> Role:
+        """A role; the bot hears GUILD_ROLE_CREATE."""
+        role = Role(
+            self.world.new_id(),
+            name,
+            int(permissions),
+            color=color,
+            position=len(self.roles),
+            is_hoisted=bool(color),
+        )
+        self.roles[role.id] = role
+        self.world.publish("role_create", guild=self, role=role)
+        return role
+
+    def set_permissions(self, role: Role, permissions: int) -> None:
+        """Change what a role may do; the bot hears GUILD_ROLE_UPDATE."""
+        role.permissions = int(permissions)
+        self.world.publish("role_update", guild=self, role=role)
+
+    def remove_role(self, role: Role) -> None:
+        """Delete a role and take it from its members; the bot hears GUILD_ROLE_DELETE."""
+        del self.roles[role.id]
+        for member in self.members.values():
+            member.remove_role(role)
+        self.world.publish("role_delete", guild=self, role=role)
+
+    def add_member(
+        self, who: str | User, *, roles: Iterable[Role] = (), permissions: int = 0, nick: str | None = None
+    ) -> Member:
+        """Let somebody join: a name makes a new user (or finds that user); `permissions` makes a role for them."""
+        user = who if isinstance(who, User) else self.world.user_named(who)
+        member = Member(self, user, list(roles), nick, self.world.clock.timestamp())
+        if permissions:
+            member.roles.append(self.add_role(f"{user.username}'s own", permissions))
+        self.members[user.id] = member
+        self.world.publish("member_add", guild=self, member=member)
+        return member
+
+    def remove_member(self, member: Member) -> None:
+        """Let somebody leave; the bot hears GUILD_MEMBER_REMOVE."""
+        del self.members[member.id]
+        self.world.publish("member_remove", guild=self, member=member)
+
+    def kick_bot(self) -> None:
+        """Throw the bot out; it hears GUILD_DELETE and loses access."""
+        self.world.remove_bot(self)

@@ -1,0 +1,90 @@
+"""What a route handler gets and gives: a request that is already read, an answer that is not yet written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from discord_sandbox.commands import Commands
+from discord_sandbox.desk import Desk
+from discord_sandbox.errors import Invalid
+from discord_sandbox.files import Files
+from discord_sandbox.gateway import Gateway
+from discord_sandbox.message import Message, Upload
+from discord_sandbox.message_payload import message_json
+from discord_sandbox.wire import Json
+from discord_sandbox.world import World
+from discord_sandbox.writing import Body, Writer
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of this Discord that routes work on."""
+
+    world: World
+    files: Files
+    writer: Writer
+    commands: Commands
+    desk: Desk
+    gateway: Gateway
+
+
+@dataclass
+class Call:
+    """One request: the path's parts, the query, the JSON body and the uploaded files."""
+
+    services: Services
+    path: dict[str, str]
+    query: dict[str, str]
+    json: Any = None
+    uploads: dict[int, Upload] = field(default_factory=dict)
+
+    def id(self, name: str) -> int:
+        """A snowflake of the path. Raises Invalid when it is none."""
+        return snowflake(self.path[name], name)
+
+    @property
+    def object(self) -> Json:
+        """The JSON body, which must be an object; an absent one is empty."""
+        if self.json is None:
+            return {}
+        if not isinstance(self.json, dict):
+            raise Invalid("", "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
+        return self.json
+
+    @property
+    def body(self) -> Body:
+        return Body(self.object, self.uploads)
+
+    def message(self, message: Message) -> Answer:
+        return Answer(200, message_json(message, self.services.files.sign))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status and a JSON body; None is an empty body."""
+
+    status: int
+    json: Any = None
+
+
+NOTHING = Answer(204)
+Handler = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path as Discord's description writes it, and what answers it."""
+
+    method: str
+    template: str
+    handler: Handler
+    needs_token: bool = True
+
+
+def snowflake(text: str, name: str) -> int:
+    """Raises Invalid when `text` is no id."""
+    if not text.isdecimal():
+        raise Invalid(name, "NUMBER_TYPE_COERCE", f'Value "{text}" is not snowflake.')
+    return int(text)

@@ -1,0 +1,244 @@
+"""Routes of channels and of the messages in them."""
+
+from __future__ import annotations
+
+from discord_sandbox.errors import (
+    Invalid,
+    cannot_message_user,
+    cannot_reply,
+    missing_permissions,
+    not_your_message,
+    thread_archived,
+    thread_locked,
+    unknown_message,
+)
+from discord_sandbox.interaction_payload import app_permissions, size_limit
+from discord_sandbox.message import TYPE_REPLY, Message
+from discord_sandbox.message_payload import message_json
+from discord_sandbox.payloads import channel_json
+from discord_sandbox.permissions import Permission
+from discord_sandbox.places import Channel
+from discord_sandbox.rest.access import channel_of, message_of, require, require_sending
+from discord_sandbox.rest.call import NOTHING, Answer, Call, Route, snowflake
+
+_MESSAGES = "/channels/{channel_id}/messages"
+_MESSAGE = _MESSAGES + "/{message_id}"
+# Discord promises "a few minutes" for enforce_nonce.
+NONCE_LIFETIME_S = 300.0
+
+
+def _get_channel(call: Call) -> Answer:
+    return Answer(200, channel_json(channel_of(call)))
+
+
+def _edit_channel(call: Call) -> Answer:
+    channel = channel_of(call)
+    if not channel.is_thread:
+        require(channel, Permission.MANAGE_CHANNELS)
+    elif channel.is_locked or call.object.get("locked"):
+        require(channel, Permission.MANAGE_THREADS)
+    else:
+        require_sending(channel)
+    if "archived" in call.object:
+        channel.set_archived(bool(call.object["archived"]))
+    return Answer(200, channel_json(channel))
+
+
+def _delete_channel(call: Call) -> Answer:
+    channel = channel_of(call)
+    require(channel, Permission.MANAGE_CHANNELS)
+    answer = Answer(200, channel_json(channel))
+    channel.delete()
+    return answer
+
+
+def _list_messages(call: Call) -> Answer:
+    channel = channel_of(call)
+    if not app_permissions(channel) & Permission.READ_MESSAGE_HISTORY:
+        return Answer(200, [])
+    limit = int(call.query.get("limit", 50))
+    if not 1 <= limit <= 100:
+        raise Invalid("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
+    chosen = _page([m for m in channel.messages if not m.is_ephemeral], call.query, limit)
+    return Answer(200, [message_json(m, call.services.files.sign) for m in reversed(chosen)])
+
+
+def _page(messages: list[Message], query: dict[str, str], limit: int) -> list[Message]:
+    """Oldest first: the newest `limit`, those before an id, after it, or around it."""
+    if "before" in query:
+        return [m for m in messages if m.id < snowflake(query["before"], "before")][-limit:]
+    if "after" in query:
+        return [m for m in messages if m.id > snowflake(query["after"], "after")][:limit]
+    if "around" in query:
+        middle = snowflake(query["around"], "around")
+        older = [m for m in messages if m.id <= middle][-(limit // 2 + 1) :]
+        return older + [m for m in messages if m.id > middle][: limit - len(older)]
+    return messages[-limit:]
+
+
+def _get_message(call: Call) -> Answer:
+    channel = channel_of(call)
+    require(channel, Permission.READ_MESSAGE_HISTORY)
+    return call.message(message_of(call, channel))
+
+
+def _post_message(call: Call) -> Answer:
+    channel = channel_of(call)
+    require_sending(channel)
+    if channel.is_locked and not app_permissions(channel) & Permission.MANAGE_THREADS:
+        raise thread_locked()
+    if channel.recipient is not None and not channel.recipient.accepts_dms:
+        raise cannot_message_user()
+    earlier = _by_nonce(call, channel)
+    if earlier is not None:
+        return call.message(earlier)
+    bits = app_permissions(channel)
+    if call.uploads and not bits & Permission.ATTACH_FILES:
+        raise missing_permissions()
+    reference = _reference(call, channel)
+    writer = call.services.writer
+    message = writer.create(
+        channel,
+        call.services.world.bot,
+        call.body,
+        message_type=TYPE_REPLY if reference else 0,
+        reference=reference,
+        size_limit=size_limit(channel),
+        # Without this right Discord does not refuse the message: it takes the embeds off.
+        with_embeds=bool(bits & Permission.EMBED_LINKS),
+    )
+    message.nonce = call.object.get("nonce")
+    if channel.is_archived:  # so does Discord: writing in a thread opens it
+        channel.set_archived(False)
+    return call.message(writer.post(message))
+
+
+def _by_nonce(call: Call, channel: Channel) -> Message | None:
+    """The bot's message of the last minutes with the same nonce, when the request enforces it."""
+    nonce = call.object.get("nonce")
+    if nonce is not None and len(str(nonce)) > 25:
+        raise Invalid("nonce", "NONCE_TYPE_TOO_LONG", "Nonce cannot be longer than 25 characters.")
+    if nonce is None or not call.object.get("enforce_nonce"):
+        return None
+    world = call.services.world
+    oldest = (int((world.clock.now() - NONCE_LIFETIME_S) * 1000) - 1_420_070_400_000) << 22
+    for message in reversed(channel.messages_ever):
+        if message.id < oldest:
+            return None
+        if message.author is world.bot and message.nonce == nonce:
+            return message
+    return None
+
+
+def _reference(call: Call, channel: Channel) -> Message | None:
+    reference = call.object.get("message_reference")
+    if not reference:
+        return None
+    if not app_permissions(channel) & Permission.READ_MESSAGE_HISTORY:
+        raise cannot_reply()
+    found = channel.get_message(int(reference["message_id"]))
+    if found is None and reference.get("fail_if_not_exists", True):
+        raise Invalid("message_reference", "REPLIES_UNKNOWN_MESSAGE", "Unknown message")
+    return found
+
+
+def _edit_message(call: Call) -> Answer:
+    channel = channel_of(call)
+    message = message_of(call, channel)
+    if message.author is not call.services.world.bot:
+        raise not_your_message()
+    if channel.is_archived:
+        raise thread_archived()
+    return call.message(call.services.writer.edit(message, call.body, size_limit=size_limit(channel)))
+
+
+def _delete_message(call: Call) -> Answer:
+    channel = channel_of(call)
+    message = message_of(call, channel)
+    if message.author is not call.services.world.bot:
+        require(channel, Permission.MANAGE_MESSAGES)
+    call.services.writer.delete(message)
+    return NOTHING
+
+
+def _bulk_delete(call: Call) -> Answer:
+    channel = channel_of(call)
+    require(channel, Permission.MANAGE_MESSAGES)
+    ids = call.object.get("messages") or []
+    if not 2 <= len(ids) <= 100:
+        raise Invalid("messages", "BASE_TYPE_BAD_LENGTH", "Must be between 2 and 100 in length.")
+    for message_id in ids:
+        message = channel.get_message(int(message_id))
+        if message is not None:
+            call.services.writer.delete(message)
+    return NOTHING
+
+
+def _typing(call: Call) -> Answer:
+    channel = channel_of(call)
+    require_sending(channel)
+    world = call.services.world
+    channel.typing_until[world.bot.id] = world.clock.now() + 10
+    world.publish("typing", guild=channel.guild, channel=channel, user=world.bot)
+    return NOTHING
+
+
+def _react(call: Call, *, adds: bool) -> Answer:
+    channel = channel_of(call)
+    message = message_of(call, channel)
+    bot_id = call.services.world.bot.id
+    if adds:
+        require(channel, Permission.ADD_REACTIONS)
+        who = message.reactions.setdefault(call.path["emoji_name"], [])
+        if bot_id not in who:
+            who.append(bot_id)
+    else:
+        who = message.reactions.get(call.path["emoji_name"], [])
+        if bot_id not in who:
+            raise unknown_message()
+        who.remove(bot_id)
+        if not who:
+            del message.reactions[call.path["emoji_name"]]
+    call.services.world.publish("reaction", guild=channel.guild, channel=channel, message=message)
+    return NOTHING
+
+
+def _pin(call: Call, *, pins: bool) -> Answer:
+    channel = channel_of(call)
+    require(channel, Permission.MANAGE_MESSAGES)
+    message = message_of(call, channel)
+    message.is_pinned = pins
+    call.services.world.publish("message_update", guild=channel.guild, channel=channel, message=message)
+    return NOTHING
+
+
+def _start_thread(call: Call) -> Answer:
+    channel = channel_of(call)
+    require(channel, Permission.CREATE_PUBLIC_THREADS)
+    name = call.object.get("name") or ""
+    if channel.guild is None or channel.is_thread or not 1 <= len(name) <= 100:
+        raise Invalid("name", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
+    return Answer(201, channel_json(channel.add_thread(name)))
+
+
+def routes() -> list[Route]:
+    reaction = _MESSAGE + "/reactions/{emoji_name}/@me"
+    pins = "/channels/{channel_id}/pins/{message_id}"
+    new_pins = "/channels/{channel_id}/messages/pins/{message_id}"
+    return [
+        Route("GET", "/channels/{channel_id}", _get_channel),
+        Route("PATCH", "/channels/{channel_id}", _edit_channel),
+        Route("DELETE", "/channels/{channel_id}", _delete_channel),
+        Route("GET", _MESSAGES, _list_messages),
+        Route("POST", _MESSAGES, _post_message),
+        Route("POST", _MESSAGES + "/bulk-delete", _bulk_delete),
+        Route("GET", _MESSAGE, _get_message),
+        Route("PATCH", _MESSAGE, _edit_message),
+        Route("DELETE", _MESSAGE, _delete_message),
+        Route("POST", "/channels/{channel_id}/typing", _typing),
+        Route("POST", "/channels/{channel_id}/threads", _start_thread),
+        Route("PUT", reaction, lambda call: _react(call, adds=True)),
+        Route("DELETE", reaction, lambda call: _react(call, adds=False)),
+        *[Route("PUT", path, lambda call: _pin(call, pins=True)) for path in (pins, new_pins)],
+        *[Route("DELETE", path, lambda call: _pin(call, pins=False)) for path in (pins, new_pins)],
+    ]

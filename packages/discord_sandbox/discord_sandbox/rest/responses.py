@@ -1,0 +1,75 @@
+"""Routes that answer interactions: the callback, and the webhook calls with the interaction's token."""
+
+from __future__ import annotations
+
+from discord_sandbox.interactions import RESPOND, UPDATE, Interaction
+from discord_sandbox.message_payload import message_json
+from discord_sandbox.rest.call import NOTHING, Answer, Call, Route
+from discord_sandbox.wire import Json
+
+_HOOK = "/webhooks/{webhook_id}/{webhook_token}"
+
+
+def _callback(call: Call) -> Answer:
+    desk = call.services.desk
+    interaction = desk.respond(call.id("interaction_id"), call.path["interaction_token"], call.body)
+    if call.query.get("with_response") not in ("1", "true"):
+        return NOTHING
+    return Answer(200, _callback_json(call, interaction))
+
+
+def _callback_json(call: Call, interaction: Interaction) -> Json:
+    about: Json = {"id": str(interaction.id), "type": interaction.type}
+    message = interaction.response_message
+    if message is not None:
+        about["response_message_id"] = str(message.id)
+        about["response_message_loading"] = message.is_loading
+        about["response_message_ephemeral"] = message.is_ephemeral
+    about["channel_id"] = str(interaction.channel.id)
+    if interaction.guild is not None:
+        about["guild_id"] = str(interaction.guild.id)
+    payload: Json = {"interaction": about}
+    if message is not None and interaction.response_type in (RESPOND, UPDATE):
+        shown = message_json(message, call.services.files.sign)
+        payload["resource"] = {"type": interaction.response_type, "message": shown}
+    return payload
+
+
+def _of_token(call: Call) -> Interaction:
+    return call.services.desk.by_token(call.id("webhook_id"), call.path["webhook_token"])
+
+
+def _follow_up(call: Call) -> Answer:
+    return call.message(call.services.desk.follow_up(_of_token(call), call.body))
+
+
+def _message_id(call: Call) -> str:
+    return call.path.get("message_id", "@original")
+
+
+def _get(call: Call) -> Answer:
+    return call.message(call.services.desk.find(_of_token(call), _message_id(call)))
+
+
+def _edit(call: Call) -> Answer:
+    return call.message(call.services.desk.edit(_of_token(call), _message_id(call), call.body))
+
+
+def _delete(call: Call) -> Answer:
+    call.services.desk.delete(_of_token(call), _message_id(call))
+    return NOTHING
+
+
+def routes() -> list[Route]:
+    callback = "/interactions/{interaction_id}/{interaction_token}/callback"
+    found = [
+        Route("POST", callback, _callback, needs_token=False),
+        Route("POST", _HOOK, _follow_up, needs_token=False),
+    ]
+    for tail in ("/messages/@original", "/messages/{message_id}"):
+        found += [
+            Route("GET", _HOOK + tail, _get, needs_token=False),
+            Route("PATCH", _HOOK + tail, _edit, needs_token=False),
+            Route("DELETE", _HOOK + tail, _delete, needs_token=False),
+        ]
+    return found

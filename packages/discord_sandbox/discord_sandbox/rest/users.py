@@ -1,0 +1,47 @@
+"""Routes of users: the bot itself, others, and opening direct messages."""
+
+from __future__ import annotations
+
+from discord_sandbox.errors import cannot_message_user, unknown_user
+from discord_sandbox.payloads import channel_json, self_json, user_json
+from discord_sandbox.people import User
+from discord_sandbox.rest.call import Answer, Call, Route, snowflake
+
+
+def _me(call: Call) -> Answer:
+    return Answer(200, self_json(call.services.world.bot))
+
+
+def _change_me(call: Call) -> Answer:
+    bot = call.services.world.bot
+    if call.object.get("username"):
+        bot.username = call.object["username"]
+        call.services.world.publish("user_update", user=bot)
+    return Answer(200, self_json(bot))
+
+
+def _find(call: Call, user_id: int) -> User:
+    user = call.services.world.users.get(user_id)
+    if user is None:
+        raise unknown_user()
+    return user
+
+
+def _get_user(call: Call) -> Answer:
+    return Answer(200, user_json(_find(call, call.id("user_id"))))
+
+
+def _open_dm(call: Call) -> Answer:
+    user = _find(call, snowflake(str(call.object.get("recipient_id")), "recipient_id"))
+    if user.is_bot:
+        raise cannot_message_user()
+    return Answer(200, channel_json(call.services.world.direct_channel(user)))
+
+
+def routes() -> list[Route]:
+    return [
+        Route("GET", "/users/@me", _me),
+        Route("PATCH", "/users/@me", _change_me),
+        Route("GET", "/users/{user_id}", _get_user),
+        Route("POST", "/users/@me/channels", _open_dm),
+    ]

@@ -1,0 +1,232 @@
+"""`Sandbox`: the whole of Discord in one async context manager, on one loopback port."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from aiohttp import web
+
+from discord_sandbox.actor import Actor, Client
+from discord_sandbox.cdn import Cdn
+from discord_sandbox.clock import Clock
+from discord_sandbox.commands import Commands
+from discord_sandbox.crowd import Crowd
+from discord_sandbox.desk import Desk
+from discord_sandbox.events import Events
+from discord_sandbox.faults import Faults
+from discord_sandbox.files import Files
+from discord_sandbox.gateway import Gateway
+from discord_sandbox.guard import guard
+from discord_sandbox.journal import Journal, Violation
+from discord_sandbox.judge import Judge
+from discord_sandbox.limits import RateLimits
+from discord_sandbox.masquerade import API, CDN, GATEWAY, NAMES, masquerade
+from discord_sandbox.page_server import PageServer
+from discord_sandbox.people import Member, User
+from discord_sandbox.places import Channel, Guild
+from discord_sandbox.rest.call import Services
+from discord_sandbox.rest.wire import Rest
+from discord_sandbox.seed import seed_world as plant
+from discord_sandbox.stage import Stage
+from discord_sandbox.world import Application, World
+from discord_sandbox.writing import MAX_REQUEST, Writer
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Sandbox:
+    """Discord on 127.0.0.1, for one bot.
+
+    `port` 0 takes any free port. `seed_world` puts people and servers in it. `judge` is the path of Discord's
+    OpenAPI description; None takes the environment's `DISCORD_OPENAPI`, and without that nothing is judged.
+    `bot_name` is the bot's user name, `ack_deadline_s` the time it has for a first answer (Discord's: 3 s).
+    With `tls` (a certificate for the names in `masquerade.NAMES`) it answers as discord.com itself.
+    `journal_limit` is how many calls and events are remembered.
+    """
+
+    ack_deadline_s = 3.0
+    patience_s = 30.0
+    """How long its waits last where nothing else is asked for. Set both higher where a busy machine runs many tests."""
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        seed_world: bool = False,
+        judge: str | Path | None = None,
+        bot_name: str = "Bot",
+        ack_deadline_s: float | None = None,
+        tls: ssl.SSLContext | None = None,
+        journal_limit: int = 50_000,
+    ) -> None:
+        self.clock = Clock()
+        self.journal = Journal(limit=journal_limit)
+        self.world = World(self.clock, bot_name)
+        description = judge or os.environ.get("DISCORD_OPENAPI") or None
+        self._judge = Judge(self.journal, Path(description) if description else None)
+        self.files = Files(self.clock)
+        self._writer = Writer(self.world, self.files)
+        self.gateway = Gateway(self.world, self.journal)
+        self._commands = Commands(self.world)
+        ack_deadline_s = self.ack_deadline_s if ack_deadline_s is None else ack_deadline_s
+        self._desk = Desk(self.world, self._writer, self.files, self.gateway.dispatch, ack_deadline_s=ack_deadline_s)
+        self.faults = Faults(self.world, self.gateway, self.files)
+        self.limits = RateLimits(self.clock)
+        Events(self.world, self.gateway, self.files)
+        self.clock.on_jump(self.world.wake)
+        # A call that was refused changes nothing, and may be just what somebody waits for.
+        self.journal.on_entry(lambda entry: self.world.wake())
+        self._port = self.port = port
+        self._tls = tls
+        self._runner: web.AppRunner | None = None
+        self.crowd = Crowd(self.world, self.act_as)
+        self.url = ""
+        self._plants = seed_world
+        if not seed_world:
+            self.world.begin()
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Sandbox:
+        app = self._application()
+        services = Services(self.world, self.files, self._writer, self._commands, self._desk, self.gateway)
+        Rest(services, self.faults, self.limits, self.journal, self._judge).add_to(app)
+        # Discord's CDN has a name of its own, so no folder.
+        Cdn(self.world, self.files, prefix="" if self._tls else "/cdn").add_to(app)
+        PageServer(Stage(self)).add_to(app)
+        app.router.add_get("/gateway", self.gateway.handle)
+        app.router.add_get("/gateway/", self.gateway.handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=self._tls).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self._know_address(self._runner.addresses[0][1])
+        if self._plants:
+            plant(self.world)
+            self.world.begin()
+        return self
+
+    def _application(self) -> web.Application:
+        layers = [guard()]
+        if self._tls is not None:
+            layers = [guard(NAMES), masquerade(self.gateway.handle)]
+        return web.Application(middlewares=layers, client_max_size=MAX_REQUEST + (1 << 20))
+
+    def _know_address(self, port: int) -> None:
+        self.port = port
+        self.url = f"https://{API}" if self._tls else f"http://127.0.0.1:{port}"
+        self.files.url = self.cdn_url
+        self.gateway.url = self.gateway_url
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.gateway.close_all(1001)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.judge_all()
+        if not self._judge.is_present:
+            _log.warning("NOTHING WAS JUDGED: DISCORD_OPENAPI names no description; only the hand-written rules ran")
+
+    # -- addresses -----------------------------------------------------------------------------------
+
+    @property
+    def api_base(self) -> str:
+        """What discord.py's `Route.BASE` is pointed at."""
+        return f"{self.url}/api/v10"
+
+    @property
+    def gateway_url(self) -> str:
+        """What discord.py's `DEFAULT_GATEWAY` is pointed at."""
+        return f"wss://{GATEWAY}" if self._tls else f"{self.url.replace('http', 'ws', 1)}/gateway"
+
+    @property
+    def cdn_url(self) -> str:
+        """What discord.py's `Asset.BASE` is pointed at."""
+        return f"https://{CDN}" if self._tls else f"{self.url}/cdn"
+
+    @property
+    def token(self) -> str:
+        """The bot's token."""
+        return self.application.token
+
+    @property
+    def application(self) -> Application:
+        """The one application: `id`, `bot`, `name`."""
+        return self.world.application
+
+    # -- the world -----------------------------------------------------------------------------------
+
+    def add_guild(self, name: str, *, owner: User | None = None, has_bot: bool = True) -> Guild:
+        """A guild; the bot joins it unless `has_bot` is false."""
+        return self.world.add_guild(name, owner=owner, has_bot=has_bot)
+
+    def add_bot(self, guild: Guild) -> None:
+        """Invite the bot to a guild that does not have it."""
+        self.world.add_bot(guild)
+
+    def add_user(self, name: str) -> User:
+        """A person in no guild, who may still write to the bot."""
+        return self.world.add_user(name)
+
+    def act_as(self, who: Member | User, channel: Channel | None = None, *, locale: str | None = None) -> Actor:
+        """A person looking at a channel; without one, at their direct messages with the bot. In their own language."""
+        user = who.user if isinstance(who, Member) else who
+        place = channel or self.world.direct_channel(user)
+        member = None
+        if place.guild is not None:
+            member = place.guild.members[user.id]
+        client = Client(self._commands, self._desk, self.files, self._writer)
+        return Actor(client, user, place, member, locale or user.locale)
+
+    @property
+    def commands(self) -> list[dict[str, object]]:
+        """The global commands as registered."""
+        return self._commands.of_scope(None)
+
+    # -- waiting and judging -------------------------------------------------------------------------
+
+    async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float | None = None) -> T:
+        """The first true value of `predicate`; it is asked again after every change and call, never by polling.
+
+        Raises TimeoutError, with the last calls in its message, after `timeout_s` seconds (else `patience_s`).
+        """
+        timeout_s = self.patience_s if timeout_s is None else timeout_s
+        try:
+            return await self.world.wait_for(predicate, timeout_s=timeout_s)
+        except TimeoutError:
+            last = [f"{call.where} -> {call.status}" for call in self.journal.calls[-5:]]
+            raise TimeoutError(f"not within {timeout_s} s; the last calls were {last or 'none'}") from None
+
+    def end_deadlines(self) -> None:
+        """Let the time for a first answer be over at once, for every interaction that has none."""
+        self._desk.end_deadlines()
+
+    async def wait_until_ready(self, *, timeout_s: float | None = None) -> None:
+        """Wait until a bot is connected and has registered commands."""
+        await self.wait_for(lambda: self.gateway.is_connected and self._commands.num_created, timeout_s=timeout_s)
+
+    async def judge_all(self) -> None:
+        """Judge every call so far, letting the event loop breathe."""
+        await self._judge.judge_all()
+
+    @property
+    def judged(self) -> int:
+        """How many bodies (requests and responses) Discord's description has judged; 0 when there is none."""
+        return self._judge.judged
+
+    @property
+    def violations(self) -> list[Violation]:
+        """Every break of Discord's rules so far; judges first what is still waiting."""
+        self._judge.catch_up()
+        return list(self.journal.violations)

@@ -1,0 +1,44 @@
+"""What every browser tab works with: the world, the journal, the trouble switches, uploads on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from discord_sandbox.actor import Actor
+from discord_sandbox.crowd import Crowd
+from discord_sandbox.message import Upload
+from discord_sandbox.options import Refused
+from discord_sandbox.people import User
+from discord_sandbox.places import Channel
+from discord_sandbox.trouble import Trouble
+from discord_sandbox.world import World
+
+
+class Stage:
+    """What every tab works with; the page's server makes one."""
+
+    def __init__(self, sandbox: Any) -> None:
+        self.world: World = sandbox.world
+        self.journal = sandbox.journal
+        self.files = sandbox.files
+        self.act_as: Callable[[User, Channel], Actor] = sandbox.act_as
+        self._sandbox = sandbox
+        self.crowd: Crowd = sandbox.crowd
+        self.trouble = Trouble(sandbox)
+        self._uploads: dict[str, Upload] = {}
+
+    def is_connected(self) -> bool:
+        return bool(self._sandbox.gateway.is_connected)
+
+    def keep_upload(self, upload: Upload) -> str:
+        """Hold a file until the act that uses it; the answer is its key."""
+        key = str(self.world.new_id())
+        self._uploads[key] = upload
+        return key
+
+    def take_upload(self, key: str) -> Upload:
+        """Raises Refused for a file that is not held."""
+        if key not in self._uploads:
+            raise Refused("that file is gone; choose it again")
+        return self._uploads.pop(key)

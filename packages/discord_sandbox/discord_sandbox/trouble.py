@@ -1,0 +1,132 @@
+"""The switches in the page's inspector: each makes one kind of trouble and says in a sentence what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from discord_sandbox.interaction_payload import app_permissions
+from discord_sandbox.options import Refused
+from discord_sandbox.permissions import Permission, may_send
+from discord_sandbox.places import Channel, Guild
+from discord_sandbox.wire import Json
+
+TOKEN_LIFE_S = 15 * 60
+_WRITING = Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS
+
+
+class Trouble:
+    """`make` presses a switch in the channel that somebody looks at."""
+
+    def __init__(self, sandbox: Any) -> None:
+        self._sandbox = sandbox
+        self._faults = sandbox.faults
+        self._switches: dict[str, Callable[[], str]] = {
+            "rate_limit": self._rate_limit,
+            "error": self._error,
+            "drop": self._drop,
+            "clear": self._clear,
+            "reconnect": self._reconnect,
+            "invalidate": self._invalidate,
+            "clock": self._clock,
+            "lose_files": self._lose_files,
+        }
+        self._closings: dict[str, Callable[[], Awaitable[str]]] = {
+            "close_4000": lambda: self._close(4000, "the bot may resume"),
+            "close_4009": lambda: self._close(4009, "the bot must identify anew"),
+        }
+        self._of_places: dict[str, Callable[[Guild, Channel], str]] = {
+            "mute": self._mute,
+            "delete_channel": self._delete_channel,
+            "kick": self._kick,
+        }
+
+    async def make(self, kind: str, channel: Channel | None) -> str:
+        """What was done, as a sentence. Raises Refused for what cannot be done here."""
+        if kind in self._of_places:
+            if channel is None or channel.guild is None:
+                raise Refused("that takes a server's channel")
+            return self._of_places[kind](channel.guild, channel)
+        if kind in self._closings:
+            return await self._closings[kind]()
+        return self._switches[kind]()
+
+    def pending(self) -> Json:
+        """How many requests each kind of REST trouble still waits for."""
+        found: dict[str, int] = {}
+        for fault in self._faults.active:
+            found[fault.kind] = found.get(fault.kind, 0) + fault.times_left
+        return found
+
+    # -- answers -------------------------------------------------------------------------------------
+
+    def _rate_limit(self) -> str:
+        self._faults.rate_limit(times=3, retry_after_s=0.5)
+        return "The next three requests are answered with 429."
+
+    def _error(self) -> str:
+        self._faults.fail(times=3)
+        return "The next three requests are answered with 503."
+
+    def _drop(self) -> str:
+        self._faults.drop_answer(times=1)
+        return "The next request is carried out, but nobody answers it."
+
+    def _clear(self) -> str:
+        self._faults.clear()
+        return "Requests are answered as they should be."
+
+    # -- connection ----------------------------------------------------------------------------------
+
+    async def _close(self, code: int, consequence: str) -> str:
+        self._require_bot()
+        await self._faults.close_gateway(code)
+        return f"The bot's connection was closed with {code}: {consequence}."
+
+    def _reconnect(self) -> str:
+        self._require_bot()
+        self._faults.reconnect()
+        return "The bot was asked to connect again."
+
+    def _invalidate(self) -> str:
+        self._require_bot()
+        self._faults.invalidate_session()
+        return "The bot's session is over: it must identify anew."
+
+    def _require_bot(self) -> None:
+        if not self._sandbox.gateway.is_connected:
+            raise Refused("no bot is connected")
+
+    # -- time and files ------------------------------------------------------------------------------
+
+    def _clock(self) -> str:
+        self._sandbox.clock.advance(TOKEN_LIFE_S)
+        return "It is 15 minutes later: what was answered before cannot be answered any more."
+
+    def _lose_files(self) -> str:
+        lost = self._faults.lose_files()
+        return f"Files lost: {lost}. Their links lead nowhere now." if lost else "There are no files to lose."
+
+    # -- this place ----------------------------------------------------------------------------------
+
+    def _mute(self, guild: Guild, channel: Channel) -> str:
+        if not guild.has_bot:
+            raise Refused("the bot is not in this server")
+        if may_send(app_permissions(channel), is_thread=channel.is_thread):
+            self._faults.take_permission(channel, _WRITING)
+            return f"The bot may not write in {channel.name} any more."
+        self._faults.give_permission(channel, _WRITING)
+        return f"The bot may write in {channel.name} again."
+
+    def _delete_channel(self, guild: Guild, channel: Channel) -> str:
+        if not channel.is_thread and sum(not other.is_thread for other in guild.channels.values()) == 1:
+            raise Refused("a server needs a channel")
+        self._faults.delete_channel(channel)
+        return f"The channel {channel.name} was deleted."
+
+    def _kick(self, guild: Guild, channel: Channel) -> str:
+        if guild.has_bot:
+            self._faults.kick_bot(guild)
+            return f"The bot was thrown out of {guild.name}."
+        self._sandbox.world.add_bot(guild)
+        return f"The bot was invited back to {guild.name}."

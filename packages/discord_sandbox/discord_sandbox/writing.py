@@ -1,0 +1,246 @@
+"""Writing messages: a request's body and files become a message, change one, or are refused.
+
+All of REST's four ways to write (channel message, edit, interaction response, webhook) meet here, so a rule
+is checked in one place whichever way it was broken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from discord_sandbox.components import check_components, stored_components
+from discord_sandbox.embeds import check_embeds, stored_embed
+from discord_sandbox.errors import Invalid, empty_message, too_large
+from discord_sandbox.files import Files, unsigned
+from discord_sandbox.message import (
+    EPHEMERAL,
+    HAS_SNAPSHOT,
+    IS_COMPONENTS_V2,
+    LOADING,
+    SUPPRESS_EMBEDS,
+    SUPPRESS_NOTIFICATIONS,
+    TYPE_DEFAULT,
+    Attachment,
+    Message,
+    Upload,
+)
+from discord_sandbox.message_payload import snapshot_json
+from discord_sandbox.people import User
+from discord_sandbox.places import Channel
+from discord_sandbox.wire import Json
+from discord_sandbox.world import World
+
+MAX_CONTENT = 2000
+MAX_FILES = 10
+MAX_REQUEST = 25 * 1024 * 1024
+_SETTABLE = SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | IS_COMPONENTS_V2
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a bot sends to write or edit: the JSON part and the files by their `files[n]` number."""
+
+    json: Json
+    uploads: dict[int, Upload]
+
+
+class Writer:
+    """Creates and edits messages under Discord's rules, and publishes what happened."""
+
+    def __init__(self, world: World, files: Files) -> None:
+        self._world = world
+        self._files = files
+
+    def create(
+        self,
+        channel: Channel,
+        author: User,
+        body: Body,
+        *,
+        message_type: int = TYPE_DEFAULT,
+        flags: int = 0,
+        reference: Message | None = None,
+        size_limit: int,
+        with_embeds: bool = True,
+    ) -> Message:
+        """A new message, not yet published: the caller adds what only it knows, then calls `post`."""
+        world = self._world
+        message = Message(world.new_id(), channel, author, message_type, world.clock.timestamp(), reference=reference)
+        message.flags = flags | (int(body.json.get("flags") or 0) & (_SETTABLE | EPHEMERAL))
+        message.tts = bool(body.json.get("tts"))
+        self._apply(message, body, size_limit=size_limit)
+        if not with_embeds:
+            message.embeds = []
+        _refuse_empty(message)
+        return message
+
+    def forward(self, message: Message, channel: Channel, author: User) -> Message:
+        """A new message that forwards another as it is now, not yet published."""
+        world, snapshot = self._world, snapshot_json(message)
+        forward = Message(world.new_id(), channel, author, TYPE_DEFAULT, world.clock.timestamp(), flags=HAS_SNAPSHOT)
+        forward.forwarded, forward.snapshot = message, snapshot
+        return forward
+
+    def post(self, message: Message) -> Message:
+        """Put a created message into its channel and tell everybody."""
+        message.channel.keep(message)
+        message.channel.typing_until.pop(message.author.id, None)
+        self._publish("message_create", message)
+        return message
+
+    def placeholder(self, channel: Channel, message_type: int, *, is_ephemeral: bool) -> Message:
+        """The "is thinking" message of a deferred response, not yet published."""
+        world = self._world
+        flags = LOADING | (EPHEMERAL if is_ephemeral else 0)
+        return Message(world.new_id(), channel, world.bot, message_type, world.clock.timestamp(), flags=flags)
+
+    def edit(self, message: Message, body: Body, *, size_limit: int) -> Message:
+        """Change what the body names, keep the rest. A deferred response stops "thinking"."""
+        was_loading = message.is_loading
+        before = (message.content, message.embeds, message.components, message.attachments, message.flags)
+        try:
+            self._set_flags(message, body.json)
+            self._apply(message, body, size_limit=size_limit)
+            _refuse_empty(message)
+        except Exception:
+            message.content, message.embeds, message.components, message.attachments, message.flags = before
+            raise
+        message.flags &= ~LOADING
+        if not was_loading:
+            message.edited_timestamp = self._world.clock.timestamp()
+        message.revisions += 1
+        self._publish("message_update", message)
+        return message
+
+    def delete(self, message: Message) -> None:
+        message.channel.drop(message)
+        self._publish("message_delete", message)
+
+    def _publish(self, kind: str, message: Message) -> None:
+        self._world.publish(kind, guild=message.channel.guild, channel=message.channel, message=message)
+
+    def _set_flags(self, message: Message, body: Json) -> None:
+        wanted = body.get("flags")
+        if wanted is None:
+            return
+        if message.is_v2 and not wanted & IS_COMPONENTS_V2 and not message.is_loading:
+            raise Invalid("flags", "MESSAGE_CANNOT_REMOVE_COMPONENTS_V2_FLAG", "The v2 flag cannot be removed")
+        message.flags = message.flags & ~SUPPRESS_EMBEDS | wanted & (SUPPRESS_EMBEDS | IS_COMPONENTS_V2)
+
+    def _apply(self, message: Message, body: Body, *, size_limit: int) -> None:
+        request = body.json
+        check_body(request, body.uploads, is_v2=message.is_v2, size_limit=size_limit, told=_told(message.channel))
+        old, new = message.attachments, self._new_attachments(message, body)
+        message.attachments = old + new
+        if "content" in request:
+            message.content = request["content"] or ""
+        if "allowed_mentions" in request:
+            message.allowed_mentions = request["allowed_mentions"]
+        if "embeds" in request:
+            embeds = request["embeds"] or []
+            message.embeds = [
+                stored_embed(embed, f"embeds.{number}", self._resolver(message, body.uploads))
+                for number, embed in enumerate(embeds)
+            ]
+        if "components" in request:
+            check_components(request["components"] or [], is_v2=message.is_v2)
+            message.components = stored_components(
+                request["components"] or [], self._resolver(message, body.uploads, with_id=True)
+            )
+        message.attachments = self._kept(message, request, old) + new
+
+    def _new_attachments(self, message: Message, body: Body) -> list[Attachment]:
+        described = {str(item.get("id")): item for item in body.json.get("attachments") or []}
+        added = []
+        for number, upload in sorted(body.uploads.items()):
+            note = described.get(str(number), {})
+            named = replace(
+                upload,
+                filename=note.get("filename") or upload.filename,
+                description=note.get("description") or upload.description,
+            )
+            added.append(
+                self._files.keep(named, self._world.new_id(), message.channel.id, is_ephemeral=message.is_ephemeral)
+            )
+        return added
+
+    def _kept(self, message: Message, request: Json, old: list[Attachment]) -> list[Attachment]:
+        """PATCH keeps only the files it lists; those that an embed or a component shows stay while it does."""
+        if request.get("attachments") is None:
+            return old
+        listed = {str(item.get("id")) for item in request["attachments"]}
+        shown = repr(message.embeds) + repr(message.components)
+        return [item for item in old if str(item.id) in listed or item.url in shown]
+
+    def _resolver(self, message: Message, uploads: dict[int, Upload], *, with_id: bool = False) -> Any:
+        def resolve(url: str, where: str) -> Json:
+            found = self._find(message, url)
+            if found is None and url.startswith("attachment://"):
+                raise Invalid(where, "REFERENCED_ATTACHMENT_NOT_FOUND", f"No attachment {url!r} in the request")
+            media: Json = {"url": url, "proxy_url": url, "width": None, "height": None, "content_type": None}
+            if found is not None:
+                media |= {"url": found.url, "proxy_url": found.url, "content_type": found.content_type}
+                media |= {"width": found.width, "height": found.height}
+            if with_id:
+                media["id"] = str(self._world.new_id())
+                if found is not None:
+                    media |= {"attachment_id": str(found.id), "name": found.filename, "size": found.size}
+            return media
+
+        return resolve
+
+    def _find(self, message: Message, url: str) -> Attachment | None:
+        name = url.removeprefix("attachment://")
+        for attachment in reversed(message.attachments):
+            if attachment.url == unsigned(url) or (name != url and attachment.filename == name):
+                return attachment
+        return None
+
+
+def _told(channel: Channel) -> int:
+    """The largest file that a bot may believe to be taken here: a server's limit falls when its boosts end."""
+    return channel.guild.told_size_limit if channel.guild is not None else 0
+
+
+def check_body(request: Json, uploads: dict[int, Upload], *, is_v2: bool, size_limit: int, told: int = 0) -> None:
+    """Raise Invalid or 40005 at the first rule that a message's body breaks. `told`: no fault up to that size."""
+    content = request.get("content")
+    if content is not None and not isinstance(content, str):
+        raise Invalid("content", "STRING_TYPE_CONVERT", "Could not interpret as string.")
+    if content is not None and len(content) > MAX_CONTENT:
+        raise Invalid("content", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_CONTENT} or fewer in length.")
+    if is_v2:
+        for key in ("content", "embeds", "poll", "sticker_ids"):
+            if request.get(key):
+                message = f"The '{key}' field cannot be used when using MessageFlags.IS_COMPONENTS_V2"
+                raise Invalid(key, "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2", message)
+    check_embeds(request.get("embeds") or [])
+    _check_files(request, uploads, size_limit, told)
+    _check_mentions(request.get("allowed_mentions") or {})
+
+
+def _check_files(request: Json, uploads: dict[int, Upload], size_limit: int, told: int) -> None:
+    if len(uploads) > MAX_FILES or len(request.get("attachments") or []) > MAX_FILES:
+        raise Invalid("attachments", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_FILES} or fewer in length.")
+    largest = max((len(upload.data) for upload in uploads.values()), default=0)
+    if largest > size_limit:
+        raise too_large(is_fault=largest > told)
+    if sum(len(upload.data) for upload in uploads.values()) > MAX_REQUEST:
+        raise too_large()
+
+
+def _check_mentions(allowed: Json) -> None:
+    parse = allowed.get("parse") or []
+    for key in ("users", "roles"):
+        listed = allowed.get(key) or []
+        if listed and key in parse:
+            message = f"parse:['{key}'] and {key}:[ids...] are mutually exclusive."
+            raise Invalid("allowed_mentions", "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", message)
+        if len(listed) > 100:
+            raise Invalid(f"allowed_mentions.{key}", "BASE_TYPE_MAX_LENGTH", "Must be 100 or fewer in length.")
+
+
+def _refuse_empty(message: Message) -> None:
+    if not (message.content or message.embeds or message.attachments or message.components):
+        raise empty_message()

@@ -1,0 +1,126 @@
+"""The same scenarios, whichever way a discord.py bot comes to the sandbox; in the last it cannot know where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import discord
+import discord.gateway
+import discord.http
+import pytest
+import yarl
+from aiohttp.abc import AbstractResolver, ResolveResult
+from sample_bot import SampleBot, running
+from scenarios import SCENARIOS
+
+from discord_sandbox import Actor, Sandbox
+from discord_sandbox.masquerade import NAMES
+
+HERE = Path(__file__).parent
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+SHUT_IN = ("unshare", "--map-root-user", "--net", "--mount")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `cert.pem` and `key.pem`, for Discord's own names."""
+    folder = tmp_path_factory.mktemp("tls")
+    names = ",".join(f"DNS:{name}" for name in sorted(NAMES))
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=sandbox", "-addext", f"subjectAltName={names}"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def namespaces() -> None:
+    """Skips where there can be none."""
+    if shutil.which("unshare") is None or subprocess.run([*SHUT_IN, "true"], capture_output=True).returncode:
+        pytest.skip("nobody may make a network namespace here (unshare --map-root-user --net --mount)")
+
+
+class Loopback(AbstractResolver):
+    """Leads Discord's names to one port of this machine, and no other name anywhere."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if host not in NAMES:
+            raise OSError(f"a bot in a test asked for {host}")
+        return [
+            ResolveResult(hostname=host, host="127.0.0.1", port=self._port, family=socket.AF_INET, proto=0, flags=0)
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+def somebody(server: Sandbox) -> Actor:
+    guild = server.add_guild("Guild")
+    return server.act_as(guild.add_member("ada"), guild.add_channel("general"))
+
+
+async def test_by_three_attributes() -> None:
+    async with Sandbox() as server:
+        ada = somebody(server)
+        async with running(server):
+            for scenario in SCENARIOS:
+                await scenario(server, ada)
+    assert not server.violations
+
+
+@pytest.fixture
+def real_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """discord.py's own, whatever tests before this one in the same process pointed it at."""
+    monkeypatch.setattr(discord.http.Route, "BASE", "https://discord.com/api/v10")
+    monkeypatch.setattr(discord.Asset, "BASE", "https://cdn.discordapp.com")
+    gateway = yarl.URL("wss://gateway.discord.gg/")
+    monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", gateway)
+
+
+@needs_openssl
+async def test_by_a_connector_with_tls(certificate: Path, real_addresses: None) -> None:
+    """Nothing patched: discord.py's own addresses, led here by a resolver, and a certificate of ours."""
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    async with Sandbox(tls=ours) as server:
+        ada = somebody(server)
+        theirs = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+        bot = SampleBot(connector=aiohttp.TCPConnector(resolver=Loopback(server.port), ssl=theirs))
+        connected = asyncio.create_task(bot.start(server.token))
+        await server.wait_until_ready()
+        for scenario in SCENARIOS:
+            await scenario(server, ada)
+        drawn = next(message for message in ada.visible_messages() if message.attachments)
+        assert drawn.attachments[0].url.startswith("https://cdn.discordapp.com/attachments/")
+        await bot.close()
+        with suppress(asyncio.CancelledError):
+            await connected
+    assert not server.violations
+
+
+@needs_openssl
+async def test_unchanged_where_nothing_but_loopback_exists(namespaces: None, certificate: Path, tmp_path: Path) -> None:
+    """A process that is told its token and nothing else, in a network namespace of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SAMPLE_")}
+    python = (sys.executable, "-W", "ignore")
+    shut_in = await asyncio.create_subprocess_exec(
+        *SHUT_IN, *python, str(HERE / "alone.py"), str(certificate), "SAMPLE_TOKEN", "sample",
+        *python, str(HERE / "sample_bot.py"),
+        cwd=tmp_path, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said, _ = await shut_in.communicate()
+    assert shut_in.returncode == 0, said.decode()
