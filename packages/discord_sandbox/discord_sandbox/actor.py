@@ -13,15 +13,16 @@ from discord_sandbox.command_rules import GROUP, MESSAGE, SUBCOMMAND, USER
 from discord_sandbox.commands import Commands, find_path
 from discord_sandbox.components import BUTTON, SELECTS, STRING_SELECT
 from discord_sandbox.desk import Desk
+from discord_sandbox.effective_permissions import channel_permissions
 from discord_sandbox.files import Files
+from discord_sandbox.guilds import Channel, Member, Message
 from discord_sandbox.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_SUBMIT, Interaction
-from discord_sandbox.message import Message, Upload
+from discord_sandbox.message import Upload
 from discord_sandbox.message_payload import message_json
 from discord_sandbox.modal_answers import answer_modal
 from discord_sandbox.options import Refused, Resolved, fill_options
-from discord_sandbox.people import Member, User
-from discord_sandbox.permissions import DIRECT_MESSAGE, Permission, channel_permissions, may_send
-from discord_sandbox.places import Channel
+from discord_sandbox.permissions import DIRECT_MESSAGE, Permission, may_send
+from discord_sandbox.users import User
 from discord_sandbox.wire import Json
 from discord_sandbox.writing import Body, Writer
 

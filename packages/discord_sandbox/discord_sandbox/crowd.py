@@ -17,11 +17,10 @@ from statistics import median, quantiles
 from typing import Any
 
 from discord_sandbox.actor import Actor
+from discord_sandbox.guilds import Channel, Guild, Member, Message
 from discord_sandbox.interactions import Interaction
-from discord_sandbox.message import Message
 from discord_sandbox.options import Refused
-from discord_sandbox.people import Member, User
-from discord_sandbox.places import Channel, Guild
+from discord_sandbox.users import User
 from discord_sandbox.wire import Json
 from discord_sandbox.world import Change, World
 

@@ -22,6 +22,7 @@ from discord_sandbox.errors import (
     unknown_webhook,
 )
 from discord_sandbox.files import Files
+from discord_sandbox.guilds import Channel, Member, Message
 from discord_sandbox.interaction_payload import interaction_json, size_limit
 from discord_sandbox.interactions import (
     AUTOCOMPLETE,
@@ -44,11 +45,9 @@ from discord_sandbox.message import (
     TYPE_CONTEXT_MENU_COMMAND,
     TYPE_DEFAULT,
     TYPE_REPLY,
-    Message,
 )
 from discord_sandbox.modals import check_modal
-from discord_sandbox.people import Member, User
-from discord_sandbox.places import Channel
+from discord_sandbox.users import User
 from discord_sandbox.wire import Json
 from discord_sandbox.world import World
 from discord_sandbox.writing import Body, Writer
@@ -95,13 +94,13 @@ class Desk:
     ) -> Interaction:
         """Tell the bot, and return once it answered or its 3 s are over."""
         interaction = Interaction(
-            self._world.new_id(),
-            interaction_type,
-            secrets.token_urlsafe(96),
-            user,
-            channel,
-            data,
-            self._world.clock.now(),
+            id=self._world.new_id(),
+            type=interaction_type,
+            token=secrets.token_urlsafe(96),
+            user=user,
+            channel=channel,
+            data=data,
+            created_s=self._world.clock.now(),
             member=member,
             command_name=command_name,
             source_message=source_message,

@@ -14,9 +14,9 @@ from discord_sandbox.errors import DiscordError, Invalid
 from discord_sandbox.files import Files
 from discord_sandbox.gateway import Gateway
 from discord_sandbox.gateway_faults import Refusal
+from discord_sandbox.guilds import Channel, Guild
 from discord_sandbox.interaction_payload import interaction_json
 from discord_sandbox.interactions import Interaction
-from discord_sandbox.places import Channel, Guild
 from discord_sandbox.refusals import REFUSALS
 from discord_sandbox.world import World
 
@@ -194,7 +194,7 @@ class Faults:
 
     def delete_channel(self, channel: Channel) -> None:
         """Delete a channel; the bot hears CHANNEL_DELETE, and writing there answers 10003."""
-        self._world.delete_channel(channel)
+        channel.delete()
 
     def lose_files(self) -> int:
         """Forget every file uploaded so far: their links answer 404, as when somebody deleted the message. How many."""
@@ -206,4 +206,4 @@ class Faults:
 
     def kick_bot(self, guild: Guild) -> None:
         """Throw the bot out of a guild; the bot hears GUILD_DELETE."""
-        self._world.remove_bot(guild)
+        guild.kick_bot()

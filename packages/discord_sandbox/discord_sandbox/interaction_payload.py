@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from discord_sandbox.effective_permissions import channel_permissions
 from discord_sandbox.files import Files
+from discord_sandbox.guilds import Channel, Member
 from discord_sandbox.interactions import Interaction
 from discord_sandbox.message_payload import message_json
 from discord_sandbox.payloads import guild_json, interaction_channel_json, member_json, user_json
-from discord_sandbox.people import Member
-from discord_sandbox.permissions import DIRECT_MESSAGE, channel_permissions
-from discord_sandbox.places import Channel
+from discord_sandbox.permissions import DIRECT_MESSAGE
 from discord_sandbox.wire import Json
 
 DM_SIZE_LIMIT = 10 * 1024 * 1024

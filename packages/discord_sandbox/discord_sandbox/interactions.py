@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from discord_sandbox.message import Message
-from discord_sandbox.people import Member, User
+from discord_sandbox.guilds import Channel, Guild, InteractionMetadata, Member, Message
 from discord_sandbox.wire import Json
-
-if TYPE_CHECKING:
-    from discord_sandbox.places import Channel, Guild
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
 
@@ -28,27 +23,19 @@ class Acknowledgement:
     ack_ms: float
 
 
-@dataclass(eq=False, repr=False)
-class Interaction:
+@dataclass(eq=False, repr=False, kw_only=True)
+class Interaction(InteractionMetadata):
     """A person's act and the bot's answers to it. It changes as the answers come in.
 
     `failed` means what a person sees as "The application did not respond": 3 s without an acknowledgement.
     `is_excused` says that trouble on request stood between: an answer that is late or repeated is no fault then.
     """
 
-    id: int
-    type: int
     token: str
-    user: User
     channel: Channel
-    data: Json
     created_s: float
     member: Member | None = None
-    command_name: str | None = None
-    source_message: Message | None = None
-    opened_by: Interaction | None = None
     locale: str = "en-US"
-    integration_owners: dict[str, str] = field(default_factory=dict)
     acknowledged: Acknowledgement | None = None
     response_message: Message | None = None
     followups: list[Message] = field(default_factory=list)

@@ -1,17 +1,11 @@
-"""Messages and their files, with the questions a test or a person asks of them."""
+"""The content of a message and its files, with the questions a test or a person asks of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from discord_sandbox.people import User
 from discord_sandbox.wire import Json
-
-if TYPE_CHECKING:
-    from discord_sandbox.interactions import Interaction
-    from discord_sandbox.places import Channel
 
 # https://discord.com/developers/docs/resources/message#message-object-message-flags
 SUPPRESS_EMBEDS = 1 << 2
@@ -57,42 +51,15 @@ class Attachment:
         return len(self.data)
 
 
-@dataclass(eq=False, repr=False)
-class Message:
-    """A message as it stands now: edits change it in place and `revisions` counts them."""
+@dataclass(eq=False, repr=False, kw_only=True)
+class MessageContent:
+    """What can be read and pressed in a message."""
 
-    id: int
-    channel: Channel
-    author: User
-    type: int
-    timestamp: str
     content: str = ""
     embeds: list[Json] = field(default_factory=list)
     components: list[Json] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
-    allowed_mentions: Json | None = None
     flags: int = 0
-    edited_timestamp: str | None = None
-    nonce: str | int | None = None
-    tts: bool = False
-    interaction: Interaction | None = None
-    visible_to: int | None = None
-    reference: Message | None = None
-    forwarded: Message | None = None
-    snapshot: Json | None = None
-    """What `forwarded` looked like when it was forwarded, its links not signed."""
-    reactions: dict[str, list[int]] = field(default_factory=dict)
-    is_pinned: bool = False
-    is_deleted: bool = False
-    revisions: int = 0
-
-    def __repr__(self) -> str:
-        """What a failing test should show: who said what, where."""
-        labels = [button.get("label") or button.get("custom_id") for button in self.buttons]
-        files = [item.filename for item in self.attachments]
-        state = "deleted " * self.is_deleted + "ephemeral " * self.is_ephemeral + "thinking " * self.is_loading
-        said = f"{self.text[:200]!r} files={files} buttons={labels}"
-        return f"<Message {state}by {self.author.username} in #{self.channel.name}: {said}>"
 
     @property
     def is_ephemeral(self) -> bool:

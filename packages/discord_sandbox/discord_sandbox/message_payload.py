@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from discord_sandbox.message import Attachment, Message
+from discord_sandbox.guilds import Guild, InteractionMetadata, Message
+from discord_sandbox.message import Attachment
 from discord_sandbox.payloads import bare_member_json, user_json
-from discord_sandbox.people import User
+from discord_sandbox.users import User
 from discord_sandbox.wire import Json
-
-if TYPE_CHECKING:
-    from discord_sandbox.interactions import Interaction
-    from discord_sandbox.places import Guild
 
 Sign = Callable[[str], str]
 FORWARD = 1
@@ -190,7 +187,7 @@ def _reference_json(message: Message, target: Message, sign: Sign, *, with_messa
     return payload
 
 
-def _interaction_json(message: Message, interaction: Interaction) -> Json:
+def _interaction_json(message: Message, interaction: InteractionMetadata) -> Json:
     world = message.channel.world
     payload: Json = {
         "application_id": str(world.application.id),
@@ -207,7 +204,7 @@ def _interaction_json(message: Message, interaction: Interaction) -> Json:
     return payload
 
 
-def interaction_metadata(interaction: Interaction) -> Json:
+def interaction_metadata(interaction: InteractionMetadata) -> Json:
     """Which interaction a message answers, and through which others it came."""
     payload: Json = {
         "id": str(interaction.id),

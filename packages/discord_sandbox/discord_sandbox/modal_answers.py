@@ -14,8 +14,8 @@ from discord_sandbox.components import (
     STRING_SELECT,
     TEXT_INPUT,
 )
+from discord_sandbox.guilds import Channel
 from discord_sandbox.options import Refused, Resolved
-from discord_sandbox.places import Channel
 from discord_sandbox.wire import Json
 
 
@@ -87,7 +87,7 @@ def _chosen_before(field: Json, channel: Channel) -> list[Any]:
     world, guild = channel.world, channel.guild
     known: dict[str, dict[int, Any]] = {
         "user": world.users,
-        "channel": world.channels,
+        "channel": guild.channels if guild else {},
         "role": guild.roles if guild else {},
     }
     found = [known[item["type"]].get(int(item["id"])) for item in field.get("default_values") or []]

@@ -20,12 +20,12 @@ from discord_sandbox.command_rules import (
     USER_OPTION,
 )
 from discord_sandbox.files import Files
+from discord_sandbox.guilds import Channel, Member
 from discord_sandbox.interaction_payload import invoking_member_json
 from discord_sandbox.message import Upload
 from discord_sandbox.message_payload import attachment_json
 from discord_sandbox.payloads import channel_json, role_json, user_json
-from discord_sandbox.people import Member, Role, User
-from discord_sandbox.places import Channel
+from discord_sandbox.users import Role, User
 from discord_sandbox.wire import Json
 
 TYPE_NAMES = {

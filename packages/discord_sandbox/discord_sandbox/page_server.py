@@ -10,8 +10,8 @@ from aiohttp import web
 from discord_sandbox.message import Upload
 from discord_sandbox.page_socket import Tab
 from discord_sandbox.page_view import is_playable
-from discord_sandbox.people import User
 from discord_sandbox.stage import Stage
+from discord_sandbox.users import User
 from discord_sandbox.world import World
 
 _FOLDER = Path(__file__).parent / "page"

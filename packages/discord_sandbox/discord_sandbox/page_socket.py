@@ -16,15 +16,15 @@ from aiohttp import WSMsgType, web
 from discord_sandbox.actor import Actor
 from discord_sandbox.crowd import Plan
 from discord_sandbox.errors import DiscordError
+from discord_sandbox.guilds import Channel, Message
 from discord_sandbox.interactions import Interaction
 from discord_sandbox.journal import GatewayEvent, RestCall
-from discord_sandbox.message import Message, Upload
+from discord_sandbox.message import Upload
 from discord_sandbox.options import Refused
 from discord_sandbox.page_view import commands_view, entry_view, message_view, outcome_view, world_view
-from discord_sandbox.people import User
 from discord_sandbox.permissions import Permission
-from discord_sandbox.places import Channel
 from discord_sandbox.stage import Stage
+from discord_sandbox.users import User
 from discord_sandbox.wire import Json
 from discord_sandbox.world import Change
 

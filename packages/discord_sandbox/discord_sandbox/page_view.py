@@ -7,15 +7,15 @@ from typing import Any
 from discord_sandbox.actor import Actor
 from discord_sandbox.command_rules import CHAT_INPUT
 from discord_sandbox.crowd import CROWD
+from discord_sandbox.effective_permissions import channel_permissions
 from discord_sandbox.files import Files
+from discord_sandbox.guilds import Channel, Guild, Member, Message
 from discord_sandbox.interaction_payload import app_permissions
 from discord_sandbox.interactions import Interaction
 from discord_sandbox.journal import GatewayEvent, RestCall, redacted
-from discord_sandbox.message import Message
 from discord_sandbox.message_payload import message_json
-from discord_sandbox.people import Member, User
-from discord_sandbox.permissions import Permission, channel_permissions, may_send
-from discord_sandbox.places import Channel, Guild
+from discord_sandbox.permissions import Permission, may_send
+from discord_sandbox.users import User
 from discord_sandbox.wire import Json
 from discord_sandbox.world import World
 

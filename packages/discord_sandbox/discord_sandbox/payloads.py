@@ -6,10 +6,11 @@ Messages are in `message_payload.py`. Key by key after Discord's own API descrip
 from __future__ import annotations
 
 from discord_sandbox.clock import timestamp
-from discord_sandbox.people import Member, Role, User
-from discord_sandbox.permissions import DIRECT_MESSAGE, channel_permissions, guild_permissions
-from discord_sandbox.places import Channel, Guild
+from discord_sandbox.effective_permissions import channel_permissions, guild_permissions
+from discord_sandbox.guilds import Channel, Guild, Member
+from discord_sandbox.permissions import DIRECT_MESSAGE
 from discord_sandbox.snowflake import created_at
+from discord_sandbox.users import Role, User
 from discord_sandbox.wire import Json
 from discord_sandbox.world import World
 

@@ -1,4 +1,4 @@
-"""Permission bits and how they add up: roles, then the channel's overwrites.
+"""Permission bits, the usual sets of them, and how overwrites change a set.
 
 Source: https://discord.com/developers/docs/topics/permissions
 """
@@ -6,11 +6,6 @@ Source: https://discord.com/developers/docs/topics/permissions
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from discord_sandbox.people import Member
-    from discord_sandbox.places import Channel
 
 
 class Permission(IntFlag):
@@ -82,38 +77,13 @@ DIRECT_MESSAGE = (
 )
 
 
-def guild_permissions(member: Member) -> int:
-    """What `member` may do in the guild, before any channel has its say."""
-    guild = member.guild
-    if guild.owner_id == member.id:
-        return ALL
-    bits = guild.everyone.permissions
-    for role in member.roles:
-        bits |= role.permissions
-    if bits & Permission.ADMINISTRATOR:
-        return ALL
-    return bits & TIMED_OUT if member.timed_out_until else bits
-
-
-def channel_permissions(member: Member, channel: Channel) -> int:
-    """What `member` may do in `channel`. Threads take their parent's overwrites."""
-    bits = guild_permissions(member)
-    if bits & Permission.ADMINISTRATOR:
-        return ALL
-    overwrites = (channel.parent or channel).overwrites
-    bits = _apply(bits, [overwrites.get(member.guild.id)])
-    bits = _apply(bits, [overwrites.get(role.id) for role in member.roles])
-    bits = _apply(bits, [overwrites.get(member.id)])
-    bits = bits & TIMED_OUT if member.timed_out_until else bits
-    return bits if bits & Permission.VIEW_CHANNEL else 0
-
-
 def may_send(bits: int, *, is_thread: bool) -> bool:
     """Whether `bits` let someone write; threads have a permission of their own."""
     return bool(bits & (Permission.SEND_MESSAGES_IN_THREADS if is_thread else Permission.SEND_MESSAGES))
 
 
-def _apply(bits: int, overwrites: list[tuple[int, int] | None]) -> int:
+def apply_overwrites(bits: int, overwrites: list[tuple[int, int] | None]) -> int:
+    """Return `bits` without what the overwrites deny, with what they allow; an allowed permission wins."""
     allow = deny = 0
     for overwrite in overwrites:
         if overwrite is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from discord_sandbox.people import User
 from discord_sandbox.permissions import MODERATOR, Permission
+from discord_sandbox.users import User
 from discord_sandbox.world import World
 
 

@@ -23,18 +23,19 @@ from discord_sandbox.faults import Faults
 from discord_sandbox.files import Files
 from discord_sandbox.gateway import Gateway
 from discord_sandbox.guard import guard
+from discord_sandbox.guilds import Channel, Guild, Member
 from discord_sandbox.journal import Journal, Violation
 from discord_sandbox.judge import Judge
 from discord_sandbox.limits import RateLimits
 from discord_sandbox.masquerade import API, CDN, GATEWAY, NAMES, masquerade
 from discord_sandbox.page_server import PageServer
-from discord_sandbox.people import Member, User
-from discord_sandbox.places import Channel, Guild
 from discord_sandbox.rest.call import Services
 from discord_sandbox.rest.wire import Rest
 from discord_sandbox.seed import seed_world as plant
 from discord_sandbox.stage import Stage
-from discord_sandbox.world import Application, World
+from discord_sandbox.users import User
+from discord_sandbox.world import World
+from discord_sandbox.world_state import Application
 from discord_sandbox.writing import MAX_REQUEST, Writer
 
 T = TypeVar("T")
@@ -173,7 +174,7 @@ class Sandbox:
 
     def add_bot(self, guild: Guild) -> None:
         """Invite the bot to a guild that does not have it."""
-        self.world.add_bot(guild)
+        guild.add_bot()
 
     def add_user(self, name: str) -> User:
         """A person in no guild, who may still write to the bot."""

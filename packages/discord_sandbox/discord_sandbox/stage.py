@@ -7,11 +7,11 @@ from typing import Any
 
 from discord_sandbox.actor import Actor
 from discord_sandbox.crowd import Crowd
+from discord_sandbox.guilds import Channel
 from discord_sandbox.message import Upload
 from discord_sandbox.options import Refused
-from discord_sandbox.people import User
-from discord_sandbox.places import Channel
 from discord_sandbox.trouble import Trouble
+from discord_sandbox.users import User
 from discord_sandbox.world import World
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from discord_sandbox.guilds import Channel, Guild
 from discord_sandbox.interaction_payload import app_permissions
 from discord_sandbox.options import Refused
 from discord_sandbox.permissions import Permission, may_send
-from discord_sandbox.places import Channel, Guild
 from discord_sandbox.wire import Json
 
 TOKEN_LIFE_S = 15 * 60
@@ -128,5 +128,5 @@ class Trouble:
         if guild.has_bot:
             self._faults.kick_bot(guild)
             return f"The bot was thrown out of {guild.name}."
-        self._sandbox.world.add_bot(guild)
+        guild.add_bot()
         return f"The bot was invited back to {guild.name}."

@@ -13,6 +13,7 @@ from discord_sandbox.components import check_components, stored_components
 from discord_sandbox.embeds import check_embeds, stored_embed
 from discord_sandbox.errors import Invalid, empty_message, too_large
 from discord_sandbox.files import Files, unsigned
+from discord_sandbox.guilds import Channel, Message
 from discord_sandbox.message import (
     EPHEMERAL,
     HAS_SNAPSHOT,
@@ -22,12 +23,10 @@ from discord_sandbox.message import (
     SUPPRESS_NOTIFICATIONS,
     TYPE_DEFAULT,
     Attachment,
-    Message,
     Upload,
 )
 from discord_sandbox.message_payload import snapshot_json
-from discord_sandbox.people import User
-from discord_sandbox.places import Channel
+from discord_sandbox.users import User
 from discord_sandbox.wire import Json
 from discord_sandbox.world import World
 

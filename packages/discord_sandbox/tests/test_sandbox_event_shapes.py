@@ -18,9 +18,9 @@ from raw_bot import RawBot, raw_bot
 
 import discord_sandbox.intents
 from discord_sandbox import Permission, Sandbox, Upload
+from discord_sandbox.guilds import Message
 from discord_sandbox.intents import KNOWN
 from discord_sandbox.judge import Description, _load
-from discord_sandbox.message import Message
 
 MEMBER = {"user", "roles", "joined_at", "nick", "avatar", "flags", "pending"}
 MESSAGE = {

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from discord_sandbox.errors import missing_access, missing_permissions, unknown_channel, unknown_guild, unknown_message
+from discord_sandbox.guilds import Channel, Guild, Message
 from discord_sandbox.interaction_payload import app_permissions
-from discord_sandbox.message import Message
 from discord_sandbox.permissions import Permission, may_send
-from discord_sandbox.places import Channel, Guild
 from discord_sandbox.rest.call import Call
 
 

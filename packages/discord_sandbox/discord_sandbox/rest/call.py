@@ -11,7 +11,8 @@ from discord_sandbox.desk import Desk
 from discord_sandbox.errors import Invalid
 from discord_sandbox.files import Files
 from discord_sandbox.gateway import Gateway
-from discord_sandbox.message import Message, Upload
+from discord_sandbox.guilds import Message
+from discord_sandbox.message import Upload
 from discord_sandbox.message_payload import message_json
 from discord_sandbox.wire import Json
 from discord_sandbox.world import World

@@ -12,12 +12,12 @@ from discord_sandbox.errors import (
     thread_locked,
     unknown_message,
 )
+from discord_sandbox.guilds import Channel, Message
 from discord_sandbox.interaction_payload import app_permissions, size_limit
-from discord_sandbox.message import TYPE_REPLY, Message
+from discord_sandbox.message import TYPE_REPLY
 from discord_sandbox.message_payload import message_json
 from discord_sandbox.payloads import channel_json
 from discord_sandbox.permissions import Permission
-from discord_sandbox.places import Channel
 from discord_sandbox.rest.access import channel_of, message_of, require, require_sending
 from discord_sandbox.rest.call import NOTHING, Answer, Call, Route, snowflake
 

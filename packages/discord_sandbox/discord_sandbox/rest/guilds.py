@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from discord_sandbox.effective_permissions import guild_permissions
 from discord_sandbox.errors import missing_permissions, unknown_member, unknown_role
+from discord_sandbox.guilds import Guild, Member
 from discord_sandbox.payloads import channel_json, guild_json, member_json, my_guild_json, role_json
-from discord_sandbox.people import Member, Role
-from discord_sandbox.permissions import Permission, guild_permissions
-from discord_sandbox.places import Guild
+from discord_sandbox.permissions import Permission
 from discord_sandbox.rest.access import guild_of
 from discord_sandbox.rest.call import NOTHING, Answer, Call, Route, snowflake
+from discord_sandbox.users import Role
 
 
 def _get_guild(call: Call) -> Answer:
@@ -27,7 +28,7 @@ def _my_guilds(call: Call) -> Answer:
 
 
 def _leave(call: Call) -> Answer:
-    call.services.world.remove_bot(guild_of(call))
+    guild_of(call).kick_bot()
     return NOTHING
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from discord_sandbox.errors import cannot_message_user, unknown_user
 from discord_sandbox.payloads import channel_json, self_json, user_json
-from discord_sandbox.people import User
 from discord_sandbox.rest.call import Answer, Call, Route, snowflake
+from discord_sandbox.users import User
 
 
 def _me(call: Call) -> Answer:

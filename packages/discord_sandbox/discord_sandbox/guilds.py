@@ -1,16 +1,15 @@
-"""Where things happen: guilds, and channels of every kind (text, thread, direct message)."""
+"""Guilds, members, channels and messages: they refer to each other, so they are one module."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
-from discord_sandbox.message import Message
-from discord_sandbox.people import Member, Role, User
-from discord_sandbox.permissions import EVERYONE
-
-if TYPE_CHECKING:
-    from discord_sandbox.world import World
+from discord_sandbox.message import MessageContent
+from discord_sandbox.permissions import EVERYONE, Permission
+from discord_sandbox.users import Role, User
+from discord_sandbox.wire import Json
+from discord_sandbox.world_state import WorldState
 
 # https://discord.com/developers/docs/resources/channel#channel-object-channel-types
 TEXT = 0
@@ -18,11 +17,58 @@ DIRECT = 1
 PUBLIC_THREAD = 11
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
+class InteractionMetadata:
+    """What a message tells of the interaction that it answers. `data` is what Discord sent to the bot."""
+
+    id: int
+    type: int
+    user: User
+    data: Json
+    command_name: str | None = None
+    source_message: Message | None = None
+    opened_by: InteractionMetadata | None = None
+    integration_owners: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False, repr=False)
+class Message(MessageContent):
+    """A message as it stands now: edits change it in place and `revisions` counts them."""
+
+    id: int
+    channel: Channel
+    author: User
+    type: int
+    timestamp: str
+    allowed_mentions: Json | None = None
+    edited_timestamp: str | None = None
+    nonce: str | int | None = None
+    tts: bool = False
+    interaction: InteractionMetadata | None = None
+    visible_to: int | None = None
+    reference: Message | None = None
+    forwarded: Message | None = None
+    snapshot: Json | None = None
+    """What `forwarded` looked like when it was forwarded, its links not signed."""
+    reactions: dict[str, list[int]] = field(default_factory=dict)
+    is_pinned: bool = False
+    is_deleted: bool = False
+    revisions: int = 0
+
+    def __repr__(self) -> str:
+        """What a failing test should show: who said what, where."""
+        labels = [button.get("label") or button.get("custom_id") for button in self.buttons]
+        files = [item.filename for item in self.attachments]
+        state = "deleted " * self.is_deleted + "ephemeral " * self.is_ephemeral + "thinking " * self.is_loading
+        said = f"{self.text[:200]!r} files={files} buttons={labels}"
+        return f"<Message {state}by {self.author.username} in #{self.channel.name}: {said}>"
+
+
 class Channel:
     """A text channel, a thread or a direct message, with what was written in it."""
 
     def __init__(
-        self, world: World, channel_id: int, channel_type: int, name: str, *, guild: Guild | None = None
+        self, world: WorldState, channel_id: int, channel_type: int, name: str, *, guild: Guild | None = None
     ) -> None:
         self.world = world
         self.id = channel_id
@@ -110,13 +156,59 @@ class Channel:
 
     def delete(self) -> None:
         """Delete the channel and its threads; the bot hears CHANNEL_DELETE or THREAD_DELETE."""
-        self.world.delete_channel(self)
+        for other in list(self.guild.channels.values()) if self.guild else []:
+            if other.parent is self:
+                other.delete()
+        self.is_deleted = True
+        if self.guild is not None:
+            self.guild.channels.pop(self.id, None)
+        self.world.publish("channel_delete", guild=self.guild, channel=self)
+
+
+@dataclass(eq=False, repr=False)
+class Member:
+    """A user inside a guild."""
+
+    guild: Guild
+    user: User
+    roles: list[Role] = field(default_factory=list)
+    nick: str | None = None
+    joined_at: str = ""
+    timed_out_until: str | None = None
+    """An ISO timestamp: until then they may only look, unless they are administrators."""
+
+    def __repr__(self) -> str:
+        return f"<Member {self.user.username} of {self.guild.name}>"
+
+    @property
+    def id(self) -> int:
+        return self.user.id
+
+    @property
+    def mention(self) -> str:
+        return self.user.mention
+
+    @property
+    def display_name(self) -> str:
+        return self.nick or self.user.display_name
+
+    def add_role(self, role: Role) -> None:
+        """Give a role; the bot hears of it as GUILD_MEMBER_UPDATE."""
+        if role not in self.roles:
+            self.roles.append(role)
+            self.guild.world.publish("member_update", guild=self.guild, member=self)
+
+    def remove_role(self, role: Role) -> None:
+        """Take a role away; the bot hears of it as GUILD_MEMBER_UPDATE."""
+        if role in self.roles:
+            self.roles.remove(role)
+            self.guild.world.publish("member_update", guild=self.guild, member=self)
 
 
 class Guild:
     """A server: roles, members and channels."""
 
-    def __init__(self, world: World, guild_id: int, name: str, owner: User, *, has_bot: bool = True) -> None:
+    def __init__(self, world: WorldState, guild_id: int, name: str, owner: User, *, has_bot: bool = True) -> None:
         self.world = world
         self.id = guild_id
         self.name = name
@@ -168,27 +260,20 @@ class Guild:
         channel = Channel(self.world, self.world.new_id(), channel_type, name, guild=self)
         channel.parent, channel.nsfw, channel.topic = parent, nsfw, topic
         channel.position = len(self.channels)
-        writing = 1 << 11 | 1 << 38
+        writing = Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS
         if is_read_only:
-            channel.overwrites[self.id] = (0, writing)
-            channel.overwrites[self.world.bot.id] = (writing, 0)
+            channel.overwrites[self.id] = (0, int(writing))
+            channel.overwrites[self.world.bot.id] = (int(writing), 0)
         if is_bot_free:
-            channel.overwrites[self.world.bot.id] = (0, writing)
+            channel.overwrites[self.world.bot.id] = (0, int(writing))
         self.channels[channel.id] = channel
-        self.world.channels[channel.id] = channel
         self.world.publish("channel_create", guild=self, channel=channel)
         return channel
 
     def add_role(self, name: str, permissions: int = 0, *, color: int = 0) -> Role:
         """A role; the bot hears GUILD_ROLE_CREATE."""
-        role = Role(
-            self.world.new_id(),
-            name,
-            int(permissions),
-            color=color,
-            position=len(self.roles),
-            is_hoisted=bool(color),
-        )
+        position = len(self.roles)
+        role = Role(self.world.new_id(), name, int(permissions), color, position, is_hoisted=bool(color))
         self.roles[role.id] = role
         self.world.publish("role_create", guild=self, role=role)
         return role
@@ -222,6 +307,23 @@ class Guild:
         del self.members[member.id]
         self.world.publish("member_remove", guild=self, member=member)
 
+    def join_bot(self) -> None:
+        """Make the bot a member, with a role of its own."""
+        bot = self.world.bot
+        role = Role(self.world.new_id(), bot.username, int(self.everyone.permissions), is_managed=True)
+        role.bot_id = bot.id
+        self.roles[role.id] = role
+        self.members[bot.id] = Member(self, bot, [role], joined_at=self.world.clock.timestamp())
+
+    def add_bot(self) -> None:
+        """Invite the bot to a guild that does not have it; it hears GUILD_CREATE."""
+        self.has_bot = True
+        self.join_bot()
+        self.world.publish("guild_create", guild=self)
+
     def kick_bot(self) -> None:
         """Throw the bot out; it hears GUILD_DELETE and loses access."""
-        self.world.remove_bot(self)
+        self.has_bot = False
+        self.members.pop(self.world.bot.id, None)
+        self.roles = {key: role for key, role in self.roles.items() if role.bot_id != self.world.bot.id}
+        self.world.publish("guild_delete", guild=self)

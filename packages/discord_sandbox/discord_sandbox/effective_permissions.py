@@ -1,0 +1,35 @@
+"""What a member may do: the permissions of their roles, then the overwrites of the channel.
+
+Source: https://discord.com/developers/docs/topics/permissions
+"""
+
+from __future__ import annotations
+
+from discord_sandbox.guilds import Channel, Member
+from discord_sandbox.permissions import ALL, TIMED_OUT, Permission, apply_overwrites
+
+
+def guild_permissions(member: Member) -> int:
+    """What `member` may do in the guild, before any channel has its say."""
+    guild = member.guild
+    if guild.owner_id == member.id:
+        return ALL
+    bits = guild.everyone.permissions
+    for role in member.roles:
+        bits |= role.permissions
+    if bits & Permission.ADMINISTRATOR:
+        return ALL
+    return bits & TIMED_OUT if member.timed_out_until else bits
+
+
+def channel_permissions(member: Member, channel: Channel) -> int:
+    """What `member` may do in `channel`. Threads take their parent's overwrites."""
+    bits = guild_permissions(member)
+    if bits & Permission.ADMINISTRATOR:
+        return ALL
+    overwrites = (channel.parent or channel).overwrites
+    bits = apply_overwrites(bits, [overwrites.get(member.guild.id)])
+    bits = apply_overwrites(bits, [overwrites.get(role.id) for role in member.roles])
+    bits = apply_overwrites(bits, [overwrites.get(member.id)])
+    bits = bits & TIMED_OUT if member.timed_out_until else bits
+    return bits if bits & Permission.VIEW_CHANNEL else 0
