@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from discord_sandbox import Actor, Interaction, Message, Sandbox
+from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser
 from discord_sandbox.journal import GatewayEvent, RestCall
 from discord_sandbox.world import Change
 
@@ -73,7 +73,7 @@ class Calls:
 class Load:
     """`rate` uses of `/command` a second for `seconds`, by a random member of a random server each time."""
 
-    def __init__(self, discord: Sandbox, people: Sequence[Actor], *, seed: int = 1) -> None:
+    def __init__(self, discord: Sandbox, people: Sequence[ScriptedUser], *, seed: int = 1) -> None:
         self._discord, self._people = discord, people
         self._chance = random.Random(seed)
         self._told: dict[int, float] = {}
@@ -99,7 +99,7 @@ class Load:
         for each in self.asked:
             each.told_s = self._told.get(each.interaction.id)
 
-    async def _ask(self, who: Actor, command: str, options: Mapping[str, Any]) -> None:
+    async def _ask(self, who: ScriptedUser, command: str, options: Mapping[str, Any]) -> None:
         asked = Asked(await who.slash(command, **options))
         self.asked.append(asked)
         self._num_failed += asked.interaction.failed
@@ -114,7 +114,7 @@ class Load:
         return len(self._told) + self._num_failed >= len(self.asked)
 
 
-def settle(discord: Sandbox, *, guilds: int, members: int) -> list[Actor]:
+def settle(discord: Sandbox, *, guilds: int, members: int) -> list[ScriptedUser]:
     """So many servers with so many people in each, all of them looking at a channel."""
     people = []
     for number in range(guilds):

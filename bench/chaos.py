@@ -31,7 +31,7 @@ from pathlib import Path
 from bench._lives import HANG_S, Life, Lives
 from bench._oracle import Judgement, Witness, judge, num_claims, num_open, prepare
 from bench.light_engine import ENGINE
-from discord_sandbox import Actor, Interaction, Sandbox
+from discord_sandbox import Interaction, Sandbox, ScriptedUser
 from generation.failpoints import NAMES, OF_WORKER
 
 PROMPT = "a red circle on a blue background"
@@ -220,7 +220,7 @@ class Chaos:
 
     # Who asks.
 
-    def _settle(self) -> list[Actor]:
+    def _settle(self) -> list[ScriptedUser]:
         guild = self._discord.add_guild("Harbour")
         channels = [guild.add_channel(f"channel{number}") for number in range(CHANNELS)]
         members = [guild.add_member(f"member{number}") for number in range(MEMBERS)]

@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from discord_sandbox import Actor, Guild, Interaction, Sandbox
+from discord_sandbox import Guild, Interaction, Sandbox, ScriptedUser
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMPT = "a red circle on a blue background"
@@ -108,7 +108,7 @@ async def _ask(discord: Sandbox, guild: Guild, index: int) -> None:
     await asyncio.gather(*(_ask_again(discord, members[each % MEMBERS], count, steps) for each in range(waiting)))
 
 
-async def _ask_again(discord: Sandbox, member: Actor, count: int, steps: int) -> None:
+async def _ask_again(discord: Sandbox, member: ScriptedUser, count: int, steps: int) -> None:
     while True:
         asked = await member.slash("imagine", prompt=PROMPT, count=count, steps=steps, size=SIZE)
         await discord.wait_for(lambda one=asked: _is_delivered(one, count), timeout_s=3600)  # type: ignore[misc]

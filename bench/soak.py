@@ -34,7 +34,7 @@ import psutil
 from bench._lives import Life, Lives
 from bench._plot import Curve, draw
 from bench.light_engine import BUCKET, PACE_S, PACED_ENGINE
-from discord_sandbox import Actor, Interaction, Sandbox
+from discord_sandbox import Interaction, Sandbox, ScriptedUser
 
 STEPS = 20
 CAPACITY = BUCKET / (PACE_S * (STEPS + 1))
@@ -131,14 +131,14 @@ class Soak:
             "seconds": round(self.samples[-1].at_s - self.samples[0].at_s),
         }
 
-    def _settle(self) -> list[Actor]:
+    def _settle(self) -> list[ScriptedUser]:
         guilds = [self._discord.add_guild(f"Server {number}") for number in range(SERVERS)]
         channels = [guild.add_channel("general") for guild in guilds]
         names = [(guild, channel, n) for guild, channel in zip(guilds, channels, strict=True) for n in range(MEMBERS)]
         return [self._discord.act_as(guild.add_member(f"{guild.name} {n}"), channel) for guild, channel, n in names]
 
     async def _busy(
-        self, people: Sequence[Actor], look: Callable[[], Awaitable[Sample]], seconds: float, *, every_s: float
+        self, people: Sequence[ScriptedUser], look: Callable[[], Awaitable[Sample]], seconds: float, *, every_s: float
     ) -> list[Sample]:
         """A crowd for so long, and what was seen meanwhile."""
         samples: list[Sample] = []
@@ -153,7 +153,7 @@ class Soak:
         await asyncio.wait((crowd,))
         return samples
 
-    async def _crowd(self, people: Sequence[Actor]) -> None:
+    async def _crowd(self, people: Sequence[ScriptedUser]) -> None:
         """One request after another, evenly, whatever becomes of them."""
         pause_s = 1 / (OVERLOAD * CAPACITY)
         due, number = time.monotonic(), 0
@@ -163,7 +163,7 @@ class Soak:
                 due, number = due + pause_s, number + 1
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
 
-    async def _ask(self, who: Actor) -> None:
+    async def _ask(self, who: ScriptedUser) -> None:
         prompt = "a red circle on a blue background"
         asked = await who.slash("imagine", prompt=prompt, steps=STEPS, size="64x64")
         if asked.response_message is None or asked.ephemeral:

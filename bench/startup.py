@@ -29,7 +29,7 @@ from typing import Any
 import aiohttp
 import psutil
 
-from discord_sandbox import Actor, Message, Sandbox
+from discord_sandbox import Message, Sandbox, ScriptedUser
 from generation import paintbox
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -125,7 +125,7 @@ async def _bot(discord: Sandbox) -> AsyncIterator[tuple[asyncio.subprocess.Proce
             await process.wait()
 
 
-async def _paint(discord: Sandbox, actor: Actor) -> None:
+async def _paint(discord: Sandbox, actor: ScriptedUser) -> None:
     """Ask for a picture and wait until its file is in the channel."""
     interaction = await actor.slash("imagine", prompt=PROMPT, seed=7)
     if interaction.failed:

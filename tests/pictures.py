@@ -22,7 +22,7 @@ from tabs import ARGUMENTS, CHROMIUM
 
 from db.engine import parse_url
 from db.migrate import migrate
-from discord_sandbox import Actor, Interaction, Message, Sandbox
+from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser
 from generation.workers.frames import DEFAULT_ENGINE
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -40,12 +40,12 @@ class Studio:
     bot: LivingBot
     browser: Browser
 
-    def person(self, name: str, channel: str = "gallery") -> Actor:
+    def person(self, name: str, channel: str = "gallery") -> ScriptedUser:
         guild = next(iter(self.discord.world.guilds.values()))
         places = {each.name: each for each in guild.channels.values()}
         return self.discord.act_as(guild.members[self.discord.world.user_named(name).id], places[channel])
 
-    async def painted(self, who: Actor, prompt: str = RED, **options: object) -> Message:
+    async def painted(self, who: ScriptedUser, prompt: str = RED, **options: object) -> Message:
         return await until_done(self.discord, await who.slash("imagine", prompt=prompt, **options))
 
     async def told(self, asked: Interaction) -> Message:
@@ -53,7 +53,7 @@ class Studio:
         return await until_shown(self.discord, asked)
 
     @asynccontextmanager
-    async def page(self, who: Actor, width: int) -> AsyncIterator[Page]:
+    async def page(self, who: ScriptedUser, width: int) -> AsyncIterator[Page]:
         context = await self.browser.new_context(
             viewport={"width": width, "height": 800 if width == WIDE else 1600},
             color_scheme="dark",
@@ -66,7 +66,7 @@ class Studio:
         yield page
         await context.close()
 
-    async def message(self, who: Actor, message: Message) -> bytes:
+    async def message(self, who: ScriptedUser, message: Message) -> bytes:
         """One message, as wide as a narrow window."""
         async with self.page(who, NARROW) as page:
             node = page.locator(f"#m{message.id}")
@@ -74,7 +74,7 @@ class Studio:
             await _with_its_pictures(page)
             return await node.screenshot()
 
-    async def window(self, who: Actor) -> bytes:
+    async def window(self, who: ScriptedUser) -> bytes:
         """The whole page."""
         async with self.page(who, WIDE) as page:
             await _with_its_pictures(page)

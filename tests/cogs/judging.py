@@ -17,8 +17,8 @@ from discord import ui
 
 from discord_sandbox.components import check_components
 from discord_sandbox.errors import Invalid
-from discord_sandbox.judge import Description, _load
 from discord_sandbox.modals import check_modal
+from discord_sandbox.openapi_validator import Description, _load
 
 _WIDE = re.compile(r"[\U00010000-\U0010ffff]")
 _SCHEMAS = ("components", "schemas")

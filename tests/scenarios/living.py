@@ -45,7 +45,7 @@ from db.stores.quotas import QuotaStore
 from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
-from discord_sandbox import Actor, Channel, Guild, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Channel, Guild, Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.images.c2pa import Credentials
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job
@@ -72,16 +72,16 @@ class People:
     discord: Sandbox
     guild: Guild
     general: Channel
-    ada: Actor
-    bo: Actor
-    mo: Actor
+    ada: ScriptedUser
+    bo: ScriptedUser
+    mo: ScriptedUser
 
     @classmethod
     def settle(cls, discord: Sandbox) -> People:
         guild = discord.add_guild("Harbour")
         general = guild.add_channel("general")
 
-        def come(name: str, permissions: int = 0) -> Actor:
+        def come(name: str, permissions: int = 0) -> ScriptedUser:
             return discord.act_as(guild.add_member(name, permissions=permissions), general)
 
         return cls(discord, guild, general, come("ada"), come("bo"), come("mo", int(Permission.MANAGE_MESSAGES)))

@@ -16,7 +16,7 @@ from living import LivingBot, People, judged, until_done
 from safetensors.numpy import save_file
 
 from cli import models
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.quota import Usage
 
 RED = "a red circle on a blue background"
@@ -29,7 +29,7 @@ class House:
     bot: LivingBot
     log: io.StringIO = field(default_factory=io.StringIO)
 
-    def manager(self) -> Actor:
+    def manager(self) -> ScriptedUser:
         member = self.people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD))
         return self.discord.act_as(member, self.people.general)
 

@@ -8,7 +8,7 @@ import pytest
 from living import LivingBot, People, until_done, until_shown
 from PIL import Image
 
-from discord_sandbox import Actor, Message, Permission, Sandbox
+from discord_sandbox import Message, Permission, Sandbox, ScriptedUser
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
 
@@ -16,7 +16,7 @@ RED = "a red circle on a blue background"
 
 
 @pytest.fixture
-def manager(discord: Sandbox, people: People) -> Actor:
+def manager(discord: Sandbox, people: People) -> ScriptedUser:
     return discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
 
 
@@ -26,7 +26,7 @@ async def told(discord: Sandbox, asked) -> Message:
 
 
 async def test_a_quota_is_set_met_refused_and_removed(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     said = await told(discord, await manager.slash("quota set", limit=3, role=people.guild.everyone))
     assert "**3 pictures a day** · each member\n" in said.text, "everyone has no role to mention"
@@ -45,7 +45,7 @@ async def test_a_quota_is_set_met_refused_and_removed(
 
 
 async def test_steps_hours_members_and_time_zones(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     await told(discord, await manager.slash("quota set", limit=1, of="cost", member=people.ada.user, hours=6))
     await told(discord, await manager.slash("quota set", limit=500))
@@ -82,7 +82,7 @@ async def test_only_managers_may_whatever_the_client_lets_through(
 
 
 async def test_usage_is_a_chart_with_words_for_those_who_cannot_see_it(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=3))
     await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2))

@@ -12,7 +12,7 @@ import pytest
 from living import until_done
 from rough import RED, House, answer
 
-from discord_sandbox import Actor
+from discord_sandbox import ScriptedUser
 from generation.rules.rule import MAX_RULES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,7 +28,7 @@ EVASIONS = [
 FORBIDDEN = "A rule of this server does not allow that: No gremlins, please."
 
 
-async def set_rules(house: House, manager: Actor, *lines: str) -> str:
+async def set_rules(house: House, manager: ScriptedUser, *lines: str) -> str:
     """Replace the server's rules by these; what the manager reads."""
     return await answer(house, await manager.slash("rules import", file="\n".join(lines).encode(), replacing=True))
 

@@ -18,7 +18,7 @@ from PIL import Image
 from test_safety_of_a_server import told
 
 from cogs.say import Action
-from discord_sandbox import Actor, Interaction, Message, Sandbox, Upload
+from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.policy.guild_preferences import Choices
@@ -34,7 +34,7 @@ class House:
     discord: Sandbox
     people: People
     bot: LivingBot
-    after_dark: Actor
+    after_dark: ScriptedUser
     """Ada in an age-restricted channel."""
 
     async def choose(self, level: SafetyLevel) -> None:
@@ -72,7 +72,7 @@ def a_file(name: str = "a.png") -> Upload:
     return Upload(name, buffer.getvalue())
 
 
-async def every_way_in(house: House, who: Actor) -> list[tuple[str, Interaction]]:
+async def every_way_in(house: House, who: ScriptedUser) -> list[tuple[str, Interaction]]:
     """A picture from elsewhere, however it is handed in."""
     mask = Upload("mask.png", draw_mask((0,), (128, 128)))
     wishes: dict[str, Any] = {"prompt": "a storm", "image": a_file()}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from discord_sandbox.masquerade import NAMES
+from discord_sandbox.tls_names import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "packages" / "discord_sandbox" / "tests"

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
-from discord_sandbox import Actor, Message, Permission, Sandbox, Upload
+from discord_sandbox import Message, Permission, Sandbox, ScriptedUser, Upload
 from generation.images.codec import decode_png, encode_png
 from generation.images.metadata import read_recipe
 
@@ -153,7 +153,7 @@ async def test_help_and_about_are_for_newcomers(discord: Sandbox, people: People
 
 
 async def test_help_lists_what_is_of_use_to_who_asks(discord: Sandbox, people: People, bot: LivingBot) -> None:
-    async def listed(who: Actor) -> set[str]:
+    async def listed(who: ScriptedUser) -> set[str]:
         text = (await told(discord, await who.slash("help"))).text
         return {
             command["name"]

@@ -13,7 +13,7 @@ from db.admin.erasure import tables_of_a_guild
 from db.admin.reconcile import reconcile
 from db.models import Base
 from db.stores.audit_log import Entry
-from discord_sandbox import Actor, Guild, Message, Sandbox
+from discord_sandbox import Guild, Message, Sandbox, ScriptedUser
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
@@ -26,7 +26,7 @@ OWN = "an unmistakable zanzibar of marmalade"
 RED = "a red circle on a blue background"
 
 
-async def live_in(discord: Sandbox, bot: LivingBot, guild: Guild, prompt: str) -> tuple[Actor, Message]:
+async def live_in(discord: Sandbox, bot: LivingBot, guild: Guild, prompt: str) -> tuple[ScriptedUser, Message]:
     """Everything a server can leave behind: pictures, settings, rules, styles, quotas, refusals, reports, a block."""
     lobby = guild.add_channel("lobby")
     lee = discord.act_as(guild.add_member(f"lee of {guild.name}"), lobby)

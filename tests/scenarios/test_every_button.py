@@ -18,7 +18,7 @@ from PIL import Image
 
 from cogs.client import FORMS, PRESSES
 from cogs.say import Action
-from discord_sandbox import Actor, Interaction, Message, Sandbox, Upload
+from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.images.codec import decode_png
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
@@ -74,7 +74,7 @@ async def old_message(house: House) -> Message:
     return message
 
 
-async def press(who: Actor, message: Message, action: Action) -> Interaction:
+async def press(who: ScriptedUser, message: Message, action: Action) -> Interaction:
     """Press it wherever it is: among the buttons, or in the menu; and send the form that it opens."""
     job_id = job_id_in(message)
     subject = f"{job_id}:0" if action in (*PICTURES, Action.REGION) else job_id
@@ -99,7 +99,7 @@ async def test_the_table_above_leaves_out_no_button() -> None:
 @pytest.mark.parametrize("action", PAINTING)
 @pytest.mark.parametrize("name", ["ada", "bo"])
 async def test_whoever_presses_is_served_and_charged(house: House, action: Action, name: str) -> None:
-    who: Actor = getattr(house.people, name)
+    who: ScriptedUser = getattr(house.people, name)
     message = await house.painted()
     job = await house.job_from(await press(who, message, action))
     assert job.status is Status.DONE
@@ -112,7 +112,7 @@ async def test_whoever_presses_is_served_and_charged(house: House, action: Actio
 @pytest.mark.parametrize("action", PRIVATE)
 @pytest.mark.parametrize("name", ["ada", "bo"])
 async def test_what_concerns_one_is_told_to_one(house: House, action: Action, name: str) -> None:
-    who: Actor = getattr(house.people, name)
+    who: ScriptedUser = getattr(house.people, name)
     message = await house.painted()
     pressed = await press(who.forging if action is Action.TELL else who, message, action)
     assert pressed.ephemeral
@@ -205,7 +205,7 @@ async def test_after_a_restart_and_twenty_minutes_nothing_has_died(
         assert pressed.ephemeral
 
 
-async def answers_about(house: House, who: Actor, command: str, job_id: str) -> None:
+async def answers_about(house: House, who: ScriptedUser, command: str, job_id: str) -> None:
     """`/recipe` and `/reproduce` name a picture, as buttons do, so they are walked through the same situations."""
     asked = await who.slash(command, picture=job_id)
     if command == "reproduce":

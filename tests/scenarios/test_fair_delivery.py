@@ -9,7 +9,7 @@ import pytest
 from living import LivingBot, People, is_going, job_id_in, until_done, until_shown
 
 from cogs import posting
-from discord_sandbox import Actor, Channel, Interaction, Permission, Sandbox
+from discord_sandbox import Channel, Interaction, Permission, Sandbox, ScriptedUser
 from discord_sandbox.faults import Fault
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
@@ -35,7 +35,7 @@ def many_servers(discord: Sandbox, people: People) -> list[Channel]:
     return [discord.add_guild(f"Town {number}").add_channel("square") for number in range(CROWD)]
 
 
-def someone(discord: Sandbox, channel: Channel) -> Actor:
+def someone(discord: Sandbox, channel: Channel) -> ScriptedUser:
     assert channel.guild is not None
     return discord.act_as(channel.guild.add_member(f"m{len(channel.guild.members)}"), channel)
 
@@ -56,7 +56,7 @@ async def all_painted(discord: Sandbox, bot: LivingBot, asked: list[Interaction]
 
 
 @pytest.fixture
-def zoe(discord: Sandbox) -> Actor:
+def zoe(discord: Sandbox) -> ScriptedUser:
     """Somebody in a server that has nothing to do with any of it."""
     return someone(discord, discord.add_guild("Quiet").add_channel("square"))
 
@@ -64,7 +64,12 @@ def zoe(discord: Sandbox) -> Actor:
 @pytest.mark.parametrize("trouble", [rate_limit, hang])
 @pytest.mark.parametrize("where", [one_channel, many_channels, many_servers])
 async def test_results_that_wait_for_discord_hold_up_no_other_channel(
-    trouble: Callable[[Sandbox, str], Fault], where: Where, discord: Sandbox, people: People, bot: LivingBot, zoe: Actor
+    trouble: Callable[[Sandbox, str], Fault],
+    where: Where,
+    discord: Sandbox,
+    people: People,
+    bot: LivingBot,
+    zoe: ScriptedUser,
 ) -> None:
     channels = where(discord, people)
     neighbour = someone(discord, people.guild.add_channel("elsewhere"))
@@ -107,7 +112,7 @@ async def test_a_progress_edit_that_is_not_answered_holds_up_its_result_for_mome
 
 
 async def test_telling_those_who_asked_holds_up_no_result(
-    discord: Sandbox, people: People, bot: LivingBot, zoe: Actor
+    discord: Sandbox, people: People, bot: LivingBot, zoe: ScriptedUser
 ) -> None:
     await bot.hold_painting()
     asked = [await someone(discord, people.general).slash("imagine", prompt=RED, steps=1) for _ in range(CROWD)]
@@ -120,7 +125,7 @@ async def test_telling_those_who_asked_holds_up_no_result(
 
 
 async def test_notes_that_wait_for_discord_keep_nobody_from_being_let_in(
-    discord: Sandbox, people: People, bot: LivingBot, zoe: Actor
+    discord: Sandbox, people: People, bot: LivingBot, zoe: ScriptedUser
 ) -> None:
     manager = discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
     await until_shown(discord, await manager.slash("rules add", text="dragon", action="warn", reason="Dear."))
@@ -193,6 +198,6 @@ async def cut_off(bot: LivingBot) -> None:
     await bot.start()
 
 
-def boss(people: People, bot: LivingBot) -> Actor:
+def boss(people: People, bot: LivingBot) -> ScriptedUser:
     bot.client.services = replace(bot.services, owner_ids=frozenset({people.mo.user.id}))
     return people.mo.forging

@@ -20,7 +20,7 @@ from PIL import Image
 from cogs.say import Action
 from cogs.settings_fields import FIELDS, Of
 from db.stores.audit_log import Entry
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from discord_sandbox.interactions import COMPONENT, MODAL_SUBMIT
 from generation.requests.style import Style
 from generation.rules.rule import Rule
@@ -39,10 +39,10 @@ class House:
     discord: Sandbox
     people: People
     bot: LivingBot
-    mallory: Actor
-    boss: Actor
+    mallory: ScriptedUser
+    boss: ScriptedUser
 
-    async def painted(self, who: Actor) -> Message:
+    async def painted(self, who: ScriptedUser) -> Message:
         return await until_done(self.discord, await who.slash("imagine", prompt=RED, seed=7, steps=1))
 
     def state(self, *messages: Message) -> list[object]:
@@ -65,13 +65,13 @@ async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database:
         await bot.stop()
 
 
-async def choose(who: Actor, message: Message, custom_id: str, values: list[str], kind: int = 3) -> Interaction:
+async def choose(who: ScriptedUser, message: Message, custom_id: str, values: list[str], kind: int = 3) -> Interaction:
     """Send a choice as it is, whatever the menu offers."""
     data = {"component_type": kind, "custom_id": custom_id, "id": 1, "values": values}
     return await who._send(COMPONENT, data, source_message=message)
 
 
-async def send_form(who: Actor, custom_id: str, texts: dict[str, str], opened_by: Interaction) -> Interaction:
+async def send_form(who: ScriptedUser, custom_id: str, texts: dict[str, str], opened_by: Interaction) -> Interaction:
     """Send as another form the one that was opened."""
     assert opened_by.modal is not None
     components = [

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from discord_sandbox.people import User
 from living import LivingBot, People, job_id_in, judged, until_done, until_shown
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
-from discord_sandbox.message import IS_COMPONENTS_V2
-from discord_sandbox.people import User
-from discord_sandbox.writing import Body
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
+from discord_sandbox.message_content import IS_COMPONENTS_V2
+from discord_sandbox.message_service import Body
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
@@ -230,7 +230,7 @@ async def test_history_is_searched_and_has_favourites_of_others(house: House) ->
 # Message menus.
 
 
-async def use(house: House, who: Actor, message: Message, **filled: str) -> Interaction:
+async def use(house: House, who: ScriptedUser, message: Message, **filled: str) -> Interaction:
     opened = await who.context_menu("Use as start image", message)
     assert opened.modal is not None
     return await who.submit_modal(opened, {"prompt": "a storm", **filled})

@@ -8,20 +8,20 @@ import pytest
 from living import LivingBot, People, until_done
 from test_settings_of_a_server import RED, choose, chosen, told
 
-from discord_sandbox import Actor, Permission, Sandbox
+from discord_sandbox import Permission, Sandbox, ScriptedUser
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 
 
 @pytest.fixture
-def manager(discord: Sandbox, people: People) -> Actor:
+def manager(discord: Sandbox, people: People) -> ScriptedUser:
     permissions = int(Permission.MANAGE_GUILD | Permission.MANAGE_MESSAGES)
     return discord.act_as(people.guild.add_member("gil", permissions=permissions), people.general)
 
 
 @pytest.mark.parametrize("while_away", [False, True])
 async def test_a_quota_of_a_deleted_role_is_told_and_removed(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor, while_away: bool
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser, while_away: bool
 ) -> None:
     role = people.guild.add_role("beta testers")
     await told(discord, await manager.slash("quota set", limit=5, role=role))
@@ -46,7 +46,7 @@ async def test_a_quota_of_a_deleted_role_is_told_and_removed(
 
 
 async def test_a_quota_that_locks_everyone_out_says_so(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     assert "Nobody can ask" in (await told(discord, await manager.slash("quota set", limit=0))).text
     said = await told(discord, await manager.slash("quota set", limit=0, role=people.guild.add_role("muted")))
@@ -55,7 +55,7 @@ async def test_a_quota_that_locks_everyone_out_says_so(
 
 
 async def test_deleted_channels_and_roles_and_models_in_the_panel(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     gallery, log = people.guild.add_channel("gallery"), people.guild.add_channel("log")
     artists, others = people.guild.add_role("Artists"), people.guild.add_role("Others")
@@ -102,7 +102,7 @@ async def test_a_server_whose_models_or_roles_are_all_gone_says_which_choice_it_
 
 
 async def test_channels_that_are_closed_to_the_bot_are_named(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     closed = people.guild.add_channel("closed", is_bot_free=True)
     forum = people.guild.make_channel("forum", 15)
@@ -125,7 +125,7 @@ async def test_channels_that_are_closed_to_the_bot_are_named(
 
 
 async def test_rules_of_deleted_channels_and_roles(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     channel, role = people.guild.add_channel("old"), people.guild.add_role("old")
     await told(discord, await manager.slash("rules add", text="gremlin", channel=channel))
@@ -141,7 +141,7 @@ async def test_rules_of_deleted_channels_and_roles(
 
 
 async def test_a_member_who_left_is_unblocked_by_their_number(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     await told(discord, await manager.slash("block", member=people.ada.user))
     people.guild.remove_member(people.guild.members[people.ada.user.id])
@@ -153,7 +153,7 @@ async def test_a_member_who_left_is_unblocked_by_their_number(
 
 
 async def test_a_style_that_names_what_no_model_has_is_refused(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     refused = await told(discord, await manager.slash("style add", name="Ink", prompt="in ink <lora:gone:0.8>"))
     assert "gone" in refused.text
@@ -161,7 +161,7 @@ async def test_a_style_that_names_what_no_model_has_is_refused(
 
 
 async def test_what_cannot_be_undone_is_asked_first(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
     asked = await told(discord, await manager.slash("purge", member=people.ada.user))

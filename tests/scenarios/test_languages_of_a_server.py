@@ -6,7 +6,7 @@ from typing import Any
 
 from living import LivingBot, People, until_done, until_shown
 
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 
 RED = "a red circle on a blue background"
 DISCORD_TAKES = {"description_localizations": 100, "name_localizations": 32}
@@ -34,7 +34,7 @@ def localised(value: Any) -> list[tuple[str, str]]:
     return own + [found for each in value.values() for found in localised(each)]
 
 
-async def manager(discord: Sandbox, people: People, name: str, locale: str) -> Actor:
+async def manager(discord: Sandbox, people: People, name: str, locale: str) -> ScriptedUser:
     member = people.guild.add_member(name, permissions=int(Permission.MANAGE_GUILD))
     return discord.act_as(member, people.general, locale=locale)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from living import LivingBot, People, job_id_in, until_done, until_shown
 
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.quota import Quota, Scope, Unit
 from generation.rules.rule import Action, Rule
 
@@ -13,7 +13,7 @@ RED = "a red circle on a blue background"
 
 
 @pytest.fixture
-def manager(discord: Sandbox, people: People) -> Actor:
+def manager(discord: Sandbox, people: People) -> ScriptedUser:
     return discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
 
 
@@ -25,7 +25,7 @@ async def told(discord: Sandbox, asked: Interaction) -> Message:
 
 
 async def test_all_pages_of_a_list_together_hold_all_of_it(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     roles = [people.guild.add_role(f"tier {number}") for number in range(150)]
     for number, role in enumerate(roles):
@@ -47,7 +47,7 @@ async def test_all_pages_of_a_list_together_hold_all_of_it(
 
 
 async def test_a_list_that_has_become_shorter_shows_its_last_page(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     rules = [Rule(text=f"phrase number {number}", reason="why " * 40) for number in range(100)]
     await bot.services.governance.add_rules(people.guild.id, rules, by=manager.user.id)
@@ -64,7 +64,7 @@ async def test_a_list_that_has_become_shorter_shows_its_last_page(
 
 
 async def test_a_page_is_only_for_who_may_still_read_the_list(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     rules = [Rule(text=f"phrase number {number}", reason="why " * 40) for number in range(100)]
     await bot.services.governance.add_rules(people.guild.id, rules, by=manager.user.id)
@@ -104,7 +104,7 @@ async def test_however_many_want_to_be_told_all_are(discord: Sandbox, people: Pe
 
 
 async def test_warnings_too_long_for_a_message_come_with_a_file(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     reasons = [f"Reason {number}: please think of who else reads this. " + "*" * 120 for number in range(20)]
     rules = [Rule(text=f"word{n}", action=Action.WARN, reason=reason) for n, reason in enumerate(reasons)]

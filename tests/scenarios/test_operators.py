@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from living import LivingBot, People, is_going, until_done, until_shown
 
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 
@@ -22,7 +22,7 @@ async def told(discord: Sandbox, asked: Interaction) -> Message:
 
 
 @pytest.fixture
-def boss(people: People, bot: LivingBot) -> Actor:
+def boss(people: People, bot: LivingBot) -> ScriptedUser:
     """Mo runs the bot, and manages no server."""
     run_by(people, bot)
     return people.mo.forging
@@ -33,7 +33,7 @@ def run_by(people: People, bot: LivingBot) -> None:
 
 
 async def test_the_kill_switch_and_closed_outlive_a_restart(
-    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+    discord: Sandbox, people: People, bot: LivingBot, boss: ScriptedUser
 ) -> None:
     going = await people.ada.slash("imagine", prompt="an endless-image", steps=5)
     await until_shown(discord, going)
@@ -50,7 +50,7 @@ async def test_the_kill_switch_and_closed_outlive_a_restart(
 
 
 async def test_a_pause_begins_nothing_and_outlives_a_restart(
-    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+    discord: Sandbox, people: People, bot: LivingBot, boss: ScriptedUser
 ) -> None:
     await told(discord, await boss.slash("operator pause"))
     asked = await people.ada.slash("imagine", prompt=RED, steps=2)
@@ -69,7 +69,7 @@ async def test_a_pause_begins_nothing_and_outlives_a_restart(
 
 
 async def test_who_waited_before_a_pause_hears_of_it_and_of_its_end(
-    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+    discord: Sandbox, people: People, bot: LivingBot, boss: ScriptedUser
 ) -> None:
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=1))
     await bot.hold_painting()
@@ -86,7 +86,7 @@ async def test_who_waited_before_a_pause_hears_of_it_and_of_its_end(
 
 
 async def test_a_denied_server_is_refused_politely_until_it_is_allowed(
-    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+    discord: Sandbox, people: People, bot: LivingBot, boss: ScriptedUser
 ) -> None:
     painted = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
     harbour = str(people.guild.id)
@@ -123,7 +123,7 @@ async def test_a_denied_server_is_refused_politely_until_it_is_allowed(
 
 
 async def test_an_announcement_reaches_each_server_once_and_rings_no_bell(
-    discord: Sandbox, people: People, bot: LivingBot, boss: Actor
+    discord: Sandbox, people: People, bot: LivingBot, boss: ScriptedUser
 ) -> None:
     log = people.guild.add_channel("log")
     settings = GuildSettings(guild_id=people.guild.id, choices=Choices(log_channel_id=log.id))
@@ -147,7 +147,9 @@ async def test_an_announcement_reaches_each_server_once_and_rings_no_bell(
         assert all(each.allowed_mentions == {"parse": []} for each in found)
 
 
-async def test_usage_over_all_weights_and_models(discord: Sandbox, people: People, bot: LivingBot, boss: Actor) -> None:
+async def test_usage_over_all_weights_and_models(
+    discord: Sandbox, people: People, bot: LivingBot, boss: ScriptedUser
+) -> None:
     nothing = (await told(discord, await boss.slash("operator usage"))).text
     assert "Nothing was asked for" in nothing
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=4, count=2))

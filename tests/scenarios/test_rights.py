@@ -21,7 +21,7 @@ from living import LivingBot, People, job_id_in, judged, until_done
 from cogs.client import FORMS, MENUS, PRESSES
 from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR, ROLES_UNKNOWN
 from cogs.moderation import _VERBS as VERBS
-from discord_sandbox import Actor, Channel, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox, ScriptedUser
 from discord_sandbox.permissions import ALL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -57,16 +57,16 @@ class House:
     corner: Channel
     """Where everything is granted to one member, and both rights are denied to everybody else."""
 
-    def come(self, name: str, permissions: int = 0, *, where: Channel | None = None) -> Actor:
+    def come(self, name: str, permissions: int = 0, *, where: Channel | None = None) -> ScriptedUser:
         member = self.people.guild.add_member(name, permissions=int(permissions))
         return self.discord.act_as(member, where or self.corner)
 
-    def owner(self) -> Actor:
+    def owner(self) -> ScriptedUser:
         guild = self.people.guild
         member = guild.members.get(guild.owner_id) or guild.add_member(self.discord.world.users[guild.owner_id])
         return self.discord.act_as(member, self.corner)
 
-    async def painted(self, who: Actor) -> Message:
+    async def painted(self, who: ScriptedUser) -> Message:
         return await until_done(self.discord, await who.slash("imagine", prompt=RED, seed=7, steps=1))
 
     async def has_files(self, message: Message) -> bool:
@@ -86,7 +86,7 @@ async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database:
         await bot.stop()
 
 
-def of_the_channel(house: House) -> Actor:
+def of_the_channel(house: House) -> ScriptedUser:
     """Granted by an overwrite: everything, also what Discord itself would not take there."""
     who = house.come("cy")
     house.corner.set_overwrite(who.member, allow=ALL & ~int(Permission.ADMINISTRATOR))
@@ -94,13 +94,13 @@ def of_the_channel(house: House) -> Actor:
     return who
 
 
-def timed_out(house: House) -> Actor:
+def timed_out(house: House) -> ScriptedUser:
     who = house.come("tim", int(BOTH), where=house.people.general)
     who.member.timed_out_until = "2999-01-01T00:00:00+00:00"
     return who
 
 
-def of_a_lost_role(house: House) -> Actor:
+def of_a_lost_role(house: House) -> ScriptedUser:
     """The role was deleted; what Discord sent with the press is older than that."""
     role = house.people.guild.add_role("stewards", int(BOTH))
     who = house.discord.act_as(house.people.guild.add_member("lou", roles=[role]), house.people.general)
@@ -110,7 +110,7 @@ def of_a_lost_role(house: House) -> Actor:
     return who
 
 
-def of_a_weakened_role(house: House) -> Actor:
+def of_a_weakened_role(house: House) -> ScriptedUser:
     role = house.people.guild.add_role("wardens", int(BOTH))
     member = house.people.guild.add_member("wes", roles=[role])
     house.corner.set_overwrite(member, allow=int(BOTH))
@@ -118,21 +118,21 @@ def of_a_weakened_role(house: House) -> Actor:
     return house.discord.act_as(member, house.corner)
 
 
-def denied_here(house: House) -> Actor:
+def denied_here(house: House) -> ScriptedUser:
     who = house.come("di", int(BOTH))
     assert not who.permissions & BOTH
     return who
 
 
-def administrator(house: House) -> Actor:
+def administrator(house: House) -> ScriptedUser:
     return house.come("adam", int(Permission.ADMINISTRATOR))
 
 
-def of_everyones_role(house: House) -> Actor:
+def of_everyones_role(house: House) -> ScriptedUser:
     return house.come("eve")
 
 
-def owner(house: House) -> Actor:
+def owner(house: House) -> ScriptedUser:
     who = house.owner()
     assert who.member.roles == []
     return who
@@ -220,7 +220,7 @@ async def test_each_menu_and_button_of_the_panel_asks_again(house: House) -> Non
     assert rows(house.bot.data_dir)["styles"] == []
 
 
-async def touch(house: House, who: Actor, message: Message, custom_id: str) -> Interaction:
+async def touch(house: House, who: ScriptedUser, message: Message, custom_id: str) -> Interaction:
     """Press the button, or choose something in the menu."""
     component = message.component(custom_id)
     if component["type"] == 2:

@@ -9,7 +9,7 @@ import pytest
 from living import LivingBot, People, until_done, until_shown
 from sqlalchemy import text as sql
 
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.models.catalog import Catalog
 from generation.requests.prompt_addons import Extra
 from generation.rules.rule import Rule
@@ -19,7 +19,7 @@ RED = "a red circle on a blue background"
 
 
 @pytest.fixture
-def manager(discord: Sandbox, people: People) -> Actor:
+def manager(discord: Sandbox, people: People) -> ScriptedUser:
     return discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
 
 
@@ -32,7 +32,7 @@ async def told(discord: Sandbox, asked: Interaction) -> Message:
 
 
 async def test_a_rule_is_made_met_in_disguise_and_taken_away(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     await until_done(discord, await people.ada.slash("imagine", prompt="a gremlin in the rain", steps=2))
     said = await told(discord, await manager.slash("rules add", text="gremlin", reason="No gremlins, please."))
@@ -56,14 +56,16 @@ async def test_a_rule_is_made_met_in_disguise_and_taken_away(
 
 
 async def test_a_button_older_than_the_rule_is_refused_too(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     message = await until_done(discord, await people.ada.slash("imagine", prompt="a goblin", steps=2))
     await told(discord, await manager.slash("rules add", text="goblin"))
     assert "A rule of this server" in (await told(discord, await people.bo.click(message, "Reroll"))).text
 
 
-async def test_warning_scope_and_patterns(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+async def test_warning_scope_and_patterns(
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
+) -> None:
     other = people.guild.add_channel("other")
     await told(discord, await manager.slash("rules add", text="dragon", action="warn", reason="Dragons are dear."))
     await told(discord, await manager.slash("rules add", text=r"wy?vern\b", kind="pattern", channel=people.general))
@@ -82,7 +84,7 @@ async def test_warning_scope_and_patterns(discord: Sandbox, people: People, bot:
     assert "matches nearly everything" in everything.text
 
 
-async def test_files(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+async def test_files(discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser) -> None:
     said = await told(discord, await manager.slash("rules import", file="größe".encode("latin-1")))
     assert "not UTF-8 text (byte 2)" in said.text
     said = await told(discord, await manager.slash("rules import", file=b"goblin\n/trol+/\ngoblin\n"))
@@ -97,7 +99,7 @@ async def test_files(discord: Sandbox, people: People, bot: LivingBot, manager: 
 
 
 async def test_slow_rules_refuse_in_their_own_server_alone(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     other = discord.add_guild("Hills")
     far = discord.act_as(other.add_member("fay"), other.add_channel("general"))
@@ -114,7 +116,7 @@ async def test_slow_rules_refuse_in_their_own_server_alone(
 
 
 async def test_a_rule_that_no_longer_compiles_is_left_out_alone_listed_and_removed(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     """As an older release may have stored them."""
     stored = '{"kind": "pattern", "text": "wyvern(?=s)"}'
@@ -132,7 +134,7 @@ async def test_a_rule_that_no_longer_compiles_is_left_out_alone_listed_and_remov
 
 
 async def test_the_name_of_a_style_passes_the_rules(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     await told(discord, await manager.slash("style add", name="GremlinInk", prompt="{prompt}, in ink"))
     await told(discord, await manager.slash("rules add", text="gremlin", reason="No gremlins."))
@@ -146,7 +148,7 @@ async def test_the_name_of_a_style_passes_the_rules(
 
 @pytest.mark.parametrize("prompt", ["a tree <lora:GremlinInk:0.5>", "a tree by inkgremlin2", "a tree by ink_gremlin"])
 async def test_names_of_lora_and_learned_words_pass_the_rules(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor, tmp_path: Path, prompt: str
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser, tmp_path: Path, prompt: str
 ) -> None:
     def extra(name: str) -> Extra:
         return Extra(name=name, path=tmp_path / "x.safetensors", sha256="a" * 64)

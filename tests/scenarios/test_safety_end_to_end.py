@@ -17,7 +17,7 @@ from living import LivingBot, People, judged, until_done
 from test_safety_of_a_server import spoilers, told
 
 from db.admin.reconcile import reconcile
-from discord_sandbox import Actor, Interaction, Message, Sandbox, Upload
+from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.jobs.job import Job, Status
 from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.policy.guild_preferences import Choices
@@ -36,7 +36,7 @@ class House:
     discord: Sandbox
     people: People
     bot: LivingBot
-    after_dark: Actor
+    after_dark: ScriptedUser
 
     async def choose(self, level: SafetyLevel, **choices: int) -> None:
         settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=Choices(**choices))

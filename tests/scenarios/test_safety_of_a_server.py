@@ -10,7 +10,7 @@ from living import LivingBot, People, until_done, until_shown
 
 from cogs.upkeep import sweep
 from db.admin.reconcile import reconcile
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.jobs.job import Status
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
@@ -21,7 +21,7 @@ FLAGGED = "a withhold-image of a spider"
 
 
 @pytest.fixture
-def after_dark(discord: Sandbox, people: People) -> Actor:
+def after_dark(discord: Sandbox, people: People) -> ScriptedUser:
     """Ada in an age-restricted channel."""
     channel = people.guild.add_channel("after-dark", nsfw=True)
     return discord.act_as(people.guild.members[people.ada.user.id], channel)
@@ -47,7 +47,7 @@ def walk(components: list[dict]) -> list[dict]:
 
 
 async def test_blocked_blurred_or_shown_as_the_server_chose(
-    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: ScriptedUser
 ) -> None:
     for who, level, expected in (
         (people.ada, SafetyLevel.BLOCK, None),
@@ -77,7 +77,7 @@ async def test_blocked_blurred_or_shown_as_the_server_chose(
 
 
 async def test_a_channel_turned_safe_before_the_result_is_posted(
-    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: ScriptedUser
 ) -> None:
     await choose(bot, people, SafetyLevel.OFF)
     asked = await after_dark.slash("imagine", prompt=f"{FLAGGED}, slow-image", steps=10)
@@ -92,7 +92,7 @@ async def test_a_channel_turned_safe_before_the_result_is_posted(
     assert not list((bot.data_dir / "pictures").rglob("*.png"))
 
 
-async def restarted(discord: Sandbox, bot: LivingBot, who: Actor, *, then: Callable[[], None]) -> Interaction:
+async def restarted(discord: Sandbox, bot: LivingBot, who: ScriptedUser, *, then: Callable[[], None]) -> Interaction:
     """A flagged picture is painted, and not posted when the bot dies. It is back before Discord names its channels."""
     await bot.hold_painting()
     asked = await who.slash("imagine", prompt=FLAGGED, steps=2)
@@ -113,7 +113,7 @@ async def restarted(discord: Sandbox, bot: LivingBot, who: Actor, *, then: Calla
 @pytest.mark.parametrize("times", [0, 1], ids=["answers", "answers late"])
 @pytest.mark.parametrize("is_thread", [False, True], ids=["channel", "thread"])
 async def test_a_restart_loses_nothing_that_may_be_shown(
-    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor, is_thread: bool, times: int
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: ScriptedUser, is_thread: bool, times: int
 ) -> None:
     """The result is due before the gateway has named any channel; Discord may even fail when asked for it."""
     await choose(bot, people, SafetyLevel.OFF)
@@ -130,7 +130,7 @@ async def test_a_restart_loses_nothing_that_may_be_shown(
 
 
 async def test_a_channel_turned_safe_during_a_restart(
-    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: ScriptedUser
 ) -> None:
     await choose(bot, people, SafetyLevel.OFF)
     asked = await restarted(discord, bot, after_dark, then=lambda: after_dark.channel.set_nsfw(False))
@@ -142,7 +142,7 @@ async def test_a_channel_turned_safe_during_a_restart(
 
 
 async def test_in_a_channel_that_cannot_be_seen_nothing_is_shown_and_nothing_deleted(
-    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: ScriptedUser
 ) -> None:
     """The token would still do: only what the bot may see has changed."""
     await choose(bot, people, SafetyLevel.OFF)
@@ -157,7 +157,7 @@ async def test_in_a_channel_that_cannot_be_seen_nothing_is_shown_and_nothing_del
 
 
 async def test_a_thread_is_as_restricted_as_its_channel(
-    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: ScriptedUser
 ) -> None:
     await choose(bot, people, SafetyLevel.OFF)
     thread = after_dark.channel.add_thread("late")
@@ -182,7 +182,7 @@ async def test_kept_for_review_blurred_and_only_where_wanted(discord: Sandbox, p
 
 
 async def test_a_model_nobody_can_judge_stays_in_age_restricted_channels(
-    discord: Sandbox, people: People, bot: LivingBot, after_dark: Actor
+    discord: Sandbox, people: People, bot: LivingBot, after_dark: ScriptedUser
 ) -> None:
     [paintbox, *_] = bot.studio.catalog.models
     real = replace(paintbox, name="real", safety_checker=None)

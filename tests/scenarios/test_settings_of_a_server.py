@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from living import LivingBot, People, until_done, until_shown
 
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.guild_preferences import Choices
 from generation.requests.style import Style
 from generation.safety.visibility import SafetyLevel
@@ -18,7 +18,7 @@ RED = "a red circle on a blue background"
 
 
 @pytest.fixture
-def manager(discord: Sandbox, people: People) -> Actor:
+def manager(discord: Sandbox, people: People) -> ScriptedUser:
     return discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
 
 
@@ -36,12 +36,12 @@ def chosen(panel: Message) -> str:
     return "\n".join(labels + [str(value["id"]) for menu in menus for value in menu.get("default_values", ())])
 
 
-async def choose(who: Actor, panel: Message, page: str, key: str, *values: object) -> None:
+async def choose(who: ScriptedUser, panel: Message, page: str, key: str, *values: object) -> None:
     await who.select(panel, f"atelier-set:{page}:{key}", list(values))
 
 
 async def test_what_is_chosen_holds_at_once_for_everybody(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     gallery, log = people.guild.add_channel("gallery"), people.guild.add_channel("log")
     artists = people.guild.add_role("Artists")
@@ -90,7 +90,7 @@ async def test_what_is_chosen_holds_at_once_for_everybody(
 
 
 async def test_only_the_owners_buttons_where_the_server_says_so(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
     panel = await told(discord, await manager.slash("settings"))
@@ -102,7 +102,9 @@ async def test_only_the_owners_buttons_where_the_server_says_so(
     assert (await until_done(discord, await people.ada.click(message, "Reroll"))).attachments
 
 
-async def test_nobody_else_changes_anything(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+async def test_nobody_else_changes_anything(
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
+) -> None:
     panel = await told(discord, await manager.slash("settings"))
     for forged in (
         await people.mo.forging.slash("settings"),
@@ -116,7 +118,7 @@ async def test_nobody_else_changes_anything(discord: Sandbox, people: People, bo
     assert (await bot.services.guilds.fetch(people.guild.id)).choices == Choices()
 
 
-async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser) -> None:
     panel = await told(discord, await manager.slash("settings"))
     await choose(manager, panel, "what", "max_steps", "20")
     await manager.click(panel, "Where and who")
@@ -148,7 +150,7 @@ async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: Livi
     assert "must be from 1 to 150" in (await told(discord, await manager.slash("settings", file=bad))).text
 
 
-async def test_styles_in_the_panel(discord: Sandbox, people: People, bot: LivingBot, manager: Actor) -> None:
+async def test_styles_in_the_panel(discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser) -> None:
     panel = await told(discord, await manager.slash("settings"))
     await manager.click(panel, "Styles")
     await discord.wait_for(lambda: "None yet" in panel.text)
@@ -190,7 +192,7 @@ async def test_the_first_minutes_in_a_new_server(discord: Sandbox, people: Peopl
 
 
 async def test_two_managers_at_once_lose_no_choice(
-    discord: Sandbox, people: People, bot: LivingBot, manager: Actor
+    discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     """Three panels and a command beside each other; the trail names what is stored."""
     hal = discord.act_as(people.guild.add_member("hal", permissions=int(Permission.MANAGE_GUILD)), people.general)

@@ -14,7 +14,7 @@ from living import LivingBot, People, button_of, job_id_in, judged, until_done, 
 from PIL import Image
 
 from cogs.say import Action
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
@@ -34,9 +34,9 @@ class House:
     discord: Sandbox
     people: People
     bot: LivingBot
-    mallory: Actor
+    mallory: ScriptedUser
 
-    async def painted(self, who: Actor, *, colour: str = "red", **options: Any) -> Message:
+    async def painted(self, who: ScriptedUser, *, colour: str = "red", **options: Any) -> Message:
         """A picture that starts from an upload; another colour is another upload."""
         wanted = {"prompt": "a storm", "steps": 2, "strength": 1.0, "image": picture(colour)} | options
         return await until_done(self.discord, await who.slash("img2img", **wanted))
@@ -59,7 +59,7 @@ class House:
     def files(self) -> set[str]:
         return {path.stem for path in (self.bot.data_dir / "pictures").rglob("*.png")}
 
-    def moderator(self) -> Actor:
+    def moderator(self) -> ScriptedUser:
         member = self.people.guild.add_member("mod", permissions=int(Permission.MANAGE_MESSAGES))
         return self.discord.act_as(member, self.people.general)
 
@@ -86,7 +86,7 @@ def posted(message: Message) -> Upload:
     return Upload("posted.png", message.attachments[0].data)
 
 
-async def ways(house: House, who: Actor, message: Message) -> dict[str, Interaction]:
+async def ways(house: House, who: ScriptedUser, message: Message) -> dict[str, Interaction]:
     """Every way to make others of a picture by its message: buttons, the menu below it, and the message's own menu."""
     job_id = job_id_in(message)
     pressed = {name: await who.click(message, button_of(message, name)) for name in FOR_ALL}

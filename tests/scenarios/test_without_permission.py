@@ -11,7 +11,7 @@ from living import LivingBot, People
 
 from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR
 from cogs.operating import NOT_THE_OPERATOR
-from discord_sandbox import Actor, Permission, Sandbox
+from discord_sandbox import Permission, Sandbox, ScriptedUser
 
 FOR_EVERYBODY = {
     *("about", "cancel", "help", "history", "imagine", "img2img", "inpaint", "privacy", "queue", "recipe"),
@@ -26,7 +26,7 @@ BESIDES = [("settings", {"file": b"{}"}), ("usage", {"whose": "server"})]
 async def test_every_command_of_managers_moderators_and_operators_is_refused_to_others(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
-    def come(name: str, permission: Permission) -> Actor:
+    def come(name: str, permission: Permission) -> ScriptedUser:
         return discord.act_as(people.guild.add_member(name, permissions=int(permission)), people.general)
 
     closest = {  # to whom each kind is nearest, and still not theirs

@@ -12,7 +12,7 @@ from living import LivingBot, People, until_done, until_shown
 from PIL import Image
 
 from cogs import uploads
-from discord_sandbox import Actor, Interaction, Message, Permission, Sandbox, Upload
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from generation.policy.guild_access import Standing
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
@@ -56,7 +56,7 @@ def pictures_of(bot: LivingBot) -> set[str]:
     return {path.name for path in (bot.data_dir / "pictures").rglob("*.png")}
 
 
-Try = Callable[[Actor, Message], Awaitable[Interaction]]
+Try = Callable[[ScriptedUser, Message], Awaitable[Interaction]]
 FILE = {"file": Upload("a.png", picture())}
 IMAGE = {"image": Upload("a.png", picture())}
 
@@ -83,23 +83,23 @@ EVERY_WAY: dict[str, Try] = {
 """Every command and menu that reads a file."""
 
 
-async def blocked(people: People, bot: LivingBot) -> Actor:
+async def blocked(people: People, bot: LivingBot) -> ScriptedUser:
     await people.mo.slash("block", member=people.ada.user)
     return people.ada
 
 
-async def in_another_channel(people: People, bot: LivingBot) -> Actor:
+async def in_another_channel(people: People, bot: LivingBot) -> ScriptedUser:
     other = people.guild.add_channel("painting")
     await choose(people, bot, Choices(channel_ids=(other.id,)))
     return people.ada
 
 
-async def without_the_role(people: People, bot: LivingBot) -> Actor:
+async def without_the_role(people: People, bot: LivingBot) -> ScriptedUser:
     await choose(people, bot, Choices(role_ids=(1,)))
     return people.ada
 
 
-async def in_a_server_that_is_denied(people: People, bot: LivingBot) -> Actor:
+async def in_a_server_that_is_denied(people: People, bot: LivingBot) -> ScriptedUser:
     await bot.services.operating.set_standing(people.guild.id, Standing.DENIED)
     return people.ada
 
@@ -168,7 +168,7 @@ async def test_a_reproduced_file_of_a_refused_request_is_not_kept(
     assert pictures_of(bot) == set()
 
 
-def manager_of(discord: Sandbox, people: People) -> Actor:
+def manager_of(discord: Sandbox, people: People) -> ScriptedUser:
     return discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
 
 

@@ -8,14 +8,14 @@ import zlib
 
 from aiohttp import web
 
-from discord_sandbox.files import Files
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.world import World
 
 
 class Cdn:
     """Serves files below `prefix`."""
 
-    def __init__(self, world: World, files: Files, *, prefix: str) -> None:
+    def __init__(self, world: World, files: FileStore, *, prefix: str) -> None:
         self._prefix = prefix
         self._world = world
         self._files = files

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from discord_sandbox.errors import Invalid
-from discord_sandbox.wire import Json
+from discord_sandbox.errors import InvalidFormBodyError
+from discord_sandbox.json_types import Json
 
 CHAT_INPUT, USER, MESSAGE = 1, 2, 3
 SUBCOMMAND, GROUP = 1, 2
@@ -21,10 +21,10 @@ LIMITS = {CHAT_INPUT: 100, USER: 15, MESSAGE: 15}
 
 
 def check_command(command: Json, where: str) -> None:
-    """Raise Invalid at the first rule that a command breaks."""
+    """Raise InvalidFormBodyError at the first rule that a command breaks."""
     kind = command.get("type") or CHAT_INPUT
     if kind not in LIMITS:
-        raise Invalid(f"{where}.type", "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3).")
+        raise InvalidFormBodyError(f"{where}.type", "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3).")
     if kind == CHAT_INPUT:
         _check_name(command, where)
         _check_description(command, where)
@@ -33,26 +33,28 @@ def check_command(command: Json, where: str) -> None:
         _length(command.get("name"), 1, 32, f"{where}.name")
         if command.get("description") or command.get("options"):
             message = "Context menu commands cannot have description or options"
-            raise Invalid(where, "APPLICATION_COMMAND_INVALID", message)
+            raise InvalidFormBodyError(where, "APPLICATION_COMMAND_INVALID", message)
     if _num_characters(command) > MAX_CHARACTERS:
-        raise Invalid(where, "APPLICATION_COMMAND_TOO_LARGE", f"Command exceeds maximum size ({MAX_CHARACTERS})")
+        raise InvalidFormBodyError(
+            where, "APPLICATION_COMMAND_TOO_LARGE", f"Command exceeds maximum size ({MAX_CHARACTERS})"
+        )
 
 
 def check_together(commands: list[Json]) -> None:
-    """Raise Invalid when a list of commands holds a name twice, or too many of a kind."""
+    """Raise InvalidFormBodyError when a list of commands holds a name twice, or too many of a kind."""
     for kind, limit in LIMITS.items():
         names = [command["name"] for command in commands if (command.get("type") or CHAT_INPUT) == kind]
         for number, name in enumerate(names):
             if name in names[:number]:
                 message = "Application command names must be unique"
-                raise Invalid(f"{number}", "APPLICATION_COMMANDS_DUPLICATE_NAME", message)
+                raise InvalidFormBodyError(f"{number}", "APPLICATION_COMMANDS_DUPLICATE_NAME", message)
         if len(names) > limit:
-            raise Invalid("", "BASE_TYPE_MAX_LENGTH", f"At most {limit} commands of type {kind}")
+            raise InvalidFormBodyError("", "BASE_TYPE_MAX_LENGTH", f"At most {limit} commands of type {kind}")
 
 
 def _check_options(options: list[Json], where: str, *, depth: int) -> None:
     if len(options) > MAX_OPTIONS:
-        raise Invalid(where, "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_OPTIONS} or fewer in length.")
+        raise InvalidFormBodyError(where, "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_OPTIONS} or fewer in length.")
     seen: set[str] = set()
     has_optional = False
     for number, option in enumerate(options):
@@ -60,30 +62,32 @@ def _check_options(options: list[Json], where: str, *, depth: int) -> None:
         _check_option(option, here, depth=depth)
         if option["name"] in seen:
             message = "Option name is not unique"
-            raise Invalid(f"{here}.name", "APPLICATION_COMMAND_OPTIONS_NAME_INVALID", message)
+            raise InvalidFormBodyError(f"{here}.name", "APPLICATION_COMMAND_OPTIONS_NAME_INVALID", message)
         seen.add(option["name"])
         if option.get("required") and has_optional:
             message = "Required options must be placed before non-required options"
-            raise Invalid(f"{here}", "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", message)
+            raise InvalidFormBodyError(f"{here}", "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", message)
         has_optional = has_optional or not option.get("required")
     if len({option.get("type") in (SUBCOMMAND, GROUP) for option in options}) > 1:
         message = "Sub-command and sub-command group option types are mutually exclusive to all other types"
-        raise Invalid(where, "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", message)
+        raise InvalidFormBodyError(where, "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", message)
 
 
 def _check_option(option: Json, where: str, *, depth: int) -> None:
     kind = option.get("type")
     if kind not in range(SUBCOMMAND, ATTACHMENT + 1):
-        raise Invalid(f"{where}.type", "BASE_TYPE_CHOICES", "Value must be one of (1 to 11).")
+        raise InvalidFormBodyError(f"{where}.type", "BASE_TYPE_CHOICES", "Value must be one of (1 to 11).")
     _check_name(option, where)
     _check_description(option, where)
     if kind in (SUBCOMMAND, GROUP):
         # A group holds subcommands only, and neither may be nested any deeper.
         if depth > 1 or (kind == GROUP and depth > 0):
-            raise Invalid(f"{where}.type", "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", "Nested too deep")
+            raise InvalidFormBodyError(f"{where}.type", "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", "Nested too deep")
         nested = option.get("options") or []
         if kind == GROUP and any(item.get("type") != SUBCOMMAND for item in nested):
-            raise Invalid(f"{where}.options", "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", "Subcommands only")
+            raise InvalidFormBodyError(
+                f"{where}.options", "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", "Subcommands only"
+            )
         _check_options(nested, f"{where}.options", depth=depth + 1)
         return
     _check_choices(option, where)
@@ -93,43 +97,51 @@ def _check_option(option: Json, where: str, *, depth: int) -> None:
 def _check_choices(option: Json, where: str) -> None:
     kind, choices = option["type"], option.get("choices") or []
     if (choices or option.get("autocomplete")) and kind not in (STRING, INTEGER, NUMBER):
-        raise Invalid(where, "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", "This type has no choices or autocomplete")
+        raise InvalidFormBodyError(
+            where, "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", "This type has no choices or autocomplete"
+        )
     if choices and option.get("autocomplete"):
         message = "Autocomplete and choices are mutually exclusive"
-        raise Invalid(f"{where}.autocomplete", "APPLICATION_COMMAND_OPTIONS_AUTOCOMPLETE_INVALID", message)
+        raise InvalidFormBodyError(f"{where}.autocomplete", "APPLICATION_COMMAND_OPTIONS_AUTOCOMPLETE_INVALID", message)
     if len(choices) > 25:
-        raise Invalid(f"{where}.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
+        raise InvalidFormBodyError(f"{where}.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
     for number, choice in enumerate(choices):
         check_choice(choice, kind, f"{where}.choices.{number}")
     for key in ("name", "value"):
         items = [choice[key] for choice in choices]
         if len(set(items)) < len(items):
             message = f"Choice {key}s must be unique"
-            raise Invalid(f"{where}.choices", "APPLICATION_COMMAND_OPTIONS_CHOICE_NAMES_DUPLICATE", message)
+            raise InvalidFormBodyError(
+                f"{where}.choices", "APPLICATION_COMMAND_OPTIONS_CHOICE_NAMES_DUPLICATE", message
+            )
 
 
 def check_choice(choice: Json, kind: int, where: str) -> None:
-    """Raise Invalid unless a choice has a name of 1 to 100 characters and a value of its option's type."""
+    """Raise InvalidFormBodyError unless a choice has a name of 1 to 100 characters and a value of its option's type."""
     _length(choice.get("name"), 1, 100, f"{where}.name")
     value: Any = choice.get("value")
     types: dict[int, Any] = {STRING: (str,), INTEGER: (int,), NUMBER: (int, float)}
     if not isinstance(value, types[kind]) or isinstance(value, bool):
-        raise Invalid(f"{where}.value", "APPLICATION_COMMAND_OPTIONS_CHOICE_TYPE_INVALID", "Wrong type of value")
+        raise InvalidFormBodyError(
+            f"{where}.value", "APPLICATION_COMMAND_OPTIONS_CHOICE_TYPE_INVALID", "Wrong type of value"
+        )
     if isinstance(value, str):
         _length(value, 1, 100, f"{where}.value")
     elif abs(value) > 2**53:
-        raise Invalid(f"{where}.value", "NUMBER_TYPE_MAX", "The value is beyond 2^53.")
+        raise InvalidFormBodyError(f"{where}.value", "NUMBER_TYPE_MAX", "The value is beyond 2^53.")
 
 
 def _check_bounds(option: Json, where: str) -> None:
     for key in ("min_length", "max_length"):
         value = option.get(key)
         if value is not None and (option["type"] != STRING or not 0 <= value <= 6000):
-            raise Invalid(f"{where}.{key}", "NUMBER_TYPE_MAX", "Only strings have it, between 0 and 6000.")
+            raise InvalidFormBodyError(f"{where}.{key}", "NUMBER_TYPE_MAX", "Only strings have it, between 0 and 6000.")
     for key in ("min_value", "max_value"):
         value = option.get(key)
         if value is not None and (option["type"] not in (INTEGER, NUMBER) or abs(value) > 2**53):
-            raise Invalid(f"{where}.{key}", "NUMBER_TYPE_MAX", "Only numbers have it, between -2^53 and 2^53.")
+            raise InvalidFormBodyError(
+                f"{where}.{key}", "NUMBER_TYPE_MAX", "Only numbers have it, between -2^53 and 2^53."
+            )
 
 
 def _check_name(holder: Json, where: str) -> None:
@@ -137,7 +149,7 @@ def _check_name(holder: Json, where: str) -> None:
     _length(name, 1, 32, f"{where}.name")
     if not all(letter.isalnum() or letter in "-_'" for letter in str(name)) or name != str(name).lower():
         message = "Command name is invalid: lower-case letters, digits, - and _ only"
-        raise Invalid(f"{where}.name", "APPLICATION_COMMAND_INVALID_NAME", message)
+        raise InvalidFormBodyError(f"{where}.name", "APPLICATION_COMMAND_INVALID_NAME", message)
 
 
 def _check_description(holder: Json, where: str) -> None:
@@ -146,7 +158,7 @@ def _check_description(holder: Json, where: str) -> None:
 
 def _length(value: object, low: int, high: int, where: str) -> None:
     if not isinstance(value, str) or not value.strip() or not low <= len(value) <= high:
-        raise Invalid(where, "BASE_TYPE_BAD_LENGTH", f"Must be between {low} and {high} in length.")
+        raise InvalidFormBodyError(where, "BASE_TYPE_BAD_LENGTH", f"Must be between {low} and {high} in length.")
 
 
 def _num_characters(holder: Json) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from discord_sandbox.errors import Invalid
-from discord_sandbox.message import walk
-from discord_sandbox.wire import Json
+from discord_sandbox.errors import InvalidFormBodyError
+from discord_sandbox.json_types import Json
+from discord_sandbox.message_content import walk
 
 ROW, BUTTON, STRING_SELECT, TEXT_INPUT = 1, 2, 3, 4
 USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_SELECT = 5, 6, 7, 8
@@ -27,7 +27,7 @@ Resolve = Callable[[str, str], Json]
 
 
 def check_components(components: list[Json], *, is_v2: bool) -> None:
-    """Raise Invalid at the first rule that a message's components break."""
+    """Raise InvalidFormBodyError at the first rule that a message's components break."""
     if is_v2:
         everything = list(walk(components))
         _require(len(everything) <= MAX_V2, "components", f"Must be {MAX_V2} or fewer components in total.")
@@ -42,7 +42,7 @@ def check_components(components: list[Json], *, is_v2: bool) -> None:
 
 
 def check_unique_ids(components: list[Json]) -> None:
-    """Raise Invalid when two components share a `custom_id`."""
+    """Raise InvalidFormBodyError when two components share a `custom_id`."""
     seen: set[str] = set()
     for component in walk(components):
         custom_id = component.get("custom_id")
@@ -56,7 +56,9 @@ def _check_one(component: Json, allowed: frozenset[int], where: str) -> None:
     kind = component.get("type")
     if kind not in allowed:
         names = ", ".join(str(item) for item in sorted(allowed))
-        raise Invalid(f"{where}.type", "BASE_TYPE_CHOICES", f'Value of field "type" must be one of ({names}).')
+        raise InvalidFormBodyError(
+            f"{where}.type", "BASE_TYPE_CHOICES", f'Value of field "type" must be one of ({names}).'
+        )
     if kind in SELECTS:
         check_select(component, where)
     else:
@@ -88,14 +90,14 @@ def _check_button(button: Json, where: str) -> None:
 
 
 def check_custom_id(component: Json, where: str) -> None:
-    """Raise Invalid unless there is a `custom_id` of 1 to 100 characters."""
+    """Raise InvalidFormBodyError unless there is a `custom_id` of 1 to 100 characters."""
     custom_id = component.get("custom_id")
     good = isinstance(custom_id, str) and 1 <= len(custom_id) <= 100
     _require(good, f"{where}.custom_id", "Must be between 1 and 100 in length.")
 
 
 def check_select(select: Json, where: str) -> None:
-    """Raise Invalid at the first rule that a select menu breaks, in a message or a modal."""
+    """Raise InvalidFormBodyError at the first rule that a select menu breaks, in a message or a modal."""
     check_custom_id(select, where)
     _length(select, "placeholder", 150, where)
     high = check_bounds(select, where, most=25)
@@ -109,7 +111,7 @@ def check_select(select: Json, where: str) -> None:
 
 
 def check_bounds(component: Json, where: str, *, most: int) -> int:
-    """Raise Invalid unless `min_values` and `max_values` fit together and below `most`; the answer is the latter."""
+    """Raise InvalidFormBodyError unless `min_values` and `max_values` fit; return `max_values`."""
     low, high = _at_least(component, "min_values"), _at_least(component, "max_values")
     _require(0 <= low <= most, f"{where}.min_values", f"int value should be between 0 and {most}.")
     fits = 1 <= high <= most and low <= high
@@ -118,7 +120,7 @@ def check_bounds(component: Json, where: str, *, most: int) -> int:
 
 
 def check_options(options: list[Json], where: str, *, least: int = 1, most: int) -> None:
-    """Raise Invalid unless there are `least` to `most` well-formed options with different values."""
+    """Raise InvalidFormBodyError unless there are `least` to `most` well-formed options with different values."""
     _require(least <= len(options) <= most, f"{where}.options", f"Must be between {least} and {most} in length.")
     for number, option in enumerate(options):
         here = f"{where}.options.{number}"
@@ -209,7 +211,7 @@ def _length(holder: Json, key: str, limit: int, where: str) -> None:
 
 def _require(good: bool, where: str, message: str, code: str = "BASE_TYPE_BAD_LENGTH") -> None:
     if not good:
-        raise Invalid(where, code, message)
+        raise InvalidFormBodyError(where, code, message)
 
 
 def stored_components(components: list[Json], resolve: Resolve) -> list[Json]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from discord_sandbox.errors import Invalid
-from discord_sandbox.wire import Json
+from discord_sandbox.errors import InvalidFormBodyError
+from discord_sandbox.json_types import Json
 
 MAX_EMBEDS = 10
 MAX_FIELDS = 25
@@ -19,14 +19,16 @@ Resolve = Callable[[str, str], Json]
 
 
 def check_embeds(embeds: list[Json]) -> None:
-    """Raise Invalid at the first limit that the embeds break, alone or together."""
+    """Raise InvalidFormBodyError at the first limit that the embeds break, alone or together."""
     if len(embeds) > MAX_EMBEDS:
-        raise Invalid("embeds", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_EMBEDS} or fewer in length.")
+        raise InvalidFormBodyError("embeds", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_EMBEDS} or fewer in length.")
     total = 0
     for number, embed in enumerate(embeds):
         total += _check_embed(embed, f"embeds.{number}")
     if total > MAX_TOTAL:
-        raise Invalid("embeds", "MAX_EMBED_SIZE_EXCEEDED", f"Embed size exceeds maximum size of {MAX_TOTAL}")
+        raise InvalidFormBodyError(
+            "embeds", "MAX_EMBED_SIZE_EXCEEDED", f"Embed size exceeds maximum size of {MAX_TOTAL}"
+        )
 
 
 def _check_embed(embed: Json, where: str) -> int:
@@ -35,11 +37,13 @@ def _check_embed(embed: Json, where: str) -> int:
     parts.append(_text(embed.get("author") or {}, "name", 256, f"{where}.author"))
     fields = embed.get("fields") or []
     if len(fields) > MAX_FIELDS:
-        raise Invalid(f"{where}.fields", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_FIELDS} or fewer in length.")
+        raise InvalidFormBodyError(
+            f"{where}.fields", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_FIELDS} or fewer in length."
+        )
     for number, item in enumerate(fields):
         parts += _check_field(item, f"{where}.fields.{number}")
     if not any(parts) and not any(embed.get(key) for key in ("image", "thumbnail", "video", "url")):
-        raise Invalid(where, "BASE_TYPE_REQUIRED", "An embed must not be empty")
+        raise InvalidFormBodyError(where, "BASE_TYPE_REQUIRED", "An embed must not be empty")
     _check_extras(embed, where)
     return sum(parts)
 
@@ -47,24 +51,26 @@ def _check_embed(embed: Json, where: str) -> int:
 def _check_field(item: Json, where: str) -> list[int]:
     for key in ("name", "value"):
         if not str(item.get(key) or "").strip():
-            raise Invalid(f"{where}.{key}", "BASE_TYPE_REQUIRED", "This field is required")
+            raise InvalidFormBodyError(f"{where}.{key}", "BASE_TYPE_REQUIRED", "This field is required")
     return [_text(item, "name", 256, where), _text(item, "value", 1024, where)]
 
 
 def _check_extras(embed: Json, where: str) -> None:
     color = embed.get("color")
     if color is not None and not 0 <= color <= 0xFFFFFF:
-        raise Invalid(f"{where}.color", "NUMBER_TYPE_MAX", "int value should be at most 16777215.")
+        raise InvalidFormBodyError(f"{where}.color", "NUMBER_TYPE_MAX", "int value should be at most 16777215.")
     if embed.get("timestamp"):
         try:
             datetime.fromisoformat(embed["timestamp"])
         except ValueError:
             message = "Could not parse. Should be ISO8601."
-            raise Invalid(f"{where}.timestamp", "DATE_TIME_TYPE_PARSE", message) from None
+            raise InvalidFormBodyError(f"{where}.timestamp", "DATE_TIME_TYPE_PARSE", message) from None
     for key in ("image", "thumbnail"):
         url = (embed.get(key) or {}).get("url")
         if url is not None and not url.startswith(("http://", "https://", "attachment://")):
-            raise Invalid(f"{where}.{key}.url", "URL_TYPE_INVALID_SCHEME", f"Scheme of {url!r} is not supported")
+            raise InvalidFormBodyError(
+                f"{where}.{key}.url", "URL_TYPE_INVALID_SCHEME", f"Scheme of {url!r} is not supported"
+            )
 
 
 def _text(holder: Json, key: str, limit: int, where: str) -> int:
@@ -72,9 +78,9 @@ def _text(holder: Json, key: str, limit: int, where: str) -> int:
     if value is None:
         return 0
     if not isinstance(value, str):
-        raise Invalid(f"{where}.{key}", "STRING_TYPE_CONVERT", "Could not interpret as string.")
+        raise InvalidFormBodyError(f"{where}.{key}", "STRING_TYPE_CONVERT", "Could not interpret as string.")
     if len(value) > limit:
-        raise Invalid(f"{where}.{key}", "BASE_TYPE_MAX_LENGTH", f"Must be {limit} or fewer in length.")
+        raise InvalidFormBodyError(f"{where}.{key}", "BASE_TYPE_MAX_LENGTH", f"Must be {limit} or fewer in length.")
     # Discord trims before it counts towards the 6000.
     return len(value.strip())
 

@@ -38,7 +38,7 @@ class DiscordError(Exception):
         return body
 
 
-class Invalid(DiscordError):
+class InvalidFormBodyError(DiscordError):
     """50035 Invalid Form Body: something in the request breaks a limit; `where` is its path."""
 
     def __init__(self, where: str, code: str, message: str) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from discord_sandbox.effective_permissions import channel_permissions
-from discord_sandbox.files import Files
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.gateway import Gateway
+from discord_sandbox.gateway_session import PerSession, Session
 from discord_sandbox.guilds import Channel, Guild, Message
 from discord_sandbox.intents import MESSAGE_CONTENT
+from discord_sandbox.json_types import Json
 from discord_sandbox.message_payload import event_json, mentioned_users
 from discord_sandbox.payloads import channel_json, member_json, role_json
 from discord_sandbox.permissions import Permission
-from discord_sandbox.session import PerSession, Session
-from discord_sandbox.wire import Json
 from discord_sandbox.world import Change, World
 
 _SECRET = {"content": "", "embeds": [], "attachments": [], "components": []}
 
 
-class Events:
+class EventDispatcher:
     """Listens to the world and speaks on the gateway."""
 
-    def __init__(self, world: World, gateway: Gateway, files: Files) -> None:
+    def __init__(self, world: World, gateway: Gateway, files: FileStore) -> None:
         self._world = world
         self._gateway = gateway
         self._files = files

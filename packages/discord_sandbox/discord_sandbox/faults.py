@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from discord_sandbox.errors import DiscordError, Invalid
-from discord_sandbox.files import Files
+from discord_sandbox.errors import DiscordError, InvalidFormBodyError
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.gateway import Gateway
 from discord_sandbox.gateway_faults import Refusal
 from discord_sandbox.guilds import Channel, Guild
@@ -53,7 +53,7 @@ class Fault:
 class Faults:
     """The switches. Each REST fault counts down and ends by itself; `clear` ends all of them."""
 
-    def __init__(self, world: World, gateway: Gateway, files: Files) -> None:
+    def __init__(self, world: World, gateway: Gateway, files: FileStore) -> None:
         self._world = world
         self._files = files
         self._gateway = gateway
@@ -108,7 +108,7 @@ class Faults:
         usual, message = REFUSALS.get(code, (400, "Unknown"))
         refusal = DiscordError(status or usual, code, message)
         if where:
-            refusal.errors = Invalid(where, "INVALID", "Refused on request").errors
+            refusal.errors = InvalidFormBodyError(where, "INVALID", "Refused on request").errors
         return self._add(Fault("refuse", method, path, times, refusal.status, retry_after_s, refusal=refusal))
 
     def drop_answer(self, path: str = "*", *, method: str = "*", times: int = 1, performed: bool = True) -> Fault:

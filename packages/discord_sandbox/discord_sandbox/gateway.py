@@ -12,12 +12,20 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from discord_sandbox.gateway_faults import HELLO_NAME, GatewayFaults
+from discord_sandbox.gateway_session import (
+    MAX_SENDS,
+    SENDS_WINDOW_S,
+    Connection,
+    PerSession,
+    Session,
+    zlib_stream,
+    zstd_stream,
+)
 from discord_sandbox.guilds import Guild
 from discord_sandbox.intents import GUILD_MEMBERS, GUILDS, KNOWN, PRIVILEGED, hears
 from discord_sandbox.journal import GatewayEvent, Journal, Violation
+from discord_sandbox.json_types import Json
 from discord_sandbox.payloads import guild_create_json, member_json, self_json
-from discord_sandbox.session import MAX_SENDS, SENDS_WINDOW_S, Connection, PerSession, Session, zlib_stream, zstd_stream
-from discord_sandbox.wire import Json
 from discord_sandbox.world import World
 
 DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME, RECONNECT = 0, 1, 2, 3, 4, 6, 7

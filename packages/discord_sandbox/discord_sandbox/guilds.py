@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from discord_sandbox.message import MessageContent
+from discord_sandbox.json_types import Json
+from discord_sandbox.message_content import MessageContent
 from discord_sandbox.permissions import EVERYONE, Permission
 from discord_sandbox.users import Role, User
-from discord_sandbox.wire import Json
 from discord_sandbox.world_state import WorldState
 
 # https://discord.com/developers/docs/resources/channel#channel-object-channel-types

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from discord_sandbox.effective_permissions import channel_permissions
-from discord_sandbox.files import Files
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member
 from discord_sandbox.interactions import Interaction
+from discord_sandbox.json_types import Json
 from discord_sandbox.message_payload import message_json
 from discord_sandbox.payloads import guild_json, interaction_channel_json, member_json, user_json
 from discord_sandbox.permissions import DIRECT_MESSAGE
-from discord_sandbox.wire import Json
 
 DM_SIZE_LIMIT = 10 * 1024 * 1024
 GUILD, BOT_DM = 0, 1
 
 
-def interaction_json(interaction: Interaction, files: Files) -> Json:
+def interaction_json(interaction: Interaction, files: FileStore) -> Json:
     """The event's data."""
     channel = interaction.channel
     application_id = str(channel.world.application.id)

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from discord_sandbox.guilds import Channel, Guild, InteractionMetadata, Member, Message
-from discord_sandbox.wire import Json
+from discord_sandbox.json_types import Json
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from discord_sandbox.wire import Json
+from discord_sandbox.json_types import Json
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from discord_sandbox.guilds import Guild, InteractionMetadata, Message
-from discord_sandbox.message import Attachment
+from discord_sandbox.json_types import Json
+from discord_sandbox.message_content import Attachment
 from discord_sandbox.payloads import bare_member_json, user_json
 from discord_sandbox.users import User
-from discord_sandbox.wire import Json
 
 Sign = Callable[[str], str]
 FORWARD = 1

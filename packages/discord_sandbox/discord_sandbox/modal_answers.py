@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from discord_sandbox.command_options import ActionRefusedError, Resolved
 from discord_sandbox.components import (
     CHECKBOX,
     CHECKBOX_GROUP,
@@ -15,21 +16,20 @@ from discord_sandbox.components import (
     TEXT_INPUT,
 )
 from discord_sandbox.guilds import Channel
-from discord_sandbox.options import Refused, Resolved
-from discord_sandbox.wire import Json
+from discord_sandbox.json_types import Json
 
 
 def answer_modal(modal: Json, values: dict[str, Any], resolved: Resolved, *, is_checked: bool) -> list[Json]:
     """The modal's components with their values, in the modal's order.
 
-    Raises Refused for a `custom_id` that the modal lacks and, when `is_checked`, for values the client stops.
+    Raise ActionRefusedError when `is_checked` and the modal lacks a `custom_id` or the client stops a value.
     """
     left = dict(values)
     answered = [
         _answer_line(line, left, resolved, number, is_checked) for number, line in enumerate(modal["components"], 1)
     ]
     if left and is_checked:
-        raise Refused(f"the modal has no {', '.join(left)}")
+        raise ActionRefusedError(f"the modal has no {', '.join(left)}")
     return answered
 
 
@@ -57,11 +57,11 @@ def _answer(field: Json, label: str, left: dict[str, Any], resolved: Resolved, n
         return base | {"value": bool(left.pop(custom_id, field.get("default", False)))}
     chosen = _chosen(field, left.pop(custom_id, None), resolved)
     if is_checked and field.get("required", True) and not chosen:
-        raise Refused(f"{label} is required")
+        raise ActionRefusedError(f"{label} is required")
     if is_checked and 0 < len(chosen) < (field.get("min_values") or 0):
-        raise Refused(f"{label}: too few chosen")
+        raise ActionRefusedError(f"{label}: too few chosen")
     if is_checked and len(chosen) > (field.get("max_values") or (10 if kind == CHECKBOX_GROUP else 1)):
-        raise Refused(f"{label}: too many chosen")
+        raise ActionRefusedError(f"{label}: too many chosen")
     if kind == RADIO_GROUP:
         return base | {"value": chosen[0] if chosen else None}
     return base | {"values": chosen}
@@ -96,8 +96,8 @@ def _chosen_before(field: Json, channel: Channel) -> list[Any]:
 
 def _check_text(field: Json, label: str, text: str) -> None:
     if not text and field.get("required", True):
-        raise Refused(f"{label} is required")
+        raise ActionRefusedError(f"{label} is required")
     if text and len(text) < (field.get("min_length") or 0):
-        raise Refused(f"{label} must be at least {field['min_length']} characters")
+        raise ActionRefusedError(f"{label} must be at least {field['min_length']} characters")
     if len(text) > (field.get("max_length") or 4000):
-        raise Refused(f"{label} must be at most {field.get('max_length') or 4000} characters")
+        raise ActionRefusedError(f"{label} must be at most {field.get('max_length') or 4000} characters")

@@ -7,10 +7,10 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from discord_sandbox.message import Upload
+from discord_sandbox.message_content import Upload
 from discord_sandbox.page_socket import Tab
 from discord_sandbox.page_view import is_playable
-from discord_sandbox.stage import Stage
+from discord_sandbox.tab_context import TabContext
 from discord_sandbox.users import User
 from discord_sandbox.world import World
 
@@ -28,8 +28,8 @@ _POLICY = (
 class PageServer:
     """The page at `/`."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, context: TabContext) -> None:
+        self._context = context
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/", self._index)
@@ -39,7 +39,7 @@ class PageServer:
         app.on_shutdown.append(self._close)
 
     async def _close(self, app: web.Application) -> None:
-        await self._stage.crowd.close()
+        await self._context.load_generator.close()
 
     async def _index(self, request: web.Request) -> web.Response:
         return _file("index.html")
@@ -50,11 +50,11 @@ class PageServer:
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(heartbeat=30)
         await socket.prepare(request)
-        user = find_person(self._stage.world, request.query.get("as", ""))
+        user = find_person(self._context.world, request.query.get("as", ""))
         if user is None:
             await socket.close(code=4404, message=b"nobody lives here")
             return socket
-        await Tab(self._stage, socket, user).run()
+        await Tab(self._context, socket, user).run()
         return socket
 
     async def _upload(self, request: web.Request) -> web.Response:
@@ -63,7 +63,7 @@ class PageServer:
             raise web.HTTPRequestEntityTooLarge(MAX_UPLOAD, request.content_length or 0)
         name = unquote(request.headers.get("X-Filename", "")) or "file"
         kind = request.headers.get("Content-Type")
-        return web.json_response({"file": self._stage.keep_upload(Upload(name, data, kind))})
+        return web.json_response({"file": self._context.keep_upload(Upload(name, data, kind))})
 
 
 def find_person(world: World, name: str) -> User | None:

@@ -1,7 +1,7 @@
 """One browser tab: a person's live view, and the acts they do in it.
 
 The tab sends `{"n": number, "do": name, ...}` and gets `{"re": number, ...}` back; whatever changes in
-between is pushed. Acts go through the same `Actor` that the tests use.
+between is pushed. Acts go through the same `ScriptedUser` that the tests use.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from discord_sandbox.actor import Actor
-from discord_sandbox.crowd import Plan
+from discord_sandbox.command_options import ActionRefusedError
 from discord_sandbox.errors import DiscordError
 from discord_sandbox.guilds import Channel, Message
 from discord_sandbox.interactions import Interaction
 from discord_sandbox.journal import GatewayEvent, RestCall
-from discord_sandbox.message import Upload
-from discord_sandbox.options import Refused
+from discord_sandbox.json_types import Json
+from discord_sandbox.load_generator import LoadPlan
+from discord_sandbox.message_content import Upload
 from discord_sandbox.page_view import commands_view, entry_view, message_view, outcome_view, world_view
 from discord_sandbox.permissions import Permission
-from discord_sandbox.stage import Stage
+from discord_sandbox.scripted_user import ScriptedUser
+from discord_sandbox.tab_context import TabContext
 from discord_sandbox.users import User
-from discord_sandbox.wire import Json
 from discord_sandbox.world import Change
 
 MAX_SHOWN = 100
@@ -33,11 +33,11 @@ Act = Callable[[Json], Awaitable[Json]]
 
 
 class Tab:
-    """A person at a browser tab. `stage` gives what all tabs share."""
+    """A person at a browser tab. `context` gives what all tabs share."""
 
-    def __init__(self, stage: Stage, socket: web.WebSocketResponse, user: User) -> None:
-        self._stage = stage
-        self._world = stage.world
+    def __init__(self, context: TabContext, socket: web.WebSocketResponse, user: User) -> None:
+        self._context = context
+        self._world = context.world
         self._socket = socket
         self._user = user
         self._channel: Channel | None = None
@@ -124,7 +124,7 @@ class Tab:
     def _push_world(self) -> None:
         self._is_world_due = False
         gone = self._channel is not None and self._channel.is_deleted
-        self._push("world", world=world_view(self._world, self._user, is_connected=self._stage.is_connected()))
+        self._push("world", world=world_view(self._world, self._user, is_connected=self._context.is_connected()))
         if gone:
             self._channel = None
         actor = self._actor(self._channel) if self._channel else None
@@ -132,7 +132,7 @@ class Tab:
             self._push("commands", channel=str(actor.channel.id), commands=commands_view(actor))
 
     def _view(self, message: Message) -> Json:
-        return message_view(message, self._stage.files)
+        return message_view(message, self._context.files)
 
     # -- what the person does ------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Tab:
         }
         try:
             answer = await acts[request["do"]](request)
-        except (Refused, LookupError, DiscordError) as error:
+        except (ActionRefusedError, LookupError, DiscordError) as error:
             answer = {"error": str(error)}
         self._outbox.put_nowait({"re": request["n"]} | answer)
 
@@ -162,7 +162,7 @@ class Tab:
         channel = self._world.channels[int(request["channel"])]
         actor = self._actor(channel)
         if actor is None or not actor.can_see():
-            raise Refused("you cannot see that channel")
+            raise ActionRefusedError("you cannot see that channel")
         self._channel = channel
         shown = actor.visible_messages()[-MAX_SHOWN:]
         return {"messages": [self._view(m) for m in shown], "commands": commands_view(actor)}
@@ -214,8 +214,8 @@ class Tab:
     async def _delete(self, request: Json) -> Json:
         actor, message = self._here(), self._message(request["message"])
         if message.author is not self._user and not actor.permissions & Permission.MANAGE_MESSAGES:
-            raise Refused("you may not delete that message")
-        actor.client.writer.delete(message)
+            raise ActionRefusedError("you may not delete that message")
+        actor.client.messages.delete(message)
         return {}
 
     async def _inspect(self, request: Json) -> Json:
@@ -224,22 +224,22 @@ class Tab:
             self._stop_inspecting = None
         if not request["on"]:
             return {}
-        self._stop_inspecting = self._stage.journal.on_entry(self._show_entry)
-        recent = list(self._stage.journal)[-200:]
-        return {"entries": [entry_view(entry) for entry in recent], "pending": self._stage.trouble.pending()}
+        self._stop_inspecting = self._context.journal.on_entry(self._show_entry)
+        recent = list(self._context.journal)[-200:]
+        return {"entries": [entry_view(entry) for entry in recent], "pending": self._context.fault_switches.pending()}
 
     def _show_entry(self, entry: RestCall | GatewayEvent) -> None:
-        self._push("entry", entry=entry_view(entry), pending=self._stage.trouble.pending())
+        self._push("entry", entry=entry_view(entry), pending=self._context.fault_switches.pending())
 
     async def _trouble(self, request: Json) -> Json:
-        done = await self._stage.trouble.make(request["kind"], self._channel)
-        return {"done": done, "pending": self._stage.trouble.pending()}
+        done = await self._context.fault_switches.make(request["kind"], self._channel)
+        return {"done": done, "pending": self._context.fault_switches.pending()}
 
     async def _crowd(self, request: Json) -> Json:
         """Look at the crowd, start one (with a `plan`), or stop it."""
-        crowd = self._stage.crowd
+        crowd = self._context.load_generator
         if request.get("plan"):
-            await crowd.start(Plan(**request["plan"]), self._user)
+            await crowd.start(LoadPlan(**request["plan"]), self._user)
         elif request.get("stop"):
             crowd.stop()
         if self._stop_watching is None:
@@ -248,23 +248,23 @@ class Tab:
 
     # -- from the tab's words to things ---------------------------------------------------------------
 
-    def _actor(self, channel: Channel) -> Actor | None:
+    def _actor(self, channel: Channel) -> ScriptedUser | None:
         if channel.guild is not None and self._user.id not in channel.guild.members:
             return None
         if channel.is_dm and channel.recipient is not self._user:
             return None
-        return self._stage.act_as(self._user, channel)
+        return self._context.act_as(self._user, channel)
 
-    def _here(self) -> Actor:
+    def _here(self) -> ScriptedUser:
         actor = self._actor(self._channel) if self._channel is not None else None
         if actor is None:
-            raise Refused("no channel is open")
+            raise ActionRefusedError("no channel is open")
         return actor
 
     def _message(self, message_id: str) -> Message:
         message = self._channel.get_message(int(message_id)) if self._channel else None
         if message is None:
-            raise Refused("that message is gone")
+            raise ActionRefusedError("that message is gone")
         return message
 
     def _outcome(self, interaction: Interaction) -> Json:
@@ -273,7 +273,7 @@ class Tab:
         return outcome_view(interaction)
 
     def _uploads(self, request: Json) -> list[Upload]:
-        return [self._stage.take_upload(key) for key in request.get("files", [])]
+        return [self._context.take_upload(key) for key in request.get("files", [])]
 
     def _options(self, request: Json) -> dict[str, Any]:
         return {name: self._thing(value) for name, value in request["options"].items()}
@@ -287,7 +287,7 @@ class Tab:
             return value
         ((kind, key),) = value.items()
         if kind == "file":
-            return self._stage.take_upload(key)
+            return self._context.take_upload(key)
         if kind == "channel":
             return self._world.channels[int(key)]
         if kind == "role":

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from discord_sandbox.actor import Actor
 from discord_sandbox.command_rules import CHAT_INPUT
-from discord_sandbox.crowd import CROWD
 from discord_sandbox.effective_permissions import channel_permissions
-from discord_sandbox.files import Files
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Guild, Member, Message
 from discord_sandbox.interaction_payload import app_permissions
 from discord_sandbox.interactions import Interaction
 from discord_sandbox.journal import GatewayEvent, RestCall, redacted
+from discord_sandbox.json_types import Json
+from discord_sandbox.load_generator import CROWD
 from discord_sandbox.message_payload import message_json
 from discord_sandbox.permissions import Permission, may_send
+from discord_sandbox.scripted_user import ScriptedUser
 from discord_sandbox.users import User
-from discord_sandbox.wire import Json
 from discord_sandbox.world import World
 
 
@@ -112,7 +112,7 @@ def about(world: World, user: User) -> str:
     return ", ".join(parts) or "in no server"
 
 
-def message_view(message: Message, files: Files) -> Json:
+def message_view(message: Message, files: FileStore) -> Json:
     """A message as the client draws it: Discord's own JSON, and who used which command to cause it."""
     # A link that leads nowhere is marked: the page shows that instead of asking for it.
     payload = message_json(message, lambda url: f"{url}?gone" if files.is_gone(url) else files.sign(url))
@@ -136,7 +136,7 @@ def outcome_view(interaction: Interaction) -> Json:
     }
 
 
-def commands_view(actor: Actor) -> list[Json]:
+def commands_view(actor: ScriptedUser) -> list[Json]:
     """The commands offered where the actor looks."""
     return actor.visible_commands()
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from discord_sandbox.clock import timestamp
 from discord_sandbox.effective_permissions import channel_permissions, guild_permissions
 from discord_sandbox.guilds import Channel, Guild, Member
+from discord_sandbox.json_types import Json
 from discord_sandbox.permissions import DIRECT_MESSAGE
 from discord_sandbox.snowflake import created_at
 from discord_sandbox.users import Role, User
-from discord_sandbox.wire import Json
 from discord_sandbox.world import World
 
 

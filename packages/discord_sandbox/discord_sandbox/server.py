@@ -12,31 +12,31 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from discord_sandbox.actor import Actor, Client
 from discord_sandbox.cdn import Cdn
 from discord_sandbox.clock import Clock
-from discord_sandbox.commands import Commands
-from discord_sandbox.crowd import Crowd
-from discord_sandbox.desk import Desk
-from discord_sandbox.events import Events
+from discord_sandbox.command_registry import CommandRegistry
+from discord_sandbox.events import EventDispatcher
 from discord_sandbox.faults import Faults
-from discord_sandbox.files import Files
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.gateway import Gateway
-from discord_sandbox.guard import guard
 from discord_sandbox.guilds import Channel, Guild, Member
+from discord_sandbox.interaction_service import InteractionService
 from discord_sandbox.journal import Journal, Violation
-from discord_sandbox.judge import Judge
-from discord_sandbox.limits import RateLimits
-from discord_sandbox.masquerade import API, CDN, GATEWAY, NAMES, masquerade
+from discord_sandbox.load_generator import LoadGenerator
+from discord_sandbox.loopback_only import guard
+from discord_sandbox.message_service import MAX_REQUEST, MessageService
+from discord_sandbox.openapi_validator import OpenApiValidator
 from discord_sandbox.page_server import PageServer
+from discord_sandbox.rate_limits import RateLimits
 from discord_sandbox.rest.call import Services
-from discord_sandbox.rest.wire import Rest
+from discord_sandbox.rest.server import RestServer
+from discord_sandbox.scripted_user import ClientServices, ScriptedUser
 from discord_sandbox.seed import seed_world as plant
-from discord_sandbox.stage import Stage
+from discord_sandbox.tab_context import TabContext
+from discord_sandbox.tls_names import API, CDN, GATEWAY, NAMES, masquerade
 from discord_sandbox.users import User
 from discord_sandbox.world import World
 from discord_sandbox.world_state import Application
-from discord_sandbox.writing import MAX_REQUEST, Writer
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -71,23 +71,25 @@ class Sandbox:
         self.journal = Journal(limit=journal_limit)
         self.world = World(self.clock, bot_name)
         description = judge or os.environ.get("DISCORD_OPENAPI") or None
-        self._judge = Judge(self.journal, Path(description) if description else None)
-        self.files = Files(self.clock)
-        self._writer = Writer(self.world, self.files)
+        self._validator = OpenApiValidator(self.journal, Path(description) if description else None)
+        self.files = FileStore(self.clock)
+        self._messages = MessageService(self.world, self.files)
         self.gateway = Gateway(self.world, self.journal)
-        self._commands = Commands(self.world)
+        self._commands = CommandRegistry(self.world)
         ack_deadline_s = self.ack_deadline_s if ack_deadline_s is None else ack_deadline_s
-        self._desk = Desk(self.world, self._writer, self.files, self.gateway.dispatch, ack_deadline_s=ack_deadline_s)
+        self._interactions = InteractionService(
+            self.world, self._messages, self.files, self.gateway.dispatch, ack_deadline_s=ack_deadline_s
+        )
         self.faults = Faults(self.world, self.gateway, self.files)
-        self.limits = RateLimits(self.clock)
-        Events(self.world, self.gateway, self.files)
+        self.rate_limits = RateLimits(self.clock)
+        EventDispatcher(self.world, self.gateway, self.files)
         self.clock.on_jump(self.world.wake)
         # A call that was refused changes nothing, and may be just what somebody waits for.
         self.journal.on_entry(lambda entry: self.world.wake())
         self._port = self.port = port
         self._tls = tls
         self._runner: web.AppRunner | None = None
-        self.crowd = Crowd(self.world, self.act_as)
+        self.load_generator = LoadGenerator(self.world, self.act_as)
         self.url = ""
         self._plants = seed_world
         if not seed_world:
@@ -97,11 +99,11 @@ class Sandbox:
 
     async def __aenter__(self) -> Sandbox:
         app = self._application()
-        services = Services(self.world, self.files, self._writer, self._commands, self._desk, self.gateway)
-        Rest(services, self.faults, self.limits, self.journal, self._judge).add_to(app)
+        services = Services(self.world, self.files, self._messages, self._commands, self._interactions, self.gateway)
+        RestServer(services, self.faults, self.rate_limits, self.journal, self._validator).add_to(app)
         # Discord's CDN has a name of its own, so no folder.
         Cdn(self.world, self.files, prefix="" if self._tls else "/cdn").add_to(app)
-        PageServer(Stage(self)).add_to(app)
+        PageServer(TabContext(self)).add_to(app)
         app.router.add_get("/gateway", self.gateway.handle)
         app.router.add_get("/gateway/", self.gateway.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -136,7 +138,7 @@ class Sandbox:
         if self._runner is not None:
             await self._runner.cleanup()
         await self.judge_all()
-        if not self._judge.is_present:
+        if not self._validator.is_present:
             _log.warning("NOTHING WAS JUDGED: DISCORD_OPENAPI names no description; only the hand-written rules ran")
 
     # -- addresses -----------------------------------------------------------------------------------
@@ -180,15 +182,15 @@ class Sandbox:
         """A person in no guild, who may still write to the bot."""
         return self.world.add_user(name)
 
-    def act_as(self, who: Member | User, channel: Channel | None = None, *, locale: str | None = None) -> Actor:
+    def act_as(self, who: Member | User, channel: Channel | None = None, *, locale: str | None = None) -> ScriptedUser:
         """A person looking at a channel; without one, at their direct messages with the bot. In their own language."""
         user = who.user if isinstance(who, Member) else who
         place = channel or self.world.direct_channel(user)
         member = None
         if place.guild is not None:
             member = place.guild.members[user.id]
-        client = Client(self._commands, self._desk, self.files, self._writer)
-        return Actor(client, user, place, member, locale or user.locale)
+        client = ClientServices(self._commands, self._interactions, self.files, self._messages)
+        return ScriptedUser(client, user, place, member, locale or user.locale)
 
     @property
     def commands(self) -> list[dict[str, object]]:
@@ -211,7 +213,7 @@ class Sandbox:
 
     def end_deadlines(self) -> None:
         """Let the time for a first answer be over at once, for every interaction that has none."""
-        self._desk.end_deadlines()
+        self._interactions.end_deadlines()
 
     async def wait_until_ready(self, *, timeout_s: float | None = None) -> None:
         """Wait until a bot is connected and has registered commands."""
@@ -219,15 +221,15 @@ class Sandbox:
 
     async def judge_all(self) -> None:
         """Judge every call so far, letting the event loop breathe."""
-        await self._judge.judge_all()
+        await self._validator.judge_all()
 
     @property
     def judged(self) -> int:
         """How many bodies (requests and responses) Discord's description has judged; 0 when there is none."""
-        return self._judge.judged
+        return self._validator.judged
 
     @property
     def violations(self) -> list[Violation]:
         """Every break of Discord's rules so far; judges first what is still waiting."""
-        self._judge.catch_up()
+        self._validator.catch_up()
         return list(self.journal.violations)

@@ -19,11 +19,11 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from discord_sandbox import Actor, Sandbox
-from discord_sandbox.masquerade import NAMES
+from discord_sandbox import Sandbox, ScriptedUser
+from discord_sandbox.tls_names import NAMES
 
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 0x1
-Scenario = Callable[[Sandbox, Actor], Awaitable[None]]
+Scenario = Callable[[Sandbox, ScriptedUser], Awaitable[None]]
 
 
 def shut_in(folder: Path) -> None:
@@ -63,7 +63,7 @@ async def play(folder: Path, variable: str, program: Sequence[str], scenarios: S
         assert not server.violations, server.violations
 
 
-async def paints(server: Sandbox, ada: Actor) -> None:
+async def paints(server: Sandbox, ada: ScriptedUser) -> None:
     """Any bot with /imagine: a picture arrives."""
     asked = await ada.slash("imagine", prompt="a red circle on a blue background", steps=2)
     await server.wait_for(

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from discord_sandbox import Actor, Interaction, Sandbox
+from discord_sandbox import Interaction, Sandbox, ScriptedUser
 
 
 class RawBot:
@@ -95,7 +95,7 @@ class Pending:
         return await self.bot.call("POST", path, {"type": kind} | ({} if data is None else {"data": data}))
 
 
-async def pending(bot: RawBot, actor: Actor, command: str = "ping", **options: Any) -> Pending:
+async def pending(bot: RawBot, actor: ScriptedUser, command: str = "ping", **options: Any) -> Pending:
     """Let a person use a command and hold the answer back."""
     act = asyncio.create_task(actor.slash(command, **options))
     return Pending(bot, await bot.event("INTERACTION_CREATE"), act)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sample_bot import png
 
-from discord_sandbox import Actor, Message, Sandbox, Upload
+from discord_sandbox import Message, Sandbox, ScriptedUser, Upload
 
 
-async def draws(server: Sandbox, ada: Actor) -> None:
+async def draws(server: Sandbox, ada: ScriptedUser) -> None:
     """A file goes in through the CDN, an answer changes, pictures come out, a button counts."""
     reply = await ada.slash("draw", prompt="a fox", count=2, base=Upload("base.png", png()))
     message = await _finished(server, reply.original_message)
@@ -17,13 +17,13 @@ async def draws(server: Sandbox, ada: Actor) -> None:
     assert [button["label"] for button in message.buttons] == ["Count 1"]
 
 
-async def completes(server: Sandbox, ada: Actor) -> None:
+async def completes(server: Sandbox, ada: ScriptedUser) -> None:
     """What is half typed is completed."""
     offered = await ada.autocomplete("draw", focused="model", value="p", prompt="a fox")
     assert [choice["value"] for choice in offered] == ["paintbox", "pastel"]
 
 
-async def asks_back(server: Sandbox, ada: Actor) -> None:
+async def asks_back(server: Sandbox, ada: ScriptedUser) -> None:
     """A button opens a form with an upload; what is said to it is seen by one."""
     panel = (await ada.slash("panel")).original_message
     assert panel is not None

@@ -75,7 +75,7 @@ async def test_axe_finds_nothing_in_talk_lists_menus_and_dialogs(browser: Browse
 
 
 async def test_axe_finds_nothing_in_places_and_panels(browser: Browser, server: Sandbox) -> None:
-    server.crowd.quiet_s = 0.1
+    server.load_generator.quiet_s = 0.1
     async with tab(browser, server, "dev") as dev:
         page = dev.page
         for place in ("weekend ideas", "after-dark", "announcements"):

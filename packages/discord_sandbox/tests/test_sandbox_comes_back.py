@@ -10,7 +10,7 @@ import pytest
 from raw_bot import raw_bot
 from sample_bot import SampleBot, pointed_at, running
 
-from discord_sandbox import Actor, Guild, Sandbox
+from discord_sandbox import Guild, Sandbox, ScriptedUser
 from discord_sandbox.snowflake import shard_of
 
 Trouble = Callable[[Sandbox], Awaitable[None]]
@@ -29,7 +29,7 @@ def guild(server: Sandbox) -> Guild:
 
 
 @pytest.fixture
-def ada(server: Sandbox, guild: Guild) -> Actor:
+def ada(server: Sandbox, guild: Guild) -> ScriptedUser:
     return server.act_as(guild.add_member("ada"), guild.add_channel("general"))
 
 
@@ -56,7 +56,9 @@ WAYS = [(how, "RESUMED", RESUMES[how]) for how in RESUMES] + [(how, "READY", BEG
 
 
 @pytest.mark.parametrize(("wanted", "trouble"), [way[1:] for way in WAYS], ids=[way[0] for way in WAYS])
-async def test_discord_py_comes_back_and_answers(server: Sandbox, ada: Actor, wanted: str, trouble: Trouble) -> None:
+async def test_discord_py_comes_back_and_answers(
+    server: Sandbox, ada: ScriptedUser, wanted: str, trouble: Trouble
+) -> None:
     async with running(server):
         before, seen = server.gateway.num_identifies, len(server.journal.events)
         await trouble(server)
@@ -76,7 +78,9 @@ async def test_discord_py_gives_up_where_it_must(server: Sandbox, code: int) -> 
             await life
 
 
-async def test_who_resumes_hears_what_was_missed_once_and_in_order(server: Sandbox, guild: Guild, ada: Actor) -> None:
+async def test_who_resumes_hears_what_was_missed_once_and_in_order(
+    server: Sandbox, guild: Guild, ada: ScriptedUser
+) -> None:
     bot = SampleBot(intents=dpy.Intents(guilds=True, messages=True, message_content=True))
     async with running(server, bot):
         ada.say("before")
@@ -84,7 +88,7 @@ async def test_who_resumes_hears_what_was_missed_once_and_in_order(server: Sandb
         harbour = guild.add_channel("harbour")
         said = ada.say("one")
         ada.say("two")
-        ada.client.writer.delete(said)
+        ada.client.messages.delete(said)
         await server.wait_for(lambda: any(e.name == "RESUMED" for e in server.journal.events))
         assert (await ada.slash("whisper")).ephemeral, "what came before RESUMED is handled by now"
         assert bot.get_channel(harbour.id) is not None
@@ -92,7 +96,7 @@ async def test_who_resumes_hears_what_was_missed_once_and_in_order(server: Sandb
         assert bot.resumed == 1
 
 
-async def test_a_command_while_the_bot_is_away_waits_for_it(server: Sandbox, ada: Actor) -> None:
+async def test_a_command_while_the_bot_is_away_waits_for_it(server: Sandbox, ada: ScriptedUser) -> None:
     async with running(server):
         await _sent_away(server)
         reply = await ada.slash("whisper", text="still there?")
@@ -121,7 +125,7 @@ async def test_only_the_named_shard_is_closed(server: Sandbox) -> None:
 async def test_who_missed_too_much_must_identify_anew(
     server: Sandbox, guild: Guild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("discord_sandbox.session.REPLAY_LENGTH", 3)
+    monkeypatch.setattr("discord_sandbox.gateway_session.REPLAY_LENGTH", 3)
     async with raw_bot(server) as bot:
         await bot.connect()
         ready = await bot.identify()

@@ -20,7 +20,7 @@ import discord_sandbox.intents
 from discord_sandbox import Permission, Sandbox, Upload
 from discord_sandbox.guilds import Message
 from discord_sandbox.intents import KNOWN
-from discord_sandbox.judge import Description, _load
+from discord_sandbox.openapi_validator import OpenApiDescription, _load
 
 MEMBER = {"user", "roles", "joined_at", "nick", "avatar", "flags", "pending"}
 MESSAGE = {
@@ -209,7 +209,7 @@ async def test_every_event_has_the_keys_that_discord_documents(heard: dict[str, 
 
 def test_no_event_is_forgotten_above() -> None:
     """What the code names as an event is in the table, or is never sent."""
-    source = "".join(path.read_text(encoding="utf-8") for path in Path(sandbox.__file__).parent.rglob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(discord_sandbox.__file__).parent.rglob("*.py"))
     named = set(
         re.findall(
             r'"((?:GUILD|CHANNEL|THREAD|MESSAGE|TYPING|INTERACTION)_[A-Z_]*(?:CREATE|UPDATE|DELETE|ADD|REMOVE|START|CHUNK))"',
@@ -217,7 +217,7 @@ def test_no_event_is_forgotten_above() -> None:
         )
     )
     assert named - set(DOCUMENTED) == NEVER
-    assert set(sandbox.intents._NEEDED) - NEVER <= set(DOCUMENTED)
+    assert set(discord_sandbox.intents._NEEDED) - NEVER <= set(DOCUMENTED)
 
 
 async def test_all_that_discord_py_reads_is_there(heard: dict[str, list[Any]]) -> None:
@@ -243,7 +243,7 @@ async def test_what_events_carry_is_what_discord_describes(heard: dict[str, list
     assert not wrong, "\n".join(wrong)
 
 
-def errors(description: Description, schema: str, value: Any) -> list[str]:
+def errors(description: OpenApiDescription, schema: str, value: Any) -> list[str]:
     validator = description.validator("response", ("components", "schemas", schema))
     every = value if isinstance(value, list) else [value]
     return [f"{list(each.path)} {each.message[:200]}" for one in every for each in validator.iter_errors(one)]

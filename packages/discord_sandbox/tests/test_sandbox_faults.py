@@ -134,7 +134,7 @@ async def test_an_answer_that_came_too_late_because_of_a_503_is_no_fault() -> No
 
 
 async def test_strict_rate_limits_refuse_the_sixth(server: Sandbox, bot: RawBot, channel: Channel) -> None:
-    server.limits.is_strict = True
+    server.rate_limits.is_strict = True
     path = f"/channels/{channel.id}/messages"
     statuses = [(await bot.call("POST", path, {"content": "x"}))[0] for _ in range(6)]
     assert statuses == [200] * 5 + [429]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sample_bot import SampleBot, png, running
 
-from discord_sandbox import Actor, Permission, Refused, Sandbox, Upload
+from discord_sandbox import ActionRefusedError, Permission, Sandbox, ScriptedUser, Upload
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ async def discord() -> AsyncIterator[Sandbox]:
         assert not server.violations, "\n".join(map(str, server.violations))
 
 
-def somebody(server: Sandbox, name: str = "cleo", channel: str = "general") -> Actor:
+def somebody(server: Sandbox, name: str = "cleo", channel: str = "general") -> ScriptedUser:
     guild = next(g for g in server.world.guilds.values() if g.name == "Harbour")
     member = next(m for m in guild.members.values() if m.user.username == name)
     return server.act_as(member, next(c for c in guild.channels.values() if c.name == channel))
@@ -55,7 +55,7 @@ async def test_buttons_edit_open_modals_and_follow_up(discord: Sandbox) -> None:
     await discord.wait_for(lambda: thinking.followups)
     assert message.content == "thought" and message.edited_timestamp is not None
     assert thinking.followups[0].is_ephemeral and thinking.followups[0].reference is message
-    with pytest.raises(Refused, match="disabled"):
+    with pytest.raises(ActionRefusedError, match="disabled"):
         await cleo.click(message, "off")
 
 
@@ -64,7 +64,7 @@ async def test_modal_carries_text_choice_and_file(discord: Sandbox) -> None:
     message = (await cleo.slash("panel")).original_message
     opened = await cleo.click(message, "feedback")
     assert opened.modal is not None and opened.modal["title"] == "Feedback"
-    with pytest.raises(Refused, match="at least 2"):
+    with pytest.raises(ActionRefusedError, match="at least 2"):
         await cleo.submit_modal(opened, {"words": "x"})
     sent = await cleo.submit_modal(opened, {"words": "very fine", "mood": "Good", "proof": Upload("a.txt", b"12345")})
     assert sent.original_message.content == "very fine/good/[5]" and sent.ephemeral
@@ -100,7 +100,7 @@ async def test_subcommands_resolve_roles_and_channels_and_respect_permissions(di
     role = next(r for r in ada.member.guild.roles.values() if r.name == "Regular")
     reply = await ada.slash("settings limits set", value=3, role=role, where=ada.channel)
     assert reply.original_message.content == "3 for Regular in general"
-    with pytest.raises(Refused, match="lack the permission"):
+    with pytest.raises(ActionRefusedError, match="lack the permission"):
         await cleo.slash("settings show")
     assert (await cleo.forging.slash("settings show")).original_message.content == "nothing set"
 
@@ -122,7 +122,7 @@ async def test_a_file_shown_by_an_embed_is_not_listed_beside_it(discord: Sandbox
 
 
 async def test_age_restricted_commands_only_in_such_channels(discord: Sandbox) -> None:
-    with pytest.raises(Refused, match="age-restricted"):
+    with pytest.raises(ActionRefusedError, match="age-restricted"):
         await somebody(discord).slash("adult")
     assert (await somebody(discord, channel="after-dark").slash("adult")).original_message.content == "ok"
 
@@ -144,12 +144,12 @@ async def test_direct_messages_carry_a_user_and_no_member(discord: Sandbox) -> N
     ],
 )
 async def test_the_client_stops_what_does_not_fit(discord: Sandbox, options: dict[str, object], reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(ActionRefusedError, match=reason):
         await somebody(discord).slash("draw", **options)
 
 
 async def test_no_rights_to_write_no_words(discord: Sandbox) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(ActionRefusedError):
         somebody(discord, channel="announcements").say("hi")
     assert not somebody(discord).permissions & Permission.MANAGE_GUILD
 

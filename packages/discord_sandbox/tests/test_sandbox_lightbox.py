@@ -10,7 +10,7 @@ from sample_bot import png
 from tabs import in_a_browser, tab
 
 from discord_sandbox import Message, Sandbox, Upload
-from discord_sandbox.writing import Body
+from discord_sandbox.message_service import MessageBody
 
 pytestmark = in_a_browser
 
@@ -118,8 +118,8 @@ async def test_the_focus_has_a_place_when_its_message_is_gone(browser: Browser, 
     async with tab(browser, server, "cleo") as cleo:
         opener = cleo.page.get_by_role("button", name="Open Field 1, red all over")
         await opener.focus()
-        writer = server.act_as(message.author, message.channel).client.writer
-        writer.edit(message, Body({"content": "look again"}, {}), size_limit=1)
+        writer = server.act_as(message.author, message.channel).client.messages
+        writer.edit(message, MessageBody({"content": "look again"}, {}), size_limit=1)
         await expect(cleo.page.get_by_text("look again")).to_be_visible()
         assert await cleo.page.evaluate(WHERE) == "Open Field 1, red all over", "an edit takes no focus"
         await opener.click()

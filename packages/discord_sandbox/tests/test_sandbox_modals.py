@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from raw_bot import Pending, RawBot, pending, raw_bot
 
-from discord_sandbox import Actor, Refused, Sandbox, Upload
+from discord_sandbox import ActionRefusedError, Sandbox, ScriptedUser, Upload
 
 OPTIONS = [{"label": str(n), "value": str(n)} for n in range(11)]
 
@@ -27,7 +27,7 @@ async def bot(server: Sandbox) -> AsyncIterator[RawBot]:
 
 
 @pytest.fixture
-async def actor(server: Sandbox, bot: RawBot) -> Actor:
+async def actor(server: Sandbox, bot: RawBot) -> ScriptedUser:
     guild = server.add_guild("Guild")
     await bot.call("PUT", f"/applications/{server.application.id}/commands", [{"name": "ask", "description": "x"}])
     await bot.connect()
@@ -77,13 +77,15 @@ GOOD = {
 }
 
 
-async def opened(bot: RawBot, actor: Actor, components: list[dict[str, Any]]) -> tuple[Pending, int, Any]:
+async def opened(bot: RawBot, actor: ScriptedUser, components: list[dict[str, Any]]) -> tuple[Pending, int, Any]:
     waiting = await pending(bot, actor, "ask")
     return waiting, *await waiting.respond(9, {"custom_id": "form", "title": "Form", "components": components})
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_bad_modals_are_refused_and_recorded(server: Sandbox, bot: RawBot, actor: Actor, name: str) -> None:
+async def test_bad_modals_are_refused_and_recorded(
+    server: Sandbox, bot: RawBot, actor: ScriptedUser, name: str
+) -> None:
     waiting, status, answer = await opened(bot, actor, BAD[name])
     assert (status, answer["code"]) == (400, 50035)
     assert [v for v in server.violations if v.source == "rules"]
@@ -92,7 +94,7 @@ async def test_bad_modals_are_refused_and_recorded(server: Sandbox, bot: RawBot,
 
 
 @pytest.mark.parametrize("name", GOOD)
-async def test_modals_at_the_limits_pass(server: Sandbox, bot: RawBot, actor: Actor, name: str) -> None:
+async def test_modals_at_the_limits_pass(server: Sandbox, bot: RawBot, actor: ScriptedUser, name: str) -> None:
     """The control of the test above."""
     waiting, status, _ = await opened(bot, actor, GOOD[name])
     assert status == 200 and not server.violations and (await waiting.act).modal
@@ -112,14 +114,14 @@ async def test_modals_at_the_limits_pass(server: Sandbox, bot: RawBot, actor: Ac
     ],
 )
 async def test_the_client_stops_what_does_not_answer(
-    bot: RawBot, actor: Actor, component: dict[str, Any], values: Any, why: str
+    bot: RawBot, actor: ScriptedUser, component: dict[str, Any], values: Any, why: str
 ) -> None:
     waiting, *_ = await opened(bot, actor, [label(component)])
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(ActionRefusedError, match=why):
         await actor.submit_modal(await waiting.act, {} if values is None else {"it": values})
 
 
-async def test_what_is_left_out_keeps_what_it_came_with(server: Sandbox, bot: RawBot, actor: Actor) -> None:
+async def test_what_is_left_out_keeps_what_it_came_with(server: Sandbox, bot: RawBot, actor: ScriptedUser) -> None:
     assert actor.channel.guild is not None
     role = actor.channel.guild.add_role("Painter")
     there, gone = ({"id": str(number), "type": "role"} for number in (role.id, 1))

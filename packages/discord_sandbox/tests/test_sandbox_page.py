@@ -9,7 +9,7 @@ from sample_bot import running
 from tabs import in_a_browser, tab
 
 from discord_sandbox import Sandbox
-from discord_sandbox.writing import Body
+from discord_sandbox.message_service import MessageBody
 
 pytestmark = in_a_browser
 
@@ -152,11 +152,11 @@ async def test_selects_menus_and_a_silent_bot(browser: Browser, server: Sandbox)
 async def test_selects_show_what_is_chosen_and_only_what_fits(browser: Browser, server: Sandbox) -> None:
     guild = next(iter(server.world.guilds.values()))
     moderator = next(role for role in guild.roles.values() if role.name == "Moderator")
-    writer = server.act_as(guild.members[guild.owner_id], next(iter(guild.channels.values()))).client.writer
+    writer = server.act_as(guild.members[guild.owner_id], next(iter(guild.channels.values()))).client.messages
     roles = {"type": 6, "custom_id": "r", "default_values": [{"id": str(moderator.id), "type": "role"}]}
     channels = {"type": 8, "custom_id": "c", "channel_types": [0], "placeholder": "Which channel?"}
     rows = [{"type": 1, "components": [menu]} for menu in (roles, channels)]
-    body = Body({"content": "Choose", "components": rows}, {})
+    body = MessageBody({"content": "Choose", "components": rows}, {})
     writer.post(writer.create(next(iter(guild.channels.values())), server.application.bot, body, size_limit=1))
     async with tab(browser, server, "cleo") as cleo:
         await expect(cleo.page.get_by_role("button", name="@Moderator")).to_be_visible()
@@ -307,7 +307,7 @@ async def test_the_banner_while_the_bot_is_not_there(browser: Browser) -> None:
 
 
 async def test_a_crowd_shows_how_it_fares(browser: Browser, server: Sandbox) -> None:
-    server.crowd.quiet_s = 0.1
+    server.load_generator.quiet_s = 0.1
     async with tab(browser, server, "cleo") as cleo:
         await cleo.page.get_by_role("button", name="Crowd", exact=True).click()
         await cleo.page.get_by_label("Everybody types").fill("/draw a {red|blue} {circle|square}")
@@ -319,7 +319,7 @@ async def test_a_crowd_shows_how_it_fares(browser: Browser, server: Sandbox) -> 
         await cleo.page.get_by_role("button", name="Stop").click()
         await row.get_by_role("button", name="Crowd 1").click()
         await expect(cleo.page.locator(".embed-title").first).to_have_text(re.compile("a (red|blue) (circle|square)"))
-    camps = server.crowd.view()["camps"]
+    camps = server.load_generator.view()["camps"]
     assert camps[0]["asked"] > camps[1]["asked"], "the first server is the greedy one"
 
 

@@ -12,8 +12,8 @@ import pytest
 from raw_bot import RawBot, pending, raw_bot
 from sample_bot import png
 
-from discord_sandbox import Actor, Channel, Permission, Refused, Sandbox
-from discord_sandbox.judge import _kind_of
+from discord_sandbox import ActionRefusedError, Channel, Permission, Sandbox, ScriptedUser
+from discord_sandbox.openapi_validator import _kind_of
 
 PING = {"name": "ping", "description": "Answers"}
 
@@ -38,7 +38,7 @@ def channel(server: Sandbox) -> Channel:
 
 
 @pytest.fixture
-async def actor(server: Sandbox, bot: RawBot, channel: Channel) -> Actor:
+async def actor(server: Sandbox, bot: RawBot, channel: Channel) -> ScriptedUser:
     """A member of a guild whose bot is connected and knows /ping."""
     await bot.call("PUT", f"/applications/{server.application.id}/commands", [PING])
     await bot.connect()
@@ -155,7 +155,7 @@ async def test_commands_keep_their_ids_while_their_names_stay(server: Sandbox, b
     assert [c["name"] for c in server.commands] == ["pong"]
 
 
-async def test_a_second_answer_is_refused(server: Sandbox, bot: RawBot, actor: Actor) -> None:
+async def test_a_second_answer_is_refused(server: Sandbox, bot: RawBot, actor: ScriptedUser) -> None:
     waiting = await pending(bot, actor)
     assert (await waiting.respond(4, {"content": "one"}))[0] == 200
     status, answer = await waiting.respond(4, {"content": "two"})
@@ -164,7 +164,7 @@ async def test_a_second_answer_is_refused(server: Sandbox, bot: RawBot, actor: A
     assert "already been acknowledged" in str(server.violations[0])
 
 
-async def test_an_answer_after_the_deadline_is_refused(server: Sandbox, bot: RawBot, actor: Actor) -> None:
+async def test_an_answer_after_the_deadline_is_refused(server: Sandbox, bot: RawBot, actor: ScriptedUser) -> None:
     waiting = await pending(bot, actor)
     server.end_deadlines()
     interaction = await waiting.act
@@ -173,7 +173,7 @@ async def test_an_answer_after_the_deadline_is_refused(server: Sandbox, bot: Raw
     assert (status, answer["code"]) == (404, 10062) and server.violations
 
 
-async def test_the_token_dies_after_fifteen_minutes(server: Sandbox, bot: RawBot, actor: Actor) -> None:
+async def test_the_token_dies_after_fifteen_minutes(server: Sandbox, bot: RawBot, actor: ScriptedUser) -> None:
     waiting = await pending(bot, actor)
     await waiting.respond(5)
     server.clock.advance(14 * 60)
@@ -185,7 +185,7 @@ async def test_the_token_dies_after_fifteen_minutes(server: Sandbox, bot: RawBot
 
 
 async def test_the_token_leads_nowhere_once_the_channel_is_deleted(
-    server: Sandbox, bot: RawBot, channel: Channel, actor: Actor
+    server: Sandbox, bot: RawBot, channel: Channel, actor: ScriptedUser
 ) -> None:
     waiting = await pending(bot, actor)
     await waiting.respond(5)
@@ -196,7 +196,7 @@ async def test_the_token_leads_nowhere_once_the_channel_is_deleted(
     assert not server.violations, "bad luck, not a fault"
 
 
-async def test_the_first_follow_up_after_a_defer_is_the_response(bot: RawBot, actor: Actor) -> None:
+async def test_the_first_follow_up_after_a_defer_is_the_response(bot: RawBot, actor: ScriptedUser) -> None:
     waiting = await pending(bot, actor)
     await waiting.respond(5, {"flags": 64})
     interaction = await waiting.act
@@ -207,7 +207,7 @@ async def test_the_first_follow_up_after_a_defer_is_the_response(bot: RawBot, ac
     assert [m.content for m in interaction.followups] == ["two"]
 
 
-async def test_follow_ups_before_the_answer_are_unknown(bot: RawBot, actor: Actor) -> None:
+async def test_follow_ups_before_the_answer_are_unknown(bot: RawBot, actor: ScriptedUser) -> None:
     waiting = await pending(bot, actor)
     status, answer = await bot.call("POST", waiting.hook, {"content": "early"})
     assert (status, answer["code"]) == (404, 10015)
@@ -215,11 +215,11 @@ async def test_follow_ups_before_the_answer_are_unknown(bot: RawBot, actor: Acto
     await waiting.act
 
 
-async def test_a_user_installed_bot_has_five_follow_ups(server: Sandbox, bot: RawBot, actor: Actor) -> None:
+async def test_a_user_installed_bot_has_five_follow_ups(server: Sandbox, bot: RawBot, actor: ScriptedUser) -> None:
     guild = server.add_guild("Without bot", has_bot=False)
     everywhere = PING | {"integration_types": [0, 1]}
     await bot.call("PUT", f"/applications/{server.application.id}/commands", [everywhere])
-    with pytest.raises(Refused, match="the bot is not in this server"):
+    with pytest.raises(ActionRefusedError, match="the bot is not in this server"):
         await server.act_as(guild.add_member(actor.user), guild.add_channel("x")).slash("ping")
     server.application.installed_by_users.add(actor.user.id)
     there = server.act_as(guild.members[actor.user.id], guild.add_channel("y"))
@@ -230,7 +230,7 @@ async def test_a_user_installed_bot_has_five_follow_ups(server: Sandbox, bot: Ra
     assert [status for status, _ in answers] == [200] * 5 + [400] and answers[5][1]["code"] == 40094
 
 
-async def test_an_edit_keeps_only_the_listed_attachments(bot: RawBot, actor: Actor, server: Sandbox) -> None:
+async def test_an_edit_keeps_only_the_listed_attachments(bot: RawBot, actor: ScriptedUser, server: Sandbox) -> None:
     waiting = await pending(bot, actor)
     await waiting.respond(5)
     form = aiohttp.FormData(quote_fields=False)
@@ -299,7 +299,7 @@ async def test_lost_permissions_are_no_fault(
 
 
 async def test_deleted_things_have_their_own_codes(
-    server: Sandbox, bot: RawBot, channel: Channel, actor: Actor
+    server: Sandbox, bot: RawBot, channel: Channel, actor: ScriptedUser
 ) -> None:
     said = actor.say("x")
     path = f"/channels/{channel.id}/messages/{said.id}"
@@ -334,7 +334,7 @@ async def test_foreign_hosts_and_origins_are_refused(bot: RawBot, headers: dict[
     assert (await bot.call("GET", "/gateway"))[0] == 200
 
 
-async def test_many_answer_at_once(server: Sandbox, bot: RawBot, actor: Actor) -> None:
+async def test_many_answer_at_once(server: Sandbox, bot: RawBot, actor: ScriptedUser) -> None:
     waiting = [await pending(bot, actor) for _ in range(20)]
     await asyncio.gather(*(one.respond(4, {"content": "x"}) for one in waiting))
     answered = await asyncio.gather(*(one.act for one in waiting))
@@ -358,7 +358,7 @@ async def test_a_taken_port_is_an_error_that_leaves_nothing_open(server: Sandbox
             raise AssertionError("two sandboxes on one port")
 
 
-async def test_a_failing_test_shows_words_and_no_secrets(bot: RawBot, actor: Actor) -> None:
+async def test_a_failing_test_shows_words_and_no_secrets(bot: RawBot, actor: ScriptedUser) -> None:
     waiting = await pending(bot, actor)
     await waiting.respond(4, {"content": "hello", "components": [row(button())]})
     interaction = await waiting.act

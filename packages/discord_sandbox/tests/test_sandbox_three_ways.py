@@ -22,8 +22,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from sample_bot import SampleBot, running
 from scenarios import SCENARIOS
 
-from discord_sandbox import Actor, Sandbox
-from discord_sandbox.masquerade import NAMES
+from discord_sandbox import Sandbox, ScriptedUser
+from discord_sandbox.tls_names import NAMES
 
 HERE = Path(__file__).parent
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
@@ -68,7 +68,7 @@ class Loopback(AbstractResolver):
         pass
 
 
-def somebody(server: Sandbox) -> Actor:
+def somebody(server: Sandbox) -> ScriptedUser:
     guild = server.add_guild("Guild")
     return server.act_as(guild.add_member("ada"), guild.add_channel("general"))
 

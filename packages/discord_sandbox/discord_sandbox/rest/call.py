@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from discord_sandbox.commands import Commands
-from discord_sandbox.desk import Desk
-from discord_sandbox.errors import Invalid
-from discord_sandbox.files import Files
+from discord_sandbox.command_registry import CommandRegistry
+from discord_sandbox.errors import InvalidFormBodyError
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.gateway import Gateway
 from discord_sandbox.guilds import Message
-from discord_sandbox.message import Upload
+from discord_sandbox.interaction_service import InteractionService
+from discord_sandbox.json_types import Json
+from discord_sandbox.message_content import Upload
 from discord_sandbox.message_payload import message_json
-from discord_sandbox.wire import Json
+from discord_sandbox.message_service import MessageBody, MessageService
 from discord_sandbox.world import World
-from discord_sandbox.writing import Body, Writer
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Services:
     """The parts of this Discord that routes work on."""
 
     world: World
-    files: Files
-    writer: Writer
-    commands: Commands
-    desk: Desk
+    files: FileStore
+    messages: MessageService
+    commands: CommandRegistry
+    interactions: InteractionService
     gateway: Gateway
 
 
@@ -42,7 +42,7 @@ class Call:
     uploads: dict[int, Upload] = field(default_factory=dict)
 
     def id(self, name: str) -> int:
-        """A snowflake of the path. Raises Invalid when it is none."""
+        """A snowflake of the path. Raises InvalidFormBodyError when it is none."""
         return snowflake(self.path[name], name)
 
     @property
@@ -51,27 +51,27 @@ class Call:
         if self.json is None:
             return {}
         if not isinstance(self.json, dict):
-            raise Invalid("", "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
+            raise InvalidFormBodyError("", "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
         return self.json
 
     @property
-    def body(self) -> Body:
-        return Body(self.object, self.uploads)
+    def body(self) -> MessageBody:
+        return MessageBody(self.object, self.uploads)
 
-    def message(self, message: Message) -> Answer:
-        return Answer(200, message_json(message, self.services.files.sign))
+    def message(self, message: Message) -> RestResponse:
+        return RestResponse(200, message_json(message, self.services.files.sign))
 
 
 @dataclass(frozen=True)
-class Answer:
+class RestResponse:
     """A status and a JSON body; None is an empty body."""
 
     status: int
     json: Any = None
 
 
-NOTHING = Answer(204)
-Handler = Callable[[Call], Answer]
+NOTHING = RestResponse(204)
+Handler = Callable[[Call], RestResponse]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Route:
 
 
 def snowflake(text: str, name: str) -> int:
-    """Raises Invalid when `text` is no id."""
+    """Raises InvalidFormBodyError when `text` is no id."""
     if not text.isdecimal():
-        raise Invalid(name, "NUMBER_TYPE_COERCE", f'Value "{text}" is not snowflake.')
+        raise InvalidFormBodyError(name, "NUMBER_TYPE_COERCE", f'Value "{text}" is not snowflake.')
     return int(text)

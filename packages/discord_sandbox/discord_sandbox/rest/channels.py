@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from discord_sandbox.errors import (
-    Invalid,
+    InvalidFormBodyError,
     cannot_message_user,
     cannot_reply,
     missing_permissions,
@@ -14,12 +14,12 @@ from discord_sandbox.errors import (
 )
 from discord_sandbox.guilds import Channel, Message
 from discord_sandbox.interaction_payload import app_permissions, size_limit
-from discord_sandbox.message import TYPE_REPLY
+from discord_sandbox.message_content import TYPE_REPLY
 from discord_sandbox.message_payload import message_json
 from discord_sandbox.payloads import channel_json
 from discord_sandbox.permissions import Permission
 from discord_sandbox.rest.access import channel_of, message_of, require, require_sending
-from discord_sandbox.rest.call import NOTHING, Answer, Call, Route, snowflake
+from discord_sandbox.rest.call import NOTHING, Call, RestResponse, Route, snowflake
 
 _MESSAGES = "/channels/{channel_id}/messages"
 _MESSAGE = _MESSAGES + "/{message_id}"
@@ -27,11 +27,11 @@ _MESSAGE = _MESSAGES + "/{message_id}"
 NONCE_LIFETIME_S = 300.0
 
 
-def _get_channel(call: Call) -> Answer:
-    return Answer(200, channel_json(channel_of(call)))
+def _get_channel(call: Call) -> RestResponse:
+    return RestResponse(200, channel_json(channel_of(call)))
 
 
-def _edit_channel(call: Call) -> Answer:
+def _edit_channel(call: Call) -> RestResponse:
     channel = channel_of(call)
     if not channel.is_thread:
         require(channel, Permission.MANAGE_CHANNELS)
@@ -41,26 +41,26 @@ def _edit_channel(call: Call) -> Answer:
         require_sending(channel)
     if "archived" in call.object:
         channel.set_archived(bool(call.object["archived"]))
-    return Answer(200, channel_json(channel))
+    return RestResponse(200, channel_json(channel))
 
 
-def _delete_channel(call: Call) -> Answer:
+def _delete_channel(call: Call) -> RestResponse:
     channel = channel_of(call)
     require(channel, Permission.MANAGE_CHANNELS)
-    answer = Answer(200, channel_json(channel))
+    answer = RestResponse(200, channel_json(channel))
     channel.delete()
     return answer
 
 
-def _list_messages(call: Call) -> Answer:
+def _list_messages(call: Call) -> RestResponse:
     channel = channel_of(call)
     if not app_permissions(channel) & Permission.READ_MESSAGE_HISTORY:
-        return Answer(200, [])
+        return RestResponse(200, [])
     limit = int(call.query.get("limit", 50))
     if not 1 <= limit <= 100:
-        raise Invalid("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
+        raise InvalidFormBodyError("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
     chosen = _page([m for m in channel.messages if not m.is_ephemeral], call.query, limit)
-    return Answer(200, [message_json(m, call.services.files.sign) for m in reversed(chosen)])
+    return RestResponse(200, [message_json(m, call.services.files.sign) for m in reversed(chosen)])
 
 
 def _page(messages: list[Message], query: dict[str, str], limit: int) -> list[Message]:
@@ -76,13 +76,13 @@ def _page(messages: list[Message], query: dict[str, str], limit: int) -> list[Me
     return messages[-limit:]
 
 
-def _get_message(call: Call) -> Answer:
+def _get_message(call: Call) -> RestResponse:
     channel = channel_of(call)
     require(channel, Permission.READ_MESSAGE_HISTORY)
     return call.message(message_of(call, channel))
 
 
-def _post_message(call: Call) -> Answer:
+def _post_message(call: Call) -> RestResponse:
     channel = channel_of(call)
     require_sending(channel)
     if channel.is_locked and not app_permissions(channel) & Permission.MANAGE_THREADS:
@@ -96,7 +96,7 @@ def _post_message(call: Call) -> Answer:
     if call.uploads and not bits & Permission.ATTACH_FILES:
         raise missing_permissions()
     reference = _reference(call, channel)
-    writer = call.services.writer
+    writer = call.services.messages
     message = writer.create(
         channel,
         call.services.world.bot,
@@ -117,7 +117,7 @@ def _by_nonce(call: Call, channel: Channel) -> Message | None:
     """The bot's message of the last minutes with the same nonce, when the request enforces it."""
     nonce = call.object.get("nonce")
     if nonce is not None and len(str(nonce)) > 25:
-        raise Invalid("nonce", "NONCE_TYPE_TOO_LONG", "Nonce cannot be longer than 25 characters.")
+        raise InvalidFormBodyError("nonce", "NONCE_TYPE_TOO_LONG", "Nonce cannot be longer than 25 characters.")
     if nonce is None or not call.object.get("enforce_nonce"):
         return None
     world = call.services.world
@@ -138,43 +138,43 @@ def _reference(call: Call, channel: Channel) -> Message | None:
         raise cannot_reply()
     found = channel.get_message(int(reference["message_id"]))
     if found is None and reference.get("fail_if_not_exists", True):
-        raise Invalid("message_reference", "REPLIES_UNKNOWN_MESSAGE", "Unknown message")
+        raise InvalidFormBodyError("message_reference", "REPLIES_UNKNOWN_MESSAGE", "Unknown message")
     return found
 
 
-def _edit_message(call: Call) -> Answer:
+def _edit_message(call: Call) -> RestResponse:
     channel = channel_of(call)
     message = message_of(call, channel)
     if message.author is not call.services.world.bot:
         raise not_your_message()
     if channel.is_archived:
         raise thread_archived()
-    return call.message(call.services.writer.edit(message, call.body, size_limit=size_limit(channel)))
+    return call.message(call.services.messages.edit(message, call.body, size_limit=size_limit(channel)))
 
 
-def _delete_message(call: Call) -> Answer:
+def _delete_message(call: Call) -> RestResponse:
     channel = channel_of(call)
     message = message_of(call, channel)
     if message.author is not call.services.world.bot:
         require(channel, Permission.MANAGE_MESSAGES)
-    call.services.writer.delete(message)
+    call.services.messages.delete(message)
     return NOTHING
 
 
-def _bulk_delete(call: Call) -> Answer:
+def _bulk_delete(call: Call) -> RestResponse:
     channel = channel_of(call)
     require(channel, Permission.MANAGE_MESSAGES)
     ids = call.object.get("messages") or []
     if not 2 <= len(ids) <= 100:
-        raise Invalid("messages", "BASE_TYPE_BAD_LENGTH", "Must be between 2 and 100 in length.")
+        raise InvalidFormBodyError("messages", "BASE_TYPE_BAD_LENGTH", "Must be between 2 and 100 in length.")
     for message_id in ids:
         message = channel.get_message(int(message_id))
         if message is not None:
-            call.services.writer.delete(message)
+            call.services.messages.delete(message)
     return NOTHING
 
 
-def _typing(call: Call) -> Answer:
+def _typing(call: Call) -> RestResponse:
     channel = channel_of(call)
     require_sending(channel)
     world = call.services.world
@@ -183,7 +183,7 @@ def _typing(call: Call) -> Answer:
     return NOTHING
 
 
-def _react(call: Call, *, adds: bool) -> Answer:
+def _react(call: Call, *, adds: bool) -> RestResponse:
     channel = channel_of(call)
     message = message_of(call, channel)
     bot_id = call.services.world.bot.id
@@ -203,7 +203,7 @@ def _react(call: Call, *, adds: bool) -> Answer:
     return NOTHING
 
 
-def _pin(call: Call, *, pins: bool) -> Answer:
+def _pin(call: Call, *, pins: bool) -> RestResponse:
     channel = channel_of(call)
     require(channel, Permission.MANAGE_MESSAGES)
     message = message_of(call, channel)
@@ -212,13 +212,13 @@ def _pin(call: Call, *, pins: bool) -> Answer:
     return NOTHING
 
 
-def _start_thread(call: Call) -> Answer:
+def _start_thread(call: Call) -> RestResponse:
     channel = channel_of(call)
     require(channel, Permission.CREATE_PUBLIC_THREADS)
     name = call.object.get("name") or ""
     if channel.guild is None or channel.is_thread or not 1 <= len(name) <= 100:
-        raise Invalid("name", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
-    return Answer(201, channel_json(channel.add_thread(name)))
+        raise InvalidFormBodyError("name", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
+    return RestResponse(201, channel_json(channel.add_thread(name)))
 
 
 def routes() -> list[Route]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from discord_sandbox.interactions import RESPOND, UPDATE, Interaction
+from discord_sandbox.json_types import Json
 from discord_sandbox.message_payload import message_json
-from discord_sandbox.rest.call import NOTHING, Answer, Call, Route
-from discord_sandbox.wire import Json
+from discord_sandbox.rest.call import NOTHING, Call, RestResponse, Route
 
 _HOOK = "/webhooks/{webhook_id}/{webhook_token}"
 
 
-def _callback(call: Call) -> Answer:
-    desk = call.services.desk
-    interaction = desk.respond(call.id("interaction_id"), call.path["interaction_token"], call.body)
+def _callback(call: Call) -> RestResponse:
+    interactions = call.services.interactions
+    interaction = interactions.respond(call.id("interaction_id"), call.path["interaction_token"], call.body)
     if call.query.get("with_response") not in ("1", "true"):
         return NOTHING
-    return Answer(200, _callback_json(call, interaction))
+    return RestResponse(200, _callback_json(call, interaction))
 
 
 def _callback_json(call: Call, interaction: Interaction) -> Json:
@@ -36,27 +36,27 @@ def _callback_json(call: Call, interaction: Interaction) -> Json:
 
 
 def _of_token(call: Call) -> Interaction:
-    return call.services.desk.by_token(call.id("webhook_id"), call.path["webhook_token"])
+    return call.services.interactions.by_token(call.id("webhook_id"), call.path["webhook_token"])
 
 
-def _follow_up(call: Call) -> Answer:
-    return call.message(call.services.desk.follow_up(_of_token(call), call.body))
+def _follow_up(call: Call) -> RestResponse:
+    return call.message(call.services.interactions.follow_up(_of_token(call), call.body))
 
 
 def _message_id(call: Call) -> str:
     return call.path.get("message_id", "@original")
 
 
-def _get(call: Call) -> Answer:
-    return call.message(call.services.desk.find(_of_token(call), _message_id(call)))
+def _get(call: Call) -> RestResponse:
+    return call.message(call.services.interactions.find(_of_token(call), _message_id(call)))
 
 
-def _edit(call: Call) -> Answer:
-    return call.message(call.services.desk.edit(_of_token(call), _message_id(call), call.body))
+def _edit(call: Call) -> RestResponse:
+    return call.message(call.services.interactions.edit(_of_token(call), _message_id(call), call.body))
 
 
-def _delete(call: Call) -> Answer:
-    call.services.desk.delete(_of_token(call), _message_id(call))
+def _delete(call: Call) -> RestResponse:
+    call.services.interactions.delete(_of_token(call), _message_id(call))
     return NOTHING
 
 

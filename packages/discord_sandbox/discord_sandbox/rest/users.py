@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from discord_sandbox.errors import cannot_message_user, unknown_user
 from discord_sandbox.payloads import channel_json, self_json, user_json
-from discord_sandbox.rest.call import Answer, Call, Route, snowflake
+from discord_sandbox.rest.call import Call, RestResponse, Route, snowflake
 from discord_sandbox.users import User
 
 
-def _me(call: Call) -> Answer:
-    return Answer(200, self_json(call.services.world.bot))
+def _me(call: Call) -> RestResponse:
+    return RestResponse(200, self_json(call.services.world.bot))
 
 
-def _change_me(call: Call) -> Answer:
+def _change_me(call: Call) -> RestResponse:
     bot = call.services.world.bot
     if call.object.get("username"):
         bot.username = call.object["username"]
         call.services.world.publish("user_update", user=bot)
-    return Answer(200, self_json(bot))
+    return RestResponse(200, self_json(bot))
 
 
 def _find(call: Call, user_id: int) -> User:
@@ -27,15 +27,15 @@ def _find(call: Call, user_id: int) -> User:
     return user
 
 
-def _get_user(call: Call) -> Answer:
-    return Answer(200, user_json(_find(call, call.id("user_id"))))
+def _get_user(call: Call) -> RestResponse:
+    return RestResponse(200, user_json(_find(call, call.id("user_id"))))
 
 
-def _open_dm(call: Call) -> Answer:
+def _open_dm(call: Call) -> RestResponse:
     user = _find(call, snowflake(str(call.object.get("recipient_id")), "recipient_id"))
     if user.is_bot:
         raise cannot_message_user()
-    return Answer(200, channel_json(call.services.world.direct_channel(user)))
+    return RestResponse(200, channel_json(call.services.world.direct_channel(user)))
 
 
 def routes() -> list[Route]:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import Any
 
-from discord_sandbox.actor import Actor
+from discord_sandbox.command_options import ActionRefusedError
 from discord_sandbox.guilds import Channel, Guild, Member, Message
 from discord_sandbox.interactions import Interaction
-from discord_sandbox.options import Refused
+from discord_sandbox.json_types import Json
+from discord_sandbox.scripted_user import ScriptedUser
 from discord_sandbox.users import User
-from discord_sandbox.wire import Json
 from discord_sandbox.world import Change, World
 
 # What the made-up servers and people are called.
@@ -39,7 +39,7 @@ _ALTERNATIVES = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """Who asks for what how often: `rate` is requests a second of all together.
 
     In the texts of `options`, `{red|blue}` is one of the two each time. The first server asks `greed` times
@@ -55,13 +55,13 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not (1 <= self.num_guilds <= MAX_GUILDS and 1 <= self.num_members <= MAX_MEMBERS):
-            raise Refused(f"1 to {MAX_GUILDS} servers of 1 to {MAX_MEMBERS} people")
+            raise ActionRefusedError(f"1 to {MAX_GUILDS} servers of 1 to {MAX_MEMBERS} people")
         if not (0 < self.rate <= MAX_RATE and 0 < self.greed <= 1000):
-            raise Refused(f"at most {MAX_RATE:.0f} requests a second")
+            raise ActionRefusedError(f"at most {MAX_RATE:.0f} requests a second")
 
 
 @dataclass(eq=False)
-class Wish:
+class PendingRequest:
     """One request of the crowd, until it is finished."""
 
     interaction: Interaction
@@ -70,7 +70,7 @@ class Wish:
 
 
 @dataclass(eq=False)
-class Camp:
+class GuildLoad:
     """One server of the crowd, and how it fares."""
 
     guild: Guild
@@ -81,7 +81,7 @@ class Camp:
     num_failed: int = 0
     num_finished: int = 0
     num_files: int = 0
-    waiting: list[Wish] = field(default_factory=list)
+    waiting: list[PendingRequest] = field(default_factory=list)
     acks_ms: deque[float] = field(default_factory=lambda: deque(maxlen=500))
     waits_s: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     finished_at_s: deque[tuple[float, int]] = field(default_factory=deque)
@@ -93,18 +93,18 @@ class Camp:
         return sum(count for _, count in self.finished_at_s)
 
 
-class Crowd:
+class LoadGenerator:
     """Runs one plan at a time and tells its listeners once a second how it goes."""
 
-    def __init__(self, world: World, act_as: Callable[[User, Channel], Actor]) -> None:
+    def __init__(self, world: World, act_as: Callable[[User, Channel], ScriptedUser]) -> None:
         self._world = world
         self._act_as = act_as
-        self._camps: list[Camp] = []
-        self._plan: Plan | None = None
+        self._camps: list[GuildLoad] = []
+        self._plan: LoadPlan | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._runner: asyncio.Task[None] | None = None
         self._is_asking = False
-        self._by_interaction: dict[int, Wish] = {}
+        self._by_interaction: dict[int, PendingRequest] = {}
         self._points: deque[Json] = deque(maxlen=NUM_POINTS)
         self._listeners: list[Callable[[Json], None]] = []
         self.quiet_s = QUIET_S
@@ -122,7 +122,7 @@ class Crowd:
 
     # -- starting and stopping -----------------------------------------------------------------------
 
-    async def start(self, plan: Plan, visitor: User) -> None:
+    async def start(self, plan: LoadPlan, visitor: User) -> None:
         """Begin; `visitor` becomes a member everywhere, to look on. Ends an earlier plan."""
         await self.close()
         self._plan = plan
@@ -147,7 +147,7 @@ class Crowd:
         self._runner = None
         self._by_interaction.clear()
 
-    def _camp(self, number: int, num_members: int, visitor: User) -> Camp:
+    def _camp(self, number: int, num_members: int, visitor: User) -> GuildLoad:
         name = f"{CROWD} {number}"
         guild = next((g for g in self._world.guilds.values() if g.name == name), None)
         if guild is None:
@@ -156,7 +156,7 @@ class Crowd:
         channel = next(iter(guild.channels.values()))
         if visitor.id not in guild.members:
             guild.add_member(visitor)
-        camp = Camp(guild, channel)
+        camp = GuildLoad(guild, channel)
         for index in range(1, num_members + 1):
             user = self._world.user_named(f"{CROWD.lower()}-{number}-{index}")
             user.global_name = _NAMES[(number * 7 + index) % len(_NAMES)]
@@ -165,7 +165,7 @@ class Crowd:
 
     # -- asking --------------------------------------------------------------------------------------
 
-    async def _run(self, plan: Plan) -> None:
+    async def _run(self, plan: LoadPlan) -> None:
         loop = asyncio.get_running_loop()
         weights = [plan.greed] + [1.0] * (len(self._camps) - 1)
         next_ask = next_report = loop.time()
@@ -182,25 +182,25 @@ class Crowd:
                 next_report = now + 1
             await asyncio.sleep(max(0.0, min(next_ask, next_report) - loop.time()))
 
-    def _ask(self, camp: Camp, plan: Plan) -> None:
+    def _ask(self, camp: GuildLoad, plan: LoadPlan) -> None:
         task = asyncio.create_task(self._wish(camp, random.choice(camp.members), plan))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _wish(self, camp: Camp, member: Member, plan: Plan) -> None:
+    async def _wish(self, camp: GuildLoad, member: Member, plan: LoadPlan) -> None:
         camp.num_asked += 1
         asked_s = asyncio.get_running_loop().time()
         options = {name: _vary(value) for name, value in plan.options.items()}
         try:
             interaction = await self._act_as(member.user, camp.channel).slash(plan.command, **options)
-        except Refused:
+        except ActionRefusedError:
             camp.num_refused += 1
             return
         if interaction.failed or interaction.ack_ms is None:
             camp.num_failed += 1
             return
         camp.acks_ms.append(interaction.ack_ms)
-        wish = Wish(interaction, asked_s, asked_s)
+        wish = PendingRequest(interaction, asked_s, asked_s)
         camp.waiting.append(wish)
         self._by_interaction[interaction.id] = wish
 
@@ -213,7 +213,7 @@ class Crowd:
             if wish is not None:
                 wish.changed_s = asyncio.get_running_loop().time()
 
-    def _sweep(self, camp: Camp, now_s: float) -> None:
+    def _sweep(self, camp: GuildLoad, now_s: float) -> None:
         still = []
         for wish in camp.waiting:
             message = wish.interaction.original_message
@@ -255,7 +255,7 @@ class Crowd:
         }
 
 
-def _camp_view(camp: Camp) -> Json:
+def _camp_view(camp: GuildLoad) -> Json:
     return {
         "name": camp.guild.name,
         "channel": str(camp.channel.id),

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from discord_sandbox.json_types import Json
 from discord_sandbox.snowflake import shard_of
-from discord_sandbox.wire import Json
 
 MAX_SENDS, SENDS_WINDOW_S = 120, 60.0
 REPLAY_LENGTH = 5000

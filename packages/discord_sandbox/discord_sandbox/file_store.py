@@ -12,14 +12,14 @@ import re
 import secrets
 
 from discord_sandbox.clock import Clock
-from discord_sandbox.images import image_size
-from discord_sandbox.message import Attachment, Upload
+from discord_sandbox.image_size import image_size
+from discord_sandbox.message_content import Attachment, Upload
 
 LINK_LIFETIME_S = 24 * 3600.0
 _UNSAFE = re.compile(r"[^\w.\-]+", re.ASCII)
 
 
-class Files:
+class FileStore:
     """Keeps uploaded files in memory. `url` is the CDN's own address, known once the server listens."""
 
     def __init__(self, clock: Clock) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from discord_sandbox.command_rules import CHAT_INPUT, GROUP, LIMITS, SUBCOMMAND, check_command, check_together
-from discord_sandbox.errors import Invalid, too_many_commands, unknown_command
-from discord_sandbox.wire import Json
+from discord_sandbox.errors import InvalidFormBodyError, too_many_commands, unknown_command
+from discord_sandbox.json_types import Json
 from discord_sandbox.world import World
 
 _KEPT = (
@@ -21,7 +21,7 @@ _KEPT = (
 )
 
 
-class Commands:
+class CommandRegistry:
     """Registered commands by scope: `None` is global, otherwise a guild's id."""
 
     def __init__(self, world: World) -> None:
@@ -58,7 +58,7 @@ class Commands:
         others = [c for c in self.of_scope(guild_id) if c is not old]
         if any((c["type"], c["name"]) == (merged["type"], merged["name"]) for c in others):
             message = "Application command names must be unique"
-            raise Invalid("name", "APPLICATION_COMMANDS_DUPLICATE_NAME", message)
+            raise InvalidFormBodyError("name", "APPLICATION_COMMANDS_DUPLICATE_NAME", message)
         return self._keep(self._stored(merged, guild_id, old), guild_id)
 
     def delete(self, command_id: int, guild_id: int | None) -> None:

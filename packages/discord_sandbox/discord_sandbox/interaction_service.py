@@ -12,7 +12,7 @@ from collections.abc import Callable
 from discord_sandbox.command_rules import check_choice
 from discord_sandbox.errors import (
     DiscordError,
-    Invalid,
+    InvalidFormBodyError,
     already_acknowledged,
     invalid_webhook_token,
     thread_archived,
@@ -21,7 +21,7 @@ from discord_sandbox.errors import (
     unknown_message,
     unknown_webhook,
 )
-from discord_sandbox.files import Files
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member, Message
 from discord_sandbox.interaction_payload import interaction_json, size_limit
 from discord_sandbox.interactions import (
@@ -39,18 +39,18 @@ from discord_sandbox.interactions import (
     Acknowledgement,
     Interaction,
 )
-from discord_sandbox.message import (
+from discord_sandbox.json_types import Json
+from discord_sandbox.message_content import (
     EPHEMERAL,
     TYPE_CHAT_INPUT_COMMAND,
     TYPE_CONTEXT_MENU_COMMAND,
     TYPE_DEFAULT,
     TYPE_REPLY,
 )
+from discord_sandbox.message_service import MessageBody, MessageService
 from discord_sandbox.modals import check_modal
 from discord_sandbox.users import User
-from discord_sandbox.wire import Json
 from discord_sandbox.world import World
-from discord_sandbox.writing import Body, Writer
 
 Dispatch = Callable[[str, Json, int | None], bool]
 USER_INSTALL_FOLLOWUPS = 5
@@ -63,14 +63,14 @@ _ALLOWED = {
 }
 
 
-class Desk:
+class InteractionService:
     """All interactions, by id and by token."""
 
     def __init__(
-        self, world: World, writer: Writer, files: Files, dispatch: Dispatch, *, ack_deadline_s: float
+        self, world: World, writer: MessageService, files: FileStore, dispatch: Dispatch, *, ack_deadline_s: float
     ) -> None:
         self._world = world
-        self._writer = writer
+        self._messages = writer
         self._files = files
         self._dispatch = dispatch
         self._ack_deadline_s = ack_deadline_s
@@ -149,7 +149,7 @@ class Desk:
 
     # -- the bot answers -----------------------------------------------------------------------------
 
-    def respond(self, interaction_id: int, token: str, body: Body) -> Interaction:
+    def respond(self, interaction_id: int, token: str, body: MessageBody) -> Interaction:
         """The callback: an interaction's one and only first answer."""
         interaction = self._by_id.get(interaction_id)
         if interaction is None or interaction.token != token:
@@ -164,14 +164,14 @@ class Desk:
         updates = kind in (UPDATE, DEFER_UPDATE)
         if kind not in _ALLOWED[interaction.type] or (updates and not has_message):
             message = f"Response type {kind} does not fit an interaction of type {interaction.type}"
-            raise Invalid("type", "BASE_TYPE_CHOICES", message)
-        self._perform(interaction, kind, Body(body.json.get("data") or {}, body.uploads))
+            raise InvalidFormBodyError("type", "BASE_TYPE_CHOICES", message)
+        self._perform(interaction, kind, MessageBody(body.json.get("data") or {}, body.uploads))
         elapsed_ms = (asyncio.get_running_loop().time() - interaction.sent_at_s) * 1000
         interaction.settle(Acknowledgement(kind, elapsed_ms))
         self._world.publish("interaction_answered", channel=interaction.channel, user=interaction.user)
         return interaction
 
-    def _perform(self, interaction: Interaction, kind: int, body: Body) -> None:
+    def _perform(self, interaction: Interaction, kind: int, body: MessageBody) -> None:
         if kind == CHOICES:
             interaction.choices = _checked_choices(body.json.get("choices") or [])
         elif kind == MODAL:
@@ -179,7 +179,7 @@ class Desk:
             interaction.modal = body.json
         elif kind == DEFER:
             is_ephemeral = bool(int(body.json.get("flags") or 0) & EPHEMERAL)
-            message = self._writer.placeholder(
+            message = self._messages.placeholder(
                 interaction.channel, _message_type(interaction), is_ephemeral=is_ephemeral
             )
             self._post(message, interaction)
@@ -190,8 +190,8 @@ class Desk:
             if kind == UPDATE:
                 self._edit(interaction, interaction.source_message, body)
 
-    def _write(self, interaction: Interaction, body: Body, message_type: int) -> Message:
-        return self._writer.create(
+    def _write(self, interaction: Interaction, body: MessageBody, message_type: int) -> Message:
+        return self._messages.create(
             interaction.channel,
             self._world.bot,
             body,
@@ -210,7 +210,7 @@ class Desk:
             interaction.response_message = message
         else:
             interaction.followups.append(message)
-        self._writer.post(message)
+        self._messages.post(message)
 
     def excuse(self, interaction_id: str) -> None:
         """Trouble on request met an answer to this interaction; ids of none are passed over."""
@@ -235,7 +235,7 @@ class Desk:
             raise unknown_channel()
         return interaction
 
-    def follow_up(self, interaction: Interaction, body: Body) -> Message:
+    def follow_up(self, interaction: Interaction, body: MessageBody) -> Message:
         """A follow-up message; the first one after a defer becomes the deferred response itself."""
         original = interaction.original_message
         if original is not None and original.is_loading:
@@ -259,17 +259,17 @@ class Desk:
             raise unknown_message()
         return found
 
-    def edit(self, interaction: Interaction, message_id: str, body: Body) -> Message:
+    def edit(self, interaction: Interaction, message_id: str, body: MessageBody) -> Message:
         return self._edit(interaction, self.find(interaction, message_id), body)
 
     def delete(self, interaction: Interaction, message_id: str) -> None:
-        self._writer.delete(self.find(interaction, message_id))
+        self._messages.delete(self.find(interaction, message_id))
 
-    def _edit(self, interaction: Interaction, message: Message | None, body: Body) -> Message:
+    def _edit(self, interaction: Interaction, message: Message | None, body: MessageBody) -> Message:
         assert message is not None
         if interaction.channel.is_archived:
             raise thread_archived()
-        return self._writer.edit(message, body, size_limit=size_limit(interaction.channel))
+        return self._messages.edit(message, body, size_limit=size_limit(interaction.channel))
 
 
 def _message_type(interaction: Interaction) -> int:
@@ -281,7 +281,7 @@ def _message_type(interaction: Interaction) -> int:
 
 def _checked_choices(choices: list[Json]) -> list[Json]:
     if len(choices) > 25:
-        raise Invalid("data.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
+        raise InvalidFormBodyError("data.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
     for number, choice in enumerate(choices):
         value = choice.get("value")
         kind = 3 if isinstance(value, str) else 10

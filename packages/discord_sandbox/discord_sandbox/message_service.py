@@ -11,10 +11,11 @@ from typing import Any
 
 from discord_sandbox.components import check_components, stored_components
 from discord_sandbox.embeds import check_embeds, stored_embed
-from discord_sandbox.errors import Invalid, empty_message, too_large
-from discord_sandbox.files import Files, unsigned
+from discord_sandbox.errors import InvalidFormBodyError, empty_message, too_large
+from discord_sandbox.file_store import FileStore, unsigned
 from discord_sandbox.guilds import Channel, Message
-from discord_sandbox.message import (
+from discord_sandbox.json_types import Json
+from discord_sandbox.message_content import (
     EPHEMERAL,
     HAS_SNAPSHOT,
     IS_COMPONENTS_V2,
@@ -27,7 +28,6 @@ from discord_sandbox.message import (
 )
 from discord_sandbox.message_payload import snapshot_json
 from discord_sandbox.users import User
-from discord_sandbox.wire import Json
 from discord_sandbox.world import World
 
 MAX_CONTENT = 2000
@@ -37,17 +37,17 @@ _SETTABLE = SUPPRESS_EMBEDS | SUPPRESS_NOTIFICATIONS | IS_COMPONENTS_V2
 
 
 @dataclass(frozen=True)
-class Body:
+class MessageBody:
     """What a bot sends to write or edit: the JSON part and the files by their `files[n]` number."""
 
     json: Json
     uploads: dict[int, Upload]
 
 
-class Writer:
+class MessageService:
     """Creates and edits messages under Discord's rules, and publishes what happened."""
 
-    def __init__(self, world: World, files: Files) -> None:
+    def __init__(self, world: World, files: FileStore) -> None:
         self._world = world
         self._files = files
 
@@ -55,7 +55,7 @@ class Writer:
         self,
         channel: Channel,
         author: User,
-        body: Body,
+        body: MessageBody,
         *,
         message_type: int = TYPE_DEFAULT,
         flags: int = 0,
@@ -94,7 +94,7 @@ class Writer:
         flags = LOADING | (EPHEMERAL if is_ephemeral else 0)
         return Message(world.new_id(), channel, world.bot, message_type, world.clock.timestamp(), flags=flags)
 
-    def edit(self, message: Message, body: Body, *, size_limit: int) -> Message:
+    def edit(self, message: Message, body: MessageBody, *, size_limit: int) -> Message:
         """Change what the body names, keep the rest. A deferred response stops "thinking"."""
         was_loading = message.is_loading
         before = (message.content, message.embeds, message.components, message.attachments, message.flags)
@@ -124,10 +124,12 @@ class Writer:
         if wanted is None:
             return
         if message.is_v2 and not wanted & IS_COMPONENTS_V2 and not message.is_loading:
-            raise Invalid("flags", "MESSAGE_CANNOT_REMOVE_COMPONENTS_V2_FLAG", "The v2 flag cannot be removed")
+            raise InvalidFormBodyError(
+                "flags", "MESSAGE_CANNOT_REMOVE_COMPONENTS_V2_FLAG", "The v2 flag cannot be removed"
+            )
         message.flags = message.flags & ~SUPPRESS_EMBEDS | wanted & (SUPPRESS_EMBEDS | IS_COMPONENTS_V2)
 
-    def _apply(self, message: Message, body: Body, *, size_limit: int) -> None:
+    def _apply(self, message: Message, body: MessageBody, *, size_limit: int) -> None:
         request = body.json
         check_body(request, body.uploads, is_v2=message.is_v2, size_limit=size_limit, told=_told(message.channel))
         old, new = message.attachments, self._new_attachments(message, body)
@@ -149,7 +151,7 @@ class Writer:
             )
         message.attachments = self._kept(message, request, old) + new
 
-    def _new_attachments(self, message: Message, body: Body) -> list[Attachment]:
+    def _new_attachments(self, message: Message, body: MessageBody) -> list[Attachment]:
         described = {str(item.get("id")): item for item in body.json.get("attachments") or []}
         added = []
         for number, upload in sorted(body.uploads.items()):
@@ -176,7 +178,9 @@ class Writer:
         def resolve(url: str, where: str) -> Json:
             found = self._find(message, url)
             if found is None and url.startswith("attachment://"):
-                raise Invalid(where, "REFERENCED_ATTACHMENT_NOT_FOUND", f"No attachment {url!r} in the request")
+                raise InvalidFormBodyError(
+                    where, "REFERENCED_ATTACHMENT_NOT_FOUND", f"No attachment {url!r} in the request"
+                )
             media: Json = {"url": url, "proxy_url": url, "width": None, "height": None, "content_type": None}
             if found is not None:
                 media |= {"url": found.url, "proxy_url": found.url, "content_type": found.content_type}
@@ -203,17 +207,17 @@ def _told(channel: Channel) -> int:
 
 
 def check_body(request: Json, uploads: dict[int, Upload], *, is_v2: bool, size_limit: int, told: int = 0) -> None:
-    """Raise Invalid or 40005 at the first rule that a message's body breaks. `told`: no fault up to that size."""
+    """Raise InvalidFormBodyError or 40005 at the first rule that a body breaks. `told`: no fault up to that size."""
     content = request.get("content")
     if content is not None and not isinstance(content, str):
-        raise Invalid("content", "STRING_TYPE_CONVERT", "Could not interpret as string.")
+        raise InvalidFormBodyError("content", "STRING_TYPE_CONVERT", "Could not interpret as string.")
     if content is not None and len(content) > MAX_CONTENT:
-        raise Invalid("content", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_CONTENT} or fewer in length.")
+        raise InvalidFormBodyError("content", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_CONTENT} or fewer in length.")
     if is_v2:
         for key in ("content", "embeds", "poll", "sticker_ids"):
             if request.get(key):
                 message = f"The '{key}' field cannot be used when using MessageFlags.IS_COMPONENTS_V2"
-                raise Invalid(key, "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2", message)
+                raise InvalidFormBodyError(key, "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2", message)
     check_embeds(request.get("embeds") or [])
     _check_files(request, uploads, size_limit, told)
     _check_mentions(request.get("allowed_mentions") or {})
@@ -221,7 +225,7 @@ def check_body(request: Json, uploads: dict[int, Upload], *, is_v2: bool, size_l
 
 def _check_files(request: Json, uploads: dict[int, Upload], size_limit: int, told: int) -> None:
     if len(uploads) > MAX_FILES or len(request.get("attachments") or []) > MAX_FILES:
-        raise Invalid("attachments", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_FILES} or fewer in length.")
+        raise InvalidFormBodyError("attachments", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_FILES} or fewer in length.")
     largest = max((len(upload.data) for upload in uploads.values()), default=0)
     if largest > size_limit:
         raise too_large(is_fault=largest > told)
@@ -235,9 +239,11 @@ def _check_mentions(allowed: Json) -> None:
         listed = allowed.get(key) or []
         if listed and key in parse:
             message = f"parse:['{key}'] and {key}:[ids...] are mutually exclusive."
-            raise Invalid("allowed_mentions", "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", message)
+            raise InvalidFormBodyError("allowed_mentions", "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", message)
         if len(listed) > 100:
-            raise Invalid(f"allowed_mentions.{key}", "BASE_TYPE_MAX_LENGTH", "Must be 100 or fewer in length.")
+            raise InvalidFormBodyError(
+                f"allowed_mentions.{key}", "BASE_TYPE_MAX_LENGTH", "Must be 100 or fewer in length."
+            )
 
 
 def _refuse_empty(message: Message) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from discord_sandbox.command_options import ActionRefusedError
 from discord_sandbox.guilds import Channel, Guild
 from discord_sandbox.interaction_payload import app_permissions
-from discord_sandbox.options import Refused
+from discord_sandbox.json_types import Json
 from discord_sandbox.permissions import Permission, may_send
-from discord_sandbox.wire import Json
 
 TOKEN_LIFE_S = 15 * 60
 _WRITING = Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS
 
 
-class Trouble:
+class FaultSwitches:
     """`make` presses a switch in the channel that somebody looks at."""
 
     def __init__(self, sandbox: Any) -> None:
@@ -42,10 +42,10 @@ class Trouble:
         }
 
     async def make(self, kind: str, channel: Channel | None) -> str:
-        """What was done, as a sentence. Raises Refused for what cannot be done here."""
+        """What was done, as a sentence. Raises ActionRefusedError for what cannot be done here."""
         if kind in self._of_places:
             if channel is None or channel.guild is None:
-                raise Refused("that takes a server's channel")
+                raise ActionRefusedError("that takes a server's channel")
             return self._of_places[kind](channel.guild, channel)
         if kind in self._closings:
             return await self._closings[kind]()
@@ -95,7 +95,7 @@ class Trouble:
 
     def _require_bot(self) -> None:
         if not self._sandbox.gateway.is_connected:
-            raise Refused("no bot is connected")
+            raise ActionRefusedError("no bot is connected")
 
     # -- time and files ------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class Trouble:
 
     def _mute(self, guild: Guild, channel: Channel) -> str:
         if not guild.has_bot:
-            raise Refused("the bot is not in this server")
+            raise ActionRefusedError("the bot is not in this server")
         if may_send(app_permissions(channel), is_thread=channel.is_thread):
             self._faults.take_permission(channel, _WRITING)
             return f"The bot may not write in {channel.name} any more."
@@ -120,7 +120,7 @@ class Trouble:
 
     def _delete_channel(self, guild: Guild, channel: Channel) -> str:
         if not channel.is_thread and sum(not other.is_thread for other in guild.channels.values()) == 1:
-            raise Refused("a server needs a channel")
+            raise ActionRefusedError("a server needs a channel")
         self._faults.delete_channel(channel)
         return f"The channel {channel.name} was deleted."
 

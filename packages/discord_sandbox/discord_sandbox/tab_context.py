@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from discord_sandbox.actor import Actor
-from discord_sandbox.crowd import Crowd
+from discord_sandbox.command_options import ActionRefusedError
+from discord_sandbox.fault_switches import FaultSwitches
 from discord_sandbox.guilds import Channel
-from discord_sandbox.message import Upload
-from discord_sandbox.options import Refused
-from discord_sandbox.trouble import Trouble
+from discord_sandbox.load_generator import LoadGenerator
+from discord_sandbox.message_content import Upload
+from discord_sandbox.scripted_user import ScriptedUser
 from discord_sandbox.users import User
 from discord_sandbox.world import World
 
 
-class Stage:
+class TabContext:
     """What every tab works with; the page's server makes one."""
 
     def __init__(self, sandbox: Any) -> None:
         self.world: World = sandbox.world
         self.journal = sandbox.journal
         self.files = sandbox.files
-        self.act_as: Callable[[User, Channel], Actor] = sandbox.act_as
+        self.act_as: Callable[[User, Channel], ScriptedUser] = sandbox.act_as
         self._sandbox = sandbox
-        self.crowd: Crowd = sandbox.crowd
-        self.trouble = Trouble(sandbox)
+        self.load_generator: LoadGenerator = sandbox.load_generator
+        self.fault_switches = FaultSwitches(sandbox)
         self._uploads: dict[str, Upload] = {}
 
     def is_connected(self) -> bool:
@@ -38,7 +38,7 @@ class Stage:
         return key
 
     def take_upload(self, key: str) -> Upload:
-        """Raises Refused for a file that is not held."""
+        """Raises ActionRefusedError for a file that is not held."""
         if key not in self._uploads:
-            raise Refused("that file is gone; choose it again")
+            raise ActionRefusedError("that file is gone; choose it again")
         return self._uploads.pop(key)

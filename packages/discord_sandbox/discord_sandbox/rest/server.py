@@ -15,12 +15,12 @@ from aiohttp import BodyPartReader, web
 from discord_sandbox.errors import DiscordError, bad_json, not_found, too_large, unauthorized
 from discord_sandbox.faults import Fault, Faults
 from discord_sandbox.journal import Journal, RestCall, Violation
-from discord_sandbox.judge import Judge
-from discord_sandbox.limits import RateLimits
-from discord_sandbox.message import Upload
+from discord_sandbox.message_content import Upload
+from discord_sandbox.message_service import MAX_REQUEST
+from discord_sandbox.openapi_validator import OpenApiValidator
+from discord_sandbox.rate_limits import RateLimits
 from discord_sandbox.rest import applications, channels, guilds, responses, users
-from discord_sandbox.rest.call import Answer, Call, Handler, Route, Services
-from discord_sandbox.writing import MAX_REQUEST
+from discord_sandbox.rest.call import Call, Handler, RestResponse, Route, Services
 
 PREFIX = "/api/v10"
 _FILE_PART = re.compile(r"files\[(\d+)\]")
@@ -28,15 +28,17 @@ _OVERHEAD = 1 << 20
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Rest:
+class RestServer:
     """The REST server."""
 
-    def __init__(self, services: Services, faults: Faults, limits: RateLimits, journal: Journal, judge: Judge) -> None:
+    def __init__(
+        self, services: Services, faults: Faults, limits: RateLimits, journal: Journal, validator: OpenApiValidator
+    ) -> None:
         self._services = services
         self._faults = faults
         self._limits = limits
         self._journal = journal
-        self._judge = judge
+        self._validator = validator
 
     def add_to(self, app: web.Application) -> None:
         """Add every route. Fixed paths such as `@me` go before the ones with a variable in that place."""
@@ -63,14 +65,14 @@ class Rest:
             await asyncio.sleep(fault.wait_s)
         call = Call(self._services, dict(request.match_info), dict(request.query))
         if fault is not None:
-            self._services.desk.excuse(call.path.get("interaction_id", ""))
+            self._services.interactions.excuse(call.path.get("interaction_id", ""))
         answer, headers = await self._answer(route, request, call, record, fault)
         record.status, record.response = answer.status, answer.json
         record.ms = (time.perf_counter() - started) * 1000
         record.fault = fault.label if fault else None
         self._journal.add(record)
         if fault is None or fault.is_performed:
-            self._judge.note(record)
+            self._validator.note(record)
         if fault is not None and fault.kind == "drop":
             return _hang_up(request)
         if fault is not None and fault.page is not None:
@@ -80,7 +82,7 @@ class Rest:
 
     async def _answer(
         self, route: Route, request: web.Request, call: Call, record: RestCall, fault: Fault | None
-    ) -> tuple[Answer, dict[str, str]]:
+    ) -> tuple[RestResponse, dict[str, str]]:
         if fault is not None and not fault.is_performed:
             return _trouble(fault)
         verdict = self._limits.count(record.where, _major(call))
@@ -92,7 +94,7 @@ class Rest:
             return _trouble(fault)
         return answer, verdict.headers
 
-    async def _perform(self, route: Route, request: web.Request, call: Call, record: RestCall) -> Answer:
+    async def _perform(self, route: Route, request: web.Request, call: Call, record: RestCall) -> RestResponse:
         try:
             await _read(request, call)
             record.request, record.num_files = call.json, len(call.uploads)
@@ -103,14 +105,14 @@ class Rest:
             record.code = error.code
             if error.is_fault:
                 self._journal.blame(Violation("rules", "request", record.where, str(error)), record)
-            return Answer(error.status, error.payload())
+            return RestResponse(error.status, error.payload())
 
     def _is_the_bot(self, request: web.Request) -> bool:
         expected = f"Bot {self._services.world.application.token}"
         return request.headers.get("Authorization") == expected
 
 
-def _unknown(call: Call) -> Answer:
+def _unknown(call: Call) -> RestResponse:
     raise not_found()
 
 
@@ -153,34 +155,34 @@ def _major(call: Call) -> str:
     return ":".join(call.path[name] for name in names if name in call.path)
 
 
-def _trouble(fault: Fault) -> tuple[Answer, dict[str, str]]:
+def _trouble(fault: Fault) -> tuple[RestResponse, dict[str, str]]:
     if fault.kind == "rate_limit":
         headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": f"{fault.wait_s:.3f}"}
         return _too_many(fault.wait_s, is_global=fault.is_global, headers=headers)
     if fault.refusal is not None:
         return _refusal(fault.refusal, fault.wait_s)
     status = fault.status or 503
-    return Answer(status, {"message": f"{status}: {PHRASES.get(status, 'Unknown Error')}", "code": 0}), {}
+    return RestResponse(status, {"message": f"{status}: {PHRASES.get(status, 'Unknown Error')}", "code": 0}), {}
 
 
-def _refusal(refusal: DiscordError, wait_s: float) -> tuple[Answer, dict[str, str]]:
+def _refusal(refusal: DiscordError, wait_s: float) -> tuple[RestResponse, dict[str, str]]:
     if refusal.status != 429:
-        return Answer(refusal.status, refusal.payload()), {}
+        return RestResponse(refusal.status, refusal.payload()), {}
     answer, headers = _too_many(wait_s, is_global=False, headers={})
-    return Answer(429, answer.json | refusal.payload()), headers
+    return RestResponse(429, answer.json | refusal.payload()), headers
 
 
-def _too_many(wait_s: float, *, is_global: bool, headers: dict[str, str]) -> tuple[Answer, dict[str, str]]:
+def _too_many(wait_s: float, *, is_global: bool, headers: dict[str, str]) -> tuple[RestResponse, dict[str, str]]:
     body = {"message": "You are being rate limited.", "code": 0, "retry_after": round(wait_s, 3)}
     body["global"] = is_global
     scope = "global" if is_global else "user"
     extra = {"Retry-After": str(max(1, round(wait_s))), "X-RateLimit-Scope": scope, "Via": "1.1 sandbox"}
     if is_global:
         extra["X-RateLimit-Global"] = "true"
-    return Answer(429, body), headers | extra
+    return RestResponse(429, body), headers | extra
 
 
-def _response(answer: Answer, headers: dict[str, str]) -> web.Response:
+def _response(answer: RestResponse, headers: dict[str, str]) -> web.Response:
     if answer.json is None:
         return web.Response(status=answer.status, headers=headers)
     # Exactly this content type: with a charset after it discord.py does not read the body as JSON.
@@ -195,4 +197,4 @@ def _hang_up(request: web.Request) -> web.Response:
     return web.Response(status=500)
 
 
-__all__ = ["PREFIX", "Handler", "Rest"]
+__all__ = ["PREFIX", "Handler", "RestServer"]

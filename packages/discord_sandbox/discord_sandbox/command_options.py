@@ -1,6 +1,6 @@
 """From what a person fills in to what Discord sends: slash options, checked as the client checks them.
 
-`Refused` is what a person cannot even send: the real client would not let them.
+`ActionRefusedError` is what a person cannot even send: the real client would not let them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from discord_sandbox.command_rules import (
     STRING,
     USER_OPTION,
 )
-from discord_sandbox.files import Files
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member
 from discord_sandbox.interaction_payload import invoking_member_json
-from discord_sandbox.message import Upload
+from discord_sandbox.json_types import Json
+from discord_sandbox.message_content import Upload
 from discord_sandbox.message_payload import attachment_json
 from discord_sandbox.payloads import channel_json, role_json, user_json
 from discord_sandbox.users import Role, User
-from discord_sandbox.wire import Json
 
 TYPE_NAMES = {
     STRING: "text",
@@ -41,7 +41,7 @@ TYPE_NAMES = {
 }
 
 
-class Refused(Exception):
+class ActionRefusedError(Exception):
     """Discord's client would not let this person do that; the message says why."""
 
 
@@ -50,7 +50,7 @@ class Resolved:
     """The objects that options, selects and modals refer to by id."""
 
     channel: Channel
-    files: Files
+    files: FileStore
     json: Json = field(default_factory=dict)
 
     def add(self, thing: Any) -> str:
@@ -63,7 +63,7 @@ class Resolved:
             return self._put("channels", thing.id, channel_json(thing) | {"permissions": "0"})
         if isinstance(thing, (Upload, bytes)):
             return self._file(thing)
-        raise Refused(f"{thing!r} is no member, role, channel or file")
+        raise ActionRefusedError(f"{thing!r} is no member, role, channel or file")
 
     def _person(self, person: Member | User) -> str:
         user = person.user if isinstance(person, Member) else person
@@ -92,17 +92,19 @@ def fill_options(
     """The options of a command or subcommand with their values, in the command's order.
 
     `focused` names the option that is being completed: it may be half typed and others may be missing.
-    Raises Refused when `is_checked` and the client would not accept the values.
+    Raises ActionRefusedError when `is_checked` and the client would not accept the values.
     """
     known = {option["name"]: option for option in node.get("options") or []}
     unknown = given.keys() - known.keys()
     if unknown and is_checked:
-        raise Refused(f"{node['name']} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+        raise ActionRefusedError(
+            f"{node['name']} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}"
+        )
     filled = []
     for name, option in known.items():
         if given.get(name) is None:
             if option.get("required") and is_checked and focused is None:
-                raise Refused(f"the option {name} is required")
+                raise ActionRefusedError(f"the option {name} is required")
             continue
         filled.append(_fill(option, given[name], resolved, is_checked=is_checked, is_focused=name == focused))
     return filled
@@ -132,25 +134,25 @@ def _by_choice_name(option: Json, value: Any) -> Any:
 
 
 def check_value(option: Json, value: Any) -> None:
-    """Raise Refused unless a plain value fits its option's type, bounds and choices."""
+    """Raise ActionRefusedError unless a plain value fits its option's type, bounds and choices."""
     kind, name = option["type"], option["name"]
     types: dict[int, Any] = {STRING: (str,), INTEGER: (int,), NUMBER: (int, float), BOOLEAN: (bool,)}
     if not isinstance(value, types[kind]) or (isinstance(value, bool) and kind != BOOLEAN):
-        raise Refused(f"{name} must be {TYPE_NAMES[kind]}")
+        raise ActionRefusedError(f"{name} must be {TYPE_NAMES[kind]}")
     choices = option.get("choices")
     if choices and value not in [choice["value"] for choice in choices]:
-        raise Refused(f"{name} must be one of {', '.join(choice['name'] for choice in choices)}")
+        raise ActionRefusedError(f"{name} must be one of {', '.join(choice['name'] for choice in choices)}")
     size: Any = len(value) if kind == STRING else value
     unit = "length" if kind == STRING else "value"
     low, high = option.get(f"min_{unit}"), option.get(f"max_{unit}")
     if kind == STRING and not value and (option.get("required") or low):
-        raise Refused(f"{name} must not be empty")
+        raise ActionRefusedError(f"{name} must not be empty")
     if low is not None and size < low:
-        raise Refused(f"{name} must be at least {low}" + (" characters" if kind == STRING else ""))
+        raise ActionRefusedError(f"{name} must be at least {low}" + (" characters" if kind == STRING else ""))
     if high is None and kind == STRING:
         high = 6000
     if high is not None and size > high:
-        raise Refused(f"{name} must be at most {high}" + (" characters" if kind == STRING else ""))
+        raise ActionRefusedError(f"{name} must be at most {high}" + (" characters" if kind == STRING else ""))
 
 
 def _check_thing(option: Json, value: Any) -> None:
@@ -162,7 +164,7 @@ def _check_thing(option: Json, value: Any) -> None:
         ATTACHMENT: (Upload, bytes),
     }
     if not isinstance(value, wanted[option["type"]]):
-        raise Refused(f"{option['name']} must be {TYPE_NAMES[option['type']]}")
+        raise ActionRefusedError(f"{option['name']} must be {TYPE_NAMES[option['type']]}")
     kinds = option.get("channel_types")
     if kinds and isinstance(value, Channel) and value.type not in kinds:
-        raise Refused(f"{option['name']} must be a channel of another kind")
+        raise ActionRefusedError(f"{option['name']} must be a channel of another kind")

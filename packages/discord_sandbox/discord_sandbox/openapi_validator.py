@@ -1,7 +1,7 @@
 """The judge: Discord's own description of its HTTP API, held against every request and answer.
 
 The description is data that the user brings (`DISCORD_OPENAPI` names the file); without it nothing is judged
-and `Judge.judged` stays 0. Judging costs milliseconds a message, so it is done later, in `catch_up`.
+and `OpenApiValidator.judged` stays 0. Judging costs milliseconds a message, so it is done later, in `catch_up`.
 Four leniencies: snowflakes may be integers in requests, a message may be a forward, the keys in `_UNDESCRIBED` that
 Discord documents elsewhere or ignores, and the inner codes of errors, which are words in Discord's documentation and
 answers.
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from discord_sandbox.journal import Journal, RestCall, Violation
-from discord_sandbox.wire import Json
+from discord_sandbox.json_types import Json
 
 _URN = "urn:discord"
 
@@ -38,7 +38,7 @@ _UNDESCRIBED = {
 }
 
 
-class Description:
+class OpenApiDescription:
     """The description, ready to validate by; its validators are compiled when first needed."""
 
     def __init__(self, spec: Json) -> None:
@@ -81,12 +81,12 @@ class Description:
 
 
 @lru_cache(maxsize=2)
-def _load(path: Path) -> Description:
+def _load(path: Path) -> OpenApiDescription:
     # A suite makes hundreds of sandboxes: read the megabyte and compile its schemas once.
-    return Description(json.loads(path.read_text(encoding="utf-8")))
+    return OpenApiDescription(json.loads(path.read_text(encoding="utf-8")))
 
 
-class Judge:
+class OpenApiValidator:
     """Validates recorded calls against the description; violations go to the journal."""
 
     def __init__(self, journal: Journal, description: Path | None) -> None:

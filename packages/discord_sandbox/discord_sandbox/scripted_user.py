@@ -1,7 +1,7 @@
 """A person at the client: looks at a channel, types commands, presses buttons, fills in modals.
 
 Every act returns once the bot answered or its 3 s were over. What the real client would not let a person do
-raises `Refused`; `actor.forging` skips those checks, for stale and forged payloads.
+raises `ActionRefusedError`; `actor.forging` skips those checks, for stale and forged payloads.
 """
 
 from __future__ import annotations
@@ -9,39 +9,39 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from discord_sandbox.command_options import ActionRefusedError, Resolved, fill_options
+from discord_sandbox.command_registry import CommandRegistry, find_path
 from discord_sandbox.command_rules import GROUP, MESSAGE, SUBCOMMAND, USER
-from discord_sandbox.commands import Commands, find_path
 from discord_sandbox.components import BUTTON, SELECTS, STRING_SELECT
-from discord_sandbox.desk import Desk
 from discord_sandbox.effective_permissions import channel_permissions
-from discord_sandbox.files import Files
+from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member, Message
+from discord_sandbox.interaction_service import InteractionService
 from discord_sandbox.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_SUBMIT, Interaction
-from discord_sandbox.message import Upload
+from discord_sandbox.json_types import Json
+from discord_sandbox.message_content import Upload
 from discord_sandbox.message_payload import message_json
+from discord_sandbox.message_service import MessageBody, MessageService
 from discord_sandbox.modal_answers import answer_modal
-from discord_sandbox.options import Refused, Resolved, fill_options
 from discord_sandbox.permissions import DIRECT_MESSAGE, Permission, may_send
 from discord_sandbox.users import User
-from discord_sandbox.wire import Json
-from discord_sandbox.writing import Body, Writer
 
 
 @dataclass(frozen=True)
-class Client:
+class ClientServices:
     """What an actor's client works with."""
 
-    commands: Commands
-    desk: Desk
-    files: Files
-    writer: Writer
+    commands: CommandRegistry
+    interactions: InteractionService
+    files: FileStore
+    messages: MessageService
 
 
 @dataclass(frozen=True, repr=False)
-class Actor:
+class ScriptedUser:
     """`user` looking at `channel`; `member` is who they are there, None in direct messages."""
 
-    client: Client
+    client: ClientServices
     user: User
     channel: Channel
     member: Member | None = None
@@ -52,7 +52,7 @@ class Actor:
         return f"<Actor {self.user.username} in #{self.channel.name}>"
 
     @property
-    def forging(self) -> Actor:
+    def forging(self) -> ScriptedUser:
         """The same person with a client that sends anything."""
         return replace(self, is_checked=False)
 
@@ -112,7 +112,7 @@ class Actor:
         """Use a slash command; subcommands are written out (`"settings show"`).
 
         Files are `bytes` or `Upload`s, people `Member`s or `User`s, and so on.
-        Raises Refused where the client would.
+        Raises ActionRefusedError where the client would.
         """
         data, name = self._command_data(command, options, focused=None)
         return await self._send(COMMAND, data, command_name=name)
@@ -129,7 +129,7 @@ class Actor:
         commands = self.visible_commands() if self.is_checked else self._all_commands()
         found = next((c for c in commands if c["type"] == kind and c["name"] == name), None)
         if found is None:
-            raise Refused(f"no context menu command {name!r} here")
+            raise ActionRefusedError(f"no context menu command {name!r} here")
         resolved = Resolved(self.channel, self.client.files)
         if isinstance(target, Message):
             resolved.json["messages"] = {str(target.id): message_json(target, self.client.files.sign)}
@@ -139,10 +139,10 @@ class Actor:
         return await self._send(COMMAND, data, command_name=name)
 
     async def click(self, message: Message, custom_id_or_label: str) -> Interaction:
-        """Press a button. Raises LookupError when there is none such, Refused when it cannot be pressed."""
+        """Press a button. Raises LookupError when there is none such, ActionRefusedError when it cannot be pressed."""
         button = self._component(message, custom_id_or_label)
         if self.is_checked and (button["type"] != BUTTON or "custom_id" not in button):
-            raise Refused(f"{custom_id_or_label!r} is no button that the bot hears of")
+            raise ActionRefusedError(f"{custom_id_or_label!r} is no button that the bot hears of")
         data = {"component_type": BUTTON, "custom_id": button["custom_id"], "id": button.get("id", 0)}
         return await self._send(COMPONENT, data, source_message=message)
 
@@ -150,9 +150,9 @@ class Actor:
         """Choose in a select menu: option values or labels, or members, roles and channels."""
         menu = self._component(message, custom_id)
         if menu["type"] not in SELECTS:
-            raise Refused(f"{custom_id!r} is no select menu")
+            raise ActionRefusedError(f"{custom_id!r} is no select menu")
         if self.is_checked and not menu.get("min_values", 1) <= len(values) <= menu.get("max_values", 1):
-            raise Refused(f"choose {menu.get('min_values', 1)} to {menu.get('max_values', 1)}")
+            raise ActionRefusedError(f"choose {menu.get('min_values', 1)} to {menu.get('max_values', 1)}")
         resolved = Resolved(self.channel, self.client.files)
         if menu["type"] == STRING_SELECT:
             chosen = [self._option_value(menu, value) for value in values]
@@ -167,7 +167,7 @@ class Actor:
     async def submit_modal(self, opened_by: Interaction, values: dict[str, Any]) -> Interaction:
         """Send a modal's form: `values` by `custom_id`. What is left out keeps its default."""
         if opened_by.modal is None:
-            raise Refused("that interaction opened no modal")
+            raise ActionRefusedError("that interaction opened no modal")
         resolved = Resolved(self.channel, self.client.files)
         components = answer_modal(opened_by.modal, values, resolved, is_checked=self.is_checked)
         data: Json = {"custom_id": opened_by.modal["custom_id"], "components": components}
@@ -177,11 +177,11 @@ class Actor:
         return await self._send(MODAL_SUBMIT, data, source_message=source, opened_by=opened_by)
 
     def say(self, content: str, *, files: list[Upload] | None = None, reply_to: Message | None = None) -> Message:
-        """Write a message as a person does. Raises Refused where one may not write."""
+        """Write a message as a person does. Raises ActionRefusedError where one may not write."""
         if self.is_checked and not may_send(self.permissions, is_thread=self.channel.is_thread):
-            raise Refused("you do not have permission to send messages in this channel")
-        body = Body({"content": content}, dict(enumerate(files or [])))
-        message = self.client.writer.create(
+            raise ActionRefusedError("you do not have permission to send messages in this channel")
+        body = MessageBody({"content": content}, dict(enumerate(files or [])))
+        message = self.client.messages.create(
             self.channel,
             self.user,
             body,
@@ -189,25 +189,25 @@ class Actor:
             reference=reply_to,
             size_limit=25 << 20,
         )
-        return self.client.writer.post(message)
+        return self.client.messages.post(message)
 
     def forward(self, message: Message) -> Message:
-        """Forward a message into this channel. Raises Refused where one may not write."""
+        """Forward a message into this channel. Raises ActionRefusedError where one may not write."""
         if self.is_checked and not may_send(self.permissions, is_thread=self.channel.is_thread):
-            raise Refused("you do not have permission to send messages in this channel")
-        return self.client.writer.post(self.client.writer.forward(message, self.channel, self.user))
+            raise ActionRefusedError("you do not have permission to send messages in this channel")
+        return self.client.messages.post(self.client.messages.forward(message, self.channel, self.user))
 
     def dismiss(self, message: Message) -> None:
         """Hide an ephemeral message, as its "Dismiss message" does; the bot is not told."""
         if message.visible_to != self.user.id:
-            raise Refused("only your own ephemeral messages can be dismissed")
+            raise ActionRefusedError("only your own ephemeral messages can be dismissed")
         message.visible_to = 0
         self.channel.world.publish("message_dismiss", channel=self.channel, message=message, user=self.user)
 
     # -- how -----------------------------------------------------------------------------------------
 
     async def _send(self, interaction_type: int, data: Json, **more: Any) -> Interaction:
-        return await self.client.desk.send(
+        return await self.client.interactions.send(
             interaction_type, self.user, self.channel, data, member=self.member, locale=self.locale, **more
         )
 
@@ -219,11 +219,11 @@ class Actor:
         found = find_path(self._all_commands(), path)
         if found is None:
             known = ", ".join("/" + c["name"] for c in self._all_commands() if c["type"] == 1)
-            raise Refused(f"there is no command /{path} here; there is {known or 'none at all'}")
+            raise ActionRefusedError(f"there is no command /{path} here; there is {known or 'none at all'}")
         command, node = found
         reason = self.why_not(command) if self.is_checked else None
         if reason is not None:
-            raise Refused(f"/{path}: {reason}")
+            raise ActionRefusedError(f"/{path}: {reason}")
         resolved = Resolved(self.channel, self.client.files)
         options = fill_options(node, given, resolved, is_checked=self.is_checked, focused=focused)
         data = _head(command)
@@ -235,7 +235,7 @@ class Actor:
 
     def _component(self, message: Message, name: str) -> Json:
         if self.is_checked and (message.is_deleted or message not in self.visible_messages()):
-            raise Refused("you cannot see that message")
+            raise ActionRefusedError("you cannot see that message")
         try:
             component = message.component(name)
         except LookupError:
@@ -243,7 +243,7 @@ class Actor:
                 raise
             return {"type": BUTTON, "custom_id": name}
         if self.is_checked and component.get("disabled"):
-            raise Refused(f"{name!r} is disabled")
+            raise ActionRefusedError(f"{name!r} is disabled")
         return component
 
     def _option_value(self, menu: Json, value: Any) -> str:
@@ -251,7 +251,7 @@ class Actor:
             if value in (option["value"], option["label"]):
                 return str(option["value"])
         if self.is_checked:
-            raise Refused(f"{value!r} is not among {[option['label'] for option in menu['options']]}")
+            raise ActionRefusedError(f"{value!r} is not among {[option['label'] for option in menu['options']]}")
         return str(value)
 
 

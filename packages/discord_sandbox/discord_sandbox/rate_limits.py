@@ -19,7 +19,7 @@ class _Window:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RateLimitResult:
     """The headers of a route's bucket; `retry_after_s` is above 0 when the request is one too many."""
 
     headers: dict[str, str]
@@ -45,7 +45,7 @@ class RateLimits:
         self._windows: dict[tuple[str, str], _Window] = {}
         self.is_strict = False
 
-    def count(self, where: str, major: str) -> Verdict:
+    def count(self, where: str, major: str) -> RateLimitResult:
         """Count one request to a route (`"POST /channels/{channel_id}/messages"`) and its major parameter."""
         limit, period_s = _STRICT.get(where, _STRICT_DEFAULT) if self.is_strict else _RELAXED
         now = self._clock.now()
@@ -63,7 +63,7 @@ class RateLimits:
             "X-RateLimit-Reset-After": f"{left_s:.3f}",
             "X-RateLimit-Bucket": hashlib.md5(where.encode(), usedforsecurity=False).hexdigest(),
         }
-        return Verdict(headers, left_s if refused else 0.0)
+        return RateLimitResult(headers, left_s if refused else 0.0)
 
     def _forget_old(self, now: float) -> None:
         if len(self._windows) > 10_000:
