@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from discord_sandbox.command_rules import CHAT_INPUT, GROUP, LIMITS, SUBCOMMAND, check_command, check_together
-from discord_sandbox.errors import InvalidFormBodyError, too_many_commands, unknown_command
+from discord_sandbox.errors import InvalidFormBodyError, TooManyCommandsError, UnknownCommandError
 from discord_sandbox.json_types import Json
 from discord_sandbox.world import World
 
@@ -47,7 +47,7 @@ class CommandRegistry:
         same = [c for c in self.of_scope(guild_id) if c["type"] == kind]
         old = next((c for c in same if c["name"] == request["name"]), None)
         if old is None and len(same) >= LIMITS[kind]:
-            raise too_many_commands(LIMITS[kind])
+            raise TooManyCommandsError(LIMITS[kind])
         return self._keep(self._stored(request, guild_id, old), guild_id)
 
     def change(self, command_id: int, request: Json, guild_id: int | None) -> Json:
@@ -71,7 +71,7 @@ class CommandRegistry:
         try:
             return self._scopes.get(guild_id, {})[command_id]
         except KeyError:
-            raise unknown_command() from None
+            raise UnknownCommandError() from None
 
     def of_scope(self, guild_id: int | None) -> list[Json]:
         return list(self._scopes.get(guild_id, {}).values())

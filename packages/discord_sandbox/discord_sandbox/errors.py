@@ -14,24 +14,19 @@ class DiscordError(Exception):
     `is_fault` says whether a correct bot could have known better: then it is also a violation.
     """
 
-    def __init__(
-        self,
-        status: int,
-        code: int,
-        message: str,
-        *,
-        errors: dict[str, Any] | None = None,
-        is_fault: bool = False,
-    ) -> None:
-        super().__init__(f"{status} {code}: {message}")
-        self.status = status
-        self.code = code
-        self.message = message
-        self.errors = errors
-        self.is_fault = is_fault
+    status: int
+    code: int
+    message: str
+    is_fault = False
 
-    def payload(self) -> dict[str, Any]:
-        """The JSON body of the answer."""
+    def __init__(self, *, errors: dict[str, Any] | None = None, is_fault: bool | None = None) -> None:
+        super().__init__(f"{self.status} {self.code}: {self.message}")
+        self.errors = errors
+        if is_fault is not None:
+            self.is_fault = is_fault
+
+    def build_payload(self) -> dict[str, Any]:
+        """Return the JSON body of the answer."""
         body: dict[str, Any] = {"message": self.message, "code": self.code}
         if self.errors:
             body["errors"] = self.errors
@@ -39,117 +34,135 @@ class DiscordError(Exception):
 
 
 class InvalidFormBodyError(DiscordError):
-    """50035 Invalid Form Body: something in the request breaks a limit; `where` is its path."""
+    """Something in the request breaks a limit; `where` is its path."""
+
+    status, code, message, is_fault = 400, 50035, "Invalid Form Body", True
 
     def __init__(self, where: str, code: str, message: str) -> None:
         self.where = where
         self.detail = message
-        super().__init__(400, 50035, "Invalid Form Body", errors=_nest(where, code, message), is_fault=True)
+        super().__init__(errors=_nest(where, code, message))
 
     def __str__(self) -> str:
         return f"50035 at {self.where or 'the body'}: {self.detail}"
 
 
 def _nest(where: str, code: str, message: str) -> dict[str, Any]:
+    """Return the error inside one dictionary for each part of its path."""
     tree: dict[str, Any] = {"_errors": [{"code": code, "message": message}]}
     for key in reversed([part for part in where.split(".") if part]):
         tree = {key: tree}
     return tree
 
 
-def unauthorized() -> DiscordError:
-    return DiscordError(401, 0, "401: Unauthorized")
+class UnauthorizedError(DiscordError):
+    status, code, message = 401, 0, "401: Unauthorized"
 
 
-def not_found() -> DiscordError:
-    return DiscordError(404, 0, "404: Not Found", is_fault=True)
+class UnknownRouteError(DiscordError):
+    status, code, message, is_fault = 404, 0, "404: Not Found", True
 
 
-def unknown_channel() -> DiscordError:
-    return DiscordError(404, 10003, "Unknown Channel")
+class UnknownChannelError(DiscordError):
+    status, code, message = 404, 10003, "Unknown Channel"
 
 
-def unknown_guild() -> DiscordError:
-    return DiscordError(404, 10004, "Unknown Guild")
+class UnknownGuildError(DiscordError):
+    status, code, message = 404, 10004, "Unknown Guild"
 
 
-def unknown_member() -> DiscordError:
-    return DiscordError(404, 10007, "Unknown Member")
+class UnknownMemberError(DiscordError):
+    status, code, message = 404, 10007, "Unknown Member"
 
 
-def unknown_message() -> DiscordError:
-    return DiscordError(404, 10008, "Unknown Message")
+class UnknownMessageError(DiscordError):
+    status, code, message = 404, 10008, "Unknown Message"
 
 
-def unknown_role() -> DiscordError:
-    return DiscordError(404, 10011, "Unknown Role")
+class UnknownRoleError(DiscordError):
+    status, code, message = 404, 10011, "Unknown Role"
 
 
-def unknown_user() -> DiscordError:
-    return DiscordError(404, 10013, "Unknown User")
+class UnknownUserError(DiscordError):
+    status, code, message = 404, 10013, "Unknown User"
 
 
-def unknown_webhook() -> DiscordError:
-    return DiscordError(404, 10015, "Unknown Webhook")
+class UnknownWebhookError(DiscordError):
+    status, code, message = 404, 10015, "Unknown Webhook"
 
 
-def unknown_interaction(*, is_fault: bool = True) -> DiscordError:
-    return DiscordError(404, 10062, "Unknown interaction", is_fault=is_fault)
+class UnknownInteractionError(DiscordError):
+    status, code, message, is_fault = 404, 10062, "Unknown interaction", True
 
 
-def unknown_command() -> DiscordError:
-    return DiscordError(404, 10063, "Unknown application command")
+class UnknownCommandError(DiscordError):
+    status, code, message = 404, 10063, "Unknown application command"
 
 
-def too_many_commands(limit: int) -> DiscordError:
-    message = f"Maximum number of application commands reached ({limit})."
-    return DiscordError(400, 30032, message, is_fault=True)
+class TooManyCommandsError(DiscordError):
+    status, code, is_fault = 400, 30032, True
+
+    def __init__(self, limit: int) -> None:
+        self.message = f"Maximum number of application commands reached ({limit})."
+        super().__init__()
 
 
-def too_large(*, is_fault: bool = True) -> DiscordError:
-    return DiscordError(413, 40005, "Request entity too large", is_fault=is_fault)
+class RequestTooLargeError(DiscordError):
+    status, code, message, is_fault = 413, 40005, "Request entity too large", True
 
 
-def already_acknowledged(*, is_fault: bool = True) -> DiscordError:
-    return DiscordError(400, 40060, "Interaction has already been acknowledged.", is_fault=is_fault)
+class AlreadyAcknowledgedError(DiscordError):
+    status, code, message, is_fault = 400, 40060, "Interaction has already been acknowledged.", True
 
 
-def missing_access() -> DiscordError:
-    return DiscordError(403, 50001, "Missing Access")
+class TooManyFollowUpsError(DiscordError):
+    status, code, is_fault = 400, 40094, True
+    message = "This interaction has reached the maximum number of follow-up messages"
 
 
-def not_your_message() -> DiscordError:
-    return DiscordError(403, 50005, "Cannot edit a message authored by another user", is_fault=True)
+class MissingAccessError(DiscordError):
+    status, code, message = 403, 50001, "Missing Access"
 
 
-def empty_message() -> DiscordError:
-    return DiscordError(400, 50006, "Cannot send an empty message", is_fault=True)
+class NotMessageAuthorError(DiscordError):
+    status, code, message, is_fault = 403, 50005, "Cannot edit a message authored by another user", True
 
 
-def cannot_message_user() -> DiscordError:
-    return DiscordError(403, 50007, "Cannot send messages to this user")
+class EmptyMessageError(DiscordError):
+    status, code, message, is_fault = 400, 50006, "Cannot send an empty message", True
 
 
-def missing_permissions() -> DiscordError:
-    return DiscordError(403, 50013, "Missing Permissions")
+class CannotMessageUserError(DiscordError):
+    status, code, message = 403, 50007, "Cannot send messages to this user"
 
 
-def invalid_webhook_token() -> DiscordError:
-    return DiscordError(401, 50027, "Invalid Webhook Token")
+class MissingPermissionsError(DiscordError):
+    status, code, message = 403, 50013, "Missing Permissions"
 
 
-def thread_archived() -> DiscordError:
-    return DiscordError(400, 50083, "Thread is archived")
+class InvalidWebhookTokenError(DiscordError):
+    status, code, message = 401, 50027, "Invalid Webhook Token"
 
 
-def thread_locked() -> DiscordError:
-    return DiscordError(400, 160005, "Thread is locked")
+class ThreadArchivedError(DiscordError):
+    status, code, message = 400, 50083, "Thread is archived"
 
 
-def cannot_reply() -> DiscordError:
-    return DiscordError(400, 160002, "Cannot reply without permission to read message history")
+class ThreadLockedError(DiscordError):
+    status, code, message = 400, 160005, "Thread is locked"
 
 
-def bad_json() -> DiscordError:
-    message = "The request body contains invalid JSON."
-    return DiscordError(400, 50109, message, is_fault=True)
+class CannotReplyError(DiscordError):
+    status, code, message = 400, 160002, "Cannot reply without permission to read message history"
+
+
+class InjectedError(DiscordError):
+    """An error of any code, for faults that are injected on request."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        self.status, self.code, self.message = status, code, message
+        super().__init__()
+
+
+class InvalidJsonError(DiscordError):
+    status, code, message, is_fault = 400, 50109, "The request body contains invalid JSON.", True

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from discord_sandbox.errors import DiscordError, InvalidFormBodyError
+from discord_sandbox.errors import DiscordError, InjectedError, InvalidFormBodyError
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.gateway import Gateway
 from discord_sandbox.gateway_faults import Refusal
@@ -106,7 +106,7 @@ class Faults:
         `retry_after_s`: for codes that come as 429.
         """
         usual, message = REFUSALS.get(code, (400, "Unknown"))
-        refusal = DiscordError(status or usual, code, message)
+        refusal = InjectedError(status or usual, code, message)
         if where:
             refusal.errors = InvalidFormBodyError(where, "INVALID", "Refused on request").errors
         return self._add(Fault("refuse", method, path, times, refusal.status, retry_after_s, refusal=refusal))

@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 from discord_sandbox.command_rules import check_choice
 from discord_sandbox.errors import (
-    DiscordError,
+    AlreadyAcknowledgedError,
     InvalidFormBodyError,
-    already_acknowledged,
-    invalid_webhook_token,
-    thread_archived,
-    unknown_channel,
-    unknown_interaction,
-    unknown_message,
-    unknown_webhook,
+    InvalidWebhookTokenError,
+    ThreadArchivedError,
+    TooManyFollowUpsError,
+    UnknownChannelError,
+    UnknownInteractionError,
+    UnknownMessageError,
+    UnknownWebhookError,
 )
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member, Message
@@ -153,12 +153,12 @@ class InteractionService:
         """The callback: an interaction's one and only first answer."""
         interaction = self._by_id.get(interaction_id)
         if interaction is None or interaction.token != token:
-            raise unknown_interaction()
+            raise UnknownInteractionError()
         if interaction.failed:
-            raise unknown_interaction(is_fault=not interaction.is_excused)
+            raise UnknownInteractionError(is_fault=not interaction.is_excused)
         if interaction.acknowledged is not None:
             # A bot that never saw its first answer arrive is right to try again.
-            raise already_acknowledged(is_fault=not interaction.is_excused)
+            raise AlreadyAcknowledgedError(is_fault=not interaction.is_excused)
         kind = int(body.json.get("type") or 0)
         has_message = interaction.source_message is not None
         updates = kind in (UPDATE, DEFER_UPDATE)
@@ -223,16 +223,16 @@ class InteractionService:
     def by_token(self, application_id: int, token: str) -> Interaction:
         """The interaction of a webhook call. Raises 10015; 50027 after 15 minutes; 10003 where the channel is gone."""
         if application_id != self._world.application.id:
-            raise unknown_webhook()
+            raise UnknownWebhookError()
         interaction = self._by_token.get(token)
         if interaction is None:
-            raise invalid_webhook_token()
+            raise InvalidWebhookTokenError()
         if self._world.clock.now() > interaction.created_s + TOKEN_LIFETIME_S:
-            raise invalid_webhook_token()
+            raise InvalidWebhookTokenError()
         if interaction.acknowledged is None:
-            raise unknown_webhook()
+            raise UnknownWebhookError()
         if interaction.channel.is_deleted:
-            raise unknown_channel()
+            raise UnknownChannelError()
         return interaction
 
     def follow_up(self, interaction: Interaction, body: MessageBody) -> Message:
@@ -241,8 +241,7 @@ class InteractionService:
         if original is not None and original.is_loading:
             return self._edit(interaction, original, body)
         if interaction.is_only_user_installed and len(interaction.followups) >= USER_INSTALL_FOLLOWUPS:
-            message = "This interaction has reached the maximum number of follow-up messages"
-            raise DiscordError(400, 40094, message, is_fault=True)
+            raise TooManyFollowUpsError()
         message_type = TYPE_REPLY if original is not None else TYPE_DEFAULT
         written = self._write(interaction, body, message_type)
         self._post(written, interaction)
@@ -256,7 +255,7 @@ class InteractionService:
             mine = [*interaction.messages, interaction.source_message]
             found = next((m for m in mine if m is not None and str(m.id) == message_id), None)
         if found is None or found.is_deleted:
-            raise unknown_message()
+            raise UnknownMessageError()
         return found
 
     def edit(self, interaction: Interaction, message_id: str, body: MessageBody) -> Message:
@@ -268,7 +267,7 @@ class InteractionService:
     def _edit(self, interaction: Interaction, message: Message | None, body: MessageBody) -> Message:
         assert message is not None
         if interaction.channel.is_archived:
-            raise thread_archived()
+            raise ThreadArchivedError()
         return self._messages.edit(message, body, size_limit=size_limit(interaction.channel))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from discord_sandbox.components import check_components, stored_components
 from discord_sandbox.embeds import check_embeds, stored_embed
-from discord_sandbox.errors import InvalidFormBodyError, empty_message, too_large
+from discord_sandbox.errors import EmptyMessageError, InvalidFormBodyError, RequestTooLargeError
 from discord_sandbox.file_store import FileStore, unsigned
 from discord_sandbox.guilds import Channel, Message
 from discord_sandbox.json_types import Json
@@ -228,9 +228,9 @@ def _check_files(request: Json, uploads: dict[int, Upload], size_limit: int, tol
         raise InvalidFormBodyError("attachments", "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_FILES} or fewer in length.")
     largest = max((len(upload.data) for upload in uploads.values()), default=0)
     if largest > size_limit:
-        raise too_large(is_fault=largest > told)
+        raise RequestTooLargeError(is_fault=largest > told)
     if sum(len(upload.data) for upload in uploads.values()) > MAX_REQUEST:
-        raise too_large()
+        raise RequestTooLargeError()
 
 
 def _check_mentions(allowed: Json) -> None:
@@ -248,4 +248,4 @@ def _check_mentions(allowed: Json) -> None:
 
 def _refuse_empty(message: Message) -> None:
     if not (message.content or message.embeds or message.attachments or message.components):
-        raise empty_message()
+        raise EmptyMessageError()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from discord_sandbox.errors import missing_access, missing_permissions, unknown_channel, unknown_guild, unknown_message
+from discord_sandbox.errors import (
+    MissingAccessError,
+    MissingPermissionsError,
+    UnknownChannelError,
+    UnknownGuildError,
+    UnknownMessageError,
+)
 from discord_sandbox.guilds import Channel, Guild, Message
 from discord_sandbox.interaction_payload import app_permissions
 from discord_sandbox.permissions import Permission, may_send
@@ -13,10 +19,10 @@ def channel_of(call: Call) -> Channel:
     """The path's channel, which the bot must be able to see. Raises 10003 or 50001."""
     channel = call.services.world.channels.get(call.id("channel_id"))
     if channel is None:
-        raise unknown_channel()
+        raise UnknownChannelError()
     if channel.guild is not None:
         if not channel.guild.has_bot:
-            raise missing_access()
+            raise MissingAccessError()
         require(channel, Permission.VIEW_CHANNEL)
     return channel
 
@@ -25,22 +31,22 @@ def require(channel: Channel, permission: Permission) -> None:
     """Raise 50001 for a channel the bot cannot see, 50013 for a right it lacks there."""
     bits = app_permissions(channel)
     if channel.guild is not None and not bits & Permission.VIEW_CHANNEL:
-        raise missing_access()
+        raise MissingAccessError()
     if not bits & permission:
-        raise missing_permissions()
+        raise MissingPermissionsError()
 
 
 def require_sending(channel: Channel) -> None:
     """Raise 50013 unless the bot may write here."""
     if not may_send(app_permissions(channel), is_thread=channel.is_thread):
-        raise missing_permissions()
+        raise MissingPermissionsError()
 
 
 def guild_of(call: Call) -> Guild:
     """The path's guild, which the bot must be in. Raises 10004."""
     guild = call.services.world.guilds.get(call.id("guild_id"))
     if guild is None or not guild.has_bot:
-        raise unknown_guild()
+        raise UnknownGuildError()
     return guild
 
 
@@ -48,5 +54,5 @@ def message_of(call: Call, channel: Channel) -> Message:
     """The path's message. Ephemeral ones cannot be reached with the bot's token. Raises 10008."""
     message = channel.get_message(call.id("message_id"))
     if message is None or message.is_ephemeral:
-        raise unknown_message()
+        raise UnknownMessageError()
     return message

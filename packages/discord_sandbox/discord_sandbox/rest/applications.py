@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from discord_sandbox.errors import InvalidFormBodyError, unknown_guild
+from discord_sandbox.errors import InvalidFormBodyError, UnknownGuildError
 from discord_sandbox.json_types import Json
 from discord_sandbox.payloads import application_json
 from discord_sandbox.rest.call import NOTHING, Call, RestResponse, Route
@@ -19,7 +19,7 @@ def _scope(call: Call) -> int | None:
     if "guild_id" not in call.path:
         return None
     if call.id("guild_id") not in call.services.world.guilds:
-        raise unknown_guild()
+        raise UnknownGuildError()
     return call.id("guild_id")
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from discord_sandbox.errors import (
+    CannotMessageUserError,
+    CannotReplyError,
     InvalidFormBodyError,
-    cannot_message_user,
-    cannot_reply,
-    missing_permissions,
-    not_your_message,
-    thread_archived,
-    thread_locked,
-    unknown_message,
+    MissingPermissionsError,
+    NotMessageAuthorError,
+    ThreadArchivedError,
+    ThreadLockedError,
+    UnknownMessageError,
 )
 from discord_sandbox.guilds import Channel, Message
 from discord_sandbox.interaction_payload import app_permissions, size_limit
@@ -86,15 +86,15 @@ def _post_message(call: Call) -> RestResponse:
     channel = channel_of(call)
     require_sending(channel)
     if channel.is_locked and not app_permissions(channel) & Permission.MANAGE_THREADS:
-        raise thread_locked()
+        raise ThreadLockedError()
     if channel.recipient is not None and not channel.recipient.accepts_dms:
-        raise cannot_message_user()
+        raise CannotMessageUserError()
     earlier = _by_nonce(call, channel)
     if earlier is not None:
         return call.message(earlier)
     bits = app_permissions(channel)
     if call.uploads and not bits & Permission.ATTACH_FILES:
-        raise missing_permissions()
+        raise MissingPermissionsError()
     reference = _reference(call, channel)
     writer = call.services.messages
     message = writer.create(
@@ -135,7 +135,7 @@ def _reference(call: Call, channel: Channel) -> Message | None:
     if not reference:
         return None
     if not app_permissions(channel) & Permission.READ_MESSAGE_HISTORY:
-        raise cannot_reply()
+        raise CannotReplyError()
     found = channel.get_message(int(reference["message_id"]))
     if found is None and reference.get("fail_if_not_exists", True):
         raise InvalidFormBodyError("message_reference", "REPLIES_UNKNOWN_MESSAGE", "Unknown message")
@@ -146,9 +146,9 @@ def _edit_message(call: Call) -> RestResponse:
     channel = channel_of(call)
     message = message_of(call, channel)
     if message.author is not call.services.world.bot:
-        raise not_your_message()
+        raise NotMessageAuthorError()
     if channel.is_archived:
-        raise thread_archived()
+        raise ThreadArchivedError()
     return call.message(call.services.messages.edit(message, call.body, size_limit=size_limit(channel)))
 
 
@@ -195,7 +195,7 @@ def _react(call: Call, *, adds: bool) -> RestResponse:
     else:
         who = message.reactions.get(call.path["emoji_name"], [])
         if bot_id not in who:
-            raise unknown_message()
+            raise UnknownMessageError()
         who.remove(bot_id)
         if not who:
             del message.reactions[call.path["emoji_name"]]

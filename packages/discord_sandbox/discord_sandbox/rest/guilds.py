@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from discord_sandbox.effective_permissions import guild_permissions
-from discord_sandbox.errors import missing_permissions, unknown_member, unknown_role
+from discord_sandbox.errors import MissingPermissionsError, UnknownMemberError, UnknownRoleError
 from discord_sandbox.guilds import Guild, Member
 from discord_sandbox.payloads import channel_json, guild_json, member_json, my_guild_json, role_json
 from discord_sandbox.permissions import Permission
@@ -48,7 +48,7 @@ def _roles(call: Call) -> RestResponse:
 def _member(call: Call) -> Member:
     found = guild_of(call).members.get(call.id("user_id"))
     if found is None:
-        raise unknown_member()
+        raise UnknownMemberError()
     return found
 
 
@@ -74,9 +74,9 @@ def _rename_self(call: Call) -> RestResponse:
 def _role_of(call: Call, guild: Guild) -> Role:
     role = guild.roles.get(call.id("role_id"))
     if role is None:
-        raise unknown_role()
+        raise UnknownRoleError()
     if not guild_permissions(guild.bot_member) & Permission.MANAGE_ROLES:
-        raise missing_permissions()
+        raise MissingPermissionsError()
     return role
 
 

@@ -12,7 +12,13 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
-from discord_sandbox.errors import DiscordError, bad_json, not_found, too_large, unauthorized
+from discord_sandbox.errors import (
+    DiscordError,
+    InvalidJsonError,
+    RequestTooLargeError,
+    UnauthorizedError,
+    UnknownRouteError,
+)
 from discord_sandbox.faults import Fault, Faults
 from discord_sandbox.journal import Journal, RestCall, Violation
 from discord_sandbox.message_content import Upload
@@ -99,13 +105,13 @@ class RestServer:
             await _read(request, call)
             record.request, record.num_files = call.json, len(call.uploads)
             if route.needs_token and not self._is_the_bot(request):
-                raise unauthorized()
+                raise UnauthorizedError()
             return route.handler(call)
         except DiscordError as error:
             record.code = error.code
             if error.is_fault:
                 self._journal.blame(Violation("rules", "request", record.where, str(error)), record)
-            return RestResponse(error.status, error.payload())
+            return RestResponse(error.status, error.build_payload())
 
     def _is_the_bot(self, request: web.Request) -> bool:
         expected = f"Bot {self._services.world.application.token}"
@@ -113,12 +119,12 @@ class RestServer:
 
 
 def _unknown(call: Call) -> RestResponse:
-    raise not_found()
+    raise UnknownRouteError()
 
 
 async def _read(request: web.Request, call: Call) -> None:
     if (request.content_length or 0) > MAX_REQUEST + _OVERHEAD:
-        raise too_large()
+        raise RequestTooLargeError()
     kind = request.content_type
     if kind == "multipart/form-data":
         await _read_multipart(request, call)
@@ -134,7 +140,7 @@ async def _read_multipart(request: web.Request, call: Call) -> None:
         data = bytes(await part.read(decode=True))
         total += len(data)
         if total > MAX_REQUEST + _OVERHEAD:
-            raise too_large()
+            raise RequestTooLargeError()
         if part.name == "payload_json":
             call.json = _parse(data)
         elif part.name and (found := _FILE_PART.fullmatch(part.name)):
@@ -147,7 +153,7 @@ def _parse(text: bytes) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise bad_json() from None
+        raise InvalidJsonError() from None
 
 
 def _major(call: Call) -> str:
@@ -167,9 +173,9 @@ def _trouble(fault: Fault) -> tuple[RestResponse, dict[str, str]]:
 
 def _refusal(refusal: DiscordError, wait_s: float) -> tuple[RestResponse, dict[str, str]]:
     if refusal.status != 429:
-        return RestResponse(refusal.status, refusal.payload()), {}
+        return RestResponse(refusal.status, refusal.build_payload()), {}
     answer, headers = _too_many(wait_s, is_global=False, headers={})
-    return RestResponse(429, answer.json | refusal.payload()), headers
+    return RestResponse(429, answer.json | refusal.build_payload()), headers
 
 
 def _too_many(wait_s: float, *, is_global: bool, headers: dict[str, str]) -> tuple[RestResponse, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discord_sandbox.errors import cannot_message_user, unknown_user
+from discord_sandbox.errors import CannotMessageUserError, UnknownUserError
 from discord_sandbox.payloads import channel_json, self_json, user_json
 from discord_sandbox.rest.call import Call, RestResponse, Route, snowflake
 from discord_sandbox.users import User
@@ -23,7 +23,7 @@ def _change_me(call: Call) -> RestResponse:
 def _find(call: Call, user_id: int) -> User:
     user = call.services.world.users.get(user_id)
     if user is None:
-        raise unknown_user()
+        raise UnknownUserError()
     return user
 
 
@@ -34,7 +34,7 @@ def _get_user(call: Call) -> RestResponse:
 def _open_dm(call: Call) -> RestResponse:
     user = _find(call, snowflake(str(call.object.get("recipient_id")), "recipient_id"))
     if user.is_bot:
-        raise cannot_message_user()
+        raise CannotMessageUserError()
     return RestResponse(200, channel_json(call.services.world.direct_channel(user)))
 
 
