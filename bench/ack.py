@@ -94,8 +94,8 @@ async def measure_atelier(plan: Plan) -> dict[str, float]:
         calls = load.calls
         figures |= {"edits_per_s": calls.edits / plan.seconds, "edits_most": calls.most_edits}
         figures |= {"global_most": calls.most_others, "delivered": delivered}
-        await discord.judge_all()
-        figures |= {"violations": len(discord.violations), "judged": discord.judged}
+        await discord.validate_all()
+        figures |= {"violations": len(discord.violations), "judged": discord.num_validated}
     return {name: round(value, 2) for name, value in figures.items()}
 
 

@@ -43,7 +43,7 @@ class Studio:
     def person(self, name: str, channel: str = "gallery") -> ScriptedUser:
         guild = next(iter(self.discord.world.guilds.values()))
         places = {each.name: each for each in guild.channels.values()}
-        return self.discord.act_as(guild.members[self.discord.world.user_named(name).id], places[channel])
+        return self.discord.act_as(guild.members[self.discord.world.get_or_add_user(name).id], places[channel])
 
     async def painted(self, who: ScriptedUser, prompt: str = RED, **options: object) -> Message:
         return await until_done(self.discord, await who.slash("imagine", prompt=prompt, **options))
@@ -159,7 +159,7 @@ async def settings(studio: Studio) -> bytes:
 
 
 async def set_up(studio: Studio) -> bytes:
-    guild = studio.discord.add_guild("Meadow", owner=studio.discord.world.user_named("kit"), has_bot=False)
+    guild = studio.discord.add_guild("Meadow", owner=studio.discord.world.get_or_add_user("kit"), has_bot=False)
     lobby = guild.add_channel("lobby")
     studio.discord.add_bot(guild)
     hello = await studio.discord.wait_for(lambda: lobby.messages and lobby.messages[0])

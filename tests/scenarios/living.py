@@ -94,7 +94,7 @@ async def judged(tally) -> AsyncIterator[Sandbox]:
         yield discord
     broken = [str(violation) for violation in discord.violations]
     tally.num_servers += 1
-    tally.judged += discord.judged
+    tally.judged += discord.num_validated
     tally.violations += broken
     assert not broken, "\n".join(broken)
 

@@ -87,11 +87,11 @@ async def answer(house: House, asked: Interaction) -> str:
 
 async def refuses(house: House, says: str, **options: Any) -> None:
     """The private answer holds `says`; nothing was reserved or charged; nobody else saw a thing; and life goes on."""
-    before, seen = await house.usage(), len(house.people.bo.visible_messages())
+    before, seen = await house.usage(), len(house.people.bo.list_visible_messages())
     said = await answer(house, await house.people.ada.forging.slash("imagine", **({"prompt": RED} | options)))
     assert says in said, said
     assert "Incident" not in said, "it was foreseen"
     assert await house.usage() == before
     assert await house.bot.jobs.fetch_unfinished() == []
-    assert len(house.people.bo.visible_messages()) == seen
+    assert len(house.people.bo.list_visible_messages()) == seen
     await house.paints()

@@ -147,7 +147,7 @@ async def test_where_results_are_private_the_word_that_they_are_done_is_too(hous
     message = await until_shown(house.discord, asked)
     await press(ada, message, Action.TELL)
     own = house.discord.act_as(ada.user)
-    await house.discord.wait_for(lambda: [each for each in own.visible_messages() if "done" in each.content])
+    await house.discord.wait_for(lambda: [each for each in own.list_visible_messages() if "done" in each.content])
     new = house.people.general.messages[num_public:]
     await bot.choose(GuildSettings(guild_id=guild_id))
     assert all(each.is_ephemeral for each in new)
@@ -240,14 +240,14 @@ async def test_the_same_can_be_chosen_from_the_menu_once_more(house: House) -> N
         await house.discord.wait_for(lambda number=number: message.revisions == before + number)
         assert shape(message) == menus
         assert [file.id for file in message.attachments] == files
-    gallery = next(each for each in message.every_component() if each["type"] == 12)
+    gallery = next(each for each in message.list_components() if each["type"] == 12)
     assert [item["media"]["attachment_id"] for item in gallery["items"]] == [str(each) for each in files]
 
 
 def shape(message: Message) -> list[object]:
     """What a message is made of, without the numbers that Discord gives each part anew."""
     told = ("type", "content", "custom_id", "label", "options", "placeholder", "accent_color", "description")
-    return [[each.get(key) for key in told] for each in message.every_component()]
+    return [[each.get(key) for key in told] for each in message.list_components()]
 
 
 async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(house: House) -> None:

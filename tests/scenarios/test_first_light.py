@@ -69,7 +69,7 @@ async def test_four_pictures_are_four_files_with_buttons_for_each(
     assert len({file.data for file in message.attachments}) == 4
     rows = [
         [button["label"] for button in row["components"] if button["type"] == 2]
-        for row in message.every_component()
+        for row in message.list_components()
         if row["type"] == 1
     ]
     assert rows == [
@@ -79,7 +79,7 @@ async def test_four_pictures_are_four_files_with_buttons_for_each(
         [],
     ], "the last row is a menu"
     assert "seeds 40–43" in message.text
-    gallery = next(component for component in message.every_component() if component["type"] == 12)
+    gallery = next(component for component in message.list_components() if component["type"] == 12)
     assert [item["description"] for item in gallery["items"]] == [f"{number} of 4: {RED}" for number in range(1, 5)]
 
 
@@ -151,7 +151,7 @@ async def test_refusals_are_private_and_free(
     assert asked.ephemeral
     assert asked.original_message is not None
     assert says in asked.original_message.content
-    assert not people.bo.visible_messages()
+    assert not people.bo.list_visible_messages()
     assert not bot.studio.jobs_of(people.guild.id)
     assert await bot.jobs.fetch_unfinished() == []
 
@@ -190,7 +190,7 @@ async def test_a_bad_start_image_is_refused_in_private(discord: Sandbox, people:
     await discord.wait_for(lambda: asked.followups)
     assert asked.followups[0].is_ephemeral
     assert "not a PNG" in asked.followups[0].content
-    assert people.bo.visible_messages() == [], "the public “thinking” is gone"
+    assert people.bo.list_visible_messages() == [], "the public “thinking” is gone"
 
 
 async def test_what_the_bot_may_not_post_is_not_painted(discord: Sandbox, people: People, bot: LivingBot) -> None:

@@ -125,7 +125,7 @@ def kind_of(key: str) -> int:
 
 
 def custom_id_of(panel: Message, key: str) -> str:
-    ids = [each["custom_id"] for each in panel.every_component() if "custom_id" in each]
+    ids = [each["custom_id"] for each in panel.list_components() if "custom_id" in each]
     return next(each for each in ids if each.endswith(f":{key}"))
 
 
@@ -136,7 +136,7 @@ async def page_with(house: House, key: str) -> Message:
     assert panel is not None
     for page in ("what", "who", "safety", "styles"):
         await house.boss.click(panel, f"atelier-set:{page}:open")
-        if any(each.get("custom_id", "").endswith(f":{key}") for each in panel.every_component()):
+        if any(each.get("custom_id", "").endswith(f":{key}") for each in panel.list_components()):
             return panel
     raise AssertionError(f"no page has {key}")
 

@@ -354,7 +354,7 @@ async def test_twice_at_once_is_two(house: House) -> None:
 
 async def test_every_picture_has_words_for_those_who_cannot_see_it(house: House) -> None:
     message = await house.painted(count=4)
-    galleries = [each for each in message.every_component() if each["type"] == 12]
+    galleries = [each for each in message.list_components() if each["type"] == 12]
     told = [item["description"] for gallery in galleries for item in gallery["items"]]
     assert told == [f"{number} of 4: {RED}" for number in range(1, 5)]
 

@@ -200,7 +200,7 @@ PICTURES = set(PRESSES) - {
 
 
 def ids(message: Message) -> list[str]:
-    return [each["custom_id"] for each in message.every_component() if "custom_id" in each]
+    return [each["custom_id"] for each in message.list_components() if "custom_id" in each]
 
 
 async def of_history(house: House) -> Message:

@@ -141,7 +141,7 @@ async def test_what_is_refused_every_time_ends_and_the_member_is_told(
     assert await painted(bot, asked) is DeliveryState.KEPT
     assert 0 < sum(fault.num_met for fault in faults) <= 2 * MAX_CUTS + 10
     assert len([m for m in people.general.messages_ever if m.attachments]) == 0
-    written = discord.world.direct_channel(people.ada.user).messages
+    written = discord.world.open_direct_channel(people.ada.user).messages
     assert "could not post" in written[0].content and "/history" in written[0].content
     discord.faults.clear()
     opened = await people.ada.slash("history")

@@ -208,7 +208,7 @@ async def test_each_menu_and_button_of_the_panel_asks_again(house: House) -> Non
         panel = (await boss.slash("settings")).original_message
         assert panel is not None
         await boss.click(panel, f"atelier-set:{page}:open")
-        shown = [each["custom_id"] for each in panel.every_component() if "custom_id" in each]
+        shown = [each["custom_id"] for each in panel.list_components() if "custom_id" in each]
         assert len(shown) > 5
         for custom_id in shown:
             said = await answer_to(house.discord, await touch(house, cy.forging, panel, custom_id))

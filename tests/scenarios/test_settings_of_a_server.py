@@ -31,7 +31,7 @@ async def told(discord: Sandbox, asked: Interaction) -> Message:
 
 def chosen(panel: Message) -> str:
     """What the menus of a panel show: what is chosen in them."""
-    menus = [each for each in panel.every_component() if "max_values" in each or "options" in each]
+    menus = [each for each in panel.list_components() if "max_values" in each or "options" in each]
     labels = [option["label"] for menu in menus for option in menu.get("options", ()) if option.get("default")]
     return "\n".join(labels + [str(value["id"]) for menu in menus for value in menu.get("default_values", ())])
 
@@ -207,7 +207,7 @@ async def test_two_managers_at_once_lose_no_choice(
             manager.select(safety, "atelier-set:safety:safety", [level]),
             hal.slash("quota timezone", zone=zone),
         )
-        await asyncio.gather(*(each.first_answer() for each in asked))
+        await asyncio.gather(*(each.wait_until_answered() for each in asked))
         stored = await bot.services.guilds.fetch(people.guild.id)
         assert stored == replace(
             stored,

@@ -43,7 +43,7 @@ async def test_commands_that_discord_cannot_take_are_registered_later(
 ) -> None:
     discord.faults.fail(COMMANDS, times=10_000, status=403)  # of a proxy: discord.py does not try that again
     await fresh.start()
-    assert not people.ada.visible_commands()
+    assert not people.ada.list_visible_commands()
     (problem,) = fresh.services.problems
     assert "has not taken the commands" in problem
     discord.faults.clear()

@@ -96,7 +96,7 @@ async def test_health_names_commands_that_are_not_registered_until_they_are(
     discord.faults.fail("/applications/*/commands", times=10_000, status=403)  # discord.py does not try that again
     async with serving(discord, tmp_path, tmp_path / "log", health_port=port):
         await until_health(port, lambda said: "has not taken the commands" in said)
-        assert not people.ada.visible_commands()
+        assert not people.ada.list_visible_commands()
         discord.faults.clear()
         await until_health(port, lambda said: "commands" not in said)
-        assert people.ada.visible_commands()
+        assert people.ada.list_visible_commands()

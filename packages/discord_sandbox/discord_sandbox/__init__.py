@@ -6,7 +6,7 @@ It knows nothing of any particular bot. `docs/sandbox.md` lists its fidelity poi
 from discord_sandbox.command_options import ActionRefusedError
 from discord_sandbox.guilds import Channel, Guild, Member, Message
 from discord_sandbox.interactions import Interaction
-from discord_sandbox.journal import Violation, first_lines
+from discord_sandbox.journal import Violation, format_violations
 from discord_sandbox.message_content import Attachment, Upload
 from discord_sandbox.permissions import Permission
 from discord_sandbox.scripted_user import ScriptedUser
@@ -28,5 +28,5 @@ __all__ = [
     "Upload",
     "User",
     "Violation",
-    "first_lines",
+    "format_violations",
 ]

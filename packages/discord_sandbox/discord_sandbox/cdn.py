@@ -22,13 +22,13 @@ class Cdn:
 
     def add_to(self, app: web.Application) -> None:
         for folder in ("attachments", "ephemeral-attachments"):
-            app.router.add_get(f"{self._prefix}/{folder}/{{channel}}/{{id}}/{{filename}}", self._attachment)
-        app.router.add_get(self._prefix + "/embed/avatars/{number}.png", self._default_avatar)
-        app.router.add_get("/cdn/people/{id}.svg", self._portrait)
+            app.router.add_get(f"{self._prefix}/{folder}/{{channel}}/{{id}}/{{filename}}", self._serve_attachment)
+        app.router.add_get(self._prefix + "/embed/avatars/{number}.png", self._serve_default_avatar)
+        app.router.add_get("/cdn/people/{id}.svg", self._serve_portrait)
 
-    async def _attachment(self, request: web.Request) -> web.Response:
+    async def _serve_attachment(self, request: web.Request) -> web.Response:
         url = f"{self._files.url}{request.path.removeprefix(self._prefix)}"
-        attachment = self._files.open(url, dict(request.query))
+        attachment = self._files.open_link(url, dict(request.query))
         if attachment is None:
             raise web.HTTPNotFound(text="This content is no longer available.")
         # Only pictures are shown in place: an uploaded page must never run as ours.
@@ -43,21 +43,23 @@ class Cdn:
         }
         return web.Response(body=attachment.data, headers=headers)
 
-    async def _default_avatar(self, request: web.Request) -> web.Response:
-        return _svg(portrait("?", int(request.match_info["number"]) if request.match_info["number"].isdecimal() else 0))
+    async def _serve_default_avatar(self, request: web.Request) -> web.Response:
+        return _respond_with_svg(
+            draw_portrait("?", int(request.match_info["number"]) if request.match_info["number"].isdecimal() else 0)
+        )
 
-    async def _portrait(self, request: web.Request) -> web.Response:
+    async def _serve_portrait(self, request: web.Request) -> web.Response:
         number = request.match_info["id"]
         user = self._world.users.get(int(number)) if number.isdecimal() else None
         if user is None:
             raise web.HTTPNotFound
-        return _svg(portrait(user.display_name, user.id))
+        return _respond_with_svg(draw_portrait(user.display_name, user.id))
 
 
-def portrait(name: str, seed: int) -> str:
+def draw_portrait(name: str, seed: int) -> str:
     """A round picture of a person: an initial on a colour that follows from `seed`."""
     hue = zlib.crc32(str(seed).encode()) / 2**32
-    top, bottom = (_hex(hue, 0.55, 0.62), _hex((hue + 0.08) % 1, 0.6, 0.42))
+    top, bottom = (_format_color(hue, 0.55, 0.62), _format_color((hue + 0.08) % 1, 0.6, 0.42))
     initial = html.escape(name[:1].upper() or "?")
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 80"><defs>'
@@ -69,10 +71,10 @@ def portrait(name: str, seed: int) -> str:
     )
 
 
-def _hex(hue: float, saturation: float, lightness: float) -> str:
+def _format_color(hue: float, saturation: float, lightness: float) -> str:
     red, green, blue = colorsys.hls_to_rgb(hue, lightness, saturation)
     return f"#{int(red * 255):02x}{int(green * 255):02x}{int(blue * 255):02x}"
 
 
-def _svg(text: str) -> web.Response:
+def _respond_with_svg(text: str) -> web.Response:
     return web.Response(text=text, content_type="image/svg+xml", headers={"Cache-Control": "max-age=3600"})

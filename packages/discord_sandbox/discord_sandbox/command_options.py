@@ -21,11 +21,11 @@ from discord_sandbox.command_rules import (
 )
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member
-from discord_sandbox.interaction_payload import invoking_member_json
+from discord_sandbox.interaction_payload import serialize_invoking_member
 from discord_sandbox.json_types import Json
 from discord_sandbox.message_content import Upload
-from discord_sandbox.message_payload import attachment_json
-from discord_sandbox.payloads import channel_json, role_json, user_json
+from discord_sandbox.message_payload import serialize_attachment
+from discord_sandbox.payloads import serialize_channel, serialize_role, serialize_user
 from discord_sandbox.users import Role, User
 
 TYPE_NAMES = {
@@ -56,30 +56,30 @@ class Resolved:
     def add(self, thing: Any) -> str:
         """Put a user, member, role, channel or file among the resolved; the answer is its id."""
         if isinstance(thing, (Member, User)):
-            return self._person(thing)
+            return self._add_user(thing)
         if isinstance(thing, Role):
-            return self._put("roles", thing.id, role_json(thing))
+            return self._put("roles", thing.id, serialize_role(thing))
         if isinstance(thing, Channel):
-            return self._put("channels", thing.id, channel_json(thing) | {"permissions": "0"})
+            return self._put("channels", thing.id, serialize_channel(thing) | {"permissions": "0"})
         if isinstance(thing, (Upload, bytes)):
-            return self._file(thing)
+            return self._add_file(thing)
         raise ActionRefusedError(f"{thing!r} is no member, role, channel or file")
 
-    def _person(self, person: Member | User) -> str:
+    def _add_user(self, person: Member | User) -> str:
         user = person.user if isinstance(person, Member) else person
         guild = self.channel.guild
         member = guild.members.get(user.id) if guild else None
         if member is not None:
-            bare = invoking_member_json(member, self.channel)
+            bare = serialize_invoking_member(member, self.channel)
             bare.pop("user")
             self._put("members", user.id, bare)
-        return self._put("users", user.id, user_json(user))
+        return self._put("users", user.id, serialize_user(user))
 
-    def _file(self, thing: Upload | bytes) -> str:
+    def _add_file(self, thing: Upload | bytes) -> str:
         upload = thing if isinstance(thing, Upload) else Upload("image.png", thing)
         world = self.channel.world
-        kept = self.files.keep(upload, world.new_id(), self.channel.id, is_ephemeral=True)
-        return self._put("attachments", kept.id, attachment_json(kept, self.files.sign))
+        kept = self.files.keep(upload, world.make_id(), self.channel.id, is_ephemeral=True)
+        return self._put("attachments", kept.id, serialize_attachment(kept, self.files.sign))
 
     def _put(self, kind: str, key: int, value: Json) -> str:
         self.json.setdefault(kind, {})[str(key)] = value
@@ -116,7 +116,7 @@ def _fill(option: Json, value: Any, resolved: Resolved, *, is_checked: bool, is_
     if is_focused:
         return filled | {"value": value, "focused": True}
     if kind in (STRING, INTEGER, NUMBER, BOOLEAN):
-        chosen = _by_choice_name(option, value)
+        chosen = _find_choice_value(option, value)
         if is_checked:
             check_value(option, chosen)
         return filled | {"value": chosen}
@@ -125,7 +125,7 @@ def _fill(option: Json, value: Any, resolved: Resolved, *, is_checked: bool, is_
     return filled | {"value": resolved.add(value)}
 
 
-def _by_choice_name(option: Json, value: Any) -> Any:
+def _find_choice_value(option: Json, value: Any) -> Any:
     """People pick choices by their name, so a test may too."""
     for choice in option.get("choices") or []:
         if value == choice["name"]:

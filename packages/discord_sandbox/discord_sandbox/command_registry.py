@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from discord_sandbox.command_rules import CHAT_INPUT, GROUP, LIMITS, SUBCOMMAND, check_command, check_together
+from discord_sandbox.command_rules import CHAT_INPUT, GROUP, LIMITS, SUBCOMMAND, check_command, check_command_set
 from discord_sandbox.errors import InvalidFormBodyError, TooManyCommandsError, UnknownCommandError
 from discord_sandbox.json_types import Json
 from discord_sandbox.world import World
@@ -33,9 +33,9 @@ class CommandRegistry:
         """PUT: these and no others. A command that keeps name and type keeps its id."""
         for number, request in enumerate(requests):
             check_command(request, str(number))
-        check_together(requests)
-        old = {(c["type"], c["name"]): c for c in self.of_scope(guild_id)}
-        kept = [self._stored(r, guild_id, old.get((r.get("type") or CHAT_INPUT, r["name"]))) for r in requests]
+        check_command_set(requests)
+        old = {(c["type"], c["name"]): c for c in self.list_of_scope(guild_id)}
+        kept = [self._build_command(r, guild_id, old.get((r.get("type") or CHAT_INPUT, r["name"]))) for r in requests]
         self._scopes[guild_id] = {int(command["id"]): command for command in kept}
         self._world.publish("commands")
         return kept
@@ -44,22 +44,22 @@ class CommandRegistry:
         """POST: add one, or overwrite the one of the same name and type."""
         check_command(request, "")
         kind = request.get("type") or CHAT_INPUT
-        same = [c for c in self.of_scope(guild_id) if c["type"] == kind]
+        same = [c for c in self.list_of_scope(guild_id) if c["type"] == kind]
         old = next((c for c in same if c["name"] == request["name"]), None)
         if old is None and len(same) >= LIMITS[kind]:
             raise TooManyCommandsError(LIMITS[kind])
-        return self._keep(self._stored(request, guild_id, old), guild_id)
+        return self._keep(self._build_command(request, guild_id, old), guild_id)
 
     def change(self, command_id: int, request: Json, guild_id: int | None) -> Json:
         """PATCH one. Raises 10063 for an unknown one."""
         old = self.get(command_id, guild_id)
         merged = old | request
         check_command(merged, "")
-        others = [c for c in self.of_scope(guild_id) if c is not old]
+        others = [c for c in self.list_of_scope(guild_id) if c is not old]
         if any((c["type"], c["name"]) == (merged["type"], merged["name"]) for c in others):
             message = "Application command names must be unique"
             raise InvalidFormBodyError("name", "APPLICATION_COMMANDS_DUPLICATE_NAME", message)
-        return self._keep(self._stored(merged, guild_id, old), guild_id)
+        return self._keep(self._build_command(merged, guild_id, old), guild_id)
 
     def delete(self, command_id: int, guild_id: int | None) -> None:
         self.get(command_id, guild_id)
@@ -73,24 +73,24 @@ class CommandRegistry:
         except KeyError:
             raise UnknownCommandError() from None
 
-    def of_scope(self, guild_id: int | None) -> list[Json]:
+    def list_of_scope(self, guild_id: int | None) -> list[Json]:
         return list(self._scopes.get(guild_id, {}).values())
 
-    def usable_in(self, guild_id: int | None) -> list[Json]:
+    def list_usable_in(self, guild_id: int | None) -> list[Json]:
         """Global commands and the guild's own; the guild's hides a global one of the same name."""
-        own = self.of_scope(guild_id) if guild_id is not None else []
+        own = self.list_of_scope(guild_id) if guild_id is not None else []
         taken = {(c["type"], c["name"]) for c in own}
-        return own + [c for c in self.of_scope(None) if (c["type"], c["name"]) not in taken]
+        return own + [c for c in self.list_of_scope(None) if (c["type"], c["name"]) not in taken]
 
     def _keep(self, command: Json, guild_id: int | None) -> Json:
         self._scopes.setdefault(guild_id, {})[int(command["id"])] = command
         self._world.publish("commands")
         return command
 
-    def _stored(self, request: Json, guild_id: int | None, old: Json | None) -> Json:
+    def _build_command(self, request: Json, guild_id: int | None, old: Json | None) -> Json:
         self.num_created += old is None
         command: Json = {
-            "id": old["id"] if old else str(self._world.new_id()),
+            "id": old["id"] if old else str(self._world.make_id()),
             "application_id": str(self._world.application.id),
             "type": request.get("type") or CHAT_INPUT,
             "name": request["name"],
@@ -108,7 +108,7 @@ class CommandRegistry:
         else:
             command["guild_id"] = str(guild_id)
         same = old is not None and all(old.get(key) == command.get(key) for key in (*_KEPT, "description"))
-        command["version"] = old["version"] if same and old else str(self._world.new_id())
+        command["version"] = old["version"] if same and old else str(self._world.make_id())
         return command
 
 

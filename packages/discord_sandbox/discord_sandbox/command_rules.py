@@ -30,17 +30,17 @@ def check_command(command: Json, where: str) -> None:
         _check_description(command, where)
         _check_options(command.get("options") or [], f"{where}.options", depth=0)
     else:
-        _length(command.get("name"), 1, 32, f"{where}.name")
+        _check_length(command.get("name"), 1, 32, f"{where}.name")
         if command.get("description") or command.get("options"):
             message = "Context menu commands cannot have description or options"
             raise InvalidFormBodyError(where, "APPLICATION_COMMAND_INVALID", message)
-    if _num_characters(command) > MAX_CHARACTERS:
+    if _count_characters(command) > MAX_CHARACTERS:
         raise InvalidFormBodyError(
             where, "APPLICATION_COMMAND_TOO_LARGE", f"Command exceeds maximum size ({MAX_CHARACTERS})"
         )
 
 
-def check_together(commands: list[Json]) -> None:
+def check_command_set(commands: list[Json]) -> None:
     """Raise InvalidFormBodyError when a list of commands holds a name twice, or too many of a kind."""
     for kind, limit in LIMITS.items():
         names = [command["name"] for command in commands if (command.get("type") or CHAT_INPUT) == kind]
@@ -118,7 +118,7 @@ def _check_choices(option: Json, where: str) -> None:
 
 def check_choice(choice: Json, kind: int, where: str) -> None:
     """Raise InvalidFormBodyError unless a choice has a name of 1 to 100 characters and a value of its option's type."""
-    _length(choice.get("name"), 1, 100, f"{where}.name")
+    _check_length(choice.get("name"), 1, 100, f"{where}.name")
     value: Any = choice.get("value")
     types: dict[int, Any] = {STRING: (str,), INTEGER: (int,), NUMBER: (int, float)}
     if not isinstance(value, types[kind]) or isinstance(value, bool):
@@ -126,7 +126,7 @@ def check_choice(choice: Json, kind: int, where: str) -> None:
             f"{where}.value", "APPLICATION_COMMAND_OPTIONS_CHOICE_TYPE_INVALID", "Wrong type of value"
         )
     if isinstance(value, str):
-        _length(value, 1, 100, f"{where}.value")
+        _check_length(value, 1, 100, f"{where}.value")
     elif abs(value) > 2**53:
         raise InvalidFormBodyError(f"{where}.value", "NUMBER_TYPE_MAX", "The value is beyond 2^53.")
 
@@ -146,22 +146,22 @@ def _check_bounds(option: Json, where: str) -> None:
 
 def _check_name(holder: Json, where: str) -> None:
     name = holder.get("name")
-    _length(name, 1, 32, f"{where}.name")
+    _check_length(name, 1, 32, f"{where}.name")
     if not all(letter.isalnum() or letter in "-_'" for letter in str(name)) or name != str(name).lower():
         message = "Command name is invalid: lower-case letters, digits, - and _ only"
         raise InvalidFormBodyError(f"{where}.name", "APPLICATION_COMMAND_INVALID_NAME", message)
 
 
 def _check_description(holder: Json, where: str) -> None:
-    _length(holder.get("description"), 1, 100, f"{where}.description")
+    _check_length(holder.get("description"), 1, 100, f"{where}.description")
 
 
-def _length(value: object, low: int, high: int, where: str) -> None:
+def _check_length(value: object, low: int, high: int, where: str) -> None:
     if not isinstance(value, str) or not value.strip() or not low <= len(value) <= high:
         raise InvalidFormBodyError(where, "BASE_TYPE_BAD_LENGTH", f"Must be between {low} and {high} in length.")
 
 
-def _num_characters(holder: Json) -> int:
+def _count_characters(holder: Json) -> int:
     own = len(holder.get("name") or "") + len(holder.get("description") or "")
     own += sum(len(str(c["name"])) + len(str(c["value"])) for c in holder.get("choices") or [])
-    return own + sum(_num_characters(option) for option in holder.get("options") or [])
+    return own + sum(_count_characters(option) for option in holder.get("options") or [])

@@ -83,8 +83,8 @@ def _check_button(button: Json, where: str) -> None:
         _require(present == (key == needed), f"{where}.{key}", f"A button of style {style} needs {needed} and no other")
     if needed == "custom_id":
         check_custom_id(button, where)
-    _length(button, "label", 80, where)
-    _length(button, "url", 512, where)
+    _check_length(button, "label", 80, where)
+    _check_length(button, "url", 512, where)
     labelled = bool(button.get("label") or button.get("emoji")) or style == 6
     _require(labelled, f"{where}.label", "A button must have a label or an emoji", "BUTTON_COMPONENT_LABEL_REQUIRED")
 
@@ -99,7 +99,7 @@ def check_custom_id(component: Json, where: str) -> None:
 def check_select(select: Json, where: str) -> None:
     """Raise InvalidFormBodyError at the first rule that a select menu breaks, in a message or a modal."""
     check_custom_id(select, where)
-    _length(select, "placeholder", 150, where)
+    _check_length(select, "placeholder", 150, where)
     high = check_bounds(select, where, most=25)
     if select["type"] != STRING_SELECT:
         return
@@ -112,7 +112,7 @@ def check_select(select: Json, where: str) -> None:
 
 def check_bounds(component: Json, where: str, *, most: int) -> int:
     """Raise InvalidFormBodyError unless `min_values` and `max_values` fit; return `max_values`."""
-    low, high = _at_least(component, "min_values"), _at_least(component, "max_values")
+    low, high = _read_bound(component, "min_values"), _read_bound(component, "max_values")
     _require(0 <= low <= most, f"{where}.min_values", f"int value should be between 0 and {most}.")
     fits = 1 <= high <= most and low <= high
     _require(fits, f"{where}.max_values", f"int value should be between min_values and {most}.")
@@ -126,8 +126,8 @@ def check_options(options: list[Json], where: str, *, least: int = 1, most: int)
         here = f"{where}.options.{number}"
         for key in ("label", "value"):
             _require(bool(option.get(key)), f"{here}.{key}", "This field is required", "BASE_TYPE_REQUIRED")
-            _length(option, key, 100, here)
-        _length(option, "description", 100, here)
+            _check_length(option, key, 100, here)
+        _check_length(option, "description", 100, here)
     values = [option["value"] for option in options]
     message = "The specified option value is already used"
     _require(len(set(values)) == len(values), f"{where}.options", message, "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED")
@@ -149,7 +149,7 @@ def _check_text_display(text: Json, where: str) -> None:
 
 def _check_thumbnail(thumbnail: Json, where: str) -> None:
     _check_media(thumbnail.get("media"), f"{where}.media", must_be_attached=False)
-    _length(thumbnail, "description", 1024, where)
+    _check_length(thumbnail, "description", 1024, where)
 
 
 def _check_gallery(gallery: Json, where: str) -> None:
@@ -157,7 +157,7 @@ def _check_gallery(gallery: Json, where: str) -> None:
     _require(1 <= len(items) <= 10, f"{where}.items", "Must be between 1 and 10 in length.")
     for number, item in enumerate(items):
         _check_media(item.get("media"), f"{where}.items.{number}.media", must_be_attached=False)
-        _length(item, "description", 1024, f"{where}.items.{number}")
+        _check_length(item, "description", 1024, f"{where}.items.{number}")
 
 
 def _check_file(file: Json, where: str) -> None:
@@ -198,12 +198,12 @@ _CHECKS: dict[int, Callable[[Json, str], None]] = {
 }
 
 
-def _at_least(select: Json, key: str) -> int:
+def _read_bound(select: Json, key: str) -> int:
     value = select.get(key)
     return 1 if value is None else int(value)
 
 
-def _length(holder: Json, key: str, limit: int, where: str) -> None:
+def _check_length(holder: Json, key: str, limit: int, where: str) -> None:
     value = holder.get(key)
     good = value is None or (isinstance(value, str) and len(value) <= limit)
     _require(good, f"{where}.{key}", f"Must be {limit} or fewer in length.")
@@ -214,9 +214,9 @@ def _require(good: bool, where: str, message: str, code: str = "BASE_TYPE_BAD_LE
         raise InvalidFormBodyError(where, code, message)
 
 
-def stored_components(components: list[Json], resolve: Resolve) -> list[Json]:
+def store_components(components: list[Json], resolve: Resolve) -> list[Json]:
     """The components as Discord gives them back: numbered, with defaults, media resolved."""
-    kept: list[Json] = _without_nulls(components)
+    kept: list[Json] = _drop_nulls(components)
     taken = {component["id"] for component in walk(kept) if component.get("id")}
     number = 0
     for component in walk(kept):
@@ -230,11 +230,11 @@ def stored_components(components: list[Json], resolve: Resolve) -> list[Json]:
     return kept
 
 
-def _without_nulls(value: Any) -> Any:
+def _drop_nulls(value: Any) -> Any:
     """A copy in which a key that is null is absent: so Discord gives components back."""
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+        return {key: _drop_nulls(item) for key, item in value.items() if item is not None}
+    return [_drop_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _fill_defaults(component: Json) -> None:
@@ -257,16 +257,16 @@ def _resolve_media(component: Json, resolve: Resolve) -> None:
     kind = component["type"]
     if kind == THUMBNAIL:
         component.setdefault("description", None)
-        component["media"] = _media(component["media"], resolve)[0]
+        component["media"] = _resolve_one(component["media"], resolve)[0]
     elif kind == FILE:
-        component["file"], component["name"], component["size"] = _media(component["file"], resolve)
+        component["file"], component["name"], component["size"] = _resolve_one(component["file"], resolve)
     elif kind == MEDIA_GALLERY:
         for item in component["items"]:
             item.setdefault("description", None)
             item.setdefault("spoiler", False)
-            item["media"] = _media(item["media"], resolve)[0]
+            item["media"] = _resolve_one(item["media"], resolve)[0]
 
 
-def _media(media: Json, resolve: Resolve) -> tuple[Json, str | None, int | None]:
+def _resolve_one(media: Json, resolve: Resolve) -> tuple[Json, str | None, int | None]:
     found = resolve(media["url"], "components.media.url")
     return found, found.pop("name", None), found.pop("size", None)

@@ -9,7 +9,7 @@ from discord_sandbox.guilds import Channel, Member
 from discord_sandbox.permissions import ALL, TIMED_OUT, Permission, apply_overwrites
 
 
-def guild_permissions(member: Member) -> int:
+def compute_guild_permissions(member: Member) -> int:
     """What `member` may do in the guild, before any channel has its say."""
     guild = member.guild
     if guild.owner_id == member.id:
@@ -22,9 +22,9 @@ def guild_permissions(member: Member) -> int:
     return bits & TIMED_OUT if member.timed_out_until else bits
 
 
-def channel_permissions(member: Member, channel: Channel) -> int:
+def compute_channel_permissions(member: Member, channel: Channel) -> int:
     """What `member` may do in `channel`. Threads take their parent's overwrites."""
-    bits = guild_permissions(member)
+    bits = compute_guild_permissions(member)
     if bits & Permission.ADMINISTRATOR:
         return ALL
     overwrites = (channel.parent or channel).overwrites

@@ -32,9 +32,9 @@ def check_embeds(embeds: list[Json]) -> None:
 
 
 def _check_embed(embed: Json, where: str) -> int:
-    parts = [_text(embed, key, limit, where) for key, limit in _LENGTHS.items()]
-    parts.append(_text(embed.get("footer") or {}, "text", 2048, f"{where}.footer"))
-    parts.append(_text(embed.get("author") or {}, "name", 256, f"{where}.author"))
+    parts = [_measure_text(embed, key, limit, where) for key, limit in _LENGTHS.items()]
+    parts.append(_measure_text(embed.get("footer") or {}, "text", 2048, f"{where}.footer"))
+    parts.append(_measure_text(embed.get("author") or {}, "name", 256, f"{where}.author"))
     fields = embed.get("fields") or []
     if len(fields) > MAX_FIELDS:
         raise InvalidFormBodyError(
@@ -52,7 +52,7 @@ def _check_field(item: Json, where: str) -> list[int]:
     for key in ("name", "value"):
         if not str(item.get(key) or "").strip():
             raise InvalidFormBodyError(f"{where}.{key}", "BASE_TYPE_REQUIRED", "This field is required")
-    return [_text(item, "name", 256, where), _text(item, "value", 1024, where)]
+    return [_measure_text(item, "name", 256, where), _measure_text(item, "value", 1024, where)]
 
 
 def _check_extras(embed: Json, where: str) -> None:
@@ -73,7 +73,7 @@ def _check_extras(embed: Json, where: str) -> None:
             )
 
 
-def _text(holder: Json, key: str, limit: int, where: str) -> int:
+def _measure_text(holder: Json, key: str, limit: int, where: str) -> int:
     value = holder.get(key)
     if value is None:
         return 0
@@ -85,7 +85,7 @@ def _text(holder: Json, key: str, limit: int, where: str) -> int:
     return len(value.strip())
 
 
-def stored_embed(embed: Json, where: str, resolve: Resolve) -> Json:
+def store_embed(embed: Json, where: str, resolve: Resolve) -> Json:
     """The embed as Discord gives it back; `resolve` turns a link into the media it shows."""
     plain = ("title", "description", "url", "timestamp", "color")
     kept: Json = {"type": "rich"} | {key: embed[key] for key in plain if embed.get(key) is not None}
@@ -95,7 +95,7 @@ def stored_embed(embed: Json, where: str, resolve: Resolve) -> Json:
             kept[key] = {k: v for k, v in media.items() if k in _MEDIA_KEYS and v is not None}
     for key, names in (("footer", ("text", "icon_url")), ("author", ("name", "url", "icon_url"))):
         if embed.get(key):
-            kept[key] = _stored_line(embed[key], names, f"{where}.{key}", resolve)
+            kept[key] = _store_line(embed[key], names, f"{where}.{key}", resolve)
     if embed.get("fields"):
         kept["fields"] = [
             {"name": item["name"], "value": item["value"], "inline": bool(item.get("inline"))}
@@ -107,7 +107,7 @@ def stored_embed(embed: Json, where: str, resolve: Resolve) -> Json:
 _MEDIA_KEYS = ("url", "proxy_url", "width", "height", "content_type")
 
 
-def _stored_line(line: Json, names: tuple[str, ...], where: str, resolve: Resolve) -> Json:
+def _store_line(line: Json, names: tuple[str, ...], where: str, resolve: Resolve) -> Json:
     kept = {name: line[name] for name in names if line.get(name)}
     if "icon_url" in kept:
         kept["icon_url"] = resolve(kept["icon_url"], f"{where}.icon_url")["url"]

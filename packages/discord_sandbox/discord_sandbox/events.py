@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from discord_sandbox.effective_permissions import channel_permissions
+from discord_sandbox.effective_permissions import compute_channel_permissions
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.gateway import Gateway
 from discord_sandbox.gateway_session import PerSession, Session
 from discord_sandbox.guilds import Channel, Guild, Message
 from discord_sandbox.intents import MESSAGE_CONTENT
 from discord_sandbox.json_types import Json
-from discord_sandbox.message_payload import event_json, mentioned_users
-from discord_sandbox.payloads import channel_json, member_json, role_json
+from discord_sandbox.message_payload import find_mentioned_users, serialize_event_message
+from discord_sandbox.payloads import serialize_channel, serialize_member, serialize_role
 from discord_sandbox.permissions import Permission
 from discord_sandbox.world import Change, World
 
@@ -24,26 +24,26 @@ class EventDispatcher:
         self._world = world
         self._gateway = gateway
         self._files = files
-        world.subscribe(self.hear)
+        world.subscribe(self.on_change)
 
-    def hear(self, change: Change) -> None:
+    def on_change(self, change: Change) -> None:
         if change.guild is not None and not change.guild.has_bot and change.kind != "guild_delete":
             return
         topic = change.kind.partition("_")[0]
         if topic == "message" and change.message is not None:
-            self._message(change, change.message)
+            self._send_message_event(change, change.message)
         elif topic == "channel" and change.channel is not None:
-            self._channel(change, change.channel)
+            self._send_channel_event(change, change.channel)
         elif topic in ("guild", "role", "member"):
-            self._guild(change)
+            self._send_guild_event(change)
         elif change.kind == "typing" and change.channel is not None and change.user is not None:
-            self._typing(change, change.channel)
+            self._send_typing_event(change, change.channel)
 
     def _send(self, event: str, data: Json | PerSession, change: Change) -> None:
         self._gateway.dispatch(event, data, change.guild.id if change.guild else None)
 
-    def _message(self, change: Change, message: Message) -> None:
-        if message.is_ephemeral or not self._bot_sees(message.channel):
+    def _send_message_event(self, change: Change, message: Message) -> None:
+        if message.is_ephemeral or not self._can_bot_see(message.channel):
             return
         if change.kind == "message_delete":
             data: Json = {"id": str(message.id), "channel_id": str(message.channel.id)}
@@ -51,56 +51,58 @@ class EventDispatcher:
                 data["guild_id"] = str(change.guild.id)
             self._send("MESSAGE_DELETE", data, change)
             return
-        whole = event_json(message, self._files.sign)
+        whole = serialize_event_message(message, self._files.sign)
         event = "MESSAGE_CREATE" if change.kind == "message_create" else "MESSAGE_UPDATE"
-        self._send(event, lambda session: self._veiled(whole, session, message), change)
+        self._send(event, lambda session: self._hide_content(whole, session, message), change)
 
-    def _veiled(self, data: Json, session: Session, message: Message) -> Json:
+    def _hide_content(self, data: Json, session: Session, message: Message) -> Json:
         """Without the message content intent a bot reads only its own, direct and mentioning messages."""
         bot = self._world.bot
-        readable = message.author is bot or message.channel.is_dm or bot in mentioned_users(message)
+        readable = message.author is bot or message.channel.is_dm or bot in find_mentioned_users(message)
         return data if readable or session.intents & MESSAGE_CONTENT else data | _SECRET
 
-    def _bot_sees(self, channel: Channel) -> bool:
+    def _can_bot_see(self, channel: Channel) -> bool:
         if channel.guild is None:
             return True
-        return bool(channel_permissions(channel.guild.bot_member, channel) & Permission.VIEW_CHANNEL)
+        return bool(compute_channel_permissions(channel.guild.bot_member, channel) & Permission.VIEW_CHANNEL)
 
-    def _channel(self, change: Change, channel: Channel) -> None:
+    def _send_channel_event(self, change: Change, channel: Channel) -> None:
         if channel.guild is None:
             return
         verb = change.kind.removeprefix("channel_").upper()
         # A bot is told of channels that it may not see, too, but not of the threads in them.
-        if verb == "DELETE" or not channel.is_thread or self._bot_sees(channel):
+        if verb == "DELETE" or not channel.is_thread or self._can_bot_see(channel):
             noun = "THREAD" if channel.is_thread else "CHANNEL"
-            self._send(f"{noun}_{verb}", _thread(channel, verb) if channel.is_thread else channel_json(channel), change)
+            self._send(
+                f"{noun}_{verb}", _thread(channel, verb) if channel.is_thread else serialize_channel(channel), change
+            )
 
-    def _guild(self, change: Change) -> None:
+    def _send_guild_event(self, change: Change) -> None:
         guild = change.guild
         assert guild is not None
         at = {"guild_id": str(guild.id)}
         if change.kind == "guild_create":
             if guild.has_bot:
-                self._send("GUILD_CREATE", lambda session: self._joined(guild, session), change)
+                self._send("GUILD_CREATE", lambda session: self._build_guild_create(guild, session), change)
         elif change.kind == "guild_delete":
             self._send("GUILD_DELETE", {"id": str(guild.id)}, change)
         elif change.role is not None:
             verb = change.kind.removeprefix("role_").upper()
-            role: Json = {"role_id": str(change.role.id)} if verb == "DELETE" else {"role": role_json(change.role)}
+            role: Json = {"role_id": str(change.role.id)} if verb == "DELETE" else {"role": serialize_role(change.role)}
             self._send(f"GUILD_ROLE_{verb}", at | role, change)
         elif change.member is not None:
             verb = change.kind.removeprefix("member_").upper()
-            data = member_json(change.member)
+            data = serialize_member(change.member)
             if verb == "REMOVE":
                 data = {"user": data["user"]}
             self._send(f"GUILD_MEMBER_{verb}", at | data, change)
 
-    def _joined(self, guild: Guild, session: Session) -> Json:
+    def _build_guild_create(self, guild: Guild, session: Session) -> Json:
         """A new guild comes without `unavailable`: that belongs to those named at the connection."""
-        data = self._gateway.guild_create(guild, session)
+        data = self._gateway.build_guild_create(guild, session)
         return {key: value for key, value in data.items() if key != "unavailable"}
 
-    def _typing(self, change: Change, channel: Channel) -> None:
+    def _send_typing_event(self, change: Change, channel: Channel) -> None:
         assert change.user is not None
         data: Json = {
             "channel_id": str(channel.id),
@@ -110,13 +112,13 @@ class EventDispatcher:
         if change.guild is not None:
             data["guild_id"] = str(change.guild.id)
             if (member := change.guild.members.get(change.user.id)) is not None:
-                data["member"] = member_json(member)
+                data["member"] = serialize_member(member)
         self._send("TYPING_START", data, change)
 
 
 def _thread(thread: Channel, verb: str) -> Json:
     """A thread as its event tells it: all of it, or, once it is gone, only what names it."""
-    whole = channel_json(thread)
+    whole = serialize_channel(thread)
     if verb == "DELETE":
         return {key: whole[key] for key in ("id", "guild_id", "parent_id", "type")}
     return whole | {"newly_created": True} if verb == "CREATE" else whole

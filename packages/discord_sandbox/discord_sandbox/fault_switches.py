@@ -7,7 +7,7 @@ from typing import Any
 
 from discord_sandbox.command_options import ActionRefusedError
 from discord_sandbox.guilds import Channel, Guild
-from discord_sandbox.interaction_payload import app_permissions
+from discord_sandbox.interaction_payload import compute_bot_permissions
 from discord_sandbox.json_types import Json
 from discord_sandbox.permissions import Permission, may_send
 
@@ -16,19 +16,19 @@ _WRITING = Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS
 
 
 class FaultSwitches:
-    """`make` presses a switch in the channel that somebody looks at."""
+    """`press` presses a switch in the channel that somebody looks at."""
 
     def __init__(self, sandbox: Any) -> None:
         self._sandbox = sandbox
         self._faults = sandbox.faults
         self._switches: dict[str, Callable[[], str]] = {
-            "rate_limit": self._rate_limit,
-            "error": self._error,
-            "drop": self._drop,
-            "clear": self._clear,
+            "rate_limit": self._rate_limit_requests,
+            "error": self._fail_requests,
+            "drop": self._drop_answer,
+            "clear": self._clear_faults,
             "reconnect": self._reconnect,
             "invalidate": self._invalidate,
-            "clock": self._clock,
+            "clock": self._advance_clock,
             "lose_files": self._lose_files,
         }
         self._closings: dict[str, Callable[[], Awaitable[str]]] = {
@@ -36,12 +36,12 @@ class FaultSwitches:
             "close_4009": lambda: self._close(4009, "the bot must identify anew"),
         }
         self._of_places: dict[str, Callable[[Guild, Channel], str]] = {
-            "mute": self._mute,
+            "mute": self._toggle_writing,
             "delete_channel": self._delete_channel,
-            "kick": self._kick,
+            "kick": self._toggle_membership,
         }
 
-    async def make(self, kind: str, channel: Channel | None) -> str:
+    async def press(self, kind: str, channel: Channel | None) -> str:
         """What was done, as a sentence. Raises ActionRefusedError for what cannot be done here."""
         if kind in self._of_places:
             if channel is None or channel.guild is None:
@@ -51,7 +51,7 @@ class FaultSwitches:
             return await self._closings[kind]()
         return self._switches[kind]()
 
-    def pending(self) -> Json:
+    def count_pending(self) -> Json:
         """How many requests each kind of REST trouble still waits for."""
         found: dict[str, int] = {}
         for fault in self._faults.active:
@@ -60,19 +60,19 @@ class FaultSwitches:
 
     # -- answers -------------------------------------------------------------------------------------
 
-    def _rate_limit(self) -> str:
+    def _rate_limit_requests(self) -> str:
         self._faults.rate_limit(times=3, retry_after_s=0.5)
         return "The next three requests are answered with 429."
 
-    def _error(self) -> str:
+    def _fail_requests(self) -> str:
         self._faults.fail(times=3)
         return "The next three requests are answered with 503."
 
-    def _drop(self) -> str:
+    def _drop_answer(self) -> str:
         self._faults.drop_answer(times=1)
         return "The next request is carried out, but nobody answers it."
 
-    def _clear(self) -> str:
+    def _clear_faults(self) -> str:
         self._faults.clear()
         return "Requests are answered as they should be."
 
@@ -99,7 +99,7 @@ class FaultSwitches:
 
     # -- time and files ------------------------------------------------------------------------------
 
-    def _clock(self) -> str:
+    def _advance_clock(self) -> str:
         self._sandbox.clock.advance(TOKEN_LIFE_S)
         return "It is 15 minutes later: what was answered before cannot be answered any more."
 
@@ -109,10 +109,10 @@ class FaultSwitches:
 
     # -- this place ----------------------------------------------------------------------------------
 
-    def _mute(self, guild: Guild, channel: Channel) -> str:
+    def _toggle_writing(self, guild: Guild, channel: Channel) -> str:
         if not guild.has_bot:
             raise ActionRefusedError("the bot is not in this server")
-        if may_send(app_permissions(channel), is_thread=channel.is_thread):
+        if may_send(compute_bot_permissions(channel), is_thread=channel.is_thread):
             self._faults.take_permission(channel, _WRITING)
             return f"The bot may not write in {channel.name} any more."
         self._faults.give_permission(channel, _WRITING)
@@ -124,7 +124,7 @@ class FaultSwitches:
         self._faults.delete_channel(channel)
         return f"The channel {channel.name} was deleted."
 
-    def _kick(self, guild: Guild, channel: Channel) -> str:
+    def _toggle_membership(self, guild: Guild, channel: Channel) -> str:
         if guild.has_bot:
             self._faults.kick_bot(guild)
             return f"The bot was thrown out of {guild.name}."

@@ -15,7 +15,7 @@ from discord_sandbox.file_store import FileStore
 from discord_sandbox.gateway import Gateway
 from discord_sandbox.gateway_faults import Refusal
 from discord_sandbox.guilds import Channel, Guild
-from discord_sandbox.interaction_payload import interaction_json
+from discord_sandbox.interaction_payload import serialize_interaction
 from discord_sandbox.interactions import Interaction
 from discord_sandbox.refusals import REFUSALS
 from discord_sandbox.world import World
@@ -124,7 +124,7 @@ class Faults:
         self.active.clear()
         self._gateway.faults.clear()
 
-    def meet(self, method: str, path: str) -> Fault | None:
+    def match_request(self, method: str, path: str) -> Fault | None:
         """The fault that this request meets, counted down; None for a good day."""
         for fault in self.active:
             if fault.matches(method, path):
@@ -172,7 +172,7 @@ class Faults:
     def send_again(self, interaction: Interaction) -> None:
         """Tell the bot of an interaction once more, as a gateway may that delivers at least once."""
         guild_id = interaction.guild.id if interaction.guild else None
-        self._gateway.dispatch("INTERACTION_CREATE", interaction_json(interaction, self._files), guild_id)
+        self._gateway.dispatch("INTERACTION_CREATE", serialize_interaction(interaction, self._files), guild_id)
 
     # -- rights and places ---------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class Faults:
 
     def lose_files(self) -> int:
         """Forget every file uploaded so far: their links answer 404, as when somebody deleted the message. How many."""
-        lost = self._files.all()
+        lost = self._files.list_all()
         for attachment in lost:
             self._files.forget(attachment)
         self._world.publish("files_gone")

@@ -12,7 +12,7 @@ import re
 import secrets
 
 from discord_sandbox.clock import Clock
-from discord_sandbox.image_size import image_size
+from discord_sandbox.image_size import read_image_size
 from discord_sandbox.message_content import Attachment, Upload
 
 LINK_LIFETIME_S = 24 * 3600.0
@@ -33,7 +33,7 @@ class FileStore:
         """Store an upload under the name Discord would give it."""
         folder = "ephemeral-attachments" if is_ephemeral else "attachments"
         filename = _UNSAFE.sub("_", upload.filename).lstrip("_") or "unknown"
-        size = image_size(upload.data)
+        size = read_image_size(upload.data)
         guessed = upload.content_type or mimetypes.guess_type(filename)[0] or "application/octet-stream"
         attachment = Attachment(
             attachment_id,
@@ -53,17 +53,17 @@ class FileStore:
         """`url` with a fresh signature when it is ours; any other as it is."""
         if not self.url or not url.startswith(self.url + "/"):
             return url
-        bare = unsigned(url)
+        bare = strip_signature(url)
         # By the hour, as Discord's own links stay the same for a while: a client may keep what it loaded.
         hour = int(self._clock.now()) // 3600 * 3600
         expires = format(hour + int(LINK_LIFETIME_S), "x")
         issued = format(hour, "x")
-        return f"{bare}?ex={expires}&is={issued}&hm={self._mac(bare, expires, issued)}&"
+        return f"{bare}?ex={expires}&is={issued}&hm={self._compute_mac(bare, expires, issued)}&"
 
-    def open(self, url: str, query: dict[str, str]) -> Attachment | None:
+    def open_link(self, url: str, query: dict[str, str]) -> Attachment | None:
         """The file behind a link, or None: unknown, signature wrong, or expired."""
         expires, issued = query.get("ex", ""), query.get("is", "")
-        if not hmac.compare_digest(self._mac(url, expires, issued), query.get("hm", "")):
+        if not hmac.compare_digest(self._compute_mac(url, expires, issued), query.get("hm", "")):
             return None
         if int(expires, 16) < self._clock.now():
             return None
@@ -71,7 +71,7 @@ class FileStore:
 
     def find(self, url: str) -> Attachment | None:
         """The file behind a link that this very server gave out, signed or not."""
-        return self._by_url.get(unsigned(url))
+        return self._by_url.get(strip_signature(url))
 
     def forget(self, attachment: Attachment) -> None:
         """Lose a file: its links answer 404 from now on."""
@@ -80,16 +80,16 @@ class FileStore:
 
     def is_gone(self, url: str) -> bool:
         """Whether a link led to a file that was lost since."""
-        return unsigned(url) in self._gone
+        return strip_signature(url) in self._gone
 
-    def all(self) -> list[Attachment]:
+    def list_all(self) -> list[Attachment]:
         """Every file that is kept, oldest first."""
         return list(self._by_url.values())
 
-    def _mac(self, url: str, expires: str, issued: str) -> str:
+    def _compute_mac(self, url: str, expires: str, issued: str) -> str:
         return hmac.new(self._key, f"{url}\n{expires}\n{issued}".encode(), hashlib.sha256).hexdigest()
 
 
-def unsigned(url: str) -> str:
+def strip_signature(url: str) -> str:
     """A link without its signature."""
     return url.partition("?")[0]

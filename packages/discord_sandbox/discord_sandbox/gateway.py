@@ -18,14 +18,14 @@ from discord_sandbox.gateway_session import (
     Connection,
     PerSession,
     Session,
-    zlib_stream,
-    zstd_stream,
+    open_zlib_stream,
+    open_zstd_stream,
 )
 from discord_sandbox.guilds import Guild
 from discord_sandbox.intents import GUILD_MEMBERS, GUILDS, KNOWN, PRIVILEGED, hears
 from discord_sandbox.journal import GatewayEvent, Journal, Violation
 from discord_sandbox.json_types import Json
-from discord_sandbox.payloads import guild_create_json, member_json, self_json
+from discord_sandbox.payloads import serialize_bot_user, serialize_guild_create, serialize_member
 from discord_sandbox.world import World
 
 DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME, RECONNECT = 0, 1, 2, 3, 4, 6, 7
@@ -82,16 +82,16 @@ class Gateway:
     def send(self, session: Session, event: str, data: Json) -> None:
         """Send one event to one session, numbered."""
         session.seq += 1
-        data = self.faults.altered(event, data)
+        data = self.faults.apply_alteration(event, data)
         payload = json.dumps({"op": DISPATCH, "d": data, "s": session.seq, "t": event}, separators=(",", ":"))
         session.sent.append((session.seq, payload))
         self._note(session.id, DISPATCH, event, data, is_sent=True)
         if session.connection is not None:
             session.connection.push(payload)
 
-    def _control(self, connection: Connection, op: int, data: Any = None) -> None:
+    def _send_control(self, connection: Connection, op: int, data: Any = None) -> None:
         session_id = connection.session.id if connection.session else ""
-        data = self.faults.altered(HELLO_NAME, data) if op == HELLO else data
+        data = self.faults.apply_alteration(HELLO_NAME, data) if op == HELLO else data
         self._note(session_id, op, None, data, is_sent=True)
         connection.push(json.dumps({"op": op, "d": data, "s": None, "t": None}, separators=(",", ":")))
 
@@ -123,12 +123,12 @@ class Gateway:
     def ask_to_reconnect(self) -> None:
         """Op 7 to every connection."""
         for connection in self.connections:
-            self._control(connection, RECONNECT)
+            self._send_control(connection, RECONNECT)
 
     def invalidate(self, *, is_resumable: bool = False) -> None:
         """Op 9 to every connection; a session that is not resumable is forgotten."""
         for connection in self.connections:
-            self._control(connection, INVALID_SESSION, is_resumable)
+            self._send_control(connection, INVALID_SESSION, is_resumable)
             if not is_resumable and connection.session is not None:
                 self._sessions.pop(connection.session.id, None)
 
@@ -138,9 +138,9 @@ class Gateway:
         """The websocket endpoint."""
         socket = web.WebSocketResponse(max_msg_size=1 << 20)
         compression = request.query.get("compress")
-        compress = zlib_stream() if compression == "zlib-stream" else None
+        compress = open_zlib_stream() if compression == "zlib-stream" else None
         if compression == "zstd-stream":
-            compress = zstd_stream()
+            compress = open_zstd_stream()
             if compress is None:
                 raise web.HTTPBadRequest(text="zstd-stream needs the package zstandard here; use zlib-stream")
         await socket.prepare(request)
@@ -156,12 +156,12 @@ class Gateway:
         finally:
             watch.cancel()
             connection.stop()
-            self._part(connection)
+            self._detach(connection)
             await writer
         return socket
 
     async def _talk(self, connection: Connection) -> None:
-        self._control(connection, HELLO, {"heartbeat_interval": int(self.heartbeat_interval_s * 1000)})
+        self._send_control(connection, HELLO, {"heartbeat_interval": int(self.heartbeat_interval_s * 1000)})
         async for frame in connection.socket:
             if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 continue
@@ -178,7 +178,7 @@ class Gateway:
             if loop.time() - connection.last_heard_s > self.heartbeat_interval_s * 1.5:
                 await connection.close(SESSION_TIMED_OUT)
 
-    def _part(self, connection: Connection) -> None:
+    def _detach(self, connection: Connection) -> None:
         session = connection.session
         if session is not None and session.connection is connection:
             session.connection = None
@@ -200,14 +200,14 @@ class Gateway:
             return DECODE_ERROR
         self._note(connection.session.id if connection.session else "", op, None, data, is_sent=False)
         if op == HEARTBEAT:
-            self._control(connection, HEARTBEAT_ACK)
+            self._send_control(connection, HEARTBEAT_ACK)
             return None
         if op in (IDENTIFY, RESUME):
             if connection.session is not None:
                 return ALREADY_AUTHENTICATED
-            if (code := self.faults.refusal()) is not None:
+            if (code := self.faults.take_refusal()) is not None:
                 return code
-            return self._identify(connection, data) if op == IDENTIFY else self._resume(connection, data)
+            return self._handle_identify(connection, data) if op == IDENTIFY else self._handle_resume(connection, data)
         if connection.session is None:
             return NOT_AUTHENTICATED
         if op == REQUEST_MEMBERS:
@@ -217,7 +217,7 @@ class Gateway:
 
     # -- identify and resume -------------------------------------------------------------------------
 
-    def _identify(self, connection: Connection, data: Json) -> int | None:
+    def _handle_identify(self, connection: Connection, data: Json) -> int | None:
         shard_id, num_shards = data.get("shard") or (0, 1)
         intents = data.get("intents")
         if data.get("token", "").removeprefix("Bot ") != self._world.application.token:
@@ -252,7 +252,7 @@ class Gateway:
         application = self._world.application
         ready: Json = {
             "v": 10,
-            "user": self_json(self._world.bot),
+            "user": serialize_bot_user(self._world.bot),
             "guilds": [{"id": str(guild.id), "unavailable": True} for guild in guilds],
             "session_id": session.id,
             "resume_gateway_url": self.url,
@@ -270,12 +270,12 @@ class Gateway:
         self.send(session, "READY", ready)
         if session.intents & GUILDS:
             for guild in guilds:
-                self.send(session, "GUILD_CREATE", self.guild_create(guild, session))
+                self.send(session, "GUILD_CREATE", self.build_guild_create(guild, session))
 
-    def guild_create(self, guild: Guild, session: Session) -> Json:
-        return guild_create_json(guild, with_members=bool(session.intents & GUILD_MEMBERS))
+    def build_guild_create(self, guild: Guild, session: Session) -> Json:
+        return serialize_guild_create(guild, with_members=bool(session.intents & GUILD_MEMBERS))
 
-    def _resume(self, connection: Connection, data: Json) -> int | None:
+    def _handle_resume(self, connection: Connection, data: Json) -> int | None:
         if data.get("token", "").removeprefix("Bot ") != self._world.application.token:
             return AUTH_FAILED
         session = self._sessions.get(data.get("session_id", ""))
@@ -284,7 +284,7 @@ class Gateway:
             return INVALID_SEQ
         lost = session is None or (session.sent and session.sent[0][0] > seq + 1)
         if session is None or lost:
-            self._control(connection, INVALID_SESSION, False)
+            self._send_control(connection, INVALID_SESSION, False)
             return None
         missed = [payload for number, payload in session.sent if number > seq]
         self._attach(connection, session)
@@ -298,10 +298,10 @@ class Gateway:
         guild = self._world.guilds.get(int(data.get("guild_id", 0)))
         if guild is None:
             return
-        wanted = {str(item) for item in _as_list(data.get("user_ids"))}
+        wanted = {str(item) for item in _wrap_in_list(data.get("user_ids"))}
         query = str(data.get("query") or "").lower()
         members = [
-            member_json(m)
+            serialize_member(m)
             for m in guild.members.values()
             if (str(m.id) in wanted if wanted else m.display_name.lower().startswith(query))
         ]
@@ -313,7 +313,7 @@ class Gateway:
     # -- notes ---------------------------------------------------------------------------------------
 
     def _note(self, session_id: str, op: int, name: str | None, data: Any, *, is_sent: bool) -> None:
-        number = self._journal.next_number()
+        number = self._journal.take_number()
         now = self._world.clock.now()
         self._journal.add(GatewayEvent(number, now, is_sent, session_id, op, name, data))
 
@@ -321,7 +321,7 @@ class Gateway:
         self._journal.blame(Violation("gateway", "request", "gateway", detail))
 
 
-def _as_list(value: Any) -> list[Any]:
+def _wrap_in_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -45,7 +45,7 @@ class GatewayFaults:
         self._alterations.clear()
         self._refusals.clear()
 
-    def altered(self, name: str | None, data: Any) -> Any:
+    def apply_alteration(self, name: str | None, data: Any) -> Any:
         """Return the data to send under this name."""
         for each in self._alterations:
             if each.name == name and each.times_left > 0:
@@ -53,7 +53,7 @@ class GatewayFaults:
                 return each.change(data)
         return data
 
-    def refusal(self) -> int | None:
+    def take_refusal(self) -> int | None:
         """Return the code to close a connection with that identifies or resumes now."""
         for each in self._refusals:
             if each.times_left > 0:

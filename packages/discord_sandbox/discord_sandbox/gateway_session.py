@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from discord_sandbox.json_types import Json
-from discord_sandbox.snowflake import shard_of
+from discord_sandbox.snowflake import compute_shard
 
 MAX_SENDS, SENDS_WINDOW_S = 120, 60.0
 REPLAY_LENGTH = 5000
@@ -29,13 +29,13 @@ class Compressor(Protocol):
     def __call__(self, payload: bytes) -> bytes: ...
 
 
-def zlib_stream() -> Compressor:
+def open_zlib_stream() -> Compressor:
     """Discord's `compress=zlib-stream`: one context, flushed after each payload."""
     context = zlib.compressobj()
     return lambda payload: context.compress(payload) + context.flush(zlib.Z_SYNC_FLUSH)
 
 
-def zstd_stream() -> Compressor | None:
+def open_zstd_stream() -> Compressor | None:
     """Discord's `compress=zstd-stream`, where Python (3.14) or the package `zstandard` has it; None elsewhere."""
     with suppress(ImportError):
         compressor: Any = import_module("compression.zstd").ZstdCompressor()
@@ -60,7 +60,7 @@ class Session:
         self.connection: Connection | None = None
 
     def covers(self, guild_id: int | None) -> bool:
-        return shard_of(guild_id, self.shard[1]) == self.shard[0]
+        return compute_shard(guild_id, self.shard[1]) == self.shard[0]
 
 
 PerSession = Callable[[Session], Json]

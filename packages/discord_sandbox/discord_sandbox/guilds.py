@@ -257,7 +257,7 @@ class Guild:
         is_bot_free: bool = False,
     ) -> Channel:
         """A channel of any kind; the bot hears CHANNEL_CREATE or THREAD_CREATE."""
-        channel = Channel(self.world, self.world.new_id(), channel_type, name, guild=self)
+        channel = Channel(self.world, self.world.make_id(), channel_type, name, guild=self)
         channel.parent, channel.nsfw, channel.topic = parent, nsfw, topic
         channel.position = len(self.channels)
         writing = Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS
@@ -273,7 +273,7 @@ class Guild:
     def add_role(self, name: str, permissions: int = 0, *, color: int = 0) -> Role:
         """A role; the bot hears GUILD_ROLE_CREATE."""
         position = len(self.roles)
-        role = Role(self.world.new_id(), name, int(permissions), color, position, is_hoisted=bool(color))
+        role = Role(self.world.make_id(), name, int(permissions), color, position, is_hoisted=bool(color))
         self.roles[role.id] = role
         self.world.publish("role_create", guild=self, role=role)
         return role
@@ -294,7 +294,7 @@ class Guild:
         self, who: str | User, *, roles: Iterable[Role] = (), permissions: int = 0, nick: str | None = None
     ) -> Member:
         """Let somebody join: a name makes a new user (or finds that user); `permissions` makes a role for them."""
-        user = who if isinstance(who, User) else self.world.user_named(who)
+        user = who if isinstance(who, User) else self.world.get_or_add_user(who)
         member = Member(self, user, list(roles), nick, self.world.clock.timestamp())
         if permissions:
             member.roles.append(self.add_role(f"{user.username}'s own", permissions))
@@ -310,7 +310,7 @@ class Guild:
     def join_bot(self) -> None:
         """Make the bot a member, with a role of its own."""
         bot = self.world.bot
-        role = Role(self.world.new_id(), bot.username, int(self.everyone.permissions), is_managed=True)
+        role = Role(self.world.make_id(), bot.username, int(self.everyone.permissions), is_managed=True)
         role.bot_id = bot.id
         self.roles[role.id] = role
         self.members[bot.id] = Member(self, bot, [role], joined_at=self.world.clock.timestamp())

@@ -7,29 +7,29 @@ import struct
 Size = tuple[int, int]
 
 
-def image_size(data: bytes) -> Size | None:
+def read_image_size(data: bytes) -> Size | None:
     """(width, height) in pixels of a PNG, GIF, JPEG or WebP; None for anything else or a broken head."""
     try:
-        return _png(data) or _gif(data) or _webp(data) or _jpeg(data)
+        return _read_png(data) or _read_gif(data) or _read_webp(data) or _read_jpeg(data)
     except (struct.error, IndexError):
         return None
 
 
-def _png(data: bytes) -> Size | None:
+def _read_png(data: bytes) -> Size | None:
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         return None
     width, height = struct.unpack(">II", data[16:24])
     return width, height
 
 
-def _gif(data: bytes) -> Size | None:
+def _read_gif(data: bytes) -> Size | None:
     if not data.startswith((b"GIF87a", b"GIF89a")):
         return None
     width, height = struct.unpack("<HH", data[6:10])
     return width, height
 
 
-def _webp(data: bytes) -> Size | None:
+def _read_webp(data: bytes) -> Size | None:
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None
     kind = data[12:16]
@@ -42,7 +42,7 @@ def _webp(data: bytes) -> Size | None:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _jpeg(data: bytes) -> Size | None:
+def _read_jpeg(data: bytes) -> Size | None:
     if not data.startswith(b"\xff\xd8"):
         return None
     position = 2

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from discord_sandbox.effective_permissions import channel_permissions
+from discord_sandbox.effective_permissions import compute_channel_permissions
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member
 from discord_sandbox.interactions import Interaction
 from discord_sandbox.json_types import Json
-from discord_sandbox.message_payload import message_json
-from discord_sandbox.payloads import guild_json, interaction_channel_json, member_json, user_json
+from discord_sandbox.message_payload import serialize_message
+from discord_sandbox.payloads import serialize_guild, serialize_interaction_channel, serialize_member, serialize_user
 from discord_sandbox.permissions import DIRECT_MESSAGE
 
 DM_SIZE_LIMIT = 10 * 1024 * 1024
 GUILD, BOT_DM = 0, 1
 
 
-def interaction_json(interaction: Interaction, files: FileStore) -> Json:
+def serialize_interaction(interaction: Interaction, files: FileStore) -> Json:
     """The event's data."""
     channel = interaction.channel
     application_id = str(channel.world.application.id)
@@ -27,46 +27,46 @@ def interaction_json(interaction: Interaction, files: FileStore) -> Json:
         "version": 1,
         "data": interaction.data,
         "channel_id": str(channel.id),
-        "channel": interaction_channel_json(channel, interaction.member),
-        "app_permissions": str(app_permissions(channel)),
+        "channel": serialize_interaction_channel(channel, interaction.member),
+        "app_permissions": str(compute_bot_permissions(channel)),
         "locale": interaction.locale,
         "entitlements": [],
         "entitlement_sku_ids": [],
         "authorizing_integration_owners": interaction.integration_owners,
         "context": BOT_DM if channel.guild is None else GUILD,
-        "attachment_size_limit": size_limit(channel),
+        "attachment_size_limit": get_size_limit(channel),
     }
-    payload |= _who(interaction)
+    payload |= _serialize_invoker(interaction)
     if interaction.source_message is not None:
-        payload["message"] = message_json(interaction.source_message, files.sign)
+        payload["message"] = serialize_message(interaction.source_message, files.sign)
     return payload
 
 
-def _who(interaction: Interaction) -> Json:
+def _serialize_invoker(interaction: Interaction) -> Json:
     guild = interaction.guild
     if guild is None or interaction.member is None:
-        return {"user": user_json(interaction.user)}
-    whole = guild_json(guild)
+        return {"user": serialize_user(interaction.user)}
+    whole = serialize_guild(guild)
     return {
         "guild_id": str(guild.id),
         "guild": {"id": whole["id"], "locale": whole["preferred_locale"], "features": whole["features"]},
         "guild_locale": whole["preferred_locale"],
-        "member": invoking_member_json(interaction.member, interaction.channel),
+        "member": serialize_invoking_member(interaction.member, interaction.channel),
     }
 
 
-def invoking_member_json(member: Member, channel: Channel) -> Json:
+def serialize_invoking_member(member: Member, channel: Channel) -> Json:
     """A member with what they may do in the channel: only interactions carry that."""
-    return member_json(member) | {"permissions": str(channel_permissions(member, channel))}
+    return serialize_member(member) | {"permissions": str(compute_channel_permissions(member, channel))}
 
 
-def app_permissions(channel: Channel) -> int:
+def compute_bot_permissions(channel: Channel) -> int:
     """What the bot may do in the channel."""
     if channel.guild is None or not channel.guild.has_bot:
         return int(DIRECT_MESSAGE)
-    return channel_permissions(channel.guild.bot_member, channel)
+    return compute_channel_permissions(channel.guild.bot_member, channel)
 
 
-def size_limit(channel: Channel) -> int:
+def get_size_limit(channel: Channel) -> int:
     """Bytes that one file may have in this channel."""
     return channel.guild.attachment_size_limit if channel.guild else DM_SIZE_LIMIT

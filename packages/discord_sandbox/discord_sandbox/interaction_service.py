@@ -23,7 +23,7 @@ from discord_sandbox.errors import (
 )
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member, Message
-from discord_sandbox.interaction_payload import interaction_json, size_limit
+from discord_sandbox.interaction_payload import get_size_limit, serialize_interaction
 from discord_sandbox.interactions import (
     AUTOCOMPLETE,
     CHOICES,
@@ -94,7 +94,7 @@ class InteractionService:
     ) -> Interaction:
         """Tell the bot, and return once it answered or its 3 s are over."""
         interaction = Interaction(
-            id=self._world.new_id(),
+            id=self._world.make_id(),
             type=interaction_type,
             token=secrets.token_urlsafe(96),
             user=user,
@@ -106,24 +106,24 @@ class InteractionService:
             source_message=source_message,
             opened_by=opened_by,
             locale=locale,
-            integration_owners=self._owners(user, channel),
+            integration_owners=self._find_owners(user, channel),
         )
         self._by_id[interaction.id] = interaction
         self._by_token[interaction.token] = interaction
-        await self._until_answered(interaction)
+        await self._send_and_wait(interaction)
         return interaction
 
-    async def _until_answered(self, interaction: Interaction) -> None:
+    async def _send_and_wait(self, interaction: Interaction) -> None:
         loop = asyncio.get_running_loop()
         guild_id = interaction.guild.id if interaction.guild else None
-        payload = interaction_json(interaction, self._files)
+        payload = serialize_interaction(interaction, self._files)
         if (guild := interaction.channel.guild) is not None:
-            guild.told_size_limit = max(guild.told_size_limit, size_limit(interaction.channel))
+            guild.told_size_limit = max(guild.told_size_limit, get_size_limit(interaction.channel))
         interaction.sent_at_s = loop.time()
         deadline = loop.call_later(self._ack_deadline_s, self._fail, interaction)
         try:
             interaction.is_excused = not self._dispatch("INTERACTION_CREATE", payload, guild_id)
-            await interaction.first_answer()
+            await interaction.wait_until_answered()
         finally:
             deadline.cancel()
 
@@ -132,7 +132,7 @@ class InteractionService:
         for interaction in self._by_id.values():
             self._fail(interaction)
 
-    def _owners(self, user: User, channel: Channel) -> dict[str, str]:
+    def _find_owners(self, user: User, channel: Channel) -> dict[str, str]:
         owners: dict[str, str] = {}
         if channel.guild is None:
             owners["0"] = "0"
@@ -173,18 +173,18 @@ class InteractionService:
 
     def _perform(self, interaction: Interaction, kind: int, body: MessageBody) -> None:
         if kind == CHOICES:
-            interaction.choices = _checked_choices(body.json.get("choices") or [])
+            interaction.choices = _check_choices(body.json.get("choices") or [])
         elif kind == MODAL:
             check_modal(body.json)
             interaction.modal = body.json
         elif kind == DEFER:
             is_ephemeral = bool(int(body.json.get("flags") or 0) & EPHEMERAL)
-            message = self._messages.placeholder(
-                interaction.channel, _message_type(interaction), is_ephemeral=is_ephemeral
+            message = self._messages.build_placeholder(
+                interaction.channel, _choose_message_type(interaction), is_ephemeral=is_ephemeral
             )
             self._post(message, interaction)
         elif kind == RESPOND:
-            self._post(self._write(interaction, body, _message_type(interaction)), interaction)
+            self._post(self._write(interaction, body, _choose_message_type(interaction)), interaction)
         else:
             interaction.response_message = interaction.source_message
             if kind == UPDATE:
@@ -197,7 +197,7 @@ class InteractionService:
             body,
             message_type=message_type,
             reference=interaction.response_message or interaction.source_message,
-            size_limit=size_limit(interaction.channel),
+            size_limit=get_size_limit(interaction.channel),
         )
 
     def _post(self, message: Message, interaction: Interaction) -> None:
@@ -268,17 +268,17 @@ class InteractionService:
         assert message is not None
         if interaction.channel.is_archived:
             raise ThreadArchivedError()
-        return self._messages.edit(message, body, size_limit=size_limit(interaction.channel))
+        return self._messages.edit(message, body, size_limit=get_size_limit(interaction.channel))
 
 
-def _message_type(interaction: Interaction) -> int:
+def _choose_message_type(interaction: Interaction) -> int:
     if interaction.type == COMMAND:
         is_slash = interaction.data.get("type") == 1
         return TYPE_CHAT_INPUT_COMMAND if is_slash else TYPE_CONTEXT_MENU_COMMAND
     return TYPE_REPLY if interaction.source_message is not None else TYPE_DEFAULT
 
 
-def _checked_choices(choices: list[Json]) -> list[Json]:
+def _check_choices(choices: list[Json]) -> list[Json]:
     if len(choices) > 25:
         raise InvalidFormBodyError("data.choices", "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
     for number, choice in enumerate(choices):

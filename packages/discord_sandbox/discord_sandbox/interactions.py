@@ -93,11 +93,11 @@ class Interaction(InteractionMetadata):
         self.failed = acknowledgement is None
         self._first_answer.set()
 
-    async def first_answer(self) -> None:
+    async def wait_until_answered(self) -> None:
         """Wait until the bot answered or the 3 s were over."""
         await self._first_answer.wait()
 
-    async def settled_message(self, *, timeout_s: float = 30.0) -> Message:
+    async def wait_until_settled(self, *, timeout_s: float = 30.0) -> Message:
         """The response once it no longer says "thinking".
 
         Raises TimeoutError after `timeout_s` seconds.

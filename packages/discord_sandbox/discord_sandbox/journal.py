@@ -94,7 +94,7 @@ class Journal:
         """Answers of 401, 403 and 429 so far: Discord bans an address for 10,000 of them in 10 minutes."""
         return sum(call.status in (401, 403, 429) for call in self.calls)
 
-    def next_number(self) -> int:
+    def take_number(self) -> int:
         self._number += 1
         return self._number
 
@@ -115,20 +115,20 @@ class Journal:
         return lambda: self._listeners.remove(listener)
 
 
-def redacted(value: Any) -> Any:
+def redact(value: Any) -> Any:
     """A copy of a payload without its tokens: what may be shown."""
     if isinstance(value, dict):
-        return {key: "…" if key == "token" else redacted(item) for key, item in value.items()}
+        return {key: "…" if key == "token" else redact(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [redacted(item) for item in value]
+        return [redact(item) for item in value]
     return value
 
 
-def first_lines(violations: list[Violation], *, most: int = 20) -> str:
+def format_violations(violations: list[Violation], *, most: int = 20) -> str:
     """Violations as text, one a line."""
     shown = [str(violation) for violation in violations[:most]]
     rest = len(violations) - most
     return "\n".join([*shown, f"... and {rest} more"] if rest > 0 else shown)
 
 
-__all__ = ["GatewayEvent", "Journal", "Json", "RestCall", "Violation", "first_lines", "redacted"]
+__all__ = ["GatewayEvent", "Journal", "Json", "RestCall", "Violation", "format_violations", "redact"]

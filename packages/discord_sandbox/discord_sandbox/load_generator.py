@@ -86,7 +86,7 @@ class GuildLoad:
     waits_s: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     finished_at_s: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def files_lately(self, now_s: float) -> int:
+    def count_recent_files(self, now_s: float) -> int:
         """Files finished within the last `WINDOW_S` seconds."""
         while self.finished_at_s and self.finished_at_s[0][0] < now_s - WINDOW_S:
             self.finished_at_s.popleft()
@@ -99,7 +99,7 @@ class LoadGenerator:
     def __init__(self, world: World, act_as: Callable[[User, Channel], ScriptedUser]) -> None:
         self._world = world
         self._act_as = act_as
-        self._camps: list[GuildLoad] = []
+        self._guild_loads: list[GuildLoad] = []
         self._plan: LoadPlan | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._runner: asyncio.Task[None] | None = None
@@ -128,7 +128,9 @@ class LoadGenerator:
         self._plan = plan
         self._is_asking = True
         self._points.clear()
-        self._camps = [self._camp(number, plan.num_members, visitor) for number in range(1, plan.num_guilds + 1)]
+        self._guild_loads = [
+            self._prepare_guild(number, plan.num_members, visitor) for number in range(1, plan.num_guilds + 1)
+        ]
         self._runner = asyncio.create_task(self._run(plan))
 
     def stop(self) -> None:
@@ -147,7 +149,7 @@ class LoadGenerator:
         self._runner = None
         self._by_interaction.clear()
 
-    def _camp(self, number: int, num_members: int, visitor: User) -> GuildLoad:
+    def _prepare_guild(self, number: int, num_members: int, visitor: User) -> GuildLoad:
         name = f"{CROWD} {number}"
         guild = next((g for g in self._world.guilds.values() if g.name == name), None)
         if guild is None:
@@ -156,25 +158,25 @@ class LoadGenerator:
         channel = next(iter(guild.channels.values()))
         if visitor.id not in guild.members:
             guild.add_member(visitor)
-        camp = GuildLoad(guild, channel)
+        guild_load = GuildLoad(guild, channel)
         for index in range(1, num_members + 1):
-            user = self._world.user_named(f"{CROWD.lower()}-{number}-{index}")
+            user = self._world.get_or_add_user(f"{CROWD.lower()}-{number}-{index}")
             user.global_name = _NAMES[(number * 7 + index) % len(_NAMES)]
-            camp.members.append(guild.members.get(user.id) or guild.add_member(user))
-        return camp
+            guild_load.members.append(guild.members.get(user.id) or guild.add_member(user))
+        return guild_load
 
     # -- asking --------------------------------------------------------------------------------------
 
     async def _run(self, plan: LoadPlan) -> None:
         loop = asyncio.get_running_loop()
-        weights = [plan.greed] + [1.0] * (len(self._camps) - 1)
+        weights = [plan.greed] + [1.0] * (len(self._guild_loads) - 1)
         next_ask = next_report = loop.time()
         period_s = 1 / plan.rate
-        while self._is_asking or self._tasks or any(camp.waiting for camp in self._camps):
+        while self._is_asking or self._tasks or any(guild_load.waiting for guild_load in self._guild_loads):
             now = loop.time()
             if now >= next_ask:
                 if self._is_asking and len(self._tasks) < MAX_UNANSWERED:
-                    self._ask(random.choices(self._camps, weights)[0], plan)
+                    self._ask(random.choices(self._guild_loads, weights)[0], plan)
                 # A machine that cannot keep up is not asked to catch up: that would only add to its load.
                 next_ask = max(next_ask, now - period_s) + period_s
             if now >= next_report:
@@ -182,60 +184,60 @@ class LoadGenerator:
                 next_report = now + 1
             await asyncio.sleep(max(0.0, min(next_ask, next_report) - loop.time()))
 
-    def _ask(self, camp: GuildLoad, plan: LoadPlan) -> None:
-        task = asyncio.create_task(self._wish(camp, random.choice(camp.members), plan))
+    def _ask(self, guild_load: GuildLoad, plan: LoadPlan) -> None:
+        task = asyncio.create_task(self._make_request(guild_load, random.choice(guild_load.members), plan))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _wish(self, camp: GuildLoad, member: Member, plan: LoadPlan) -> None:
-        camp.num_asked += 1
+    async def _make_request(self, guild_load: GuildLoad, member: Member, plan: LoadPlan) -> None:
+        guild_load.num_asked += 1
         asked_s = asyncio.get_running_loop().time()
         options = {name: _vary(value) for name, value in plan.options.items()}
         try:
-            interaction = await self._act_as(member.user, camp.channel).slash(plan.command, **options)
+            interaction = await self._act_as(member.user, guild_load.channel).slash(plan.command, **options)
         except ActionRefusedError:
-            camp.num_refused += 1
+            guild_load.num_refused += 1
             return
         if interaction.failed or interaction.ack_ms is None:
-            camp.num_failed += 1
+            guild_load.num_failed += 1
             return
-        camp.acks_ms.append(interaction.ack_ms)
-        wish = PendingRequest(interaction, asked_s, asked_s)
-        camp.waiting.append(wish)
-        self._by_interaction[interaction.id] = wish
+        guild_load.acks_ms.append(interaction.ack_ms)
+        request = PendingRequest(interaction, asked_s, asked_s)
+        guild_load.waiting.append(request)
+        self._by_interaction[interaction.id] = request
 
     # -- watching ------------------------------------------------------------------------------------
 
     def _hear(self, change: Change) -> None:
         message = change.message
         if message is not None and message.interaction is not None:
-            wish = self._by_interaction.get(message.interaction.id)
-            if wish is not None:
-                wish.changed_s = asyncio.get_running_loop().time()
+            request = self._by_interaction.get(message.interaction.id)
+            if request is not None:
+                request.changed_s = asyncio.get_running_loop().time()
 
-    def _sweep(self, camp: GuildLoad, now_s: float) -> None:
+    def _sweep(self, guild_load: GuildLoad, now_s: float) -> None:
         still = []
-        for wish in camp.waiting:
-            message = wish.interaction.original_message
+        for request in guild_load.waiting:
+            message = request.interaction.original_message
             if message is None or (message.is_ephemeral and not message.is_loading):
-                camp.num_refused += 1
-            elif _is_done(message) and now_s - wish.changed_s >= self.quiet_s:
-                camp.num_finished += 1
-                camp.num_files += len(message.attachments)
-                camp.waits_s.append(wish.changed_s - wish.asked_s)
-                camp.finished_at_s.append((now_s, len(message.attachments)))
+                guild_load.num_refused += 1
+            elif _is_done(message) and now_s - request.changed_s >= self.quiet_s:
+                guild_load.num_finished += 1
+                guild_load.num_files += len(message.attachments)
+                guild_load.waits_s.append(request.changed_s - request.asked_s)
+                guild_load.finished_at_s.append((now_s, len(message.attachments)))
             else:
-                still.append(wish)
+                still.append(request)
                 continue
-            self._by_interaction.pop(wish.interaction.id, None)
-        camp.waiting = still
+            self._by_interaction.pop(request.interaction.id, None)
+        guild_load.waiting = still
 
     def _report(self) -> None:
         now = asyncio.get_running_loop().time()
-        for camp in self._camps:
-            self._sweep(camp, now)
-        lately = [camp.files_lately(now) for camp in self._camps]
-        waiting = [len(camp.waiting) for camp in self._camps]
+        for guild_load in self._guild_loads:
+            self._sweep(guild_load, now)
+        lately = [guild_load.count_recent_files(now) for guild_load in self._guild_loads]
+        waiting = [len(guild_load.waiting) for guild_load in self._guild_loads]
         self._points.append({"files": lately, "waiting": waiting})
         self._tell()
 
@@ -249,25 +251,25 @@ class LoadGenerator:
         return {
             "running": self.is_asking,
             "command": self._plan.command if self._plan else None,
-            "camps": [_camp_view(camp) for camp in self._camps],
+            "camps": [_build_guild_view(guild_load) for guild_load in self._guild_loads],
             "points": list(self._points),
             "windowS": WINDOW_S,
         }
 
 
-def _camp_view(camp: GuildLoad) -> Json:
+def _build_guild_view(guild_load: GuildLoad) -> Json:
     return {
-        "name": camp.guild.name,
-        "channel": str(camp.channel.id),
-        "asked": camp.num_asked,
-        "waiting": len(camp.waiting),
-        "finished": camp.num_finished,
-        "files": camp.num_files,
-        "refused": camp.num_refused,
-        "failed": camp.num_failed,
-        "waitS": median(camp.waits_s) if camp.waits_s else None,
-        "ackP50Ms": median(camp.acks_ms) if camp.acks_ms else None,
-        "ackP99Ms": quantiles(camp.acks_ms, n=100)[98] if len(camp.acks_ms) > 1 else None,
+        "name": guild_load.guild.name,
+        "channel": str(guild_load.channel.id),
+        "asked": guild_load.num_asked,
+        "waiting": len(guild_load.waiting),
+        "finished": guild_load.num_finished,
+        "files": guild_load.num_files,
+        "refused": guild_load.num_refused,
+        "failed": guild_load.num_failed,
+        "waitS": median(guild_load.waits_s) if guild_load.waits_s else None,
+        "ackP50Ms": median(guild_load.acks_ms) if guild_load.acks_ms else None,
+        "ackP99Ms": quantiles(guild_load.acks_ms, n=100)[98] if len(guild_load.acks_ms) > 1 else None,
     }
 
 

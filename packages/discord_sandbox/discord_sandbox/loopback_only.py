@@ -27,7 +27,7 @@ def is_local_host(host: str) -> bool:
         return False
 
 
-def guard(names: frozenset[str] = frozenset()) -> Middleware:
+def refuse_foreign_requests(names: frozenset[str] = frozenset()) -> Middleware:
     """A middleware that refuses a foreign Host and any Origin but our own; `names` are ours as well."""
 
     @web.middleware

@@ -74,13 +74,13 @@ class MessageContent:
     def is_v2(self) -> bool:
         return bool(self.flags & IS_COMPONENTS_V2)
 
-    def every_component(self) -> Iterator[Json]:
+    def list_components(self) -> Iterator[Json]:
         """Every component, at any depth, in reading order."""
         return walk(self.components)
 
     @property
     def buttons(self) -> list[Json]:
-        return [c for c in self.every_component() if c["type"] == 2]
+        return [c for c in self.list_components() if c["type"] == 2]
 
     def component(self, custom_id_or_label: str) -> Json:
         """The button or select with this `custom_id` or label.
@@ -88,17 +88,17 @@ class MessageContent:
         Raises LookupError that names what there is.
         """
         for key in ("custom_id", "label"):
-            for component in self.every_component():
+            for component in self.list_components():
                 if component.get(key) == custom_id_or_label:
                     return component
-        names = [c.get("label") or c.get("custom_id") for c in self.every_component() if c["type"] in range(2, 9)]
+        names = [c.get("label") or c.get("custom_id") for c in self.list_components() if c["type"] in range(2, 9)]
         raise LookupError(f"no component {custom_id_or_label!r} in the message; it has {names}")
 
     @property
     def text(self) -> str:
         """All that can be read in it: content, text displays and embeds, one a line. A space is a space."""
         parts = [self.content]
-        parts += [c["content"] for c in self.every_component() if c["type"] == 10]
+        parts += [c["content"] for c in self.list_components() if c["type"] == 10]
         for embed in self.embeds:
             parts += [embed.get("title") or "", embed.get("description") or ""]
             for item in embed.get("fields", []):

@@ -9,7 +9,7 @@ from typing import Any
 from discord_sandbox.guilds import Guild, InteractionMetadata, Message
 from discord_sandbox.json_types import Json
 from discord_sandbox.message_content import Attachment
-from discord_sandbox.payloads import bare_member_json, user_json
+from discord_sandbox.payloads import serialize_bare_member, serialize_user
 from discord_sandbox.users import User
 
 Sign = Callable[[str], str]
@@ -30,7 +30,7 @@ _USER_MENTION = re.compile(r"<@!?(\d+)>")
 _ROLE_MENTION = re.compile(r"<@&(\d+)>")
 
 
-def attachment_json(attachment: Attachment, sign: Sign) -> Json:
+def serialize_attachment(attachment: Attachment, sign: Sign) -> Json:
     url = sign(attachment.url)
     payload: Json = {
         "id": str(attachment.id),
@@ -49,13 +49,13 @@ def attachment_json(attachment: Attachment, sign: Sign) -> Json:
     return payload
 
 
-def message_json(message: Message, sign: Sign, *, with_reference: bool = True) -> Json:
+def serialize_message(message: Message, sign: Sign, *, with_reference: bool = True) -> Json:
     """The message as REST answers and interactions carry it."""
-    payload = _body_json(message, sign)
+    payload = _serialize_body(message, sign)
     payload |= {
         "id": str(message.id),
         "channel_id": str(message.channel.id),
-        "author": user_json(message.author),
+        "author": serialize_user(message.author),
         "type": message.type,
         "timestamp": message.timestamp,
         "edited_timestamp": message.edited_timestamp,
@@ -66,44 +66,44 @@ def message_json(message: Message, sign: Sign, *, with_reference: bool = True) -
     if message.nonce is not None:
         payload["nonce"] = message.nonce
     if message.reactions:
-        payload["reactions"] = [_reaction_json(message, emoji) for emoji in message.reactions]
+        payload["reactions"] = [_serialize_reaction(message, emoji) for emoji in message.reactions]
     if message.reference is not None:
-        payload |= _reference_json(message, message.reference, sign, with_message=with_reference)
+        payload |= _serialize_reference(message, message.reference, sign, with_message=with_reference)
     if message.forwarded is not None:
-        reference = _reference_json(message, message.forwarded, sign, with_message=False)["message_reference"]
+        reference = _serialize_reference(message, message.forwarded, sign, with_message=False)["message_reference"]
         payload["message_reference"] = reference | {"type": FORWARD}
         payload["message_snapshots"] = [{"message": sign_links(message.snapshot, sign)}]
     if message.interaction is not None:
-        payload |= _interaction_json(message, message.interaction)
+        payload |= _serialize_interaction(message, message.interaction)
     return payload
 
 
-def snapshot_json(message: Message) -> Json:
+def serialize_snapshot(message: Message) -> Json:
     """The message as a forward of it shows it, its links not signed: who wrote it is not told."""
-    whole = message_json(message, lambda url: url)
+    whole = serialize_message(message, lambda url: url)
     return {key: whole[key] for key in _SNAPSHOT_KEYS}
 
 
-def event_json(message: Message, sign: Sign) -> Json:
+def serialize_event_message(message: Message, sign: Sign) -> Json:
     """The message as MESSAGE_CREATE and MESSAGE_UPDATE carry it."""
-    payload = message_json(message, sign)
+    payload = serialize_message(message, sign)
     guild = message.channel.guild
     if guild is not None:
         payload["guild_id"] = str(guild.id)
         member = guild.members.get(message.author.id)
         if member is not None:
-            payload["member"] = bare_member_json(member)
-        payload["mentions"] = [_mention_json(guild, user) for user in mentioned_users(message)]
+            payload["member"] = serialize_bare_member(member)
+        payload["mentions"] = [_serialize_mention(guild, user) for user in find_mentioned_users(message)]
     return payload | {"channel_type": message.channel.type}
 
 
-def _mention_json(guild: Guild, user: User) -> Json:
+def _serialize_mention(guild: Guild, user: User) -> Json:
     """Somebody whom a message of a guild mentions: events also tell what they are there."""
     member = guild.members.get(user.id)
-    return user_json(user) | ({"member": bare_member_json(member)} if member is not None else {})
+    return serialize_user(user) | ({"member": serialize_bare_member(member)} if member is not None else {})
 
 
-def _body_json(message: Message, sign: Sign) -> Json:
+def _serialize_body(message: Message, sign: Sign) -> Json:
     embeds = sign_links(message.embeds, sign)
     shown_in_embeds = {item.url for item in message.attachments if _refers(message.embeds, item.url)}
     return {
@@ -111,9 +111,11 @@ def _body_json(message: Message, sign: Sign) -> Json:
         "embeds": embeds,
         "components": sign_links(message.components, sign),
         # A file shown by an embed is not listed again beside it: so does Discord.
-        "attachments": [attachment_json(item, sign) for item in message.attachments if item.url not in shown_in_embeds],
-        "mentions": [user_json(user) for user in mentioned_users(message)],
-        "mention_roles": _mentioned_roles(message),
+        "attachments": [
+            serialize_attachment(item, sign) for item in message.attachments if item.url not in shown_in_embeds
+        ],
+        "mentions": [serialize_user(user) for user in find_mentioned_users(message)],
+        "mention_roles": _find_mentioned_roles(message),
         "mention_everyone": mentions_everyone(message),
     }
 
@@ -140,7 +142,7 @@ def _refers(value: Any, url: str) -> bool:
     return bool(value == url)
 
 
-def mentioned_users(message: Message) -> list[User]:
+def find_mentioned_users(message: Message) -> list[User]:
     """Whom the message mentions, after `allowed_mentions` had its say."""
     users = message.channel.world.users
     found = {int(number) for number in _USER_MENTION.findall(message.content)}
@@ -150,7 +152,7 @@ def mentioned_users(message: Message) -> list[User]:
     return [users[number] for number in sorted(found) if number in users]
 
 
-def _mentioned_roles(message: Message) -> list[str]:
+def _find_mentioned_roles(message: Message) -> list[str]:
     found = set(_ROLE_MENTION.findall(message.content))
     allowed = message.allowed_mentions
     if allowed is not None and "roles" not in allowed.get("parse", []):
@@ -164,7 +166,7 @@ def mentions_everyone(message: Message) -> bool:
     return message.allowed_mentions is None or "everyone" in message.allowed_mentions.get("parse", [])
 
 
-def _reaction_json(message: Message, emoji: str) -> Json:
+def _serialize_reaction(message: Message, emoji: str) -> Json:
     who = message.reactions[emoji]
     return {
         "emoji": {"id": None, "name": emoji},
@@ -176,44 +178,44 @@ def _reaction_json(message: Message, emoji: str) -> Json:
     }
 
 
-def _reference_json(message: Message, target: Message, sign: Sign, *, with_message: bool) -> Json:
+def _serialize_reference(message: Message, target: Message, sign: Sign, *, with_message: bool) -> Json:
     reference: Json = {"type": 0, "channel_id": str(target.channel.id), "message_id": str(target.id)}
     if target.channel.guild is not None:
         reference["guild_id"] = str(target.channel.guild.id)
     payload: Json = {"message_reference": reference}
     if with_message:
         gone = target.is_deleted
-        payload["referenced_message"] = None if gone else message_json(target, sign, with_reference=False)
+        payload["referenced_message"] = None if gone else serialize_message(target, sign, with_reference=False)
     return payload
 
 
-def _interaction_json(message: Message, interaction: InteractionMetadata) -> Json:
+def _serialize_interaction(message: Message, interaction: InteractionMetadata) -> Json:
     world = message.channel.world
     payload: Json = {
         "application_id": str(world.application.id),
         "webhook_id": str(world.application.id),
-        "interaction_metadata": interaction_metadata(interaction),
+        "interaction_metadata": serialize_interaction_metadata(interaction),
     }
     if interaction.command_name is not None:
         payload["interaction"] = {
             "id": str(interaction.id),
             "type": interaction.type,
             "name": interaction.command_name,
-            "user": user_json(interaction.user),
+            "user": serialize_user(interaction.user),
         }
     return payload
 
 
-def interaction_metadata(interaction: InteractionMetadata) -> Json:
+def serialize_interaction_metadata(interaction: InteractionMetadata) -> Json:
     """Which interaction a message answers, and through which others it came."""
     payload: Json = {
         "id": str(interaction.id),
         "type": interaction.type,
-        "user": user_json(interaction.user),
+        "user": serialize_user(interaction.user),
         "authorizing_integration_owners": interaction.integration_owners,
     }
     if interaction.source_message is not None and interaction.type == 3:
         payload["interacted_message_id"] = str(interaction.source_message.id)
     if interaction.opened_by is not None:
-        payload["triggering_interaction_metadata"] = interaction_metadata(interaction.opened_by)
+        payload["triggering_interaction_metadata"] = serialize_interaction_metadata(interaction.opened_by)
     return payload

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from discord_sandbox.components import check_components, stored_components
-from discord_sandbox.embeds import check_embeds, stored_embed
+from discord_sandbox.components import check_components, store_components
+from discord_sandbox.embeds import check_embeds, store_embed
 from discord_sandbox.errors import EmptyMessageError, InvalidFormBodyError, RequestTooLargeError
-from discord_sandbox.file_store import FileStore, unsigned
+from discord_sandbox.file_store import FileStore, strip_signature
 from discord_sandbox.guilds import Channel, Message
 from discord_sandbox.json_types import Json
 from discord_sandbox.message_content import (
@@ -26,7 +26,7 @@ from discord_sandbox.message_content import (
     Attachment,
     Upload,
 )
-from discord_sandbox.message_payload import snapshot_json
+from discord_sandbox.message_payload import serialize_snapshot
 from discord_sandbox.users import User
 from discord_sandbox.world import World
 
@@ -65,7 +65,7 @@ class MessageService:
     ) -> Message:
         """A new message, not yet published: the caller adds what only it knows, then calls `post`."""
         world = self._world
-        message = Message(world.new_id(), channel, author, message_type, world.clock.timestamp(), reference=reference)
+        message = Message(world.make_id(), channel, author, message_type, world.clock.timestamp(), reference=reference)
         message.flags = flags | (int(body.json.get("flags") or 0) & (_SETTABLE | EPHEMERAL))
         message.tts = bool(body.json.get("tts"))
         self._apply(message, body, size_limit=size_limit)
@@ -76,8 +76,8 @@ class MessageService:
 
     def forward(self, message: Message, channel: Channel, author: User) -> Message:
         """A new message that forwards another as it is now, not yet published."""
-        world, snapshot = self._world, snapshot_json(message)
-        forward = Message(world.new_id(), channel, author, TYPE_DEFAULT, world.clock.timestamp(), flags=HAS_SNAPSHOT)
+        world, snapshot = self._world, serialize_snapshot(message)
+        forward = Message(world.make_id(), channel, author, TYPE_DEFAULT, world.clock.timestamp(), flags=HAS_SNAPSHOT)
         forward.forwarded, forward.snapshot = message, snapshot
         return forward
 
@@ -88,11 +88,11 @@ class MessageService:
         self._publish("message_create", message)
         return message
 
-    def placeholder(self, channel: Channel, message_type: int, *, is_ephemeral: bool) -> Message:
+    def build_placeholder(self, channel: Channel, message_type: int, *, is_ephemeral: bool) -> Message:
         """The "is thinking" message of a deferred response, not yet published."""
         world = self._world
         flags = LOADING | (EPHEMERAL if is_ephemeral else 0)
-        return Message(world.new_id(), channel, world.bot, message_type, world.clock.timestamp(), flags=flags)
+        return Message(world.make_id(), channel, world.bot, message_type, world.clock.timestamp(), flags=flags)
 
     def edit(self, message: Message, body: MessageBody, *, size_limit: int) -> Message:
         """Change what the body names, keep the rest. A deferred response stops "thinking"."""
@@ -131,8 +131,10 @@ class MessageService:
 
     def _apply(self, message: Message, body: MessageBody, *, size_limit: int) -> None:
         request = body.json
-        check_body(request, body.uploads, is_v2=message.is_v2, size_limit=size_limit, told=_told(message.channel))
-        old, new = message.attachments, self._new_attachments(message, body)
+        check_body(
+            request, body.uploads, is_v2=message.is_v2, size_limit=size_limit, told=_get_told_limit(message.channel)
+        )
+        old, new = message.attachments, self._store_attachments(message, body)
         message.attachments = old + new
         if "content" in request:
             message.content = request["content"] or ""
@@ -141,17 +143,17 @@ class MessageService:
         if "embeds" in request:
             embeds = request["embeds"] or []
             message.embeds = [
-                stored_embed(embed, f"embeds.{number}", self._resolver(message, body.uploads))
+                store_embed(embed, f"embeds.{number}", self._make_resolver(message, body.uploads))
                 for number, embed in enumerate(embeds)
             ]
         if "components" in request:
             check_components(request["components"] or [], is_v2=message.is_v2)
-            message.components = stored_components(
-                request["components"] or [], self._resolver(message, body.uploads, with_id=True)
+            message.components = store_components(
+                request["components"] or [], self._make_resolver(message, body.uploads, with_id=True)
             )
-        message.attachments = self._kept(message, request, old) + new
+        message.attachments = self._select_kept(message, request, old) + new
 
-    def _new_attachments(self, message: Message, body: MessageBody) -> list[Attachment]:
+    def _store_attachments(self, message: Message, body: MessageBody) -> list[Attachment]:
         described = {str(item.get("id")): item for item in body.json.get("attachments") or []}
         added = []
         for number, upload in sorted(body.uploads.items()):
@@ -162,11 +164,11 @@ class MessageService:
                 description=note.get("description") or upload.description,
             )
             added.append(
-                self._files.keep(named, self._world.new_id(), message.channel.id, is_ephemeral=message.is_ephemeral)
+                self._files.keep(named, self._world.make_id(), message.channel.id, is_ephemeral=message.is_ephemeral)
             )
         return added
 
-    def _kept(self, message: Message, request: Json, old: list[Attachment]) -> list[Attachment]:
+    def _select_kept(self, message: Message, request: Json, old: list[Attachment]) -> list[Attachment]:
         """PATCH keeps only the files it lists; those that an embed or a component shows stay while it does."""
         if request.get("attachments") is None:
             return old
@@ -174,7 +176,7 @@ class MessageService:
         shown = repr(message.embeds) + repr(message.components)
         return [item for item in old if str(item.id) in listed or item.url in shown]
 
-    def _resolver(self, message: Message, uploads: dict[int, Upload], *, with_id: bool = False) -> Any:
+    def _make_resolver(self, message: Message, uploads: dict[int, Upload], *, with_id: bool = False) -> Any:
         def resolve(url: str, where: str) -> Json:
             found = self._find(message, url)
             if found is None and url.startswith("attachment://"):
@@ -186,7 +188,7 @@ class MessageService:
                 media |= {"url": found.url, "proxy_url": found.url, "content_type": found.content_type}
                 media |= {"width": found.width, "height": found.height}
             if with_id:
-                media["id"] = str(self._world.new_id())
+                media["id"] = str(self._world.make_id())
                 if found is not None:
                     media |= {"attachment_id": str(found.id), "name": found.filename, "size": found.size}
             return media
@@ -196,12 +198,12 @@ class MessageService:
     def _find(self, message: Message, url: str) -> Attachment | None:
         name = url.removeprefix("attachment://")
         for attachment in reversed(message.attachments):
-            if attachment.url == unsigned(url) or (name != url and attachment.filename == name):
+            if attachment.url == strip_signature(url) or (name != url and attachment.filename == name):
                 return attachment
         return None
 
 
-def _told(channel: Channel) -> int:
+def _get_told_limit(channel: Channel) -> int:
     """The largest file that a bot may believe to be taken here: a server's limit falls when its boosts end."""
     return channel.guild.told_size_limit if channel.guild is not None else 0
 

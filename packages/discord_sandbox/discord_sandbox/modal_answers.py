@@ -55,7 +55,7 @@ def _answer(field: Json, label: str, left: dict[str, Any], resolved: Resolved, n
         return base | {"value": text}
     if kind == CHECKBOX:
         return base | {"value": bool(left.pop(custom_id, field.get("default", False)))}
-    chosen = _chosen(field, left.pop(custom_id, None), resolved)
+    chosen = _choose_values(field, left.pop(custom_id, None), resolved)
     if is_checked and field.get("required", True) and not chosen:
         raise ActionRefusedError(f"{label} is required")
     if is_checked and 0 < len(chosen) < (field.get("min_values") or 0):
@@ -67,7 +67,7 @@ def _answer(field: Json, label: str, left: dict[str, Any], resolved: Resolved, n
     return base | {"values": chosen}
 
 
-def _chosen(field: Json, given: Any, resolved: Resolved) -> list[str]:
+def _choose_values(field: Json, given: Any, resolved: Resolved) -> list[str]:
     if field["type"] in (STRING_SELECT, RADIO_GROUP, CHECKBOX_GROUP):
         options = field.get("options") or []
         if given is None:
@@ -76,13 +76,13 @@ def _chosen(field: Json, given: Any, resolved: Resolved) -> list[str]:
         by_label = {option["label"]: option["value"] for option in options}
         return [str(by_label.get(item, item)) for item in wanted]
     if given is None:
-        return [resolved.add(thing) for thing in _chosen_before(field, resolved.channel)]
+        return [resolved.add(thing) for thing in _find_default_values(field, resolved.channel)]
     things = given if isinstance(given, list) else [given]
     assert field["type"] == FILE_UPLOAD or field["type"] in range(5, 9)
     return [resolved.add(thing) for thing in things]
 
 
-def _chosen_before(field: Json, channel: Channel) -> list[Any]:
+def _find_default_values(field: Json, channel: Channel) -> list[Any]:
     """The members, roles and channels that a select came with."""
     world, guild = channel.world, channel.guild
     known: dict[str, dict[int, Any]] = {

@@ -30,7 +30,7 @@ _IN_LABEL = SELECTS | {TEXT_INPUT, FILE_UPLOAD, RADIO_GROUP, CHECKBOX_GROUP, CHE
 def check_modal(modal: Json) -> None:
     """Raise InvalidFormBodyError at the first rule that a modal breaks."""
     check_custom_id(modal, "data")
-    _between(modal.get("title"), 1, 45, "data.title")
+    _check_length(modal.get("title"), 1, 45, "data.title")
     components = modal.get("components") or []
     if not 1 <= len(components) <= 5:
         raise InvalidFormBodyError("data.components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
@@ -42,8 +42,8 @@ def check_modal(modal: Json) -> None:
 def _check_line(line: Json, where: str) -> None:
     kind = line.get("type")
     if kind == LABEL:
-        _between(line.get("label"), 1, 45, f"{where}.label")
-        _between(line.get("description") or "", 0, 100, f"{where}.description")
+        _check_length(line.get("label"), 1, 45, f"{where}.label")
+        _check_length(line.get("description") or "", 0, 100, f"{where}.description")
         _check_input(line.get("component") or {}, f"{where}.component")
     elif kind == ROW:
         children = line.get("components") or []
@@ -51,7 +51,7 @@ def _check_line(line: Json, where: str) -> None:
             raise InvalidFormBodyError(
                 f"{where}.components", "BASE_TYPE_CHOICES", "A modal's row holds one text input."
             )
-        _between(children[0].get("label"), 1, 45, f"{where}.components.0.label")
+        _check_length(children[0].get("label"), 1, 45, f"{where}.components.0.label")
         _check_input(children[0], f"{where}.components.0")
     elif kind != TEXT_DISPLAY:
         raise InvalidFormBodyError(
@@ -79,13 +79,13 @@ def _check_text_input(component: Json, where: str) -> None:
         raise InvalidFormBodyError(
             f"{where}.style", "BASE_TYPE_CHOICES", 'Value of field "style" must be one of (1, 2).'
         )
-    _between(component.get("placeholder") or "", 0, 100, f"{where}.placeholder")
-    _between(component.get("value") or "", 0, component.get("max_length") or 4000, f"{where}.value")
+    _check_length(component.get("placeholder") or "", 0, 100, f"{where}.placeholder")
+    _check_length(component.get("value") or "", 0, component.get("max_length") or 4000, f"{where}.value")
     for key in ("min_length", "max_length"):
         if not 0 <= (component.get(key) or 0) <= 4000:
             raise InvalidFormBodyError(f"{where}.{key}", "NUMBER_TYPE_MAX", "int value should be at most 4000.")
 
 
-def _between(value: object, low: int, high: int, where: str) -> None:
+def _check_length(value: object, low: int, high: int, where: str) -> None:
     if not isinstance(value, str) or not low <= len(value) <= high:
         raise InvalidFormBodyError(where, "BASE_TYPE_BAD_LENGTH", f"Must be between {low} and {high} in length.")

@@ -1,7 +1,7 @@
 """The judge: Discord's own description of its HTTP API, held against every request and answer.
 
 The description is data that the user brings (`DISCORD_OPENAPI` names the file); without it nothing is judged
-and `OpenApiValidator.judged` stays 0. Judging costs milliseconds a message, so it is done later, in `catch_up`.
+and `OpenApiValidator.judged` stays 0. Judging costs milliseconds a message, so it is done later, in `validate_pending`.
 Four leniencies: snowflakes may be integers in requests, a message may be a forward, the keys in `_UNDESCRIBED` that
 Discord documents elsewhere or ignores, and the inner codes of errors, which are words in Discord's documentation and
 answers.
@@ -60,7 +60,7 @@ class OpenApiDescription:
             for side, contents in resources.items()
         )
 
-    def at(self, pointer: tuple[str, ...]) -> Json:
+    def get_part(self, pointer: tuple[str, ...]) -> Json:
         """The part of the description that a path of keys leads to."""
         node: Any = self.spec
         for key in pointer:
@@ -68,7 +68,7 @@ class OpenApiDescription:
         found: Json = node
         return found
 
-    def validator(self, side: str, pointer: tuple[str, ...]) -> Any:
+    def get_validator(self, side: str, pointer: tuple[str, ...]) -> Any:
         """A validator for the schema at a path of keys, strict for the "request" side."""
         from jsonschema import Draft202012Validator
 
@@ -93,39 +93,39 @@ class OpenApiValidator:
         self._journal = journal
         self._pending: deque[RestCall] = deque()
         self._description = _load(description) if description else None
-        self.judged = 0
+        self.num_validated = 0
 
     @property
     def is_present(self) -> bool:
         """Whether there is a description to judge by."""
         return self._description is not None
 
-    def note(self, call: RestCall) -> None:
+    def add(self, call: RestCall) -> None:
         """Keep a finished call for judging later. An invented fault is not Discord's answer: it is not judged."""
         if self.is_present and call.fault in (None, "delayed", "answer dropped"):
             self._pending.append(call)
 
-    def catch_up(self) -> None:
+    def validate_pending(self) -> None:
         """Judge all that is waiting."""
         while self._pending:
-            self._judge(self._pending.popleft())
+            self._validate(self._pending.popleft())
 
-    async def judge_all(self) -> None:
+    async def validate_all(self) -> None:
         """Judge all that is waiting, letting others run in between."""
         while self._pending:
-            self._judge(self._pending.popleft())
+            self._validate(self._pending.popleft())
             await asyncio.sleep(0)
 
-    def _judge(self, call: RestCall) -> None:
-        operation = self._operation(call)
+    def _validate(self, call: RestCall) -> None:
+        operation = self._find_operation(call)
         if operation is None:
             return
         if call.request is not None and call.status < 400:
-            self._check(call, "request", call.request, self._request_pointer(call, operation))
+            self._check(call, "request", call.request, self._find_request_schema(call, operation))
         if call.response is not None:
-            self._check(call, "response", call.response, self._response_pointer(call, operation))
+            self._check(call, "response", call.response, self._find_response_schema(call, operation))
 
-    def _operation(self, call: RestCall) -> Json | None:
+    def _find_operation(self, call: RestCall) -> Json | None:
         assert self._description is not None
         path = self._description.spec["paths"].get(call.template)
         operation = path.get(call.method.lower()) if path else None
@@ -133,14 +133,14 @@ class OpenApiValidator:
             self._blame(call, "request", "Discord's description knows no such route")
         return operation
 
-    def _request_pointer(self, call: RestCall, operation: Json) -> tuple[str, ...] | None:
+    def _find_request_schema(self, call: RestCall, operation: Json) -> tuple[str, ...] | None:
         if "application/json" not in operation.get("requestBody", {}).get("content", {}):
             self._blame(call, "request", "this route takes no JSON body")
             return None
         head = ("paths", call.template, call.method.lower())
         return (*head, "requestBody", "content", "application/json", "schema")
 
-    def _response_pointer(self, call: RestCall, operation: Json) -> tuple[str, ...] | None:
+    def _find_response_schema(self, call: RestCall, operation: Json) -> tuple[str, ...] | None:
         status = str(call.status)
         for key in (status, f"{status[0]}XX"):
             response = operation["responses"].get(key)
@@ -150,7 +150,7 @@ class OpenApiValidator:
             assert self._description is not None
             if "$ref" in response:
                 head = tuple(response["$ref"].removeprefix("#/").split("/"))
-                response = self._description.at(head)
+                response = self._description.get_part(head)
             if "application/json" in response.get("content", {}):
                 return (*head, "content", "application/json", "schema")
         self._blame(call, "response", f"status {status} with a JSON body is not described")
@@ -160,14 +160,14 @@ class OpenApiValidator:
         if pointer is None:
             return
         assert self._description is not None
-        self.judged += 1
-        kind = (side, pointer, _kind_of(body))
+        self.num_validated += 1
+        kind = (side, pointer, _hash_shape(body))
         if kind in self._description.found_well:
             return
         is_well = True
-        for error in self._description.validator(side, pointer).iter_errors(body):
+        for error in self._description.get_validator(side, pointer).iter_errors(body):
             is_well = False
-            worst = _deepest(error)
+            worst = _find_deepest(error)
             where = ".".join(str(part) for part in worst.absolute_path)
             self._blame(call, side, f"{where or 'body'}: {worst.message[:300]}")
         if is_well:
@@ -177,7 +177,7 @@ class OpenApiValidator:
         self._journal.blame(Violation("openapi", side, call.where, detail), call)
 
 
-def _kind_of(body: Any) -> bytes:
+def _hash_shape(body: Any) -> bytes:
     """The same for two bodies that differ in ids and times alone, which the description does not tell apart."""
     text = json.dumps(body, sort_keys=True)
     return hashlib.sha256(_TIME.sub("#time", _ID.sub("#id", text)).encode()).digest()
@@ -185,22 +185,22 @@ def _kind_of(body: Any) -> bytes:
 
 def _close(schemas: Json) -> None:
     """Make every object of the description refuse keys that it does not name: typos become violations."""
-    joined = {id(part) for schema in _objects(schemas) for part in schema.get("allOf", [])}
-    for schema in _objects(schemas):
+    joined = {id(part) for schema in _walk_objects(schemas) for part in schema.get("allOf", [])}
+    for schema in _walk_objects(schemas):
         if "properties" in schema and "additionalProperties" not in schema and id(schema) not in joined:
             schema["additionalProperties"] = False
     for name, keys in _UNDESCRIBED.items():
         schemas[name]["properties"] |= dict.fromkeys(keys, True)
 
 
-def _objects(node: Any) -> Iterator[Json]:
+def _walk_objects(node: Any) -> Iterator[Json]:
     if isinstance(node, dict):
         yield node
         for value in node.values():
-            yield from _objects(value)
+            yield from _walk_objects(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _objects(value)
+            yield from _walk_objects(value)
 
 
 def _let_snowflakes_be_integers(schemas: Json) -> None:
@@ -220,7 +220,7 @@ def _let_inner_codes_be_words(schemas: Json) -> None:
     schemas["InnerErrors"]["properties"]["_errors"]["items"] = inner
 
 
-def _deepest(error: Any) -> Any:
+def _find_deepest(error: Any) -> Any:
     """The most telling cause below a failed union: the branch whose `type` fits, and in it the deepest."""
     while error.context:
         wrong_kind = {

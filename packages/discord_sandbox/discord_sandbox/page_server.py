@@ -32,22 +32,22 @@ class PageServer:
         self._context = context
 
     def add_to(self, app: web.Application) -> None:
-        app.router.add_get("/", self._index)
-        app.router.add_get("/page/socket", self._socket)
-        app.router.add_post("/page/files", self._upload)
-        app.router.add_get("/page/{name}", self._static)
+        app.router.add_get("/", self._serve_index)
+        app.router.add_get("/page/socket", self._serve_tab)
+        app.router.add_post("/page/files", self._receive_upload)
+        app.router.add_get("/page/{name}", self._serve_static)
         app.on_shutdown.append(self._close)
 
     async def _close(self, app: web.Application) -> None:
         await self._context.load_generator.close()
 
-    async def _index(self, request: web.Request) -> web.Response:
-        return _file("index.html")
+    async def _serve_index(self, request: web.Request) -> web.Response:
+        return _serve_file("index.html")
 
-    async def _static(self, request: web.Request) -> web.Response:
-        return _file(request.match_info["name"])
+    async def _serve_static(self, request: web.Request) -> web.Response:
+        return _serve_file(request.match_info["name"])
 
-    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+    async def _serve_tab(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(heartbeat=30)
         await socket.prepare(request)
         user = find_person(self._context.world, request.query.get("as", ""))
@@ -57,7 +57,7 @@ class PageServer:
         await Tab(self._context, socket, user).run()
         return socket
 
-    async def _upload(self, request: web.Request) -> web.Response:
+    async def _receive_upload(self, request: web.Request) -> web.Response:
         data = await request.content.read(-1) if (request.content_length or 0) <= MAX_UPLOAD else None
         if data is None:
             raise web.HTTPRequestEntityTooLarge(MAX_UPLOAD, request.content_length or 0)
@@ -76,7 +76,7 @@ def find_person(world: World, name: str) -> User | None:
     return next((user for user in people if user.id not in owners), people[0] if people else None)
 
 
-def _file(name: str) -> web.Response:
+def _serve_file(name: str) -> web.Response:
     path = _FOLDER / name
     if path.parent != _FOLDER or not path.is_file() or path.suffix not in _TYPES:
         raise web.HTTPNotFound

@@ -21,7 +21,7 @@ from discord_sandbox.journal import GatewayEvent, RestCall
 from discord_sandbox.json_types import Json
 from discord_sandbox.load_generator import LoadPlan
 from discord_sandbox.message_content import Upload
-from discord_sandbox.page_view import commands_view, entry_view, message_view, outcome_view, world_view
+from discord_sandbox.page_view import build_entry_view, build_message_view, build_outcome_view, build_world_view
 from discord_sandbox.permissions import Permission
 from discord_sandbox.scripted_user import ScriptedUser
 from discord_sandbox.tab_context import TabContext
@@ -50,7 +50,7 @@ class Tab:
 
     async def run(self) -> None:
         """Serve the tab until it is closed."""
-        unsubscribe = self._world.subscribe(self._hear)
+        unsubscribe = self._world.subscribe(self._on_change)
         writer = asyncio.create_task(self._write())
         self._push_world()
         try:
@@ -81,24 +81,24 @@ class Tab:
 
     # -- what changes --------------------------------------------------------------------------------
 
-    def _hear(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         topic = change.kind.partition("_")[0]
         if topic in ("message", "reaction") and change.message is not None:
-            self._hear_message(change, change.message)
+            self._on_message_change(change, change.message)
         elif change.kind == "typing" and change.channel is not None and change.user is not None:
             if change.channel is self._channel and change.user is not self._user:
                 self._push("typing", channel=str(change.channel.id), user=str(change.user.id))
         elif change.kind == "files_gone":
             self._push_files()
         elif topic in ("channel", "role", "member", "guild", "user", "bot", "dm", "commands"):
-            self._world_is_due()
+            self._schedule_world_push()
 
-    def _hear_message(self, change: Change, message: Message) -> None:
+    def _on_message_change(self, change: Change, message: Message) -> None:
         if message.visible_to not in (None, self._user.id):
             if change.kind == "message_dismiss" and change.user is self._user:
                 self._push("gone", channel=str(message.channel.id), id=str(message.id))
             return
-        actor = self._actor(message.channel)
+        actor = self._act_in(message.channel)
         if actor is None or not actor.can_see():
             return
         if message.is_deleted:
@@ -110,12 +110,12 @@ class Tab:
 
     def _push_files(self) -> None:
         """Show the messages with files anew."""
-        actor = self._actor(self._channel) if self._channel else None
-        for message in actor.visible_messages()[-MAX_SHOWN:] if actor else []:
+        actor = self._act_in(self._channel) if self._channel else None
+        for message in actor.list_visible_messages()[-MAX_SHOWN:] if actor else []:
             if message.attachments:
                 self._push("message", channel=str(message.channel.id), message=self._view(message))
 
-    def _world_is_due(self) -> None:
+    def _schedule_world_push(self) -> None:
         """Many changes in one go are one new view."""
         if not self._is_world_due:
             self._is_world_due = True
@@ -124,15 +124,15 @@ class Tab:
     def _push_world(self) -> None:
         self._is_world_due = False
         gone = self._channel is not None and self._channel.is_deleted
-        self._push("world", world=world_view(self._world, self._user, is_connected=self._context.is_connected()))
+        self._push("world", world=build_world_view(self._world, self._user, is_connected=self._context.is_connected()))
         if gone:
             self._channel = None
-        actor = self._actor(self._channel) if self._channel else None
+        actor = self._act_in(self._channel) if self._channel else None
         if actor is not None and actor.can_see():
-            self._push("commands", channel=str(actor.channel.id), commands=commands_view(actor))
+            self._push("commands", channel=str(actor.channel.id), commands=actor.list_visible_commands())
 
     def _view(self, message: Message) -> Json:
-        return message_view(message, self._context.files)
+        return build_message_view(message, self._context.files)
 
     # -- what the person does ------------------------------------------------------------------------
 
@@ -145,12 +145,12 @@ class Tab:
             "click": self._click,
             "select": self._select,
             "modal": self._submit,
-            "menu": self._menu,
+            "menu": self._use_context_menu,
             "dismiss": self._dismiss,
             "delete": self._delete,
             "inspect": self._inspect,
-            "trouble": self._trouble,
-            "crowd": self._crowd,
+            "trouble": self._make_fault,
+            "crowd": self._control_load,
         }
         try:
             answer = await acts[request["do"]](request)
@@ -160,59 +160,59 @@ class Tab:
 
     async def _open(self, request: Json) -> Json:
         channel = self._world.channels[int(request["channel"])]
-        actor = self._actor(channel)
+        actor = self._act_in(channel)
         if actor is None or not actor.can_see():
             raise ActionRefusedError("you cannot see that channel")
         self._channel = channel
-        shown = actor.visible_messages()[-MAX_SHOWN:]
-        return {"messages": [self._view(m) for m in shown], "commands": commands_view(actor)}
+        shown = actor.list_visible_messages()[-MAX_SHOWN:]
+        return {"messages": [self._view(m) for m in shown], "commands": actor.list_visible_commands()}
 
     async def _say(self, request: Json) -> Json:
-        reply_to = self._message(request["reply"]) if request.get("reply") else None
-        self._here().say(request["content"], files=self._uploads(request), reply_to=reply_to)
+        reply_to = self._find_message(request["reply"]) if request.get("reply") else None
+        self._act_here().say(request["content"], files=self._take_uploads(request), reply_to=reply_to)
         return {}
 
     async def _slash(self, request: Json) -> Json:
-        options = self._options(request)
-        interaction = await self._here().slash(request["command"], **options)
-        return self._outcome(interaction)
+        options = self._parse_options(request)
+        interaction = await self._act_here().slash(request["command"], **options)
+        return self._keep_outcome(interaction)
 
     async def _autocomplete(self, request: Json) -> Json:
-        options = self._options(request)
-        choices = await self._here().autocomplete(
+        options = self._parse_options(request)
+        choices = await self._act_here().autocomplete(
             request["command"], focused=request["focused"], value=request["value"], **options
         )
         return {"choices": choices}
 
     async def _click(self, request: Json) -> Json:
-        interaction = await self._here().click(self._message(request["message"]), request["custom_id"])
-        return self._outcome(interaction)
+        interaction = await self._act_here().click(self._find_message(request["message"]), request["custom_id"])
+        return self._keep_outcome(interaction)
 
     async def _select(self, request: Json) -> Json:
-        values = [self._thing(value) for value in request["values"]]
-        message = self._message(request["message"])
-        return self._outcome(await self._here().select(message, request["custom_id"], values))
+        values = [self._parse_value(value) for value in request["values"]]
+        message = self._find_message(request["message"])
+        return self._keep_outcome(await self._act_here().select(message, request["custom_id"], values))
 
     async def _submit(self, request: Json) -> Json:
         opened_by = self._modals[request["interaction"]]
-        values = {key: self._field(value) for key, value in request["values"].items()}
-        interaction = await self._here().submit_modal(opened_by, values)
+        values = {key: self._parse_field(value) for key, value in request["values"].items()}
+        interaction = await self._act_here().submit_modal(opened_by, values)
         del self._modals[request["interaction"]]
-        return self._outcome(interaction)
+        return self._keep_outcome(interaction)
 
-    async def _menu(self, request: Json) -> Json:
+    async def _use_context_menu(self, request: Json) -> Json:
         if request.get("message"):
-            target: Any = self._message(request["message"])
+            target: Any = self._find_message(request["message"])
         else:
             target = self._world.users[int(request["user"])]
-        return self._outcome(await self._here().context_menu(request["name"], target))
+        return self._keep_outcome(await self._act_here().context_menu(request["name"], target))
 
     async def _dismiss(self, request: Json) -> Json:
-        self._here().dismiss(self._message(request["message"]))
+        self._act_here().dismiss(self._find_message(request["message"]))
         return {}
 
     async def _delete(self, request: Json) -> Json:
-        actor, message = self._here(), self._message(request["message"])
+        actor, message = self._act_here(), self._find_message(request["message"])
         if message.author is not self._user and not actor.permissions & Permission.MANAGE_MESSAGES:
             raise ActionRefusedError("you may not delete that message")
         actor.client.messages.delete(message)
@@ -226,16 +226,19 @@ class Tab:
             return {}
         self._stop_inspecting = self._context.journal.on_entry(self._show_entry)
         recent = list(self._context.journal)[-200:]
-        return {"entries": [entry_view(entry) for entry in recent], "pending": self._context.fault_switches.pending()}
+        return {
+            "entries": [build_entry_view(entry) for entry in recent],
+            "pending": self._context.fault_switches.count_pending(),
+        }
 
     def _show_entry(self, entry: RestCall | GatewayEvent) -> None:
-        self._push("entry", entry=entry_view(entry), pending=self._context.fault_switches.pending())
+        self._push("entry", entry=build_entry_view(entry), pending=self._context.fault_switches.count_pending())
 
-    async def _trouble(self, request: Json) -> Json:
-        done = await self._context.fault_switches.make(request["kind"], self._channel)
-        return {"done": done, "pending": self._context.fault_switches.pending()}
+    async def _make_fault(self, request: Json) -> Json:
+        done = await self._context.fault_switches.press(request["kind"], self._channel)
+        return {"done": done, "pending": self._context.fault_switches.count_pending()}
 
-    async def _crowd(self, request: Json) -> Json:
+    async def _control_load(self, request: Json) -> Json:
         """Look at the crowd, start one (with a `plan`), or stop it."""
         crowd = self._context.load_generator
         if request.get("plan"):
@@ -248,40 +251,40 @@ class Tab:
 
     # -- from the tab's words to things ---------------------------------------------------------------
 
-    def _actor(self, channel: Channel) -> ScriptedUser | None:
+    def _act_in(self, channel: Channel) -> ScriptedUser | None:
         if channel.guild is not None and self._user.id not in channel.guild.members:
             return None
         if channel.is_dm and channel.recipient is not self._user:
             return None
         return self._context.act_as(self._user, channel)
 
-    def _here(self) -> ScriptedUser:
-        actor = self._actor(self._channel) if self._channel is not None else None
+    def _act_here(self) -> ScriptedUser:
+        actor = self._act_in(self._channel) if self._channel is not None else None
         if actor is None:
             raise ActionRefusedError("no channel is open")
         return actor
 
-    def _message(self, message_id: str) -> Message:
+    def _find_message(self, message_id: str) -> Message:
         message = self._channel.get_message(int(message_id)) if self._channel else None
         if message is None:
             raise ActionRefusedError("that message is gone")
         return message
 
-    def _outcome(self, interaction: Interaction) -> Json:
+    def _keep_outcome(self, interaction: Interaction) -> Json:
         if interaction.modal is not None:
             self._modals[str(interaction.id)] = interaction
-        return outcome_view(interaction)
+        return build_outcome_view(interaction)
 
-    def _uploads(self, request: Json) -> list[Upload]:
+    def _take_uploads(self, request: Json) -> list[Upload]:
         return [self._context.take_upload(key) for key in request.get("files", [])]
 
-    def _options(self, request: Json) -> dict[str, Any]:
-        return {name: self._thing(value) for name, value in request["options"].items()}
+    def _parse_options(self, request: Json) -> dict[str, Any]:
+        return {name: self._parse_value(value) for name, value in request["options"].items()}
 
-    def _field(self, value: Any) -> Any:
-        return [self._thing(item) for item in value] if isinstance(value, list) else self._thing(value)
+    def _parse_field(self, value: Any) -> Any:
+        return [self._parse_value(item) for item in value] if isinstance(value, list) else self._parse_value(value)
 
-    def _thing(self, value: Any) -> Any:
+    def _parse_value(self, value: Any) -> Any:
         """`{"user": id}`, `{"role": id}`, `{"channel": id}`, `{"file": key}`, or a plain value."""
         if not isinstance(value, dict):
             return value
@@ -291,6 +294,6 @@ class Tab:
         if kind == "channel":
             return self._world.channels[int(key)]
         if kind == "role":
-            guild = self._here().channel.guild
+            guild = self._act_here().channel.guild
             return guild.roles[int(key)] if guild else None
         return self._world.users[int(key)]

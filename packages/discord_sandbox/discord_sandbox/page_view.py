@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from discord_sandbox.command_rules import CHAT_INPUT
-from discord_sandbox.effective_permissions import channel_permissions
+from discord_sandbox.effective_permissions import compute_channel_permissions
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Guild, Member, Message
-from discord_sandbox.interaction_payload import app_permissions
+from discord_sandbox.interaction_payload import compute_bot_permissions
 from discord_sandbox.interactions import Interaction
-from discord_sandbox.journal import GatewayEvent, RestCall, redacted
+from discord_sandbox.journal import GatewayEvent, RestCall, redact
 from discord_sandbox.json_types import Json
 from discord_sandbox.load_generator import CROWD
-from discord_sandbox.message_payload import message_json
+from discord_sandbox.message_payload import serialize_message
 from discord_sandbox.permissions import Permission, may_send
-from discord_sandbox.scripted_user import ScriptedUser
 from discord_sandbox.users import User
 from discord_sandbox.world import World
 
 
-def person_view(user: User) -> Json:
+def build_person_view(user: User) -> Json:
     return {
         "id": str(user.id),
         "name": user.display_name,
@@ -30,10 +29,10 @@ def person_view(user: User) -> Json:
     }
 
 
-def member_view(member: Member) -> Json:
+def build_member_view(member: Member) -> Json:
     colored = [role for role in member.roles if role.color]
     top = max(colored, key=lambda role: role.position, default=None)
-    return person_view(member.user) | {
+    return build_person_view(member.user) | {
         "name": member.display_name,
         "color": f"#{top.color:06x}" if top else None,
         "group": top.name if top and top.is_hoisted else None,
@@ -42,9 +41,9 @@ def member_view(member: Member) -> Json:
     }
 
 
-def channel_view(channel: Channel, member: Member | None) -> Json:
+def build_channel_view(channel: Channel, member: Member | None) -> Json:
     """A channel, and what `member` may do there (None: their direct messages)."""
-    bits = channel_permissions(member, channel) if member else -1
+    bits = compute_channel_permissions(member, channel) if member else -1
     return {
         "id": str(channel.id),
         "name": channel.name,
@@ -53,20 +52,20 @@ def channel_view(channel: Channel, member: Member | None) -> Json:
         "topic": channel.topic,
         "parent": str(channel.parent.id) if channel.parent else None,
         "canSend": may_send(bits, is_thread=channel.is_thread),
-        "botCanSend": may_send(app_permissions(channel), is_thread=channel.is_thread),
+        "botCanSend": may_send(compute_bot_permissions(channel), is_thread=channel.is_thread),
         "canManage": bool(bits & Permission.MANAGE_MESSAGES) and member is not None,
     }
 
 
-def guild_view(guild: Guild, member: Member) -> Json:
+def build_guild_view(guild: Guild, member: Member) -> Json:
     """A guild with the channels that `member` can see."""
-    visible = [c for c in guild.channels.values() if channel_permissions(member, c) & Permission.VIEW_CHANNEL]
+    visible = [c for c in guild.channels.values() if compute_channel_permissions(member, c) & Permission.VIEW_CHANNEL]
     return {
         "id": str(guild.id),
         "name": guild.name,
         "hasBot": guild.has_bot,
-        "channels": [channel_view(c, member) for c in visible],
-        "members": [member_view(m) for m in guild.members.values()],
+        "channels": [build_channel_view(c, member) for c in visible],
+        "members": [build_member_view(m) for m in guild.members.values()],
         "roles": [
             {"id": str(r.id), "name": r.name, "color": f"#{r.color:06x}" if r.color else None}
             for r in guild.roles.values()
@@ -74,16 +73,16 @@ def guild_view(guild: Guild, member: Member) -> Json:
     }
 
 
-def world_view(world: World, you: User, *, is_connected: bool) -> Json:
+def build_world_view(world: World, you: User, *, is_connected: bool) -> Json:
     """All that `you` can see besides messages."""
     mine = [(g, g.members[you.id]) for g in world.guilds.values() if you.id in g.members]
-    direct = channel_view(world.direct_channel(you), None) | {"name": world.bot.display_name}
+    direct = build_channel_view(world.open_direct_channel(you), None) | {"name": world.bot.display_name}
     people = [u for u in world.users.values() if is_playable(world, u)]
     return {
-        "you": person_view(you),
-        "bot": person_view(world.bot) | {"connected": is_connected},
-        "people": [person_view(user) | {"about": about(world, user)} for user in people],
-        "guilds": [guild_view(guild, member) for guild, member in mine],
+        "you": build_person_view(you),
+        "bot": build_person_view(world.bot) | {"connected": is_connected},
+        "people": [build_person_view(user) | {"about": describe_user(world, user)} for user in people],
+        "guilds": [build_guild_view(guild, member) for guild, member in mine],
         "direct": direct,
     }
 
@@ -97,7 +96,7 @@ def is_crowd(guild: Guild) -> bool:
     return guild.name.startswith(CROWD)
 
 
-def about(world: World, user: User) -> str:
+def describe_user(world: World, user: User) -> str:
     """Who somebody is, in a few words: "owner of Harbour", "Moderator in Harbour"."""
     parts = []
     for guild in world.guilds.values():
@@ -112,20 +111,20 @@ def about(world: World, user: User) -> str:
     return ", ".join(parts) or "in no server"
 
 
-def message_view(message: Message, files: FileStore) -> Json:
+def build_message_view(message: Message, files: FileStore) -> Json:
     """A message as the client draws it: Discord's own JSON, and who used which command to cause it."""
     # A link that leads nowhere is marked: the page shows that instead of asking for it.
-    payload = message_json(message, lambda url: f"{url}?gone" if files.is_gone(url) else files.sign(url))
+    payload = serialize_message(message, lambda url: f"{url}?gone" if files.is_gone(url) else files.sign(url))
     payload["deleted"] = message.is_deleted
     interaction = message.interaction
     if interaction is not None and interaction.command_name is not None:
         is_slash = interaction.data.get("type", CHAT_INPUT) == CHAT_INPUT
-        used = {"name": interaction.command_name, "isSlash": is_slash, "user": person_view(interaction.user)}
+        used = {"name": interaction.command_name, "isSlash": is_slash, "user": build_person_view(interaction.user)}
         payload["command"] = used
     return payload
 
 
-def outcome_view(interaction: Interaction) -> Json:
+def build_outcome_view(interaction: Interaction) -> Json:
     """What became of an act: did the bot answer, and with a modal or choices."""
     return {
         "interaction": str(interaction.id),
@@ -136,33 +135,28 @@ def outcome_view(interaction: Interaction) -> Json:
     }
 
 
-def commands_view(actor: ScriptedUser) -> list[Json]:
-    """The commands offered where the actor looks."""
-    return actor.visible_commands()
-
-
-def entry_view(entry: RestCall | GatewayEvent) -> Json:
+def build_entry_view(entry: RestCall | GatewayEvent) -> Json:
     """A line of the inspector."""
     shared: Json = {"number": entry.number, "at": entry.at_s}
     if isinstance(entry, GatewayEvent):
         name = entry.name or _OP_NAMES.get(entry.op, f"op {entry.op}")
-        return shared | {"kind": "gateway", "sent": entry.is_sent, "name": name, "data": redacted(entry.data)}
+        return shared | {"kind": "gateway", "sent": entry.is_sent, "name": name, "data": redact(entry.data)}
     return shared | {
         "kind": "rest",
         "method": entry.method,
-        "path": _short(entry),
+        "path": _shorten_path(entry),
         "status": entry.status,
         "ms": round(entry.ms, 2),
         "fault": entry.fault,
         "files": entry.num_files,
-        "request": redacted(entry.request),
-        "response": redacted(entry.response),
+        "request": redact(entry.request),
+        "response": redact(entry.response),
         "limit": entry.rate_limit,
         "violations": [str(violation) for violation in entry.violations],
     }
 
 
-def _short(entry: RestCall) -> Any:
+def _shorten_path(entry: RestCall) -> Any:
     """The path without an interaction's token, which is a secret and long."""
     return "/".join(part if len(part) < 60 else "…" for part in entry.path.split("/"))
 

@@ -6,16 +6,16 @@ Messages are in `message_payload.py`. Key by key after Discord's own API descrip
 from __future__ import annotations
 
 from discord_sandbox.clock import timestamp
-from discord_sandbox.effective_permissions import channel_permissions, guild_permissions
+from discord_sandbox.effective_permissions import compute_channel_permissions, compute_guild_permissions
 from discord_sandbox.guilds import Channel, Guild, Member
 from discord_sandbox.json_types import Json
 from discord_sandbox.permissions import DIRECT_MESSAGE
-from discord_sandbox.snowflake import created_at
+from discord_sandbox.snowflake import get_creation_time
 from discord_sandbox.users import Role, User
 from discord_sandbox.world import World
 
 
-def user_json(user: User) -> Json:
+def serialize_user(user: User) -> Json:
     payload: Json = {
         "id": str(user.id),
         "username": user.username,
@@ -35,12 +35,12 @@ def user_json(user: User) -> Json:
     return payload
 
 
-def self_json(user: User) -> Json:
+def serialize_bot_user(user: User) -> Json:
     """The bot as it sees itself: `GET /users/@me` and READY."""
-    return user_json(user) | {"mfa_enabled": True, "locale": "en-US", "verified": True, "email": None}
+    return serialize_user(user) | {"mfa_enabled": True, "locale": "en-US", "verified": True, "email": None}
 
 
-def role_json(role: Role) -> Json:
+def serialize_role(role: Role) -> Json:
     payload: Json = {
         "id": str(role.id),
         "name": role.name,
@@ -60,7 +60,7 @@ def role_json(role: Role) -> Json:
     return payload
 
 
-def bare_member_json(member: Member) -> Json:
+def serialize_bare_member(member: Member) -> Json:
     """A member without its user: what a message event carries beside `author`."""
     return {
         "avatar": None,
@@ -78,11 +78,11 @@ def bare_member_json(member: Member) -> Json:
     }
 
 
-def member_json(member: Member) -> Json:
-    return bare_member_json(member) | {"user": user_json(member.user)}
+def serialize_member(member: Member) -> Json:
+    return serialize_bare_member(member) | {"user": serialize_user(member.user)}
 
 
-def overwrites_json(channel: Channel) -> list[Json]:
+def serialize_overwrites(channel: Channel) -> list[Json]:
     guild = channel.guild
     assert guild is not None
     return [
@@ -91,22 +91,22 @@ def overwrites_json(channel: Channel) -> list[Json]:
     ]
 
 
-def channel_json(channel: Channel) -> Json:
+def serialize_channel(channel: Channel) -> Json:
     """Any channel: a guild's, a thread or a direct message."""
     if channel.is_dm:
-        return _dm_json(channel)
+        return _serialize_direct_channel(channel)
     if channel.is_thread:
-        return _thread_json(channel)
-    return _common_channel_json(channel) | {
+        return _serialize_thread(channel)
+    return _serialize_common_channel(channel) | {
         "topic": channel.topic,
         "parent_id": None,
         "nsfw": channel.nsfw,
         "position": channel.position,
-        "permission_overwrites": overwrites_json(channel),
+        "permission_overwrites": serialize_overwrites(channel),
     }
 
 
-def _common_channel_json(channel: Channel) -> Json:
+def _serialize_common_channel(channel: Channel) -> Json:
     assert channel.guild is not None
     messages = channel.messages
     return {
@@ -120,7 +120,7 @@ def _common_channel_json(channel: Channel) -> Json:
     }
 
 
-def _dm_json(channel: Channel) -> Json:
+def _serialize_direct_channel(channel: Channel) -> Json:
     assert channel.recipient is not None
     messages = channel.messages
     return {
@@ -128,14 +128,14 @@ def _dm_json(channel: Channel) -> Json:
         "type": channel.type,
         "last_message_id": str(messages[-1].id) if messages else None,
         "flags": 0,
-        "recipients": [user_json(channel.recipient)],
+        "recipients": [serialize_user(channel.recipient)],
     }
 
 
-def _thread_json(channel: Channel) -> Json:
+def _serialize_thread(channel: Channel) -> Json:
     assert channel.guild is not None and channel.parent is not None
     num_messages = len(channel.messages)
-    return _common_channel_json(channel) | {
+    return _serialize_common_channel(channel) | {
         "parent_id": str(channel.parent.id),
         "owner_id": str(channel.guild.owner_id),
         "message_count": num_messages,
@@ -143,23 +143,23 @@ def _thread_json(channel: Channel) -> Json:
         "member_count": 1,
         "thread_metadata": {
             "archived": channel.is_archived,
-            "archive_timestamp": timestamp(created_at(channel.id)),
+            "archive_timestamp": timestamp(get_creation_time(channel.id)),
             "auto_archive_duration": 1440,
             "locked": channel.is_locked,
-            "create_timestamp": timestamp(created_at(channel.id)),
+            "create_timestamp": timestamp(get_creation_time(channel.id)),
         },
     }
 
 
-def interaction_channel_json(channel: Channel, member: Member | None) -> Json:
+def serialize_interaction_channel(channel: Channel, member: Member | None) -> Json:
     """A channel inside an interaction: it also says what the invoking member may do there."""
-    bits = channel_permissions(member, channel) if member else int(DIRECT_MESSAGE)
-    payload = channel_json(channel)
+    bits = compute_channel_permissions(member, channel) if member else int(DIRECT_MESSAGE)
+    payload = serialize_channel(channel)
     payload.pop("permission_overwrites", None)
     return payload | {"permissions": str(bits)}
 
 
-def guild_json(guild: Guild) -> Json:
+def serialize_guild(guild: Guild) -> Json:
     """A guild as `GET /guilds/{guild.id}` gives it."""
     empty = (
         "icon description home_header splash discovery_splash banner application_id afk_channel_id "
@@ -188,25 +188,25 @@ def guild_json(guild: Guild) -> Json:
             "preferred_locale": guild.locale,
             "premium_progress_bar_enabled": False,
             "nsfw": False,
-            "roles": [role_json(role) for role in guild.roles.values()],
+            "roles": [serialize_role(role) for role in guild.roles.values()],
             "emojis": [],
             "stickers": [],
         }
     )
 
 
-def guild_create_json(guild: Guild, *, with_members: bool) -> Json:
+def serialize_guild_create(guild: Guild, *, with_members: bool) -> Json:
     """A guild as GUILD_CREATE gives it; without the members intent only the bot itself is in it."""
     members = list(guild.members.values()) if with_members else [guild.bot_member]
     channels = list(guild.channels.values())
-    return guild_json(guild) | {
+    return serialize_guild(guild) | {
         "joined_at": guild.bot_member.joined_at,
         "large": False,
         "unavailable": False,
         "member_count": len(guild.members),
-        "members": [member_json(member) for member in members],
-        "channels": [channel_json(c) for c in channels if not c.is_thread],
-        "threads": [channel_json(c) for c in channels if c.is_thread],
+        "members": [serialize_member(member) for member in members],
+        "channels": [serialize_channel(c) for c in channels if not c.is_thread],
+        "threads": [serialize_channel(c) for c in channels if c.is_thread],
         "voice_states": [],
         "presences": [],
         "stage_instances": [],
@@ -215,7 +215,7 @@ def guild_create_json(guild: Guild, *, with_members: bool) -> Json:
     }
 
 
-def my_guild_json(guild: Guild) -> Json:
+def serialize_own_guild(guild: Guild) -> Json:
     """One line of `GET /users/@me/guilds`."""
     return {
         "id": str(guild.id),
@@ -223,14 +223,14 @@ def my_guild_json(guild: Guild) -> Json:
         "icon": None,
         "banner": None,
         "owner": guild.owner_id == guild.world.bot.id,
-        "permissions": str(guild_permissions(guild.bot_member)),
+        "permissions": str(compute_guild_permissions(guild.bot_member)),
         "features": [],
         "approximate_member_count": len(guild.members),
         "approximate_presence_count": len(guild.members),
     }
 
 
-def application_json(world: World) -> Json:
+def serialize_application(world: World) -> Json:
     """`GET /oauth2/applications/@me`."""
     application = world.application
     return {
@@ -245,14 +245,14 @@ def application_json(world: World) -> Json:
         "redirect_uris": [],
         "interactions_endpoint_url": None,
         "role_connections_verification_url": None,
-        "owner": user_json(world.owner),
+        "owner": serialize_user(world.owner),
         "approximate_guild_count": sum(guild.has_bot for guild in world.guilds.values()),
         "approximate_user_install_count": len(application.installed_by_users),
         "approximate_user_authorization_count": 0,
         "explicit_content_filter": 0,
         "team": None,
         "eligible_oauth2_scopes": ["applications.commands", "bot"],
-        "bot": user_json(world.bot),
+        "bot": serialize_user(world.bot),
         "bot_public": True,
         "bot_require_code_grant": False,
     }

@@ -13,14 +13,14 @@ from discord_sandbox.command_options import ActionRefusedError, Resolved, fill_o
 from discord_sandbox.command_registry import CommandRegistry, find_path
 from discord_sandbox.command_rules import GROUP, MESSAGE, SUBCOMMAND, USER
 from discord_sandbox.components import BUTTON, SELECTS, STRING_SELECT
-from discord_sandbox.effective_permissions import channel_permissions
+from discord_sandbox.effective_permissions import compute_channel_permissions
 from discord_sandbox.file_store import FileStore
 from discord_sandbox.guilds import Channel, Member, Message
 from discord_sandbox.interaction_service import InteractionService
 from discord_sandbox.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL_SUBMIT, Interaction
 from discord_sandbox.json_types import Json
 from discord_sandbox.message_content import Upload
-from discord_sandbox.message_payload import message_json
+from discord_sandbox.message_payload import serialize_message
 from discord_sandbox.message_service import MessageBody, MessageService
 from discord_sandbox.modal_answers import answer_modal
 from discord_sandbox.permissions import DIRECT_MESSAGE, Permission, may_send
@@ -59,26 +59,26 @@ class ScriptedUser:
     @property
     def permissions(self) -> int:
         """What this person may do here."""
-        return channel_permissions(self.member, self.channel) if self.member else int(DIRECT_MESSAGE)
+        return compute_channel_permissions(self.member, self.channel) if self.member else int(DIRECT_MESSAGE)
 
     # -- looking -------------------------------------------------------------------------------------
 
     def can_see(self) -> bool:
         return bool(self.permissions & Permission.VIEW_CHANNEL)
 
-    def visible_messages(self) -> list[Message]:
+    def list_visible_messages(self) -> list[Message]:
         """What this person sees: no deleted messages and nobody else's ephemeral ones, oldest first."""
         if not self.can_see():
             return []
         return [m for m in self.channel.messages if m.visible_to in (None, self.user.id)]
 
-    def visible_commands(self) -> list[Json]:
+    def list_visible_commands(self) -> list[Json]:
         """The commands that the client offers here: contexts, permissions and age restriction applied."""
         guild = self.channel.guild
-        known = self.client.commands.usable_in(guild.id if guild else None)
-        return [command for command in known if self.why_not(command) is None]
+        known = self.client.commands.list_usable_in(guild.id if guild else None)
+        return [command for command in known if self.explain_unavailable(command) is None]
 
-    def why_not(self, command: Json) -> str | None:
+    def explain_unavailable(self, command: Json) -> str | None:
         """Why the client does not offer a command here; None when it does."""
         is_dm = self.channel.guild is None
         contexts = command.get("contexts")
@@ -95,7 +95,7 @@ class ScriptedUser:
         needed = command.get("default_member_permissions")
         if not self.permissions & Permission.USE_APPLICATION_COMMANDS:
             return "you may not use commands here"
-        if needed is not None and not _has_all(self.permissions, int(needed)):
+        if needed is not None and not _has_permissions(self.permissions, int(needed)):
             return "you lack the permission for it"
         return None
 
@@ -114,33 +114,33 @@ class ScriptedUser:
         Files are `bytes` or `Upload`s, people `Member`s or `User`s, and so on.
         Raises ActionRefusedError where the client would.
         """
-        data, name = self._command_data(command, options, focused=None)
+        data, name = self._build_command_data(command, options, focused=None)
         return await self._send(COMMAND, data, command_name=name)
 
     async def autocomplete(self, command: str, /, *, focused: str, value: str = "", **options: Any) -> list[Json]:
         """The choices (`name`, `value`) offered for the half-typed `value` of the option `focused`."""
-        data, name = self._command_data(command, options | {focused: value}, focused=focused)
+        data, name = self._build_command_data(command, options | {focused: value}, focused=focused)
         answer = await self._send(AUTOCOMPLETE, data, command_name=name)
         return answer.choices or []
 
     async def context_menu(self, name: str, target: Message | Member | User) -> Interaction:
         """Use a context menu command ("Apps" in the menu) on a message or a person."""
         kind = MESSAGE if isinstance(target, Message) else USER
-        commands = self.visible_commands() if self.is_checked else self._all_commands()
+        commands = self.list_visible_commands() if self.is_checked else self._list_all_commands()
         found = next((c for c in commands if c["type"] == kind and c["name"] == name), None)
         if found is None:
             raise ActionRefusedError(f"no context menu command {name!r} here")
         resolved = Resolved(self.channel, self.client.files)
         if isinstance(target, Message):
-            resolved.json["messages"] = {str(target.id): message_json(target, self.client.files.sign)}
+            resolved.json["messages"] = {str(target.id): serialize_message(target, self.client.files.sign)}
         else:
             resolved.add(target)
-        data = _head(found) | {"target_id": str(target.id), "resolved": resolved.json}
+        data = _build_head(found) | {"target_id": str(target.id), "resolved": resolved.json}
         return await self._send(COMMAND, data, command_name=name)
 
     async def click(self, message: Message, custom_id_or_label: str) -> Interaction:
         """Press a button. Raises LookupError when there is none such, ActionRefusedError when it cannot be pressed."""
-        button = self._component(message, custom_id_or_label)
+        button = self._find_component(message, custom_id_or_label)
         if self.is_checked and (button["type"] != BUTTON or "custom_id" not in button):
             raise ActionRefusedError(f"{custom_id_or_label!r} is no button that the bot hears of")
         data = {"component_type": BUTTON, "custom_id": button["custom_id"], "id": button.get("id", 0)}
@@ -148,14 +148,14 @@ class ScriptedUser:
 
     async def select(self, message: Message, custom_id: str, values: list[Any]) -> Interaction:
         """Choose in a select menu: option values or labels, or members, roles and channels."""
-        menu = self._component(message, custom_id)
+        menu = self._find_component(message, custom_id)
         if menu["type"] not in SELECTS:
             raise ActionRefusedError(f"{custom_id!r} is no select menu")
         if self.is_checked and not menu.get("min_values", 1) <= len(values) <= menu.get("max_values", 1):
             raise ActionRefusedError(f"choose {menu.get('min_values', 1)} to {menu.get('max_values', 1)}")
         resolved = Resolved(self.channel, self.client.files)
         if menu["type"] == STRING_SELECT:
-            chosen = [self._option_value(menu, value) for value in values]
+            chosen = [self._find_option_value(menu, value) for value in values]
         else:
             chosen = [resolved.add(value) for value in values]
         data: Json = {"component_type": menu["type"], "custom_id": custom_id, "id": menu.get("id", 0)}
@@ -211,30 +211,30 @@ class ScriptedUser:
             interaction_type, self.user, self.channel, data, member=self.member, locale=self.locale, **more
         )
 
-    def _all_commands(self) -> list[Json]:
+    def _list_all_commands(self) -> list[Json]:
         guild = self.channel.guild
-        return self.client.commands.usable_in(guild.id if guild else None)
+        return self.client.commands.list_usable_in(guild.id if guild else None)
 
-    def _command_data(self, path: str, given: dict[str, Any], *, focused: str | None) -> tuple[Json, str]:
-        found = find_path(self._all_commands(), path)
+    def _build_command_data(self, path: str, given: dict[str, Any], *, focused: str | None) -> tuple[Json, str]:
+        found = find_path(self._list_all_commands(), path)
         if found is None:
-            known = ", ".join("/" + c["name"] for c in self._all_commands() if c["type"] == 1)
+            known = ", ".join("/" + c["name"] for c in self._list_all_commands() if c["type"] == 1)
             raise ActionRefusedError(f"there is no command /{path} here; there is {known or 'none at all'}")
         command, node = found
-        reason = self.why_not(command) if self.is_checked else None
+        reason = self.explain_unavailable(command) if self.is_checked else None
         if reason is not None:
             raise ActionRefusedError(f"/{path}: {reason}")
         resolved = Resolved(self.channel, self.client.files)
         options = fill_options(node, given, resolved, is_checked=self.is_checked, focused=focused)
-        data = _head(command)
+        data = _build_head(command)
         if wrapped := _nest(command, path.split()[1:], options):
             data["options"] = wrapped
         if resolved.json:
             data["resolved"] = resolved.json
         return data, path
 
-    def _component(self, message: Message, name: str) -> Json:
-        if self.is_checked and (message.is_deleted or message not in self.visible_messages()):
+    def _find_component(self, message: Message, name: str) -> Json:
+        if self.is_checked and (message.is_deleted or message not in self.list_visible_messages()):
             raise ActionRefusedError("you cannot see that message")
         try:
             component = message.component(name)
@@ -246,7 +246,7 @@ class ScriptedUser:
             raise ActionRefusedError(f"{name!r} is disabled")
         return component
 
-    def _option_value(self, menu: Json, value: Any) -> str:
+    def _find_option_value(self, menu: Json, value: Any) -> str:
         for option in menu["options"]:
             if value in (option["value"], option["label"]):
                 return str(option["value"])
@@ -255,12 +255,12 @@ class ScriptedUser:
         return str(value)
 
 
-def _has_all(bits: int, needed: int) -> bool:
+def _has_permissions(bits: int, needed: int) -> bool:
     # A command with no permission at all named (0) is for administrators only.
     return bits & needed == needed if needed else bool(bits & Permission.ADMINISTRATOR)
 
 
-def _head(command: Json) -> Json:
+def _build_head(command: Json) -> Json:
     head = {"id": command["id"], "name": command["name"], "type": command["type"]}
     return head | {"guild_id": command["guild_id"]} if "guild_id" in command else head
 

@@ -11,11 +11,11 @@ def seed_world(world: World) -> None:
     """Ada owns a busy server that Bo moderates; Kit owns a small one."""
     ada = world.add_user("ada", global_name="Ada")
     kit = world.add_user("kit", global_name="Kit")
-    _harbour(world, ada)
-    _night_shift(world, kit)
+    _add_harbour(world, ada)
+    _add_night_shift(world, kit)
 
 
-def _harbour(world: World, ada: User) -> None:
+def _add_harbour(world: World, ada: User) -> None:
     guild = world.add_guild("Harbour", owner=ada)
     admin = guild.add_role("Admin", Permission.ADMINISTRATOR, color=0xE91E63)
     moderator = guild.add_role("Moderator", MODERATOR, color=0x3498DB)
@@ -24,7 +24,7 @@ def _harbour(world: World, ada: User) -> None:
     guild.add_member(world.add_user("bo", global_name="Bo"), roles=[moderator])
     guild.add_member(world.add_user("cleo", global_name="Cleo"), roles=[regular])
     guild.add_member(world.add_user("dev", global_name="Dev"))
-    guild.add_member(world.user_named("kit"))
+    guild.add_member(world.get_or_add_user("kit"))
     general = guild.add_channel("general", topic="Say hello, try a command")
     guild.add_channel("gallery", topic="Show what you made")
     general.add_thread("weekend ideas")
@@ -33,9 +33,9 @@ def _harbour(world: World, ada: User) -> None:
     guild.add_channel("no-bots", topic="Bots may read here but not write", is_bot_free=True)
 
 
-def _night_shift(world: World, kit: User) -> None:
+def _add_night_shift(world: World, kit: User) -> None:
     guild = world.add_guild("Night Shift", owner=kit)
-    guild.add_member(world.user_named("cleo"))
-    guild.add_member(world.user_named("dev"))
+    guild.add_member(world.get_or_add_user("cleo"))
+    guild.add_member(world.get_or_add_user("dev"))
     guild.add_channel("lobby", topic="A second server, with its own members and settings")
     guild.add_channel("studio")

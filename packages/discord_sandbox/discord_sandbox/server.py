@@ -23,7 +23,7 @@ from discord_sandbox.guilds import Channel, Guild, Member
 from discord_sandbox.interaction_service import InteractionService
 from discord_sandbox.journal import Journal, Violation
 from discord_sandbox.load_generator import LoadGenerator
-from discord_sandbox.loopback_only import guard
+from discord_sandbox.loopback_only import refuse_foreign_requests
 from discord_sandbox.message_service import MAX_REQUEST, MessageService
 from discord_sandbox.openapi_validator import OpenApiValidator
 from discord_sandbox.page_server import PageServer
@@ -33,7 +33,7 @@ from discord_sandbox.rest.server import RestServer
 from discord_sandbox.scripted_user import ClientServices, ScriptedUser
 from discord_sandbox.seed import seed_world as plant
 from discord_sandbox.tab_context import TabContext
-from discord_sandbox.tls_names import API, CDN, GATEWAY, NAMES, masquerade
+from discord_sandbox.tls_names import API, CDN, GATEWAY, NAMES, route_gateway_name
 from discord_sandbox.users import User
 from discord_sandbox.world import World
 from discord_sandbox.world_state import Application
@@ -48,7 +48,7 @@ class Sandbox:
     `port` 0 takes any free port. `seed_world` puts people and servers in it. `judge` is the path of Discord's
     OpenAPI description; None takes the environment's `DISCORD_OPENAPI`, and without that nothing is judged.
     `bot_name` is the bot's user name, `ack_deadline_s` the time it has for a first answer (Discord's: 3 s).
-    With `tls` (a certificate for the names in `masquerade.NAMES`) it answers as discord.com itself.
+    With `tls` (a certificate for the names in `route_gateway_name.NAMES`) it answers as discord.com itself.
     `journal_limit` is how many calls and events are remembered.
     """
 
@@ -98,7 +98,7 @@ class Sandbox:
     # -- life ----------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Sandbox:
-        app = self._application()
+        app = self._build_web_app()
         services = Services(self.world, self.files, self._messages, self._commands, self._interactions, self.gateway)
         RestServer(services, self.faults, self.rate_limits, self.journal, self._validator).add_to(app)
         # Discord's CDN has a name of its own, so no folder.
@@ -113,19 +113,19 @@ class Sandbox:
         except OSError:
             await self._runner.cleanup()
             raise
-        self._know_address(self._runner.addresses[0][1])
+        self._set_address(self._runner.addresses[0][1])
         if self._plants:
             plant(self.world)
             self.world.begin()
         return self
 
-    def _application(self) -> web.Application:
-        layers = [guard()]
+    def _build_web_app(self) -> web.Application:
+        layers = [refuse_foreign_requests()]
         if self._tls is not None:
-            layers = [guard(NAMES), masquerade(self.gateway.handle)]
+            layers = [refuse_foreign_requests(NAMES), route_gateway_name(self.gateway.handle)]
         return web.Application(middlewares=layers, client_max_size=MAX_REQUEST + (1 << 20))
 
-    def _know_address(self, port: int) -> None:
+    def _set_address(self, port: int) -> None:
         self.port = port
         self.url = f"https://{API}" if self._tls else f"http://127.0.0.1:{port}"
         self.files.url = self.cdn_url
@@ -137,7 +137,7 @@ class Sandbox:
         await self.gateway.close_all(1001)
         if self._runner is not None:
             await self._runner.cleanup()
-        await self.judge_all()
+        await self.validate_all()
         if not self._validator.is_present:
             _log.warning("NOTHING WAS JUDGED: DISCORD_OPENAPI names no description; only the hand-written rules ran")
 
@@ -185,7 +185,7 @@ class Sandbox:
     def act_as(self, who: Member | User, channel: Channel | None = None, *, locale: str | None = None) -> ScriptedUser:
         """A person looking at a channel; without one, at their direct messages with the bot. In their own language."""
         user = who.user if isinstance(who, Member) else who
-        place = channel or self.world.direct_channel(user)
+        place = channel or self.world.open_direct_channel(user)
         member = None
         if place.guild is not None:
             member = place.guild.members[user.id]
@@ -195,7 +195,7 @@ class Sandbox:
     @property
     def commands(self) -> list[dict[str, object]]:
         """The global commands as registered."""
-        return self._commands.of_scope(None)
+        return self._commands.list_of_scope(None)
 
     # -- waiting and judging -------------------------------------------------------------------------
 
@@ -219,17 +219,17 @@ class Sandbox:
         """Wait until a bot is connected and has registered commands."""
         await self.wait_for(lambda: self.gateway.is_connected and self._commands.num_created, timeout_s=timeout_s)
 
-    async def judge_all(self) -> None:
+    async def validate_all(self) -> None:
         """Judge every call so far, letting the event loop breathe."""
-        await self._validator.judge_all()
+        await self._validator.validate_all()
 
     @property
-    def judged(self) -> int:
+    def num_validated(self) -> int:
         """How many bodies (requests and responses) Discord's description has judged; 0 when there is none."""
-        return self._validator.judged
+        return self._validator.num_validated
 
     @property
     def violations(self) -> list[Violation]:
         """Every break of Discord's rules so far; judges first what is still waiting."""
-        self._validator.catch_up()
+        self._validator.validate_pending()
         return list(self.journal.violations)

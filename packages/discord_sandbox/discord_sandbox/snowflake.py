@@ -20,18 +20,18 @@ class Snowflakes:
         self._last_ms = 0
         self._sequence = 0
 
-    def next(self) -> int:
+    def make_id(self) -> int:
         """A new id, larger than every earlier one."""
-        return self._make(max(self._clock_ms(), self._last_ms))
+        return self._make(max(self._read_clock_ms(), self._last_ms))
 
-    def next_apart(self) -> int:
+    def make_id_apart(self) -> int:
         """A new id in a millisecond of its own.
 
         Shards are chosen by `id >> 22`: guilds made in a burst must still spread over the shards.
         """
-        return self._make(max(self._clock_ms(), self._last_ms + 1))
+        return self._make(max(self._read_clock_ms(), self._last_ms + 1))
 
-    def _clock_ms(self) -> int:
+    def _read_clock_ms(self) -> int:
         return int(self._now() * 1000) - DISCORD_EPOCH_MS
 
     def _make(self, ms: int) -> int:
@@ -44,11 +44,11 @@ class Snowflakes:
         return self._last_ms << _TIME_SHIFT | self._sequence
 
 
-def created_at(snowflake: int) -> float:
+def get_creation_time(snowflake: int) -> float:
     """When an id was made, in seconds since the Unix epoch."""
     return ((snowflake >> _TIME_SHIFT) + DISCORD_EPOCH_MS) / 1000
 
 
-def shard_of(guild_id: int | None, num_shards: int) -> int:
+def compute_shard(guild_id: int | None, num_shards: int) -> int:
     """The shard that hears about a guild; direct messages (`None`) always belong to shard 0."""
     return 0 if guild_id is None else (guild_id >> _TIME_SHIFT) % num_shards

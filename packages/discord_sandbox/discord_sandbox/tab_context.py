@@ -33,7 +33,7 @@ class TabContext:
 
     def keep_upload(self, upload: Upload) -> str:
         """Hold a file until the act that uses it; the answer is its key."""
-        key = str(self.world.new_id())
+        key = str(self.world.make_id())
         self._uploads[key] = upload
         return key
 

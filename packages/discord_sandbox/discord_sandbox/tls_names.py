@@ -17,7 +17,7 @@ NAMES = frozenset({API, GATEWAY, CDN})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def masquerade(gateway: Handler) -> Middleware:
+def route_gateway_name(gateway: Handler) -> Middleware:
     """A middleware for the gateway's name, on which every path is the gateway."""
 
     @web.middleware

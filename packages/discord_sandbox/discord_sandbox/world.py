@@ -57,7 +57,7 @@ class World(WorldState):
 
     def add_guild(self, name: str, *, owner: User | None = None, has_bot: bool = True) -> Guild:
         """A guild, which the bot joins (GUILD_CREATE) unless `has_bot` is false."""
-        guild = Guild(self, self._snowflakes.next_apart(), name, owner or self.owner, has_bot=has_bot)
+        guild = Guild(self, self._snowflakes.make_id_apart(), name, owner or self.owner, has_bot=has_bot)
         self.guilds[guild.id] = guild
         guild.members[guild.owner_id] = Member(guild, owner or self.owner, joined_at=self.clock.timestamp())
         if has_bot:
@@ -65,11 +65,11 @@ class World(WorldState):
         self.publish("guild_create", guild=guild)
         return guild
 
-    def direct_channel(self, user: User) -> Channel:
+    def open_direct_channel(self, user: User) -> Channel:
         """The direct messages between `user` and the bot."""
         channel = self._direct.get(user.id)
         if channel is None:
-            channel = Channel(self, self.new_id(), DIRECT, user.username)
+            channel = Channel(self, self.make_id(), DIRECT, user.username)
             channel.recipient = user
             self._direct[user.id] = channel
             self.channels[channel.id] = channel

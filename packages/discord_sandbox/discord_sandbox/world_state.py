@@ -40,9 +40,9 @@ class WorldState:
     def __init__(self, clock: Clock, bot_name: str) -> None:
         self.clock = clock
         self._snowflakes = Snowflakes(lambda: FOUNDED_S)
-        self.application = Application(self.new_id(), bot_name)
+        self.application = Application(self.make_id(), bot_name)
         self.bot = self.application.bot
-        self.owner = User(self.new_id(), "founder")
+        self.owner = User(self.make_id(), "founder")
         self.users: dict[int, User] = {self.bot.id: self.bot, self.owner.id: self.owner}
         self._wake: asyncio.Event = asyncio.Event()
 
@@ -50,8 +50,8 @@ class WorldState:
         """From here on ids tell the time. What was made before has the same ids in every run."""
         self._snowflakes = Snowflakes(self.clock.now)
 
-    def new_id(self) -> int:
-        return self._snowflakes.next()
+    def make_id(self) -> int:
+        return self._snowflakes.make_id()
 
     def publish(self, kind: str, **subjects: object) -> None:
         """Tell every listener and wake every waiter; `subjects` are the fields of `world.Change`."""
@@ -75,12 +75,12 @@ class WorldState:
                 await wake.wait()
 
     def add_user(self, name: str, *, global_name: str | None = None) -> User:
-        user = User(self.new_id(), name, global_name)
+        user = User(self.make_id(), name, global_name)
         self.users[user.id] = user
         self.publish("user_create", user=user)
         return user
 
-    def user_named(self, name: str) -> User:
+    def get_or_add_user(self, name: str) -> User:
         """The person of that user name, made when there is none yet."""
         for user in self.users.values():
             if user.username == name and not user.is_bot:

@@ -85,7 +85,7 @@ async def test_a_bot_without_slash_commands() -> None:
             assert told.content == "ada said: Tea"
 
             cleo = guild.add_member("cleo")
-            letters = server.world.direct_channel(cleo.user)
+            letters = server.world.open_direct_channel(cleo.user)
             await server.wait_for(lambda: any("Welcome to Harbour" in m.content for m in letters.messages))
             ada.say(f"!appoint <@{cleo.id}> <@&{keeper.id}>")
             await server.wait_for(lambda: any("is now Keeper" in m.content for m in channel.messages))

@@ -11,7 +11,7 @@ from raw_bot import raw_bot
 from sample_bot import SampleBot, pointed_at, running
 
 from discord_sandbox import Guild, Sandbox, ScriptedUser
-from discord_sandbox.snowflake import shard_of
+from discord_sandbox.snowflake import compute_shard
 
 Trouble = Callable[[Sandbox], Awaitable[None]]
 
@@ -112,7 +112,7 @@ async def _sent_away(server: Sandbox) -> None:
 
 async def test_only_the_named_shard_is_closed(server: Sandbox) -> None:
     guilds = [server.add_guild(str(number)) for number in range(4)]
-    there = next(guild for guild in guilds if shard_of(guild.id, 2) == 1)
+    there = next(guild for guild in guilds if compute_shard(guild.id, 2) == 1)
     ada = server.act_as(there.add_member("ada"), there.add_channel("x"))
     bot = SampleBot(shard_count=2)
     async with running(server, bot):

@@ -244,6 +244,6 @@ async def test_what_events_carry_is_what_discord_describes(heard: dict[str, list
 
 
 def errors(description: OpenApiDescription, schema: str, value: Any) -> list[str]:
-    validator = description.validator("response", ("components", "schemas", schema))
+    validator = description.get_validator("response", ("components", "schemas", schema))
     every = value if isinstance(value, list) else [value]
     return [f"{list(each.path)} {each.message[:200]}" for one in every for each in validator.iter_errors(one)]

@@ -167,7 +167,7 @@ async def test_no_description_is_said_loudly(monkeypatch: pytest.MonkeyPatch, ca
     with caplog.at_level(logging.WARNING):
         async with Sandbox() as server, raw_bot(server) as bot:
             await bot.call("GET", "/gateway")
-    assert server.judged == 0 and "NOTHING WAS JUDGED" in caplog.text
+    assert server.num_validated == 0 and "NOTHING WAS JUDGED" in caplog.text
 
 
 needs_description = pytest.mark.skipif(
@@ -179,7 +179,7 @@ needs_description = pytest.mark.skipif(
 async def test_the_judge_passes_good_messages_and_names_typos(server: Sandbox, bot: RawBot, channel: Channel) -> None:
     path = f"/channels/{channel.id}/messages"
     await bot.call("POST", path, {"content": "x", "embeds": [{"title": "t"}]})
-    assert server.violations == [] and server.judged == 2
+    assert server.violations == [] and server.num_validated == 2
     await bot.call("POST", path, {"content": "x", "embeds": [{"title": "t", "colour": 1}]})
     (violation,) = server.violations
     assert violation.source == "openapi" and violation.side == "request" and "'colour'" in violation.detail
@@ -231,7 +231,7 @@ async def test_every_route_answers_as_described(server: Sandbox, channel: Channe
         await bot.application_info()
         await place.delete()
     assert server.violations == []
-    assert server.judged > 30
+    assert server.num_validated > 30
 
 
 async def test_a_file_may_be_gone_before_it_is_read(server: Sandbox, bot: RawBot, channel: Channel) -> None:

@@ -82,10 +82,10 @@ async def test_selects_of_text_and_of_members(discord: Sandbox) -> None:
 async def test_ephemeral_messages_are_for_one_person(discord: Sandbox) -> None:
     cleo, bo = somebody(discord), somebody(discord, "bo")
     reply = await cleo.slash("whisper", text="secret")
-    assert reply.ephemeral and reply.original_message in cleo.visible_messages()
-    assert reply.original_message not in bo.visible_messages()
+    assert reply.ephemeral and reply.original_message in cleo.list_visible_messages()
+    assert reply.original_message not in bo.list_visible_messages()
     cleo.dismiss(reply.original_message)
-    assert reply.original_message not in cleo.visible_messages()
+    assert reply.original_message not in cleo.list_visible_messages()
 
 
 async def test_context_menus_on_messages_and_members(discord: Sandbox) -> None:
@@ -108,7 +108,7 @@ async def test_subcommands_resolve_roles_and_channels_and_respect_permissions(di
 async def test_components_v2_come_back_resolved(discord: Sandbox) -> None:
     cleo = somebody(discord)
     message = (await cleo.slash("showcase")).original_message
-    gallery = next(c for c in message.every_component() if c["type"] == 12)
+    gallery = next(c for c in message.list_components() if c["type"] == 12)
     assert gallery["items"][0]["media"]["width"] == 96
     await cleo.click(message, "Count 0")
     assert [b["label"] for b in message.buttons] == ["Count 1"]

@@ -10,7 +10,7 @@ from raw_bot import RawBot, pending, raw_bot
 from sample_bot import SampleBot, running
 
 from discord_sandbox import Sandbox
-from discord_sandbox.snowflake import shard_of
+from discord_sandbox.snowflake import compute_shard
 
 GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1, 1 << 9, 1 << 12, 1 << 15
 
@@ -99,7 +99,7 @@ async def test_guilds_go_to_their_shard(server: Sandbox) -> None:
     async with running(server, SampleBot(shard_count=3)) as bot:
         for guild in guilds:
             found = bot.get_guild(guild.id)
-            assert found is not None and found.shard_id == shard_of(guild.id, 3)
+            assert found is not None and found.shard_id == compute_shard(guild.id, 3)
         assert len({guild.shard_id for guild in bot.guilds}) == 3
         channel = guilds[4].add_channel("x")
         reply = await server.act_as(guilds[4].add_member("ada"), channel).slash("whisper")

@@ -13,7 +13,7 @@ from raw_bot import RawBot, pending, raw_bot
 from sample_bot import png
 
 from discord_sandbox import ActionRefusedError, Channel, Permission, Sandbox, ScriptedUser
-from discord_sandbox.openapi_validator import _kind_of
+from discord_sandbox.openapi_validator import _hash_shape
 
 PING = {"name": "ping", "description": "Answers"}
 
@@ -370,6 +370,6 @@ def test_the_judge_takes_no_more_than_ids_and_times_for_the_same() -> None:
     """What it found well once it does not look at again."""
     told = {"id": "100000000000000001", "at": "2026-01-02T03:04:05.678000+00:00", "name": "a"}
     same = told | {"id": "999999999999999999", "at": "2027-01-02T03:04:05Z"}
-    assert _kind_of(told) == _kind_of(same)
+    assert _hash_shape(told) == _hash_shape(same)
     for other in ({"id": "id"}, {"id": "#id"}, {"id": "1"}, {"id": 100000000000000001}, {"at": "soon"}, {"name": "b"}):
-        assert _kind_of(told) != _kind_of(told | other)
+        assert _hash_shape(told) != _hash_shape(told | other)

@@ -104,7 +104,7 @@ async def test_by_a_connector_with_tls(certificate: Path, real_addresses: None) 
         await server.wait_until_ready()
         for scenario in SCENARIOS:
             await scenario(server, ada)
-        drawn = next(message for message in ada.visible_messages() if message.attachments)
+        drawn = next(message for message in ada.list_visible_messages() if message.attachments)
         assert drawn.attachments[0].url.startswith("https://cdn.discordapp.com/attachments/")
         await bot.close()
         with suppress(asyncio.CancelledError):

@@ -46,7 +46,7 @@ async def whisper(somebody: Tab, words: str) -> None:
     await somebody.box.press("Enter")
 
 
-def channel_of(server: Sandbox, name: str) -> Channel:
+def find_channel(server: Sandbox, name: str) -> Channel:
     return next(channel for channel in server.world.channels.values() if channel.name == name)
 
 
@@ -120,7 +120,7 @@ async def test_the_bot_may_not_write_and_may_again(browser: Browser, server: San
         await ada.page.locator("#channels").get_by_role("button", name=place).click()
         await expect(ada.page.get_by_role("heading", level=1, name=place)).to_be_visible()
         await press(ada, "Mute bot here", f"may not write in {place} any more")
-        here = bot.get_channel(channel_of(server, place).id)
+        here = bot.get_channel(find_channel(server, place).id)
         assert isinstance(here, discord.abc.Messageable)
         with pytest.raises(discord.Forbidden):
             await here.send("unheard")
@@ -145,7 +145,7 @@ async def test_a_deleted_channel_takes_everybody_elsewhere(browser: Browser, ser
     async with running(server) as bot, troubled(browser, server) as ada, tab(browser, server, "cleo") as cleo:
         await cleo.page.locator("#channels").get_by_role("button", name="weekend ideas").click()
         await expect(cleo.page.get_by_role("heading", level=1, name="weekend ideas")).to_be_visible()
-        general, thread = channel_of(server, "general"), channel_of(server, "weekend ideas")
+        general, thread = find_channel(server, "general"), find_channel(server, "weekend ideas")
         await press(ada, "Delete channel", "The channel general was deleted")
         for somebody in (ada, cleo):
             await expect(somebody.page.get_by_role("heading", level=1, name="gallery")).to_be_visible()
@@ -172,7 +172,7 @@ async def test_fifteen_minutes_later(browser: Browser, server: Sandbox) -> None:
 
 
 async def test_what_is_gone_is_said_in_words(browser: Browser, server: Sandbox) -> None:
-    general = channel_of(server, "general")
+    general = find_channel(server, "general")
     async with running(server), troubled(browser, server) as ada:
         await press(ada, "Lose files", "no files to lose")
         for line in ("/showcase", "/framed"):

@@ -10,14 +10,14 @@ from discord_sandbox.errors import (
     UnknownMessageError,
 )
 from discord_sandbox.guilds import Channel, Guild, Message
-from discord_sandbox.interaction_payload import app_permissions
+from discord_sandbox.interaction_payload import compute_bot_permissions
 from discord_sandbox.permissions import Permission, may_send
 from discord_sandbox.rest.call import Call
 
 
-def channel_of(call: Call) -> Channel:
+def find_channel(call: Call) -> Channel:
     """The path's channel, which the bot must be able to see. Raises 10003 or 50001."""
-    channel = call.services.world.channels.get(call.id("channel_id"))
+    channel = call.services.world.channels.get(call.get_id("channel_id"))
     if channel is None:
         raise UnknownChannelError()
     if channel.guild is not None:
@@ -29,7 +29,7 @@ def channel_of(call: Call) -> Channel:
 
 def require(channel: Channel, permission: Permission) -> None:
     """Raise 50001 for a channel the bot cannot see, 50013 for a right it lacks there."""
-    bits = app_permissions(channel)
+    bits = compute_bot_permissions(channel)
     if channel.guild is not None and not bits & Permission.VIEW_CHANNEL:
         raise MissingAccessError()
     if not bits & permission:
@@ -38,21 +38,21 @@ def require(channel: Channel, permission: Permission) -> None:
 
 def require_sending(channel: Channel) -> None:
     """Raise 50013 unless the bot may write here."""
-    if not may_send(app_permissions(channel), is_thread=channel.is_thread):
+    if not may_send(compute_bot_permissions(channel), is_thread=channel.is_thread):
         raise MissingPermissionsError()
 
 
-def guild_of(call: Call) -> Guild:
+def find_guild(call: Call) -> Guild:
     """The path's guild, which the bot must be in. Raises 10004."""
-    guild = call.services.world.guilds.get(call.id("guild_id"))
+    guild = call.services.world.guilds.get(call.get_id("guild_id"))
     if guild is None or not guild.has_bot:
         raise UnknownGuildError()
     return guild
 
 
-def message_of(call: Call, channel: Channel) -> Message:
+def find_message(call: Call, channel: Channel) -> Message:
     """The path's message. Ephemeral ones cannot be reached with the bot's token. Raises 10008."""
-    message = channel.get_message(call.id("message_id"))
+    message = channel.get_message(call.get_id("message_id"))
     if message is None or message.is_ephemeral:
         raise UnknownMessageError()
     return message

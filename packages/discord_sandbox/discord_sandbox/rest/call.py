@@ -14,7 +14,7 @@ from discord_sandbox.guilds import Message
 from discord_sandbox.interaction_service import InteractionService
 from discord_sandbox.json_types import Json
 from discord_sandbox.message_content import Upload
-from discord_sandbox.message_payload import message_json
+from discord_sandbox.message_payload import serialize_message
 from discord_sandbox.message_service import MessageBody, MessageService
 from discord_sandbox.world import World
 
@@ -41,9 +41,9 @@ class Call:
     json: Any = None
     uploads: dict[int, Upload] = field(default_factory=dict)
 
-    def id(self, name: str) -> int:
+    def get_id(self, name: str) -> int:
         """A snowflake of the path. Raises InvalidFormBodyError when it is none."""
-        return snowflake(self.path[name], name)
+        return parse_snowflake(self.path[name], name)
 
     @property
     def object(self) -> Json:
@@ -58,8 +58,8 @@ class Call:
     def body(self) -> MessageBody:
         return MessageBody(self.object, self.uploads)
 
-    def message(self, message: Message) -> RestResponse:
-        return RestResponse(200, message_json(message, self.services.files.sign))
+    def respond_with_message(self, message: Message) -> RestResponse:
+        return RestResponse(200, serialize_message(message, self.services.files.sign))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Route:
     needs_token: bool = True
 
 
-def snowflake(text: str, name: str) -> int:
+def parse_snowflake(text: str, name: str) -> int:
     """Raises InvalidFormBodyError when `text` is no id."""
     if not text.isdecimal():
         raise InvalidFormBodyError(name, "NUMBER_TYPE_COERCE", f'Value "{text}" is not snowflake.')

@@ -13,13 +13,13 @@ from discord_sandbox.errors import (
     UnknownMessageError,
 )
 from discord_sandbox.guilds import Channel, Message
-from discord_sandbox.interaction_payload import app_permissions, size_limit
+from discord_sandbox.interaction_payload import compute_bot_permissions, get_size_limit
 from discord_sandbox.message_content import TYPE_REPLY
-from discord_sandbox.message_payload import message_json
-from discord_sandbox.payloads import channel_json
+from discord_sandbox.message_payload import serialize_message
+from discord_sandbox.payloads import serialize_channel
 from discord_sandbox.permissions import Permission
-from discord_sandbox.rest.access import channel_of, message_of, require, require_sending
-from discord_sandbox.rest.call import NOTHING, Call, RestResponse, Route, snowflake
+from discord_sandbox.rest.access import find_channel, find_message, require, require_sending
+from discord_sandbox.rest.call import NOTHING, Call, RestResponse, Route, parse_snowflake
 
 _MESSAGES = "/channels/{channel_id}/messages"
 _MESSAGE = _MESSAGES + "/{message_id}"
@@ -28,11 +28,11 @@ NONCE_LIFETIME_S = 300.0
 
 
 def _get_channel(call: Call) -> RestResponse:
-    return RestResponse(200, channel_json(channel_of(call)))
+    return RestResponse(200, serialize_channel(find_channel(call)))
 
 
 def _edit_channel(call: Call) -> RestResponse:
-    channel = channel_of(call)
+    channel = find_channel(call)
     if not channel.is_thread:
         require(channel, Permission.MANAGE_CHANNELS)
     elif channel.is_locked or call.object.get("locked"):
@@ -41,61 +41,61 @@ def _edit_channel(call: Call) -> RestResponse:
         require_sending(channel)
     if "archived" in call.object:
         channel.set_archived(bool(call.object["archived"]))
-    return RestResponse(200, channel_json(channel))
+    return RestResponse(200, serialize_channel(channel))
 
 
 def _delete_channel(call: Call) -> RestResponse:
-    channel = channel_of(call)
+    channel = find_channel(call)
     require(channel, Permission.MANAGE_CHANNELS)
-    answer = RestResponse(200, channel_json(channel))
+    answer = RestResponse(200, serialize_channel(channel))
     channel.delete()
     return answer
 
 
 def _list_messages(call: Call) -> RestResponse:
-    channel = channel_of(call)
-    if not app_permissions(channel) & Permission.READ_MESSAGE_HISTORY:
+    channel = find_channel(call)
+    if not compute_bot_permissions(channel) & Permission.READ_MESSAGE_HISTORY:
         return RestResponse(200, [])
     limit = int(call.query.get("limit", 50))
     if not 1 <= limit <= 100:
         raise InvalidFormBodyError("limit", "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
-    chosen = _page([m for m in channel.messages if not m.is_ephemeral], call.query, limit)
-    return RestResponse(200, [message_json(m, call.services.files.sign) for m in reversed(chosen)])
+    chosen = _select_page([m for m in channel.messages if not m.is_ephemeral], call.query, limit)
+    return RestResponse(200, [serialize_message(m, call.services.files.sign) for m in reversed(chosen)])
 
 
-def _page(messages: list[Message], query: dict[str, str], limit: int) -> list[Message]:
+def _select_page(messages: list[Message], query: dict[str, str], limit: int) -> list[Message]:
     """Oldest first: the newest `limit`, those before an id, after it, or around it."""
     if "before" in query:
-        return [m for m in messages if m.id < snowflake(query["before"], "before")][-limit:]
+        return [m for m in messages if m.id < parse_snowflake(query["before"], "before")][-limit:]
     if "after" in query:
-        return [m for m in messages if m.id > snowflake(query["after"], "after")][:limit]
+        return [m for m in messages if m.id > parse_snowflake(query["after"], "after")][:limit]
     if "around" in query:
-        middle = snowflake(query["around"], "around")
+        middle = parse_snowflake(query["around"], "around")
         older = [m for m in messages if m.id <= middle][-(limit // 2 + 1) :]
         return older + [m for m in messages if m.id > middle][: limit - len(older)]
     return messages[-limit:]
 
 
 def _get_message(call: Call) -> RestResponse:
-    channel = channel_of(call)
+    channel = find_channel(call)
     require(channel, Permission.READ_MESSAGE_HISTORY)
-    return call.message(message_of(call, channel))
+    return call.respond_with_message(find_message(call, channel))
 
 
 def _post_message(call: Call) -> RestResponse:
-    channel = channel_of(call)
+    channel = find_channel(call)
     require_sending(channel)
-    if channel.is_locked and not app_permissions(channel) & Permission.MANAGE_THREADS:
+    if channel.is_locked and not compute_bot_permissions(channel) & Permission.MANAGE_THREADS:
         raise ThreadLockedError()
     if channel.recipient is not None and not channel.recipient.accepts_dms:
         raise CannotMessageUserError()
-    earlier = _by_nonce(call, channel)
+    earlier = _find_by_nonce(call, channel)
     if earlier is not None:
-        return call.message(earlier)
-    bits = app_permissions(channel)
+        return call.respond_with_message(earlier)
+    bits = compute_bot_permissions(channel)
     if call.uploads and not bits & Permission.ATTACH_FILES:
         raise MissingPermissionsError()
-    reference = _reference(call, channel)
+    reference = _find_reference(call, channel)
     writer = call.services.messages
     message = writer.create(
         channel,
@@ -103,17 +103,17 @@ def _post_message(call: Call) -> RestResponse:
         call.body,
         message_type=TYPE_REPLY if reference else 0,
         reference=reference,
-        size_limit=size_limit(channel),
+        size_limit=get_size_limit(channel),
         # Without this right Discord does not refuse the message: it takes the embeds off.
         with_embeds=bool(bits & Permission.EMBED_LINKS),
     )
     message.nonce = call.object.get("nonce")
     if channel.is_archived:  # so does Discord: writing in a thread opens it
         channel.set_archived(False)
-    return call.message(writer.post(message))
+    return call.respond_with_message(writer.post(message))
 
 
-def _by_nonce(call: Call, channel: Channel) -> Message | None:
+def _find_by_nonce(call: Call, channel: Channel) -> Message | None:
     """The bot's message of the last minutes with the same nonce, when the request enforces it."""
     nonce = call.object.get("nonce")
     if nonce is not None and len(str(nonce)) > 25:
@@ -130,11 +130,11 @@ def _by_nonce(call: Call, channel: Channel) -> Message | None:
     return None
 
 
-def _reference(call: Call, channel: Channel) -> Message | None:
+def _find_reference(call: Call, channel: Channel) -> Message | None:
     reference = call.object.get("message_reference")
     if not reference:
         return None
-    if not app_permissions(channel) & Permission.READ_MESSAGE_HISTORY:
+    if not compute_bot_permissions(channel) & Permission.READ_MESSAGE_HISTORY:
         raise CannotReplyError()
     found = channel.get_message(int(reference["message_id"]))
     if found is None and reference.get("fail_if_not_exists", True):
@@ -143,26 +143,28 @@ def _reference(call: Call, channel: Channel) -> Message | None:
 
 
 def _edit_message(call: Call) -> RestResponse:
-    channel = channel_of(call)
-    message = message_of(call, channel)
+    channel = find_channel(call)
+    message = find_message(call, channel)
     if message.author is not call.services.world.bot:
         raise NotMessageAuthorError()
     if channel.is_archived:
         raise ThreadArchivedError()
-    return call.message(call.services.messages.edit(message, call.body, size_limit=size_limit(channel)))
+    return call.respond_with_message(
+        call.services.messages.edit(message, call.body, size_limit=get_size_limit(channel))
+    )
 
 
 def _delete_message(call: Call) -> RestResponse:
-    channel = channel_of(call)
-    message = message_of(call, channel)
+    channel = find_channel(call)
+    message = find_message(call, channel)
     if message.author is not call.services.world.bot:
         require(channel, Permission.MANAGE_MESSAGES)
     call.services.messages.delete(message)
     return NOTHING
 
 
-def _bulk_delete(call: Call) -> RestResponse:
-    channel = channel_of(call)
+def _delete_messages(call: Call) -> RestResponse:
+    channel = find_channel(call)
     require(channel, Permission.MANAGE_MESSAGES)
     ids = call.object.get("messages") or []
     if not 2 <= len(ids) <= 100:
@@ -174,8 +176,8 @@ def _bulk_delete(call: Call) -> RestResponse:
     return NOTHING
 
 
-def _typing(call: Call) -> RestResponse:
-    channel = channel_of(call)
+def _start_typing(call: Call) -> RestResponse:
+    channel = find_channel(call)
     require_sending(channel)
     world = call.services.world
     channel.typing_until[world.bot.id] = world.clock.now() + 10
@@ -184,8 +186,8 @@ def _typing(call: Call) -> RestResponse:
 
 
 def _react(call: Call, *, adds: bool) -> RestResponse:
-    channel = channel_of(call)
-    message = message_of(call, channel)
+    channel = find_channel(call)
+    message = find_message(call, channel)
     bot_id = call.services.world.bot.id
     if adds:
         require(channel, Permission.ADD_REACTIONS)
@@ -204,24 +206,24 @@ def _react(call: Call, *, adds: bool) -> RestResponse:
 
 
 def _pin(call: Call, *, pins: bool) -> RestResponse:
-    channel = channel_of(call)
+    channel = find_channel(call)
     require(channel, Permission.MANAGE_MESSAGES)
-    message = message_of(call, channel)
+    message = find_message(call, channel)
     message.is_pinned = pins
     call.services.world.publish("message_update", guild=channel.guild, channel=channel, message=message)
     return NOTHING
 
 
 def _start_thread(call: Call) -> RestResponse:
-    channel = channel_of(call)
+    channel = find_channel(call)
     require(channel, Permission.CREATE_PUBLIC_THREADS)
     name = call.object.get("name") or ""
     if channel.guild is None or channel.is_thread or not 1 <= len(name) <= 100:
         raise InvalidFormBodyError("name", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
-    return RestResponse(201, channel_json(channel.add_thread(name)))
+    return RestResponse(201, serialize_channel(channel.add_thread(name)))
 
 
-def routes() -> list[Route]:
+def list_routes() -> list[Route]:
     reaction = _MESSAGE + "/reactions/{emoji_name}/@me"
     pins = "/channels/{channel_id}/pins/{message_id}"
     new_pins = "/channels/{channel_id}/messages/pins/{message_id}"
@@ -231,11 +233,11 @@ def routes() -> list[Route]:
         Route("DELETE", "/channels/{channel_id}", _delete_channel),
         Route("GET", _MESSAGES, _list_messages),
         Route("POST", _MESSAGES, _post_message),
-        Route("POST", _MESSAGES + "/bulk-delete", _bulk_delete),
+        Route("POST", _MESSAGES + "/bulk-delete", _delete_messages),
         Route("GET", _MESSAGE, _get_message),
         Route("PATCH", _MESSAGE, _edit_message),
         Route("DELETE", _MESSAGE, _delete_message),
-        Route("POST", "/channels/{channel_id}/typing", _typing),
+        Route("POST", "/channels/{channel_id}/typing", _start_typing),
         Route("POST", "/channels/{channel_id}/threads", _start_thread),
         Route("PUT", reaction, lambda call: _react(call, adds=True)),
         Route("DELETE", reaction, lambda call: _react(call, adds=False)),

@@ -2,118 +2,124 @@
 
 from __future__ import annotations
 
-from discord_sandbox.effective_permissions import guild_permissions
+from discord_sandbox.effective_permissions import compute_guild_permissions
 from discord_sandbox.errors import MissingPermissionsError, UnknownMemberError, UnknownRoleError
 from discord_sandbox.guilds import Guild, Member
-from discord_sandbox.payloads import channel_json, guild_json, member_json, my_guild_json, role_json
+from discord_sandbox.payloads import (
+    serialize_channel,
+    serialize_guild,
+    serialize_member,
+    serialize_own_guild,
+    serialize_role,
+)
 from discord_sandbox.permissions import Permission
-from discord_sandbox.rest.access import guild_of
-from discord_sandbox.rest.call import NOTHING, Call, RestResponse, Route, snowflake
+from discord_sandbox.rest.access import find_guild
+from discord_sandbox.rest.call import NOTHING, Call, RestResponse, Route, parse_snowflake
 from discord_sandbox.users import Role
 
 
 def _get_guild(call: Call) -> RestResponse:
-    guild = guild_of(call)
-    payload = guild_json(guild)
+    guild = find_guild(call)
+    payload = serialize_guild(guild)
     if call.query.get("with_counts") in ("1", "true"):
         payload |= {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
     return RestResponse(200, payload)
 
 
-def _my_guilds(call: Call) -> RestResponse:
+def _list_own_guilds(call: Call) -> RestResponse:
     mine = sorted((g for g in call.services.world.guilds.values() if g.has_bot), key=lambda guild: guild.id)
-    after = snowflake(call.query.get("after", "0"), "after")
+    after = parse_snowflake(call.query.get("after", "0"), "after")
     limit = int(call.query.get("limit", 200))
-    return RestResponse(200, [my_guild_json(guild) for guild in mine if guild.id > after][:limit])
+    return RestResponse(200, [serialize_own_guild(guild) for guild in mine if guild.id > after][:limit])
 
 
 def _leave(call: Call) -> RestResponse:
-    guild_of(call).kick_bot()
+    find_guild(call).kick_bot()
     return NOTHING
 
 
-def _channels(call: Call) -> RestResponse:
-    return RestResponse(200, [channel_json(c) for c in guild_of(call).channels.values() if not c.is_thread])
+def _list_channels(call: Call) -> RestResponse:
+    return RestResponse(200, [serialize_channel(c) for c in find_guild(call).channels.values() if not c.is_thread])
 
 
-def _active_threads(call: Call) -> RestResponse:
-    threads = [channel_json(c) for c in guild_of(call).channels.values() if c.is_thread]
+def _list_active_threads(call: Call) -> RestResponse:
+    threads = [serialize_channel(c) for c in find_guild(call).channels.values() if c.is_thread]
     return RestResponse(200, {"threads": threads, "members": [], "has_more": False})
 
 
-def _roles(call: Call) -> RestResponse:
-    return RestResponse(200, [role_json(role) for role in guild_of(call).roles.values()])
+def _list_roles(call: Call) -> RestResponse:
+    return RestResponse(200, [serialize_role(role) for role in find_guild(call).roles.values()])
 
 
-def _member(call: Call) -> Member:
-    found = guild_of(call).members.get(call.id("user_id"))
+def _find_member(call: Call) -> Member:
+    found = find_guild(call).members.get(call.get_id("user_id"))
     if found is None:
         raise UnknownMemberError()
     return found
 
 
 def _get_member(call: Call) -> RestResponse:
-    return RestResponse(200, member_json(_member(call)))
+    return RestResponse(200, serialize_member(_find_member(call)))
 
 
 def _list_members(call: Call) -> RestResponse:
-    after = snowflake(call.query.get("after", "0"), "after")
+    after = parse_snowflake(call.query.get("after", "0"), "after")
     limit = int(call.query.get("limit", 1))
-    members = sorted(guild_of(call).members.values(), key=lambda member: member.id)
-    return RestResponse(200, [member_json(member) for member in members if member.id > after][:limit])
+    members = sorted(find_guild(call).members.values(), key=lambda member: member.id)
+    return RestResponse(200, [serialize_member(member) for member in members if member.id > after][:limit])
 
 
 def _rename_self(call: Call) -> RestResponse:
-    member = guild_of(call).bot_member
+    member = find_guild(call).bot_member
     if "nick" in call.object:
         member.nick = call.object["nick"] or None
         call.services.world.publish("member_update", guild=member.guild, member=member)
-    return RestResponse(200, member_json(member))
+    return RestResponse(200, serialize_member(member))
 
 
-def _role_of(call: Call, guild: Guild) -> Role:
-    role = guild.roles.get(call.id("role_id"))
+def _find_role(call: Call, guild: Guild) -> Role:
+    role = guild.roles.get(call.get_id("role_id"))
     if role is None:
         raise UnknownRoleError()
-    if not guild_permissions(guild.bot_member) & Permission.MANAGE_ROLES:
+    if not compute_guild_permissions(guild.bot_member) & Permission.MANAGE_ROLES:
         raise MissingPermissionsError()
     return role
 
 
 def _give_role(call: Call) -> RestResponse:
-    member = _member(call)
-    member.add_role(_role_of(call, member.guild))
+    member = _find_member(call)
+    member.add_role(_find_role(call, member.guild))
     return NOTHING
 
 
 def _take_role(call: Call) -> RestResponse:
-    member = _member(call)
-    member.remove_role(_role_of(call, member.guild))
+    member = _find_member(call)
+    member.remove_role(_find_role(call, member.guild))
     return NOTHING
 
 
-def _gateway(call: Call) -> RestResponse:
+def _get_gateway(call: Call) -> RestResponse:
     return RestResponse(200, {"url": call.services.gateway.url})
 
 
-def _gateway_bot(call: Call) -> RestResponse:
+def _get_gateway_bot(call: Call) -> RestResponse:
     used = call.services.gateway.num_identifies
     limit = {"total": 1000, "remaining": max(0, 1000 - used), "reset_after": 14_400_000, "max_concurrency": 16}
     return RestResponse(200, {"url": call.services.gateway.url, "shards": 1, "session_start_limit": limit})
 
 
-def routes() -> list[Route]:
+def list_routes() -> list[Route]:
     guild = "/guilds/{guild_id}"
     member = guild + "/members/{user_id}"
     return [
-        Route("GET", "/gateway", _gateway, needs_token=False),
-        Route("GET", "/gateway/bot", _gateway_bot),
-        Route("GET", "/users/@me/guilds", _my_guilds),
+        Route("GET", "/gateway", _get_gateway, needs_token=False),
+        Route("GET", "/gateway/bot", _get_gateway_bot),
+        Route("GET", "/users/@me/guilds", _list_own_guilds),
         Route("DELETE", "/users/@me/guilds/{guild_id}", _leave),
         Route("GET", guild, _get_guild),
-        Route("GET", guild + "/channels", _channels),
-        Route("GET", guild + "/threads/active", _active_threads),
-        Route("GET", guild + "/roles", _roles),
+        Route("GET", guild + "/channels", _list_channels),
+        Route("GET", guild + "/threads/active", _list_active_threads),
+        Route("GET", guild + "/roles", _list_roles),
         Route("GET", guild + "/members", _list_members),
         Route("PATCH", guild + "/members/@me", _rename_self),
         Route("GET", member, _get_member),

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from discord_sandbox.interactions import RESPOND, UPDATE, Interaction
 from discord_sandbox.json_types import Json
-from discord_sandbox.message_payload import message_json
+from discord_sandbox.message_payload import serialize_message
 from discord_sandbox.rest.call import NOTHING, Call, RestResponse, Route
 
 _HOOK = "/webhooks/{webhook_id}/{webhook_token}"
 
 
-def _callback(call: Call) -> RestResponse:
+def _acknowledge(call: Call) -> RestResponse:
     interactions = call.services.interactions
-    interaction = interactions.respond(call.id("interaction_id"), call.path["interaction_token"], call.body)
+    interaction = interactions.respond(call.get_id("interaction_id"), call.path["interaction_token"], call.body)
     if call.query.get("with_response") not in ("1", "true"):
         return NOTHING
-    return RestResponse(200, _callback_json(call, interaction))
+    return RestResponse(200, _serialize_callback(call, interaction))
 
 
-def _callback_json(call: Call, interaction: Interaction) -> Json:
+def _serialize_callback(call: Call, interaction: Interaction) -> Json:
     about: Json = {"id": str(interaction.id), "type": interaction.type}
     message = interaction.response_message
     if message is not None:
@@ -30,40 +30,42 @@ def _callback_json(call: Call, interaction: Interaction) -> Json:
         about["guild_id"] = str(interaction.guild.id)
     payload: Json = {"interaction": about}
     if message is not None and interaction.response_type in (RESPOND, UPDATE):
-        shown = message_json(message, call.services.files.sign)
+        shown = serialize_message(message, call.services.files.sign)
         payload["resource"] = {"type": interaction.response_type, "message": shown}
     return payload
 
 
-def _of_token(call: Call) -> Interaction:
-    return call.services.interactions.by_token(call.id("webhook_id"), call.path["webhook_token"])
+def _find_interaction(call: Call) -> Interaction:
+    return call.services.interactions.by_token(call.get_id("webhook_id"), call.path["webhook_token"])
 
 
 def _follow_up(call: Call) -> RestResponse:
-    return call.message(call.services.interactions.follow_up(_of_token(call), call.body))
+    return call.respond_with_message(call.services.interactions.follow_up(_find_interaction(call), call.body))
 
 
-def _message_id(call: Call) -> str:
+def _get_message_id(call: Call) -> str:
     return call.path.get("message_id", "@original")
 
 
 def _get(call: Call) -> RestResponse:
-    return call.message(call.services.interactions.find(_of_token(call), _message_id(call)))
+    return call.respond_with_message(call.services.interactions.find(_find_interaction(call), _get_message_id(call)))
 
 
 def _edit(call: Call) -> RestResponse:
-    return call.message(call.services.interactions.edit(_of_token(call), _message_id(call), call.body))
+    return call.respond_with_message(
+        call.services.interactions.edit(_find_interaction(call), _get_message_id(call), call.body)
+    )
 
 
 def _delete(call: Call) -> RestResponse:
-    call.services.interactions.delete(_of_token(call), _message_id(call))
+    call.services.interactions.delete(_find_interaction(call), _get_message_id(call))
     return NOTHING
 
 
-def routes() -> list[Route]:
+def list_routes() -> list[Route]:
     callback = "/interactions/{interaction_id}/{interaction_token}/callback"
     found = [
-        Route("POST", callback, _callback, needs_token=False),
+        Route("POST", callback, _acknowledge, needs_token=False),
         Route("POST", _HOOK, _follow_up, needs_token=False),
     ]
     for tail in ("/messages/@original", "/messages/{message_id}"):

@@ -49,24 +49,24 @@ class RestServer:
     def add_to(self, app: web.Application) -> None:
         """Add every route. Fixed paths such as `@me` go before the ones with a variable in that place."""
         topics = (applications, users, guilds, responses, channels)
-        found = [route for topic in topics for route in topic.routes()]
+        found = [route for topic in topics for route in topic.list_routes()]
         for route in sorted(found, key=lambda route: route.template.replace("{", "~")):
-            app.router.add_route(route.method, PREFIX + route.template, self._endpoint(route))
-        unknown = Route("*", "/{rest}", _unknown, needs_token=False)
-        app.router.add_route("*", "/api/{rest:.*}", self._endpoint(unknown))
+            app.router.add_route(route.method, PREFIX + route.template, self._make_endpoint(route))
+        unknown = Route("*", "/{rest}", _refuse_unknown_route, needs_token=False)
+        app.router.add_route("*", "/api/{rest:.*}", self._make_endpoint(unknown))
 
-    def _endpoint(self, route: Route) -> Endpoint:
-        async def endpoint(request: web.Request) -> web.StreamResponse:
+    def _make_endpoint(self, route: Route) -> Endpoint:
+        async def serve(request: web.Request) -> web.StreamResponse:
             return await self._serve(route, request)
 
-        return endpoint
+        return serve
 
     async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
         started = time.perf_counter()
         path = request.path.removeprefix(PREFIX)
         template = route.template if route.method != "*" else path
-        record = RestCall(self._journal.next_number(), self._services.world.clock.now(), request.method, template, path)
-        fault = self._faults.meet(request.method, path)
+        record = RestCall(self._journal.take_number(), self._services.world.clock.now(), request.method, template, path)
+        fault = self._faults.match_request(request.method, path)
         if fault is not None and fault.wait_s and fault.kind == "delay":
             await asyncio.sleep(fault.wait_s)
         call = Call(self._services, dict(request.match_info), dict(request.query))
@@ -78,26 +78,26 @@ class RestServer:
         record.fault = fault.label if fault else None
         self._journal.add(record)
         if fault is None or fault.is_performed:
-            self._validator.note(record)
+            self._validator.add(record)
         if fault is not None and fault.kind == "drop":
             return _hang_up(request)
         if fault is not None and fault.page is not None:
             kind = "application/json" if fault.page.startswith("{") else "text/html"
             return web.Response(status=fault.status, body=fault.page.encode(), headers={"Content-Type": kind})
-        return _response(answer, headers)
+        return _build_response(answer, headers)
 
     async def _answer(
         self, route: Route, request: web.Request, call: Call, record: RestCall, fault: Fault | None
     ) -> tuple[RestResponse, dict[str, str]]:
         if fault is not None and not fault.is_performed:
-            return _trouble(fault)
-        verdict = self._limits.count(record.where, _major(call))
+            return _build_fault_response(fault)
+        verdict = self._limits.count(record.where, _build_bucket_key(call))
         record.rate_limit = verdict.headers
         if verdict.retry_after_s:
-            return _too_many(verdict.retry_after_s, is_global=False, headers=verdict.headers)
+            return _build_rate_limit_response(verdict.retry_after_s, is_global=False, headers=verdict.headers)
         answer = await self._perform(route, request, call, record)
         if fault is not None and fault.kind == "error":
-            return _trouble(fault)
+            return _build_fault_response(fault)
         return answer, verdict.headers
 
     async def _perform(self, route: Route, request: web.Request, call: Call, record: RestCall) -> RestResponse:
@@ -118,7 +118,7 @@ class RestServer:
         return request.headers.get("Authorization") == expected
 
 
-def _unknown(call: Call) -> RestResponse:
+def _refuse_unknown_route(call: Call) -> RestResponse:
     raise UnknownRouteError()
 
 
@@ -156,29 +156,31 @@ def _parse(text: bytes) -> Any:
         raise InvalidJsonError() from None
 
 
-def _major(call: Call) -> str:
+def _build_bucket_key(call: Call) -> str:
     names = ("channel_id", "guild_id", "webhook_id", "webhook_token", "interaction_token")
     return ":".join(call.path[name] for name in names if name in call.path)
 
 
-def _trouble(fault: Fault) -> tuple[RestResponse, dict[str, str]]:
+def _build_fault_response(fault: Fault) -> tuple[RestResponse, dict[str, str]]:
     if fault.kind == "rate_limit":
         headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset-After": f"{fault.wait_s:.3f}"}
-        return _too_many(fault.wait_s, is_global=fault.is_global, headers=headers)
+        return _build_rate_limit_response(fault.wait_s, is_global=fault.is_global, headers=headers)
     if fault.refusal is not None:
-        return _refusal(fault.refusal, fault.wait_s)
+        return _build_refusal_response(fault.refusal, fault.wait_s)
     status = fault.status or 503
     return RestResponse(status, {"message": f"{status}: {PHRASES.get(status, 'Unknown Error')}", "code": 0}), {}
 
 
-def _refusal(refusal: DiscordError, wait_s: float) -> tuple[RestResponse, dict[str, str]]:
+def _build_refusal_response(refusal: DiscordError, wait_s: float) -> tuple[RestResponse, dict[str, str]]:
     if refusal.status != 429:
         return RestResponse(refusal.status, refusal.build_payload()), {}
-    answer, headers = _too_many(wait_s, is_global=False, headers={})
+    answer, headers = _build_rate_limit_response(wait_s, is_global=False, headers={})
     return RestResponse(429, answer.json | refusal.build_payload()), headers
 
 
-def _too_many(wait_s: float, *, is_global: bool, headers: dict[str, str]) -> tuple[RestResponse, dict[str, str]]:
+def _build_rate_limit_response(
+    wait_s: float, *, is_global: bool, headers: dict[str, str]
+) -> tuple[RestResponse, dict[str, str]]:
     body = {"message": "You are being rate limited.", "code": 0, "retry_after": round(wait_s, 3)}
     body["global"] = is_global
     scope = "global" if is_global else "user"
@@ -188,7 +190,7 @@ def _too_many(wait_s: float, *, is_global: bool, headers: dict[str, str]) -> tup
     return RestResponse(429, body), headers | extra
 
 
-def _response(answer: RestResponse, headers: dict[str, str]) -> web.Response:
+def _build_response(answer: RestResponse, headers: dict[str, str]) -> web.Response:
     if answer.json is None:
         return web.Response(status=answer.status, headers=headers)
     # Exactly this content type: with a charset after it discord.py does not read the body as JSON.
