@@ -57,7 +57,7 @@ class Cdn:
 
 
 def draw_portrait(name: str, seed: int) -> str:
-    """A round picture of a person: an initial on a colour that follows from `seed`."""
+    """Return a round SVG picture of a user: an initial on a colour that follows from `seed`."""
     hue = zlib.crc32(str(seed).encode()) / 2**32
     top, bottom = (_format_color(hue, 0.55, 0.62), _format_color((hue + 0.08) % 1, 0.6, 0.42))
     initial = html.escape(name[:1].upper() or "?")

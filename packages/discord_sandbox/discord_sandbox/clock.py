@@ -15,13 +15,13 @@ class Clock:
         self._listeners: list[Callable[[], None]] = []
 
     def now(self) -> float:
-        """Seconds since the Unix epoch."""
+        """Return the seconds since the Unix epoch."""
         return time.time() + self._ahead_s
 
     def advance(self, seconds: float) -> None:
         """Jump ahead by `seconds` (never back: Discord's ids must keep growing).
 
-        Raises ValueError for a negative number.
+        Raise ValueError for a negative number.
         """
         if seconds < 0:
             raise ValueError("Discord's clock only runs forward")
@@ -34,10 +34,10 @@ class Clock:
         self._listeners.append(listener)
 
     def timestamp(self) -> str:
-        """Now, in the ISO 8601 form of Discord's payloads."""
+        """Return the present time in the ISO 8601 form of Discord's payloads."""
         return timestamp(self.now())
 
 
 def timestamp(unix_s: float) -> str:
-    """`unix_s` in the ISO 8601 form of Discord's payloads: microseconds and an explicit UTC offset."""
+    """Return `unix_s` in the ISO 8601 form of Discord's payloads: microseconds and an explicit UTC offset."""
     return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="microseconds")

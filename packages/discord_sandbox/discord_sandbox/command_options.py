@@ -54,7 +54,7 @@ class Resolved:
     json: Json = field(default_factory=dict)
 
     def add(self, thing: Any) -> str:
-        """Put a user, member, role, channel or file among the resolved; the answer is its id."""
+        """Add a user, member, role, channel or file to what is resolved, and return its id."""
         if isinstance(thing, (Member, User)):
             return self._add_user(thing)
         if isinstance(thing, Role):
@@ -89,10 +89,10 @@ class Resolved:
 def fill_options(
     node: Json, given: dict[str, Any], resolved: Resolved, *, is_checked: bool, focused: str | None = None
 ) -> list[Json]:
-    """The options of a command or subcommand with their values, in the command's order.
+    """Return the options of a command or subcommand with their values, in the command's order.
 
     `focused` names the option that is being completed: it may be half typed and others may be missing.
-    Raises ActionRefusedError when `is_checked` and the client would not accept the values.
+    Raise ActionRefusedError if `is_checked` and the client would not accept the values.
     """
     known = {option["name"]: option for option in node.get("options") or []}
     unknown = given.keys() - known.keys()
@@ -126,7 +126,7 @@ def _fill(option: Json, value: Any, resolved: Resolved, *, is_checked: bool, is_
 
 
 def _find_choice_value(option: Json, value: Any) -> Any:
-    """People pick choices by their name, so a test may too."""
+    """Return the value of the choice with that name: users pick choices by name, so tests may."""
     for choice in option.get("choices") or []:
         if value == choice["name"]:
             return choice["value"]

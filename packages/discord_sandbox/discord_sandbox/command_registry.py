@@ -30,7 +30,7 @@ class CommandRegistry:
         self.num_created = 0
 
     def replace_all(self, requests: list[Json], guild_id: int | None) -> list[Json]:
-        """PUT: these and no others. A command that keeps name and type keeps its id."""
+        """Register these commands and no others. A command that keeps name and type keeps its id."""
         for number, request in enumerate(requests):
             check_command(request, str(number))
         check_command_set(requests)
@@ -41,7 +41,7 @@ class CommandRegistry:
         return kept
 
     def upsert(self, request: Json, guild_id: int | None) -> Json:
-        """POST: add one, or overwrite the one of the same name and type."""
+        """Add a command, or overwrite the one of the same name and type."""
         check_command(request, "")
         kind = request.get("type") or CHAT_INPUT
         same = [c for c in self.list_of_scope(guild_id) if c["type"] == kind]
@@ -51,7 +51,7 @@ class CommandRegistry:
         return self._keep(self._build_command(request, guild_id, old), guild_id)
 
     def change(self, command_id: int, request: Json, guild_id: int | None) -> Json:
-        """PATCH one. Raises 10063 for an unknown one."""
+        """Change one command. Raise 10063 for an unknown one."""
         old = self.get(command_id, guild_id)
         merged = old | request
         check_command(merged, "")
@@ -67,7 +67,7 @@ class CommandRegistry:
         self._world.publish("commands")
 
     def get(self, command_id: int, guild_id: int | None) -> Json:
-        """Raises 10063 for an unknown one."""
+        """Return a command. Raise 10063 for an unknown one."""
         try:
             return self._scopes.get(guild_id, {})[command_id]
         except KeyError:
@@ -77,7 +77,7 @@ class CommandRegistry:
         return list(self._scopes.get(guild_id, {}).values())
 
     def list_usable_in(self, guild_id: int | None) -> list[Json]:
-        """Global commands and the guild's own; the guild's hides a global one of the same name."""
+        """Return global commands and the guild's own; the guild's hides a global one of the same name."""
         own = self.list_of_scope(guild_id) if guild_id is not None else []
         taken = {(c["type"], c["name"]) for c in own}
         return own + [c for c in self.list_of_scope(None) if (c["type"], c["name"]) not in taken]
@@ -113,7 +113,7 @@ class CommandRegistry:
 
 
 def flatten(command: Json) -> list[tuple[str, Json]]:
-    """Every path that can be typed (`"settings show"`), with the node that holds its options."""
+    """Return every path that can be typed (`"settings show"`), with the node that holds its options."""
     children = [o for o in command.get("options") or [] if o["type"] in (SUBCOMMAND, GROUP)]
     if not children:
         return [(command["name"], command)]
@@ -121,7 +121,7 @@ def flatten(command: Json) -> list[tuple[str, Json]]:
 
 
 def find_path(commands: Iterable[Json], path: str) -> tuple[Json, Json] | None:
-    """The command and the node behind a typed path, or None."""
+    """Return the command and the node behind a typed path, or None."""
     for command in commands:
         if command["type"] == CHAT_INPUT:
             for known, node in flatten(command):

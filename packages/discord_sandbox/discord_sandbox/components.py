@@ -215,7 +215,7 @@ def _require(good: bool, where: str, message: str, code: str = "BASE_TYPE_BAD_LE
 
 
 def store_components(components: list[Json], resolve: Resolve) -> list[Json]:
-    """The components as Discord gives them back: numbered, with defaults, media resolved."""
+    """Return the components as Discord gives them back: numbered, with defaults, media resolved."""
     kept: list[Json] = _drop_nulls(components)
     taken = {component["id"] for component in walk(kept) if component.get("id")}
     number = 0
@@ -231,7 +231,7 @@ def store_components(components: list[Json], resolve: Resolve) -> list[Json]:
 
 
 def _drop_nulls(value: Any) -> Any:
-    """A copy in which a key that is null is absent: so Discord gives components back."""
+    """Return a copy without the keys that are null, as Discord gives components back."""
     if isinstance(value, dict):
         return {key: _drop_nulls(item) for key, item in value.items() if item is not None}
     return [_drop_nulls(item) for item in value] if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from discord_sandbox.permissions import ALL, TIMED_OUT, Permission, apply_overwr
 
 
 def compute_guild_permissions(member: Member) -> int:
-    """What `member` may do in the guild, before any channel has its say."""
+    """Return the permissions of `member` in the guild, before the overwrites of a channel."""
     guild = member.guild
     if guild.owner_id == member.id:
         return ALL
@@ -23,7 +23,7 @@ def compute_guild_permissions(member: Member) -> int:
 
 
 def compute_channel_permissions(member: Member, channel: Channel) -> int:
-    """What `member` may do in `channel`. Threads take their parent's overwrites."""
+    """Return the permissions of `member` in `channel`. Threads take their parent's overwrites."""
     bits = compute_guild_permissions(member)
     if bits & Permission.ADMINISTRATOR:
         return ALL

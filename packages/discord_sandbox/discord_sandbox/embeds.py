@@ -86,7 +86,7 @@ def _measure_text(holder: Json, key: str, limit: int, where: str) -> int:
 
 
 def store_embed(embed: Json, where: str, resolve: Resolve) -> Json:
-    """The embed as Discord gives it back; `resolve` turns a link into the media it shows."""
+    """Return the embed as Discord gives it back; `resolve` turns a link into the media it shows."""
     plain = ("title", "description", "url", "timestamp", "color")
     kept: Json = {"type": "rich"} | {key: embed[key] for key in plain if embed.get(key) is not None}
     for key in ("image", "thumbnail"):

@@ -56,7 +56,7 @@ class EventDispatcher:
         self._send(event, lambda session: self._hide_content(whole, session, message), change)
 
     def _hide_content(self, data: Json, session: Session, message: Message) -> Json:
-        """Without the message content intent a bot reads only its own, direct and mentioning messages."""
+        """Hide the content from a bot without the intent, unless the message is its own, direct or mentions it."""
         bot = self._world.bot
         readable = message.author is bot or message.channel.is_dm or bot in find_mentioned_users(message)
         return data if readable or session.intents & MESSAGE_CONTENT else data | _SECRET
@@ -98,7 +98,7 @@ class EventDispatcher:
             self._send(f"GUILD_MEMBER_{verb}", at | data, change)
 
     def _build_guild_create(self, guild: Guild, session: Session) -> Json:
-        """A new guild comes without `unavailable`: that belongs to those named at the connection."""
+        """Return GUILD_CREATE without `unavailable`, which only guilds named in READY have."""
         data = self._gateway.build_guild_create(guild, session)
         return {key: value for key, value in data.items() if key != "unavailable"}
 
@@ -117,7 +117,7 @@ class EventDispatcher:
 
 
 def _thread(thread: Channel, verb: str) -> Json:
-    """A thread as its event tells it: all of it, or, once it is gone, only what names it."""
+    """Return a thread as its event carries it: the whole, or only its ids once it is deleted."""
     whole = serialize_channel(thread)
     if verb == "DELETE":
         return {key: whole[key] for key in ("id", "guild_id", "parent_id", "type")}

@@ -42,7 +42,7 @@ class FaultSwitches:
         }
 
     async def press(self, kind: str, channel: Channel | None) -> str:
-        """What was done, as a sentence. Raises ActionRefusedError for what cannot be done here."""
+        """Press a switch and return what was done, as a sentence. Raise ActionRefusedError where it cannot be done."""
         if kind in self._of_places:
             if channel is None or channel.guild is None:
                 raise ActionRefusedError("that takes a server's channel")
@@ -52,7 +52,7 @@ class FaultSwitches:
         return self._switches[kind]()
 
     def count_pending(self) -> Json:
-        """How many requests each kind of REST trouble still waits for."""
+        """Return how many requests each kind of REST fault still waits for."""
         found: dict[str, int] = {}
         for fault in self._faults.active:
             found[fault.kind] = found.get(fault.kind, 0) + fault.times_left

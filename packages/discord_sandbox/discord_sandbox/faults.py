@@ -125,7 +125,7 @@ class Faults:
         self._gateway.faults.clear()
 
     def match_request(self, method: str, path: str) -> Fault | None:
-        """The fault that this request meets, counted down; None for a good day."""
+        """Return the fault that this request meets, counted down, or None."""
         for fault in self.active:
             if fault.matches(method, path):
                 fault.times_left -= 1
@@ -146,11 +146,11 @@ class Faults:
         await self._gateway.close_all(code, shard=shard)
 
     def reconnect(self) -> None:
-        """Op 7: ask the bot to reconnect and resume."""
+        """Ask the bot to reconnect and resume (op 7)."""
         self._gateway.ask_to_reconnect()
 
     def invalidate_session(self, *, is_resumable: bool = False) -> None:
-        """Op 9."""
+        """Invalidate the bot's session (op 9)."""
         self._gateway.invalidate(is_resumable=is_resumable)
 
     def refuse_gateway(self, code: int, *, times: int = 1) -> Refusal:
@@ -197,7 +197,7 @@ class Faults:
         channel.delete()
 
     def lose_files(self) -> int:
-        """Forget every file uploaded so far: their links answer 404, as when somebody deleted the message. How many."""
+        """Forget every file uploaded so far, so that its link answers 404, and return how many."""
         lost = self._files.list_all()
         for attachment in lost:
             self._files.forget(attachment)
@@ -205,5 +205,5 @@ class Faults:
         return len(lost)
 
     def kick_bot(self, guild: Guild) -> None:
-        """Throw the bot out of a guild; the bot hears GUILD_DELETE."""
+        """Remove the bot from a guild; it hears GUILD_DELETE."""
         guild.kick_bot()

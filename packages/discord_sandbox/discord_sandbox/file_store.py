@@ -50,7 +50,7 @@ class FileStore:
         return attachment
 
     def sign(self, url: str) -> str:
-        """`url` with a fresh signature when it is ours; any other as it is."""
+        """Return `url` with a fresh signature if it is ours; any other as it is."""
         if not self.url or not url.startswith(self.url + "/"):
             return url
         bare = strip_signature(url)
@@ -61,7 +61,7 @@ class FileStore:
         return f"{bare}?ex={expires}&is={issued}&hm={self._compute_mac(bare, expires, issued)}&"
 
     def open_link(self, url: str, query: dict[str, str]) -> Attachment | None:
-        """The file behind a link, or None: unknown, signature wrong, or expired."""
+        """Return the file behind a signed link, or None if it is unknown, wrongly signed or expired."""
         expires, issued = query.get("ex", ""), query.get("is", "")
         if not hmac.compare_digest(self._compute_mac(url, expires, issued), query.get("hm", "")):
             return None
@@ -70,7 +70,7 @@ class FileStore:
         return self._by_url.get(url)
 
     def find(self, url: str) -> Attachment | None:
-        """The file behind a link that this very server gave out, signed or not."""
+        """Return the file behind a link of this server, signed or not, or None."""
         return self._by_url.get(strip_signature(url))
 
     def forget(self, attachment: Attachment) -> None:
@@ -79,11 +79,11 @@ class FileStore:
         self._gone.add(attachment.url)
 
     def is_gone(self, url: str) -> bool:
-        """Whether a link led to a file that was lost since."""
+        """Return whether a link led to a file that was lost since."""
         return strip_signature(url) in self._gone
 
     def list_all(self) -> list[Attachment]:
-        """Every file that is kept, oldest first."""
+        """Return every file that is kept, oldest first."""
         return list(self._by_url.values())
 
     def _compute_mac(self, url: str, expires: str, issued: str) -> str:
@@ -91,5 +91,5 @@ class FileStore:
 
 
 def strip_signature(url: str) -> str:
-    """A link without its signature."""
+    """Return a link without its signature."""
     return url.partition("?")[0]

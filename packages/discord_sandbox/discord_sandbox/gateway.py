@@ -69,7 +69,7 @@ class Gateway:
         """Send an event to the sessions of the right shard and intents; those away get it when they resume.
 
         `data` may be a function of the session, where what is told depends on what it may read.
-        The answer says whether anybody was there to hear it at once.
+        Return whether a connected session heard it at once.
         """
         is_heard = False
         for session in list(self._sessions.values()):
@@ -121,12 +121,12 @@ class Gateway:
                 session.connection.push(frame)
 
     def ask_to_reconnect(self) -> None:
-        """Op 7 to every connection."""
+        """Send op 7 to every connection."""
         for connection in self.connections:
             self._send_control(connection, RECONNECT)
 
     def invalidate(self, *, is_resumable: bool = False) -> None:
-        """Op 9 to every connection; a session that is not resumable is forgotten."""
+        """Send op 9 to every connection; a session that is not resumable is forgotten."""
         for connection in self.connections:
             self._send_control(connection, INVALID_SESSION, is_resumable)
             if not is_resumable and connection.session is not None:
@@ -135,7 +135,7 @@ class Gateway:
     # -- a connection's life -------------------------------------------------------------------------
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        """The websocket endpoint."""
+        """Serve one websocket of the bot."""
         socket = web.WebSocketResponse(max_msg_size=1 << 20)
         compression = request.query.get("compress")
         compress = open_zlib_stream() if compression == "zlib-stream" else None
@@ -185,7 +185,7 @@ class Gateway:
             self._world.publish("bot_status")
 
     def _receive(self, connection: Connection, frame: str | bytes) -> int | None:
-        """Handle one payload of the bot's. A number is the code to close with."""
+        """Handle one payload of the bot. Return the code to close with, or None."""
         if len(frame) > MAX_SENT_BYTES:
             self._blame(f"a payload of {len(frame)} bytes; at most {MAX_SENT_BYTES}")
             return DECODE_ERROR
@@ -238,7 +238,7 @@ class Gateway:
         return None
 
     def _forget_shadows(self, shard: tuple[int, int]) -> None:
-        """A fresh IDENTIFY replaces sessions of the same shard whose connection is gone."""
+        """Drop sessions of this shard whose connection is gone: a fresh IDENTIFY replaces them."""
         for session in list(self._sessions.values()):
             if session.connection is None and session.shard == shard:
                 del self._sessions[session.id]

@@ -30,13 +30,13 @@ class Compressor(Protocol):
 
 
 def open_zlib_stream() -> Compressor:
-    """Discord's `compress=zlib-stream`: one context, flushed after each payload."""
+    """Return a compressor for `compress=zlib-stream`: one context, flushed after each payload."""
     context = zlib.compressobj()
     return lambda payload: context.compress(payload) + context.flush(zlib.Z_SYNC_FLUSH)
 
 
 def open_zstd_stream() -> Compressor | None:
-    """Discord's `compress=zstd-stream`, where Python (3.14) or the package `zstandard` has it; None elsewhere."""
+    """Return a compressor for `compress=zstd-stream`; None without Python 3.14 or the package `zstandard`."""
     with suppress(ImportError):
         compressor: Any = import_module("compression.zstd").ZstdCompressor()
         return lambda payload: bytes(compressor.compress(payload, mode=compressor.FLUSH_BLOCK))

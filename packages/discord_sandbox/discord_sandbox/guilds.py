@@ -56,7 +56,7 @@ class Message(MessageContent):
     revisions: int = 0
 
     def __repr__(self) -> str:
-        """What a failing test should show: who said what, where."""
+        """Show what a failing test needs: the author, the channel and the text."""
         labels = [button.get("label") or button.get("custom_id") for button in self.buttons]
         files = [item.filename for item in self.attachments]
         state = "deleted " * self.is_deleted + "ephemeral " * self.is_ephemeral + "thinking " * self.is_loading
@@ -150,7 +150,7 @@ class Channel:
         self.world.publish("channel_update", guild=self.guild, channel=self)
 
     def add_thread(self, name: str) -> Channel:
-        """A public thread under this channel."""
+        """Add a public thread under this channel."""
         assert self.guild is not None, "only a guild's channel has threads"
         return self.guild.make_channel(name, PUBLIC_THREAD, parent=self)
 
@@ -242,7 +242,7 @@ class Guild:
         is_read_only: bool = False,
         is_bot_free: bool = False,
     ) -> Channel:
-        """A text channel; `is_read_only` denies people, `is_bot_free` denies the bot the right to write."""
+        """Add a text channel; `is_read_only` denies members, `is_bot_free` denies the bot the permission to write."""
         return self.make_channel(name, TEXT, nsfw=nsfw, topic=topic, is_read_only=is_read_only, is_bot_free=is_bot_free)
 
     def make_channel(
@@ -256,7 +256,7 @@ class Guild:
         is_read_only: bool = False,
         is_bot_free: bool = False,
     ) -> Channel:
-        """A channel of any kind; the bot hears CHANNEL_CREATE or THREAD_CREATE."""
+        """Add a channel of any kind; the bot hears CHANNEL_CREATE or THREAD_CREATE."""
         channel = Channel(self.world, self.world.make_id(), channel_type, name, guild=self)
         channel.parent, channel.nsfw, channel.topic = parent, nsfw, topic
         channel.position = len(self.channels)
@@ -271,7 +271,7 @@ class Guild:
         return channel
 
     def add_role(self, name: str, permissions: int = 0, *, color: int = 0) -> Role:
-        """A role; the bot hears GUILD_ROLE_CREATE."""
+        """Add a role; the bot hears GUILD_ROLE_CREATE."""
         position = len(self.roles)
         role = Role(self.world.make_id(), name, int(permissions), color, position, is_hoisted=bool(color))
         self.roles[role.id] = role
@@ -293,7 +293,7 @@ class Guild:
     def add_member(
         self, who: str | User, *, roles: Iterable[Role] = (), permissions: int = 0, nick: str | None = None
     ) -> Member:
-        """Let somebody join: a name makes a new user (or finds that user); `permissions` makes a role for them."""
+        """Add a member: a name finds or adds that user; `permissions` makes a role for them."""
         user = who if isinstance(who, User) else self.world.get_or_add_user(who)
         member = Member(self, user, list(roles), nick, self.world.clock.timestamp())
         if permissions:
@@ -303,7 +303,7 @@ class Guild:
         return member
 
     def remove_member(self, member: Member) -> None:
-        """Let somebody leave; the bot hears GUILD_MEMBER_REMOVE."""
+        """Remove a member; the bot hears GUILD_MEMBER_REMOVE."""
         del self.members[member.id]
         self.world.publish("member_remove", guild=self, member=member)
 
@@ -322,7 +322,7 @@ class Guild:
         self.world.publish("guild_create", guild=self)
 
     def kick_bot(self) -> None:
-        """Throw the bot out; it hears GUILD_DELETE and loses access."""
+        """Remove the bot; it hears GUILD_DELETE and loses access."""
         self.has_bot = False
         self.members.pop(self.world.bot.id, None)
         self.roles = {key: role for key, role in self.roles.items() if role.bot_id != self.world.bot.id}

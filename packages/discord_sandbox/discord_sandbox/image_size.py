@@ -8,7 +8,7 @@ Size = tuple[int, int]
 
 
 def read_image_size(data: bytes) -> Size | None:
-    """(width, height) in pixels of a PNG, GIF, JPEG or WebP; None for anything else or a broken head."""
+    """Return (width, height) in pixels of a PNG, GIF, JPEG or WebP; None for anything else or a broken head."""
     try:
         return _read_png(data) or _read_gif(data) or _read_webp(data) or _read_jpeg(data)
     except (struct.error, IndexError):

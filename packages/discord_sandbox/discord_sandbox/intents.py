@@ -45,6 +45,6 @@ _NEEDED = {
 
 
 def hears(intents: int, event: str, *, in_guild: bool) -> bool:
-    """Whether a session with these intents is sent this event."""
+    """Return whether a session with these intents is sent this event."""
     needed = _NEEDED.get(event, (0, 0))[0 if in_guild else 1]
     return intents & needed == needed

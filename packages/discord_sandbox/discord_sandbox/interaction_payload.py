@@ -16,7 +16,7 @@ GUILD, BOT_DM = 0, 1
 
 
 def serialize_interaction(interaction: Interaction, files: FileStore) -> Json:
-    """The event's data."""
+    """Return the data of INTERACTION_CREATE."""
     channel = interaction.channel
     application_id = str(channel.world.application.id)
     payload: Json = {
@@ -56,17 +56,17 @@ def _serialize_invoker(interaction: Interaction) -> Json:
 
 
 def serialize_invoking_member(member: Member, channel: Channel) -> Json:
-    """A member with what they may do in the channel: only interactions carry that."""
+    """Return a member with their permissions in the channel, which only interactions carry."""
     return serialize_member(member) | {"permissions": str(compute_channel_permissions(member, channel))}
 
 
 def compute_bot_permissions(channel: Channel) -> int:
-    """What the bot may do in the channel."""
+    """Return the permissions of the bot in the channel."""
     if channel.guild is None or not channel.guild.has_bot:
         return int(DIRECT_MESSAGE)
     return compute_channel_permissions(channel.guild.bot_member, channel)
 
 
 def get_size_limit(channel: Channel) -> int:
-    """Bytes that one file may have in this channel."""
+    """Return how many bytes one file may have in this channel."""
     return channel.guild.attachment_size_limit if channel.guild else DM_SIZE_LIMIT

@@ -92,7 +92,7 @@ class InteractionService:
         opened_by: Interaction | None = None,
         locale: str = "en-US",
     ) -> Interaction:
-        """Tell the bot, and return once it answered or its 3 s are over."""
+        """Tell the bot of an interaction, and return once it answered or its 3 s are over."""
         interaction = Interaction(
             id=self._world.make_id(),
             type=interaction_type,
@@ -128,7 +128,7 @@ class InteractionService:
             deadline.cancel()
 
     def end_deadlines(self) -> None:
-        """The time for a first answer is over for every interaction that has none."""
+        """End the time for a first answer for every interaction that has none."""
         for interaction in self._by_id.values():
             self._fail(interaction)
 
@@ -150,7 +150,7 @@ class InteractionService:
     # -- the bot answers -----------------------------------------------------------------------------
 
     def respond(self, interaction_id: int, token: str, body: MessageBody) -> Interaction:
-        """The callback: an interaction's one and only first answer."""
+        """Take the callback, which is the first and only acknowledgement of an interaction."""
         interaction = self._by_id.get(interaction_id)
         if interaction is None or interaction.token != token:
             raise UnknownInteractionError()
@@ -213,7 +213,7 @@ class InteractionService:
         self._messages.post(message)
 
     def excuse(self, interaction_id: str) -> None:
-        """Trouble on request met an answer to this interaction; ids of none are passed over."""
+        """Record that an injected fault met an answer to this interaction; unknown ids are ignored."""
         interaction = self._by_id.get(int(interaction_id)) if interaction_id.isdecimal() else None
         if interaction is not None:
             interaction.is_excused = True
@@ -221,7 +221,7 @@ class InteractionService:
     # -- webhook calls with the interaction's token ---------------------------------------------------
 
     def by_token(self, application_id: int, token: str) -> Interaction:
-        """The interaction of a webhook call. Raises 10015; 50027 after 15 minutes; 10003 where the channel is gone."""
+        """Return a webhook call's interaction. Raise 10015; 50027 after 15 minutes; 10003 if the channel is gone."""
         if application_id != self._world.application.id:
             raise UnknownWebhookError()
         interaction = self._by_token.get(token)
@@ -236,7 +236,7 @@ class InteractionService:
         return interaction
 
     def follow_up(self, interaction: Interaction, body: MessageBody) -> Message:
-        """A follow-up message; the first one after a defer becomes the deferred response itself."""
+        """Write a follow-up message; the first one after a defer becomes the deferred response itself."""
         original = interaction.original_message
         if original is not None and original.is_loading:
             return self._edit(interaction, original, body)
@@ -248,7 +248,7 @@ class InteractionService:
         return written
 
     def find(self, interaction: Interaction, message_id: str) -> Message:
-        """A message that the token may touch: `@original`, or one by its id. Raises 10008."""
+        """Return a message that the token may touch: `@original`, or one by its id. Raise 10008 if there is none."""
         if message_id == "@original":
             found = interaction.original_message
         else:

@@ -47,7 +47,7 @@ class Interaction(InteractionMetadata):
     _first_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __repr__(self) -> str:
-        """Without the token: it is a secret, and long."""
+        """Leave out the token: it is a secret, and long."""
         what = f"/{self.command_name}" if self.command_name else self.data.get("custom_id", f"type {self.type}")
         outcome = "failed" if self.failed else f"answered with {self.response_type}"
         return f"<Interaction {what} by {self.user.username}, {outcome}>"
@@ -94,13 +94,13 @@ class Interaction(InteractionMetadata):
         self._first_answer.set()
 
     async def wait_until_answered(self) -> None:
-        """Wait until the bot answered or the 3 s were over."""
+        """Wait until the bot has answered or the 3 s are over."""
         await self._first_answer.wait()
 
     async def wait_until_settled(self, *, timeout_s: float = 30.0) -> Message:
-        """The response once it no longer says "thinking".
+        """Return the response once it no longer says "thinking".
 
-        Raises TimeoutError after `timeout_s` seconds.
+        Raise TimeoutError after `timeout_s` seconds.
         """
         world = self.channel.world
 

@@ -110,13 +110,13 @@ class Journal:
             call.violations.append(violation)
 
     def on_entry(self, listener: Callable[[RestCall | GatewayEvent], None]) -> Callable[[], None]:
-        """Call `listener` with every new entry; the answer unsubscribes."""
+        """Call `listener` with every new entry, and return a function that unsubscribes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
 
 def redact(value: Any) -> Any:
-    """A copy of a payload without its tokens: what may be shown."""
+    """Return a copy of a payload without its tokens, which may be shown."""
     if isinstance(value, dict):
         return {key: "…" if key == "token" else redact(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -125,7 +125,7 @@ def redact(value: Any) -> Any:
 
 
 def format_violations(violations: list[Violation], *, most: int = 20) -> str:
-    """Violations as text, one a line."""
+    """Return violations as text, one a line."""
     shown = [str(violation) for violation in violations[:most]]
     rest = len(violations) - most
     return "\n".join([*shown, f"... and {rest} more"] if rest > 0 else shown)

@@ -25,7 +25,7 @@ async def run_with_bot(
     say: Callable[[str], None],
     bot_name: str = "Bot",
 ) -> int:
-    """Serve a seeded Discord and keep `command` connected to it, until interrupted; the bot's exit status.
+    """Serve a seeded Discord, run `command` beside it until interrupted, and return its exit status.
 
     `environment` says how the bot learns the address and token. A taken `port` gives way to the next free one.
     `say` prints a line to the person who waits.
@@ -63,7 +63,7 @@ async def _watch(
 
 
 async def _open(stack: contextlib.AsyncExitStack, port: int, bot_name: str) -> Sandbox:
-    """A sandbox on `port`, or on the next one that is free. Raises `OSError` if none is, or if it may not be opened."""
+    """Open a sandbox on `port`, or on the next one that is free. Raise OSError if none can be opened."""
     candidates = range(port, min(port + _PORTS_TO_TRY, 2**16))
     for candidate in candidates:
         try:

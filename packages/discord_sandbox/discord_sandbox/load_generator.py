@@ -87,7 +87,7 @@ class GuildLoad:
     finished_at_s: deque[tuple[float, int]] = field(default_factory=deque)
 
     def count_recent_files(self, now_s: float) -> int:
-        """Files finished within the last `WINDOW_S` seconds."""
+        """Return how many files were finished within the last `WINDOW_S` seconds."""
         while self.finished_at_s and self.finished_at_s[0][0] < now_s - WINDOW_S:
             self.finished_at_s.popleft()
         return sum(count for _, count in self.finished_at_s)
@@ -111,7 +111,7 @@ class LoadGenerator:
         world.subscribe(self._hear)
 
     def listen(self, listener: Callable[[Json], None]) -> Callable[[], None]:
-        """Call `listener` with a view once a second; the answer stops it."""
+        """Call `listener` with a view once a second, and return a function that stops it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -123,7 +123,7 @@ class LoadGenerator:
     # -- starting and stopping -----------------------------------------------------------------------
 
     async def start(self, plan: LoadPlan, visitor: User) -> None:
-        """Begin; `visitor` becomes a member everywhere, to look on. Ends an earlier plan."""
+        """Begin, ending an earlier plan; `visitor` becomes a member of every made-up guild, to watch."""
         await self.close()
         self._plan = plan
         self._is_asking = True
@@ -134,12 +134,12 @@ class LoadGenerator:
         self._runner = asyncio.create_task(self._run(plan))
 
     def stop(self) -> None:
-        """Ask for nothing more; who waits is watched until they have it."""
+        """Make no more requests; the ones that wait are watched until they are finished."""
         self._is_asking = False
         self._tell()
 
     async def close(self) -> None:
-        """End it all."""
+        """End the plan and cancel what is under way."""
         self._is_asking = False
         for task in [self._runner, *self._tasks]:
             if task is not None and not task.done():
@@ -247,7 +247,7 @@ class LoadGenerator:
             listener(view)
 
     def view(self) -> Json:
-        """How each server fares, and the last minutes as points a second apart."""
+        """Return the figures of each guild, and the last minutes as points a second apart."""
         return {
             "running": self.is_asking,
             "command": self._plan.command if self._plan else None,

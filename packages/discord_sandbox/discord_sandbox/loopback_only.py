@@ -17,7 +17,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def is_local_host(host: str) -> bool:
-    """Whether a Host header (with or without port) names this machine's loopback."""
+    """Return whether a Host header (with or without port) names this machine's loopback."""
     name = urlsplit(f"//{host}").hostname or ""
     if name == "localhost":
         return True
@@ -28,7 +28,7 @@ def is_local_host(host: str) -> bool:
 
 
 def refuse_foreign_requests(names: frozenset[str] = frozenset()) -> Middleware:
-    """A middleware that refuses a foreign Host and any Origin but our own; `names` are ours as well."""
+    """Return a middleware that refuses a foreign Host or Origin; `names` are accepted beside loopback."""
 
     @web.middleware
     async def keep_out(request: web.Request, handler: Handler) -> web.StreamResponse:

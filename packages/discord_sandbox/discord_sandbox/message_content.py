@@ -75,7 +75,7 @@ class MessageContent:
         return bool(self.flags & IS_COMPONENTS_V2)
 
     def list_components(self) -> Iterator[Json]:
-        """Every component, at any depth, in reading order."""
+        """Return every component, at any depth, in reading order."""
         return walk(self.components)
 
     @property
@@ -83,9 +83,9 @@ class MessageContent:
         return [c for c in self.list_components() if c["type"] == 2]
 
     def component(self, custom_id_or_label: str) -> Json:
-        """The button or select with this `custom_id` or label.
+        """Return the button or select with this `custom_id` or label.
 
-        Raises LookupError that names what there is.
+        Raise LookupError that names what there is.
         """
         for key in ("custom_id", "label"):
             for component in self.list_components():
@@ -108,7 +108,7 @@ class MessageContent:
 
 
 def walk(components: list[Json]) -> Iterator[Json]:
-    """Every component of a tree, at any depth, in reading order."""
+    """Yield every component of a tree, at any depth, in reading order."""
     for component in components:
         yield component
         yield from walk(component.get("components", []))

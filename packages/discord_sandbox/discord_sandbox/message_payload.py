@@ -50,7 +50,7 @@ def serialize_attachment(attachment: Attachment, sign: Sign) -> Json:
 
 
 def serialize_message(message: Message, sign: Sign, *, with_reference: bool = True) -> Json:
-    """The message as REST answers and interactions carry it."""
+    """Return the message as REST answers and interactions carry it."""
     payload = _serialize_body(message, sign)
     payload |= {
         "id": str(message.id),
@@ -79,13 +79,13 @@ def serialize_message(message: Message, sign: Sign, *, with_reference: bool = Tr
 
 
 def serialize_snapshot(message: Message) -> Json:
-    """The message as a forward of it shows it, its links not signed: who wrote it is not told."""
+    """Return the message as a forward shows it, without its author and with unsigned links."""
     whole = serialize_message(message, lambda url: url)
     return {key: whole[key] for key in _SNAPSHOT_KEYS}
 
 
 def serialize_event_message(message: Message, sign: Sign) -> Json:
-    """The message as MESSAGE_CREATE and MESSAGE_UPDATE carry it."""
+    """Return the message as MESSAGE_CREATE and MESSAGE_UPDATE carry it."""
     payload = serialize_message(message, sign)
     guild = message.channel.guild
     if guild is not None:
@@ -98,7 +98,7 @@ def serialize_event_message(message: Message, sign: Sign) -> Json:
 
 
 def _serialize_mention(guild: Guild, user: User) -> Json:
-    """Somebody whom a message of a guild mentions: events also tell what they are there."""
+    """Return a mentioned user with their member data, which events of a guild carry."""
     member = guild.members.get(user.id)
     return serialize_user(user) | ({"member": serialize_bare_member(member)} if member is not None else {})
 
@@ -121,7 +121,7 @@ def _serialize_body(message: Message, sign: Sign) -> Json:
 
 
 def sign_links(value: Any, sign: Sign) -> Any:
-    """A copy of a JSON value with every link to our own files signed."""
+    """Return a copy of a JSON value with every link to our own files signed."""
     if isinstance(value, dict):
         return {
             key: sign(item)
@@ -143,7 +143,7 @@ def _refers(value: Any, url: str) -> bool:
 
 
 def find_mentioned_users(message: Message) -> list[User]:
-    """Whom the message mentions, after `allowed_mentions` had its say."""
+    """Return whom the message mentions, as far as `allowed_mentions` lets it."""
     users = message.channel.world.users
     found = {int(number) for number in _USER_MENTION.findall(message.content)}
     allowed = message.allowed_mentions
@@ -207,7 +207,7 @@ def _serialize_interaction(message: Message, interaction: InteractionMetadata) -
 
 
 def serialize_interaction_metadata(interaction: InteractionMetadata) -> Json:
-    """Which interaction a message answers, and through which others it came."""
+    """Return which interaction a message answers, and through which others it came."""
     payload: Json = {
         "id": str(interaction.id),
         "type": interaction.type,

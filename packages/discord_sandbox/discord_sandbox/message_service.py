@@ -63,7 +63,7 @@ class MessageService:
         size_limit: int,
         with_embeds: bool = True,
     ) -> Message:
-        """A new message, not yet published: the caller adds what only it knows, then calls `post`."""
+        """Return a new message, not yet published: the caller adds what only it knows, then calls `post`."""
         world = self._world
         message = Message(world.make_id(), channel, author, message_type, world.clock.timestamp(), reference=reference)
         message.flags = flags | (int(body.json.get("flags") or 0) & (_SETTABLE | EPHEMERAL))
@@ -75,21 +75,21 @@ class MessageService:
         return message
 
     def forward(self, message: Message, channel: Channel, author: User) -> Message:
-        """A new message that forwards another as it is now, not yet published."""
+        """Return a new message that forwards another as it is now, not yet published."""
         world, snapshot = self._world, serialize_snapshot(message)
         forward = Message(world.make_id(), channel, author, TYPE_DEFAULT, world.clock.timestamp(), flags=HAS_SNAPSHOT)
         forward.forwarded, forward.snapshot = message, snapshot
         return forward
 
     def post(self, message: Message) -> Message:
-        """Put a created message into its channel and tell everybody."""
+        """Put a created message into its channel and publish it."""
         message.channel.keep(message)
         message.channel.typing_until.pop(message.author.id, None)
         self._publish("message_create", message)
         return message
 
     def build_placeholder(self, channel: Channel, message_type: int, *, is_ephemeral: bool) -> Message:
-        """The "is thinking" message of a deferred response, not yet published."""
+        """Return the "is thinking" message of a deferred response, not yet published."""
         world = self._world
         flags = LOADING | (EPHEMERAL if is_ephemeral else 0)
         return Message(world.make_id(), channel, world.bot, message_type, world.clock.timestamp(), flags=flags)
@@ -169,7 +169,7 @@ class MessageService:
         return added
 
     def _select_kept(self, message: Message, request: Json, old: list[Attachment]) -> list[Attachment]:
-        """PATCH keeps only the files it lists; those that an embed or a component shows stay while it does."""
+        """Return the old files that stay: those that PATCH lists, and those that an embed or a component shows."""
         if request.get("attachments") is None:
             return old
         listed = {str(item.get("id")) for item in request["attachments"]}
@@ -204,7 +204,7 @@ class MessageService:
 
 
 def _get_told_limit(channel: Channel) -> int:
-    """The largest file that a bot may believe to be taken here: a server's limit falls when its boosts end."""
+    """Return the largest limit that the bot was told here: the limit of a guild falls when its boosts end."""
     return channel.guild.told_size_limit if channel.guild is not None else 0
 
 

@@ -20,7 +20,7 @@ from discord_sandbox.json_types import Json
 
 
 def answer_modal(modal: Json, values: dict[str, Any], resolved: Resolved, *, is_checked: bool) -> list[Json]:
-    """The modal's components with their values, in the modal's order.
+    """Return the modal's components with their values, in the modal's order.
 
     Raise ActionRefusedError when `is_checked` and the modal lacks a `custom_id` or the client stops a value.
     """
@@ -83,7 +83,7 @@ def _choose_values(field: Json, given: Any, resolved: Resolved) -> list[str]:
 
 
 def _find_default_values(field: Json, channel: Channel) -> list[Any]:
-    """The members, roles and channels that a select came with."""
+    """Return the members, roles and channels that a select came with."""
     world, guild = channel.world, channel.guild
     known: dict[str, dict[int, Any]] = {
         "user": world.users,

@@ -61,7 +61,7 @@ class OpenApiDescription:
         )
 
     def get_part(self, pointer: tuple[str, ...]) -> Json:
-        """The part of the description that a path of keys leads to."""
+        """Return the part of the description that a path of keys leads to."""
         node: Any = self.spec
         for key in pointer:
             node = node[key]
@@ -69,7 +69,7 @@ class OpenApiDescription:
         return found
 
     def get_validator(self, side: str, pointer: tuple[str, ...]) -> Any:
-        """A validator for the schema at a path of keys, strict for the "request" side."""
+        """Return a validator for the schema at a path of keys, strict for the "request" side."""
         from jsonschema import Draft202012Validator
 
         key = (side, *pointer)
@@ -101,17 +101,17 @@ class OpenApiValidator:
         return self._description is not None
 
     def add(self, call: RestCall) -> None:
-        """Keep a finished call for judging later. An invented fault is not Discord's answer: it is not judged."""
+        """Keep a finished call to be validated later. An injected fault is not Discord's answer: it is left out."""
         if self.is_present and call.fault in (None, "delayed", "answer dropped"):
             self._pending.append(call)
 
     def validate_pending(self) -> None:
-        """Judge all that is waiting."""
+        """Validate all calls that wait."""
         while self._pending:
             self._validate(self._pending.popleft())
 
     async def validate_all(self) -> None:
-        """Judge all that is waiting, letting others run in between."""
+        """Validate all calls that wait, letting other tasks run in between."""
         while self._pending:
             self._validate(self._pending.popleft())
             await asyncio.sleep(0)
@@ -178,13 +178,13 @@ class OpenApiValidator:
 
 
 def _hash_shape(body: Any) -> bytes:
-    """The same for two bodies that differ in ids and times alone, which the description does not tell apart."""
+    """Return the same bytes for bodies that differ only in ids and times, which the schemas do not tell apart."""
     text = json.dumps(body, sort_keys=True)
     return hashlib.sha256(_TIME.sub("#time", _ID.sub("#id", text)).encode()).digest()
 
 
 def _close(schemas: Json) -> None:
-    """Make every object of the description refuse keys that it does not name: typos become violations."""
+    """Refuse keys that the description does not name: typos become violations."""
     joined = {id(part) for schema in _walk_objects(schemas) for part in schema.get("allOf", [])}
     for schema in _walk_objects(schemas):
         if "properties" in schema and "additionalProperties" not in schema and id(schema) not in joined:
@@ -208,7 +208,7 @@ def _let_snowflakes_be_integers(schemas: Json) -> None:
 
 
 def _let_messages_be_forwarded(schemas: Json) -> None:
-    """The description knows only replies (0) as references, and lists what forwards carry beside it."""
+    """Let a message reference be a forward: the description knows only replies (0)."""
     kinds = schemas.get("MessageReferenceType", {}).get("oneOf", [])
     if kinds and not any(kind.get("const") == 1 for kind in kinds):
         kinds.append({"title": "FORWARD", "const": 1})
@@ -221,7 +221,7 @@ def _let_inner_codes_be_words(schemas: Json) -> None:
 
 
 def _find_deepest(error: Any) -> Any:
-    """The most telling cause below a failed union: the branch whose `type` fits, and in it the deepest."""
+    """Return the most telling cause below a failed union: the branch whose `type` fits, and in it the deepest."""
     while error.context:
         wrong_kind = {
             cause.schema_path[0]

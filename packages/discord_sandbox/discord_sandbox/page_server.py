@@ -67,7 +67,7 @@ class PageServer:
 
 
 def find_person(world: World, name: str) -> User | None:
-    """The person of that id or user name; without one, somebody ordinary to start with."""
+    """Return the user of that id or name; without one, a user who owns no guild."""
     people = [u for u in world.users.values() if is_playable(world, u)]
     for user in people:
         if name in (str(user.id), user.username):

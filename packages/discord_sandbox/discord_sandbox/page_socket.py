@@ -109,14 +109,14 @@ class Tab:
             self._push("unread", channel=str(message.channel.id))
 
     def _push_files(self) -> None:
-        """Show the messages with files anew."""
+        """Show the messages with files again."""
         actor = self._act_in(self._channel) if self._channel else None
         for message in actor.list_visible_messages()[-MAX_SHOWN:] if actor else []:
             if message.attachments:
                 self._push("message", channel=str(message.channel.id), message=self._view(message))
 
     def _schedule_world_push(self) -> None:
-        """Many changes in one go are one new view."""
+        """Push the world soon: many changes in one go are one new view."""
         if not self._is_world_due:
             self._is_world_due = True
             asyncio.get_running_loop().call_soon(self._push_world)

@@ -42,7 +42,7 @@ def build_member_view(member: Member) -> Json:
 
 
 def build_channel_view(channel: Channel, member: Member | None) -> Json:
-    """A channel, and what `member` may do there (None: their direct messages)."""
+    """Return a channel, and what `member` may do there (None for direct messages)."""
     bits = compute_channel_permissions(member, channel) if member else -1
     return {
         "id": str(channel.id),
@@ -58,7 +58,7 @@ def build_channel_view(channel: Channel, member: Member | None) -> Json:
 
 
 def build_guild_view(guild: Guild, member: Member) -> Json:
-    """A guild with the channels that `member` can see."""
+    """Return a guild with the channels that `member` can see."""
     visible = [c for c in guild.channels.values() if compute_channel_permissions(member, c) & Permission.VIEW_CHANNEL]
     return {
         "id": str(guild.id),
@@ -74,7 +74,7 @@ def build_guild_view(guild: Guild, member: Member) -> Json:
 
 
 def build_world_view(world: World, you: User, *, is_connected: bool) -> Json:
-    """All that `you` can see besides messages."""
+    """Return all that `you` can see except messages."""
     mine = [(g, g.members[you.id]) for g in world.guilds.values() if you.id in g.members]
     direct = build_channel_view(world.open_direct_channel(you), None) | {"name": world.bot.display_name}
     people = [u for u in world.users.values() if is_playable(world, u)]
@@ -88,7 +88,7 @@ def build_world_view(world: World, you: User, *, is_connected: bool) -> Json:
 
 
 def is_playable(world: World, user: User) -> bool:
-    """Whether a person at the page may be them: not the bot, nor one of the crowd's extras."""
+    """Return whether the page may act as this user: not the bot, nor a user of the load generator."""
     return not user.is_bot and user is not world.owner and not user.username.startswith(f"{CROWD.lower()}-")
 
 
@@ -97,7 +97,7 @@ def is_crowd(guild: Guild) -> bool:
 
 
 def describe_user(world: World, user: User) -> str:
-    """Who somebody is, in a few words: "owner of Harbour", "Moderator in Harbour"."""
+    """Describe a user in a few words: "owner of Harbour", "Moderator in Harbour"."""
     parts = []
     for guild in world.guilds.values():
         member = guild.members.get(user.id)
@@ -112,7 +112,7 @@ def describe_user(world: World, user: User) -> str:
 
 
 def build_message_view(message: Message, files: FileStore) -> Json:
-    """A message as the client draws it: Discord's own JSON, and who used which command to cause it."""
+    """Return a message as the client draws it: Discord's JSON, and the command that caused it."""
     # A link that leads nowhere is marked: the page shows that instead of asking for it.
     payload = serialize_message(message, lambda url: f"{url}?gone" if files.is_gone(url) else files.sign(url))
     payload["deleted"] = message.is_deleted
@@ -125,7 +125,7 @@ def build_message_view(message: Message, files: FileStore) -> Json:
 
 
 def build_outcome_view(interaction: Interaction) -> Json:
-    """What became of an act: did the bot answer, and with a modal or choices."""
+    """Return how the bot answered an interaction, with its modal or choices."""
     return {
         "interaction": str(interaction.id),
         "failed": interaction.failed,
@@ -136,7 +136,7 @@ def build_outcome_view(interaction: Interaction) -> Json:
 
 
 def build_entry_view(entry: RestCall | GatewayEvent) -> Json:
-    """A line of the inspector."""
+    """Return a line of the inspector."""
     shared: Json = {"number": entry.number, "at": entry.at_s}
     if isinstance(entry, GatewayEvent):
         name = entry.name or _OP_NAMES.get(entry.op, f"op {entry.op}")
@@ -157,7 +157,7 @@ def build_entry_view(entry: RestCall | GatewayEvent) -> Json:
 
 
 def _shorten_path(entry: RestCall) -> Any:
-    """The path without an interaction's token, which is a secret and long."""
+    """Return the path without an interaction's token, which is a secret and long."""
     return "/".join(part if len(part) < 60 else "…" for part in entry.path.split("/"))
 
 

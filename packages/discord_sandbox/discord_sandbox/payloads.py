@@ -36,7 +36,7 @@ def serialize_user(user: User) -> Json:
 
 
 def serialize_bot_user(user: User) -> Json:
-    """The bot as it sees itself: `GET /users/@me` and READY."""
+    """Return the bot as it sees itself: `GET /users/@me` and READY."""
     return serialize_user(user) | {"mfa_enabled": True, "locale": "en-US", "verified": True, "email": None}
 
 
@@ -61,7 +61,7 @@ def serialize_role(role: Role) -> Json:
 
 
 def serialize_bare_member(member: Member) -> Json:
-    """A member without its user: what a message event carries beside `author`."""
+    """Return a member without its user, as a message event carries it beside `author`."""
     return {
         "avatar": None,
         "banner": None,
@@ -92,7 +92,7 @@ def serialize_overwrites(channel: Channel) -> list[Json]:
 
 
 def serialize_channel(channel: Channel) -> Json:
-    """Any channel: a guild's, a thread or a direct message."""
+    """Return any channel: a guild's, a thread or a direct message."""
     if channel.is_dm:
         return _serialize_direct_channel(channel)
     if channel.is_thread:
@@ -152,7 +152,7 @@ def _serialize_thread(channel: Channel) -> Json:
 
 
 def serialize_interaction_channel(channel: Channel, member: Member | None) -> Json:
-    """A channel inside an interaction: it also says what the invoking member may do there."""
+    """Return a channel as interactions carry it, with the permissions of the invoking member."""
     bits = compute_channel_permissions(member, channel) if member else int(DIRECT_MESSAGE)
     payload = serialize_channel(channel)
     payload.pop("permission_overwrites", None)
@@ -160,7 +160,7 @@ def serialize_interaction_channel(channel: Channel, member: Member | None) -> Js
 
 
 def serialize_guild(guild: Guild) -> Json:
-    """A guild as `GET /guilds/{guild.id}` gives it."""
+    """Return a guild as `GET /guilds/{guild.id}` gives it."""
     empty = (
         "icon description home_header splash discovery_splash banner application_id afk_channel_id "
         "widget_channel_id vanity_url_code rules_channel_id safety_alerts_channel_id "
@@ -196,7 +196,7 @@ def serialize_guild(guild: Guild) -> Json:
 
 
 def serialize_guild_create(guild: Guild, *, with_members: bool) -> Json:
-    """A guild as GUILD_CREATE gives it; without the members intent only the bot itself is in it."""
+    """Return a guild as GUILD_CREATE gives it; without the members intent only the bot itself is in it."""
     members = list(guild.members.values()) if with_members else [guild.bot_member]
     channels = list(guild.channels.values())
     return serialize_guild(guild) | {
@@ -216,7 +216,7 @@ def serialize_guild_create(guild: Guild, *, with_members: bool) -> Json:
 
 
 def serialize_own_guild(guild: Guild) -> Json:
-    """One line of `GET /users/@me/guilds`."""
+    """Return one line of `GET /users/@me/guilds`."""
     return {
         "id": str(guild.id),
         "name": guild.name,
@@ -231,7 +231,7 @@ def serialize_own_guild(guild: Guild) -> Json:
 
 
 def serialize_application(world: World) -> Json:
-    """`GET /oauth2/applications/@me`."""
+    """Return the answer to `GET /oauth2/applications/@me`."""
     application = world.application
     return {
         "id": str(application.id),

@@ -78,7 +78,7 @@ DIRECT_MESSAGE = (
 
 
 def may_send(bits: int, *, is_thread: bool) -> bool:
-    """Whether `bits` let someone write; threads have a permission of their own."""
+    """Return whether `bits` let someone write; threads have a permission of their own."""
     return bool(bits & (Permission.SEND_MESSAGES_IN_THREADS if is_thread else Permission.SEND_MESSAGES))
 
 

@@ -67,19 +67,19 @@ class ScriptedUser:
         return bool(self.permissions & Permission.VIEW_CHANNEL)
 
     def list_visible_messages(self) -> list[Message]:
-        """What this person sees: no deleted messages and nobody else's ephemeral ones, oldest first."""
+        """Return what this user sees: no deleted messages, no ephemeral ones of others, oldest first."""
         if not self.can_see():
             return []
         return [m for m in self.channel.messages if m.visible_to in (None, self.user.id)]
 
     def list_visible_commands(self) -> list[Json]:
-        """The commands that the client offers here: contexts, permissions and age restriction applied."""
+        """Return the commands that the client offers here: contexts, permissions and age restriction applied."""
         guild = self.channel.guild
         known = self.client.commands.list_usable_in(guild.id if guild else None)
         return [command for command in known if self.explain_unavailable(command) is None]
 
     def explain_unavailable(self, command: Json) -> str | None:
-        """Why the client does not offer a command here; None when it does."""
+        """Return why the client does not offer a command here; None if it does."""
         is_dm = self.channel.guild is None
         contexts = command.get("contexts")
         if contexts is not None and (1 if is_dm else 0) not in contexts:
@@ -100,7 +100,7 @@ class ScriptedUser:
         return None
 
     def _is_installed(self, command: Json) -> bool:
-        """Whether a command comes with the server, or with this person, who has the bot with them everywhere."""
+        """Return whether a command comes with the server, or with this person, who has the bot with them everywhere."""
         installs = command.get("integration_types") or [0]
         guild = self.channel.guild
         has_own = self.user.id in self.channel.world.application.installed_by_users
@@ -112,13 +112,13 @@ class ScriptedUser:
         """Use a slash command; subcommands are written out (`"settings show"`).
 
         Files are `bytes` or `Upload`s, people `Member`s or `User`s, and so on.
-        Raises ActionRefusedError where the client would.
+        Raise ActionRefusedError where the client would.
         """
         data, name = self._build_command_data(command, options, focused=None)
         return await self._send(COMMAND, data, command_name=name)
 
     async def autocomplete(self, command: str, /, *, focused: str, value: str = "", **options: Any) -> list[Json]:
-        """The choices (`name`, `value`) offered for the half-typed `value` of the option `focused`."""
+        """Return the choices (`name`, `value`) offered for the half-typed `value` of the option `focused`."""
         data, name = self._build_command_data(command, options | {focused: value}, focused=focused)
         answer = await self._send(AUTOCOMPLETE, data, command_name=name)
         return answer.choices or []
@@ -139,7 +139,7 @@ class ScriptedUser:
         return await self._send(COMMAND, data, command_name=name)
 
     async def click(self, message: Message, custom_id_or_label: str) -> Interaction:
-        """Press a button. Raises LookupError when there is none such, ActionRefusedError when it cannot be pressed."""
+        """Press a button. Raise LookupError if there is none such, ActionRefusedError if it cannot be pressed."""
         button = self._find_component(message, custom_id_or_label)
         if self.is_checked and (button["type"] != BUTTON or "custom_id" not in button):
             raise ActionRefusedError(f"{custom_id_or_label!r} is no button that the bot hears of")
@@ -177,7 +177,7 @@ class ScriptedUser:
         return await self._send(MODAL_SUBMIT, data, source_message=source, opened_by=opened_by)
 
     def say(self, content: str, *, files: list[Upload] | None = None, reply_to: Message | None = None) -> Message:
-        """Write a message as a person does. Raises ActionRefusedError where one may not write."""
+        """Write a message as a person does. Raise ActionRefusedError if the user may not write."""
         if self.is_checked and not may_send(self.permissions, is_thread=self.channel.is_thread):
             raise ActionRefusedError("you do not have permission to send messages in this channel")
         body = MessageBody({"content": content}, dict(enumerate(files or [])))
@@ -266,7 +266,7 @@ def _build_head(command: Json) -> Json:
 
 
 def _nest(command: Json, names: list[str], options: list[Json]) -> list[Json]:
-    """Options wrapped into their subcommand and group."""
+    """Return the options wrapped into their subcommand and group."""
     if not names:
         return options
     level = command

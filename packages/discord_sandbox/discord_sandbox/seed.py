@@ -8,7 +8,7 @@ from discord_sandbox.world import World
 
 
 def seed_world(world: World) -> None:
-    """Ada owns a busy server that Bo moderates; Kit owns a small one."""
+    """Add two guilds: Ada owns a busy one that Bo moderates, Kit owns a small one."""
     ada = world.add_user("ada", global_name="Ada")
     kit = world.add_user("kit", global_name="Kit")
     _add_harbour(world, ada)

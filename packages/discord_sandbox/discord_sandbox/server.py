@@ -171,7 +171,7 @@ class Sandbox:
     # -- the world -----------------------------------------------------------------------------------
 
     def add_guild(self, name: str, *, owner: User | None = None, has_bot: bool = True) -> Guild:
-        """A guild; the bot joins it unless `has_bot` is false."""
+        """Add a guild; the bot joins it unless `has_bot` is false."""
         return self.world.add_guild(name, owner=owner, has_bot=has_bot)
 
     def add_bot(self, guild: Guild) -> None:
@@ -179,11 +179,11 @@ class Sandbox:
         guild.add_bot()
 
     def add_user(self, name: str) -> User:
-        """A person in no guild, who may still write to the bot."""
+        """Add a user in no guild, who may still write to the bot."""
         return self.world.add_user(name)
 
     def act_as(self, who: Member | User, channel: Channel | None = None, *, locale: str | None = None) -> ScriptedUser:
-        """A person looking at a channel; without one, at their direct messages with the bot. In their own language."""
+        """Return a user looking at a channel, by default at their direct messages with the bot, in their language."""
         user = who.user if isinstance(who, Member) else who
         place = channel or self.world.open_direct_channel(user)
         member = None
@@ -200,9 +200,9 @@ class Sandbox:
     # -- waiting and judging -------------------------------------------------------------------------
 
     async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float | None = None) -> T:
-        """The first true value of `predicate`; it is asked again after every change and call, never by polling.
+        """Return the first true value of `predicate`, asked again after every change and call, never by polling.
 
-        Raises TimeoutError, with the last calls in its message, after `timeout_s` seconds (else `patience_s`).
+        Raise TimeoutError, with the last calls in its message, after `timeout_s` seconds (else `patience_s`).
         """
         timeout_s = self.patience_s if timeout_s is None else timeout_s
         try:
@@ -212,7 +212,7 @@ class Sandbox:
             raise TimeoutError(f"not within {timeout_s} s; the last calls were {last or 'none'}") from None
 
     def end_deadlines(self) -> None:
-        """Let the time for a first answer be over at once, for every interaction that has none."""
+        """End the time for a first answer at once, for every interaction that has none."""
         self._interactions.end_deadlines()
 
     async def wait_until_ready(self, *, timeout_s: float | None = None) -> None:
@@ -220,7 +220,7 @@ class Sandbox:
         await self.wait_for(lambda: self.gateway.is_connected and self._commands.num_created, timeout_s=timeout_s)
 
     async def validate_all(self) -> None:
-        """Judge every call so far, letting the event loop breathe."""
+        """Validate every call so far, letting other tasks run in between."""
         await self._validator.validate_all()
 
     @property

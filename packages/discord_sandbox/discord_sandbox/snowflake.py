@@ -21,11 +21,11 @@ class Snowflakes:
         self._sequence = 0
 
     def make_id(self) -> int:
-        """A new id, larger than every earlier one."""
+        """Return a new id, larger than every earlier one."""
         return self._make(max(self._read_clock_ms(), self._last_ms))
 
     def make_id_apart(self) -> int:
-        """A new id in a millisecond of its own.
+        """Return a new id in a millisecond of its own.
 
         Shards are chosen by `id >> 22`: guilds made in a burst must still spread over the shards.
         """
@@ -45,10 +45,10 @@ class Snowflakes:
 
 
 def get_creation_time(snowflake: int) -> float:
-    """When an id was made, in seconds since the Unix epoch."""
+    """Return when an id was made, in seconds since the Unix epoch."""
     return ((snowflake >> _TIME_SHIFT) + DISCORD_EPOCH_MS) / 1000
 
 
 def compute_shard(guild_id: int | None, num_shards: int) -> int:
-    """The shard that hears about a guild; direct messages (`None`) always belong to shard 0."""
+    """Return the shard that hears about a guild; direct messages (`None`) always belong to shard 0."""
     return 0 if guild_id is None else (guild_id >> _TIME_SHIFT) % num_shards

@@ -32,13 +32,13 @@ class TabContext:
         return bool(self._sandbox.gateway.is_connected)
 
     def keep_upload(self, upload: Upload) -> str:
-        """Hold a file until the act that uses it; the answer is its key."""
+        """Hold a file until an action uses it, and return its key."""
         key = str(self.world.make_id())
         self._uploads[key] = upload
         return key
 
     def take_upload(self, key: str) -> Upload:
-        """Raises ActionRefusedError for a file that is not held."""
+        """Return a file that is held. Raise ActionRefusedError for any other."""
         if key not in self._uploads:
             raise ActionRefusedError("that file is gone; choose it again")
         return self._uploads.pop(key)

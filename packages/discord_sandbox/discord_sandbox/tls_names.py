@@ -18,7 +18,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def route_gateway_name(gateway: Handler) -> Middleware:
-    """A middleware for the gateway's name, on which every path is the gateway."""
+    """Return a middleware for the gateway's name, on which every path is the gateway."""
 
     @web.middleware
     async def by_name(request: web.Request, handler: Handler) -> web.StreamResponse:

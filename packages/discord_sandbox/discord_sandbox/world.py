@@ -36,7 +36,7 @@ class World(WorldState):
         self._listeners: list[Callable[[Change], None]] = []
 
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Call `listener` on every change, in order; the answer unsubscribes."""
+        """Call `listener` on every change, in order, and return a function that unsubscribes it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -56,7 +56,7 @@ class World(WorldState):
             self.channels.pop(change.channel.id, None)
 
     def add_guild(self, name: str, *, owner: User | None = None, has_bot: bool = True) -> Guild:
-        """A guild, which the bot joins (GUILD_CREATE) unless `has_bot` is false."""
+        """Add a guild, which the bot joins (GUILD_CREATE) unless `has_bot` is false."""
         guild = Guild(self, self._snowflakes.make_id_apart(), name, owner or self.owner, has_bot=has_bot)
         self.guilds[guild.id] = guild
         guild.members[guild.owner_id] = Member(guild, owner or self.owner, joined_at=self.clock.timestamp())
@@ -66,7 +66,7 @@ class World(WorldState):
         return guild
 
     def open_direct_channel(self, user: User) -> Channel:
-        """The direct messages between `user` and the bot."""
+        """Return the direct messages between `user` and the bot, opened if need be."""
         channel = self._direct.get(user.id)
         if channel is None:
             channel = Channel(self, self.make_id(), DIRECT, user.username)

@@ -47,7 +47,7 @@ class WorldState:
         self._wake: asyncio.Event = asyncio.Event()
 
     def begin(self) -> None:
-        """From here on ids tell the time. What was made before has the same ids in every run."""
+        """Let ids tell the time from here on. What was made before has the same ids in every run."""
         self._snowflakes = Snowflakes(self.clock.now)
 
     def make_id(self) -> int:
@@ -63,9 +63,9 @@ class WorldState:
         self._wake = asyncio.Event()
 
     async def wait_for(self, predicate: Callable[[], T], *, timeout_s: float) -> T:
-        """The first true value of `predicate`, asked again after every change.
+        """Return the first true value of `predicate`, asked again after every change.
 
-        Raises TimeoutError after `timeout_s` seconds.
+        Raise TimeoutError after `timeout_s` seconds.
         """
         async with asyncio.timeout(timeout_s):
             while True:
@@ -81,7 +81,7 @@ class WorldState:
         return user
 
     def get_or_add_user(self, name: str) -> User:
-        """The person of that user name, made when there is none yet."""
+        """Return the user of that name, added if there is none yet."""
         for user in self.users.values():
             if user.username == name and not user.is_bot:
                 return user

@@ -16,7 +16,7 @@ from discord_sandbox.rest.call import Call
 
 
 def find_channel(call: Call) -> Channel:
-    """The path's channel, which the bot must be able to see. Raises 10003 or 50001."""
+    """Return the path's channel, which the bot must be able to see. Raise 10003 or 50001."""
     channel = call.services.world.channels.get(call.get_id("channel_id"))
     if channel is None:
         raise UnknownChannelError()
@@ -43,7 +43,7 @@ def require_sending(channel: Channel) -> None:
 
 
 def find_guild(call: Call) -> Guild:
-    """The path's guild, which the bot must be in. Raises 10004."""
+    """Return the path's guild, which the bot must be in. Raise 10004 otherwise."""
     guild = call.services.world.guilds.get(call.get_id("guild_id"))
     if guild is None or not guild.has_bot:
         raise UnknownGuildError()
@@ -51,7 +51,7 @@ def find_guild(call: Call) -> Guild:
 
 
 def find_message(call: Call, channel: Channel) -> Message:
-    """The path's message. Ephemeral ones cannot be reached with the bot's token. Raises 10008."""
+    """Return the path's message. Raise 10008 if it is unknown or ephemeral: the bot's token cannot reach that."""
     message = channel.get_message(call.get_id("message_id"))
     if message is None or message.is_ephemeral:
         raise UnknownMessageError()

@@ -28,7 +28,7 @@ def _get_application(call: Call) -> RestResponse:
 
 
 def _list_commands(call: Call) -> RestResponse:
-    """What the commands are called in other languages is told only to those who ask for it."""
+    """List the commands, with their names in other languages only if the query asks for them."""
     found = call.services.commands.list_of_scope(_find_scope(call))
     if call.query.get("with_localizations", "").lower() in ("true", "1"):
         return RestResponse(200, found)

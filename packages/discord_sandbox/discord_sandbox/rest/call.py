@@ -42,7 +42,7 @@ class Call:
     uploads: dict[int, Upload] = field(default_factory=dict)
 
     def get_id(self, name: str) -> int:
-        """A snowflake of the path. Raises InvalidFormBodyError when it is none."""
+        """Return a snowflake of the path. Raise InvalidFormBodyError if it is none."""
         return parse_snowflake(self.path[name], name)
 
     @property
@@ -85,7 +85,7 @@ class Route:
 
 
 def parse_snowflake(text: str, name: str) -> int:
-    """Raises InvalidFormBodyError when `text` is no id."""
+    """Return `text` as an id. Raise InvalidFormBodyError if it is none."""
     if not text.isdecimal():
         raise InvalidFormBodyError(name, "NUMBER_TYPE_COERCE", f'Value "{text}" is not snowflake.')
     return int(text)

@@ -64,7 +64,7 @@ def _list_messages(call: Call) -> RestResponse:
 
 
 def _select_page(messages: list[Message], query: dict[str, str], limit: int) -> list[Message]:
-    """Oldest first: the newest `limit`, those before an id, after it, or around it."""
+    """Return messages oldest first: the newest `limit`, those before an id, after it, or around it."""
     if "before" in query:
         return [m for m in messages if m.id < parse_snowflake(query["before"], "before")][-limit:]
     if "after" in query:
@@ -114,7 +114,7 @@ def _post_message(call: Call) -> RestResponse:
 
 
 def _find_by_nonce(call: Call, channel: Channel) -> Message | None:
-    """The bot's message of the last minutes with the same nonce, when the request enforces it."""
+    """Return the bot's message of the last minutes with the same nonce, if the request enforces it."""
     nonce = call.object.get("nonce")
     if nonce is not None and len(str(nonce)) > 25:
         raise InvalidFormBodyError("nonce", "NONCE_TYPE_TOO_LONG", "Nonce cannot be longer than 25 characters.")
