@@ -29,7 +29,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 RED = "a red circle on a blue background"
 NARROW, WIDE = 560, 1280
 COLOURS = 256
-CROWD_S = 75
+LOAD_S = 75
 
 
 @dataclass
@@ -166,14 +166,14 @@ async def set_up(studio: Studio) -> bytes:
     return await studio.message(studio.discord.act_as(guild.members[guild.owner_id], lobby), hello)
 
 
-async def crowd(studio: Studio) -> bytes:
+async def load(studio: Studio) -> bytes:
     """More than can be painted, and long enough for the first, who asks five times as often, to have a line."""
     async with studio.page(studio.person("cleo"), WIDE) as page:
-        await page.get_by_role("button", name="Crowd", exact=True).click()
+        await page.get_by_role("button", name="Load generator", exact=True).click()
         await page.get_by_label("Requests a second").fill("3")
         await page.get_by_role("button", name="Start").click()
-        await asyncio.sleep(CROWD_S)
-        await page.get_by_role("row").filter(has_text="Crowd 2").get_by_role("button").click()
+        await asyncio.sleep(LOAD_S)
+        await page.get_by_role("row").filter(has_text="Load 2").get_by_role("button").click()
         await page.wait_for_selector(".message")
         await _with_its_pictures(page)
         return await page.screenshot()
@@ -189,7 +189,7 @@ PICTURES: dict[str, Callable[[Studio], Awaitable[bytes]]] = {
     "review": review,
     "settings": settings,
     "set-up": set_up,
-    "crowd": crowd,
+    "load": load,
 }
 
 
@@ -203,7 +203,7 @@ def small(png: bytes) -> bytes:
 
 @asynccontextmanager
 async def _running(bot: LivingBot) -> AsyncIterator[None]:
-    """Cut off at the end: what a crowd asked for is not waited for."""
+    """Cut off at the end: what the load generator asked for is not waited for."""
     await bot.start()
     try:
         yield

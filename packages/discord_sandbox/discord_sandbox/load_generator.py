@@ -1,8 +1,8 @@
-"""A crowd: many made-up people in made-up servers who all want something at once.
+"""Made-up users of made-up guilds who send the same command, and figures on how each guild is served.
 
-It shows how a bot shares what it has: a server that asks five times as often, should it get five times as
-much? The crowd knows nothing of the bot: an answer counts as finished when it carries files and has not
-changed for `QUIET_S`, and then its last change is when it was finished.
+It shows how a bot divides its capacity, for example between a guild that asks five times as often and the others. It
+knows nothing of the bot: an answer counts as finished when it carries files and has not changed for `QUIET_S`; its last
+change is then the time at which it was finished.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from discord_sandbox.scripted_user import ScriptedUser
 from discord_sandbox.users import User
 from discord_sandbox.world import Change, World
 
-# What the made-up servers and people are called.
-CROWD = "Crowd"
+# The first part of the names of made-up guilds and users.
+NAME = "Load"
 _NAMES = (
     *("Ida", "Juno", "Lars", "Mina", "Noor", "Otto", "Pia", "Quin", "Rafa", "Sol"),
     *("Tove", "Uma", "Vik", "Wren", "Yara", "Zeno", "Bea", "Cato", "Elif", "Hugo"),
@@ -40,7 +40,7 @@ _ALTERNATIVES = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """Who asks for what how often: `rate` is requests a second of all together.
+    """The command, the users who send it, and `rate`, the requests a second of all together.
 
     In the texts of `options`, `{red|blue}` is one of the two each time. The first server asks `greed` times
     as often as each of the others.
@@ -55,14 +55,14 @@ class LoadPlan:
 
     def __post_init__(self) -> None:
         if not (1 <= self.num_guilds <= MAX_GUILDS and 1 <= self.num_members <= MAX_MEMBERS):
-            raise ActionRefusedError(f"1 to {MAX_GUILDS} servers of 1 to {MAX_MEMBERS} people")
+            raise ActionRefusedError(f"Choose 1 to {MAX_GUILDS} servers with 1 to {MAX_MEMBERS} users each.")
         if not (0 < self.rate <= MAX_RATE and 0 < self.greed <= 1000):
-            raise ActionRefusedError(f"at most {MAX_RATE:.0f} requests a second")
+            raise ActionRefusedError(f"Choose at most {MAX_RATE:.0f} requests a second.")
 
 
 @dataclass(eq=False)
 class PendingRequest:
-    """One request of the crowd, until it is finished."""
+    """One request, until it is finished."""
 
     interaction: Interaction
     asked_s: float
@@ -71,7 +71,7 @@ class PendingRequest:
 
 @dataclass(eq=False)
 class GuildLoad:
-    """One server of the crowd, and how it fares."""
+    """One made-up guild and its figures."""
 
     guild: Guild
     channel: Channel
@@ -94,7 +94,7 @@ class GuildLoad:
 
 
 class LoadGenerator:
-    """Runs one plan at a time and tells its listeners once a second how it goes."""
+    """Run one plan at a time, and tell the listeners its figures once a second."""
 
     def __init__(self, world: World, act_as: Callable[[User, Channel], ScriptedUser]) -> None:
         self._world = world
@@ -117,7 +117,7 @@ class LoadGenerator:
 
     @property
     def is_asking(self) -> bool:
-        """Whether new requests are still made; the old ones are counted until nobody waits."""
+        """Whether new requests are still made; the old ones are counted until none waits."""
         return self._is_asking and self._runner is not None and not self._runner.done()
 
     # -- starting and stopping -----------------------------------------------------------------------
@@ -150,17 +150,17 @@ class LoadGenerator:
         self._by_interaction.clear()
 
     def _prepare_guild(self, number: int, num_members: int, visitor: User) -> GuildLoad:
-        name = f"{CROWD} {number}"
+        name = f"{NAME} {number}"
         guild = next((g for g in self._world.guilds.values() if g.name == name), None)
         if guild is None:
             guild = self._world.add_guild(name)
-            guild.add_channel("crowd", topic="Made-up people, asking for real")
+            guild.add_channel("load", topic="Made-up users who send real commands")
         channel = next(iter(guild.channels.values()))
         if visitor.id not in guild.members:
             guild.add_member(visitor)
         guild_load = GuildLoad(guild, channel)
         for index in range(1, num_members + 1):
-            user = self._world.get_or_add_user(f"{CROWD.lower()}-{number}-{index}")
+            user = self._world.get_or_add_user(f"{NAME.lower()}-{number}-{index}")
             user.global_name = _NAMES[(number * 7 + index) % len(_NAMES)]
             guild_load.members.append(guild.members.get(user.id) or guild.add_member(user))
         return guild_load
@@ -251,7 +251,7 @@ class LoadGenerator:
         return {
             "running": self.is_asking,
             "command": self._plan.command if self._plan else None,
-            "camps": [_build_guild_view(guild_load) for guild_load in self._guild_loads],
+            "guilds": [_build_guild_view(guild_load) for guild_load in self._guild_loads],
             "points": list(self._points),
             "windowS": WINDOW_S,
         }

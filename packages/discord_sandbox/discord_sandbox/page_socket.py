@@ -149,8 +149,8 @@ class Tab:
             "dismiss": self._dismiss,
             "delete": self._delete,
             "inspect": self._inspect,
-            "trouble": self._make_fault,
-            "crowd": self._control_load,
+            "fault": self._make_fault,
+            "load": self._control_load,
         }
         try:
             answer = await acts[request["do"]](request)
@@ -239,15 +239,15 @@ class Tab:
         return {"done": done, "pending": self._context.fault_switches.count_pending()}
 
     async def _control_load(self, request: Json) -> Json:
-        """Look at the crowd, start one (with a `plan`), or stop it."""
-        crowd = self._context.load_generator
+        """Look at the load generator, start it (with a `plan`), or stop it."""
+        generator = self._context.load_generator
         if request.get("plan"):
-            await crowd.start(LoadPlan(**request["plan"]), self._user)
+            await generator.start(LoadPlan(**request["plan"]), self._user)
         elif request.get("stop"):
-            crowd.stop()
+            generator.stop()
         if self._stop_watching is None:
-            self._stop_watching = crowd.listen(lambda view: self._push("crowd", view=view))
-        return {"view": crowd.view()}
+            self._stop_watching = generator.listen(lambda view: self._push("load", view=view))
+        return {"view": generator.view()}
 
     # -- from the tab's words to things ---------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from discord_sandbox.interaction_payload import compute_bot_permissions
 from discord_sandbox.interactions import Interaction
 from discord_sandbox.journal import GatewayEvent, RestCall, redact
 from discord_sandbox.json_types import Json
-from discord_sandbox.load_generator import CROWD
+from discord_sandbox.load_generator import NAME
 from discord_sandbox.message_payload import serialize_message
 from discord_sandbox.permissions import Permission, may_send
 from discord_sandbox.users import User
@@ -89,11 +89,11 @@ def build_world_view(world: World, you: User, *, is_connected: bool) -> Json:
 
 def is_playable(world: World, user: User) -> bool:
     """Return whether the page may act as this user: not the bot, nor a user of the load generator."""
-    return not user.is_bot and user is not world.owner and not user.username.startswith(f"{CROWD.lower()}-")
+    return not user.is_bot and user is not world.owner and not user.username.startswith(f"{NAME.lower()}-")
 
 
-def is_crowd(guild: Guild) -> bool:
-    return guild.name.startswith(CROWD)
+def is_made_up(guild: Guild) -> bool:
+    return guild.name.startswith(NAME)
 
 
 def describe_user(world: World, user: User) -> str:
@@ -101,7 +101,7 @@ def describe_user(world: World, user: User) -> str:
     parts = []
     for guild in world.guilds.values():
         member = guild.members.get(user.id)
-        if member is None or is_crowd(guild):
+        if member is None or is_made_up(guild):
             continue
         top = max((role for role in member.roles if role.color), key=lambda r: r.position, default=None)
         if guild.owner_id == user.id:

@@ -86,19 +86,19 @@ async def test_axe_finds_nothing_in_places_and_panels(browser: Browser, server: 
         await expect(page.get_by_text("the beginning of your direct messages")).to_be_visible()
         assert await faults(page) == [], "direct messages"
         await page.get_by_role("button", name="Inspector", exact=True).click()
-        await page.get_by_text("Make trouble").click()
+        await page.get_by_text("Inject faults").click()
         await page.get_by_role("button", name="503 ×3").click()
         await expect(page.get_by_role("button", name="503 · 3 left")).to_be_visible()
         await page.get_by_role("button", name="Clear", exact=True).click()
         await page.locator(".entry-line.rest summary").first.click()
         assert await faults(page) == [], "the inspector"
-        await page.get_by_role("button", name="Crowd", exact=True).click()
-        await page.get_by_label("Everybody types").fill("/draw a {red|blue} circle")
+        await page.get_by_role("button", name="Load generator", exact=True).click()
+        await page.get_by_label("Command of every user").fill("/draw a {red|blue} circle")
         await page.get_by_label("Requests a second").fill("10")
         await page.get_by_role("button", name="Start").click()
-        await expect(page.get_by_role("row").filter(has_text="Crowd 1")).to_be_visible()
+        await expect(page.get_by_role("row").filter(has_text="Load 1")).to_be_visible()
         await page.get_by_role("button", name="Stop").click()
-        assert await faults(page) == [], "the crowd"
+        assert await faults(page) == [], "the load generator"
 
 
 async def test_axe_finds_nothing_on_a_phone(browser: Browser, server: Sandbox) -> None:

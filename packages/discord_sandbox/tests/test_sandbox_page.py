@@ -121,7 +121,7 @@ async def test_the_keyboard_goes_everywhere_and_comes_back(browser: Browser, ser
         assert await press("Escape") == "Choose a colour"
         await page.get_by_role("button", name="Inspector", exact=True).focus()
         assert await press("Enter") == "Inspector", "drawn anew, and still in focus"
-        await page.get_by_text("Make trouble").focus()
+        await page.get_by_text("Inject faults").focus()
         assert await press("Escape") == "Inspector"
         await expect(page.locator("#inspector")).to_be_hidden()
 
@@ -269,7 +269,7 @@ async def test_the_inspector_shows_the_wire_and_no_secret(browser: Browser, serv
         await expect(page.get_by_text("29", exact=True)).to_be_visible()
         last = page.locator(".entry-line.rest").last
         await expect(last).to_be_in_viewport()
-        await page.get_by_text("Make trouble").click()
+        await page.get_by_text("Inject faults").click()
         await expect(last).to_be_in_viewport()
         await last.locator("summary").click()
         await expect(last.locator("pre").first).to_contain_text('"content": "29"')
@@ -282,7 +282,7 @@ async def test_a_panel_and_the_members_take_turns(browser: Browser, server: Sand
     async with tab(browser, server, "cleo") as cleo:
         people = cleo.page.get_by_role("button", name="Members", exact=True)
         await expect(cleo.page.locator("#members")).to_be_visible()
-        for name in ("Inspector", "Crowd"):
+        for name in ("Inspector", "Load generator"):
             await cleo.page.get_by_role("button", name=name, exact=True).click()
             await expect(cleo.page.locator("#members")).to_be_hidden()
             await expect(people).to_have_attribute("aria-pressed", "false")
@@ -302,25 +302,25 @@ async def test_the_banner_while_the_bot_is_not_there(browser: Browser) -> None:
         async with running(server):
             await expect(page.get_by_text("The bot is starting…")).to_be_hidden()
             await expect(page.get_by_text("/draw", exact=True)).to_be_visible()
-        await expect(page.get_by_text("The bot is away")).to_be_visible()
+        await expect(page.get_by_text("The bot is not connected")).to_be_visible()
         await page.close()
 
 
-async def test_a_crowd_shows_how_it_fares(browser: Browser, server: Sandbox) -> None:
+async def test_the_load_generator_shows_how_each_server_is_served(browser: Browser, server: Sandbox) -> None:
     server.load_generator.quiet_s = 0.1
     async with tab(browser, server, "cleo") as cleo:
-        await cleo.page.get_by_role("button", name="Crowd", exact=True).click()
-        await cleo.page.get_by_label("Everybody types").fill("/draw a {red|blue} {circle|square}")
+        await cleo.page.get_by_role("button", name="Load generator", exact=True).click()
+        await cleo.page.get_by_label("Command of every user").fill("/draw a {red|blue} {circle|square}")
         await cleo.page.get_by_label("Requests a second").fill("10")
         await cleo.page.get_by_role("button", name="Start").click()
-        row = cleo.page.get_by_role("row").filter(has_text="Crowd 1")
+        row = cleo.page.get_by_role("row").filter(has_text="Load 1")
         await expect(row.get_by_role("cell").nth(2)).not_to_have_text("0")
         await expect(cleo.page.get_by_role("img", name="Share of the pictures")).to_be_visible()
         await cleo.page.get_by_role("button", name="Stop").click()
-        await row.get_by_role("button", name="Crowd 1").click()
+        await row.get_by_role("button", name="Load 1").click()
         await expect(cleo.page.locator(".embed-title").first).to_have_text(re.compile("a (red|blue) (circle|square)"))
-    camps = server.load_generator.view()["camps"]
-    assert camps[0]["asked"] > camps[1]["asked"], "the first server is the greedy one"
+    guilds = server.load_generator.view()["guilds"]
+    assert guilds[0]["asked"] > guilds[1]["asked"], "the first server is the greedy one"
 
 
 async def test_links_to_messages_stay_on_the_page(browser: Browser, server: Sandbox) -> None:

@@ -31,7 +31,7 @@ async def troubled(browser: Browser, server: Sandbox) -> AsyncIterator[Tab]:
     """Ada's tab with the switches laid open."""
     async with tab(browser, server, "ada") as ada:
         await ada.page.get_by_role("button", name="Inspector", exact=True).click()
-        await ada.page.get_by_text("Make trouble").click()
+        await ada.page.get_by_text("Inject faults").click()
         yield ada
 
 
@@ -87,9 +87,9 @@ async def test_a_dropped_answer_was_carried_out(browser: Browser, server: Sandbo
     ("switch", "told", "wanted"),
     [
         ("Close 4000", "4000: the bot may resume", "RESUMED"),
-        ("Close 4009", "4009: the bot must identify anew", "READY"),
+        ("Close 4009", "4009: the bot must identify again", "READY"),
         ("Reconnect", "asked to connect again", "RESUMED"),
-        ("End session", "must identify anew", "READY"),
+        ("End session", "must identify again", "READY"),
     ],
 )
 async def test_the_bot_comes_back_and_answers(
@@ -109,7 +109,7 @@ async def test_there_is_nobody_to_disconnect(browser: Browser, server: Sandbox) 
     async with AsyncExitStack() as stack:
         async with running(server):
             ada = await stack.enter_async_context(troubled(browser, server))
-        await expect(ada.page.get_by_text("The bot is away")).to_be_visible()
+        await expect(ada.page.get_by_text("The bot is not connected")).to_be_visible()
         for switch in ("Close 4000", "Close 4009", "Reconnect", "End session"):
             await press(ada, switch, "no bot is connected")
 
@@ -132,7 +132,7 @@ async def test_the_bot_may_not_write_and_may_again(browser: Browser, server: San
 
 async def test_thrown_out_and_invited_back(browser: Browser, server: Sandbox) -> None:
     async with running(server), troubled(browser, server) as ada:
-        await press(ada, "Throw bot out", "thrown out of Harbour")
+        await press(ada, "Remove bot", "thrown out of Harbour")
         await expect(ada.page.get_by_text("No commands can be used here")).to_be_visible()
         await expect(ada.page.get_by_role("button", name="Mute bot here")).to_be_disabled()
         await press(ada, "Invite bot back", "invited back to Harbour")
@@ -189,7 +189,7 @@ async def test_what_is_gone_is_said_in_words(browser: Browser, server: Sandbox) 
         await press(ada, "Lose files", "Files lost: 6")
         for _ in range(2):  # at once, and for whoever opens the page now
             await expect(pictures).to_have_count(0)
-            await expect(ada.page.get_by_text("This picture is no longer there")).to_have_count(5)
+            await expect(ada.page.get_by_text("This picture no longer exists")).to_have_count(5)
             await expect(ada.page.locator(".file", has_text="notes.pdf")).to_contain_text("no longer there")
             await ada.page.reload()
         assert (await ada.page.request.get(f"{server.url}{source}")).status == 404

@@ -1,7 +1,7 @@
 // Under the glass: what goes over the wire.
 import { $, h, icon } from "./dom.js";
 import { app } from "./state.js";
-import { buildTrouble, showPending } from "./trouble.js";
+import { buildFaults, showPending } from "./faults.js";
 
 const MOST = 400;
 let list, filter;
@@ -18,7 +18,7 @@ export function buildInspector() {
   } }, name);
   host.append(
     h("header", {}, h("h2", {}, "Inspector"), h("button", { class: "plain", type: "button", "aria-label": "Close inspector", onclick: app.toggleInspector }, icon("close"))),
-    h("details", { class: "trouble" }, h("summary", {}, "Make trouble"), buildTrouble()),
+    h("details", { class: "faults" }, h("summary", {}, "Inject faults"), buildFaults()),
     h("div", { class: "pills filters", role: "group", "aria-label": "Show" }, h("span", { class: "pills-name", "aria-hidden": "true" }, "Show"), ["all", "rest", "gateway", "violations"].map(choose)),
     list);
   // Whoever looks at the end stays there when the switches open above it, but not while an entry is being read.
@@ -55,7 +55,7 @@ function row(entry) {
   const head = isRest
     ? [h("b", { class: "verb" }, entry.method), h("span", { class: "path", title: entry.path }, brief(entry.path)), h("span", { class: `status s${String(entry.status)[0]}` }, entry.status), h("span", { class: "ms" }, `${entry.ms} ms`)]
     : [h("b", { class: "verb" }, entry.sent ? "⟵" : "⟶"), h("span", { class: "path" }, entry.name)];
-  const details = h("details", { class: `entry-line ${entry.kind} ${isBad ? "bad" : ""}` }, h("summary", {}, h("time", {}, when), head, entry.fault && h("span", { class: "fault", title: "Trouble on request" }, entry.fault === String(entry.status) ? icon("bolt", "on request") : entry.fault)));
+  const details = h("details", { class: `entry-line ${entry.kind} ${isBad ? "bad" : ""}` }, h("summary", {}, h("time", {}, when), head, entry.fault && h("span", { class: "fault", title: "Injected fault" }, entry.fault === String(entry.status) ? icon("bolt", "on request") : entry.fault)));
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
     const json = (label, value) => value !== null && value !== undefined && h("div", {}, h("small", {}, label), h("pre", { class: "code", tabIndex: 0 }, JSON.stringify(value, null, 2)));

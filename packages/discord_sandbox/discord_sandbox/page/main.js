@@ -1,6 +1,6 @@
 // The page: joins the parts and keeps what the tab shows.
 import { buildComposer, focusBox, refreshComposer, replyTo, startCommand, typeSlash } from "./composer.js";
-import { buildCrowd, draw as drawCrowd, watchCrowd } from "./crowd.js";
+import { buildLoad, draw as drawLoad, watchLoad } from "./load.js";
 import { $, fill, h, icon, toast } from "./dom.js";
 import { openModal } from "./forms.js";
 import { addEntry, buildInspector, inspect } from "./inspector.js";
@@ -9,7 +9,7 @@ import { renderNavigation, signOf } from "./navigation.js";
 import { paths } from "./options.js";
 import { Line } from "./socket.js";
 import { app, findChannel, here, person, state, titleOf } from "./state.js";
-import { refreshTrouble } from "./trouble.js";
+import { refreshFaults } from "./faults.js";
 
 const root = document.documentElement;
 const OFFERS = 5;
@@ -56,22 +56,22 @@ Object.assign(app, {
     // On a narrow page a panel has their place: they come back instead of it.
     const isCovered = root.classList.contains("with-members") && !$("#members").checkVisibility();
     if (isCovered && !$("#inspector").hidden) app.toggleInspector();
-    else if (isCovered) app.toggleCrowd();
+    else if (isCovered) app.toggleLoad();
     else renderNavigation();
   },
-  async toggleCrowd() {
-    const panel = $("#crowd");
-    leavePanel(panel, "Crowd");
+  async toggleLoad() {
+    const panel = $("#load");
+    leavePanel(panel, "Load generator");
     panel.hidden = !panel.hidden;
     if (!panel.hidden && !$("#inspector").hidden) app.toggleInspector();
     renderNavigation();
-    if (!panel.hidden) await watchCrowd().catch((error) => toast(error.message));
+    if (!panel.hidden) await watchLoad().catch((error) => toast(error.message));
   },
   async toggleInspector() {
     const panel = $("#inspector");
     leavePanel(panel, "Inspector");
     panel.hidden = !panel.hidden;
-    if (!panel.hidden) $("#crowd").hidden = true;
+    if (!panel.hidden) $("#load").hidden = true;
     renderNavigation();
     await inspect(!panel.hidden).catch((error) => toast(error.message));
   },
@@ -82,13 +82,13 @@ $("#veil").addEventListener("click", () => app.drawer(false));
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   if (root.classList.contains("drawer")) app.drawer(false);
-  else if (event.target.closest("#crowd")) app.toggleCrowd();
+  else if (event.target.closest("#load")) app.toggleLoad();
   else if (event.target.closest("#inspector")) app.toggleInspector();
 });
 $("#scroll").addEventListener("keydown", walk);
 buildComposer();
 buildInspector();
-buildCrowd();
+buildLoad();
 app.line = new Line(onPush, onState);
 
 // While the drawer is open, the page under it is out of reach.
@@ -123,7 +123,7 @@ const PUSHES = {
   },
   typing: (push) => push.channel === state.channel && someoneTypes(push.user),
   entry: addEntry,
-  crowd: (push) => !$("#crowd").hidden && drawCrowd(push.view),
+  load: (push) => !$("#load").hidden && drawLoad(push.view),
 };
 
 function onPush(push) {
@@ -143,7 +143,7 @@ function takeWorld(world) {
   const now = here();
   if (before && now && (before.channel.canSend !== now.channel.canSend || before.channel.nsfw !== now.channel.nsfw)) refreshComposer();
   renderWelcome();
-  refreshTrouble();
+  refreshFaults();
   botBanner();
 }
 
@@ -157,7 +157,7 @@ function botBanner() {
   const { bot } = state.world;
   if (bot.connected) return banner("");
   const isNew = !state.commands.length;
-  return banner(isNew ? "The bot is starting…" : "The bot is away; it will be back when its process is.", "waiting");
+  return banner(isNew ? "The bot is starting…" : "The bot is not connected. It returns when its process runs.", "waiting");
 }
 
 function banner(text, kind = "") {
@@ -194,7 +194,7 @@ async function open(id) {
   renderWelcome();
   renderAll();
   refreshComposer();
-  refreshTrouble();
+  refreshFaults();
   botBanner();
   drawTyping();
   if (wide.matches) focusBox();

@@ -32,7 +32,7 @@ function tile(pictures, index, isAlone) {
 }
 
 export function outside(url) {
-  return h("a", { class: "outside", href: url, target: "_blank", rel: "noopener noreferrer" }, icon("open"), "Picture from elsewhere: ", new URL(url).host);
+  return h("a", { class: "outside", href: url, target: "_blank", rel: "noopener noreferrer" }, icon("open"), "Picture from another site: ", new URL(url).host);
 }
 
 export function picture(item, className, most = [400, 300]) {
@@ -45,7 +45,7 @@ export function picture(item, className, most = [400, 300]) {
 
 function gonePicture(alt, width, height) {
   const isSmall = width && Math.min(width, height) < 110;
-  return h("span", { class: "tile gone", title: alt, style: width && `width:${width}px;aspect-ratio:${width}/${height}` }, icon("gone"), h("span", { class: isSmall ? "sr-only" : "" }, "This picture is no longer there"));
+  return h("span", { class: "tile gone", title: alt, style: width && `width:${width}px;aspect-ratio:${width}/${height}` }, icon("gone"), h("span", { class: isSmall ? "sr-only" : "" }, "This picture no longer exists"));
 }
 
 const UNITS = ["bytes", "KB", "MB"];
@@ -56,6 +56,6 @@ function size(bytes) {
 
 export function fileCard(item) {
   const name = item.filename || item.name;
-  if (isGone(item.url)) return h("div", { class: "file" }, icon("gone"), h("div", {}, name, h("small", {}, "This file is no longer there")));
+  if (isGone(item.url)) return h("div", { class: "file" }, icon("gone"), h("div", {}, name, h("small", {}, "This file no longer exists")));
   return h("div", { class: "file" }, icon("file"), h("div", {}, h("a", { href: local(item.url), download: name }, name), h("small", {}, size(item.size || 0))));
 }

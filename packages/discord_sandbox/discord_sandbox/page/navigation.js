@@ -64,11 +64,11 @@ function channelLink(channel, place) {
 
 function renderYou() {
   const { you, people } = state.world;
-  const opener = h("button", { class: "you", type: "button", "aria-haspopup": "menu", title: "Act as somebody else" },
+  const opener = h("button", { class: "you", type: "button", "aria-haspopup": "menu", title: "Act as another user" },
     h("img", { src: you.avatar, alt: "", width: 34, height: 34 }),
     h("span", { class: "you-words" }, h("b", {}, you.name), h("small", {}, rankHere(you))), icon("chevron"));
   const entries = people.map((person) => ({ label: `${person.name}${person.id === you.id ? " (you)" : ""}`, below: person.about, face: person.avatar, act: () => app.become(person) }));
-  const inTab = { label: "Open somebody in a new tab…", icon: "open", act: () => openMenu({ currentTarget: opener, clientX: 90, clientY: innerHeight - 60 }, people.map((person) => ({ label: person.name, below: person.about, face: person.avatar, icon: "open", act: () => window.open(`/?as=${person.username}`, "_blank", "noopener") }))) };
+  const inTab = { label: "Open another user in a new tab…", icon: "open", act: () => openMenu({ currentTarget: opener, clientX: 90, clientY: innerHeight - 60 }, people.map((person) => ({ label: person.name, below: person.about, face: person.avatar, icon: "open", act: () => window.open(`/?as=${person.username}`, "_blank", "noopener") }))) };
   opener.addEventListener("click", (event) => openMenu(event, [...entries, inTab]));
   $("#you").replaceChildren(h("span", { class: "you-label" }, "You are"), opener);
 }
@@ -126,7 +126,7 @@ function renderTop() {
     channel.nsfw && h("span", { class: "tag" }, "Age-restricted"),
     channel.topic && h("span", { class: "topic" }, channel.topic),
     h("span", { class: "space" }),
-    tool("chart", "Crowd", !$("#crowd").hidden, app.toggleCrowd),
+    tool("chart", "Load generator", !$("#load").hidden, app.toggleLoad),
     tool("bolt", "Inspector", !$("#inspector").hidden, app.toggleInspector),
     tool(isLight ? "moon" : "sun", isLight ? "Dark theme" : "Light theme", false, app.toggleTheme),
     guild && tool("people", "Members", $("#members").checkVisibility(), app.toggleMembers));

@@ -15,7 +15,7 @@ export class Line {
     this.socket.onopen = () => this.onState(true);
     this.socket.onmessage = (event) => this.hear(JSON.parse(event.data));
     this.socket.onclose = () => {
-      for (const { reject } of this.waiting.values()) reject(new Error("The sandbox went away"));
+      for (const { reject } of this.waiting.values()) reject(new Error("The connection to the sandbox is lost"));
       this.waiting.clear();
       this.onState(false);
       setTimeout(() => this.connect(), 1000);

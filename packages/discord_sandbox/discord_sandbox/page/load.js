@@ -1,4 +1,4 @@
-// The crowd: made-up people in made-up servers, and charts of how they fare.
+// The load generator: made-up users in made-up servers, and charts of their share and their waits.
 import { $, fill, h, icon, toast } from "./dom.js";
 import { leading, missing, parseLine, paths } from "./options.js";
 import { app, state } from "./state.js";
@@ -7,30 +7,30 @@ const COLOURS = ["#7c7ff7", "#2bb673", "#f0a132", "#e9568f", "#35b3d6", "#b07cf0
 const colour = (index) => COLOURS[index % COLOURS.length];
 let result, button, view;
 
-export function buildCrowd() {
-  const number = (name, label, value, step, title) => h("label", { class: "crowd-field", title }, h("span", {}, label), h("input", { name, type: "number", value, min: step, step, required: true }));
+export function buildLoad() {
+  const number = (name, label, value, step, title) => h("label", { class: "load-field", title }, h("span", {}, label), h("input", { name, type: "number", value, min: step, step, required: true }));
   const line = h("input", { name: "line", type: "text", autocomplete: "off", required: true, placeholder: "/command with its options" });
   button = h("button", { class: "button primary", type: "submit" }, "Start");
-  const form = h("form", { class: "crowd-form" },
-    h("label", { class: "crowd-field wide", title: "{a|b} is one of the two each time" }, h("span", {}, "Everybody types"), line),
-    number("num_guilds", "Servers", 3, 1, "How many servers"), number("num_members", "People each", 4, 1, "How many people in each server"),
-    number("rate", "Requests a second", 1, 0.1, "Of all servers together"), number("greed", "First server ×", 5, 1, "How much more often the first server asks"),
+  const form = h("form", { class: "load-form" },
+    h("label", { class: "load-field wide", title: "{a|b} is one of the two each time" }, h("span", {}, "Command of every user"), line),
+    number("num_guilds", "Servers", 3, 1, "How many servers"), number("num_members", "Users in each", 4, 1, "How many users in each server"),
+    number("rate", "Requests a second", 1, 0.1, "All servers together"), number("greed", "First server ×", 5, 1, "How much more often the users of the first server send the command"),
     button);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (view?.running) stop();
     else start(Object.fromEntries(new FormData(form)));
   });
-  result = h("div", { class: "crowd-result" });
-  $("#crowd").append(
-    h("header", {}, h("h2", {}, "Crowd"), h("button", { class: "plain", type: "button", "aria-label": "Close crowd", onclick: app.toggleCrowd }, icon("close"))),
-    h("p", { class: "crowd-note" }, "Many people ask at once. Who gets how much, and who waits how long?"), form, result);
+  result = h("div", { class: "load-result" });
+  $("#load").append(
+    h("header", {}, h("h2", {}, "Load generator"), h("button", { class: "plain", type: "button", "aria-label": "Close load generator", onclick: app.toggleLoad }, icon("close"))),
+    h("p", { class: "load-note" }, "Many users send the same command. How much does each server get, and how long does it wait?"), form, result);
 }
 
-export async function watchCrowd() {
-  const line = $("#crowd [name=line]");
+export async function watchLoad() {
+  const line = $("#load [name=line]");
   if (!line.value) line.value = example();
-  draw((await app.line.ask("crowd")).view);
+  draw((await app.line.ask("load")).view);
 }
 
 function example() {
@@ -50,19 +50,19 @@ async function start(fields) {
     if (lacking) throw new Error(`${lacking.name} is required`);
     const plan = { command: found.path, options };
     for (const name of ["num_guilds", "num_members", "rate", "greed"]) plan[name] = Number(fields[name]);
-    draw((await app.line.ask("crowd", { plan })).view);
+    draw((await app.line.ask("load", { plan })).view);
   } catch (error) {
     toast(error.message);
   }
 }
 
-const stop = () => app.line.ask("crowd", { stop: true }).then((answer) => draw(answer.view), (error) => toast(error.message));
+const stop = () => app.line.ask("load", { stop: true }).then((answer) => draw(answer.view), (error) => toast(error.message));
 
 export function draw(next) {
   view = next;
   button.textContent = view.running ? "Stop" : "Start";
   button.classList.toggle("danger", view.running);
-  if (!view.camps.length) return fill(result);
+  if (!view.guilds.length) return fill(result);
   return fill(result,
     chart(`Share of the pictures, last ${view.windowS} s`, shares(), "%"),
     chart("Waiting for their picture", waiting(), ""), table());
@@ -70,7 +70,7 @@ export function draw(next) {
 
 // Each second's shares, stacked to 100.
 function shares() {
-  const names = view.camps.map((camp) => camp.name);
+  const names = view.guilds.map((guild) => guild.name);
   const begun = view.points.findIndex(({ files }) => files.some(Boolean));
   const rows = (begun < 0 ? [] : view.points.slice(begun)).map(({ files }) => {
     const sum = files.reduce((a, b) => a + b, 0);
@@ -81,7 +81,7 @@ function shares() {
 
 function waiting() {
   const rows = view.points.map((point) => point.waiting);
-  return { names: view.camps.map((camp) => camp.name), rows, top: Math.max(4, ...rows.flat()), isStacked: false };
+  return { names: view.guilds.map((guild) => guild.name), rows, top: Math.max(4, ...rows.flat()), isStacked: false };
 }
 
 const [WIDTH, HEIGHT] = [380, 110];
@@ -113,8 +113,8 @@ const ms = (value) => (value === null ? "–" : value < 1000 ? `${Math.round(val
 
 function table() {
   const head = ["server", "asked", "waiting", "done", "refused", "wait", "ack"];
-  const rows = view.camps.map((camp, n) => h("tr", {},
-    h("th", { scope: "row" }, h("i", { class: "swatch", style: `background:${colour(n)}` }), h("button", { class: "linkish", type: "button", onclick: () => app.open(camp.channel) }, camp.name)),
-    [camp.asked, camp.waiting, camp.finished, camp.refused + camp.failed, seconds(camp.waitS), ms(camp.ackP99Ms)].map((value) => h("td", {}, value))));
-  return h("table", { class: "crowd-table" }, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col", title: { wait: "Half waited less than this", ack: "99 of 100 were acknowledged within this" }[name] }, name)))), h("tbody", {}, rows));
+  const rows = view.guilds.map((guild, n) => h("tr", {},
+    h("th", { scope: "row" }, h("i", { class: "swatch", style: `background:${colour(n)}` }), h("button", { class: "linkish", type: "button", onclick: () => app.open(guild.channel) }, guild.name)),
+    [guild.asked, guild.waiting, guild.finished, guild.refused + guild.failed, seconds(guild.waitS), ms(guild.ackP99Ms)].map((value) => h("td", {}, value))));
+  return h("table", { class: "load-table" }, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col", title: { wait: "Half waited less than this", ack: "99 of 100 were acknowledged within this" }[name] }, name)))), h("tbody", {}, rows));
 }
