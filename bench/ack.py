@@ -101,7 +101,7 @@ async def measure_atelier(plan: Plan) -> dict[str, float]:
 
 async def measure_plain(plan: Plan) -> dict[str, float]:
     """The plain bot under the same load."""
-    async with Sandbox(journal_limit=1000, judge=None) as discord:
+    async with Sandbox(journal_limit=1000, openapi=None) as discord:
         load = Load(discord, settle(discord, guilds=plan.guilds, members=MEMBERS))
         environment = {"ATELIER_DISCORD_URL": discord.url, "ATELIER_DISCORD_TOKEN": discord.token}
         command = [sys.executable, "-m", "bench._plain_bot"]

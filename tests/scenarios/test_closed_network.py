@@ -44,7 +44,7 @@ async def test_it_paints_and_asks_for_nothing_outside(namespaces: None, certific
     settings |= {"ATELIER_HEALTH_PORT": "0", "PYTHONPATH": str(ROOT)}
     python = (sys.executable, "-W", "ignore")
     shut_in = await asyncio.create_subprocess_exec(
-        *SHUT_IN, *python, str(HERE / "alone.py"), str(certificate), "ATELIER_DISCORD_TOKEN", "imagine",
+        *SHUT_IN, *python, str(HERE / "namespace_runner.py"), str(certificate), "ATELIER_DISCORD_TOKEN", "imagine",
         *python, str(ROOT / "bot.py"), "serve",
         cwd=tmp_path, env=kept | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip

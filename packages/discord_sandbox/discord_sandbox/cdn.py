@@ -1,4 +1,4 @@
-"""The CDN: attachments behind signed links, and an avatar for everybody."""
+"""The CDN: attachments behind signed links, and the avatars of users."""
 
 from __future__ import annotations
 

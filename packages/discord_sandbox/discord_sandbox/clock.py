@@ -24,7 +24,7 @@ class Clock:
         Raise ValueError for a negative number.
         """
         if seconds < 0:
-            raise ValueError("Discord's clock only runs forward")
+            raise ValueError("The clock only runs forward: give a number of seconds above 0.")
         self._ahead_s += seconds
         for listener in self._listeners:
             listener()

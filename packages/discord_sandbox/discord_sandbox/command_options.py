@@ -1,6 +1,6 @@
-"""From what a person fills in to what Discord sends: slash options, checked as the client checks them.
+"""The options of a slash command, checked as the client checks them and put in the form that Discord sends.
 
-`ActionRefusedError` is what a person cannot even send: the real client would not let them.
+`ActionRefusedError` is raised for what the real client would not let a person send.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TYPE_NAMES = {
 
 
 class ActionRefusedError(Exception):
-    """Discord's client would not let this person do that; the message says why."""
+    """Discord's client would not let this user do that; the message says why."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Resolved:
             return self._put("channels", thing.id, serialize_channel(thing) | {"permissions": "0"})
         if isinstance(thing, (Upload, bytes)):
             return self._add_file(thing)
-        raise ActionRefusedError(f"{thing!r} is no member, role, channel or file")
+        raise ActionRefusedError(f"{thing!r} is not a member, role, channel or file.")
 
     def _add_user(self, person: Member | User) -> str:
         user = person.user if isinstance(person, Member) else person
@@ -98,13 +98,13 @@ def fill_options(
     unknown = given.keys() - known.keys()
     if unknown and is_checked:
         raise ActionRefusedError(
-            f"{node['name']} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}"
+            f"{node['name']} has no option {', '.join(sorted(unknown))}; it has {', '.join(known)}."
         )
     filled = []
     for name, option in known.items():
         if given.get(name) is None:
             if option.get("required") and is_checked and focused is None:
-                raise ActionRefusedError(f"the option {name} is required")
+                raise ActionRefusedError(f"The option {name} is required.")
             continue
         filled.append(_fill(option, given[name], resolved, is_checked=is_checked, is_focused=name == focused))
     return filled
@@ -138,21 +138,22 @@ def check_value(option: Json, value: Any) -> None:
     kind, name = option["type"], option["name"]
     types: dict[int, Any] = {STRING: (str,), INTEGER: (int,), NUMBER: (int, float), BOOLEAN: (bool,)}
     if not isinstance(value, types[kind]) or (isinstance(value, bool) and kind != BOOLEAN):
-        raise ActionRefusedError(f"{name} must be {TYPE_NAMES[kind]}")
+        raise ActionRefusedError(f"{name} must be {TYPE_NAMES[kind]}.")
     choices = option.get("choices")
     if choices and value not in [choice["value"] for choice in choices]:
-        raise ActionRefusedError(f"{name} must be one of {', '.join(choice['name'] for choice in choices)}")
+        raise ActionRefusedError(f"{name} must be one of {', '.join(choice['name'] for choice in choices)}.")
     size: Any = len(value) if kind == STRING else value
     unit = "length" if kind == STRING else "value"
+    suffix = " characters" if kind == STRING else ""
     low, high = option.get(f"min_{unit}"), option.get(f"max_{unit}")
     if kind == STRING and not value and (option.get("required") or low):
-        raise ActionRefusedError(f"{name} must not be empty")
+        raise ActionRefusedError(f"{name} must not be empty.")
     if low is not None and size < low:
-        raise ActionRefusedError(f"{name} must be at least {low}" + (" characters" if kind == STRING else ""))
+        raise ActionRefusedError(f"{name} must be at least {low}{suffix}.")
     if high is None and kind == STRING:
         high = 6000
     if high is not None and size > high:
-        raise ActionRefusedError(f"{name} must be at most {high}" + (" characters" if kind == STRING else ""))
+        raise ActionRefusedError(f"{name} must be at most {high}{suffix}.")
 
 
 def _check_thing(option: Json, value: Any) -> None:
@@ -164,7 +165,7 @@ def _check_thing(option: Json, value: Any) -> None:
         ATTACHMENT: (Upload, bytes),
     }
     if not isinstance(value, wanted[option["type"]]):
-        raise ActionRefusedError(f"{option['name']} must be {TYPE_NAMES[option['type']]}")
+        raise ActionRefusedError(f"{option['name']} must be {TYPE_NAMES[option['type']]}.")
     kinds = option.get("channel_types")
     if kinds and isinstance(value, Channel) and value.type not in kinds:
-        raise ActionRefusedError(f"{option['name']} must be a channel of another kind")
+        raise ActionRefusedError(f"{option['name']} must be a channel of another type.")

@@ -1,4 +1,4 @@
-"""The commands that the application registered, globally and guild by guild, and who is shown which."""
+"""The registered commands of the application, global and by guild."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Discord asks of a command before it registers it.
+"""The rules that a command must meet to be registered.
 
 Source: https://discord.com/developers/docs/interactions/application-commands
 """

@@ -1,4 +1,4 @@
-"""The rules of message components, old rows and "components v2" alike, and how they are given back.
+"""The rules of message components, action rows and "components v2", and the form in which they are given back.
 
 Source: https://discord.com/developers/docs/components/reference
 """

@@ -1,4 +1,4 @@
-"""What a member may do: the permissions of their roles, then the overwrites of the channel.
+"""The effective permissions of a member: those of their roles, then the overwrites of the channel.
 
 Source: https://discord.com/developers/docs/topics/permissions
 """

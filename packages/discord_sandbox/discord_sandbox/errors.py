@@ -1,4 +1,4 @@
-"""Discord's refusals: the HTTP status, the numeric code and the sentence of each.
+"""Discord's errors: the HTTP status, the JSON error code and the message of each.
 
 Source: https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
 """

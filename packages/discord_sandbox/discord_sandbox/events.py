@@ -1,4 +1,4 @@
-"""Changes of the world as gateway events: who is told, and what they may read of it."""
+"""Changes of the world as gateway events, with the content that the bot may read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The switches in the page's inspector: each makes one kind of trouble and says in a sentence what it did."""
+"""The switches in the page's inspector: each injects one fault and says in a sentence what it did."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WRITING = Permission.SEND_MESSAGES | Permission.SEND_MESSAGES_IN_THREADS
 
 
 class FaultSwitches:
-    """`press` presses a switch in the channel that somebody looks at."""
+    """`press` presses a switch for the channel that a tab shows."""
 
     def __init__(self, sandbox: Any) -> None:
         self._sandbox = sandbox
@@ -33,7 +33,7 @@ class FaultSwitches:
         }
         self._closings: dict[str, Callable[[], Awaitable[str]]] = {
             "close_4000": lambda: self._close(4000, "the bot may resume"),
-            "close_4009": lambda: self._close(4009, "the bot must identify anew"),
+            "close_4009": lambda: self._close(4009, "the bot must identify again"),
         }
         self._of_places: dict[str, Callable[[Guild, Channel], str]] = {
             "mute": self._toggle_writing,
@@ -45,7 +45,7 @@ class FaultSwitches:
         """Press a switch and return what was done, as a sentence. Raise ActionRefusedError where it cannot be done."""
         if kind in self._of_places:
             if channel is None or channel.guild is None:
-                raise ActionRefusedError("that takes a server's channel")
+                raise ActionRefusedError("Open a channel of a server first.")
             return self._of_places[kind](channel.guild, channel)
         if kind in self._closings:
             return await self._closings[kind]()
@@ -70,11 +70,11 @@ class FaultSwitches:
 
     def _drop_answer(self) -> str:
         self._faults.drop_answer(times=1)
-        return "The next request is carried out, but nobody answers it."
+        return "The next request is performed, but not answered."
 
     def _clear_faults(self) -> str:
         self._faults.clear()
-        return "Requests are answered as they should be."
+        return "Requests are answered without faults."
 
     # -- connection ----------------------------------------------------------------------------------
 
@@ -86,47 +86,47 @@ class FaultSwitches:
     def _reconnect(self) -> str:
         self._require_bot()
         self._faults.reconnect()
-        return "The bot was asked to connect again."
+        return "The bot was asked to reconnect."
 
     def _invalidate(self) -> str:
         self._require_bot()
         self._faults.invalidate_session()
-        return "The bot's session is over: it must identify anew."
+        return "The bot's session has ended: the bot must identify again."
 
     def _require_bot(self) -> None:
         if not self._sandbox.gateway.is_connected:
-            raise ActionRefusedError("no bot is connected")
+            raise ActionRefusedError("No bot is connected.")
 
     # -- time and files ------------------------------------------------------------------------------
 
     def _advance_clock(self) -> str:
         self._sandbox.clock.advance(TOKEN_LIFE_S)
-        return "It is 15 minutes later: what was answered before cannot be answered any more."
+        return "It is 15 minutes later: earlier interactions can no longer be answered."
 
     def _lose_files(self) -> str:
         lost = self._faults.lose_files()
-        return f"Files lost: {lost}. Their links lead nowhere now." if lost else "There are no files to lose."
+        return f"Files lost: {lost}. Their links answer 404 now." if lost else "There are no files to lose."
 
     # -- this place ----------------------------------------------------------------------------------
 
     def _toggle_writing(self, guild: Guild, channel: Channel) -> str:
         if not guild.has_bot:
-            raise ActionRefusedError("the bot is not in this server")
+            raise ActionRefusedError("The bot is not in this server.")
         if may_send(compute_bot_permissions(channel), is_thread=channel.is_thread):
             self._faults.take_permission(channel, _WRITING)
-            return f"The bot may not write in {channel.name} any more."
+            return f"The bot may no longer write in {channel.name}."
         self._faults.give_permission(channel, _WRITING)
         return f"The bot may write in {channel.name} again."
 
     def _delete_channel(self, guild: Guild, channel: Channel) -> str:
         if not channel.is_thread and sum(not other.is_thread for other in guild.channels.values()) == 1:
-            raise ActionRefusedError("a server needs a channel")
+            raise ActionRefusedError("This is the last channel of the server. A server needs one.")
         self._faults.delete_channel(channel)
         return f"The channel {channel.name} was deleted."
 
     def _toggle_membership(self, guild: Guild, channel: Channel) -> str:
         if guild.has_bot:
             self._faults.kick_bot(guild)
-            return f"The bot was thrown out of {guild.name}."
+            return f"The bot was removed from {guild.name}."
         guild.add_bot()
         return f"The bot was invited back to {guild.name}."

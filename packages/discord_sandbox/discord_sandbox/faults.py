@@ -1,4 +1,4 @@
-"""Trouble on request: rate limits, server errors, lost answers, a closing gateway, lost rights.
+"""Faults that are injected on request: rate limits, server errors, lost answers, a closing gateway, lost permissions.
 
 Path patterns are shell patterns over the path below `/api/v10`, such as `/channels/*/messages`.
 """
@@ -25,7 +25,7 @@ Kind = Literal["rate_limit", "error", "refuse", "drop", "delay"]
 
 @dataclass
 class Fault:
-    """One kind of trouble, for the next `times_left` requests that match."""
+    """One fault, for the next `times_left` requests that match."""
 
     kind: Kind
     method: str

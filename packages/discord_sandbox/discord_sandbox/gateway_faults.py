@@ -1,4 +1,4 @@
-"""Trouble of the gateway on request: payloads that are altered, frames that are none, connections that are refused."""
+"""Faults of the gateway: altered payloads, invalid frames and refused connections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Refusal:
 
 
 class GatewayFaults:
-    """What lies in wait for the bot's connections."""
+    """The faults that wait for the bot's connections."""
 
     def __init__(self) -> None:
         self._alterations: list[Alteration] = []

@@ -1,4 +1,4 @@
-"""Which events a bot asked to hear, and which words in them it may read.
+"""Gateway intents: which events a session receives, and whether it may read message content.
 
 Source: https://discord.com/developers/docs/events/gateway#gateway-intents
 """

@@ -1,4 +1,4 @@
-"""The interaction desk: sends people's acts to the bot and takes its answers, under Discord's rules of time.
+"""Sends interactions to the bot and takes its answers, under Discord's time limits.
 
 Source: https://discord.com/developers/docs/interactions/receiving-and-responding
 """
@@ -67,10 +67,10 @@ class InteractionService:
     """All interactions, by id and by token."""
 
     def __init__(
-        self, world: World, writer: MessageService, files: FileStore, dispatch: Dispatch, *, ack_deadline_s: float
+        self, world: World, messages: MessageService, files: FileStore, dispatch: Dispatch, *, ack_deadline_s: float
     ) -> None:
         self._world = world
-        self._messages = writer
+        self._messages = messages
         self._files = files
         self._dispatch = dispatch
         self._ack_deadline_s = ack_deadline_s

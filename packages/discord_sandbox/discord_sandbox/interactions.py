@@ -1,4 +1,4 @@
-"""One interaction: what a person did, and what the bot made of it so far."""
+"""One interaction: what a user did, and how the bot has answered so far."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Acknowledgement:
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class Interaction(InteractionMetadata):
-    """A person's act and the bot's answers to it. It changes as the answers come in.
+    """An action of a user and the bot's answers to it. It changes as the answers come in.
 
-    `failed` means what a person sees as "The application did not respond": 3 s without an acknowledgement.
-    `is_excused` says that trouble on request stood between: an answer that is late or repeated is no fault then.
+    `failed` means what the user sees as "The application did not respond": 3 s without an acknowledgement.
+    `is_excused` says that an injected fault stood between: a late or repeated answer is no violation then.
     """
 
     token: str

@@ -1,4 +1,4 @@
-"""What went over the wire: every REST call and gateway event, with its time and its verdict."""
+"""The journal of every REST call and gateway event, with its time and its violations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shapes that travel: JSON objects, as Discord's own documentation names their keys."""
+"""The type of a JSON object, with the keys that Discord's documentation names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loopback only: refuses requests that a foreign web page or name could have caused.
+"""Refuses requests that another web page or host name could have caused.
 
 A page elsewhere can make a browser ask 127.0.0.1, and a hostile name can be made to resolve to it (DNS
 rebinding); both show in the Host and Origin headers.

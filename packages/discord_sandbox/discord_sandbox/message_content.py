@@ -23,7 +23,7 @@ TYPE_CONTEXT_MENU_COMMAND = 23
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """A file that somebody sends: `data` are its bytes."""
+    """A file to upload: `data` are its bytes."""
 
     filename: str
     data: bytes
@@ -92,7 +92,7 @@ class MessageContent:
                 if component.get(key) == custom_id_or_label:
                     return component
         names = [c.get("label") or c.get("custom_id") for c in self.list_components() if c["type"] in range(2, 9)]
-        raise LookupError(f"no component {custom_id_or_label!r} in the message; it has {names}")
+        raise LookupError(f"The message has no component {custom_id_or_label!r}; it has {names}.")
 
     @property
     def text(self) -> str:

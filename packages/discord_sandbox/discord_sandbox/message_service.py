@@ -1,7 +1,7 @@
-"""Writing messages: a request's body and files become a message, change one, or are refused.
+"""Creates, edits and deletes messages from a request's body and files.
 
-All of REST's four ways to write (channel message, edit, interaction response, webhook) meet here, so a rule
-is checked in one place whichever way it was broken.
+All four ways to write in REST (channel message, edit, interaction response, webhook) use it, so a rule
+is checked in one place.
 """
 
 from __future__ import annotations

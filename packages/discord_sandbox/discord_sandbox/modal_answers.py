@@ -1,4 +1,4 @@
-"""What a person fills into a modal, as the modal-submit interaction carries it."""
+"""The values of a modal, in the form that a modal-submit interaction carries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answer_modal(modal: Json, values: dict[str, Any], resolved: Resolved, *, is_
         _answer_line(line, left, resolved, number, is_checked) for number, line in enumerate(modal["components"], 1)
     ]
     if left and is_checked:
-        raise ActionRefusedError(f"the modal has no {', '.join(left)}")
+        raise ActionRefusedError(f"The modal has no field {', '.join(left)}.")
     return answered
 
 
@@ -57,11 +57,11 @@ def _answer(field: Json, label: str, left: dict[str, Any], resolved: Resolved, n
         return base | {"value": bool(left.pop(custom_id, field.get("default", False)))}
     chosen = _choose_values(field, left.pop(custom_id, None), resolved)
     if is_checked and field.get("required", True) and not chosen:
-        raise ActionRefusedError(f"{label} is required")
+        raise ActionRefusedError(f"{label} is required.")
     if is_checked and 0 < len(chosen) < (field.get("min_values") or 0):
-        raise ActionRefusedError(f"{label}: too few chosen")
+        raise ActionRefusedError(f"Choose more values for {label}.")
     if is_checked and len(chosen) > (field.get("max_values") or (10 if kind == CHECKBOX_GROUP else 1)):
-        raise ActionRefusedError(f"{label}: too many chosen")
+        raise ActionRefusedError(f"Choose fewer values for {label}.")
     if kind == RADIO_GROUP:
         return base | {"value": chosen[0] if chosen else None}
     return base | {"values": chosen}
@@ -96,8 +96,8 @@ def _find_default_values(field: Json, channel: Channel) -> list[Any]:
 
 def _check_text(field: Json, label: str, text: str) -> None:
     if not text and field.get("required", True):
-        raise ActionRefusedError(f"{label} is required")
+        raise ActionRefusedError(f"{label} is required.")
     if text and len(text) < (field.get("min_length") or 0):
-        raise ActionRefusedError(f"{label} must be at least {field['min_length']} characters")
+        raise ActionRefusedError(f"{label} must be at least {field['min_length']} characters long.")
     if len(text) > (field.get("max_length") or 4000):
-        raise ActionRefusedError(f"{label} must be at most {field.get('max_length') or 4000} characters")
+        raise ActionRefusedError(f"{label} must be at most {field.get('max_length') or 4000} characters long.")

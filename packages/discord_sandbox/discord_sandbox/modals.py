@@ -1,4 +1,4 @@
-"""The rules of modals: what a bot may ask, and whether what a person fills in answers it.
+"""The rules that a bot's modal must meet.
 
 Source: https://discord.com/developers/docs/components/reference#label
 """

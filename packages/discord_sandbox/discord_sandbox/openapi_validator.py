@@ -1,7 +1,7 @@
-"""The judge: Discord's own description of its HTTP API, held against every request and answer.
+"""Validates every request and answer against Discord's OpenAPI description.
 
-The description is data that the user brings (`DISCORD_OPENAPI` names the file); without it nothing is judged
-and `OpenApiValidator.judged` stays 0. Judging costs milliseconds a message, so it is done later, in `validate_pending`.
+The description is a file that the user provides (`DISCORD_OPENAPI` names it); without it nothing is validated
+and `OpenApiValidator.num_validated` stays 0. Calls are validated later, in `validate_pending`.
 Four leniencies: snowflakes may be integers in requests, a message may be a forward, the keys in `_UNDESCRIBED` that
 Discord documents elsewhere or ignores, and the inner codes of errors, which are words in Discord's documentation and
 answers.
@@ -39,7 +39,7 @@ _UNDESCRIBED = {
 
 
 class OpenApiDescription:
-    """The description, ready to validate by; its validators are compiled when first needed."""
+    """The description; its validators are compiled when first needed."""
 
     def __init__(self, spec: Json) -> None:
         from referencing import Registry, Resource
@@ -53,7 +53,7 @@ class OpenApiDescription:
         self.spec = spec
         self._validators: dict[tuple[str, ...], Any] = {}
         self.found_well: set[tuple[str, tuple[str, ...], bytes]] = set()
-        """What need not be judged again: the same but for ids and times, against the same schema."""
+        """What need not be validated again: the same but for ids and times, against the same schema."""
         resources = {"response": spec, "request": strict}
         self._registry: Any = Registry().with_resources(
             (f"{_URN}:{side}", Resource.from_contents(contents, default_specification=DRAFT202012))
@@ -97,7 +97,7 @@ class OpenApiValidator:
 
     @property
     def is_present(self) -> bool:
-        """Whether there is a description to judge by."""
+        """Whether there is a description to validate against."""
         return self._description is not None
 
     def add(self, call: RestCall) -> None:

@@ -1,4 +1,4 @@
-"""Serves the page on which a person plays the Discord client: static files, uploads, the tab's socket."""
+"""Serves the page that acts as the Discord client: static files, uploads and the tab's websocket."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PageServer:
         await socket.prepare(request)
         user = find_person(self._context.world, request.query.get("as", ""))
         if user is None:
-            await socket.close(code=4404, message=b"nobody lives here")
+            await socket.close(code=4404, message=b"there is no user")
             return socket
         await Tab(self._context, socket, user).run()
         return socket

@@ -1,7 +1,7 @@
-"""One browser tab: a person's live view, and the acts they do in it.
+"""One browser tab: the live view of a user, and the actions they take in it.
 
 The tab sends `{"n": number, "do": name, ...}` and gets `{"re": number, ...}` back; whatever changes in
-between is pushed. Acts go through the same `ScriptedUser` that the tests use.
+between is pushed. Actions go through the same `ScriptedUser` that the tests use.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Tab:
         channel = self._world.channels[int(request["channel"])]
         actor = self._act_in(channel)
         if actor is None or not actor.can_see():
-            raise ActionRefusedError("you cannot see that channel")
+            raise ActionRefusedError("You cannot see that channel.")
         self._channel = channel
         shown = actor.list_visible_messages()[-MAX_SHOWN:]
         return {"messages": [self._view(m) for m in shown], "commands": actor.list_visible_commands()}
@@ -214,7 +214,7 @@ class Tab:
     async def _delete(self, request: Json) -> Json:
         actor, message = self._act_here(), self._find_message(request["message"])
         if message.author is not self._user and not actor.permissions & Permission.MANAGE_MESSAGES:
-            raise ActionRefusedError("you may not delete that message")
+            raise ActionRefusedError("You may not delete that message.")
         actor.client.messages.delete(message)
         return {}
 
@@ -261,13 +261,13 @@ class Tab:
     def _act_here(self) -> ScriptedUser:
         actor = self._act_in(self._channel) if self._channel is not None else None
         if actor is None:
-            raise ActionRefusedError("no channel is open")
+            raise ActionRefusedError("Open a channel first.")
         return actor
 
     def _find_message(self, message_id: str) -> Message:
         message = self._channel.get_message(int(message_id)) if self._channel else None
         if message is None:
-            raise ActionRefusedError("that message is gone")
+            raise ActionRefusedError("That message no longer exists.")
         return message
 
     def _keep_outcome(self, interaction: Interaction) -> Json:

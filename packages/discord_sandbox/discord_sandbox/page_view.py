@@ -1,4 +1,4 @@
-"""What a person's browser is shown: the same state as the bot's, seen with a person's eyes."""
+"""The state of the world as the page shows it to one user."""
 
 from __future__ import annotations
 

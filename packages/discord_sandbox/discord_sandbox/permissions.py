@@ -63,7 +63,7 @@ MODERATOR = (
 TIMED_OUT = Permission.VIEW_CHANNEL | Permission.READ_MESSAGE_HISTORY
 """What is left to a member who was timed out."""
 
-# In a direct message nobody has roles; Discord reports this fixed set.
+# There are no roles in a direct message; Discord reports this fixed set.
 DIRECT_MESSAGE = (
     Permission.VIEW_CHANNEL
     | Permission.SEND_MESSAGES

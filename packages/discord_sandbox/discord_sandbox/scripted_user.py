@@ -1,7 +1,7 @@
-"""A person at the client: looks at a channel, types commands, presses buttons, fills in modals.
+"""A scripted user at the client: reads a channel, types commands, presses buttons, submits modals.
 
-Every act returns once the bot answered or its 3 s were over. What the real client would not let a person do
-raises `ActionRefusedError`; `actor.forging` skips those checks, for stale and forged payloads.
+Every action returns once the bot has answered or its 3 s are over. What the real client would not let a user do
+raises `ActionRefusedError`; `user.forging` skips those checks, for stale and forged payloads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from discord_sandbox.users import User
 
 @dataclass(frozen=True)
 class ClientServices:
-    """What an actor's client works with."""
+    """The services that a user's client uses."""
 
     commands: CommandRegistry
     interactions: InteractionService
@@ -129,7 +129,7 @@ class ScriptedUser:
         commands = self.list_visible_commands() if self.is_checked else self._list_all_commands()
         found = next((c for c in commands if c["type"] == kind and c["name"] == name), None)
         if found is None:
-            raise ActionRefusedError(f"no context menu command {name!r} here")
+            raise ActionRefusedError(f"There is no context menu command {name!r} here.")
         resolved = Resolved(self.channel, self.client.files)
         if isinstance(target, Message):
             resolved.json["messages"] = {str(target.id): serialize_message(target, self.client.files.sign)}
@@ -142,7 +142,7 @@ class ScriptedUser:
         """Press a button. Raise LookupError if there is none such, ActionRefusedError if it cannot be pressed."""
         button = self._find_component(message, custom_id_or_label)
         if self.is_checked and (button["type"] != BUTTON or "custom_id" not in button):
-            raise ActionRefusedError(f"{custom_id_or_label!r} is no button that the bot hears of")
+            raise ActionRefusedError(f"{custom_id_or_label!r} is not a button that sends an interaction.")
         data = {"component_type": BUTTON, "custom_id": button["custom_id"], "id": button.get("id", 0)}
         return await self._send(COMPONENT, data, source_message=message)
 
@@ -150,9 +150,9 @@ class ScriptedUser:
         """Choose in a select menu: option values or labels, or members, roles and channels."""
         menu = self._find_component(message, custom_id)
         if menu["type"] not in SELECTS:
-            raise ActionRefusedError(f"{custom_id!r} is no select menu")
+            raise ActionRefusedError(f"{custom_id!r} is not a select menu.")
         if self.is_checked and not menu.get("min_values", 1) <= len(values) <= menu.get("max_values", 1):
-            raise ActionRefusedError(f"choose {menu.get('min_values', 1)} to {menu.get('max_values', 1)}")
+            raise ActionRefusedError(f"Choose {menu.get('min_values', 1)} to {menu.get('max_values', 1)} values.")
         resolved = Resolved(self.channel, self.client.files)
         if menu["type"] == STRING_SELECT:
             chosen = [self._find_option_value(menu, value) for value in values]
@@ -167,7 +167,7 @@ class ScriptedUser:
     async def submit_modal(self, opened_by: Interaction, values: dict[str, Any]) -> Interaction:
         """Send a modal's form: `values` by `custom_id`. What is left out keeps its default."""
         if opened_by.modal is None:
-            raise ActionRefusedError("that interaction opened no modal")
+            raise ActionRefusedError("That interaction did not open a modal.")
         resolved = Resolved(self.channel, self.client.files)
         components = answer_modal(opened_by.modal, values, resolved, is_checked=self.is_checked)
         data: Json = {"custom_id": opened_by.modal["custom_id"], "components": components}
@@ -179,7 +179,7 @@ class ScriptedUser:
     def say(self, content: str, *, files: list[Upload] | None = None, reply_to: Message | None = None) -> Message:
         """Write a message as a person does. Raise ActionRefusedError if the user may not write."""
         if self.is_checked and not may_send(self.permissions, is_thread=self.channel.is_thread):
-            raise ActionRefusedError("you do not have permission to send messages in this channel")
+            raise ActionRefusedError("You do not have permission to send messages in this channel.")
         body = MessageBody({"content": content}, dict(enumerate(files or [])))
         message = self.client.messages.create(
             self.channel,
@@ -194,13 +194,13 @@ class ScriptedUser:
     def forward(self, message: Message) -> Message:
         """Forward a message into this channel. Raises ActionRefusedError where one may not write."""
         if self.is_checked and not may_send(self.permissions, is_thread=self.channel.is_thread):
-            raise ActionRefusedError("you do not have permission to send messages in this channel")
+            raise ActionRefusedError("You do not have permission to send messages in this channel.")
         return self.client.messages.post(self.client.messages.forward(message, self.channel, self.user))
 
     def dismiss(self, message: Message) -> None:
         """Hide an ephemeral message, as its "Dismiss message" does; the bot is not told."""
         if message.visible_to != self.user.id:
-            raise ActionRefusedError("only your own ephemeral messages can be dismissed")
+            raise ActionRefusedError("You can dismiss only your own ephemeral messages.")
         message.visible_to = 0
         self.channel.world.publish("message_dismiss", channel=self.channel, message=message, user=self.user)
 
@@ -219,11 +219,11 @@ class ScriptedUser:
         found = find_path(self._list_all_commands(), path)
         if found is None:
             known = ", ".join("/" + c["name"] for c in self._list_all_commands() if c["type"] == 1)
-            raise ActionRefusedError(f"there is no command /{path} here; there is {known or 'none at all'}")
+            raise ActionRefusedError(f"There is no command /{path} here. The commands are: {known or 'none'}.")
         command, node = found
         reason = self.explain_unavailable(command) if self.is_checked else None
         if reason is not None:
-            raise ActionRefusedError(f"/{path}: {reason}")
+            raise ActionRefusedError(f"You cannot use /{path}: {reason}.")
         resolved = Resolved(self.channel, self.client.files)
         options = fill_options(node, given, resolved, is_checked=self.is_checked, focused=focused)
         data = _build_head(command)
@@ -235,7 +235,7 @@ class ScriptedUser:
 
     def _find_component(self, message: Message, name: str) -> Json:
         if self.is_checked and (message.is_deleted or message not in self.list_visible_messages()):
-            raise ActionRefusedError("you cannot see that message")
+            raise ActionRefusedError("You cannot see that message.")
         try:
             component = message.component(name)
         except LookupError:
@@ -243,7 +243,7 @@ class ScriptedUser:
                 raise
             return {"type": BUTTON, "custom_id": name}
         if self.is_checked and component.get("disabled"):
-            raise ActionRefusedError(f"{name!r} is disabled")
+            raise ActionRefusedError(f"{name!r} is disabled.")
         return component
 
     def _find_option_value(self, menu: Json, value: Any) -> str:
@@ -251,7 +251,7 @@ class ScriptedUser:
             if value in (option["value"], option["label"]):
                 return str(option["value"])
         if self.is_checked:
-            raise ActionRefusedError(f"{value!r} is not among {[option['label'] for option in menu['options']]}")
+            raise ActionRefusedError(f"{value!r} is not one of {[option['label'] for option in menu['options']]}.")
         return str(value)
 
 

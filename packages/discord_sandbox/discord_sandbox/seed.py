@@ -1,4 +1,4 @@
-"""The little world a stranger finds: two servers, people with different rights, channels of every kind."""
+"""The seeded world: two servers, users with different permissions, channels of every kind."""
 
 from __future__ import annotations
 

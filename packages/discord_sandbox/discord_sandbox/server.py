@@ -45,8 +45,8 @@ _log = logging.getLogger(__name__)
 class Sandbox:
     """Discord on 127.0.0.1, for one bot.
 
-    `port` 0 takes any free port. `seed_world` puts people and servers in it. `judge` is the path of Discord's
-    OpenAPI description; None takes the environment's `DISCORD_OPENAPI`, and without that nothing is judged.
+    `port` 0 takes any free port. `seed_world` puts users and servers in it. `openapi` is the path of Discord's
+    OpenAPI description; None takes the environment's `DISCORD_OPENAPI`, and without that nothing is validated.
     `bot_name` is the bot's user name, `ack_deadline_s` the time it has for a first answer (Discord's: 3 s).
     With `tls` (a certificate for the names in `route_gateway_name.NAMES`) it answers as discord.com itself.
     `journal_limit` is how many calls and events are remembered.
@@ -61,7 +61,7 @@ class Sandbox:
         *,
         port: int = 0,
         seed_world: bool = False,
-        judge: str | Path | None = None,
+        openapi: str | Path | None = None,
         bot_name: str = "Bot",
         ack_deadline_s: float | None = None,
         tls: ssl.SSLContext | None = None,
@@ -70,7 +70,7 @@ class Sandbox:
         self.clock = Clock()
         self.journal = Journal(limit=journal_limit)
         self.world = World(self.clock, bot_name)
-        description = judge or os.environ.get("DISCORD_OPENAPI") or None
+        description = openapi or os.environ.get("DISCORD_OPENAPI") or None
         self._validator = OpenApiValidator(self.journal, Path(description) if description else None)
         self.files = FileStore(self.clock)
         self._messages = MessageService(self.world, self.files)
@@ -84,7 +84,7 @@ class Sandbox:
         self.rate_limits = RateLimits(self.clock)
         EventDispatcher(self.world, self.gateway, self.files)
         self.clock.on_jump(self.world.wake)
-        # A call that was refused changes nothing, and may be just what somebody waits for.
+        # A call that was refused changes nothing, but a waiter may wait for it.
         self.journal.on_entry(lambda entry: self.world.wake())
         self._port = self.port = port
         self._tls = tls
@@ -139,7 +139,7 @@ class Sandbox:
             await self._runner.cleanup()
         await self.validate_all()
         if not self._validator.is_present:
-            _log.warning("NOTHING WAS JUDGED: DISCORD_OPENAPI names no description; only the hand-written rules ran")
+            _log.warning("NOTHING WAS VALIDATED: DISCORD_OPENAPI names no description; only the hand-written rules ran")
 
     # -- addresses -----------------------------------------------------------------------------------
 
@@ -209,7 +209,9 @@ class Sandbox:
             return await self.world.wait_for(predicate, timeout_s=timeout_s)
         except TimeoutError:
             last = [f"{call.where} -> {call.status}" for call in self.journal.calls[-5:]]
-            raise TimeoutError(f"not within {timeout_s} s; the last calls were {last or 'none'}") from None
+            raise TimeoutError(
+                f"The condition was not met within {timeout_s} s. The last calls were {last or 'none'}."
+            ) from None
 
     def end_deadlines(self) -> None:
         """End the time for a first answer at once, for every interaction that has none."""
@@ -225,11 +227,11 @@ class Sandbox:
 
     @property
     def num_validated(self) -> int:
-        """How many bodies (requests and responses) Discord's description has judged; 0 when there is none."""
+        """How many bodies (requests and responses) were validated; 0 without a description."""
         return self._validator.num_validated
 
     @property
     def violations(self) -> list[Violation]:
-        """Every break of Discord's rules so far; judges first what is still waiting."""
+        """Every break of Discord's rules so far; validates first what still waits."""
         self._validator.validate_pending()
         return list(self.journal.violations)

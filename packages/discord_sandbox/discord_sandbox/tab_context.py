@@ -1,4 +1,4 @@
-"""What every browser tab works with: the world, the journal, the trouble switches, uploads on their way."""
+"""What every browser tab uses: the world, the journal, the fault switches and pending uploads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from discord_sandbox.world import World
 
 
 class TabContext:
-    """What every tab works with; the page's server makes one."""
+    """What every tab uses; the page's server makes one."""
 
     def __init__(self, sandbox: Any) -> None:
         self.world: World = sandbox.world
@@ -40,5 +40,5 @@ class TabContext:
     def take_upload(self, key: str) -> Upload:
         """Return a file that is held. Raise ActionRefusedError for any other."""
         if key not in self._uploads:
-            raise ActionRefusedError("that file is gone; choose it again")
+            raise ActionRefusedError("That file was used or dropped. Choose it again.")
         return self._uploads.pop(key)

@@ -1,4 +1,4 @@
-"""Everything that exists on this Discord, and one place to hear when any of it changes."""
+"""The whole state of this Discord, and one place to subscribe to its changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from discord_sandbox.world_state import WorldState
 
 @dataclass(frozen=True)
 class Change:
-    """Something happened. `kind` is one of message_*, channel_*, role_*, member_*, guild_*, typing, ..."""
+    """A change of the world. `kind` is one of message_*, channel_*, role_*, member_*, guild_*, typing, ..."""
 
     kind: str
     guild: Guild | None = None
@@ -26,7 +26,7 @@ class Change:
 
 
 class World(WorldState):
-    """The state of Discord. Change it through methods: they publish, so gateway, page and waiters hear."""
+    """The state of Discord. Change it through methods: they publish the change to the gateway, the page and waiters."""
 
     def __init__(self, clock: Clock, bot_name: str) -> None:
         super().__init__(clock, bot_name)

@@ -70,7 +70,7 @@ async def test_axe_finds_nothing_in_talk_lists_menus_and_dialogs(browser: Browse
         assert await faults(page) == [], "a modal"
         await keyboard.press("Escape")
         server.faults.lose_files()
-        await expect(page.get_by_text("no longer there").first).to_be_visible()
+        await expect(page.get_by_text("no longer exists").first).to_be_visible()
         assert await faults(page) == [], "pictures and files that are gone"
 
 

@@ -1,4 +1,4 @@
-"""Trouble on request, as discord.py lives through it; and the judge, which must be able to say no."""
+"""Injected faults, and how discord.py takes them; and the OpenAPI validator, which must find mistakes."""
 
 from __future__ import annotations
 
@@ -167,16 +167,18 @@ async def test_no_description_is_said_loudly(monkeypatch: pytest.MonkeyPatch, ca
     with caplog.at_level(logging.WARNING):
         async with Sandbox() as server, raw_bot(server) as bot:
             await bot.call("GET", "/gateway")
-    assert server.num_validated == 0 and "NOTHING WAS JUDGED" in caplog.text
+    assert server.num_validated == 0 and "NOTHING WAS VALIDATED" in caplog.text
 
 
 needs_description = pytest.mark.skipif(
-    "not __import__('os').environ.get('DISCORD_OPENAPI')", reason="DISCORD_OPENAPI names no description to judge by"
+    "not __import__('os').environ.get('DISCORD_OPENAPI')", reason="DISCORD_OPENAPI names no description"
 )
 
 
 @needs_description
-async def test_the_judge_passes_good_messages_and_names_typos(server: Sandbox, bot: RawBot, channel: Channel) -> None:
+async def test_the_validator_passes_good_messages_and_names_typos(
+    server: Sandbox, bot: RawBot, channel: Channel
+) -> None:
     path = f"/channels/{channel.id}/messages"
     await bot.call("POST", path, {"content": "x", "embeds": [{"title": "t"}]})
     assert server.violations == [] and server.num_validated == 2
@@ -186,7 +188,7 @@ async def test_the_judge_passes_good_messages_and_names_typos(server: Sandbox, b
 
 
 @needs_description
-async def test_the_judge_sees_the_sandbox_s_own_mistakes(server: Sandbox, bot: RawBot, channel: Channel) -> None:
+async def test_the_validator_sees_the_sandbox_s_own_mistakes(server: Sandbox, bot: RawBot, channel: Channel) -> None:
     channel.topic = 7  # type: ignore[assignment]
     await bot.call("GET", f"/channels/{channel.id}")
     assert [v.side for v in server.violations] == ["response"]

@@ -34,7 +34,7 @@ async def test_a_pasted_command_line_needs_no_chips(browser: Browser, server: Sa
         await expect(cleo.page.locator(".embed-title")).to_have_text("a red circle")
         await cleo.box.fill("/draw a fox count: 9")
         await cleo.box.press("Enter")
-        await expect(cleo.page.locator(".toast")).to_have_text("count must be at most 4")
+        await expect(cleo.page.locator(".toast")).to_have_text("count must be at most 4.")
 
 
 async def test_options_by_keyboard_with_autocomplete(browser: Browser, server: Sandbox) -> None:

@@ -366,7 +366,7 @@ async def test_a_failing_test_shows_words_and_no_secrets(bot: RawBot, actor: Scr
     assert repr(interaction.messages) == "[<Message by Bot in #general: 'hello' files=[] buttons=['Go']>]"
 
 
-def test_the_judge_takes_no_more_than_ids_and_times_for_the_same() -> None:
+def test_the_validator_takes_no_more_than_ids_and_times_for_the_same() -> None:
     """What it found well once it does not look at again."""
     told = {"id": "100000000000000001", "at": "2026-01-02T03:04:05.678000+00:00", "name": "a"}
     same = told | {"id": "999999999999999999", "at": "2027-01-02T03:04:05Z"}

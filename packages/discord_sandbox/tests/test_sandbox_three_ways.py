@@ -118,7 +118,7 @@ async def test_unchanged_where_nothing_but_loopback_exists(namespaces: None, cer
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SAMPLE_")}
     python = (sys.executable, "-W", "ignore")
     shut_in = await asyncio.create_subprocess_exec(
-        *SHUT_IN, *python, str(HERE / "alone.py"), str(certificate), "SAMPLE_TOKEN", "sample",
+        *SHUT_IN, *python, str(HERE / "namespace_runner.py"), str(certificate), "SAMPLE_TOKEN", "sample",
         *python, str(HERE / "sample_bot.py"),
         cwd=tmp_path, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip

@@ -151,7 +151,7 @@ function submitLine(text) {
     const lacking = missing(found.node, values);
     if (lacking) {
       startCommand(found);
-      return toast(`${lacking.name} is required`);
+      return toast(`${lacking.name} is required.`);
     }
     return use(found.path, values);
   } catch (error) {

@@ -88,7 +88,7 @@ export function openDialog(node, { label, onClose } = {}) {
   });
   dialog.addEventListener("close", () => {
     dialog.remove();
-    // What had opened it may have been drawn anew since.
+    // The element that opened it may have been drawn again since.
     if (document.activeElement === document.body) document.getElementById("scroll").focus();
     onClose?.();
   });

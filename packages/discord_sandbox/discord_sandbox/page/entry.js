@@ -226,7 +226,7 @@ export class CommandEntry {
       try {
         if (chip.file) values[chip.option.name] = { file: await app.line.upload(chip.file) };
         else if (this.isFilled(chip)) values[chip.option.name] = this.read(chip);
-        else if (chip.option.required) throw new Error(`${chip.option.name} is required`);
+        else if (chip.option.required) throw new Error(`${chip.option.name} is required.`);
       } catch (error) {
         chip.node.classList.add("wrong");
         chip.input.focus();

@@ -47,7 +47,7 @@ async function start(fields) {
     if (!found) throw new Error("There is no such command here");
     const options = parseLine(found.node, found.rest);
     const lacking = missing(found.node, options);
-    if (lacking) throw new Error(`${lacking.name} is required`);
+    if (lacking) throw new Error(`${lacking.name} is required.`);
     const plan = { command: found.path, options };
     for (const name of ["num_guilds", "num_members", "rate", "greed"]) plan[name] = Number(fields[name]);
     draw((await app.line.ask("load", { plan })).view);

@@ -32,7 +32,7 @@ Object.assign(app, {
   async jump(channel, message) {
     await open(channel);
     const node = message && document.getElementById("m" + message);
-    if (message && !node) return toast("That message is gone");
+    if (message && !node) return toast("That message no longer exists.");
     node?.scrollIntoView({ block: "center" });
     node?.classList.add("flash");
     return setTimeout(() => node?.classList.remove("flash"), 1800);

@@ -13,7 +13,7 @@ export function renderNavigation() {
   refocus();
 }
 
-// Everything is drawn anew on every change; whoever was on a button stays on it.
+// Everything is drawn again on every change; the focus stays on its button.
 function keptFocus() {
   const host = document.activeElement?.closest("#rail, #channels, #you, #members, #top");
   if (!host) return () => undefined;

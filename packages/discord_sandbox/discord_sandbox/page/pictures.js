@@ -3,7 +3,7 @@
 export const isPicture = (item) => (item.content_type || "").startsWith("image/") && item.width;
 export const isOurs = (url) => url.startsWith(location.origin + "/") || url.startsWith("/") || /^http:\/\/(127\.0\.0\.1|localhost):/.test(url);
 
-// The sandbox marks what leads to a file that is gone: it is not asked for, and the page says so.
+// The sandbox marks links to lost files: the page does not load them, and says so.
 export const isGone = (url) => url.endsWith("?gone");
 
 // Our own files are asked for at the page's own address, whichever loopback name it was opened by.

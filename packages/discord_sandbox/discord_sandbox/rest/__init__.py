@@ -1,1 +1,1 @@
-"""REST v10 on loopback: `wire` reads and answers, the other modules are the routes by topic."""
+"""REST v10 on loopback: `server` reads requests and answers them, the other modules are the routes by topic."""

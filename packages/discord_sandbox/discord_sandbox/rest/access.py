@@ -1,4 +1,4 @@
-"""What the bot may reach: the checks that stand before every route on channels and guilds."""
+"""The access checks of the routes on channels, guilds and messages."""
 
 from __future__ import annotations
 

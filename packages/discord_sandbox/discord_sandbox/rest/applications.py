@@ -1,4 +1,4 @@
-"""Routes of the application: who am I, and which commands are registered."""
+"""Routes of the application and its registered commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a route handler gets and gives: a request that is already read, an answer that is not yet written."""
+"""What a route handler takes and returns: a parsed request and a response."""
 
 from __future__ import annotations
 

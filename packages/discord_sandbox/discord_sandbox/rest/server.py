@@ -1,4 +1,4 @@
-"""From socket to route and back: reading bodies, tokens, faults, rate limits, errors, the journal."""
+"""The REST server: parses requests, checks the token, applies faults and rate limits, and records calls."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ async def test_503_for_too_long_and_then_cleared(browser: Browser, server: Sandb
         await server.wait_for(lambda: any(call.status == 503 for call in server.journal.calls))
         server.end_deadlines()
         await expect(ada.page.get_by_text("The application did not respond")).to_be_visible()
-        await press(ada, "Clear", "answered as they should be")
+        await press(ada, "Clear", "answered without faults")
         await expect(ada.page.get_by_role("button", name="Clear", exact=True)).to_be_disabled()
         await whisper(ada, "in time")
         await expect(ada.page.get_by_text("in time", exact=True)).to_be_visible()
@@ -77,7 +77,7 @@ async def test_503_for_too_long_and_then_cleared(browser: Browser, server: Sandb
 
 async def test_a_dropped_answer_was_carried_out(browser: Browser, server: Sandbox) -> None:
     async with running(server), troubled(browser, server) as ada:
-        await press(ada, "Drop answer", "nobody answers it")
+        await press(ada, "Drop answer", "but not answered")
         await whisper(ada, "done all the same")
         await expect(ada.page.get_by_text("done all the same", exact=True)).to_be_visible()
         await expect(ada.page.locator(".entry-line .fault")).to_have_text("answer dropped")
@@ -88,7 +88,7 @@ async def test_a_dropped_answer_was_carried_out(browser: Browser, server: Sandbo
     [
         ("Close 4000", "4000: the bot may resume", "RESUMED"),
         ("Close 4009", "4009: the bot must identify again", "READY"),
-        ("Reconnect", "asked to connect again", "RESUMED"),
+        ("Reconnect", "asked to reconnect", "RESUMED"),
         ("End session", "must identify again", "READY"),
     ],
 )
@@ -111,7 +111,7 @@ async def test_there_is_nobody_to_disconnect(browser: Browser, server: Sandbox) 
             ada = await stack.enter_async_context(troubled(browser, server))
         await expect(ada.page.get_by_text("The bot is not connected")).to_be_visible()
         for switch in ("Close 4000", "Close 4009", "Reconnect", "End session"):
-            await press(ada, switch, "no bot is connected")
+            await press(ada, switch, "No bot is connected.")
 
 
 @pytest.mark.parametrize("place", ["general", "weekend ideas"], ids=["a channel", "a thread"])
@@ -119,7 +119,7 @@ async def test_the_bot_may_not_write_and_may_again(browser: Browser, server: San
     async with running(server) as bot, troubled(browser, server) as ada:
         await ada.page.locator("#channels").get_by_role("button", name=place).click()
         await expect(ada.page.get_by_role("heading", level=1, name=place)).to_be_visible()
-        await press(ada, "Mute bot here", f"may not write in {place} any more")
+        await press(ada, "Mute bot here", f"may no longer write in {place}")
         here = bot.get_channel(find_channel(server, place).id)
         assert isinstance(here, discord.abc.Messageable)
         with pytest.raises(discord.Forbidden):
@@ -132,7 +132,7 @@ async def test_the_bot_may_not_write_and_may_again(browser: Browser, server: San
 
 async def test_thrown_out_and_invited_back(browser: Browser, server: Sandbox) -> None:
     async with running(server), troubled(browser, server) as ada:
-        await press(ada, "Remove bot", "thrown out of Harbour")
+        await press(ada, "Remove bot", "removed from Harbour")
         await expect(ada.page.get_by_text("No commands can be used here")).to_be_visible()
         await expect(ada.page.get_by_role("button", name="Mute bot here")).to_be_disabled()
         await press(ada, "Invite bot back", "invited back to Harbour")
@@ -152,7 +152,7 @@ async def test_a_deleted_channel_takes_everybody_elsewhere(browser: Browser, ser
         assert bot.get_channel(general.id) is bot.get_channel(thread.id) is None
         for name in ("gallery", "after-dark", "announcements"):
             await press(ada, "Delete channel", f"The channel {name} was deleted")
-        await press(ada, "Delete channel", "a server needs a channel")
+        await press(ada, "Delete channel", "This is the last channel of the server. A server needs one.")
         await ada.page.get_by_role("button", name="Direct messages").click()
         await expect(ada.page.get_by_role("button", name="Delete channel")).to_be_disabled()
 
@@ -190,7 +190,7 @@ async def test_what_is_gone_is_said_in_words(browser: Browser, server: Sandbox) 
         for _ in range(2):  # at once, and for whoever opens the page now
             await expect(pictures).to_have_count(0)
             await expect(ada.page.get_by_text("This picture no longer exists")).to_have_count(5)
-            await expect(ada.page.locator(".file", has_text="notes.pdf")).to_contain_text("no longer there")
+            await expect(ada.page.locator(".file", has_text="notes.pdf")).to_contain_text("no longer exists")
             await ada.page.reload()
         assert (await ada.page.request.get(f"{server.url}{source}")).status == 404
         await ada.box.fill("/draw a fox")

@@ -1,8 +1,8 @@
 """The sandbox as discord.com, and an unchanged bot, in namespaces where nothing but loopback exists. A program.
 
-`unshare --map-root-user --net --mount python alone.py FOLDER VARIABLE SCENARIOS PROGRAM...`. The bot is started as
-PROGRAM with the token in the environment variable VARIABLE and nothing else of ours: Discord's names lead to 127.0.0.1
-by /etc/hosts, and the certificate of `FOLDER/cert.pem` is trusted because `SSL_CERT_FILE` names it. SCENARIOS is
+`unshare --map-root-user --net --mount python namespace_runner.py FOLDER VARIABLE SCENARIOS PROGRAM...` starts the bot
+as PROGRAM, with the token in the environment variable VARIABLE and nothing else of ours. Discord's names lead to
+127.0.0.1 by /etc/hosts, and the certificate `FOLDER/cert.pem` is trusted because `SSL_CERT_FILE` names it. SCENARIOS is
 `sample` for those of the sample bot, `imagine` for a bot that answers `/imagine` with a picture.
 """
 
