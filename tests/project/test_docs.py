@@ -16,6 +16,7 @@ PAGES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("packages/*/*.md"),
+    *ROOT.glob("packages/*/docs/*.md"),
     ROOT / "generation/paintbox/README.md",
 ]
 

@@ -1,6 +1,6 @@
 """Discord on loopback: REST v10, gateway, CDN, and a page on which a person plays the client.
 
-It knows nothing of any particular bot. `docs/sandbox.md` lists its fidelity point by point.
+It knows nothing of any particular bot. `docs/fidelity.md` lists its fidelity point by point.
 """
 
 from discord_sandbox.command_options import ActionRefusedError

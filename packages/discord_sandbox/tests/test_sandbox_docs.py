@@ -1,14 +1,15 @@
-"""The example in the documentation, run as it is written there."""
+"""The examples in the documentation, run as they are written there."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+PROJECT = HERE.parent
 MY_BOT = """
 import sys
 sys.path.insert(0, {here!r})
@@ -16,13 +17,28 @@ from sample_bot import SampleBot as build_bot
 """
 
 
-def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
-    chapter = page.partition("## As a test fixture")[2]
-    (example,) = re.findall(r"```python\n(.*?)```", chapter.partition("\n## ")[0], re.DOTALL)
-    (tmp_path / "test_example.py").write_text(example, encoding="utf-8")
-    (tmp_path / "my_bot.py").write_text(MY_BOT.format(here=str(HERE)), encoding="utf-8")
+def example(page: str, chapter: str) -> str:
+    """Return the first Python example of a chapter."""
+    text = (PROJECT / page).read_text(encoding="utf-8").partition(f"# {chapter}\n")[2]
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
+
+
+def run(*command: str, folder: Path) -> str:
+    """Return what a command prints in a folder that has a `my_bot.py`."""
+    (folder / "my_bot.py").write_text(MY_BOT.format(here=str(HERE)), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    done = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, env=environment)
+    return done.stdout + done.stderr
+
+
+def test_the_fixture_runs_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "test_example.py").write_text(example("docs/testing.md", "In tests"), encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", f"pythonpath={tmp_path}"]
-    done = subprocess.run([*command, "test_example.py"], cwd=tmp_path, capture_output=True, text=True)
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    told = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py", folder=tmp_path)
+    assert "1 passed" in told, told
+
+
+def test_the_short_example_runs_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "example.py").write_text(example("README.md", "Use it in a test"), encoding="utf-8")
+    told = run("-W", "ignore", "example.py", folder=tmp_path)
+    assert "hello" in told.splitlines(), told
