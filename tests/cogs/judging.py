@@ -16,9 +16,9 @@ import discord
 from discord import ui
 
 from discord_sandbox.components import check_components
-from discord_sandbox.errors import Invalid
+from discord_sandbox.errors import InvalidFormBodyError
 from discord_sandbox.modals import check_modal
-from discord_sandbox.openapi_validator import Description, _load
+from discord_sandbox.openapi_validator import OpenApiDescription, _load
 
 _WIDE = re.compile(r"[\U00010000-\U0010ffff]")
 _SCHEMAS = ("components", "schemas")
@@ -38,7 +38,7 @@ def wide(value: Any) -> Any:
             return value
 
 
-def description() -> Description | None:
+def description() -> OpenApiDescription | None:
     """Discord's own description, where this machine has one."""
     path = environ.get("DISCORD_OPENAPI")
     return _load(Path(path)) if path else None
@@ -77,7 +77,7 @@ def wrongs_of_choices(choices: Sequence[discord.app_commands.Choice[str]]) -> li
 def _wrongs(check: Any) -> list[str]:
     try:
         check()
-    except Invalid as invalid:
+    except InvalidFormBodyError as invalid:
         return [f"{vars(invalid)}"]
     return []
 
@@ -103,5 +103,5 @@ def _by_description(payload: Any, schema: str) -> list[str]:
     known = description()
     if known is None:
         return []
-    errors = known.validator("request", (*_SCHEMAS, schema)).iter_errors(payload)
+    errors = known.get_validator("request", (*_SCHEMAS, schema)).iter_errors(payload)
     return [f"{list(error.absolute_path)}: {error.message[:200]}" for error in errors]

@@ -147,7 +147,7 @@ async def test_delivered_twice_and_answered_by_nobody_it_is_still_one_job(
 def _told(discord: Sandbox) -> Interaction:
     """The interaction that the bot was told of last."""
     event = next(each for each in reversed(discord.journal.events) if each.name == "INTERACTION_CREATE")
-    return discord._desk._by_id[int(event.data["id"])]
+    return discord._interactions._by_id[int(event.data["id"])]
 
 
 async def test_what_another_process_has_answered_is_left_to_it(

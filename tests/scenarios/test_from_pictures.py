@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from discord_sandbox.people import User
 from living import LivingBot, People, job_id_in, judged, until_done, until_shown
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from discord_sandbox.message_content import IS_COMPONENTS_V2
-from discord_sandbox.message_service import Body
+from discord_sandbox.message_service import MessageBody
+from discord_sandbox.users import User
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
@@ -283,9 +283,9 @@ def by_another_bot(house: House, **body: Any) -> Message:
     """What another bot in the server wrote, with one picture as `attachment://shown.png`."""
     bot = User(house.discord.world.new_id(), "gallery", is_bot=True)
     files = {0: Upload("shown.png", png(300, 200))}
-    writer, channel = house.people.ada.client.writer, house.people.general
+    writer, channel = house.people.ada.client.messages, house.people.general
     flags = IS_COMPONENTS_V2 if "components" in body else 0
-    return writer.post(writer.create(channel, bot, Body(body | {"flags": flags}, files), size_limit=1 << 20))
+    return writer.post(writer.create(channel, bot, MessageBody(body | {"flags": flags}, files), size_limit=1 << 20))
 
 
 MEDIA = {"media": {"url": "attachment://shown.png"}}
