@@ -77,7 +77,7 @@ bench: $(VENV)/.dev
 
 # Takes the pictures of docs/images/ anew; ARGS="grid recipe" some of them. Needs Chromium.
 pictures: $(VENV)/.dev
-	@PYTHONPATH=.:tests/scenarios:$(SANDBOX)/tests $(BIN)/python tests/pictures.py $(ARGS)
+	@PYTHONPATH=.:$(SANDBOX)/tests $(BIN)/python -m tests.pictures $(ARGS)
 
 # Keeps the catalogues of cogs/locale/ in step with the texts of the code; ARGS=fr begins a language.
 texts: $(VENV)/.dev

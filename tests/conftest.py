@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from patience import ACK_S, PATIENCE_S
+
+from tests.patience import ACK_S, PATIENCE_S
 
 with warnings.catch_warnings():
     # On Python 3.11 discord.py imports the deprecated `audioop`.

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from living import LivingBot, job_id_in, until_done, until_shown
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
 from tabs import ARGUMENTS, CHROMIUM
@@ -24,6 +23,7 @@ from db.engine import parse_url
 from db.migrate import migrate
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser
 from generation.workers.frames import DEFAULT_ENGINE
+from tests.scenarios.bot_harness import LivingBot, job_id_in, until_done, until_shown
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 RED = "a red circle on a blue background"

@@ -13,7 +13,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from patience import PATIENCE_S
 from safetensors.torch import load_file, save_file
 
 from db.engine import parse_url
@@ -21,6 +20,7 @@ from db.lock import lock_all
 from generation.images.codec import decode_png, encode_png, read_png_text
 from generation.images.metadata import PARAMETERS_KEYWORD, read_recipe
 from tests.generation.engine.toy import save_toy
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[1]
 NOWHERE = {"ATELIER_DISCORD_TOKEN": "a.b.c", "ATELIER_DISCORD_URL": "http://127.0.0.1:1", "ATELIER_HEALTH_PORT": "0"}

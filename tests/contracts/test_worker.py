@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from patience import PATIENCE_S
 
 from bench.light_engine import ENGINE as LIGHT_ENGINE
 from generation.errors import Misconfigured
@@ -23,6 +22,7 @@ from tests.contracts.conftest import MakeWorker, Workplace
 from tests.generation.engine.painting import a_spec, an_order
 from tests.generation.engine.toy import toy_model
 from tests.generation.engine.toy_checkpoint import save_checkpoint
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 END = (Finished, Cancelled, Broken, Lost)

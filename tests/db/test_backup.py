@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from some_jobs import GUILD, NOW, a_job, a_reply
 
 from db.admin.reconcile import reconcile
 from db.backup import backup, check, restore
 from db.engine import Database, parse_url
 from db.stores.jobs import JobStore
 from generation.errors import Misconfigured
+from tests.db.some_jobs import GUILD, NOW, a_job, a_reply
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "alembic" / "versions"
 

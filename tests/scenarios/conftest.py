@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from living import LivingBot, People, judged
-from rough import house as house
 
 from discord_sandbox import Sandbox
+from tests.scenarios.bad_input_harness import house as house
+from tests.scenarios.bot_harness import LivingBot, People, judged
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 
 import pytest
-from living import LivingBot, People, until_done, until_shown
 from PIL import Image
 
 from discord_sandbox import Message, Permission, Sandbox, ScriptedUser
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

@@ -11,15 +11,15 @@ import io
 from typing import Any
 
 import pytest
-from living import delete_by_hand, job_id_in, until_done, until_shown
-from patience import PATIENCE_S
 from PIL import Image
-from rough import RED, House, answer, refuses
 
 from discord_sandbox import Upload
 from generation.images.codec import decode_png, read_png_text
 from generation.jobs.job import Job, Status
-from tests.generation.hostile import header_only, many_frames, saved, text_bomb
+from tests.generation.images.hostile_files import header_only, many_frames, saved, text_bomb
+from tests.patience import PATIENCE_S
+from tests.scenarios.bad_input_harness import RED, House, answer, refuses
+from tests.scenarios.bot_harness import delete_by_hand, job_id_in, until_done, until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 EMPTY = "The prompt is empty. Describe a picture"
@@ -139,7 +139,7 @@ async def test_what_lies_at_the_edge_is_painted(house: House) -> None:
     await refuses(house, "Strength must be above 0 and at most 1, not 7", image=start, strength=7)
 
 
-# Pictures. Every kind is tried on the decoder itself (tests/generation/test_decoder.py); these over the wire.
+# Pictures, over the wire. tests/generation/images/test_untrusted_decoder.py tries every kind on the decoder itself.
 
 
 @pytest.mark.parametrize(

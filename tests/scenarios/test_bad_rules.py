@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from living import until_done
-from rough import RED, House, answer
 
 from discord_sandbox import ScriptedUser
 from generation.rules.rule import MAX_RULES
+from tests.scenarios.bad_input_harness import RED, House, answer
+from tests.scenarios.bot_harness import until_done
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 EVASIONS = [

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from living import LivingBot, People, button_of, job_id_in, until_done, until_shown
-
 from discord_sandbox import Interaction, Message, Sandbox
 from generation.jobs.job import Status, new_job_id
+from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

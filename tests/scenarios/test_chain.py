@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from living import LivingBot, People, job_id_in, until_done, until_shown
 
 from discord_sandbox import Interaction, Message, Sandbox
 from generation.models.catalog import PAINTBOX, Catalog
 from generation.workers.frames import DEFAULT_ENGINE
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

@@ -13,9 +13,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from living import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
 from PIL import Image
-from test_safety_of_a_server import told
 
 from cogs.say import Action
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
@@ -24,6 +22,8 @@ from generation.jobs.job import Job, Status
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
+from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
+from tests.scenarios.test_safety_of_a_server import told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ONLY_THERE = "in age-restricted channels only"

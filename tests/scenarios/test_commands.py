@@ -6,11 +6,10 @@ import asyncio
 import re
 from dataclasses import replace
 
-from living import LivingBot, People, job_id_in, until_done, until_shown
-
 from discord_sandbox import Message, Permission, Sandbox, ScriptedUser, Upload
 from generation.images.codec import decode_png, encode_png
 from generation.images.metadata import read_recipe
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from discord_sandbox import Sandbox, Upload
+
 pytest.importorskip("c2pa", reason="the extra atelier[c2pa] is not installed: content credentials are not tested")
 
-from living import LivingBot, People, until_done
-
-from discord_sandbox import Sandbox, Upload
 from generation.images.c2pa import Credentials, CredentialState
 from generation.images.codec import decode_png
 from generation.images.iptc import SourceType
 from generation.images.verify import read_disclosure
 from generation.requests.recipe import Recipe
 from tests.certificates import make_chain
+from tests.scenarios.bot_harness import LivingBot, People, until_done
 
 RED = "a red circle on a blue background"
 

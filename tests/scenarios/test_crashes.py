@@ -7,8 +7,6 @@ import os
 import signal
 
 import pytest
-from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
-from patience import PATIENCE_S
 
 from cogs.supervisor import CONNECTED, keep_connected
 from db.engine import Database
@@ -16,6 +14,8 @@ from db.stores.deliveries import DeliveryStore
 from discord_sandbox import Interaction, Sandbox
 from generation.jobs.job import Status
 from generation.owner import Owner
+from tests.patience import PATIENCE_S
+from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

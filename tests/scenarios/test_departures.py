@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from living import LivingBot, People, until_done, until_shown
-from patience import PATIENCE_S
 from sqlalchemy import text
 
 from cogs.upkeep import sweep
@@ -19,7 +17,9 @@ from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
 from generation.requests.style import Style
 from generation.rules.rule import Rule
+from tests.patience import PATIENCE_S
 from tests.running import run_for_a_day
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 DAY = 24 * 3600
 OWN = "an unmistakable zanzibar of marmalade"

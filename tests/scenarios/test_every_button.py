@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from living import LivingBot, People, job_id_in, judged, until_done, until_shown
 from PIL import Image
 
 from cogs.client import FORMS, PRESSES
@@ -26,6 +25,7 @@ from generation.models.catalog import Catalog
 from generation.policy.guild_preferences import Choices, Visibility
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.prompt_addons import Extra
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done, until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"

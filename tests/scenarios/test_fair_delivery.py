@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from living import LivingBot, People, is_going, job_id_in, until_done, until_shown
 
 from cogs import posting
 from discord_sandbox import Channel, Interaction, Permission, Sandbox, ScriptedUser
@@ -14,6 +13,7 @@ from discord_sandbox.faults import Fault
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.scheduling.delivery_turns import PLACES
+from tests.scenarios.bot_harness import LivingBot, People, is_going, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 CROWD = PLACES + 4

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
-from living import LivingBot, People, button_of, until_done, until_shown
 from sqlalchemy import text
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, Upload
+from tests.scenarios.bot_harness import LivingBot, People, button_of, until_done, until_shown
 
 RED = "a red circle on a blue background"
 CALLBACK = "/interactions/*"

@@ -6,11 +6,11 @@ import asyncio
 import time
 
 import pytest
-from living import LivingBot, People, until_done, until_shown
 
 from discord_sandbox import Message, Permission, Sandbox, Upload
 from generation.images.codec import encode_png
 from generation.jobs.job import Status
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 MAX_ACK_S = 3.0
 """Discord's limit."""

@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from every_command import answer_to, rows
-from living import LivingBot, People, job_id_in, judged, until_done
 from PIL import Image
 
 from cogs.say import Action
@@ -24,6 +22,8 @@ from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedU
 from discord_sandbox.interactions import COMPONENT, MODAL_SUBMIT
 from generation.requests.style import Style
 from generation.rules.rule import Rule
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
+from tests.scenarios.every_command import answer_to, rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"

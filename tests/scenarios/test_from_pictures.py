@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from living import LivingBot, People, job_id_in, judged, until_done, until_shown
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -25,6 +24,7 @@ from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.requests.cost import image_cost
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done, until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
-from living import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
-from patience import PATIENCE_S
 
 from cogs import replies
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.jobs.delivery import DeliveryState
+from tests.patience import PATIENCE_S
+from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 TWENTY_MINUTES_S = 20 * 60

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from living import LivingBot, People, until_done, until_shown
-
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = "a red circle on a blue background"
 DISCORD_TAKES = {"description_localizations": 100, "name_localizations": 32}

@@ -12,7 +12,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from living import LivingBot, People, until_done, until_shown
 from sqlalchemy import text
 
 from cogs.upkeep import sweep
@@ -24,6 +23,7 @@ from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = "a red circle on a blue background"
 OWN = "an unmistakable zanzibar of marmalade"

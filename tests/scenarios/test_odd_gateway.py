@@ -10,12 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from living import LivingBot, People, until_done, until_shown
 
 from cogs.pacing import Pacing
 from cogs.supervisor import CONNECTED, keep_connected
 from discord_sandbox import Sandbox
 from generation.errors import Misconfigured
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 ODD_EVENTS: list[tuple[str, Any]] = [
     ("GUILD_ROLE_DELETE", {"guild_id": "GUILD", "role": {}}),

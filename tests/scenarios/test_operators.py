@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from living import LivingBot, People, is_going, until_done, until_shown
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
+from tests.scenarios.bot_harness import LivingBot, People, is_going, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

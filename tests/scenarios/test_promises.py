@@ -15,10 +15,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import living
 import pytest
-from living import LivingBot, People, delete_by_hand, job_id_in, until_done, until_shown
-from patience import PATIENCE_S
 
 from bench._lives import Life, Lives
 from bench.light_engine import ENGINE
@@ -27,6 +24,9 @@ from generation.durable import num_stuck
 from generation.errors import Crowded
 from generation.jobs.job import Status
 from generation.workers.local import LocalWorker
+from tests.patience import PATIENCE_S
+from tests.scenarios import bot_harness
+from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 TWENTY_MINUTES_S, HALF_AN_HOUR_S = 20 * 60, 30 * 60
@@ -190,7 +190,7 @@ async def test_a_worker_frozen_beyond_patience_overwrites_nothing(
     discord: Sandbox, people: People, tmp_path: Path, blank_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P5: another finishes what it held; when it would speak again, it is no more. (The fence itself: tests/db.)"""
-    monkeypatch.setattr(living, "LocalWorker", partial(LocalWorker, hang_s=12.0))
+    monkeypatch.setattr(bot_harness, "LocalWorker", partial(LocalWorker, hang_s=12.0))
     bot = LivingBot(discord, tmp_path, blank_database)
     await bot.start()
     asked = await people.ada.slash("imagine", prompt="slow-image", steps=8)

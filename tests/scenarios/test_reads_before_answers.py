@@ -21,8 +21,6 @@ from typing import Any
 import discord
 import pytest
 import pytest_asyncio
-from every_command import answer_to, filled, registered
-from living import LivingBot, People, job_id_in, judged, until_done
 from sqlalchemy import event
 
 from cogs.client import MENUS, PRESSES
@@ -31,6 +29,8 @@ from db.stores.audit_log import Entry
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.requests.style import Style
 from generation.rules.rule import Rule
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
+from tests.scenarios.every_command import answer_to, filled, registered
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"

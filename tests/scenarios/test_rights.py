@@ -15,14 +15,14 @@ from typing import Any
 import discord
 import pytest
 import pytest_asyncio
-from every_command import answer_to, filled, registered, rows
-from living import LivingBot, People, job_id_in, judged, until_done
 
 from cogs.client import FORMS, MENUS, PRESSES
 from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR, ROLES_UNKNOWN
 from cogs.moderation import _VERBS as VERBS
 from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox, ScriptedUser
 from discord_sandbox.permissions import ALL
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
+from tests.scenarios.every_command import answer_to, filled, registered, rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGE = (Path(__file__).resolve().parents[2] / "docs/safety.md").read_text(encoding="utf-8")

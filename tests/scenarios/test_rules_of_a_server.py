@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from living import LivingBot, People, until_done, until_shown
 from sqlalchemy import text as sql
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.models.catalog import Catalog
 from generation.requests.prompt_addons import Extra
 from generation.rules.rule import Rule
-from tests.generation.slow_rules import NASTY_TEXT, slow_rules
+from tests.generation.rules.slow_rules import NASTY_TEXT, slow_rules
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

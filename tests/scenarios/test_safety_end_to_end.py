@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from living import LivingBot, People, judged, until_done
-from test_safety_of_a_server import spoilers, told
 
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
@@ -27,6 +25,8 @@ from generation.safety.visibility import SafetyLevel
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.painting import a_picture
 from tests.generation.engine.toy import save_checker, save_toy, toy_model
+from tests.scenarios.bot_harness import LivingBot, People, judged, until_done
+from tests.scenarios.test_safety_of_a_server import spoilers, told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

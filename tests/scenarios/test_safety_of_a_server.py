@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from living import LivingBot, People, until_done, until_shown
 
 from cogs.upkeep import sweep
 from db.admin.reconcile import reconcile
@@ -16,6 +15,7 @@ from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
 from tests.running import run_for_a_day
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 FLAGGED = "a withhold-image of a spider"
 

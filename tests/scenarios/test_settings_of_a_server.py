@@ -7,12 +7,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from living import LivingBot, People, until_done, until_shown
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.guild_preferences import Choices
 from generation.requests.style import Style
 from generation.safety.visibility import SafetyLevel
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

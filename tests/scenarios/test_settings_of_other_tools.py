@@ -7,14 +7,14 @@ import json
 from typing import Any
 
 import pytest
-from living import until_done, until_shown
 from PIL import Image
-from rough import House, answer
 
 from discord_sandbox import Upload
 from generation.images.codec import encode_png, read_png_text
 from generation.requests.spec import ImageSpec
-from tests.generation.hostile import saved
+from tests.generation.images.hostile_files import saved
+from tests.scenarios.bad_input_harness import House, answer
+from tests.scenarios.bot_harness import until_done, until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LINE = "Steps: 2, Sampler: Euler a, CFG scale: 5, Seed: 7, Size: 64x64, Clip skip: 2"

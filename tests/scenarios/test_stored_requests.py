@@ -6,14 +6,13 @@ import json
 import sqlite3
 from contextlib import closing
 
-from living import LivingBot, People, button_of, until_done, until_shown
-
 from db.admin.reconcile import reconcile
 from db.stores.deliveries import DeliveryStore
 from discord_sandbox import Sandbox
 from generation.errors import Outdated
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
+from tests.scenarios.bot_harness import LivingBot, People, button_of, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from living import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
 from PIL import Image
 
 from cogs.say import Action
@@ -20,6 +19,7 @@ from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.requests.spec import Upscale
+from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 THEIRS = "another member attached"

@@ -12,11 +12,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-from living import People, job_id_in, until_done, until_shown
 from patience import PATIENCE_S
 from PIL import Image
 
 from discord_sandbox import Sandbox, Upload
+from tests.scenarios.bot_harness import People, job_id_in, until_done, until_shown
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "a red circle on a blue background"

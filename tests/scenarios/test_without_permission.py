@@ -6,12 +6,11 @@ member, or somebody has written its name below.
 
 from __future__ import annotations
 
-from every_command import answer_to, filled, registered, rows
-from living import LivingBot, People
-
 from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR
 from cogs.operating import NOT_THE_OPERATOR
 from discord_sandbox import Permission, Sandbox, ScriptedUser
+from tests.scenarios.bot_harness import LivingBot, People
+from tests.scenarios.every_command import answer_to, filled, registered, rows
 
 FOR_EVERYBODY = {
     *("about", "cancel", "help", "history", "imagine", "img2img", "inpaint", "privacy", "queue", "recipe"),

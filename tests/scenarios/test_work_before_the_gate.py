@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from living import LivingBot, People, until_done, until_shown
 from PIL import Image
 
 from cogs import uploads
@@ -16,6 +15,7 @@ from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedU
 from generation.policy.guild_access import Standing
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
+from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

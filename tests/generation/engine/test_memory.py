@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from patience import PATIENCE_S
 from safetensors.torch import load_file, save_file
 
 from generation.engine.devices import Device, lay_out
@@ -26,6 +25,7 @@ from generation.workers.frames import encode
 from tests.generation.engine.painting import a_picture, a_spec, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy import toy_model
 from tests.generation.engine.toy_checkpoint import save_checkpoint
+from tests.patience import PATIENCE_S
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 GIB = 2**30

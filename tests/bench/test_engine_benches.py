@@ -1,0 +1,62 @@
+"""The programs that measure the engine, run small: that they run, and that what they print is what is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import card, exact, memory, throughput
+
+# Diffusers builds numpy arrays from tensors in a way numpy means to change.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return report
+
+
+def test_exact_counts_no_difference_and_its_control_counts_some(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--json", "--shape", "tiny", "--interleavings", "2", "--threads", "1", "--dtype", "float32", "bfloat16"]
+    assert exact.main(words) == 0
+    report = printed(capsys)
+    assert report["images"] >= 2 * 2 * 5
+    assert report["differing"] == 0
+    assert report["control_differing"] > 0
+    assert report["dtype"] == "float32, bfloat16"
+    assert report["by_dtype"]["bfloat16"]["images"] == report["images"] / 2
+
+
+def test_throughput_says_every_ratio_and_where_the_time_went(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--json --shape tiny --side 64 --users 2 --requests 1 --rounds 1 --threads 1 --max-rows 4 --profile"
+    assert throughput.main([*words.split(), "--dtype", "float32"]) == 0
+    report = printed(capsys)
+    wanted = ("ratio_serial", "ratio_batched", "ratio_possible", "images_per_s", "p95_s", "p95_s_serial", "padding")
+    assert all(report[name] >= 0 for name in wanted)
+    assert sum(report["profile"].values()) == pytest.approx(1, abs=0.01)
+    assert report["profile"]["forward"] > 0.1
+
+
+def test_memory_is_measured_in_a_mode(capsys: pytest.CaptureFixture[str]) -> None:
+    assert memory.main(["--mode", "sliced", "--together", "1", "--side", "64", "--dtype", "float32"]) == 0
+    report = printed(capsys)
+    assert (report["mode"], report["together"], report["side_px"]) == ("sliced", 1, 64)
+    assert report["peak_mb"] > report["weights_mb"] > 0
+
+
+def test_the_card_fills_the_table_of_the_page() -> None:
+    speed = {"images_per_s": 1.5, "ratio_serial": 3, "ratio_batched": 1.25, "share_of_peak": 0.5, "padding": 0.041}
+    found = {"tiny": speed | {"p95_s": 2, "peak_mb": {"full": 4000}}, "device": "a card", "dtype": "bfloat16"}
+    exact = {"images": 10, "differing": 0, "control_differing": 3}
+    text = card.table((card.TINY,), found | {"torch": "2", "exact": exact})
+    page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
+    filled = card.replaced(page, text)
+    assert "| 1.50 | 3.00 | 1.25 | 50% | 4.1% | 2.0 s | full 4,000 MB |" in filled
+    assert "10 pictures, 0 differ; 3 in the control" in filled
+    assert card.replaced(filled, text) == filled
+    assert filled.startswith(page.partition(card.BEGIN)[0])
+    with pytest.raises(SystemExit, match="no <!-- bench card"):
+        card.replaced("a page", text)

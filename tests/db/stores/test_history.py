@@ -1,0 +1,145 @@
+"""History, favourites, families and styles: what people look back on, on a real database."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from db.admin.erasure import erase_user
+from db.engine import Database
+from db.stores.audit_log import Entry
+from db.stores.favourites import KeepsakeStore
+from db.stores.history import AlbumStore
+from db.stores.jobs import JobStore
+from db.stores.styles import StyleStore
+from generation.errors import InvalidRequest
+from generation.jobs.history import Look
+from generation.jobs.job import Job, Outcome, ReplyTo, Status
+from generation.owner import Owner
+from generation.requests.style import MAX_STYLES, Style
+from tests.db.some_jobs import NOW, a_job, all_of
+
+ADA, BO = Owner(1, 100), Owner(1, 200)
+HERE = ReplyTo(application_id=1, channel_id=2)
+
+
+async def finished(
+    database: Database,
+    owner: Owner,
+    prompt: str,
+    *,
+    minute: int,
+    parent: str | None = None,
+    reply_to: ReplyTo | None = HERE,
+) -> Job:
+    job = a_job(guild=owner.guild_id, user=owner.user_id, at=NOW + timedelta(minutes=minute))
+    request = replace(job.request, spec=replace(job.request.spec, prompt=prompt), parent=parent)
+    job = replace(job, request=request)
+    jobs = JobStore(database)
+    await jobs.accept(job, reply_to)
+    for image in job.images:
+        attempt = await jobs.claim(image.id)
+        assert attempt is not None
+        await jobs.settle(image.id, attempt, Outcome(status=Status.DONE, charged=1, file_sha256="ab" * 32))
+    return job
+
+
+async def test_a_page_is_newest_first_and_goes_on_where_the_last_one_ended(database: Database) -> None:
+    jobs = [await finished(database, ADA, f"picture {n}", minute=n) for n in range(4)]
+    await finished(database, BO, "theirs", minute=9)
+    album = AlbumStore(database)
+    first = await album.fetch_page(ADA, Look(), limit=3)
+    assert [job.id for job in first] == [job.id for job in reversed(jobs[1:])]
+    rest = await album.fetch_page(ADA, Look(), limit=3, before=first[-1].created_at)
+    assert [job.id for job in rest] == [jobs[0].id]
+
+
+async def test_words_are_found_in_any_order_and_case(database: Database) -> None:
+    wanted = await finished(database, ADA, "ein GRÜNES Dreieck", minute=1)
+    await finished(database, ADA, "ein grüner Kreis", minute=2)
+    found = await AlbumStore(database).fetch_page(ADA, Look(words="dreieck grünes"), limit=9)
+    assert [job.id for job in found] == [wanted.id]
+
+
+async def test_pictures_nobody_on_discord_asked_for_are_left_out(database: Database) -> None:
+    await finished(database, ADA, "painted again for its file", minute=1, reply_to=None)
+    assert await AlbumStore(database).fetch_page(ADA, Look(), limit=9) == []
+
+
+async def test_a_favourite_may_be_somebody_elses_and_turns_off_again(database: Database) -> None:
+    theirs = await finished(database, BO, "theirs", minute=1)
+    album, keepsakes = AlbumStore(database), KeepsakeStore(database)
+    assert await keepsakes.turn_favourite(theirs.id, ADA.user_id)
+    liked = await album.fetch_page(ADA, Look(favourites=True), limit=9)
+    assert [job.id for job in liked] == [theirs.id]
+    assert await album.fetch_page(Owner(2, ADA.user_id), Look(favourites=True), limit=9) == []
+    assert not await keepsakes.turn_favourite(theirs.id, ADA.user_id)
+    assert await album.fetch_page(ADA, Look(favourites=True), limit=9) == []
+
+
+async def test_who_wants_to_be_told_is_remembered_once_and_forgotten_when_told(database: Database) -> None:
+    job = await finished(database, ADA, "a", minute=1)
+    keepsakes = KeepsakeStore(database)
+    assert await keepsakes.tell(job.id, BO.user_id)
+    assert not await keepsakes.tell(job.id, BO.user_id)
+    assert await keepsakes.fetch_told(job.id) == [BO.user_id]
+    await keepsakes.forget_told(job.id)
+    assert await keepsakes.fetch_told(job.id) == []
+
+
+async def test_erasing_a_member_takes_their_favourites_and_wishes_along(database: Database) -> None:
+    theirs = await finished(database, BO, "theirs", minute=1)
+    keepsakes = KeepsakeStore(database)
+    await keepsakes.turn_favourite(theirs.id, ADA.user_id)
+    await keepsakes.tell(theirs.id, ADA.user_id)
+    await all_of(erase_user(database, ADA.user_id))
+    assert await keepsakes.fetch_told(theirs.id) == []
+    assert await AlbumStore(database).fetch_page(ADA, Look(favourites=True), limit=9) == []
+
+
+async def test_a_family_is_followed_up_and_down(database: Database) -> None:
+    first = await finished(database, ADA, "first", minute=1)
+    second = await finished(database, BO, "second", minute=2, parent=f"{first.id}-0")
+    third = await finished(database, ADA, "third", minute=3, parent=f"{second.id}-0")
+    kin = await AlbumStore(database).fetch_kin(third)
+    assert [(job.id, index) for job, index in kin.parents] == [(second.id, 0), (first.id, 0)]
+    assert [job.id for job in (await AlbumStore(database).fetch_kin(first)).children] == [second.id]
+    lost = await finished(database, ADA, "x", minute=4, parent="not an image id")
+    assert (await AlbumStore(database).fetch_kin(lost)).parents == ()
+
+
+ENTRY = Entry(1, "for a test")
+
+
+async def test_styles_are_kept_by_guild_and_name(database: Database) -> None:
+    styles = StyleStore(database)
+    await styles.save(Style(guild_id=1, name="Ink", prompt="ink drawing of {prompt}", negative="colour"), ENTRY)
+    await styles.save(Style(guild_id=1, name="ink", prompt="in ink"), ENTRY)
+    await styles.save(Style(guild_id=2, name="Oil", prompt="in oil"), ENTRY)
+    assert [style.prompt for style in await styles.fetch_all(1)] == ["in ink"]
+    assert (await styles.fetch(2, "OIL")).prompt == "in oil"
+    with pytest.raises(InvalidRequest, match="There is: ink"):
+        await styles.fetch(1, "Oil")
+    await styles.remove(1, "INK", ENTRY)
+    with pytest.raises(InvalidRequest, match="no other yet"):
+        await styles.remove(1, "INK", ENTRY)
+
+
+async def test_a_guild_has_only_so_many_styles(database: Database) -> None:
+    styles = StyleStore(database)
+    for n in range(MAX_STYLES):
+        await styles.save(Style(guild_id=1, name=f"s{n}", prompt="x"), ENTRY)
+    await styles.save(Style(guild_id=1, name="s0", prompt="y"), ENTRY)
+    with pytest.raises(InvalidRequest, match="Remove one first"):
+        await styles.save(Style(guild_id=1, name="one more", prompt="x"), ENTRY)
+
+
+def test_a_style_goes_around_the_words_or_behind_them() -> None:
+    inside = Style(guild_id=1, name="a", prompt="a poster of {prompt}, bold", negative="dull")
+    assert inside.around("a fox", "blue") == ("a poster of a fox, bold", "blue, dull")
+    behind = Style(guild_id=1, name="a", prompt="bold")
+    assert behind.around("a fox", "") == ("a fox, bold", "")
+    with pytest.raises(InvalidRequest, match="name"):
+        Style(guild_id=1, name="<@1>", prompt="x")

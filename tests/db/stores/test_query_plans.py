@@ -1,0 +1,127 @@
+"""How SQLite looks for what managers read of a server with very many pictures, as the stores ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
+
+from db.admin.retention import RetentionStore
+from db.engine import Database
+from db.models import SOURCES
+from db.stores.guild_policy import Governance
+from db.stores.image_files import let_go
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from generation.requests.spec import StartImage
+from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_spec
+
+SINCE = NOW - timedelta(days=30)
+Ask = Callable[[Database], Awaitable[object]]
+OF_A_SERVER: dict[str, Ask] = {
+    "judgements": lambda database: Governance(database).fetch_judgements(GUILD),
+    "recent prompts": lambda database: Governance(database).fetch_recent_prompts(GUILD),
+    "changes": lambda database: Governance(database).fetch_changes(GUILD),
+    "most refused": lambda database: ModerationStore(database, clock=lambda: NOW).fetch_most_refused(
+        GUILD, since=SINCE
+    ),
+    "refusals": lambda database: ModerationStore(database, clock=lambda: NOW).fetch_refusals(GUILD, USER, since=SINCE),
+    "reports": lambda database: ModerationStore(database, clock=lambda: NOW).fetch_reports(GUILD),
+}
+
+
+async def plan(database: Database, ask: Ask, engine: Engine | None = None) -> list[str]:
+    asked: list[tuple[str, Any]] = []
+    engine = engine or database._reading.sync_engine
+
+    def note(_connection, _cursor, statement, parameters, _context, _many) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    await ask(database)
+    event.remove(engine, "before_cursor_execute", note)
+    return await database.read(lambda session: [step for each in asked for step in _steps(session.connection(), each)])
+
+
+def _steps(connection: Any, asked: tuple[str, Any]) -> list[str]:
+    if not asked[0].startswith(("SELECT", "DELETE")):
+        return []
+    return [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0]}", asked[1])]
+
+
+@pytest.mark.parametrize("name", OF_A_SERVER)
+async def test_what_is_of_one_server_is_not_looked_for_among_all(database: Database, name: str) -> None:
+    steps = await plan(database, OF_A_SERVER[name])
+    assert any(step.startswith("SEARCH") for step in steps)
+    assert [
+        step for step in steps if step.startswith("SCAN") and step.split()[1].isidentifier() and "CONSTANT" not in step
+    ] == []
+
+
+@pytest.mark.parametrize("name", ["judgements", "recent prompts"])
+async def test_the_last_jobs_of_a_server_are_read_in_the_order_of_an_index(database: Database, name: str) -> None:
+    steps = await plan(database, OF_A_SERVER[name])
+    [jobs] = [step for step in steps if step.startswith("SEARCH jobs")]
+    assert "INDEX ix_jobs_guild_id_created_at (guild_id=?)" in jobs
+    if name == "recent prompts":
+        assert not any("TEMP B-TREE" in step for step in steps)
+
+
+async def test_the_reports_of_a_job_are_found_by_it(database: Database) -> None:
+    """Also by SQLite itself, which looks for them whenever a job is deleted."""
+    query = "SELECT id FROM reports WHERE job_id = ?", ("x",)
+    steps = await database.read(lambda session: _steps(session.connection(), query))
+    assert steps == ["SEARCH reports USING COVERING INDEX ix_reports_job_id_by (job_id=?)"]
+
+
+async def _drop_uploads(database: Database) -> None:
+    await JobStore(database).accept(a_job(), attached=["a" * 64])
+    async for _ in RetentionStore(database).drop_uploads(now=NOW):
+        pass
+
+
+async def test_who_else_starts_from_a_file_is_found_without_reading_every_picture(database: Database) -> None:
+    letting_go = await plan(
+        database, lambda database: database.write(lambda session: let_go(session, ["a" * 64])), database._writing
+    )
+    dropping = await plan(database, _drop_uploads, database._apart)
+    expiring = await plan(
+        database, lambda database: RetentionStore(database).fetch_expired(["a" * 64], now=NOW), database._apart
+    )
+    for index in SOURCES:
+        assert f"SEARCH images USING INDEX {index} (<expr>=?)" in letting_go
+        assert f"SEARCH images USING INDEX {index} (<expr>=?)" in dropping
+    assert [step for step in (*letting_go, *dropping, *expiring) if step.startswith("SCAN")] == []
+    assert any(step.startswith("SEARCH uploads USING COVERING INDEX") and ">(?,?)" in step for step in dropping)
+
+
+async def test_of_many_pictures_that_start_from_one_upload_the_first_living_one_will_do(database: Database) -> None:
+    """However many a member made of it: letting go of one costs the same."""
+
+    async def cost(number: int) -> int:
+        for _ in range(number):
+            await JobStore(database).accept(a_job(spec=a_spec(start=StartImage(sha256="a" * 64, strength=0.5))))
+        return await database.write(lambda session: _instructions(session, lambda: let_go(session, ["a" * 64])))
+
+    await JobStore(database).accept(a_job(), attached=["a" * 64])
+    first = await cost(1)
+    assert await cost(200) == first > 0
+
+
+def _instructions(session: Session, work: Callable[[], object]) -> int:
+    """How many instructions SQLite runs for it."""
+    number = 0
+
+    def count() -> None:
+        nonlocal number
+        number += 1
+
+    driver: Any = session.connection().connection.driver_connection
+    driver.set_progress_handler(count, 1)
+    work()
+    driver.set_progress_handler(None, 1)
+    return number

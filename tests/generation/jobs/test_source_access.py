@@ -1,0 +1,147 @@
+"""Whose an upload is, at the studio itself: whatever asks, a file is started from by those who may."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import shell
+from generation.errors import NotAllowed, SourceLost
+from generation.images.codec import encode_png
+from generation.images.replay import Agreement
+from generation.jobs.derive import enlarge, reproduce, reroll, vary, words_of, zoom_out
+from generation.jobs.derive_edits import Wishes, begin_from, remix, repaint_mask, wishes_of
+from generation.jobs.job import Image, Job, Status
+from generation.owner import Owner
+from generation.requests.spec import GenerationRequest, StartImage, Upscale
+from tests.generation.service_harness import ADA, Place, opened
+
+BO, ELSEWHERE = Owner(ADA.guild_id, 300), Owner(2, 200)
+STRONGLY = StartImage(sha256="", strength=0.6)
+
+
+async def attached(place: Place, colour: int = 1) -> str:
+    return await asyncio.to_thread(place.studio.files.put, encode_png(bytes([colour]) * 3 * 64 * 64, (64, 64)))
+
+
+async def of_an_upload(place: Place, **changes: object) -> Job:
+    start = replace(STRONGLY, sha256=await attached(place))
+    return await place.finished(await place.submit(start=start, **changes))
+
+
+async def made(place: Place, request: GenerationRequest, owner: Owner = ADA) -> Image:
+    job = await place.finished(await place.studio.submit(request, owner))
+    assert job.status is Status.DONE, job.images[0].error
+    return job.images[0]
+
+
+def remixed(place: Place, job: Job) -> GenerationRequest:
+    wishes: Wishes = replace(wishes_of(job), strength=0.05)
+    return remix(job, wishes, place.studio.catalog.default)
+
+
+async def test_no_request_of_another_member_starts_from_an_upload(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        job = await of_an_upload(place)
+        [image] = job.images
+        assert image.recipe is not None
+        upload = image.spec.start
+        assert upload is not None
+        requests = {
+            "reroll": reroll(job, seed=1),
+            "vary": vary(image, seed=1),
+            "remix": remixed(place, job),
+            "mask": repaint_mask(image, upload.sha256, place.studio.catalog.default, prompt="x", seed=1),
+            "forged": GenerationRequest(spec=replace(image.spec, start=None, upscale=Upscale(sha256=upload.sha256))),
+            "forged replay": reproduce(replace(image.recipe, spec=replace(image.spec, seed=99))),
+        }
+        for name, request in requests.items():
+            with pytest.raises(NotAllowed, match="another member attached"):
+                await place.studio.submit(request, BO)
+                pytest.fail(name)
+        for name, request in (requests | {"replay": reproduce(image.recipe)}).items():
+            with pytest.raises(NotAllowed):
+                await place.studio.submit(request, ELSEWHERE)
+                pytest.fail(name)
+        for name in ("reroll", "vary", "remix"):
+            assert (await place.finished(await place.studio.submit(requests[name], ADA))).status is Status.DONE
+        assert (await made(place, reproduce(image.recipe), BO)).file_sha256 == image.file_sha256
+
+
+async def test_a_picture_is_started_from_in_its_own_server(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        [image] = (await of_an_upload(place)).images
+        for request in (enlarge(image), zoom_out(image, 1.5, seed=1)):
+            assert (await made(place, request, BO)).status is Status.DONE
+            with pytest.raises(NotAllowed, match="was deleted"):  # not even that there is one
+                await place.studio.submit(request, ELSEWHERE)
+
+
+async def test_the_words_of_a_recipe_start_from_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        model = place.studio.catalog.default
+        [image] = (await of_an_upload(place)).images
+        large = await made(place, enlarge(image))
+        for recipe in (image.recipe, large.recipe):
+            assert recipe is not None
+            request = words_of(recipe, model)
+            assert request.spec.sources == frozenset()
+            assert (request.spec.prompt, request.spec.seed) == (recipe.spec.prompt, recipe.spec.seed)
+            assert (await made(place, request, ELSEWHERE)).status is Status.DONE
+
+
+async def test_what_is_made_of_an_upload_is_known_to_be(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        job = await of_an_upload(place)
+        [image] = job.images
+        large = await made(place, enlarge(image), BO)
+        further = GenerationRequest(spec=begin_from(large, strength=0.5, seed=1))
+        words = await place.finished(await place.submit())
+        ids = {"upload": job.id, "large": large.job_id, "words": words.id}
+        ids["small"] = (await made(place, replace(further, spec=replace(further.spec, steps=2)), BO)).job_id
+        ids["larger words"] = (await made(place, enlarge(words.images[0]))).job_id
+        found = {name: (await place.store.fetch_job(job_id)).is_from_upload for name, job_id in ids.items()}
+    assert found == {"upload": True, "large": True, "small": True, "words": False, "larger words": False}
+
+
+async def test_a_picture_that_was_painted_again_to_start_from_holds_nothing_back(tmp_path: Path) -> None:
+    """Its file had been cleared away. When its owner deletes it, the one painted again and the upload go too."""
+    async with opened(tmp_path) as place:
+        job = await of_an_upload(place)
+        [image] = job.images
+        assert image.file_sha256 is not None
+        place.studio.files.remove(image.file_sha256)
+        for owner in (ADA, BO):
+            large = await made(place, enlarge(image), owner)
+            assert place.studio.files.get(image.file_sha256) is not None
+            place.studio.files.remove(image.file_sha256)
+            assert await place.store.forget_pictures(large.job_id) in ([large.file_sha256], [])
+        upload = image.spec.start
+        assert upload is not None
+        assert set(await place.store.forget_pictures(job.id)) == {upload.sha256, image.file_sha256}
+        assert await place.store.fetch_painted(image.file_sha256) is None
+        for owner in (ADA, BO):
+            with pytest.raises(NotAllowed, match="was deleted"):
+                await place.studio.submit(enlarge(image), owner)
+
+
+async def test_the_operator_replays_any_picture_at_the_shell_and_holds_none(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        job = await of_an_upload(place)
+        running = asyncio.create_task(asyncio.Event().wait())
+        originals = await shell.read_job(place.studio, place.store, job.id)
+        assert (await shell.replay(place.studio, running, originals)).verdict is Agreement.IDENTICAL  # type: ignore[arg-type]
+        assert job.request.spec.files <= set(await place.store.forget_pictures(job.id))
+        running.cancel()
+
+
+async def test_when_an_upload_is_lost_too_it_costs_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        [image] = (await of_an_upload(place)).images
+        shutil.rmtree(tmp_path / "pictures")
+        job = await place.finished(await place.studio.submit(enlarge(image), BO))
+        assert (job.images[0].error, job.images[0].charged) == (SourceLost.__name__, 0)

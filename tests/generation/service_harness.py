@@ -1,0 +1,91 @@
+"""A running studio for tests: real SQLite, a real worker process, real files, and what the tests look at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.light_engine import ENGINE
+from db.engine import Database
+from db.stores.jobs import JobStore
+from generation.images.store import ImageFiles
+from generation.jobs.job import Job, Status
+from generation.models.catalog import Catalog
+from generation.owner import Owner
+from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.service import Studio
+from generation.workers.engine_settings import EngineSettings
+from generation.workers.frames import WorkerConfig
+from generation.workers.local import LocalWorker
+from tests.patience import PATIENCE_S
+
+ADA, BO = Owner(1, 100), Owner(2, 200)
+
+
+def spec(prompt: str = "a red circle", **changes: Any) -> ImageSpec:
+    basis = ImageSpec(
+        prompt=prompt, model="paintbox", width_px=64, height_px=64, steps=5, guidance=4.0, sampler="Euler", seed=7
+    )
+    return replace(basis, **changes)
+
+
+class Place:
+    """A studio with what the tests look at."""
+
+    def __init__(self, studio: Studio, worker: LocalWorker, store: JobStore, folder: Path) -> None:
+        self.studio, self.worker, self.store, self.folder = studio, worker, store, folder
+        self.changes: list[str] = []
+        self.running: asyncio.Task[None] | None = None
+        self._changed = asyncio.Condition()
+        studio.on_change = self._heard
+
+    def _heard(self, job_id: str) -> None:
+        self.changes.append(job_id)
+        asyncio.get_running_loop().create_task(self._notify())
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def until(self, true: Callable[[], Any]) -> None:
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(true)
+
+    async def submit(self, prompt: str = "a red circle", owner: Owner = ADA, count: int = 1, **changes: Any) -> Job:
+        """The files that it starts from were attached."""
+        request = GenerationRequest(spec=spec(prompt, **changes), count=count)
+        return await self.studio.submit(request, owner, attached=request.spec.files)
+
+    async def finished(self, job: Job) -> Job:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.studio.finished(job.id)
+
+    def is_running(self, job: Job) -> bool:
+        view = self.studio.view(job.id)
+        return view is not None and view.job.status is Status.RUNNING and view.progress > 0
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path, *, queue: FairQueue | None = None, catalog: Catalog | None = None, engine: str = ENGINE
+) -> AsyncIterator[Place]:
+    """A running studio in a folder that may hold an earlier one's database."""
+    catalog = catalog or Catalog.open("paintbox")
+    config = WorkerConfig(models=catalog.models, engine=engine, settings=EngineSettings(num_threads=1), nice=0)
+    worker = LocalWorker(config, first_pause_s=0.01)
+    async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
+        store = JobStore(database)
+        studio = Studio(worker=worker, store=store, files=ImageFiles(folder / "pictures"), catalog=catalog, queue=queue)
+        place = Place(studio, worker, store, folder)
+        place.running = running = asyncio.create_task(studio.run())
+        try:
+            yield place
+        finally:
+            running.cancel()
+            await asyncio.wait((running,))
+            await worker.close()

@@ -1,0 +1,334 @@
+"""The bot as a thing to start, stop and kill, and the people who use it. Every part is the real one.
+
+Only the picture-making is light (an engine without a model, behind the real worker), unless a scenario asks for the
+built-in model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import gc
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import discord
+import psutil
+
+from cogs.client import AtelierClient, Services, build_client
+from cogs.held import Held
+from cogs.wire import point_at
+from db.admin.personal import PersonalStore
+from db.admin.removed_guilds import DepartureStore
+from db.engine import Database
+from db.stores.audit_log import Entry
+from db.stores.deliveries import DeliveryStore
+from db.stores.favourites import KeepsakeStore
+from db.stores.guild_policy import Governance
+from db.stores.history import AlbumStore
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from db.stores.operator import OperatorStore
+from db.stores.quotas import QuotaStore
+from db.stores.settings import SettingsStore
+from db.stores.styles import StyleStore
+from db.stores.usage import UsageStore
+from discord_sandbox import Channel, Guild, Interaction, Message, Permission, Sandbox, ScriptedUser
+from generation.images.c2pa import Credentials
+from generation.images.store import ImageFiles
+from generation.jobs.job import Job
+from generation.models.catalog import PAINTBOX, Catalog, Model
+from generation.paintbox import SAFETY_DIR
+from generation.policy.guild_settings import GuildSettings
+from generation.policy.rate_limit import Rates, rates_of_files
+from generation.rules.screening import Screener
+from generation.safety.checker_trust import STAND_IN
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.service import Studio
+from generation.workers.engine_settings import EngineSettings
+from generation.workers.frames import WorkerConfig
+from generation.workers.local import LocalWorker
+from tests.patience import PATIENCE_S
+from tests.scenarios.steady_engine import ENGINE
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("cogs", "generation", "db")
+
+
+@dataclass
+class People:
+    """A server with two channels, a member, another one, and a moderator."""
+
+    discord: Sandbox
+    guild: Guild
+    general: Channel
+    ada: ScriptedUser
+    bo: ScriptedUser
+    mo: ScriptedUser
+
+    @classmethod
+    def settle(cls, discord: Sandbox) -> People:
+        guild = discord.add_guild("Harbour")
+        general = guild.add_channel("general")
+
+        def come(name: str, permissions: int = 0) -> ScriptedUser:
+            return discord.act_as(guild.add_member(name, permissions=permissions), general)
+
+        return cls(discord, guild, general, come("ada"), come("bo"), come("mo", int(Permission.MANAGE_MESSAGES)))
+
+
+@asynccontextmanager
+async def judged(tally) -> AsyncIterator[Sandbox]:
+    """Discord on loopback. Tests in which anybody broke its rules fail."""
+    async with Sandbox(bot_name="Atelier") as discord:
+        yield discord
+    broken = [str(violation) for violation in discord.violations]
+    tally.num_servers += 1
+    tally.judged += discord.num_validated
+    tally.violations += broken
+    assert not broken, "\n".join(broken)
+
+
+class LivingBot:
+    """Everything `bot.py serve` joins, in this process. `start` again after `stop` or `crash`: the data stays."""
+
+    def __init__(
+        self,
+        discord: Sandbox,
+        data_dir: Path,
+        blank_database: Path,
+        *,
+        engine: str = ENGINE,
+        num_slots: int = 4,
+        models: tuple[Model, ...] = (),
+        credentials: Credentials | None = None,
+        models_dir: Path | None = None,
+        owner_ids: Collection[int] = (),
+        trusts_checker: bool = True,
+    ) -> None:
+        """`trusts_checker`: the built-in model's checker counts as a real one, so that pictures may be attached
+        in any channel. It does not in life (`generation.safety.checker_trust`).
+        """
+        self.discord = discord
+        self.data_dir = data_dir
+        self.num_slots = num_slots
+        self._models, self._credentials = models, credentials
+        self._engine = engine
+        self._models_dir, self._trusts_checker = models_dir, trusts_checker
+        self._owner_ids = frozenset(owner_ids)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.clock_ahead = timedelta(0)
+        """How wrong the clock of this machine is."""
+        if not (data_dir / "atelier.db").exists():
+            shutil.copy(blank_database, data_dir / "atelier.db")
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.discord.clock.now(), UTC) + self.clock_ahead
+
+    async def start(self) -> None:
+        """Up and connected when this returns; the painter may still be on its way."""
+        self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
+        self.jobs, self.deliveries = JobStore(self.database, clock=self.now), DeliveryStore(self.database)
+        catalog = Catalog(self._models or self._built_in())
+        settings = EngineSettings(num_slots=self.num_slots, num_threads=2)
+        config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
+        self.worker = LocalWorker(config, first_pause_s=0.05)
+        self.studio = Studio(
+            worker=self.worker,
+            store=self.jobs,
+            files=ImageFiles(self.data_dir / "pictures"),
+            catalog=catalog,
+            queue=FairQueue(max_per_user=60),
+            clock=self.now,
+        )
+        self.screener = Screener()
+        self.studio.is_closed = await OperatorStore(self.database).is_closed()
+        self.studio.pause(await OperatorStore(self.database).is_paused())
+        await self._connect()
+        self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
+
+    def _built_in(self) -> tuple[Model, ...]:
+        models = Catalog.open(PAINTBOX, self._models_dir).models
+        if not self._trusts_checker:
+            return models
+        checker = trusted_checker()
+        return tuple(replace(each, safety_checker=checker) if each.name == PAINTBOX else each for each in models)
+
+    async def choose(self, settings: GuildSettings) -> None:
+        """Put these settings in the place of what the guild had chosen."""
+        await self.services.governance.change_settings(settings.guild_id, lambda _old: settings, Entry(1, "for a test"))
+
+    async def hold_painting(self) -> None:
+        """Freeze the worker process: what is asked for is accepted and waits."""
+        async with asyncio.timeout(PATIENCE_S):
+            while self.worker.pid is None:  # noqa: ASYNC110 - a process being spawned says nothing to wait for
+                await asyncio.sleep(0)
+        os.kill(self.worker.pid, signal.SIGSTOP)
+
+    def go_on_painting(self) -> None:
+        assert self.worker.pid is not None
+        os.kill(self.worker.pid, signal.SIGCONT)
+
+    async def _connect(self) -> None:
+        point_at(self.discord.url)
+        passing = self.discord.clock.now  # where Discord's clock jumps ahead, the time has passed here, too
+        self.services = Services(
+            studio=self.studio,
+            jobs=self.jobs,
+            deliveries=self.deliveries,
+            guilds=SettingsStore(self.database),
+            governance=Governance(self.database, clock=self.now, screener=self.screener),
+            moderation=ModerationStore(self.database, clock=self.now),
+            personal=PersonalStore(self.database, clock=self.now),
+            allows_dms=True,
+            credentials=self._credentials,
+            quotas=QuotaStore(self.database),
+            usage=UsageStore(self.database),
+            album=AlbumStore(self.database),
+            keepsakes=KeepsakeStore(self.database, clock=self.now),
+            styles=StyleStore(self.database),
+            held=Held(self.data_dir / "forms", clock=lambda: self.now().timestamp()),
+            operating=OperatorStore(self.database),
+            departures=DepartureStore(self.database, clock=self.now, grace=timedelta(days=30)),
+            clock=self.now,
+            monotonic=passing,
+            rates=Rates(monotonic=passing),
+            file_rates=rates_of_files(passing),
+            owner_ids=self._owner_ids,
+        )
+        self.client: AtelierClient = build_client(self.services, guild_ready_timeout_s=0.02)
+        connecting = asyncio.create_task(self.client.start(self.discord.token), name="client")
+        self._tasks.append(connecting)
+        ready = asyncio.create_task(self.client.wait_until_ready())
+        await asyncio.wait((connecting, ready), return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE_S)
+        if connecting.done():
+            connecting.result()
+        assert ready.done(), "the bot did not get ready"
+
+    async def reconnect(self) -> None:
+        """A new client, as the supervisor builds one; everything behind it has gone on."""
+        await self._connect()
+
+    async def stop(self) -> None:
+        """As on SIGTERM: what is under way ends."""
+        await self.client.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close()
+
+    async def crash(self) -> None:
+        """Everything is cut off where it stands; only the database file and the pictures are left."""
+        if self.worker.pid is not None:
+            os.kill(self.worker.pid, signal.SIGKILL)
+        # Also discord.py's: a command half done must not go on, or even answer. What is in the hands of the database
+        # or of the worker's supervisor is theirs.
+        cut_off = [task for task in tasks_of_the_bot() if not task.get_name().startswith(("database", "worker"))]
+        for task in cut_off:
+            task.cancel()
+        await asyncio.gather(*cut_off, return_exceptions=True)
+        await self._close()
+
+    async def _close(self) -> None:
+        self._tasks.clear()
+        await self.client.close()
+        await self.worker.close()
+        self.screener.close()
+        await self.database.close()
+        await asyncio.sleep(0)
+        assert_nothing_left(self.data_dir)
+
+    async def job_of(self, interaction: Interaction) -> Job:
+        """The job an interaction became, as the database knows it."""
+        message = interaction.original_message
+        assert message is not None
+        return await self.jobs.fetch_job(job_id_in(message))
+
+    async def ended(self, interaction: Interaction) -> Job:
+        """Wait until the job has ended."""
+        await until_shown(self.discord, interaction)
+        return await self.studio.finished((await self.job_of(interaction)).id)
+
+
+@cache
+def trusted_checker() -> Path:
+    """The built-in model's checker in a folder that does not say it is a stand-in."""
+    folder = Path(tempfile.mkdtemp()) / "checker"
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+    shutil.copytree(SAFETY_DIR, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {STAND_IN: False}), encoding="utf-8")
+    return folder
+
+
+def tasks_of_the_bot() -> list[asyncio.Task[Any]]:
+    """Tasks that run its code, or discord.py's for it; not those of the sandbox and of the test."""
+    mine = tuple(str(folder) for folder in (*(ROOT / room for room in ROOMS), Path(discord.__file__).parent))
+    codes = {task: getattr(task.get_coro(), "cr_code", None) for task in asyncio.all_tasks()}
+    return [task for task, code in codes.items() if code is not None and code.co_filename.startswith(mine)]
+
+
+def assert_nothing_left(folder: Path) -> None:
+    """No task goes on, no child process lives, no file below the folder is open."""
+    process = psutil.Process()
+    tasks = [f"{task.get_name()}: {task.get_coro()}" for task in tasks_of_the_bot()]
+    files = [file.path for file in process.open_files() if file.path.startswith(str(folder))]
+    gc.collect()  # what a test before left in a circle ends its processes when it goes
+    left = [*tasks, *map(str, process.children()), *files]
+    assert not left, left
+
+
+def job_id_in(message: Message) -> str:
+    """The job a message of ours is about, read from its buttons."""
+    ids = [button["custom_id"].split(":")[2] for button in message.buttons if "custom_id" in button]
+    assert ids, f"no button in {message.text!r}"
+    return str(ids[0])
+
+
+def button_of(message: Message, action: str, index: int | None = None) -> str:
+    """The `custom_id` of a message's button for an action (and picture)."""
+    suffix = "" if index is None else f":{index}"
+    ids = [button["custom_id"] for button in message.buttons]
+    found = [each for each in ids if each.split(":")[1] == action and each.endswith(suffix)]
+    assert found, f"no button {action} {index} among {ids}"
+    return str(found[0])
+
+
+async def until_shown(discord: Sandbox, interaction: Interaction) -> Message:
+    """The message once it says more than “thinking”."""
+    return await discord.wait_for(
+        lambda: (message := interaction.original_message) and not message.is_loading and message
+    )
+
+
+async def until_done(discord: Sandbox, interaction: Interaction, *, timeout_s: float | None = None) -> Message:
+    """The message of a job when it has ended: it has no Cancel any more."""
+
+    def look() -> Message | None:
+        message = interaction.original_message
+        return message if message is not None and not message.is_loading and not is_going(message) else None
+
+    found = await discord.wait_for(look, timeout_s=timeout_s)
+    assert found is not None
+    return found
+
+
+def is_going(message: Message) -> bool:
+    """Whether it is still waiting or being painted."""
+    return any(":cancel:" in button.get("custom_id", "") for button in message.buttons)
+
+
+def delete_by_hand(discord: Sandbox, message: Message) -> None:
+    """Somebody with the right to do so deletes a message."""
+    message.channel.drop(message)
+    discord.world.publish("message_delete", guild=message.channel.guild, channel=message.channel, message=message)
