@@ -30,11 +30,12 @@ def main() -> None:
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else prints
     (model,) = decode_config(sys.stdin.buffer.read()).models
-    answer.write(_why_not(model))
+    answer.write(why_not_loadable(model))
     answer.flush()
 
 
-def _why_not(model: Model) -> str:
+def why_not_loadable(model: Model) -> str:
+    """Load a model once. Return why it cannot be loaded; nothing where it can."""
     try:
         with torch.inference_mode():
             LoadedModel(model, Device(torch.device("cpu"), _dtype(model), num_cores()), EngineSettings())

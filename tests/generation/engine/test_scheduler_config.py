@@ -28,6 +28,7 @@ from tests.generation.engine.painting import a_spec, a_start, an_order, as_array
 from tests.generation.engine.test_stock import MAX_LEVELS_APART, levels_apart, load_stock
 from tests.generation.engine.toy import save_toy, toy_model
 from tests.generation.engine.toy_checkpoint import save_checkpoint
+from tests.generation.engine.trial_here import require_loadable_here
 
 V = {"prediction_type": "v_prediction"}
 ZERO_SNR = {**V, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
@@ -206,7 +207,9 @@ def test_a_folder_without_scheduler_settings_is_refused(toy_folder: Path, tmp_pa
 
 
 @pytest.fixture
-def add(tmp_path: Path) -> Callable[..., list[str]]:
+def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    monkeypatch.setattr(models, "require_loadable", require_loadable_here)
+
     def run(path: Path, **options: Any) -> list[str]:
         said: list[str] = []
         models.add(tmp_path / "models", str(path), say=said.append, **options)

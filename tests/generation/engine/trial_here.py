@@ -1,0 +1,13 @@
+"""The trial of `models add` in the test's own process, which has torch already: the same code, without a start."""
+
+from __future__ import annotations
+
+from generation.engine.trial import why_not_loadable
+from generation.errors import Misconfigured
+from generation.models.catalog import Model
+
+
+def require_loadable_here(model: Model) -> None:
+    """Raise `Misconfigured` with the reason if the model does not load."""
+    if problem := why_not_loadable(model):
+        raise Misconfigured(problem=problem, remedy="It was not added.")
