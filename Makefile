@@ -28,11 +28,11 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox run test check bench doctor format lock texts pictures clean
+.PHONY: help setup setup-dev sandbox run test check bench reliability doctor format lock texts pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: setup run check bench doctor format lock texts pictures clean'
+	@echo 'also: setup run check bench reliability doctor format lock texts pictures clean'
 
 $(VENV)/.run: pyproject.toml $(SANDBOX)/pyproject.toml constraints.txt requirements.lock
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
@@ -78,6 +78,10 @@ format: $(VENV)/.dev
 # make bench ARGS="startup --json"
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench $(ARGS)
+
+# make reliability ARGS="chaos --kills 100 --seed 7"; chaos, soak, stops or storm
+reliability: $(VENV)/.dev
+	@$(BIN)/python -m tests.reliability.$(ARGS)
 
 # Takes the pictures of docs/images/ anew; ARGS="grid recipe" some of them. Needs Chromium.
 pictures: $(VENV)/.dev

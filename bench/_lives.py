@@ -2,8 +2,8 @@
 
 Run as a program (`python -m bench._lives`) this is that parent: it reads a line of JSON for each life to start
 (`environment`, `folder`, `log`), answers with its `pid`, and says how each one `ended`. Each life is `bot.py serve`,
-unchanged but for what the options replace: the engine in its worker (`--engine`), its patience, and, for the control,
-what makes it safe (`--naive`).
+unchanged but for what the options replace: the engine in its worker (`--engine`), its patience, and what a function
+replaces that is named as MODULE:NAME (`--changed-by`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import importlib
 import json
 import os
 import select
@@ -40,10 +41,13 @@ class Lives:
 
     @classmethod
     async def open(
-        cls, *, engine: str | None = None, nice: int | None = 0, hang_s: float = HANG_S, is_naive: bool = False
+        cls, *, engine: str | None = None, nice: int | None = 0, hang_s: float = HANG_S, changed_by: str = ""
     ) -> Lives:
-        """`engine` and its `nice` as in `WorkerConfig`, None for the usual one; `hang_s` as in `LocalWorker`."""
-        options = [*(["--engine", engine] if engine else []), *(["--naive"] if is_naive else [])]
+        """`engine` and its `nice` as in `WorkerConfig`, None for the usual one; `hang_s` as in `LocalWorker`.
+
+        `changed_by` names a function as MODULE:NAME. The parent calls it once, before it forks.
+        """
+        options = [*(["--engine", engine] if engine else []), *(["--changed-by", changed_by] if changed_by else [])]
         options += ["--hang-s", str(hang_s), *(["--nice", str(nice)] if nice is not None else [])]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -126,7 +130,7 @@ def main() -> None:
     parser.add_argument("--engine")
     parser.add_argument("--nice", type=int)
     parser.add_argument("--hang-s", type=float, default=HANG_S)
-    parser.add_argument("--naive", action="store_true")
+    parser.add_argument("--changed-by", default="")
     options = parser.parse_args()
     bot = _program(options)
     gc.freeze()
@@ -163,10 +167,9 @@ def _program(options: argparse.Namespace) -> Any:
         niceness = {} if options.nice is None else {"nice": options.nice}
         program.WorkerConfig = partial(WorkerConfig, engine=options.engine, **niceness)
         program.LocalWorker = partial(LocalWorker, hang_s=options.hang_s, first_pause_s=0.02)
-    if options.naive:
-        from bench import _naive
-
-        _naive.spoil()
+    if options.changed_by:
+        module, _, name = options.changed_by.partition(":")
+        getattr(importlib.import_module(module), name)()
     return program
 
 

@@ -23,6 +23,7 @@ from db.stores.quotas import QuotaStore
 from generation.errors import Misconfigured, NotAccepted
 from generation.policy.quota import Usage
 from tests.db.some_jobs import GUILD, NOW, a_job, a_reply
+from tests.patience import PATIENCE_S
 
 READ = text("SELECT counter FROM queue_counters WHERE guild_id = 1")
 WRITE = text("UPDATE queue_counters SET counter = :counter WHERE guild_id = 1")

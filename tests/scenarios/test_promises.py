@@ -1,6 +1,6 @@
 """Promises that need the whole program, or a bad hour of storage, clock or Discord; and crowds, and what logs hold.
 
-`bench chaos` and the other modules show the rest; docs/reliability.md says which.
+`chaos` and the other modules show the rest; docs/reliability.md says which.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Told to stop again and again with work in hand: does each end by itself, and does the next take everything up?
 
 Lives of the bot with the light engine follow one another against a local Discord that never dies, as in
-`bench chaos`; each gets SIGTERM while pictures wait and are painted. There are no leases that would have to expire.
+`chaos`; each gets SIGTERM while pictures wait and are painted. There are no leases that would have to expire.
 
 Keys: `stops`; `slow`, those that were not over within the grace period and ten seconds; `unclean`, those whose exit
-status was not 0; `longest_s`; then as of `bench chaos`. Exit status 0 only if all that has to be 0 is.
+status was not 0; `longest_s`; then as of `chaos`. Exit status 0 only if all that has to be 0 is.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-from bench._oracle import Judgement
-from bench.chaos import TO_BE_ZERO, Chaos, until
+from tests.reliability.chaos import TO_BE_ZERO, Chaos, until
+from tests.reliability.oracle import Judgement
 
 GRACE_S, MARGIN_S = 2.0, 10.0
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench stops", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability.stops", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--stops", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
@@ -62,3 +63,7 @@ class Stops(Chaos):
         del figures["kills"], figures["failpoints"]
         own = {"stops": self._wanted, "slow": self._slow, "unclean": self._unclean}
         return own | {"longest_s": round(self._longest_s, 1)} | figures
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

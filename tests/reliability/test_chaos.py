@@ -1,11 +1,11 @@
-"""`bench chaos` in short: every failpoint strikes, nothing is lost. Its control is in `test_chaos_control.py`."""
+"""`chaos` in short: every failpoint strikes, nothing is lost. Its control is in `test_chaos_control.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bench.chaos import TO_BE_ZERO, Chaos
 from generation.failpoints import NAMES
+from tests.reliability.chaos import TO_BE_ZERO, Chaos
 
 
 async def test_killed_at_every_failpoint_nothing_is_lost_doubled_or_charged_twice(tmp_path: Path) -> None:

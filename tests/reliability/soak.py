@@ -22,6 +22,7 @@ import asyncio
 import json
 import socket
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,9 +33,9 @@ import aiohttp
 import psutil
 
 from bench._lives import Life, Lives
-from bench._plot import Curve, draw
 from bench.light_engine import BUCKET, PACE_S, PACED_ENGINE
 from discord_sandbox import Interaction, Sandbox, ScriptedUser
+from tests.reliability.plot import Curve, draw
 
 STEPS = 20
 CAPACITY = BUCKET / (PACE_S * (STEPS + 1))
@@ -63,7 +64,7 @@ class Sample:
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench soak", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--picture", type=Path, default=Path("soak.svg"), help="where to draw the curves")
@@ -259,3 +260,7 @@ def _curves(samples: Sequence[Sample]) -> list[Curve]:
         curve("event-loop lag, p99 of two minutes, ms", [sample.lag_ms for sample in samples]),
         curve("pictures waiting", [sample.waiting for sample in samples]),
     ]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,10 +1,10 @@
-"""The control of `bench chaos`: a bot built the usual way is seen to lose. A file of its own: they run at once."""
+"""The control of `chaos`: a bot built the usual way is seen to lose. A file of its own: they run at once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bench.chaos import Chaos
+from tests.reliability.chaos import Chaos
 
 
 async def test_control_the_usual_way_loses_doubles_and_drifts_and_is_seen_to(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `bench soak` reckons and draws. The soak itself takes an hour, and is not run here."""
+"""What `soak` reckons and draws. The soak itself takes an hour, and is not run here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench._plot import Curve, draw
-from bench.soak import _growth, _is_well
+from tests.reliability.plot import Curve, draw
+from tests.reliability.soak import _growth, _is_well
 
 WELL = {"memory_growth": 0.01, "files_growth": 0.0, "tasks_growth": -0.2, "lag_p99_ms": 12.0, "rude": 0}
 

@@ -5,7 +5,7 @@ channels meet a fault: 429, 5xx with or without having done what was asked, or n
 
 Keys: `faults`, how many calls met one, `first_answers` of them to interactions; `failed`, commands that Discord had no
 answer to in time; `unasked`, jobs that no other command shows; `invalid`, answers of 401, 403 and 429 (Discord bans an
-address for 10,000 of them in ten minutes); then as of `bench chaos`, where `unanswered` has to be 0 here, too. Exit
+address for 10,000 of them in ten minutes); then as of `chaos`, where `unanswered` has to be 0 here, too. Exit
 status 0 only if all that has to be 0 is.
 """
 
@@ -15,13 +15,14 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 import tempfile
 import time
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from bench._oracle import Judgement
-from bench.chaos import TO_BE_ZERO, Chaos
+from tests.reliability.chaos import TO_BE_ZERO, Chaos
+from tests.reliability.oracle import Judgement
 
 EVERY_S, ASK_EVERY_S = 0.1, 1.0
 OFTEN = 0.7
@@ -32,7 +33,7 @@ MAX_INVALID = 10_000
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench storm", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability.storm", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -101,3 +102,7 @@ class Storm(Chaos):
         own["failed"] = sum(asked.failed for asked in self._asked)
         own["unasked"] = len(self._witness.told() - self._witness.asked(self._asked))
         return own | {"is_far_from_a_ban": in_ten_minutes < MAX_INVALID / 10} | figures
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -7,7 +7,7 @@ patience, told to stop, or its answers from Discord are dropped; now and then to
 what they were told. At the end one life is left in peace until everything is done.
 
 Keys: `kills` of bots and workers; `jobs`; `lost`, `duplicates`, `drift`, `unfinished`, `stale_writes` as
-`bench._oracle` counts them, all to be 0; `failpoints`, how often each struck; `unanswered`, commands whose bot died
+`oracle.py` counts them, all to be 0; `failpoints`, how often each struck; `unanswered`, commands whose bot died
 before it had accepted anything (nobody was told otherwise); `seconds`. Exit status 0 only if all is well.
 """
 
@@ -19,6 +19,7 @@ import json
 import random
 import re
 import signal
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -29,10 +30,10 @@ from functools import partial
 from pathlib import Path
 
 from bench._lives import HANG_S, Life, Lives
-from bench._oracle import Judgement, Witness, judge, num_claims, num_open, prepare
 from bench.light_engine import ENGINE
 from discord_sandbox import Interaction, Sandbox, ScriptedUser
 from generation.failpoints import NAMES, OF_WORKER
+from tests.reliability.oracle import Judgement, Witness, judge, num_claims, num_open, prepare
 
 PROMPT = "a red circle on a blue background"
 REAL_START_S = 400.0
@@ -52,7 +53,7 @@ _WORKER_DEATHS = 2
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench chaos", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability.chaos", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--kills", type=int, default=100, help="how many processes to kill")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random here (not: of timing)")
@@ -99,7 +100,8 @@ class Chaos:
         async with Sandbox(bot_name="Atelier", journal_limit=self.remembers) as self._discord:
             self._witness = Witness(self._discord)
             self._people = self._settle()
-            self._lives = await Lives.open(engine=None if self._is_real else ENGINE, is_naive=self._is_naive)
+            changed_by = "tests.reliability.naive:spoil" if self._is_naive else ""
+            self._lives = await Lives.open(engine=None if self._is_real else ENGINE, changed_by=changed_by)
             try:
                 await self._faults()
                 await self._peace()
@@ -274,3 +276,7 @@ async def until(predicate: Callable[[], bool], *, timeout_s: float, every_s: flo
     until = time.monotonic() + timeout_s
     while not predicate() and time.monotonic() < until:  # noqa: ASYNC110
         await asyncio.sleep(every_s)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
