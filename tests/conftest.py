@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.patience import ACK_S, PATIENCE_S
+from tests.tally import Tally
 
 with warnings.catch_warnings():
     # On Python 3.11 discord.py imports the deprecated `audioop`.
@@ -26,23 +27,6 @@ from discord_sandbox import Sandbox
 Sandbox.ack_deadline_s, Sandbox.patience_s = ACK_S, PATIENCE_S
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-
-
-@dataclass
-class Tally:
-    """How many messages Discord's own description has judged over the run, and what it found."""
-
-    num_servers: int = 0
-    judged: int = 0
-    violations: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, other: Tally) -> None:
-        """Take up what another process found."""
-        self.num_servers += other.num_servers
-        self.judged += other.judged
-        self.violations += other.violations
-        self.notes += other.notes
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright
@@ -162,7 +163,7 @@ async def set_up(studio: Studio) -> bytes:
     guild = studio.discord.add_guild("Meadow", owner=studio.discord.world.get_or_add_user("kit"), has_bot=False)
     lobby = guild.add_channel("lobby")
     studio.discord.add_bot(guild)
-    hello = await studio.discord.wait_for(lambda: lobby.messages and lobby.messages[0])
+    hello: Any = await studio.discord.wait_for(lambda: lobby.messages and lobby.messages[0])
     return await studio.message(studio.discord.act_as(guild.members[guild.owner_id], lobby), hello)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -32,7 +34,7 @@ def run(*words: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-async def _with_database(folder: Path, work):
+async def _with_database(folder: Path, work: Callable[[Database], Awaitable[Any]]) -> Any:
     async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
         return await work(database)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
 
 import pytest
 
 import logs
 
 TOKEN = "MTIz.canary.4567890123456789012345678901234567"
+Said = tuple[logging.Logger, io.StringIO]
 INTERACTION = "aW50ZXJhY3Rpb246" + "x" * 100
 
 
 @pytest.fixture
-def said():
+def said() -> Iterator[Said]:
     buffer = io.StringIO()
     handler = logging.StreamHandler(buffer)
     handler.setFormatter(logs.Redacting(TOKEN))
@@ -24,7 +26,7 @@ def said():
     log.removeHandler(handler)
 
 
-def test_the_bots_token_is_taken_out_of_text_arguments_and_tracebacks(said) -> None:
+def test_the_bots_token_is_taken_out_of_text_arguments_and_tracebacks(said: Said) -> None:
     log, buffer = said
     log.error("Bot %s", TOKEN)
     try:
@@ -35,7 +37,7 @@ def test_the_bots_token_is_taken_out_of_text_arguments_and_tracebacks(said) -> N
     assert buffer.getvalue().count(logs.HIDDEN) == 2
 
 
-def test_an_interactions_token_is_taken_out_of_addresses(said) -> None:
+def test_an_interactions_token_is_taken_out_of_addresses(said: Said) -> None:
     """As discord.py writes them when it is rate-limited, at WARNING."""
     log, buffer = said
     address = f"https://discord.com/api/v10/webhooks/123/{INTERACTION}/messages/@original"

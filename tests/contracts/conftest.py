@@ -13,7 +13,7 @@ import pytest_asyncio
 from bench.light_engine import ENGINE as LIGHT_ENGINE
 from generation.jobs.protocol import Event, Ready
 from generation.workers.engine_settings import EngineSettings
-from generation.workers.frames import WorkerConfig
+from generation.workers.frames import DEFAULT_ENGINE, WorkerConfig
 from generation.workers.local import LocalWorker
 from tests.generation.engine.toy import save_toy, toy_model
 
@@ -51,9 +51,9 @@ class Workplace:
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["light", "real"])
 async def workplace(request: pytest.FixtureRequest, toy_folder: Path) -> AsyncIterator[Workplace]:
     """One of each kind for the module (a real one takes seconds to start): tests leave nothing resident behind."""
-    engine = {"engine": LIGHT_ENGINE} if request.param == "light" else {}
+    engine = LIGHT_ENGINE if request.param == "light" else DEFAULT_ENGINE
     settings = EngineSettings(num_threads=1, device="cpu")
-    worker = LocalWorker(WorkerConfig(models=(toy_model(toy_folder),), settings=settings, nice=0, **engine))
+    worker = LocalWorker(WorkerConfig(models=(toy_model(toy_folder),), settings=settings, engine=engine, nice=0))
     await worker.start()
     events = worker.events()
     assert isinstance(await anext(events), Ready)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from generation.jobs.job import Image, Job, Outcome, ReplyTo, Status, new_job_id
 from generation.owner import Owner
@@ -15,8 +16,8 @@ USER = 900_000_000_000_000_123
 PROMPT = "a lighthouse of vermilion glass"
 
 
-def a_spec(**changes: object) -> ImageSpec:
-    chosen = {
+def a_spec(**changes: Any) -> ImageSpec:
+    chosen: dict[str, Any] = {
         "prompt": PROMPT,
         "model": "paintbox",
         "width_px": 512,

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -174,7 +175,7 @@ async def test_cancelled_callers_harm_nothing(database: Database) -> None:
     """Writes under way are kept, reads are dropped; every connection still works and none is left open."""
     jobs = JobStore(database)
     every = [a_job() for _ in range(40)]
-    tasks = [asyncio.create_task(jobs.accept(job)) for job in every]
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(jobs.accept(job)) for job in every]
     tasks += [asyncio.create_task(jobs.fetch_history(job.owner)) for job in every]
     await jobs.fetch_counters()
     for task in tasks:

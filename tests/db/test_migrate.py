@@ -70,8 +70,8 @@ def test_what_the_comparison_above_cannot_see_is_equal_too(file: Path) -> None:
         assert f"ON images ({found}) WHERE" in written[name]
     with closing(sqlite3.connect(file)) as connection:
         for table in Base.metadata.tables.values():
-            found = {row[3]: row[6] for row in connection.execute(f"PRAGMA foreign_key_list({table.name})")}
-            assert found == {key.parent.name: key.ondelete for key in table.foreign_keys}
+            keys = {row[3]: row[6] for row in connection.execute(f"PRAGMA foreign_key_list({table.name})")}
+            assert keys == {key.parent.name: key.ondelete for key in table.foreign_keys}
         assert not any(isinstance(c, CheckConstraint) for t in Base.metadata.tables.values() for c in t.constraints)
 
 

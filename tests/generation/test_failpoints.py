@@ -6,6 +6,7 @@ import ast
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def disarmed():
+def disarmed() -> Iterator[None]:
     yield
     failpoints.arm("")
 
@@ -32,7 +33,7 @@ def calls(name: str) -> dict[str, list[str]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and name in (getattr(node.func, "id", ""), getattr(node.func, "attr", "")):
                 argument = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else ""
-                found.setdefault(str(path.relative_to(ROOT)), []).append(argument)
+                found.setdefault(str(path.relative_to(ROOT)), []).append(str(argument))
     return found
 
 

@@ -24,6 +24,7 @@ import generation
 import logs
 from cogs.form import Attached
 from config import Settings
+from generation.errors import Misconfigured
 from generation.images.c2pa import Credentials
 from generation.jobs.job import ReplyTo
 
@@ -49,7 +50,7 @@ def values() -> Iterator[Any]:
     yield ReplyTo(application_id=1, channel_id=2, token=CANARY)
     yield Credentials(certificates="public", key=PEM)
     yield Attached(f"https://cdn.discordapp.com/ephemeral-attachments/1/2/a.png?hm={CANARY}", 3, "a.png")
-    yield Settings(
+    yield Settings(  # type: ignore[call-arg]
         discord_token=SecretStr(CANARY), c2pa_key=SecretStr(PEM), database_url=f"postgresql://u:{CANARY}@h/d"
     )
 
@@ -102,10 +103,10 @@ def shown_fields(cls: type) -> list[str]:
 def test_what_pydantic_says_of_a_bad_setting_repeats_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValidationError) as refused:
-        Settings(discord_token=[CANARY], database_url=[CANARY])  # type: ignore[arg-type]
+        Settings(discord_token=[CANARY], database_url=[CANARY])  # type: ignore[arg-type, call-arg]
     assert CANARY not in str(refused.value)
     monkeypatch.setenv("ATELIER_DISCORD_URL", f"https://u:{CANARY}@example.org")
-    with pytest.raises(config.Misconfigured) as wrong:
+    with pytest.raises(Misconfigured) as wrong:
         config.load()
     assert CANARY not in str(wrong.value)
 

@@ -18,6 +18,7 @@ from cli import models
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.quota import Usage
 from tests.scenarios.bot_harness import LivingBot, People, judged, until_done
+from tests.tally import Tally
 
 RED = "a red circle on a blue background"
 
@@ -46,7 +47,7 @@ class House:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory, blank_database: Path, tally) -> AsyncIterator[House]:
+async def house(tmp_path_factory: pytest.TempPathFactory, blank_database: Path, tally: Tally) -> AsyncIterator[House]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         folder = tmp_path_factory.mktemp("bad")

@@ -60,6 +60,7 @@ from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
 from tests.patience import PATIENCE_S
 from tests.scenarios.steady_engine import ENGINE
+from tests.tally import Tally
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("cogs", "generation", "db")
@@ -88,7 +89,7 @@ class People:
 
 
 @asynccontextmanager
-async def judged(tally) -> AsyncIterator[Sandbox]:
+async def judged(tally: Tally) -> AsyncIterator[Sandbox]:
     """Discord on loopback. Tests in which anybody broke its rules fail."""
     async with Sandbox(bot_name="Atelier") as discord:
         yield discord
@@ -306,9 +307,8 @@ def button_of(message: Message, action: str, index: int | None = None) -> str:
 
 async def until_shown(discord: Sandbox, interaction: Interaction) -> Message:
     """The message once it says more than “thinking”."""
-    return await discord.wait_for(
-        lambda: (message := interaction.original_message) and not message.is_loading and message
-    )
+    await discord.wait_for(lambda: (message := interaction.original_message) and not message.is_loading)
+    return interaction.original_message
 
 
 async def until_done(discord: Sandbox, interaction: Interaction, *, timeout_s: float | None = None) -> Message:

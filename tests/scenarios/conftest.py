@@ -10,10 +10,11 @@ import pytest
 from discord_sandbox import Sandbox
 from tests.scenarios.bad_input_harness import house as house
 from tests.scenarios.bot_harness import LivingBot, People, judged
+from tests.tally import Tally
 
 
 @pytest.fixture
-async def discord(tally) -> AsyncIterator[Sandbox]:
+async def discord(tally: Tally) -> AsyncIterator[Sandbox]:
     async with judged(tally) as server:
         yield server
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from discord_sandbox import Message, Permission, Sandbox, ScriptedUser
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
@@ -20,7 +20,7 @@ def manager(discord: Sandbox, people: People) -> ScriptedUser:
     return discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
 
 
-async def told(discord: Sandbox, asked) -> Message:
+async def told(discord: Sandbox, asked: Interaction) -> Message:
     assert asked.ephemeral
     return await until_shown(discord, asked)
 

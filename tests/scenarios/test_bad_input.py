@@ -230,7 +230,7 @@ async def test_43_a_photograph_on_its_side_counts_as_people_see_it(house: House)
 
 
 async def test_45_an_attachment_that_is_gone_before_it_is_read(house: House) -> None:
-    stop = house.discord.journal.on_entry(lambda entry: house.discord.faults.lose_files())
+    stop = house.discord.journal.on_entry(lambda entry: house.discord.faults.lose_files())  # type: ignore[arg-type]
     try:
         picture = Upload("a.png", saved("PNG", "RGB", (64, 64)))
         said = await answer(house, await house.people.ada.slash("imagine", prompt=RED, image=picture))

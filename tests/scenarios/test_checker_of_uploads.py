@@ -24,6 +24,7 @@ from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
 from tests.scenarios.test_safety_of_a_server import told
+from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ONLY_THERE = "in age-restricted channels only"
@@ -56,7 +57,7 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         channel = people.guild.add_channel("after-dark", nsfw=True)

@@ -6,7 +6,7 @@ import asyncio
 import re
 from dataclasses import replace
 
-from discord_sandbox import Message, Permission, Sandbox, ScriptedUser, Upload
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from generation.images.codec import decode_png, encode_png
 from generation.images.metadata import read_recipe
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
@@ -14,7 +14,7 @@ from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done
 RED = "a red circle on a blue background"
 
 
-async def told(discord: Sandbox, asked) -> Message:
+async def told(discord: Sandbox, asked: Interaction) -> Message:
     assert asked.ephemeral
     return await until_shown(discord, asked)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from cogs.upkeep import sweep
 from db.admin.erasure import tables_of_a_guild
@@ -56,7 +58,7 @@ async def sweep_after_a_day(discord: Sandbox, bot: LivingBot) -> int:
 
 
 async def num_rows(bot: LivingBot, guild: Guild) -> dict[str, int]:
-    def count(session):
+    def count(session: Session) -> Any:
         return {
             table.name: session.scalar(text(f"SELECT count(*) FROM {table.name} WHERE guild_id = {guild.id}"))
             for table in Base.metadata.tables.values()

@@ -26,6 +26,7 @@ from generation.policy.guild_preferences import Choices, Visibility
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.prompt_addons import Extra
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done, until_shown
+from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"
@@ -55,7 +56,7 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database)

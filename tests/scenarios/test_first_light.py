@@ -11,6 +11,7 @@ from discord_sandbox import Message, Permission, Sandbox, Upload
 from generation.images.codec import encode_png
 from generation.jobs.job import Status
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
+from tests.tally import Tally
 
 MAX_ACK_S = 3.0
 """Discord's limit."""
@@ -226,7 +227,9 @@ async def test_it_works_in_direct_messages(discord: Sandbox, people: People, bot
     assert len(message.attachments) == 1
 
 
-async def test_fifty_at_once_are_acknowledged_in_time(discord: Sandbox, people: People, bot: LivingBot, tally) -> None:
+async def test_fifty_at_once_are_acknowledged_in_time(
+    discord: Sandbox, people: People, bot: LivingBot, tally: Tally
+) -> None:
     """Judged by the processor time of all of it: others may keep this machine busy. By the clock: `bench ack`."""
     actors = [discord.act_as(people.guild.add_member(f"member{n}"), people.general) for n in range(50)]
     began_s = time.process_time()

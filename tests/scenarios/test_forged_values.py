@@ -24,6 +24,7 @@ from generation.requests.style import Style
 from generation.rules.rule import Rule
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
 from tests.scenarios.every_command import answer_to, rows
+from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"
@@ -52,7 +53,7 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         lair = discord.add_guild("Lair")

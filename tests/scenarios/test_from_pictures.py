@@ -25,6 +25,7 @@ from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.requests.cost import image_cost
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done, until_shown
+from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"
@@ -54,7 +55,7 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         bot = LivingBot(discord, tmp_path_factory.mktemp("house"), blank_database)
@@ -363,4 +364,5 @@ async def test_commands_are_offered_in_servers_and_direct_messages_to_servers_th
     """docs/decisions: not for accounts that installed the bot for themselves."""
     for command in house.discord.commands:
         assert command["integration_types"] == [0]
-        assert 2 not in command["contexts"]
+        contexts: Any = command["contexts"]
+        assert 2 not in contexts

@@ -31,6 +31,7 @@ from generation.requests.style import Style
 from generation.rules.rule import Rule
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
 from tests.scenarios.every_command import answer_to, filled, registered
+from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"
@@ -90,7 +91,7 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         people.ada.member.roles.append(people.guild.add_role("everything", int(Permission.ADMINISTRATOR)))
@@ -108,7 +109,7 @@ async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database:
 
 
 def listen(house: House) -> None:
-    def note(_connection, _cursor, statement, parameters, _context, is_many) -> None:
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, is_many: bool) -> None:
         if UNANSWERED.get() and statement.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"):
             house.heard.append((statement, parameters[0] if is_many else parameters))
 
@@ -149,12 +150,15 @@ def is_said(used: Interaction) -> bool:
 
 async def test_no_command_reads_what_grows_before_it_answers(house: House) -> None:
     ada, message = house.people.ada, await house.painted()
-    more = [
+    more: list[tuple[str, dict[str, Any]]] = [
         ("recipe", {"picture": job_id_in(message)}),
         ("reproduce", {"picture": job_id_in(message)}),
         ("imagine", {"prompt": RED, "style": "ink", "steps": 1}),
-        *[("usage", {"whose": "server"}), ("privacy", {"what": "export"}), ("history", {"show": "favourites"})],
-        *[("quota set", {"limit": 900, "member": house.people.bo.user}), ("rules remove", {"number": 1})],
+        ("usage", {"whose": "server"}),
+        ("privacy", {"what": "export"}),
+        ("history", {"show": "favourites"}),
+        ("quota set", {"limit": 900, "member": house.people.bo.user}),
+        ("rules remove", {"number": 1}),
     ]
     plain = [(name, filled(each, house.people)) for name, each in registered(house.discord.commands)]
     wrong: list[str] = []

@@ -7,7 +7,7 @@ message asks in that message's channel. The page is held equal to what the bot r
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox, 
 from discord_sandbox.permissions import ALL
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
 from tests.scenarios.every_command import answer_to, filled, registered, rows
+from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGE = (Path(__file__).resolve().parents[2] / "docs/safety.md").read_text(encoding="utf-8")
@@ -75,7 +76,7 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         corner = people.guild.add_channel("corner")
@@ -145,7 +146,8 @@ MAY = [denied_here, administrator, owner]
 def commands_of(house: House, names: list[str]) -> list[tuple[str, dict[str, Any]]]:
     known = dict(registered(house.discord.commands))
     plain = [(name, filled(known[name], house.people)) for name in names if name in known]
-    return [*plain, *([("usage", {"whose": "server"}), ("settings", {"file": b"{}"})] if "settings" in names else [])]
+    more: list[tuple[str, dict[str, Any]]] = [("usage", {"whose": "server"}), ("settings", {"file": b"{}"})]
+    return [*plain, *(more if "settings" in names else [])]
 
 
 async def test_the_page_names_everything_that_can_be_typed_pressed_or_sent(house: House) -> None:
@@ -225,7 +227,7 @@ async def touch(house: House, who: ScriptedUser, message: Message, custom_id: st
     component = message.component(custom_id)
     if component["type"] == 2:
         return await who.click(message, custom_id)
-    chosen = {
+    chosen: dict[int, Callable[[], Any]] = {
         3: lambda: component["options"][0]["value"],
         6: lambda: house.people.guild.everyone,
         8: lambda: house.corner,
@@ -289,7 +291,7 @@ async def test_cancel_asks_in_the_channel_of_the_picture(house: House) -> None:
     await house.bot.hold_painting()
     try:
         asked = await ada.slash("imagine", prompt=RED, steps=1)
-        message = await house.discord.wait_for(lambda: (m := asked.original_message) and m.buttons and m)
+        message: Any = await house.discord.wait_for(lambda: (m := asked.original_message) and m.buttons and m)
         custom_id = f"atelier:cancel:{job_id_in(message)}"
         assert await answer_to(house.discord, await cy.forging.click(message, custom_id)) == NOT_YOURS
         assert house.bot.studio.is_live(job_id_in(message))

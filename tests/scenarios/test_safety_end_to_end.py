@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -27,6 +28,7 @@ from tests.generation.engine.painting import a_picture
 from tests.generation.engine.toy import save_checker, save_toy, toy_model
 from tests.scenarios.bot_harness import LivingBot, People, judged, until_done
 from tests.scenarios.test_safety_of_a_server import spoilers, told
+from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,7 +40,7 @@ class House:
     bot: LivingBot
     after_dark: ScriptedUser
 
-    async def choose(self, level: SafetyLevel, **choices: int) -> None:
+    async def choose(self, level: SafetyLevel, **choices: Any) -> None:
         settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=Choices(**choices))
         await self.bot.choose(settings)
 
@@ -63,7 +65,7 @@ def models(folder: Path) -> tuple[Model, ...]:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
     folder = tmp_path_factory.mktemp("models")
     async with judged(tally) as discord:
         people = People.settle(discord)

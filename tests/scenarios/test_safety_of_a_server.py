@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def spoilers(message: Message) -> list[bool]:
     return [bool(item.get("spoiler")) for gallery in galleries for item in gallery["items"]]
 
 
-def walk(components: list[dict]) -> list[dict]:
+def walk(components: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for top in components for each in (top, *walk(top.get("components", [])))]
 
 
@@ -92,7 +93,7 @@ async def test_a_channel_turned_safe_before_the_result_is_posted(
     assert not list((bot.data_dir / "pictures").rglob("*.png"))
 
 
-async def restarted(discord: Sandbox, bot: LivingBot, who: ScriptedUser, *, then: Callable[[], None]) -> Interaction:
+async def restarted(discord: Sandbox, bot: LivingBot, who: ScriptedUser, *, then: Callable[[], object]) -> Interaction:
     """A flagged picture is painted, and not posted when the bot dies. It is back before Discord names its channels."""
     await bot.hold_painting()
     asked = await who.slash("imagine", prompt=FLAGGED, steps=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -179,7 +180,7 @@ async def test_the_first_minutes_in_a_new_server(discord: Sandbox, people: Peopl
     boss = discord.act_as(guild.add_member("kim", permissions=int(Permission.MANAGE_GUILD)), lobby)
     guest = discord.act_as(guild.add_member("lee"), lobby)
     discord.add_bot(guild)
-    hello = await discord.wait_for(lambda: lobby.messages and lobby.messages[0])
+    hello: Any = await discord.wait_for(lambda: lobby.messages and lobby.messages[0])
     assert hello is not None
     assert "I paint" in hello.text
     assert not closed.messages

@@ -20,6 +20,7 @@ from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.requests.spec import Upscale
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
+from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 THEIRS = "another member attached"
@@ -65,7 +66,7 @@ class House:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def house(tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
+async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_database: Path) -> AsyncIterator[House]:
     async with judged(tally) as discord:
         people = People.settle(discord)
         elsewhere = discord.add_guild("Elsewhere")
@@ -113,7 +114,7 @@ async def test_others_can_make_nothing_of_a_picture_that_starts_from_an_upload(h
 async def test_their_uploader_can_make_everything_of_it(house: House) -> None:
     ada = house.people.ada
     message = await house.painted(ada)
-    opened = {"remix": {"strength": "0.05"}, "region": {"cells": ["4"]}}
+    opened: dict[str, dict[str, Any]] = {"remix": {"strength": "0.05"}, "region": {"cells": ["4"]}}
     for name, pressed in (await ways(house, ada, message)).items():
         asked = await ada.submit_modal(pressed, opened[name]) if name in opened else pressed
         assert (await house.made(asked)).status is Status.DONE, name

@@ -6,6 +6,8 @@ member, or somebody has written its name below.
 
 from __future__ import annotations
 
+from typing import Any
+
 from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR
 from cogs.operating import NOT_THE_OPERATOR
 from discord_sandbox import Permission, Sandbox, ScriptedUser
@@ -18,7 +20,7 @@ FOR_EVERYBODY = {
 }
 WITHOUT_A_HINT = {"style add", "style remove"}
 """Discord hides groups as a whole, and everybody may look at the styles."""
-BESIDES = [("settings", {"file": b"{}"}), ("usage", {"whose": "server"})]
+BESIDES: list[tuple[str, dict[str, Any]]] = [("settings", {"file": b"{}"}), ("usage", {"whose": "server"})]
 """Options that ask for more than the command without them."""
 
 

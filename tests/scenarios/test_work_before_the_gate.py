@@ -15,6 +15,7 @@ from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedU
 from generation.policy.guild_access import Standing
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
+from generation.policy.rate_limit import FILES_PER_MINUTE
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -195,7 +196,7 @@ async def test_files_of_one_member_have_a_rate_even_where_no_job_comes_of_them(
     discord: Sandbox, people: People, bot: LivingBot, fetched: list[str]
 ) -> None:
     bot.services.file_rates._made.clear()
-    limit = uploads.FILES_PER_MINUTE
+    limit = FILES_PER_MINUTE
     for _ in range(limit):
         await told(discord, await people.ada.slash("recipe", file=Upload("a.txt", b"hello")))
     refused = await told(discord, await people.ada.slash("recipe", file=Upload("late.txt", b"hello")))

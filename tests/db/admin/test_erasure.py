@@ -3,9 +3,11 @@
 from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from db.admin.erasure import delete_job, erase_user
 from db.admin.reconcile import reconcile
@@ -39,7 +41,7 @@ async def live(database: Database, user: int, *, prompt: str) -> list[str]:
 
 
 async def rows(database: Database) -> dict[str, list[dict[str, object]]]:
-    def read(session):
+    def read(session: Session) -> Any:
         return {
             t: [dict(r._mapping) for r in session.execute(text(f"SELECT * FROM {t}"))] for t in Base.metadata.tables
         }
@@ -123,7 +125,7 @@ async def started_from(
     database: Database, user: int, *, minutes: int, attached: Collection[str] = (), **files: str
 ) -> Job:
     """A finished picture of an upload, and of what else is named."""
-    start = StartImage(strength=0.5, **({"sha256": "upload"} | files))
+    start = StartImage(**{"sha256": "upload", "strength": 0.5, **files})  # type: ignore[arg-type]
     job = a_job(user=user, at=NOW + timedelta(minutes=minutes), spec=a_spec(start=start))
     await JobStore(database).accept(job, attached=attached)
     await JobStore(database).settle(job.images[0].id, 0, done(job, file=f"of {user} at {minutes}"))

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -166,7 +167,7 @@ async def test_strays_are_found_without_reading_every_picture(database: Database
     def plans(session: Session) -> list[str]:
         connection, asked = session.connection(), []
 
-        def note(_connection, _cursor, statement, parameters, _context, _many) -> None:
+        def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: Any) -> None:
             asked.append((statement, parameters))
 
         event.listen(connection, "before_cursor_execute", note)
@@ -214,8 +215,8 @@ async def test_a_sweep_since_a_time_leaves_what_is_older(database: Database, fol
     await accepted(database, a_job())
     old, new = folder.put("old", minutes_ago=120), folder.put("new", minutes_ago=30)
     register = RetentionStore(database)
-    pressed = {"untouched": timedelta(minutes=20), "since": NOW - timedelta(minutes=60)}
-    assert await sweep(register, folder.files, now=NOW, **pressed) == 1
+    since = NOW - timedelta(minutes=60)
+    assert await sweep(register, folder.files, now=NOW, untouched=timedelta(minutes=20), since=since) == 1
     assert folder.there() == {old}
     assert new not in folder.there()
 
@@ -226,6 +227,9 @@ class Swept:
     def __init__(self, register: RetentionStore) -> None:
         self.once = asyncio.Event()
         self._register = register
+
+    async def fetch_confirmed_now(self) -> datetime:
+        return await self._register.fetch_confirmed_now()
 
     async def fetch_watched_since(self) -> datetime | None:
         self.once.set()

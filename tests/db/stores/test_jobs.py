@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
@@ -91,7 +92,12 @@ async def test_a_settled_image_keeps_its_recipe_and_cannot_end_twice(database: D
     answers = await asyncio.gather(*(jobs.settle(image_id, 1, outcome) for _ in range(10)))
     assert answers.count(True) == 1
     image = await jobs.fetch_image(image_id)
-    expected = {"status": Status.DONE, "attempt": 1, "charged": outcome.charged, "recipe": outcome.recipe}
+    expected: dict[str, Any] = {
+        "status": Status.DONE,
+        "attempt": 1,
+        "charged": outcome.charged,
+        "recipe": outcome.recipe,
+    }
     assert image == replace(job.images[0], **expected, file_sha256=outcome.file_sha256)
     assert await usage(database) == Usage(num_images=1, used=outcome.charged)
     assert await guild_usage(database) == await usage(database)

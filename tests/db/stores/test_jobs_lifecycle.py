@@ -4,8 +4,10 @@ import asyncio
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
@@ -73,7 +75,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.path.mkdir()
         (self.path / "atelier.db").write_bytes(self.template)
 
-    def run(self, coroutine):
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(coroutine)
 
     def open(self) -> None:
@@ -138,7 +140,7 @@ class Lifecycle(RuleBasedStateMachine):
         async def both() -> list[bool]:
             one = self.jobs.settle(ids[pick % len(ids)], attempt, outcome)
             other = self.jobs.settle(ids[pick % len(ids)], attempt, outcome)
-            return await asyncio.gather(one, other)
+            return [*await asyncio.gather(one, other)]
 
         may_end = image is not None and not image.status.is_end and age == 0
         assert sorted(self.run(both())) == [False, may_end]
@@ -213,14 +215,14 @@ class Memory:
         self._engine = create_engine("sqlite://", poolclass=StaticPool, creator=lambda: self.connection)
         listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
 
-    async def write(self, work, *, then=lambda: None):
+    async def write(self, work: Any, *, then: Any = lambda: None) -> Any:
         [result] = _run_each(self._engine, [work])
         then()
         if isinstance(result, Exception):
             raise result
         return result
 
-    async def read(self, work):
+    async def read(self, work: Any) -> Any:
         with self._engine.connect() as connection:
             return _with_session(connection, work)
 

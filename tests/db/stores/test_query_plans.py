@@ -38,7 +38,7 @@ async def plan(database: Database, ask: Ask, engine: Engine | None = None) -> li
     asked: list[tuple[str, Any]] = []
     engine = engine or database._reading.sync_engine
 
-    def note(_connection, _cursor, statement, parameters, _context, _many) -> None:
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: Any) -> None:
         asked.append((statement, parameters))
 
     event.listen(engine, "before_cursor_execute", note)

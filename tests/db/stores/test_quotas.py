@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -152,6 +153,6 @@ async def test_settings_come_back_and_the_unset_have_defaults(database: Database
 @pytest.mark.parametrize(
     "wrong", [{"weight": 0.0}, {"weight": float("nan")}, {"timezone": "Mars/Olympus"}, {"timezone": "../etc/passwd"}]
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         GuildSettings(guild_id=GUILD, **wrong)

@@ -48,7 +48,7 @@ CHANGES: dict[str, Callable[[int], object]] = {
 }
 
 
-def with_one(old: GuildSettings, name: str, value: object) -> GuildSettings:
+def with_one(old: GuildSettings, name: str, value: Any) -> GuildSettings:
     own = {"weight", "safety", "timezone"}
     return replace(old, **{name: value}) if name in own else replace(old, choices=replace(old.choices, **{name: value}))
 

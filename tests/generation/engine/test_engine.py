@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,7 +214,7 @@ def test_an_upscaler_works_tile_by_tile_and_others_step_in_between(toy_folder: P
     spec = a_spec(width_px=96, upscale=Upscale(sha256="0" * 64))
     engine.admit(an_order(spec, start_png=a_picture(size_px=(96, 64))))
     engine.admit(an_order(a_spec(steps=20), image_id="other-0"))
-    said = []
+    said: list[Any] = []
     while "a-0" not in ends(said):
         said += engine.step()
     assert sum(isinstance(event, Progress) for event in said) >= 1
@@ -273,7 +274,7 @@ class NoRoom:
 def engine_with_room_for(folder: Path, max_rows: int) -> Engine:
     engine = Engine([toy_model(folder)], EngineSettings(num_threads=1))
     family = engine._models.get("toy").family
-    family.denoise = NoRoom(family.denoise, max_rows)  # type: ignore[method-assign]
+    family.denoise = NoRoom(family.denoise, max_rows)  # type: ignore[method-assign, assignment]
     return engine
 
 

@@ -53,8 +53,7 @@ class Full:
 
 
 def order_of(spec: ImageSpec) -> Order:
-    start_png = {"start_png": a_picture()} if spec.upscale else {}
-    return an_order(spec, check_safety=True, **start_png)
+    return an_order(spec, check_safety=True, start_png=a_picture() if spec.upscale else None)
 
 
 STAGES = [

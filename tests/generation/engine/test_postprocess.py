@@ -20,7 +20,7 @@ PICTURE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
 NAN = torch.full((17,), torch.nan)
 
 
-def finished(care: torch.Tensor, concepts: torch.Tensor, **chosen: bool) -> Any:
+def finished(care: torch.Tensor, concepts: torch.Tensor, **chosen: Any) -> Any:
     spec = ImageSpec(prompt="x", model="m", width_px=96, height_px=64, steps=1, guidance=1.0, sampler="Euler a", seed=1)
     order = Order(image_id="i", attempt=1, spec=spec, share=Share(1), **chosen)
     checker = SimpleNamespace(check=lambda picture: judge(care, concepts))

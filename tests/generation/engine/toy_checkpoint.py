@@ -127,7 +127,7 @@ def vae_tensors(model: Path) -> dict[str, Tensor]:
     for name, tensor in load_file(model / "vae" / "diffusion_pytorch_model.safetensors").items():
         new = name
         for pattern, to in _VAE:
-            new = re.sub(pattern, to, new)  # type: ignore[arg-type]
+            new = re.sub(pattern, to, new)  # type: ignore[call-overload]
         is_matrix = ".attn_1." in new and new.endswith("weight") and tensor.dim() == 2
         renamed[new] = tensor[..., None, None].contiguous() if is_matrix else tensor
     return renamed

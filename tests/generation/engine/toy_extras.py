@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -70,7 +71,7 @@ def peft_lora(path: Path, *, rank: int = 4, alpha: float | None = None, seed: in
         for layer, (takes, gives) in layers.items():
             tensors[f"{prefix}.{layer}.lora_A.weight"] = torch.randn(rank, takes, generator=random)
             tensors[f"{prefix}.{layer}.lora_B.weight"] = torch.randn(gives, rank, generator=random)
-    settings = {}
+    settings: dict[str, Any] = {}
     if alpha is not None:
         for prefix, layers in {"unet": UNET_LAYERS, "text_encoder": TEXT_LAYERS}.items():
             names = [layer.removeprefix("text_model.") for layer in layers]

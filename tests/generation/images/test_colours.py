@@ -6,6 +6,7 @@ import io
 import logging
 import struct
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +35,7 @@ def a_png(depth: int, colour_type: int, pixel: bytes, *chunks: tuple[bytes, byte
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunk(*each) for each in chunks) + data + chunk(b"IEND", b"")
 
 
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -189,8 +190,12 @@ WIDE = {  # in Display P3: in sRGB
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
 @pytest.mark.parametrize("colour", WIDE)
 def test_display_p3(kind: str, colour: tuple[int, int, int]) -> None:
-    options = {"PNG": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 100, "keep_rgb": True}}[kind]
-    data = saved(Image.new("RGB", (SIDE, SIDE), colour), kind, icc_profile=DISPLAY_P3, **options)
+    choices: dict[str, dict[str, Any]] = {
+        "PNG": {},
+        "WEBP": {"lossless": True},
+        "JPEG": {"quality": 100, "keep_rgb": True},
+    }
+    data = saved(Image.new("RGB", (SIDE, SIDE), colour), kind, icc_profile=DISPLAY_P3, **choices[kind])
     assert colour_of(data) == pytest.approx(WIDE[colour], abs=2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from PIL import Image as PillowImage
@@ -20,8 +21,8 @@ from generation.requests.spec import ImageSpec
 PIXELS = bytes(range(256)) * 48
 
 
-def recipe_of(**changes: object) -> Recipe:
-    chosen = {
+def recipe_of(**changes: Any) -> Recipe:
+    chosen: dict[str, Any] = {
         "prompt": "a (red:1.2) circle, by the sea, 猫",
         "negative": "blurry, low contrast",
         "model": "paintbox",
@@ -69,7 +70,7 @@ def test_an_independent_reader_finds_every_setting(sampler: str) -> None:
         {"prompt": 'quotes "and, commas": everywhere', "seed": 0, "guidance": 0.0},
     ],
 )
-def test_our_own_reader_of_that_line_gives_the_settings_back(changes: dict[str, object]) -> None:
+def test_our_own_reader_of_that_line_gives_the_settings_back(changes: dict[str, Any]) -> None:
     spec = recipe_of(**changes).spec
     found = read_foreign(read_png_text(sign_png(PIXELS, (64, 64), recipe_of(**changes))))
     assert found is not None

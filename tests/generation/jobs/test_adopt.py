@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,7 +52,7 @@ def test_lora_that_stand_beside_the_prompt_are_called_too() -> None:
         ({"prompt": "", "unread": ("Nobody's",)}, "but no prompt outside of what I cannot read: Nobody's."),
     ],
 )
-def test_what_typing_would_refuse_is_refused_in_the_same_words(changes: dict[str, object], says: str) -> None:
+def test_what_typing_would_refuse_is_refused_in_the_same_words(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         adopt(replace(PLAIN, **changes), MODEL, seed=5)
     assert says in str(refused.value)

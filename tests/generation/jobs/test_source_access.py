@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ async def attached(place: Place, colour: int = 1) -> str:
     return await asyncio.to_thread(place.studio.files.put, encode_png(bytes([colour]) * 3 * 64 * 64, (64, 64)))
 
 
-async def of_an_upload(place: Place, **changes: object) -> Job:
+async def of_an_upload(place: Place, **changes: Any) -> Job:
     start = replace(STRONGLY, sha256=await attached(place))
     return await place.finished(await place.submit(start=start, **changes))
 

@@ -1,6 +1,7 @@
 """The arithmetic of quotas: windows, days of any time zone and season, and who is bound by what."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import hypothesis.strategies as st
@@ -84,6 +85,6 @@ def test_what_is_left_is_never_below_nothing() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"limit": -1}, {"window_hours": 0}, {"window_hours": 24 * 31 + 1}])
-def test_quotas_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
+def test_quotas_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
-        Quota(**({"scope": Scope.GUILD, "unit": Unit.IMAGES, "limit": 1} | wrong))
+        Quota(**{"scope": Scope.GUILD, "unit": Unit.IMAGES, "limit": 1, **wrong})

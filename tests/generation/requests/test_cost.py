@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ FIXED = 2000
 """Units of encoding, decoding and checking a picture of 512 x 512."""
 
 
-def asked(side_px: int = 512, **changes: object) -> ImageSpec:
+def asked(side_px: int = 512, **changes: Any) -> ImageSpec:
     return spec(width_px=side_px, height_px=side_px, steps=20, **changes)
 
 

@@ -7,6 +7,7 @@ import struct
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -145,7 +146,7 @@ def test_psnr_is_the_textbooks() -> None:
     assert psnr_db(bytes([10] * 30), bytes([20] * 30)) == pytest.approx(28.13, abs=0.01)
 
 
-def picture(size: tuple[int, int], kind: str = "PNG", mode: str = "RGB", **options: object) -> bytes:
+def picture(size: tuple[int, int], kind: str = "PNG", mode: str = "RGB", **options: Any) -> bytes:
     buffer = io.BytesIO()
     PillowImage.new(mode, size, 128 if mode in ("L", "P", "I;16") else None).save(buffer, kind, **options)  # type: ignore[arg-type]
     return buffer.getvalue()
@@ -217,5 +218,5 @@ def test_files_are_named_by_their_content_and_damage_shows(tmp_path: Path) -> No
         files.get("../../etc/passwd")
 
 
-def _fields(value: object) -> dict[str, object]:
+def _fields(value: object) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_scope_and_order() -> None:
         ({"text": "a", "reason": "a" * 201}, "at most 200 characters"),
     ],
 )
-def test_what_cannot_be_a_rule_says_why(rule: dict, why: str) -> None:
+def test_what_cannot_be_a_rule_says_why(rule: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidRequest, match=why):
         Rule(**rule)
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import psutil
 import pytest
@@ -113,7 +114,7 @@ async def test_one_screening_at_a_time_of_each_guild(screener: Screener, monkeyp
     running, most = 0, 0
     real = screener._run
 
-    async def counted(*arguments: object) -> object:
+    async def counted(*arguments: Any) -> Any:
         nonlocal running, most
         running += 1
         most = max(most, running)

@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,9 @@ class House:
 def widest_gap(house: House, steps: int) -> float:
     """The largest change, over any interval, of the difference in normalised service between two guilds."""
     guilds = sorted({resident.order.share.guild_id for resident in house.residents})
-    lowest, highest, widest = defaultdict(float), defaultdict(float), 0.0
+    lowest: dict[Any, float] = defaultdict(float)
+    highest: dict[Any, float] = defaultdict(float)
+    widest = 0.0
     for _ in range(steps):
         house.step()
         for first in guilds:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from training.paintbox import curves
@@ -30,7 +31,7 @@ def test_a_run_that_learns_faster_lies_below(tmp_path: Path) -> None:
     assert heights[0] < heights[1], "higher on the sheet is a smaller row"
 
 
-def test_lessons_that_both_runs_have_begun_are_shown(tmp_path: Path, monkeypatch) -> None:
+def test_lessons_that_both_runs_have_begun_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for run, lessons in (("a", ("vae", "unet")), ("b", ("vae",))):
         (tmp_path / run).mkdir()
         for lesson in lessons:

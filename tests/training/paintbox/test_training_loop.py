@@ -109,7 +109,7 @@ def test_a_step_has_its_own_chance() -> None:
 def test_muon_steps_the_kernels_themselves_and_all_directions_alike(
     tmp_path: Path, memory_format: torch.memory_format
 ) -> None:
-    conv = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3)).to(memory_format=memory_format)
+    conv = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3)).to(memory_format=memory_format)  # type: ignore[call-overload]
     optimiser = Optimiser(Plan("toy", 10, 1e-2, tmp_path, muon=True, weight_decay=0.0), conv)
     before = conv[0].weight.detach().clone()
     conv(torch.randn(2, 4, 8, 8)).square().mean().backward()

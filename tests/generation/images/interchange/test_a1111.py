@@ -181,8 +181,8 @@ async def test_texts_made_to_take_for_ever_are_read_within_the_limits_of_the_pro
 def test_seeds_of_64_bits_are_read_to_the_last_digit() -> None:
     for seed in (2**32, 2**53 + 1, 2**64 - 1):
         assert read(f"a cat\nSteps: 5, Seed: {seed}").seed == seed
-    for seed in (2**64, -1, "1e30", "nan", ""):
-        assert read(f"a cat\nSteps: 5, Seed: {seed}").seed is None
+    for bad in (2**64, -1, "1e30", "nan", ""):
+        assert read(f"a cat\nSteps: 5, Seed: {bad}").seed is None
 
 
 def test_what_a_node_of_comfyui_did_not_find_is_left_to_the_graph() -> None:
