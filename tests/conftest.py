@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,12 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+LIST = Path(__file__).with_name("processor_time.txt")
+SLOW_S = 3.0
+"""From this much processor time on, a file of tests is slow: `make test-fast` leaves it out."""
+TALLY = pytest.StashKey[Tally]()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An empty home folder: a `.env` of the checkout is no part of any test."""
@@ -37,11 +44,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-TALLY = pytest.StashKey[Tally]()
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TALLY] = Tally()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what was measured to be slow, and run the longest files first, so that no process waits for another."""
+    lines = [line.split() for line in LIST.read_text(encoding="utf-8").splitlines()]
+    seconds = {path: float(number) for number, path in lines}
+    for item in items:
+        if seconds.get(item.nodeid.split("::")[0], 0.0) >= SLOW_S:
+            item.add_marker("slow")
+    items.sort(key=lambda item: -seconds.get(item.nodeid.split("::")[0], 0.0))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

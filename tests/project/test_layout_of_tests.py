@@ -20,6 +20,11 @@ def test_every_folder_of_tests_is_a_folder_of_the_source(room: str) -> None:
     } == set()
 
 
+def test_the_measured_files_exist() -> None:
+    lines = (TESTS / "processor_time.txt").read_text(encoding="utf-8").splitlines()
+    assert [path for _, path in map(str.split, lines) if not (ROOT / path).is_file()] == []
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("**/*.md")), ids=lambda page: page.name)
 def test_pages_name_tests_that_exist(page: Path) -> None:
     named = re.findall(r"`((?:tests/)?[\w/]*test_\w+\.py)`", page.read_text(encoding="utf-8"))

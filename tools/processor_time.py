@@ -1,0 +1,50 @@
+"""A plugin for pytest that measures the processor time of every file of tests, with the processes they start.
+
+`make test ARGS="-p tools.processor_time"` writes `tests/processor_time.txt`, by which `tests/conftest.py` runs the
+longest files first and marks the slow ones. Time on the clock would say how busy the machine was.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LIST = Path(__file__).resolve().parents[1] / "tests" / "processor_time.txt"
+_SECONDS: defaultdict[str, float] = defaultdict(float)
+
+
+def _seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    before = _seconds()
+    result = yield
+    _SECONDS[item.nodeid.split("::")[0]] += _seconds() - before
+    return result
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["processor_time"] = dict(_SECONDS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    for path, seconds in getattr(node, "workeroutput", {}).get("processor_time", {}).items():
+        _SECONDS[path] += seconds
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    longest = sorted(_SECONDS.items(), key=lambda item: -item[1])
+    lines = [f"{seconds:6.1f} {path}\n" for path, seconds in longest if seconds >= 0.5]
+    LIST.write_text("".join(lines), encoding="utf-8")
+    terminalreporter.write_line(f"{sum(_SECONDS.values()):.0f} s of processor time, written to {LIST.name}")
