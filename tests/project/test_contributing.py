@@ -1,0 +1,73 @@
+"""The workflow, the forms, pre-commit and the changelog are what the programs that read them expect."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.project.test_versions import ROOT
+
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+
+
+def read(path: Path) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_may_only_read_and_ends(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        assert int(job["timeout-minutes"]) <= 60, name
+        for step in job["steps"]:
+            assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/x@v1")), step
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] == "false"
+
+
+def test_the_workflow_runs_what_contributors_run_on_the_oldest_python_and_the_newest() -> None:
+    jobs = read(GITHUB / "workflows" / "ci.yml")["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
+    said = {name: "\n".join(step.get("run", "") for step in job["steps"]) for name, job in jobs.items()}
+    assert ".ci/run" in said["test"] and "make sandbox" in said["sandbox"]
+    assert "build --wheel" in said["wheel"] and "docker build" in said["image"]
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "make check" in ci and "make test" in ci
+
+
+def test_pre_commit_checks_with_the_pinned_ruff() -> None:
+    repos = {repo["repo"].rpartition("/")[2]: repo for repo in read(ROOT / ".pre-commit-config.yaml")["repos"]}
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    assert repos["ruff-pre-commit"]["rev"] == f"v{pins['ruff']}"
+
+
+def test_every_form_asks_for_what_is_needed() -> None:
+    for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml"):
+        form = read(path)
+        if path.name != "config.yml":
+            assert {"name", "description", "body"} <= form.keys()
+            assert any(each.get("validations", {}).get("required") == "true" for each in form["body"]), path.name
+
+
+def test_the_changelog_is_by_release() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *releases = re.findall(r"^## (.*)$", text, re.M)
+    assert first == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", each) for each in releases)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert releases[0].startswith(f"[{project['version']}] - ")
+    assert set(re.findall(r"^### (.*)$", text, re.M)) <= {
+        "Added",
+        "Changed",
+        "Deprecated",
+        "Removed",
+        "Fixed",
+        "Security",
+    }
