@@ -31,11 +31,11 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox run test test-fast check bench reliability doctor format lock texts pictures clean
+.PHONY: help setup setup-dev sandbox run test test-fast coverage check bench reliability doctor format lock texts pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: setup run check bench reliability doctor format lock texts pictures clean'
+	@echo 'also: setup run coverage check bench reliability doctor format lock texts pictures clean'
 
 $(VENV)/.run: pyproject.toml $(SANDBOX)/pyproject.toml constraints.txt requirements.lock
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
@@ -72,6 +72,10 @@ test: $(VENV)/.dev
 test-fast: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
+# The quick tests, and how much of the code they reach. Not all tests: to count costs half of the processor time again.
+coverage: $(VENV)/.dev
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
+
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -104,4 +108,4 @@ lock: $(VENV)/.dev
 	@$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) sandbox-data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) sandbox-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
