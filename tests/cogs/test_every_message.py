@@ -9,8 +9,6 @@ import pytest
 from discord import app_commands, ui
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
-from messages import MESSAGES, SIGNS, Draw, many, text
 
 import cogs
 from cogs import rules_pages
@@ -26,6 +24,8 @@ from cogs.say import Action, Entry, Gallery, Lines, Long, Picture, Say
 from cogs.settings_fields import MODELS
 from cogs.settings_view import offered_of
 from cogs.telling import batched, mention, nonce_of
+from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
+from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, text
 
 COGS = Path(cogs.__file__).parent
 OTHER_SAYS = {"moderation._pictures_of", "gathering.gather", "gathering._gather", "budget.fitted"}

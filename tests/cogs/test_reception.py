@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from patience import PATIENCE_S
 
 from cogs.reception import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, Reception
 from generation.errors import Crowded, Draining
+from tests.patience import PATIENCE_S
 
 
 async def crowd(reception: Reception, guild_id: int, number: int, leave: asyncio.Event, entered: list[int]) -> None:

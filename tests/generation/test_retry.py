@@ -6,10 +6,10 @@ import asyncio
 from itertools import islice
 
 import pytest
-from patience import PATIENCE_S
 
 from generation.retry import Problems, Task, every, growing, until_it_works
 from generation.translatable import Phrase
+from tests.patience import PATIENCE_S
 
 TASK = Task("mail", Phrase("No mail is sent; that is tried again."), 0, 0)
 

@@ -40,6 +40,7 @@ _HARMLESS = {
     "Settings.c2pa_key",  # SecretStr
     "Words.tokens",  # of a text model
     *(f"{field}.key" for field in ("Field", "Text", "Pick", "File")),  # names of fields of a form
+    "Lines.key",  # what lists it again
     "Texts.delimiter_key",  # the name of a node's input
     *(f"{rules}.key" for rules in ("RuleSet", "Build", "Screen")),  # hashes of rules
 }

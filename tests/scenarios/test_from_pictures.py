@@ -282,7 +282,7 @@ async def test_recipe_and_upscale_in_the_menu(house: House) -> None:
 
 def by_another_bot(house: House, **body: Any) -> Message:
     """What another bot in the server wrote, with one picture as `attachment://shown.png`."""
-    bot = User(house.discord.world.new_id(), "gallery", is_bot=True)
+    bot = User(house.discord.world.make_id(), "gallery", is_bot=True)
     files = {0: Upload("shown.png", png(300, 200))}
     writer, channel = house.people.ada.client.messages, house.people.general
     flags = IS_COMPONENTS_V2 if "components" in body else 0

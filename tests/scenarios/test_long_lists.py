@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from living import LivingBot, People, job_id_in, until_done, until_shown
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.quota import Quota, Scope, Unit
 from generation.rules.rule import Action, Rule
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 

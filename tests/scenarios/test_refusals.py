@@ -6,8 +6,6 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from living import LivingBot, People, delete_by_hand, job_id_in, until_shown
-from patience import PATIENCE_S
 from test_ladder import RED, TWENTY_MINUTES_S, heard, settled
 
 from cogs import delivery, refusals
@@ -17,6 +15,8 @@ from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox
 from discord_sandbox.refusals import REFUSALS as SENT_BY_DISCORD
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
+from tests.patience import PATIENCE_S
+from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, job_id_in, until_shown
 
 TOKEN, OWN, NEW = "/webhooks/*/messages/@original", "/channels/*/messages/*", "/channels/*/messages"
 METHOD = {TOKEN: "PATCH", OWN: "PATCH", NEW: "POST"}

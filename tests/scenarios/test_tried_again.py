@@ -9,12 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from living import LivingBot, People, until_shown
-from patience import PATIENCE_S
 
 from cogs import client, registration, upkeep
 from discord_sandbox import Sandbox
 from generation.durable import num_stuck
+from tests.patience import PATIENCE_S
+from tests.scenarios.bot_harness import LivingBot, People, until_shown
 
 COMMANDS = "/applications/*/commands"
 

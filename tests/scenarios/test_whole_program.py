@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-from patience import PATIENCE_S
 from PIL import Image
 
 from discord_sandbox import Sandbox, Upload
+from tests.patience import PATIENCE_S
 from tests.scenarios.bot_harness import People, job_id_in, until_done, until_shown
 
 ROOT = Path(__file__).resolve().parents[2]

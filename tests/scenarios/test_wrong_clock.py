@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from living import LivingBot, People, job_id_in, until_done, until_shown
 
 from cogs import ladder
 from discord_sandbox import Message, Permission, Sandbox, Upload
@@ -16,6 +15,7 @@ from generation.images.codec import encode_png
 from generation.jobs.job import ReplyTo
 from generation.policy.guild_preferences import Choices, Visibility
 from generation.policy.guild_settings import GuildSettings
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
 TWENTY_MINUTES_S, HOUR_S = 20 * 60, 3600
