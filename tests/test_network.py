@@ -31,6 +31,13 @@ def no_proxy_around_us() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def the_real_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests of this process may have pointed discord.py at a Discord of their own."""
+    monkeypatch.setattr(discord.http.Route, "BASE", "https://discord.com/api/v10")
+    monkeypatch.setattr(discord.Asset, "BASE", "https://cdn.discordapp.com")
+
+
 class Proxy:
     """Refuses every CONNECT and answers everything else itself."""
 

@@ -81,7 +81,7 @@ async def waiting(database: Database) -> Job:
 
 
 SPECS = {
-    "a character this Python does not know": {"prompt": f"a {HEART} on a shelf"},
+    "a noncharacter": {"prompt": "a \uffff on a shelf"},
     "a sampler of another release": {"sampler": "Not Yet Known"},
     "more steps than may be now": {"steps": 10_000},
     "a size that is none": {"width_px": 7},
