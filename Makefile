@@ -98,9 +98,9 @@ reliability: $(VENV)/.dev
 pictures: $(VENV)/.dev
 	@PYTHONPATH=.:$(SANDBOX)/tests $(BIN)/python -m tests.pictures $(ARGS)
 
-# Keeps the catalogues of cogs/locale/ in step with the texts of the code; ARGS=fr begins a language.
+# Keeps the catalogues of cogs/i18n/locale/ in step with the texts of the code; ARGS=fr begins a language.
 texts: $(VENV)/.dev
-	@$(BIN)/python -m cogs.catalogue $(ARGS)
+	@$(BIN)/python -m cogs.i18n.extract $(ARGS)
 
 # Renews constraints.txt and the two lock files from what is installed now.
 lock: $(VENV)/.dev

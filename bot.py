@@ -29,10 +29,10 @@ import keeper
 import logs
 import shell
 from cli import models as library
-from cogs.client import Services
-from cogs.held import Held
-from cogs.supervisor import keep_connected
-from cogs.upkeep import keep_promises
+from cogs.bot import Services
+from cogs.common.pending_uploads import Held
+from cogs.connection import keep_connected
+from cogs.maintenance import keep_promises
 from config import Settings
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore
@@ -226,7 +226,7 @@ async def _serve(settings: Settings) -> None:
 def _keep_pauses_rare() -> None:
     """Looking through all that lives for cycles stops the loop: a third of a second with 10,000 jobs in line, and by
     default every three seconds while they come in. What the program is made of needs no looking at; the rest is
-    looked through a twenty-fifth as often, and every ten minutes (`cogs.upkeep`).
+    looked through a twenty-fifth as often, and every ten minutes (`cogs.maintenance`).
     """
     gc.freeze()
     young, middle, _ = gc.get_threshold()

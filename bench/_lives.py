@@ -155,10 +155,11 @@ def main() -> None:
 
 def _program(options: argparse.Namespace) -> Any:
     """`bot.py` as a module, imported with all it needs, with the parts in it that the options replace."""
+    import sandbox  # noqa: F401
+
     import bot
-    import cogs.client
-    import cogs.supervisor  # noqa: F401
-    import discord_sandbox  # noqa: F401
+    import cogs.bot
+    import cogs.connection  # noqa: F401
     from generation.workers.frames import WorkerConfig
     from generation.workers.local import LocalWorker
 

@@ -7,7 +7,7 @@ import os
 import discord
 from discord import app_commands
 
-from cogs.wire import point_at
+from cogs.endpoints import point_at
 
 
 class PlainBot(discord.Client):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from cogs.reception import Reception
+from cogs.common.load_shedding import Reception
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore
 from db.stores.deliveries import DeliveryStore
@@ -33,8 +33,8 @@ from generation.retry import Problems
 from generation.scheduling.service import Studio
 
 if TYPE_CHECKING:
-    from cogs.client import AtelierClient  # noqa: F401 - named in the alias below
-    from cogs.held import Held
+    from cogs.bot import AtelierClient  # noqa: F401 - named in the alias below
+    from cogs.common.pending_uploads import Held
 
 FILES_IN_HAND = 8
 

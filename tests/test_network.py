@@ -16,9 +16,9 @@ import pytest
 from huggingface_hub import HfApi, close_session
 from yarl import URL
 
-from cogs.form import Attached
-from cogs.supervisor import keep_connected
-from cogs.uploads import fetch_attachment
+from cogs.common.attachments import fetch_attachment
+from cogs.common.modals import Attached
+from cogs.connection import keep_connected
 from generation.errors import InvalidRequest, Misconfigured
 from logs import Redacting
 from network import ProxyConnector, named, proxy_for, settle_proxy
@@ -103,7 +103,7 @@ async def test_the_client_of_discord_goes_through_it() -> None:
     async with proxy() as it:
         settle_proxy(f"127.0.0.1:{it.port}")  # without a scheme, as curl takes it
         services: Any = None
-        with patch("cogs.client.Courier"):  # it needs a database, and no login gets as far
+        with patch("cogs.bot.Courier"):  # it needs a database, and no login gets as far
             keeping = asyncio.create_task(
                 keep_connected(services, "a.b.c", report=lambda _: lost.set(), connector=ProxyConnector)
             )

@@ -11,21 +11,19 @@ from typing import Any
 from discord import ui
 from hypothesis import strategies as st
 
-from cogs import (
-    changes,
-    moderation_pages,
-    operating_pages,
-    pages,
-    privacy,
-    recipe_pages,
-    replies,
-    rules_pages,
-    settings_notes,
-    settings_view,
-    usage_pages,
-)
-from cogs.say import Picture, Say
-from cogs.settings_fields import FIELDS, PAGES
+from cogs.common import pages
+from cogs.common.messages import Picture, Say
+from cogs.moderation import _messages as moderation_pages
+from cogs.operator import _messages as operating_pages
+from cogs.privacy import _cog as privacy
+from cogs.recipe import _messages as recipe_pages
+from cogs.results import _messages as replies
+from cogs.rules import _messages as rules_pages
+from cogs.settings import _audit_log as changes
+from cogs.settings import _notes as settings_notes
+from cogs.settings import _views as settings_view
+from cogs.settings._fields import FIELDS, PAGES
+from cogs.usage import _messages as usage_pages
 from db.stores.moderation import Refusals
 from generation import errors
 from generation.images.interchange import Foreign
@@ -410,35 +408,35 @@ def panel(draw: Draw) -> ui.LayoutView:
 
 
 MESSAGES: dict[str, Callable[[Draw], Say | ui.LayoutView]] = {
-    "changes.page": changed,
-    "moderation_pages.nothing_to_review": lambda draw: moderation_pages.nothing_to_review(),
-    "moderation_pages.review": review,
-    "moderation_pages.stats": stats,
-    "moderation_pages.sure_to_purge": lambda draw: moderation_pages.sure_to_purge(ID),
-    "operating_pages.models": models,
-    "operating_pages.servers": servers,
-    "operating_pages.usage": used_by_servers,
-    "pages.about_page": about_page,
-    "pages.help_page": help_page,
-    "pages.history": history,
-    "pages.queue": queue,
-    "pages.styles": lambda draw: pages.styles(many(draw, MAX_STYLES, style(draw)), done=text(draw, 100)),
-    "privacy.exported": lambda draw: privacy.exported("data.json", b"{}", 3, 12),
-    "privacy.kept_page": lambda draw: privacy.kept_page(draw(st.integers(0, 3650)), 10**6, 10**6),
-    "recipe_pages.foreign": foreign,
-    "recipe_pages.recipe": recipe_of_job,
-    "recipe_pages.recipe_of_file": lambda draw: recipe_pages.recipe_of_file(recipe(draw, spec(draw))),
-    "replies.progress": progress,
-    "replies.result": result,
-    "rules_pages.added": added,
-    "rules_pages.exported": lambda draw: rules_pages.exported(draw(st.sampled_from((0, 1, 9999))), b"{}"),
-    "rules_pages.listing": rules,
-    "rules_pages.tested": tested,
-    "settings_view.exported": lambda draw: settings_view.exported(b"{}"),
-    "settings_view.panel_view": panel,
-    "settings_view.setup": lambda draw: settings_view.setup(settings(draw)),
-    "usage_pages.own": own,
-    "usage_pages.quotas": quotas,
-    "usage_pages.servers": members,
+    "settings._audit_log.page": changed,
+    "moderation._messages.nothing_to_review": lambda draw: moderation_pages.nothing_to_review(),
+    "moderation._messages.review": review,
+    "moderation._messages.stats": stats,
+    "moderation._messages.sure_to_purge": lambda draw: moderation_pages.sure_to_purge(ID),
+    "operator._messages.models": models,
+    "operator._messages.servers": servers,
+    "operator._messages.usage": used_by_servers,
+    "common.pages.about_page": about_page,
+    "common.pages.help_page": help_page,
+    "common.pages.history": history,
+    "common.pages.queue": queue,
+    "common.pages.styles": lambda draw: pages.styles(many(draw, MAX_STYLES, style(draw)), done=text(draw, 100)),
+    "privacy._cog.exported": lambda draw: privacy.exported("data.json", b"{}", 3, 12),
+    "privacy._cog.kept_page": lambda draw: privacy.kept_page(draw(st.integers(0, 3650)), 10**6, 10**6),
+    "recipe._messages.foreign": foreign,
+    "recipe._messages.recipe": recipe_of_job,
+    "recipe._messages.recipe_of_file": lambda draw: recipe_pages.recipe_of_file(recipe(draw, spec(draw))),
+    "results._messages.progress": progress,
+    "results._messages.result": result,
+    "rules._messages.added": added,
+    "rules._messages.exported": lambda draw: rules_pages.exported(draw(st.sampled_from((0, 1, 9999))), b"{}"),
+    "rules._messages.listing": rules,
+    "rules._messages.tested": tested,
+    "settings._views.exported": lambda draw: settings_view.exported(b"{}"),
+    "settings._views.panel_view": panel,
+    "settings._views.setup": lambda draw: settings_view.setup(settings(draw)),
+    "usage._messages.own": own,
+    "usage._messages.quotas": quotas,
+    "usage._messages.servers": members,
 }
 """What makes every message, by module and function."""

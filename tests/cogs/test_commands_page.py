@@ -7,8 +7,8 @@ from pathlib import Path
 
 from discord import app_commands
 
-from cogs.client import COGS, FORMS, MENUS, PRESSES
-from cogs.say import Action
+from cogs.bot import COGS, FORMS, MENUS, PRESSES
+from cogs.common.messages import Action
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/commands.md").read_text(encoding="utf-8")
 

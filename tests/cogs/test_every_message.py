@@ -11,24 +11,29 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import cogs
-from cogs import rules_pages
-from cogs.budget import cut, fitted, fitted_text, size
-from cogs.client import COGS as COMMAND_COGS
-from cogs.client import MENUS
-from cogs.form import File, Form, Pick, Text, modal_of
-from cogs.language import _, languages, speaking
-from cogs.options import choices
-from cogs.paper import changed, new
-from cogs.plain import files_of, plain
-from cogs.say import Action, Entry, Gallery, Lines, Long, Picture, Say
-from cogs.settings_fields import MODELS
-from cogs.settings_view import offered_of
-from cogs.telling import batched, mention, nonce_of
+from cogs.bot import COGS as COMMAND_COGS
+from cogs.bot import MENUS
+from cogs.common.message_limits import cut, fitted, fitted_text, size
+from cogs.common.messages import Action, Entry, Gallery, Lines, Long, Picture, Say
+from cogs.common.modals import File, Form, Pick, Text, modal_of
+from cogs.common.plain_text import files_of, plain
+from cogs.common.rendering import changed, new
+from cogs.common.transformers import choices
+from cogs.delivery._notify import batched, mention, nonce_of
+from cogs.i18n.gettext import _, languages, speaking
+from cogs.rules import _messages as rules_pages
+from cogs.settings._fields import MODELS
+from cogs.settings._views import offered_of
 from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
 from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, text
 
 COGS = Path(cogs.__file__).parent
-OTHER_SAYS = {"moderation._pictures_of", "gathering.gather", "gathering._gather", "budget.fitted"}
+OTHER_SAYS = {
+    "moderation._cog._pictures_of",
+    "results._result.gather",
+    "results._result._gather",
+    "common.message_limits.fitted",
+}
 """Take a message apart, or hand on one that another function made."""
 
 
@@ -182,6 +187,10 @@ def test_every_form_fits_and_loses_nothing_that_stands_in_it(data: st.DataObject
 # What is said nowhere else.
 
 
+def named(path: Path, function: str) -> str:
+    return ".".join((*path.relative_to(COGS).with_suffix("").parts, function))
+
+
 def _functions(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
@@ -196,28 +205,28 @@ def _calls(node: ast.AST, *names: str) -> list[ast.Call]:
 def test_every_message_builder_is_known_to_the_test_above() -> None:
     """Whoever writes another one adds it to `messages.py`."""
     found = set()
-    for path in COGS.glob("*.py"):
+    for path in COGS.rglob("*.py"):
         for function in _functions(ast.parse(path.read_text(encoding="utf-8"))):
             returns = ast.unparse(function.returns) if function.returns is not None else ""
             is_pure = isinstance(function, ast.FunctionDef) and returns in ("Say", "ui.LayoutView")
             if is_pure or _calls(function, "Say"):
-                found.add(f"{path.stem}.{function.name}")
-    helpers = {"paper._layout", "paper.empty"}
+                found.add(named(path, function.name))
+    helpers = {"common.rendering._layout", "common.rendering.empty"}
     assert found - OTHER_SAYS - helpers - set(MESSAGES) == set(), "unknown to the test"
     assert set(MESSAGES) - found == set(), "known, but gone"
 
 
 ARGUMENTS = {"new", "changed", "plain"}
 SENT_OTHERWISE = {
-    "delivery._edit": "the ladder's `edit`, kept there",
-    "arriving.say_hello": "the set-up message, judged above",
-    "form.open_form": "a form, judged above",
-    "moderation._decided": "what `_next` made with `new`",
-    "moderation.review": "what `_next` made with `new`",
-    "paper.put_back": "a message as Discord gave it",
-    "settings_panel.sent_style": "the panel, judged above",
-    "settings_panel.settings": "the panel, judged above",
-    "settings_panel.used": "the panel, judged above",
+    "delivery._tracker._edit": "the ladder's `edit`, kept there",
+    "onboarding._cog.say_hello": "the set-up message, judged above",
+    "common.modals.open_form": "a form, judged above",
+    "moderation._cog._decided": "what `_next` made with `new`",
+    "moderation._cog.review": "what `_next` made with `new`",
+    "common.rendering.put_back": "a message as Discord gave it",
+    "settings._cog.sent_style": "the panel, judged above",
+    "settings._cog.settings": "the panel, judged above",
+    "settings._cog.used": "the panel, judged above",
 }
 
 
@@ -225,14 +234,14 @@ def test_every_message_goes_through_the_budget() -> None:
     """Wherever something is sent or changed, its arguments are those of `new`, `changed` or `plain`."""
     sends = ("send", "send_message", "edit", "edit_message", "edit_original_response", "send_modal")
     found = set()
-    for path in COGS.glob("*.py"):
+    for path in COGS.rglob("*.py"):
         for function in _functions(ast.parse(path.read_text(encoding="utf-8"))):
             for call in _calls(function, *sends):
                 says = any(keyword.arg in ("view", "content", "files", "attachments") for keyword in call.keywords)
                 starred = [keyword.value for keyword in call.keywords if keyword.arg is None]
                 is_kept = any(_calls(each, *ARGUMENTS) for each in starred)
                 if (says or call.args or starred) and not is_kept:
-                    found.add(f"{path.stem}.{function.name}")
+                    found.add(named(path, function.name))
     assert found == set(SENT_OTHERWISE)
 
 
@@ -243,7 +252,7 @@ def test_every_message_goes_through_the_budget() -> None:
 def test_titles_labels_and_hints_of_forms_are_never_cut(language: str) -> None:
     limits = {"title": 45, "label": 45, "hint": 100, "placeholder": 150}
     too_long = []
-    for path in COGS.glob("*.py"):
+    for path in COGS.rglob("*.py"):
         for call in _calls(ast.parse(path.read_text(encoding="utf-8")), "Form", "Text", "Pick", "File", "Select"):
             for keyword in call.keywords:
                 words = [each.args[0] for each in _calls(keyword.value, "_") if keyword.arg in limits]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cogs import held
-from cogs.form import Attached
-from cogs.held import KEPT_S, MAX_OF_MEMBER, Held
+from cogs.common import pending_uploads
+from cogs.common.modals import Attached
+from cogs.common.pending_uploads import KEPT_S, MAX_OF_MEMBER, Held
 from generation.errors import InvalidRequest
 from generation.owner import Owner
 
@@ -83,7 +83,7 @@ def test_whoever_opens_very_many_drops_only_their_own_oldest(tmp_path: Path) -> 
 
 
 def test_a_full_server_drops_those_of_the_members_with_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held, "MAX_OF_SERVER", 8)
+    monkeypatch.setattr(pending_uploads, "MAX_OF_SERVER", 8)
     clock = Clock()
     store = Held(tmp_path, clock=clock)
     elsewhere = store.put(PHOTO, ADA_ELSEWHERE)

@@ -15,9 +15,9 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.plurals import get_plural
 from discord import app_commands
 
-from cogs import catalogue
-from cogs.errors import translate
-from cogs.language import (
+from cogs.error_handler import translate
+from cogs.i18n import extract
+from cogs.i18n.gettext import (
     SOURCE,
     _,
     counted,
@@ -45,13 +45,13 @@ UNREAD = {"debug", "info", "warning", "error", "exception", "log", "ValueError",
     "describe",
 }
 """Calls whose texts are for the log, or are handed to Discord through the translator."""
-AT_THE_CONSOLE = {"catalogue.py", "supervisor.py", "wire.py"}
+AT_THE_CONSOLE = {"extract.py", "connection.py", "endpoints.py"}
 
 
 @pytest.fixture(scope="module")
 def template() -> Catalog:
     """Every text there is now."""
-    return catalogue.texts()
+    return extract.texts()
 
 
 def of(catalog: Catalog) -> Iterator[Message]:
@@ -78,14 +78,14 @@ def calls(path: Path) -> Iterator[ast.Call]:
 
 def marked(call: ast.Call) -> list[str]:
     """The texts that a call marks: what stands in it as text."""
-    if getattr(call.func, "id", None) not in catalogue.MARKS:
+    if getattr(call.func, "id", None) not in extract.MARKS:
         return []
     texts = call.args[: 2 if getattr(call.func, "id", None) == "ngettext" else 1]
     return [text.value for text in texts if isinstance(text, ast.Constant) and isinstance(text.value, str)]
 
 
 def sources() -> Iterator[Path]:
-    return (path for room in catalogue.ROOMS for path in (catalogue.ROOT / room).glob("**/*.py"))
+    return (path for room in extract.ROOMS for path in (extract.ROOT / room).glob("**/*.py"))
 
 
 def test_what_is_marked_is_found(template: Catalog) -> None:
@@ -100,7 +100,7 @@ def test_a_mark_is_never_put_around_a_text_that_is_filled_in_already() -> None:
         f"{path.name}:{call.lineno}"
         for path in sources()
         for call in calls(path)
-        if getattr(call.func, "id", None) in catalogue.MARKS
+        if getattr(call.func, "id", None) in extract.MARKS
         and call.args
         and isinstance(call.args[0], ast.JoinedStr | ast.BinOp)
     ]
@@ -111,7 +111,7 @@ def sentences(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Texts with two words in a row that stand in the code unmarked: neither documentation, log, nor a name."""
     if isinstance(tree, ast.Call):
         name = getattr(tree.func, "id", None) or getattr(tree.func, "attr", None)
-        if name in UNREAD or name in catalogue.MARKS:
+        if name in UNREAD or name in extract.MARKS:
             return
     if isinstance(tree, ast.Assert) or (isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Constant)):
         return
@@ -131,7 +131,7 @@ def test_no_sentence_of_the_cogs_is_unmarked(template: Catalog) -> None:
     known = {form for message in of(template) for form in forms(message.id)}
     found = [
         f"{path.name}:{line} {text}"
-        for path in (catalogue.ROOT / "cogs").glob("*.py")
+        for path in (extract.ROOT / "cogs").glob("**/*.py")
         if path.name not in AT_THE_CONSOLE
         for line, text in sentences(ast.parse(path.read_text(encoding="utf-8")))
         if text not in known
@@ -141,7 +141,7 @@ def test_no_sentence_of_the_cogs_is_unmarked(template: Catalog) -> None:
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_nothing_is_missing_and_nothing_is_stale(template: Catalog, language: str) -> None:
-    said = {message.id: message for message in of(catalogue.read(language))}
+    said = {message.id: message for message in of(extract.read(language))}
     wanted = {message.id for message in of(template)}
     assert wanted - set(said) == set(), "new texts: `make texts` adds them to the catalogues"
     assert set(said) - wanted == set(), "texts that are gone: `make texts` takes them out"
@@ -151,7 +151,7 @@ def test_nothing_is_missing_and_nothing_is_stale(template: Catalog, language: st
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_text_has_the_same_values_in_it(language: str) -> None:
-    for message in of(catalogue.read(language)):
+    for message in of(extract.read(language)):
         source = forms(message.id)
         wanted = names(source[-1])
         assert all(names(form) <= wanted for form in source)
@@ -166,7 +166,7 @@ def test_every_text_has_the_same_values_in_it(language: str) -> None:
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_plurals_have_as_many_forms_as_the_language(language: str) -> None:
-    catalog = catalogue.read(language)
+    catalog = extract.read(language)
     assert catalog.num_plurals == get_plural(language).num_plurals
     assert catalog.plural_expr == get_plural(language).plural_expr
     assert all(len(forms(each.string)) == catalog.num_plurals for each in of(catalog) if each.pluralizable)
@@ -175,7 +175,7 @@ def test_plurals_have_as_many_forms_as_the_language(language: str) -> None:
 @pytest.mark.parametrize("language", OTHERS)
 def test_what_discord_shows_of_commands_fits(language: str) -> None:
     """Discord takes 100 characters of a description or choice, and 32 of a name in a menu."""
-    for message in of(catalogue.read(language)):
+    for message in of(extract.read(language)):
         if any(where == "commands" for where, _line in message.locations):
             assert len(str(message.string)) <= 100, message.id
 
@@ -256,8 +256,8 @@ def test_the_audit_trail_can_be_read_in_any_language() -> None:
 async def test_commands_say_themselves_in_every_language() -> None:
     import discord
 
-    from cogs.imagine import Imagine
-    from cogs.translator import Translator
+    from cogs.i18n.translator import Translator
+    from cogs.imagine._cog import Imagine
 
     tree = app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
     command = Imagine.imagine
@@ -284,7 +284,7 @@ SHELL_ONLY = {"verify.py", "models", "engine", "families", "workers"}
 
 
 def test_errors_from_the_rooms_that_know_no_language_are_phrases() -> None:
-    paths = [path for room in ("generation", "db", "cogs") for path in (catalogue.ROOT / room).rglob("*.py")]
+    paths = [path for room in ("generation", "db", "cogs") for path in (extract.ROOT / room).rglob("*.py")]
     paths = [path for path in paths if not SHELL_ONLY & {path.name, path.parent.name} or path.name == "sizes.py"]
     assert [where for path in paths for where in bare_errors(path)] == []
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from cogs import moderation_pages, pages, recipe_pages, usage_pages
-from cogs.budget import fitted
-from cogs.language import speaking
-from cogs.say import Rule, Say
+from cogs.common import pages
+from cogs.common.message_limits import fitted
+from cogs.common.messages import Rule, Say
+from cogs.i18n.gettext import speaking
+from cogs.moderation import _messages as moderation_pages
+from cogs.recipe import _messages as recipe_pages
+from cogs.usage import _messages as usage_pages
 from generation.jobs.history import Kin
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner

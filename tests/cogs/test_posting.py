@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from cogs import posting
-from cogs.posting import PostingPlaces, tracing
+from cogs.common import posting_turns
+from cogs.common.posting_turns import PostingPlaces, tracing
 from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 
@@ -77,7 +77,7 @@ async def test_who_is_answered_keeps_the_place(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_silence_gives_the_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(posting_turns, "PATIENCE_S", 0.01)
     places = one_place()
     async with places.turn(post(1)) as turn:
         turn.touch()
@@ -85,7 +85,7 @@ async def test_silence_gives_the_place_back(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_of_too_many_that_wait_the_longest_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "SILENCE_S", 0.01)
+    monkeypatch.setattr(posting_turns, "SILENCE_S", 0.01)
     places = one_place(max_stalled=2)
     ended: list[int] = []
 
@@ -116,7 +116,7 @@ async def test_who_sleeps_off_a_global_limit_for_all_is_not_given_up(monkeypatch
         turn.give_up()  # before it is known, and after
         async with session.post(url):
             pass
-        monkeypatch.setattr(posting, "SILENCE_S", 0.0)
+        monkeypatch.setattr(posting_turns, "SILENCE_S", 0.0)
         turn.give_up()
         async with session.post(url):  # any time at all would do
             pass
@@ -127,7 +127,7 @@ async def test_who_sleeps_off_a_global_limit_for_all_is_not_given_up(monkeypatch
 
 
 async def test_a_request_that_outlives_its_turn_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(posting_turns, "PATIENCE_S", 0.0)
     places = one_place(max_stalled=1)
     async with places.turn(post(1)) as turn:
         pass

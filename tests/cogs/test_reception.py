@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cogs.reception import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, Reception
+from cogs.common.load_shedding import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, Reception
 from generation.errors import Crowded, Draining
 from tests.patience import PATIENCE_S
 

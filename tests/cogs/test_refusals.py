@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cogs.refusals import (
+from cogs.common.discord_errors import (
     BY_STATUS,
     LATER,
     MAX_TRIES,
@@ -27,8 +27,8 @@ from cogs.refusals import (
     Unreachable,
     refusal_of,
 )
-from cogs.say import Gallery, Picture, Say
-from cogs.variants import MAX_CUTS, Variant
+from cogs.common.messages import Gallery, Picture, Say
+from cogs.results._variants import MAX_CUTS, Variant
 from generation.errors import InvalidRequest
 from generation.images.codec import encode_png, shrink
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cogs import recipe_pages, replies
-from cogs.budget import fitted
-from cogs.gathering import _gather
-from cogs.say import Action, Gallery, Say, Tone
-from cogs.variants import Variant
+from cogs.common.message_limits import fitted
+from cogs.common.messages import Action, Gallery, Say, Tone
+from cogs.recipe import _messages as recipe_pages
+from cogs.results import _messages as replies
+from cogs.results._result import _gather
+from cogs.results._variants import Variant
 from generation.images.interchange import Foreign
 from generation.images.metadata import sign_png
 from generation.images.replay import Agreement, Verdict

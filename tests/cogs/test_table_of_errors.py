@@ -8,11 +8,11 @@ import discord
 import pytest
 from discord import app_commands
 
-from cogs.errors import translate
-from cogs.paper import Press, is_ours
-from cogs.registration import _essence
-from cogs.say import Action, Button
-from cogs.wire import point_at
+from cogs.command_sync import _essence
+from cogs.common.messages import Action, Button
+from cogs.common.rendering import Press, is_ours
+from cogs.endpoints import point_at
+from cogs.error_handler import translate
 from generation.errors import InvalidRequest, Misconfigured, NotAccepted, UnknownJob
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from cogs.uploads import fetch_attachment, fetched, is_on_discord
+from cogs.common.attachments import fetch_attachment, fetched, is_on_discord
 from generation.errors import InvalidRequest, TooManyFiles
 from generation.fair_turns import Turns
 from generation.images.codec import MAX_UPLOAD_BYTES

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogs.budget import code_block
-from cogs.words import BAR_CELLS, about, bar, bound, dotted, escaped, pictures, slug
+from cogs.common.formatting import BAR_CELLS, about, bar, bound, dotted, escaped, pictures, slug
+from cogs.common.message_limits import code_block
 
 
 @given(st.text())

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cogs.form import Attached
-from cogs.held import Held
+from cogs.common.modals import Attached
+from cogs.common.pending_uploads import Held
 from db import backup
 from db.engine import Database, parse_url
 from db.stores.jobs import JobStore

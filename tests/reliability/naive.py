@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import update
 
-from cogs.ladder import Ladder, Posted
-from cogs.paper import new
-from cogs.say import Say
+from cogs.common.messages import Say
+from cogs.common.rendering import new
+from cogs.delivery._poster import Ladder, Posted
 from db.models import DeliveryRow, ImageRow
 from db.stores.jobs import JobStore, account_of
 from db.stores.ledger import ending, post

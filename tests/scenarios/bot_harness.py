@@ -25,9 +25,9 @@ from typing import Any
 import discord
 import psutil
 
-from cogs.client import AtelierClient, Services, build_client
-from cogs.held import Held
-from cogs.wire import point_at
+from cogs.bot import AtelierClient, Services, build_client
+from cogs.common.pending_uploads import Held
+from cogs.endpoints import point_at
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore
 from db.engine import Database

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from cogs.say import Action
+from cogs.common.messages import Action
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status

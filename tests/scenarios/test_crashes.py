@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from cogs.supervisor import CONNECTED, keep_connected
+from cogs.connection import CONNECTED, keep_connected
 from db.engine import Database
 from db.stores.deliveries import DeliveryStore
 from discord_sandbox import Interaction, Sandbox

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from cogs.upkeep import sweep
+from cogs.maintenance import sweep
 from db.admin.erasure import tables_of_a_guild
 from db.admin.reconcile import reconcile
 from db.models import Base

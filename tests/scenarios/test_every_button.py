@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from cogs.client import FORMS, PRESSES
-from cogs.say import Action
+from cogs.bot import FORMS, PRESSES
+from cogs.common.messages import Action
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.images.codec import decode_png
 from generation.images.region import draw_mask

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from cogs import posting
+from cogs.common import posting_turns
 from discord_sandbox import Channel, Interaction, Permission, Sandbox, ScriptedUser
 from discord_sandbox.faults import Fault
 from generation.policy.guild_preferences import Choices
@@ -103,7 +103,7 @@ async def test_one_answer_that_does_not_come_holds_up_no_other_in_its_channel(
 async def test_a_progress_edit_that_is_not_answered_holds_up_its_result_for_moments_only(
     discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(posting, "SILENCE_S", 0.5)
+    monkeypatch.setattr(posting_turns, "SILENCE_S", 0.5)
     asked = await people.ada.slash("imagine", prompt="slow-image", steps=4)
     await until_shown(discord, asked)
     hanging = discord.faults.delay(f"/webhooks/*/{asked.token}/*", wait_s=AN_HOUR_S)

@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from cogs.say import Action
-from cogs.settings_fields import FIELDS, Of
+from cogs.common.messages import Action
+from cogs.settings._fields import FIELDS, Of
 from db.stores.audit_log import Entry
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from discord_sandbox.interactions import COMPONENT, MODAL_SUBMIT

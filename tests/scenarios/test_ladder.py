@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from cogs import replies
+from cogs.results import _messages as replies
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.jobs.delivery import DeliveryState
 from tests.patience import PATIENCE_S
@@ -93,7 +93,7 @@ async def test_while_the_storage_refuses_nothing_is_said_twice(
     with closing(sqlite3.connect(bot.data_dir / "atelier.db", isolation_level=None)) as other:
         for name, when in REFUSED.items():
             other.execute(f"CREATE TRIGGER {name} BEFORE {when} BEGIN SELECT RAISE(ABORT, 'full'); END")
-        with heard("cogs.delivery", "action=delivery-failed") as failed:
+        with heard("cogs.delivery._tracker", "action=delivery-failed") as failed:
             bot.go_on_painting()
             async with asyncio.timeout(PATIENCE_S):
                 await failed.acquire()
@@ -209,7 +209,7 @@ async def test_a_result_over_the_size_limit_is_a_jpeg_and_says_so(
 
 async def test_a_note_without_an_answer_takes_nothing_with_it(discord: Sandbox, people: People, bot: LivingBot) -> None:
     discord.faults.drop_answer("/webhooks/*", method="POST")
-    with heard("cogs.asking", "action=note-failed") as failed:
+    with heard("cogs.common.submission", "action=note-failed") as failed:
         asked = await people.ada.slash("imagine", prompt=RED, size="100x100", steps=2)
         message = await until_done(discord, asked)
         await asyncio.wait_for(failed.acquire(), PATIENCE_S)
@@ -229,7 +229,7 @@ async def test_what_was_kept_is_told_until_that_is_known_to_have_worked(
     await bot.studio.finished(job_id_in(message))
     assert await settled(bot, job_id_in(message)) is DeliveryState.KEPT
     discord.faults.drop_answer("/webhooks/*", method="POST")
-    with heard("cogs.asking", "action=note-failed") as failed:
+    with heard("cogs.common.submission", "action=note-failed") as failed:
         await elsewhere.slash("history")
         await asyncio.wait_for(failed.acquire(), PATIENCE_S)
     second = await elsewhere.slash("history")
@@ -253,7 +253,7 @@ async def test_a_slip_after_the_acceptance_leaves_the_message_and_claims_no_refu
 async def test_those_who_asked_are_told_when_discord_has_come_round(
     discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cogs.delivery.RETRY_S", 0.01)
+    monkeypatch.setattr("cogs.delivery._tracker.RETRY_S", 0.01)
     _, message = await accepted_only(bot, discord, people)
     await until_shown(discord, await people.bo.click(message, "Tell me when done"))
     discord.faults.fail("/channels/*/messages", method="POST", status=501)  # discord.py does not try that again
@@ -275,7 +275,7 @@ async def test_progress_that_stumbles_does_not_take_the_result_with_it(
         raise RuntimeError("nobody thought of this")
 
     monkeypatch.setattr(replies, "progress", stumble)
-    with heard("cogs.delivery", "action=progress-failed") as failed:
+    with heard("cogs.delivery._tracker", "action=progress-failed") as failed:
         bot.client.courier.hear(job_id)
         await asyncio.wait_for(failed.acquire(), PATIENCE_S)
         assert bot.client.courier.tasks == following

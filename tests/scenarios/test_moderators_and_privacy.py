@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from cogs.upkeep import sweep
+from cogs.maintenance import sweep
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.jobs.job import Image, Job, new_job_id

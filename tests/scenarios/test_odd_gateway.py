@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from cogs.connection import CONNECTED, keep_connected
 from cogs.pacing import Pacing
-from cogs.supervisor import CONNECTED, keep_connected
 from discord_sandbox import Sandbox
 from generation.errors import Misconfigured
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown

@@ -23,8 +23,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import event
 
-from cogs.client import MENUS, PRESSES
-from cogs.say import Action
+from cogs.bot import MENUS, PRESSES
+from cogs.common.messages import Action
 from db.stores.audit_log import Entry
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.requests.style import Style

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pytest
 from test_ladder import RED, TWENTY_MINUTES_S, heard, settled
 
-from cogs import delivery, refusals
-from cogs.refusals import REFUSALS, Step
-from cogs.variants import MAX_CUTS
+from cogs.common import discord_errors
+from cogs.common.discord_errors import REFUSALS, Step
+from cogs.delivery import _tracker as delivery
+from cogs.results._variants import MAX_CUTS
 from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox
 from discord_sandbox.refusals import REFUSALS as SENT_BY_DISCORD
 from generation.jobs.delivery import DeliveryState
@@ -42,8 +43,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses between tries, and one progress edit only, so that a refusal is met by the result."""
     monkeypatch.setattr(delivery, "RETRY_S", 0.0)
     monkeypatch.setattr(delivery, "PAUSES_S", (3600.0,))
-    monkeypatch.setattr(refusals, "MANAGER_PAUSES_S", ())
-    monkeypatch.setattr(refusals, "MAX_TRIES", 3)
+    monkeypatch.setattr(discord_errors, "MANAGER_PAUSES_S", ())
+    monkeypatch.setattr(discord_errors, "MAX_TRIES", 3)
 
 
 @dataclass
@@ -151,10 +152,10 @@ async def test_what_is_refused_every_time_ends_and_the_member_is_told(
 async def test_a_permission_that_comes_back_lets_a_kept_result_arrive(
     discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "MANAGER_PAUSES_S", (0.0,) * 10_000)
+    monkeypatch.setattr(discord_errors, "MANAGER_PAUSES_S", (0.0,) * 10_000)
     asked = await asked_for(bot, discord, people, NEW)
     discord.faults.take_permission(people.general, int(Permission.SEND_MESSAGES))
-    with heard("cogs.delivery", "action=kept") as kept:
+    with heard("cogs.delivery._tracker", "action=kept") as kept:
         bot.go_on_painting()
         async with asyncio.timeout(PATIENCE_S):
             for _ in range(3):

@@ -16,9 +16,9 @@ import discord
 import pytest
 import pytest_asyncio
 
-from cogs.client import FORMS, MENUS, PRESSES
-from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR, ROLES_UNKNOWN
-from cogs.moderation import _VERBS as VERBS
+from cogs.bot import FORMS, MENUS, PRESSES
+from cogs.common.checks import NOT_A_MANAGER, NOT_A_MODERATOR, ROLES_UNKNOWN
+from cogs.moderation._cog import _VERBS as VERBS
 from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox, ScriptedUser
 from discord_sandbox.permissions import ALL
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done

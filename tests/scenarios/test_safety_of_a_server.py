@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cogs.upkeep import sweep
+from cogs.maintenance import sweep
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.jobs.job import Status

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cogs import client, registration, upkeep
+from cogs import bot as client
+from cogs import command_sync, maintenance
 from discord_sandbox import Sandbox
 from generation.durable import num_stuck
 from tests.patience import PATIENCE_S
@@ -24,7 +25,7 @@ async def fresh(
     discord: Sandbox, tmp_path: Path, blank_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[LivingBot]:
     """A bot that Discord has not seen before, and that does not wait between tries."""
-    monkeypatch.setattr(registration, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(command_sync, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(client, "HEAD_START_S", 0.01)
     bot = LivingBot(discord, tmp_path, blank_database)
     yield bot
@@ -94,7 +95,7 @@ async def until_gone(bot: LivingBot, guild_id: int, *, is_gone: bool) -> None:
 async def test_hello_is_said_when_discord_has_come_round(
     discord: Sandbox, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cogs.errors.RETRY_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("cogs.error_handler.RETRY_S", (0.0, 0.0, 0.0))
     meadow = discord.add_guild("Meadow", has_bot=False)
     lobby = meadow.add_channel("lobby")
     discord.faults.drop_answer("/channels/*/messages", method="POST", performed=False)
@@ -119,8 +120,8 @@ async def test_what_cannot_be_deleted_holds_up_nothing_else_and_is_a_problem(
 
     monkeypatch.setattr(bot.services.moderation, "forget_old_refusals", refuse)
     monkeypatch.setattr(bot.services.departures, "fetch_overdue", none_overdue)
-    monkeypatch.setattr(upkeep, "RETRY_S", 0.0)
-    keeping = asyncio.create_task(upkeep.keep_promises(bot.services))
+    monkeypatch.setattr(maintenance, "RETRY_S", 0.0)
+    keeping = asyncio.create_task(maintenance.keep_promises(bot.services))
     await asyncio.wait_for(later.wait(), PATIENCE_S)
     await until(lambda: list(bot.services.problems))
     monkeypatch.undo()

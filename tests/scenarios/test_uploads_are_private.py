@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from cogs.say import Action
+from cogs.common.messages import Action
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe, sign_png

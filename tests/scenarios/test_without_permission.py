@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cogs.managing import NOT_A_MANAGER, NOT_A_MODERATOR
-from cogs.operating import NOT_THE_OPERATOR
+from cogs.common.checks import NOT_A_MANAGER, NOT_A_MODERATOR
+from cogs.operator._cog import NOT_THE_OPERATOR
 from discord_sandbox import Permission, Sandbox, ScriptedUser
 from tests.scenarios.bot_harness import LivingBot, People
 from tests.scenarios.every_command import answer_to, filled, registered, rows

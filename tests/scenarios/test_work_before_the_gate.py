@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from cogs import uploads
+from cogs.common import attachments
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from generation.policy.guild_access import Standing
 from generation.policy.guild_preferences import Choices
@@ -31,13 +31,13 @@ def picture(size: tuple[int, int] = (128, 128), colour: str = "red") -> bytes:
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were fetched from the CDN, as it happens."""
     names: list[str] = []
-    fetch = uploads.fetch_attachment
+    fetch = attachments.fetch_attachment
 
     async def seen(file: Any, *args: Any, **options: Any) -> bytes:
         names.append(file.filename)
         return await fetch(file, *args, **options)
 
-    monkeypatch.setattr(uploads, "fetch_attachment", seen)
+    monkeypatch.setattr(attachments, "fetch_attachment", seen)
     return names
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from cogs import ladder
+from cogs.delivery import _poster as ladder
 from discord_sandbox import Message, Permission, Sandbox, Upload
 from generation.images.codec import encode_png
 from generation.jobs.job import ReplyTo

@@ -1,0 +1,1 @@
+"""What several features share: submission, permission checks, rendering, limits. Imports no feature."""

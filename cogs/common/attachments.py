@@ -1,0 +1,154 @@
+"""Files that people attach: fetched from Discord's own CDN only, over no redirect, and never more than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import discord
+
+from cogs.common.modals import Attached
+from cogs.services import Interaction, owner_of
+from generation.errors import AtelierError, InvalidRequest
+from generation.images.codec import MAX_UPLOAD_BYTES, OtherSize
+from generation.images.store import Loan
+from generation.images.untrusted_decoder import fit_picture
+from generation.owner import DM_TENANT, Owner
+from generation.policy.rate_limit import FILES_PER_MINUTE
+from generation.translatable import Phrase
+
+TIMEOUT_S = 20.0
+_CDN = "https://cdn.discordapp.com"
+_PROXIES = (
+    "https://media.discordapp.net",
+    "https://images-ext-1.discordapp.net",
+    "https://images-ext-2.discordapp.net",
+)
+"""Where Discord keeps what it shows of other sites, and smaller forms of what is on its CDN."""
+NO_FILE = "0" * 64
+"""Stands for a file that is not fetched yet, where a request is checked before the acknowledgement."""
+Size = tuple[int, int]
+
+
+def attached(file: discord.Attachment) -> Attached:
+    size_px = (file.width, file.height) if file.width and file.height else None
+    return Attached(file.url, file.size, file.filename, size_px)
+
+
+def is_on_discord(url: str) -> bool:
+    """Return whether a link leads to Discord's CDN or media proxies, the only hosts that files are fetched from."""
+    # `Asset.BASE` is the CDN discord.py speaks to: the real one, or the local one of a trial, which has no proxies.
+    hosts = (_CDN, *_PROXIES) if discord.Asset.BASE == _CDN else (discord.Asset.BASE,)
+    return url.startswith(tuple(f"{host}/" for host in hosts))
+
+
+async def fetch_attachment(
+    attachment: discord.Attachment | Attached,
+    connector: aiohttp.BaseConnector | None,
+    *,
+    max_bytes: int = MAX_UPLOAD_BYTES,
+) -> bytes:
+    """The bytes of an attached file. Raises `InvalidRequest` if it is too large, gone, or not where it should be."""
+    if not is_on_discord(attachment.url):
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not on Discord."))
+    if attachment.size > max_bytes:
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is over {most} MiB.", most=max_bytes // 2**20))
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, connector_owner=connector is None, timeout=timeout) as session,
+            session.get(attachment.url, allow_redirects=False, raise_for_status=True) as answer,
+        ):
+            data = await answer.content.read(max_bytes + 1) if answer.status == 200 else b""
+            while 0 < len(data) <= max_bytes and (more := await answer.content.read(max_bytes)):
+                data += more
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        raise InvalidRequest(
+            what=Phrase("The file"), problem=Phrase("could not be fetched from Discord. Attach it again.")
+        ) from None
+    if not data or len(data) > max_bytes:
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is empty, gone, or too large."))
+    return data
+
+
+@asynccontextmanager
+async def fetched(
+    interaction: Interaction, file: discord.Attachment | Attached, *, max_bytes: int = MAX_UPLOAD_BYTES
+) -> AsyncIterator[bytes]:
+    """The bytes of an attached file, while they are needed. Raises `Refused`, and as `fetch_attachment` does.
+
+    Callers have asked the gate before. So many a minute of one member, and a few at a time in fair turns: files are
+    decoded more slowly than they come, and hundreds would fill the memory meanwhile.
+    """
+    services, owner = interaction.client.services, owner_of(interaction)
+    member = Owner(DM_TENANT, owner.user_id)  # the same in every server
+    services.file_rates.take(member, limit=FILES_PER_MINUTE)
+    async with services.files_in_hand.turn(owner):
+        yield await fetch_attachment(file, interaction.client.connector, max_bytes=max_bytes)
+
+
+class Lent:
+    """Files put on disk for one request: `keep_start_image` and `keep` put them, `lending` decides about them."""
+
+    def __init__(self, interaction: Interaction) -> None:
+        self._interaction = interaction
+        self._files = interaction.client.services.studio.files
+        self._loans: list[Loan] = []
+
+    async def keep(self, data: bytes) -> str:
+        """Put a file; return its SHA-256."""
+        loan = await asyncio.to_thread(self._files.lend, data)
+        self._loans.append(loan)
+        return loan.sha256
+
+    async def keep_attached(
+        self, file: Attached, fit: Callable[[Size | None], Size], *, is_mask: bool = False
+    ) -> tuple[str, Size | None]:
+        """Fetch an attached picture and put it, cropped and scaled to what `fit` makes of its size.
+
+        Return its SHA-256 and its size. Raise `InvalidRequest` or `Refused`.
+        """
+        async with fetched(self._interaction, file) as data:
+            png, size_px = await fit_upright(data, file.size_px, fit, owner_of(self._interaction), is_mask=is_mask)
+        return await self.keep(png), size_px
+
+    async def end(self, *, is_kept: bool) -> None:
+        for loan in self._loans:
+            await asyncio.to_thread(self._files.end_loan, loan, is_kept=is_kept)
+
+
+@asynccontextmanager
+async def lending(interaction: Interaction) -> AsyncIterator[Lent]:
+    """Hold the files of a request until it is accepted; take them away again if it is refused."""
+    lent, is_kept = Lent(interaction), True  # what ends otherwise may have been accepted: the sweep looks at it
+    try:
+        yield lent
+    except AtelierError:
+        is_kept = False
+        raise
+    finally:
+        await lent.end(is_kept=is_kept)
+
+
+async def fit_upright(
+    data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], owner: Owner, *, is_mask: bool = False
+) -> tuple[bytes, Size | None]:
+    """Return a picture as a PNG of the size that `fit` makes of its own, and that size. Raise `InvalidRequest`.
+
+    Discord says how large it is, `said_px`; but a photograph may lie on its side, and what counts is what people see.
+    """
+    try:
+        return await fit_picture(data, fit(said_px), said_px=said_px, is_mask=is_mask, owner=owner), said_px
+    except OtherSize as upright:
+        return await fit_picture(data, fit(upright.size_px), is_mask=is_mask, owner=owner), upright.size_px
+
+
+def require_size_px(mask_px: Size | None, size_px: Size) -> None:
+    """Raise `InvalidRequest` unless the mask has the picture's size: it could not be told where its white is meant."""
+    if mask_px != size_px:
+        there = Phrase("of no known size") if mask_px is None else "{}x{}".format(*mask_px)
+        wanted = "{}x{}".format(*size_px)
+        problem = Phrase("is {there}; it must be {wanted}, as the picture is.", there=there, wanted=wanted)
+        raise InvalidRequest(what=Phrase("The mask"), problem=problem)

@@ -1,0 +1,96 @@
+"""Who may run a server, and who may act on a message. What Discord hides from its client is a hint; this is the check.
+
+What acts on the server asks for the right in the server; what acts on a message asks for it in the message's channel.
+Discord sends the rights in the channel with an interaction, and a channel's overwrites can grant or take most of them
+there: so the rights in the server are worked out from the member's roles.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import discord
+
+from cogs.common.plain_text import plain
+from cogs.error_handler import LOST
+from cogs.i18n.gettext import N_, in_words, of_place, speaking
+from cogs.services import Interaction
+from db.stores.audit_log import Entry
+from generation.errors import NotAllowed
+from generation.translatable import Phrase
+
+NOT_A_MANAGER = N_("Only those who may manage this server (“Manage Server”) can do that.")
+NOT_A_MODERATOR = N_("Only moderators of this server (“Manage Messages” in the whole server) can do that.")
+ONLY_IN_SERVERS = N_("That belongs to a server: there is nothing to manage in direct messages.")
+ROLES_UNKNOWN = N_("I do not know this server's roles yet, and cannot tell whether you may. Try again in a minute.")
+
+
+def require_manager(interaction: Interaction) -> int:
+    """Return the server's id. Raise `NotAllowed` unless the person may manage it."""
+    return _require(interaction, discord.Permissions(manage_guild=True), NOT_A_MANAGER)
+
+
+def require_moderator(interaction: Interaction) -> int:
+    """Return the server's id. Raise `NotAllowed` unless the person may moderate all of it."""
+    return _require(interaction, discord.Permissions(manage_messages=True), NOT_A_MODERATOR)
+
+
+def _require(interaction: Interaction, needed: discord.Permissions, otherwise: str) -> int:
+    if interaction.guild_id is None:
+        raise NotAllowed(why=Phrase(ONLY_IN_SERVERS))
+    if interaction.guild is None or interaction.guild.get_role(interaction.guild_id) is None:  # @everyone
+        raise NotAllowed(why=Phrase(ROLES_UNKNOWN))
+    if not permissions_in_server(interaction) >= needed:
+        raise NotAllowed(why=Phrase(otherwise))
+    return interaction.guild_id
+
+
+def permissions_in_server(interaction: Interaction) -> discord.Permissions:
+    """Return what the person's roles let them do in the server, whatever a channel grants or takes.
+
+    The member's roles come with the interaction; what each may do, and who owns the server, from the gateway. None
+    before the gateway has told them.
+    """
+    member = interaction.user
+    return member.guild_permissions if isinstance(member, discord.Member) else discord.Permissions.none()
+
+
+def may_moderate_in(interaction: Interaction, channel_id: int) -> bool:
+    """Return whether the person may manage the messages of that channel or thread of the server.
+
+    A channel that is not known (it was deleted, or is an archived thread) takes the right in the server.
+    """
+    member = interaction.user
+    if not isinstance(member, discord.Member):
+        return False
+    if channel_id == interaction.channel_id:
+        return interaction.permissions.manage_messages
+    channel = member.guild.get_channel_or_thread(channel_id)
+    if channel is None or (isinstance(channel, discord.Thread) and channel.parent is None):
+        return permissions_in_server(interaction).manage_messages
+    return channel.permissions_for(member).manage_messages
+
+
+def entry_by(interaction: Interaction, text: str) -> Entry:
+    """Return the entry in the audit trail for what a person does: when, Discord says."""
+    return Entry(interaction.user.id, text, interaction.created_at)
+
+
+async def language_of_server(interaction: Interaction) -> str:
+    """The language of what all members of this server read."""
+    policy = await interaction.client.services.governance.policy(interaction.guild_id or 0)
+    return of_place(policy.choices.language, interaction.guild_locale)
+
+
+async def tell_log_channel(interaction: Interaction, text: str) -> None:
+    """Tell the guild's log channel, if it chose one, who changed what, in the guild's language.
+
+    Best effort: the audit trail has it anyway.
+    """
+    assert interaction.guild_id is not None, "only those who manage a server change anything"
+    policy = await interaction.client.services.governance.policy(interaction.guild_id)
+    channel_id = policy.choices.log_channel_id
+    if channel_id and interaction.guild is not None and interaction.guild.get_channel_or_thread(channel_id) is not None:
+        channel = interaction.client.get_partial_messageable(channel_id, guild_id=interaction.guild_id)
+        with speaking(await language_of_server(interaction)), suppress(*LOST):
+            await channel.send(**plain(f"<@{interaction.user.id}> {in_words(text)}"), silent=True)

@@ -1,0 +1,58 @@
+"""The pictures people see in a message, wherever it holds them: attached, in embeds, in components, or forwarded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import discord
+
+from cogs.common.attachments import attached, is_on_discord
+from cogs.common.modals import Attached
+
+_MAX_NAME_CHARS = 100
+Holder = discord.Message | discord.MessageSnapshot
+
+
+def pictures_in(message: discord.Message) -> Iterator[Attached]:
+    """Yield what can be fetched from Discord of the pictures in a message, then of those in what it forwards."""
+    holders: list[Holder] = [message, *message.message_snapshots]
+    for holder in holders:
+        yield from _held_by(holder)
+
+
+def _held_by(holder: Holder) -> Iterator[Attached]:
+    yield from (attached(each) for each in holder.attachments if each.width and each.height)
+    media = [each for embed in holder.embeds for each in (embed.image, embed.thumbnail)]
+    for each in (*media, *_media_of(holder.components)):
+        if (picture := _picture(each)) is not None:
+            yield picture
+
+
+def _media_of(components: Iterable[Any]) -> Iterator[Any]:
+    """Yield the media of components at any depth, in reading order."""
+    for component in components:
+        match component:
+            case discord.MediaGalleryComponent():
+                yield from (item.media for item in component.items)
+            case discord.ThumbnailComponent() | discord.FileComponent():
+                yield component.media
+            case discord.SectionComponent():
+                yield from _media_of((*component.children, component.accessory))
+            case discord.Container():
+                yield from _media_of(component.children)
+
+
+def _picture(media: Any) -> Attached | None:
+    """Return one media item of an embed or a component; None if it is no picture, or not to be had from Discord.
+
+    What another site holds is fetched from Discord's own proxy, never from there.
+    """
+    kind = getattr(media, "content_type", None) or "image/"
+    url = next((each for each in (media.url, media.proxy_url) if each and is_on_discord(each)), None)
+    if url is None or not (media.width and media.height) or not kind.startswith("image/"):
+        return None
+    name = unquote(PurePosixPath(urlsplit(url).path).name)[-_MAX_NAME_CHARS:]
+    return Attached(url, 0, name, (media.width, media.height))

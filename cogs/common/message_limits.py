@@ -1,0 +1,197 @@
+"""What Discord takes in one message, and how a message is kept within it: by pages, or by an attached text file. Pure.
+
+Discord counts text in characters. Its clients count UTF-16 code units, of which an emoji has two and nothing has fewer
+than characters; so those are counted here, and a message is within the limit whichever way it is counted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from cogs.common.messages import Action, Block, Button, Entry, Lines, Long, Picture, Row, Say, Weight
+from cogs.i18n.gettext import _, counted
+
+MAX_TEXT = 4000
+"""All texts of a message made of components, together."""
+MAX_CONTENT = 2000
+"""A message of plain text."""
+MAX_COMPONENTS = 40
+MAX_OPTIONS = 25
+"""Of a menu, and choices offered while typing."""
+MAX_OPTION = 100
+"""A label, value or description of an option, and the name of a choice."""
+MAX_PLACEHOLDER = 150
+MAX_MENTIONS = 80
+"""Mentions of members in one message: Discord notifies at most 100, and so many fit."""
+MAX_TYPED = 4000
+"""What one field of a form holds."""
+PAGE_ROOM = 1500
+"""What a list keeps for itself, however long the texts beside it are."""
+NOTE_ROOM = 150
+"""For the line that says where the rest is."""
+_JOINS = "\u200d\ufe0e\ufe0f"
+_MOST_MARKS = 16
+
+
+def size(text: str) -> int:
+    """Return how much of a limit a text takes."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut(text: str, limit: int) -> str:
+    """Return the text; one over the limit ends in “…”, which parts no character from its marks."""
+    if size(text) <= limit:
+        return text
+    taken = text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, limit - 1)]
+    whole = taken.decode("utf-16-le", "ignore")
+    end = len(whole)
+    for start in range(end, max(0, end - _MOST_MARKS), -1):
+        if not _is_mark(text[start]) and text[start - 1] != "\u200d":
+            end = start
+            break
+    return text[:end].rstrip() + "…"
+
+
+def _is_mark(sign: str) -> bool:
+    return sign in _JOINS or unicodedata.combining(sign) > 0 or "\U0001f3fb" <= sign <= "\U0001f3ff"
+
+
+def fits(lines: Sequence[str], room: int) -> int:
+    """Return how many of these lines, from the first, have a place in so much room."""
+    left = room
+    for number, line in enumerate(lines):
+        left -= size(line) + 1
+        if left < -1:  # no line break follows the last
+            return number
+    return len(lines)
+
+
+# A whole message.
+
+
+def fitted(say: Say, page: int = 0) -> Say:
+    """Return the message as it can be sent: a list by pages, and text that is too long in a file beside it."""
+    listing = next((block for block in say.blocks if isinstance(block, Lines)), None)
+    kept = size("\n".join(listing.lines)) if listing is not None else 0
+    room = MAX_TEXT - min(PAGE_ROOM, kept)
+    shortened, files = _shortened(_merged(say.blocks), room)
+    blocks, rows = shortened, say.rows
+    if listing is not None:
+        left = MAX_TEXT - sum(size(_text_of(block)) for block in shortened)
+        pages = paged(listing.lines, left)
+        shown = min(max(0, page), len(pages) - 1)
+        if len(pages) > 1:
+            note = "-# " + _("Page {number} of {total}", number=counted(shown + 1), total=counted(len(pages)))
+            rows = (*rows, _pager(listing.key, shown, len(pages)))
+        text = "\n".join(pages[shown])
+        index = shortened.index(listing)
+        blocks = [*shortened[:index], *([text] if text else []), *shortened[index + 1 :]]
+        blocks += [note] if len(pages) > 1 else []
+    return replace(say, blocks=tuple(blocks), rows=rows, attached=(*say.attached, *files))
+
+
+def paged(lines: Sequence[str], room: int) -> list[list[str]]:
+    """Return the lines in pages of so much room; all on one if they fit. There is at least one page."""
+    if fits(lines, room) == len(lines):
+        return [list(lines)]
+    room -= NOTE_ROOM
+    rest, pages = [cut(line, room) for line in lines], []
+    while rest:
+        number = fits(rest, room)
+        pages.append(rest[:number])
+        rest = rest[number:]
+    return pages
+
+
+def _pager(key: str, shown: int, total: int) -> Row:
+    """Return the buttons that turn the page; each goes to another one, for two may not have the same id."""
+    turns = {0: _("First"), total - 1: _("Last"), shown - 1: _("Previous"), shown + 1: _("Next")}
+    there = sorted(each for each in turns if 0 <= each < total and each != shown)
+    return tuple(
+        Button(Action.PAGE, f"{key}:{each}", turns[each], Weight.MAIN if each == shown + 1 else Weight.USUAL)
+        for each in there
+    )
+
+
+def _merged(blocks: Sequence[Block]) -> list[Block]:
+    """Return the blocks without empty ones. Where they are many, neighbouring texts become one component."""
+    there = [block for block in blocks if not (isinstance(block, str) and not block.strip())]
+    if len(there) <= MAX_COMPONENTS // 4:
+        return there
+    merged: list[Block] = []
+    for is_text, group in groupby(there, key=lambda block: isinstance(block, str)):
+        run = list(group)
+        merged += ["\n".join(str(block) for block in run)] if is_text else run
+    return merged
+
+
+def _shortened(blocks: list[Block], room: int) -> tuple[list[Block], list[Picture]]:
+    """Return the blocks with their longest texts cut so that all fit, and the files that hold those whole."""
+    sizes = [size(_text_of(block)) for block in blocks]
+    most = _most_of_each(sizes, room)
+    shown: list[Block] = []
+    files: list[Picture] = []
+    for block, length in zip(blocks, sizes, strict=True):
+        if length <= most:
+            shown.append(_text_of(block) if isinstance(block, Long) else block)
+            continue
+        whole = block if isinstance(block, Long) else Long(_text_of(block), "text.txt", _("The whole text"))
+        name = whole.filename if not files else f"{len(files) + 1}-{whole.filename}"
+        part = _part(whole, most, "\n-# " + _("All of it is in the file {name}.", name=f"`{name}`"))
+        shown.append(replace(block, text=part) if isinstance(block, Entry) else part)
+        files.append(Picture(name, whole.text.encode("utf-8", "replace"), whole.alt))
+    return shown, files
+
+
+def _most_of_each(sizes: Sequence[int], room: int) -> int:
+    """Return the most that each text may have so that all together fit: short ones keep what they have."""
+    left = room
+    for number, length in enumerate(ordered := sorted(sizes)):
+        share = left // (len(ordered) - number)
+        if length > share:
+            return share
+        left -= length
+    return room
+
+
+def _text_of(block: Block) -> str:
+    """Return what is read of a block; "" of a list, which has room of its own."""
+    match block:
+        case str():
+            return block
+        case Entry():
+            return block.text
+        case Long():
+            return code_block(block.text) if block.is_code else block.text
+        case _:
+            return ""
+
+
+def _part(whole: Long, room: int, note: str) -> str:
+    """Return the beginning of a text, and where the rest is. Code stays code, also where a text only holds some."""
+    room -= size(note) + len(code_block(""))
+    if whole.is_code:
+        return code_block(whole.text, limit=room) + note
+    begun = re.sub(r"\\…$", "…", cut(whole.text, room))
+    return begun + ("\n```" if begun.count("```") % 2 else "") + note
+
+
+def code_block(text: str, *, limit: int = MAX_TEXT) -> str:
+    """Return text to copy. Back-ticks in it are kept apart, so that none ends the block."""
+    apart = text.replace("``", "`\u200b`")
+    return "```\n" + cut(apart, limit) + "\n```"
+
+
+# Plain text.
+
+
+def fitted_text(text: str) -> tuple[str, tuple[Picture, ...]]:
+    """Return a plain message as it can be sent, and the file with all of it if it is too long."""
+    if size(text) <= MAX_CONTENT:
+        return text, ()
+    shown, files = _shortened([text], MAX_CONTENT)
+    return str(shown[0]), tuple(files)

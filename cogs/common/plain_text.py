@@ -1,0 +1,41 @@
+"""Plain text and files as discord.py sends them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import TypedDict
+
+import discord
+
+from cogs.common.message_limits import cut, fitted_text
+from cogs.common.messages import Picture
+
+_MAX_ALT = 250
+"""Discord takes 1,024; but it is read out aloud."""
+
+
+class Plain(TypedDict):
+    """A message of plain text to send: the arguments of discord.py."""
+
+    content: str
+    files: list[discord.File]
+
+
+def plain(text: str) -> Plain:
+    """Return plain text as it is sent; the whole of one over Discord's limit is attached as a file."""
+    within, attached = fitted_text(text)
+    return Plain(content=within, files=files_of(attached))
+
+
+def files_of(pictures: Iterable[Picture]) -> list[discord.File]:
+    """Return the files, fresh each time: discord.py reads a file once."""
+    return [
+        discord.File(io.BytesIO(picture.data), filename=picture.filename, description=alt_of(picture))
+        for picture in pictures
+    ]
+
+
+def alt_of(picture: Picture) -> str | None:
+    """Return the text for who does not see the picture; Discord takes no empty one."""
+    return cut(picture.alt, _MAX_ALT) or None

@@ -1,0 +1,162 @@
+"""Whether a request may be made here, now, by this person: the guild's policy asked with what Discord says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import discord
+
+from cogs.common.deleted_references import gone_from
+from cogs.i18n.gettext import N_
+from cogs.services import Interaction, Services, owner_of, role_ids
+from generation.errors import BlockedByRule, NotAllowed
+from generation.jobs.job import JOB_ID_LENGTH
+from generation.jobs.source_access import require_sources
+from generation.models.catalog import Model
+from generation.owner import Owner
+from generation.policy.guild_preferences import Pressers
+from generation.policy.policy import Asker, Place, Policy, texts_of
+from generation.requests.spec import GenerationRequest
+from generation.rules.rule import Rule
+from generation.safety.checker_trust import is_vetted
+from generation.safety.minor_safety import NotPainted, protection
+from generation.translatable import Phrase
+
+_JOB = re.compile(rf":([0-9A-Za-z]{{{JOB_ID_LENGTH}}})(?![0-9A-Za-z])")
+"""The job in a `custom_id` of ours."""
+NOTHING_LEFT = {
+    "channel_ids": N_("All channels where this server lets me paint were deleted."),
+    "role_ids": N_("All roles whose members may paint in this server were deleted."),
+    "models": N_("None of the models that this server allows is here any more."),
+}
+KEPT_BACK_TOO_OFTEN = N_(
+    "The safety checker kept many of your pictures back within the last hour. "
+    "Please take a break from asking, up to an hour; what you have is not lost."
+)
+
+
+async def policy_of(interaction: Interaction) -> Policy:
+    """What binds requests where the person is."""
+    return await interaction.client.services.governance.policy(owner_of(interaction).guild_id)
+
+
+async def require_allowed(
+    interaction: Interaction, request: GenerationRequest, *, attached: Collection[str] = ()
+) -> tuple[Rule, ...]:
+    """Raise `Refused` unless the request may be made. What comes back are rules the person is to be told of.
+
+    `attached`: the files of the request that came with it.
+    """
+    policy, asker, place = await require_may_ask(interaction), asker_of(interaction), place_of(interaction)
+    services, owner = interaction.client.services, owner_of(interaction)
+    model = services.studio.catalog.get(request.spec.model)
+    is_from_upload = await require_sources(request, owner, services.jobs, attached=attached)
+    is_judged = is_vetted(model, checks_safety=services.studio.checks_safety, is_from_upload=is_from_upload)
+    policy.require_vetted(place, is_vetted=is_judged, is_from_upload=is_from_upload)
+    if policy.choices.pressers is Pressers.OWNER:
+        await _require_own(interaction, policy)
+    policy.require_allowed(request, asker, place)
+    try:
+        protection().require_harmless(request.spec.said)
+        texts = texts_of(request, default_model=(await default_model(interaction)).name)
+        return await require_sayable(interaction, texts)
+    except (BlockedByRule, NotPainted):
+        await services.moderation.record_refusal(owner.guild_id, owner.user_id)
+        raise
+
+
+async def require_sayable(interaction: Interaction, texts: Iterable[str]) -> tuple[Rule, ...]:
+    """Raise `BlockedByRule` if a rule of the server forbids one of these here. Return the rules that only warn."""
+    policy = await policy_of(interaction)
+    matches = await interaction.client.services.governance.screen(policy, texts)
+    return policy.require_unblocked(matches, asker_of(interaction), place_of(interaction))
+
+
+async def require_may_ask(interaction: Interaction) -> Policy:
+    """Return the policy; raise `Refused` unless this person may ask here and now, for whatever it is.
+
+    Asked before anything is fetched, decoded or drawn for them.
+    """
+    policy, place = await policy_of(interaction), place_of(interaction)
+    services, owner = interaction.client.services, owner_of(interaction)
+    (await services.operating.admission()).require_admitted(owner.guild_id)
+    if place.is_dm and not services.allows_dms:
+        raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
+    await _require_welcome(services, owner, policy, now=interaction.created_at)
+    _require_possible(interaction, policy)
+    policy.require_place(asker_of(interaction), place)
+    return policy
+
+
+def _require_possible(interaction: Interaction, policy: Policy) -> None:
+    """Raise `NotAllowed` where everything that a choice names is gone: nobody can do what it asks for."""
+    models = [model.name for model in interaction.client.services.studio.catalog.models]
+    for key, gone in gone_from(policy.choices, interaction.guild, models).items():
+        if key in NOTHING_LEFT and len(gone) == len(getattr(policy.choices, key)):
+            how = Phrase(
+                "{why} Those who manage this server can choose others in `/settings`.", why=Phrase(NOTHING_LEFT[key])
+            )
+            raise NotAllowed(why=how)
+
+
+async def _require_welcome(services: Services, owner: Owner, policy: Policy, *, now: datetime) -> None:
+    """The person is not blocked, nor too quick, nor one whose pictures were kept back again and again of late.
+
+    `now`: by Discord, which dates what people do; the clock of this machine may be wrong.
+    """
+    choices = policy.choices
+    if (until := await services.moderation.blocked_until(owner.guild_id, owner.user_id, now=now)) is not None:
+        is_short = until - now < timedelta(days=1000)
+        when = f"<t:{int(until.timestamp())}:f>"
+        why = Phrase("A moderator of this server lets you ask for nothing here until {when}.", when=when)
+        raise NotAllowed(why=why if is_short else Phrase("A moderator of this server lets you ask for nothing here."))
+    services.rates.check(owner, limit=choices.requests_per_minute)
+    if choices.withheld_per_hour:
+        since = now - timedelta(hours=1)
+        withheld = await services.jobs.num_withheld(owner, since=since)
+        if withheld >= choices.withheld_per_hour:
+            raise NotAllowed(why=Phrase(KEPT_BACK_TOO_OFTEN))
+
+
+def asker_of(interaction: Interaction) -> Asker:
+    return Asker(user_id=interaction.user.id, role_ids=tuple(role_ids(interaction)))
+
+
+def place_of(interaction: Interaction) -> Place:
+    """The channel as Discord describes it now; a thread is as age-restricted as what it lies in."""
+    return place_at(interaction.channel, channel_id=interaction.channel_id or 0, is_dm=interaction.guild_id is None)
+
+
+def place_at(channel: object, *, channel_id: int, is_dm: bool) -> Place:
+    parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
+    is_nsfw = getattr(channel, "is_nsfw", None)
+    return Place(
+        channel_ids=(channel_id,) if parent_id is None else (channel_id, parent_id),
+        is_age_restricted=bool(is_nsfw()) if callable(is_nsfw) else False,
+        is_dm=is_dm,
+    )
+
+
+async def _require_own(interaction: Interaction, policy: Policy) -> None:
+    """Where a button, menu or form asks: it must be under pictures of one's own."""
+    data: Any = interaction.data or {}
+    named = _JOB.search(str(data.get("custom_id", "")))
+    if named is None:
+        return
+    job = await interaction.client.services.jobs.fetch_job(named[1])
+    policy.require_may_press(job.owner, asker_of(interaction))
+
+
+async def default_model(interaction: Interaction) -> Model:
+    """The model that paints here where none is named: the guild's choice, else the installation's."""
+    catalog = interaction.client.services.studio.catalog
+    name = (await policy_of(interaction)).choices.default_of([model.name for model in catalog.models])
+    return catalog.default if name is None else catalog.get(name)
+
+
+async def default_aspect(interaction: Interaction) -> str | None:
+    """The shape that pictures have here where none is asked for; None for the model's own."""
+    return (await policy_of(interaction)).choices.default_aspect

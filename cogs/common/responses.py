@@ -1,0 +1,46 @@
+"""Where messages go: the answer to an interaction, or what is in its place already. Each is kept within the limits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from cogs.common.messages import Say
+from cogs.common.plain_text import plain
+from cogs.common.rendering import changed, new
+from cogs.services import Interaction
+from generation.errors import UnknownJob
+
+Lists = Callable[[Interaction, str], Awaitable[Say]]
+"""What makes the message of a list again, as of now, and asks who may read it: given what its key says further."""
+
+
+async def reply(interaction: Interaction, say: Say, *, page: int = 0) -> None:
+    """Answer with a message for the person alone, whether or not the interaction is acknowledged."""
+    if interaction.response.is_done():
+        await interaction.followup.send(**new(say, page), ephemeral=True)
+    else:
+        await interaction.response.send_message(**new(say, page), ephemeral=True)
+
+
+async def reply_text(interaction: Interaction, text: str) -> None:
+    """Answer with plain text for the person alone, as `reply` does."""
+    if interaction.response.is_done():
+        await interaction.followup.send(**plain(text), ephemeral=True)
+    else:
+        await interaction.response.send_message(**plain(text), ephemeral=True)
+
+
+async def edit_reply(interaction: Interaction, say: Say, *, page: int = 0) -> None:
+    """Put the message in the place of what an acknowledged interaction shows."""
+    await interaction.edit_original_response(**changed(say, page))
+
+
+async def turn_page(interaction: Interaction, subject: str, lists: Mapping[str, Lists]) -> None:
+    """Show another page of a list. Raise `UnknownJob` for a forged button, `NotAllowed` for who may not read it."""
+    key, _, number = subject.rpartition(":")
+    name, _, rest = key.partition(":")
+    is_private = interaction.message is not None and interaction.message.flags.ephemeral
+    if name not in lists or not number.isdecimal() or len(number) > 6 or not is_private:
+        raise UnknownJob
+    await interaction.response.defer()
+    await edit_reply(interaction, await lists[name](interaction, rest), page=int(number))

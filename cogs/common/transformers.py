@@ -1,0 +1,149 @@
+"""The options of the slash commands as types: Discord checks their form first, the request checks them again."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import discord
+from discord import app_commands
+
+from cogs.common.formatting import pictures
+from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut, size
+from cogs.common.rendering import custom_ids, is_ours
+from cogs.i18n.gettext import _
+from cogs.services import Interaction, owner_of
+from generation.errors import InvalidRequest, UnknownJob
+from generation.jobs.job import JOB_ID_LENGTH, Status
+from generation.models.catalog import Model
+from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
+from generation.requests.samplers import SAMPLERS
+from generation.requests.spec import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
+from generation.requests.style import Style
+from generation.scheduling.active_jobs import JobView
+from generation.translatable import Phrase
+
+Prompt = app_commands.Range[str, 1, MAX_PROMPT_CHARS]
+Steps = app_commands.Range[int, 1, MAX_STEPS]
+Guidance = app_commands.Range[float, 0.0, MAX_GUIDANCE]
+Seed = app_commands.Range[int, 0, MAX_SEED]
+Count = app_commands.Range[int, 1, MAX_COUNT]
+Strength = app_commands.Range[float, 0.05, 1.0]
+
+ASPECTS = [
+    app_commands.Choice(name="Square (1:1)", value="1:1"),
+    app_commands.Choice(name="Landscape (3:2)", value="3:2"),
+    app_commands.Choice(name="Portrait (2:3)", value="2:3"),
+    app_commands.Choice(name="Wide (16:9)", value="16:9"),
+    app_commands.Choice(name="Tall (9:16)", value="9:16"),
+]
+SAMPLER_CHOICES = [app_commands.Choice(name=name, value=name) for name in SAMPLERS]
+
+_LINK = re.compile(r"https://(?:\w+\.)?discord(?:app)?\.com/channels/(?:[0-9]{1,20}|@me)/([0-9]{1,20})/([0-9]{1,20})")
+_ID = re.compile(rf"[0-9A-Za-z]{{{JOB_ID_LENGTH}}}(?:[-:]\d)?")
+
+
+class ModelOption(app_commands.Transformer[Any]):
+    """A model by name, completed while typing. Becomes a `Model`; raises `UnknownModel`."""
+
+    async def transform(self, interaction: Interaction, value: str, /) -> Model:
+        return interaction.client.services.studio.catalog.get(value)
+
+    async def autocomplete(  # type: ignore[override]
+        self, interaction: Interaction, value: str, /
+    ) -> list[app_commands.Choice[str]]:
+        names = [model.name for model in interaction.client.services.studio.catalog.models]
+        return choices([(name, name) for name in names], value)
+
+
+class LiveJobOption(app_commands.Transformer[Any]):
+    """One of the person's own jobs that have not ended. Becomes a job id; whose it is, is checked when used."""
+
+    async def transform(self, interaction: Interaction, value: str, /) -> str:
+        return value
+
+    async def autocomplete(  # type: ignore[override]
+        self, interaction: Interaction, value: str, /
+    ) -> list[app_commands.Choice[str]]:
+        owner = owner_of(interaction)
+        views = interaction.client.services.studio.jobs_of(owner.guild_id)
+        return choices([(_describe(view), view.job.id) for view in views if view.job.owner == owner], value)
+
+
+class StyleOption(app_commands.Transformer[Any]):
+    """A style of this server by name, completed while typing. Becomes a `Style`; raises `InvalidRequest`."""
+
+    async def transform(self, interaction: Interaction, value: str, /) -> Style:
+        return await interaction.client.services.styles.fetch(owner_of(interaction).guild_id, value)
+
+    async def autocomplete(  # type: ignore[override]
+        self, interaction: Interaction, value: str, /
+    ) -> list[app_commands.Choice[str]]:
+        styles = await interaction.client.services.styles.fetch_all(owner_of(interaction).guild_id)
+        return choices([(f"{style.name}: {style.prompt}", style.name) for style in styles], value)
+
+
+class StyleName(StyleOption):
+    """The same while typing, but looked up only by the command, after it has asked who may. Stays the name."""
+
+    async def transform(self, interaction: Interaction, value: str, /) -> str:  # type: ignore[override]
+        return value
+
+
+def choices(pairs: list[tuple[str, str]], typed: str) -> list[app_commands.Choice[str]]:
+    """Those (name, value) that contain what was typed, at most as many and as long as Discord takes."""
+    wanted = typed.casefold()
+    found = [
+        (name, value)
+        for name, value in pairs
+        if (wanted in name.casefold() or wanted in value.casefold()) and size(value) <= MAX_OPTION
+    ]
+    return [app_commands.Choice(name=cut(name, MAX_OPTION), value=value) for name, value in found[:MAX_OPTIONS]]
+
+
+def prompt_of(text: str | None) -> str:
+    """What somebody typed, cleaned."""
+    return clean_prompt(text) if text else ""
+
+
+async def picture_id(interaction: Interaction, text: str) -> tuple[str, int]:
+    """Job id and index named by an id, or by a link to a message of ours. Raises `InvalidRequest`, `UnknownJob`."""
+    text = text.strip().strip("<>")
+    if _ID.fullmatch(text):
+        index = text[JOB_ID_LENGTH + 1 :]
+        return text[:JOB_ID_LENGTH], int(index or 0)
+    link = _LINK.fullmatch(text)
+    if link is None:
+        raise InvalidRequest(
+            what=Phrase("The picture"), problem=Phrase("is named by its id, or by the link to its message.")
+        )
+    return await _id_behind(interaction, int(link[1]), int(link[2])), 0
+
+
+async def _id_behind(interaction: Interaction, channel_id: int, message_id: int) -> str:
+    """The job of a linked message: only where the person could read that message themselves."""
+    channel = interaction.guild.get_channel_or_thread(channel_id) if interaction.guild else None
+    if channel is None or not isinstance(interaction.user, discord.Member):
+        raise UnknownJob
+    may = channel.permissions_for(interaction.user)
+    is_closed = isinstance(channel, discord.Thread) and channel.is_private() and not may.manage_threads
+    # Who is in a private thread is not known here; whoever asks from inside it is.
+    if not (may.view_channel and may.read_message_history) or (is_closed and channel_id != interaction.channel_id):
+        raise UnknownJob
+    partial = interaction.client.get_partial_messageable(channel_id).get_partial_message(message_id)
+    try:
+        message = await partial.fetch()
+    except discord.HTTPException as refused:
+        if refused.status not in (400, 403, 404):  # 400: no message could have that id
+            raise
+        raise UnknownJob from None
+    parts = (part for each in custom_ids(message) if is_ours(each) for part in each.split(":"))
+    job_id = next((part for part in parts if len(part) == JOB_ID_LENGTH), None)
+    if message.author.id != interaction.application_id or job_id is None:
+        raise UnknownJob
+    return job_id
+
+
+def _describe(view: JobView) -> str:
+    state = _("painting") if view.job.status is Status.RUNNING else _("waiting")
+    return f"{pictures(len(view.job.images))}, {state}: {view.job.request.spec.prompt}"

@@ -1,0 +1,1 @@
+"""Follow accepted jobs and post their progress and results."""

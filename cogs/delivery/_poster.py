@@ -1,0 +1,236 @@
+"""How a message reaches people, rung by rung: by the interaction's token, as the bot's own message, as a new one.
+
+Every rung can be climbed twice without a second message appearing: edits are what they are, and a new message is
+looked for before it is written, and carries the job's id as a nonce that Discord enforces for some minutes. Which
+refusal leads to which rung is said by the table in `cogs.common.discord_errors`.
+
+Whether a token is still good, Discord knows: this machine's clock may be wrong. It is tried until Discord refuses it,
+or until 15 minutes have passed since this run received it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+import aiohttp
+import discord
+
+from cogs.common.discord_errors import LATER, LATER_PERHAPS, Refusal, Refused, Step, Unreachable, refusal_of
+from cogs.common.messages import Say
+from cogs.common.rendering import changed, custom_ids, new
+from cogs.i18n.gettext import N_
+from generation.jobs.job import ReplyTo
+
+if TYPE_CHECKING:
+    from cogs.bot import AtelierClient
+
+TOKEN_LIFE_S = 15 * 60.0
+"""How long Discord takes the token of an interaction."""
+MAX_REFUSED, WITHIN_S = 500, 600.0
+"""So many tokens of an earlier run are tried in vain in ten minutes: Discord shuts out who is refused 10,000 times."""
+_MAX_REMEMBERED = 10_000
+_TOKEN_IS_REFUSED = {10015, 10062, 50027}
+"""Unknown webhook or interaction; invalid webhook token."""
+LOOK_BACK = 50
+_ANOTHER_WAY = frozenset({Step.ANOTHER_WAY, Step.OPEN_THREAD, Step.LONG_WAIT, Step.PLAIN})
+_NOT_BY_TOKEN = _ANOTHER_WAY | {Step.MANAGER, Step.KEEP}
+"""Steps after which the bot's own token may still do."""
+_NO_MENTIONS = discord.AllowedMentions.none()
+_GARBLED = (TypeError, KeyError, ValueError)
+"""What discord.py raises for an answer that is not Discord's, such as a page of a proxy: what was asked may be done."""
+
+
+class TokenRefusedError(Exception):
+    """Discord does not take the token. It is not used again: whoever tries once more goes on by the next rung."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Where the message stands."""
+
+    channel_id: int
+    message_id: int
+
+
+class Ladder:
+    """Posts and edits the one message of a job. `monotonic` counts seconds."""
+
+    def __init__(self, client: AtelierClient, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._monotonic = monotonic
+        self._refused: dict[str, None] = {}
+        self._refusals: deque[float] = deque(maxlen=MAX_REFUSED)
+        """When the last tokens of earlier runs were refused."""
+
+    async def edit(self, reply_to: ReplyTo, say: Say) -> Posted | None:
+        """Change the message there is, by token or as our own. None if there is none that can be changed.
+
+        Raises `Unreachable` when the place is closed to us, `TokenRefusedError` once for a token that Discord refuses,
+        `Refused` as the table of refusals says, and other errors for what may pass.
+        """
+        stands = await self._edit(reply_to, say, opens_thread=False)
+        return stands if isinstance(stands, Posted) else None
+
+    async def post(self, job_id: str, reply_to: ReplyTo, say: Say) -> Posted:
+        """Make the message appear once, on whichever rung holds. Raises as `edit` does."""
+        stands = await self._edit(reply_to, say, opens_thread=True)
+        if isinstance(stands, Posted):
+            return stands
+        if reply_to.is_private:
+            raise _no_other_way(stands)
+        earlier = await self._find(job_id, reply_to)
+        if earlier is not None:
+            stands = await self._by_id(reply_to.channel_id, earlier, say, opens_thread=True)
+            if isinstance(stands, Posted):
+                return stands
+        is_removed = await self._remove_old(reply_to)
+        posted = await self._new(job_id, reply_to.channel_id, say)
+        if not is_removed:  # writing in an archived thread opens it
+            await self._remove_old(reply_to)
+        return posted
+
+    def has_token(self, reply_to: ReplyTo) -> bool:
+        """Whether there is a token that may be good: it has a rate limit of its own, else the channel's counts."""
+        if reply_to.token is None or reply_to.token in self._refused:
+            return False
+        if reply_to.received_s is not None:
+            return self._monotonic() - reply_to.received_s < TOKEN_LIFE_S
+        return reply_to.is_private or not self._has_tried_enough()
+
+    def _has_tried_enough(self) -> bool:
+        is_full = len(self._refusals) == self._refusals.maxlen
+        return is_full and self._refusals[0] > self._monotonic() - WITHIN_S
+
+    def _note_refusal(self, token: str) -> None:
+        self._refused[token] = None
+        self._refusals.append(self._monotonic())
+        if len(self._refused) > _MAX_REMEMBERED:
+            del self._refused[next(iter(self._refused))]
+
+    async def _edit(self, reply_to: ReplyTo, say: Say, *, opens_thread: bool) -> Posted | Refusal | None:
+        """Return where it stands, else why the last way was refused; None if there was none to try."""
+        stands: Posted | Refusal | None = None
+        if self.has_token(reply_to):
+            stands = await self._by_token(reply_to, say)
+        if isinstance(stands, Posted) or reply_to.message_id is None or reply_to.is_private:
+            return stands
+        return await self._by_id(reply_to.channel_id, reply_to.message_id, say, opens_thread=opens_thread)
+
+    async def _by_token(self, reply_to: ReplyTo, say: Say) -> Posted | Refusal:
+        token = reply_to.token
+        assert token is not None
+        webhook = discord.Webhook.partial(reply_to.application_id, token, client=self._client)
+
+        async def edit() -> discord.WebhookMessage:
+            try:
+                return await webhook.edit_message(cast(int, "@original"), **changed(say), allowed_mentions=_NO_MENTIONS)
+            except discord.HTTPException as error:
+                if error.code in _TOKEN_IS_REFUSED:
+                    self._note_refusal(token)
+                    raise TokenRefusedError from None
+                raise
+
+        return await _try(edit, reply_to.channel_id, passes_on=_NOT_BY_TOKEN)
+
+    async def _by_id(self, channel_id: int, message_id: int, say: Say, *, opens_thread: bool) -> Posted | Refusal:
+        message = self._channel(channel_id).get_partial_message(message_id)
+
+        async def edit() -> Posted | Refusal:
+            return await _try(
+                lambda: message.edit(**changed(say), allowed_mentions=_NO_MENTIONS), channel_id, passes_on=_ANOTHER_WAY
+            )
+
+        stands = await edit()
+        if isinstance(stands, Refusal) and stands.step is Step.OPEN_THREAD and opens_thread:
+            return await edit() if await self._open_thread(channel_id) else stands
+        return stands
+
+    async def _open_thread(self, channel_id: int) -> bool:
+        """Take a thread out of the archive. False where that is not ours to do; a new message may do it then."""
+        try:
+            await self._client.http.edit_channel(channel_id, archived=False)
+        except discord.HTTPException as error:
+            if refusal_of(error).step in LATER - {Step.MANAGER}:
+                raise Refused.of(error) from error
+            return False
+        return True
+
+    async def _find(self, job_id: str, reply_to: ReplyTo) -> int | None:
+        """The job among our own recent messages: it was posted, and we never heard that it was.
+
+        The one that could not be edited a moment ago is passed over.
+        """
+        try:
+            async for message in self._channel(reply_to.channel_id).history(limit=LOOK_BACK):
+                is_other = message.author == self._client.user and message.id != reply_to.message_id
+                if is_other and any(job_id in each for each in custom_ids(message)):
+                    return message.id
+        except discord.Forbidden:
+            return None  # without Read Message History the nonce alone has to do
+        except (discord.HTTPException, discord.RateLimited) as error:
+            raise _final(Refused.of(error)) from error
+        return None
+
+    async def _new(self, job_id: str, channel_id: int, say: Say) -> Posted:
+        channel = self._channel(channel_id)
+        stands = await _try(
+            lambda: channel.send(**new(say), nonce=job_id, allowed_mentions=_NO_MENTIONS),
+            channel_id,
+            passes_on=frozenset({Step.ANOTHER_WAY, Step.OPEN_THREAD}),
+        )
+        if isinstance(stands, Refusal):
+            raise Unreachable(stands.why)
+        return stands
+
+    async def _remove_old(self, reply_to: ReplyTo) -> bool:
+        """Delete the message that could not be edited. Whether it is gone.
+
+        It would say for ever that the job is being painted, or show the result a second time after a crash.
+        """
+        if reply_to.message_id is None:
+            return True
+        try:
+            await self._channel(reply_to.channel_id).get_partial_message(reply_to.message_id).delete()
+        except discord.NotFound:
+            return True
+        except (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError):
+            return False
+        return True
+
+    def _channel(self, channel_id: int) -> discord.PartialMessageable:
+        return self._client.get_partial_messageable(channel_id)
+
+
+class _Message(Protocol):
+    id: int
+
+
+async def _try(
+    send: Callable[[], Awaitable[_Message]], channel_id: int, *, passes_on: Collection[Step]
+) -> Posted | Refusal:
+    """Return where a message stands, or why it was refused if that step is one of `passes_on`. Raise the rest."""
+    try:
+        message = await send()
+    except (discord.HTTPException, discord.RateLimited) as error:
+        refused = Refused.of(error)
+        if refused.step in passes_on:
+            return refused.refusal
+        raise _final(refused) from error
+    except _GARBLED as error:
+        raise Refused(LATER_PERHAPS) from error
+    return Posted(channel_id, message.id)
+
+
+def _no_other_way(refusal: Refusal | None) -> Exception:
+    """A private answer can be changed by its token only."""
+    if refusal is None or refusal.step is Step.ANOTHER_WAY:
+        return Unreachable(N_("the private answer had expired"))
+    return Refused(refusal) if refusal.step is Step.PLAIN else Unreachable(refusal.why)
+
+
+def _final(refused: Refused) -> Exception:
+    return Unreachable(refused.refusal.why) if refused.step is Step.KEEP else refused

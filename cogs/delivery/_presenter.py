@@ -1,0 +1,55 @@
+"""Makes a job's message show its result: as it is, else in the variant of it that Discord takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cogs.common.discord_errors import Refused
+from cogs.common.posting_turns import Turn
+from cogs.delivery._poster import Ladder, Posted
+from cogs.delivery._visibility import look_again
+from cogs.results._result import gather
+from cogs.results._variants import DEFAULT_SIZE_LIMIT, Variant
+from cogs.services import Services
+from generation.jobs.job import Job, ReplyTo
+from generation.owner import DM_TENANT
+
+if TYPE_CHECKING:
+    from cogs.bot import AtelierClient
+
+
+class Presenter:
+    """One for each client. `present` may be called again after any error: it goes on where it was."""
+
+    def __init__(self, client: AtelierClient, services: Services, ladder: Ladder) -> None:
+        self._client, self._services, self._ladder = client, services, ladder
+        self._variants: dict[str, Variant] = {}
+
+    def limit(self, job_id: str, size_limit: int) -> None:
+        """Say how large a file may be, in bytes, where a job was asked for."""
+        self._variants[job_id] = Variant(size_limit)
+
+    def forget(self, job_id: str) -> None:
+        self._variants.pop(job_id, None)
+
+    async def present(self, job_id: str, reply_to: ReplyTo, turn: Turn) -> Posted:
+        """Return where the result stands. Raise `Unreachable` if it cannot be posted, and what may pass."""
+        job = await self._services.jobs.fetch_job(job_id)
+        job, place = await look_again(self._client, self._services, job, reply_to)
+        variant = self._first(job, reply_to)
+        while True:
+            turn.rest()
+            say = await gather(job, self._services, variant=variant, place=place)
+            turn.touch()
+            try:
+                return await self._ladder.post(job_id, reply_to, say)
+            except Refused as refused:
+                variant = self._variants[job_id] = variant.after(refused, say)
+
+    def _first(self, job: Job, reply_to: ReplyTo) -> Variant:
+        """Return the variant to begin with. A member's own larger limit counts only while the token does."""
+        variant = self._variants.get(job.id, Variant())
+        if self._ladder.has_token(reply_to):
+            return variant
+        guild = None if job.owner.guild_id == DM_TENANT else self._client.get_guild(job.owner.guild_id)
+        return variant.within(guild.filesize_limit if guild is not None else DEFAULT_SIZE_LIMIT)

@@ -1,0 +1,49 @@
+"""What the courier knows of one job on its way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+from cogs.common.discord_errors import Step
+from cogs.common.messages import Say
+from cogs.common.posting_turns import Turn
+from cogs.delivery._poster import Posted
+from generation.jobs.job import ReplyTo
+
+
+@dataclass(slots=True)
+class Round:
+    """What the courier knows of one job on its way. Lost without harm."""
+
+    order: int
+    """The smaller, the longer it is followed: the older of two results is posted first."""
+    reply_to: ReplyTo | None = None
+    """Where the answer goes, if whoever began the round knew; else it is looked up."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    shown: Say | None = None
+    num_edits: int = 0
+    first: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """Whether the message says anything of the job yet; settled with the first edit, or when there will be none."""
+    is_message_gone: bool = False
+    edit: Turn | None = None
+    """The edit that is showing progress right now."""
+    posted: Posted | None = None
+    """Where the result stands, once it does. While the storage cannot take that down, it is not posted again."""
+    num_told: int | None = None
+    """How many were told of it; None before."""
+    refused: Counter[Step] = field(default_factory=Counter)
+    """How often Discord refused the result in a way that may pass."""
+
+    def end(self) -> None:
+        """The job has ended: what comes now is its result."""
+        self.ended.set()
+        if self.edit is not None:
+            self.edit.give_up()
+
+
+def settle(future: asyncio.Future[bool], value: bool) -> None:
+    if not future.done():
+        future.set_result(value)

@@ -1,0 +1,324 @@
+"""The courier: follows every job from “in line” to its finished message, and delivers each result once.
+
+The studio says that *something* about a job has changed; one task a job looks what, and edits the job's message, at
+most once in `PAUSES_S`. When the job has ended, its result is posted by the ladder until that has worked, in turns with
+those of other channels and servers, and only then marked as posted: after a crash anywhere in between it is simply
+posted again, to the same message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import TYPE_CHECKING, TypeVar
+
+import discord
+
+from cogs.common.discord_errors import Refused, Step, Unreachable
+from cogs.common.messages import Say
+from cogs.common.posting_turns import PostingPlaces
+from cogs.delivery._notify import tell_owner, tell_those_who_asked
+from cogs.delivery._poster import Ladder, Posted, TokenRefusedError
+from cogs.delivery._presenter import Presenter
+from cogs.delivery._reopening import Reopening
+from cogs.delivery._tracked_job import Round, settle
+from cogs.error_handler import LOST
+from cogs.i18n.gettext import speak
+from cogs.results import _messages as replies
+from cogs.results._variants import DEFAULT_SIZE_LIMIT
+from cogs.services import Services
+from generation.errors import AtelierError, UnknownJob
+from generation.failpoints import reached
+from generation.jobs.delivery import DeliveryState
+from generation.jobs.job import Job, ReplyTo, Status
+from generation.retry import growing
+from generation.scheduling.delivery_turns import DeliveryTurns, Post
+
+if TYPE_CHECKING:
+    from cogs.bot import AtelierClient
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+PAUSES_S = (0.4, 1.0, 2.0)
+"""Between edits of one message: the first come quicker, then about one in two seconds."""
+PLACE_EVERY_S = 10.0
+"""How often the place in line is shown anew while nothing else happens to a job; more rarely in a long line, so that
+all of them together stay at about `PLACES_PER_S`."""
+PLACES_PER_S = 20
+RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+GRACE_S = 5.0
+
+
+class Courier:
+    """See the module's text. `start` it when logged in; `close` it before the client."""
+
+    def __init__(self, client: AtelierClient, services: Services) -> None:
+        self._client, self._services = client, services
+        self._ladder = Ladder(client, services.monotonic)
+        self._presenter = Presenter(client, services, self._ladder)
+        self._reopening = Reopening(self._reopen)
+        self._rounds: dict[str, Round] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._is_open = False
+        self._kept: defaultdict[int, list[str]] = defaultdict(list)
+        self._orders = count()
+        self._places = PostingPlaces()
+        self._edits = PostingPlaces(DeliveryTurns.unlimited())
+        self._shared_edits: set[int] = set()
+        """Channels in which progress is being shown within the channel's rate limit, which results need too."""
+
+    async def start(self) -> None:
+        """Hear of changes from now on, and take up what an earlier run left to deliver."""
+        self._is_open = True
+        self._services.studio.on_change = self.hear
+        for delivery in await self._services.deliveries.fetch_due():
+            self.hear(delivery.job_id)
+        for job_id in self._services.studio.live_ids():
+            self.hear(job_id)
+
+    async def close(self) -> None:
+        """Stop following. Posts that are under way get `GRACE_S` to end; what is cut off is due after the restart."""
+        self._is_open = False
+        if self._services.studio.on_change == self.hear:
+            self._services.studio.on_change = lambda job_id: None
+        await self._reopening.close()
+        ending = [task for job_id, task in self._tasks.items() if self._rounds[job_id].ended.is_set()]
+        if ending:
+            await asyncio.wait(ending, timeout=GRACE_S)
+        rest = self.tasks
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    def watch(self, job_id: str, reply_to: ReplyTo, *, size_limit: int = DEFAULT_SIZE_LIMIT) -> None:
+        """Follow a new job. `size_limit`: the largest file, in bytes, that may be posted where it was asked for."""
+        self.hear(job_id)
+        if job_id in self._rounds:
+            self._rounds[job_id].reply_to = reply_to
+            self._presenter.limit(job_id, size_limit)
+
+    def hear(self, job_id: str) -> None:
+        """The studio says: something changed. Returns at once."""
+        if not self._is_open:
+            return
+        if job_id not in self._tasks:
+            self._rounds[job_id] = Round(next(self._orders))
+            task = asyncio.create_task(self._follow(job_id), name=f"courier {job_id}")
+            self._tasks[job_id] = task
+            task.add_done_callback(lambda done: self._forget(job_id, done))
+        self._rounds[job_id].changed.set()
+        if not self._services.studio.is_live(job_id):
+            self._rounds[job_id].end()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """One for each job that is being followed."""
+        return list(self._tasks.values())
+
+    async def shown(self, job_id: str) -> bool:
+        """Wait until a job's message has replaced the “thinking…”; False if it will not.
+
+        Until then a follow-up would take the message's place: that is what Discord does with the first one.
+        """
+        going = self._rounds.get(job_id)
+        return going is None or await asyncio.shield(going.first)
+
+    def take_kept(self, user_id: int) -> list[str]:
+        """Why results of this person could not be posted, once."""
+        return self._kept.pop(user_id, [])
+
+    def keep_for_later(self, user_id: int, reasons: list[str]) -> None:
+        """They could not be told after all."""
+        self._kept[user_id] += reasons
+
+    def _forget(self, job_id: str, task: asyncio.Task[None]) -> None:
+        settle(self._rounds[job_id].first, False)
+        self._presenter.forget(job_id)
+        del self._rounds[job_id], self._tasks[job_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("job=%s action=courier-failed", job_id, exc_info=error)
+
+    # One job.
+
+    async def _follow(self, job_id: str) -> None:
+        going = self._rounds[job_id]
+        reply_to = going.reply_to or await _until_it_works(job_id, lambda: self._fetch(job_id))
+        if reply_to is None:
+            return
+        speak(reply_to.locale)
+        while self._services.studio.is_live(job_id):
+            try:
+                await self._show_progress(job_id, reply_to, going)
+            except Exception:  # what may end with progress is the progress, never the job's delivery
+                log.exception("job=%s action=progress-failed", job_id)
+            await self._until_news(going)
+        going.end()
+        await _until_it_works(job_id, lambda: self._deliver(job_id, reply_to, going))
+
+    async def _fetch(self, job_id: str) -> ReplyTo | None:
+        """None for a job that nobody on Discord waits for: from the shell, told already, or erased."""
+        try:
+            delivery = await self._services.deliveries.fetch(job_id)
+        except UnknownJob:
+            return None
+        return delivery.reply_to if delivery.state in (DeliveryState.LIVE, DeliveryState.DUE) else None
+
+    async def _show_progress(self, job_id: str, reply_to: ReplyTo, going: Round) -> None:
+        """Best effort: a progress message that fails is not worth a second try."""
+        going.changed.clear()
+        view = self._services.studio.view(job_id)
+        if view is None or going.is_message_gone:
+            return
+        studio = self._services.studio
+        say = replies.progress(view, is_ready=studio.is_ready, is_paused=studio.is_paused)
+        if say == going.shown:
+            return
+        try:
+            with self._edit_of(reply_to) as may_edit:
+                if not may_edit:
+                    return
+                going.is_message_gone = await self._edit(reply_to, say, going) is None
+            settle(going.first, not going.is_message_gone)
+        except TokenRefusedError:
+            going.changed.set()  # to be shown by the next rung, within that one's limits
+            return
+        except Unreachable:
+            going.is_message_gone = True
+        except (Refused, *LOST) as error:
+            log.info("job=%s action=progress-not-shown error=%s", job_id, type(error).__name__)
+        going.shown, going.num_edits = say, going.num_edits + 1
+
+    async def _edit(self, reply_to: ReplyTo, say: Say, going: Round) -> Posted | None:
+        """Show progress. When the job ends meanwhile, an edit of which nothing is heard is given up for the result."""
+        post = Post(going.order, "progress", 0, reply_to.channel_id, is_limited_by_channel=False)
+        async with self._edits.turn(post) as going.edit:
+            try:
+                return await self._ladder.edit(reply_to, say)
+            finally:
+                going.edit = None
+
+    @contextmanager
+    def _edit_of(self, reply_to: ReplyTo) -> Iterator[bool]:
+        """Whether progress may be shown now. Where it uses up a channel's rate limit: one at a time, after results."""
+        channel_id = reply_to.channel_id
+        if self._ladder.has_token(reply_to):
+            yield True
+        elif channel_id in self._shared_edits or not self._places.is_idle(channel_id):
+            yield False
+        else:
+            self._shared_edits.add(channel_id)
+            try:
+                yield True
+            finally:
+                self._shared_edits.remove(channel_id)
+
+    async def _until_news(self, going: Round) -> None:
+        """Wait for a change, but leave the message alone for a while; the end of the job interrupts both."""
+        pause_s = PAUSES_S[min(going.num_edits, len(PAUSES_S)) - 1]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await going.ended.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(PLACE_EVERY_S, len(self._tasks) / PLACES_PER_S)):
+                await going.changed.wait()
+
+    async def _deliver(self, job_id: str, reply_to: ReplyTo, going: Round) -> None:
+        """Post the result, or find that it plainly cannot be posted. Raises what may pass."""
+        try:
+            going.posted = going.posted or await self._post(job_id, reply_to, going)
+            await self._conclude(job_id, reply_to, going, going.posted)
+        except UnknownJob:
+            return  # erased meanwhile
+        except Unreachable as closed:
+            await self._keep(job_id, str(closed))
+        except (Refused, discord.HTTPException, discord.RateLimited) as error:
+            await self._wait_or_keep(job_id, going, error if isinstance(error, Refused) else Refused.of(error))
+        except Exception as error:
+            await self._mark_tried(job_id, type(error).__name__)
+            raise
+
+    async def _wait_or_keep(self, job_id: str, going: Round, refused: Refused) -> None:
+        """Raise it again with the pause it takes, or keep the result, for good or until a manager does something."""
+        pause_s = refused.wait_s(going.refused[refused.step])
+        if pause_s is None:
+            await self._keep(job_id, refused.refusal.why)
+            if refused.step is Step.MANAGER:
+                self._reopening.later(job_id)
+            return
+        going.refused[refused.step] += 1
+        await self._mark_tried(job_id, refused.refusal.why)
+        refused.pause_s = pause_s
+        raise refused
+
+    async def _mark_tried(self, job_id: str, why: str) -> None:
+        with suppress(Exception):  # the storage may be what is failing
+            await self._services.deliveries.mark_tried(job_id, why)
+
+    async def _post(self, job_id: str, reply_to: ReplyTo, going: Round) -> Posted:
+        """Have the message show the result, in its turn; where Discord refuses its token, in one of its channel."""
+        due = Post(
+            going.order,
+            job_id,
+            guild_id=(await self._services.jobs.fetch_job(job_id)).owner.guild_id,
+            channel_id=reply_to.channel_id,
+            is_limited_by_channel=not self._ladder.has_token(reply_to),
+        )
+        try:
+            async with self._places.turn(due) as turn:
+                posted = await self._presenter.present(job_id, reply_to, turn)
+        except TokenRefusedError:
+            return await self._post(job_id, reply_to, going)
+        reached("posted")
+        return posted
+
+    async def _conclude(self, job_id: str, reply_to: ReplyTo, going: Round, posted: Posted) -> None:
+        """Tell those who asked for it, and have it marked as posted. It holds no place: it may have to wait, too."""
+        services = self._services
+        settle(going.first, True)
+        if posted.message_id != reply_to.message_id:
+            await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
+        if going.num_told is None:
+            going.num_told = await tell_those_who_asked(self._client, services, job_id, posted)
+        if going.num_told:
+            await services.keepsakes.forget_told(job_id)
+        await services.deliveries.mark_posted(job_id)
+        self._reopening.forget(job_id)
+        reached("marked_delivered")
+        log.info("job=%s action=delivered", job_id)
+
+    async def _keep(self, job_id: str, reason: str) -> None:
+        """It cannot be posted: the history has it, and its owner is told at once if they asked for that, else later."""
+        job = await self._services.jobs.fetch_job(job_id)
+        await self._services.deliveries.mark_kept(job_id, reason)
+        is_news = any(image.status is Status.DONE for image in job.images) and not self._reopening.knows(job_id)
+        if is_news and not await self._tell_owner(job, reason):
+            self._kept[job.owner.user_id].append(reason)
+        log.warning("job=%s action=kept reason=%s", job_id, reason)
+
+    async def _reopen(self, job_id: str) -> None:
+        if await self._services.deliveries.reopen(job_id):
+            self.hear(job_id)
+
+    async def _tell_owner(self, job: Job, reason: str) -> bool:
+        try:
+            return await tell_owner(self._client, self._services, job, replies.kept([reason]))
+        except (*LOST, AtelierError):
+            return False
+
+
+async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
+    """What must happen is tried again, with growing pauses, until it does."""
+    pauses = growing(RETRY_S, LONGEST_RETRY_S)
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            name, pause_s = type(error).__name__, next(pauses)
+            if isinstance(error, Refused):
+                name, pause_s = str(error), max(pause_s, error.pause_s)
+            log.warning("job=%s action=delivery-failed error=%s next_try_s=%.0f", job_id, name, pause_s)
+        await asyncio.sleep(pause_s)

@@ -1,0 +1,70 @@
+"""What of a job may be shown where its result is about to be read: the channel may have changed meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import discord
+
+from cogs.common.policy_checks import place_at
+from cogs.results._result import how_shown
+from cogs.services import Services
+from generation.jobs.job import Image, Job, ReplyTo, Status
+from generation.owner import DM_TENANT
+from generation.policy.policy import Place
+from generation.safety.visibility import Shown
+
+if TYPE_CHECKING:
+    from cogs.bot import AtelierClient
+
+log = logging.getLogger(__name__)
+
+
+async def look_again(client: AtelierClient, services: Services, job: Job, reply_to: ReplyTo) -> tuple[Job, Place]:
+    """Where the result will be read, and the job with nothing left in it that may no longer be shown there.
+
+    Withholding cannot be undone, so only a channel that was really seen decides it: what may not be shown just
+    anywhere is left out of the message where nobody can say what the channel is, and stays in the history.
+    """
+    is_dm = job.owner.guild_id == DM_TENANT
+    place = Place(channel_ids=(reply_to.channel_id,), is_dm=is_dm)
+    if not is_dm and await _not_for(services, place, job):
+        channel = await _see(client, reply_to.channel_id)
+        if channel is None:
+            return job, place
+        place = place_at(channel, channel_id=reply_to.channel_id, is_dm=is_dm)
+    return await _withhold(services, job, place), place
+
+
+async def _see(client: AtelierClient, channel_id: int) -> object | None:
+    """The channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
+
+    The gateway names channels only some time after the start, which no result waits for, and archived threads
+    never; so what it has not named is asked for.
+    """
+    channel = client.get_channel(channel_id)
+    try:
+        channel = channel or await client.fetch_channel(channel_id)
+    except (discord.NotFound, discord.Forbidden, discord.InvalidData):
+        return None
+    return await _see(client, channel.parent_id) if isinstance(channel, discord.Thread) else channel
+
+
+async def _not_for(services: Services, place: Place, job: Job) -> list[Image]:
+    """The finished pictures that may not be shown there."""
+    shown = await how_shown(job, services, place)
+    return [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT]
+
+
+async def _withhold(services: Services, job: Job, place: Place) -> Job:
+    """What may no longer be shown where it was asked for is refunded and its file deleted, before it is posted."""
+    withheld = await _not_for(services, place, job)
+    if not withheld:
+        return job
+    for image in withheld:
+        for sha256 in await services.jobs.withhold(image.id):
+            await asyncio.to_thread(services.studio.files.remove, sha256)
+        log.info("image=%s action=withheld-at-delivery", image.id)
+    return await services.jobs.fetch_job(job.id)

@@ -1,0 +1,160 @@
+"""The one table from an exception to what a person reads and what is logged; and the way to tell them.
+
+Precedence: what discord.py wraps is unwrapped first; then our own errors speak for themselves; then what Discord
+says; everything else is our fault and gets an incident number, in the reply and in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import aiohttp
+import discord
+from discord import app_commands
+
+from cogs.acknowledgement import NotAcknowledgedError
+from cogs.common.formatting import escaped
+from cogs.common.message_limits import MAX_CONTENT, cut
+from cogs.common.plain_text import plain
+from cogs.i18n.gettext import N_, _, listed, told
+from cogs.services import Interaction
+from generation.errors import AtelierError, NotAccepted, NotAllowed
+from generation.translatable import Phrase
+
+log = logging.getLogger(__name__)
+PRIVATE = "atelier.private"
+"""Key of `interaction.extras`: set when the deferred answer is one that only the person sees."""
+JOB = "atelier.job"
+"""Key of `interaction.extras`: the job whose message the courier makes of the deferred answer."""
+LOST = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
+"""What becomes of words to a Discord that is busy, down or out of reach. (A TimeoutError is an OSError.)"""
+RETRY_S = (0.5, 2.0, 5.0, 10.0)
+"""Pauses between tries to say what somebody waits to read."""
+
+STALE = N_("That command has just been changed. Give Discord a minute to notice, then try again.")
+BAD_VALUE = N_("An option cannot be “{value}”. Choose it from what Discord offers.")
+NOT_HERE = N_("That does not work here. Try it in a channel of a server.")
+FORBIDDEN = N_("I am not allowed to do that here. Someone who manages this server can grant it under “Integrations”.")
+STRAY_BUTTON = N_("That button does not belong to anything I know. It costs nothing.")
+UNEXPECTED = N_(
+    "Something went wrong on my side, and I have written down what. It costs nothing. (Incident `{incident}`)"
+)
+ACCEPTED = N_(
+    "Something went wrong on my side, and I have written down what. What you asked for is accepted all the same. "
+    "(Incident `{incident}`)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the person reads, and how loudly it is logged."""
+
+    text: str
+    level: int
+    incident: str | None = None
+
+
+def translate(error: BaseException, *, is_accepted: bool = False) -> Answer:
+    """The table. `is_accepted`: it happened after the request had become a job, which goes on."""
+    match _unwrap(error):
+        case NotAccepted() as known:
+            return Answer(told(known), logging.WARNING)
+        case AtelierError() as known:
+            return Answer(cut(told(known), MAX_CONTENT), logging.INFO)
+        case app_commands.TransformerError() as known:
+            return Answer(_(BAD_VALUE, value=escaped(str(known.value), limit=60)), logging.INFO)
+        case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
+            return Answer(_(STALE), logging.WARNING)
+        case app_commands.CheckFailure():
+            return Answer(_(NOT_HERE), logging.INFO)
+        case discord.Forbidden():
+            return Answer(_(FORBIDDEN), logging.INFO)
+        case _:
+            incident = secrets.token_hex(4)
+            return Answer(_(ACCEPTED if is_accepted else UNEXPECTED, incident=incident), logging.ERROR, incident)
+
+
+async def answer(interaction: Interaction, error: BaseException) -> None:
+    """Tell the person, privately, and the log. Never raises for what Discord may have against it."""
+    if isinstance(_unwrap(error), NotAcknowledgedError):
+        log.warning("interaction=%s action=not-acknowledged reason=%s", interaction.id, _unwrap(error))
+        return
+    answered = translate(error, is_accepted=JOB in interaction.extras)
+    _log(interaction, _unwrap(error), answered)
+    try:
+        await tell_privately(interaction, answered.text)
+    except (*LOST, NotAcknowledgedError, discord.InteractionResponded) as failed:
+        log.warning("interaction=%s action=answer-failed error=%s", interaction.id, type(failed).__name__)
+
+
+async def tell_privately(interaction: Interaction, text: str) -> None:
+    """Say something that only the person sees, wherever the interaction stands.
+
+    A public “thinking…” cannot become private, so it is deleted first; but not one that is a job's message by now.
+    """
+    response = interaction.response
+    if not response.is_done():
+        await response.send_message(**plain(text), ephemeral=True)
+        return
+    is_thinking = response.type is discord.InteractionResponseType.deferred_channel_message
+    if is_thinking and JOB in interaction.extras:
+        await interaction.client.courier.shown(interaction.extras[JOB])
+    elif is_thinking and not interaction.extras.get(PRIVATE):
+        with suppress(discord.NotFound):
+            await persistently(interaction.delete_original_response)
+    await persistently(lambda: interaction.followup.send(**plain(text), ephemeral=True))
+
+
+async def persistently(work: Callable[[], Awaitable[object]]) -> None:
+    """Do it, again where Discord cannot be reached. A refusal is raised at once."""
+    for pause_s in RETRY_S:
+        try:
+            await work()
+            return
+        except LOST as error:
+            if isinstance(error, discord.HTTPException) and error.status < 500:
+                raise
+        await asyncio.sleep(pause_s)
+    await work()
+
+
+def require_permissions(interaction: Interaction) -> None:
+    """Raise `NotAllowed` naming what the bot lacks to post pictures here: asked before any work is done."""
+    have = interaction.app_permissions
+    is_thread = isinstance(interaction.channel, discord.Thread)
+    needed = {
+        N_("View Channel"): have.view_channel,
+        N_("Send Messages in Threads") if is_thread else N_("Send Messages"): (
+            have.send_messages_in_threads if is_thread else have.send_messages
+        ),
+        N_("Attach Files"): have.attach_files,
+    }
+    missing = [name for name, is_granted in needed.items() if not is_granted]
+    if missing:
+        names = listed([_("“{permission}”", permission=_(name)) for name in missing])
+        raise NotAllowed(
+            why=Phrase(
+                "I could not post your pictures here: I lack the permission {names} in this channel.", names=names
+            )
+        )
+
+
+def _unwrap(error: BaseException) -> BaseException:
+    if isinstance(error, app_commands.CommandInvokeError):
+        return error.original
+    if isinstance(error, app_commands.TransformerError) and error.__cause__ is not None:
+        return error.__cause__
+    return error
+
+
+def _log(interaction: Interaction, error: BaseException, answered: Answer) -> None:
+    where = f"interaction={interaction.id} guild={interaction.guild_id}"
+    if answered.incident is not None:
+        log.error("%s incident=%s action=failed", where, answered.incident, exc_info=error)
+    else:
+        log.log(answered.level, "%s action=refused error=%s", where, type(error).__name__)

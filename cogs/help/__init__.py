@@ -1,0 +1,1 @@
+"""/help: list the commands."""

@@ -1,0 +1,132 @@
+"""/history: one's own pictures, newest first, for one's own eyes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs.common import pages
+from cogs.common.discord_errors import CONTENT, Refused
+from cogs.common.messages import Action, Say
+from cogs.common.policy_checks import place_of
+from cogs.common.responses import edit_reply
+from cogs.error_handler import PRIVATE
+from cogs.results._result import gather, how_shown
+from cogs.results._variants import DEFAULT_SIZE_LIMIT, Variant
+from cogs.services import Interaction, Services, owner_of
+from generation.errors import InvalidRequest, UnknownJob
+from generation.images.codec import tile
+from generation.jobs.history import Look
+from generation.jobs.job import Job, Status
+from generation.jobs.permissions import require_visible
+from generation.policy.policy import Place
+from generation.safety.visibility import Shown
+from generation.translatable import Phrase
+
+PAGE = 3
+Search = app_commands.Range[str, 1, 30]
+
+
+class History(commands.Cog):
+    """What was painted before."""
+
+    @app_commands.command(description="Your own pictures here, newest first. Only you see the answer.")
+    @app_commands.describe(search="Words of the prompt.", show="Your favourites, yours and others', instead.")
+    @app_commands.choices(show=[Choice(name="favourites", value="favourites")])
+    async def history(
+        self, interaction: Interaction, search: Search | None = None, show: Choice[str] | None = None
+    ) -> None:
+        look = Look(words=_words(search), favourites=show is not None)
+        interaction.extras[PRIVATE] = True
+        await interaction.response.defer(ephemeral=True)
+        async with interaction.client.services.drawing.turn(owner_of(interaction)):
+            say = await _page(interaction, look, before=None)
+        await edit_reply(interaction, say)
+
+
+async def press_history(interaction: Interaction, subject: str) -> None:
+    """Turn the page: the subject says from when it goes back, and what is looked for (see `pages.turned`)."""
+    before, look = _turned(subject)
+    await interaction.response.defer()
+    async with interaction.client.services.drawing.turn(owner_of(interaction)):
+        say = await _page(interaction, look, before=before)
+    await edit_reply(interaction, say)
+
+
+async def press_open(interaction: Interaction, subject: str) -> None:
+    """One job in full, with its buttons."""
+    services = interaction.client.services
+    job = await services.jobs.fetch_job(subject)
+    owner = owner_of(interaction)
+    require_visible(job, owner)
+    # Others' pictures open only for those who have them as a favourite: whose message they could press that under.
+    if not job.is_end or (job.owner != owner and not await services.album.is_favourite(job.id, owner.user_id)):
+        raise UnknownJob
+    interaction.extras[PRIVATE] = True
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    variant = Variant(interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
+    async with services.drawing.turn(owner):
+        await _show(interaction, job, variant)
+
+
+async def _show(interaction: Interaction, job: Job, variant: Variant) -> None:
+    """Show a job in the variant that Discord takes."""
+    say = await gather(job, interaction.client.services, variant=variant, place=place_of(interaction))
+    try:
+        await edit_reply(interaction, say)
+    except discord.HTTPException as error:
+        if (refused := Refused.of(error)).step not in CONTENT:
+            raise
+        await _show(interaction, job, variant.after(refused, say))
+
+
+async def _page(interaction: Interaction, look: Look, *, before: datetime | None) -> Say:
+    """The next few jobs that have pictures; jobs that were cancelled, failed or deleted are passed over."""
+    services, owner, place = interaction.client.services, owner_of(interaction), place_of(interaction)
+    jobs = await services.album.fetch_page(owner, look, limit=PAGE + 1, before=before)
+    shown = jobs[:PAGE]
+    places = await services.deliveries.fetch_some([job.id for job in shown])
+    past = [pages.Remembered(job, await _sheet(services, job, place), places.get(job.id)) for job in shown]
+    older = shown[-1].created_at if len(jobs) > PAGE else None
+    return pages.history(past, look, guild_id=owner.guild_id, older=older, is_first=before is None)
+
+
+async def _sheet(services: Services, job: Job, place: Place) -> bytes | None:
+    """All pictures of a job that are still there, as one small picture."""
+    shown = await how_shown(job, services, place)  # the sheet has no spoilers: what would need one stays out of it
+    done = [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.OPENLY]
+    hashes = [image.file_sha256 for image in done if image.file_sha256]
+    return await asyncio.to_thread(_tile, services, hashes)
+
+
+def _tile(services: Services, hashes: Sequence[str]) -> bytes | None:
+    found = [services.studio.files.get(sha256) for sha256 in hashes]
+    pngs = [png for png in found if png is not None]
+    return tile(pngs) if pngs else None
+
+
+def _words(search: str | None) -> str:
+    words = " ".join((search or "").split())
+    if len(words.encode()) > pages.MAX_SEARCH_BYTES:
+        raise InvalidRequest(what=Phrase("The search"), problem=Phrase("is too long: a word or two will do."))
+    return words
+
+
+def _turned(subject: str) -> tuple[datetime | None, Look]:
+    """What `pages.turned` wrote. Raises `UnknownJob` for a forged button."""
+    time, _, look = subject.partition(":")
+    is_favourites, _, words = look.partition(":")
+    try:
+        before = datetime.fromtimestamp(int(time) / 1_000_000, UTC) if time else None
+        return before, Look(words=bytes.fromhex(words).decode(), favourites=is_favourites == "f")
+    except (ValueError, OverflowError, OSError):
+        raise UnknownJob from None
+
+
+PRESSES = {Action.HISTORY: press_history, Action.OPEN: press_open}

@@ -1,0 +1,1 @@
+"""Translations: lookup, Discord's translator, extraction, and the catalogues in `locale/`."""

@@ -1,0 +1,139 @@
+"""Finds every text of ours that somebody may read, and keeps the catalogues of `cogs/i18n/locale/` in step with them.
+
+`python -m cogs.i18n.extract` adds what is new to every language, empty, and takes out what is gone; `python -m
+cogs.i18n.extract fr` begins a language. Which texts there are, three places say: calls of `_`, `N_`, `ngettext` and
+`Phrase` in the code; the docstrings of the errors, and the words of some enumerations; and the commands themselves, as
+discord.py asks for translations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import discord
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+from discord import app_commands
+
+from cogs.bot import COGS, MENUS
+from cogs.i18n.gettext import FILE, FOLDER
+from cogs.i18n.translator import is_translated
+from generation import errors
+from generation.jobs.job_kind import Origin
+from generation.policy.guild_access import Standing
+from generation.rules.rule import Action, Kind
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("cogs", "db", "generation")
+MARKS = {"_": None, "N_": None, "ngettext": (1, 2), "Phrase": None}
+WORDS: tuple[type[StrEnum], ...] = (Origin, Kind, Action, Standing)
+"""Enumerations whose words people read."""
+HEADER = """\
+# Atelier in another language: see docs/languages.md.
+# Texts are kept in step with the code by `make texts`.
+"""
+NO_HEADERS = tuple(
+    f'"{name}'
+    for name in ("POT-Creation", "PO-Revision", "Last-T", "Language-Team", "Report", "Generated", "Project-Id")
+)
+"""Nobody reads them, and every run would change some."""
+
+
+def texts() -> Catalog:
+    """Every text, with where it stands; untranslated."""
+    found = Catalog(project="Atelier", header_comment=HEADER, fuzzy=False)
+    for where, message, comments in [*_of_code(), *_of_errors(), *_of_words(), *asyncio.run(_of_commands())]:
+        found.add(message, locations=[(where, 0)], auto_comments=comments)
+    return found
+
+
+def read(language: str) -> Catalog:
+    """The catalogue of a language as it is."""
+    with (FOLDER / language / FILE).open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def update(language: str) -> tuple[int, int]:
+    """Write the catalogue anew: what is said stays, what is new is empty. How many texts, and how many are empty."""
+    path = FOLDER / language / FILE
+    catalogue = texts()
+    catalogue.locale = language
+    if path.exists():
+        known = read(language)
+        for message in catalogue:
+            if message.id and (said := known.get(message.id)) is not None:
+                message.string = said.string
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = io.BytesIO()
+    write_po(written, catalogue, width=120, sort_by_file=True, include_lineno=False)
+    lines = written.getvalue().decode().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith(NO_HEADERS)), encoding="utf-8")
+    return len(catalogue), sum(not all(_strings(each.string)) for each in catalogue if each.id)
+
+
+def _strings(string: object) -> tuple[str, ...]:
+    return tuple(string) if isinstance(string, list | tuple) else (str(string or ""),)
+
+
+def _of_code() -> Iterator[tuple[str, str | tuple[str, ...], list[str]]]:
+    for room in ROOMS:
+        for name, _line, message, comments, _context in extract_from_dir(
+            ROOT / room, [("**.py", "python")], keywords=MARKS, comment_tags=("Translators:",), strip_comment_tags=True
+        ):
+            yield f"{room}/{name}", message, comments
+
+
+def _of_errors() -> Iterator[tuple[str, str, list[str]]]:
+    for each in vars(errors).values():
+        if isinstance(each, type) and issubclass(each, errors.AtelierError):
+            yield "generation/errors.py", inspect.getdoc(each) or "", []
+
+
+def _of_words() -> Iterator[tuple[str, str, list[str]]]:
+    for each in WORDS:
+        for word in each:
+            yield each.__module__.replace(".", "/") + ".py", word.value, []
+
+
+async def _of_commands() -> list[tuple[str, str, list[str]]]:
+    """What discord.py would have translated: descriptions of commands and options, names of choices and menus."""
+    tree = app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
+    collector = _Collector()
+    for cog in COGS:
+        each = cog()
+        for command in [each.app_command] if each.app_command else each.__cog_app_commands__:
+            await command.get_translated_payload(tree, collector)
+    for menu in MENUS:
+        await menu.get_translated_payload(tree, collector)
+    return [("commands", text, []) for text in collector.found]
+
+
+class _Collector(app_commands.Translator):
+    """Translates nothing, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, None] = {}
+
+    async def translate(
+        self, string: app_commands.locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
+    ) -> None:
+        if is_translated(context):
+            self.found[string.message] = None
+
+
+def main(words: list[str]) -> None:
+    languages = words or sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
+    for language in languages:
+        num_texts, num_empty = update(language)
+        sys.stdout.write(f"{language}: {num_texts} texts, {num_empty} of them not said yet\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

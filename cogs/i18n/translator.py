@@ -1,0 +1,34 @@
+"""What Discord itself shows of the commands, in every language there is: discord.py asks when they are registered.
+
+Names of slash commands and of their options stay English: they are what people type and what others write down.
+"""
+
+from __future__ import annotations
+
+from discord import Locale, app_commands
+from discord.app_commands import TranslationContextLocation as Where
+
+from cogs.i18n.gettext import SOURCE, _, matching, speaking
+from generation.requests.samplers import SAMPLERS
+
+
+class Translator(app_commands.Translator):
+    """Asks the same catalogue as everything else."""
+
+    async def translate(
+        self, string: app_commands.locale_str, locale: Locale, context: app_commands.TranslationContextTypes
+    ) -> str | None:
+        if matching(str(locale)) == SOURCE or not is_translated(context):
+            return None
+        with speaking(locale):
+            said = _(string.message)
+        return said if said != string.message else None
+
+
+def is_translated(context: app_commands.TranslationContextTypes) -> bool:
+    """Descriptions, choices, and the names in the menu of a message; not the names that are typed."""
+    if context.location is Where.command_name:
+        return isinstance(context.data, app_commands.ContextMenu)
+    if context.location is Where.choice_name:
+        return context.data.name not in SAMPLERS  # names, not words
+    return context.location not in (Where.group_name, Where.parameter_name)

@@ -1,0 +1,1 @@
+"""/imagine and /upscale of an attached file: from typed options to a request."""

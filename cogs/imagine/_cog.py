@@ -1,0 +1,162 @@
+"""/imagine: from what somebody typed to a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from secrets import randbelow
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice, Transform
+from discord.ext import commands
+
+from cogs.common import transformers
+from cogs.common.attachments import NO_FILE, attached, lending, require_size_px
+from cogs.common.modals import Attached
+from cogs.common.policy_checks import default_aspect, default_model, require_sayable
+from cogs.common.submission import ask, begin, finish, tell_besides
+from cogs.results import _messages as replies
+from cogs.services import Interaction
+from generation.errors import InvalidRequest
+from generation.jobs.job import Job
+from generation.models.catalog import Model
+from generation.models.sizes import closest_shape, native_size, parse_size, shape_size
+from generation.requests.prompt_addons import read_prompts
+from generation.requests.spec import MAX_SEED, GenerationRequest, ImageSpec, StartImage
+from generation.requests.style import Style
+from generation.rules.folding import words_of_name
+from generation.translatable import Phrase
+
+DEFAULT_STRENGTH = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """The options of one /imagine, as they came; None for those left out."""
+
+    prompt: str
+    model: Model
+    aspect: str | None = None
+    size: str | None = None
+    count: int = 1
+    seed: int | None = None
+    negative: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    sampler: str | None = None
+
+
+class Imagine(commands.Cog):
+    """Paints what is described."""
+
+    @app_commands.command(description="Paint a picture of what you describe.")
+    @app_commands.describe(
+        prompt="What to paint.",
+        aspect="Shape of the picture.",
+        count="How many pictures, 1 to 4.",
+        image="A picture to start from.",
+        strength="With a start image: how much of it may change, 0.05 to 1. Usually 0.6.",
+        negative="What to avoid.",
+        seed="The same seed and settings give the same picture. Random if left out.",
+        steps="Denoising steps: more take longer.",
+        guidance="How closely to follow the prompt.",
+        sampler="How the picture is worked out of the noise.",
+        size="Exact size in pixels, for example 512x768, instead of a shape.",
+        style="A way of asking that this server has named.",
+        model="Which model paints.",
+    )
+    @app_commands.choices(aspect=transformers.ASPECTS, sampler=transformers.SAMPLER_CHOICES)
+    async def imagine(
+        self,
+        interaction: Interaction,
+        prompt: transformers.Prompt,
+        aspect: Choice[str] | None = None,
+        count: transformers.Count = 1,
+        image: discord.Attachment | None = None,
+        strength: transformers.Strength = DEFAULT_STRENGTH,
+        negative: transformers.Prompt | None = None,
+        seed: transformers.Seed | None = None,
+        steps: transformers.Steps | None = None,
+        guidance: transformers.Guidance | None = None,
+        sampler: Choice[str] | None = None,
+        size: str | None = None,
+        style: Transform[Style, transformers.StyleOption] | None = None,
+        model: Transform[Model, transformers.ModelOption] | None = None,
+    ) -> None:
+        if style is not None:
+            await require_sayable(interaction, (style.name, words_of_name(style.name)))
+            prompt, negative = style.around(transformers.prompt_of(prompt), transformers.prompt_of(negative))
+        typed = Typed(
+            prompt=prompt,
+            model=model or await default_model(interaction),
+            aspect=aspect.value if aspect else None if size or image else await default_aspect(interaction),
+            size=size,
+            count=count,
+            seed=seed,
+            negative=negative,
+            steps=steps,
+            guidance=guidance,
+            sampler=sampler.value if sampler else None,
+        )
+        if image is None:
+            job = await ask(interaction, request_of(typed))
+        else:
+            job = await paint_from(interaction, typed, attached(image), strength=strength)
+        if size is not None and (note := replies.rounded(size, job)) is not None:
+            await tell_besides(interaction, note)
+
+
+def request_of(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
+    """The request, with the model's own choices where none was made. Raises `InvalidRequest`."""
+    model, defaults = typed.model, typed.model.defaults
+    width_px, height_px = size_of(typed, start_size_px)
+    written = read_prompts(model, transformers.prompt_of(typed.prompt), transformers.prompt_of(typed.negative))
+    spec = ImageSpec(
+        **written._asdict(),
+        model=model.name,
+        width_px=width_px,
+        height_px=height_px,
+        steps=defaults.steps if typed.steps is None else typed.steps,
+        guidance=defaults.guidance if typed.guidance is None else typed.guidance,
+        sampler=typed.sampler or defaults.sampler,
+        seed=randbelow(MAX_SEED + 1) if typed.seed is None else typed.seed,
+    )
+    return GenerationRequest(spec=spec, count=typed.count)
+
+
+def size_of(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
+    """What will be painted, in pixels, from a picture of that size (None: from none, or none is known)."""
+    if typed.size is not None and typed.aspect is not None:
+        raise InvalidRequest(what=Phrase("Aspect and size"), problem=Phrase("exclude each other: choose one."))
+    if typed.size is not None:
+        return parse_size(typed.model, typed.size)
+    if typed.aspect is not None:
+        return shape_size(typed.model, typed.aspect)
+    if start_size_px is not None:
+        return closest_shape(typed.model, start_size_px)
+    return native_size(typed.model)
+
+
+async def paint_from(
+    interaction: Interaction, typed: Typed, image: Attached, *, strength: float, mask: Attached | None = None
+) -> Job:
+    """Fetch the files once the answer is on its way (that may take longer than Discord waits), and have it painted."""
+    request = request_of(typed, start_size_px=image.size_px)
+    trial = StartImage(sha256=NO_FILE, strength=strength, mask_sha256=NO_FILE if mask is not None else None)
+    reply_to = await begin(interaction, _starting(request, trial), attached={NO_FILE})
+    async with lending(interaction) as lent:
+        sha256, size_px = await lent.keep_attached(image, lambda shown_px: size_of(typed, shown_px))
+        mask_sha256 = None
+        if mask is not None:
+            mask_sha256, mask_px = await lent.keep_attached(mask, lambda _: size_of(typed, size_px), is_mask=True)
+            if size_px is not None:
+                require_size_px(mask_px, size_px)
+        if size_px != image.size_px:
+            request = request_of(typed, start_size_px=size_px)
+        start = StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256)
+        request = _starting(request, start)
+        return await finish(interaction, request, reply_to, attached=request.spec.files)
+
+
+def _starting(request: GenerationRequest, start: StartImage) -> GenerationRequest:
+    return replace(request, spec=replace(request.spec, start=start))

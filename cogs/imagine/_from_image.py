@@ -1,0 +1,154 @@
+"""/img2img, /inpaint and /upscale: what begins with somebody's own picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePath
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice, Transform
+from discord.ext import commands
+
+from cogs.common import transformers
+from cogs.common.attachments import NO_FILE, Size, attached, lending, require_size_px
+from cogs.common.modals import Attached
+from cogs.common.policy_checks import default_model
+from cogs.common.submission import begin, finish
+from cogs.i18n.gettext import _
+from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, paint_from
+from cogs.services import Interaction
+from generation.errors import InvalidRequest
+from generation.jobs.derive_edits import REGION_STRENGTH
+from generation.jobs.job import Job
+from generation.models.catalog import Model
+from generation.requests.spec import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX, GenerationRequest, ImageSpec
+from generation.requests.spec import Upscale as Enlarge
+from generation.translatable import Phrase
+
+_IMAGE = "The picture."
+_STRENGTH = "How much of it may change, 0.05 to 1."
+_SETTINGS = {
+    "negative": "What to avoid.",
+    "seed": "The same seed and settings give the same picture. Random if left out.",
+    "steps": "Denoising steps: more take longer.",
+    "guidance": "How closely to follow the prompt.",
+    "sampler": "How the picture is worked out of the noise.",
+    "model": "Which model paints.",
+}
+
+
+class FromPictures(commands.Cog):
+    """Pictures from pictures."""
+
+    @app_commands.command(description="Paint from a picture of yours, changing as much of it as you say.")
+    @app_commands.describe(
+        image=_IMAGE, prompt="What it should become.", strength=_STRENGTH, count="How many, 1 to 4.", **_SETTINGS
+    )
+    @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
+    async def img2img(
+        self,
+        interaction: Interaction,
+        image: discord.Attachment,
+        prompt: transformers.Prompt,
+        strength: transformers.Strength = DEFAULT_STRENGTH,
+        count: transformers.Count = 1,
+        negative: transformers.Prompt | None = None,
+        seed: transformers.Seed | None = None,
+        steps: transformers.Steps | None = None,
+        guidance: transformers.Guidance | None = None,
+        sampler: Choice[str] | None = None,
+        model: Transform[Model, transformers.ModelOption] | None = None,
+    ) -> None:
+        typed = Typed(
+            prompt=prompt,
+            model=model or await default_model(interaction),
+            count=count,
+            seed=seed,
+            negative=negative,
+            steps=steps,
+            guidance=guidance,
+            sampler=sampler.value if sampler else None,
+        )
+        await paint_from(interaction, typed, attached(image), strength=strength)
+
+    @app_commands.command(description="Paint a part of a picture again: where the mask is white.")
+    @app_commands.describe(
+        image=_IMAGE,
+        mask="A picture of the same size: white (or transparent) is painted again, black stays.",
+        prompt="What the white part should become.",
+        strength=_STRENGTH,
+        **_SETTINGS,
+    )
+    @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
+    async def inpaint(
+        self,
+        interaction: Interaction,
+        image: discord.Attachment,
+        mask: discord.Attachment,
+        prompt: transformers.Prompt,
+        strength: transformers.Strength = REGION_STRENGTH,
+        negative: transformers.Prompt | None = None,
+        seed: transformers.Seed | None = None,
+        steps: transformers.Steps | None = None,
+        guidance: transformers.Guidance | None = None,
+        sampler: Choice[str] | None = None,
+        model: Transform[Model, transformers.ModelOption] | None = None,
+    ) -> None:
+        typed = Typed(
+            prompt=prompt,
+            model=model or await default_model(interaction),
+            seed=seed,
+            negative=negative,
+            steps=steps,
+            guidance=guidance,
+            sampler=sampler.value if sampler else None,
+        )
+        picture, hole = attached(image), attached(mask)
+        if picture.size_px is not None and hole.size_px != picture.size_px[::-1]:  # one of the two may lie on its side
+            require_size_px(hole.size_px, picture.size_px)
+        await paint_from(interaction, typed, picture, strength=strength, mask=hole)
+
+    @app_commands.command(description="A picture of yours at twice its width and height.")
+    @app_commands.describe(image=_IMAGE)
+    async def upscale(self, interaction: Interaction, image: discord.Attachment) -> None:
+        await enlarge_attached(interaction, attached(image))
+
+
+async def enlarge_attached(interaction: Interaction, image: Attached) -> Job:
+    """The picture at twice its size. Raises `InvalidRequest` for one that is too large already, or no picture."""
+    width_px, height_px = _sides(image.size_px)
+    model = await default_model(interaction)
+    spec = ImageSpec(
+        prompt=transformers.prompt_of(PurePath(image.filename).stem.replace("_", " ")) or _("a picture"),
+        model=model.name,
+        width_px=width_px,
+        height_px=height_px,
+        steps=model.defaults.steps,
+        guidance=model.defaults.guidance,
+        sampler=model.defaults.sampler,
+        seed=0,
+        upscale=Enlarge(sha256=NO_FILE),
+    )
+    reply_to = await begin(interaction, GenerationRequest(spec=spec), attached={NO_FILE})
+    async with lending(interaction) as lent:
+        sha256, size_px = await lent.keep_attached(image, _sides)
+        width_px, height_px = _sides(size_px)
+        spec = replace(spec, width_px=width_px, height_px=height_px, upscale=Enlarge(sha256=sha256))
+        return await finish(interaction, GenerationRequest(spec=spec), reply_to, attached={sha256})
+
+
+def _sides(size_px: Size | None) -> Size:
+    """A picture's size as the model takes it. Raises `InvalidRequest` for one that cannot be enlarged."""
+    if size_px is None:
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a picture."))
+    width, height = size_px
+    if max(size_px) * 2 > MAX_SIDE_PX or min(size_px) < MIN_SIDE_PX:
+        problem = Phrase(
+            "is {size}; I enlarge pictures with sides of {least} to {most} pixels.",
+            size=f"{width}x{height}",
+            least=MIN_SIDE_PX,
+            most=MAX_SIDE_PX // 2,
+        )
+        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+    return width // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX, height // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX

@@ -1,0 +1,95 @@
+"""What was promised to go after a time goes: pictures kept for review, and what guilds that left have left behind."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from cogs.moderation._cog import remove_files
+from cogs.services import Services
+from generation.retry import Task, every
+from generation.translatable import Phrase
+
+log = logging.getLogger(__name__)
+EVERY_S, RETRY_S = 600.0, 60.0
+_PROBLEM = Phrase("What is to be deleted by now cannot all be deleted; that is tried again. The log says why.")
+
+
+async def keep_promises(services: Services) -> None:
+    """Until cancelled. A failure is logged and tried again: what is over stays over."""
+
+    async def once() -> None:
+        try:
+            await sweep(services)
+        finally:
+            gc.collect()
+
+    await every(EVERY_S, Task("sweep", _PROBLEM, RETRY_S, EVERY_S), once, services.problems)
+
+
+async def sweep(services: Services) -> int:
+    """Once. How many files went. Raise an `ExceptionGroup` when all else is done, if some of it failed."""
+    number, failed = 0, list[Exception]()
+
+    async def try_to(work: Callable[[Services], Awaitable[int]]) -> None:
+        nonlocal number
+        try:
+            number += await work(services)
+        except Exception as error:  # the rest is due all the same
+            failed.append(error)
+
+    for part in (_forget_refusals, _drop_reviewed, _finish_erasing):
+        await try_to(part)
+    for guild_id in await services.departures.fetch_overdue():
+        await try_to(partial(_erase_guild, guild_id=guild_id))
+    if number:
+        log.info("action=swept files=%s", number)
+    if failed:
+        raise ExceptionGroup("sweep", failed)
+    return number
+
+
+async def _forget_refusals(services: Services) -> int:
+    await services.moderation.forget_old_refusals()
+    return 0
+
+
+async def _drop_reviewed(services: Services) -> int:
+    gone = await services.governance.drop_reviewed()
+    await remove_files(services, gone)
+    return len(gone)
+
+
+async def _finish_erasing(services: Services) -> int:
+    number = 0
+    async for files in services.personal.finish_erasing():
+        await remove_files(services, files)
+        number += len(files)
+    return number
+
+
+async def _erase_guild(services: Services, guild_id: int) -> int:
+    """How many files went. What it still had in line is stopped first."""
+    studio, number = services.studio, 0
+    if not await services.departures.is_gone(guild_id):  # others were erased since it was found
+        return 0
+    for view in studio.jobs_of(guild_id):
+        await studio.cancel(view.job.id)
+    async for files in services.departures.erase(guild_id):
+        await remove_files(services, files)
+        number += len(files)
+    services.governance.forget(guild_id)
+    await _renew_claims(services, guild_id)
+    log.info("guild=%s action=erased-after-grace files=%s", guild_id, number)
+    return number
+
+
+async def _renew_claims(services: Services, guild_id: int) -> None:
+    """What is in force is what is stored, also of a guild that came back meanwhile."""
+    services.studio.forget_claims(guild_id)
+    services.studio.set_weight(guild_id, (await services.guilds.fetch(guild_id)).weight)
+    for boost in await services.guilds.fetch_boosts():
+        if boost.guild_id == guild_id:
+            services.studio.set_boost(boost)

@@ -1,0 +1,1 @@
+"""Reports, the review queue, /block, /unblock, /purge and /safety."""

@@ -1,0 +1,286 @@
+"""For moderators: reports and the review queue, /block, /unblock, /purge, /safety. For everybody: “Report picture”."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+import discord
+from discord import app_commands, ui
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs.common.checks import entry_by, language_of_server, require_manager, require_moderator, tell_log_channel
+from cogs.common.deleted_references import read_id
+from cogs.common.lookups import job_named
+from cogs.common.messages import Action, Gallery, Picture
+from cogs.common.plain_text import plain
+from cogs.common.rendering import New, custom_ids, new
+from cogs.common.responses import reply, reply_text
+from cogs.error_handler import answer, tell_privately
+from cogs.i18n.gettext import N_, _, ngettext, speak, speaking
+from cogs.moderation import _messages as moderation_pages
+from cogs.results._buttons import Handler
+from cogs.results._result import gather
+from cogs.results._variants import Variant
+from cogs.services import Interaction, Services
+from generation.errors import InvalidRequest, UnknownJob
+from generation.jobs.job import JOB_ID_LENGTH, Job, split_image_id
+from generation.policy.policy import Place
+from generation.translatable import Phrase
+
+TEMPLATE = re.compile(rf"atelier-mod:(?P<verb>[a-z]+):(?P<job>[0-9A-Za-z]{{{JOB_ID_LENGTH}}})")
+LASTING = {N_("one hour"): 1, N_("one day"): 24, N_("one week"): 7 * 24, N_("four weeks"): 28 * 24}
+_LASTING = [Choice(name=name, value=hours) for name, hours in LASTING.items()]
+_VERBS = {
+    "dismiss": N_("Nothing wrong"),
+    "delete": N_("Delete"),
+    "warn": N_("Delete and warn"),
+    "block": N_("Delete and block for a day"),
+}
+_LOOK_BACK = timedelta(days=30)
+_REVIEW_BYTES = 8 * 1024 * 1024
+
+
+class Moderation(commands.Cog):
+    """Every one of these checks the permission itself: what Discord shows is only a hint to its client."""
+
+    @app_commands.command(description="Look at what was reported or kept back, one after the other. For moderators.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_messages=True)
+    async def review(self, interaction: Interaction) -> None:
+        guild_id = require_moderator(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        due = await _next(interaction.client.services, guild_id, now=interaction.created_at)
+        await interaction.followup.send(**due, ephemeral=True)
+
+    @app_commands.command(description="Let a member ask for nothing here for a while. For moderators.")
+    @app_commands.describe(
+        member="Whom.",
+        lasting="For how long. Left out: until you unblock them.",
+        id="The number of a member who left, instead.",
+    )
+    @app_commands.choices(lasting=_LASTING)
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_messages=True)
+    async def block(
+        self,
+        interaction: Interaction,
+        member: discord.User | None = None,
+        lasting: Choice[int] | None = None,
+        id: str | None = None,
+    ) -> None:
+        guild_id, user_id = require_moderator(interaction), _named(member, id)
+        hours = timedelta(hours=lasting.value) if lasting else None
+        how_long = Phrase(lasting.name) if lasting else Phrase("until unblocked")
+        said = Phrase("blocked a member ({how_long})", how_long=how_long)
+        entry = entry_by(interaction, said)
+        until = await interaction.client.services.moderation.block(guild_id, user_id, entry, lasting=hours)
+        await tell_log_channel(interaction, said)
+        await tell_privately(interaction, moderation_pages.blocked(user_id, until, is_for_ever=lasting is None))
+
+    @app_commands.command(description="Let a blocked member ask again. For moderators.")
+    @app_commands.describe(member="Whom.", id="The number of a member who left, instead.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_messages=True)
+    async def unblock(
+        self, interaction: Interaction, member: discord.User | None = None, id: str | None = None
+    ) -> None:
+        guild_id, user_id = require_moderator(interaction), _named(member, id)
+        done = Phrase("unblocked a member")
+        entry = entry_by(interaction, done)
+        was = await interaction.client.services.moderation.unblock(guild_id, user_id, entry)
+        if was:
+            await tell_log_channel(interaction, done)
+        whom = f"<@{user_id}>"
+        said = _("{whom} can ask again.", whom=whom) if was else _("{whom} was not blocked.", whom=whom)
+        await tell_privately(interaction, said)
+
+    @app_commands.command(description="Delete all pictures of a member in this server from my disk. For moderators.")
+    @app_commands.describe(member="Whose.", id="The number of a member who left, instead.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_messages=True)
+    async def purge(self, interaction: Interaction, member: discord.User | None = None, id: str | None = None) -> None:
+        require_moderator(interaction)
+        await reply(interaction, moderation_pages.sure_to_purge(_named(member, id)))
+
+    @app_commands.command(description="How pictures here were judged, and who is refused most often. For managers.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_guild=True)
+    async def safety(self, interaction: Interaction) -> None:
+        guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        services = interaction.client.services
+        judgements = await services.governance.fetch_judgements(guild_id)
+        members = await services.moderation.fetch_most_refused(guild_id, since=interaction.created_at - _LOOK_BACK)
+        say = moderation_pages.stats(judgements, members)
+        await reply(interaction, say)
+
+
+async def press_purge(interaction: Interaction, subject: str) -> None:
+    """The moderator is sure."""
+    guild_id, user_id = require_moderator(interaction), read_id(subject)
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    services = interaction.client.services
+    number = 0
+    purging = services.moderation.purge(
+        guild_id, user_id, by=interaction.user.id, said=_purged, at=interaction.created_at
+    )
+    async for more, gone in purging:
+        await remove_files(services, gone)
+        number += more
+    await tell_log_channel(interaction, _purged(number))
+    said = ngettext(
+        "{number} picture deleted from my disk. Messages with it stay: delete those in Discord.",
+        "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
+        number,
+    )
+    await reply_text(interaction, said)
+
+
+PRESSES: dict[Action, Handler] = {Action.PURGE: press_purge}
+
+
+@app_commands.context_menu(name="Report picture")
+@app_commands.guild_only()
+async def report_picture(interaction: Interaction, message: discord.Message) -> None:
+    """Anybody may; whose message it was is not told who did."""
+    named = (each.split(":")[2] for each in custom_ids(message) if each.count(":") >= 2)
+    job_id = next((each for each in named if len(each) == JOB_ID_LENGTH), None)
+    if job_id is None or message.author.id != interaction.application_id:
+        raise UnknownJob
+    job = await job_named(interaction, job_id)
+    store = interaction.client.services.moderation
+    is_new = await store.report(job.owner.guild_id, job.id, by=interaction.user.id, reason=N_("Reported by a member."))
+    await tell_privately(interaction, _(moderation_pages.REPORTED if is_new else moderation_pages.REPORTED_ALREADY))
+
+
+class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
+    """A button of the review queue."""
+
+    def __init__(self, item: ui.Button[ui.LayoutView], *, verb: str, job_id: str) -> None:
+        super().__init__(item)
+        self.verb, self.job_id = verb, job_id
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        return cls(item, verb=match["verb"], job_id=match["job"])  # type: ignore[arg-type]
+
+    async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
+        speak(interaction.locale)
+        try:
+            await _decided(interaction, self.verb, self.job_id)
+        except Exception as error:
+            await answer(interaction, error)
+
+
+async def remove_files(services: Services, gone: Iterable[str]) -> None:
+    for sha256 in gone:
+        await asyncio.to_thread(services.studio.files.remove, sha256)
+
+
+async def _decided(interaction: Interaction, verb: str, job_id: str) -> None:
+    guild_id = require_moderator(interaction)
+    if verb not in _VERBS:
+        raise UnknownJob
+    await interaction.response.defer()
+    services = interaction.client.services
+    job = await job_named(interaction, job_id)
+    said = Phrase("review: {decision}", decision=Phrase(_VERBS[verb]))
+    blocked_for = timedelta(days=1) if verb == "block" else None
+    entry, deletes = entry_by(interaction, said), verb != "dismiss"
+    gone = await services.moderation.decide(guild_id, job, entry, deletes=deletes, blocked_for=blocked_for)
+    await remove_files(services, gone)
+    if deletes:
+        await _take_down(interaction, job, warns=verb == "warn")
+    await tell_log_channel(interaction, said)
+    due = await _next(services, guild_id, now=interaction.created_at)
+    await interaction.edit_original_response(view=due["view"], attachments=due["files"])
+
+
+async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None:
+    """The message with the pictures, as far as it is there and may be deleted; and a word to their owner."""
+    try:
+        place = (await interaction.client.services.deliveries.fetch(job.id)).reply_to
+    except UnknownJob:
+        return
+    channel = interaction.client.get_partial_messageable(place.channel_id)
+    with suppress(discord.HTTPException):
+        if place.message_id is not None:
+            await channel.get_partial_message(place.message_id).delete()
+    if warns:
+        with suppress(discord.HTTPException):
+            whom = discord.AllowedMentions(users=True, roles=False, everyone=False)
+            with speaking(await language_of_server(interaction)):
+                said = _(moderation_pages.WARNED, whom=f"<@{job.owner.user_id}>")
+            await channel.send(**plain(said), allowed_mentions=whom)
+
+
+async def _next(services: Services, guild_id: int, *, now: datetime) -> New:
+    """The oldest thing to look at, with its buttons."""
+    reports = await services.moderation.fetch_reports(guild_id)
+    kept = await services.governance.fetch_reviews(guild_id)
+    if not reports and not kept:
+        return new(moderation_pages.nothing_to_review())
+    job_id = reports[0].job_id if reports else split_image_id(kept[0].image_id)[0]
+    job = await services.jobs.fetch_job(job_id)
+    since = now - _LOOK_BACK
+    refusals = await services.moderation.fetch_refusals(guild_id, job.owner.user_id, since=since)
+    pictures = [
+        Picture(f"kept-{number}.jpg", data, _("Kept back, blurred"), is_spoiler=True)
+        for number, each in enumerate(kept)
+        if each.image_id.startswith(job_id) and (data := services.studio.files.get(each.sha256)) is not None
+    ]
+    if reports:
+        pictures += await _pictures_of(services, job_id)
+    jobs = {report.job_id for report in reports} | {split_image_id(each.image_id)[0] for each in kept}
+    say = moderation_pages.review(
+        title=_("Reported") if reports else _("Kept back by the safety checker"),
+        prompt=job.request.spec.prompt,
+        user_id=job.owner.user_id,
+        reason=_(reports[0].reason) if reports else "",
+        pictures=pictures[:10],
+        refusals=refusals,
+        num_more=len(jobs) - 1,
+    )
+    due = new(say)
+    row: ui.ActionRow[ui.LayoutView] = ui.ActionRow()
+    for verb, label in _VERBS.items():
+        style = discord.ButtonStyle.secondary if verb == "dismiss" else discord.ButtonStyle.danger
+        button: ui.Button[ui.LayoutView] = ui.Button(
+            label=_(label), style=style, custom_id=f"atelier-mod:{verb}:{job_id}"
+        )
+        row.add_item(ReviewItem(button, verb=verb, job_id=job_id))
+    container = due["view"].children[0]
+    assert isinstance(container, ui.Container), "a message of ours is one container"
+    container.add_item(row)
+    return due
+
+
+async def _pictures_of(services: Services, job_id: str) -> list[Picture]:
+    """A reported job's pictures, behind spoilers: the moderator decides whether to look."""
+    say = await gather(
+        await services.jobs.fetch_job(job_id),
+        services,
+        variant=Variant(_REVIEW_BYTES),
+        place=Place(is_age_restricted=True),
+    )
+    shown = [each for block in say.blocks if isinstance(block, Gallery) for each in block.pictures]
+    return [Picture(each.filename, each.data, each.alt, is_spoiler=True) for each in shown]
+
+
+def _purged(number: int) -> Phrase:
+    return Phrase("deleted {number} pictures of a member", number=number)
+
+
+def _named(member: discord.User | None, typed: str | None) -> int:
+    """The id of the one member who was named, by a menu or by their number. Raises `InvalidRequest`."""
+    if (member is None) == (typed is None):
+        raise InvalidRequest(what=Phrase("The member"), problem=Phrase("is named either by the menu or by an id."))
+    return member.id if member is not None else read_id(typed or "")

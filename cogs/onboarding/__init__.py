@@ -1,0 +1,1 @@
+"""Greet new servers and record which servers have the bot."""

@@ -1,0 +1,1 @@
+"""/operator: commands for those who run the bot."""

@@ -1,0 +1,225 @@
+"""/operator: for those who run the bot, named by id in the settings. Works whatever a server's managers say."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from discord import app_commands
+from discord.ext import commands
+
+from cogs.common.checks import entry_by
+from cogs.common.messages import Say
+from cogs.common.responses import Lists, reply, reply_text
+from cogs.common.transformers import choices
+from cogs.error_handler import tell_privately
+from cogs.i18n.gettext import N_, _
+from cogs.operator import _messages as operating_pages
+from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, announce
+from cogs.services import Interaction, is_operator
+from generation.errors import InvalidRequest, NotAllowed, UnknownJob
+from generation.policy.guild_access import Standing
+from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
+from generation.translatable import Phrase
+
+NOT_THE_OPERATOR = N_("Only the operator of this bot can do that.")
+MAX_DAYS = 90
+
+
+class ServerOption(app_commands.Transformer[Any]):
+    """A server by name or id, completed while typing, for operators alone. Becomes its id; the bot may not be there.
+
+    Raises `NotAllowed` for anybody else, before anything is said of the id.
+    """
+
+    async def transform(self, interaction: Interaction, value: str, /) -> int:
+        require_operator(interaction)
+        if not value.isdecimal() or not 0 < int(value) < 2**63:
+            raise InvalidRequest(
+                what=Phrase("A server"), problem=Phrase("is named by its id, a number. Choose it while typing.")
+            )
+        return int(value)
+
+    async def autocomplete(  # type: ignore[override]
+        self, interaction: Interaction, value: str, /
+    ) -> list[app_commands.Choice[str]]:
+        if not is_operator(interaction):
+            return []
+        return choices([(f"{guild.name} ({guild.id})", str(guild.id)) for guild in interaction.client.guilds], value)
+
+
+Server = app_commands.Transform[int, ServerOption]
+
+
+@app_commands.default_permissions(administrator=True)
+class Operating(commands.GroupCog, group_name="operator", group_description="For those who run this bot."):
+    """Every one of these checks the id itself: what Discord shows is only a hint to its client."""
+
+    @app_commands.command(description="Take no more requests, in any server, until opened again.")
+    @app_commands.describe(stop="Also stop everything that waits or is painted.")
+    async def close(self, interaction: Interaction, stop: bool = False) -> None:
+        require_operator(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        services = interaction.client.services
+        await services.operating.set_closed(True)
+        services.studio.is_closed = True  # after it is stored, so that the last of two who differ decides both
+        stopping = list(services.studio.live_ids()) if stop else []
+        for job_id in stopping:
+            await services.studio.cancel(job_id)
+        await reply_text(interaction, operating_pages.closed(len(stopping) if stop else None))
+
+    @app_commands.command(description="Take requests again.")
+    async def open(self, interaction: Interaction) -> None:
+        require_operator(interaction)
+        services = interaction.client.services
+        await services.operating.set_closed(False)
+        services.studio.is_closed = False
+        await tell_privately(interaction, _("Open."))
+
+    @app_commands.command(description="Begin no more pictures; requests are taken and keep their place in line.")
+    async def pause(self, interaction: Interaction) -> None:
+        await _pause(interaction, is_paused=True)
+        await tell_privately(interaction, _("Paused. What is being painted ends; what waits keeps its place."))
+
+    @app_commands.command(description="Begin pictures again, after a pause.")
+    async def resume(self, interaction: Interaction) -> None:
+        await _pause(interaction, is_paused=False)
+        await tell_privately(interaction, _("Going on."))
+
+    @app_commands.command(description="What the machine is doing, over all servers.")
+    async def state(self, interaction: Interaction) -> None:
+        require_operator(interaction)
+        services = interaction.client.services
+        studio = services.studio
+        text = operating_pages.state(
+            await services.operating.admission(),
+            num_guilds=len(interaction.client.guilds),
+            num_running=studio.num_running,
+            num_waiting=studio.num_waiting,
+            is_closed=studio.is_closed,
+            is_paused=studio.is_paused,
+            is_ready=studio.is_ready,
+            problems=services.problems,
+        )
+        await tell_privately(interaction, text)
+
+    @app_commands.command(description="Tell every server something, once, in its log channel or system channel.")
+    @app_commands.describe(text="What to tell. It mentions nobody and rings nobody's bell.")
+    async def announce(
+        self, interaction: Interaction, text: app_commands.Range[str, 1, MAX_ANNOUNCEMENT_CHARS]
+    ) -> None:
+        require_operator(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        told, untold = await announce(interaction.client, text)
+        await reply_text(interaction, operating_pages.announced(told, untold))
+
+    @app_commands.command(description="Let a server use the bot.")
+    @app_commands.describe(server="Its id, offered while you type.")
+    async def allow(self, interaction: Interaction, server: Server) -> None:
+        await _judge(interaction, server, Standing.ALLOWED)
+
+    @app_commands.command(description="Refuse requests from a server, politely. What it has stays.")
+    @app_commands.describe(server="Its id, offered while you type.")
+    async def deny(self, interaction: Interaction, server: Server) -> None:
+        await _judge(interaction, server, Standing.DENIED)
+
+    @app_commands.command(description="Whom to serve: everyone not denied, or only servers that were allowed.")
+    @app_commands.describe(only_allowed="Serve only servers that were allowed by name.")
+    async def admission(self, interaction: Interaction, only_allowed: bool) -> None:
+        require_operator(interaction)
+        operating = interaction.client.services.operating
+        await operating.set_listed_only(only_allowed)
+        await tell_privately(interaction, operating_pages.admission_line(await operating.admission()))
+
+    @app_commands.command(description="Which servers there are, and how each may use the bot.")
+    async def servers(self, interaction: Interaction) -> None:
+        await reply(interaction, await _servers(interaction, ""))
+
+    @app_commands.command(description="What each server used: pictures, and time of the graphics card.")
+    @app_commands.describe(days="Over so many past days; 7 if left out.")
+    async def usage(self, interaction: Interaction, days: app_commands.Range[int, 1, MAX_DAYS] = 7) -> None:
+        require_operator(interaction)
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        await reply(interaction, await _usage(interaction, str(days)))
+
+    @app_commands.command(description="How much of the machine a server may claim relative to the others.")
+    @app_commands.describe(server="Its id, offered while you type.", value="1 is usual. Left out: only look.")
+    async def weight(
+        self,
+        interaction: Interaction,
+        server: Server,
+        value: app_commands.Range[float, MIN_WEIGHT, MAX_WEIGHT] | None = None,
+    ) -> None:
+        require_operator(interaction)
+        services = interaction.client.services
+        if value is None:
+            settings = await services.guilds.fetch(server)
+        else:
+            said = Phrase("the operator gave this server weight {value}", value=value)
+            _before, settings = await services.governance.change_settings(
+                server, lambda old: replace(old, weight=value), entry_by(interaction, said)
+            )
+            services.studio.set_weight(server, settings.weight)
+        await tell_privately(interaction, operating_pages.weight(server, settings.weight))
+
+    @app_commands.command(description="The models of this installation: what each is, and who checks its pictures.")
+    async def models(self, interaction: Interaction) -> None:
+        await reply(interaction, await _models(interaction, ""))
+
+
+def require_operator(interaction: Interaction) -> None:
+    """Raise `NotAllowed` unless the person is named in `ATELIER_OWNER_IDS`."""
+    if not is_operator(interaction):
+        raise NotAllowed(why=Phrase(NOT_THE_OPERATOR))
+
+
+async def _pause(interaction: Interaction, *, is_paused: bool) -> None:
+    require_operator(interaction)
+    services = interaction.client.services
+    await services.operating.set_paused(is_paused)
+    services.studio.pause(is_paused)
+
+
+async def _judge(interaction: Interaction, guild_id: int, standing: Standing) -> None:
+    require_operator(interaction)
+    await interaction.client.services.operating.set_standing(guild_id, standing)
+    await tell_privately(interaction, operating_pages.judged(guild_id, _names(interaction).get(guild_id), standing))
+
+
+def _names(interaction: Interaction) -> dict[int, str]:
+    return {guild.id: guild.name for guild in interaction.client.guilds}
+
+
+# Lists, as of now.
+
+
+async def _servers(interaction: Interaction, _: str) -> Say:
+    require_operator(interaction)
+    services = interaction.client.services
+    weights = {each.guild_id: each.weight for each in await services.guilds.fetch_all()}
+    return operating_pages.servers(_names(interaction), await services.operating.admission(), weights)
+
+
+async def _usage(interaction: Interaction, num_days: str) -> Say:
+    require_operator(interaction)
+    if not num_days.isdecimal() or len(num_days) > 2 or not 1 <= int(num_days) <= MAX_DAYS:
+        raise UnknownJob
+    services, days = interaction.client.services, int(num_days)
+    used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
+    return operating_pages.usage(used, _names(interaction), days=days, units_per_s=services.studio.units_per_s)
+
+
+async def _models(interaction: Interaction, _: str) -> Say:
+    require_operator(interaction)
+    studio = interaction.client.services.studio
+    unusable = await asyncio.to_thread(studio.unusable_models)
+    return operating_pages.models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
+
+
+LISTS: dict[str, Lists] = {
+    operating_pages.SERVERS: _servers,
+    operating_pages.USAGE: _usage,
+    operating_pages.MODELS: _models,
+}

@@ -1,0 +1,169 @@
+"""What operators read: whom the bot serves, what was used over all, which models there are. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from cogs.common.formatting import escaped, pictures, small, standard_steps
+from cogs.common.messages import Lines, Say
+from cogs.i18n.gettext import N_, _, counted, decimal, in_words, ngettext
+from generation.models.catalog import Model
+from generation.owner import DM_TENANT
+from generation.policy.guild_access import Admission, Standing
+from generation.policy.quota import Unit
+from generation.policy.usage import GuildUsage
+from generation.safety.checker_trust import is_harmless, is_vetted
+from generation.translatable import Phrase
+
+SERVERS, USAGE, MODELS = "servers", "used", "models"
+"""Lists that are shown by pages."""
+_JUDGED = {
+    Standing.ALLOWED: N_("**{name}** ({id}) may use the bot."),
+    Standing.DENIED: N_("**{name}** ({id}) is refused from now on; what it has stays, and what is in line is painted."),
+}
+_STANDING = {Standing.ALLOWED: N_("allowed"), Standing.DENIED: N_("denied")}
+
+
+def closed(num_stopping: int | None) -> str:
+    """`num_stopping`: how many requests are being stopped; None where what is in line goes on."""
+    if num_stopping is None:
+        said = _("What is in line is still painted.")
+    else:
+        said = ngettext("Stopping {number} request.", "Stopping {number} requests.", num_stopping)
+    return " ".join((_("Closed, also after a restart."), said, _("`/operator open` opens again.")))
+
+
+def state(
+    admission: Admission,
+    *,
+    num_guilds: int,
+    num_running: int,
+    num_waiting: int,
+    is_closed: bool,
+    is_paused: bool,
+    is_ready: bool,
+    problems: Iterable[Phrase],
+) -> str:
+    lines = (
+        _("Closed to new requests.") if is_closed else _("Open."),
+        *([_("Paused: nothing new is begun.")] if is_paused else []),
+        _("The painter is up.") if is_ready else _("The painter is starting or restarting."),
+        _("{running} being painted, {waiting} waiting.", running=counted(num_running), waiting=counted(num_waiting)),
+        _servers(num_guilds),
+        admission_line(admission),
+        *(in_words(each) for each in problems),
+    )
+    return "\n".join(lines)
+
+
+def judged(guild_id: int, name: str | None, standing: Standing) -> str:
+    shown = _("a server I am not in") if name is None else escaped(name, limit=60)
+    return _(_JUDGED[standing], name=shown, id=guild_id)
+
+
+def weight(guild_id: int, value: float) -> str:
+    return _("Server {id} has weight {value} (1 is usual).", id=guild_id, value=value)
+
+
+def admission_line(admission: Admission) -> str:
+    denied = sum(each is Standing.DENIED for each in admission.standings.values())
+    if admission.is_listed_only:
+        allowed = counted(len(admission.standings) - denied)
+        return _("Only servers that were allowed are served: {number} of them.", number=allowed)
+    if not denied:
+        return _("Every server is served.")
+    return _("Every server is served but those that were denied: {number} of them.", number=counted(denied))
+
+
+def announced(told: int, untold: int) -> str:
+    said = ngettext("Told {number} server.", "Told {number} servers.", told)
+    if not untold:
+        return said
+    rest = ngettext(
+        "{number} server was not told: it has no channel that I may write to, or Discord did not answer.",
+        "{number} servers were not told: they have no channel that I may write to, or Discord did not answer.",
+        untold,
+    )
+    return f"{said} {rest}"
+
+
+def servers(names: Mapping[int, str], admission: Admission, weights: Mapping[int, float]) -> Say:
+    """Every server the bot is in, and those there is a word about."""
+    every = sorted(names.keys() | admission.standings.keys(), key=lambda each: (each not in names, names.get(each, "")))
+    lines = tuple(_server(each, names.get(each), admission, weights.get(each, 1.0)) for each in every)
+    listed = Lines(lines, SERVERS) if lines else _("None yet.")
+    return Say(blocks=(_("### Servers"), listed, small(admission_line(admission))))
+
+
+def _server(guild_id: int, name: str | None, admission: Admission, weight: float) -> str:
+    parts = [f"**{escaped(name, limit=60)}**" if name is not None else _("not there"), f"`{guild_id}`"]
+    if guild_id in admission.standings:
+        parts.append(_(_STANDING[admission.standings[guild_id]]))
+    elif not admission.is_admitted(guild_id):
+        parts.append(_("not served"))
+    if weight != 1:
+        parts.append(_("weight {value}", value=weight))
+    return " · ".join(parts)
+
+
+def usage(used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, units_per_s: float | None) -> Say:
+    """What each server used, most work first. `units_per_s`: the painter's pace of late, None before any is known."""
+    lines = tuple(
+        f"**{number}** {_name(each.guild_id, names)} · {_used(each, units_per_s)}"
+        for number, each in enumerate(used, start=1)
+    )
+    if units_per_s:
+        how = _("GPU-seconds are reckoned from the work done and the painter's pace of late.")
+    else:
+        how = _("GPU-seconds are told once something has been painted since the start.")
+    title = ngettext("Usage of {number} day", "Usage of {number} days", days)
+    listed = Lines(lines, f"{USAGE}:{days}") if lines else _("Nothing was asked for.")
+    return Say(blocks=(f"### {title}", listed, small(how)))
+
+
+def _name(guild_id: int, names: Mapping[int, str]) -> str:
+    if guild_id == DM_TENANT:
+        return _("direct messages")
+    return escaped(names[guild_id], limit=60) if guild_id in names else _("`{id}`, which removed me", id=guild_id)
+
+
+def _used(each: GuildUsage, units_per_s: float | None) -> str:
+    parts = [pictures(each.usage.num_images), standard_steps(each.usage.of(Unit.COST))]
+    if units_per_s:
+        seconds = each.usage.used / units_per_s
+        shown = counted(round(seconds)) if seconds >= 10 else decimal(round(seconds, 1))
+        parts.append(_("{number} GPU-seconds", number=shown))
+    return ", ".join(parts)
+
+
+def models(found: Sequence[Model], *, checks_safety: bool, unusable: Mapping[str, str]) -> Say:
+    """What each model is; the first is the default. `unusable`: why some cannot be used, by name."""
+    lines = []
+    for model in found:
+        licence = escaped(model.licence, limit=60)
+        head = " · ".join([f"**{escaped(model.name, limit=60)}**", model.family, licence, _hash(model)])
+        lines.append(f"{head}\n{small(_checked(model, checks_safety=checks_safety))}")
+    lines += [
+        _("**{name}** cannot be used: {why}", name=escaped(name, limit=60), why=escaped(why, limit=200))
+        for name, why in unusable.items()
+    ]
+    more = small(_("The first is the default. `bot.py models` adds and verifies them, from the shell."))
+    return Say(blocks=(_("### Models"), Lines(tuple(lines), MODELS), more))
+
+
+def _hash(model: Model) -> str:
+    return f"`{model.sha256[:12]}`" if model.sha256 else _("not pinned")
+
+
+def _checked(model: Model, *, checks_safety: bool) -> str:
+    if is_harmless(model, is_from_upload=False):
+        return _(
+            "Cannot paint what a checker looks for; starts from attached pictures in age-restricted channels only."
+        )
+    if is_vetted(model, checks_safety=checks_safety, is_from_upload=False):
+        return _("Its own safety checker looks at every picture.")
+    return _("Nothing checks its pictures: age-restricted channels only.")
+
+
+def _servers(number: int) -> str:
+    return ngettext("{number} server.", "{number} servers.", number)

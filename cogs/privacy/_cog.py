@@ -1,0 +1,131 @@
+"""/privacy: what is kept of a person, as a file, and everything of it deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import IO
+
+from discord import app_commands
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs.common.formatting import pictures as in_pictures
+from cogs.common.formatting import small
+from cogs.common.messages import Picture, Rule, Say
+from cogs.common.responses import reply, reply_text
+from cogs.i18n.gettext import N_, _, ngettext
+from cogs.moderation._cog import remove_files
+from cogs.results._variants import DEFAULT_SIZE_LIMIT
+from cogs.services import Interaction
+from generation.errors import InvalidRequest
+from generation.translatable import Phrase
+
+SURE = "DELETE"
+_WHAT = [Choice(name=name, value=name) for name in ("show", "export", "delete")]
+_DELETED = N_("Everything of yours is deleted: requests, pictures, history, quotas of your own.")
+_KEPT = N_(
+    "**What I keep of you**\n"
+    "Your requests (words, settings, seeds), the pictures made of them, pictures you attached to start from, your "
+    "favourites, and how much you asked for, under a random key that only one table can lead back to you.\n"
+    "**For how long**\n"
+    "Until you delete it, or your server's managers do. {retention} Logs hold no words of yours. Backups that the "
+    "operator made before keep it until they are thrown away.\n"
+    "**What I do not keep**\n"
+    "Your name, your messages, or anything you did not send me with a command, button or form.\n"
+    "**What stays when you delete**\n"
+    "Sums of what was used, under a key that leads to no one, so that the books add up; and that a moderator blocked "
+    "you, as a keyed hash."
+)
+
+
+class Privacy(commands.Cog):
+    """One's own data only: there is no way to name somebody else."""
+
+    @app_commands.command(description="What I keep of you; as a file; or delete all of it.")
+    @app_commands.describe(
+        what="Show what is kept, export it, or delete it.", sure=f"To delete: type {SURE}. It cannot be undone."
+    )
+    @app_commands.choices(what=_WHAT)
+    async def privacy(self, interaction: Interaction, what: Choice[str] | None = None, sure: str | None = None) -> None:
+        chosen = what.value if what else "show"
+        if chosen == "export":
+            await _export(interaction)
+        elif chosen == "delete":
+            await _delete(interaction, sure)
+        else:
+            await _show(interaction)
+
+
+async def _show(interaction: Interaction) -> None:
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    services = interaction.client.services
+    days = 0
+    if interaction.guild_id is not None:
+        days = (await services.governance.policy(interaction.guild_id)).choices.retention_days
+    jobs, pictures = await services.personal.count(interaction.user.id)
+    await reply(interaction, kept_page(days, jobs, pictures))
+
+
+def kept_page(days: int, num_jobs: int, num_pictures: int) -> Say:
+    """What is kept of a person, and for how long: `days` where the server says so, else 0."""
+    retention = ngettext(
+        "This server deletes finished pictures after {number} day.",
+        "This server deletes finished pictures after {number} days.",
+        days,
+    )
+    requests = ngettext("{number} request", "{number} requests", num_jobs)
+    return Say(
+        blocks=(
+            _("### Privacy"),
+            _(_KEPT, retention=retention if days else "").replace("  ", " "),
+            Rule(),
+            _("Of you: {requests}, {pictures}.", requests=requests, pictures=in_pictures(num_pictures)),
+            small(_("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it.")),
+        )
+    )
+
+
+def exported(name: str, data: bytes, number: int, total: int) -> Say:
+    """One of the files with what is kept of a person."""
+    said = _("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`.")
+    if total > 1:
+        said += "\n" + small(_("File {number} of {total}.", number=number, total=total))
+    return Say(blocks=(said,), attached=(Picture(name, data, _("Your data")),))
+
+
+async def _export(interaction: Interaction) -> None:
+    """One file a message: Discord has a limit for all files of a message too."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    personal, limit = interaction.client.services.personal, interaction.filesize_limit or DEFAULT_SIZE_LIMIT
+    parts = await personal.export(interaction.user.id, part_bytes=limit)
+    with ExitStack() as open_files:
+        for part in parts:
+            open_files.enter_context(part.file)
+        for number, part in enumerate(parts, start=1):
+            data = await asyncio.to_thread(_read, part.file)
+            await reply(interaction, exported(part.name, data, number, len(parts)))
+
+
+def _read(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+async def _delete(interaction: Interaction, sure: str | None) -> None:
+    if sure != SURE:
+        problem = Phrase("must be {word}: this deletes everything and cannot be undone.", word=SURE)
+        raise InvalidRequest(what=Phrase("`sure`"), problem=problem)
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    services, user_id = interaction.client.services, interaction.user.id
+    for job_id in services.studio.jobs_of_user(user_id):
+        await services.studio.cancel(job_id)
+    await asyncio.to_thread(services.held.forget, user_id)  # before: what is attached meanwhile is kept
+    number = 0
+    async for gone in services.personal.erase(user_id):
+        await remove_files(services, gone)
+        number += len(gone)
+    services.jobs.forget_withheld()
+    interaction.client.courier.take_kept(user_id)
+    files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", number)
+    await reply_text(interaction, f"{_(_DELETED)} {files_gone}")

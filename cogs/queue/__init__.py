@@ -1,0 +1,1 @@
+"""/queue and /cancel: show and cancel waiting jobs."""

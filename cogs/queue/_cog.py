@@ -1,0 +1,61 @@
+"""/queue and /cancel: who waits here, and stopping what is one's own."""
+
+from __future__ import annotations
+
+from discord import app_commands
+from discord.app_commands import Transform
+from discord.ext import commands
+
+from cogs.common import pages
+from cogs.common.messages import Say
+from cogs.common.responses import Lists, reply, reply_text
+from cogs.common.transformers import LiveJobOption
+from cogs.error_handler import tell_privately
+from cogs.i18n.gettext import _
+from cogs.results import _messages as replies
+from cogs.services import Interaction, owner_of, role_ids
+from generation.errors import UnknownJob
+
+
+class Queue(commands.Cog):
+    """The line."""
+
+    @app_commands.command(description="See who is waiting here, and for how long.")
+    async def queue(self, interaction: Interaction) -> None:
+        await reply(interaction, await _waiting(interaction, ""))
+
+    @app_commands.command(description="Stop pictures you asked for. What has not begun costs nothing.")
+    @app_commands.describe(picture="Which; leave it out to stop everything you have in line here.")
+    async def cancel(self, interaction: Interaction, picture: Transform[str, LiveJobOption] | None = None) -> None:
+        studio, owner = interaction.client.services.studio, owner_of(interaction)
+        mine = [view.job.id for view in studio.jobs_of(owner.guild_id) if view.job.owner == owner]
+        if picture is not None and picture not in mine:
+            raise UnknownJob
+        wanted = mine if picture is None else [picture]
+        if not wanted:
+            await tell_privately(interaction, _(replies.NOTHING_OF_YOURS))
+            return
+        await reply_text(interaction, pages.cancelling(len(wanted)))
+        for job_id in wanted:
+            await studio.cancel(job_id)
+
+
+async def _waiting(interaction: Interaction, _: str) -> Say:
+    services, owner = interaction.client.services, owner_of(interaction)
+    views = services.studio.jobs_of(owner.guild_id)
+    if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
+        views = [view for view in views if view.job.owner == owner]
+    weight, part = services.studio.share_of(owner.guild_id)
+    return pages.queue(
+        views,
+        viewer_id=owner.user_id,
+        num_waiting=services.studio.num_waiting,
+        num_running=services.studio.num_running,
+        share=(weight, part),
+        boost=services.studio.boost_of(owner.guild_id, role_ids(interaction)),
+        is_ready=services.studio.is_ready,
+        is_paused=services.studio.is_paused,
+    )
+
+
+LISTS: dict[str, Lists] = {pages.QUEUE: _waiting}

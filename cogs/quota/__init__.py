@@ -1,0 +1,1 @@
+"""/quota: limits for members and roles."""

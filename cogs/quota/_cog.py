@@ -1,0 +1,164 @@
+"""/quota: what those who manage a server allow in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from zoneinfo import available_timezones
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs.common.checks import entry_by, require_manager
+from cogs.common.deleted_references import gone_roles, read_id, require_role
+from cogs.common.messages import Say
+from cogs.common.responses import Lists, reply
+from cogs.common.transformers import choices
+from cogs.i18n.gettext import _
+from cogs.services import Interaction
+from cogs.usage import _messages as usage_pages
+from generation.errors import InvalidRequest
+from generation.policy.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
+from generation.requests.cost import UNITS_PER_STEP
+from generation.translatable import Phrase
+
+MAX_LIMIT = 1_000_000
+UNITS = [Choice(name="pictures", value=Unit.IMAGES.value), Choice(name="standard steps", value=Unit.COST.value)]
+Limit = app_commands.Range[int, 0, MAX_LIMIT]
+Hours = app_commands.Range[int, 1, MAX_WINDOW_HOURS]
+
+
+@app_commands.guild_only()
+@app_commands.default_permissions(manage_guild=True)
+class QuotaGroup(
+    commands.GroupCog, group_name="quota", group_description="What members of this server may ask for. For managers."
+):
+    """Every one of these checks the permission itself: what Discord shows is only a hint to its client."""
+
+    @app_commands.command(description="All quotas of this server.")
+    async def show(self, interaction: Interaction) -> None:
+        await _answer(interaction, require_manager(interaction))
+
+    @app_commands.command(name="set", description="Limit the server, a role's members or one member.")
+    @app_commands.describe(
+        limit="How many.",
+        of="Pictures, or standard steps: one step of one 512 × 512 picture.",
+        role="Each member with this role; @everyone means each member. Left out: the whole server together.",
+        member="One member, whatever their roles.",
+        hours="Over so many past hours. Left out: a calendar day.",
+    )
+    @app_commands.choices(of=UNITS)
+    async def set_(
+        self,
+        interaction: Interaction,
+        limit: Limit,
+        of: Choice[str] | None = None,
+        role: discord.Role | None = None,
+        member: discord.User | None = None,
+        hours: Hours | None = None,
+    ) -> None:
+        guild_id = require_manager(interaction)
+        scope, subject_id = _subject(role, member)
+        if scope is Scope.ROLE:
+            require_role(interaction.guild, subject_id)
+        unit = Unit(of.value) if of else Unit.IMAGES
+        units = limit * (UNITS_PER_STEP if unit is Unit.COST else 1)
+        quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=units, window_hours=hours)
+        await interaction.client.services.quotas.set_quota(guild_id, quota)
+        await _answer(interaction, guild_id, done=usage_pages.set_line(quota, guild_id))
+
+    @app_commands.command(description="Take a quota away.")
+    @app_commands.describe(
+        of="Of pictures, or of standard steps.",
+        role="That of this role.",
+        member="That of this member.",
+        id="That of a role that was deleted, or of a member who left: the number Discord gives it.",
+    )
+    @app_commands.choices(of=UNITS)
+    async def remove(
+        self,
+        interaction: Interaction,
+        of: Choice[str] | None = None,
+        role: discord.Role | None = None,
+        member: discord.User | None = None,
+        id: str | None = None,
+    ) -> None:
+        guild_id = require_manager(interaction)
+        unit, quotas = Unit(of.value) if of else Unit.IMAGES, interaction.client.services.quotas
+        if id is None:
+            scope, subject_id = _subject(role, member)
+        elif role is not None or member is not None:
+            raise InvalidRequest(what=Phrase("The id"), problem=Phrase("goes without a role and a member."))
+        else:
+            scope, subject_id = _stored_subject(await quotas.fetch_quotas(guild_id), read_id(id))
+        quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=0)
+        if not await quotas.remove_quota(guild_id, quota):
+            raise _no_such_quota()
+        gone = gone_roles(interaction.guild, (subject_id,)) if scope is Scope.ROLE else frozenset[int]()
+        await _answer(interaction, guild_id, done=usage_pages.removed_line(quota, guild_id, gone=gone))
+
+    @remove.autocomplete("id")
+    async def _ids(self, interaction: Interaction, typed: str) -> list[Choice[str]]:
+        """Those that no menu offers any more."""
+        found = await interaction.client.services.quotas.fetch_quotas(require_manager(interaction))
+        gone = gone_roles(interaction.guild, _roles(found))
+        return choices([(_("role {id} (deleted)", id=each), str(each)) for each in sorted(gone)], typed)
+
+    @app_commands.command(description="Where this server's days begin.")
+    @app_commands.describe(zone="A time zone, for example Europe/Berlin.")
+    async def timezone(self, interaction: Interaction, zone: str) -> None:
+        guild_id = require_manager(interaction)
+        entry = entry_by(interaction, Phrase("set the time zone to {zone}", zone=zone))
+        await interaction.client.services.governance.change_settings(
+            guild_id, lambda old: replace(old, timezone=zone), entry
+        )
+        await _answer(interaction, guild_id, done=_("Days of this server now begin at midnight, {zone}.", zone=zone))
+
+    @timezone.autocomplete("zone")
+    async def _zones(self, interaction: Interaction, typed: str) -> list[Choice[str]]:
+        return choices([(name, name) for name in sorted(available_timezones())], typed)
+
+
+async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
+    await reply(interaction, await _quotas(interaction, guild_id, done=done))
+
+
+async def _quotas(interaction: Interaction, guild_id: int, *, done: str | None = None) -> Say:
+    services = interaction.client.services
+    found = await services.quotas.fetch_quotas(guild_id)
+    timezone = (await services.guilds.fetch(guild_id)).timezone
+    gone = gone_roles(interaction.guild, _roles(found))
+    return usage_pages.quotas(found, guild_id=guild_id, timezone=timezone, done=done, gone=gone)
+
+
+async def _again(interaction: Interaction, _: str) -> Say:
+    return await _quotas(interaction, require_manager(interaction))
+
+
+def _subject(role: discord.Role | None, member: discord.User | None) -> tuple[Scope, int]:
+    if role is not None and member is not None:
+        raise InvalidRequest(what=Phrase("Role and member"), problem=Phrase("exclude each other: choose one."))
+    if role is not None:
+        return Scope.ROLE, role.id
+    return (Scope.USER, member.id) if member is not None else (Scope.GUILD, 0)
+
+
+def _roles(quotas: Sequence[Quota]) -> list[int]:
+    return [each.subject_id for each in quotas if each.scope is Scope.ROLE]
+
+
+def _stored_subject(quotas: Sequence[Quota], subject_id: int) -> tuple[Scope, int]:
+    """What an id stands for in a stored quota. Raises `InvalidRequest` if there is none."""
+    scope = next((each.scope for each in quotas if each.subject_id == subject_id), None)
+    if scope is None or scope is Scope.GUILD:
+        raise _no_such_quota()
+    return scope, subject_id
+
+
+def _no_such_quota() -> InvalidRequest:
+    return InvalidRequest(what=Phrase("That quota"), problem=Phrase("is not there. `/quota show` lists all there are."))
+
+
+LISTS: dict[str, Lists] = {usage_pages.KEY: _again}

@@ -1,0 +1,1 @@
+"""/recipe and /reproduce: show how a picture was made, and make it again."""

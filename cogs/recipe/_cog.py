@@ -1,0 +1,56 @@
+"""/recipe: all settings of a picture, from its id, its link, or the file itself, ours or another tool's."""
+
+from __future__ import annotations
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from cogs.common.attachments import attached, fetched
+from cogs.common.lookups import job_named
+from cogs.common.modals import Attached
+from cogs.common.policy_checks import require_may_ask
+from cogs.common.responses import edit_reply
+from cogs.common.transformers import picture_id
+from cogs.error_handler import PRIVATE
+from cogs.recipe import _messages as recipe_pages
+from cogs.results._buttons import show_recipe
+from cogs.services import Interaction, owner_of
+from generation.errors import InvalidRequest
+from generation.images.interchange import Foreign
+from generation.images.untrusted_decoder import read_settings
+from generation.translatable import Phrase
+
+
+class RecipeOf(commands.Cog):
+    """Settings to read and copy."""
+
+    @app_commands.command(description="All settings of a picture, to read and copy. Only you see the answer.")
+    @app_commands.describe(
+        picture="The picture's id (its recipe shows it), or the link to its message.",
+        file="Or a file: a PNG of ours, or a picture of another tool, such as A1111 or ComfyUI.",
+    )
+    async def recipe(
+        self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
+    ) -> None:
+        if (picture is None) == (file is None):
+            raise InvalidRequest(
+                what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
+            )
+        if file is not None:
+            await show_file(interaction, attached(file))
+        elif picture is not None:
+            await show_recipe(interaction, await job_named(interaction, (await picture_id(interaction, picture))[0]))
+
+
+async def show_file(interaction: Interaction, file: Attached) -> None:
+    """What a file says of itself, for the person alone. Raises `InvalidRequest` if it says nothing."""
+    await require_may_ask(interaction)
+    interaction.extras[PRIVATE] = True
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    async with fetched(interaction, file) as png:
+        found = await read_settings(png, owner=owner_of(interaction))
+    if found is None:
+        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
+    say = recipe_pages.foreign(found) if isinstance(found, Foreign) else recipe_pages.recipe_of_file(found)
+    await edit_reply(interaction, say)

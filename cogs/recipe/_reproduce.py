@@ -1,0 +1,98 @@
+"""/reproduce: make a picture again, byte for byte, from its id, its link, or the PNG itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import sha256
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from cogs.common.attachments import fetched, lending
+from cogs.common.policy_checks import default_model
+from cogs.common.submission import ask, begin, finish, tell_besides
+from cogs.common.transformers import picture_id
+from cogs.i18n.gettext import _
+from cogs.recipe import _messages as recipe_pages
+from cogs.results import _messages as replies
+from cogs.results._more_buttons import any_seed
+from cogs.services import Interaction, owner_of
+from generation.errors import InvalidRequest, UnknownJob
+from generation.images.interchange import Foreign
+from generation.images.untrusted_decoder import read_settings, read_signed
+from generation.jobs.adopt import adopt
+from generation.jobs.derive import reproduce, words_of
+from generation.jobs.permissions import may_follow, require_visible
+from generation.jobs.source_access import is_kept
+from generation.requests.recipe import Recipe
+from generation.requests.spec import GenerationRequest
+from generation.translatable import Phrase
+
+
+class Reproduce(commands.Cog):
+    """Pictures again."""
+
+    @app_commands.command(description="Make a picture again, byte for byte, and compare.")
+    @app_commands.describe(
+        picture="The picture's id (its recipe shows it), or the link to its message.",
+        file="Or the PNG itself. A file of another tool, such as A1111 or ComfyUI, lends its settings.",
+    )
+    async def reproduce(
+        self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
+    ) -> None:
+        if (picture is None) == (file is None):
+            raise InvalidRequest(
+                what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
+            )
+        if picture is not None:
+            await ask(interaction, await _from_id(interaction, picture))
+        elif file is not None:
+            await _from_file(interaction, file)
+
+
+async def _from_id(interaction: Interaction, text: str) -> GenerationRequest:
+    job_id, index = await picture_id(interaction, text)
+    job = await interaction.client.services.jobs.fetch_job(job_id)
+    require_visible(job, owner_of(interaction))
+    image = job.images[index] if index < len(job.images) else None
+    if image is None or image.recipe is None:
+        raise UnknownJob
+    return reproduce(image.recipe, parent=image.id, original=image.file_sha256)
+
+
+async def _from_file(interaction: Interaction, file: discord.Attachment) -> None:
+    """What is in the file is known only after the acknowledgement."""
+    owner = owner_of(interaction)
+    reply_to = await begin(interaction)
+    note, clean = None, None
+    async with fetched(interaction, file) as png:
+        found = await read_settings(png, owner=owner)
+        if isinstance(found, Foreign):
+            request = adopt(found, await default_model(interaction), seed=any_seed())
+            note = recipe_pages.adopted(found)
+        elif found is None:
+            raise InvalidRequest(
+                what=Phrase("The file"),
+                problem=Phrase("carries no recipe of this bot, and no settings of a tool that I know."),
+            )
+        else:
+            recipe, clean = await read_signed(png, owner=owner)
+            request, note = await _from_recipe(interaction, recipe, sha256(clean).hexdigest())
+    async with lending(interaction) as lent:
+        if clean is not None and request.replay is not None:
+            await lent.keep(clean)  # what comes out is compared with it
+        await finish(interaction, request, reply_to)
+    if note is not None:
+        await tell_besides(interaction, note)
+
+
+async def _from_recipe(interaction: Interaction, recipe: Recipe, original: str) -> tuple[GenerationRequest, str | None]:
+    """Return the request that a recipe in a file makes, and what to say of it if it is not followed exactly."""
+    services = interaction.client.services
+    if not await is_kept(recipe, owner_of(interaction), services.jobs):
+        return words_of(recipe, services.studio.catalog.get(recipe.spec.model)), _(replies.WORDS_ONLY)
+    request = reproduce(recipe, original=original)
+    if not recipe.spec.sources and not await may_follow(recipe, original, services.jobs):  # else it is one made here
+        return replace(request, replay=None), _(replies.UNKNOWN_TRACE)
+    return request, None

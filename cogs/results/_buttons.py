@@ -1,0 +1,128 @@
+"""The buttons most often pressed under a message: enlarge, vary, reroll, recipe, cancel and delete."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from secrets import randbelow
+
+import discord
+
+from cogs.common.checks import may_moderate_in, permissions_in_server
+from cogs.common.lookups import image_to_change, job_named, job_to_change
+from cogs.common.messages import Action
+from cogs.common.responses import edit_reply
+from cogs.common.submission import ask
+from cogs.error_handler import PRIVATE, tell_privately
+from cogs.i18n.gettext import _
+from cogs.recipe import _messages as recipe_pages
+from cogs.results import _messages as replies
+from cogs.services import Interaction, owner_of
+from generation.errors import UnknownJob
+from generation.jobs.derive import enlarge, reroll, vary
+from generation.jobs.job import Job, ReplyTo
+from generation.jobs.permissions import require_may_stop, visible_kin
+from generation.requests.spec import MAX_SEED
+
+Handler = Callable[[Interaction, str], Awaitable[None]]
+
+
+async def press_upscale(interaction: Interaction, subject: str) -> None:
+    await ask(interaction, enlarge(await image_to_change(interaction, subject)))
+
+
+async def press_vary(interaction: Interaction, subject: str) -> None:
+    await ask(interaction, vary(await image_to_change(interaction, subject), seed=randbelow(MAX_SEED + 1)))
+
+
+async def press_reroll(interaction: Interaction, subject: str) -> None:
+    await ask(interaction, reroll(await job_to_change(interaction, subject), seed=randbelow(MAX_SEED + 1)))
+
+
+async def press_recipe(interaction: Interaction, subject: str) -> None:
+    await show_recipe(interaction, await job_named(interaction, subject))
+
+
+async def show_recipe(interaction: Interaction, job: Job) -> None:
+    """A job's recipe with its family, for the person alone. Raises `UnknownJob` if nothing was painted."""
+    if not any(image.recipe for image in job.images):
+        raise UnknownJob
+    interaction.extras[PRIVATE] = True
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    services = interaction.client.services
+    kin = visible_kin(await services.album.fetch_kin(job), owner_of(interaction))
+    family = [relative.id for relative, _ in kin.parents] + [child.id for child in kin.children]
+    say = recipe_pages.recipe(job, kin, await services.deliveries.fetch_some(family))
+    await edit_reply(interaction, say)
+
+
+async def press_cancel(interaction: Interaction, subject: str) -> None:
+    """The message itself shows what comes of it: the courier edits it when the job has ended."""
+    job = await job_named(interaction, subject)
+    await _require_may_stop(interaction, job)
+    if not interaction.client.services.studio.is_live(job.id):
+        await tell_privately(interaction, _(replies.NOTHING_TO_CANCEL))
+        return
+    await interaction.response.defer()
+    await interaction.client.services.studio.cancel(job.id)
+
+
+async def press_delete(interaction: Interaction, subject: str) -> None:
+    """Pictures and message go; the row and its recipe stay. Pressed twice, the second finds nothing left to do."""
+    job = await job_named(interaction, subject)
+    services = interaction.client.services
+    await _require_may_stop(interaction, job)
+    if services.studio.is_live(job.id):
+        await tell_privately(interaction, _(replies.STILL_PAINTING))
+        return
+    await interaction.response.defer()
+    for sha256 in await services.jobs.forget_pictures(job.id):
+        await asyncio.to_thread(services.studio.files.remove, sha256)
+    with suppress(discord.NotFound):
+        await interaction.delete_original_response()
+    await _delete_posted(interaction, job)
+
+
+async def _require_may_stop(interaction: Interaction, job: Job) -> None:
+    """Raise `NotAllowed` unless the job is the person's own, or they may manage messages where its message stands."""
+    owner = owner_of(interaction)
+    is_moderator = job.owner != owner and await _moderates(interaction, job)
+    require_may_stop(job, owner, is_moderator=is_moderator)
+
+
+async def _moderates(interaction: Interaction, job: Job) -> bool:
+    """The button's own channel does not count: a job can be opened, or named by a forged button, anywhere."""
+    place = await _place_of(interaction, job)
+    if place is None:
+        return permissions_in_server(interaction).manage_messages
+    return may_moderate_in(interaction, place.channel_id)
+
+
+async def _place_of(interaction: Interaction, job: Job) -> ReplyTo | None:
+    """Where the job's message stands; None for a job that no one on Discord asked for."""
+    try:
+        return (await interaction.client.services.deliveries.fetch(job.id)).reply_to
+    except UnknownJob:
+        return None
+
+
+async def _delete_posted(interaction: Interaction, job: Job) -> None:
+    """The message in the channel, where it was another one that the button was under."""
+    place = await _place_of(interaction, job)
+    is_here = interaction.message is not None and place is not None and interaction.message.id == place.message_id
+    if place is None or place.message_id is None or is_here:
+        return
+    channel = interaction.client.get_partial_messageable(place.channel_id)
+    with suppress(discord.NotFound, discord.Forbidden):
+        await channel.get_partial_message(place.message_id).delete()
+
+
+PRESSES: dict[Action, Handler] = {
+    Action.UPSCALE: press_upscale,
+    Action.VARY: press_vary,
+    Action.REROLL: press_reroll,
+    Action.RECIPE: press_recipe,
+    Action.CANCEL: press_cancel,
+    Action.DELETE: press_delete,
+}

@@ -1,0 +1,166 @@
+"""Remix and vary region: a button opens a form, and the sent form is a request. Neither keeps anything in between."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from cogs.common.attachments import NO_FILE, lending, require_size_px
+from cogs.common.lookups import image_to_change, job_to_change
+from cogs.common.messages import Action
+from cogs.common.modals import Answers, File, Form, FormHandler, Pick, Text, open_form
+from cogs.common.submission import ask, begin, finish
+from cogs.common.transformers import prompt_of
+from cogs.i18n.gettext import N_, _
+from cogs.results._more_buttons import any_seed
+from cogs.services import Interaction
+from generation.errors import InvalidRequest
+from generation.images.region import CELLS
+from generation.jobs.derive_edits import REGION_STRENGTH, Wishes, remix, repaint_cells, repaint_mask, wishes_of
+from generation.jobs.job import Image, Job
+from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.translatable import Phrase
+
+PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
+    "prompt",
+    "negative",
+    "guidance",
+    "seed",
+    "strength",
+    "cells",
+    "mask",
+)
+MAX_WRITTEN_CHARS = 4000
+"""As many as Discord takes in one field."""
+_FROM_PICTURE = N_("0.05 to 1 starts from this picture and changes so much of it. Empty paints afresh.")
+HOW_MUCH = N_("0.05 to 1: how much may change.")
+
+
+def prompt_field(value: str = "") -> Text:
+    """The prompt, LoRA and all: these make it longer than what the model reads."""
+    return Text(key=PROMPT, label=_("Prompt"), value=value, is_long=True, is_required=True, max_chars=MAX_WRITTEN_CHARS)
+
+
+# Remix.
+
+
+async def press_remix(interaction: Interaction, subject: str) -> None:
+    job = await job_to_change(interaction, subject)
+    now = wishes_of(job)
+    can_start = now.strength is not None or _picture(job, subject) is not None
+    strength = Text(
+        key=STRENGTH,
+        label=_("Strength"),
+        value="" if now.strength is None else f"{now.strength:g}",
+        hint=_(_FROM_PICTURE if now.strength is None else HOW_MUCH),
+        max_chars=6,
+    )
+    negative = Text(
+        key=NEGATIVE, label=_("What to avoid"), value=now.negative, is_long=True, max_chars=MAX_PROMPT_CHARS
+    )
+    fields = (
+        prompt_field(now.prompt),
+        negative,
+        Text(
+            key=GUIDANCE,
+            label=_("Guidance"),
+            value=f"{now.guidance:g}",
+            hint=_("0 to 30: how closely to follow the prompt."),
+            max_chars=6,
+        ),
+        Text(key=SEED, label=_("Seed"), value=str(now.seed), hint=_("Empty takes another one."), max_chars=10),
+    )
+    form = Form(
+        action=Action.REMIX, subject=subject, title=_("Remix"), fields=(*fields, strength) if can_start else fields
+    )
+    await open_form(interaction, form)
+
+
+async def send_remix(interaction: Interaction, subject: str, answers: Answers) -> None:
+    job = await job_to_change(interaction, subject)
+    texts, now = answers.texts, wishes_of(job)
+    wishes = Wishes(
+        prompt=prompt_of(texts.get(PROMPT)),
+        negative=prompt_of(texts.get(NEGATIVE)),
+        guidance=now.guidance if not texts.get(GUIDANCE) else number(texts[GUIDANCE], what=Phrase("Guidance")),
+        seed=any_seed() if not texts.get(SEED) else _whole(texts[SEED], what=Phrase("Seed")),
+        strength=number(texts[STRENGTH], what=Phrase("Strength")) if texts.get(STRENGTH) else None,
+    )
+    model = interaction.client.services.studio.catalog.get(job.request.spec.model)
+    await ask(interaction, remix(job, wishes, model, picture=_picture(job, subject)))
+
+
+def _picture(job: Job, subject: str) -> Image | None:
+    """The one picture of a job that has one: only there is it plain what to start from."""
+    return job.images[0] if len(job.images) == 1 and job.request.spec.upscale is None else None
+
+
+# Vary region.
+
+
+async def press_region(interaction: Interaction, subject: str) -> None:
+    image = await image_to_change(interaction, subject)
+    if image.file_sha256 is None:
+        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
+    cells = Pick(
+        key=CELLS_KEY,
+        label=_("Which parts"),
+        choices=tuple((_(name).capitalize(), str(number)) for number, name in enumerate(CELLS)),
+        hint=_("The picture in three rows of three."),
+    )
+    size = "{} × {}".format(*image.spec.result_size_px)
+    hint = _("A picture of {size}: white is painted again.", size=size)
+    mask = File(key=MASK, label=_("Or a mask"), hint=hint)
+    strength = Text(
+        key=STRENGTH,
+        label=_("Strength"),
+        value=f"{REGION_STRENGTH:g}",
+        hint=_(HOW_MUCH),
+        is_required=True,
+        max_chars=6,
+    )
+    fields = (prompt_field(image.spec.written), cells, mask, strength)
+    await open_form(interaction, Form(action=Action.REGION, subject=subject, title=_("Vary a region"), fields=fields))
+
+
+async def send_region(interaction: Interaction, subject: str, answers: Answers) -> None:
+    image = await image_to_change(interaction, subject)
+    prompt = prompt_of(answers.texts.get(PROMPT))
+    strength = number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
+    cells = tuple(int(each) for each in answers.picked.get(CELLS_KEY, ()) if each.isdecimal())
+    file = answers.files.get(MASK)
+    if (file is None) == (not cells):
+        problem = Phrase("is chosen either by its parts or by a mask: do one of the two.")
+        raise InvalidRequest(what=Phrase("The region"), problem=problem)
+    seed, model = any_seed(), interaction.client.services.studio.catalog.get(image.spec.model)
+    if file is None:
+        drawing = partial(repaint_cells, image, cells, model, prompt=prompt, seed=seed, strength=strength)
+        await ask(interaction, await asyncio.to_thread(drawing))  # it hashes a mask as large as the picture
+        return
+    size_px = image.spec.result_size_px
+    require_size_px(file.size_px, size_px)
+    trial = repaint_mask(image, NO_FILE, model, prompt=prompt, seed=seed, strength=strength)
+    reply_to = await begin(interaction, trial, attached={NO_FILE})
+    async with lending(interaction) as lent:
+        mask, mask_px = await lent.keep_attached(file, lambda picture_px: size_px, is_mask=True)
+        require_size_px(mask_px, size_px)
+        request = repaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
+        await finish(interaction, request, reply_to, attached={mask})
+
+
+def number(text: str, *, what: str) -> float:
+    """A number as people type it, with either decimal sign. Raises `InvalidRequest`."""
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        raise InvalidRequest(what=what, problem=Phrase("must be a number, not “{text}”.", text=text[:20])) from None
+
+
+def _whole(text: str, *, what: str) -> int:
+    if not text.strip().isdecimal():
+        raise InvalidRequest(what=what, problem=Phrase("must be a whole number, not “{text}”.", text=text[:20]))
+    return int(text)
+
+
+PRESSES = {Action.REMIX: press_remix, Action.REGION: press_region}
+FORMS: dict[Action, FormHandler] = {Action.REMIX: send_remix, Action.REGION: send_region}

@@ -1,0 +1,1 @@
+"""/rules: content rules of a server."""

@@ -1,0 +1,162 @@
+"""/rules: what those who manage a server forbid in prompts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs.common.attachments import fetched
+from cogs.common.checks import language_of_server, require_manager, tell_log_channel
+from cogs.common.deleted_references import gone_channels, gone_roles, require_role
+from cogs.common.messages import Say
+from cogs.common.policy_checks import place_of
+from cogs.common.responses import Lists, reply
+from cogs.i18n.gettext import _, speaking, told
+from cogs.rules import _messages as rules_pages
+from cogs.services import Interaction
+from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
+from generation.rules.transfer import MAX_FILE_BYTES, export_rules
+
+LOOK_BACK = 500
+KINDS = [Choice(name="word or words", value=Kind.WORD.value), Choice(name="pattern (RE2)", value=Kind.PATTERN.value)]
+ACTIONS = [Choice(name="block", value=Action.BLOCK.value), Choice(name="warn", value=Action.WARN.value)]
+
+
+@app_commands.guild_only()
+@app_commands.default_permissions(manage_guild=True)
+class RulesGroup(
+    commands.GroupCog, group_name="rules", group_description="What prompts may not hold here. For managers."
+):
+    """Every one of these checks the permission itself: what Discord shows is only a hint to its client."""
+
+    @app_commands.command(description="Forbid a word or a pattern; shows what it would have caught.")
+    @app_commands.describe(
+        text="One or several words, in any spelling; * at the end allows any ending. Or a pattern.",
+        kind="Whole words, or a pattern (RE2 regular expression).",
+        action="Refuse the prompt, or only warn.",
+        reason="Shown to the person.",
+        channel="Only in this channel and its threads.",
+        role="Only for members with this role.",
+    )
+    @app_commands.choices(kind=KINDS, action=ACTIONS)
+    async def add(
+        self,
+        interaction: Interaction,
+        text: app_commands.Range[str, 1, MAX_TEXT_CHARS],
+        kind: Choice[str] | None = None,
+        action: Choice[str] | None = None,
+        reason: app_commands.Range[str, 1, MAX_REASON_CHARS] | None = None,
+        channel: discord.TextChannel | None = None,
+        role: discord.Role | None = None,
+    ) -> None:
+        guild_id = require_manager(interaction)
+        if role is not None:
+            require_role(interaction.guild, role.id)
+        rule = Rule(
+            kind=Kind(kind.value) if kind else Kind.WORD,
+            text=text.strip(),
+            action=Action(action.value) if action else Action.BLOCK,
+            reason=(reason or "").strip(),
+            channel_ids=(channel.id,) if channel else (),
+            role_ids=() if role is None or role.is_default() else (role.id,),
+        )
+        await interaction.response.defer(ephemeral=True)
+        governance = interaction.client.services.governance
+        is_new = bool(await governance.add_rules(guild_id, [rule], by=interaction.user.id, at=interaction.created_at))
+        there = await governance.fetch_rules(guild_id)
+        stored = next((each for each in there if each == rule), rule)  # another may have removed it meanwhile
+        prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
+        matches = await governance.screener.look_back(guild_id, rule, prompts)
+        caught = [(prompts[index][0], found) for index, found in matches]
+        await reply(interaction, rules_pages.added(stored, caught, len(prompts), is_new=is_new))
+        with speaking(await language_of_server(interaction)):
+            said = _("added a rule: {rule}", rule=rules_pages.line(stored))
+        await tell_log_channel(interaction, said)
+
+    @app_commands.command(description="Take a rule away.")
+    @app_commands.describe(number="Its number in /rules list.")
+    async def remove(self, interaction: Interaction, number: app_commands.Range[int, 1]) -> None:
+        guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True)
+        governance, at = interaction.client.services.governance, interaction.created_at
+        removed = await governance.remove_rule(guild_id, number, by=interaction.user.id, at=at)
+        await _list(interaction, guild_id, done=_("Removed: {rule}", rule=rules_pages.line(removed)))
+        with speaking(await language_of_server(interaction)):
+            said = _("removed a rule: {rule}", rule=rules_pages.line(removed))
+        await tell_log_channel(interaction, said)
+
+    @app_commands.command(name="list", description="All content rules of this server.")
+    async def list_(self, interaction: Interaction) -> None:
+        guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True)
+        await _list(interaction, guild_id)
+
+    @app_commands.command(description="Try a text: which rules match here, and why. Nothing is painted.")
+    @app_commands.describe(text="What somebody might type.")
+    async def test(self, interaction: Interaction, text: app_commands.Range[str, 1, MAX_PROMPT_CHARS]) -> None:
+        guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True)
+        governance = interaction.client.services.governance
+        policy = await governance.policy(guild_id)
+        matches = await governance.screen(policy, [text])
+        every_role = {each for rule in policy.rules.rules for each in rule.role_ids}
+        hits = policy.rules.hits(matches, channel_ids=place_of(interaction).channel_ids, role_ids=every_role)
+        await reply(interaction, rules_pages.tested(text, hits))
+
+    @app_commands.command(name="import", description="Take rules from a file: an export, or a list of words.")
+    @app_commands.describe(
+        file="UTF-8. One word or /pattern/ a line, or what /rules export gave.",
+        replacing="Remove all rules there are first.",
+    )
+    async def import_(self, interaction: Interaction, file: discord.Attachment, replacing: bool = False) -> None:
+        guild_id = require_manager(interaction)
+        await interaction.response.defer(ephemeral=True)
+        client = interaction.client
+        async with fetched(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
+            rules = await client.services.governance.screener.read_file(guild_id, data)
+        number = await client.services.governance.add_rules(
+            guild_id, rules, by=interaction.user.id, at=interaction.created_at, replacing=replacing
+        )
+        await _list(interaction, guild_id, done=rules_pages.imported(number, len(rules)))
+        with speaking(await language_of_server(interaction)):
+            said = _("imported rules: {outcome}", outcome=rules_pages.imported(number, len(rules)))
+        await tell_log_channel(interaction, said)
+
+    @app_commands.command(description="All rules as a file, to keep or to take to another server.")
+    async def export(self, interaction: Interaction) -> None:
+        guild_id = require_manager(interaction)
+        rules = await interaction.client.services.governance.fetch_rules(guild_id)
+        data = await asyncio.to_thread(export_rules, rules)
+        await reply(interaction, rules_pages.exported(len(rules), data))
+
+
+async def _list(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
+    await reply(interaction, await _listing(interaction, guild_id, done=done))
+
+
+async def _listing(interaction: Interaction, guild_id: int, *, done: str | None = None) -> Say:
+    governance = interaction.client.services.governance
+    rules = await governance.fetch_rules(guild_id)
+    in_force = (await governance.policy(guild_id)).rules
+    problem = await governance.screener.problem(guild_id, in_force)
+    return await asyncio.to_thread(
+        rules_pages.listing,
+        rules,
+        done=done,
+        problem=told(problem) if problem else None,
+        unusable={rule.id for rule in rules} - {rule.id for rule in in_force.rules},
+        gone=gone_channels(interaction.guild, {each for rule in rules for each in rule.channel_ids})
+        | gone_roles(interaction.guild, {each for rule in rules for each in rule.role_ids}),
+    )
+
+
+async def _again(interaction: Interaction, _: str) -> Say:
+    return await _listing(interaction, require_manager(interaction))
+
+
+LISTS: dict[str, Lists] = {rules_pages.KEY: _again}

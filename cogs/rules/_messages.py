@@ -1,0 +1,139 @@
+"""What managers read about their content rules. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from cogs.common.deleted_references import channel_mention, role_mention
+from cogs.common.formatting import dotted, escaped, small
+from cogs.common.messages import Block, Lines, Long, Picture, Rule, Say, Tone
+from cogs.i18n.gettext import N_, _, counted, ngettext
+from generation.rules import rule as rules
+from generation.rules.rulebook import Hit
+
+KEY = "rules"
+MAX_NAMED = 5
+MAX_EXAMPLES = 5
+MANY = 0.5
+"""The part of recent prompts from which on a rule is probably a mistake."""
+NONE = N_("There are no rules here. `/rules add` makes one, `/rules import` takes a list.")
+_DOES = {
+    (rules.Action.BLOCK, rules.Kind.WORD): N_("blocks “{text}”"),
+    (rules.Action.BLOCK, rules.Kind.PATTERN): N_("blocks the pattern “{text}”"),
+    (rules.Action.WARN, rules.Kind.WORD): N_("warns of “{text}”"),
+    (rules.Action.WARN, rules.Kind.PATTERN): N_("warns of the pattern “{text}”"),
+}
+
+
+def listing(
+    every: Sequence[rules.Rule],
+    *,
+    done: str | None = None,
+    problem: str | None = None,
+    unusable: Collection[int] = (),
+    gone: Collection[int] = (),
+) -> Say:
+    """All rules of a guild, the newest first.
+
+    `problem`: why all of them together cannot be used; `unusable`: the ids of those that are left out alone; `gone`:
+    the ids of channels and roles in them that were deleted.
+    """
+    blocks: list[Block] = [_("### Content rules")]
+    if problem is not None:
+        blocks += [_("**Nothing is painted here** until this is put right: {problem}", problem=problem), Rule()]
+    if done is not None:
+        blocks += [done, Rule()]
+    lines = [line(each, is_usable=each.id not in unusable, gone=gone) for each in reversed(every)]
+    blocks.append(Lines(tuple(lines), KEY) if lines else _(NONE))
+    return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if problem else Tone.PLAIN)
+
+
+def exported(number: int, data: bytes) -> Say:
+    """So many rules as a file."""
+    if not number:
+        return Say(blocks=(_(NONE),))
+    attached = (Picture("rules.json", data, _("The rules")),)
+    said = ngettext("{number} rule", "{number} rules", number)
+    return Say(blocks=(_("### Rules as a file") + "\n" + said,), attached=attached)
+
+
+def line(rule: rules.Rule, *, is_usable: bool = True, gone: Collection[int] = ()) -> str:
+    """`3 · blocks “word” · in #channel · for @role · reason`."""
+    parts = [f"**{rule.id}**", _(_DOES[rule.action, rule.kind], text=escaped(rule.text, limit=60))]
+    if rule.channel_ids:
+        parts.append(_("in {channels}", channels=_some([channel_mention(each, gone) for each in rule.channel_ids])))
+    if rule.role_ids:
+        parts.append(_("for {roles}", roles=_some([role_mention(each, gone) for each in rule.role_ids])))
+    if any(named and set(named) <= set(gone) for named in (rule.channel_ids, rule.role_ids)):
+        parts.append(_("**holds nowhere any more**: `/rules remove number:{number}` takes it away", number=rule.id))
+    if rule.reason:
+        parts.append(escaped(rule.reason, limit=60))
+    if not is_usable:
+        parts.append(_("**not in force**: this version of me cannot use it, remove it or write it again"))
+    return dotted(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join((*names[:MAX_NAMED], *(["…"] if len(names) > MAX_NAMED else [])))
+
+
+def added(rule: rules.Rule, caught: Sequence[tuple[str, str]], num_looked_at: int, *, is_new: bool) -> Say:
+    """A rule that was added, and which of the last prompts it would have caught (prompt, what was found)."""
+    blocks: list[Block] = [_("### Rule added") if is_new else _("### That rule was there already"), line(rule)]
+    blocks.append(_looking_back(caught, num_looked_at))
+    is_much = rule.matches_everything or (num_looked_at >= 20 and len(caught) > MANY * num_looked_at)
+    if is_much:
+        blocks.append(
+            _(
+                "**This rule matches nearly everything.** If that is not what you want: {command}.",
+                command=f"`/rules remove number:{rule.id}`",
+            )
+        )
+    return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if is_much else Tone.DONE)
+
+
+def tested(text: str, hits: Sequence[Hit]) -> Say:
+    blocks: list[Block] = [_("### Test"), f"> {escaped(text)}"]
+    if not hits:
+        return Say(blocks=(*blocks, _("No rule matches. It would be painted.")), tone=Tone.DONE)
+    found = [small(_("found as “{text}”", text=escaped(hit.found, limit=60))) for hit in hits]
+    every = "\n".join(f"{line(hit.rule)}\n{how}" for hit, how in zip(hits, found, strict=True))
+    blocks.append(Long(every, "matches.txt", _("All matches")))
+    is_blocked = hits[0].rule.action is rules.Action.BLOCK
+    blocks.append(_("It would be **refused**.") if is_blocked else _("It would be painted, with a warning."))
+    return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if is_blocked else Tone.WAITING)
+
+
+def warned(hit: Sequence[rules.Rule]) -> str:
+    """Told to the person whose prompt matched rules that only warn."""
+    usual = _("it holds something this server would rather not see")
+    reasons = dict.fromkeys(escaped(rule.reason) if rule.reason else usual for rule in hit)
+    return _("A word about your prompt: {reasons}.", reasons="; ".join(reasons))
+
+
+def imported(number: int, of: int) -> str:
+    there = of - number
+    if not there:
+        return ngettext("{number} rule added.", "{number} rules added.", number)
+    return ngettext(
+        "{number} rule added, {there} were there already.",
+        "{number} rules added, {there} were there already.",
+        number,
+        there=counted(there),
+    )
+
+
+def _looking_back(caught: Sequence[tuple[str, str]], num_looked_at: int) -> str:
+    if not num_looked_at:
+        return small(_("Nothing was painted here yet, so there is nothing to try it on."))
+    said = ngettext(
+        "It would have caught **{caught}** of the one prompt so far.",
+        "It would have caught **{caught}** of the last {number} prompts.",
+        num_looked_at,
+        caught=counted(len(caught)),
+    )
+    shown = [
+        small(_("“{text}” in: {prompt}", text=escaped(found, limit=40), prompt=escaped(prompt, limit=80)))
+        for prompt, found in caught
+    ]
+    return "\n".join([said, *shown[:MAX_EXAMPLES]])

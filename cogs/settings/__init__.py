@@ -1,0 +1,1 @@
+"""/settings and /style: what a server chooses."""

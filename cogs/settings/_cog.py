@@ -1,0 +1,192 @@
+"""/settings: one panel for all that a server chooses. Menus hold nothing: each choice is checked and applied anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Self
+
+import discord
+from discord import app_commands, ui
+from discord.ext import commands
+
+from cogs.common.attachments import fetched
+from cogs.common.checks import entry_by, require_manager, tell_log_channel
+from cogs.common.deleted_references import gone_from, without
+from cogs.common.messages import Action
+from cogs.common.modals import Answers, FormHandler
+from cogs.common.responses import reply
+from cogs.error_handler import answer
+from cogs.i18n.gettext import of_place, speak, speaking
+from cogs.services import Interaction
+from cogs.settings import _notes as settings_notes
+from cogs.settings import _styles as style_page
+from cogs.settings._audit_log import show_changes
+from cogs.settings._fields import FIELDS, Field, Of, described
+from cogs.settings._views import FIRST_PAGE, SETUP_PAGE, STYLES_PAGE, TIDY, exported, kinds_of, panel_view, setup
+from generation.errors import InvalidRequest
+from generation.policy.settings_file import MAX_FILE_BYTES, export_settings, read_settings
+from generation.translatable import Phrase
+
+TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
+
+
+class SettingsPanel(commands.Cog):
+    """Every change is checked here: what Discord shows is only a hint to its client."""
+
+    @app_commands.command(description="What this server has chosen, to look at and to change. For managers.")
+    @app_commands.describe(file="Settings to take over: what the panel's Export gave.")
+    @app_commands.guild_only()
+    @app_commands.default_permissions(manage_guild=True)
+    async def settings(self, interaction: Interaction, file: discord.Attachment | None = None) -> None:
+        guild_id = require_manager(interaction)
+        if file is None:
+            view = await panel(interaction, FIRST_PAGE)
+            await interaction.response.send_message(view=view, ephemeral=True)
+            return
+        await interaction.response.defer(ephemeral=True)
+        services = interaction.client.services
+        async with fetched(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
+            taken = read_settings(data)
+        known = {model.name for model in services.studio.catalog.models}
+        if unknown := set(taken.choices.models) - known:
+            problem = Phrase("names models that are not here: {models}.", models=", ".join(sorted(unknown)))
+            raise InvalidRequest(what=Phrase("The file"), problem=problem)
+        styles = taken.styles_of(guild_id)
+        for style in styles or ():
+            await style_page.require_style_allowed(interaction, style)
+        said = Phrase("took over settings from a file")
+        entry = entry_by(interaction, said)
+        await services.governance.change_settings(guild_id, taken.over, entry, styles=styles)
+        await interaction.followup.send(view=await panel(interaction, FIRST_PAGE), ephemeral=True)
+        await tell_log_channel(interaction, said)
+
+
+class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=TEMPLATE):
+    """A menu or button of the panel."""
+
+    def __init__(self, item: ui.Item[ui.LayoutView], *, page: str, key: str) -> None:
+        super().__init__(item)
+        self.page, self.key = page, key
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> Self:
+        return cls(item, page=match["page"], key=match["key"])
+
+    async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
+        speak(interaction.locale)
+        try:
+            await used(interaction, self.page, self.key)
+        except Exception as error:
+            await answer(interaction, error)
+
+
+async def used(interaction: Interaction, page: str, key: str) -> None:
+    """A menu was chosen from, or a button pressed. Raises `NotAllowed` for who may not."""
+    guild_id = require_manager(interaction)
+    if key == "export":
+        await _export(interaction, guild_id)
+    elif key == "changes":
+        await show_changes(interaction)
+    elif key == TIDY:
+        await _remove_gone(interaction, guild_id)
+        await interaction.response.edit_message(view=await panel(interaction, page))
+    elif key == style_page.ADD:
+        await style_page.ask_for_style(interaction)
+    elif key == style_page.REMOVE:
+        for name in _values(interaction):
+            await style_page.remove_style(interaction, guild_id, name)
+        await interaction.response.edit_message(view=await panel(interaction, page))
+    elif key in FIELDS:
+        values = _values(interaction)
+        await change(interaction, guild_id, FIELDS[key], values)
+        await interaction.response.edit_message(view=await panel(interaction, page))
+    else:
+        await interaction.response.edit_message(view=await panel(interaction, page))
+
+
+async def sent_style(interaction: Interaction, subject: str, answers: Answers) -> None:
+    """The form behind “Add a style” was sent: keep it, and show the page anew where it was asked from."""
+    await style_page.keep_typed_style(interaction, answers)
+    view = await panel(interaction, STYLES_PAGE)
+    if interaction.message is not None and interaction.message.flags.ephemeral:
+        await interaction.response.edit_message(view=view)
+    else:  # a forged form: it was not opened under a panel, and the message is not this person's alone
+        await interaction.response.send_message(view=view, ephemeral=True)
+
+
+FORMS: dict[Action, FormHandler] = {Action.STYLE: sent_style}
+
+
+def _values(interaction: Interaction) -> list[str]:
+    data: Any = interaction.data
+    return [str(each) for each in data.get("values", [])]
+
+
+async def change(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
+    """Apply one choice, record it, and tell the log channel. Raises `InvalidRequest` for what cannot be chosen."""
+    services = interaction.client.services
+    models = _models(interaction)
+    if not _offers(interaction, field, values, models):
+        raise InvalidRequest(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
+    said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=described(field, values, models))
+    before, after = await services.governance.change_settings(
+        guild_id, lambda old: field.change(old, values), entry_by(interaction, said)
+    )
+    if after != before:
+        await tell_log_channel(interaction, Phrase("changed a setting · {change}", change=said))
+
+
+async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
+    """Take out of the choices what was deleted or removed."""
+    models = _models(interaction)
+    said = Phrase("removed what is gone from the settings")
+    before, after = await interaction.client.services.governance.change_settings(
+        guild_id,
+        lambda old: without(old, gone_from(old.choices, interaction.guild, models)),
+        entry_by(interaction, said),
+    )
+    if after != before:
+        await tell_log_channel(interaction, said)
+
+
+def _models(interaction: Interaction) -> list[str]:
+    return [model.name for model in interaction.client.services.studio.catalog.models]
+
+
+def _offers(interaction: Interaction, field: Field, values: Sequence[str], models: Sequence[str]) -> bool:
+    """Return whether a menu offers this choice: what is chosen is only words until it is looked up in this server."""
+    if not int(field.is_required) <= len(values) <= field.most or interaction.guild is None:
+        return False
+    if field.of is Of.OPTIONS:
+        return set(values) <= {value for _, value in field.options(models)}
+    if not all(value.isascii() and value.isdecimal() and len(value) <= 20 for value in values):
+        return False
+    if field.of is Of.ROLES:
+        return all(interaction.guild.get_role(int(value)) is not None for value in values)
+    channels = [interaction.guild.get_channel(int(value)) for value in values]
+    return all(channel is not None and channel.type in kinds_of(field) for channel in channels)
+
+
+async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
+    """The panel, opened at a page, as of now."""
+    services, guild_id = interaction.client.services, interaction.guild_id or 0
+    settings = await services.guilds.fetch(guild_id)
+    if page == SETUP_PAGE:  # a message that everybody reads
+        with speaking(of_place(settings.choices.language, interaction.guild_locale)):
+            return setup(settings)
+    models = _models(interaction)
+    styles = await services.styles.fetch_all(guild_id) if page == STYLES_PAGE else ()
+    gone = gone_from(settings.choices, interaction.guild, models)
+    notes = {
+        key: settings_notes.of(field, settings, gone.get(key, ()), interaction.guild) for key, field in FIELDS.items()
+    }
+    return panel_view(page, settings, models, styles, gone=gone, notes=notes)
+
+
+async def _export(interaction: Interaction, guild_id: int) -> None:
+    settings = await interaction.client.services.guilds.fetch(guild_id)
+    styles = await interaction.client.services.styles.fetch_all(guild_id)
+    await reply(interaction, exported(export_settings(settings, styles)))

@@ -1,0 +1,233 @@
+"""Every choice of the settings panel: what it is called, what can be chosen, and how the settings change. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from cogs.i18n.gettext import N_, languages, name_of
+from generation.policy.guild_preferences import ASPECTS, AUTO, MAX_NAMED, Choices, Pressers, Visibility
+from generation.policy.guild_settings import GuildSettings
+from generation.requests.spec import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
+from generation.safety.visibility import SafetyLevel
+from generation.translatable import Phrase
+
+Option = tuple[str, str]
+"""Label and value. A label that is a `Phrase` is said in the reader's language; another is a name."""
+
+
+class Of(StrEnum):
+    """What a menu lists."""
+
+    OPTIONS = "options"
+    CHANNELS = "channels"
+    ROLES = "roles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One menu of the panel. `options` are those to choose from, given the names of the models."""
+
+    key: str
+    title: str
+    empty: str
+    """What nothing chosen means."""
+    chosen: Callable[[GuildSettings], Sequence[str]]
+    change: Callable[[GuildSettings, Sequence[str]], GuildSettings]
+    options: Callable[[Sequence[str]], Sequence[Option]] = lambda models: ()
+    of: Of = Of.OPTIONS
+    most: int = 1
+    is_required: bool = True
+
+
+def _choice(
+    key: str, title: str, read: Callable[[str], Any], options: Callable[[Sequence[str]], Sequence[Option]]
+) -> Field:
+    """A menu with exactly one choice, kept in `Choices` under its key."""
+    return Field(
+        key=key,
+        title=title,
+        empty="",
+        chosen=lambda settings: (str(getattr(settings.choices, key)),),
+        change=lambda settings, values: _with(settings, **{key: read(values[0])}),
+        options=options,
+    )
+
+
+def _named(key: str, title: str, empty: str, of: Of) -> Field:
+    """A menu of channels or roles, none of which means all."""
+    return Field(
+        key=key,
+        title=title,
+        empty=empty,
+        chosen=lambda settings: [str(each) for each in getattr(settings.choices, key)],
+        change=lambda settings, values: _with(settings, **{key: tuple(int(each) for each in values)}),
+        of=of,
+        most=MAX_NAMED,
+        is_required=False,
+    )
+
+
+def _with(settings: GuildSettings, **changes: Any) -> GuildSettings:
+    return replace(settings, choices=replace(settings.choices, **changes))
+
+
+def _fixed(*options: Option) -> Callable[[Sequence[str]], Sequence[Option]]:
+    return lambda models: options
+
+
+def _up_to(form: str, *numbers: int) -> Callable[[Sequence[str]], Sequence[Option]]:
+    return _fixed(*((Phrase(form, number=number), str(number)) for number in numbers))
+
+
+MODELS = Field(
+    key="models",
+    title=N_("Models"),
+    empty=N_("all models"),
+    chosen=lambda settings: settings.choices.models,
+    change=lambda settings, values: replace(
+        settings, choices=_allow_models(settings.choices, tuple(dict.fromkeys(values)))
+    ),
+    options=lambda models: [(name, name) for name in models],
+    most=MAX_NAMED,
+    is_required=False,
+)
+DEFAULT_MODEL = Field(
+    key="default_model",
+    title=N_("Usual model"),
+    empty=N_("the bot's own default"),
+    chosen=lambda settings: [settings.choices.default_model] if settings.choices.default_model else [],
+    change=lambda settings, values: _with(settings, default_model=values[0] if values else None),
+    options=lambda models: [(name, name) for name in models],
+    is_required=False,
+)
+ASPECT = Field(
+    key="default_aspect",
+    title=N_("Usual shape"),
+    empty=N_("square, as the model likes it"),
+    chosen=lambda settings: [settings.choices.default_aspect] if settings.choices.default_aspect else [],
+    change=lambda settings, values: _with(settings, default_aspect=values[0] if values else None),
+    options=_fixed(*((each, each) for each in ASPECTS)),
+    is_required=False,
+)
+STEPS = _choice("max_steps", N_("Steps"), int, _up_to(N_("at most {number} steps"), 10, 20, 30, 50, 75, MAX_STEPS))
+SIDE = _choice(
+    "max_side_px", N_("Size"), int, _up_to(N_("at most {number} pixels a side"), 512, 768, 1024, 1536, MAX_SIDE_PX)
+)
+COUNT = _choice("max_count", N_("Pictures at once"), int, _up_to(N_("at most {number} at once"), 1, 2, 3, MAX_COUNT))
+CHANNELS = _named("channel_ids", N_("Where I paint"), N_("every channel I may write to"), Of.CHANNELS)
+ROLES = _named("role_ids", N_("Who may ask"), N_("everyone"), Of.ROLES)
+START_ROLES = _named("start_image_role_ids", N_("Who may start from a picture of their own"), N_("everyone"), Of.ROLES)
+VISIBILITY = _choice(
+    "visibility",
+    N_("Who sees results"),
+    Visibility,
+    _fixed(
+        (Phrase("everyone sees them"), Visibility.PUBLIC.value), (Phrase("only who asked"), Visibility.PRIVATE.value)
+    ),
+)
+PRESSERS = _choice(
+    "pressers",
+    N_("Who may press Reroll, Vary and Upscale"),
+    Pressers,
+    _fixed(
+        (Phrase("everyone, charged to who presses"), Pressers.EVERYONE.value),
+        (Phrase("only who asked"), Pressers.OWNER.value),
+    ),
+)
+PER_MINUTE = _choice(
+    "requests_per_minute",
+    N_("Requests a member may make a minute"),
+    int,
+    lambda models: (
+        (Phrase("as many as they like"), "0"),
+        *_up_to(N_("{number} a minute"), 1, 2, 3, 5, 10, 20)(models),
+    ),
+)
+WITHHELD = _choice(
+    "withheld_per_hour",
+    N_("A pause for pictures kept back again and again"),
+    int,
+    lambda models: ((Phrase("never"), "0"), *_up_to(N_("after {number} within an hour"), 3, 5, 10, 20, 50)(models)),
+)
+SAFETY = Field(
+    key="safety",
+    title=N_("Pictures the safety checker flags"),
+    empty="",
+    chosen=lambda settings: (settings.safety.value,),
+    change=lambda settings, values: replace(settings, safety=SafetyLevel(values[0])),
+    options=_fixed(
+        (Phrase("kept back and refunded"), SafetyLevel.BLOCK.value),
+        (Phrase("shown behind a spoiler"), SafetyLevel.BLUR.value),
+        (Phrase("shown, in age-restricted channels only; else kept back"), SafetyLevel.OFF.value),
+    ),
+)
+REVIEW = _choice(
+    "review_hours",
+    N_("Keep flagged pictures, blurred, for moderators"),
+    int,
+    _fixed(
+        (Phrase("never store them"), "0"),
+        (Phrase("for a day"), "24"),
+        (Phrase("for three days"), "72"),
+        (Phrase("for a week"), "168"),
+        (Phrase("for two weeks"), "336"),
+    ),
+)
+RETENTION = _choice(
+    "retention_days",
+    N_("Delete finished pictures from my disk"),
+    int,
+    _fixed(
+        (Phrase("never"), "0"),
+        (Phrase("after a day"), "1"),
+        *((Phrase("after {number} days", number=days), str(days)) for days in (7, 30, 90, 365)),
+    ),
+)
+LOG = Field(
+    key="log_channel_id",
+    title=N_("Tell changes of settings and rules in"),
+    empty=N_("nowhere (the history has them)"),
+    chosen=lambda settings: [str(settings.choices.log_channel_id)] if settings.choices.log_channel_id else [],
+    change=lambda settings, values: _with(settings, log_channel_id=int(values[0]) if values else 0),
+    of=Of.CHANNELS,
+    is_required=False,
+)
+LANGUAGE = _choice(
+    "language",
+    N_("Language of what everybody reads"),
+    str,
+    lambda models: (
+        (Phrase("as this server is on Discord"), AUTO),
+        *((name_of(language), language) for language in languages()),
+    ),
+)
+
+PAGES: dict[str, tuple[str, tuple[Field, ...]]] = {
+    "what": (N_("What is painted"), (MODELS, DEFAULT_MODEL, ASPECT, STEPS, SIDE, COUNT)),
+    "who": (N_("Where and who"), (CHANNELS, ROLES, START_ROLES, PER_MINUTE, VISIBILITY, PRESSERS)),
+    "safety": (N_("Safety and keeping"), (SAFETY, REVIEW, WITHHELD, RETENTION, LOG, LANGUAGE)),
+}
+FIELDS = {field.key: field for _, fields in PAGES.values() for field in fields}
+
+
+def described(field: Field, values: Sequence[str], models: Sequence[str]) -> str:
+    """What is chosen, for people: a label, which may be a phrase still to be said, or names in a row."""
+    if not values:
+        return Phrase(field.empty)
+    if field.of is Of.CHANNELS:
+        return ", ".join(f"<#{value}>" for value in values)
+    if field.of is Of.ROLES:
+        return ", ".join(f"<@&{value}>" for value in values)
+    labels = {value: label for label, value in field.options(models)}
+    if len(values) == 1:
+        return labels.get(values[0], values[0])
+    return ", ".join(labels.get(value, value) for value in values)
+
+
+def _allow_models(choices: Choices, models: tuple[str, ...]) -> Choices:
+    """A default that is no longer allowed goes with the others."""
+    keeps = not models or choices.default_model in models
+    return replace(choices, models=models, default_model=choices.default_model if keeps else None)

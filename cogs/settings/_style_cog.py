@@ -1,0 +1,78 @@
+"""/style: ways of asking that a server has given a name. Members choose one with `/imagine style:`."""
+
+from __future__ import annotations
+
+from discord import app_commands
+from discord.ext import commands
+
+from cogs.common import pages, transformers
+from cogs.common.checks import require_manager
+from cogs.common.messages import Say
+from cogs.common.responses import Lists, reply
+from cogs.i18n.gettext import _
+from cogs.services import Interaction, owner_of
+from cogs.settings._styles import keep_style, remove_style
+from generation.errors import InvalidRequest
+from generation.owner import DM_TENANT
+from generation.requests.style import MAX_NAME_CHARS, Style
+from generation.translatable import Phrase
+
+Name = app_commands.Range[str, 1, MAX_NAME_CHARS]
+
+
+@app_commands.guild_only()
+class StyleGroup(
+    commands.GroupCog, group_name="style", group_description="Named ways of asking, for everyone in this server."
+):
+    """Everyone may look; only those who manage the server may change them."""
+
+    @app_commands.command(description="The styles of this server.")
+    async def list(self, interaction: Interaction) -> None:
+        await _answer(interaction, owner_of(interaction).guild_id)
+
+    @app_commands.command(description="Add a style, or replace the one of that name. For managers.")
+    @app_commands.describe(
+        name="What members choose.",
+        prompt="The words; {prompt} stands for what a member types, which otherwise comes first.",
+        negative="What to avoid.",
+    )
+    async def add(
+        self,
+        interaction: Interaction,
+        name: Name,
+        prompt: transformers.Prompt,
+        negative: transformers.Prompt | None = None,
+    ) -> None:
+        guild_id = require_manager(interaction)
+        style = Style(
+            guild_id=guild_id,
+            name=transformers.prompt_of(name),
+            prompt=transformers.prompt_of(prompt),
+            negative=transformers.prompt_of(negative),
+        )
+        await keep_style(interaction, style)
+        await _answer(interaction, guild_id, done=_(pages.STYLE_KEPT, name=style.name))
+
+    @app_commands.command(description="Take a style away. For managers.")
+    @app_commands.describe(name="Its name.")
+    async def remove(self, interaction: Interaction, name: app_commands.Transform[str, transformers.StyleName]) -> None:
+        guild_id = require_manager(interaction)
+        style = await remove_style(interaction, guild_id, name)
+        await _answer(interaction, guild_id, done=_(pages.STYLE_GONE, name=style.name))
+
+
+async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
+    await reply(interaction, await _styles(interaction, guild_id, done=done))
+
+
+async def _styles(interaction: Interaction, guild_id: int, *, done: str | None = None) -> Say:
+    if guild_id == DM_TENANT:
+        raise InvalidRequest(what=Phrase("Styles"), problem=Phrase("belong to a server."))
+    return pages.styles(await interaction.client.services.styles.fetch_all(guild_id), done=done)
+
+
+async def _again(interaction: Interaction, _: str) -> Say:
+    return await _styles(interaction, owner_of(interaction).guild_id)
+
+
+LISTS: dict[str, Lists] = {pages.STYLES: _again}

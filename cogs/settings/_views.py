@@ -1,0 +1,192 @@
+"""What the settings panel looks like, and the message that sets a new server up. Pure: values in, components out.
+
+discord.py keeps nothing of them: a menu or button is known by its `custom_id` (see `cogs.settings._cog`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import discord
+from discord import ui
+
+from cogs.common.formatting import small
+from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, MAX_PLACEHOLDER, MAX_TEXT, cut, size
+from cogs.common.messages import Picture, Say, Tone
+from cogs.common.rendering import empty
+from cogs.i18n.gettext import N_, _, counted
+from cogs.settings import _styles as style_page
+from cogs.settings._fields import CHANNELS, LOG, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, Option
+from generation.policy.guild_settings import GuildSettings
+from generation.requests.style import Style
+from generation.translatable import Phrase
+
+FIRST_PAGE = "what"
+SETUP_PAGE = "hello"
+STYLES_PAGE = "styles"
+HELLO = N_(
+    "### Hello! I paint.\n"
+    "Type `/imagine` and say what. Everything works as it is; whoever may manage this server can choose here, "
+    "and everything else in `/settings`, `/quota` and `/rules`."
+)
+FOOT = N_("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")
+SETUP_FIELDS = (CHANNELS, ROLES, SAFETY, VISIBILITY)
+TIDY = "tidy"
+_READABLE_KINDS = [discord.ChannelType.text, discord.ChannelType.news]
+_CHANNEL_KINDS = [*_READABLE_KINDS, discord.ChannelType.forum]
+_NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
+def kinds_of(field: Field) -> list[discord.ChannelType]:
+    """Return which channels may be chosen: nothing can be told in a forum."""
+    return _READABLE_KINDS if field is LOG else _CHANNEL_KINDS
+
+
+def panel_view(
+    page: str,
+    settings: GuildSettings,
+    models: Sequence[str],
+    styles: Sequence[Style],
+    *,
+    gone: Mapping[str, Sequence[str]] = _NONE,
+    notes: Mapping[str, Sequence[str]] = _NONE,
+) -> ui.LayoutView:
+    """The panel, opened at a page; another one than there is opens the first.
+
+    By the key of a menu: `gone`, what of its choice is no longer there; `notes`, what there is to say of it.
+    """
+    titles = {key: titled[0] for key, titled in PAGES.items()} | {STYLES_PAGE: style_page.TITLE}
+    page = page if page in titles else FIRST_PAGE
+    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
+    head, foot = _("### Settings · {page}", page=_(titles[page])), small(_(FOOT))
+    container.add_item(ui.TextDisplay(head))
+    if page == STYLES_PAGE:
+        _add_styles(container, styles, room=MAX_TEXT - size(head) - size(foot))
+    else:
+        for field in PAGES[page][1]:
+            left = [each for each in field.chosen(settings) if each not in gone.get(field.key, ())]
+            add_field(container, field, left, page=page, models=models, notes=notes.get(field.key, ()))
+    container.add_item(ui.Separator())
+    tabs = [(key, _(title), key == page) for key, title in titles.items()]
+    container.add_item(ui.ActionRow(*(_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
+    export, changes = _button(page, "export", _("Export")), _button(page, "changes", _("Who changed what"))
+    is_untidy = page in PAGES and any(field.key in gone for field in PAGES[page][1])
+    tidy = [_button(page, TIDY, _("Remove what is gone"))] if is_untidy else []
+    container.add_item(ui.ActionRow(export, changes, *tidy))
+    container.add_item(ui.TextDisplay(foot))
+    view = empty()
+    view.add_item(container)
+    return view
+
+
+def exported(data: bytes) -> Say:
+    """The settings as a file."""
+    attached = (Picture("settings.json", data, _("The settings")),)
+    return Say(blocks=(_("### Settings as a file\nTake them over with `/settings file:`."),), attached=attached)
+
+
+def _add_styles(container: ui.Container[Any], styles: Sequence[Style], *, room: int) -> None:
+    text, items = style_page.items(styles, room=room)
+    container.add_item(ui.TextDisplay(text))
+    for item in items:
+        item.custom_id = f"atelier-set:{STYLES_PAGE}:{item.custom_id}"  # type: ignore[attr-defined]
+        container.add_item(ui.ActionRow(item))
+
+
+def setup(settings: GuildSettings) -> ui.LayoutView:
+    """The message; its menus are the panel's own, so each choice is checked in the same way."""
+    container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
+    container.add_item(ui.TextDisplay(_(HELLO)))
+    for field in SETUP_FIELDS:
+        add_field(container, field, list(field.chosen(settings)), page=SETUP_PAGE, models=())
+    container.add_item(ui.Separator())
+    container.add_item(ui.TextDisplay(small(_("A limit a day for everyone: `/quota set limit:20 role:@everyone`."))))
+    view = empty()
+    view.add_item(container)
+    return view
+
+
+def add_field(
+    container: ui.Container[Any],
+    field: Field,
+    values: Sequence[str],
+    *,
+    page: str,
+    models: Sequence[str],
+    notes: Sequence[str] = (),
+) -> None:
+    """One menu under its title. `values`, which are chosen now and still there, are what the menu shows."""
+    title = "\n".join((f"**{_(field.title)}**", *map(small, notes)))
+    if left_out := offered_of(field, values, models)[1]:
+        title += "\n" + small(
+            _("{number} more have no room in this menu; `/settings file:` takes them too.", number=counted(left_out))
+        )
+    menu = _menu(field, values, models)
+    if menu is None:
+        container.add_item(ui.TextDisplay(title + "\n" + small(_("There is nothing to choose from."))))
+        return
+    menu.custom_id = f"atelier-set:{page}:{field.key}"  # type: ignore[attr-defined]
+    container.add_item(ui.TextDisplay(title))
+    container.add_item(ui.ActionRow(menu))
+
+
+def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any] | None:
+    """Return the menu of a field; None where no model has a name that fits into one."""
+    least = 1 if field.is_required else 0
+    placeholder = _capital(_(field.empty)) if field.empty else f"{_(field.title)} …"
+    if field.of is Of.CHANNELS:
+        chosen = [
+            discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.channel) for each in values
+        ]
+        return ui.ChannelSelect(
+            channel_types=kinds_of(field),
+            min_values=least,
+            max_values=field.most,
+            default_values=chosen,
+            placeholder=placeholder,
+        )
+    if field.of is Of.ROLES:
+        named = [discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.role) for each in values]
+        return ui.RoleSelect(min_values=least, max_values=field.most, default_values=named, placeholder=placeholder)
+    offered, _left_out = offered_of(field, values, models)
+    options = [
+        discord.SelectOption(label=cut(_label(label), MAX_OPTION), value=value, default=value in values)
+        for label, value in offered
+    ]
+    if not options:
+        return None
+    return ui.Select(
+        options=options,
+        min_values=least,
+        max_values=min(field.most, len(options)),
+        placeholder=cut(placeholder, MAX_PLACEHOLDER),
+    )
+
+
+def offered_of(field: Field, values: Sequence[str], models: Sequence[str]) -> tuple[list[Option], int]:
+    """Return what a menu offers, and how many have no room in it. What is chosen is always there.
+
+    That may be something there is no more: a model that is gone, or one that a file named.
+    """
+    every = {value: label for label, value in field.options(models) if size(value) <= MAX_OPTION}
+    chosen = [value for value in values if value in every]
+    gone = [value for value in dict.fromkeys(values) if value not in every and size(value) <= MAX_OPTION]
+    shown = {*chosen, *[value for value in every if value not in chosen][: MAX_OPTIONS - len(values)]}
+    offered = [(label, value) for value, label in every.items() if value in shown]
+    return offered + [(value, value) for value in gone], len(every) - len(shown)
+
+
+def _label(label: str) -> str:
+    """What an option is called: what we say begins with a capital, and a name stays as it is."""
+    return _capital(_(label)) if isinstance(label, Phrase) else label
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _button(page: str, key: str, label: str, *, is_on: bool = False) -> ui.Button[Any]:
+    style = discord.ButtonStyle.primary if is_on else discord.ButtonStyle.secondary
+    return ui.Button(label=label, style=style, custom_id=f"atelier-set:{page}:{key}")

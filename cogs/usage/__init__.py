@@ -1,0 +1,1 @@
+"""/usage: what members and servers used."""

@@ -1,0 +1,71 @@
+"""/usage: what was asked for, and what is left."""
+
+from __future__ import annotations
+
+import asyncio
+
+from discord import app_commands
+from discord.app_commands import Choice
+from discord.ext import commands
+
+from cogs.common.checks import require_manager
+from cogs.common.messages import Say
+from cogs.common.responses import edit_reply
+from cogs.error_handler import PRIVATE
+from cogs.services import Interaction, owner_of, role_ids
+from cogs.usage import _messages as usage_pages
+from generation.policy.guild_settings import zone
+from generation.policy.usage import beginning, last_days
+
+DAYS = 14
+_MINE, _SERVER = "mine", "server"
+WHOSE = [Choice(name="mine", value=_MINE), Choice(name="the whole server's", value=_SERVER)]
+
+
+class Usage(commands.Cog):
+    """Who used how much."""
+
+    @app_commands.command(description="What you used here and what is left. Only you see the answer.")
+    @app_commands.describe(whose="Yours, or everybody's (for those who manage the server).")
+    @app_commands.choices(whose=WHOSE)
+    async def usage(self, interaction: Interaction, whose: Choice[str] | None = None) -> None:
+        is_server = whose is not None and whose.value == _SERVER
+        if is_server:
+            require_manager(interaction)
+        interaction.extras[PRIVATE] = True
+        await interaction.response.defer(ephemeral=True)
+        async with interaction.client.services.drawing.turn(owner_of(interaction)):
+            say = await (_server(interaction) if is_server else _own(interaction))
+        await edit_reply(interaction, say)
+
+
+async def _own(interaction: Interaction) -> Say:
+    services, owner = interaction.client.services, owner_of(interaction)
+    now, roles = interaction.created_at, role_ids(interaction)
+    guild = await services.guilds.fetch(owner.guild_id)
+    day = zone(guild.timezone)
+    days = last_days(DAYS, now, zone=day)
+    used = await services.usage.fetch_days(owner.guild_id, days, zone=day, user_id=owner.user_id)
+    allowances = await services.quotas.fetch_allowances(owner, role_ids=roles, now=now)
+    return await asyncio.to_thread(
+        usage_pages.own,
+        used,
+        allowances,
+        guild_id=owner.guild_id,
+        timezone=guild.timezone,
+        boost=services.studio.boost_of(owner.guild_id, roles),
+        units_per_s=services.studio.units_per_s,
+    )
+
+
+async def _server(interaction: Interaction) -> Say:
+    services, guild_id = interaction.client.services, require_manager(interaction)
+    guild = await services.guilds.fetch(guild_id)
+    day = zone(guild.timezone)
+    days = last_days(DAYS, interaction.created_at, zone=day)
+    used = await services.usage.fetch_days(guild_id, days, zone=day)
+    members = await services.usage.fetch_members(guild_id, since=beginning(days[0], zone=day))
+    weight, part = services.studio.share_of(guild_id)
+    return await asyncio.to_thread(
+        usage_pages.servers, used, members, timezone=guild.timezone, weight=weight, part=part
+    )

@@ -1,0 +1,180 @@
+"""What people read about their use and their quotas. Pure: values in, a message out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from cogs.common.deleted_references import role_mention
+from cogs.common.formatting import amount_text, bar, bound, dotted, pictures, small, standard_steps
+from cogs.common.messages import Block, Gallery, Lines, Picture, Rule, Say, Tone
+from cogs.common.pages import boosted_line, share_line
+from cogs.i18n.gettext import N_, _, counted, day_and_month, ngettext
+from cogs.usage import _chart as chart
+from generation.policy.quota import Allowance, Quota, Scope, Unit, Usage, unit_name
+from generation.policy.usage import Day, MemberUsage, total
+from generation.requests.cost import UNITS_PER_STEP
+
+KEY = "quotas"
+MAX_MEMBERS = 15
+NO_QUOTAS = N_("There are no quotas here. `/quota set` makes one.")
+WHAT_A_STEP_IS = N_(
+    "A standard step is one step of one 512 × 512 picture; larger pictures and more steps count for more."
+)
+
+
+# One's own.
+
+
+def own(
+    days: Sequence[Day],
+    allowances: Sequence[Sequence[Allowance]],
+    *,
+    guild_id: int,
+    timezone: str,
+    boost: float,
+    units_per_s: float | None,
+) -> Say:
+    """What somebody asked for here, and what is left of what binds them."""
+    best = [max(group, key=lambda each: each.left) for group in allowances]
+    daily = [each.quota.limit for each in best if each.quota.window_hours is None and each.quota.unit is Unit.IMAGES]
+    blocks: list[Block] = [
+        _("### What you used here"),
+        _summary(days),
+        _chart(_("Your pictures a day"), days, daily),
+    ]
+    blocks.append(Rule())
+    blocks.append("\n".join(_allowance(each, guild_id) for each in best) if best else _("No quota binds you here."))
+    notes = [_(WHAT_A_STEP_IS), _days_line(timezone)]
+    if units_per_s:
+        steps_a_minute = counted(round(60 * units_per_s / UNITS_PER_STEP))
+        pace = _("At its present pace the painter does about {number} of them a minute.", number=steps_a_minute)
+        notes.insert(1, pace)
+    if boost != 1:
+        notes.append(boosted_line(boost))
+    blocks.append("\n".join(small(note) for note in notes))
+    return Say(blocks=tuple(blocks))
+
+
+def _allowance(allowance: Allowance, guild_id: int) -> str:
+    quota = allowance.quota
+    used = allowance.usage.of(quota.unit)
+    head = _line(quota, guild_id)
+    number = _("{number} left", number=amount_text(allowance.left, quota.unit))
+    left = f"{bar(min(1.0, used / quota.limit) if quota.limit else 1.0)} {number}"
+    if allowance.renews_at is None:
+        return f"{head}\n{left}"
+    renews = _("renews {when}", when=f"<t:{int(allowance.renews_at.timestamp())}:R>")
+    return f"{head}\n{dotted((left, bound(renews)))}"
+
+
+# The server's.
+
+
+def servers(days: Sequence[Day], members: Sequence[MemberUsage], *, timezone: str, weight: float, part: float) -> Say:
+    """What a whole server asked for, by day and by member; for those who manage it."""
+    blocks: list[Block] = [
+        _("### What this server used"),
+        _summary(days),
+        _chart(_("Pictures a day"), days, ()),
+    ]
+    lines = [_member(number, each) for number, each in enumerate(members[:MAX_MEMBERS], start=1)]
+    blocks.append("\n".join(lines) if lines else _("Nobody asked for anything."))
+    notes = [_("By member over these {number} days.", number=len(days)) + " " + _(WHAT_A_STEP_IS)]
+    if len(members) > MAX_MEMBERS:
+        rest = total(each.usage for each in members[MAX_MEMBERS:])
+        others = ngettext("and {number} more member", "and {number} more members", len(members) - MAX_MEMBERS)
+        notes.insert(0, f"{others}: {_sum(rest)}")
+    notes.append(f"{_days_line(timezone)} {share_line(weight, part)}")
+    blocks.append("\n".join(small(note) for note in notes))
+    return Say(blocks=tuple(blocks))
+
+
+def _member(number: int, each: MemberUsage) -> str:
+    who = f"<@{each.user_id}>" if each.user_id is not None else _("erased members")
+    return f"**{number}** {who} · {_sum(each.usage)}"
+
+
+def _summary(days: Sequence[Day]) -> str:
+    week = total(each.usage for each in days[-7:])
+    today = _("**Today** {used}", used=_sum(days[-1].usage))
+    return today + "\n" + _("**Last 7 days** {used}", used=_sum(week))
+
+
+def _sum(usage: Usage) -> str:
+    return f"{pictures(usage.num_images)}, {standard_steps(usage.of(Unit.COST))}"
+
+
+def _days_line(timezone: str) -> str:
+    return _("Days begin at midnight, {timezone}.", timezone=timezone)
+
+
+def _chart(title: str, days: Sequence[Day], limits: Sequence[int]) -> Gallery:
+    values = [each.usage.num_images for each in days]
+    labels = [f"{each.date.day}." for each in days]
+    first, last = (day_and_month(each.date) for each in (days[0], days[-1]))
+    listed = ", ".join(str(value) for value in values)
+    alt = _("{title} from {first} to {last}: {numbers}.", title=title, first=first, last=last, numbers=listed)
+    limit = min(limits, default=None)
+    if limit is not None:
+        alt += " " + _("The limit is {number} a day.", number=counted(limit))
+    shown = _("limit {number}", number=counted(limit)) if limit is not None else ""
+    data = chart.days(title, values, labels, limit=limit, limit_label=shown)
+    return Gallery((Picture("usage.png", data, alt),))
+
+
+# Quotas.
+
+
+def quotas(
+    found: Sequence[Quota], *, guild_id: int, timezone: str, done: str | None = None, gone: Collection[int] = ()
+) -> Say:
+    """All quotas of a server, after what was just done. `gone`: the roles among them that were deleted."""
+    lines = [_line(quota, guild_id, gone) for quota in found]
+    blocks: list[Block] = [done, Rule()] if done else []
+    blocks += [_("### Quotas of this server"), Lines(tuple(lines), KEY) if lines else _(NO_QUOTAS)]
+    notes = [_("A member's own quota goes before those of roles; of several roles the most generous counts.")]
+    if any(quota.unit is Unit.COST for quota in found):
+        notes.append(_(WHAT_A_STEP_IS))
+    if gone:
+        notes.append(_("A quota of a deleted role binds nobody. `/quota remove id:` takes it away."))
+    if any(_locks_everyone_out(quota, guild_id) for quota in found):
+        blocks.append(_("**Nobody can ask for anything here**: a quota of everyone is 0. `/quota set` makes it more."))
+    blocks.append("\n".join(small(note) for note in (*notes, _days_line(timezone))))
+    return Say(blocks=tuple(blocks), tone=Tone.DONE if done else Tone.PLAIN)
+
+
+def set_line(quota: Quota, guild_id: int) -> str:
+    return _("Set: **{limit}** · {whose}.", limit=_limit(quota), whose=_whose(quota, guild_id))
+
+
+def removed_line(quota: Quota, guild_id: int, *, gone: Collection[int]) -> str:
+    whose = _whose(quota, guild_id, gone)
+    return _("Removed the quota of {unit} for {whose}.", unit=unit_name(quota.unit), whose=whose)
+
+
+def _line(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
+    return dotted((f"**{_limit(quota)}**", _whose(quota, guild_id, gone)))
+
+
+def _locks_everyone_out(quota: Quota, guild_id: int) -> bool:
+    is_of_all = quota.scope is Scope.GUILD or (quota.scope is Scope.ROLE and quota.subject_id == guild_id)
+    return quota.limit == 0 and is_of_all
+
+
+def _limit(quota: Quota) -> str:
+    limit = f"{amount_text(quota.limit, quota.unit)} {_(unit_name(quota.unit, quota.limit))}"
+    if quota.window_hours is None:
+        return _("{limit} a day", limit=limit)
+    return ngettext("{limit} in {number} hour", "{limit} in {number} hours", quota.window_hours, limit=limit)
+
+
+def _whose(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
+    match quota.scope:
+        case Scope.ROLE if quota.subject_id == guild_id:  # @everyone, whose mention Discord shows with two of the @
+            return _("each member")
+        case Scope.GUILD:
+            return _("the whole server together")
+        case Scope.ROLE:
+            return _("each member with {role}", role=role_mention(quota.subject_id, gone))
+        case Scope.USER:
+            return _("{member} alone", member=f"<@{quota.subject_id}>")
