@@ -29,10 +29,10 @@ import keeper
 import logs
 import shell
 from cli import models as library
-from cogs.bot import Services
 from cogs.common.pending_uploads import Held
 from cogs.connection import keep_connected
 from cogs.maintenance import keep_promises
+from cogs.services import Services
 from config import Settings
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore

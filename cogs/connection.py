@@ -15,9 +15,10 @@ from collections.abc import Callable
 import aiohttp
 import discord
 
-from cogs.bot import AtelierClient, Services, build_client
+from cogs.bot import AtelierBot, build_bot
 from cogs.endpoints import point_at
 from cogs.pacing import Pacing
+from cogs.services import Services
 from generation.errors import Misconfigured
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ async def keep_connected(
         point_at(url)
     pause_s, pacing = FIRST_PAUSE_S, Pacing()
     while True:
-        client = build_client(services, pacing=pacing, connector=connector())
+        client = build_bot(services, pacing=pacing, connector=connector())
         _report_state(client, report)
         began_s = time.monotonic()
         try:
@@ -81,17 +82,18 @@ def _log_lost(error: Exception, pause_s: float) -> None:
     log.warning("action=discord-lost error=%s next_try_s=%.0f", type(error).__name__, pause_s, exc_info=traceback)
 
 
-async def _close(client: AtelierClient) -> None:
+async def _close(client: AtelierBot) -> None:
     """Close it, whatever state it is in: discord.py stumbles over one that never got as far as its login."""
     try:
         await client.close()
     except Exception:
         log.exception("action=client-not-closed")
-    if client.connector is not None:  # of a client without a login, it is still open
-        await client.connector.close()
+    finally:
+        if client.connector is not None:  # of a client without a login or cancelled while closing, it is still open
+            await client.connector.close()
 
 
-def _report_state(client: AtelierClient, report: Callable[[str], None]) -> None:
+def _report_state(client: AtelierBot, report: Callable[[str], None]) -> None:
     async def on_up() -> None:
         if not client.is_closed():  # discord.py says so up to `guild_ready_timeout` later
             report(CONNECTED)

@@ -21,10 +21,9 @@ from cogs.acknowledgement import NotAcknowledgedError
 from cogs.common.formatting import escaped
 from cogs.common.message_limits import MAX_CONTENT, cut
 from cogs.common.plain_text import plain
-from cogs.i18n.gettext import N_, _, listed, told
-from cogs.services import Interaction
-from generation.errors import AtelierError, NotAccepted, NotAllowed
-from generation.translatable import Phrase
+from cogs.context import Interaction
+from cogs.i18n.gettext import N_, _, told
+from generation.errors import AtelierError, NotAccepted
 
 log = logging.getLogger(__name__)
 PRIVATE = "atelier.private"
@@ -103,7 +102,7 @@ async def tell_privately(interaction: Interaction, text: str) -> None:
         return
     is_thinking = response.type is discord.InteractionResponseType.deferred_channel_message
     if is_thinking and JOB in interaction.extras:
-        await interaction.client.courier.shown(interaction.extras[JOB])
+        await interaction.client.tracker.shown(interaction.extras[JOB])
     elif is_thinking and not interaction.extras.get(PRIVATE):
         with suppress(discord.NotFound):
             await persistently(interaction.delete_original_response)
@@ -121,27 +120,6 @@ async def persistently(work: Callable[[], Awaitable[object]]) -> None:
                 raise
         await asyncio.sleep(pause_s)
     await work()
-
-
-def require_permissions(interaction: Interaction) -> None:
-    """Raise `NotAllowed` naming what the bot lacks to post pictures here: asked before any work is done."""
-    have = interaction.app_permissions
-    is_thread = isinstance(interaction.channel, discord.Thread)
-    needed = {
-        N_("View Channel"): have.view_channel,
-        N_("Send Messages in Threads") if is_thread else N_("Send Messages"): (
-            have.send_messages_in_threads if is_thread else have.send_messages
-        ),
-        N_("Attach Files"): have.attach_files,
-    }
-    missing = [name for name, is_granted in needed.items() if not is_granted]
-    if missing:
-        names = listed([_("“{permission}”", permission=_(name)) for name in missing])
-        raise NotAllowed(
-            why=Phrase(
-                "I could not post your pictures here: I lack the permission {names} in this channel.", names=names
-            )
-        )
 
 
 def _unwrap(error: BaseException) -> BaseException:

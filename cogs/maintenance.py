@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from cogs.moderation._cog import remove_files
+from cogs.common.stored_files import remove_files
 from cogs.services import Services
 from generation.retry import Task, every
 from generation.translatable import Phrase

@@ -6,11 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-import discord
 
 from cogs.common.load_shedding import Reception
+from cogs.common.pending_uploads import Held
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore
 from db.stores.deliveries import DeliveryStore
@@ -27,18 +25,11 @@ from db.stores.usage import UsageStore
 from generation.fair_turns import Turns
 from generation.images.c2pa import Credentials
 from generation.jobs.ports import Clock
-from generation.owner import DM_TENANT, Owner
 from generation.policy.rate_limit import Rates, rates_of_files
 from generation.retry import Problems
 from generation.scheduling.service import Studio
 
-if TYPE_CHECKING:
-    from cogs.bot import AtelierClient  # noqa: F401 - named in the alias below
-    from cogs.common.pending_uploads import Held
-
 FILES_IN_HAND = 8
-
-Interaction = discord.Interaction["AtelierClient"]
 
 
 def utc_now() -> datetime:
@@ -86,18 +77,3 @@ class Services:
     """Discord ids of those who run the bot."""
     allows_dms: bool = False
     """Whether anything may be asked for in direct messages, where no server looks after what is painted."""
-
-
-def owner_of(interaction: Interaction) -> Owner:
-    """Who acts, and the tenant they act in."""
-    return Owner(guild_id=interaction.guild_id or DM_TENANT, user_id=interaction.user.id)
-
-
-def is_operator(interaction: Interaction) -> bool:
-    """Whether the person is one of those who run the bot."""
-    return interaction.user.id in interaction.client.services.owner_ids
-
-
-def role_ids(interaction: Interaction) -> list[int]:
-    """The person's roles in this server, as Discord sends them with every interaction."""
-    return [role.id for role in interaction.user.roles] if isinstance(interaction.user, discord.Member) else []

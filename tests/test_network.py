@@ -17,7 +17,7 @@ from huggingface_hub import HfApi, close_session
 from yarl import URL
 
 from cogs.common.attachments import fetch_attachment
-from cogs.common.modals import Attached
+from cogs.common.forms import Attached
 from cogs.connection import keep_connected
 from generation.errors import InvalidRequest, Misconfigured
 from logs import Redacting
@@ -102,15 +102,14 @@ async def test_the_client_of_discord_goes_through_it() -> None:
     lost = asyncio.Event()
     async with proxy() as it:
         settle_proxy(f"127.0.0.1:{it.port}")  # without a scheme, as curl takes it
-        services: Any = None
-        with patch("cogs.bot.Courier"):  # it needs a database, and no login gets as far
-            keeping = asyncio.create_task(
-                keep_connected(services, "a.b.c", report=lambda _: lost.set(), connector=ProxyConnector)
-            )
-            await lost.wait()
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
+        services: Any = None  # no login gets as far as needing them
+        keeping = asyncio.create_task(
+            keep_connected(services, "a.b.c", report=lambda _: lost.set(), connector=ProxyConnector)
+        )
+        await lost.wait()
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
         assert set(it.asked) == {"CONNECT discord.com:443 HTTP/1.1"}
 
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 import discord
 
-from cogs.common.modals import Attached
-from cogs.services import Interaction, owner_of
+from cogs.common.forms import Attached
+from cogs.context import Interaction, owner_of
 from generation.errors import AtelierError, InvalidRequest
 from generation.images.codec import MAX_UPLOAD_BYTES, OtherSize
 from generation.images.store import Loan

@@ -12,9 +12,9 @@ from contextlib import suppress
 import discord
 
 from cogs.common.plain_text import plain
+from cogs.context import Interaction
 from cogs.error_handler import LOST
 from cogs.i18n.gettext import N_, in_words, of_place, speaking
-from cogs.services import Interaction
 from db.stores.audit_log import Entry
 from generation.errors import NotAllowed
 from generation.translatable import Phrase

@@ -5,7 +5,7 @@ Whoever presses is looked at again, too: a button may be years old, somebody els
 
 from __future__ import annotations
 
-from cogs.services import Interaction, owner_of
+from cogs.context import Interaction, owner_of
 from generation.errors import UnknownJob
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
 from generation.jobs.permissions import require_visible

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import discord
 
 from cogs.common.attachments import attached, is_on_discord
-from cogs.common.modals import Attached
+from cogs.common.forms import Attached
 
 _MAX_NAME_CHARS = 100
 Holder = discord.Message | discord.MessageSnapshot

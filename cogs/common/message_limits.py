@@ -29,6 +29,8 @@ MAX_MENTIONS = 80
 """Mentions of members in one message: Discord notifies at most 100, and so many fit."""
 MAX_TYPED = 4000
 """What one field of a form holds."""
+DEFAULT_SIZE_LIMIT = 10 * 1024 * 1024
+"""Discord's own limit for a file, where no interaction has told a better one."""
 PAGE_ROOM = 1500
 """What a list keeps for itself, however long the texts beside it are."""
 NOTE_ROOM = 150

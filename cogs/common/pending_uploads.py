@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from cogs.common.modals import Attached
+from cogs.common.forms import Attached
 from generation.errors import InvalidRequest
 from generation.owner import Owner
 from generation.translatable import Phrase

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import discord
 
+from cogs.common.custom_ids import job_id_of
 from cogs.common.deleted_references import gone_from
+from cogs.context import Interaction, owner_of, role_ids
 from cogs.i18n.gettext import N_
-from cogs.services import Interaction, Services, owner_of, role_ids
+from cogs.services import Services
 from generation.errors import BlockedByRule, NotAllowed
-from generation.jobs.job import JOB_ID_LENGTH
 from generation.jobs.source_access import require_sources
 from generation.models.catalog import Model
 from generation.owner import Owner
@@ -25,8 +25,6 @@ from generation.safety.checker_trust import is_vetted
 from generation.safety.minor_safety import NotPainted, protection
 from generation.translatable import Phrase
 
-_JOB = re.compile(rf":([0-9A-Za-z]{{{JOB_ID_LENGTH}}})(?![0-9A-Za-z])")
-"""The job in a `custom_id` of ours."""
 NOTHING_LEFT = {
     "channel_ids": N_("All channels where this server lets me paint were deleted."),
     "role_ids": N_("All roles whose members may paint in this server were deleted."),
@@ -143,10 +141,10 @@ def place_at(channel: object, *, channel_id: int, is_dm: bool) -> Place:
 async def _require_own(interaction: Interaction, policy: Policy) -> None:
     """Where a button, menu or form asks: it must be under pictures of one's own."""
     data: Any = interaction.data or {}
-    named = _JOB.search(str(data.get("custom_id", "")))
-    if named is None:
+    job_id = job_id_of([str(data.get("custom_id", ""))])
+    if job_id is None:
         return
-    job = await interaction.client.services.jobs.fetch_job(named[1])
+    job = await interaction.client.services.jobs.fetch_job(job_id)
     policy.require_may_press(job.owner, asker_of(interaction))
 
 

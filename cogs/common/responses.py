@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from cogs.common.messages import Say
 from cogs.common.plain_text import plain
 from cogs.common.rendering import changed, new
-from cogs.services import Interaction
+from cogs.context import Interaction, ListBuilder
 from generation.errors import UnknownJob
-
-Lists = Callable[[Interaction, str], Awaitable[Say]]
-"""What makes the message of a list again, as of now, and asks who may read it: given what its key says further."""
 
 
 async def reply(interaction: Interaction, say: Say, *, page: int = 0) -> None:
@@ -35,7 +32,7 @@ async def edit_reply(interaction: Interaction, say: Say, *, page: int = 0) -> No
     await interaction.edit_original_response(**changed(say, page))
 
 
-async def turn_page(interaction: Interaction, subject: str, lists: Mapping[str, Lists]) -> None:
+async def turn_page(interaction: Interaction, subject: str, lists: Mapping[str, ListBuilder]) -> None:
     """Show another page of a list. Raise `UnknownJob` for a forged button, `NotAllowed` for who may not read it."""
     key, _, number = subject.rpartition(":")
     name, _, rest = key.partition(":")

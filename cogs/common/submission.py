@@ -13,11 +13,11 @@ import discord
 
 from cogs.common.plain_text import plain
 from cogs.common.policy_checks import place_of, policy_of, require_allowed, require_may_ask
-from cogs.error_handler import JOB, LOST, PRIVATE, require_permissions
+from cogs.common.posting_permissions import require_can_post
+from cogs.common.submission_notes import on_words, warned
+from cogs.context import Interaction, owner_of
+from cogs.error_handler import JOB, LOST, PRIVATE
 from cogs.i18n.gettext import matching, of_place
-from cogs.results import _messages as replies
-from cogs.rules import _messages as rules_pages
-from cogs.services import Interaction, owner_of
 from generation.errors import Refused
 from generation.jobs.job import Job, ReplyTo
 from generation.policy.guild_preferences import Visibility
@@ -44,7 +44,7 @@ async def _acknowledge(
     interaction: Interaction, request: GenerationRequest | None, attached: Collection[str]
 ) -> ReplyTo:
     received_s = interaction.client.services.monotonic()
-    require_permissions(interaction)
+    require_can_post(interaction)
     if request is not None:
         interaction.client.services.studio.check(request, owner_of(interaction))
         await require_allowed(interaction, request, attached=attached)
@@ -74,9 +74,9 @@ async def finish(
     """Have the request accepted; from here on the courier looks after its message."""
     async with interaction.client.services.reception.turn(owner_of(interaction).guild_id):
         job, warnings = await _submit(interaction, request, reply_to, attached)
-    notes = [rules_pages.warned(warnings)] if warnings else []
+    notes = [warned(warnings)] if warnings else []
     if interaction.type is not discord.InteractionType.component:  # a button repeats words that were told of before
-        notes += replies.on_words(request)
+        notes += on_words(request)
     if notes:  # this waits for Discord, so it keeps no turn from others
         await tell_besides(interaction, "\n".join(notes))
     return job
@@ -105,7 +105,7 @@ async def _submit(
     except Refused:
         services.rates.give_back(owner)
         raise
-    client.courier.watch(job.id, reply_to, size_limit=interaction.filesize_limit)
+    client.tracker.watch(job.id, reply_to, size_limit=interaction.filesize_limit)
     interaction.extras[JOB] = job.id
     return job, warnings
 
@@ -118,7 +118,7 @@ async def ask(interaction: Interaction, request: GenerationRequest) -> Job:
 async def tell_besides(interaction: Interaction, text: str) -> bool:
     """Say something to the person alone, beside the answer they asked for. Whether it could be said."""
     job_id = interaction.extras.get(JOB)
-    if job_id is not None and not await interaction.client.courier.shown(job_id):
+    if job_id is not None and not await interaction.client.tracker.shown(job_id):
         return False
     try:
         await interaction.followup.send(**plain(text), ephemeral=True)

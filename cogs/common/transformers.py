@@ -8,11 +8,12 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from cogs.common.components import custom_ids
+from cogs.common.custom_ids import job_id_of
 from cogs.common.formatting import pictures
 from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut, size
-from cogs.common.rendering import custom_ids, is_ours
+from cogs.context import Interaction, owner_of
 from cogs.i18n.gettext import _
-from cogs.services import Interaction, owner_of
 from generation.errors import InvalidRequest, UnknownJob
 from generation.jobs.job import JOB_ID_LENGTH, Status
 from generation.models.catalog import Model
@@ -137,8 +138,7 @@ async def _id_behind(interaction: Interaction, channel_id: int, message_id: int)
         if refused.status not in (400, 403, 404):  # 400: no message could have that id
             raise
         raise UnknownJob from None
-    parts = (part for each in custom_ids(message) if is_ours(each) for part in each.split(":"))
-    job_id = next((part for part in parts if len(part) == JOB_ID_LENGTH), None)
+    job_id = job_id_of(custom_ids(message))
     if message.author.id != interaction.application_id or job_id is None:
         raise UnknownJob
     return job_id

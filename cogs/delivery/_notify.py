@@ -6,27 +6,24 @@ import logging
 import string
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import discord
 
 from cogs.common.discord_errors import Step, refusal_of
 from cogs.common.message_limits import MAX_MENTIONS
 from cogs.common.plain_text import plain
+from cogs.context import BaseBot
 from cogs.delivery._poster import Posted
 from cogs.i18n.gettext import _
-from cogs.results import _messages as replies
+from cogs.results import DONE
 from cogs.services import Services
 from generation.jobs.job import Job
-
-if TYPE_CHECKING:
-    from cogs.bot import AtelierClient
 
 log = logging.getLogger(__name__)
 _DIGITS = string.digits + string.ascii_letters
 
 
-async def tell_those_who_asked(client: AtelierClient, services: Services, job_id: str, posted: Posted) -> int:
+async def tell_those_who_asked(client: BaseBot, services: Services, job_id: str, posted: Posted) -> int:
     """Mention them once beneath the finished message, or write to them where that is seen by one person only. How many.
 
     What Discord refuses is only logged: the pictures are there in any case. Raise `discord.HTTPException` if Discord
@@ -37,19 +34,19 @@ async def tell_those_who_asked(client: AtelierClient, services: Services, job_id
         return 0
     if (await services.deliveries.fetch(job_id)).reply_to.is_private:
         for user_id in user_ids:
-            await _write_to(client, job_id, user_id, _(replies.DONE))
+            await _write_to(client, job_id, user_id, _(DONE))
     else:
         await _mention(client, job_id, user_ids, posted)
     return len(user_ids)
 
 
-async def tell_owner(client: AtelierClient, services: Services, job: Job, text: str) -> bool:
+async def tell_owner(client: BaseBot, services: Services, job: Job, text: str) -> bool:
     """Write to a job's owner, if they asked to be told when it is done. Whether it could be said."""
     asked = await services.keepsakes.fetch_told(job.id)
     return job.owner.user_id in asked and await _write_to(client, job.id, job.owner.user_id, text)
 
 
-async def _mention(client: AtelierClient, job_id: str, user_ids: list[int], posted: Posted) -> None:
+async def _mention(client: BaseBot, job_id: str, user_ids: list[int], posted: Posted) -> None:
     """Several messages where one does not hold them all. Each has a nonce of its own, so none is posted twice."""
     for number, some in enumerate(batched(user_ids)):
         try:
@@ -58,7 +55,7 @@ async def _mention(client: AtelierClient, job_id: str, user_ids: list[int], post
             _log_refusal(job_id, error)
 
 
-async def _mention_some(client: AtelierClient, user_ids: Sequence[int], posted: Posted, *, nonce: str) -> None:
+async def _mention_some(client: BaseBot, user_ids: Sequence[int], posted: Posted, *, nonce: str) -> None:
     """As a reply where Discord takes one, else as a message of its own."""
     channel = client.get_partial_messageable(posted.channel_id)
     allowed = discord.AllowedMentions(users=[discord.Object(each) for each in user_ids])
@@ -72,7 +69,7 @@ async def _mention_some(client: AtelierClient, user_ids: Sequence[int], posted: 
 
 
 def mention(user_ids: Sequence[int]) -> str:
-    return " ".join(f"<@{user_id}>" for user_id in user_ids) + " " + _(replies.DONE)
+    return " ".join(f"<@{user_id}>" for user_id in user_ids) + " " + _(DONE)
 
 
 def nonce_of(job_id: str, number: int) -> str:
@@ -85,7 +82,7 @@ def batched(user_ids: Sequence[int]) -> list[Sequence[int]]:
     return [user_ids[first : first + MAX_MENTIONS] for first in range(0, len(user_ids), MAX_MENTIONS)]
 
 
-async def _write_to(client: AtelierClient, job_id: str, user_id: int, text: str) -> bool:
+async def _write_to(client: BaseBot, job_id: str, user_id: int, text: str) -> bool:
     """Write a direct message. Whether Discord took it: one member's closed messages keep no other from being told."""
     try:
         channel = await client.create_dm(discord.Object(user_id))

@@ -14,19 +14,19 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 import aiohttp
 import discord
 
+from cogs.common.components import custom_ids
+from cogs.common.custom_ids import job_id_of
 from cogs.common.discord_errors import LATER, LATER_PERHAPS, Refusal, Refused, Step, Unreachable, refusal_of
 from cogs.common.messages import Say
-from cogs.common.rendering import changed, custom_ids, new
+from cogs.common.rendering import changed, new
+from cogs.context import BaseBot
 from cogs.i18n.gettext import N_
 from generation.jobs.job import ReplyTo
-
-if TYPE_CHECKING:
-    from cogs.bot import AtelierClient
 
 TOKEN_LIFE_S = 15 * 60.0
 """How long Discord takes the token of an interaction."""
@@ -59,7 +59,7 @@ class Posted:
 class Ladder:
     """Posts and edits the one message of a job. `monotonic` counts seconds."""
 
-    def __init__(self, client: AtelierClient, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: BaseBot, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._monotonic = monotonic
         self._refused: dict[str, None] = {}
@@ -167,7 +167,7 @@ class Ladder:
         try:
             async for message in self._channel(reply_to.channel_id).history(limit=LOOK_BACK):
                 is_other = message.author == self._client.user and message.id != reply_to.message_id
-                if is_other and any(job_id in each for each in custom_ids(message)):
+                if is_other and job_id_of(custom_ids(message)) == job_id:
                     return message.id
         except discord.Forbidden:
             return None  # without Read Message History the nonce alone has to do

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from cogs.common.discord_errors import Refused
+from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.posting_turns import Turn
+from cogs.context import BaseBot
 from cogs.delivery._poster import Ladder, Posted
 from cogs.delivery._visibility import look_again
-from cogs.results._result import gather
-from cogs.results._variants import DEFAULT_SIZE_LIMIT, Variant
+from cogs.results import Variant, gather
 from cogs.services import Services
 from generation.jobs.job import Job, ReplyTo
 from generation.owner import DM_TENANT
-
-if TYPE_CHECKING:
-    from cogs.bot import AtelierClient
 
 
 class Presenter:
     """One for each client. `present` may be called again after any error: it goes on where it was."""
 
-    def __init__(self, client: AtelierClient, services: Services, ladder: Ladder) -> None:
+    def __init__(self, client: BaseBot, services: Services, ladder: Ladder) -> None:
         self._client, self._services, self._ladder = client, services, ladder
         self._variants: dict[str, Variant] = {}
 

@@ -14,13 +14,16 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import discord
 
 from cogs.common.discord_errors import Refused, Step, Unreachable
+from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import Say
 from cogs.common.posting_turns import PostingPlaces
+from cogs.common.submission import tell_besides
+from cogs.context import BaseBot, Interaction
 from cogs.delivery._notify import tell_owner, tell_those_who_asked
 from cogs.delivery._poster import Ladder, Posted, TokenRefusedError
 from cogs.delivery._presenter import Presenter
@@ -28,8 +31,7 @@ from cogs.delivery._reopening import Reopening
 from cogs.delivery._tracked_job import Round, settle
 from cogs.error_handler import LOST
 from cogs.i18n.gettext import speak
-from cogs.results import _messages as replies
-from cogs.results._variants import DEFAULT_SIZE_LIMIT
+from cogs.results import kept, progress
 from cogs.services import Services
 from generation.errors import AtelierError, UnknownJob
 from generation.failpoints import reached
@@ -37,9 +39,6 @@ from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Job, ReplyTo, Status
 from generation.retry import growing
 from generation.scheduling.delivery_turns import DeliveryTurns, Post
-
-if TYPE_CHECKING:
-    from cogs.bot import AtelierClient
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,7 +55,7 @@ GRACE_S = 5.0
 class Courier:
     """See the module's text. `start` it when logged in; `close` it before the client."""
 
-    def __init__(self, client: AtelierClient, services: Services) -> None:
+    def __init__(self, client: BaseBot, services: Services) -> None:
         self._client, self._services = client, services
         self._ladder = Ladder(client, services.monotonic)
         self._presenter = Presenter(client, services, self._ladder)
@@ -131,9 +130,11 @@ class Courier:
         """Why results of this person could not be posted, once."""
         return self._kept.pop(user_id, [])
 
-    def keep_for_later(self, user_id: int, reasons: list[str]) -> None:
-        """They could not be told after all."""
-        self._kept[user_id] += reasons
+    async def tell_kept(self, interaction: Interaction) -> None:
+        """Tell a person, on the next occasion, of results that could not be posted."""
+        reasons = self.take_kept(interaction.user.id)
+        if reasons and not await tell_besides(interaction, kept(reasons)):
+            self._kept[interaction.user.id] += reasons
 
     def _forget(self, job_id: str, task: asyncio.Task[None]) -> None:
         settle(self._rounds[job_id].first, False)
@@ -174,7 +175,7 @@ class Courier:
         if view is None or going.is_message_gone:
             return
         studio = self._services.studio
-        say = replies.progress(view, is_ready=studio.is_ready, is_paused=studio.is_paused)
+        say = progress(view, is_ready=studio.is_ready, is_paused=studio.is_paused)
         if say == going.shown:
             return
         try:
@@ -305,7 +306,7 @@ class Courier:
 
     async def _tell_owner(self, job: Job, reason: str) -> bool:
         try:
-            return await tell_owner(self._client, self._services, job, replies.kept([reason]))
+            return await tell_owner(self._client, self._services, job, kept([reason]))
         except (*LOST, AtelierError):
             return False
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING
 
 import discord
 
 from cogs.common.policy_checks import place_at
-from cogs.results._result import how_shown
+from cogs.common.stored_files import remove_files
+from cogs.context import BaseBot
+from cogs.results import how_shown
 from cogs.services import Services
 from generation.jobs.job import Image, Job, ReplyTo, Status
 from generation.owner import DM_TENANT
 from generation.policy.policy import Place
 from generation.safety.visibility import Shown
 
-if TYPE_CHECKING:
-    from cogs.bot import AtelierClient
-
 log = logging.getLogger(__name__)
 
 
-async def look_again(client: AtelierClient, services: Services, job: Job, reply_to: ReplyTo) -> tuple[Job, Place]:
+async def look_again(client: BaseBot, services: Services, job: Job, reply_to: ReplyTo) -> tuple[Job, Place]:
     """Where the result will be read, and the job with nothing left in it that may no longer be shown there.
 
     Withholding cannot be undone, so only a channel that was really seen decides it: what may not be shown just
@@ -38,7 +35,7 @@ async def look_again(client: AtelierClient, services: Services, job: Job, reply_
     return await _withhold(services, job, place), place
 
 
-async def _see(client: AtelierClient, channel_id: int) -> object | None:
+async def _see(client: BaseBot, channel_id: int) -> object | None:
     """The channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
 
     The gateway names channels only some time after the start, which no result waits for, and archived threads
@@ -64,7 +61,6 @@ async def _withhold(services: Services, job: Job, place: Place) -> Job:
     if not withheld:
         return job
     for image in withheld:
-        for sha256 in await services.jobs.withhold(image.id):
-            await asyncio.to_thread(services.studio.files.remove, sha256)
+        await remove_files(services, await services.jobs.withhold(image.id))
         log.info("image=%s action=withheld-at-delivery", image.id)
     return await services.jobs.fetch_job(job.id)

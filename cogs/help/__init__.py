@@ -1,1 +1,13 @@
-"""/help: list the commands."""
+"""/help and /about."""
+
+from __future__ import annotations
+
+from cogs.context import BaseBot
+from cogs.help._cog import LISTS, Helping
+
+__all__ = ["setup"]
+
+
+async def setup(bot: BaseBot) -> None:
+    await bot.add_cog(Helping())
+    bot.add_lists(LISTS)

@@ -7,11 +7,11 @@ from typing import Any
 from discord import app_commands
 from discord.ext import commands
 
-from cogs.common import pages
 from cogs.common.checks import permissions_in_server
 from cogs.common.messages import Say
-from cogs.common.responses import Lists, reply
-from cogs.services import Interaction, is_operator
+from cogs.common.responses import reply
+from cogs.context import Interaction, ListBuilder, is_operator
+from cogs.help import _messages
 
 AnyCommand = app_commands.Command[Any, ..., Any] | app_commands.Group
 
@@ -34,12 +34,12 @@ async def _help(interaction: Interaction, _: str) -> Say:
         for command in interaction.client.tree.get_commands()
         if not isinstance(command, app_commands.ContextMenu) and _is_of_use(command, interaction)
     ]
-    return pages.help_page(known)
+    return _messages.help_page(known)
 
 
 async def _about(interaction: Interaction, _: str) -> Say:
     studio = interaction.client.services.studio
-    return pages.about_page(
+    return _messages.about_page(
         models=[(model.name, model.licence) for model in studio.catalog.models],
         is_ready=studio.is_ready,
         is_paused=studio.is_paused,
@@ -65,4 +65,4 @@ def _clickable(command: AnyCommand) -> str:
     return command.name if isinstance(command, app_commands.Command) else command.commands[0].qualified_name
 
 
-LISTS: dict[str, Lists] = {pages.HELP: _help, pages.ABOUT: _about}
+LISTS: dict[str, ListBuilder] = {_messages.HELP: _help, _messages.ABOUT: _about}

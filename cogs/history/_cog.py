@@ -11,15 +11,16 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
-from cogs.common import pages
 from cogs.common.discord_errors import CONTENT, Refused
+from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import Action, Say
 from cogs.common.policy_checks import place_of
 from cogs.common.responses import edit_reply
+from cogs.context import Interaction, owner_of
 from cogs.error_handler import PRIVATE
-from cogs.results._result import gather, how_shown
-from cogs.results._variants import DEFAULT_SIZE_LIMIT, Variant
-from cogs.services import Interaction, Services, owner_of
+from cogs.history import _messages
+from cogs.results import Variant, gather, how_shown
+from cogs.services import Services
 from generation.errors import InvalidRequest, UnknownJob
 from generation.images.codec import tile
 from generation.jobs.history import Look
@@ -51,7 +52,7 @@ class History(commands.Cog):
 
 
 async def press_history(interaction: Interaction, subject: str) -> None:
-    """Turn the page: the subject says from when it goes back, and what is looked for (see `pages.turned`)."""
+    """Turn the page: the subject says from when it goes back, and what is looked for (see `_messages.turned`)."""
     before, look = _turned(subject)
     await interaction.response.defer()
     async with interaction.client.services.drawing.turn(owner_of(interaction)):
@@ -92,9 +93,9 @@ async def _page(interaction: Interaction, look: Look, *, before: datetime | None
     jobs = await services.album.fetch_page(owner, look, limit=PAGE + 1, before=before)
     shown = jobs[:PAGE]
     places = await services.deliveries.fetch_some([job.id for job in shown])
-    past = [pages.Remembered(job, await _sheet(services, job, place), places.get(job.id)) for job in shown]
+    past = [_messages.Remembered(job, await _sheet(services, job, place), places.get(job.id)) for job in shown]
     older = shown[-1].created_at if len(jobs) > PAGE else None
-    return pages.history(past, look, guild_id=owner.guild_id, older=older, is_first=before is None)
+    return _messages.history(past, look, guild_id=owner.guild_id, older=older, is_first=before is None)
 
 
 async def _sheet(services: Services, job: Job, place: Place) -> bytes | None:
@@ -113,13 +114,13 @@ def _tile(services: Services, hashes: Sequence[str]) -> bytes | None:
 
 def _words(search: str | None) -> str:
     words = " ".join((search or "").split())
-    if len(words.encode()) > pages.MAX_SEARCH_BYTES:
+    if len(words.encode()) > _messages.MAX_SEARCH_BYTES:
         raise InvalidRequest(what=Phrase("The search"), problem=Phrase("is too long: a word or two will do."))
     return words
 
 
 def _turned(subject: str) -> tuple[datetime | None, Look]:
-    """What `pages.turned` wrote. Raises `UnknownJob` for a forged button."""
+    """What `_messages.turned` wrote. Raises `UnknownJob` for a forged button."""
     time, _, look = subject.partition(":")
     is_favourites, _, words = look.partition(":")
     try:

@@ -22,9 +22,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 from discord import app_commands
 
-from cogs.bot import COGS, MENUS
 from cogs.i18n.gettext import FILE, FOLDER
 from cogs.i18n.translator import is_translated
+from cogs.registered import registered
 from generation import errors
 from generation.jobs.job_kind import Origin
 from generation.policy.guild_access import Standing
@@ -49,7 +49,7 @@ NO_HEADERS = tuple(
 def texts() -> Catalog:
     """Every text, with where it stands; untranslated."""
     found = Catalog(project="Atelier", header_comment=HEADER, fuzzy=False)
-    for where, message, comments in [*_of_code(), *_of_errors(), *_of_words(), *asyncio.run(_of_commands())]:
+    for where, message, comments in [*_of_code(), *_of_errors(), *_of_words(), *_of_commands()]:
         found.add(message, locations=[(where, 0)], auto_comments=comments)
     return found
 
@@ -102,16 +102,15 @@ def _of_words() -> Iterator[tuple[str, str, list[str]]]:
             yield each.__module__.replace(".", "/") + ".py", word.value, []
 
 
-async def _of_commands() -> list[tuple[str, str, list[str]]]:
+def _of_commands() -> list[tuple[str, str, list[str]]]:
     """What discord.py would have translated: descriptions of commands and options, names of choices and menus."""
-    tree = app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
-    collector = _Collector()
-    for cog in COGS:
-        each = cog()
-        for command in [each.app_command] if each.app_command else each.__cog_app_commands__:
-            await command.get_translated_payload(tree, collector)
-    for menu in MENUS:
-        await menu.get_translated_payload(tree, collector)
+    bot, collector = registered(), _Collector()
+
+    async def ask() -> None:
+        for command in (*bot.slash_commands, *bot.context_menus):
+            await command.get_translated_payload(bot.tree, collector)
+
+    asyncio.run(ask())
     return [("commands", text, []) for text in collector.found]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from secrets import randbelow
 
 import discord
 from discord import app_commands
@@ -12,17 +11,18 @@ from discord.ext import commands
 
 from cogs.common import transformers
 from cogs.common.attachments import NO_FILE, attached, lending, require_size_px
-from cogs.common.modals import Attached
+from cogs.common.forms import Attached
 from cogs.common.policy_checks import default_aspect, default_model, require_sayable
+from cogs.common.seeds import draw_seed
 from cogs.common.submission import ask, begin, finish, tell_besides
-from cogs.results import _messages as replies
-from cogs.services import Interaction
+from cogs.context import Interaction
+from cogs.imagine._messages import rounded
 from generation.errors import InvalidRequest
 from generation.jobs.job import Job
 from generation.models.catalog import Model
 from generation.models.sizes import closest_shape, native_size, parse_size, shape_size
 from generation.requests.prompt_addons import read_prompts
-from generation.requests.spec import MAX_SEED, GenerationRequest, ImageSpec, StartImage
+from generation.requests.spec import GenerationRequest, ImageSpec, StartImage
 from generation.requests.style import Style
 from generation.rules.folding import words_of_name
 from generation.translatable import Phrase
@@ -102,7 +102,7 @@ class Imagine(commands.Cog):
             job = await ask(interaction, request_of(typed))
         else:
             job = await paint_from(interaction, typed, attached(image), strength=strength)
-        if size is not None and (note := replies.rounded(size, job)) is not None:
+        if size is not None and (note := rounded(size, job)) is not None:
             await tell_besides(interaction, note)
 
 
@@ -119,7 +119,7 @@ def request_of(typed: Typed, *, start_size_px: tuple[int, int] | None = None) ->
         steps=defaults.steps if typed.steps is None else typed.steps,
         guidance=defaults.guidance if typed.guidance is None else typed.guidance,
         sampler=typed.sampler or defaults.sampler,
-        seed=randbelow(MAX_SEED + 1) if typed.seed is None else typed.seed,
+        seed=draw_seed() if typed.seed is None else typed.seed,
     )
     return GenerationRequest(spec=spec, count=typed.count)
 

@@ -12,12 +12,12 @@ from discord.ext import commands
 
 from cogs.common import transformers
 from cogs.common.attachments import NO_FILE, Size, attached, lending, require_size_px
-from cogs.common.modals import Attached
+from cogs.common.forms import Attached
 from cogs.common.policy_checks import default_model
 from cogs.common.submission import begin, finish
+from cogs.context import Interaction
 from cogs.i18n.gettext import _
 from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, paint_from
-from cogs.services import Interaction
 from generation.errors import InvalidRequest
 from generation.jobs.derive_edits import REGION_STRENGTH
 from generation.jobs.job import Job

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -15,25 +13,26 @@ from discord.app_commands import Choice
 from discord.ext import commands
 
 from cogs.common.checks import entry_by, language_of_server, require_manager, require_moderator, tell_log_channel
+from cogs.common.components import custom_ids
+from cogs.common.custom_ids import PATTERNS, CustomId, Kind, job_id_of
 from cogs.common.deleted_references import read_id
 from cogs.common.lookups import job_named
 from cogs.common.messages import Action, Gallery, Picture
 from cogs.common.plain_text import plain
-from cogs.common.rendering import New, custom_ids, new
+from cogs.common.rendering import New, new
 from cogs.common.responses import reply, reply_text
+from cogs.common.stored_files import remove_files
+from cogs.context import ButtonHandler, Interaction
 from cogs.error_handler import answer, tell_privately
 from cogs.i18n.gettext import N_, _, ngettext, speak, speaking
-from cogs.moderation import _messages as moderation_pages
-from cogs.results._buttons import Handler
-from cogs.results._result import gather
-from cogs.results._variants import Variant
-from cogs.services import Interaction, Services
+from cogs.moderation import _messages
+from cogs.results import Variant, gather
+from cogs.services import Services
 from generation.errors import InvalidRequest, UnknownJob
-from generation.jobs.job import JOB_ID_LENGTH, Job, split_image_id
+from generation.jobs.job import Job, split_image_id
 from generation.policy.policy import Place
 from generation.translatable import Phrase
 
-TEMPLATE = re.compile(rf"atelier-mod:(?P<verb>[a-z]+):(?P<job>[0-9A-Za-z]{{{JOB_ID_LENGTH}}})")
 LASTING = {N_("one hour"): 1, N_("one day"): 24, N_("one week"): 7 * 24, N_("four weeks"): 28 * 24}
 _LASTING = [Choice(name=name, value=hours) for name, hours in LASTING.items()]
 _VERBS = {
@@ -81,7 +80,7 @@ class Moderation(commands.Cog):
         entry = entry_by(interaction, said)
         until = await interaction.client.services.moderation.block(guild_id, user_id, entry, lasting=hours)
         await tell_log_channel(interaction, said)
-        await tell_privately(interaction, moderation_pages.blocked(user_id, until, is_for_ever=lasting is None))
+        await tell_privately(interaction, _messages.blocked(user_id, until, is_for_ever=lasting is None))
 
     @app_commands.command(description="Let a blocked member ask again. For moderators.")
     @app_commands.describe(member="Whom.", id="The number of a member who left, instead.")
@@ -106,7 +105,7 @@ class Moderation(commands.Cog):
     @app_commands.default_permissions(manage_messages=True)
     async def purge(self, interaction: Interaction, member: discord.User | None = None, id: str | None = None) -> None:
         require_moderator(interaction)
-        await reply(interaction, moderation_pages.sure_to_purge(_named(member, id)))
+        await reply(interaction, _messages.sure_to_purge(_named(member, id)))
 
     @app_commands.command(description="How pictures here were judged, and who is refused most often. For managers.")
     @app_commands.guild_only()
@@ -117,7 +116,7 @@ class Moderation(commands.Cog):
         services = interaction.client.services
         judgements = await services.governance.fetch_judgements(guild_id)
         members = await services.moderation.fetch_most_refused(guild_id, since=interaction.created_at - _LOOK_BACK)
-        say = moderation_pages.stats(judgements, members)
+        say = _messages.stats(judgements, members)
         await reply(interaction, say)
 
 
@@ -142,24 +141,23 @@ async def press_purge(interaction: Interaction, subject: str) -> None:
     await reply_text(interaction, said)
 
 
-PRESSES: dict[Action, Handler] = {Action.PURGE: press_purge}
+PRESSES: dict[Action, ButtonHandler] = {Action.PURGE: press_purge}
 
 
 @app_commands.context_menu(name="Report picture")
 @app_commands.guild_only()
 async def report_picture(interaction: Interaction, message: discord.Message) -> None:
     """Anybody may; whose message it was is not told who did."""
-    named = (each.split(":")[2] for each in custom_ids(message) if each.count(":") >= 2)
-    job_id = next((each for each in named if len(each) == JOB_ID_LENGTH), None)
+    job_id = job_id_of(custom_ids(message))
     if job_id is None or message.author.id != interaction.application_id:
         raise UnknownJob
     job = await job_named(interaction, job_id)
     store = interaction.client.services.moderation
     is_new = await store.report(job.owner.guild_id, job.id, by=interaction.user.id, reason=N_("Reported by a member."))
-    await tell_privately(interaction, _(moderation_pages.REPORTED if is_new else moderation_pages.REPORTED_ALREADY))
+    await tell_privately(interaction, _(_messages.REPORTED if is_new else _messages.REPORTED_ALREADY))
 
 
-class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
+class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kind.REVIEW]):
     """A button of the review queue."""
 
     def __init__(self, item: ui.Button[ui.LayoutView], *, verb: str, job_id: str) -> None:
@@ -170,7 +168,7 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
     async def from_custom_id(
         cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
     ) -> Self:
-        return cls(item, verb=match["verb"], job_id=match["job"])  # type: ignore[arg-type]
+        return cls(item, verb=match["name"], job_id=match["subject"])  # type: ignore[arg-type]
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
         speak(interaction.locale)
@@ -178,11 +176,6 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=TEMPLATE):
             await _decided(interaction, self.verb, self.job_id)
         except Exception as error:
             await answer(interaction, error)
-
-
-async def remove_files(services: Services, gone: Iterable[str]) -> None:
-    for sha256 in gone:
-        await asyncio.to_thread(services.studio.files.remove, sha256)
 
 
 async def _decided(interaction: Interaction, verb: str, job_id: str) -> None:
@@ -218,7 +211,7 @@ async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None
         with suppress(discord.HTTPException):
             whom = discord.AllowedMentions(users=True, roles=False, everyone=False)
             with speaking(await language_of_server(interaction)):
-                said = _(moderation_pages.WARNED, whom=f"<@{job.owner.user_id}>")
+                said = _(_messages.WARNED, whom=f"<@{job.owner.user_id}>")
             await channel.send(**plain(said), allowed_mentions=whom)
 
 
@@ -227,7 +220,7 @@ async def _next(services: Services, guild_id: int, *, now: datetime) -> New:
     reports = await services.moderation.fetch_reports(guild_id)
     kept = await services.governance.fetch_reviews(guild_id)
     if not reports and not kept:
-        return new(moderation_pages.nothing_to_review())
+        return new(_messages.nothing_to_review())
     job_id = reports[0].job_id if reports else split_image_id(kept[0].image_id)[0]
     job = await services.jobs.fetch_job(job_id)
     since = now - _LOOK_BACK
@@ -240,7 +233,7 @@ async def _next(services: Services, guild_id: int, *, now: datetime) -> New:
     if reports:
         pictures += await _pictures_of(services, job_id)
     jobs = {report.job_id for report in reports} | {split_image_id(each.image_id)[0] for each in kept}
-    say = moderation_pages.review(
+    say = _messages.review(
         title=_("Reported") if reports else _("Kept back by the safety checker"),
         prompt=job.request.spec.prompt,
         user_id=job.owner.user_id,
@@ -254,7 +247,7 @@ async def _next(services: Services, guild_id: int, *, now: datetime) -> New:
     for verb, label in _VERBS.items():
         style = discord.ButtonStyle.secondary if verb == "dismiss" else discord.ButtonStyle.danger
         button: ui.Button[ui.LayoutView] = ui.Button(
-            label=_(label), style=style, custom_id=f"atelier-mod:{verb}:{job_id}"
+            label=_(label), style=style, custom_id=str(CustomId(Kind.REVIEW, verb, job_id))
         )
         row.add_item(ReviewItem(button, verb=verb, job_id=job_id))
     container = due["view"].children[0]

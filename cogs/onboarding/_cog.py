@@ -5,13 +5,59 @@ from __future__ import annotations
 import logging
 
 import discord
+from discord.ext import commands
 
+from cogs.common.posting_permissions import can_write_in
+from cogs.context import BaseBot
 from cogs.error_handler import LOST, persistently
 from cogs.i18n.gettext import of_place, speaking
 from cogs.services import Services
-from cogs.settings._views import setup
+from cogs.settings import setup_view
+from generation.durable import durably
 
 log = logging.getLogger(__name__)
+
+
+class Onboarding(commands.Cog):
+    """Greets new servers, and stores which servers have the bot."""
+
+    def __init__(self, bot: BaseBot) -> None:
+        self._bot = bot
+
+    @commands.Cog.listener()
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        """Discord says so of new servers only, not of those it names after a connection."""
+        await durably(lambda: self._note_membership(guild.id))
+        await say_hello(guild, self._bot.services)
+
+    @commands.Cog.listener()
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """Of a server that is down only for a while Discord does not say so."""
+        log.info("guild=%s action=removed-from", guild.id)
+        await durably(lambda: self._note_membership(guild.id))
+
+    async def _note_membership(self, guild_id: int) -> None:
+        """Store whether a server has the bot, as it is when storage can take it: it may have changed meanwhile."""
+        if self._bot.is_closed():  # the next client is told which servers there are
+            return
+        departures = self._bot.services.departures
+        if self._bot.get_guild(guild_id) is None:
+            await departures.left(guild_id)
+        else:
+            await departures.came_back(guild_id)
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        """Store what changed while the bot was away: every server is named after a new connection, also those down.
+
+        Also called of a client that was closed meanwhile, which may not have heard of every server.
+        """
+
+        async def write() -> None:
+            if not self._bot.is_closed():
+                await self._bot.services.departures.found([guild.id for guild in self._bot.guilds])
+
+        await durably(write)
 
 
 async def say_hello(guild: discord.Guild, services: Services) -> bool:
@@ -25,7 +71,7 @@ async def say_hello(guild: discord.Guild, services: Services) -> bool:
         return False
     settings = await services.guilds.fetch(guild.id)
     with speaking(of_place(settings.choices.language, guild.preferred_locale)):
-        view = setup(settings)
+        view = setup_view(settings)
     try:
         await persistently(lambda: channel.send(view=view, silent=True, nonce=f"hello{guild.id}"))
     except LOST as error:
@@ -38,7 +84,6 @@ async def say_hello(guild: discord.Guild, services: Services) -> bool:
 def _where(guild: discord.Guild) -> discord.TextChannel | None:
     first = [guild.system_channel] if guild.system_channel else []
     for channel in [*first, *guild.text_channels]:
-        may = channel.permissions_for(guild.me)
-        if may.view_channel and may.send_messages:
+        if can_write_in(channel):
             return channel
     return None

@@ -1,1 +1,13 @@
 """/operator: commands for those who run the bot."""
+
+from __future__ import annotations
+
+from cogs.context import BaseBot
+from cogs.operator._cog import LISTS, Operating
+
+__all__ = ["setup"]
+
+
+async def setup(bot: BaseBot) -> None:
+    await bot.add_cog(Operating())
+    bot.add_lists(LISTS)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from typing import TYPE_CHECKING
 
 import discord
 
 from cogs.common.plain_text import plain
+from cogs.common.posting_permissions import can_write_in
 from cogs.common.posting_turns import PostingPlaces
+from cogs.context import BaseBot
 from cogs.error_handler import LOST
 from cogs.i18n.gettext import N_, _, of_place, speaking
 from generation.scheduling.delivery_turns import DeliveryTurns, Post
-
-if TYPE_CHECKING:
-    from cogs.bot import AtelierClient
 
 log = logging.getLogger(__name__)
 MAX_ANNOUNCEMENT_CHARS = 1800
@@ -24,7 +22,7 @@ AT_ONCE = 4
 _HEAD = N_("**A word from those who run me**")
 
 
-async def announce(client: AtelierClient, text: str) -> tuple[int, int]:
+async def announce(client: BaseBot, text: str) -> tuple[int, int]:
     """Tell every server that is served. How many were told, and how many have no place for it."""
     admission = await client.services.operating.admission()
     served = [guild for guild in client.guilds if admission.is_admitted(guild.id)]
@@ -39,12 +37,12 @@ async def announce(client: AtelierClient, text: str) -> tuple[int, int]:
     return told, len(served) - told
 
 
-async def _tell(client: AtelierClient, guild: discord.Guild, text: str) -> bool:
+async def _tell(client: BaseBot, guild: discord.Guild, text: str) -> bool:
     """The nonce is the announcement's own: sent again within minutes, Discord itself posts it only once."""
     settings = await client.services.guilds.fetch(guild.id)
     chosen = guild.get_channel_or_thread(settings.choices.log_channel_id)
     for channel in (chosen, guild.system_channel):
-        if not isinstance(channel, discord.TextChannel | discord.Thread) or not _may_write(guild, channel):
+        if not isinstance(channel, discord.TextChannel | discord.Thread) or not can_write_in(channel):
             continue
         with speaking(of_place(settings.choices.language, guild.preferred_locale)):
             head = _(_HEAD)
@@ -61,9 +59,3 @@ async def _tell(client: AtelierClient, guild: discord.Guild, text: str) -> bool:
             return False
         return True
     return False
-
-
-def _may_write(guild: discord.Guild, channel: discord.TextChannel | discord.Thread) -> bool:
-    may = channel.permissions_for(guild.me)
-    sends = may.send_messages_in_threads if isinstance(channel, discord.Thread) else may.send_messages
-    return may.view_channel and sends

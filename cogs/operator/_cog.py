@@ -12,13 +12,13 @@ from discord.ext import commands
 
 from cogs.common.checks import entry_by
 from cogs.common.messages import Say
-from cogs.common.responses import Lists, reply, reply_text
+from cogs.common.responses import reply, reply_text
 from cogs.common.transformers import choices
+from cogs.context import Interaction, ListBuilder, is_operator
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import N_, _
-from cogs.operator import _messages as operating_pages
+from cogs.operator import _messages
 from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, announce
-from cogs.services import Interaction, is_operator
 from generation.errors import InvalidRequest, NotAllowed, UnknownJob
 from generation.policy.guild_access import Standing
 from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
@@ -68,7 +68,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         stopping = list(services.studio.live_ids()) if stop else []
         for job_id in stopping:
             await services.studio.cancel(job_id)
-        await reply_text(interaction, operating_pages.closed(len(stopping) if stop else None))
+        await reply_text(interaction, _messages.closed(len(stopping) if stop else None))
 
     @app_commands.command(description="Take requests again.")
     async def open(self, interaction: Interaction) -> None:
@@ -93,7 +93,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         require_operator(interaction)
         services = interaction.client.services
         studio = services.studio
-        text = operating_pages.state(
+        text = _messages.state(
             await services.operating.admission(),
             num_guilds=len(interaction.client.guilds),
             num_running=studio.num_running,
@@ -113,7 +113,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         told, untold = await announce(interaction.client, text)
-        await reply_text(interaction, operating_pages.announced(told, untold))
+        await reply_text(interaction, _messages.announced(told, untold))
 
     @app_commands.command(description="Let a server use the bot.")
     @app_commands.describe(server="Its id, offered while you type.")
@@ -131,7 +131,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         require_operator(interaction)
         operating = interaction.client.services.operating
         await operating.set_listed_only(only_allowed)
-        await tell_privately(interaction, operating_pages.admission_line(await operating.admission()))
+        await tell_privately(interaction, _messages.admission_line(await operating.admission()))
 
     @app_commands.command(description="Which servers there are, and how each may use the bot.")
     async def servers(self, interaction: Interaction) -> None:
@@ -162,7 +162,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
                 server, lambda old: replace(old, weight=value), entry_by(interaction, said)
             )
             services.studio.set_weight(server, settings.weight)
-        await tell_privately(interaction, operating_pages.weight(server, settings.weight))
+        await tell_privately(interaction, _messages.weight(server, settings.weight))
 
     @app_commands.command(description="The models of this installation: what each is, and who checks its pictures.")
     async def models(self, interaction: Interaction) -> None:
@@ -185,21 +185,21 @@ async def _pause(interaction: Interaction, *, is_paused: bool) -> None:
 async def _judge(interaction: Interaction, guild_id: int, standing: Standing) -> None:
     require_operator(interaction)
     await interaction.client.services.operating.set_standing(guild_id, standing)
-    await tell_privately(interaction, operating_pages.judged(guild_id, _names(interaction).get(guild_id), standing))
+    await tell_privately(interaction, _messages.judged(guild_id, _names(interaction).get(guild_id), standing))
 
 
 def _names(interaction: Interaction) -> dict[int, str]:
     return {guild.id: guild.name for guild in interaction.client.guilds}
 
 
-# Lists, as of now.
+# ListBuilder, as of now.
 
 
 async def _servers(interaction: Interaction, _: str) -> Say:
     require_operator(interaction)
     services = interaction.client.services
     weights = {each.guild_id: each.weight for each in await services.guilds.fetch_all()}
-    return operating_pages.servers(_names(interaction), await services.operating.admission(), weights)
+    return _messages.servers(_names(interaction), await services.operating.admission(), weights)
 
 
 async def _usage(interaction: Interaction, num_days: str) -> Say:
@@ -208,18 +208,18 @@ async def _usage(interaction: Interaction, num_days: str) -> Say:
         raise UnknownJob
     services, days = interaction.client.services, int(num_days)
     used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
-    return operating_pages.usage(used, _names(interaction), days=days, units_per_s=services.studio.units_per_s)
+    return _messages.usage(used, _names(interaction), days=days, units_per_s=services.studio.units_per_s)
 
 
 async def _models(interaction: Interaction, _: str) -> Say:
     require_operator(interaction)
     studio = interaction.client.services.studio
     unusable = await asyncio.to_thread(studio.unusable_models)
-    return operating_pages.models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
+    return _messages.models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
 
 
-LISTS: dict[str, Lists] = {
-    operating_pages.SERVERS: _servers,
-    operating_pages.USAGE: _usage,
-    operating_pages.MODELS: _models,
+LISTS: dict[str, ListBuilder] = {
+    _messages.SERVERS: _servers,
+    _messages.USAGE: _usage,
+    _messages.MODELS: _models,
 }

@@ -12,12 +12,12 @@ from discord.ext import commands
 
 from cogs.common.formatting import pictures as in_pictures
 from cogs.common.formatting import small
+from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import Picture, Rule, Say
 from cogs.common.responses import reply, reply_text
+from cogs.common.stored_files import remove_files
+from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, ngettext
-from cogs.moderation._cog import remove_files
-from cogs.results._variants import DEFAULT_SIZE_LIMIT
-from cogs.services import Interaction
 from generation.errors import InvalidRequest
 from generation.translatable import Phrase
 
@@ -126,6 +126,6 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
         await remove_files(services, gone)
         number += len(gone)
     services.jobs.forget_withheld()
-    interaction.client.courier.take_kept(user_id)
+    interaction.client.tracker.take_kept(user_id)
     files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", number)
     await reply_text(interaction, f"{_(_DELETED)} {files_gone}")

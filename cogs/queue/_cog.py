@@ -6,14 +6,13 @@ from discord import app_commands
 from discord.app_commands import Transform
 from discord.ext import commands
 
-from cogs.common import pages
 from cogs.common.messages import Say
-from cogs.common.responses import Lists, reply, reply_text
+from cogs.common.responses import reply, reply_text
 from cogs.common.transformers import LiveJobOption
+from cogs.context import Interaction, ListBuilder, owner_of, role_ids
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
-from cogs.results import _messages as replies
-from cogs.services import Interaction, owner_of, role_ids
+from cogs.queue import _messages
 from generation.errors import UnknownJob
 
 
@@ -33,9 +32,9 @@ class Queue(commands.Cog):
             raise UnknownJob
         wanted = mine if picture is None else [picture]
         if not wanted:
-            await tell_privately(interaction, _(replies.NOTHING_OF_YOURS))
+            await tell_privately(interaction, _(_messages.NOTHING_OF_YOURS))
             return
-        await reply_text(interaction, pages.cancelling(len(wanted)))
+        await reply_text(interaction, _messages.cancelling(len(wanted)))
         for job_id in wanted:
             await studio.cancel(job_id)
 
@@ -46,7 +45,7 @@ async def _waiting(interaction: Interaction, _: str) -> Say:
     if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
         views = [view for view in views if view.job.owner == owner]
     weight, part = services.studio.share_of(owner.guild_id)
-    return pages.queue(
+    return _messages.queue(
         views,
         viewer_id=owner.user_id,
         num_waiting=services.studio.num_waiting,
@@ -58,4 +57,4 @@ async def _waiting(interaction: Interaction, _: str) -> Say:
     )
 
 
-LISTS: dict[str, Lists] = {pages.QUEUE: _waiting}
+LISTS: dict[str, ListBuilder] = {_messages.KEY: _waiting}

@@ -14,11 +14,11 @@ from discord.ext import commands
 from cogs.common.checks import entry_by, require_manager
 from cogs.common.deleted_references import gone_roles, read_id, require_role
 from cogs.common.messages import Say
-from cogs.common.responses import Lists, reply
+from cogs.common.responses import reply
 from cogs.common.transformers import choices
+from cogs.context import Interaction, ListBuilder
 from cogs.i18n.gettext import _
-from cogs.services import Interaction
-from cogs.usage import _messages as usage_pages
+from cogs.quota import _messages
 from generation.errors import InvalidRequest
 from generation.policy.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
 from generation.requests.cost import UNITS_PER_STEP
@@ -67,7 +67,7 @@ class QuotaGroup(
         units = limit * (UNITS_PER_STEP if unit is Unit.COST else 1)
         quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=units, window_hours=hours)
         await interaction.client.services.quotas.set_quota(guild_id, quota)
-        await _answer(interaction, guild_id, done=usage_pages.set_line(quota, guild_id))
+        await _answer(interaction, guild_id, done=_messages.set_line(quota, guild_id))
 
     @app_commands.command(description="Take a quota away.")
     @app_commands.describe(
@@ -97,7 +97,7 @@ class QuotaGroup(
         if not await quotas.remove_quota(guild_id, quota):
             raise _no_such_quota()
         gone = gone_roles(interaction.guild, (subject_id,)) if scope is Scope.ROLE else frozenset[int]()
-        await _answer(interaction, guild_id, done=usage_pages.removed_line(quota, guild_id, gone=gone))
+        await _answer(interaction, guild_id, done=_messages.removed_line(quota, guild_id, gone=gone))
 
     @remove.autocomplete("id")
     async def _ids(self, interaction: Interaction, typed: str) -> list[Choice[str]]:
@@ -130,7 +130,7 @@ async def _quotas(interaction: Interaction, guild_id: int, *, done: str | None =
     found = await services.quotas.fetch_quotas(guild_id)
     timezone = (await services.guilds.fetch(guild_id)).timezone
     gone = gone_roles(interaction.guild, _roles(found))
-    return usage_pages.quotas(found, guild_id=guild_id, timezone=timezone, done=done, gone=gone)
+    return _messages.quotas(found, guild_id=guild_id, timezone=timezone, done=done, gone=gone)
 
 
 async def _again(interaction: Interaction, _: str) -> Say:
@@ -161,4 +161,4 @@ def _no_such_quota() -> InvalidRequest:
     return InvalidRequest(what=Phrase("That quota"), problem=Phrase("is not there. `/quota show` lists all there are."))
 
 
-LISTS: dict[str, Lists] = {usage_pages.KEY: _again}
+LISTS: dict[str, ListBuilder] = {_messages.KEY: _again}

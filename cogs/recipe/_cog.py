@@ -7,15 +7,15 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs.common.attachments import attached, fetched
+from cogs.common.forms import Attached
 from cogs.common.lookups import job_named
-from cogs.common.modals import Attached
 from cogs.common.policy_checks import require_may_ask
 from cogs.common.responses import edit_reply
 from cogs.common.transformers import picture_id
+from cogs.context import Interaction, owner_of
 from cogs.error_handler import PRIVATE
-from cogs.recipe import _messages as recipe_pages
-from cogs.results._buttons import show_recipe
-from cogs.services import Interaction, owner_of
+from cogs.recipe import _messages
+from cogs.recipe._recipe import show_recipe
 from generation.errors import InvalidRequest
 from generation.images.interchange import Foreign
 from generation.images.untrusted_decoder import read_settings
@@ -52,5 +52,5 @@ async def show_file(interaction: Interaction, file: Attached) -> None:
         found = await read_settings(png, owner=owner_of(interaction))
     if found is None:
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
-    say = recipe_pages.foreign(found) if isinstance(found, Foreign) else recipe_pages.recipe_of_file(found)
+    say = _messages.foreign(found) if isinstance(found, Foreign) else _messages.recipe_of_file(found)
     await edit_reply(interaction, say)

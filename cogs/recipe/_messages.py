@@ -16,6 +16,14 @@ from generation.jobs.job import Image, Job
 from generation.jobs.job_kind import origin_of
 from generation.requests.recipe import Recipe
 
+WORDS_ONLY = N_(
+    "That picture was made from another one, which I do not use here: I paint with its words and settings alone, so it "
+    "is another picture."
+)
+UNKNOWN_TRACE = N_(
+    "I do not know that file, and it asks for larger steps than its picture needs. So I paint with its settings, as a "
+    "usual request; the bytes may differ. Use the picture's id instead if it was made here."
+)
 MAX_KIN = 6
 Places = Mapping[str, Delivery]
 """Where the messages of a family stand, by job id."""

@@ -11,13 +11,12 @@ from discord.ext import commands
 
 from cogs.common.attachments import fetched, lending
 from cogs.common.policy_checks import default_model
+from cogs.common.seeds import draw_seed
 from cogs.common.submission import ask, begin, finish, tell_besides
 from cogs.common.transformers import picture_id
+from cogs.context import Interaction, owner_of
 from cogs.i18n.gettext import _
-from cogs.recipe import _messages as recipe_pages
-from cogs.results import _messages as replies
-from cogs.results._more_buttons import any_seed
-from cogs.services import Interaction, owner_of
+from cogs.recipe import _messages
 from generation.errors import InvalidRequest, UnknownJob
 from generation.images.interchange import Foreign
 from generation.images.untrusted_decoder import read_settings, read_signed
@@ -69,8 +68,8 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
     async with fetched(interaction, file) as png:
         found = await read_settings(png, owner=owner)
         if isinstance(found, Foreign):
-            request = adopt(found, await default_model(interaction), seed=any_seed())
-            note = recipe_pages.adopted(found)
+            request = adopt(found, await default_model(interaction), seed=draw_seed())
+            note = _messages.adopted(found)
         elif found is None:
             raise InvalidRequest(
                 what=Phrase("The file"),
@@ -91,8 +90,8 @@ async def _from_recipe(interaction: Interaction, recipe: Recipe, original: str) 
     """Return the request that a recipe in a file makes, and what to say of it if it is not followed exactly."""
     services = interaction.client.services
     if not await is_kept(recipe, owner_of(interaction), services.jobs):
-        return words_of(recipe, services.studio.catalog.get(recipe.spec.model)), _(replies.WORDS_ONLY)
+        return words_of(recipe, services.studio.catalog.get(recipe.spec.model)), _(_messages.WORDS_ONLY)
     request = reproduce(recipe, original=original)
     if not recipe.spec.sources and not await may_follow(recipe, original, services.jobs):  # else it is one made here
-        return replace(request, replay=None), _(replies.UNKNOWN_TRACE)
+        return replace(request, replay=None), _(_messages.UNKNOWN_TRACE)
     return request, None

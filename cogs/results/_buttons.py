@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from secrets import randbelow
 
 import discord
 
 from cogs.common.checks import may_moderate_in, permissions_in_server
 from cogs.common.lookups import image_to_change, job_named, job_to_change
 from cogs.common.messages import Action
-from cogs.common.responses import edit_reply
+from cogs.common.seeds import draw_seed
+from cogs.common.stored_files import remove_files
 from cogs.common.submission import ask
-from cogs.error_handler import PRIVATE, tell_privately
+from cogs.context import ButtonHandler, Interaction, owner_of
+from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
-from cogs.recipe import _messages as recipe_pages
-from cogs.results import _messages as replies
-from cogs.services import Interaction, owner_of
+from cogs.results import _messages
 from generation.errors import UnknownJob
 from generation.jobs.derive import enlarge, reroll, vary
 from generation.jobs.job import Job, ReplyTo
-from generation.jobs.permissions import require_may_stop, visible_kin
-from generation.requests.spec import MAX_SEED
-
-Handler = Callable[[Interaction, str], Awaitable[None]]
+from generation.jobs.permissions import require_may_stop
 
 
 async def press_upscale(interaction: Interaction, subject: str) -> None:
@@ -33,28 +27,11 @@ async def press_upscale(interaction: Interaction, subject: str) -> None:
 
 
 async def press_vary(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, vary(await image_to_change(interaction, subject), seed=randbelow(MAX_SEED + 1)))
+    await ask(interaction, vary(await image_to_change(interaction, subject), seed=draw_seed()))
 
 
 async def press_reroll(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, reroll(await job_to_change(interaction, subject), seed=randbelow(MAX_SEED + 1)))
-
-
-async def press_recipe(interaction: Interaction, subject: str) -> None:
-    await show_recipe(interaction, await job_named(interaction, subject))
-
-
-async def show_recipe(interaction: Interaction, job: Job) -> None:
-    """A job's recipe with its family, for the person alone. Raises `UnknownJob` if nothing was painted."""
-    if not any(image.recipe for image in job.images):
-        raise UnknownJob
-    interaction.extras[PRIVATE] = True
-    await interaction.response.defer(ephemeral=True, thinking=True)
-    services = interaction.client.services
-    kin = visible_kin(await services.album.fetch_kin(job), owner_of(interaction))
-    family = [relative.id for relative, _ in kin.parents] + [child.id for child in kin.children]
-    say = recipe_pages.recipe(job, kin, await services.deliveries.fetch_some(family))
-    await edit_reply(interaction, say)
+    await ask(interaction, reroll(await job_to_change(interaction, subject), seed=draw_seed()))
 
 
 async def press_cancel(interaction: Interaction, subject: str) -> None:
@@ -62,7 +39,7 @@ async def press_cancel(interaction: Interaction, subject: str) -> None:
     job = await job_named(interaction, subject)
     await _require_may_stop(interaction, job)
     if not interaction.client.services.studio.is_live(job.id):
-        await tell_privately(interaction, _(replies.NOTHING_TO_CANCEL))
+        await tell_privately(interaction, _(_messages.NOTHING_TO_CANCEL))
         return
     await interaction.response.defer()
     await interaction.client.services.studio.cancel(job.id)
@@ -74,11 +51,10 @@ async def press_delete(interaction: Interaction, subject: str) -> None:
     services = interaction.client.services
     await _require_may_stop(interaction, job)
     if services.studio.is_live(job.id):
-        await tell_privately(interaction, _(replies.STILL_PAINTING))
+        await tell_privately(interaction, _(_messages.STILL_PAINTING))
         return
     await interaction.response.defer()
-    for sha256 in await services.jobs.forget_pictures(job.id):
-        await asyncio.to_thread(services.studio.files.remove, sha256)
+    await remove_files(services, await services.jobs.forget_pictures(job.id))
     with suppress(discord.NotFound):
         await interaction.delete_original_response()
     await _delete_posted(interaction, job)
@@ -118,11 +94,10 @@ async def _delete_posted(interaction: Interaction, job: Job) -> None:
         await channel.get_partial_message(place.message_id).delete()
 
 
-PRESSES: dict[Action, Handler] = {
+PRESSES: dict[Action, ButtonHandler] = {
     Action.UPSCALE: press_upscale,
     Action.VARY: press_vary,
     Action.REROLL: press_reroll,
-    Action.RECIPE: press_recipe,
     Action.CANCEL: press_cancel,
     Action.DELETE: press_delete,
 }

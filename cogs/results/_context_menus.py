@@ -7,22 +7,22 @@ import asyncio
 import discord
 from discord import app_commands
 
+from cogs.common.components import custom_ids
+from cogs.common.custom_ids import job_id_of
+from cogs.common.forms import Answers, Attached, Form, Text
 from cogs.common.lookups import image_to_change, job_named
 from cogs.common.message_images import pictures_in
 from cogs.common.messages import Action
-from cogs.common.modals import Answers, Attached, Form, Text, open_form
+from cogs.common.modals import open_form
 from cogs.common.policy_checks import default_model, require_may_ask
-from cogs.common.rendering import custom_ids, is_ours
+from cogs.common.seeds import draw_seed
 from cogs.common.submission import ask
 from cogs.common.transformers import prompt_of
+from cogs.context import Interaction, owner_of
 from cogs.i18n.gettext import N_, _
-from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, paint_from
-from cogs.imagine._from_image import enlarge_attached
-from cogs.recipe._cog import show_file
-from cogs.results._buttons import show_recipe
-from cogs.results._more_buttons import any_seed
+from cogs.imagine import DEFAULT_STRENGTH, Typed, enlarge_attached, paint_from
+from cogs.recipe import show_file, show_recipe
 from cogs.results._remix import HOW_MUCH, PROMPT, STRENGTH, number, prompt_field
-from cogs.services import Interaction, owner_of
 from generation.errors import InvalidRequest
 from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import begin_from, reworded
@@ -76,7 +76,7 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
         return
     job = await job_named(interaction, subject)
     image = _numbered(job, answers.texts.get(NUMBER, "1"))
-    spec = begin_from(image, strength=strength, seed=any_seed())
+    spec = begin_from(image, strength=strength, seed=draw_seed())
     model = interaction.client.services.studio.catalog.get(spec.model)
     await ask(interaction, GenerationRequest(spec=reworded(spec, model, prompt), parent=image.id))
 
@@ -111,8 +111,7 @@ async def _job_of(interaction: Interaction, message: discord.Message) -> Job | N
     """The job a message of ours shows; None for other messages. Raises `UnknownJob`."""
     if message.author.id != interaction.application_id:
         return None
-    subjects = (each.split(":")[-1] for each in custom_ids(message) if is_ours(each))
-    job_id = next((each for each in subjects if len(each) == JOB_ID_LENGTH), None)
+    job_id = job_id_of(custom_ids(message))
     return None if job_id is None else await job_named(interaction, job_id)
 
 

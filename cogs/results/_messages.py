@@ -13,12 +13,9 @@ from generation import errors
 from generation.images.replay import Agreement, Verdict
 from generation.jobs.job import Image, Job, Status
 from generation.jobs.job_kind import Origin, origin_of
-from generation.requests.spec import GenerationRequest
-from generation.requests.unread_syntax import notes_on
 from generation.scheduling.active_jobs import JobView
 
 NOTHING_TO_CANCEL = N_("There is nothing left to cancel: those pictures have ended.")
-NOTHING_OF_YOURS = N_("You have nothing in line here.")
 STILL_PAINTING = N_("These pictures are still being painted. Press Cancel first.")
 RECODED = N_(
     "The original is too large to send here, so this is a smaller copy (JPEG). The exact file is kept: `/history` "
@@ -26,7 +23,6 @@ RECODED = N_(
 )
 TOO_LARGE = N_("A picture is too large to send here. It is kept: `/history` shows it where larger files may be sent.")
 NO_WORDS = N_("(words left out)")
-ROUNDED = N_("I paint {width} × {height} instead of {typed}: that is the nearest size I can.")
 NOT_SHOWN_HERE = N_("A picture that the safety checker flagged is not shown here, nor one that it cannot judge.")
 FILE_AWAY = N_("The file was cleared away since. Reproduce paints it again, byte for byte.")
 STARTED_AWAY = N_(
@@ -37,18 +33,9 @@ FLAGGED = N_("The safety checker flagged what is behind the spoiler.")
 FAVOURITE = N_("Now one of your favourites: `/history show:favourites` has them. Press again to take it back.")
 NO_FAVOURITE = N_("No longer one of your favourites.")
 WILL_TELL = N_("I will tell you when it is done.")
-WORDS_ONLY = N_(
-    "That picture was made from another one, which I do not use here: I paint with its words and settings alone, so it "
-    "is another picture."
-)
-UNKNOWN_TRACE = N_(
-    "I do not know that file, and it asks for larger steps than its picture needs. So I paint with its settings, as a "
-    "usual request; the bytes may differ. Use the picture's id instead if it was made here."
-)
 DONE_ALREADY = N_("That is done already.")
 DONE = N_("It is done.")
 MAX_UNREAD = 160
-MAX_NOTE = 800
 _BEFORE_SIGN = re.compile(r"\s+([,.;:!?])")
 """A model's words come back with a space before every sign."""
 _TITLES = {
@@ -103,21 +90,6 @@ def _painting_line(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
     if done:
         parts.append(bound(_("{done} of {total} done", done=done, total=len(job.images))))
     return dotted(parts)
-
-
-def rounded(typed: str, job: Job) -> str | None:
-    """Told to the person whose size had to be changed."""
-    spec = job.request.spec
-    if [int(number) for number in re.findall(r"\d+", typed)] == [spec.width_px, spec.height_px]:
-        return None
-    return _(ROUNDED, typed=escaped(typed, limit=20), width=spec.width_px, height=spec.height_px)
-
-
-def on_words(request: GenerationRequest) -> list[str]:
-    """Told to the person whose words hold what is not read as they may mean it."""
-    if request.replay is not None or request.spec.upscale is not None:
-        return []
-    return [escaped(in_words(note), limit=MAX_NOTE) for note in notes_on(request.spec)]
 
 
 # When it has ended.

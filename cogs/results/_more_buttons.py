@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from secrets import randbelow
-
 from cogs.common.lookups import image_named, image_to_change, job_named
 from cogs.common.messages import Action
+from cogs.common.seeds import draw_seed
 from cogs.common.submission import ask
+from cogs.context import Interaction
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
-from cogs.results import _messages as replies
-from cogs.services import Interaction
+from cogs.results import _messages
 from generation.errors import UnknownJob
 from generation.jobs.derive import enlarge_anew, reproduce, zoom_out
 from generation.jobs.derive_edits import vary_strongly
-from generation.requests.spec import MAX_SEED
-
-
-def any_seed() -> int:
-    return randbelow(MAX_SEED + 1)
 
 
 async def press_strong(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, vary_strongly(await image_to_change(interaction, subject), seed=any_seed()))
+    await ask(interaction, vary_strongly(await image_to_change(interaction, subject), seed=draw_seed()))
 
 
 async def press_detail(interaction: Interaction, subject: str) -> None:
@@ -30,11 +24,11 @@ async def press_detail(interaction: Interaction, subject: str) -> None:
 
 
 async def press_zoom_half(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, zoom_out(await image_to_change(interaction, subject), 1.5, seed=any_seed()))
+    await ask(interaction, zoom_out(await image_to_change(interaction, subject), 1.5, seed=draw_seed()))
 
 
 async def press_zoom(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, zoom_out(await image_to_change(interaction, subject), 2.0, seed=any_seed()))
+    await ask(interaction, zoom_out(await image_to_change(interaction, subject), 2.0, seed=draw_seed()))
 
 
 async def press_reproduce(interaction: Interaction, subject: str) -> None:
@@ -48,17 +42,17 @@ async def press_favourite(interaction: Interaction, subject: str) -> None:
     """A second press takes it back. Only the person who presses sees or knows."""
     job = await job_named(interaction, subject)
     is_one = await interaction.client.services.keepsakes.turn_favourite(job.id, interaction.user.id)
-    await tell_privately(interaction, _(replies.FAVOURITE if is_one else replies.NO_FAVOURITE))
+    await tell_privately(interaction, _(_messages.FAVOURITE if is_one else _messages.NO_FAVOURITE))
 
 
 async def press_tell(interaction: Interaction, subject: str) -> None:
     job = await job_named(interaction, subject)
     services = interaction.client.services
     if not services.studio.is_live(job.id):
-        await tell_privately(interaction, _(replies.DONE_ALREADY))
+        await tell_privately(interaction, _(_messages.DONE_ALREADY))
         return
     await services.keepsakes.tell(job.id, interaction.user.id)
-    await tell_privately(interaction, _(replies.WILL_TELL))
+    await tell_privately(interaction, _(_messages.WILL_TELL))
 
 
 PRESSES = {

@@ -6,14 +6,15 @@ import asyncio
 from functools import partial
 
 from cogs.common.attachments import NO_FILE, lending, require_size_px
+from cogs.common.forms import Answers, File, Form, Pick, Text
 from cogs.common.lookups import image_to_change, job_to_change
 from cogs.common.messages import Action
-from cogs.common.modals import Answers, File, Form, FormHandler, Pick, Text, open_form
+from cogs.common.modals import open_form
+from cogs.common.seeds import draw_seed
 from cogs.common.submission import ask, begin, finish
 from cogs.common.transformers import prompt_of
+from cogs.context import FormHandler, Interaction
 from cogs.i18n.gettext import N_, _
-from cogs.results._more_buttons import any_seed
-from cogs.services import Interaction
 from generation.errors import InvalidRequest
 from generation.images.region import CELLS
 from generation.jobs.derive_edits import REGION_STRENGTH, Wishes, remix, repaint_cells, repaint_mask, wishes_of
@@ -83,7 +84,7 @@ async def send_remix(interaction: Interaction, subject: str, answers: Answers) -
         prompt=prompt_of(texts.get(PROMPT)),
         negative=prompt_of(texts.get(NEGATIVE)),
         guidance=now.guidance if not texts.get(GUIDANCE) else number(texts[GUIDANCE], what=Phrase("Guidance")),
-        seed=any_seed() if not texts.get(SEED) else _whole(texts[SEED], what=Phrase("Seed")),
+        seed=draw_seed() if not texts.get(SEED) else _whole(texts[SEED], what=Phrase("Seed")),
         strength=number(texts[STRENGTH], what=Phrase("Strength")) if texts.get(STRENGTH) else None,
     )
     model = interaction.client.services.studio.catalog.get(job.request.spec.model)
@@ -132,7 +133,7 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
     if (file is None) == (not cells):
         problem = Phrase("is chosen either by its parts or by a mask: do one of the two.")
         raise InvalidRequest(what=Phrase("The region"), problem=problem)
-    seed, model = any_seed(), interaction.client.services.studio.catalog.get(image.spec.model)
+    seed, model = draw_seed(), interaction.client.services.studio.catalog.get(image.spec.model)
     if file is None:
         drawing = partial(repaint_cells, image, cells, model, prompt=prompt, seed=seed, strength=strength)
         await ask(interaction, await asyncio.to_thread(drawing))  # it hashes a mask as large as the picture

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from cogs.common.messages import Picture, Say
 from cogs.i18n.gettext import _
-from cogs.results import _messages as replies
+from cogs.results import _messages
 from cogs.results._variants import Variant
 from cogs.services import Services
 from generation.errors import InvalidRequest
@@ -64,12 +64,12 @@ def _gather(
         pictures, more = _pictures(job, files, variant, shown, credentials)
         notes += more
     if variant.why is not None:
-        notes += replies.left_out(variant.why, files=not variant.has_files, words=not variant.has_words)
+        notes += _messages.left_out(variant.why, files=not variant.has_files, words=not variant.has_words)
     if any(picture.is_spoiler for picture in pictures.values()):
-        notes.append(_(replies.FLAGGED))
+        notes.append(_(_messages.FLAGGED))
     if any(each is Shown.NOT and job.images[index].status is Status.DONE for index, each in shown.items()):
-        notes.append(_(replies.NOT_SHOWN_HERE))
-    return replies.result(job, pictures, notes=notes, verdict=verdict)
+        notes.append(_(_messages.NOT_SHOWN_HERE))
+    return _messages.result(job, pictures, notes=notes, verdict=verdict)
 
 
 def _pictures(
@@ -85,13 +85,13 @@ def _pictures(
         png = _png(image, files) if shown[image.index] is not Shown.NOT else None
         if png is None:
             if _is_away(image) and shown[image.index] is not Shown.NOT:
-                notes[_(replies.STARTED_AWAY if job.request.spec.files else replies.FILE_AWAY)] = None
+                notes[_(_messages.STARTED_AWAY if job.request.spec.files else _messages.FILE_AWAY)] = None
             continue
         data = png if len(png) <= size_limit else _smaller(png, size_limit)
         if data is not png:
-            notes[_(replies.TOO_LARGE if data is None else replies.RECODED)] = None
+            notes[_(_messages.TOO_LARGE if data is None else _messages.RECODED)] = None
         if data is not None:
-            picture = replies.picture(job, image, _signed(data, image, credentials))
+            picture = _messages.picture(job, image, _signed(data, image, credentials))
             pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
     return pictures, list(notes)
 
@@ -105,7 +105,7 @@ def _smaller(png: bytes, max_bytes: int) -> bytes | None:
 
 def _without_words(job: Job) -> Job:
     """The job as it is shown where its own words are not taken: in the text, the file names and the alt texts."""
-    spec = replace(job.request.spec, prompt=_(replies.NO_WORDS), negative="")
+    spec = replace(job.request.spec, prompt=_(_messages.NO_WORDS), negative="")
     images = tuple(replace(each, recipe=each.recipe and replace(each.recipe, dropped="")) for each in job.images)
     return replace(job, request=replace(job.request, spec=spec), images=images)
 
@@ -136,7 +136,7 @@ def _notes(job: Job) -> list[str]:
     """What there is to say of the pictures that were painted, before any is looked at."""
     spec, is_painted = job.request.spec, any(image.status is Status.DONE for image in job.images)
     unknown = unknown_words(spec.prompt) if is_painted and spec.model == PAINTBOX else ()
-    return [replies.unknown_words_note(unknown, some_known_words())] if unknown else []
+    return [_messages.unknown_words_note(unknown, some_known_words())] if unknown else []
 
 
 def _verdict(job: Job, files: ImageFiles) -> Verdict | None:

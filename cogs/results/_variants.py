@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cogs.common.discord_errors import CONTENT, LATER, Refused, Step, Unreachable
+from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import Say
 
-DEFAULT_SIZE_LIMIT = 10 * 1024 * 1024
-"""Discord's own limit for a file, where no interaction has told a better one."""
 CUT = 0.7
 MAX_CUTS = 12
 """From 10 MiB that leads to 140 KiB."""

@@ -14,10 +14,10 @@ from cogs.common.checks import language_of_server, require_manager, tell_log_cha
 from cogs.common.deleted_references import gone_channels, gone_roles, require_role
 from cogs.common.messages import Say
 from cogs.common.policy_checks import place_of
-from cogs.common.responses import Lists, reply
+from cogs.common.responses import reply
+from cogs.context import Interaction, ListBuilder
 from cogs.i18n.gettext import _, speaking, told
-from cogs.rules import _messages as rules_pages
-from cogs.services import Interaction
+from cogs.rules import _messages
 from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
 from generation.rules.transfer import MAX_FILE_BYTES, export_rules
@@ -73,9 +73,9 @@ class RulesGroup(
         prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
         matches = await governance.screener.look_back(guild_id, rule, prompts)
         caught = [(prompts[index][0], found) for index, found in matches]
-        await reply(interaction, rules_pages.added(stored, caught, len(prompts), is_new=is_new))
+        await reply(interaction, _messages.added(stored, caught, len(prompts), is_new=is_new))
         with speaking(await language_of_server(interaction)):
-            said = _("added a rule: {rule}", rule=rules_pages.line(stored))
+            said = _("added a rule: {rule}", rule=_messages.line(stored))
         await tell_log_channel(interaction, said)
 
     @app_commands.command(description="Take a rule away.")
@@ -85,9 +85,9 @@ class RulesGroup(
         await interaction.response.defer(ephemeral=True)
         governance, at = interaction.client.services.governance, interaction.created_at
         removed = await governance.remove_rule(guild_id, number, by=interaction.user.id, at=at)
-        await _list(interaction, guild_id, done=_("Removed: {rule}", rule=rules_pages.line(removed)))
+        await _list(interaction, guild_id, done=_("Removed: {rule}", rule=_messages.line(removed)))
         with speaking(await language_of_server(interaction)):
-            said = _("removed a rule: {rule}", rule=rules_pages.line(removed))
+            said = _("removed a rule: {rule}", rule=_messages.line(removed))
         await tell_log_channel(interaction, said)
 
     @app_commands.command(name="list", description="All content rules of this server.")
@@ -106,7 +106,7 @@ class RulesGroup(
         matches = await governance.screen(policy, [text])
         every_role = {each for rule in policy.rules.rules for each in rule.role_ids}
         hits = policy.rules.hits(matches, channel_ids=place_of(interaction).channel_ids, role_ids=every_role)
-        await reply(interaction, rules_pages.tested(text, hits))
+        await reply(interaction, _messages.tested(text, hits))
 
     @app_commands.command(name="import", description="Take rules from a file: an export, or a list of words.")
     @app_commands.describe(
@@ -122,9 +122,9 @@ class RulesGroup(
         number = await client.services.governance.add_rules(
             guild_id, rules, by=interaction.user.id, at=interaction.created_at, replacing=replacing
         )
-        await _list(interaction, guild_id, done=rules_pages.imported(number, len(rules)))
+        await _list(interaction, guild_id, done=_messages.imported(number, len(rules)))
         with speaking(await language_of_server(interaction)):
-            said = _("imported rules: {outcome}", outcome=rules_pages.imported(number, len(rules)))
+            said = _("imported rules: {outcome}", outcome=_messages.imported(number, len(rules)))
         await tell_log_channel(interaction, said)
 
     @app_commands.command(description="All rules as a file, to keep or to take to another server.")
@@ -132,7 +132,7 @@ class RulesGroup(
         guild_id = require_manager(interaction)
         rules = await interaction.client.services.governance.fetch_rules(guild_id)
         data = await asyncio.to_thread(export_rules, rules)
-        await reply(interaction, rules_pages.exported(len(rules), data))
+        await reply(interaction, _messages.exported(len(rules), data))
 
 
 async def _list(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
@@ -145,7 +145,7 @@ async def _listing(interaction: Interaction, guild_id: int, *, done: str | None 
     in_force = (await governance.policy(guild_id)).rules
     problem = await governance.screener.problem(guild_id, in_force)
     return await asyncio.to_thread(
-        rules_pages.listing,
+        _messages.listing,
         rules,
         done=done,
         problem=told(problem) if problem else None,
@@ -159,4 +159,4 @@ async def _again(interaction: Interaction, _: str) -> Say:
     return await _listing(interaction, require_manager(interaction))
 
 
-LISTS: dict[str, Lists] = {rules_pages.KEY: _again}
+LISTS: dict[str, ListBuilder] = {_messages.KEY: _again}

@@ -104,13 +104,6 @@ def tested(text: str, hits: Sequence[Hit]) -> Say:
     return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if is_blocked else Tone.WAITING)
 
 
-def warned(hit: Sequence[rules.Rule]) -> str:
-    """Told to the person whose prompt matched rules that only warn."""
-    usual = _("it holds something this server would rather not see")
-    reasons = dict.fromkeys(escaped(rule.reason) if rule.reason else usual for rule in hit)
-    return _("A word about your prompt: {reasons}.", reasons="; ".join(reasons))
-
-
 def imported(number: int, of: int) -> str:
     there = of - number
     if not there:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from cogs.common.checks import require_manager
 from cogs.common.formatting import escaped
 from cogs.common.messages import Lines, Say
-from cogs.common.responses import Lists, reply
+from cogs.common.responses import reply
+from cogs.context import Interaction, ListBuilder
 from cogs.i18n.gettext import _, in_words
-from cogs.services import Interaction
 from generation.policy.audit import Change
 
 KEY = "changes"
@@ -37,4 +37,4 @@ def _line(change: Change) -> str:
     return f"<t:{int(change.at.timestamp())}:R> · {who} · {escaped(in_words(change.text), limit=MAX_CHARS)}"
 
 
-LISTS: dict[str, Lists] = {KEY: _changes}
+LISTS: dict[str, ListBuilder] = {KEY: _changes}

@@ -12,23 +12,22 @@ from discord.ext import commands
 
 from cogs.common.attachments import fetched
 from cogs.common.checks import entry_by, require_manager, tell_log_channel
+from cogs.common.custom_ids import PATTERNS, Kind
 from cogs.common.deleted_references import gone_from, without
+from cogs.common.forms import Answers
 from cogs.common.messages import Action
-from cogs.common.modals import Answers, FormHandler
 from cogs.common.responses import reply
+from cogs.context import FormHandler, Interaction
 from cogs.error_handler import answer
 from cogs.i18n.gettext import of_place, speak, speaking
-from cogs.services import Interaction
 from cogs.settings import _notes as settings_notes
 from cogs.settings import _styles as style_page
 from cogs.settings._audit_log import show_changes
 from cogs.settings._fields import FIELDS, Field, Of, described
-from cogs.settings._views import FIRST_PAGE, SETUP_PAGE, STYLES_PAGE, TIDY, exported, kinds_of, panel_view, setup
+from cogs.settings._views import FIRST_PAGE, SETUP_PAGE, STYLES_PAGE, TIDY, exported, kinds_of, panel_view, setup_view
 from generation.errors import InvalidRequest
 from generation.policy.settings_file import MAX_FILE_BYTES, export_settings, read_settings
 from generation.translatable import Phrase
-
-TEMPLATE = re.compile(r"atelier-set:(?P<page>[a-z]+):(?P<key>[a-z_]+)")
 
 
 class SettingsPanel(commands.Cog):
@@ -62,7 +61,7 @@ class SettingsPanel(commands.Cog):
         await tell_log_channel(interaction, said)
 
 
-class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=TEMPLATE):
+class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=PATTERNS[Kind.SETTING]):
     """A menu or button of the panel."""
 
     def __init__(self, item: ui.Item[ui.LayoutView], *, page: str, key: str) -> None:
@@ -73,7 +72,7 @@ class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=TEMPLATE):
     async def from_custom_id(
         cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
     ) -> Self:
-        return cls(item, page=match["page"], key=match["key"])
+        return cls(item, page=match["name"], key=match["subject"])
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
         speak(interaction.locale)
@@ -176,7 +175,7 @@ async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
     settings = await services.guilds.fetch(guild_id)
     if page == SETUP_PAGE:  # a message that everybody reads
         with speaking(of_place(settings.choices.language, interaction.guild_locale)):
-            return setup(settings)
+            return setup_view(settings)
     models = _models(interaction)
     styles = await services.styles.fetch_all(guild_id) if page == STYLES_PAGE else ()
     gone = gone_from(settings.choices, interaction.guild, models)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from discord import app_commands
 from discord.ext import commands
 
-from cogs.common import pages, transformers
+from cogs.common import transformers
 from cogs.common.checks import require_manager
 from cogs.common.messages import Say
-from cogs.common.responses import Lists, reply
+from cogs.common.responses import reply
+from cogs.context import Interaction, ListBuilder, owner_of
 from cogs.i18n.gettext import _
-from cogs.services import Interaction, owner_of
+from cogs.settings import _style_messages as pages
 from cogs.settings._styles import keep_style, remove_style
 from generation.errors import InvalidRequest
 from generation.owner import DM_TENANT
@@ -75,4 +76,4 @@ async def _again(interaction: Interaction, _: str) -> Say:
     return await _styles(interaction, owner_of(interaction).guild_id)
 
 
-LISTS: dict[str, Lists] = {pages.STYLES: _again}
+LISTS: dict[str, ListBuilder] = {pages.KEY: _again}

@@ -10,14 +10,15 @@ from discord import ui
 
 from cogs.common.checks import entry_by, require_manager, tell_log_channel
 from cogs.common.formatting import small
+from cogs.common.forms import Answers, Form, Text
 from cogs.common.message_limits import MAX_OPTIONS, NOTE_ROOM, fits
 from cogs.common.messages import Action
-from cogs.common.modals import Answers, Form, Text, open_form
-from cogs.common.pages import style_line
+from cogs.common.modals import open_form
 from cogs.common.policy_checks import require_sayable
 from cogs.common.transformers import prompt_of
+from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _
-from cogs.services import Interaction
+from cogs.settings._style_messages import style_line
 from generation.errors import InvalidRequest
 from generation.models.catalog import Model
 from generation.requests.prompt import MAX_PROMPT_CHARS

@@ -12,6 +12,7 @@ from typing import Any
 import discord
 from discord import ui
 
+from cogs.common.custom_ids import CustomId, Kind
 from cogs.common.formatting import small
 from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, MAX_PLACEHOLDER, MAX_TEXT, cut, size
 from cogs.common.messages import Picture, Say, Tone
@@ -95,7 +96,7 @@ def _add_styles(container: ui.Container[Any], styles: Sequence[Style], *, room: 
         container.add_item(ui.ActionRow(item))
 
 
-def setup(settings: GuildSettings) -> ui.LayoutView:
+def setup_view(settings: GuildSettings) -> ui.LayoutView:
     """The message; its menus are the panel's own, so each choice is checked in the same way."""
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
     container.add_item(ui.TextDisplay(_(HELLO)))
@@ -127,7 +128,7 @@ def add_field(
     if menu is None:
         container.add_item(ui.TextDisplay(title + "\n" + small(_("There is nothing to choose from."))))
         return
-    menu.custom_id = f"atelier-set:{page}:{field.key}"  # type: ignore[attr-defined]
+    menu.custom_id = str(CustomId(Kind.SETTING, page, field.key))  # type: ignore[attr-defined]
     container.add_item(ui.TextDisplay(title))
     container.add_item(ui.ActionRow(menu))
 
@@ -189,4 +190,4 @@ def _capital(text: str) -> str:
 
 def _button(page: str, key: str, label: str, *, is_on: bool = False) -> ui.Button[Any]:
     style = discord.ButtonStyle.primary if is_on else discord.ButtonStyle.secondary
-    return ui.Button(label=label, style=style, custom_id=f"atelier-set:{page}:{key}")
+    return ui.Button(label=label, style=style, custom_id=str(CustomId(Kind.SETTING, page, key)))

@@ -11,9 +11,9 @@ from discord.ext import commands
 from cogs.common.checks import require_manager
 from cogs.common.messages import Say
 from cogs.common.responses import edit_reply
+from cogs.context import Interaction, owner_of, role_ids
 from cogs.error_handler import PRIVATE
-from cogs.services import Interaction, owner_of, role_ids
-from cogs.usage import _messages as usage_pages
+from cogs.usage import _messages
 from generation.policy.guild_settings import zone
 from generation.policy.usage import beginning, last_days
 
@@ -48,7 +48,7 @@ async def _own(interaction: Interaction) -> Say:
     used = await services.usage.fetch_days(owner.guild_id, days, zone=day, user_id=owner.user_id)
     allowances = await services.quotas.fetch_allowances(owner, role_ids=roles, now=now)
     return await asyncio.to_thread(
-        usage_pages.own,
+        _messages.own,
         used,
         allowances,
         guild_id=owner.guild_id,
@@ -66,6 +66,4 @@ async def _server(interaction: Interaction) -> Say:
     used = await services.usage.fetch_days(guild_id, days, zone=day)
     members = await services.usage.fetch_members(guild_id, since=beginning(days[0], zone=day))
     weight, part = services.studio.share_of(guild_id)
-    return await asyncio.to_thread(
-        usage_pages.servers, used, members, timezone=guild.timezone, weight=weight, part=part
-    )
+    return await asyncio.to_thread(_messages.servers, used, members, timezone=guild.timezone, weight=weight, part=part)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from cogs.common.deleted_references import role_mention
 from cogs.common.formatting import amount_text, bar, bound, dotted, pictures, small, standard_steps
-from cogs.common.messages import Block, Gallery, Lines, Picture, Rule, Say, Tone
-from cogs.common.pages import boosted_line, share_line
-from cogs.i18n.gettext import N_, _, counted, day_and_month, ngettext
+from cogs.common.messages import Block, Gallery, Picture, Rule, Say
+from cogs.common.status_lines import boosted_line, share_line
+from cogs.i18n.gettext import _, counted, day_and_month, ngettext
+from cogs.quota import WHAT_A_STEP_IS, days_line, quota_line
 from cogs.usage import _chart as chart
-from generation.policy.quota import Allowance, Quota, Scope, Unit, Usage, unit_name
+from generation.policy.quota import Allowance, Unit, Usage
 from generation.policy.usage import Day, MemberUsage, total
 from generation.requests.cost import UNITS_PER_STEP
 
-KEY = "quotas"
 MAX_MEMBERS = 15
-NO_QUOTAS = N_("There are no quotas here. `/quota set` makes one.")
-WHAT_A_STEP_IS = N_(
-    "A standard step is one step of one 512 × 512 picture; larger pictures and more steps count for more."
-)
 
 
 # One's own.
@@ -44,7 +39,7 @@ def own(
     ]
     blocks.append(Rule())
     blocks.append("\n".join(_allowance(each, guild_id) for each in best) if best else _("No quota binds you here."))
-    notes = [_(WHAT_A_STEP_IS), _days_line(timezone)]
+    notes = [_(WHAT_A_STEP_IS), days_line(timezone)]
     if units_per_s:
         steps_a_minute = counted(round(60 * units_per_s / UNITS_PER_STEP))
         pace = _("At its present pace the painter does about {number} of them a minute.", number=steps_a_minute)
@@ -58,7 +53,7 @@ def own(
 def _allowance(allowance: Allowance, guild_id: int) -> str:
     quota = allowance.quota
     used = allowance.usage.of(quota.unit)
-    head = _line(quota, guild_id)
+    head = quota_line(quota, guild_id)
     number = _("{number} left", number=amount_text(allowance.left, quota.unit))
     left = f"{bar(min(1.0, used / quota.limit) if quota.limit else 1.0)} {number}"
     if allowance.renews_at is None:
@@ -84,7 +79,7 @@ def servers(days: Sequence[Day], members: Sequence[MemberUsage], *, timezone: st
         rest = total(each.usage for each in members[MAX_MEMBERS:])
         others = ngettext("and {number} more member", "and {number} more members", len(members) - MAX_MEMBERS)
         notes.insert(0, f"{others}: {_sum(rest)}")
-    notes.append(f"{_days_line(timezone)} {share_line(weight, part)}")
+    notes.append(f"{days_line(timezone)} {share_line(weight, part)}")
     blocks.append("\n".join(small(note) for note in notes))
     return Say(blocks=tuple(blocks))
 
@@ -104,10 +99,6 @@ def _sum(usage: Usage) -> str:
     return f"{pictures(usage.num_images)}, {standard_steps(usage.of(Unit.COST))}"
 
 
-def _days_line(timezone: str) -> str:
-    return _("Days begin at midnight, {timezone}.", timezone=timezone)
-
-
 def _chart(title: str, days: Sequence[Day], limits: Sequence[int]) -> Gallery:
     values = [each.usage.num_images for each in days]
     labels = [f"{each.date.day}." for each in days]
@@ -120,61 +111,3 @@ def _chart(title: str, days: Sequence[Day], limits: Sequence[int]) -> Gallery:
     shown = _("limit {number}", number=counted(limit)) if limit is not None else ""
     data = chart.days(title, values, labels, limit=limit, limit_label=shown)
     return Gallery((Picture("usage.png", data, alt),))
-
-
-# Quotas.
-
-
-def quotas(
-    found: Sequence[Quota], *, guild_id: int, timezone: str, done: str | None = None, gone: Collection[int] = ()
-) -> Say:
-    """All quotas of a server, after what was just done. `gone`: the roles among them that were deleted."""
-    lines = [_line(quota, guild_id, gone) for quota in found]
-    blocks: list[Block] = [done, Rule()] if done else []
-    blocks += [_("### Quotas of this server"), Lines(tuple(lines), KEY) if lines else _(NO_QUOTAS)]
-    notes = [_("A member's own quota goes before those of roles; of several roles the most generous counts.")]
-    if any(quota.unit is Unit.COST for quota in found):
-        notes.append(_(WHAT_A_STEP_IS))
-    if gone:
-        notes.append(_("A quota of a deleted role binds nobody. `/quota remove id:` takes it away."))
-    if any(_locks_everyone_out(quota, guild_id) for quota in found):
-        blocks.append(_("**Nobody can ask for anything here**: a quota of everyone is 0. `/quota set` makes it more."))
-    blocks.append("\n".join(small(note) for note in (*notes, _days_line(timezone))))
-    return Say(blocks=tuple(blocks), tone=Tone.DONE if done else Tone.PLAIN)
-
-
-def set_line(quota: Quota, guild_id: int) -> str:
-    return _("Set: **{limit}** · {whose}.", limit=_limit(quota), whose=_whose(quota, guild_id))
-
-
-def removed_line(quota: Quota, guild_id: int, *, gone: Collection[int]) -> str:
-    whose = _whose(quota, guild_id, gone)
-    return _("Removed the quota of {unit} for {whose}.", unit=unit_name(quota.unit), whose=whose)
-
-
-def _line(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
-    return dotted((f"**{_limit(quota)}**", _whose(quota, guild_id, gone)))
-
-
-def _locks_everyone_out(quota: Quota, guild_id: int) -> bool:
-    is_of_all = quota.scope is Scope.GUILD or (quota.scope is Scope.ROLE and quota.subject_id == guild_id)
-    return quota.limit == 0 and is_of_all
-
-
-def _limit(quota: Quota) -> str:
-    limit = f"{amount_text(quota.limit, quota.unit)} {_(unit_name(quota.unit, quota.limit))}"
-    if quota.window_hours is None:
-        return _("{limit} a day", limit=limit)
-    return ngettext("{limit} in {number} hour", "{limit} in {number} hours", quota.window_hours, limit=limit)
-
-
-def _whose(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
-    match quota.scope:
-        case Scope.ROLE if quota.subject_id == guild_id:  # @everyone, whose mention Discord shows with two of the @
-            return _("each member")
-        case Scope.GUILD:
-            return _("the whole server together")
-        case Scope.ROLE:
-            return _("each member with {role}", role=role_mention(quota.subject_id, gone))
-        case Scope.USER:
-            return _("{member} alone", member=f"<@{quota.subject_id}>")

@@ -11,16 +11,20 @@ from typing import Any
 from discord import ui
 from hypothesis import strategies as st
 
-from cogs.common import pages
 from cogs.common.messages import Picture, Say
+from cogs.help import _messages as help_pages
+from cogs.history import _messages as history_pages
 from cogs.moderation import _messages as moderation_pages
 from cogs.operator import _messages as operating_pages
 from cogs.privacy import _cog as privacy
+from cogs.queue import _messages as queue_pages
+from cogs.quota import _messages as quota_pages
 from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
 from cogs.rules import _messages as rules_pages
 from cogs.settings import _audit_log as changes
 from cogs.settings import _notes as settings_notes
+from cogs.settings import _style_messages as style_pages
 from cogs.settings import _views as settings_view
 from cogs.settings._fields import FIELDS, PAGES
 from cogs.usage import _messages as usage_pages
@@ -245,7 +249,7 @@ def view_of(draw: Draw) -> Callable[[int], JobView]:
 
 
 def queue(draw: Draw) -> Say:
-    return pages.queue(
+    return queue_pages.queue(
         many(draw, 300, view_of(draw)),
         viewer_id=ID,
         num_waiting=10**6,
@@ -260,18 +264,18 @@ def queue(draw: Draw) -> Say:
 def history(draw: Draw) -> Say:
     sheet = draw(st.sampled_from((None, b"png")))
     made, sent = job(draw), delivery(draw) if flag(draw) else None
-    past = many(draw, 3, lambda number: pages.Remembered(replace(made, id=f"{number:022}"), sheet, sent))
+    past = many(draw, 3, lambda number: history_pages.Remembered(replace(made, id=f"{number:022}"), sheet, sent))
     look = Look(words=text(draw, 30).encode()[:30].decode(errors="ignore"), favourites=flag(draw))
-    return pages.history(past, look, guild_id=ID, older=NOW if flag(draw) else None, is_first=flag(draw))
+    return history_pages.history(past, look, guild_id=ID, older=NOW if flag(draw) else None, is_first=flag(draw))
 
 
 def help_page(draw: Draw) -> Say:
-    return pages.help_page(many(draw, 100, lambda number: ("quota", "x" * 100, ID if number % 2 else None)))
+    return help_pages.help_page(many(draw, 100, lambda number: ("quota", "x" * 100, ID if number % 2 else None)))
 
 
 def about_page(draw: Draw) -> Say:
     one = (text(draw, 150), text(draw, 120))
-    return pages.about_page(
+    return help_pages.about_page(
         models=many(draw, 60, lambda number: one),
         is_ready=flag(draw),
         is_paused=flag(draw),
@@ -293,10 +297,10 @@ def members(draw: Draw) -> Say:
 
 
 def quotas(draw: Draw) -> Say:
-    done = draw(st.sampled_from((None, usage_pages.set_line(quota(draw)(0), 1), text(draw, 300))))
+    done = draw(st.sampled_from((None, quota_pages.set_line(quota(draw)(0), 1), text(draw, 300))))
     every = many(draw, 300, quota(draw))
     gone = {each.subject_id for each in every} if flag(draw) else set()
-    return usage_pages.quotas(every, guild_id=1, timezone="UTC", done=done, gone=gone)
+    return quota_pages.quotas(every, guild_id=1, timezone="UTC", done=done, gone=gone)
 
 
 def rules(draw: Draw) -> Say:
@@ -416,11 +420,13 @@ MESSAGES: dict[str, Callable[[Draw], Say | ui.LayoutView]] = {
     "operator._messages.models": models,
     "operator._messages.servers": servers,
     "operator._messages.usage": used_by_servers,
-    "common.pages.about_page": about_page,
-    "common.pages.help_page": help_page,
-    "common.pages.history": history,
-    "common.pages.queue": queue,
-    "common.pages.styles": lambda draw: pages.styles(many(draw, MAX_STYLES, style(draw)), done=text(draw, 100)),
+    "help._messages.about_page": about_page,
+    "help._messages.help_page": help_page,
+    "history._messages.history": history,
+    "queue._messages.queue": queue,
+    "settings._style_messages.styles": lambda draw: style_pages.styles(
+        many(draw, MAX_STYLES, style(draw)), done=text(draw, 100)
+    ),
     "privacy._cog.exported": lambda draw: privacy.exported("data.json", b"{}", 3, 12),
     "privacy._cog.kept_page": lambda draw: privacy.kept_page(draw(st.integers(0, 3650)), 10**6, 10**6),
     "recipe._messages.foreign": foreign,
@@ -434,9 +440,9 @@ MESSAGES: dict[str, Callable[[Draw], Say | ui.LayoutView]] = {
     "rules._messages.tested": tested,
     "settings._views.exported": lambda draw: settings_view.exported(b"{}"),
     "settings._views.panel_view": panel,
-    "settings._views.setup": lambda draw: settings_view.setup(settings(draw)),
+    "settings._views.setup_view": lambda draw: settings_view.setup_view(settings(draw)),
     "usage._messages.own": own,
-    "usage._messages.quotas": quotas,
+    "quota._messages.quotas": quotas,
     "usage._messages.servers": members,
 }
 """What makes every message, by module and function."""

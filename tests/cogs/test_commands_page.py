@@ -7,8 +7,8 @@ from pathlib import Path
 
 from discord import app_commands
 
-from cogs.bot import COGS, FORMS, MENUS, PRESSES
 from cogs.common.messages import Action
+from cogs.registered import registered as offline
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/commands.md").read_text(encoding="utf-8")
 
@@ -21,7 +21,7 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def registered() -> dict[str, list[str]]:
-    commands = [command for cog in COGS for command in cog().walk_app_commands()]
+    commands = offline().tree.walk_commands()
     return {
         command.qualified_name: [parameter.display_name for parameter in command.parameters]
         for command in commands
@@ -35,10 +35,10 @@ def test_every_command_and_option_is_documented_and_exists() -> None:
 
 
 def test_every_message_menu_is_documented_and_exists() -> None:
-    assert [row[0] for row in rows("In the menu of a message")] == [menu.name for menu in MENUS]
+    assert [row[0] for row in rows("In the menu of a message")] == [menu.name for menu in offline().context_menus]
 
 
 def test_every_button_is_documented_and_answered() -> None:
     documented = {row[1].strip("`") for row in rows("Buttons")}
     assert documented == {str(action) for action in Action}
-    assert set(PRESSES) | set(FORMS) == set(Action)
+    assert set(offline().button_handlers) | set(offline().form_handlers) | {Action.PAGE} == set(Action)

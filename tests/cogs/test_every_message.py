@@ -11,16 +11,17 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import cogs
-from cogs.bot import COGS as COMMAND_COGS
-from cogs.bot import MENUS
+from cogs.common.forms import File, Form, Pick, Text
 from cogs.common.message_limits import cut, fitted, fitted_text, size
 from cogs.common.messages import Action, Entry, Gallery, Lines, Long, Picture, Say
-from cogs.common.modals import File, Form, Pick, Text, modal_of
+from cogs.common.modals import modal_of
 from cogs.common.plain_text import files_of, plain
 from cogs.common.rendering import changed, new
+from cogs.common.submission_notes import warned
 from cogs.common.transformers import choices
 from cogs.delivery._notify import batched, mention, nonce_of
 from cogs.i18n.gettext import _, languages, speaking
+from cogs.registered import registered
 from cogs.rules import _messages as rules_pages
 from cogs.settings._fields import MODELS
 from cogs.settings._views import offered_of
@@ -141,7 +142,7 @@ def test_plain_text_of_any_length_can_be_sent(sign: str, length: int) -> None:
 def test_warnings_of_many_rules_are_told_in_full(language: str) -> None:
     rules = [rules_pages.rules.Rule(text="x", reason=f"{number} {'😀' * 190}") for number in range(50)]
     with speaking(language):
-        said = rules_pages.warned(rules)
+        said = warned(rules)
         sent = plain(said)
     assert wrongs_of_text(sent["content"], sent["files"]) == []
     assert files_of(fitted_text(said)[1])[0].fp.read().decode() == said
@@ -223,7 +224,7 @@ SENT_OTHERWISE = {
     "common.modals.open_form": "a form, judged above",
     "moderation._cog._decided": "what `_next` made with `new`",
     "moderation._cog.review": "what `_next` made with `new`",
-    "common.rendering.put_back": "a message as Discord gave it",
+    "common.components.put_back": "a message as Discord gave it",
     "settings._cog.sent_style": "the panel, judged above",
     "settings._cog.settings": "the panel, judged above",
     "settings._cog.used": "the panel, judged above",
@@ -281,6 +282,8 @@ def test_a_menu_always_holds_what_is_chosen_and_says_how_many_it_leaves_out() ->
 
 # Commands.
 
+OFFLINE = registered()
+
 
 @pytest.mark.parametrize("language", languages())
 def test_what_discord_shows_of_the_commands_fits_in_every_language(language: str) -> None:
@@ -291,14 +294,10 @@ def test_what_discord_shows_of_the_commands_fits_in_every_language(language: str
             return _(str(text))
 
     found = []
-    for cog in COMMAND_COGS:
-        commands = [each for each in cog.__cog_app_commands__ if not isinstance(each, app_commands.Group)]
-        groups = [cog] if cog.__cog_is_app_commands_group__ else []
-        found += [said(group.__cog_group_description__) for group in groups]
-        for command in commands:
-            found.append(said(command.description))
-            for option in command.parameters:
-                found += [said(option.description), *(said(choice.name) for choice in option.choices)]
+    for command in OFFLINE.tree.walk_commands():
+        found.append(said(command.description))
+        for option in command.parameters if isinstance(command, app_commands.Command) else ():
+            found += [said(option.description), *(said(choice.name) for choice in option.choices)]
     assert len(found) > 100
     assert [each for each in found if not 1 <= size(each) <= 100] == []
-    assert [menu.name for menu in MENUS if not 1 <= size(said(menu.name)) <= 32] == []
+    assert [menu.name for menu in OFFLINE.context_menus if not 1 <= size(said(menu.name)) <= 32] == []

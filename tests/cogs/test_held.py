@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cogs.common import pending_uploads
-from cogs.common.modals import Attached
+from cogs.common.forms import Attached
 from cogs.common.pending_uploads import KEPT_S, MAX_OF_MEMBER, Held
 from generation.errors import InvalidRequest
 from generation.owner import Owner

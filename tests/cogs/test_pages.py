@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from cogs.common import pages
 from cogs.common.message_limits import fitted
 from cogs.common.messages import Rule, Say
 from cogs.i18n.gettext import speaking
 from cogs.moderation import _messages as moderation_pages
+from cogs.queue import _messages as queue_pages
+from cogs.quota import _messages as quota_pages
 from cogs.recipe import _messages as recipe_pages
-from cogs.usage import _messages as usage_pages
 from generation.jobs.history import Kin
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
@@ -90,7 +90,7 @@ def test_what_was_never_compared_makes_no_table() -> None:
 def test_a_quota_of_everyone_mentions_nobody() -> None:
     everyone = Quota(scope=Scope.ROLE, subject_id=1, unit=Unit.IMAGES, limit=3)
     role = replace(everyone, subject_id=5)
-    say = usage_pages.quotas([everyone, role], guild_id=1, timezone="UTC", done=usage_pages.set_line(everyone, 1))
+    say = quota_pages.quotas([everyone, role], guild_id=1, timezone="UTC", done=quota_pages.set_line(everyone, 1))
     assert "Set: **3 pictures a day** · each member.\n" in read(say)
     assert "**3 pictures a day** · each member\n**3 pictures a day** · each member with <@&5>\n" in read(say)
     assert isinstance(say.blocks[1], Rule)
@@ -99,9 +99,9 @@ def test_a_quota_of_everyone_mentions_nobody() -> None:
 def test_a_line_of_the_queue_begins_with_whose_it_is_and_knows_no_time_in_a_break() -> None:
     view = JobView(job=painted(), progress=0.0, images_ahead=2, wait_s=30.0)
     shown = {"viewer_id": 9, "num_waiting": 3, "num_running": 0, "share": (1.0, 0.5), "boost": 1.0, "is_ready": True}
-    text = read(pages.queue([view], **shown))  # type: ignore[arg-type]
+    text = read(queue_pages.queue([view], **shown))  # type: ignore[arg-type]
     assert "\n<@2>, 1 picture · 2 pictures ahead · about 30 sec\n" in text
     assert "weight" not in text
-    paused = read(pages.queue([view], **shown, is_paused=True))  # type: ignore[arg-type]
+    paused = read(queue_pages.queue([view], **shown, is_paused=True))  # type: ignore[arg-type]
     assert "\n<@2>, 1 picture · 2 pictures ahead\n" in paused
     assert "having a break" in paused

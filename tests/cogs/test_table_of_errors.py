@@ -9,8 +9,9 @@ import pytest
 from discord import app_commands
 
 from cogs.command_sync import _essence
+from cogs.common.components import Press
+from cogs.common.custom_ids import CustomId
 from cogs.common.messages import Action, Button
-from cogs.common.rendering import Press, is_ours
 from cogs.endpoints import point_at
 from cogs.error_handler import translate
 from generation.errors import InvalidRequest, Misconfigured, NotAccepted, UnknownJob
@@ -49,9 +50,9 @@ def test_a_custom_id_is_short_enough_and_found_again() -> None:
     for action in Action:
         press = Press.of(Button(action, "j" * 22 + ":3", "x"))
         assert len(press.custom_id) <= 100
-        assert is_ours(press.custom_id)
-    assert not is_ours("atelier:vary:../../etc/passwd")
-    assert not is_ours("x" * 100)
+        assert CustomId.parse(press.custom_id) is not None
+    assert CustomId.parse("atelier:vary:../../etc/passwd") is None
+    assert CustomId.parse("x" * 100) is None
 
 
 @pytest.mark.parametrize("url", ["https://discord.com", "http://10.0.0.1:80", "http://127.0.0.1.evil.example:1", "x"])

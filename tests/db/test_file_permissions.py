@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cogs.common.modals import Attached
+from cogs.common.forms import Attached
 from cogs.common.pending_uploads import Held
 from db import backup
 from db.engine import Database, parse_url

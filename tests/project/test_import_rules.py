@@ -87,11 +87,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
 @cache
 def imported(path: Path) -> tuple[str, ...]:
     """Return what a file imports. Each file is parsed once for all tests."""
-    return tuple(_imports(path))
+    return tuple(imported_by(path.read_text(encoding="utf-8"), path))
 
 
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported_by(source: str, path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -138,7 +138,7 @@ def modules_below(package: str) -> dict[str, Path]:
     return {name.removesuffix(".__init__"): path for path, name in names.items()}
 
 
-@pytest.mark.parametrize("package", ["cli", "generation", "db", "bench", "training"])
+@pytest.mark.parametrize("package", ["cli", "cogs", "generation", "db", "bench", "training"])
 def test_no_import_circle(package: str) -> None:
     """Imports that only a type checker sees count too."""
     modules = modules_below(package)
@@ -148,6 +148,45 @@ def test_no_import_circle(package: str) -> None:
         for name, targets in graph.items()
     }
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+FEATURES = {path.parent.name for path in ROOT.glob("cogs/*/__init__.py")} - {"common", "i18n"}
+LOW = [path for path in ROOT.glob("cogs/**/*.py") if path.parent.name in {"cogs", "common", "i18n"}]
+
+
+def private_breaches(source: str, path: Path) -> list[str]:
+    """Return the imports of private modules of another feature."""
+    own = path.parent.name
+    named = ((module, module.split(".")) for module in imported_by(source, path))
+    return [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for module, parts in named
+        if parts[0] == "cogs" and len(parts) > 2 and parts[1] != own and parts[2].startswith("_")
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("cogs/**/*.py")), ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_a_feature_uses_only_the_public_face_of_another(path: Path) -> None:
+    assert private_breaches(path.read_text(encoding="utf-8"), path) == []
+
+
+def test_the_check_of_public_faces_sees_a_breach() -> None:
+    path = ROOT / "cogs" / "history" / "made_up.py"
+    assert private_breaches("from cogs.results._result import gather", path)
+    assert private_breaches("from cogs.results import _messages as texts", path)
+    assert not private_breaches("from cogs.history._messages import history", path)
+    assert not private_breaches("from cogs.results import gather", path)
+
+
+@pytest.mark.parametrize("path", sorted(LOW), ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_what_is_common_imports_no_feature(path: Path) -> None:
+    assert not [module for module in imported(path) if is_within(module, {f"cogs.{each}" for each in FEATURES})]
+
+
+def test_every_feature_is_loaded() -> None:
+    from cogs.bot import EXTENSIONS
+
+    assert sorted(EXTENSIONS) == sorted(f"cogs.{each}" for each in FEATURES)
 
 
 def test_nothing_imports_bot() -> None:

@@ -22,7 +22,7 @@ import config
 import db
 import generation
 import logs
-from cogs.common.modals import Attached
+from cogs.common.forms import Attached
 from config import Settings
 from generation.errors import Misconfigured
 from generation.images.c2pa import Credentials

@@ -25,9 +25,10 @@ from typing import Any
 import discord
 import psutil
 
-from cogs.bot import AtelierClient, Services, build_client
+from cogs.bot import AtelierBot, build_bot
 from cogs.common.pending_uploads import Held
 from cogs.endpoints import point_at
+from cogs.services import Services
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore
 from db.engine import Database
@@ -207,7 +208,7 @@ class LivingBot:
             file_rates=rates_of_files(passing),
             owner_ids=self._owner_ids,
         )
-        self.client: AtelierClient = build_client(self.services, guild_ready_timeout_s=0.02)
+        self.client: AtelierBot = build_bot(self.services, guild_ready_timeout_s=0.02)
         connecting = asyncio.create_task(self.client.start(self.discord.token), name="client")
         self._tasks.append(connecting)
         ready = asyncio.create_task(self.client.wait_until_ready())

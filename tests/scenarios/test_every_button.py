@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from cogs.bot import FORMS, PRESSES
 from cogs.common.messages import Action
+from cogs.registered import registered
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.images.codec import decode_png
 from generation.images.region import draw_mask
@@ -90,11 +90,14 @@ async def press(who: ScriptedUser, message: Message, action: Action) -> Interact
     return await who.submit_modal(pressed, filled)
 
 
+OFFLINE = registered()
+
+
 async def test_the_table_above_leaves_out_no_button() -> None:
     walked = {*PAINTING, *PRIVATE, *STOPPING}
     # Walked in test_long_lists, test_looking_back, test_message_menus and test_settings_of_a_server.
     elsewhere = {Action.PAGE, Action.OPEN, Action.HISTORY, Action.START, Action.STYLE, Action.PURGE}
-    assert walked | elsewhere == set(PRESSES) | set(FORMS)
+    assert walked | elsewhere == {*OFFLINE.button_handlers, *OFFLINE.form_handlers, Action.PAGE}
 
 
 @pytest.mark.parametrize("action", PAINTING)

@@ -32,7 +32,7 @@ async def accepted_only(bot: LivingBot, discord: Sandbox, people: People) -> tup
 
 async def settled(bot: LivingBot, job_id: str) -> DeliveryState:
     async with asyncio.timeout(PATIENCE_S):
-        while tasks := bot.client.courier.tasks:
+        while tasks := bot.client.tracker.tasks:
             await asyncio.wait(tasks)
     return (await bot.deliveries.fetch(job_id)).state
 
@@ -269,15 +269,15 @@ async def test_progress_that_stumbles_does_not_take_the_result_with_it(
     """The studio says that a job has ended once only; who follows the job must be there to hear it."""
     asked, message = await accepted_only(bot, discord, people)
     job_id = job_id_in(message)
-    following = bot.client.courier.tasks
+    following = bot.client.tracker.tasks
 
     def stumble(*_args: object, **_options: object) -> None:
         raise RuntimeError("nobody thought of this")
 
     monkeypatch.setattr(replies, "progress", stumble)
     with heard("cogs.delivery._tracker", "action=progress-failed") as failed:
-        bot.client.courier.hear(job_id)
+        bot.client.tracker.hear(job_id)
         await asyncio.wait_for(failed.acquire(), PATIENCE_S)
-        assert bot.client.courier.tasks == following
+        assert bot.client.tracker.tasks == following
     bot.go_on_painting()
     assert (await until_done(discord, asked)).attachments

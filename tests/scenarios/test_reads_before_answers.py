@@ -23,8 +23,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import event
 
-from cogs.bot import MENUS, PRESSES
 from cogs.common.messages import Action
+from cogs.registered import registered as registered_offline
 from db.stores.audit_log import Entry
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.requests.style import Style
@@ -168,9 +168,12 @@ async def test_no_command_reads_what_grows_before_it_answers(house: House) -> No
     assert not wrong, "\n".join(wrong)
 
 
+BUTTONS = (*registered_offline().button_handlers, Action.PAGE)
+
+
 async def test_no_menu_button_or_form_reads_what_grows_before_it_answers(house: House) -> None:
     bo, wrong = house.people.bo, list[str]()
-    for action in PRESSES:
+    for action in BUTTONS:
         message = await house.painted()
         names_picture = action in PICTURES
         subject = job_id_in(message) + (":0" if names_picture else "")
@@ -185,7 +188,7 @@ async def test_no_menu_button_or_form_reads_what_grows_before_it_answers(house: 
             menu = f"atelier-menu:{job_id_in(message)}"
             wrong += await house.complaints(action, lambda: bo.select(shown, menu, [custom_id]))  # noqa: B023
     shown = await house.painted()
-    for name in (menu.name for menu in MENUS):
+    for name in (menu.name for menu in registered_offline().context_menus):
         wrong += await house.complaints(name, lambda: bo.context_menu(name, shown))  # noqa: B023
     job_id = job_id_in(shown)
     remix = await bo.click(shown, f"atelier:remix:{job_id}")
@@ -197,7 +200,7 @@ async def test_no_menu_button_or_form_reads_what_grows_before_it_answers(house: 
     assert not wrong, "\n".join(wrong)
 
 
-PICTURES = set(PRESSES) - {
+PICTURES = set(BUTTONS) - {
     *(Action.CANCEL, Action.DELETE, Action.REROLL, Action.REMIX, Action.RECIPE, Action.FAVOURITE, Action.TELL),
     *(Action.HISTORY, Action.OPEN),
 }

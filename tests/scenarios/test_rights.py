@@ -16,9 +16,10 @@ import discord
 import pytest
 import pytest_asyncio
 
-from cogs.bot import FORMS, MENUS, PRESSES
 from cogs.common.checks import NOT_A_MANAGER, NOT_A_MODERATOR, ROLES_UNKNOWN
+from cogs.common.messages import Action
 from cogs.moderation._cog import _VERBS as VERBS
+from cogs.registered import registered as registered_offline
 from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox, ScriptedUser
 from discord_sandbox.permissions import ALL
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
@@ -150,12 +151,21 @@ def commands_of(house: House, names: list[str]) -> list[tuple[str, dict[str, Any
     return [*plain, *(more if "settings" in names else [])]
 
 
+OFFLINE = registered_offline()
+
+
 async def test_the_page_names_everything_that_can_be_typed_pressed_or_sent(house: House) -> None:
     every = [name for names in table().values() for name in names]
     typed = {name.strip("/") for name in every if name.startswith("/")}
     assert typed == {name for name, _ in registered(house.discord.commands)} | {"usage whose:server"}
     pressed = sorted(name for name in every if not name.startswith("/"))
-    assert pressed == sorted([*{*PRESSES, *FORMS}, *VERBS, *(menu.name for menu in MENUS)])
+    assert pressed == sorted(
+        [
+            *{*OFFLINE.button_handlers, *OFFLINE.form_handlers, Action.PAGE},
+            *VERBS,
+            *(menu.name for menu in OFFLINE.context_menus),
+        ]
+    )
     assert len(typed) + len(pressed) == len(every), "nothing is in two rows"
     assert named("to be named") == [f"/{name}" for name, _ in registered(house.discord.commands) if "operator" in name]
 

@@ -1,0 +1,41 @@
+"""Whether the bot may post in a channel, by the permissions that Discord tells of it."""
+
+from __future__ import annotations
+
+import discord
+
+from cogs.context import Interaction
+from cogs.i18n.gettext import N_, _, listed
+from generation.errors import NotAllowed
+from generation.translatable import Phrase
+
+
+def can_write_in(channel: discord.TextChannel | discord.Thread) -> bool:
+    """Return whether the bot may write text in a channel of a server."""
+    have = channel.permissions_for(channel.guild.me)
+    return not _missing(have, is_thread=isinstance(channel, discord.Thread), sends_files=False)
+
+
+def require_can_post(interaction: Interaction) -> None:
+    """Raise `NotAllowed` naming what the bot lacks to post pictures here: checked before any work is done."""
+    is_thread = isinstance(interaction.channel, discord.Thread)
+    missing = _missing(interaction.app_permissions, is_thread=is_thread, sends_files=True)
+    if missing:
+        names = listed([_("“{permission}”", permission=_(name)) for name in missing])
+        raise NotAllowed(
+            why=Phrase(
+                "I could not post your pictures here: I lack the permission {names} in this channel.", names=names
+            )
+        )
+
+
+def _missing(have: discord.Permissions, *, is_thread: bool, sends_files: bool) -> list[str]:
+    """Return the names of the permissions that are missing, as Discord shows them."""
+    needed = {
+        N_("View Channel"): have.view_channel,
+        N_("Send Messages in Threads") if is_thread else N_("Send Messages"): (
+            have.send_messages_in_threads if is_thread else have.send_messages
+        ),
+        N_("Attach Files"): have.attach_files or not sends_files,
+    }
+    return [name for name, is_granted in needed.items() if not is_granted]

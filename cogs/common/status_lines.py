@@ -1,0 +1,26 @@
+"""Single lines about the state of the queue and a server's share of it. Pure."""
+
+from __future__ import annotations
+
+from cogs.i18n.gettext import _, percent
+
+
+def share_line(weight: float, part: float) -> str:
+    """What part of the painter a server may claim; its weight only where that is not the usual one."""
+    said = _("As things are, {part} of the painter is for this server.", part=percent(part))
+    if weight == 1:
+        return said
+    return said + " " + _("Its weight is {weight}; 1 is usual.", weight=float(weight))
+
+
+def doing(num_running: int, *, is_ready: bool, is_paused: bool) -> str:
+    """What the painter is doing now."""
+    if is_paused:
+        return _("The painter is having a break: nothing new is begun for now, and everybody keeps their place.")
+    if num_running:
+        return _("The painter is at work.")
+    return _("The painter is ready.") if is_ready else _("The painter is warming up.")
+
+
+def boosted_line(boost: float) -> str:
+    return _("One of your roles counts you {times} times among the members here.", times=float(boost))

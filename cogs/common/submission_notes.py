@@ -1,0 +1,27 @@
+"""What people are told about the words of a request that was accepted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cogs.common.formatting import escaped
+from cogs.i18n.gettext import _, in_words
+from generation.requests.spec import GenerationRequest
+from generation.requests.unread_syntax import notes_on
+from generation.rules.rule import Rule
+
+MAX_NOTE = 800
+
+
+def warned(hit: Sequence[Rule]) -> str:
+    """Told to the person whose prompt matched rules that only warn."""
+    usual = _("it holds something this server would rather not see")
+    reasons = dict.fromkeys(escaped(rule.reason) if rule.reason else usual for rule in hit)
+    return _("A word about your prompt: {reasons}.", reasons="; ".join(reasons))
+
+
+def on_words(request: GenerationRequest) -> list[str]:
+    """Told to the person whose words hold what is not read as they may mean it."""
+    if request.replay is not None or request.spec.upscale is not None:
+        return []
+    return [escaped(in_words(note), limit=MAX_NOTE) for note in notes_on(request.spec)]

@@ -1,0 +1,76 @@
+"""What people read about quotas. Pure: values in, a message out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from cogs.common.deleted_references import role_mention
+from cogs.common.formatting import amount_text, dotted, small
+from cogs.common.messages import Block, Lines, Rule, Say, Tone
+from cogs.i18n.gettext import N_, _, ngettext
+from generation.policy.quota import Quota, Scope, Unit, unit_name
+
+KEY = "quotas"
+NO_QUOTAS = N_("There are no quotas here. `/quota set` makes one.")
+WHAT_A_STEP_IS = N_(
+    "A standard step is one step of one 512 × 512 picture; larger pictures and more steps count for more."
+)
+
+
+def quotas(
+    found: Sequence[Quota], *, guild_id: int, timezone: str, done: str | None = None, gone: Collection[int] = ()
+) -> Say:
+    """All quotas of a server, after what was just done. `gone`: the roles among them that were deleted."""
+    lines = [quota_line(quota, guild_id, gone) for quota in found]
+    blocks: list[Block] = [done, Rule()] if done else []
+    blocks += [_("### Quotas of this server"), Lines(tuple(lines), KEY) if lines else _(NO_QUOTAS)]
+    notes = [_("A member's own quota goes before those of roles; of several roles the most generous counts.")]
+    if any(quota.unit is Unit.COST for quota in found):
+        notes.append(_(WHAT_A_STEP_IS))
+    if gone:
+        notes.append(_("A quota of a deleted role binds nobody. `/quota remove id:` takes it away."))
+    if any(_locks_everyone_out(quota, guild_id) for quota in found):
+        blocks.append(_("**Nobody can ask for anything here**: a quota of everyone is 0. `/quota set` makes it more."))
+    blocks.append("\n".join(small(note) for note in (*notes, days_line(timezone))))
+    return Say(blocks=tuple(blocks), tone=Tone.DONE if done else Tone.PLAIN)
+
+
+def set_line(quota: Quota, guild_id: int) -> str:
+    return _("Set: **{limit}** · {whose}.", limit=_limit(quota), whose=_whose(quota, guild_id))
+
+
+def removed_line(quota: Quota, guild_id: int, *, gone: Collection[int]) -> str:
+    whose = _whose(quota, guild_id, gone)
+    return _("Removed the quota of {unit} for {whose}.", unit=unit_name(quota.unit), whose=whose)
+
+
+def quota_line(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
+    return dotted((f"**{_limit(quota)}**", _whose(quota, guild_id, gone)))
+
+
+def _locks_everyone_out(quota: Quota, guild_id: int) -> bool:
+    is_of_all = quota.scope is Scope.GUILD or (quota.scope is Scope.ROLE and quota.subject_id == guild_id)
+    return quota.limit == 0 and is_of_all
+
+
+def _limit(quota: Quota) -> str:
+    limit = f"{amount_text(quota.limit, quota.unit)} {_(unit_name(quota.unit, quota.limit))}"
+    if quota.window_hours is None:
+        return _("{limit} a day", limit=limit)
+    return ngettext("{limit} in {number} hour", "{limit} in {number} hours", quota.window_hours, limit=limit)
+
+
+def _whose(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
+    match quota.scope:
+        case Scope.ROLE if quota.subject_id == guild_id:  # @everyone, whose mention Discord shows with two of the @
+            return _("each member")
+        case Scope.GUILD:
+            return _("the whole server together")
+        case Scope.ROLE:
+            return _("each member with {role}", role=role_mention(quota.subject_id, gone))
+        case Scope.USER:
+            return _("{member} alone", member=f"<@{quota.subject_id}>")
+
+
+def days_line(timezone: str) -> str:
+    return _("Days begin at midnight, {timezone}.", timezone=timezone)

@@ -1,0 +1,33 @@
+"""Show a job's recipe: to who presses the button, and for the commands and menus that ask for it."""
+
+from __future__ import annotations
+
+from cogs.common.lookups import job_named
+from cogs.common.messages import Action
+from cogs.common.responses import edit_reply
+from cogs.context import Interaction, owner_of
+from cogs.error_handler import PRIVATE
+from cogs.recipe import _messages
+from generation.errors import UnknownJob
+from generation.jobs.job import Job
+from generation.jobs.permissions import visible_kin
+
+
+async def press_recipe(interaction: Interaction, subject: str) -> None:
+    await show_recipe(interaction, await job_named(interaction, subject))
+
+
+async def show_recipe(interaction: Interaction, job: Job) -> None:
+    """A job's recipe with its family, for the person alone. Raises `UnknownJob` if nothing was painted."""
+    if not any(image.recipe for image in job.images):
+        raise UnknownJob
+    interaction.extras[PRIVATE] = True
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    services = interaction.client.services
+    kin = visible_kin(await services.album.fetch_kin(job), owner_of(interaction))
+    family = [relative.id for relative, _ in kin.parents] + [child.id for child in kin.children]
+    say = _messages.recipe(job, kin, await services.deliveries.fetch_some(family))
+    await edit_reply(interaction, say)
+
+
+PRESSES = {Action.RECIPE: press_recipe}
