@@ -29,7 +29,7 @@ import keeper
 import logs
 import shell
 from cli import models as library
-from cogs.common.pending_uploads import Held
+from cogs.common.pending_uploads import PendingUploads
 from cogs.connection import keep_connected
 from cogs.maintenance import keep_promises
 from cogs.services import Services
@@ -190,7 +190,7 @@ async def _serve(settings: Settings) -> None:
             album=AlbumStore(house.database),
             keepsakes=KeepsakeStore(house.database),
             styles=StyleStore(house.database),
-            held=Held(settings.data_dir / "forms"),
+            pending_uploads=PendingUploads(settings.data_dir / "forms"),
             operating=OperatorStore(house.database),
             credentials=credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm),
             problems=house.problems,
@@ -214,7 +214,7 @@ async def _serve(settings: Settings) -> None:
             done, _ = await asyncio.wait((discord, stopped, house.running), return_when=asyncio.FIRST_COMPLETED)
             if stopped in done:
                 log.info("action=draining grace_s=%s", settings.shutdown_grace_s)
-                await services.reception.close(patience_s=_LAST_ADMISSIONS_S)
+                await services.admission_limiter.close(patience_s=_LAST_ADMISSIONS_S)
                 await house.studio.drain(grace_s=settings.shutdown_grace_s)
             stopped.cancel()
             await _stop(upkeep)

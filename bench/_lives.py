@@ -155,7 +155,7 @@ def main() -> None:
 
 def _program(options: argparse.Namespace) -> Any:
     """`bot.py` as a module, imported with all it needs, with the parts in it that the options replace."""
-    import sandbox  # noqa: F401
+    import discord_sandbox  # noqa: F401
 
     import bot
     import cogs.bot

@@ -7,7 +7,7 @@ import os
 import discord
 from discord import app_commands
 
-from cogs.endpoints import point_at
+from cogs.endpoints import set_base_url
 
 
 class PlainBot(discord.Client):
@@ -33,5 +33,5 @@ class PlainBot(discord.Client):
 
 if __name__ == "__main__":
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
-    point_at(os.environ["ATELIER_DISCORD_URL"])
+    set_base_url(os.environ["ATELIER_DISCORD_URL"])
     PlainBot().run(os.environ["ATELIER_DISCORD_TOKEN"], log_handler=None)

@@ -61,17 +61,17 @@ class CallbackAdapter(AsyncWebhookAdapter):
     async def create_interaction_response(  # type: ignore[override]
         self, interaction_id: int, token: str, *, session: aiohttp.ClientSession, **options: Any
     ) -> Payload:
-        call = _Call(interaction_id, token, _kind(options["params"]), _Watched(session))
+        call = _Call(interaction_id, token, _get_kind(options["params"]), _Watched(session))
         watched = cast(Any, call.session)
         send = partial(super().create_interaction_response, interaction_id, token, session=watched, **options)
-        for number, pause_s in enumerate(_pauses(call.kind), start=1):
+        for number, pause_s in enumerate(_list_pauses(call.kind), start=1):
             reply = await self._send(call, send)
             if reply is None and number >= NUM_BEFORE_LOOKING and call.kind != _MODAL:
                 reply = await self._look(call)
             if reply is not None:
                 return reply
             await asyncio.sleep(pause_s)
-            _rewind(options["params"])
+            _rewind_files(options["params"])
         raise NotAcknowledgedError("no-reply")
 
     async def _send(self, call: _Call, send: Callable[[], Awaitable[Any]]) -> Payload | None:
@@ -91,7 +91,7 @@ class CallbackAdapter(AsyncWebhookAdapter):
             log.info("interaction=%s action=acknowledgement-lost error=%s", call.interaction_id, type(error).__name__)
             return None
         call.session.is_unsure = True  # unless it is a reply: a page of a proxy in between is none
-        return _essence(reply)
+        return _extract_reply(reply)
 
     async def _look(self, call: _Call) -> Payload | None:
         """Return the reply of an answer that stands, None if none is known to. Raise if none can come to stand."""
@@ -159,7 +159,7 @@ def install(client: discord.Client) -> None:
     async_context.set(CallbackAdapter(client))
 
 
-def once_each(parse: Callable[[Payload], None]) -> Callable[[Payload], None]:
+def deduplicate(parse: Callable[[Payload], None]) -> Callable[[Payload], None]:
     """Return a parser of INTERACTION_CREATE that passes over what it has had before: a gateway may deliver twice."""
     seen: dict[int, None] = {}
 
@@ -176,24 +176,24 @@ def once_each(parse: Callable[[Payload], None]) -> Callable[[Payload], None]:
     return parse_once
 
 
-def _kind(params: Any) -> int:
+def _get_kind(params: Any) -> int:
     """The type of the answer; one with files is a message."""
     return int(params.payload["type"]) if params.payload else discord.InteractionResponseType.channel_message.value
 
 
-def _pauses(kind: int) -> Iterator[float]:
+def _list_pauses(kind: int) -> Iterator[float]:
     """Seconds to wait after each try. Choices are of no use later, and nothing depends on whether a form was opened."""
     if kind == _CHOICES:
         return iter((0.0,))
     return iter(PAUSES_S[:4]) if kind == _MODAL else chain(PAUSES_S, repeat(LAST_PAUSE_S, NUM_PAUSES))
 
 
-def _essence(reply: Any) -> Payload | None:
+def _extract_reply(reply: Any) -> Payload | None:
     """Return what is needed of a reply, None if it is none. The message in it is not: discord.py need not parse it."""
     interaction = reply.get("interaction") if isinstance(reply, dict) else None
     return {"interaction": interaction} if isinstance(interaction, dict) and "id" in interaction else None
 
 
-def _rewind(params: Any) -> None:
+def _rewind_files(params: Any) -> None:
     for file in params.files or ():
         file.reset()

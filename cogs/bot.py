@@ -15,18 +15,18 @@ import discord
 from discord import app_commands
 
 from cogs import acknowledgement, gateway
-from cogs.command_sync import HEAD_START_S, register
-from cogs.common.components import Choose, Press, custom_ids
+from cogs.command_sync import HEAD_START_S, register_commands
+from cogs.common.components import PersistentButton, PersistentMenu, list_custom_ids
 from cogs.common.custom_ids import CustomId
 from cogs.common.discord_errors import LONGEST_LIMIT_S
 from cogs.common.forms import Answers
 from cogs.common.messages import Action
 from cogs.common.modals import read_form
-from cogs.common.posting_turns import tracing
-from cogs.common.responses import turn_page
+from cogs.common.posting_turns import build_trace_config
+from cogs.common.responses import show_page
 from cogs.context import BaseBot, Interaction
 from cogs.error_handler import STRAY_BUTTON, answer, tell_privately
-from cogs.i18n.gettext import _, speak
+from cogs.i18n.gettext import _, set_language
 from cogs.i18n.translator import Translator
 from cogs.pacing import Pacing
 from cogs.services import Services
@@ -79,7 +79,7 @@ class AtelierBot(BaseBot):
             chunk_guilds_at_startup=False,
             max_messages=None,
             connector=connector,
-            http_trace=tracing(),
+            http_trace=build_trace_config(),
             max_ratelimit_timeout=LONGEST_LIMIT_S,
             **options,
         )
@@ -88,12 +88,12 @@ class AtelierBot(BaseBot):
         self.connector = connector
         self._registering: asyncio.Task[None] | None = None
         parsers = self._connection.parsers
-        parsers["INTERACTION_CREATE"] = acknowledgement.once_each(parsers["INTERACTION_CREATE"])
+        parsers["INTERACTION_CREATE"] = acknowledgement.deduplicate(parsers["INTERACTION_CREATE"])
 
     async def setup_hook(self) -> None:
         """Logged in, not yet connected."""
         acknowledgement.install(self)
-        self.add_dynamic_items(Press, Choose)
+        self.add_dynamic_items(PersistentButton, PersistentMenu)
         self.add_button_handlers({Action.PAGE: self._turn_page})
         await load_extensions(self)
         await self.tree.set_translator(Translator())
@@ -101,7 +101,7 @@ class AtelierBot(BaseBot):
         await asyncio.wait((self._registering,), timeout=HEAD_START_S)
 
     async def _register(self) -> None:
-        self.command_ids = await register(self.tree, self.http, self.services.problems)
+        self.command_ids = await register_commands(self.tree, self.http, self.services.problems)
 
     async def close(self) -> None:
         if self._registering is not None:
@@ -118,7 +118,7 @@ class AtelierBot(BaseBot):
         await self.tracker.tell_kept(interaction)
 
     async def _turn_page(self, interaction: Interaction, subject: str) -> None:
-        await turn_page(interaction, subject, self.lists)
+        await show_page(interaction, subject, self.lists)
 
     async def _handle_form(self, interaction: Interaction, action: str, subject: str, answers: Answers) -> None:
         """Run the handler of a form that was sent."""
@@ -133,14 +133,14 @@ class AtelierBot(BaseBot):
 
     async def on_interaction(self, interaction: Interaction) -> None:
         """Forms; and buttons that no one else hears of: forged ones, and those of a message that does not hold them."""
-        speak(interaction.locale)
+        set_language(interaction.locale)
         if (form := read_form(interaction)) is not None:
             await self._handle_form(interaction, *form)
             return
         if interaction.type is not discord.InteractionType.component or interaction.data is None:
             return
         custom_id = str(interaction.data.get("custom_id", ""))
-        shown = custom_ids(interaction.message) if interaction.message is not None else set()
+        shown = list_custom_ids(interaction.message) if interaction.message is not None else set()
         if CustomId.parse(custom_id) is None or custom_id not in shown:
             try:
                 await tell_privately(interaction, _(STRAY_BUTTON))
@@ -155,8 +155,8 @@ class Tree(app_commands.CommandTree[BaseBot]):
     """The slash commands, in the language of whoever types; what they raise is told by the one table."""
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
-        speak(interaction.locale)
-        if (wrong := _no_number(interaction.data)) is not None:
+        set_language(interaction.locale)
+        if (wrong := _find_bad_number(interaction.data)) is not None:
             # discord.py would stumble over it before anything of ours hears of the command, and nobody be answered.
             await answer(interaction, wrong)
             return False
@@ -166,11 +166,11 @@ class Tree(app_commands.CommandTree[BaseBot]):
         await answer(interaction, error)
 
 
-def _no_number(data: Any) -> InvalidRequest | None:
+def _find_bad_number(data: Any) -> InvalidRequest | None:
     """What is wrong with an option, at whatever depth, that should hold a number. Only a forged client sends that."""
     for option in (data or {}).get("options") or ():
         if option["type"] != discord.AppCommandOptionType.number.value:
-            if (found := _no_number(option)) is not None:
+            if (found := _find_bad_number(option)) is not None:
                 return found
         # What is half typed, for a list of choices, may be anything.
         elif not option.get("focused") and not isinstance(option.get("value"), int | float):

@@ -36,7 +36,7 @@ _PERMISSIONS = "default_member_permissions"
 _SAYS_SOMETHING = _TEXT | _OPTIONS | _LIMITS | _LANGUAGES
 
 
-async def register(
+async def register_commands(
     tree: app_commands.CommandTree[Any], http: discord.http.HTTPClient, problems: Problems
 ) -> dict[str, int]:
     """Register the commands, however long Discord needs. Their ids by name; none if Discord refuses them for good."""
@@ -60,13 +60,13 @@ async def sync_if_changed(tree: app_commands.CommandTree[Any], http: discord.htt
     """Register the global commands unless Discord has the very same. Their ids by name."""
     application_id = tree.client.application_id
     assert application_id is not None, "commands are registered after login"
-    here = [await _payload(command, tree) for command in tree.get_commands()]
+    here = [await _build_payload(command, tree) for command in tree.get_commands()]
     there = await http.request(
         # discord.py asks without: then Discord leaves out what the commands are called in other languages
         discord.http.Route("GET", "/applications/{application_id}/commands", application_id=application_id),
         params={"with_localizations": "true"},
     )
-    if _by_name(here) == _by_name(there):
+    if _index_by_name(here) == _index_by_name(there):
         log.info("action=commands-unchanged commands=%s", len(here))
         return {command["name"]: int(command["id"]) for command in there}
     registered = await tree.sync()
@@ -74,25 +74,27 @@ async def sync_if_changed(tree: app_commands.CommandTree[Any], http: discord.htt
     return {command.name: command.id for command in registered}
 
 
-async def _payload(command: Command, tree: app_commands.CommandTree[Any]) -> Mapping[str, Any]:
+async def _build_payload(command: Command, tree: app_commands.CommandTree[Any]) -> Mapping[str, Any]:
     if tree.translator is None:
         return command.to_dict(tree)
     return await command.get_translated_payload(tree, tree.translator)
 
 
-def _by_name(commands: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str], Any]:
-    return {(int(command.get("type") or 1), command["name"]): _essence(command) for command in commands}
+def _index_by_name(commands: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str], Any]:
+    return {(int(command.get("type") or 1), command["name"]): _strip_defaults(command) for command in commands}
 
 
-def _essence(value: Any) -> Any:
+def _strip_defaults(value: Any) -> Any:
     """A description without what Discord adds (ids, versions) and what is said by leaving it out."""
     if isinstance(value, Mapping):
         kept = {
-            key: each if key in _LANGUAGES else _essence(each) for key, each in value.items() if key in _SAYS_SOMETHING
+            key: each if key in _LANGUAGES else _strip_defaults(each)
+            for key, each in value.items()
+            if key in _SAYS_SOMETHING
         }
         if kept.get(_PERMISSIONS) is not None:
             kept[_PERMISSIONS] = str(kept[_PERMISSIONS])  # a number here, text when Discord says it
         return {key: each for key, each in kept.items() if each not in (None, False, "", [], {})}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_essence(each) for each in value]
+        return [_strip_defaults(each) for each in value]
     return value

@@ -16,7 +16,7 @@ import aiohttp
 import discord
 
 from cogs.bot import AtelierBot, build_bot
-from cogs.endpoints import point_at
+from cogs.endpoints import set_base_url
 from cogs.pacing import Pacing
 from cogs.services import Services
 from generation.errors import Misconfigured
@@ -44,7 +44,7 @@ async def keep_connected(
     Raise `Misconfigured` when Discord refuses the token or the intents: trying again would not help.
     """
     if url is not None:
-        point_at(url)
+        set_base_url(url)
     pause_s, pacing = FIRST_PAUSE_S, Pacing()
     while True:
         client = build_bot(services, pacing=pacing, connector=connector())
@@ -53,7 +53,7 @@ async def keep_connected(
         try:
             await client.start(token)
         except Exception as error:
-            if (final := _final(error)) is not None:
+            if (final := _find_final(error)) is not None:
                 raise final from None
             _log_lost(error, pause_s)
             report(f"not reachable ({type(error).__name__}); trying again")
@@ -65,7 +65,7 @@ async def keep_connected(
         pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
 
-def _final(error: Exception) -> Misconfigured | None:
+def _find_final(error: Exception) -> Misconfigured | None:
     """Return the error that ends the program, if this one is final."""
     code = error.code if isinstance(error, discord.ConnectionClosed) else None
     if isinstance(error, discord.LoginFailure) or code in _BAD_TOKEN:

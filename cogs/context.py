@@ -10,7 +10,7 @@ import discord
 from discord.ext import commands
 
 from cogs.common.forms import Answers
-from cogs.common.messages import Action, Say
+from cogs.common.messages import Action, MessageSpec
 from cogs.services import Services
 from generation.jobs.job import ReplyTo
 from generation.owner import DM_TENANT, Owner
@@ -68,11 +68,11 @@ ButtonHandler = Callable[[Interaction, str], Awaitable[None]]
 """Handles a pressed button: given the button's subject."""
 FormHandler = Callable[[Interaction, str, Answers], Awaitable[None]]
 """Handles a sent form: given the form's subject, and what was filled in."""
-ListBuilder = Callable[[Interaction, str], Awaitable[Say]]
+ListBuilder = Callable[[Interaction, str], Awaitable[MessageSpec]]
 """Builds the message of a list as of now, and checks who may read it: given the rest of the list's key."""
 
 
-def owner_of(interaction: Interaction) -> Owner:
+def get_owner(interaction: Interaction) -> Owner:
     """Return who acts, and the tenant they act in."""
     return Owner(guild_id=interaction.guild_id or DM_TENANT, user_id=interaction.user.id)
 
@@ -82,6 +82,6 @@ def is_operator(interaction: Interaction) -> bool:
     return interaction.user.id in interaction.client.services.owner_ids
 
 
-def role_ids(interaction: Interaction) -> list[int]:
+def list_role_ids(interaction: Interaction) -> list[int]:
     """Return the person's roles in this server, as Discord sends them with every interaction."""
     return [role.id for role in interaction.user.roles] if isinstance(interaction.user, discord.Member) else []

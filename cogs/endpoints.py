@@ -16,7 +16,7 @@ import yarl
 from generation.errors import Misconfigured
 
 
-def point_at(discord_url: str) -> None:
+def set_base_url(discord_url: str) -> None:
     """Speak to the Discord at `http://127.0.0.1:PORT`. Raises `Misconfigured` for an address beyond this machine."""
     parts = urlsplit(discord_url)
     if parts.scheme != "http" or not _is_loopback(parts.hostname):

@@ -18,18 +18,18 @@ import discord
 from discord import app_commands
 
 from cogs.acknowledgement import NotAcknowledgedError
-from cogs.common.formatting import escaped
-from cogs.common.message_limits import MAX_CONTENT, cut
-from cogs.common.plain_text import plain
+from cogs.common.formatting import escape_markdown
+from cogs.common.message_limits import MAX_CONTENT, cut_text
+from cogs.common.plain_text import build_plain
 from cogs.context import Interaction
-from cogs.i18n.gettext import N_, _, told
+from cogs.i18n.gettext import N_, _, format_error
 from generation.errors import AtelierError, NotAccepted
 
 log = logging.getLogger(__name__)
 PRIVATE = "atelier.private"
 """Key of `interaction.extras`: set when the deferred answer is one that only the person sees."""
 JOB = "atelier.job"
-"""Key of `interaction.extras`: the job whose message the courier makes of the deferred answer."""
+"""Key of `interaction.extras`: the job whose message the tracker makes of the deferred answer."""
 LOST = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
 """What becomes of words to a Discord that is busy, down or out of reach. (A TimeoutError is an OSError.)"""
 RETRY_S = (0.5, 2.0, 5.0, 10.0)
@@ -62,11 +62,11 @@ def translate(error: BaseException, *, is_accepted: bool = False) -> Answer:
     """The table. `is_accepted`: it happened after the request had become a job, which goes on."""
     match _unwrap(error):
         case NotAccepted() as known:
-            return Answer(told(known), logging.WARNING)
+            return Answer(format_error(known), logging.WARNING)
         case AtelierError() as known:
-            return Answer(cut(told(known), MAX_CONTENT), logging.INFO)
+            return Answer(cut_text(format_error(known), MAX_CONTENT), logging.INFO)
         case app_commands.TransformerError() as known:
-            return Answer(_(BAD_VALUE, value=escaped(str(known.value), limit=60)), logging.INFO)
+            return Answer(_(BAD_VALUE, value=escape_markdown(str(known.value), limit=60)), logging.INFO)
         case app_commands.CommandSignatureMismatch() | app_commands.CommandNotFound():
             return Answer(_(STALE), logging.WARNING)
         case app_commands.CheckFailure():
@@ -98,18 +98,18 @@ async def tell_privately(interaction: Interaction, text: str) -> None:
     """
     response = interaction.response
     if not response.is_done():
-        await response.send_message(**plain(text), ephemeral=True)
+        await response.send_message(**build_plain(text), ephemeral=True)
         return
     is_thinking = response.type is discord.InteractionResponseType.deferred_channel_message
     if is_thinking and JOB in interaction.extras:
         await interaction.client.tracker.shown(interaction.extras[JOB])
     elif is_thinking and not interaction.extras.get(PRIVATE):
         with suppress(discord.NotFound):
-            await persistently(interaction.delete_original_response)
-    await persistently(lambda: interaction.followup.send(**plain(text), ephemeral=True))
+            await retry_briefly(interaction.delete_original_response)
+    await retry_briefly(lambda: interaction.followup.send(**build_plain(text), ephemeral=True))
 
 
-async def persistently(work: Callable[[], Awaitable[object]]) -> None:
+async def retry_briefly(work: Callable[[], Awaitable[object]]) -> None:
     """Do it, again where Discord cannot be reached. A refusal is raised at once."""
     for pause_s in RETRY_S:
         try:

@@ -39,14 +39,14 @@ class Pacing:
         """Return how many seconds are left until the shard may connect."""
         now = self._clock()
         opened = _since(self._opened[shard_id], now - _RECENT_S)
-        at = opened[-1] + _growing(len(opened) - _NUM_FREE) if opened else now
+        at = opened[-1] + _grow(len(opened) - _NUM_FREE) if opened else now
         identified = _since(self._identified, now - _DAY_S)
         if not is_resume and len(identified) >= _NUM_IDENTIFIES:
             at = max(at, identified[-1] + _IDENTIFY_EVERY_S)
         return at - now
 
 
-def _growing(number: int) -> float:
+def _grow(number: int) -> float:
     return 0.0 if number < 0 else min(_LONGEST_PAUSE_S, 2.0**number)
 
 

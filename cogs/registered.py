@@ -36,7 +36,7 @@ class OfflineBot(BaseBot):
 
 
 @cache
-def registered() -> OfflineBot:
+def load_offline_bot() -> OfflineBot:
     """Return the bot with all features. Call it outside of an event loop the first time."""
     bot = OfflineBot()
     asyncio.run(load_extensions(bot))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cogs.common.load_shedding import Reception
-from cogs.common.pending_uploads import Held
+from cogs.common.load_shedding import AdmissionLimiter
+from cogs.common.pending_uploads import PendingUploads
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore
 from db.stores.deliveries import DeliveryStore
@@ -32,7 +32,7 @@ from generation.scheduling.service import Studio
 FILES_IN_HAND = 8
 
 
-def utc_now() -> datetime:
+def get_utc_now() -> datetime:
     return datetime.now(UTC)
 
 
@@ -56,11 +56,11 @@ class Services:
     album: AlbumStore
     keepsakes: KeepsakeStore
     styles: StyleStore
-    held: Held
+    pending_uploads: PendingUploads
     operating: OperatorStore
     departures: DepartureStore
     rates: Rates = field(default_factory=Rates)
-    reception: Reception = field(default_factory=Reception)
+    admission_limiter: AdmissionLimiter = field(default_factory=AdmissionLimiter)
     file_rates: Rates = field(default_factory=rates_of_files)
     files_in_hand: Turns = field(default_factory=lambda: Turns(FILES_IN_HAND, of_guild=4, of_member=2))
     """Held while an attached file is in memory."""
@@ -68,7 +68,7 @@ class Services:
     """Held while a chart, a sheet of pictures or a message of old ones is put together in a thread."""
     problems: Problems = field(default_factory=Problems)
     """What fails now and is tried again."""
-    clock: Clock = utc_now
+    clock: Clock = get_utc_now
     monotonic: Callable[[], float] = time.monotonic
     """Seconds that only run forward."""
     credentials: Credentials | None = None

@@ -10,7 +10,7 @@ import aiohttp
 import discord
 
 from cogs.common.forms import Attached
-from cogs.context import Interaction, owner_of
+from cogs.context import Interaction, get_owner
 from generation.errors import AtelierError, InvalidRequest
 from generation.images.codec import MAX_UPLOAD_BYTES, OtherSize
 from generation.images.store import Loan
@@ -32,7 +32,7 @@ NO_FILE = "0" * 64
 Size = tuple[int, int]
 
 
-def attached(file: discord.Attachment) -> Attached:
+def read_attachment(file: discord.Attachment) -> Attached:
     size_px = (file.width, file.height) if file.width and file.height else None
     return Attached(file.url, file.size, file.filename, size_px)
 
@@ -74,7 +74,7 @@ async def fetch_attachment(
 
 
 @asynccontextmanager
-async def fetched(
+async def open_attachment(
     interaction: Interaction, file: discord.Attachment | Attached, *, max_bytes: int = MAX_UPLOAD_BYTES
 ) -> AsyncIterator[bytes]:
     """The bytes of an attached file, while they are needed. Raises `Refused`, and as `fetch_attachment` does.
@@ -82,7 +82,7 @@ async def fetched(
     Callers have asked the gate before. So many a minute of one member, and a few at a time in fair turns: files are
     decoded more slowly than they come, and hundreds would fill the memory meanwhile.
     """
-    services, owner = interaction.client.services, owner_of(interaction)
+    services, owner = interaction.client.services, get_owner(interaction)
     member = Owner(DM_TENANT, owner.user_id)  # the same in every server
     services.file_rates.take(member, limit=FILES_PER_MINUTE)
     async with services.files_in_hand.turn(owner):
@@ -90,7 +90,7 @@ async def fetched(
 
 
 class Lent:
-    """Files put on disk for one request: `keep_start_image` and `keep` put them, `lending` decides about them."""
+    """Files put on disk for one request: `keep_start_image` and `keep` put them, `lend_files` decides about them."""
 
     def __init__(self, interaction: Interaction) -> None:
         self._interaction = interaction
@@ -110,8 +110,8 @@ class Lent:
 
         Return its SHA-256 and its size. Raise `InvalidRequest` or `Refused`.
         """
-        async with fetched(self._interaction, file) as data:
-            png, size_px = await fit_upright(data, file.size_px, fit, owner_of(self._interaction), is_mask=is_mask)
+        async with open_attachment(self._interaction, file) as data:
+            png, size_px = await fit_upright(data, file.size_px, fit, get_owner(self._interaction), is_mask=is_mask)
         return await self.keep(png), size_px
 
     async def end(self, *, is_kept: bool) -> None:
@@ -120,7 +120,7 @@ class Lent:
 
 
 @asynccontextmanager
-async def lending(interaction: Interaction) -> AsyncIterator[Lent]:
+async def lend_files(interaction: Interaction) -> AsyncIterator[Lent]:
     """Hold the files of a request until it is accepted; take them away again if it is refused."""
     lent, is_kept = Lent(interaction), True  # what ends otherwise may have been accepted: the sweep looks at it
     try:

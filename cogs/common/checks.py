@@ -11,10 +11,10 @@ from contextlib import suppress
 
 import discord
 
-from cogs.common.plain_text import plain
+from cogs.common.plain_text import build_plain
 from cogs.context import Interaction
 from cogs.error_handler import LOST
-from cogs.i18n.gettext import N_, in_words, of_place, speaking
+from cogs.i18n.gettext import N_, format_value, get_guild_language, use_language
 from db.stores.audit_log import Entry
 from generation.errors import NotAllowed
 from generation.translatable import Phrase
@@ -40,12 +40,12 @@ def _require(interaction: Interaction, needed: discord.Permissions, otherwise: s
         raise NotAllowed(why=Phrase(ONLY_IN_SERVERS))
     if interaction.guild is None or interaction.guild.get_role(interaction.guild_id) is None:  # @everyone
         raise NotAllowed(why=Phrase(ROLES_UNKNOWN))
-    if not permissions_in_server(interaction) >= needed:
+    if not get_permissions_in_server(interaction) >= needed:
         raise NotAllowed(why=Phrase(otherwise))
     return interaction.guild_id
 
 
-def permissions_in_server(interaction: Interaction) -> discord.Permissions:
+def get_permissions_in_server(interaction: Interaction) -> discord.Permissions:
     """Return what the person's roles let them do in the server, whatever a channel grants or takes.
 
     The member's roles come with the interaction; what each may do, and who owns the server, from the gateway. None
@@ -67,19 +67,19 @@ def may_moderate_in(interaction: Interaction, channel_id: int) -> bool:
         return interaction.permissions.manage_messages
     channel = member.guild.get_channel_or_thread(channel_id)
     if channel is None or (isinstance(channel, discord.Thread) and channel.parent is None):
-        return permissions_in_server(interaction).manage_messages
+        return get_permissions_in_server(interaction).manage_messages
     return channel.permissions_for(member).manage_messages
 
 
-def entry_by(interaction: Interaction, text: str) -> Entry:
+def build_audit_entry(interaction: Interaction, text: str) -> Entry:
     """Return the entry in the audit trail for what a person does: when, Discord says."""
     return Entry(interaction.user.id, text, interaction.created_at)
 
 
-async def language_of_server(interaction: Interaction) -> str:
+async def fetch_language_of_server(interaction: Interaction) -> str:
     """The language of what all members of this server read."""
     policy = await interaction.client.services.governance.policy(interaction.guild_id or 0)
-    return of_place(policy.choices.language, interaction.guild_locale)
+    return get_guild_language(policy.choices.language, interaction.guild_locale)
 
 
 async def tell_log_channel(interaction: Interaction, text: str) -> None:
@@ -92,5 +92,5 @@ async def tell_log_channel(interaction: Interaction, text: str) -> None:
     channel_id = policy.choices.log_channel_id
     if channel_id and interaction.guild is not None and interaction.guild.get_channel_or_thread(channel_id) is not None:
         channel = interaction.client.get_partial_messageable(channel_id, guild_id=interaction.guild_id)
-        with speaking(await language_of_server(interaction)), suppress(*LOST):
-            await channel.send(**plain(f"<@{interaction.user.id}> {in_words(text)}"), silent=True)
+        with use_language(await fetch_language_of_server(interaction)), suppress(*LOST):
+            await channel.send(**build_plain(f"<@{interaction.user.id}> {format_value(text)}"), silent=True)

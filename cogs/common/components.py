@@ -14,7 +14,7 @@ from cogs.common.custom_ids import PATTERNS, CustomId, Kind
 from cogs.common.messages import Button, Menu, Weight
 from cogs.context import Interaction
 from cogs.error_handler import answer
-from cogs.i18n.gettext import speak
+from cogs.i18n.gettext import set_language
 from generation.errors import UnknownJob
 
 _STYLES = {
@@ -23,7 +23,7 @@ _STYLES = {
 }
 
 
-class Press(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kind.BUTTON]):
+class PersistentButton(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kind.BUTTON]):
     """Every button of ours. It knows nothing but its `custom_id`, so it works after a restart and for ever."""
 
     def __init__(self, item: ui.Button[ui.LayoutView], *, action: str, subject: str) -> None:
@@ -36,7 +36,7 @@ class Press(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kind.BUT
         item: ui.Button[ui.LayoutView] = ui.Button(
             style=_STYLES[button.weight],
             label=button.label,
-            custom_id=custom_id_of(button),
+            custom_id=build_custom_id(button),
         )
         return cls(item, action=button.action, subject=button.subject)
 
@@ -48,14 +48,14 @@ class Press(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kind.BUT
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
         """Hand the press to whoever does that. discord.py would only log an exception, and the person see nothing."""
-        speak(interaction.locale)
+        set_language(interaction.locale)
         try:
             await interaction.client.handle_button(interaction, self.action, self.subject)
         except Exception as error:
             await answer(interaction, error)
 
 
-class Choose(ui.DynamicItem[ui.Select[ui.LayoutView]], template=PATTERNS[Kind.MENU]):
+class PersistentMenu(ui.DynamicItem[ui.Select[ui.LayoutView]], template=PATTERNS[Kind.MENU]):
     """The menu under a result. What is chosen in it is a button's `custom_id`, and choosing is pressing that button."""
 
     def __init__(self, item: ui.Select[ui.LayoutView]) -> None:
@@ -63,7 +63,7 @@ class Choose(ui.DynamicItem[ui.Select[ui.LayoutView]], template=PATTERNS[Kind.ME
 
     @classmethod
     def of(cls, menu: Menu) -> Self:
-        options = [discord.SelectOption(label=each.label, value=custom_id_of(each)) for each in menu.buttons]
+        options = [discord.SelectOption(label=each.label, value=build_custom_id(each)) for each in menu.buttons]
         custom_id = str(CustomId(Kind.MENU, "", menu.subject))
         return cls(ui.Select(custom_id=custom_id, placeholder=menu.placeholder, options=options))
 
@@ -74,7 +74,7 @@ class Choose(ui.DynamicItem[ui.Select[ui.LayoutView]], template=PATTERNS[Kind.ME
         return cls(item)  # type: ignore[arg-type]
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
-        speak(interaction.locale)
+        set_language(interaction.locale)
         chosen = self._chosen()
         if chosen is None:
             await answer(interaction, UnknownJob())
@@ -84,7 +84,7 @@ class Choose(ui.DynamicItem[ui.Select[ui.LayoutView]], template=PATTERNS[Kind.ME
         except Exception as error:
             await answer(interaction, error)
         if interaction.message is not None:
-            await put_back(interaction.message)
+            await reset_menu(interaction.message)
 
     def _chosen(self) -> CustomId | None:
         """Return what was chosen; None for a forged value, one that this message does not offer.
@@ -97,7 +97,7 @@ class Choose(ui.DynamicItem[ui.Select[ui.LayoutView]], template=PATTERNS[Kind.ME
         return parsed if parsed is not None and parsed.kind is Kind.BUTTON else None
 
 
-async def put_back(message: discord.Message) -> None:
+async def reset_menu(message: discord.Message) -> None:
     """Have a message's menu show no choice again, by changing the message to what it is. Best effort.
 
     Discord's client goes on showing what was chosen until the message changes, and sends nothing when the same is
@@ -110,23 +110,23 @@ async def put_back(message: discord.Message) -> None:
     names = {file.id: file.filename for file in message.attachments}
     for gallery in view.walk_children():
         if isinstance(gallery, ui.MediaGallery):
-            gallery.items = [_still_attached(item, names) for item in gallery.items]
+            gallery.items = [_keep_attached(item, names) for item in gallery.items]
     with suppress(discord.HTTPException, OSError):
         await message.edit(view=view)
 
 
-def _still_attached(item: discord.MediaGalleryItem, names: Mapping[int, str]) -> discord.MediaGalleryItem:
+def _keep_attached(item: discord.MediaGalleryItem, names: Mapping[int, str]) -> discord.MediaGalleryItem:
     """The same picture by the name of its file: a link to it would end some day."""
     name = names.get(item.media.attachment_id or 0)
     uri = item.media.url if name is None else f"attachment://{name}"
     return discord.MediaGalleryItem(uri, description=item.description, spoiler=item.spoiler)
 
 
-def custom_id_of(button: Button) -> str:
+def build_custom_id(button: Button) -> str:
     return str(CustomId(Kind.BUTTON, button.action, button.subject))
 
 
-def custom_ids(message: discord.Message) -> set[str]:
+def list_custom_ids(message: discord.Message) -> set[str]:
     """The `custom_id` of every button and menu in a message."""
     view = ui.LayoutView.from_message(message) if message.flags.components_v2 else ui.View.from_message(message)
     ids = (getattr(item, "custom_id", None) for item in view.walk_children())

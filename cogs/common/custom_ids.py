@@ -63,7 +63,7 @@ class CustomId:
         return first if len(first) == JOB_ID_LENGTH else None
 
 
-def job_id_of(custom_ids: Iterable[str]) -> str | None:
+def find_job_id(custom_ids: Iterable[str]) -> str | None:
     """Return the job that some of these name; None if there is none."""
     parsed = (CustomId.parse(each) for each in custom_ids)
     return next((found.job_id for found in parsed if found is not None and found.job_id is not None), None)

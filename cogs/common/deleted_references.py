@@ -19,36 +19,36 @@ from generation.translatable import Phrase
 _ROLES = ("role_ids", "start_image_role_ids")
 
 
-def gone_roles(guild: discord.Guild | None, role_ids: Iterable[int]) -> frozenset[int]:
+def find_deleted_roles(guild: discord.Guild | None, role_ids: Iterable[int]) -> frozenset[int]:
     """Return those that were deleted; none where the guild is not known."""
     if guild is None or guild.get_role(guild.id) is None:
         return frozenset()
     return frozenset(each for each in role_ids if guild.get_role(each) is None)
 
 
-def gone_channels(guild: discord.Guild | None, channel_ids: Iterable[int]) -> frozenset[int]:
+def find_deleted_channels(guild: discord.Guild | None, channel_ids: Iterable[int]) -> frozenset[int]:
     """Return those that were deleted; none where the guild is not known."""
     if guild is None or guild.get_role(guild.id) is None:
         return frozenset()
     return frozenset(each for each in channel_ids if guild.get_channel_or_thread(each) is None)
 
 
-def gone_from(choices: Choices, guild: discord.Guild | None, models: Collection[str]) -> dict[str, tuple[str, ...]]:
+def find_deleted(choices: Choices, guild: discord.Guild | None, models: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Return what of the choices is gone, by the name of the choice. `models`: the names of those there are."""
-    channels = gone_channels(guild, choices.channel_ids)
-    log = gone_channels(guild, (choices.log_channel_id,)) if choices.log_channel_id else ()
+    channels = find_deleted_channels(guild, choices.channel_ids)
+    log = find_deleted_channels(guild, (choices.log_channel_id,)) if choices.log_channel_id else ()
     wanted = [choices.default_model] if choices.default_model is not None else []
     found: dict[str, Iterable[object]] = {
         "channel_ids": channels,
         "log_channel_id": log,
-        **{key: gone_roles(guild, getattr(choices, key)) for key in _ROLES},
+        **{key: find_deleted_roles(guild, getattr(choices, key)) for key in _ROLES},
         "models": [each for each in choices.models if each not in models],
         "default_model": [each for each in wanted if each not in models],
     }
     return {key: tuple(map(str, each)) for key, each in found.items() if each}
 
 
-def without(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) -> GuildSettings:
+def remove_deleted(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) -> GuildSettings:
     """Return the settings without what is gone."""
     choices = settings.choices
     models = tuple(each for each in choices.models if each not in gone.get("models", ()))
@@ -70,19 +70,19 @@ def without(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) -> GuildS
     return replace(settings, choices=changed)
 
 
-def role_mention(role_id: int, gone: Collection[int]) -> str:
+def format_role(role_id: int, gone: Collection[int]) -> str:
     """A role as people read it: one that was deleted has only its number left."""
     return _("role `{id}` (deleted)", id=role_id) if role_id in gone else f"<@&{role_id}>"
 
 
-def channel_mention(channel_id: int, gone: Collection[int]) -> str:
+def format_channel(channel_id: int, gone: Collection[int]) -> str:
     """A channel as people read it."""
     return _("channel `{id}` (deleted)", id=channel_id) if channel_id in gone else f"<#{channel_id}>"
 
 
 def require_role(guild: discord.Guild | None, role_id: int) -> None:
     """Raise `InvalidRequest` for a role that was deleted."""
-    if gone_roles(guild, (role_id,)):
+    if find_deleted_roles(guild, (role_id,)):
         problem = Phrase("is not in this server any more. Choose another one.")
         raise InvalidRequest(what=Phrase("That role"), problem=problem)
 

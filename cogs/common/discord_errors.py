@@ -70,7 +70,7 @@ _NO_FILES = N_("Discord takes no files there")
 _FLAGGED = N_("Discord has restricted this bot")
 
 
-def _rows() -> Iterator[tuple[Step, str, tuple[int, ...]]]:
+def _list_rows() -> Iterator[tuple[Step, str, tuple[int, ...]]]:
     # Wait. 429 and 5xx without a code are waited for by their status.
     yield (
         Step.AGAIN,
@@ -254,7 +254,7 @@ def _rows() -> Iterator[tuple[Step, str, tuple[int, ...]]]:
 
 
 REFUSALS: Mapping[int, Refusal] = MappingProxyType(
-    {code: Refusal(step, why) for step, why, codes in _rows() for code in codes}
+    {code: Refusal(step, why) for step, why, codes in _list_rows() for code in codes}
 )
 BY_STATUS: Mapping[int, Refusal] = MappingProxyType(
     {
@@ -273,7 +273,7 @@ LONG_WAIT = Refusal(Step.LONG_WAIT, BUSY)
 _INVALID_FORM = 50035
 
 
-def refusal_of(error: discord.HTTPException | discord.RateLimited) -> Refusal:
+def classify_error(error: discord.HTTPException | discord.RateLimited) -> Refusal:
     """Return what an error of Discord's means. A status of 5xx counts before its code: it may have been done."""
     if isinstance(error, discord.RateLimited):
         return LONG_WAIT
@@ -284,11 +284,11 @@ def refusal_of(error: discord.HTTPException | discord.RateLimited) -> Refusal:
     return REFUSALS.get(error.code) or BY_STATUS.get(error.status, UNKNOWN)
 
 
-class Unreachable(Exception):
+class UnreachableError(Exception):
     """There is no way left to post it. The text says why, to the person concerned."""
 
 
-class Refused(Exception):
+class MessageRefusedError(Exception):
     """Discord refused a message. `pause_s`: how long Discord asks to wait, at least."""
 
     def __init__(self, refusal: Refusal, *, pause_s: float = 0.0) -> None:
@@ -304,11 +304,11 @@ class Refused(Exception):
         return self.pause_s if self.step in (Step.AGAIN, Step.LONG_WAIT) and num_before < MAX_TRIES else None
 
     @classmethod
-    def of(cls, error: discord.HTTPException | discord.RateLimited) -> Refused:
-        return cls(refusal_of(error), pause_s=min(LONGEST_WAIT_S, _asked_pause_s(error)))
+    def of(cls, error: discord.HTTPException | discord.RateLimited) -> MessageRefusedError:
+        return cls(classify_error(error), pause_s=min(LONGEST_WAIT_S, _read_retry_after(error)))
 
 
-def _asked_pause_s(error: discord.HTTPException | discord.RateLimited) -> float:
+def _read_retry_after(error: discord.HTTPException | discord.RateLimited) -> float:
     if isinstance(error, discord.RateLimited):
         return error.retry_after
     try:

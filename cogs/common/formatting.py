@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from cogs.common.message_limits import cut
-from cogs.i18n.gettext import _, ngettext, tenths, unit
+from cogs.common.message_limits import cut_text
+from cogs.i18n.gettext import _, format_measure, format_tenths, ngettext
 from generation.policy.quota import Unit, amount
 from generation.requests.spec import GenerationRequest, ImageSpec
 
@@ -16,40 +16,40 @@ _MARKDOWN = re.compile(r"([\\`*_~|<>#\[\]()@:/\-+.!{}])")
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def escaped(text: str, *, limit: int = MAX_SHOWN) -> str:
+def escape_markdown(text: str, *, limit: int = MAX_SHOWN) -> str:
     """Somebody's words as Discord shows them letter by letter: no mention, link, heading or code comes of them."""
-    return _MARKDOWN.sub(r"\\\1", cut(text, limit))
+    return _MARKDOWN.sub(r"\\\1", cut_text(text, limit))
 
 
-def bound(text: str) -> str:
+def bind_words(text: str) -> str:
     """A few words that stay on one line, such as a number and what it counts."""
     return text.replace(" ", "\u00a0")
 
 
-def dotted(parts: Iterable[str]) -> str:
+def join_dotted(parts: Iterable[str]) -> str:
     """`128 × 128 · 20 steps`. A line may end with a dot, and never begins with one."""
     return "\u00a0· ".join(parts)
 
 
-def small(text: str) -> str:
+def format_small(text: str) -> str:
     """Small print."""
     return f"-# {text}"
 
 
-def about(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`about 8 sec`, `about 3 min`: as exact as it is true."""
     if seconds < 1.5:
         return _("about a second")
     if seconds < 20:
-        return _("about {time}", time=unit(seconds, "duration-second"))
+        return _("about {time}", time=format_measure(seconds, "duration-second"))
     if seconds < 90:
-        return _("about {time}", time=unit(5 * round(seconds / 5), "duration-second"))
+        return _("about {time}", time=format_measure(5 * round(seconds / 5), "duration-second"))
     if seconds < 90 * 60:
-        return _("about {time}", time=unit(seconds / 60, "duration-minute"))
-    return _("about {time}", time=unit(seconds / 3600, "duration-hour"))
+        return _("about {time}", time=format_measure(seconds / 60, "duration-minute"))
+    return _("about {time}", time=format_measure(seconds / 3600, "duration-hour"))
 
 
-def bar(progress: float) -> str:
+def draw_bar(progress: float) -> str:
     """A progress bar of block characters, fine to an eighth of a cell."""
     eighths = round(min(1.0, max(0.0, progress)) * BAR_CELLS * 8)
     full, rest = divmod(eighths, 8)
@@ -57,27 +57,27 @@ def bar(progress: float) -> str:
     return f"`{drawn.ljust(BAR_CELLS, '·')}`"
 
 
-def pictures(number: int) -> str:
+def format_pictures(number: int) -> str:
     """`1 picture`, `3 pictures`."""
     return ngettext("{number} picture", "{number} pictures", number)
 
 
-def standard_steps(units: int) -> str:
+def format_standard_steps(units: int) -> str:
     """Units of cost as people read them: `3.5 standard steps`."""
-    return _("{steps} standard steps", steps=amount_text(units, Unit.COST))
+    return _("{steps} standard steps", steps=format_amount(units, Unit.COST))
 
 
-def amount_text(units: int, unit: Unit) -> str:
+def format_amount(units: int, unit: Unit) -> str:
     """So much of a unit, as it is written: a number of pictures, or of standard steps to a tenth."""
-    return tenths(amount(units, unit))
+    return format_tenths(amount(units, unit))
 
 
-def settings_line(request: GenerationRequest) -> str:
+def format_settings(request: GenerationRequest) -> str:
     """The recipe in one line of small print."""
     spec = request.spec
     width, height = spec.result_size_px
     if spec.upscale is not None:
-        return dotted((bound(f"{width} × {height}"), spec.model))
+        return join_dotted((bind_words(f"{width} × {height}"), spec.model))
     parts = [
         f"{width} × {height}",
         ngettext("{number} step", "{number} steps", spec.steps),
@@ -86,23 +86,23 @@ def settings_line(request: GenerationRequest) -> str:
     ]
     if spec.start is not None:
         parts.append(_("strength {value}", value=spec.start.strength))
-    return dotted(bound(part) for part in (*parts, _seeds(spec, request.count)))
+    return join_dotted(bind_words(part) for part in (*parts, _format_seeds(spec, request.count)))
 
 
-def brief_line(request: GenerationRequest) -> str:
+def format_brief_settings(request: GenerationRequest) -> str:
     """What tells a request from others like it, where there is little room: its size and its seeds."""
     size = "{} × {}".format(*request.spec.result_size_px)
-    parts = (size,) if request.spec.upscale is not None else (size, _seeds(request.spec, request.count))
-    return dotted(map(bound, parts))
+    parts = (size,) if request.spec.upscale is not None else (size, _format_seeds(request.spec, request.count))
+    return join_dotted(map(bind_words, parts))
 
 
-def slug(prompt: str) -> str:
+def make_slug(prompt: str) -> str:
     """A prompt as the beginning of a file name: lower-case letters, digits and dashes."""
     words = re.findall(r"[a-z0-9]+", prompt.lower())
     return "-".join(words)[:40].strip("-") or "picture"
 
 
-def _seeds(spec: ImageSpec, count: int) -> str:
+def _format_seeds(spec: ImageSpec, count: int) -> str:
     if spec.variation is not None or count == 1:
         return _("seed {seed}", seed=spec.seed)
     last = (spec.seed + count - 1) % 2**32

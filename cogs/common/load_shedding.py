@@ -21,11 +21,11 @@ PLACES_OF_ONE_GUILD = 64
 """So that no guild's crowd keeps the others out."""
 
 
-class Reception:
+class AdmissionLimiter:
     """One for the whole bot, in one event loop. Nothing in it outlives a restart, and nothing needs to."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._semaphore = asyncio.Semaphore(AT_ONCE)
         self.num_inside = 0
         """How many hold a place, of all guilds."""
         self._of_guild = Counter[int]()
@@ -40,7 +40,7 @@ class Reception:
             async with asyncio.timeout(patience_s):
                 await self._empty.wait()
 
-    def require_room(self, guild_id: int) -> None:
+    def check_capacity(self, guild_id: int) -> None:
         """Raise `Crowded` where one more would have to wait too long, `Draining` after `close`."""
         if self._is_closed:
             raise Draining
@@ -48,7 +48,7 @@ class Reception:
             raise Crowded
 
     @contextmanager
-    def place(self, guild_id: int) -> Iterator[None]:
+    def slot(self, guild_id: int) -> Iterator[None]:
         """Count as one who is being let in."""
         self.num_inside += 1
         self._empty.clear()
@@ -64,8 +64,8 @@ class Reception:
                 self._empty.set()
 
     @asynccontextmanager
-    async def turn(self, guild_id: int) -> AsyncIterator[None]:
+    async def acquire(self, guild_id: int) -> AsyncIterator[None]:
         """Wait until it is one's turn; in order."""
-        with self.place(guild_id):
-            async with self._turn:
+        with self.slot(guild_id):
+            async with self._semaphore:
                 yield

@@ -5,40 +5,40 @@ Whoever presses is looked at again, too: a button may be years old, somebody els
 
 from __future__ import annotations
 
-from cogs.context import Interaction, owner_of
+from cogs.context import Interaction, get_owner
 from generation.errors import UnknownJob
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
 from generation.jobs.permissions import require_visible
 from generation.jobs.source_access import require_uploader
 
 
-async def job_named(interaction: Interaction, subject: str) -> Job:
+async def fetch_job(interaction: Interaction, subject: str) -> Job:
     """The job, if the person may know of it. Raises `UnknownJob`."""
     job_id = subject.partition(":")[0]
     if len(job_id) != JOB_ID_LENGTH:
         raise UnknownJob
     job = await interaction.client.services.jobs.fetch_job(job_id)
-    require_visible(job, owner_of(interaction))
+    require_visible(job, get_owner(interaction))
     return job
 
 
-async def job_to_change(interaction: Interaction, subject: str) -> Job:
+async def fetch_job_to_change(interaction: Interaction, subject: str) -> Job:
     """The job, if the person may make others of its pictures. Raises `UnknownJob` or `NotAllowed`."""
-    job = await job_named(interaction, subject)
-    await require_uploader(job.request.spec, owner_of(interaction), interaction.client.services.jobs)
+    job = await fetch_job(interaction, subject)
+    await require_uploader(job.request.spec, get_owner(interaction), interaction.client.services.jobs)
     return job
 
 
-async def image_to_change(interaction: Interaction, subject: str) -> Image:
+async def fetch_image_to_change(interaction: Interaction, subject: str) -> Image:
     """The picture, if the person may make others of it. Raises `UnknownJob` or `NotAllowed`."""
-    image = await image_named(interaction, subject)
-    await require_uploader(image.spec, owner_of(interaction), interaction.client.services.jobs)
+    image = await fetch_image(interaction, subject)
+    await require_uploader(image.spec, get_owner(interaction), interaction.client.services.jobs)
     return image
 
 
-async def image_named(interaction: Interaction, subject: str) -> Image:
+async def fetch_image(interaction: Interaction, subject: str) -> Image:
     """The picture, if the person may know of it. Raises `UnknownJob`."""
-    job = await job_named(interaction, subject)
+    job = await fetch_job(interaction, subject)
     index = subject.partition(":")[2]
     if not index.isdecimal() or int(index) >= len(job.images):
         raise UnknownJob

@@ -9,29 +9,29 @@ from urllib.parse import unquote, urlsplit
 
 import discord
 
-from cogs.common.attachments import attached, is_on_discord
+from cogs.common.attachments import is_on_discord, read_attachment
 from cogs.common.forms import Attached
 
 _MAX_NAME_CHARS = 100
 Holder = discord.Message | discord.MessageSnapshot
 
 
-def pictures_in(message: discord.Message) -> Iterator[Attached]:
+def find_pictures(message: discord.Message) -> Iterator[Attached]:
     """Yield what can be fetched from Discord of the pictures in a message, then of those in what it forwards."""
     holders: list[Holder] = [message, *message.message_snapshots]
     for holder in holders:
-        yield from _held_by(holder)
+        yield from _find_in_holder(holder)
 
 
-def _held_by(holder: Holder) -> Iterator[Attached]:
-    yield from (attached(each) for each in holder.attachments if each.width and each.height)
+def _find_in_holder(holder: Holder) -> Iterator[Attached]:
+    yield from (read_attachment(each) for each in holder.attachments if each.width and each.height)
     media = [each for embed in holder.embeds for each in (embed.image, embed.thumbnail)]
-    for each in (*media, *_media_of(holder.components)):
-        if (picture := _picture(each)) is not None:
+    for each in (*media, *_find_media(holder.components)):
+        if (picture := _read_picture(each)) is not None:
             yield picture
 
 
-def _media_of(components: Iterable[Any]) -> Iterator[Any]:
+def _find_media(components: Iterable[Any]) -> Iterator[Any]:
     """Yield the media of components at any depth, in reading order."""
     for component in components:
         match component:
@@ -40,12 +40,12 @@ def _media_of(components: Iterable[Any]) -> Iterator[Any]:
             case discord.ThumbnailComponent() | discord.FileComponent():
                 yield component.media
             case discord.SectionComponent():
-                yield from _media_of((*component.children, component.accessory))
+                yield from _find_media((*component.children, component.accessory))
             case discord.Container():
-                yield from _media_of(component.children)
+                yield from _find_media(component.children)
 
 
-def _picture(media: Any) -> Attached | None:
+def _read_picture(media: Any) -> Attached | None:
     """Return one media item of an embed or a component; None if it is no picture, or not to be had from Discord.
 
     What another site holds is fetched from Discord's own proxy, never from there.

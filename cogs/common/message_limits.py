@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from cogs.common.messages import Action, Block, Button, Entry, Lines, Long, Picture, Row, Say, Weight
-from cogs.i18n.gettext import _, counted
+from cogs.common.messages import Action, Block, Button, Entry, Lines, Long, MessageSpec, Picture, Row, Weight
+from cogs.i18n.gettext import _, format_count
 
 MAX_TEXT = 4000
 """All texts of a message made of components, together."""
@@ -39,14 +39,14 @@ _JOINS = "\u200d\ufe0e\ufe0f"
 _MOST_MARKS = 16
 
 
-def size(text: str) -> int:
+def measure_text(text: str) -> int:
     """Return how much of a limit a text takes."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def cut(text: str, limit: int) -> str:
+def cut_text(text: str, limit: int) -> str:
     """Return the text; one over the limit ends in “…”, which parts no character from its marks."""
-    if size(text) <= limit:
+    if measure_text(text) <= limit:
         return text
     taken = text.encode("utf-16-le", "surrogatepass")[: 2 * max(0, limit - 1)]
     whole = taken.decode("utf-16-le", "ignore")
@@ -62,11 +62,11 @@ def _is_mark(sign: str) -> bool:
     return sign in _JOINS or unicodedata.combining(sign) > 0 or "\U0001f3fb" <= sign <= "\U0001f3ff"
 
 
-def fits(lines: Sequence[str], room: int) -> int:
+def count_fitting(lines: Sequence[str], room: int) -> int:
     """Return how many of these lines, from the first, have a place in so much room."""
     left = room
     for number, line in enumerate(lines):
-        left -= size(line) + 1
+        left -= measure_text(line) + 1
         if left < -1:  # no line break follows the last
             return number
     return len(lines)
@@ -75,20 +75,20 @@ def fits(lines: Sequence[str], room: int) -> int:
 # A whole message.
 
 
-def fitted(say: Say, page: int = 0) -> Say:
+def fit_message(say: MessageSpec, page: int = 0) -> MessageSpec:
     """Return the message as it can be sent: a list by pages, and text that is too long in a file beside it."""
     listing = next((block for block in say.blocks if isinstance(block, Lines)), None)
-    kept = size("\n".join(listing.lines)) if listing is not None else 0
+    kept = measure_text("\n".join(listing.lines)) if listing is not None else 0
     room = MAX_TEXT - min(PAGE_ROOM, kept)
-    shortened, files = _shortened(_merged(say.blocks), room)
+    shortened, files = _shorten(_merge(say.blocks), room)
     blocks, rows = shortened, say.rows
     if listing is not None:
-        left = MAX_TEXT - sum(size(_text_of(block)) for block in shortened)
-        pages = paged(listing.lines, left)
+        left = MAX_TEXT - sum(measure_text(_get_text(block)) for block in shortened)
+        pages = split_pages(listing.lines, left)
         shown = min(max(0, page), len(pages) - 1)
         if len(pages) > 1:
-            note = "-# " + _("Page {number} of {total}", number=counted(shown + 1), total=counted(len(pages)))
-            rows = (*rows, _pager(listing.key, shown, len(pages)))
+            note = "-# " + _("Page {number} of {total}", number=format_count(shown + 1), total=format_count(len(pages)))
+            rows = (*rows, _build_pager(listing.key, shown, len(pages)))
         text = "\n".join(pages[shown])
         index = shortened.index(listing)
         blocks = [*shortened[:index], *([text] if text else []), *shortened[index + 1 :]]
@@ -96,20 +96,20 @@ def fitted(say: Say, page: int = 0) -> Say:
     return replace(say, blocks=tuple(blocks), rows=rows, attached=(*say.attached, *files))
 
 
-def paged(lines: Sequence[str], room: int) -> list[list[str]]:
+def split_pages(lines: Sequence[str], room: int) -> list[list[str]]:
     """Return the lines in pages of so much room; all on one if they fit. There is at least one page."""
-    if fits(lines, room) == len(lines):
+    if count_fitting(lines, room) == len(lines):
         return [list(lines)]
     room -= NOTE_ROOM
-    rest, pages = [cut(line, room) for line in lines], []
+    rest, pages = [cut_text(line, room) for line in lines], []
     while rest:
-        number = fits(rest, room)
+        number = count_fitting(rest, room)
         pages.append(rest[:number])
         rest = rest[number:]
     return pages
 
 
-def _pager(key: str, shown: int, total: int) -> Row:
+def _build_pager(key: str, shown: int, total: int) -> Row:
     """Return the buttons that turn the page; each goes to another one, for two may not have the same id."""
     turns = {0: _("First"), total - 1: _("Last"), shown - 1: _("Previous"), shown + 1: _("Next")}
     there = sorted(each for each in turns if 0 <= each < total and each != shown)
@@ -119,7 +119,7 @@ def _pager(key: str, shown: int, total: int) -> Row:
     )
 
 
-def _merged(blocks: Sequence[Block]) -> list[Block]:
+def _merge(blocks: Sequence[Block]) -> list[Block]:
     """Return the blocks without empty ones. Where they are many, neighbouring texts become one component."""
     there = [block for block in blocks if not (isinstance(block, str) and not block.strip())]
     if len(there) <= MAX_COMPONENTS // 4:
@@ -131,17 +131,17 @@ def _merged(blocks: Sequence[Block]) -> list[Block]:
     return merged
 
 
-def _shortened(blocks: list[Block], room: int) -> tuple[list[Block], list[Picture]]:
+def _shorten(blocks: list[Block], room: int) -> tuple[list[Block], list[Picture]]:
     """Return the blocks with their longest texts cut so that all fit, and the files that hold those whole."""
-    sizes = [size(_text_of(block)) for block in blocks]
+    sizes = [measure_text(_get_text(block)) for block in blocks]
     most = _most_of_each(sizes, room)
     shown: list[Block] = []
     files: list[Picture] = []
     for block, length in zip(blocks, sizes, strict=True):
         if length <= most:
-            shown.append(_text_of(block) if isinstance(block, Long) else block)
+            shown.append(_get_text(block) if isinstance(block, Long) else block)
             continue
-        whole = block if isinstance(block, Long) else Long(_text_of(block), "text.txt", _("The whole text"))
+        whole = block if isinstance(block, Long) else Long(_get_text(block), "text.txt", _("The whole text"))
         name = whole.filename if not files else f"{len(files) + 1}-{whole.filename}"
         part = _part(whole, most, "\n-# " + _("All of it is in the file {name}.", name=f"`{name}`"))
         shown.append(replace(block, text=part) if isinstance(block, Entry) else part)
@@ -160,7 +160,7 @@ def _most_of_each(sizes: Sequence[int], room: int) -> int:
     return room
 
 
-def _text_of(block: Block) -> str:
+def _get_text(block: Block) -> str:
     """Return what is read of a block; "" of a list, which has room of its own."""
     match block:
         case str():
@@ -168,32 +168,32 @@ def _text_of(block: Block) -> str:
         case Entry():
             return block.text
         case Long():
-            return code_block(block.text) if block.is_code else block.text
+            return format_code(block.text) if block.is_code else block.text
         case _:
             return ""
 
 
 def _part(whole: Long, room: int, note: str) -> str:
     """Return the beginning of a text, and where the rest is. Code stays code, also where a text only holds some."""
-    room -= size(note) + len(code_block(""))
+    room -= measure_text(note) + len(format_code(""))
     if whole.is_code:
-        return code_block(whole.text, limit=room) + note
-    begun = re.sub(r"\\…$", "…", cut(whole.text, room))
+        return format_code(whole.text, limit=room) + note
+    begun = re.sub(r"\\…$", "…", cut_text(whole.text, room))
     return begun + ("\n```" if begun.count("```") % 2 else "") + note
 
 
-def code_block(text: str, *, limit: int = MAX_TEXT) -> str:
+def format_code(text: str, *, limit: int = MAX_TEXT) -> str:
     """Return text to copy. Back-ticks in it are kept apart, so that none ends the block."""
     apart = text.replace("``", "`\u200b`")
-    return "```\n" + cut(apart, limit) + "\n```"
+    return "```\n" + cut_text(apart, limit) + "\n```"
 
 
 # Plain text.
 
 
-def fitted_text(text: str) -> tuple[str, tuple[Picture, ...]]:
+def fit_text(text: str) -> tuple[str, tuple[Picture, ...]]:
     """Return a plain message as it can be sent, and the file with all of it if it is too long."""
-    if size(text) <= MAX_CONTENT:
+    if measure_text(text) <= MAX_CONTENT:
         return text, ()
-    shown, files = _shortened([text], MAX_CONTENT)
+    shown, files = _shorten([text], MAX_CONTENT)
     return str(shown[0]), tuple(files)

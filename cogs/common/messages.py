@@ -128,7 +128,7 @@ Row = tuple[Button, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Say:
+class MessageSpec:
     """One message. `attached` are files that are not shown but can be downloaded."""
 
     blocks: tuple[Block, ...]

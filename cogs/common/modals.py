@@ -10,7 +10,7 @@ from discord import ui
 
 from cogs.common.custom_ids import CustomId, Kind
 from cogs.common.forms import Answers, Attached, File, Form, Pick, Text
-from cogs.common.message_limits import MAX_TYPED, cut, size
+from cogs.common.message_limits import MAX_TYPED, cut_text, measure_text
 from cogs.context import Interaction
 
 TITLE_CHARS, LABEL_CHARS, HINT_CHARS = 45, 45, 100
@@ -18,19 +18,19 @@ TITLE_CHARS, LABEL_CHARS, HINT_CHARS = 45, 45, 100
 
 async def open_form(interaction: Interaction, form: Form) -> None:
     """Show the form. The answer comes as an interaction of its own: see `read_form`."""
-    await interaction.response.send_modal(modal_of(form))
+    await interaction.response.send_modal(build_modal(form))
 
 
-def modal_of(form: Form) -> ui.Modal:
+def build_modal(form: Form) -> ui.Modal:
     """Return the form as Discord's modal. discord.py keeps nothing of it."""
     modal = ui.Modal(
-        title=cut(form.title, TITLE_CHARS), custom_id=str(CustomId(Kind.BUTTON, form.action, form.subject))
+        title=cut_text(form.title, TITLE_CHARS), custom_id=str(CustomId(Kind.BUTTON, form.action, form.subject))
     )
     for each in form.fields:
         label: ui.Label[Any] = ui.Label(
-            text=cut(each.label, LABEL_CHARS),
-            description=cut(each.hint, HINT_CHARS) if each.hint else None,
-            component=_component(each),
+            text=cut_text(each.label, LABEL_CHARS),
+            description=cut_text(each.hint, HINT_CHARS) if each.hint else None,
+            component=_build_component(each),
         )
         modal.add_item(label)
     modal.stop()  # nothing is kept in memory for it
@@ -49,7 +49,7 @@ def read_form(interaction: Interaction) -> tuple[str, str, Answers] | None:
     texts: dict[str, str] = {}
     picked: dict[str, tuple[str, ...]] = {}
     files: dict[str, Attached] = {}
-    for answer in _answers(data.get("components", [])):
+    for answer in _list_answers(data.get("components", [])):
         key, values = str(answer["custom_id"]), answer.get("values")
         if values is None:
             texts[key] = str(answer.get("value") or "")
@@ -60,16 +60,18 @@ def read_form(interaction: Interaction) -> tuple[str, str, Answers] | None:
     return custom_id.name, custom_id.subject, Answers(texts, picked, files)
 
 
-def _component(each: Text | Pick | File) -> ui.Item[Any]:
+def _build_component(each: Text | Pick | File) -> ui.Item[Any]:
     match each:
         case Text():
             style = discord.TextStyle.paragraph if each.is_long else discord.TextStyle.short
             return ui.TextInput(
                 custom_id=each.key,
                 style=style,
-                default=cut(each.value, MAX_TYPED) or None,
+                default=cut_text(each.value, MAX_TYPED) or None,
                 required=each.is_required,
-                max_length=min(MAX_TYPED, max(each.max_chars, size(each.value))),  # else what is there would be lost
+                max_length=min(
+                    MAX_TYPED, max(each.max_chars, measure_text(each.value))
+                ),  # else what is there would be lost
             )
         case Pick():
             options = [discord.SelectOption(label=name, value=value) for name, value in each.choices]
@@ -78,11 +80,11 @@ def _component(each: Text | Pick | File) -> ui.Item[Any]:
             return ui.FileUpload(custom_id=each.key, required=False, min_values=0, max_values=1)
 
 
-def _answers(components: list[Any]) -> Iterator[Any]:
+def _list_answers(components: list[Any]) -> Iterator[Any]:
     """The fields of a sent form, out of their labels and rows."""
     for each in components:
         inner = each.get("components") or ([each["component"]] if "component" in each else None)
         if inner is not None:
-            yield from _answers(inner)
+            yield from _list_answers(inner)
         elif "custom_id" in each:
             yield each

@@ -44,7 +44,7 @@ class _Entry:
     key: str = field(repr=False)
 
 
-class Held:
+class PendingUploads:
     """Blocking: callers run these methods off the event loop.
 
     `now_s`: seconds since 1970 by Discord, whose links these are; where it is not known, `clock` says.
@@ -96,7 +96,7 @@ class Held:
         return [_Entry(path, name[1], name[2], int(name[3]), name[4]) for path, name in found if name is not None]
 
     def _clear(self, now_s: float) -> None:
-        kept = _kept(each for each in self._entries() if _is_fresh(each, now_s))
+        kept = _choose_kept(each for each in self._entries() if _is_fresh(each, now_s))
         for path in set(self._folder.glob("*.json")) - kept:
             path.unlink(missing_ok=True)
 
@@ -119,7 +119,7 @@ def _is_fresh(entry: _Entry, now_s: float) -> bool:
     return now_s - entry.at_ms / 1000 < KEPT_S
 
 
-def _kept(entries: Iterable[_Entry]) -> set[Path]:
+def _choose_kept(entries: Iterable[_Entry]) -> set[Path]:
     """Return what may stay of each server: every member's newest, then every member's second newest, and so on."""
     nth, of_server = Counter[tuple[str, str]](), Counter[str]()
     ranked: list[tuple[int, _Entry]] = []

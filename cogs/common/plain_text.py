@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import discord
 
-from cogs.common.message_limits import cut, fitted_text
+from cogs.common.message_limits import cut_text, fit_text
 from cogs.common.messages import Picture
 
 _MAX_ALT = 250
@@ -22,20 +22,20 @@ class Plain(TypedDict):
     files: list[discord.File]
 
 
-def plain(text: str) -> Plain:
+def build_plain(text: str) -> Plain:
     """Return plain text as it is sent; the whole of one over Discord's limit is attached as a file."""
-    within, attached = fitted_text(text)
-    return Plain(content=within, files=files_of(attached))
+    within, attached = fit_text(text)
+    return Plain(content=within, files=build_files(attached))
 
 
-def files_of(pictures: Iterable[Picture]) -> list[discord.File]:
+def build_files(pictures: Iterable[Picture]) -> list[discord.File]:
     """Return the files, fresh each time: discord.py reads a file once."""
     return [
-        discord.File(io.BytesIO(picture.data), filename=picture.filename, description=alt_of(picture))
+        discord.File(io.BytesIO(picture.data), filename=picture.filename, description=get_alt_text(picture))
         for picture in pictures
     ]
 
 
-def alt_of(picture: Picture) -> str | None:
+def get_alt_text(picture: Picture) -> str | None:
     """Return the text for who does not see the picture; Discord takes no empty one."""
-    return cut(picture.alt, _MAX_ALT) or None
+    return cut_text(picture.alt, _MAX_ALT) or None

@@ -8,9 +8,9 @@ from typing import Any
 
 import discord
 
-from cogs.common.custom_ids import job_id_of
-from cogs.common.deleted_references import gone_from
-from cogs.context import Interaction, owner_of, role_ids
+from cogs.common.custom_ids import find_job_id
+from cogs.common.deleted_references import find_deleted
+from cogs.context import Interaction, get_owner, list_role_ids
 from cogs.i18n.gettext import N_
 from cogs.services import Services
 from generation.errors import BlockedByRule, NotAllowed
@@ -36,9 +36,9 @@ KEPT_BACK_TOO_OFTEN = N_(
 )
 
 
-async def policy_of(interaction: Interaction) -> Policy:
+async def fetch_policy(interaction: Interaction) -> Policy:
     """What binds requests where the person is."""
-    return await interaction.client.services.governance.policy(owner_of(interaction).guild_id)
+    return await interaction.client.services.governance.policy(get_owner(interaction).guild_id)
 
 
 async def require_allowed(
@@ -48,8 +48,8 @@ async def require_allowed(
 
     `attached`: the files of the request that came with it.
     """
-    policy, asker, place = await require_may_ask(interaction), asker_of(interaction), place_of(interaction)
-    services, owner = interaction.client.services, owner_of(interaction)
+    policy, asker, place = await require_may_request(interaction), get_requester(interaction), get_place(interaction)
+    services, owner = interaction.client.services, get_owner(interaction)
     model = services.studio.catalog.get(request.spec.model)
     is_from_upload = await require_sources(request, owner, services.jobs, attached=attached)
     is_judged = is_vetted(model, checks_safety=services.studio.checks_safety, is_from_upload=is_from_upload)
@@ -59,40 +59,40 @@ async def require_allowed(
     policy.require_allowed(request, asker, place)
     try:
         protection().require_harmless(request.spec.said)
-        texts = texts_of(request, default_model=(await default_model(interaction)).name)
-        return await require_sayable(interaction, texts)
+        texts = texts_of(request, default_model=(await fetch_default_model(interaction)).name)
+        return await require_words_allowed(interaction, texts)
     except (BlockedByRule, NotPainted):
         await services.moderation.record_refusal(owner.guild_id, owner.user_id)
         raise
 
 
-async def require_sayable(interaction: Interaction, texts: Iterable[str]) -> tuple[Rule, ...]:
+async def require_words_allowed(interaction: Interaction, texts: Iterable[str]) -> tuple[Rule, ...]:
     """Raise `BlockedByRule` if a rule of the server forbids one of these here. Return the rules that only warn."""
-    policy = await policy_of(interaction)
+    policy = await fetch_policy(interaction)
     matches = await interaction.client.services.governance.screen(policy, texts)
-    return policy.require_unblocked(matches, asker_of(interaction), place_of(interaction))
+    return policy.require_unblocked(matches, get_requester(interaction), get_place(interaction))
 
 
-async def require_may_ask(interaction: Interaction) -> Policy:
+async def require_may_request(interaction: Interaction) -> Policy:
     """Return the policy; raise `Refused` unless this person may ask here and now, for whatever it is.
 
     Asked before anything is fetched, decoded or drawn for them.
     """
-    policy, place = await policy_of(interaction), place_of(interaction)
-    services, owner = interaction.client.services, owner_of(interaction)
+    policy, place = await fetch_policy(interaction), get_place(interaction)
+    services, owner = interaction.client.services, get_owner(interaction)
     (await services.operating.admission()).require_admitted(owner.guild_id)
     if place.is_dm and not services.allows_dms:
         raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
-    await _require_welcome(services, owner, policy, now=interaction.created_at)
+    await _require_not_blocked(services, owner, policy, now=interaction.created_at)
     _require_possible(interaction, policy)
-    policy.require_place(asker_of(interaction), place)
+    policy.require_place(get_requester(interaction), place)
     return policy
 
 
 def _require_possible(interaction: Interaction, policy: Policy) -> None:
     """Raise `NotAllowed` where everything that a choice names is gone: nobody can do what it asks for."""
     models = [model.name for model in interaction.client.services.studio.catalog.models]
-    for key, gone in gone_from(policy.choices, interaction.guild, models).items():
+    for key, gone in find_deleted(policy.choices, interaction.guild, models).items():
         if key in NOTHING_LEFT and len(gone) == len(getattr(policy.choices, key)):
             how = Phrase(
                 "{why} Those who manage this server can choose others in `/settings`.", why=Phrase(NOTHING_LEFT[key])
@@ -100,7 +100,7 @@ def _require_possible(interaction: Interaction, policy: Policy) -> None:
             raise NotAllowed(why=how)
 
 
-async def _require_welcome(services: Services, owner: Owner, policy: Policy, *, now: datetime) -> None:
+async def _require_not_blocked(services: Services, owner: Owner, policy: Policy, *, now: datetime) -> None:
     """The person is not blocked, nor too quick, nor one whose pictures were kept back again and again of late.
 
     `now`: by Discord, which dates what people do; the clock of this machine may be wrong.
@@ -119,16 +119,16 @@ async def _require_welcome(services: Services, owner: Owner, policy: Policy, *, 
             raise NotAllowed(why=Phrase(KEPT_BACK_TOO_OFTEN))
 
 
-def asker_of(interaction: Interaction) -> Asker:
-    return Asker(user_id=interaction.user.id, role_ids=tuple(role_ids(interaction)))
+def get_requester(interaction: Interaction) -> Asker:
+    return Asker(user_id=interaction.user.id, role_ids=tuple(list_role_ids(interaction)))
 
 
-def place_of(interaction: Interaction) -> Place:
+def get_place(interaction: Interaction) -> Place:
     """The channel as Discord describes it now; a thread is as age-restricted as what it lies in."""
-    return place_at(interaction.channel, channel_id=interaction.channel_id or 0, is_dm=interaction.guild_id is None)
+    return build_place(interaction.channel, channel_id=interaction.channel_id or 0, is_dm=interaction.guild_id is None)
 
 
-def place_at(channel: object, *, channel_id: int, is_dm: bool) -> Place:
+def build_place(channel: object, *, channel_id: int, is_dm: bool) -> Place:
     parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
     is_nsfw = getattr(channel, "is_nsfw", None)
     return Place(
@@ -141,20 +141,20 @@ def place_at(channel: object, *, channel_id: int, is_dm: bool) -> Place:
 async def _require_own(interaction: Interaction, policy: Policy) -> None:
     """Where a button, menu or form asks: it must be under pictures of one's own."""
     data: Any = interaction.data or {}
-    job_id = job_id_of([str(data.get("custom_id", ""))])
+    job_id = find_job_id([str(data.get("custom_id", ""))])
     if job_id is None:
         return
     job = await interaction.client.services.jobs.fetch_job(job_id)
-    policy.require_may_press(job.owner, asker_of(interaction))
+    policy.require_may_press(job.owner, get_requester(interaction))
 
 
-async def default_model(interaction: Interaction) -> Model:
+async def fetch_default_model(interaction: Interaction) -> Model:
     """The model that paints here where none is named: the guild's choice, else the installation's."""
     catalog = interaction.client.services.studio.catalog
-    name = (await policy_of(interaction)).choices.default_of([model.name for model in catalog.models])
+    name = (await fetch_policy(interaction)).choices.default_of([model.name for model in catalog.models])
     return catalog.default if name is None else catalog.get(name)
 
 
-async def default_aspect(interaction: Interaction) -> str | None:
+async def fetch_default_aspect(interaction: Interaction) -> str | None:
     """The shape that pictures have here where none is asked for; None for the model's own."""
-    return (await policy_of(interaction)).choices.default_aspect
+    return (await fetch_policy(interaction)).choices.default_aspect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import discord
 
 from cogs.context import Interaction
-from cogs.i18n.gettext import N_, _, listed
+from cogs.i18n.gettext import N_, _, join_list
 from generation.errors import NotAllowed
 from generation.translatable import Phrase
 
@@ -13,15 +13,15 @@ from generation.translatable import Phrase
 def can_write_in(channel: discord.TextChannel | discord.Thread) -> bool:
     """Return whether the bot may write text in a channel of a server."""
     have = channel.permissions_for(channel.guild.me)
-    return not _missing(have, is_thread=isinstance(channel, discord.Thread), sends_files=False)
+    return not _list_missing(have, is_thread=isinstance(channel, discord.Thread), sends_files=False)
 
 
 def require_can_post(interaction: Interaction) -> None:
     """Raise `NotAllowed` naming what the bot lacks to post pictures here: checked before any work is done."""
     is_thread = isinstance(interaction.channel, discord.Thread)
-    missing = _missing(interaction.app_permissions, is_thread=is_thread, sends_files=True)
+    missing = _list_missing(interaction.app_permissions, is_thread=is_thread, sends_files=True)
     if missing:
-        names = listed([_("“{permission}”", permission=_(name)) for name in missing])
+        names = join_list([_("“{permission}”", permission=_(name)) for name in missing])
         raise NotAllowed(
             why=Phrase(
                 "I could not post your pictures here: I lack the permission {names} in this channel.", names=names
@@ -29,7 +29,7 @@ def require_can_post(interaction: Interaction) -> None:
         )
 
 
-def _missing(have: discord.Permissions, *, is_thread: bool, sends_files: bool) -> list[str]:
+def _list_missing(have: discord.Permissions, *, is_thread: bool, sends_files: bool) -> list[str]:
     """Return the names of the permissions that are missing, as Discord shows them."""
     needed = {
         N_("View Channel"): have.view_channel,

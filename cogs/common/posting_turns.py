@@ -27,7 +27,7 @@ SILENCE_S = 30.0
 _TURN: ContextVar[Turn | None] = ContextVar("turn", default=None)
 
 
-class PostingPlaces:
+class PostingTurns:
     """The places that posts take in turns. One for each client, in one event loop."""
 
     def __init__(self, turns: DeliveryTurns | None = None) -> None:
@@ -88,7 +88,7 @@ class PostingPlaces:
 class Turn:
     """A post that has its turn."""
 
-    _places: PostingPlaces
+    _places: PostingTurns
     _post: Post
     _scope: asyncio.Timeout
     _timer: asyncio.TimerHandle | None = None
@@ -142,22 +142,22 @@ class Turn:
             self._scope.reschedule(self._heard_s + SILENCE_S)
 
 
-def tracing() -> aiohttp.TraceConfig:
+def build_trace_config() -> aiohttp.TraceConfig:
     """What the client's connections need, to report to the turn that a request belongs to."""
     config = aiohttp.TraceConfig()
-    config.on_request_start.append(_moved)
-    config.on_request_chunk_sent.append(_moved)
-    config.on_response_chunk_received.append(_moved)
-    config.on_request_end.append(_answered)
+    config.on_request_start.append(_on_progress)
+    config.on_request_chunk_sent.append(_on_progress)
+    config.on_response_chunk_received.append(_on_progress)
+    config.on_request_end.append(_on_answer)
     return config
 
 
-async def _moved(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
+async def _on_progress(session: aiohttp.ClientSession, context: SimpleNamespace, params: object) -> None:
     if (turn := _TURN.get()) is not None:
         turn.touch(patience_s=WIRE_PATIENCE_S)
 
 
-async def _answered(
+async def _on_answer(
     session: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
 ) -> None:
     if (turn := _TURN.get()) is not None:

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cogs.common.messages import Say
-from cogs.common.plain_text import plain
-from cogs.common.rendering import changed, new
+from cogs.common.messages import MessageSpec
+from cogs.common.plain_text import build_plain
+from cogs.common.rendering import render_edit, render_new
 from cogs.context import Interaction, ListBuilder
 from generation.errors import UnknownJob
 
 
-async def reply(interaction: Interaction, say: Say, *, page: int = 0) -> None:
+async def send_reply(interaction: Interaction, say: MessageSpec, *, page: int = 0) -> None:
     """Answer with a message for the person alone, whether or not the interaction is acknowledged."""
     if interaction.response.is_done():
-        await interaction.followup.send(**new(say, page), ephemeral=True)
+        await interaction.followup.send(**render_new(say, page), ephemeral=True)
     else:
-        await interaction.response.send_message(**new(say, page), ephemeral=True)
+        await interaction.response.send_message(**render_new(say, page), ephemeral=True)
 
 
-async def reply_text(interaction: Interaction, text: str) -> None:
-    """Answer with plain text for the person alone, as `reply` does."""
+async def send_text(interaction: Interaction, text: str) -> None:
+    """Answer with plain text for the person alone, as `send_reply` does."""
     if interaction.response.is_done():
-        await interaction.followup.send(**plain(text), ephemeral=True)
+        await interaction.followup.send(**build_plain(text), ephemeral=True)
     else:
-        await interaction.response.send_message(**plain(text), ephemeral=True)
+        await interaction.response.send_message(**build_plain(text), ephemeral=True)
 
 
-async def edit_reply(interaction: Interaction, say: Say, *, page: int = 0) -> None:
+async def edit_reply(interaction: Interaction, say: MessageSpec, *, page: int = 0) -> None:
     """Put the message in the place of what an acknowledged interaction shows."""
-    await interaction.edit_original_response(**changed(say, page))
+    await interaction.edit_original_response(**render_edit(say, page))
 
 
-async def turn_page(interaction: Interaction, subject: str, lists: Mapping[str, ListBuilder]) -> None:
+async def show_page(interaction: Interaction, subject: str, lists: Mapping[str, ListBuilder]) -> None:
     """Show another page of a list. Raise `UnknownJob` for a forged button, `NotAllowed` for who may not read it."""
     key, _, number = subject.rpartition(":")
     name, _, rest = key.partition(":")

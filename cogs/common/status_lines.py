@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from cogs.i18n.gettext import _, percent
+from cogs.i18n.gettext import _, format_part
 
 
-def share_line(weight: float, part: float) -> str:
+def format_share(weight: float, part: float) -> str:
     """What part of the painter a server may claim; its weight only where that is not the usual one."""
-    said = _("As things are, {part} of the painter is for this server.", part=percent(part))
+    said = _("As things are, {part} of the painter is for this server.", part=format_part(part))
     if weight == 1:
         return said
     return said + " " + _("Its weight is {weight}; 1 is usual.", weight=float(weight))
 
 
-def doing(num_running: int, *, is_ready: bool, is_paused: bool) -> str:
+def describe_state(num_running: int, *, is_ready: bool, is_paused: bool) -> str:
     """What the painter is doing now."""
     if is_paused:
         return _("The painter is having a break: nothing new is begun for now, and everybody keeps their place.")
@@ -22,5 +22,5 @@ def doing(num_running: int, *, is_ready: bool, is_paused: bool) -> str:
     return _("The painter is ready.") if is_ready else _("The painter is warming up.")
 
 
-def boosted_line(boost: float) -> str:
+def format_boost(boost: float) -> str:
     return _("One of your roles counts you {times} times among the members here.", times=float(boost))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cogs.common.formatting import escaped
-from cogs.i18n.gettext import _, in_words
+from cogs.common.formatting import escape_markdown
+from cogs.i18n.gettext import _, format_value
 from generation.requests.spec import GenerationRequest
 from generation.requests.unread_syntax import notes_on
 from generation.rules.rule import Rule
@@ -13,15 +13,15 @@ from generation.rules.rule import Rule
 MAX_NOTE = 800
 
 
-def warned(hit: Sequence[Rule]) -> str:
+def format_warnings(hit: Sequence[Rule]) -> str:
     """Told to the person whose prompt matched rules that only warn."""
     usual = _("it holds something this server would rather not see")
-    reasons = dict.fromkeys(escaped(rule.reason) if rule.reason else usual for rule in hit)
+    reasons = dict.fromkeys(escape_markdown(rule.reason) if rule.reason else usual for rule in hit)
     return _("A word about your prompt: {reasons}.", reasons="; ".join(reasons))
 
 
-def on_words(request: GenerationRequest) -> list[str]:
+def list_word_notes(request: GenerationRequest) -> list[str]:
     """Told to the person whose words hold what is not read as they may mean it."""
     if request.replay is not None or request.spec.upscale is not None:
         return []
-    return [escaped(in_words(note), limit=MAX_NOTE) for note in notes_on(request.spec)]
+    return [escape_markdown(format_value(note), limit=MAX_NOTE) for note in notes_on(request.spec)]

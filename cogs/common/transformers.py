@@ -8,11 +8,11 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from cogs.common.components import custom_ids
-from cogs.common.custom_ids import job_id_of
-from cogs.common.formatting import pictures
-from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut, size
-from cogs.context import Interaction, owner_of
+from cogs.common.components import list_custom_ids
+from cogs.common.custom_ids import find_job_id
+from cogs.common.formatting import format_pictures
+from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut_text, measure_text
+from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
 from generation.errors import InvalidRequest, UnknownJob
 from generation.jobs.job import JOB_ID_LENGTH, Status
@@ -54,7 +54,7 @@ class ModelOption(app_commands.Transformer[Any]):
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
         names = [model.name for model in interaction.client.services.studio.catalog.models]
-        return choices([(name, name) for name in names], value)
+        return filter_choices([(name, name) for name in names], value)
 
 
 class LiveJobOption(app_commands.Transformer[Any]):
@@ -66,22 +66,22 @@ class LiveJobOption(app_commands.Transformer[Any]):
     async def autocomplete(  # type: ignore[override]
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
-        owner = owner_of(interaction)
+        owner = get_owner(interaction)
         views = interaction.client.services.studio.jobs_of(owner.guild_id)
-        return choices([(_describe(view), view.job.id) for view in views if view.job.owner == owner], value)
+        return filter_choices([(_describe_job(view), view.job.id) for view in views if view.job.owner == owner], value)
 
 
 class StyleOption(app_commands.Transformer[Any]):
     """A style of this server by name, completed while typing. Becomes a `Style`; raises `InvalidRequest`."""
 
     async def transform(self, interaction: Interaction, value: str, /) -> Style:
-        return await interaction.client.services.styles.fetch(owner_of(interaction).guild_id, value)
+        return await interaction.client.services.styles.fetch(get_owner(interaction).guild_id, value)
 
     async def autocomplete(  # type: ignore[override]
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
-        styles = await interaction.client.services.styles.fetch_all(owner_of(interaction).guild_id)
-        return choices([(f"{style.name}: {style.prompt}", style.name) for style in styles], value)
+        styles = await interaction.client.services.styles.fetch_all(get_owner(interaction).guild_id)
+        return filter_choices([(f"{style.name}: {style.prompt}", style.name) for style in styles], value)
 
 
 class StyleName(StyleOption):
@@ -91,23 +91,23 @@ class StyleName(StyleOption):
         return value
 
 
-def choices(pairs: list[tuple[str, str]], typed: str) -> list[app_commands.Choice[str]]:
+def filter_choices(pairs: list[tuple[str, str]], typed: str) -> list[app_commands.Choice[str]]:
     """Those (name, value) that contain what was typed, at most as many and as long as Discord takes."""
     wanted = typed.casefold()
     found = [
         (name, value)
         for name, value in pairs
-        if (wanted in name.casefold() or wanted in value.casefold()) and size(value) <= MAX_OPTION
+        if (wanted in name.casefold() or wanted in value.casefold()) and measure_text(value) <= MAX_OPTION
     ]
-    return [app_commands.Choice(name=cut(name, MAX_OPTION), value=value) for name, value in found[:MAX_OPTIONS]]
+    return [app_commands.Choice(name=cut_text(name, MAX_OPTION), value=value) for name, value in found[:MAX_OPTIONS]]
 
 
-def prompt_of(text: str | None) -> str:
+def clean_typed_prompt(text: str | None) -> str:
     """What somebody typed, cleaned."""
     return clean_prompt(text) if text else ""
 
 
-async def picture_id(interaction: Interaction, text: str) -> tuple[str, int]:
+async def parse_picture_id(interaction: Interaction, text: str) -> tuple[str, int]:
     """Job id and index named by an id, or by a link to a message of ours. Raises `InvalidRequest`, `UnknownJob`."""
     text = text.strip().strip("<>")
     if _ID.fullmatch(text):
@@ -118,10 +118,10 @@ async def picture_id(interaction: Interaction, text: str) -> tuple[str, int]:
         raise InvalidRequest(
             what=Phrase("The picture"), problem=Phrase("is named by its id, or by the link to its message.")
         )
-    return await _id_behind(interaction, int(link[1]), int(link[2])), 0
+    return await _fetch_linked_job_id(interaction, int(link[1]), int(link[2])), 0
 
 
-async def _id_behind(interaction: Interaction, channel_id: int, message_id: int) -> str:
+async def _fetch_linked_job_id(interaction: Interaction, channel_id: int, message_id: int) -> str:
     """The job of a linked message: only where the person could read that message themselves."""
     channel = interaction.guild.get_channel_or_thread(channel_id) if interaction.guild else None
     if channel is None or not isinstance(interaction.user, discord.Member):
@@ -138,12 +138,12 @@ async def _id_behind(interaction: Interaction, channel_id: int, message_id: int)
         if refused.status not in (400, 403, 404):  # 400: no message could have that id
             raise
         raise UnknownJob from None
-    job_id = job_id_of(custom_ids(message))
+    job_id = find_job_id(list_custom_ids(message))
     if message.author.id != interaction.application_id or job_id is None:
         raise UnknownJob
     return job_id
 
 
-def _describe(view: JobView) -> str:
+def _describe_job(view: JobView) -> str:
     state = _("painting") if view.job.status is Status.RUNNING else _("waiting")
-    return f"{pictures(len(view.job.images))}, {state}: {view.job.request.spec.prompt}"
+    return f"{format_pictures(len(view.job.images))}, {state}: {view.job.request.spec.prompt}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from discord.ext import commands
 
 from cogs.context import BaseBot
-from cogs.delivery._tracker import Courier
+from cogs.delivery._tracker import DeliveryTracker
 
 
 class Delivery(commands.Cog):
@@ -15,7 +15,7 @@ class Delivery(commands.Cog):
         self._bot = bot
 
     async def cog_load(self) -> None:
-        self._tracker = self._bot.tracker = Courier(self._bot, self._bot.services)
+        self._tracker = self._bot.tracker = DeliveryTracker(self._bot, self._bot.services)
         await self._tracker.start()
 
     async def cog_unload(self) -> None:

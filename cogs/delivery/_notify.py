@@ -9,9 +9,9 @@ from functools import partial
 
 import discord
 
-from cogs.common.discord_errors import Step, refusal_of
+from cogs.common.discord_errors import Step, classify_error
 from cogs.common.message_limits import MAX_MENTIONS
-from cogs.common.plain_text import plain
+from cogs.common.plain_text import build_plain
 from cogs.context import BaseBot
 from cogs.delivery._poster import Posted
 from cogs.i18n.gettext import _
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _DIGITS = string.digits + string.ascii_letters
 
 
-async def tell_those_who_asked(client: BaseBot, services: Services, job_id: str, posted: Posted) -> int:
+async def notify_subscribers(client: BaseBot, services: Services, job_id: str, posted: Posted) -> int:
     """Mention them once beneath the finished message, or write to them where that is seen by one person only. How many.
 
     What Discord refuses is only logged: the pictures are there in any case. Raise `discord.HTTPException` if Discord
@@ -36,48 +36,48 @@ async def tell_those_who_asked(client: BaseBot, services: Services, job_id: str,
         for user_id in user_ids:
             await _write_to(client, job_id, user_id, _(DONE))
     else:
-        await _mention(client, job_id, user_ids, posted)
+        await _send_mentions(client, job_id, user_ids, posted)
     return len(user_ids)
 
 
-async def tell_owner(client: BaseBot, services: Services, job: Job, text: str) -> bool:
+async def notify_owner(client: BaseBot, services: Services, job: Job, text: str) -> bool:
     """Write to a job's owner, if they asked to be told when it is done. Whether it could be said."""
     asked = await services.keepsakes.fetch_told(job.id)
     return job.owner.user_id in asked and await _write_to(client, job.id, job.owner.user_id, text)
 
 
-async def _mention(client: BaseBot, job_id: str, user_ids: list[int], posted: Posted) -> None:
+async def _send_mentions(client: BaseBot, job_id: str, user_ids: list[int], posted: Posted) -> None:
     """Several messages where one does not hold them all. Each has a nonce of its own, so none is posted twice."""
-    for number, some in enumerate(batched(user_ids)):
+    for number, some in enumerate(split_batches(user_ids)):
         try:
-            await _mention_some(client, some, posted, nonce=nonce_of(job_id, number))
+            await _send_mention(client, some, posted, nonce=build_nonce(job_id, number))
         except (discord.HTTPException, discord.RateLimited) as error:
             _log_refusal(job_id, error)
 
 
-async def _mention_some(client: BaseBot, user_ids: Sequence[int], posted: Posted, *, nonce: str) -> None:
+async def _send_mention(client: BaseBot, user_ids: Sequence[int], posted: Posted, *, nonce: str) -> None:
     """As a reply where Discord takes one, else as a message of its own."""
     channel = client.get_partial_messageable(posted.channel_id)
     allowed = discord.AllowedMentions(users=[discord.Object(each) for each in user_ids])
-    send = partial(channel.send, **plain(mention(user_ids)), allowed_mentions=allowed, nonce=nonce)
+    send = partial(channel.send, **build_plain(build_mention(user_ids)), allowed_mentions=allowed, nonce=nonce)
     try:
         await send(reference=channel.get_partial_message(posted.message_id).to_reference(fail_if_not_exists=False))
     except discord.HTTPException as error:
-        if refusal_of(error).step is not Step.NO_REFERENCE:
+        if classify_error(error).step is not Step.NO_REFERENCE:
             raise
         await send()
 
 
-def mention(user_ids: Sequence[int]) -> str:
+def build_mention(user_ids: Sequence[int]) -> str:
     return " ".join(f"<@{user_id}>" for user_id in user_ids) + " " + _(DONE)
 
 
-def nonce_of(job_id: str, number: int) -> str:
+def build_nonce(job_id: str, number: int) -> str:
     """Return what keeps Discord from posting the same twice, of the messages of one job: at most 25 characters."""
     return f"{job_id}.{_DIGITS[number // len(_DIGITS) % len(_DIGITS)]}{_DIGITS[number % len(_DIGITS)]}"
 
 
-def batched(user_ids: Sequence[int]) -> list[Sequence[int]]:
+def split_batches(user_ids: Sequence[int]) -> list[Sequence[int]]:
     """Return the members in groups of as many as one message can mention."""
     return [user_ids[first : first + MAX_MENTIONS] for first in range(0, len(user_ids), MAX_MENTIONS)]
 
@@ -86,7 +86,7 @@ async def _write_to(client: BaseBot, job_id: str, user_id: int, text: str) -> bo
     """Write a direct message. Whether Discord took it: one member's closed messages keep no other from being told."""
     try:
         channel = await client.create_dm(discord.Object(user_id))
-        await channel.send(**plain(text), nonce=nonce_of(job_id, 0))
+        await channel.send(**build_plain(text), nonce=build_nonce(job_id, 0))
     except (discord.HTTPException, discord.RateLimited) as error:
         _log_refusal(job_id, error)
         return False
@@ -96,4 +96,4 @@ async def _write_to(client: BaseBot, job_id: str, user_id: int, text: str) -> bo
 def _log_refusal(job_id: str, error: discord.HTTPException | discord.RateLimited) -> None:
     if isinstance(error, discord.HTTPException) and error.status >= 500:
         raise error
-    log.info("job=%s action=not-told reason=%s error=%s", job_id, refusal_of(error).step, error)
+    log.info("job=%s action=not-told reason=%s error=%s", job_id, classify_error(error).step, error)

@@ -19,11 +19,19 @@ from typing import Protocol, cast
 import aiohttp
 import discord
 
-from cogs.common.components import custom_ids
-from cogs.common.custom_ids import job_id_of
-from cogs.common.discord_errors import LATER, LATER_PERHAPS, Refusal, Refused, Step, Unreachable, refusal_of
-from cogs.common.messages import Say
-from cogs.common.rendering import changed, new
+from cogs.common.components import list_custom_ids
+from cogs.common.custom_ids import find_job_id
+from cogs.common.discord_errors import (
+    LATER,
+    LATER_PERHAPS,
+    MessageRefusedError,
+    Refusal,
+    Step,
+    UnreachableError,
+    classify_error,
+)
+from cogs.common.messages import MessageSpec
+from cogs.common.rendering import render_edit, render_new
 from cogs.context import BaseBot
 from cogs.i18n.gettext import N_
 from generation.jobs.job import ReplyTo
@@ -56,7 +64,7 @@ class Posted:
     message_id: int
 
 
-class Ladder:
+class MessagePoster:
     """Posts and edits the one message of a job. `monotonic` counts seconds."""
 
     def __init__(self, client: BaseBot, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +74,7 @@ class Ladder:
         self._refusals: deque[float] = deque(maxlen=MAX_REFUSED)
         """When the last tokens of earlier runs were refused."""
 
-    async def edit(self, reply_to: ReplyTo, say: Say) -> Posted | None:
+    async def edit(self, reply_to: ReplyTo, say: MessageSpec) -> Posted | None:
         """Change the message there is, by token or as our own. None if there is none that can be changed.
 
         Raises `Unreachable` when the place is closed to us, `TokenRefusedError` once for a token that Discord refuses,
@@ -75,20 +83,20 @@ class Ladder:
         stands = await self._edit(reply_to, say, opens_thread=False)
         return stands if isinstance(stands, Posted) else None
 
-    async def post(self, job_id: str, reply_to: ReplyTo, say: Say) -> Posted:
+    async def post(self, job_id: str, reply_to: ReplyTo, say: MessageSpec) -> Posted:
         """Make the message appear once, on whichever rung holds. Raises as `edit` does."""
         stands = await self._edit(reply_to, say, opens_thread=True)
         if isinstance(stands, Posted):
             return stands
         if reply_to.is_private:
-            raise _no_other_way(stands)
-        earlier = await self._find(job_id, reply_to)
+            raise _get_private_error(stands)
+        earlier = await self._find_earlier(job_id, reply_to)
         if earlier is not None:
-            stands = await self._by_id(reply_to.channel_id, earlier, say, opens_thread=True)
+            stands = await self._edit_as_bot(reply_to.channel_id, earlier, say, opens_thread=True)
             if isinstance(stands, Posted):
                 return stands
         is_removed = await self._remove_old(reply_to)
-        posted = await self._new(job_id, reply_to.channel_id, say)
+        posted = await self._send_new(job_id, reply_to.channel_id, say)
         if not is_removed:  # writing in an archived thread opens it
             await self._remove_old(reply_to)
         return posted
@@ -111,23 +119,25 @@ class Ladder:
         if len(self._refused) > _MAX_REMEMBERED:
             del self._refused[next(iter(self._refused))]
 
-    async def _edit(self, reply_to: ReplyTo, say: Say, *, opens_thread: bool) -> Posted | Refusal | None:
+    async def _edit(self, reply_to: ReplyTo, say: MessageSpec, *, opens_thread: bool) -> Posted | Refusal | None:
         """Return where it stands, else why the last way was refused; None if there was none to try."""
         stands: Posted | Refusal | None = None
         if self.has_token(reply_to):
-            stands = await self._by_token(reply_to, say)
+            stands = await self._edit_via_webhook(reply_to, say)
         if isinstance(stands, Posted) or reply_to.message_id is None or reply_to.is_private:
             return stands
-        return await self._by_id(reply_to.channel_id, reply_to.message_id, say, opens_thread=opens_thread)
+        return await self._edit_as_bot(reply_to.channel_id, reply_to.message_id, say, opens_thread=opens_thread)
 
-    async def _by_token(self, reply_to: ReplyTo, say: Say) -> Posted | Refusal:
+    async def _edit_via_webhook(self, reply_to: ReplyTo, say: MessageSpec) -> Posted | Refusal:
         token = reply_to.token
         assert token is not None
         webhook = discord.Webhook.partial(reply_to.application_id, token, client=self._client)
 
         async def edit() -> discord.WebhookMessage:
             try:
-                return await webhook.edit_message(cast(int, "@original"), **changed(say), allowed_mentions=_NO_MENTIONS)
+                return await webhook.edit_message(
+                    cast(int, "@original"), **render_edit(say), allowed_mentions=_NO_MENTIONS
+                )
             except discord.HTTPException as error:
                 if error.code in _TOKEN_IS_REFUSED:
                     self._note_refusal(token)
@@ -136,12 +146,16 @@ class Ladder:
 
         return await _try(edit, reply_to.channel_id, passes_on=_NOT_BY_TOKEN)
 
-    async def _by_id(self, channel_id: int, message_id: int, say: Say, *, opens_thread: bool) -> Posted | Refusal:
+    async def _edit_as_bot(
+        self, channel_id: int, message_id: int, say: MessageSpec, *, opens_thread: bool
+    ) -> Posted | Refusal:
         message = self._channel(channel_id).get_partial_message(message_id)
 
         async def edit() -> Posted | Refusal:
             return await _try(
-                lambda: message.edit(**changed(say), allowed_mentions=_NO_MENTIONS), channel_id, passes_on=_ANOTHER_WAY
+                lambda: message.edit(**render_edit(say), allowed_mentions=_NO_MENTIONS),
+                channel_id,
+                passes_on=_ANOTHER_WAY,
             )
 
         stands = await edit()
@@ -154,12 +168,12 @@ class Ladder:
         try:
             await self._client.http.edit_channel(channel_id, archived=False)
         except discord.HTTPException as error:
-            if refusal_of(error).step in LATER - {Step.MANAGER}:
-                raise Refused.of(error) from error
+            if classify_error(error).step in LATER - {Step.MANAGER}:
+                raise MessageRefusedError.of(error) from error
             return False
         return True
 
-    async def _find(self, job_id: str, reply_to: ReplyTo) -> int | None:
+    async def _find_earlier(self, job_id: str, reply_to: ReplyTo) -> int | None:
         """The job among our own recent messages: it was posted, and we never heard that it was.
 
         The one that could not be edited a moment ago is passed over.
@@ -167,23 +181,23 @@ class Ladder:
         try:
             async for message in self._channel(reply_to.channel_id).history(limit=LOOK_BACK):
                 is_other = message.author == self._client.user and message.id != reply_to.message_id
-                if is_other and job_id_of(custom_ids(message)) == job_id:
+                if is_other and find_job_id(list_custom_ids(message)) == job_id:
                     return message.id
         except discord.Forbidden:
             return None  # without Read Message History the nonce alone has to do
         except (discord.HTTPException, discord.RateLimited) as error:
-            raise _final(Refused.of(error)) from error
+            raise _get_final_error(MessageRefusedError.of(error)) from error
         return None
 
-    async def _new(self, job_id: str, channel_id: int, say: Say) -> Posted:
+    async def _send_new(self, job_id: str, channel_id: int, say: MessageSpec) -> Posted:
         channel = self._channel(channel_id)
         stands = await _try(
-            lambda: channel.send(**new(say), nonce=job_id, allowed_mentions=_NO_MENTIONS),
+            lambda: channel.send(**render_new(say), nonce=job_id, allowed_mentions=_NO_MENTIONS),
             channel_id,
             passes_on=frozenset({Step.ANOTHER_WAY, Step.OPEN_THREAD}),
         )
         if isinstance(stands, Refusal):
-            raise Unreachable(stands.why)
+            raise UnreachableError(stands.why)
         return stands
 
     async def _remove_old(self, reply_to: ReplyTo) -> bool:
@@ -216,21 +230,21 @@ async def _try(
     try:
         message = await send()
     except (discord.HTTPException, discord.RateLimited) as error:
-        refused = Refused.of(error)
+        refused = MessageRefusedError.of(error)
         if refused.step in passes_on:
             return refused.refusal
-        raise _final(refused) from error
+        raise _get_final_error(refused) from error
     except _GARBLED as error:
-        raise Refused(LATER_PERHAPS) from error
+        raise MessageRefusedError(LATER_PERHAPS) from error
     return Posted(channel_id, message.id)
 
 
-def _no_other_way(refusal: Refusal | None) -> Exception:
+def _get_private_error(refusal: Refusal | None) -> Exception:
     """A private answer can be changed by its token only."""
     if refusal is None or refusal.step is Step.ANOTHER_WAY:
-        return Unreachable(N_("the private answer had expired"))
-    return Refused(refusal) if refusal.step is Step.PLAIN else Unreachable(refusal.why)
+        return UnreachableError(N_("the private answer had expired"))
+    return MessageRefusedError(refusal) if refusal.step is Step.PLAIN else UnreachableError(refusal.why)
 
 
-def _final(refused: Refused) -> Exception:
-    return Unreachable(refused.refusal.why) if refused.step is Step.KEEP else refused
+def _get_final_error(refused: MessageRefusedError) -> Exception:
+    return UnreachableError(refused.refusal.why) if refused.step is Step.KEEP else refused

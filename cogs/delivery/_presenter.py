@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from cogs.common.discord_errors import Refused
+from cogs.common.discord_errors import MessageRefusedError
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.posting_turns import Turn
 from cogs.context import BaseBot
-from cogs.delivery._poster import Ladder, Posted
-from cogs.delivery._visibility import look_again
-from cogs.results import Variant, gather
+from cogs.delivery._poster import MessagePoster, Posted
+from cogs.delivery._visibility import recheck_visibility
+from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
 from generation.jobs.job import Job, ReplyTo
 from generation.owner import DM_TENANT
 
 
-class Presenter:
+class ResultPresenter:
     """One for each client. `present` may be called again after any error: it goes on where it was."""
 
-    def __init__(self, client: BaseBot, services: Services, ladder: Ladder) -> None:
-        self._client, self._services, self._ladder = client, services, ladder
-        self._variants: dict[str, Variant] = {}
+    def __init__(self, client: BaseBot, services: Services, poster: MessagePoster) -> None:
+        self._client, self._services, self._poster = client, services, poster
+        self._variants: dict[str, MessageVariant] = {}
 
     def limit(self, job_id: str, size_limit: int) -> None:
         """Say how large a file may be, in bytes, where a job was asked for."""
-        self._variants[job_id] = Variant(size_limit)
+        self._variants[job_id] = MessageVariant(size_limit)
 
     def forget(self, job_id: str) -> None:
         self._variants.pop(job_id, None)
@@ -31,21 +31,21 @@ class Presenter:
     async def present(self, job_id: str, reply_to: ReplyTo, turn: Turn) -> Posted:
         """Return where the result stands. Raise `Unreachable` if it cannot be posted, and what may pass."""
         job = await self._services.jobs.fetch_job(job_id)
-        job, place = await look_again(self._client, self._services, job, reply_to)
+        job, place = await recheck_visibility(self._client, self._services, job, reply_to)
         variant = self._first(job, reply_to)
         while True:
             turn.rest()
-            say = await gather(job, self._services, variant=variant, place=place)
+            say = await build_result_message(job, self._services, variant=variant, place=place)
             turn.touch()
             try:
-                return await self._ladder.post(job_id, reply_to, say)
-            except Refused as refused:
+                return await self._poster.post(job_id, reply_to, say)
+            except MessageRefusedError as refused:
                 variant = self._variants[job_id] = variant.after(refused, say)
 
-    def _first(self, job: Job, reply_to: ReplyTo) -> Variant:
+    def _first(self, job: Job, reply_to: ReplyTo) -> MessageVariant:
         """Return the variant to begin with. A member's own larger limit counts only while the token does."""
-        variant = self._variants.get(job.id, Variant())
-        if self._ladder.has_token(reply_to):
+        variant = self._variants.get(job.id, MessageVariant())
+        if self._poster.has_token(reply_to):
             return variant
         guild = None if job.owner.guild_id == DM_TENANT else self._client.get_guild(job.owner.guild_id)
         return variant.within(guild.filesize_limit if guild is not None else DEFAULT_SIZE_LIMIT)

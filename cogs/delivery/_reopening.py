@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from cogs.common import discord_errors
 
 
-class Reopening:
+class ReopenSchedule:
     """Calls `reopen` with a job's id after each of the pauses in turn. What waits is forgotten at a restart."""
 
     def __init__(self, reopen: Callable[[str], Awaitable[None]]) -> None:

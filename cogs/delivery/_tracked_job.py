@@ -1,4 +1,4 @@
-"""What the courier knows of one job on its way."""
+"""What the tracker knows of one job on its way."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from cogs.common.discord_errors import Step
-from cogs.common.messages import Say
+from cogs.common.messages import MessageSpec
 from cogs.common.posting_turns import Turn
 from cogs.delivery._poster import Posted
 from generation.jobs.job import ReplyTo
 
 
 @dataclass(slots=True)
-class Round:
-    """What the courier knows of one job on its way. Lost without harm."""
+class TrackedJob:
+    """What the tracker knows of one job on its way. Lost without harm."""
 
     order: int
     """The smaller, the longer it is followed: the older of two results is posted first."""
@@ -23,7 +23,7 @@ class Round:
     """Where the answer goes, if whoever began the round knew; else it is looked up."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    shown: Say | None = None
+    shown: MessageSpec | None = None
     num_edits: int = 0
     first: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Whether the message says anything of the job yet; settled with the first edit, or when there will be none."""

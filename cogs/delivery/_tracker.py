@@ -1,7 +1,7 @@
-"""The courier: follows every job from “in line” to its finished message, and delivers each result once.
+"""The tracker: follows every job from “in line” to its finished message, and delivers each result once.
 
 The studio says that *something* about a job has changed; one task a job looks what, and edits the job's message, at
-most once in `PAUSES_S`. When the job has ended, its result is posted by the ladder until that has worked, in turns with
+most once in `PAUSES_S`. When the job has ended, its result is posted by the poster until that has worked, in turns with
 those of other channels and servers, and only then marked as posted: after a crash anywhere in between it is simply
 posted again, to the same message.
 """
@@ -18,20 +18,20 @@ from typing import TypeVar
 
 import discord
 
-from cogs.common.discord_errors import Refused, Step, Unreachable
+from cogs.common.discord_errors import MessageRefusedError, Step, UnreachableError
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
-from cogs.common.messages import Say
-from cogs.common.posting_turns import PostingPlaces
-from cogs.common.submission import tell_besides
+from cogs.common.messages import MessageSpec
+from cogs.common.posting_turns import PostingTurns
+from cogs.common.submission import send_note
 from cogs.context import BaseBot, Interaction
-from cogs.delivery._notify import tell_owner, tell_those_who_asked
-from cogs.delivery._poster import Ladder, Posted, TokenRefusedError
-from cogs.delivery._presenter import Presenter
-from cogs.delivery._reopening import Reopening
-from cogs.delivery._tracked_job import Round, settle
+from cogs.delivery._notify import notify_owner, notify_subscribers
+from cogs.delivery._poster import MessagePoster, Posted, TokenRefusedError
+from cogs.delivery._presenter import ResultPresenter
+from cogs.delivery._reopening import ReopenSchedule
+from cogs.delivery._tracked_job import TrackedJob, settle
 from cogs.error_handler import LOST
-from cogs.i18n.gettext import speak
-from cogs.results import kept, progress
+from cogs.i18n.gettext import set_language
+from cogs.results import build_progress, format_undelivered
 from cogs.services import Services
 from generation.errors import AtelierError, UnknownJob
 from generation.failpoints import reached
@@ -52,37 +52,37 @@ RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
 GRACE_S = 5.0
 
 
-class Courier:
+class DeliveryTracker:
     """See the module's text. `start` it when logged in; `close` it before the client."""
 
     def __init__(self, client: BaseBot, services: Services) -> None:
         self._client, self._services = client, services
-        self._ladder = Ladder(client, services.monotonic)
-        self._presenter = Presenter(client, services, self._ladder)
-        self._reopening = Reopening(self._reopen)
-        self._rounds: dict[str, Round] = {}
+        self._poster = MessagePoster(client, services.monotonic)
+        self._presenter = ResultPresenter(client, services, self._poster)
+        self._reopening = ReopenSchedule(self._reopen)
+        self._rounds: dict[str, TrackedJob] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._is_open = False
         self._kept: defaultdict[int, list[str]] = defaultdict(list)
         self._orders = count()
-        self._places = PostingPlaces()
-        self._edits = PostingPlaces(DeliveryTurns.unlimited())
+        self._places = PostingTurns()
+        self._edits = PostingTurns(DeliveryTurns.unlimited())
         self._shared_edits: set[int] = set()
         """Channels in which progress is being shown within the channel's rate limit, which results need too."""
 
     async def start(self) -> None:
         """Hear of changes from now on, and take up what an earlier run left to deliver."""
         self._is_open = True
-        self._services.studio.on_change = self.hear
+        self._services.studio.on_change = self.on_job_changed
         for delivery in await self._services.deliveries.fetch_due():
-            self.hear(delivery.job_id)
+            self.on_job_changed(delivery.job_id)
         for job_id in self._services.studio.live_ids():
-            self.hear(job_id)
+            self.on_job_changed(job_id)
 
     async def close(self) -> None:
         """Stop following. Posts that are under way get `GRACE_S` to end; what is cut off is due after the restart."""
         self._is_open = False
-        if self._services.studio.on_change == self.hear:
+        if self._services.studio.on_change == self.on_job_changed:
             self._services.studio.on_change = lambda job_id: None
         await self._reopening.close()
         ending = [task for job_id, task in self._tasks.items() if self._rounds[job_id].ended.is_set()]
@@ -95,18 +95,18 @@ class Courier:
 
     def watch(self, job_id: str, reply_to: ReplyTo, *, size_limit: int = DEFAULT_SIZE_LIMIT) -> None:
         """Follow a new job. `size_limit`: the largest file, in bytes, that may be posted where it was asked for."""
-        self.hear(job_id)
+        self.on_job_changed(job_id)
         if job_id in self._rounds:
             self._rounds[job_id].reply_to = reply_to
             self._presenter.limit(job_id, size_limit)
 
-    def hear(self, job_id: str) -> None:
+    def on_job_changed(self, job_id: str) -> None:
         """The studio says: something changed. Returns at once."""
         if not self._is_open:
             return
         if job_id not in self._tasks:
-            self._rounds[job_id] = Round(next(self._orders))
-            task = asyncio.create_task(self._follow(job_id), name=f"courier {job_id}")
+            self._rounds[job_id] = TrackedJob(next(self._orders))
+            task = asyncio.create_task(self._follow(job_id), name=f"delivery {job_id}")
             self._tasks[job_id] = task
             task.add_done_callback(lambda done: self._forget(job_id, done))
         self._rounds[job_id].changed.set()
@@ -133,7 +133,7 @@ class Courier:
     async def tell_kept(self, interaction: Interaction) -> None:
         """Tell a person, on the next occasion, of results that could not be posted."""
         reasons = self.take_kept(interaction.user.id)
-        if reasons and not await tell_besides(interaction, kept(reasons)):
+        if reasons and not await send_note(interaction, format_undelivered(reasons)):
             self._kept[interaction.user.id] += reasons
 
     def _forget(self, job_id: str, task: asyncio.Task[None]) -> None:
@@ -147,10 +147,10 @@ class Courier:
 
     async def _follow(self, job_id: str) -> None:
         going = self._rounds[job_id]
-        reply_to = going.reply_to or await _until_it_works(job_id, lambda: self._fetch(job_id))
+        reply_to = going.reply_to or await _retry_until_it_works(job_id, lambda: self._fetch(job_id))
         if reply_to is None:
             return
-        speak(reply_to.locale)
+        set_language(reply_to.locale)
         while self._services.studio.is_live(job_id):
             try:
                 await self._show_progress(job_id, reply_to, going)
@@ -158,7 +158,7 @@ class Courier:
                 log.exception("job=%s action=progress-failed", job_id)
             await self._until_news(going)
         going.end()
-        await _until_it_works(job_id, lambda: self._deliver(job_id, reply_to, going))
+        await _retry_until_it_works(job_id, lambda: self._deliver(job_id, reply_to, going))
 
     async def _fetch(self, job_id: str) -> ReplyTo | None:
         """None for a job that nobody on Discord waits for: from the shell, told already, or erased."""
@@ -168,14 +168,14 @@ class Courier:
             return None
         return delivery.reply_to if delivery.state in (DeliveryState.LIVE, DeliveryState.DUE) else None
 
-    async def _show_progress(self, job_id: str, reply_to: ReplyTo, going: Round) -> None:
+    async def _show_progress(self, job_id: str, reply_to: ReplyTo, going: TrackedJob) -> None:
         """Best effort: a progress message that fails is not worth a second try."""
         going.changed.clear()
         view = self._services.studio.view(job_id)
         if view is None or going.is_message_gone:
             return
         studio = self._services.studio
-        say = progress(view, is_ready=studio.is_ready, is_paused=studio.is_paused)
+        say = build_progress(view, is_ready=studio.is_ready, is_paused=studio.is_paused)
         if say == going.shown:
             return
         try:
@@ -187,18 +187,18 @@ class Courier:
         except TokenRefusedError:
             going.changed.set()  # to be shown by the next rung, within that one's limits
             return
-        except Unreachable:
+        except UnreachableError:
             going.is_message_gone = True
-        except (Refused, *LOST) as error:
+        except (MessageRefusedError, *LOST) as error:
             log.info("job=%s action=progress-not-shown error=%s", job_id, type(error).__name__)
         going.shown, going.num_edits = say, going.num_edits + 1
 
-    async def _edit(self, reply_to: ReplyTo, say: Say, going: Round) -> Posted | None:
+    async def _edit(self, reply_to: ReplyTo, say: MessageSpec, going: TrackedJob) -> Posted | None:
         """Show progress. When the job ends meanwhile, an edit of which nothing is heard is given up for the result."""
         post = Post(going.order, "progress", 0, reply_to.channel_id, is_limited_by_channel=False)
         async with self._edits.turn(post) as going.edit:
             try:
-                return await self._ladder.edit(reply_to, say)
+                return await self._poster.edit(reply_to, say)
             finally:
                 going.edit = None
 
@@ -206,7 +206,7 @@ class Courier:
     def _edit_of(self, reply_to: ReplyTo) -> Iterator[bool]:
         """Whether progress may be shown now. Where it uses up a channel's rate limit: one at a time, after results."""
         channel_id = reply_to.channel_id
-        if self._ladder.has_token(reply_to):
+        if self._poster.has_token(reply_to):
             yield True
         elif channel_id in self._shared_edits or not self._places.is_idle(channel_id):
             yield False
@@ -217,7 +217,7 @@ class Courier:
             finally:
                 self._shared_edits.remove(channel_id)
 
-    async def _until_news(self, going: Round) -> None:
+    async def _until_news(self, going: TrackedJob) -> None:
         """Wait for a change, but leave the message alone for a while; the end of the job interrupts both."""
         pause_s = PAUSES_S[min(going.num_edits, len(PAUSES_S)) - 1]
         with suppress(TimeoutError):
@@ -227,22 +227,24 @@ class Courier:
             async with asyncio.timeout(max(PLACE_EVERY_S, len(self._tasks) / PLACES_PER_S)):
                 await going.changed.wait()
 
-    async def _deliver(self, job_id: str, reply_to: ReplyTo, going: Round) -> None:
+    async def _deliver(self, job_id: str, reply_to: ReplyTo, going: TrackedJob) -> None:
         """Post the result, or find that it plainly cannot be posted. Raises what may pass."""
         try:
             going.posted = going.posted or await self._post(job_id, reply_to, going)
             await self._conclude(job_id, reply_to, going, going.posted)
         except UnknownJob:
             return  # erased meanwhile
-        except Unreachable as closed:
+        except UnreachableError as closed:
             await self._keep(job_id, str(closed))
-        except (Refused, discord.HTTPException, discord.RateLimited) as error:
-            await self._wait_or_keep(job_id, going, error if isinstance(error, Refused) else Refused.of(error))
+        except (MessageRefusedError, discord.HTTPException, discord.RateLimited) as error:
+            await self._wait_or_keep(
+                job_id, going, error if isinstance(error, MessageRefusedError) else MessageRefusedError.of(error)
+            )
         except Exception as error:
             await self._mark_tried(job_id, type(error).__name__)
             raise
 
-    async def _wait_or_keep(self, job_id: str, going: Round, refused: Refused) -> None:
+    async def _wait_or_keep(self, job_id: str, going: TrackedJob, refused: MessageRefusedError) -> None:
         """Raise it again with the pause it takes, or keep the result, for good or until a manager does something."""
         pause_s = refused.wait_s(going.refused[refused.step])
         if pause_s is None:
@@ -259,14 +261,14 @@ class Courier:
         with suppress(Exception):  # the storage may be what is failing
             await self._services.deliveries.mark_tried(job_id, why)
 
-    async def _post(self, job_id: str, reply_to: ReplyTo, going: Round) -> Posted:
+    async def _post(self, job_id: str, reply_to: ReplyTo, going: TrackedJob) -> Posted:
         """Have the message show the result, in its turn; where Discord refuses its token, in one of its channel."""
         due = Post(
             going.order,
             job_id,
             guild_id=(await self._services.jobs.fetch_job(job_id)).owner.guild_id,
             channel_id=reply_to.channel_id,
-            is_limited_by_channel=not self._ladder.has_token(reply_to),
+            is_limited_by_channel=not self._poster.has_token(reply_to),
         )
         try:
             async with self._places.turn(due) as turn:
@@ -276,14 +278,14 @@ class Courier:
         reached("posted")
         return posted
 
-    async def _conclude(self, job_id: str, reply_to: ReplyTo, going: Round, posted: Posted) -> None:
+    async def _conclude(self, job_id: str, reply_to: ReplyTo, going: TrackedJob, posted: Posted) -> None:
         """Tell those who asked for it, and have it marked as posted. It holds no place: it may have to wait, too."""
         services = self._services
         settle(going.first, True)
         if posted.message_id != reply_to.message_id:
             await services.deliveries.set_message(job_id, channel_id=posted.channel_id, message_id=posted.message_id)
         if going.num_told is None:
-            going.num_told = await tell_those_who_asked(self._client, services, job_id, posted)
+            going.num_told = await notify_subscribers(self._client, services, job_id, posted)
         if going.num_told:
             await services.keepsakes.forget_told(job_id)
         await services.deliveries.mark_posted(job_id)
@@ -302,16 +304,16 @@ class Courier:
 
     async def _reopen(self, job_id: str) -> None:
         if await self._services.deliveries.reopen(job_id):
-            self.hear(job_id)
+            self.on_job_changed(job_id)
 
     async def _tell_owner(self, job: Job, reason: str) -> bool:
         try:
-            return await tell_owner(self._client, self._services, job, kept([reason]))
+            return await notify_owner(self._client, self._services, job, format_undelivered([reason]))
         except (*LOST, AtelierError):
             return False
 
 
-async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
+async def _retry_until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
     """What must happen is tried again, with growing pauses, until it does."""
     pauses = growing(RETRY_S, LONGEST_RETRY_S)
     while True:
@@ -319,7 +321,7 @@ async def _until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
             return await work()
         except Exception as error:
             name, pause_s = type(error).__name__, next(pauses)
-            if isinstance(error, Refused):
+            if isinstance(error, MessageRefusedError):
                 name, pause_s = str(error), max(pause_s, error.pause_s)
             log.warning("job=%s action=delivery-failed error=%s next_try_s=%.0f", job_id, name, pause_s)
         await asyncio.sleep(pause_s)

@@ -6,10 +6,10 @@ import logging
 
 import discord
 
-from cogs.common.policy_checks import place_at
+from cogs.common.policy_checks import build_place
 from cogs.common.stored_files import remove_files
 from cogs.context import BaseBot
-from cogs.results import how_shown
+from cogs.results import fetch_visibility
 from cogs.services import Services
 from generation.jobs.job import Image, Job, ReplyTo, Status
 from generation.owner import DM_TENANT
@@ -19,7 +19,7 @@ from generation.safety.visibility import Shown
 log = logging.getLogger(__name__)
 
 
-async def look_again(client: BaseBot, services: Services, job: Job, reply_to: ReplyTo) -> tuple[Job, Place]:
+async def recheck_visibility(client: BaseBot, services: Services, job: Job, reply_to: ReplyTo) -> tuple[Job, Place]:
     """Where the result will be read, and the job with nothing left in it that may no longer be shown there.
 
     Withholding cannot be undone, so only a channel that was really seen decides it: what may not be shown just
@@ -27,15 +27,15 @@ async def look_again(client: BaseBot, services: Services, job: Job, reply_to: Re
     """
     is_dm = job.owner.guild_id == DM_TENANT
     place = Place(channel_ids=(reply_to.channel_id,), is_dm=is_dm)
-    if not is_dm and await _not_for(services, place, job):
-        channel = await _see(client, reply_to.channel_id)
+    if not is_dm and await _find_hidden(services, place, job):
+        channel = await _fetch_channel(client, reply_to.channel_id)
         if channel is None:
             return job, place
-        place = place_at(channel, channel_id=reply_to.channel_id, is_dm=is_dm)
-    return await _withhold(services, job, place), place
+        place = build_place(channel, channel_id=reply_to.channel_id, is_dm=is_dm)
+    return await _withhold_hidden(services, job, place), place
 
 
-async def _see(client: BaseBot, channel_id: int) -> object | None:
+async def _fetch_channel(client: BaseBot, channel_id: int) -> object | None:
     """The channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
 
     The gateway names channels only some time after the start, which no result waits for, and archived threads
@@ -46,18 +46,18 @@ async def _see(client: BaseBot, channel_id: int) -> object | None:
         channel = channel or await client.fetch_channel(channel_id)
     except (discord.NotFound, discord.Forbidden, discord.InvalidData):
         return None
-    return await _see(client, channel.parent_id) if isinstance(channel, discord.Thread) else channel
+    return await _fetch_channel(client, channel.parent_id) if isinstance(channel, discord.Thread) else channel
 
 
-async def _not_for(services: Services, place: Place, job: Job) -> list[Image]:
+async def _find_hidden(services: Services, place: Place, job: Job) -> list[Image]:
     """The finished pictures that may not be shown there."""
-    shown = await how_shown(job, services, place)
+    shown = await fetch_visibility(job, services, place)
     return [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT]
 
 
-async def _withhold(services: Services, job: Job, place: Place) -> Job:
+async def _withhold_hidden(services: Services, job: Job, place: Place) -> Job:
     """What may no longer be shown where it was asked for is refunded and its file deleted, before it is posted."""
-    withheld = await _not_for(services, place, job)
+    withheld = await _find_hidden(services, place, job)
     if not withheld:
         return job
     for image in withheld:

@@ -7,39 +7,39 @@ from typing import Any
 from discord import app_commands
 from discord.ext import commands
 
-from cogs.common.checks import permissions_in_server
-from cogs.common.messages import Say
-from cogs.common.responses import reply
+from cogs.common.checks import get_permissions_in_server
+from cogs.common.messages import MessageSpec
+from cogs.common.responses import send_reply
 from cogs.context import Interaction, ListBuilder, is_operator
 from cogs.help import _messages
 
 AnyCommand = app_commands.Command[Any, ..., Any] | app_commands.Group
 
 
-class Helping(commands.Cog):
+class Help(commands.Cog):
     """Where to begin."""
 
     @app_commands.command(description="How to ask for pictures, and what the buttons do.")
     async def help(self, interaction: Interaction) -> None:
-        await reply(interaction, await _help(interaction, ""))
+        await send_reply(interaction, await _build_help(interaction, ""))
 
     @app_commands.command(description="What this bot is, and how it is doing.")
     async def about(self, interaction: Interaction) -> None:
-        await reply(interaction, await _about(interaction, ""))
+        await send_reply(interaction, await _build_about(interaction, ""))
 
 
-async def _help(interaction: Interaction, _: str) -> Say:
+async def _build_help(interaction: Interaction, _: str) -> MessageSpec:
     known = [
-        (_clickable(command), command.description, interaction.client.command_ids.get(command.name))
+        (_get_clickable_name(command), command.description, interaction.client.command_ids.get(command.name))
         for command in interaction.client.tree.get_commands()
-        if not isinstance(command, app_commands.ContextMenu) and _is_of_use(command, interaction)
+        if not isinstance(command, app_commands.ContextMenu) and _is_useful(command, interaction)
     ]
-    return _messages.help_page(known)
+    return _messages.build_help(known)
 
 
-async def _about(interaction: Interaction, _: str) -> Say:
+async def _build_about(interaction: Interaction, _: str) -> MessageSpec:
     studio = interaction.client.services.studio
-    return _messages.about_page(
+    return _messages.build_about(
         models=[(model.name, model.licence) for model in studio.catalog.models],
         is_ready=studio.is_ready,
         is_paused=studio.is_paused,
@@ -48,7 +48,7 @@ async def _about(interaction: Interaction, _: str) -> Say:
     )
 
 
-def _is_of_use(command: AnyCommand, interaction: Interaction) -> bool:
+def _is_useful(command: AnyCommand, interaction: Interaction) -> bool:
     """Whether the person could do anything with it here: members are not shown what managers have."""
     needed = command.default_permissions
     if command.guild_only and interaction.guild_id is None:
@@ -57,12 +57,12 @@ def _is_of_use(command: AnyCommand, interaction: Interaction) -> bool:
         return True
     if needed.administrator:  # as much as Discord can be told of operators
         return is_operator(interaction)
-    return permissions_in_server(interaction) >= needed
+    return get_permissions_in_server(interaction) >= needed
 
 
-def _clickable(command: AnyCommand) -> str:
+def _get_clickable_name(command: AnyCommand) -> str:
     """The name to mention: Discord lets nobody click a group, so its first subcommand stands for it."""
     return command.name if isinstance(command, app_commands.Command) else command.commands[0].qualified_name
 
 
-LISTS: dict[str, ListBuilder] = {_messages.HELP: _help, _messages.ABOUT: _about}
+LISTS: dict[str, ListBuilder] = {_messages.HELP: _build_help, _messages.ABOUT: _build_about}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from cogs.common.formatting import escaped, small
-from cogs.common.messages import Lines, Rule, Say
-from cogs.common.status_lines import doing
+from cogs.common.formatting import escape_markdown, format_small
+from cogs.common.messages import Lines, MessageSpec, Rule
+from cogs.common.status_lines import describe_state
 from cogs.i18n.gettext import _, ngettext
 
 HELP, ABOUT = "help", "about"
 """Lists that are shown by pages."""
 
 
-def help_page(commands: Collection[tuple[str, str, int | None]]) -> Say:
+def build_help(commands: Collection[tuple[str, str, int | None]]) -> MessageSpec:
     """For somebody new: what to type first, what the buttons do, their commands (name, what it does, id)."""
     start = _(
         "### Hello, I paint\n"
@@ -31,26 +31,26 @@ def help_page(commands: Collection[tuple[str, str, int | None]]) -> Say:
         "All servers share one painter. Servers take turns, and inside a server its members do, "
         "so nobody is held up by somebody's hundred pictures."
     )
-    listed = tuple(f"{_mention(name, command_id)} {_(text)}" for name, text, command_id in commands)
-    return Say(blocks=(start, Rule(), buttons, Rule(), fair, Rule(), Lines(listed, HELP)))
+    listed = tuple(f"{_format_command(name, command_id)} {_(text)}" for name, text, command_id in commands)
+    return MessageSpec(blocks=(start, Rule(), buttons, Rule(), fair, Rule(), Lines(listed, HELP)))
 
 
-def _mention(name: str, command_id: int | None) -> str:
+def _format_command(name: str, command_id: int | None) -> str:
     """A command that can be clicked."""
     return f"</{name}:{command_id}>" if command_id is not None else f"`/{name}`"
 
 
-def about_page(
+def build_about(
     *, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting: int, num_running: int, is_paused: bool = False
-) -> Say:
+) -> MessageSpec:
     """What this is and how it is doing."""
     head = _(
         "### Atelier\n"
         "A painter for Discord that runs on its keeper's own machine. Nothing you type leaves it, "
         "and every picture can be made again, byte for byte."
     )
-    painted = tuple(small(f"{escaped(name)} ({escaped(licence)})") for name, licence in models)
-    now = doing(num_running, is_ready=is_ready, is_paused=is_paused)
+    painted = tuple(format_small(f"{escape_markdown(name)} ({escape_markdown(licence)})") for name, licence in models)
+    now = describe_state(num_running, is_ready=is_ready, is_paused=is_paused)
     waiting = ngettext("{number} picture is waiting.", "{number} pictures are waiting.", num_waiting)
     lines = (f"{now} {waiting}", _("Models:"))
-    return Say(blocks=(head, "\n".join(small(line) for line in lines), Lines(painted, ABOUT)))
+    return MessageSpec(blocks=(head, "\n".join(format_small(line) for line in lines), Lines(painted, ABOUT)))

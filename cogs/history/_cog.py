@@ -11,15 +11,15 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
-from cogs.common.discord_errors import CONTENT, Refused
+from cogs.common.discord_errors import CONTENT, MessageRefusedError
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
-from cogs.common.messages import Action, Say
-from cogs.common.policy_checks import place_of
+from cogs.common.messages import Action, MessageSpec
+from cogs.common.policy_checks import get_place
 from cogs.common.responses import edit_reply
-from cogs.context import Interaction, owner_of
+from cogs.context import Interaction, get_owner
 from cogs.error_handler import PRIVATE
 from cogs.history import _messages
-from cogs.results import Variant, gather, how_shown
+from cogs.results import MessageVariant, build_result_message, fetch_visibility
 from cogs.services import Services
 from generation.errors import InvalidRequest, UnknownJob
 from generation.images.codec import tile
@@ -43,20 +43,20 @@ class History(commands.Cog):
     async def history(
         self, interaction: Interaction, search: Search | None = None, show: Choice[str] | None = None
     ) -> None:
-        look = Look(words=_words(search), favourites=show is not None)
+        look = Look(words=_clean_search(search), favourites=show is not None)
         interaction.extras[PRIVATE] = True
         await interaction.response.defer(ephemeral=True)
-        async with interaction.client.services.drawing.turn(owner_of(interaction)):
-            say = await _page(interaction, look, before=None)
+        async with interaction.client.services.drawing.turn(get_owner(interaction)):
+            say = await _build_page(interaction, look, before=None)
         await edit_reply(interaction, say)
 
 
 async def press_history(interaction: Interaction, subject: str) -> None:
     """Turn the page: the subject says from when it goes back, and what is looked for (see `_messages.turned`)."""
-    before, look = _turned(subject)
+    before, look = _parse_page(subject)
     await interaction.response.defer()
-    async with interaction.client.services.drawing.turn(owner_of(interaction)):
-        say = await _page(interaction, look, before=before)
+    async with interaction.client.services.drawing.turn(get_owner(interaction)):
+        say = await _build_page(interaction, look, before=before)
     await edit_reply(interaction, say)
 
 
@@ -64,62 +64,64 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     """One job in full, with its buttons."""
     services = interaction.client.services
     job = await services.jobs.fetch_job(subject)
-    owner = owner_of(interaction)
+    owner = get_owner(interaction)
     require_visible(job, owner)
     # Others' pictures open only for those who have them as a favourite: whose message they could press that under.
     if not job.is_end or (job.owner != owner and not await services.album.is_favourite(job.id, owner.user_id)):
         raise UnknownJob
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
-    variant = Variant(interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
+    variant = MessageVariant(interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
     async with services.drawing.turn(owner):
         await _show(interaction, job, variant)
 
 
-async def _show(interaction: Interaction, job: Job, variant: Variant) -> None:
+async def _show(interaction: Interaction, job: Job, variant: MessageVariant) -> None:
     """Show a job in the variant that Discord takes."""
-    say = await gather(job, interaction.client.services, variant=variant, place=place_of(interaction))
+    say = await build_result_message(job, interaction.client.services, variant=variant, place=get_place(interaction))
     try:
         await edit_reply(interaction, say)
     except discord.HTTPException as error:
-        if (refused := Refused.of(error)).step not in CONTENT:
+        if (refused := MessageRefusedError.of(error)).step not in CONTENT:
             raise
         await _show(interaction, job, variant.after(refused, say))
 
 
-async def _page(interaction: Interaction, look: Look, *, before: datetime | None) -> Say:
+async def _build_page(interaction: Interaction, look: Look, *, before: datetime | None) -> MessageSpec:
     """The next few jobs that have pictures; jobs that were cancelled, failed or deleted are passed over."""
-    services, owner, place = interaction.client.services, owner_of(interaction), place_of(interaction)
+    services, owner, place = interaction.client.services, get_owner(interaction), get_place(interaction)
     jobs = await services.album.fetch_page(owner, look, limit=PAGE + 1, before=before)
     shown = jobs[:PAGE]
     places = await services.deliveries.fetch_some([job.id for job in shown])
-    past = [_messages.Remembered(job, await _sheet(services, job, place), places.get(job.id)) for job in shown]
+    past = [_messages.PastJob(job, await _build_sheet(services, job, place), places.get(job.id)) for job in shown]
     older = shown[-1].created_at if len(jobs) > PAGE else None
-    return _messages.history(past, look, guild_id=owner.guild_id, older=older, is_first=before is None)
+    return _messages.build_history(past, look, guild_id=owner.guild_id, older=older, is_first=before is None)
 
 
-async def _sheet(services: Services, job: Job, place: Place) -> bytes | None:
+async def _build_sheet(services: Services, job: Job, place: Place) -> bytes | None:
     """All pictures of a job that are still there, as one small picture."""
-    shown = await how_shown(job, services, place)  # the sheet has no spoilers: what would need one stays out of it
+    shown = await fetch_visibility(
+        job, services, place
+    )  # the sheet has no spoilers: what would need one stays out of it
     done = [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.OPENLY]
     hashes = [image.file_sha256 for image in done if image.file_sha256]
-    return await asyncio.to_thread(_tile, services, hashes)
+    return await asyncio.to_thread(_tile_files, services, hashes)
 
 
-def _tile(services: Services, hashes: Sequence[str]) -> bytes | None:
+def _tile_files(services: Services, hashes: Sequence[str]) -> bytes | None:
     found = [services.studio.files.get(sha256) for sha256 in hashes]
     pngs = [png for png in found if png is not None]
     return tile(pngs) if pngs else None
 
 
-def _words(search: str | None) -> str:
+def _clean_search(search: str | None) -> str:
     words = " ".join((search or "").split())
     if len(words.encode()) > _messages.MAX_SEARCH_BYTES:
         raise InvalidRequest(what=Phrase("The search"), problem=Phrase("is too long: a word or two will do."))
     return words
 
 
-def _turned(subject: str) -> tuple[datetime | None, Look]:
+def _parse_page(subject: str) -> tuple[datetime | None, Look]:
     """What `_messages.turned` wrote. Raises `UnknownJob` for a forged button."""
     time, _, look = subject.partition(":")
     is_favourites, _, words = look.partition(":")

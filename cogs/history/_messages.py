@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cogs.common.formatting import brief_line, dotted, escaped, small
-from cogs.common.messages import Action, Block, Button, Entry, Picture, Row, Say, Weight
+from cogs.common.formatting import escape_markdown, format_brief_settings, format_small, join_dotted
+from cogs.common.messages import Action, Block, Button, Entry, MessageSpec, Picture, Row, Weight
 from cogs.i18n.gettext import N_, _
 from generation.jobs.delivery import Delivery, DeliveryState
 from generation.jobs.history import Look
@@ -22,7 +22,7 @@ MAX_SEARCH_BYTES = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class PastJob:
     """A job of the past: its pictures in one small sheet, and how it reached people."""
 
     job: Job
@@ -30,16 +30,18 @@ class Remembered:
     delivery: Delivery | None
 
 
-def history(past: Sequence[Remembered], look: Look, *, guild_id: int, older: datetime | None, is_first: bool) -> Say:
+def build_history(
+    past: Sequence[PastJob], look: Look, *, guild_id: int, older: datetime | None, is_first: bool
+) -> MessageSpec:
     """One page of somebody's pictures. `older`: from when the next page goes on; None on the last."""
     title = _("### Your favourites here") if look.favourites else _("### Your pictures here")
     if look.words:
-        title += ": " + _("“{words}”", words=escaped(look.words))
+        title += ": " + _("“{words}”", words=escape_markdown(look.words))
     if not past:
-        return Say(blocks=(title, _nothing(look, is_first)), rows=_pager(older, look, is_first))
+        return MessageSpec(blocks=(title, _format_nothing(look, is_first)), rows=_build_pager(older, look, is_first))
     blocks: list[Block] = [title]
     for number, each in enumerate(past, start=1):
-        text = _remembered_text(number, each, guild_id)
+        text = _format_job(number, each, guild_id)
         if each.sheet is None:
             blocks.append(text)
         else:
@@ -49,42 +51,44 @@ def history(past: Sequence[Remembered], look: Look, *, guild_id: int, older: dat
         for number, each in enumerate(past, start=1)
         if each.sheet is not None
     )
-    pager = _pager(older, look, is_first)
+    pager = _build_pager(older, look, is_first)
     row = opens + (pager[0] if pager else ())
-    return Say(blocks=tuple(blocks), rows=(row,) if row else ())
+    return MessageSpec(blocks=tuple(blocks), rows=(row,) if row else ())
 
 
-def _remembered_text(number: int, each: Remembered, guild_id: int) -> str:
+def _format_job(number: int, each: PastJob, guild_id: int) -> str:
     job = each.job
-    lines = [f"**{number}** · {escaped(job.request.spec.prompt, limit=160)}"]
-    lines.append(small(dotted((f"<t:{int(job.created_at.timestamp())}:R>", brief_line(job.request)))))
+    lines = [f"**{number}** · {escape_markdown(job.request.spec.prompt, limit=160)}"]
+    lines.append(
+        format_small(join_dotted((f"<t:{int(job.created_at.timestamp())}:R>", format_brief_settings(job.request))))
+    )
     place = each.delivery.reply_to if each.delivery is not None else None
     if each.delivery is not None and each.delivery.state is DeliveryState.KEPT:
         reason = each.delivery.last_error or "–"
-        lines.append(small(_("kept here: {reason}", reason=_(reason))))
+        lines.append(format_small(_("kept here: {reason}", reason=_(reason))))
     elif place is not None and place.message_id is not None:
         where = guild_id or "@me"
         link = f"https://discord.com/channels/{where}/{place.channel_id}/{place.message_id}"
-        lines.append(small(_("[to the message]({link})", link=link)))
+        lines.append(format_small(_("[to the message]({link})", link=link)))
     return "\n".join(lines)
 
 
-def _nothing(look: Look, is_first: bool) -> str:
+def _format_nothing(look: Look, is_first: bool) -> str:
     if not is_first:
         return _(NO_MORE)
     return _(NOT_FOUND if look.words else NO_FAVOURITES if look.favourites else NO_HISTORY)
 
 
-def turned(before: datetime | None, look: Look) -> str:
+def build_page_subject(before: datetime | None, look: Look) -> str:
     """The subject of a button that turns the page: from when it goes back (microseconds), and what is looked for."""
     time = "" if before is None else str(round(before.timestamp() * 1_000_000))
     return f"{time}:{'f' if look.favourites else 'a'}:{look.words.encode().hex()}"
 
 
-def _pager(older: datetime | None, look: Look, is_first: bool) -> tuple[Row, ...]:
+def _build_pager(older: datetime | None, look: Look, is_first: bool) -> tuple[Row, ...]:
     buttons: list[Button] = []
     if not is_first:
-        buttons.append(Button(Action.HISTORY, turned(None, look), _("Newest")))
+        buttons.append(Button(Action.HISTORY, build_page_subject(None, look), _("Newest")))
     if older is not None:
-        buttons.append(Button(Action.HISTORY, turned(older, look), _("Older"), weight=Weight.MAIN))
+        buttons.append(Button(Action.HISTORY, build_page_subject(older, look), _("Older"), weight=Weight.MAIN))
     return (tuple(buttons),) if buttons else ()

@@ -24,7 +24,7 @@ from discord import app_commands
 
 from cogs.i18n.gettext import FILE, FOLDER
 from cogs.i18n.translator import is_translated
-from cogs.registered import registered
+from cogs.registered import load_offline_bot
 from generation import errors
 from generation.jobs.job_kind import Origin
 from generation.policy.guild_access import Standing
@@ -46,10 +46,10 @@ NO_HEADERS = tuple(
 """Nobody reads them, and every run would change some."""
 
 
-def texts() -> Catalog:
+def extract_texts() -> Catalog:
     """Every text, with where it stands; untranslated."""
     found = Catalog(project="Atelier", header_comment=HEADER, fuzzy=False)
-    for where, message, comments in [*_of_code(), *_of_errors(), *_of_words(), *_of_commands()]:
+    for where, message, comments in [*_extract_code(), *_extract_errors(), *_extract_words(), *_extract_commands()]:
         found.add(message, locations=[(where, 0)], auto_comments=comments)
     return found
 
@@ -63,7 +63,7 @@ def read(language: str) -> Catalog:
 def update(language: str) -> tuple[int, int]:
     """Write the catalogue anew: what is said stays, what is new is empty. How many texts, and how many are empty."""
     path = FOLDER / language / FILE
-    catalogue = texts()
+    catalogue = extract_texts()
     catalogue.locale = language
     if path.exists():
         known = read(language)
@@ -75,14 +75,14 @@ def update(language: str) -> tuple[int, int]:
     write_po(written, catalogue, width=120, sort_by_file=True, include_lineno=False)
     lines = written.getvalue().decode().splitlines(keepends=True)
     path.write_text("".join(line for line in lines if not line.startswith(NO_HEADERS)), encoding="utf-8")
-    return len(catalogue), sum(not all(_strings(each.string)) for each in catalogue if each.id)
+    return len(catalogue), sum(not all(_list_strings(each.string)) for each in catalogue if each.id)
 
 
-def _strings(string: object) -> tuple[str, ...]:
+def _list_strings(string: object) -> tuple[str, ...]:
     return tuple(string) if isinstance(string, list | tuple) else (str(string or ""),)
 
 
-def _of_code() -> Iterator[tuple[str, str | tuple[str, ...], list[str]]]:
+def _extract_code() -> Iterator[tuple[str, str | tuple[str, ...], list[str]]]:
     for room in ROOMS:
         for name, _line, message, comments, _context in extract_from_dir(
             ROOT / room, [("**.py", "python")], keywords=MARKS, comment_tags=("Translators:",), strip_comment_tags=True
@@ -90,21 +90,21 @@ def _of_code() -> Iterator[tuple[str, str | tuple[str, ...], list[str]]]:
             yield f"{room}/{name}", message, comments
 
 
-def _of_errors() -> Iterator[tuple[str, str, list[str]]]:
+def _extract_errors() -> Iterator[tuple[str, str, list[str]]]:
     for each in vars(errors).values():
         if isinstance(each, type) and issubclass(each, errors.AtelierError):
             yield "generation/errors.py", inspect.getdoc(each) or "", []
 
 
-def _of_words() -> Iterator[tuple[str, str, list[str]]]:
+def _extract_words() -> Iterator[tuple[str, str, list[str]]]:
     for each in WORDS:
         for word in each:
             yield each.__module__.replace(".", "/") + ".py", word.value, []
 
 
-def _of_commands() -> list[tuple[str, str, list[str]]]:
+def _extract_commands() -> list[tuple[str, str, list[str]]]:
     """What discord.py would have translated: descriptions of commands and options, names of choices and menus."""
-    bot, collector = registered(), _Collector()
+    bot, collector = load_offline_bot(), _Collector()
 
     async def ask() -> None:
         for command in (*bot.slash_commands, *bot.context_menus):

@@ -1,8 +1,10 @@
 """The language people are spoken to in. Texts stand in the code in English, and are said in another when shown.
 
-`_("…")` and `ngettext` look a text up in the catalogue of the language that is spoken *now*, in this task: `speak`
+`_("…")` and `ngettext` look a text up in the catalogue of the language that is spoken *now*, in this task:
+`set_language`
 sets it, once for everything that comes from Discord. What one person reads is in the language of their Discord; what
-a server reads is in the server's (`of_place`). `N_("…")` marks a text that is said later. See docs/languages.md.
+a server reads is in the server's (`get_guild_language`). `N_("…")` marks a text that is said later. See
+docs/languages.md.
 """
 
 from __future__ import annotations
@@ -40,37 +42,37 @@ _spoken: ContextVar[str] = ContextVar("language", default=SOURCE)
 
 
 @cache
-def languages() -> tuple[str, ...]:
+def list_languages() -> tuple[str, ...]:
     """The languages there are, by their codes: English, and one for each catalogue."""
     return (SOURCE, *sorted(path.name for path in FOLDER.iterdir() if (path / FILE).exists()))
 
 
 @cache
-def matching(locale: str) -> str:
+def match_language(locale: str) -> str:
     """The language of ours for one of Discord's locales (`de`, `en-GB`, `pt-BR`); English where there is none."""
-    found = negotiate_locale([locale.replace("-", "_")], languages()) if locale else None
+    found = negotiate_locale([locale.replace("-", "_")], list_languages()) if locale else None
     return found or SOURCE
 
 
-def name_of(language: str) -> str:
+def get_language_name(language: str) -> str:
     """What a language calls itself."""
     return Locale.parse(language).get_display_name() or language
 
 
-def of_place(chosen: str, locale: object) -> str:
+def get_guild_language(chosen: str, locale: object) -> str:
     """The language of what a server's members read together: the one `chosen` in its settings, else Discord's."""
-    return matching(str(locale or "") if chosen == AUTO else chosen)
+    return match_language(str(locale or "") if chosen == AUTO else chosen)
 
 
-def speak(locale: object) -> None:
+def set_language(locale: object) -> None:
     """From here on, in this task and those it starts, people are spoken to in the language of `locale`."""
-    _spoken.set(matching(str(locale or "")))
+    _spoken.set(match_language(str(locale or "")))
 
 
 @contextmanager
-def speaking(locale: object) -> Iterator[None]:
+def use_language(locale: object) -> Iterator[None]:
     """Only for a while: where one task speaks to a server and to a person."""
-    token = _spoken.set(matching(str(locale or "")))
+    token = _spoken.set(match_language(str(locale or "")))
     try:
         yield
     finally:
@@ -90,34 +92,36 @@ def _(text: str, /, **values: object) -> str:
     if isinstance(text, Phrase):
         values = {**text.values}
         text = text.template
-    said = _catalogue(_spoken.get()).gettext(text) if text else ""
-    return said.format(**{name: in_words(value) for name, value in values.items()}) if values else said
+    said = _load_catalogue(_spoken.get()).gettext(text) if text else ""
+    return said.format(**{name: format_value(value) for name, value in values.items()}) if values else said
 
 
 def ngettext(one: str, many: str, number: int, /, **values: object) -> str:
     """The form of a text that goes with `number`, which both forms may name as `{number}`."""
-    said = _catalogue(_spoken.get()).ngettext(one, many, number)
-    return said.format(number=counted(number), **{name: in_words(value) for name, value in values.items()})
+    said = _load_catalogue(_spoken.get()).ngettext(one, many, number)
+    return said.format(number=format_count(number), **{name: format_value(value) for name, value in values.items()})
 
 
-def told(error: AtelierError) -> str:
+def format_error(error: AtelierError) -> str:
     """What an error of ours says."""
     return _(error.template, **error.details)
 
 
-def in_words(value: object) -> str:
+def format_value(value: object) -> str:
     """A value as the language spoken now writes it: phrases said, numbers and moments formatted, all else as it is."""
     match value:
         case Phrase():
             return _(value)
         case AtelierError():
-            return told(value)
+            return format_error(value)
         case tuple():
-            return "; ".join(in_words(each) for each in value)
+            return "; ".join(format_value(each) for each in value)
         case float():
-            return decimal(value)
+            return format_number(value)
         case datetime():
-            return _("{day} at {time}", day=day_and_month(value), time=format_time(value, "short", locale=_dates_as()))
+            return _(
+                "{day} at {time}", day=format_day(value), time=format_time(value, "short", locale=_get_date_locale())
+            )
         case _:
             return str(value)
 
@@ -128,12 +132,12 @@ def in_words(value: object) -> str:
 _MANY = 1e15
 
 
-def counted(number: int) -> str:
+def format_count(number: int) -> str:
     """`1,234` here, `1.234` there."""
     return format_decimal(number, locale=_spoken.get())
 
 
-def decimal(value: float) -> str:
+def format_number(value: float) -> str:
     """To six digits, as `:g` does, without grouping: `0.05`, `7.5`."""
     if not abs(value) < _MANY:  # what nobody means: infinite, no number, or hundreds of digits
         return f"{value:g}"
@@ -141,42 +145,42 @@ def decimal(value: float) -> str:
     return format_decimal(plain, "0.######", locale=_spoken.get(), decimal_quantization=False)
 
 
-def tenths(value: float) -> str:
+def format_tenths(value: float) -> str:
     """Grouped, to one digit after the sign: `1,234.5`."""
     return format_decimal(value, "#,##0.#", locale=_spoken.get())
 
 
-def signed(value: float) -> str:
+def format_signed(value: float) -> str:
     """To a thousandth, with its sign: `+0.021`."""
     return format_decimal(value, "+0.000;-0.000", locale=_spoken.get())
 
 
-def percent(part: float) -> str:
+def format_part(part: float) -> str:
     """A part of one: `25%`."""
     return format_percent(part, locale=_spoken.get())
 
 
-def day_and_month(day: date) -> str:
+def format_day(day: date) -> str:
     """`21 November`."""
-    return format_skeleton("MMMMd", day, locale=_dates_as())
+    return format_skeleton("MMMMd", day, locale=_get_date_locale())
 
 
-def _dates_as() -> str:
+def _get_date_locale() -> str:
     return _DATES_AS.get(_spoken.get(), _spoken.get())
 
 
-def unit(number: float, name: str) -> str:
+def format_measure(number: float, name: str) -> str:
     """A measured amount with its unit, short; `name` as Unicode's CLDR has it: `duration-minute`."""
     return format_unit(round(number), name, length="short", locale=_spoken.get())
 
 
-def listed(items: Sequence[str], style: str = "standard") -> str:
+def join_list(items: Sequence[str], style: str = "standard") -> str:
     """`a, b, and c`."""
     return format_list(items, style=style, locale=_spoken.get())  # type: ignore[arg-type]
 
 
 @cache
-def _catalogue(language: str) -> gettext.NullTranslations:
+def _load_catalogue(language: str) -> gettext.NullTranslations:
     """Read from its `.po` file and compiled in memory, so that nobody has to compile anything."""
     if language == SOURCE:
         return gettext.NullTranslations()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from discord import Locale, app_commands
 from discord.app_commands import TranslationContextLocation as Where
 
-from cogs.i18n.gettext import SOURCE, _, matching, speaking
+from cogs.i18n.gettext import SOURCE, _, match_language, use_language
 from generation.requests.samplers import SAMPLERS
 
 
@@ -18,9 +18,9 @@ class Translator(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
-        if matching(str(locale)) == SOURCE or not is_translated(context):
+        if match_language(str(locale)) == SOURCE or not is_translated(context):
             return None
-        with speaking(locale):
+        with use_language(locale):
             said = _(string.message)
         return said if said != string.message else None
 

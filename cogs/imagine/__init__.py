@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from cogs.context import BaseBot
-from cogs.imagine._cog import DEFAULT_STRENGTH, Imagine, Typed, paint_from
-from cogs.imagine._from_image import FromPictures, enlarge_attached
+from cogs.imagine._cog import DEFAULT_STRENGTH, Imagine, Typed, submit_from_image
+from cogs.imagine._from_image import FromImage, submit_upscale
 
-__all__ = ["DEFAULT_STRENGTH", "Typed", "enlarge_attached", "paint_from", "setup"]
+__all__ = ["DEFAULT_STRENGTH", "Typed", "setup", "submit_from_image", "submit_upscale"]
 
 
 async def setup(bot: BaseBot) -> None:
     await bot.add_cog(Imagine())
-    await bot.add_cog(FromPictures())
+    await bot.add_cog(FromImage())

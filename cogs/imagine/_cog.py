@@ -10,13 +10,13 @@ from discord.app_commands import Choice, Transform
 from discord.ext import commands
 
 from cogs.common import transformers
-from cogs.common.attachments import NO_FILE, attached, lending, require_size_px
+from cogs.common.attachments import NO_FILE, lend_files, read_attachment, require_size_px
 from cogs.common.forms import Attached
-from cogs.common.policy_checks import default_aspect, default_model, require_sayable
+from cogs.common.policy_checks import fetch_default_aspect, fetch_default_model, require_words_allowed
 from cogs.common.seeds import draw_seed
-from cogs.common.submission import ask, begin, finish, tell_besides
+from cogs.common.submission import acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.context import Interaction
-from cogs.imagine._messages import rounded
+from cogs.imagine._messages import format_rounded_size
 from generation.errors import InvalidRequest
 from generation.jobs.job import Job
 from generation.models.catalog import Model
@@ -84,12 +84,14 @@ class Imagine(commands.Cog):
         model: Transform[Model, transformers.ModelOption] | None = None,
     ) -> None:
         if style is not None:
-            await require_sayable(interaction, (style.name, words_of_name(style.name)))
-            prompt, negative = style.around(transformers.prompt_of(prompt), transformers.prompt_of(negative))
+            await require_words_allowed(interaction, (style.name, words_of_name(style.name)))
+            prompt, negative = style.around(
+                transformers.clean_typed_prompt(prompt), transformers.clean_typed_prompt(negative)
+            )
         typed = Typed(
             prompt=prompt,
-            model=model or await default_model(interaction),
-            aspect=aspect.value if aspect else None if size or image else await default_aspect(interaction),
+            model=model or await fetch_default_model(interaction),
+            aspect=aspect.value if aspect else None if size or image else await fetch_default_aspect(interaction),
             size=size,
             count=count,
             seed=seed,
@@ -99,18 +101,20 @@ class Imagine(commands.Cog):
             sampler=sampler.value if sampler else None,
         )
         if image is None:
-            job = await ask(interaction, request_of(typed))
+            job = await acknowledge_and_submit(interaction, build_request(typed))
         else:
-            job = await paint_from(interaction, typed, attached(image), strength=strength)
-        if size is not None and (note := rounded(size, job)) is not None:
-            await tell_besides(interaction, note)
+            job = await submit_from_image(interaction, typed, read_attachment(image), strength=strength)
+        if size is not None and (note := format_rounded_size(size, job)) is not None:
+            await send_note(interaction, note)
 
 
-def request_of(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
+def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
     """The request, with the model's own choices where none was made. Raises `InvalidRequest`."""
     model, defaults = typed.model, typed.model.defaults
-    width_px, height_px = size_of(typed, start_size_px)
-    written = read_prompts(model, transformers.prompt_of(typed.prompt), transformers.prompt_of(typed.negative))
+    width_px, height_px = choose_size(typed, start_size_px)
+    written = read_prompts(
+        model, transformers.clean_typed_prompt(typed.prompt), transformers.clean_typed_prompt(typed.negative)
+    )
     spec = ImageSpec(
         **written._asdict(),
         model=model.name,
@@ -124,7 +128,7 @@ def request_of(typed: Typed, *, start_size_px: tuple[int, int] | None = None) ->
     return GenerationRequest(spec=spec, count=typed.count)
 
 
-def size_of(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
+def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
     """What will be painted, in pixels, from a picture of that size (None: from none, or none is known)."""
     if typed.size is not None and typed.aspect is not None:
         raise InvalidRequest(what=Phrase("Aspect and size"), problem=Phrase("exclude each other: choose one."))
@@ -137,26 +141,26 @@ def size_of(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, i
     return native_size(typed.model)
 
 
-async def paint_from(
+async def submit_from_image(
     interaction: Interaction, typed: Typed, image: Attached, *, strength: float, mask: Attached | None = None
 ) -> Job:
     """Fetch the files once the answer is on its way (that may take longer than Discord waits), and have it painted."""
-    request = request_of(typed, start_size_px=image.size_px)
+    request = build_request(typed, start_size_px=image.size_px)
     trial = StartImage(sha256=NO_FILE, strength=strength, mask_sha256=NO_FILE if mask is not None else None)
-    reply_to = await begin(interaction, _starting(request, trial), attached={NO_FILE})
-    async with lending(interaction) as lent:
-        sha256, size_px = await lent.keep_attached(image, lambda shown_px: size_of(typed, shown_px))
+    reply_to = await acknowledge(interaction, _add_start_image(request, trial), attached={NO_FILE})
+    async with lend_files(interaction) as lent:
+        sha256, size_px = await lent.keep_attached(image, lambda shown_px: choose_size(typed, shown_px))
         mask_sha256 = None
         if mask is not None:
-            mask_sha256, mask_px = await lent.keep_attached(mask, lambda _: size_of(typed, size_px), is_mask=True)
+            mask_sha256, mask_px = await lent.keep_attached(mask, lambda _: choose_size(typed, size_px), is_mask=True)
             if size_px is not None:
                 require_size_px(mask_px, size_px)
         if size_px != image.size_px:
-            request = request_of(typed, start_size_px=size_px)
+            request = build_request(typed, start_size_px=size_px)
         start = StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256)
-        request = _starting(request, start)
-        return await finish(interaction, request, reply_to, attached=request.spec.files)
+        request = _add_start_image(request, start)
+        return await submit(interaction, request, reply_to, attached=request.spec.files)
 
 
-def _starting(request: GenerationRequest, start: StartImage) -> GenerationRequest:
+def _add_start_image(request: GenerationRequest, start: StartImage) -> GenerationRequest:
     return replace(request, spec=replace(request.spec, start=start))

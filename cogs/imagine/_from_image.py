@@ -11,13 +11,13 @@ from discord.app_commands import Choice, Transform
 from discord.ext import commands
 
 from cogs.common import transformers
-from cogs.common.attachments import NO_FILE, Size, attached, lending, require_size_px
+from cogs.common.attachments import NO_FILE, Size, lend_files, read_attachment, require_size_px
 from cogs.common.forms import Attached
-from cogs.common.policy_checks import default_model
-from cogs.common.submission import begin, finish
+from cogs.common.policy_checks import fetch_default_model
+from cogs.common.submission import acknowledge, submit
 from cogs.context import Interaction
 from cogs.i18n.gettext import _
-from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, paint_from
+from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, submit_from_image
 from generation.errors import InvalidRequest
 from generation.jobs.derive_edits import REGION_STRENGTH
 from generation.jobs.job import Job
@@ -38,7 +38,7 @@ _SETTINGS = {
 }
 
 
-class FromPictures(commands.Cog):
+class FromImage(commands.Cog):
     """Pictures from pictures."""
 
     @app_commands.command(description="Paint from a picture of yours, changing as much of it as you say.")
@@ -62,7 +62,7 @@ class FromPictures(commands.Cog):
     ) -> None:
         typed = Typed(
             prompt=prompt,
-            model=model or await default_model(interaction),
+            model=model or await fetch_default_model(interaction),
             count=count,
             seed=seed,
             negative=negative,
@@ -70,7 +70,7 @@ class FromPictures(commands.Cog):
             guidance=guidance,
             sampler=sampler.value if sampler else None,
         )
-        await paint_from(interaction, typed, attached(image), strength=strength)
+        await submit_from_image(interaction, typed, read_attachment(image), strength=strength)
 
     @app_commands.command(description="Paint a part of a picture again: where the mask is white.")
     @app_commands.describe(
@@ -97,30 +97,30 @@ class FromPictures(commands.Cog):
     ) -> None:
         typed = Typed(
             prompt=prompt,
-            model=model or await default_model(interaction),
+            model=model or await fetch_default_model(interaction),
             seed=seed,
             negative=negative,
             steps=steps,
             guidance=guidance,
             sampler=sampler.value if sampler else None,
         )
-        picture, hole = attached(image), attached(mask)
+        picture, hole = read_attachment(image), read_attachment(mask)
         if picture.size_px is not None and hole.size_px != picture.size_px[::-1]:  # one of the two may lie on its side
             require_size_px(hole.size_px, picture.size_px)
-        await paint_from(interaction, typed, picture, strength=strength, mask=hole)
+        await submit_from_image(interaction, typed, picture, strength=strength, mask=hole)
 
     @app_commands.command(description="A picture of yours at twice its width and height.")
     @app_commands.describe(image=_IMAGE)
     async def upscale(self, interaction: Interaction, image: discord.Attachment) -> None:
-        await enlarge_attached(interaction, attached(image))
+        await submit_upscale(interaction, read_attachment(image))
 
 
-async def enlarge_attached(interaction: Interaction, image: Attached) -> Job:
+async def submit_upscale(interaction: Interaction, image: Attached) -> Job:
     """The picture at twice its size. Raises `InvalidRequest` for one that is too large already, or no picture."""
-    width_px, height_px = _sides(image.size_px)
-    model = await default_model(interaction)
+    width_px, height_px = _check_sides(image.size_px)
+    model = await fetch_default_model(interaction)
     spec = ImageSpec(
-        prompt=transformers.prompt_of(PurePath(image.filename).stem.replace("_", " ")) or _("a picture"),
+        prompt=transformers.clean_typed_prompt(PurePath(image.filename).stem.replace("_", " ")) or _("a picture"),
         model=model.name,
         width_px=width_px,
         height_px=height_px,
@@ -130,15 +130,15 @@ async def enlarge_attached(interaction: Interaction, image: Attached) -> Job:
         seed=0,
         upscale=Enlarge(sha256=NO_FILE),
     )
-    reply_to = await begin(interaction, GenerationRequest(spec=spec), attached={NO_FILE})
-    async with lending(interaction) as lent:
-        sha256, size_px = await lent.keep_attached(image, _sides)
-        width_px, height_px = _sides(size_px)
+    reply_to = await acknowledge(interaction, GenerationRequest(spec=spec), attached={NO_FILE})
+    async with lend_files(interaction) as lent:
+        sha256, size_px = await lent.keep_attached(image, _check_sides)
+        width_px, height_px = _check_sides(size_px)
         spec = replace(spec, width_px=width_px, height_px=height_px, upscale=Enlarge(sha256=sha256))
-        return await finish(interaction, GenerationRequest(spec=spec), reply_to, attached={sha256})
+        return await submit(interaction, GenerationRequest(spec=spec), reply_to, attached={sha256})
 
 
-def _sides(size_px: Size | None) -> Size:
+def _check_sides(size_px: Size | None) -> Size:
     """A picture's size as the model takes it. Raises `InvalidRequest` for one that cannot be enlarged."""
     if size_px is None:
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a picture."))

@@ -12,21 +12,27 @@ from discord import app_commands, ui
 from discord.app_commands import Choice
 from discord.ext import commands
 
-from cogs.common.checks import entry_by, language_of_server, require_manager, require_moderator, tell_log_channel
-from cogs.common.components import custom_ids
-from cogs.common.custom_ids import PATTERNS, CustomId, Kind, job_id_of
+from cogs.common.checks import (
+    build_audit_entry,
+    fetch_language_of_server,
+    require_manager,
+    require_moderator,
+    tell_log_channel,
+)
+from cogs.common.components import list_custom_ids
+from cogs.common.custom_ids import PATTERNS, CustomId, Kind, find_job_id
 from cogs.common.deleted_references import read_id
-from cogs.common.lookups import job_named
+from cogs.common.lookups import fetch_job
 from cogs.common.messages import Action, Gallery, Picture
-from cogs.common.plain_text import plain
-from cogs.common.rendering import New, new
-from cogs.common.responses import reply, reply_text
+from cogs.common.plain_text import build_plain
+from cogs.common.rendering import New, render_new
+from cogs.common.responses import send_reply, send_text
 from cogs.common.stored_files import remove_files
 from cogs.context import ButtonHandler, Interaction
 from cogs.error_handler import answer, tell_privately
-from cogs.i18n.gettext import N_, _, ngettext, speak, speaking
+from cogs.i18n.gettext import N_, _, ngettext, set_language, use_language
 from cogs.moderation import _messages
-from cogs.results import Variant, gather
+from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
 from generation.errors import InvalidRequest, UnknownJob
 from generation.jobs.job import Job, split_image_id
@@ -54,7 +60,7 @@ class Moderation(commands.Cog):
     async def review(self, interaction: Interaction) -> None:
         guild_id = require_moderator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
-        due = await _next(interaction.client.services, guild_id, now=interaction.created_at)
+        due = await _build_next(interaction.client.services, guild_id, now=interaction.created_at)
         await interaction.followup.send(**due, ephemeral=True)
 
     @app_commands.command(description="Let a member ask for nothing here for a while. For moderators.")
@@ -73,14 +79,14 @@ class Moderation(commands.Cog):
         lasting: Choice[int] | None = None,
         id: str | None = None,
     ) -> None:
-        guild_id, user_id = require_moderator(interaction), _named(member, id)
+        guild_id, user_id = require_moderator(interaction), _get_member_id(member, id)
         hours = timedelta(hours=lasting.value) if lasting else None
         how_long = Phrase(lasting.name) if lasting else Phrase("until unblocked")
         said = Phrase("blocked a member ({how_long})", how_long=how_long)
-        entry = entry_by(interaction, said)
+        entry = build_audit_entry(interaction, said)
         until = await interaction.client.services.moderation.block(guild_id, user_id, entry, lasting=hours)
         await tell_log_channel(interaction, said)
-        await tell_privately(interaction, _messages.blocked(user_id, until, is_for_ever=lasting is None))
+        await tell_privately(interaction, _messages.format_blocked(user_id, until, is_for_ever=lasting is None))
 
     @app_commands.command(description="Let a blocked member ask again. For moderators.")
     @app_commands.describe(member="Whom.", id="The number of a member who left, instead.")
@@ -89,9 +95,9 @@ class Moderation(commands.Cog):
     async def unblock(
         self, interaction: Interaction, member: discord.User | None = None, id: str | None = None
     ) -> None:
-        guild_id, user_id = require_moderator(interaction), _named(member, id)
+        guild_id, user_id = require_moderator(interaction), _get_member_id(member, id)
         done = Phrase("unblocked a member")
-        entry = entry_by(interaction, done)
+        entry = build_audit_entry(interaction, done)
         was = await interaction.client.services.moderation.unblock(guild_id, user_id, entry)
         if was:
             await tell_log_channel(interaction, done)
@@ -105,7 +111,7 @@ class Moderation(commands.Cog):
     @app_commands.default_permissions(manage_messages=True)
     async def purge(self, interaction: Interaction, member: discord.User | None = None, id: str | None = None) -> None:
         require_moderator(interaction)
-        await reply(interaction, _messages.sure_to_purge(_named(member, id)))
+        await send_reply(interaction, _messages.build_purge_question(_get_member_id(member, id)))
 
     @app_commands.command(description="How pictures here were judged, and who is refused most often. For managers.")
     @app_commands.guild_only()
@@ -116,42 +122,42 @@ class Moderation(commands.Cog):
         services = interaction.client.services
         judgements = await services.governance.fetch_judgements(guild_id)
         members = await services.moderation.fetch_most_refused(guild_id, since=interaction.created_at - _LOOK_BACK)
-        say = _messages.stats(judgements, members)
-        await reply(interaction, say)
+        say = _messages.build_stats(judgements, members)
+        await send_reply(interaction, say)
 
 
-async def press_purge(interaction: Interaction, subject: str) -> None:
+async def handle_purge(interaction: Interaction, subject: str) -> None:
     """The moderator is sure."""
     guild_id, user_id = require_moderator(interaction), read_id(subject)
     await interaction.response.defer(ephemeral=True, thinking=True)
     services = interaction.client.services
     number = 0
     purging = services.moderation.purge(
-        guild_id, user_id, by=interaction.user.id, said=_purged, at=interaction.created_at
+        guild_id, user_id, by=interaction.user.id, said=_describe_purge, at=interaction.created_at
     )
     async for more, gone in purging:
         await remove_files(services, gone)
         number += more
-    await tell_log_channel(interaction, _purged(number))
+    await tell_log_channel(interaction, _describe_purge(number))
     said = ngettext(
         "{number} picture deleted from my disk. Messages with it stay: delete those in Discord.",
         "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
         number,
     )
-    await reply_text(interaction, said)
+    await send_text(interaction, said)
 
 
-PRESSES: dict[Action, ButtonHandler] = {Action.PURGE: press_purge}
+PRESSES: dict[Action, ButtonHandler] = {Action.PURGE: handle_purge}
 
 
 @app_commands.context_menu(name="Report picture")
 @app_commands.guild_only()
 async def report_picture(interaction: Interaction, message: discord.Message) -> None:
     """Anybody may; whose message it was is not told who did."""
-    job_id = job_id_of(custom_ids(message))
+    job_id = find_job_id(list_custom_ids(message))
     if job_id is None or message.author.id != interaction.application_id:
         raise UnknownJob
-    job = await job_named(interaction, job_id)
+    job = await fetch_job(interaction, job_id)
     store = interaction.client.services.moderation
     is_new = await store.report(job.owner.guild_id, job.id, by=interaction.user.id, reason=N_("Reported by a member."))
     await tell_privately(interaction, _(_messages.REPORTED if is_new else _messages.REPORTED_ALREADY))
@@ -171,29 +177,29 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kin
         return cls(item, verb=match["name"], job_id=match["subject"])  # type: ignore[arg-type]
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
-        speak(interaction.locale)
+        set_language(interaction.locale)
         try:
-            await _decided(interaction, self.verb, self.job_id)
+            await _apply_decision(interaction, self.verb, self.job_id)
         except Exception as error:
             await answer(interaction, error)
 
 
-async def _decided(interaction: Interaction, verb: str, job_id: str) -> None:
+async def _apply_decision(interaction: Interaction, verb: str, job_id: str) -> None:
     guild_id = require_moderator(interaction)
     if verb not in _VERBS:
         raise UnknownJob
     await interaction.response.defer()
     services = interaction.client.services
-    job = await job_named(interaction, job_id)
+    job = await fetch_job(interaction, job_id)
     said = Phrase("review: {decision}", decision=Phrase(_VERBS[verb]))
     blocked_for = timedelta(days=1) if verb == "block" else None
-    entry, deletes = entry_by(interaction, said), verb != "dismiss"
+    entry, deletes = build_audit_entry(interaction, said), verb != "dismiss"
     gone = await services.moderation.decide(guild_id, job, entry, deletes=deletes, blocked_for=blocked_for)
     await remove_files(services, gone)
     if deletes:
         await _take_down(interaction, job, warns=verb == "warn")
     await tell_log_channel(interaction, said)
-    due = await _next(services, guild_id, now=interaction.created_at)
+    due = await _build_next(services, guild_id, now=interaction.created_at)
     await interaction.edit_original_response(view=due["view"], attachments=due["files"])
 
 
@@ -210,17 +216,17 @@ async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None
     if warns:
         with suppress(discord.HTTPException):
             whom = discord.AllowedMentions(users=True, roles=False, everyone=False)
-            with speaking(await language_of_server(interaction)):
+            with use_language(await fetch_language_of_server(interaction)):
                 said = _(_messages.WARNED, whom=f"<@{job.owner.user_id}>")
-            await channel.send(**plain(said), allowed_mentions=whom)
+            await channel.send(**build_plain(said), allowed_mentions=whom)
 
 
-async def _next(services: Services, guild_id: int, *, now: datetime) -> New:
+async def _build_next(services: Services, guild_id: int, *, now: datetime) -> New:
     """The oldest thing to look at, with its buttons."""
     reports = await services.moderation.fetch_reports(guild_id)
     kept = await services.governance.fetch_reviews(guild_id)
     if not reports and not kept:
-        return new(_messages.nothing_to_review())
+        return render_new(_messages.build_nothing_to_review())
     job_id = reports[0].job_id if reports else split_image_id(kept[0].image_id)[0]
     job = await services.jobs.fetch_job(job_id)
     since = now - _LOOK_BACK
@@ -231,9 +237,9 @@ async def _next(services: Services, guild_id: int, *, now: datetime) -> New:
         if each.image_id.startswith(job_id) and (data := services.studio.files.get(each.sha256)) is not None
     ]
     if reports:
-        pictures += await _pictures_of(services, job_id)
+        pictures += await _build_pictures(services, job_id)
     jobs = {report.job_id for report in reports} | {split_image_id(each.image_id)[0] for each in kept}
-    say = _messages.review(
+    say = _messages.build_review(
         title=_("Reported") if reports else _("Kept back by the safety checker"),
         prompt=job.request.spec.prompt,
         user_id=job.owner.user_id,
@@ -242,7 +248,7 @@ async def _next(services: Services, guild_id: int, *, now: datetime) -> New:
         refusals=refusals,
         num_more=len(jobs) - 1,
     )
-    due = new(say)
+    due = render_new(say)
     row: ui.ActionRow[ui.LayoutView] = ui.ActionRow()
     for verb, label in _VERBS.items():
         style = discord.ButtonStyle.secondary if verb == "dismiss" else discord.ButtonStyle.danger
@@ -256,23 +262,23 @@ async def _next(services: Services, guild_id: int, *, now: datetime) -> New:
     return due
 
 
-async def _pictures_of(services: Services, job_id: str) -> list[Picture]:
+async def _build_pictures(services: Services, job_id: str) -> list[Picture]:
     """A reported job's pictures, behind spoilers: the moderator decides whether to look."""
-    say = await gather(
+    say = await build_result_message(
         await services.jobs.fetch_job(job_id),
         services,
-        variant=Variant(_REVIEW_BYTES),
+        variant=MessageVariant(_REVIEW_BYTES),
         place=Place(is_age_restricted=True),
     )
     shown = [each for block in say.blocks if isinstance(block, Gallery) for each in block.pictures]
     return [Picture(each.filename, each.data, each.alt, is_spoiler=True) for each in shown]
 
 
-def _purged(number: int) -> Phrase:
+def _describe_purge(number: int) -> Phrase:
     return Phrase("deleted {number} pictures of a member", number=number)
 
 
-def _named(member: discord.User | None, typed: str | None) -> int:
+def _get_member_id(member: discord.User | None, typed: str | None) -> int:
     """The id of the one member who was named, by a menu or by their number. Raises `InvalidRequest`."""
     if (member is None) == (typed is None):
         raise InvalidRequest(what=Phrase("The member"), problem=Phrase("is named either by the menu or by an id."))

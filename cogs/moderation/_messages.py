@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from cogs.common.formatting import dotted, escaped, small
-from cogs.common.message_limits import code_block
-from cogs.common.messages import Action, Block, Button, Gallery, Picture, Say, Tone
-from cogs.i18n.gettext import N_, _, counted, ngettext, percent, signed
+from cogs.common.formatting import escape_markdown, format_small, join_dotted
+from cogs.common.message_limits import format_code
+from cogs.common.messages import Action, Block, Button, Gallery, MessageSpec, Picture, Tone
+from cogs.i18n.gettext import N_, _, format_count, format_part, format_signed, ngettext
 from db.stores.moderation import Refusals
 from generation.safety.visibility import Judgement
 
@@ -19,11 +19,11 @@ REPORTED_ALREADY = N_("You have reported that already; the moderators have it.")
 _PARTS = (0.5, 0.9, 0.99)
 
 
-def nothing_to_review() -> Say:
-    return Say(blocks=(_(NOTHING_TO_REVIEW),))
+def build_nothing_to_review() -> MessageSpec:
+    return MessageSpec(blocks=(_(NOTHING_TO_REVIEW),))
 
 
-def review(
+def build_review(
     *,
     title: str,
     prompt: str,
@@ -32,19 +32,19 @@ def review(
     pictures: Sequence[Picture],
     refusals: Refusals,
     num_more: int,
-) -> Say:
+) -> MessageSpec:
     """One thing to look at. `refusals`: how often the member was refused within 30 days."""
-    by = _("By {whom}. {reason}", whom=f"<@{user_id}>", reason=escaped(reason))
-    blocks: list[Block] = [f"### {title}", f"> {escaped(prompt)}", by]
+    by = _("By {whom}. {reason}", whom=f"<@{user_id}>", reason=escape_markdown(reason))
+    blocks: list[Block] = [f"### {title}", f"> {escape_markdown(prompt)}", by]
     if pictures:
         blocks.append(Gallery(tuple(pictures)))
-    blocks.append(small(_("Of theirs within 30 days: {rate}", rate=_rate(refusals))))
+    blocks.append(format_small(_("Of theirs within 30 days: {rate}", rate=_format_rate(refusals))))
     if num_more:
-        blocks.append(small(_("{number} more to look at.", number=counted(num_more))))
-    return Say(blocks=tuple(blocks), tone=Tone.TROUBLE)
+        blocks.append(format_small(_("{number} more to look at.", number=format_count(num_more))))
+    return MessageSpec(blocks=tuple(blocks), tone=Tone.TROUBLE)
 
 
-def blocked(user_id: int, until: datetime, *, is_for_ever: bool) -> str:
+def format_blocked(user_id: int, until: datetime, *, is_for_ever: bool) -> str:
     whom, when = f"<@{user_id}>", f"<t:{int(until.timestamp())}:f>"
     if is_for_ever:
         head = _("{whom} can ask for nothing here until you unblock them.", whom=whom)
@@ -53,60 +53,62 @@ def blocked(user_id: int, until: datetime, *, is_for_ever: bool) -> str:
     return head + " " + _("What they have in line is still painted.")
 
 
-def sure_to_purge(user_id: int) -> Say:
+def build_purge_question(user_id: int) -> MessageSpec:
     """Asked before all pictures of a member go."""
     text = _("Delete all pictures of {whom} in this server from my disk? This cannot be undone.", whom=f"<@{user_id}>")
     row = (Button(Action.PURGE, str(user_id), _("Delete all of them")),)
-    return Say(blocks=(text,), rows=(row,), tone=Tone.TROUBLE)
+    return MessageSpec(blocks=(text,), rows=(row,), tone=Tone.TROUBLE)
 
 
-def _rate(refusals: Refusals) -> str:
+def _format_rate(refusals: Refusals) -> str:
     flagged = _(
         "pictures flagged: {number} of {all}",
-        number=counted(refusals.num_flagged),
-        all=counted(refusals.num_images),
+        number=format_count(refusals.num_flagged),
+        all=format_count(refusals.num_images),
     )
     refused = _(
         "requests refused by rules: {number} of {all}",
-        number=counted(refusals.num_refused),
-        all=counted(refusals.num_refused + refusals.num_accepted),
+        number=format_count(refusals.num_refused),
+        all=format_count(refusals.num_refused + refusals.num_accepted),
     )
-    return dotted((flagged, refused))
+    return join_dotted((flagged, refused))
 
 
-def most_refused(members: Sequence[Refusals]) -> list[Block]:
+def format_most_refused(members: Sequence[Refusals]) -> list[Block]:
     """Who is refused most often."""
-    lines = [dotted((f"<@{each.user_id}>", percent(each.rate), _rate(each))) for each in members]
+    lines = [join_dotted((f"<@{each.user_id}>", format_part(each.rate), _format_rate(each))) for each in members]
     title = _("**Most often refused within 30 days**")
     return ["\n".join((title, *lines))] if lines else []
 
 
-def stats(judgements: Sequence[Judgement], members: Sequence[Refusals] = ()) -> Say:
+def build_stats(judgements: Sequence[Judgement], members: Sequence[Refusals] = ()) -> MessageSpec:
     """How the last pictures were judged, how close to the thresholds they came, and who is refused most often."""
     if not judgements:
-        return Say(blocks=(_("### Safety"), _("No picture here was judged yet."), *most_refused(members)))
+        return MessageSpec(
+            blocks=(_("### Safety"), _("No picture here was judged yet."), *format_most_refused(members))
+        )
     num_flagged = sum(each.is_flagged for each in judgements)
     flagged = ngettext(
         "Flagged: **{flagged}** of the one picture so far.",
         "Flagged: **{flagged}** of the last {number} pictures.",
         len(judgements),
-        flagged=counted(num_flagged),
+        flagged=format_count(num_flagged),
     )
     how = _(
         "How far over the checker's thresholds they came: half of them stayed at or below the first number, nine of "
         "ten at or below the second, and 99 of 100 at or below the third. Above zero speaks against a picture."
     )
-    table = _margins(judgements)
-    shown = (table, small(how)) if table else ()
-    return Say(blocks=(_("### Safety"), flagged, *shown, *most_refused(members)))
+    table = _format_margins(judgements)
+    shown = (table, format_small(how)) if table else ()
+    return MessageSpec(blocks=(_("### Safety"), flagged, *shown, *format_most_refused(members)))
 
 
-def _margins(judgements: Sequence[Judgement]) -> str:
+def _format_margins(judgements: Sequence[Judgement]) -> str:
     """A table, narrow enough for a phone: each of the checker's thresholds, and below it the numbers. May be empty."""
     names = sorted({name for each in judgements for name in each.margins})
-    lines = ["".join(f"{percent(part):>8}" for part in _PARTS)]
+    lines = ["".join(f"{format_part(part):>8}" for part in _PARTS)]
     for name in names:
         margins = sorted(each.margins[name] for each in judgements if name in each.margins)
         shown = (margins[min(len(margins) - 1, int(part * len(margins)))] for part in _PARTS)
-        lines += [name, "".join(f"{signed(margin):>8}" for margin in shown)]
-    return code_block("\n".join(lines)) if names else ""
+        lines += [name, "".join(f"{format_signed(margin):>8}" for margin in shown)]
+    return format_code("\n".join(lines)) if names else ""

@@ -9,10 +9,10 @@ from discord.ext import commands
 
 from cogs.common.posting_permissions import can_write_in
 from cogs.context import BaseBot
-from cogs.error_handler import LOST, persistently
-from cogs.i18n.gettext import of_place, speaking
+from cogs.error_handler import LOST, retry_briefly
+from cogs.i18n.gettext import get_guild_language, use_language
 from cogs.services import Services
-from cogs.settings import setup_view
+from cogs.settings import build_setup_view
 from generation.durable import durably
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Onboarding(commands.Cog):
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Discord says so of new servers only, not of those it names after a connection."""
         await durably(lambda: self._note_membership(guild.id))
-        await say_hello(guild, self._bot.services)
+        await greet_guild(guild, self._bot.services)
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
@@ -60,20 +60,20 @@ class Onboarding(commands.Cog):
         await durably(write)
 
 
-async def say_hello(guild: discord.Guild, services: Services) -> bool:
+async def greet_guild(guild: discord.Guild, services: Services) -> bool:
     """Post the set-up where it can be read: the system channel, else the first one. Whether it was posted."""
     if not (await services.operating.admission()).is_admitted(guild.id):
         log.info("guild=%s action=not-admitted", guild.id)
         return False
-    channel = _where(guild)
+    channel = _find_channel(guild)
     if channel is None:
         log.info("guild=%s action=no-place-to-say-hello", guild.id)
         return False
     settings = await services.guilds.fetch(guild.id)
-    with speaking(of_place(settings.choices.language, guild.preferred_locale)):
-        view = setup_view(settings)
+    with use_language(get_guild_language(settings.choices.language, guild.preferred_locale)):
+        view = build_setup_view(settings)
     try:
-        await persistently(lambda: channel.send(view=view, silent=True, nonce=f"hello{guild.id}"))
+        await retry_briefly(lambda: channel.send(view=view, silent=True, nonce=f"hello{guild.id}"))
     except LOST as error:
         log.warning("guild=%s action=hello-not-said error=%s", guild.id, type(error).__name__)
         return False
@@ -81,7 +81,7 @@ async def say_hello(guild: discord.Guild, services: Services) -> bool:
     return True
 
 
-def _where(guild: discord.Guild) -> discord.TextChannel | None:
+def _find_channel(guild: discord.Guild) -> discord.TextChannel | None:
     first = [guild.system_channel] if guild.system_channel else []
     for channel in [*first, *guild.text_channels]:
         if can_write_in(channel):

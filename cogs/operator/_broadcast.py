@@ -8,12 +8,12 @@ import logging
 
 import discord
 
-from cogs.common.plain_text import plain
+from cogs.common.plain_text import build_plain
 from cogs.common.posting_permissions import can_write_in
-from cogs.common.posting_turns import PostingPlaces
+from cogs.common.posting_turns import PostingTurns
 from cogs.context import BaseBot
 from cogs.error_handler import LOST
-from cogs.i18n.gettext import N_, _, of_place, speaking
+from cogs.i18n.gettext import N_, _, get_guild_language, use_language
 from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 log = logging.getLogger(__name__)
@@ -22,11 +22,11 @@ AT_ONCE = 4
 _HEAD = N_("**A word from those who run me**")
 
 
-async def announce(client: BaseBot, text: str) -> tuple[int, int]:
+async def broadcast(client: BaseBot, text: str) -> tuple[int, int]:
     """Tell every server that is served. How many were told, and how many have no place for it."""
     admission = await client.services.operating.admission()
     served = [guild for guild in client.guilds if admission.is_admitted(guild.id)]
-    places = PostingPlaces(DeliveryTurns.unlimited(places=AT_ONCE))
+    places = PostingTurns(DeliveryTurns.unlimited(places=AT_ONCE))
 
     async def tell(order: int, guild: discord.Guild) -> bool:
         async with places.turn(Post(order, "announcement", guild.id, guild.id, is_limited_by_channel=False)):
@@ -44,12 +44,15 @@ async def _tell(client: BaseBot, guild: discord.Guild, text: str) -> bool:
     for channel in (chosen, guild.system_channel):
         if not isinstance(channel, discord.TextChannel | discord.Thread) or not can_write_in(channel):
             continue
-        with speaking(of_place(settings.choices.language, guild.preferred_locale)):
+        with use_language(get_guild_language(settings.choices.language, guild.preferred_locale)):
             head = _(_HEAD)
         nonce = hashlib.sha256(f"{guild.id} {text}".encode()).hexdigest()[:25]
         try:
             await channel.send(
-                **plain(f"{head}\n{text}"), silent=True, nonce=nonce, allowed_mentions=discord.AllowedMentions.none()
+                **build_plain(f"{head}\n{text}"),
+                silent=True,
+                nonce=nonce,
+                allowed_mentions=discord.AllowedMentions.none(),
             )
         except discord.HTTPException as error:
             log.info("guild=%s action=not-announced error=%s", guild.id, error.code)

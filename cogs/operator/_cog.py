@@ -10,15 +10,15 @@ from typing import Any
 from discord import app_commands
 from discord.ext import commands
 
-from cogs.common.checks import entry_by
-from cogs.common.messages import Say
-from cogs.common.responses import reply, reply_text
-from cogs.common.transformers import choices
+from cogs.common.checks import build_audit_entry
+from cogs.common.messages import MessageSpec
+from cogs.common.responses import send_reply, send_text
+from cogs.common.transformers import filter_choices
 from cogs.context import Interaction, ListBuilder, is_operator
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import N_, _
 from cogs.operator import _messages
-from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, announce
+from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, broadcast
 from generation.errors import InvalidRequest, NotAllowed, UnknownJob
 from generation.policy.guild_access import Standing
 from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
@@ -47,14 +47,16 @@ class ServerOption(app_commands.Transformer[Any]):
     ) -> list[app_commands.Choice[str]]:
         if not is_operator(interaction):
             return []
-        return choices([(f"{guild.name} ({guild.id})", str(guild.id)) for guild in interaction.client.guilds], value)
+        return filter_choices(
+            [(f"{guild.name} ({guild.id})", str(guild.id)) for guild in interaction.client.guilds], value
+        )
 
 
 Server = app_commands.Transform[int, ServerOption]
 
 
 @app_commands.default_permissions(administrator=True)
-class Operating(commands.GroupCog, group_name="operator", group_description="For those who run this bot."):
+class Operator(commands.GroupCog, group_name="operator", group_description="For those who run this bot."):
     """Every one of these checks the id itself: what Discord shows is only a hint to its client."""
 
     @app_commands.command(description="Take no more requests, in any server, until opened again.")
@@ -68,7 +70,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         stopping = list(services.studio.live_ids()) if stop else []
         for job_id in stopping:
             await services.studio.cancel(job_id)
-        await reply_text(interaction, _messages.closed(len(stopping) if stop else None))
+        await send_text(interaction, _messages.format_closed(len(stopping) if stop else None))
 
     @app_commands.command(description="Take requests again.")
     async def open(self, interaction: Interaction) -> None:
@@ -80,12 +82,12 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
 
     @app_commands.command(description="Begin no more pictures; requests are taken and keep their place in line.")
     async def pause(self, interaction: Interaction) -> None:
-        await _pause(interaction, is_paused=True)
+        await _set_paused(interaction, is_paused=True)
         await tell_privately(interaction, _("Paused. What is being painted ends; what waits keeps its place."))
 
     @app_commands.command(description="Begin pictures again, after a pause.")
     async def resume(self, interaction: Interaction) -> None:
-        await _pause(interaction, is_paused=False)
+        await _set_paused(interaction, is_paused=False)
         await tell_privately(interaction, _("Going on."))
 
     @app_commands.command(description="What the machine is doing, over all servers.")
@@ -93,7 +95,7 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         require_operator(interaction)
         services = interaction.client.services
         studio = services.studio
-        text = _messages.state(
+        text = _messages.build_state(
             await services.operating.admission(),
             num_guilds=len(interaction.client.guilds),
             num_running=studio.num_running,
@@ -112,8 +114,8 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
     ) -> None:
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
-        told, untold = await announce(interaction.client, text)
-        await reply_text(interaction, _messages.announced(told, untold))
+        told, untold = await broadcast(interaction.client, text)
+        await send_text(interaction, _messages.format_announced(told, untold))
 
     @app_commands.command(description="Let a server use the bot.")
     @app_commands.describe(server="Its id, offered while you type.")
@@ -131,18 +133,18 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         require_operator(interaction)
         operating = interaction.client.services.operating
         await operating.set_listed_only(only_allowed)
-        await tell_privately(interaction, _messages.admission_line(await operating.admission()))
+        await tell_privately(interaction, _messages.format_admission(await operating.admission()))
 
     @app_commands.command(description="Which servers there are, and how each may use the bot.")
     async def servers(self, interaction: Interaction) -> None:
-        await reply(interaction, await _servers(interaction, ""))
+        await send_reply(interaction, await _build_servers(interaction, ""))
 
     @app_commands.command(description="What each server used: pictures, and time of the graphics card.")
     @app_commands.describe(days="Over so many past days; 7 if left out.")
     async def usage(self, interaction: Interaction, days: app_commands.Range[int, 1, MAX_DAYS] = 7) -> None:
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
-        await reply(interaction, await _usage(interaction, str(days)))
+        await send_reply(interaction, await _build_usage(interaction, str(days)))
 
     @app_commands.command(description="How much of the machine a server may claim relative to the others.")
     @app_commands.describe(server="Its id, offered while you type.", value="1 is usual. Left out: only look.")
@@ -159,14 +161,14 @@ class Operating(commands.GroupCog, group_name="operator", group_description="For
         else:
             said = Phrase("the operator gave this server weight {value}", value=value)
             _before, settings = await services.governance.change_settings(
-                server, lambda old: replace(old, weight=value), entry_by(interaction, said)
+                server, lambda old: replace(old, weight=value), build_audit_entry(interaction, said)
             )
             services.studio.set_weight(server, settings.weight)
-        await tell_privately(interaction, _messages.weight(server, settings.weight))
+        await tell_privately(interaction, _messages.format_weight(server, settings.weight))
 
     @app_commands.command(description="The models of this installation: what each is, and who checks its pictures.")
     async def models(self, interaction: Interaction) -> None:
-        await reply(interaction, await _models(interaction, ""))
+        await send_reply(interaction, await _build_models(interaction, ""))
 
 
 def require_operator(interaction: Interaction) -> None:
@@ -175,7 +177,7 @@ def require_operator(interaction: Interaction) -> None:
         raise NotAllowed(why=Phrase(NOT_THE_OPERATOR))
 
 
-async def _pause(interaction: Interaction, *, is_paused: bool) -> None:
+async def _set_paused(interaction: Interaction, *, is_paused: bool) -> None:
     require_operator(interaction)
     services = interaction.client.services
     await services.operating.set_paused(is_paused)
@@ -185,41 +187,43 @@ async def _pause(interaction: Interaction, *, is_paused: bool) -> None:
 async def _judge(interaction: Interaction, guild_id: int, standing: Standing) -> None:
     require_operator(interaction)
     await interaction.client.services.operating.set_standing(guild_id, standing)
-    await tell_privately(interaction, _messages.judged(guild_id, _names(interaction).get(guild_id), standing))
+    await tell_privately(
+        interaction, _messages.format_standing(guild_id, _fetch_names(interaction).get(guild_id), standing)
+    )
 
 
-def _names(interaction: Interaction) -> dict[int, str]:
+def _fetch_names(interaction: Interaction) -> dict[int, str]:
     return {guild.id: guild.name for guild in interaction.client.guilds}
 
 
 # ListBuilder, as of now.
 
 
-async def _servers(interaction: Interaction, _: str) -> Say:
+async def _build_servers(interaction: Interaction, _: str) -> MessageSpec:
     require_operator(interaction)
     services = interaction.client.services
     weights = {each.guild_id: each.weight for each in await services.guilds.fetch_all()}
-    return _messages.servers(_names(interaction), await services.operating.admission(), weights)
+    return _messages.build_servers(_fetch_names(interaction), await services.operating.admission(), weights)
 
 
-async def _usage(interaction: Interaction, num_days: str) -> Say:
+async def _build_usage(interaction: Interaction, num_days: str) -> MessageSpec:
     require_operator(interaction)
     if not num_days.isdecimal() or len(num_days) > 2 or not 1 <= int(num_days) <= MAX_DAYS:
         raise UnknownJob
     services, days = interaction.client.services, int(num_days)
     used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
-    return _messages.usage(used, _names(interaction), days=days, units_per_s=services.studio.units_per_s)
+    return _messages.build_usage(used, _fetch_names(interaction), days=days, units_per_s=services.studio.units_per_s)
 
 
-async def _models(interaction: Interaction, _: str) -> Say:
+async def _build_models(interaction: Interaction, _: str) -> MessageSpec:
     require_operator(interaction)
     studio = interaction.client.services.studio
     unusable = await asyncio.to_thread(studio.unusable_models)
-    return _messages.models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
+    return _messages.build_models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
 
 
 LISTS: dict[str, ListBuilder] = {
-    _messages.SERVERS: _servers,
-    _messages.USAGE: _usage,
-    _messages.MODELS: _models,
+    _messages.SERVERS: _build_servers,
+    _messages.USAGE: _build_usage,
+    _messages.MODELS: _build_models,
 }

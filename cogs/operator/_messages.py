@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cogs.common.formatting import escaped, pictures, small, standard_steps
-from cogs.common.messages import Lines, Say
-from cogs.i18n.gettext import N_, _, counted, decimal, in_words, ngettext
+from cogs.common.formatting import escape_markdown, format_pictures, format_small, format_standard_steps
+from cogs.common.messages import Lines, MessageSpec
+from cogs.i18n.gettext import N_, _, format_count, format_number, format_value, ngettext
 from generation.models.catalog import Model
 from generation.owner import DM_TENANT
 from generation.policy.guild_access import Admission, Standing
@@ -24,7 +24,7 @@ _JUDGED = {
 _STANDING = {Standing.ALLOWED: N_("allowed"), Standing.DENIED: N_("denied")}
 
 
-def closed(num_stopping: int | None) -> str:
+def format_closed(num_stopping: int | None) -> str:
     """`num_stopping`: how many requests are being stopped; None where what is in line goes on."""
     if num_stopping is None:
         said = _("What is in line is still painted.")
@@ -33,7 +33,7 @@ def closed(num_stopping: int | None) -> str:
     return " ".join((_("Closed, also after a restart."), said, _("`/operator open` opens again.")))
 
 
-def state(
+def build_state(
     admission: Admission,
     *,
     num_guilds: int,
@@ -48,34 +48,38 @@ def state(
         _("Closed to new requests.") if is_closed else _("Open."),
         *([_("Paused: nothing new is begun.")] if is_paused else []),
         _("The painter is up.") if is_ready else _("The painter is starting or restarting."),
-        _("{running} being painted, {waiting} waiting.", running=counted(num_running), waiting=counted(num_waiting)),
-        _servers(num_guilds),
-        admission_line(admission),
-        *(in_words(each) for each in problems),
+        _(
+            "{running} being painted, {waiting} waiting.",
+            running=format_count(num_running),
+            waiting=format_count(num_waiting),
+        ),
+        _format_servers(num_guilds),
+        format_admission(admission),
+        *(format_value(each) for each in problems),
     )
     return "\n".join(lines)
 
 
-def judged(guild_id: int, name: str | None, standing: Standing) -> str:
-    shown = _("a server I am not in") if name is None else escaped(name, limit=60)
+def format_standing(guild_id: int, name: str | None, standing: Standing) -> str:
+    shown = _("a server I am not in") if name is None else escape_markdown(name, limit=60)
     return _(_JUDGED[standing], name=shown, id=guild_id)
 
 
-def weight(guild_id: int, value: float) -> str:
+def format_weight(guild_id: int, value: float) -> str:
     return _("Server {id} has weight {value} (1 is usual).", id=guild_id, value=value)
 
 
-def admission_line(admission: Admission) -> str:
+def format_admission(admission: Admission) -> str:
     denied = sum(each is Standing.DENIED for each in admission.standings.values())
     if admission.is_listed_only:
-        allowed = counted(len(admission.standings) - denied)
+        allowed = format_count(len(admission.standings) - denied)
         return _("Only servers that were allowed are served: {number} of them.", number=allowed)
     if not denied:
         return _("Every server is served.")
-    return _("Every server is served but those that were denied: {number} of them.", number=counted(denied))
+    return _("Every server is served but those that were denied: {number} of them.", number=format_count(denied))
 
 
-def announced(told: int, untold: int) -> str:
+def format_announced(told: int, untold: int) -> str:
     said = ngettext("Told {number} server.", "Told {number} servers.", told)
     if not untold:
         return said
@@ -87,16 +91,16 @@ def announced(told: int, untold: int) -> str:
     return f"{said} {rest}"
 
 
-def servers(names: Mapping[int, str], admission: Admission, weights: Mapping[int, float]) -> Say:
+def build_servers(names: Mapping[int, str], admission: Admission, weights: Mapping[int, float]) -> MessageSpec:
     """Every server the bot is in, and those there is a word about."""
     every = sorted(names.keys() | admission.standings.keys(), key=lambda each: (each not in names, names.get(each, "")))
-    lines = tuple(_server(each, names.get(each), admission, weights.get(each, 1.0)) for each in every)
+    lines = tuple(_format_server(each, names.get(each), admission, weights.get(each, 1.0)) for each in every)
     listed = Lines(lines, SERVERS) if lines else _("None yet.")
-    return Say(blocks=(_("### Servers"), listed, small(admission_line(admission))))
+    return MessageSpec(blocks=(_("### Servers"), listed, format_small(format_admission(admission))))
 
 
-def _server(guild_id: int, name: str | None, admission: Admission, weight: float) -> str:
-    parts = [f"**{escaped(name, limit=60)}**" if name is not None else _("not there"), f"`{guild_id}`"]
+def _format_server(guild_id: int, name: str | None, admission: Admission, weight: float) -> str:
+    parts = [f"**{escape_markdown(name, limit=60)}**" if name is not None else _("not there"), f"`{guild_id}`"]
     if guild_id in admission.standings:
         parts.append(_(_STANDING[admission.standings[guild_id]]))
     elif not admission.is_admitted(guild_id):
@@ -106,10 +110,12 @@ def _server(guild_id: int, name: str | None, admission: Admission, weight: float
     return " · ".join(parts)
 
 
-def usage(used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, units_per_s: float | None) -> Say:
+def build_usage(
+    used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, units_per_s: float | None
+) -> MessageSpec:
     """What each server used, most work first. `units_per_s`: the painter's pace of late, None before any is known."""
     lines = tuple(
-        f"**{number}** {_name(each.guild_id, names)} · {_used(each, units_per_s)}"
+        f"**{number}** {_name(each.guild_id, names)} · {_format_used(each, units_per_s)}"
         for number, each in enumerate(used, start=1)
     )
     if units_per_s:
@@ -118,44 +124,46 @@ def usage(used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, un
         how = _("GPU-seconds are told once something has been painted since the start.")
     title = ngettext("Usage of {number} day", "Usage of {number} days", days)
     listed = Lines(lines, f"{USAGE}:{days}") if lines else _("Nothing was asked for.")
-    return Say(blocks=(f"### {title}", listed, small(how)))
+    return MessageSpec(blocks=(f"### {title}", listed, format_small(how)))
 
 
 def _name(guild_id: int, names: Mapping[int, str]) -> str:
     if guild_id == DM_TENANT:
         return _("direct messages")
-    return escaped(names[guild_id], limit=60) if guild_id in names else _("`{id}`, which removed me", id=guild_id)
+    return (
+        escape_markdown(names[guild_id], limit=60) if guild_id in names else _("`{id}`, which removed me", id=guild_id)
+    )
 
 
-def _used(each: GuildUsage, units_per_s: float | None) -> str:
-    parts = [pictures(each.usage.num_images), standard_steps(each.usage.of(Unit.COST))]
+def _format_used(each: GuildUsage, units_per_s: float | None) -> str:
+    parts = [format_pictures(each.usage.num_images), format_standard_steps(each.usage.of(Unit.COST))]
     if units_per_s:
         seconds = each.usage.used / units_per_s
-        shown = counted(round(seconds)) if seconds >= 10 else decimal(round(seconds, 1))
+        shown = format_count(round(seconds)) if seconds >= 10 else format_number(round(seconds, 1))
         parts.append(_("{number} GPU-seconds", number=shown))
     return ", ".join(parts)
 
 
-def models(found: Sequence[Model], *, checks_safety: bool, unusable: Mapping[str, str]) -> Say:
+def build_models(found: Sequence[Model], *, checks_safety: bool, unusable: Mapping[str, str]) -> MessageSpec:
     """What each model is; the first is the default. `unusable`: why some cannot be used, by name."""
     lines = []
     for model in found:
-        licence = escaped(model.licence, limit=60)
-        head = " · ".join([f"**{escaped(model.name, limit=60)}**", model.family, licence, _hash(model)])
-        lines.append(f"{head}\n{small(_checked(model, checks_safety=checks_safety))}")
+        licence = escape_markdown(model.licence, limit=60)
+        head = " · ".join([f"**{escape_markdown(model.name, limit=60)}**", model.family, licence, _format_hash(model)])
+        lines.append(f"{head}\n{format_small(_format_checked(model, checks_safety=checks_safety))}")
     lines += [
-        _("**{name}** cannot be used: {why}", name=escaped(name, limit=60), why=escaped(why, limit=200))
+        _("**{name}** cannot be used: {why}", name=escape_markdown(name, limit=60), why=escape_markdown(why, limit=200))
         for name, why in unusable.items()
     ]
-    more = small(_("The first is the default. `bot.py models` adds and verifies them, from the shell."))
-    return Say(blocks=(_("### Models"), Lines(tuple(lines), MODELS), more))
+    more = format_small(_("The first is the default. `bot.py models` adds and verifies them, from the shell."))
+    return MessageSpec(blocks=(_("### Models"), Lines(tuple(lines), MODELS), more))
 
 
-def _hash(model: Model) -> str:
+def _format_hash(model: Model) -> str:
     return f"`{model.sha256[:12]}`" if model.sha256 else _("not pinned")
 
 
-def _checked(model: Model, *, checks_safety: bool) -> str:
+def _format_checked(model: Model, *, checks_safety: bool) -> str:
     if is_harmless(model, is_from_upload=False):
         return _(
             "Cannot paint what a checker looks for; starts from attached pictures in age-restricted channels only."
@@ -165,5 +173,5 @@ def _checked(model: Model, *, checks_safety: bool) -> str:
     return _("Nothing checks its pictures: age-restricted channels only.")
 
 
-def _servers(number: int) -> str:
+def _format_servers(number: int) -> str:
     return ngettext("{number} server.", "{number} servers.", number)

@@ -10,11 +10,11 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
-from cogs.common.formatting import pictures as in_pictures
-from cogs.common.formatting import small
+from cogs.common.formatting import format_pictures as in_pictures
+from cogs.common.formatting import format_small
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
-from cogs.common.messages import Picture, Rule, Say
-from cogs.common.responses import reply, reply_text
+from cogs.common.messages import MessageSpec, Picture, Rule
+from cogs.common.responses import send_reply, send_text
 from cogs.common.stored_files import remove_files
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, ngettext
@@ -50,7 +50,7 @@ class Privacy(commands.Cog):
     async def privacy(self, interaction: Interaction, what: Choice[str] | None = None, sure: str | None = None) -> None:
         chosen = what.value if what else "show"
         if chosen == "export":
-            await _export(interaction)
+            await _send_export(interaction)
         elif chosen == "delete":
             await _delete(interaction, sure)
         else:
@@ -64,10 +64,10 @@ async def _show(interaction: Interaction) -> None:
     if interaction.guild_id is not None:
         days = (await services.governance.policy(interaction.guild_id)).choices.retention_days
     jobs, pictures = await services.personal.count(interaction.user.id)
-    await reply(interaction, kept_page(days, jobs, pictures))
+    await send_reply(interaction, build_summary(days, jobs, pictures))
 
 
-def kept_page(days: int, num_jobs: int, num_pictures: int) -> Say:
+def build_summary(days: int, num_jobs: int, num_pictures: int) -> MessageSpec:
     """What is kept of a person, and for how long: `days` where the server says so, else 0."""
     retention = ngettext(
         "This server deletes finished pictures after {number} day.",
@@ -75,26 +75,26 @@ def kept_page(days: int, num_jobs: int, num_pictures: int) -> Say:
         days,
     )
     requests = ngettext("{number} request", "{number} requests", num_jobs)
-    return Say(
+    return MessageSpec(
         blocks=(
             _("### Privacy"),
             _(_KEPT, retention=retention if days else "").replace("  ", " "),
             Rule(),
             _("Of you: {requests}, {pictures}.", requests=requests, pictures=in_pictures(num_pictures)),
-            small(_("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it.")),
+            format_small(_("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it.")),
         )
     )
 
 
-def exported(name: str, data: bytes, number: int, total: int) -> Say:
+def build_export(name: str, data: bytes, number: int, total: int) -> MessageSpec:
     """One of the files with what is kept of a person."""
     said = _("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`.")
     if total > 1:
-        said += "\n" + small(_("File {number} of {total}.", number=number, total=total))
-    return Say(blocks=(said,), attached=(Picture(name, data, _("Your data")),))
+        said += "\n" + format_small(_("File {number} of {total}.", number=number, total=total))
+    return MessageSpec(blocks=(said,), attached=(Picture(name, data, _("Your data")),))
 
 
-async def _export(interaction: Interaction) -> None:
+async def _send_export(interaction: Interaction) -> None:
     """One file a message: Discord has a limit for all files of a message too."""
     await interaction.response.defer(ephemeral=True, thinking=True)
     personal, limit = interaction.client.services.personal, interaction.filesize_limit or DEFAULT_SIZE_LIMIT
@@ -104,7 +104,7 @@ async def _export(interaction: Interaction) -> None:
             open_files.enter_context(part.file)
         for number, part in enumerate(parts, start=1):
             data = await asyncio.to_thread(_read, part.file)
-            await reply(interaction, exported(part.name, data, number, len(parts)))
+            await send_reply(interaction, build_export(part.name, data, number, len(parts)))
 
 
 def _read(file: IO[bytes]) -> bytes:
@@ -120,7 +120,7 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
     services, user_id = interaction.client.services, interaction.user.id
     for job_id in services.studio.jobs_of_user(user_id):
         await services.studio.cancel(job_id)
-    await asyncio.to_thread(services.held.forget, user_id)  # before: what is attached meanwhile is kept
+    await asyncio.to_thread(services.pending_uploads.forget, user_id)  # before: what is attached meanwhile is kept
     number = 0
     async for gone in services.personal.erase(user_id):
         await remove_files(services, gone)
@@ -128,4 +128,4 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
     services.jobs.forget_withheld()
     interaction.client.tracker.take_kept(user_id)
     files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", number)
-    await reply_text(interaction, f"{_(_DELETED)} {files_gone}")
+    await send_text(interaction, f"{_(_DELETED)} {files_gone}")

@@ -6,10 +6,10 @@ from discord import app_commands
 from discord.app_commands import Transform
 from discord.ext import commands
 
-from cogs.common.messages import Say
-from cogs.common.responses import reply, reply_text
+from cogs.common.messages import MessageSpec
+from cogs.common.responses import send_reply, send_text
 from cogs.common.transformers import LiveJobOption
-from cogs.context import Interaction, ListBuilder, owner_of, role_ids
+from cogs.context import Interaction, ListBuilder, get_owner, list_role_ids
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
 from cogs.queue import _messages
@@ -21,12 +21,12 @@ class Queue(commands.Cog):
 
     @app_commands.command(description="See who is waiting here, and for how long.")
     async def queue(self, interaction: Interaction) -> None:
-        await reply(interaction, await _waiting(interaction, ""))
+        await send_reply(interaction, await _build_queue(interaction, ""))
 
     @app_commands.command(description="Stop pictures you asked for. What has not begun costs nothing.")
     @app_commands.describe(picture="Which; leave it out to stop everything you have in line here.")
     async def cancel(self, interaction: Interaction, picture: Transform[str, LiveJobOption] | None = None) -> None:
-        studio, owner = interaction.client.services.studio, owner_of(interaction)
+        studio, owner = interaction.client.services.studio, get_owner(interaction)
         mine = [view.job.id for view in studio.jobs_of(owner.guild_id) if view.job.owner == owner]
         if picture is not None and picture not in mine:
             raise UnknownJob
@@ -34,27 +34,27 @@ class Queue(commands.Cog):
         if not wanted:
             await tell_privately(interaction, _(_messages.NOTHING_OF_YOURS))
             return
-        await reply_text(interaction, _messages.cancelling(len(wanted)))
+        await send_text(interaction, _messages.format_cancelling(len(wanted)))
         for job_id in wanted:
             await studio.cancel(job_id)
 
 
-async def _waiting(interaction: Interaction, _: str) -> Say:
-    services, owner = interaction.client.services, owner_of(interaction)
+async def _build_queue(interaction: Interaction, _: str) -> MessageSpec:
+    services, owner = interaction.client.services, get_owner(interaction)
     views = services.studio.jobs_of(owner.guild_id)
     if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
         views = [view for view in views if view.job.owner == owner]
     weight, part = services.studio.share_of(owner.guild_id)
-    return _messages.queue(
+    return _messages.build_queue(
         views,
         viewer_id=owner.user_id,
         num_waiting=services.studio.num_waiting,
         num_running=services.studio.num_running,
         share=(weight, part),
-        boost=services.studio.boost_of(owner.guild_id, role_ids(interaction)),
+        boost=services.studio.boost_of(owner.guild_id, list_role_ids(interaction)),
         is_ready=services.studio.is_ready,
         is_paused=services.studio.is_paused,
     )
 
 
-LISTS: dict[str, ListBuilder] = {_messages.KEY: _waiting}
+LISTS: dict[str, ListBuilder] = {_messages.KEY: _build_queue}

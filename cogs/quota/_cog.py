@@ -11,11 +11,11 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
-from cogs.common.checks import entry_by, require_manager
-from cogs.common.deleted_references import gone_roles, read_id, require_role
-from cogs.common.messages import Say
-from cogs.common.responses import reply
-from cogs.common.transformers import choices
+from cogs.common.checks import build_audit_entry, require_manager
+from cogs.common.deleted_references import find_deleted_roles, read_id, require_role
+from cogs.common.messages import MessageSpec
+from cogs.common.responses import send_reply
+from cogs.common.transformers import filter_choices
 from cogs.context import Interaction, ListBuilder
 from cogs.i18n.gettext import _
 from cogs.quota import _messages
@@ -60,14 +60,14 @@ class QuotaGroup(
         hours: Hours | None = None,
     ) -> None:
         guild_id = require_manager(interaction)
-        scope, subject_id = _subject(role, member)
+        scope, subject_id = _choose_subject(role, member)
         if scope is Scope.ROLE:
             require_role(interaction.guild, subject_id)
         unit = Unit(of.value) if of else Unit.IMAGES
         units = limit * (UNITS_PER_STEP if unit is Unit.COST else 1)
         quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=units, window_hours=hours)
         await interaction.client.services.quotas.set_quota(guild_id, quota)
-        await _answer(interaction, guild_id, done=_messages.set_line(quota, guild_id))
+        await _answer(interaction, guild_id, done=_messages.format_set(quota, guild_id))
 
     @app_commands.command(description="Take a quota away.")
     @app_commands.describe(
@@ -88,29 +88,29 @@ class QuotaGroup(
         guild_id = require_manager(interaction)
         unit, quotas = Unit(of.value) if of else Unit.IMAGES, interaction.client.services.quotas
         if id is None:
-            scope, subject_id = _subject(role, member)
+            scope, subject_id = _choose_subject(role, member)
         elif role is not None or member is not None:
             raise InvalidRequest(what=Phrase("The id"), problem=Phrase("goes without a role and a member."))
         else:
-            scope, subject_id = _stored_subject(await quotas.fetch_quotas(guild_id), read_id(id))
+            scope, subject_id = _find_stored_subject(await quotas.fetch_quotas(guild_id), read_id(id))
         quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=0)
         if not await quotas.remove_quota(guild_id, quota):
-            raise _no_such_quota()
-        gone = gone_roles(interaction.guild, (subject_id,)) if scope is Scope.ROLE else frozenset[int]()
-        await _answer(interaction, guild_id, done=_messages.removed_line(quota, guild_id, gone=gone))
+            raise _build_not_found()
+        gone = find_deleted_roles(interaction.guild, (subject_id,)) if scope is Scope.ROLE else frozenset[int]()
+        await _answer(interaction, guild_id, done=_messages.format_removed(quota, guild_id, gone=gone))
 
     @remove.autocomplete("id")
     async def _ids(self, interaction: Interaction, typed: str) -> list[Choice[str]]:
         """Those that no menu offers any more."""
         found = await interaction.client.services.quotas.fetch_quotas(require_manager(interaction))
-        gone = gone_roles(interaction.guild, _roles(found))
-        return choices([(_("role {id} (deleted)", id=each), str(each)) for each in sorted(gone)], typed)
+        gone = find_deleted_roles(interaction.guild, _list_role_ids(found))
+        return filter_choices([(_("role {id} (deleted)", id=each), str(each)) for each in sorted(gone)], typed)
 
     @app_commands.command(description="Where this server's days begin.")
     @app_commands.describe(zone="A time zone, for example Europe/Berlin.")
     async def timezone(self, interaction: Interaction, zone: str) -> None:
         guild_id = require_manager(interaction)
-        entry = entry_by(interaction, Phrase("set the time zone to {zone}", zone=zone))
+        entry = build_audit_entry(interaction, Phrase("set the time zone to {zone}", zone=zone))
         await interaction.client.services.governance.change_settings(
             guild_id, lambda old: replace(old, timezone=zone), entry
         )
@@ -118,26 +118,26 @@ class QuotaGroup(
 
     @timezone.autocomplete("zone")
     async def _zones(self, interaction: Interaction, typed: str) -> list[Choice[str]]:
-        return choices([(name, name) for name in sorted(available_timezones())], typed)
+        return filter_choices([(name, name) for name in sorted(available_timezones())], typed)
 
 
 async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
-    await reply(interaction, await _quotas(interaction, guild_id, done=done))
+    await send_reply(interaction, await _build_quotas(interaction, guild_id, done=done))
 
 
-async def _quotas(interaction: Interaction, guild_id: int, *, done: str | None = None) -> Say:
+async def _build_quotas(interaction: Interaction, guild_id: int, *, done: str | None = None) -> MessageSpec:
     services = interaction.client.services
     found = await services.quotas.fetch_quotas(guild_id)
     timezone = (await services.guilds.fetch(guild_id)).timezone
-    gone = gone_roles(interaction.guild, _roles(found))
-    return _messages.quotas(found, guild_id=guild_id, timezone=timezone, done=done, gone=gone)
+    gone = find_deleted_roles(interaction.guild, _list_role_ids(found))
+    return _messages.build_quotas(found, guild_id=guild_id, timezone=timezone, done=done, gone=gone)
 
 
-async def _again(interaction: Interaction, _: str) -> Say:
-    return await _quotas(interaction, require_manager(interaction))
+async def _rebuild(interaction: Interaction, _: str) -> MessageSpec:
+    return await _build_quotas(interaction, require_manager(interaction))
 
 
-def _subject(role: discord.Role | None, member: discord.User | None) -> tuple[Scope, int]:
+def _choose_subject(role: discord.Role | None, member: discord.User | None) -> tuple[Scope, int]:
     if role is not None and member is not None:
         raise InvalidRequest(what=Phrase("Role and member"), problem=Phrase("exclude each other: choose one."))
     if role is not None:
@@ -145,20 +145,20 @@ def _subject(role: discord.Role | None, member: discord.User | None) -> tuple[Sc
     return (Scope.USER, member.id) if member is not None else (Scope.GUILD, 0)
 
 
-def _roles(quotas: Sequence[Quota]) -> list[int]:
+def _list_role_ids(quotas: Sequence[Quota]) -> list[int]:
     return [each.subject_id for each in quotas if each.scope is Scope.ROLE]
 
 
-def _stored_subject(quotas: Sequence[Quota], subject_id: int) -> tuple[Scope, int]:
+def _find_stored_subject(quotas: Sequence[Quota], subject_id: int) -> tuple[Scope, int]:
     """What an id stands for in a stored quota. Raises `InvalidRequest` if there is none."""
     scope = next((each.scope for each in quotas if each.subject_id == subject_id), None)
     if scope is None or scope is Scope.GUILD:
-        raise _no_such_quota()
+        raise _build_not_found()
     return scope, subject_id
 
 
-def _no_such_quota() -> InvalidRequest:
+def _build_not_found() -> InvalidRequest:
     return InvalidRequest(what=Phrase("That quota"), problem=Phrase("is not there. `/quota show` lists all there are."))
 
 
-LISTS: dict[str, ListBuilder] = {_messages.KEY: _again}
+LISTS: dict[str, ListBuilder] = {_messages.KEY: _rebuild}

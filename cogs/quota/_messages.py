@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from cogs.common.deleted_references import role_mention
-from cogs.common.formatting import amount_text, dotted, small
-from cogs.common.messages import Block, Lines, Rule, Say, Tone
+from cogs.common.deleted_references import format_role
+from cogs.common.formatting import format_amount, format_small, join_dotted
+from cogs.common.messages import Block, Lines, MessageSpec, Rule, Tone
 from cogs.i18n.gettext import N_, _, ngettext
 from generation.policy.quota import Quota, Scope, Unit, unit_name
 
@@ -17,11 +17,11 @@ WHAT_A_STEP_IS = N_(
 )
 
 
-def quotas(
+def build_quotas(
     found: Sequence[Quota], *, guild_id: int, timezone: str, done: str | None = None, gone: Collection[int] = ()
-) -> Say:
+) -> MessageSpec:
     """All quotas of a server, after what was just done. `gone`: the roles among them that were deleted."""
-    lines = [quota_line(quota, guild_id, gone) for quota in found]
+    lines = [format_quota(quota, guild_id, gone) for quota in found]
     blocks: list[Block] = [done, Rule()] if done else []
     blocks += [_("### Quotas of this server"), Lines(tuple(lines), KEY) if lines else _(NO_QUOTAS)]
     notes = [_("A member's own quota goes before those of roles; of several roles the most generous counts.")]
@@ -31,21 +31,21 @@ def quotas(
         notes.append(_("A quota of a deleted role binds nobody. `/quota remove id:` takes it away."))
     if any(_locks_everyone_out(quota, guild_id) for quota in found):
         blocks.append(_("**Nobody can ask for anything here**: a quota of everyone is 0. `/quota set` makes it more."))
-    blocks.append("\n".join(small(note) for note in (*notes, days_line(timezone))))
-    return Say(blocks=tuple(blocks), tone=Tone.DONE if done else Tone.PLAIN)
+    blocks.append("\n".join(format_small(note) for note in (*notes, format_day_start(timezone))))
+    return MessageSpec(blocks=tuple(blocks), tone=Tone.DONE if done else Tone.PLAIN)
 
 
-def set_line(quota: Quota, guild_id: int) -> str:
-    return _("Set: **{limit}** · {whose}.", limit=_limit(quota), whose=_whose(quota, guild_id))
+def format_set(quota: Quota, guild_id: int) -> str:
+    return _("Set: **{limit}** · {whose}.", limit=_format_limit(quota), whose=_format_subject(quota, guild_id))
 
 
-def removed_line(quota: Quota, guild_id: int, *, gone: Collection[int]) -> str:
-    whose = _whose(quota, guild_id, gone)
+def format_removed(quota: Quota, guild_id: int, *, gone: Collection[int]) -> str:
+    whose = _format_subject(quota, guild_id, gone)
     return _("Removed the quota of {unit} for {whose}.", unit=unit_name(quota.unit), whose=whose)
 
 
-def quota_line(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
-    return dotted((f"**{_limit(quota)}**", _whose(quota, guild_id, gone)))
+def format_quota(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
+    return join_dotted((f"**{_format_limit(quota)}**", _format_subject(quota, guild_id, gone)))
 
 
 def _locks_everyone_out(quota: Quota, guild_id: int) -> bool:
@@ -53,24 +53,24 @@ def _locks_everyone_out(quota: Quota, guild_id: int) -> bool:
     return quota.limit == 0 and is_of_all
 
 
-def _limit(quota: Quota) -> str:
-    limit = f"{amount_text(quota.limit, quota.unit)} {_(unit_name(quota.unit, quota.limit))}"
+def _format_limit(quota: Quota) -> str:
+    limit = f"{format_amount(quota.limit, quota.unit)} {_(unit_name(quota.unit, quota.limit))}"
     if quota.window_hours is None:
         return _("{limit} a day", limit=limit)
     return ngettext("{limit} in {number} hour", "{limit} in {number} hours", quota.window_hours, limit=limit)
 
 
-def _whose(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
+def _format_subject(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> str:
     match quota.scope:
         case Scope.ROLE if quota.subject_id == guild_id:  # @everyone, whose mention Discord shows with two of the @
             return _("each member")
         case Scope.GUILD:
             return _("the whole server together")
         case Scope.ROLE:
-            return _("each member with {role}", role=role_mention(quota.subject_id, gone))
+            return _("each member with {role}", role=format_role(quota.subject_id, gone))
         case Scope.USER:
             return _("{member} alone", member=f"<@{quota.subject_id}>")
 
 
-def days_line(timezone: str) -> str:
+def format_day_start(timezone: str) -> str:
     return _("Days begin at midnight, {timezone}.", timezone=timezone)

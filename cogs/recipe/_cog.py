@@ -6,13 +6,13 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs.common.attachments import attached, fetched
+from cogs.common.attachments import open_attachment, read_attachment
 from cogs.common.forms import Attached
-from cogs.common.lookups import job_named
-from cogs.common.policy_checks import require_may_ask
+from cogs.common.lookups import fetch_job
+from cogs.common.policy_checks import require_may_request
 from cogs.common.responses import edit_reply
-from cogs.common.transformers import picture_id
-from cogs.context import Interaction, owner_of
+from cogs.common.transformers import parse_picture_id
+from cogs.context import Interaction, get_owner
 from cogs.error_handler import PRIVATE
 from cogs.recipe import _messages
 from cogs.recipe._recipe import show_recipe
@@ -22,7 +22,7 @@ from generation.images.untrusted_decoder import read_settings
 from generation.translatable import Phrase
 
 
-class RecipeOf(commands.Cog):
+class RecipeCog(commands.Cog):
     """Settings to read and copy."""
 
     @app_commands.command(description="All settings of a picture, to read and copy. Only you see the answer.")
@@ -38,19 +38,21 @@ class RecipeOf(commands.Cog):
                 what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
             )
         if file is not None:
-            await show_file(interaction, attached(file))
+            await show_file(interaction, read_attachment(file))
         elif picture is not None:
-            await show_recipe(interaction, await job_named(interaction, (await picture_id(interaction, picture))[0]))
+            await show_recipe(
+                interaction, await fetch_job(interaction, (await parse_picture_id(interaction, picture))[0])
+            )
 
 
 async def show_file(interaction: Interaction, file: Attached) -> None:
     """What a file says of itself, for the person alone. Raises `InvalidRequest` if it says nothing."""
-    await require_may_ask(interaction)
+    await require_may_request(interaction)
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
-    async with fetched(interaction, file) as png:
-        found = await read_settings(png, owner=owner_of(interaction))
+    async with open_attachment(interaction, file) as png:
+        found = await read_settings(png, owner=get_owner(interaction))
     if found is None:
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
-    say = _messages.foreign(found) if isinstance(found, Foreign) else _messages.recipe_of_file(found)
+    say = _messages.build_foreign(found) if isinstance(found, Foreign) else _messages.build_file_recipe(found)
     await edit_reply(interaction, say)

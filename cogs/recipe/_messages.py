@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cogs.common.formatting import bound, dotted, escaped, settings_line, small
-from cogs.common.messages import Block, Long, Rule, Say
-from cogs.i18n.gettext import N_, _, decimal, ngettext
+from cogs.common.formatting import bind_words, escape_markdown, format_settings, format_small, join_dotted
+from cogs.common.messages import Block, Long, MessageSpec, Rule
+from cogs.i18n.gettext import N_, _, format_number, ngettext
 from generation.images.interchange import Foreign
 from generation.images.metadata import parameters_line
 from generation.jobs.adopt import seed_here
@@ -29,39 +29,39 @@ Places = Mapping[str, Delivery]
 """Where the messages of a family stand, by job id."""
 
 
-def recipe(job: Job, kin: Kin, places: Places) -> Say:
+def build_recipe(job: Job, kin: Kin, places: Places) -> MessageSpec:
     """All that is needed to make these pictures again; for one person's eyes. Some picture of `job` has a recipe."""
     done = [(image, image.recipe) for image in job.images if image.recipe is not None]
     first = done[0][1]
-    blocks: list[Block] = [_("### Recipe"), _settings(job, first), Rule()]
-    blocks.append(_line(first))
-    blocks.append("\n".join(_trace_line(image, made) for image, made in done))
-    if family := _family(kin, places, job.owner.guild_id):
+    blocks: list[Block] = [_("### Recipe"), _format_settings(job, first), Rule()]
+    blocks.append(_build_parameters(first))
+    blocks.append("\n".join(_format_trace(image, made) for image, made in done))
+    if family := _format_family(kin, places, job.owner.guild_id):
         blocks.append("\n".join(family))
     command = f"`/reproduce picture:{job.id}-{done[0][0].index}`"
-    blocks.append(small(_("Make one again, byte for byte: {command}", command=command)))
-    return Say(blocks=tuple(blocks))
+    blocks.append(format_small(_("Make one again, byte for byte: {command}", command=command)))
+    return MessageSpec(blocks=tuple(blocks))
 
 
-def recipe_of_file(made: Recipe) -> Say:
+def build_file_recipe(made: Recipe) -> MessageSpec:
     """The recipe that a PNG of ours carries, whoever asked for the picture."""
-    command = small(_("Make it again, byte for byte: `/reproduce` with this file."))
-    return Say(blocks=(_("### Recipe"), _facts(made), Rule(), _line(made), command))
+    command = format_small(_("Make it again, byte for byte: `/reproduce` with this file."))
+    return MessageSpec(blocks=(_("### Recipe"), _format_facts(made), Rule(), _build_parameters(made), command))
 
 
-def foreign(found: Foreign) -> Say:
+def build_foreign(found: Foreign) -> MessageSpec:
     """The settings another tool wrote, and which of them hold here."""
-    there = found.sampler_there and _("{name} (not here)", name=escaped(found.sampler_there, limit=80))
+    there = found.sampler_there and _("{name} (not here)", name=escape_markdown(found.sampler_there, limit=80))
     facts = {
         N_("Steps"): found.steps,
-        N_("Guidance"): None if found.guidance is None else decimal(found.guidance),
+        N_("Guidance"): None if found.guidance is None else format_number(found.guidance),
         N_("Seed"): None if found.seed is None else str(found.seed),
         N_("Size"): None if found.size_px is None else "{} × {}".format(*found.size_px),
         N_("Sampler"): found.sampler or there,
         N_("Clip skip"): found.clip_skip,
-        N_("LoRA"): ", ".join(map(escaped, found.loras)) or None,
-        N_("Model there"): found.model_there and escaped(found.model_there, limit=80),
-        N_("Not read"): _names(found) or None,
+        N_("LoRA"): ", ".join(map(escape_markdown, found.loras)) or None,
+        N_("Model there"): found.model_there and escape_markdown(found.model_there, limit=80),
+        N_("Not read"): _join_names(found) or None,
     }
     head = _("### Settings from {tool}", tool=found.tool)
     known = "\n".join(f"**{_(name)}** {value}" for name, value in facts.items() if value is not None)
@@ -72,11 +72,11 @@ def foreign(found: Foreign) -> Say:
         blocks += [_("**What to avoid**"), avoided]
     if known:
         blocks.append(known)
-    blocks.append(small(_("`/reproduce` with this file paints with these settings, from noise of our own.")))
-    return Say(blocks=tuple(blocks))
+    blocks.append(format_small(_("`/reproduce` with this file paints with these settings, from noise of our own.")))
+    return MessageSpec(blocks=tuple(blocks))
 
 
-def adopted(found: Foreign) -> str:
+def format_adopted(found: Foreign) -> str:
     """Told to the person whose file lent its settings: what of it does not count here."""
     said = [
         _(
@@ -85,29 +85,29 @@ def adopted(found: Foreign) -> str:
         )
     ]
     if found.unread:
-        said.append(_("I cannot read these settings of it and leave them out: {names}.", names=_names(found)))
+        said.append(_("I cannot read these settings of it and leave them out: {names}.", names=_join_names(found)))
     if found.seed is not None and (here := seed_here(found.seed)) != found.seed:
         said.append(_("Its seed {there} is {here} here: no more of it counts.", there=str(found.seed), here=str(here)))
     return " ".join(said)
 
 
-def _names(found: Foreign) -> str:
-    return ", ".join(escaped(each, limit=80) for each in found.unread)
+def _join_names(found: Foreign) -> str:
+    return ", ".join(escape_markdown(each, limit=80) for each in found.unread)
 
 
-def _line(made: Recipe) -> Long:
+def _build_parameters(made: Recipe) -> Long:
     """The A1111 line to copy."""
     return Long(parameters_line(made), "recipe.txt", _("The recipe"), is_code=True)
 
 
-def _settings(job: Job, made: Recipe) -> str:
-    return _("**Settings** {line}", line=settings_line(job.request)) + "\n" + _facts(made)
+def _format_settings(job: Job, made: Recipe) -> str:
+    return _("**Settings** {line}", line=format_settings(job.request)) + "\n" + _format_facts(made)
 
 
-def _facts(made: Recipe) -> str:
+def _format_facts(made: Recipe) -> str:
     spec = made.spec
     facts = {
-        N_("Model"): f"{escaped(spec.model, limit=80)} ({_code(made.model_sha256[:10])})",
+        N_("Model"): f"{escape_markdown(spec.model, limit=80)} ({_format_code(made.model_sha256[:10])})",
         N_("Machine"): f"`{made.fingerprint.digest}`",
     }
     if spec.variation is not None:
@@ -115,16 +115,16 @@ def _facts(made: Recipe) -> str:
             "seed {seed}, strength {strength}", seed=spec.variation.seed, strength=spec.variation.strength
         )
     if made.parents:
-        facts[N_("Made from")] = " ← ".join(_code(parent[:12]) for parent in made.parents[:MAX_KIN])
+        facts[N_("Made from")] = " ← ".join(_format_code(parent[:12]) for parent in made.parents[:MAX_KIN])
     return "\n".join(f"**{_(name)}** {value}" for name, value in facts.items())
 
 
-def _code(text: str) -> str:
+def _format_code(text: str) -> str:
     """A few signs as code; a file may hold anything there."""
     return f"`{text.replace('`', '')}`"
 
 
-def _trace_line(image: Image, made: Recipe) -> str:
+def _format_trace(image: Image, made: Recipe) -> str:
     seed = made.spec.variation.seed if made.spec.variation else made.spec.seed
     trace = made.trace if len(made.trace) <= 60 else made.trace[:59] + "…"
     parts = (
@@ -133,28 +133,30 @@ def _trace_line(image: Image, made: Recipe) -> str:
         *([_("trace {code}", code=f"`{trace}`")] if trace else []),  # an enlargement leaves none
         _("pixels {code}", code=f"`{made.pixels_sha256[:12]}`"),
     )
-    return small(dotted(map(bound, parts)))
+    return format_small(join_dotted(map(bind_words, parts)))
 
 
-def _family(kin: Kin, places: Places, guild_id: int) -> list[str]:
+def _format_family(kin: Kin, places: Places, guild_id: int) -> list[str]:
     """Links only, and no words of others' prompts: whether somebody may read that message is Discord's to say."""
     lines = []
     if kin.parents:
-        steps = (_linked(job, places, guild_id) + _which(job, index) for job, index in kin.parents[:MAX_KIN])
+        steps = (
+            _format_link(job, places, guild_id) + _format_index(job, index) for job, index in kin.parents[:MAX_KIN]
+        )
         line = ngettext("**Parent** {pictures}", "**Parents** {pictures}", len(kin.parents), pictures=" ← ".join(steps))
         lines.append(line + ("" if len(kin.parents) <= MAX_KIN else " ← …"))
     if kin.children:
-        children = ", ".join(_linked(job, places, guild_id) for job in kin.children[:MAX_KIN])
+        children = ", ".join(_format_link(job, places, guild_id) for job in kin.children[:MAX_KIN])
         line = ngettext("**Child** {pictures}", "**Children** {pictures}", len(kin.children), pictures=children)
         lines.append(line + ("" if len(kin.children) <= MAX_KIN else ", …"))
     return lines
 
 
-def _which(job: Job, index: int) -> str:
+def _format_index(job: Job, index: int) -> str:
     return " " + _("(picture {number})", number=index + 1) if len(job.images) > 1 else ""
 
 
-def _linked(job: Job, places: Places, guild_id: int) -> str:
+def _format_link(job: Job, places: Places, guild_id: int) -> str:
     word = _(origin_of(job.request).value)
     place = places[job.id].reply_to if job.id in places else None
     if place is None or place.message_id is None:

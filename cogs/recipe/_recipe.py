@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cogs.common.lookups import job_named
+from cogs.common.lookups import fetch_job
 from cogs.common.messages import Action
 from cogs.common.responses import edit_reply
-from cogs.context import Interaction, owner_of
+from cogs.context import Interaction, get_owner
 from cogs.error_handler import PRIVATE
 from cogs.recipe import _messages
 from generation.errors import UnknownJob
@@ -13,8 +13,8 @@ from generation.jobs.job import Job
 from generation.jobs.permissions import visible_kin
 
 
-async def press_recipe(interaction: Interaction, subject: str) -> None:
-    await show_recipe(interaction, await job_named(interaction, subject))
+async def handle_recipe(interaction: Interaction, subject: str) -> None:
+    await show_recipe(interaction, await fetch_job(interaction, subject))
 
 
 async def show_recipe(interaction: Interaction, job: Job) -> None:
@@ -24,10 +24,10 @@ async def show_recipe(interaction: Interaction, job: Job) -> None:
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     services = interaction.client.services
-    kin = visible_kin(await services.album.fetch_kin(job), owner_of(interaction))
+    kin = visible_kin(await services.album.fetch_kin(job), get_owner(interaction))
     family = [relative.id for relative, _ in kin.parents] + [child.id for child in kin.children]
-    say = _messages.recipe(job, kin, await services.deliveries.fetch_some(family))
+    say = _messages.build_recipe(job, kin, await services.deliveries.fetch_some(family))
     await edit_reply(interaction, say)
 
 
-PRESSES = {Action.RECIPE: press_recipe}
+PRESSES = {Action.RECIPE: handle_recipe}

@@ -9,12 +9,12 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from cogs.common.attachments import fetched, lending
-from cogs.common.policy_checks import default_model
+from cogs.common.attachments import lend_files, open_attachment
+from cogs.common.policy_checks import fetch_default_model
 from cogs.common.seeds import draw_seed
-from cogs.common.submission import ask, begin, finish, tell_besides
-from cogs.common.transformers import picture_id
-from cogs.context import Interaction, owner_of
+from cogs.common.submission import acknowledge, acknowledge_and_submit, send_note, submit
+from cogs.common.transformers import parse_picture_id
+from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
 from cogs.recipe import _messages
 from generation.errors import InvalidRequest, UnknownJob
@@ -45,31 +45,31 @@ class Reproduce(commands.Cog):
                 what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
             )
         if picture is not None:
-            await ask(interaction, await _from_id(interaction, picture))
+            await acknowledge_and_submit(interaction, await _build_from_id(interaction, picture))
         elif file is not None:
-            await _from_file(interaction, file)
+            await _submit_from_file(interaction, file)
 
 
-async def _from_id(interaction: Interaction, text: str) -> GenerationRequest:
-    job_id, index = await picture_id(interaction, text)
+async def _build_from_id(interaction: Interaction, text: str) -> GenerationRequest:
+    job_id, index = await parse_picture_id(interaction, text)
     job = await interaction.client.services.jobs.fetch_job(job_id)
-    require_visible(job, owner_of(interaction))
+    require_visible(job, get_owner(interaction))
     image = job.images[index] if index < len(job.images) else None
     if image is None or image.recipe is None:
         raise UnknownJob
     return reproduce(image.recipe, parent=image.id, original=image.file_sha256)
 
 
-async def _from_file(interaction: Interaction, file: discord.Attachment) -> None:
+async def _submit_from_file(interaction: Interaction, file: discord.Attachment) -> None:
     """What is in the file is known only after the acknowledgement."""
-    owner = owner_of(interaction)
-    reply_to = await begin(interaction)
+    owner = get_owner(interaction)
+    reply_to = await acknowledge(interaction)
     note, clean = None, None
-    async with fetched(interaction, file) as png:
+    async with open_attachment(interaction, file) as png:
         found = await read_settings(png, owner=owner)
         if isinstance(found, Foreign):
-            request = adopt(found, await default_model(interaction), seed=draw_seed())
-            note = _messages.adopted(found)
+            request = adopt(found, await fetch_default_model(interaction), seed=draw_seed())
+            note = _messages.format_adopted(found)
         elif found is None:
             raise InvalidRequest(
                 what=Phrase("The file"),
@@ -77,19 +77,21 @@ async def _from_file(interaction: Interaction, file: discord.Attachment) -> None
             )
         else:
             recipe, clean = await read_signed(png, owner=owner)
-            request, note = await _from_recipe(interaction, recipe, sha256(clean).hexdigest())
-    async with lending(interaction) as lent:
+            request, note = await _build_from_recipe(interaction, recipe, sha256(clean).hexdigest())
+    async with lend_files(interaction) as lent:
         if clean is not None and request.replay is not None:
             await lent.keep(clean)  # what comes out is compared with it
-        await finish(interaction, request, reply_to)
+        await submit(interaction, request, reply_to)
     if note is not None:
-        await tell_besides(interaction, note)
+        await send_note(interaction, note)
 
 
-async def _from_recipe(interaction: Interaction, recipe: Recipe, original: str) -> tuple[GenerationRequest, str | None]:
+async def _build_from_recipe(
+    interaction: Interaction, recipe: Recipe, original: str
+) -> tuple[GenerationRequest, str | None]:
     """Return the request that a recipe in a file makes, and what to say of it if it is not followed exactly."""
     services = interaction.client.services
-    if not await is_kept(recipe, owner_of(interaction), services.jobs):
+    if not await is_kept(recipe, get_owner(interaction), services.jobs):
         return words_of(recipe, services.studio.catalog.get(recipe.spec.model)), _(_messages.WORDS_ONLY)
     request = reproduce(recipe, original=original)
     if not recipe.spec.sources and not await may_follow(recipe, original, services.jobs):  # else it is one made here

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from cogs.context import BaseBot
 from cogs.results import _buttons, _context_menus, _more_buttons, _remix
-from cogs.results._messages import DONE, kept, progress
-from cogs.results._result import gather, how_shown
-from cogs.results._variants import Variant
+from cogs.results._messages import DONE, build_progress, format_undelivered
+from cogs.results._result import build_result_message, fetch_visibility
+from cogs.results._variants import MessageVariant
 
-__all__ = ["DONE", "Variant", "gather", "how_shown", "kept", "progress", "setup"]
+__all__ = [
+    "DONE",
+    "MessageVariant",
+    "build_progress",
+    "build_result_message",
+    "fetch_visibility",
+    "format_undelivered",
+    "setup",
+]
 
 
 async def setup(bot: BaseBot) -> None:

@@ -24,33 +24,37 @@ _FOR_EACH = (
 )
 
 
-def offers(job: Job, done: Sequence[Image]) -> tuple[tuple[Row, ...], Menu | None]:
+def build_action_rows(job: Job, done: Sequence[Image]) -> tuple[tuple[Row, ...], Menu | None]:
     """Rows of buttons and the menu, for the pictures of an ended job that came to be."""
     there = [image for image in done if image.file_sha256 is not None]
     is_one = len(job.images) == 1
     is_painted = job.request.spec.upscale is None
-    ups = [_one(Action.UPSCALE, image, _("Upscale") if is_one else f"U{image.index + 1}") for image in there]
-    varies = [_one(Action.VARY, image, _("Vary") if is_one else f"V{image.index + 1}") for image in there]
+    ups = [
+        _build_image_button(Action.UPSCALE, image, _("Upscale") if is_one else f"U{image.index + 1}") for image in there
+    ]
+    varies = [
+        _build_image_button(Action.VARY, image, _("Vary") if is_one else f"V{image.index + 1}") for image in there
+    ]
     first = tuple(ups) if can_be_enlarged(job.request.spec) else ()
     second = tuple(varies) if is_painted else ()
-    again, remix = (_again(job, bool(done)), _remix(job)) if is_painted else ((), ())
-    keep = (*remix, *(_keep(job) if done else ()))
+    again, remix = (_build_reroll(job, bool(done)), _build_remix(job)) if is_painted else ((), ())
+    keep = (*remix, *(_build_keep(job) if done else ()))
     rows: tuple[Row, ...] = (first, second, (*again, *keep))
     if is_one:
         new = (*first, *second, *again)
         rows = ((*new, *keep),) if len(new) + len(keep) <= MAX_IN_ROW else (new, keep)
-    return tuple(row for row in rows if row), _menu(job, there)
+    return tuple(row for row in rows if row), _build_menu(job, there)
 
 
-def _again(job: Job, has_pictures: bool) -> Row:
+def _build_reroll(job: Job, has_pictures: bool) -> Row:
     return (Button(Action.REROLL, job.id, _("Reroll") if has_pictures else _("Try again"), Weight.MAIN),)
 
 
-def _remix(job: Job) -> Row:
+def _build_remix(job: Job) -> Row:
     return (Button(Action.REMIX, job.id, _("Remix")),)
 
 
-def _keep(job: Job) -> Row:
+def _build_keep(job: Job) -> Row:
     return (
         Button(Action.RECIPE, job.id, _("Recipe")),
         Button(Action.FAVOURITE, job.id, _("Favourite")),
@@ -58,17 +62,17 @@ def _keep(job: Job) -> Row:
     )
 
 
-def _menu(job: Job, there: Sequence[Image]) -> Menu | None:
+def _build_menu(job: Job, there: Sequence[Image]) -> Menu | None:
     buttons = [
-        _one(action, image, _(label) if len(job.images) == 1 else f"{image.index + 1} · {_(label)}")
+        _build_image_button(action, image, _(label) if len(job.images) == 1 else f"{image.index + 1} · {_(label)}")
         for image in there
         for action, label in _FOR_EACH
-        if _suits(action, image)
+        if _is_offered(action, image)
     ]
     return Menu(job.id, _("More …"), tuple(buttons)) if buttons else None
 
 
-def _suits(action: Action, image: Image) -> bool:
+def _is_offered(action: Action, image: Image) -> bool:
     """An enlargement can only be made again; new detail needs a picture painted from words alone."""
     spec = image.spec
     if action is Action.DETAIL:
@@ -76,5 +80,5 @@ def _suits(action: Action, image: Image) -> bool:
     return spec.upscale is None or action is Action.REPRODUCE
 
 
-def _one(action: Action, image: Image, label: str) -> Button:
+def _build_image_button(action: Action, image: Image, label: str) -> Button:
     return Button(action, f"{image.job_id}:{image.index}", label)

@@ -6,13 +6,13 @@ from contextlib import suppress
 
 import discord
 
-from cogs.common.checks import may_moderate_in, permissions_in_server
-from cogs.common.lookups import image_to_change, job_named, job_to_change
+from cogs.common.checks import get_permissions_in_server, may_moderate_in
+from cogs.common.lookups import fetch_image_to_change, fetch_job, fetch_job_to_change
 from cogs.common.messages import Action
 from cogs.common.seeds import draw_seed
 from cogs.common.stored_files import remove_files
-from cogs.common.submission import ask
-from cogs.context import ButtonHandler, Interaction, owner_of
+from cogs.common.submission import acknowledge_and_submit
+from cogs.context import ButtonHandler, Interaction, get_owner
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
 from cogs.results import _messages
@@ -23,20 +23,20 @@ from generation.jobs.permissions import require_may_stop
 
 
 async def press_upscale(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, enlarge(await image_to_change(interaction, subject)))
+    await acknowledge_and_submit(interaction, enlarge(await fetch_image_to_change(interaction, subject)))
 
 
 async def press_vary(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, vary(await image_to_change(interaction, subject), seed=draw_seed()))
+    await acknowledge_and_submit(interaction, vary(await fetch_image_to_change(interaction, subject), seed=draw_seed()))
 
 
 async def press_reroll(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, reroll(await job_to_change(interaction, subject), seed=draw_seed()))
+    await acknowledge_and_submit(interaction, reroll(await fetch_job_to_change(interaction, subject), seed=draw_seed()))
 
 
 async def press_cancel(interaction: Interaction, subject: str) -> None:
-    """The message itself shows what comes of it: the courier edits it when the job has ended."""
-    job = await job_named(interaction, subject)
+    """The message itself shows what comes of it: the tracker edits it when the job has ended."""
+    job = await fetch_job(interaction, subject)
     await _require_may_stop(interaction, job)
     if not interaction.client.services.studio.is_live(job.id):
         await tell_privately(interaction, _(_messages.NOTHING_TO_CANCEL))
@@ -47,7 +47,7 @@ async def press_cancel(interaction: Interaction, subject: str) -> None:
 
 async def press_delete(interaction: Interaction, subject: str) -> None:
     """Pictures and message go; the row and its recipe stay. Pressed twice, the second finds nothing left to do."""
-    job = await job_named(interaction, subject)
+    job = await fetch_job(interaction, subject)
     services = interaction.client.services
     await _require_may_stop(interaction, job)
     if services.studio.is_live(job.id):
@@ -62,20 +62,20 @@ async def press_delete(interaction: Interaction, subject: str) -> None:
 
 async def _require_may_stop(interaction: Interaction, job: Job) -> None:
     """Raise `NotAllowed` unless the job is the person's own, or they may manage messages where its message stands."""
-    owner = owner_of(interaction)
-    is_moderator = job.owner != owner and await _moderates(interaction, job)
+    owner = get_owner(interaction)
+    is_moderator = job.owner != owner and await _can_moderate(interaction, job)
     require_may_stop(job, owner, is_moderator=is_moderator)
 
 
-async def _moderates(interaction: Interaction, job: Job) -> bool:
+async def _can_moderate(interaction: Interaction, job: Job) -> bool:
     """The button's own channel does not count: a job can be opened, or named by a forged button, anywhere."""
-    place = await _place_of(interaction, job)
+    place = await _fetch_reply_to(interaction, job)
     if place is None:
-        return permissions_in_server(interaction).manage_messages
+        return get_permissions_in_server(interaction).manage_messages
     return may_moderate_in(interaction, place.channel_id)
 
 
-async def _place_of(interaction: Interaction, job: Job) -> ReplyTo | None:
+async def _fetch_reply_to(interaction: Interaction, job: Job) -> ReplyTo | None:
     """Where the job's message stands; None for a job that no one on Discord asked for."""
     try:
         return (await interaction.client.services.deliveries.fetch(job.id)).reply_to
@@ -85,7 +85,7 @@ async def _place_of(interaction: Interaction, job: Job) -> ReplyTo | None:
 
 async def _delete_posted(interaction: Interaction, job: Job) -> None:
     """The message in the channel, where it was another one that the button was under."""
-    place = await _place_of(interaction, job)
+    place = await _fetch_reply_to(interaction, job)
     is_here = interaction.message is not None and place is not None and interaction.message.id == place.message_id
     if place is None or place.message_id is None or is_here:
         return

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cogs.common.lookups import image_named, image_to_change, job_named
+from cogs.common.lookups import fetch_image, fetch_image_to_change, fetch_job
 from cogs.common.messages import Action
 from cogs.common.seeds import draw_seed
-from cogs.common.submission import ask
+from cogs.common.submission import acknowledge_and_submit
 from cogs.context import Interaction
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
@@ -16,37 +16,43 @@ from generation.jobs.derive_edits import vary_strongly
 
 
 async def press_strong(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, vary_strongly(await image_to_change(interaction, subject), seed=draw_seed()))
+    await acknowledge_and_submit(
+        interaction, vary_strongly(await fetch_image_to_change(interaction, subject), seed=draw_seed())
+    )
 
 
 async def press_detail(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, enlarge_anew(await image_to_change(interaction, subject)))
+    await acknowledge_and_submit(interaction, enlarge_anew(await fetch_image_to_change(interaction, subject)))
 
 
 async def press_zoom_half(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, zoom_out(await image_to_change(interaction, subject), 1.5, seed=draw_seed()))
+    await acknowledge_and_submit(
+        interaction, zoom_out(await fetch_image_to_change(interaction, subject), 1.5, seed=draw_seed())
+    )
 
 
 async def press_zoom(interaction: Interaction, subject: str) -> None:
-    await ask(interaction, zoom_out(await image_to_change(interaction, subject), 2.0, seed=draw_seed()))
+    await acknowledge_and_submit(
+        interaction, zoom_out(await fetch_image_to_change(interaction, subject), 2.0, seed=draw_seed())
+    )
 
 
 async def press_reproduce(interaction: Interaction, subject: str) -> None:
-    image = await image_named(interaction, subject)
+    image = await fetch_image(interaction, subject)
     if image.recipe is None:
         raise UnknownJob
-    await ask(interaction, reproduce(image.recipe, parent=image.id, original=image.file_sha256))
+    await acknowledge_and_submit(interaction, reproduce(image.recipe, parent=image.id, original=image.file_sha256))
 
 
 async def press_favourite(interaction: Interaction, subject: str) -> None:
     """A second press takes it back. Only the person who presses sees or knows."""
-    job = await job_named(interaction, subject)
+    job = await fetch_job(interaction, subject)
     is_one = await interaction.client.services.keepsakes.turn_favourite(job.id, interaction.user.id)
     await tell_privately(interaction, _(_messages.FAVOURITE if is_one else _messages.NO_FAVOURITE))
 
 
 async def press_tell(interaction: Interaction, subject: str) -> None:
-    job = await job_named(interaction, subject)
+    job = await fetch_job(interaction, subject)
     services = interaction.client.services
     if not services.studio.is_live(job.id):
         await tell_privately(interaction, _(_messages.DONE_ALREADY))

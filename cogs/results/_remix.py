@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from cogs.common.attachments import NO_FILE, lending, require_size_px
+from cogs.common.attachments import NO_FILE, lend_files, require_size_px
 from cogs.common.forms import Answers, File, Form, Pick, Text
-from cogs.common.lookups import image_to_change, job_to_change
+from cogs.common.lookups import fetch_image_to_change, fetch_job_to_change
 from cogs.common.messages import Action
 from cogs.common.modals import open_form
 from cogs.common.seeds import draw_seed
-from cogs.common.submission import ask, begin, finish
-from cogs.common.transformers import prompt_of
+from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
+from cogs.common.transformers import clean_typed_prompt
 from cogs.context import FormHandler, Interaction
 from cogs.i18n.gettext import N_, _
 from generation.errors import InvalidRequest
@@ -37,7 +37,7 @@ _FROM_PICTURE = N_("0.05 to 1 starts from this picture and changes so much of it
 HOW_MUCH = N_("0.05 to 1: how much may change.")
 
 
-def prompt_field(value: str = "") -> Text:
+def build_prompt_field(value: str = "") -> Text:
     """The prompt, LoRA and all: these make it longer than what the model reads."""
     return Text(key=PROMPT, label=_("Prompt"), value=value, is_long=True, is_required=True, max_chars=MAX_WRITTEN_CHARS)
 
@@ -46,9 +46,9 @@ def prompt_field(value: str = "") -> Text:
 
 
 async def press_remix(interaction: Interaction, subject: str) -> None:
-    job = await job_to_change(interaction, subject)
+    job = await fetch_job_to_change(interaction, subject)
     now = wishes_of(job)
-    can_start = now.strength is not None or _picture(job, subject) is not None
+    can_start = now.strength is not None or _get_only_image(job, subject) is not None
     strength = Text(
         key=STRENGTH,
         label=_("Strength"),
@@ -60,7 +60,7 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
         key=NEGATIVE, label=_("What to avoid"), value=now.negative, is_long=True, max_chars=MAX_PROMPT_CHARS
     )
     fields = (
-        prompt_field(now.prompt),
+        build_prompt_field(now.prompt),
         negative,
         Text(
             key=GUIDANCE,
@@ -78,20 +78,20 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
 
 
 async def send_remix(interaction: Interaction, subject: str, answers: Answers) -> None:
-    job = await job_to_change(interaction, subject)
+    job = await fetch_job_to_change(interaction, subject)
     texts, now = answers.texts, wishes_of(job)
     wishes = Wishes(
-        prompt=prompt_of(texts.get(PROMPT)),
-        negative=prompt_of(texts.get(NEGATIVE)),
-        guidance=now.guidance if not texts.get(GUIDANCE) else number(texts[GUIDANCE], what=Phrase("Guidance")),
-        seed=draw_seed() if not texts.get(SEED) else _whole(texts[SEED], what=Phrase("Seed")),
-        strength=number(texts[STRENGTH], what=Phrase("Strength")) if texts.get(STRENGTH) else None,
+        prompt=clean_typed_prompt(texts.get(PROMPT)),
+        negative=clean_typed_prompt(texts.get(NEGATIVE)),
+        guidance=now.guidance if not texts.get(GUIDANCE) else parse_number(texts[GUIDANCE], what=Phrase("Guidance")),
+        seed=draw_seed() if not texts.get(SEED) else _parse_whole(texts[SEED], what=Phrase("Seed")),
+        strength=parse_number(texts[STRENGTH], what=Phrase("Strength")) if texts.get(STRENGTH) else None,
     )
     model = interaction.client.services.studio.catalog.get(job.request.spec.model)
-    await ask(interaction, remix(job, wishes, model, picture=_picture(job, subject)))
+    await acknowledge_and_submit(interaction, remix(job, wishes, model, picture=_get_only_image(job, subject)))
 
 
-def _picture(job: Job, subject: str) -> Image | None:
+def _get_only_image(job: Job, subject: str) -> Image | None:
     """The one picture of a job that has one: only there is it plain what to start from."""
     return job.images[0] if len(job.images) == 1 and job.request.spec.upscale is None else None
 
@@ -100,7 +100,7 @@ def _picture(job: Job, subject: str) -> Image | None:
 
 
 async def press_region(interaction: Interaction, subject: str) -> None:
-    image = await image_to_change(interaction, subject)
+    image = await fetch_image_to_change(interaction, subject)
     if image.file_sha256 is None:
         raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
     cells = Pick(
@@ -120,14 +120,14 @@ async def press_region(interaction: Interaction, subject: str) -> None:
         is_required=True,
         max_chars=6,
     )
-    fields = (prompt_field(image.spec.written), cells, mask, strength)
+    fields = (build_prompt_field(image.spec.written), cells, mask, strength)
     await open_form(interaction, Form(action=Action.REGION, subject=subject, title=_("Vary a region"), fields=fields))
 
 
 async def send_region(interaction: Interaction, subject: str, answers: Answers) -> None:
-    image = await image_to_change(interaction, subject)
-    prompt = prompt_of(answers.texts.get(PROMPT))
-    strength = number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
+    image = await fetch_image_to_change(interaction, subject)
+    prompt = clean_typed_prompt(answers.texts.get(PROMPT))
+    strength = parse_number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
     cells = tuple(int(each) for each in answers.picked.get(CELLS_KEY, ()) if each.isdecimal())
     file = answers.files.get(MASK)
     if (file is None) == (not cells):
@@ -136,20 +136,22 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
     seed, model = draw_seed(), interaction.client.services.studio.catalog.get(image.spec.model)
     if file is None:
         drawing = partial(repaint_cells, image, cells, model, prompt=prompt, seed=seed, strength=strength)
-        await ask(interaction, await asyncio.to_thread(drawing))  # it hashes a mask as large as the picture
+        await acknowledge_and_submit(
+            interaction, await asyncio.to_thread(drawing)
+        )  # it hashes a mask as large as the picture
         return
     size_px = image.spec.result_size_px
     require_size_px(file.size_px, size_px)
     trial = repaint_mask(image, NO_FILE, model, prompt=prompt, seed=seed, strength=strength)
-    reply_to = await begin(interaction, trial, attached={NO_FILE})
-    async with lending(interaction) as lent:
+    reply_to = await acknowledge(interaction, trial, attached={NO_FILE})
+    async with lend_files(interaction) as lent:
         mask, mask_px = await lent.keep_attached(file, lambda picture_px: size_px, is_mask=True)
         require_size_px(mask_px, size_px)
         request = repaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
-        await finish(interaction, request, reply_to, attached={mask})
+        await submit(interaction, request, reply_to, attached={mask})
 
 
-def number(text: str, *, what: str) -> float:
+def parse_number(text: str, *, what: str) -> float:
     """A number as people type it, with either decimal sign. Raises `InvalidRequest`."""
     try:
         return float(text.strip().replace(",", "."))
@@ -157,7 +159,7 @@ def number(text: str, *, what: str) -> float:
         raise InvalidRequest(what=what, problem=Phrase("must be a number, not “{text}”.", text=text[:20])) from None
 
 
-def _whole(text: str, *, what: str) -> int:
+def _parse_whole(text: str, *, what: str) -> int:
     if not text.strip().isdecimal():
         raise InvalidRequest(what=what, problem=Phrase("must be a whole number, not “{text}”.", text=text[:20]))
     return int(text)

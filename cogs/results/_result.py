@@ -7,10 +7,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cogs.common.messages import Picture, Say
+from cogs.common.messages import MessageSpec, Picture
 from cogs.i18n.gettext import _
 from cogs.results import _messages
-from cogs.results._variants import Variant
+from cogs.results._variants import MessageVariant
 from cogs.services import Services
 from generation.errors import InvalidRequest
 from generation.images.c2pa import ROOM_BYTES, CannotSign, Credentials
@@ -33,16 +33,16 @@ MAX_REQUEST_BYTES = 24 * 1024 * 1024
 """Discord takes 25 MiB at once, files and words together."""
 
 
-async def gather(job: Job, services: Services, *, variant: Variant, place: Place) -> Say:
+async def build_result_message(job: Job, services: Services, *, variant: MessageVariant, place: Place) -> MessageSpec:
     """The message of an ended job, with its pictures re-encoded where a file is over the variant's limit.
 
     `place`: where it will be read. What may not be shown there is left out, or is behind a spoiler.
     """
-    shown = await how_shown(job, services, place)
-    return await asyncio.to_thread(_gather, job, services.studio.files, variant, shown, services.credentials)
+    shown = await fetch_visibility(job, services, place)
+    return await asyncio.to_thread(_build_message, job, services.studio.files, variant, shown, services.credentials)
 
 
-async def how_shown(job: Job, services: Services, place: Place) -> dict[int, Shown]:
+async def fetch_visibility(job: Job, services: Services, place: Place) -> dict[int, Shown]:
     """How each picture of a job may be shown in a place, by its index."""
     policy = await services.governance.policy(job.owner.guild_id)
     model = next((each for each in services.studio.catalog.models if each.name == job.request.spec.model), None)
@@ -53,27 +53,27 @@ async def how_shown(job: Job, services: Services, place: Place) -> dict[int, Sho
     }
 
 
-def _gather(
-    job: Job, files: ImageFiles, variant: Variant, shown: Mapping[int, Shown], credentials: Credentials | None
-) -> Say:
-    verdict = _verdict(job, files)
-    notes = _notes(job) if variant.has_words else []
-    job = job if variant.has_words else _without_words(job)
+def _build_message(
+    job: Job, files: ImageFiles, variant: MessageVariant, shown: Mapping[int, Shown], credentials: Credentials | None
+) -> MessageSpec:
+    verdict = _compare(job, files)
+    notes = _list_notes(job) if variant.has_words else []
+    job = job if variant.has_words else _remove_words(job)
     pictures: dict[int, Picture] = {}
     if variant.has_files:
-        pictures, more = _pictures(job, files, variant, shown, credentials)
+        pictures, more = _build_pictures(job, files, variant, shown, credentials)
         notes += more
     if variant.why is not None:
-        notes += _messages.left_out(variant.why, files=not variant.has_files, words=not variant.has_words)
+        notes += _messages.list_left_out(variant.why, files=not variant.has_files, words=not variant.has_words)
     if any(picture.is_spoiler for picture in pictures.values()):
         notes.append(_(_messages.FLAGGED))
     if any(each is Shown.NOT and job.images[index].status is Status.DONE for index, each in shown.items()):
         notes.append(_(_messages.NOT_SHOWN_HERE))
-    return _messages.result(job, pictures, notes=notes, verdict=verdict)
+    return _messages.build_result(job, pictures, notes=notes, verdict=verdict)
 
 
-def _pictures(
-    job: Job, files: ImageFiles, variant: Variant, shown: Mapping[int, Shown], credentials: Credentials | None
+def _build_pictures(
+    job: Job, files: ImageFiles, variant: MessageVariant, shown: Mapping[int, Shown], credentials: Credentials | None
 ) -> tuple[dict[int, Picture], list[str]]:
     """The pictures by the index of their image, and what there is to say of how they are shown."""
     notes: dict[str, None] = {}
@@ -82,35 +82,35 @@ def _pictures(
     credentials = credentials if size_limit > 2 * ROOM_BYTES else None
     size_limit -= ROOM_BYTES if credentials else 0
     for image in job.images:
-        png = _png(image, files) if shown[image.index] is not Shown.NOT else None
+        png = _read_png(image, files) if shown[image.index] is not Shown.NOT else None
         if png is None:
             if _is_away(image) and shown[image.index] is not Shown.NOT:
                 notes[_(_messages.STARTED_AWAY if job.request.spec.files else _messages.FILE_AWAY)] = None
             continue
-        data = png if len(png) <= size_limit else _smaller(png, size_limit)
+        data = png if len(png) <= size_limit else _shrink(png, size_limit)
         if data is not png:
             notes[_(_messages.TOO_LARGE if data is None else _messages.RECODED)] = None
         if data is not None:
-            picture = _messages.picture(job, image, _signed(data, image, credentials))
+            picture = _messages.build_picture(job, image, _sign(data, image, credentials))
             pictures[image.index] = replace(picture, is_spoiler=shown[image.index] is Shown.SPOILER)
     return pictures, list(notes)
 
 
-def _smaller(png: bytes, max_bytes: int) -> bytes | None:
+def _shrink(png: bytes, max_bytes: int) -> bytes | None:
     try:
         return shrink(png, max_bytes=max_bytes)
     except InvalidRequest:
         return None
 
 
-def _without_words(job: Job) -> Job:
+def _remove_words(job: Job) -> Job:
     """The job as it is shown where its own words are not taken: in the text, the file names and the alt texts."""
     spec = replace(job.request.spec, prompt=_(_messages.NO_WORDS), negative="")
     images = tuple(replace(each, recipe=each.recipe and replace(each.recipe, dropped="")) for each in job.images)
     return replace(job, request=replace(job.request, spec=spec), images=images)
 
 
-def _signed(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
+def _sign(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
     """The file as it leaves. One that cannot be signed leaves all the same: it still says what it is in its XMP."""
     if credentials is None:
         return data
@@ -121,7 +121,7 @@ def _signed(data: bytes, image: Image, credentials: Credentials | None) -> bytes
         return data
 
 
-def _png(image: Image, files: ImageFiles) -> bytes | None:
+def _read_png(image: Image, files: ImageFiles) -> bytes | None:
     if image.status is not Status.DONE or image.file_sha256 is None:
         return None
     return files.get(image.file_sha256)
@@ -132,32 +132,34 @@ def _is_away(image: Image) -> bool:
     return image.status is Status.DONE and image.file_sha256 is not None
 
 
-def _notes(job: Job) -> list[str]:
+def _list_notes(job: Job) -> list[str]:
     """What there is to say of the pictures that were painted, before any is looked at."""
     spec, is_painted = job.request.spec, any(image.status is Status.DONE for image in job.images)
     unknown = unknown_words(spec.prompt) if is_painted and spec.model == PAINTBOX else ()
-    return [_messages.unknown_words_note(unknown, some_known_words())] if unknown else []
+    return [_messages.format_unknown_words(unknown, some_known_words())] if unknown else []
 
 
-def _verdict(job: Job, files: ImageFiles) -> Verdict | None:
+def _compare(job: Job, files: ImageFiles) -> Verdict | None:
     """Whether a reproduction came out the same; None for other jobs, and for one that was not made."""
     image, replay = job.images[0], job.request.replay
-    if replay is None or image.recipe is None or (png := _png(image, files)) is None:
+    if replay is None or image.recipe is None or (png := _read_png(image, files)) is None:
         return None
-    promised, original = _promised(image.recipe, replay.pixels_sha256, replay.original, files)
+    promised, original = _find_promised(image.recipe, replay.pixels_sha256, replay.original, files)
     if job.request.parent is None:
-        promised = _in_our_words(promised, image.recipe)
+        promised = _replace_foreign_facts(promised, image.recipe)
     return judge(promised, decode_png(png)[0], image.recipe.fingerprint, original=original)
 
 
-def _in_our_words(promised: Recipe, made: Recipe) -> Recipe:
+def _replace_foreign_facts(promised: Recipe, made: Recipe) -> Recipe:
     """A recipe that somebody attached may say anything; taken from it is only which of our own facts are others."""
     there, here = promised.fingerprint.facts, made.fingerprint.facts
     facts = {name: fact if there.get(name) == fact else Phrase("another") for name, fact in here.items()}
     return replace(promised, fingerprint=Fingerprint(facts))
 
 
-def _promised(made: Recipe, pixels_sha256: str, original: str | None, files: ImageFiles) -> tuple[Recipe, bytes | None]:
+def _find_promised(
+    made: Recipe, pixels_sha256: str, original: str | None, files: ImageFiles
+) -> tuple[Recipe, bytes | None]:
     """What the reproduction was to match: the recipe in the original's file, and its pixels."""
     png = files.get(original) if original is not None else None
     if png is not None:

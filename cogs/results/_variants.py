@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from cogs.common.discord_errors import CONTENT, LATER, Refused, Step, Unreachable
+from cogs.common.discord_errors import CONTENT, LATER, MessageRefusedError, Step, UnreachableError
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
-from cogs.common.messages import Say
+from cogs.common.messages import MessageSpec
 
 CUT = 0.7
 MAX_CUTS = 12
@@ -14,7 +14,7 @@ MAX_CUTS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class MessageVariant:
     """What of a message is sent. `size_limit`: of each file, in bytes."""
 
     size_limit: int = DEFAULT_SIZE_LIMIT
@@ -24,20 +24,20 @@ class Variant:
     why: str | None = None
     """Why something is missing."""
 
-    def within(self, size_limit: int) -> Variant:
+    def within(self, size_limit: int) -> MessageVariant:
         """Return the same with files of at most `size_limit` bytes."""
         return replace(self, size_limit=min(self.size_limit, size_limit))
 
-    def after(self, refused: Refused, sent: Say) -> Variant:
+    def after(self, refused: MessageRefusedError, sent: MessageSpec) -> MessageVariant:
         """Return the next one to try. Raise `Unreachable` if there is none, and `refused` if this one is to wait."""
         step, why = refused.step, refused.refusal.why
         if step in LATER:
             raise refused
         if step is Step.KEEP or self._has_met(step):
-            raise Unreachable(why) from refused
+            raise UnreachableError(why) from refused
         sizes = [len(each.data) for each in sent.pictures()]
         if step is Step.SMALLER and sizes and self.num_cuts < MAX_CUTS:
-            return replace(self, size_limit=_next_limit(max(sizes)), num_cuts=self.num_cuts + 1)
+            return replace(self, size_limit=_compute_next_limit(max(sizes)), num_cuts=self.num_cuts + 1)
         return replace(
             self,
             has_files=self.has_files and step is Step.NO_WORDS,
@@ -52,6 +52,6 @@ class Variant:
         return not self.has_words and (step is Step.NO_WORDS or not self.has_files)
 
 
-def _next_limit(largest: int) -> int:
+def _compute_next_limit(largest: int) -> int:
     """Discord's usual limit first: it is what a server falls back to when its boosts run out."""
     return DEFAULT_SIZE_LIMIT if largest > DEFAULT_SIZE_LIMIT else int(largest * CUT)

@@ -9,14 +9,14 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
-from cogs.common.attachments import fetched
-from cogs.common.checks import language_of_server, require_manager, tell_log_channel
-from cogs.common.deleted_references import gone_channels, gone_roles, require_role
-from cogs.common.messages import Say
-from cogs.common.policy_checks import place_of
-from cogs.common.responses import reply
+from cogs.common.attachments import open_attachment
+from cogs.common.checks import fetch_language_of_server, require_manager, tell_log_channel
+from cogs.common.deleted_references import find_deleted_channels, find_deleted_roles, require_role
+from cogs.common.messages import MessageSpec
+from cogs.common.policy_checks import get_place
+from cogs.common.responses import send_reply
 from cogs.context import Interaction, ListBuilder
-from cogs.i18n.gettext import _, speaking, told
+from cogs.i18n.gettext import _, format_error, use_language
 from cogs.rules import _messages
 from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
@@ -73,9 +73,9 @@ class RulesGroup(
         prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
         matches = await governance.screener.look_back(guild_id, rule, prompts)
         caught = [(prompts[index][0], found) for index, found in matches]
-        await reply(interaction, _messages.added(stored, caught, len(prompts), is_new=is_new))
-        with speaking(await language_of_server(interaction)):
-            said = _("added a rule: {rule}", rule=_messages.line(stored))
+        await send_reply(interaction, _messages.build_added(stored, caught, len(prompts), is_new=is_new))
+        with use_language(await fetch_language_of_server(interaction)):
+            said = _("added a rule: {rule}", rule=_messages.format_rule(stored))
         await tell_log_channel(interaction, said)
 
     @app_commands.command(description="Take a rule away.")
@@ -85,9 +85,9 @@ class RulesGroup(
         await interaction.response.defer(ephemeral=True)
         governance, at = interaction.client.services.governance, interaction.created_at
         removed = await governance.remove_rule(guild_id, number, by=interaction.user.id, at=at)
-        await _list(interaction, guild_id, done=_("Removed: {rule}", rule=_messages.line(removed)))
-        with speaking(await language_of_server(interaction)):
-            said = _("removed a rule: {rule}", rule=_messages.line(removed))
+        await _list(interaction, guild_id, done=_("Removed: {rule}", rule=_messages.format_rule(removed)))
+        with use_language(await fetch_language_of_server(interaction)):
+            said = _("removed a rule: {rule}", rule=_messages.format_rule(removed))
         await tell_log_channel(interaction, said)
 
     @app_commands.command(name="list", description="All content rules of this server.")
@@ -105,8 +105,8 @@ class RulesGroup(
         policy = await governance.policy(guild_id)
         matches = await governance.screen(policy, [text])
         every_role = {each for rule in policy.rules.rules for each in rule.role_ids}
-        hits = policy.rules.hits(matches, channel_ids=place_of(interaction).channel_ids, role_ids=every_role)
-        await reply(interaction, _messages.tested(text, hits))
+        hits = policy.rules.hits(matches, channel_ids=get_place(interaction).channel_ids, role_ids=every_role)
+        await send_reply(interaction, _messages.build_test(text, hits))
 
     @app_commands.command(name="import", description="Take rules from a file: an export, or a list of words.")
     @app_commands.describe(
@@ -117,14 +117,14 @@ class RulesGroup(
         guild_id = require_manager(interaction)
         await interaction.response.defer(ephemeral=True)
         client = interaction.client
-        async with fetched(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
+        async with open_attachment(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
             rules = await client.services.governance.screener.read_file(guild_id, data)
         number = await client.services.governance.add_rules(
             guild_id, rules, by=interaction.user.id, at=interaction.created_at, replacing=replacing
         )
-        await _list(interaction, guild_id, done=_messages.imported(number, len(rules)))
-        with speaking(await language_of_server(interaction)):
-            said = _("imported rules: {outcome}", outcome=_messages.imported(number, len(rules)))
+        await _list(interaction, guild_id, done=_messages.format_imported(number, len(rules)))
+        with use_language(await fetch_language_of_server(interaction)):
+            said = _("imported rules: {outcome}", outcome=_messages.format_imported(number, len(rules)))
         await tell_log_channel(interaction, said)
 
     @app_commands.command(description="All rules as a file, to keep or to take to another server.")
@@ -132,31 +132,31 @@ class RulesGroup(
         guild_id = require_manager(interaction)
         rules = await interaction.client.services.governance.fetch_rules(guild_id)
         data = await asyncio.to_thread(export_rules, rules)
-        await reply(interaction, _messages.exported(len(rules), data))
+        await send_reply(interaction, _messages.build_export(len(rules), data))
 
 
 async def _list(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
-    await reply(interaction, await _listing(interaction, guild_id, done=done))
+    await send_reply(interaction, await _build_listing(interaction, guild_id, done=done))
 
 
-async def _listing(interaction: Interaction, guild_id: int, *, done: str | None = None) -> Say:
+async def _build_listing(interaction: Interaction, guild_id: int, *, done: str | None = None) -> MessageSpec:
     governance = interaction.client.services.governance
     rules = await governance.fetch_rules(guild_id)
     in_force = (await governance.policy(guild_id)).rules
     problem = await governance.screener.problem(guild_id, in_force)
     return await asyncio.to_thread(
-        _messages.listing,
+        _messages.build_listing,
         rules,
         done=done,
-        problem=told(problem) if problem else None,
+        problem=format_error(problem) if problem else None,
         unusable={rule.id for rule in rules} - {rule.id for rule in in_force.rules},
-        gone=gone_channels(interaction.guild, {each for rule in rules for each in rule.channel_ids})
-        | gone_roles(interaction.guild, {each for rule in rules for each in rule.role_ids}),
+        gone=find_deleted_channels(interaction.guild, {each for rule in rules for each in rule.channel_ids})
+        | find_deleted_roles(interaction.guild, {each for rule in rules for each in rule.role_ids}),
     )
 
 
-async def _again(interaction: Interaction, _: str) -> Say:
-    return await _listing(interaction, require_manager(interaction))
+async def _rebuild(interaction: Interaction, _: str) -> MessageSpec:
+    return await _build_listing(interaction, require_manager(interaction))
 
 
-LISTS: dict[str, ListBuilder] = {_messages.KEY: _again}
+LISTS: dict[str, ListBuilder] = {_messages.KEY: _rebuild}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from cogs.common.deleted_references import channel_mention, role_mention
-from cogs.common.formatting import dotted, escaped, small
-from cogs.common.messages import Block, Lines, Long, Picture, Rule, Say, Tone
-from cogs.i18n.gettext import N_, _, counted, ngettext
+from cogs.common.deleted_references import format_channel, format_role
+from cogs.common.formatting import escape_markdown, format_small, join_dotted
+from cogs.common.messages import Block, Lines, Long, MessageSpec, Picture, Rule, Tone
+from cogs.i18n.gettext import N_, _, format_count, ngettext
 from generation.rules import rule as rules
 from generation.rules.rulebook import Hit
 
@@ -25,14 +25,14 @@ _DOES = {
 }
 
 
-def listing(
+def build_listing(
     every: Sequence[rules.Rule],
     *,
     done: str | None = None,
     problem: str | None = None,
     unusable: Collection[int] = (),
     gone: Collection[int] = (),
-) -> Say:
+) -> MessageSpec:
     """All rules of a guild, the newest first.
 
     `problem`: why all of them together cannot be used; `unusable`: the ids of those that are left out alone; `gone`:
@@ -43,44 +43,46 @@ def listing(
         blocks += [_("**Nothing is painted here** until this is put right: {problem}", problem=problem), Rule()]
     if done is not None:
         blocks += [done, Rule()]
-    lines = [line(each, is_usable=each.id not in unusable, gone=gone) for each in reversed(every)]
+    lines = [format_rule(each, is_usable=each.id not in unusable, gone=gone) for each in reversed(every)]
     blocks.append(Lines(tuple(lines), KEY) if lines else _(NONE))
-    return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if problem else Tone.PLAIN)
+    return MessageSpec(blocks=tuple(blocks), tone=Tone.TROUBLE if problem else Tone.PLAIN)
 
 
-def exported(number: int, data: bytes) -> Say:
+def build_export(number: int, data: bytes) -> MessageSpec:
     """So many rules as a file."""
     if not number:
-        return Say(blocks=(_(NONE),))
+        return MessageSpec(blocks=(_(NONE),))
     attached = (Picture("rules.json", data, _("The rules")),)
     said = ngettext("{number} rule", "{number} rules", number)
-    return Say(blocks=(_("### Rules as a file") + "\n" + said,), attached=attached)
+    return MessageSpec(blocks=(_("### Rules as a file") + "\n" + said,), attached=attached)
 
 
-def line(rule: rules.Rule, *, is_usable: bool = True, gone: Collection[int] = ()) -> str:
+def format_rule(rule: rules.Rule, *, is_usable: bool = True, gone: Collection[int] = ()) -> str:
     """`3 · blocks “word” · in #channel · for @role · reason`."""
-    parts = [f"**{rule.id}**", _(_DOES[rule.action, rule.kind], text=escaped(rule.text, limit=60))]
+    parts = [f"**{rule.id}**", _(_DOES[rule.action, rule.kind], text=escape_markdown(rule.text, limit=60))]
     if rule.channel_ids:
-        parts.append(_("in {channels}", channels=_some([channel_mention(each, gone) for each in rule.channel_ids])))
+        parts.append(_("in {channels}", channels=_join_some([format_channel(each, gone) for each in rule.channel_ids])))
     if rule.role_ids:
-        parts.append(_("for {roles}", roles=_some([role_mention(each, gone) for each in rule.role_ids])))
+        parts.append(_("for {roles}", roles=_join_some([format_role(each, gone) for each in rule.role_ids])))
     if any(named and set(named) <= set(gone) for named in (rule.channel_ids, rule.role_ids)):
         parts.append(_("**holds nowhere any more**: `/rules remove number:{number}` takes it away", number=rule.id))
     if rule.reason:
-        parts.append(escaped(rule.reason, limit=60))
+        parts.append(escape_markdown(rule.reason, limit=60))
     if not is_usable:
         parts.append(_("**not in force**: this version of me cannot use it, remove it or write it again"))
-    return dotted(parts)
+    return join_dotted(parts)
 
 
-def _some(names: Sequence[str]) -> str:
+def _join_some(names: Sequence[str]) -> str:
     return ", ".join((*names[:MAX_NAMED], *(["…"] if len(names) > MAX_NAMED else [])))
 
 
-def added(rule: rules.Rule, caught: Sequence[tuple[str, str]], num_looked_at: int, *, is_new: bool) -> Say:
+def build_added(
+    rule: rules.Rule, caught: Sequence[tuple[str, str]], num_looked_at: int, *, is_new: bool
+) -> MessageSpec:
     """A rule that was added, and which of the last prompts it would have caught (prompt, what was found)."""
-    blocks: list[Block] = [_("### Rule added") if is_new else _("### That rule was there already"), line(rule)]
-    blocks.append(_looking_back(caught, num_looked_at))
+    blocks: list[Block] = [_("### Rule added") if is_new else _("### That rule was there already"), format_rule(rule)]
+    blocks.append(_format_looking_back(caught, num_looked_at))
     is_much = rule.matches_everything or (num_looked_at >= 20 and len(caught) > MANY * num_looked_at)
     if is_much:
         blocks.append(
@@ -89,22 +91,22 @@ def added(rule: rules.Rule, caught: Sequence[tuple[str, str]], num_looked_at: in
                 command=f"`/rules remove number:{rule.id}`",
             )
         )
-    return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if is_much else Tone.DONE)
+    return MessageSpec(blocks=tuple(blocks), tone=Tone.TROUBLE if is_much else Tone.DONE)
 
 
-def tested(text: str, hits: Sequence[Hit]) -> Say:
-    blocks: list[Block] = [_("### Test"), f"> {escaped(text)}"]
+def build_test(text: str, hits: Sequence[Hit]) -> MessageSpec:
+    blocks: list[Block] = [_("### Test"), f"> {escape_markdown(text)}"]
     if not hits:
-        return Say(blocks=(*blocks, _("No rule matches. It would be painted.")), tone=Tone.DONE)
-    found = [small(_("found as “{text}”", text=escaped(hit.found, limit=60))) for hit in hits]
-    every = "\n".join(f"{line(hit.rule)}\n{how}" for hit, how in zip(hits, found, strict=True))
+        return MessageSpec(blocks=(*blocks, _("No rule matches. It would be painted.")), tone=Tone.DONE)
+    found = [format_small(_("found as “{text}”", text=escape_markdown(hit.found, limit=60))) for hit in hits]
+    every = "\n".join(f"{format_rule(hit.rule)}\n{how}" for hit, how in zip(hits, found, strict=True))
     blocks.append(Long(every, "matches.txt", _("All matches")))
     is_blocked = hits[0].rule.action is rules.Action.BLOCK
     blocks.append(_("It would be **refused**.") if is_blocked else _("It would be painted, with a warning."))
-    return Say(blocks=tuple(blocks), tone=Tone.TROUBLE if is_blocked else Tone.WAITING)
+    return MessageSpec(blocks=tuple(blocks), tone=Tone.TROUBLE if is_blocked else Tone.WAITING)
 
 
-def imported(number: int, of: int) -> str:
+def format_imported(number: int, of: int) -> str:
     there = of - number
     if not there:
         return ngettext("{number} rule added.", "{number} rules added.", number)
@@ -112,21 +114,23 @@ def imported(number: int, of: int) -> str:
         "{number} rule added, {there} were there already.",
         "{number} rules added, {there} were there already.",
         number,
-        there=counted(there),
+        there=format_count(there),
     )
 
 
-def _looking_back(caught: Sequence[tuple[str, str]], num_looked_at: int) -> str:
+def _format_looking_back(caught: Sequence[tuple[str, str]], num_looked_at: int) -> str:
     if not num_looked_at:
-        return small(_("Nothing was painted here yet, so there is nothing to try it on."))
+        return format_small(_("Nothing was painted here yet, so there is nothing to try it on."))
     said = ngettext(
         "It would have caught **{caught}** of the one prompt so far.",
         "It would have caught **{caught}** of the last {number} prompts.",
         num_looked_at,
-        caught=counted(len(caught)),
+        caught=format_count(len(caught)),
     )
     shown = [
-        small(_("“{text}” in: {prompt}", text=escaped(found, limit=40), prompt=escaped(prompt, limit=80)))
+        format_small(
+            _("“{text}” in: {prompt}", text=escape_markdown(found, limit=40), prompt=escape_markdown(prompt, limit=80))
+        )
         for prompt, found in caught
     ]
     return "\n".join([said, *shown[:MAX_EXAMPLES]])

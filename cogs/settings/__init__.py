@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cogs.context import BaseBot
 from cogs.settings import _audit_log, _cog, _style_cog
-from cogs.settings._views import setup_view
+from cogs.settings._views import build_setup_view
 
-__all__ = ["setup", "setup_view"]
+__all__ = ["build_setup_view", "setup"]
 
 
 async def setup(bot: BaseBot) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cogs.common.checks import require_manager
-from cogs.common.formatting import escaped
-from cogs.common.messages import Lines, Say
-from cogs.common.responses import reply
+from cogs.common.formatting import escape_markdown
+from cogs.common.messages import Lines, MessageSpec
+from cogs.common.responses import send_reply
 from cogs.context import Interaction, ListBuilder
-from cogs.i18n.gettext import _, in_words
+from cogs.i18n.gettext import _, format_value
 from generation.policy.audit import Change
 
 KEY = "changes"
@@ -18,23 +18,25 @@ MAX_CHARS = 150
 
 
 async def show_changes(interaction: Interaction) -> None:
-    await reply(interaction, await _changes(interaction, ""))
+    await send_reply(interaction, await _build_changes(interaction, ""))
 
 
-async def _changes(interaction: Interaction, _: str) -> Say:
+async def _build_changes(interaction: Interaction, _: str) -> MessageSpec:
     guild_id = require_manager(interaction)
-    return page(await interaction.client.services.governance.fetch_changes(guild_id, limit=NUM_CHANGES))
+    return build_page(await interaction.client.services.governance.fetch_changes(guild_id, limit=NUM_CHANGES))
 
 
-def page(changes: Sequence[Change]) -> Say:
+def build_page(changes: Sequence[Change]) -> MessageSpec:
     """The last changes, newest first."""
-    lines = tuple(_line(each) for each in changes)
-    return Say(blocks=(_("### Who changed what"), Lines(lines, KEY) if lines else _("Nothing was changed yet.")))
+    lines = tuple(_format_change(each) for each in changes)
+    return MessageSpec(
+        blocks=(_("### Who changed what"), Lines(lines, KEY) if lines else _("Nothing was changed yet."))
+    )
 
 
-def _line(change: Change) -> str:
+def _format_change(change: Change) -> str:
     who = f"<@{change.user_id}>" if change.user_id else _("somebody since erased")
-    return f"<t:{int(change.at.timestamp())}:R> · {who} · {escaped(in_words(change.text), limit=MAX_CHARS)}"
+    return f"<t:{int(change.at.timestamp())}:R> · {who} · {escape_markdown(format_value(change.text), limit=MAX_CHARS)}"
 
 
-LISTS: dict[str, ListBuilder] = {KEY: _changes}
+LISTS: dict[str, ListBuilder] = {KEY: _build_changes}

@@ -10,21 +10,30 @@ import discord
 from discord import app_commands, ui
 from discord.ext import commands
 
-from cogs.common.attachments import fetched
-from cogs.common.checks import entry_by, require_manager, tell_log_channel
+from cogs.common.attachments import open_attachment
+from cogs.common.checks import build_audit_entry, require_manager, tell_log_channel
 from cogs.common.custom_ids import PATTERNS, Kind
-from cogs.common.deleted_references import gone_from, without
+from cogs.common.deleted_references import find_deleted, remove_deleted
 from cogs.common.forms import Answers
 from cogs.common.messages import Action
-from cogs.common.responses import reply
+from cogs.common.responses import send_reply
 from cogs.context import FormHandler, Interaction
 from cogs.error_handler import answer
-from cogs.i18n.gettext import of_place, speak, speaking
+from cogs.i18n.gettext import get_guild_language, set_language, use_language
 from cogs.settings import _notes as settings_notes
 from cogs.settings import _styles as style_page
 from cogs.settings._audit_log import show_changes
-from cogs.settings._fields import FIELDS, Field, Of, described
-from cogs.settings._views import FIRST_PAGE, SETUP_PAGE, STYLES_PAGE, TIDY, exported, kinds_of, panel_view, setup_view
+from cogs.settings._fields import FIELDS, Field, Of, describe_choice
+from cogs.settings._views import (
+    FIRST_PAGE,
+    SETUP_PAGE,
+    STYLES_PAGE,
+    TIDY,
+    build_export,
+    build_panel_view,
+    build_setup_view,
+    list_channel_types,
+)
 from generation.errors import InvalidRequest
 from generation.policy.settings_file import MAX_FILE_BYTES, export_settings, read_settings
 from generation.translatable import Phrase
@@ -40,12 +49,12 @@ class SettingsPanel(commands.Cog):
     async def settings(self, interaction: Interaction, file: discord.Attachment | None = None) -> None:
         guild_id = require_manager(interaction)
         if file is None:
-            view = await panel(interaction, FIRST_PAGE)
+            view = await build_panel(interaction, FIRST_PAGE)
             await interaction.response.send_message(view=view, ephemeral=True)
             return
         await interaction.response.defer(ephemeral=True)
         services = interaction.client.services
-        async with fetched(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
+        async with open_attachment(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
             taken = read_settings(data)
         known = {model.name for model in services.studio.catalog.models}
         if unknown := set(taken.choices.models) - known:
@@ -55,9 +64,9 @@ class SettingsPanel(commands.Cog):
         for style in styles or ():
             await style_page.require_style_allowed(interaction, style)
         said = Phrase("took over settings from a file")
-        entry = entry_by(interaction, said)
+        entry = build_audit_entry(interaction, said)
         await services.governance.change_settings(guild_id, taken.over, entry, styles=styles)
-        await interaction.followup.send(view=await panel(interaction, FIRST_PAGE), ephemeral=True)
+        await interaction.followup.send(view=await build_panel(interaction, FIRST_PAGE), ephemeral=True)
         await tell_log_channel(interaction, said)
 
 
@@ -75,64 +84,64 @@ class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=PATTERNS[Kind
         return cls(item, page=match["name"], key=match["subject"])
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
-        speak(interaction.locale)
+        set_language(interaction.locale)
         try:
-            await used(interaction, self.page, self.key)
+            await handle_component(interaction, self.page, self.key)
         except Exception as error:
             await answer(interaction, error)
 
 
-async def used(interaction: Interaction, page: str, key: str) -> None:
+async def handle_component(interaction: Interaction, page: str, key: str) -> None:
     """A menu was chosen from, or a button pressed. Raises `NotAllowed` for who may not."""
     guild_id = require_manager(interaction)
     if key == "export":
-        await _export(interaction, guild_id)
+        await _send_export(interaction, guild_id)
     elif key == "changes":
         await show_changes(interaction)
     elif key == TIDY:
         await _remove_gone(interaction, guild_id)
-        await interaction.response.edit_message(view=await panel(interaction, page))
+        await interaction.response.edit_message(view=await build_panel(interaction, page))
     elif key == style_page.ADD:
         await style_page.ask_for_style(interaction)
     elif key == style_page.REMOVE:
-        for name in _values(interaction):
+        for name in _read_values(interaction):
             await style_page.remove_style(interaction, guild_id, name)
-        await interaction.response.edit_message(view=await panel(interaction, page))
+        await interaction.response.edit_message(view=await build_panel(interaction, page))
     elif key in FIELDS:
-        values = _values(interaction)
-        await change(interaction, guild_id, FIELDS[key], values)
-        await interaction.response.edit_message(view=await panel(interaction, page))
+        values = _read_values(interaction)
+        await change_setting(interaction, guild_id, FIELDS[key], values)
+        await interaction.response.edit_message(view=await build_panel(interaction, page))
     else:
-        await interaction.response.edit_message(view=await panel(interaction, page))
+        await interaction.response.edit_message(view=await build_panel(interaction, page))
 
 
-async def sent_style(interaction: Interaction, subject: str, answers: Answers) -> None:
+async def handle_style_form(interaction: Interaction, subject: str, answers: Answers) -> None:
     """The form behind “Add a style” was sent: keep it, and show the page anew where it was asked from."""
     await style_page.keep_typed_style(interaction, answers)
-    view = await panel(interaction, STYLES_PAGE)
+    view = await build_panel(interaction, STYLES_PAGE)
     if interaction.message is not None and interaction.message.flags.ephemeral:
         await interaction.response.edit_message(view=view)
     else:  # a forged form: it was not opened under a panel, and the message is not this person's alone
         await interaction.response.send_message(view=view, ephemeral=True)
 
 
-FORMS: dict[Action, FormHandler] = {Action.STYLE: sent_style}
+FORMS: dict[Action, FormHandler] = {Action.STYLE: handle_style_form}
 
 
-def _values(interaction: Interaction) -> list[str]:
+def _read_values(interaction: Interaction) -> list[str]:
     data: Any = interaction.data
     return [str(each) for each in data.get("values", [])]
 
 
-async def change(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
+async def change_setting(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
     """Apply one choice, record it, and tell the log channel. Raises `InvalidRequest` for what cannot be chosen."""
     services = interaction.client.services
-    models = _models(interaction)
+    models = _list_models(interaction)
     if not _offers(interaction, field, values, models):
         raise InvalidRequest(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
-    said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=described(field, values, models))
+    said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=describe_choice(field, values, models))
     before, after = await services.governance.change_settings(
-        guild_id, lambda old: field.change(old, values), entry_by(interaction, said)
+        guild_id, lambda old: field.change(old, values), build_audit_entry(interaction, said)
     )
     if after != before:
         await tell_log_channel(interaction, Phrase("changed a setting · {change}", change=said))
@@ -140,18 +149,18 @@ async def change(interaction: Interaction, guild_id: int, field: Field, values: 
 
 async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
     """Take out of the choices what was deleted or removed."""
-    models = _models(interaction)
+    models = _list_models(interaction)
     said = Phrase("removed what is gone from the settings")
     before, after = await interaction.client.services.governance.change_settings(
         guild_id,
-        lambda old: without(old, gone_from(old.choices, interaction.guild, models)),
-        entry_by(interaction, said),
+        lambda old: remove_deleted(old, find_deleted(old.choices, interaction.guild, models)),
+        build_audit_entry(interaction, said),
     )
     if after != before:
         await tell_log_channel(interaction, said)
 
 
-def _models(interaction: Interaction) -> list[str]:
+def _list_models(interaction: Interaction) -> list[str]:
     return [model.name for model in interaction.client.services.studio.catalog.models]
 
 
@@ -166,26 +175,27 @@ def _offers(interaction: Interaction, field: Field, values: Sequence[str], model
     if field.of is Of.ROLES:
         return all(interaction.guild.get_role(int(value)) is not None for value in values)
     channels = [interaction.guild.get_channel(int(value)) for value in values]
-    return all(channel is not None and channel.type in kinds_of(field) for channel in channels)
+    return all(channel is not None and channel.type in list_channel_types(field) for channel in channels)
 
 
-async def panel(interaction: Interaction, page: str) -> ui.LayoutView:
+async def build_panel(interaction: Interaction, page: str) -> ui.LayoutView:
     """The panel, opened at a page, as of now."""
     services, guild_id = interaction.client.services, interaction.guild_id or 0
     settings = await services.guilds.fetch(guild_id)
     if page == SETUP_PAGE:  # a message that everybody reads
-        with speaking(of_place(settings.choices.language, interaction.guild_locale)):
-            return setup_view(settings)
-    models = _models(interaction)
+        with use_language(get_guild_language(settings.choices.language, interaction.guild_locale)):
+            return build_setup_view(settings)
+    models = _list_models(interaction)
     styles = await services.styles.fetch_all(guild_id) if page == STYLES_PAGE else ()
-    gone = gone_from(settings.choices, interaction.guild, models)
+    gone = find_deleted(settings.choices, interaction.guild, models)
     notes = {
-        key: settings_notes.of(field, settings, gone.get(key, ()), interaction.guild) for key, field in FIELDS.items()
+        key: settings_notes.list_notes(field, settings, gone.get(key, ()), interaction.guild)
+        for key, field in FIELDS.items()
     }
-    return panel_view(page, settings, models, styles, gone=gone, notes=notes)
+    return build_panel_view(page, settings, models, styles, gone=gone, notes=notes)
 
 
-async def _export(interaction: Interaction, guild_id: int) -> None:
+async def _send_export(interaction: Interaction, guild_id: int) -> None:
     settings = await interaction.client.services.guilds.fetch(guild_id)
     styles = await interaction.client.services.styles.fetch_all(guild_id)
-    await reply(interaction, exported(export_settings(settings, styles)))
+    await send_reply(interaction, build_export(export_settings(settings, styles)))

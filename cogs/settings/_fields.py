@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from cogs.i18n.gettext import N_, languages, name_of
+from cogs.i18n.gettext import N_, get_language_name, list_languages
 from generation.policy.guild_preferences import ASPECTS, AUTO, MAX_NAMED, Choices, Pressers, Visibility
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
@@ -42,7 +42,7 @@ class Field:
     is_required: bool = True
 
 
-def _choice(
+def _read_choice(
     key: str, title: str, read: Callable[[str], Any], options: Callable[[Sequence[str]], Sequence[Option]]
 ) -> Field:
     """A menu with exactly one choice, kept in `Choices` under its key."""
@@ -112,15 +112,17 @@ ASPECT = Field(
     options=_fixed(*((each, each) for each in ASPECTS)),
     is_required=False,
 )
-STEPS = _choice("max_steps", N_("Steps"), int, _up_to(N_("at most {number} steps"), 10, 20, 30, 50, 75, MAX_STEPS))
-SIDE = _choice(
+STEPS = _read_choice("max_steps", N_("Steps"), int, _up_to(N_("at most {number} steps"), 10, 20, 30, 50, 75, MAX_STEPS))
+SIDE = _read_choice(
     "max_side_px", N_("Size"), int, _up_to(N_("at most {number} pixels a side"), 512, 768, 1024, 1536, MAX_SIDE_PX)
 )
-COUNT = _choice("max_count", N_("Pictures at once"), int, _up_to(N_("at most {number} at once"), 1, 2, 3, MAX_COUNT))
+COUNT = _read_choice(
+    "max_count", N_("Pictures at once"), int, _up_to(N_("at most {number} at once"), 1, 2, 3, MAX_COUNT)
+)
 CHANNELS = _named("channel_ids", N_("Where I paint"), N_("every channel I may write to"), Of.CHANNELS)
 ROLES = _named("role_ids", N_("Who may ask"), N_("everyone"), Of.ROLES)
 START_ROLES = _named("start_image_role_ids", N_("Who may start from a picture of their own"), N_("everyone"), Of.ROLES)
-VISIBILITY = _choice(
+VISIBILITY = _read_choice(
     "visibility",
     N_("Who sees results"),
     Visibility,
@@ -128,7 +130,7 @@ VISIBILITY = _choice(
         (Phrase("everyone sees them"), Visibility.PUBLIC.value), (Phrase("only who asked"), Visibility.PRIVATE.value)
     ),
 )
-PRESSERS = _choice(
+PRESSERS = _read_choice(
     "pressers",
     N_("Who may press Reroll, Vary and Upscale"),
     Pressers,
@@ -137,7 +139,7 @@ PRESSERS = _choice(
         (Phrase("only who asked"), Pressers.OWNER.value),
     ),
 )
-PER_MINUTE = _choice(
+PER_MINUTE = _read_choice(
     "requests_per_minute",
     N_("Requests a member may make a minute"),
     int,
@@ -146,7 +148,7 @@ PER_MINUTE = _choice(
         *_up_to(N_("{number} a minute"), 1, 2, 3, 5, 10, 20)(models),
     ),
 )
-WITHHELD = _choice(
+WITHHELD = _read_choice(
     "withheld_per_hour",
     N_("A pause for pictures kept back again and again"),
     int,
@@ -164,7 +166,7 @@ SAFETY = Field(
         (Phrase("shown, in age-restricted channels only; else kept back"), SafetyLevel.OFF.value),
     ),
 )
-REVIEW = _choice(
+REVIEW = _read_choice(
     "review_hours",
     N_("Keep flagged pictures, blurred, for moderators"),
     int,
@@ -176,7 +178,7 @@ REVIEW = _choice(
         (Phrase("for two weeks"), "336"),
     ),
 )
-RETENTION = _choice(
+RETENTION = _read_choice(
     "retention_days",
     N_("Delete finished pictures from my disk"),
     int,
@@ -195,13 +197,13 @@ LOG = Field(
     of=Of.CHANNELS,
     is_required=False,
 )
-LANGUAGE = _choice(
+LANGUAGE = _read_choice(
     "language",
     N_("Language of what everybody reads"),
     str,
     lambda models: (
         (Phrase("as this server is on Discord"), AUTO),
-        *((name_of(language), language) for language in languages()),
+        *((get_language_name(language), language) for language in list_languages()),
     ),
 )
 
@@ -213,7 +215,7 @@ PAGES: dict[str, tuple[str, tuple[Field, ...]]] = {
 FIELDS = {field.key: field for _, fields in PAGES.values() for field in fields}
 
 
-def described(field: Field, values: Sequence[str], models: Sequence[str]) -> str:
+def describe_choice(field: Field, values: Sequence[str], models: Sequence[str]) -> str:
     """What is chosen, for people: a label, which may be a phrase still to be said, or names in a row."""
     if not values:
         return Phrase(field.empty)

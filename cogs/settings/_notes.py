@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import discord
 
-from cogs.common.formatting import escaped
+from cogs.common.formatting import escape_markdown
 from cogs.i18n.gettext import N_, _
 from cogs.settings._fields import CHANNELS, LOG, MODELS, RETENTION, ROLES, START_ROLES, Field
 from generation.policy.guild_settings import GuildSettings
@@ -22,25 +22,27 @@ _NOTHING_LEFT = {
 }
 
 
-def of(field: Field, settings: GuildSettings, gone: Collection[str], guild: discord.Guild | None) -> Sequence[str]:
+def list_notes(
+    field: Field, settings: GuildSettings, gone: Collection[str], guild: discord.Guild | None
+) -> Sequence[str]:
     """Return the sentences for one menu. `gone`: what of its choice is no longer there."""
     chosen = list(field.chosen(settings))
     notes = []
     if gone:
-        shown = [f"`{escaped(each, limit=60)}`" for each in sorted(gone)]
+        shown = [f"`{escape_markdown(each, limit=60)}`" for each in sorted(gone)]
         listed = ", ".join((*shown[:_MAX_NAMED], *(["…"] if len(shown) > _MAX_NAMED else [])))
         notes.append(_("No longer there: {listed}.", listed=listed))
     if gone and set(chosen) <= set(gone) and field.key in _NOTHING_LEFT:
         notes.append(_(_NOTHING_LEFT[field.key]))
     if field.key in (CHANNELS.key, LOG.key) and guild is not None:
         there = [each for each in chosen if each not in gone]
-        notes += _unwritable(guild, there)
+        notes += _is_unwritable(guild, there)
     if field.key == RETENTION.key and settings.choices.retention_days:
         notes.append(_("Pictures that are older already are deleted soon, and cannot be brought back."))
     return notes
 
 
-def _unwritable(guild: discord.Guild, channel_ids: Sequence[str]) -> Iterator[str]:
+def _is_unwritable(guild: discord.Guild, channel_ids: Sequence[str]) -> Iterator[str]:
     closed = [each for each in channel_ids if not may_write(guild, int(each))]
     if closed:
         listed = ", ".join(f"<#{each}>" for each in closed[:5])

@@ -7,9 +7,9 @@ from discord.ext import commands
 
 from cogs.common import transformers
 from cogs.common.checks import require_manager
-from cogs.common.messages import Say
-from cogs.common.responses import reply
-from cogs.context import Interaction, ListBuilder, owner_of
+from cogs.common.messages import MessageSpec
+from cogs.common.responses import send_reply
+from cogs.context import Interaction, ListBuilder, get_owner
 from cogs.i18n.gettext import _
 from cogs.settings import _style_messages as pages
 from cogs.settings._styles import keep_style, remove_style
@@ -29,7 +29,7 @@ class StyleGroup(
 
     @app_commands.command(description="The styles of this server.")
     async def list(self, interaction: Interaction) -> None:
-        await _answer(interaction, owner_of(interaction).guild_id)
+        await _answer(interaction, get_owner(interaction).guild_id)
 
     @app_commands.command(description="Add a style, or replace the one of that name. For managers.")
     @app_commands.describe(
@@ -47,9 +47,9 @@ class StyleGroup(
         guild_id = require_manager(interaction)
         style = Style(
             guild_id=guild_id,
-            name=transformers.prompt_of(name),
-            prompt=transformers.prompt_of(prompt),
-            negative=transformers.prompt_of(negative),
+            name=transformers.clean_typed_prompt(name),
+            prompt=transformers.clean_typed_prompt(prompt),
+            negative=transformers.clean_typed_prompt(negative),
         )
         await keep_style(interaction, style)
         await _answer(interaction, guild_id, done=_(pages.STYLE_KEPT, name=style.name))
@@ -63,17 +63,17 @@ class StyleGroup(
 
 
 async def _answer(interaction: Interaction, guild_id: int, *, done: str | None = None) -> None:
-    await reply(interaction, await _styles(interaction, guild_id, done=done))
+    await send_reply(interaction, await _build_styles(interaction, guild_id, done=done))
 
 
-async def _styles(interaction: Interaction, guild_id: int, *, done: str | None = None) -> Say:
+async def _build_styles(interaction: Interaction, guild_id: int, *, done: str | None = None) -> MessageSpec:
     if guild_id == DM_TENANT:
         raise InvalidRequest(what=Phrase("Styles"), problem=Phrase("belong to a server."))
-    return pages.styles(await interaction.client.services.styles.fetch_all(guild_id), done=done)
+    return pages.build_styles(await interaction.client.services.styles.fetch_all(guild_id), done=done)
 
 
-async def _again(interaction: Interaction, _: str) -> Say:
-    return await _styles(interaction, owner_of(interaction).guild_id)
+async def _rebuild(interaction: Interaction, _: str) -> MessageSpec:
+    return await _build_styles(interaction, get_owner(interaction).guild_id)
 
 
-LISTS: dict[str, ListBuilder] = {pages.KEY: _again}
+LISTS: dict[str, ListBuilder] = {pages.KEY: _rebuild}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cogs.common.formatting import escaped
-from cogs.common.messages import Lines, Say
+from cogs.common.formatting import escape_markdown
+from cogs.common.messages import Lines, MessageSpec
 from cogs.i18n.gettext import N_, _
 from generation.requests.style import Style
 
@@ -16,14 +16,17 @@ STYLE_GONE = N_("**{name}** is gone.")
 MAX_STYLE_CHARS = 120
 
 
-def styles(known: Sequence[Style], *, done: str | None = None) -> Say:
+def build_styles(known: Sequence[Style], *, done: str | None = None) -> MessageSpec:
     """The styles of a server, `done` first: what was just changed."""
-    listed = Lines(tuple(style_line(style) for style in known), KEY) if known else _(NO_STYLES)
-    return Say(blocks=(_("### Styles of this server"), *([done] if done else []), listed))
+    listed = Lines(tuple(format_style(style) for style in known), KEY) if known else _(NO_STYLES)
+    return MessageSpec(blocks=(_("### Styles of this server"), *([done] if done else []), listed))
 
 
-def style_line(style: Style) -> str:
+def format_style(style: Style) -> str:
     """A style by its name and words, cut to what tells it from others."""
-    words, negative = escaped(style.prompt, limit=MAX_STYLE_CHARS), escaped(style.negative, limit=MAX_STYLE_CHARS // 2)
+    words, negative = (
+        escape_markdown(style.prompt, limit=MAX_STYLE_CHARS),
+        escape_markdown(style.negative, limit=MAX_STYLE_CHARS // 2),
+    )
     avoided = " · " + _("not {words}", words=negative) if negative else ""
-    return f"**{escaped(style.name)}** {words}{avoided}"
+    return f"**{escape_markdown(style.name)}** {words}{avoided}"

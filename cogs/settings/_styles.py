@@ -8,17 +8,17 @@ from typing import Any
 import discord
 from discord import ui
 
-from cogs.common.checks import entry_by, require_manager, tell_log_channel
-from cogs.common.formatting import small
+from cogs.common.checks import build_audit_entry, require_manager, tell_log_channel
+from cogs.common.formatting import format_small
 from cogs.common.forms import Answers, Form, Text
-from cogs.common.message_limits import MAX_OPTIONS, NOTE_ROOM, fits
+from cogs.common.message_limits import MAX_OPTIONS, NOTE_ROOM, count_fitting
 from cogs.common.messages import Action
 from cogs.common.modals import open_form
-from cogs.common.policy_checks import require_sayable
-from cogs.common.transformers import prompt_of
+from cogs.common.policy_checks import require_words_allowed
+from cogs.common.transformers import clean_typed_prompt
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _
-from cogs.settings._style_messages import style_line
+from cogs.settings._style_messages import format_style
 from generation.errors import InvalidRequest
 from generation.models.catalog import Model
 from generation.requests.prompt import MAX_PROMPT_CHARS
@@ -36,7 +36,7 @@ _NAME, _PROMPT, _NEGATIVE = "name", "prompt", "negative"
 async def require_style_allowed(interaction: Interaction, style: Style) -> None:
     """Raise `Refused` for a style whose name or words could not be asked for here."""
     protection().require_harmless((f"{words_of_name(style.name)} {style.prompt}", style.negative))
-    await require_sayable(interaction, (style.name, words_of_name(style.name), style.prompt, style.negative))
+    await require_words_allowed(interaction, (style.name, words_of_name(style.name), style.prompt, style.negative))
 
 
 def require_readable(models: Sequence[Model], style: Style) -> None:
@@ -58,7 +58,7 @@ async def keep_style(interaction: Interaction, style: Style) -> None:
     await require_style_allowed(interaction, style)
     require_readable(interaction.client.services.studio.catalog.models, style)
     said = Phrase("kept the style “{name}”", name=style.name)
-    await interaction.client.services.styles.save(style, entry_by(interaction, said))
+    await interaction.client.services.styles.save(style, build_audit_entry(interaction, said))
     await tell_log_channel(interaction, said)
 
 
@@ -67,17 +67,19 @@ async def remove_style(interaction: Interaction, guild_id: int, name: str) -> St
     styles = interaction.client.services.styles
     style = await styles.fetch(guild_id, name)
     said = Phrase("removed the style “{name}”", name=style.name)
-    await styles.remove(guild_id, style.name, entry_by(interaction, said))
+    await styles.remove(guild_id, style.name, build_audit_entry(interaction, said))
     await tell_log_channel(interaction, said)
     return style
 
 
-def items(known: Sequence[Style], *, room: int) -> tuple[str, list[ui.Item[Any]]]:
+def build_items(known: Sequence[Style], *, room: int) -> tuple[str, list[ui.Item[Any]]]:
     """What the page says in so much room, and its menu and button; the panel gives them their custom ids."""
-    lines = [style_line(each) for each in known]
-    number = min(MAX_OPTIONS, fits(lines, room - NOTE_ROOM))
+    lines = [format_style(each) for each in known]
+    number = min(MAX_OPTIONS, count_fitting(lines, room - NOTE_ROOM))
     if number < len(lines):
-        lines[number:] = [small(_("and {number} more: `/style list`, `/style remove`", number=len(known) - number))]
+        lines[number:] = [
+            format_small(_("and {number} more: `/style list`, `/style remove`", number=len(known) - number))
+        ]
     text = "\n".join(lines) or _("None yet. Members choose one with `/imagine style:`.")
     button: ui.Button[Any] = ui.Button(label=_("Add a style"), custom_id=ADD)
     if not known:
@@ -101,6 +103,6 @@ async def ask_for_style(interaction: Interaction) -> None:
 async def keep_typed_style(interaction: Interaction, answers: Answers) -> int:
     """The form was sent. The server's id; raises `NotAllowed` for who may not, `InvalidRequest` for what cannot be."""
     guild_id = require_manager(interaction)
-    typed = {key: prompt_of(answers.texts.get(key)) for key in (_NAME, _PROMPT, _NEGATIVE)}
+    typed = {key: clean_typed_prompt(answers.texts.get(key)) for key in (_NAME, _PROMPT, _NEGATIVE)}
     await keep_style(interaction, Style(guild_id=guild_id, **typed))
     return guild_id

@@ -13,11 +13,11 @@ import discord
 from discord import ui
 
 from cogs.common.custom_ids import CustomId, Kind
-from cogs.common.formatting import small
-from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, MAX_PLACEHOLDER, MAX_TEXT, cut, size
-from cogs.common.messages import Picture, Say, Tone
-from cogs.common.rendering import empty
-from cogs.i18n.gettext import N_, _, counted
+from cogs.common.formatting import format_small
+from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, MAX_PLACEHOLDER, MAX_TEXT, cut_text, measure_text
+from cogs.common.messages import MessageSpec, Picture, Tone
+from cogs.common.rendering import create_view
+from cogs.i18n.gettext import N_, _, format_count
 from cogs.settings import _styles as style_page
 from cogs.settings._fields import CHANNELS, LOG, PAGES, ROLES, SAFETY, VISIBILITY, Field, Of, Option
 from generation.policy.guild_settings import GuildSettings
@@ -40,12 +40,12 @@ _CHANNEL_KINDS = [*_READABLE_KINDS, discord.ChannelType.forum]
 _NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
-def kinds_of(field: Field) -> list[discord.ChannelType]:
+def list_channel_types(field: Field) -> list[discord.ChannelType]:
     """Return which channels may be chosen: nothing can be told in a forum."""
     return _READABLE_KINDS if field is LOG else _CHANNEL_KINDS
 
 
-def panel_view(
+def build_panel_view(
     page: str,
     settings: GuildSettings,
     models: Sequence[str],
@@ -61,50 +61,52 @@ def panel_view(
     titles = {key: titled[0] for key, titled in PAGES.items()} | {STYLES_PAGE: style_page.TITLE}
     page = page if page in titles else FIRST_PAGE
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
-    head, foot = _("### Settings · {page}", page=_(titles[page])), small(_(FOOT))
+    head, foot = _("### Settings · {page}", page=_(titles[page])), format_small(_(FOOT))
     container.add_item(ui.TextDisplay(head))
     if page == STYLES_PAGE:
-        _add_styles(container, styles, room=MAX_TEXT - size(head) - size(foot))
+        _add_styles(container, styles, room=MAX_TEXT - measure_text(head) - measure_text(foot))
     else:
         for field in PAGES[page][1]:
             left = [each for each in field.chosen(settings) if each not in gone.get(field.key, ())]
             add_field(container, field, left, page=page, models=models, notes=notes.get(field.key, ()))
     container.add_item(ui.Separator())
     tabs = [(key, _(title), key == page) for key, title in titles.items()]
-    container.add_item(ui.ActionRow(*(_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
-    export, changes = _button(page, "export", _("Export")), _button(page, "changes", _("Who changed what"))
+    container.add_item(ui.ActionRow(*(_build_button(key, "open", title, is_on=is_on) for key, title, is_on in tabs)))
+    export, changes = _build_button(page, "export", _("Export")), _build_button(page, "changes", _("Who changed what"))
     is_untidy = page in PAGES and any(field.key in gone for field in PAGES[page][1])
-    tidy = [_button(page, TIDY, _("Remove what is gone"))] if is_untidy else []
+    tidy = [_build_button(page, TIDY, _("Remove what is gone"))] if is_untidy else []
     container.add_item(ui.ActionRow(export, changes, *tidy))
     container.add_item(ui.TextDisplay(foot))
-    view = empty()
+    view = create_view()
     view.add_item(container)
     return view
 
 
-def exported(data: bytes) -> Say:
+def build_export(data: bytes) -> MessageSpec:
     """The settings as a file."""
     attached = (Picture("settings.json", data, _("The settings")),)
-    return Say(blocks=(_("### Settings as a file\nTake them over with `/settings file:`."),), attached=attached)
+    return MessageSpec(blocks=(_("### Settings as a file\nTake them over with `/settings file:`."),), attached=attached)
 
 
 def _add_styles(container: ui.Container[Any], styles: Sequence[Style], *, room: int) -> None:
-    text, items = style_page.items(styles, room=room)
+    text, items = style_page.build_items(styles, room=room)
     container.add_item(ui.TextDisplay(text))
     for item in items:
         item.custom_id = f"atelier-set:{STYLES_PAGE}:{item.custom_id}"  # type: ignore[attr-defined]
         container.add_item(ui.ActionRow(item))
 
 
-def setup_view(settings: GuildSettings) -> ui.LayoutView:
+def build_setup_view(settings: GuildSettings) -> ui.LayoutView:
     """The message; its menus are the panel's own, so each choice is checked in the same way."""
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
     container.add_item(ui.TextDisplay(_(HELLO)))
     for field in SETUP_FIELDS:
         add_field(container, field, list(field.chosen(settings)), page=SETUP_PAGE, models=())
     container.add_item(ui.Separator())
-    container.add_item(ui.TextDisplay(small(_("A limit a day for everyone: `/quota set limit:20 role:@everyone`."))))
-    view = empty()
+    container.add_item(
+        ui.TextDisplay(format_small(_("A limit a day for everyone: `/quota set limit:20 role:@everyone`.")))
+    )
+    view = create_view()
     view.add_item(container)
     return view
 
@@ -119,30 +121,33 @@ def add_field(
     notes: Sequence[str] = (),
 ) -> None:
     """One menu under its title. `values`, which are chosen now and still there, are what the menu shows."""
-    title = "\n".join((f"**{_(field.title)}**", *map(small, notes)))
-    if left_out := offered_of(field, values, models)[1]:
-        title += "\n" + small(
-            _("{number} more have no room in this menu; `/settings file:` takes them too.", number=counted(left_out))
+    title = "\n".join((f"**{_(field.title)}**", *map(format_small, notes)))
+    if left_out := list_offered(field, values, models)[1]:
+        title += "\n" + format_small(
+            _(
+                "{number} more have no room in this menu; `/settings file:` takes them too.",
+                number=format_count(left_out),
+            )
         )
-    menu = _menu(field, values, models)
+    menu = _build_menu(field, values, models)
     if menu is None:
-        container.add_item(ui.TextDisplay(title + "\n" + small(_("There is nothing to choose from."))))
+        container.add_item(ui.TextDisplay(title + "\n" + format_small(_("There is nothing to choose from."))))
         return
     menu.custom_id = str(CustomId(Kind.SETTING, page, field.key))  # type: ignore[attr-defined]
     container.add_item(ui.TextDisplay(title))
     container.add_item(ui.ActionRow(menu))
 
 
-def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any] | None:
+def _build_menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item[Any] | None:
     """Return the menu of a field; None where no model has a name that fits into one."""
     least = 1 if field.is_required else 0
-    placeholder = _capital(_(field.empty)) if field.empty else f"{_(field.title)} …"
+    placeholder = _capitalize(_(field.empty)) if field.empty else f"{_(field.title)} …"
     if field.of is Of.CHANNELS:
         chosen = [
             discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.channel) for each in values
         ]
         return ui.ChannelSelect(
-            channel_types=kinds_of(field),
+            channel_types=list_channel_types(field),
             min_values=least,
             max_values=field.most,
             default_values=chosen,
@@ -151,9 +156,9 @@ def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item
     if field.of is Of.ROLES:
         named = [discord.SelectDefaultValue(id=int(each), type=discord.SelectDefaultValueType.role) for each in values]
         return ui.RoleSelect(min_values=least, max_values=field.most, default_values=named, placeholder=placeholder)
-    offered, _left_out = offered_of(field, values, models)
+    offered, _left_out = list_offered(field, values, models)
     options = [
-        discord.SelectOption(label=cut(_label(label), MAX_OPTION), value=value, default=value in values)
+        discord.SelectOption(label=cut_text(_format_label(label), MAX_OPTION), value=value, default=value in values)
         for label, value in offered
     ]
     if not options:
@@ -162,32 +167,32 @@ def _menu(field: Field, values: Sequence[str], models: Sequence[str]) -> ui.Item
         options=options,
         min_values=least,
         max_values=min(field.most, len(options)),
-        placeholder=cut(placeholder, MAX_PLACEHOLDER),
+        placeholder=cut_text(placeholder, MAX_PLACEHOLDER),
     )
 
 
-def offered_of(field: Field, values: Sequence[str], models: Sequence[str]) -> tuple[list[Option], int]:
+def list_offered(field: Field, values: Sequence[str], models: Sequence[str]) -> tuple[list[Option], int]:
     """Return what a menu offers, and how many have no room in it. What is chosen is always there.
 
     That may be something there is no more: a model that is gone, or one that a file named.
     """
-    every = {value: label for label, value in field.options(models) if size(value) <= MAX_OPTION}
+    every = {value: label for label, value in field.options(models) if measure_text(value) <= MAX_OPTION}
     chosen = [value for value in values if value in every]
-    gone = [value for value in dict.fromkeys(values) if value not in every and size(value) <= MAX_OPTION]
+    gone = [value for value in dict.fromkeys(values) if value not in every and measure_text(value) <= MAX_OPTION]
     shown = {*chosen, *[value for value in every if value not in chosen][: MAX_OPTIONS - len(values)]}
     offered = [(label, value) for value, label in every.items() if value in shown]
     return offered + [(value, value) for value in gone], len(every) - len(shown)
 
 
-def _label(label: str) -> str:
+def _format_label(label: str) -> str:
     """What an option is called: what we say begins with a capital, and a name stays as it is."""
-    return _capital(_(label)) if isinstance(label, Phrase) else label
+    return _capitalize(_(label)) if isinstance(label, Phrase) else label
 
 
-def _capital(text: str) -> str:
+def _capitalize(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-def _button(page: str, key: str, label: str, *, is_on: bool = False) -> ui.Button[Any]:
+def _build_button(page: str, key: str, label: str, *, is_on: bool = False) -> ui.Button[Any]:
     style = discord.ButtonStyle.primary if is_on else discord.ButtonStyle.secondary
     return ui.Button(label=label, style=style, custom_id=str(CustomId(Kind.SETTING, page, key)))

@@ -9,9 +9,9 @@ from discord.app_commands import Choice
 from discord.ext import commands
 
 from cogs.common.checks import require_manager
-from cogs.common.messages import Say
+from cogs.common.messages import MessageSpec
 from cogs.common.responses import edit_reply
-from cogs.context import Interaction, owner_of, role_ids
+from cogs.context import Interaction, get_owner, list_role_ids
 from cogs.error_handler import PRIVATE
 from cogs.usage import _messages
 from generation.policy.guild_settings import zone
@@ -34,21 +34,21 @@ class Usage(commands.Cog):
             require_manager(interaction)
         interaction.extras[PRIVATE] = True
         await interaction.response.defer(ephemeral=True)
-        async with interaction.client.services.drawing.turn(owner_of(interaction)):
-            say = await (_server(interaction) if is_server else _own(interaction))
+        async with interaction.client.services.drawing.turn(get_owner(interaction)):
+            say = await (_build_server(interaction) if is_server else _build_own(interaction))
         await edit_reply(interaction, say)
 
 
-async def _own(interaction: Interaction) -> Say:
-    services, owner = interaction.client.services, owner_of(interaction)
-    now, roles = interaction.created_at, role_ids(interaction)
+async def _build_own(interaction: Interaction) -> MessageSpec:
+    services, owner = interaction.client.services, get_owner(interaction)
+    now, roles = interaction.created_at, list_role_ids(interaction)
     guild = await services.guilds.fetch(owner.guild_id)
     day = zone(guild.timezone)
     days = last_days(DAYS, now, zone=day)
     used = await services.usage.fetch_days(owner.guild_id, days, zone=day, user_id=owner.user_id)
     allowances = await services.quotas.fetch_allowances(owner, role_ids=roles, now=now)
     return await asyncio.to_thread(
-        _messages.own,
+        _messages.build_own,
         used,
         allowances,
         guild_id=owner.guild_id,
@@ -58,7 +58,7 @@ async def _own(interaction: Interaction) -> Say:
     )
 
 
-async def _server(interaction: Interaction) -> Say:
+async def _build_server(interaction: Interaction) -> MessageSpec:
     services, guild_id = interaction.client.services, require_manager(interaction)
     guild = await services.guilds.fetch(guild_id)
     day = zone(guild.timezone)
@@ -66,4 +66,6 @@ async def _server(interaction: Interaction) -> Say:
     used = await services.usage.fetch_days(guild_id, days, zone=day)
     members = await services.usage.fetch_members(guild_id, since=beginning(days[0], zone=day))
     weight, part = services.studio.share_of(guild_id)
-    return await asyncio.to_thread(_messages.servers, used, members, timezone=guild.timezone, weight=weight, part=part)
+    return await asyncio.to_thread(
+        _messages.build_server, used, members, timezone=guild.timezone, weight=weight, part=part
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from discord import ui
 from hypothesis import strategies as st
 
-from cogs.common.messages import Picture, Say
+from cogs.common.messages import MessageSpec, Picture
 from cogs.help import _messages as help_pages
 from cogs.history import _messages as history_pages
 from cogs.moderation import _messages as moderation_pages
@@ -227,19 +227,19 @@ def settings(draw: Draw) -> GuildSettings:
 # Messages.
 
 
-def result(draw: Draw) -> Say:
+def result(draw: Draw) -> MessageSpec:
     made = job(draw)
     pictures = {image.index: picture(image.index) for image in made.images if flag(draw)}
     agreement = draw(st.sampled_from(Agreement))
     psnr_db = 41.5 if agreement is Agreement.NEAR else draw(st.sampled_from((None, 7.0)))
     verdict = Verdict(verdict=agreement, psnr_db=psnr_db, why=text(draw, 1000))
     notes = many(draw, 4, lambda number: f"{number} " + "ü" * 300)
-    return replies.result(made, pictures, notes=notes, verdict=verdict if flag(draw) else None)
+    return replies.build_result(made, pictures, notes=notes, verdict=verdict if flag(draw) else None)
 
 
-def progress(draw: Draw) -> Say:
+def progress(draw: Draw) -> MessageSpec:
     view = view_of(draw)(0)
-    return replies.progress(view, is_ready=flag(draw), is_paused=flag(draw))
+    return replies.build_progress(view, is_ready=flag(draw), is_paused=flag(draw))
 
 
 def view_of(draw: Draw) -> Callable[[int], JobView]:
@@ -248,8 +248,8 @@ def view_of(draw: Draw) -> Callable[[int], JobView]:
     return lambda number: JobView(job=made, progress=0.37, images_ahead=10**6, wait_s=wait_s, preview=preview)
 
 
-def queue(draw: Draw) -> Say:
-    return queue_pages.queue(
+def queue(draw: Draw) -> MessageSpec:
+    return queue_pages.build_queue(
         many(draw, 300, view_of(draw)),
         viewer_id=ID,
         num_waiting=10**6,
@@ -261,21 +261,21 @@ def queue(draw: Draw) -> Say:
     )
 
 
-def history(draw: Draw) -> Say:
+def history(draw: Draw) -> MessageSpec:
     sheet = draw(st.sampled_from((None, b"png")))
     made, sent = job(draw), delivery(draw) if flag(draw) else None
-    past = many(draw, 3, lambda number: history_pages.Remembered(replace(made, id=f"{number:022}"), sheet, sent))
+    past = many(draw, 3, lambda number: history_pages.PastJob(replace(made, id=f"{number:022}"), sheet, sent))
     look = Look(words=text(draw, 30).encode()[:30].decode(errors="ignore"), favourites=flag(draw))
-    return history_pages.history(past, look, guild_id=ID, older=NOW if flag(draw) else None, is_first=flag(draw))
+    return history_pages.build_history(past, look, guild_id=ID, older=NOW if flag(draw) else None, is_first=flag(draw))
 
 
-def help_page(draw: Draw) -> Say:
-    return help_pages.help_page(many(draw, 100, lambda number: ("quota", "x" * 100, ID if number % 2 else None)))
+def help_page(draw: Draw) -> MessageSpec:
+    return help_pages.build_help(many(draw, 100, lambda number: ("quota", "x" * 100, ID if number % 2 else None)))
 
 
-def about_page(draw: Draw) -> Say:
+def about_page(draw: Draw) -> MessageSpec:
     one = (text(draw, 150), text(draw, 120))
-    return help_pages.about_page(
+    return help_pages.build_about(
         models=many(draw, 60, lambda number: one),
         is_ready=flag(draw),
         is_paused=flag(draw),
@@ -284,66 +284,66 @@ def about_page(draw: Draw) -> Say:
     )
 
 
-def own(draw: Draw) -> Say:
+def own(draw: Draw) -> MessageSpec:
     allowances = many(draw, 40, lambda number: [Allowance(quota(draw)(number), used(), NOW)])
-    return usage_pages.own(
+    return usage_pages.build_own(
         days(), allowances, guild_id=ID, timezone="America/Argentina/ComodRivadavia", boost=2.5, units_per_s=1e6
     )
 
 
-def members(draw: Draw) -> Say:
+def members(draw: Draw) -> MessageSpec:
     used_by = many(draw, 300, lambda number: MemberUsage(ID if number else None, used()))
-    return usage_pages.servers(days(), used_by, timezone="UTC", weight=3.5, part=0.31)
+    return usage_pages.build_server(days(), used_by, timezone="UTC", weight=3.5, part=0.31)
 
 
-def quotas(draw: Draw) -> Say:
-    done = draw(st.sampled_from((None, quota_pages.set_line(quota(draw)(0), 1), text(draw, 300))))
+def quotas(draw: Draw) -> MessageSpec:
+    done = draw(st.sampled_from((None, quota_pages.format_set(quota(draw)(0), 1), text(draw, 300))))
     every = many(draw, 300, quota(draw))
     gone = {each.subject_id for each in every} if flag(draw) else set()
-    return quota_pages.quotas(every, guild_id=1, timezone="UTC", done=done, gone=gone)
+    return quota_pages.build_quotas(every, guild_id=1, timezone="UTC", done=done, gone=gone)
 
 
-def rules(draw: Draw) -> Say:
+def rules(draw: Draw) -> MessageSpec:
     every = many(draw, 300, rule(draw))
-    done = draw(st.sampled_from((None, rules_pages.line(rule(draw)(1)))))
+    done = draw(st.sampled_from((None, rules_pages.format_rule(rule(draw)(1)))))
     unusable = {each.id for each in every} if flag(draw) else set()
     gone = {each for one in every for each in (*one.channel_ids, *one.role_ids)} if flag(draw) else set()
     problem = draw(st.sampled_from((None, "ü" * 1000)))
-    return rules_pages.listing(every, done=done, problem=problem, unusable=unusable, gone=gone)
+    return rules_pages.build_listing(every, done=done, problem=problem, unusable=unusable, gone=gone)
 
 
-def added(draw: Draw) -> Say:
+def added(draw: Draw) -> MessageSpec:
     caught = many(draw, 500, lambda number: ("😀" * 300, "*" * 300))
-    return rules_pages.added(rule(draw)(3), caught, draw(st.sampled_from((0, 1, 500))), is_new=flag(draw))
+    return rules_pages.build_added(rule(draw)(3), caught, draw(st.sampled_from((0, 1, 500))), is_new=flag(draw))
 
 
-def tested(draw: Draw) -> Say:
+def tested(draw: Draw) -> MessageSpec:
     make, found = rule(draw), text(draw, 300)
-    return rules_pages.tested(text(draw, 1500), many(draw, 300, lambda number: Hit(make(number), found)))
+    return rules_pages.build_test(text(draw, 1500), many(draw, 300, lambda number: Hit(make(number), found)))
 
 
-def servers(draw: Draw) -> Say:
+def servers(draw: Draw) -> MessageSpec:
     name = text(draw, 100)
     ids = many(draw, 300, lambda number: ID - number)
     standings = dict.fromkeys(ids, draw(st.sampled_from(Standing))) if flag(draw) else {}
     admission = Admission(is_listed_only=flag(draw), standings=standings)
-    return operating_pages.servers(dict.fromkeys(ids, name), admission, dict.fromkeys(ids, 0.123))
+    return operating_pages.build_servers(dict.fromkeys(ids, name), admission, dict.fromkeys(ids, 0.123))
 
 
-def used_by_servers(draw: Draw) -> Say:
+def used_by_servers(draw: Draw) -> MessageSpec:
     name = text(draw, 100)
     used_by = many(draw, 300, lambda number: GuildUsage(ID - number if number else 0, used()))
     names = {each.guild_id: name for each in used_by} if flag(draw) else {}
-    return operating_pages.usage(used_by, names, days=90, units_per_s=draw(st.sampled_from((None, 0.3))))
+    return operating_pages.build_usage(used_by, names, days=90, units_per_s=draw(st.sampled_from((None, 0.3))))
 
 
-def models(draw: Draw) -> Say:
+def models(draw: Draw) -> MessageSpec:
     unusable = {f"{number}": "😀" * 400 for number in many(draw, 60, int)}
-    return operating_pages.models(many(draw, 60, model(draw)), checks_safety=flag(draw), unusable=unusable)
+    return operating_pages.build_models(many(draw, 60, model(draw)), checks_safety=flag(draw), unusable=unusable)
 
 
-def review(draw: Draw) -> Say:
-    return moderation_pages.review(
+def review(draw: Draw) -> MessageSpec:
+    return moderation_pages.build_review(
         title="Kept back by the safety checker",
         prompt=text(draw, 1500),
         user_id=ID,
@@ -354,10 +354,10 @@ def review(draw: Draw) -> Say:
     )
 
 
-def stats(draw: Draw) -> Say:
+def stats(draw: Draw) -> MessageSpec:
     names = many(draw, 40, lambda number: f"concept number {number}")
     judged = many(draw, 8, lambda number: Judgement(is_flagged=True, margins=dict.fromkeys(names, -1.5)))
-    return moderation_pages.stats(
+    return moderation_pages.build_stats(
         judged,
         many(
             draw,
@@ -369,15 +369,15 @@ def stats(draw: Draw) -> Say:
     )
 
 
-def recipe_of_job(draw: Draw) -> Say:
+def recipe_of_job(draw: Draw) -> MessageSpec:
     made, other = job(draw, recipes=True), job(draw)
     kin = Kin(parents=many(draw, 40, lambda number: (other, 1)), children=many(draw, 40, lambda number: other))
-    return recipe_pages.recipe(made, kin, {JOB_ID: delivery(draw)} if flag(draw) else {})
+    return recipe_pages.build_recipe(made, kin, {JOB_ID: delivery(draw)} if flag(draw) else {})
 
 
-def foreign(draw: Draw) -> Say:
+def foreign(draw: Draw) -> MessageSpec:
     names = many(draw, 60, lambda number: "x" * 100)
-    return recipe_pages.foreign(
+    return recipe_pages.build_foreign(
         Foreign(
             tool="Stable Diffusion web UI",
             prompt=text(draw, 20_000),
@@ -391,9 +391,9 @@ def foreign(draw: Draw) -> Say:
     )
 
 
-def changed(draw: Draw) -> Say:
+def changed(draw: Draw) -> MessageSpec:
     said = draw(st.sampled_from((text(draw, 300), Phrase("kept the style “{name}”", name="😀" * 32))))
-    return changes.page(
+    return changes.build_page(
         many(draw, 100, lambda number: Change(guild_id=ID, user_id=ID if number else None, at=NOW, text=said))
     )
 
@@ -406,43 +406,43 @@ def panel(draw: Draw) -> ui.LayoutView:
     opened = draw(st.sampled_from((*PAGES, settings_view.STYLES_PAGE, "forged")))
     chosen = settings(draw)
     gone = {key: tuple(field.chosen(chosen)) for key, field in FIELDS.items() if key in GONE} if flag(draw) else {}
-    notes = {key: settings_notes.of(field, chosen, gone.get(key, ()), None) for key, field in FIELDS.items()}
+    notes = {key: settings_notes.list_notes(field, chosen, gone.get(key, ()), None) for key, field in FIELDS.items()}
     styles = many(draw, MAX_STYLES, style(draw))
-    return settings_view.panel_view(opened, chosen, names, styles, gone=gone, notes=notes)
+    return settings_view.build_panel_view(opened, chosen, names, styles, gone=gone, notes=notes)
 
 
-MESSAGES: dict[str, Callable[[Draw], Say | ui.LayoutView]] = {
-    "settings._audit_log.page": changed,
-    "moderation._messages.nothing_to_review": lambda draw: moderation_pages.nothing_to_review(),
-    "moderation._messages.review": review,
-    "moderation._messages.stats": stats,
-    "moderation._messages.sure_to_purge": lambda draw: moderation_pages.sure_to_purge(ID),
-    "operator._messages.models": models,
-    "operator._messages.servers": servers,
-    "operator._messages.usage": used_by_servers,
-    "help._messages.about_page": about_page,
-    "help._messages.help_page": help_page,
-    "history._messages.history": history,
-    "queue._messages.queue": queue,
-    "settings._style_messages.styles": lambda draw: style_pages.styles(
+MESSAGES: dict[str, Callable[[Draw], MessageSpec | ui.LayoutView]] = {
+    "settings._audit_log.build_page": changed,
+    "moderation._messages.build_nothing_to_review": lambda draw: moderation_pages.build_nothing_to_review(),
+    "moderation._messages.build_review": review,
+    "moderation._messages.build_stats": stats,
+    "moderation._messages.build_purge_question": lambda draw: moderation_pages.build_purge_question(ID),
+    "operator._messages.build_models": models,
+    "operator._messages.build_servers": servers,
+    "operator._messages.build_usage": used_by_servers,
+    "help._messages.build_about": about_page,
+    "help._messages.build_help": help_page,
+    "history._messages.build_history": history,
+    "queue._messages.build_queue": queue,
+    "settings._style_messages.build_styles": lambda draw: style_pages.build_styles(
         many(draw, MAX_STYLES, style(draw)), done=text(draw, 100)
     ),
-    "privacy._cog.exported": lambda draw: privacy.exported("data.json", b"{}", 3, 12),
-    "privacy._cog.kept_page": lambda draw: privacy.kept_page(draw(st.integers(0, 3650)), 10**6, 10**6),
-    "recipe._messages.foreign": foreign,
-    "recipe._messages.recipe": recipe_of_job,
-    "recipe._messages.recipe_of_file": lambda draw: recipe_pages.recipe_of_file(recipe(draw, spec(draw))),
-    "results._messages.progress": progress,
-    "results._messages.result": result,
-    "rules._messages.added": added,
-    "rules._messages.exported": lambda draw: rules_pages.exported(draw(st.sampled_from((0, 1, 9999))), b"{}"),
-    "rules._messages.listing": rules,
-    "rules._messages.tested": tested,
-    "settings._views.exported": lambda draw: settings_view.exported(b"{}"),
-    "settings._views.panel_view": panel,
-    "settings._views.setup_view": lambda draw: settings_view.setup_view(settings(draw)),
-    "usage._messages.own": own,
-    "quota._messages.quotas": quotas,
-    "usage._messages.servers": members,
+    "privacy._cog.build_export": lambda draw: privacy.build_export("data.json", b"{}", 3, 12),
+    "privacy._cog.build_summary": lambda draw: privacy.build_summary(draw(st.integers(0, 3650)), 10**6, 10**6),
+    "recipe._messages.build_foreign": foreign,
+    "recipe._messages.build_recipe": recipe_of_job,
+    "recipe._messages.build_file_recipe": lambda draw: recipe_pages.build_file_recipe(recipe(draw, spec(draw))),
+    "results._messages.build_progress": progress,
+    "results._messages.build_result": result,
+    "rules._messages.build_added": added,
+    "rules._messages.build_export": lambda draw: rules_pages.build_export(draw(st.sampled_from((0, 1, 9999))), b"{}"),
+    "rules._messages.build_listing": rules,
+    "rules._messages.build_test": tested,
+    "settings._views.build_export": lambda draw: settings_view.build_export(b"{}"),
+    "settings._views.build_panel_view": panel,
+    "settings._views.build_setup_view": lambda draw: settings_view.build_setup_view(settings(draw)),
+    "usage._messages.build_own": own,
+    "quota._messages.build_quotas": quotas,
+    "usage._messages.build_server": members,
 }
 """What makes every message, by module and function."""

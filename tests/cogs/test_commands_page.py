@@ -8,7 +8,7 @@ from pathlib import Path
 from discord import app_commands
 
 from cogs.common.messages import Action
-from cogs.registered import registered as offline
+from cogs.registered import load_offline_bot as offline
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/commands.md").read_text(encoding="utf-8")
 

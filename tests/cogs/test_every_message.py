@@ -12,44 +12,44 @@ from hypothesis import strategies as st
 
 import cogs
 from cogs.common.forms import File, Form, Pick, Text
-from cogs.common.message_limits import cut, fitted, fitted_text, size
-from cogs.common.messages import Action, Entry, Gallery, Lines, Long, Picture, Say
-from cogs.common.modals import modal_of
-from cogs.common.plain_text import files_of, plain
-from cogs.common.rendering import changed, new
-from cogs.common.submission_notes import warned
-from cogs.common.transformers import choices
-from cogs.delivery._notify import batched, mention, nonce_of
-from cogs.i18n.gettext import _, languages, speaking
-from cogs.registered import registered
+from cogs.common.message_limits import cut_text, fit_message, fit_text, measure_text
+from cogs.common.messages import Action, Entry, Gallery, Lines, Long, MessageSpec, Picture
+from cogs.common.modals import build_modal
+from cogs.common.plain_text import build_files, build_plain
+from cogs.common.rendering import render_edit, render_new
+from cogs.common.submission_notes import format_warnings
+from cogs.common.transformers import filter_choices
+from cogs.delivery._notify import build_mention, build_nonce, split_batches
+from cogs.i18n.gettext import _, list_languages, use_language
+from cogs.registered import load_offline_bot
 from cogs.rules import _messages as rules_pages
 from cogs.settings._fields import MODELS
-from cogs.settings._views import offered_of
+from cogs.settings._views import list_offered
 from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
 from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, text
 
 COGS = Path(cogs.__file__).parent
 OTHER_SAYS = {
-    "moderation._cog._pictures_of",
-    "results._result.gather",
-    "results._result._gather",
-    "common.message_limits.fitted",
+    "moderation._cog._build_pictures",
+    "results._result.build_result_message",
+    "results._result._build_message",
+    "common.message_limits.fit_message",
 }
 """Take a message apart, or hand on one that another function made."""
 
 
-@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("language", list_languages())
 @pytest.mark.parametrize("name", MESSAGES)
 @settings(max_examples=10, phases=[Phase.generate])
 @given(data=st.data())
 def test_every_message_is_within_every_limit(name: str, language: str, data: st.DataObject) -> None:
-    with speaking(language):
+    with use_language(language):
         made = MESSAGES[name](data.draw)
         if isinstance(made, ui.LayoutView):
             assert wrongs_of_view(made, []) == []
             return
         page = data.draw(st.sampled_from((0, 1, 10**6)))
-        sent, edit = new(made, page), changed(made, page)
+        sent, edit = render_new(made, page), render_edit(made, page)
         assert wrongs_of_view(sent["view"], sent["files"]) == []
         assert edit["view"].to_components() == sent["view"].to_components()
         assert len(edit["attachments"]) == len(sent["files"])
@@ -73,11 +73,11 @@ def test_any_message_at_all_is_made_to_fit(data: st.DataObject) -> None:
     lines = many(draw, 3000, lambda number: f"{number} {words}") if (words := text(draw, 200)) else ()
     if lines:
         blocks.insert(draw(st.integers(0, len(blocks))), Lines(lines, "rules"))
-    pictures = {each.filename: each for each in Say(blocks=tuple(blocks)).pictures()}  # type: ignore[arg-type]
+    pictures = {each.filename: each for each in MessageSpec(blocks=tuple(blocks)).pictures()}  # type: ignore[arg-type]
     if not any(isinstance(each, Gallery | Entry) or each for each in blocks):
         return
-    say = Say(blocks=(*blocks, "end"))  # type: ignore[arg-type]
-    sent = new(say, draw(st.integers(0, 99)))
+    say = MessageSpec(blocks=(*blocks, "end"))  # type: ignore[arg-type]
+    sent = render_new(say, draw(st.integers(0, 99)))
     unique = {file.filename: file for file in sent["files"]}
     assert len(unique) >= len(pictures)
     assert wrongs_of_view(sent["view"], list(unique.values())) == []
@@ -91,7 +91,7 @@ def test_the_pages_of_a_list_show_every_line_once(data: st.DataObject) -> None:
     beside = text(data.draw, 3000, 1)
     shown: list[str] = []
     for page in range(1000):
-        parts = fitted(Say(blocks=("above", Lines(lines, "rules"), beside)), page)
+        parts = fit_message(MessageSpec(blocks=("above", Lines(lines, "rules"), beside)), page)
         listed = [part for part in parts.blocks if isinstance(part, str) and part.startswith(f"{len(shown)}: ")]
         shown += "\n".join(listed).split("\n") if "\n" not in words and listed else []
         if f"rules:{page + 1}" not in [button.subject for row in parts.rows for button in row]:
@@ -102,30 +102,30 @@ def test_the_pages_of_a_list_show_every_line_once(data: st.DataObject) -> None:
 
 def test_what_is_left_out_is_in_the_file_to_the_last_letter() -> None:
     whole = "a ``b`` 😀 " * 2000
-    say = fitted(Say(blocks=("head", Long(whole, "recipe.txt", "The recipe", is_code=True))))
+    say = fit_message(MessageSpec(blocks=("head", Long(whole, "recipe.txt", "The recipe", is_code=True))))
     assert [each.data.decode() for each in say.attached] == [whole]
     assert "All of it is in the file `recipe.txt`." in str(say.blocks[1])
-    shown, files = fitted_text("😀" * 1001)
+    shown, files = fit_text("😀" * 1001)
     assert [each.data.decode() for each in files] == ["😀" * 1001]
     assert "`text.txt`" in shown
 
 
 def test_a_short_message_is_left_as_it_is() -> None:
-    say = Say(blocks=("a" * 2000, "b" * 2000))
-    assert fitted(say) == say
-    assert fitted_text("c" * 2000) == ("c" * 2000, ())
-    assert fitted(Say(blocks=(Lines(("a", "b"), "rules"),))) == Say(blocks=("a\nb",))
+    say = MessageSpec(blocks=("a" * 2000, "b" * 2000))
+    assert fit_message(say) == say
+    assert fit_text("c" * 2000) == ("c" * 2000, ())
+    assert fit_message(MessageSpec(blocks=(Lines(("a", "b"), "rules"),))) == MessageSpec(blocks=("a\nb",))
 
 
 @given(st.data())
 def test_text_is_cut_between_characters_only(data: st.DataObject) -> None:
     words, limit = text(data.draw, 300), data.draw(st.integers(1, 300))
-    shown = cut(words, limit)
-    assert size(shown) <= limit
+    shown = cut_text(words, limit)
+    assert measure_text(shown) <= limit
     assert shown == words or (shown.endswith("…") and words.startswith(shown[:-1]))
-    assert cut("e\u0301" * 3, 5) == "e\u0301e\u0301…"
-    assert cut("👩\u200d👩\u200d👧" * 2, 10) == "👩\u200d👩\u200d👧…"
-    assert cut("😀😀", 3) == "😀…"
+    assert cut_text("e\u0301" * 3, 5) == "e\u0301e\u0301…"
+    assert cut_text("👩\u200d👩\u200d👧" * 2, 10) == "👩\u200d👩\u200d👧…"
+    assert cut_text("😀😀", 3) == "😀…"
 
 
 # What is not made of components.
@@ -134,39 +134,39 @@ def test_text_is_cut_between_characters_only(data: st.DataObject) -> None:
 @pytest.mark.parametrize("sign", SIGNS)
 @pytest.mark.parametrize("length", [1, 1999, 2000, 2001, 20_000])
 def test_plain_text_of_any_length_can_be_sent(sign: str, length: int) -> None:
-    sent = plain(sign * length)
+    sent = build_plain(sign * length)
     assert wrongs_of_text(sent["content"], sent["files"]) == []
 
 
-@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("language", list_languages())
 def test_warnings_of_many_rules_are_told_in_full(language: str) -> None:
     rules = [rules_pages.rules.Rule(text="x", reason=f"{number} {'😀' * 190}") for number in range(50)]
-    with speaking(language):
-        said = warned(rules)
-        sent = plain(said)
+    with use_language(language):
+        said = format_warnings(rules)
+        sent = build_plain(said)
     assert wrongs_of_text(sent["content"], sent["files"]) == []
-    assert files_of(fitted_text(said)[1])[0].fp.read().decode() == said
+    assert build_files(fit_text(said)[1])[0].fp.read().decode() == said
 
 
-@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("language", list_languages())
 @pytest.mark.parametrize("number", [0, 1, 79, 80, 81, 96, 1000])
 def test_all_who_want_to_be_told_are_mentioned_once(number: int, language: str) -> None:
     members = [2**63 - 1 - each for each in range(number)]
-    groups = batched(members)
+    groups = split_batches(members)
     assert [each for group in groups for each in group] == members
     for index, group in enumerate(groups):
-        with speaking(language):
-            said = mention(group)
-        assert wrongs_of_text(said, [], nonce_of("j" * 22, index)) == []
+        with use_language(language):
+            said = build_mention(group)
+        assert wrongs_of_text(said, [], build_nonce("j" * 22, index)) == []
         assert len(group) <= 100  # Discord notifies no more by their ids
-    assert len({nonce_of("j" * 22, index) for index in range(len(groups))}) == len(groups)
+    assert len({build_nonce("j" * 22, index) for index in range(len(groups))}) == len(groups)
 
 
 @settings(max_examples=20)
 @given(st.data())
 def test_what_is_offered_while_typing_fits(data: st.DataObject) -> None:
     name, value = text(data.draw, 3000, 1), text(data.draw, 150)
-    offered = choices(list(many(data.draw, 60, lambda number: (f"{number}{name}", f"{number}{value}"))), "")
+    offered = filter_choices(list(many(data.draw, 60, lambda number: (f"{number}{name}", f"{number}{value}"))), "")
     assert wrongs_of_choices(offered) == []
 
 
@@ -178,11 +178,11 @@ def test_every_form_fits_and_loses_nothing_that_stands_in_it(data: st.DataObject
     line = Text(key="a", label=label, value=value, hint=text(draw, 150), is_long=True, max_chars=1500)
     pick = Pick(key="b", label=label, choices=tuple((f"{n}", f"{n}") for n in range(9)), hint=text(draw, 150))
     form = Form(action=Action.REMIX, subject="j" * 24, title=title, fields=(line, pick, File(key="c", label=label)))
-    modal = modal_of(form)
+    modal = build_modal(form)
     assert wrongs_of_modal(modal) == []
     field = modal.to_dict()["components"][0]["component"]
     assert (field.get("value") or "") == value
-    assert size(value) <= field["max_length"]
+    assert measure_text(value) <= field["max_length"]
 
 
 # What is said nowhere else.
@@ -212,7 +212,7 @@ def test_every_message_builder_is_known_to_the_test_above() -> None:
             is_pure = isinstance(function, ast.FunctionDef) and returns in ("Say", "ui.LayoutView")
             if is_pure or _calls(function, "Say"):
                 found.add(named(path, function.name))
-    helpers = {"common.rendering._layout", "common.rendering.empty"}
+    helpers = {"common.rendering._build_layout", "common.rendering.create_view"}
     assert found - OTHER_SAYS - helpers - set(MESSAGES) == set(), "unknown to the test"
     assert set(MESSAGES) - found == set(), "known, but gone"
 
@@ -220,14 +220,14 @@ def test_every_message_builder_is_known_to_the_test_above() -> None:
 ARGUMENTS = {"new", "changed", "plain"}
 SENT_OTHERWISE = {
     "delivery._tracker._edit": "the ladder's `edit`, kept there",
-    "onboarding._cog.say_hello": "the set-up message, judged above",
+    "onboarding._cog.greet_guild": "the set-up message, judged above",
     "common.modals.open_form": "a form, judged above",
-    "moderation._cog._decided": "what `_next` made with `new`",
+    "moderation._cog._apply_decision": "what `_next` made with `new`",
     "moderation._cog.review": "what `_next` made with `new`",
-    "common.components.put_back": "a message as Discord gave it",
-    "settings._cog.sent_style": "the panel, judged above",
+    "common.components.reset_menu": "a message as Discord gave it",
+    "settings._cog.handle_style_form": "the panel, judged above",
     "settings._cog.settings": "the panel, judged above",
-    "settings._cog.used": "the panel, judged above",
+    "settings._cog.handle_component": "the panel, judged above",
 }
 
 
@@ -249,7 +249,7 @@ def test_every_message_goes_through_the_budget() -> None:
 # Texts of fixed length.
 
 
-@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("language", list_languages())
 def test_titles_labels_and_hints_of_forms_are_never_cut(language: str) -> None:
     limits = {"title": 45, "label": 45, "hint": 100, "placeholder": 150}
     too_long = []
@@ -259,9 +259,9 @@ def test_titles_labels_and_hints_of_forms_are_never_cut(language: str) -> None:
                 words = [each.args[0] for each in _calls(keyword.value, "_") if keyword.arg in limits]
                 for word in words:
                     if isinstance(word, ast.Constant):
-                        with speaking(language):
+                        with use_language(language):
                             said = _(str(word.value))
-                        if size(said) > limits[str(keyword.arg)]:
+                        if measure_text(said) > limits[str(keyword.arg)]:
                             too_long.append(said)
     assert too_long == []
 
@@ -272,25 +272,25 @@ def test_titles_labels_and_hints_of_forms_are_never_cut(language: str) -> None:
 def test_a_menu_always_holds_what_is_chosen_and_says_how_many_it_leaves_out() -> None:
     models = [f"model-{number:02}" for number in range(30)]
     chosen = [*models[26:], "a model that is gone"]
-    offered, left_out = offered_of(MODELS, chosen, models)
+    offered, left_out = list_offered(MODELS, chosen, models)
     values = [value for _label, value in offered]
     assert len(values) == 25
     assert set(chosen) < set(values)
     assert left_out == 30 - 24
-    assert offered_of(MODELS, [], models[:25])[1] == 0
+    assert list_offered(MODELS, [], models[:25])[1] == 0
 
 
 # Commands.
 
-OFFLINE = registered()
+OFFLINE = load_offline_bot()
 
 
-@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("language", list_languages())
 def test_what_discord_shows_of_the_commands_fits_in_every_language(language: str) -> None:
     """Descriptions and choices: 1 to 100; what is shown in the menu of a message: 1 to 32."""
 
     def said(text: object) -> str:
-        with speaking(language):
+        with use_language(language):
             return _(str(text))
 
     found = []
@@ -299,5 +299,5 @@ def test_what_discord_shows_of_the_commands_fits_in_every_language(language: str
         for option in command.parameters if isinstance(command, app_commands.Command) else ():
             found += [said(option.description), *(said(choice.name) for choice in option.choices)]
     assert len(found) > 100
-    assert [each for each in found if not 1 <= size(each) <= 100] == []
-    assert [menu.name for menu in OFFLINE.context_menus if not 1 <= size(said(menu.name)) <= 32] == []
+    assert [each for each in found if not 1 <= measure_text(each) <= 100] == []
+    assert [menu.name for menu in OFFLINE.context_menus if not 1 <= measure_text(said(menu.name)) <= 32] == []

@@ -8,7 +8,7 @@ import pytest
 
 from cogs.common import pending_uploads
 from cogs.common.forms import Attached
-from cogs.common.pending_uploads import KEPT_S, MAX_OF_MEMBER, Held
+from cogs.common.pending_uploads import KEPT_S, MAX_OF_MEMBER, PendingUploads
 from generation.errors import InvalidRequest
 from generation.owner import Owner
 
@@ -23,7 +23,7 @@ class Clock:
         return self.now_s
 
 
-def is_there(store: Held, key: str, owner: Owner) -> bool:
+def is_there(store: PendingUploads, key: str, owner: Owner) -> bool:
     try:
         return store.get(key, owner) == PHOTO
     except InvalidRequest:
@@ -36,8 +36,8 @@ def forms(folder: Path) -> list[str]:
 
 def test_it_is_there_for_a_day_also_after_a_restart(tmp_path: Path) -> None:
     clock = Clock()
-    key = Held(tmp_path / "forms", clock=clock).put(PHOTO, ADA)
-    another = Held(tmp_path / "forms", clock=clock)
+    key = PendingUploads(tmp_path / "forms", clock=clock).put(PHOTO, ADA)
+    another = PendingUploads(tmp_path / "forms", clock=clock)
     assert another.get(key, ADA) == PHOTO
     clock.now_s += KEPT_S
     with pytest.raises(InvalidRequest, match="too long ago"):
@@ -47,21 +47,21 @@ def test_it_is_there_for_a_day_also_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_it_belongs_to_one_member_in_one_server(tmp_path: Path) -> None:
-    store = Held(tmp_path)
+    store = PendingUploads(tmp_path)
     key = store.put(PHOTO, ADA)
     assert [is_there(store, key, owner) for owner in (ADA, BO, ADA_ELSEWHERE)] == [True, False, False]
 
 
 @pytest.mark.parametrize("key", ["", "0" * 10, "../../etc/passwd", "0123456789.json", "*", "0" * 10 + ".json"])
 def test_what_was_never_put_there_is_refused(tmp_path: Path, key: str) -> None:
-    store = Held(tmp_path)
+    store = PendingUploads(tmp_path)
     store.put(PHOTO, ADA)
     with pytest.raises(InvalidRequest, match="too long ago"):
         store.get(key, ADA)
 
 
 def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
-    store = Held(tmp_path)
+    store = PendingUploads(tmp_path)
     key = store.put(PHOTO, ADA)
     (tmp_path / forms(tmp_path)[0]).write_bytes(b"{")
     assert not is_there(store, key, ADA)
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
 
 def test_whoever_opens_very_many_drops_only_their_own_oldest(tmp_path: Path) -> None:
     clock = Clock()
-    store = Held(tmp_path, clock=clock)
+    store = PendingUploads(tmp_path, clock=clock)
     others = [(store.put(PHOTO, owner), owner) for owner in (BO, ADA_ELSEWHERE, Owner(2, 9))]
     keys = []
     for _ in range(501):
@@ -85,7 +85,7 @@ def test_whoever_opens_very_many_drops_only_their_own_oldest(tmp_path: Path) -> 
 def test_a_full_server_drops_those_of_the_members_with_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pending_uploads, "MAX_OF_SERVER", 8)
     clock = Clock()
-    store = Held(tmp_path, clock=clock)
+    store = PendingUploads(tmp_path, clock=clock)
     elsewhere = store.put(PHOTO, ADA_ELSEWHERE)
     mine = store.put(PHOTO, ADA)
     for user_id in range(100, 105):
@@ -98,7 +98,7 @@ def test_a_full_server_drops_those_of_the_members_with_most(tmp_path: Path, monk
 
 
 def test_it_does_not_say_whose_it_is_and_goes_when_they_ask(tmp_path: Path) -> None:
-    store = Held(tmp_path)
+    store = PendingUploads(tmp_path)
     keys = {owner: store.put(PHOTO, owner) for owner in (ADA, ADA_ELSEWHERE, BO)}
     everything = "".join(forms(tmp_path)).encode() + b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert str(ADA.user_id).encode() not in everything

@@ -20,18 +20,18 @@ from cogs.i18n import extract
 from cogs.i18n.gettext import (
     SOURCE,
     _,
-    counted,
-    decimal,
-    languages,
-    listed,
-    matching,
-    name_of,
+    format_count,
+    format_error,
+    format_measure,
+    format_number,
+    format_part,
+    get_guild_language,
+    get_language_name,
+    join_list,
+    list_languages,
+    match_language,
     ngettext,
-    of_place,
-    percent,
-    speaking,
-    told,
-    unit,
+    use_language,
 )
 from generation import errors
 from generation.errors import InvalidRequest
@@ -39,7 +39,7 @@ from generation.policy.audit import read_change, write_change
 from generation.policy.guild_preferences import AUTO, Choices
 from generation.translatable import Phrase
 
-OTHERS = [language for language in languages() if language != SOURCE]
+OTHERS = [language for language in list_languages() if language != SOURCE]
 UNREAD = {"debug", "info", "warning", "error", "exception", "log", "ValueError", "RuntimeError"} | {
     "command",
     "describe",
@@ -51,7 +51,7 @@ AT_THE_CONSOLE = {"extract.py", "connection.py", "endpoints.py"}
 @pytest.fixture(scope="module")
 def template() -> Catalog:
     """Every text there is now."""
-    return extract.texts()
+    return extract.extract_texts()
 
 
 def of(catalog: Catalog) -> Iterator[Message]:
@@ -188,15 +188,19 @@ def test_a_broken_catalogue_would_be_seen() -> None:
 
 
 def test_words_and_numbers_in_german() -> None:
-    with speaking("de"):
+    with use_language("de"):
         assert ngettext("{number} picture", "{number} pictures", 1) == "1 Bild"
         assert ngettext("{number} picture", "{number} pictures", 1234) == "1.234 Bilder"
-        assert (counted(1234), decimal(0.05), percent(0.25)) == ("1.234", "0,05", "25\N{NO-BREAK SPACE}%")
-        assert unit(3, "duration-minute") == "3 Min."
-        assert listed(["a", "b"]) == "a und b"
+        assert (format_count(1234), format_number(0.05), format_part(0.25)) == (
+            "1.234",
+            "0,05",
+            "25\N{NO-BREAK SPACE}%",
+        )
+        assert format_measure(3, "duration-minute") == "3 Min."
+        assert join_list(["a", "b"]) == "a und b"
         assert _("guidance {value}", value=7.5) == "Guidance 7,5"
-    assert (counted(1234), decimal(0.05), percent(0.25)) == ("1,234", "0.05", "25%")
-    assert unit(3, "duration-minute") == "3 min"
+    assert (format_count(1234), format_number(0.05), format_part(0.25)) == ("1,234", "0.05", "25%")
+    assert format_measure(3, "duration-minute") == "3 min"
     assert _("guidance {value}", value=7.0) == "guidance 7"
 
 
@@ -204,22 +208,22 @@ def test_words_and_numbers_in_german() -> None:
     ("locale", "language"), [("de", "de"), ("en-GB", "en"), ("en-US", "en"), ("fr", "en"), ("de-AT", "de"), ("", "en")]
 )
 def test_discords_locale_to_a_language_of_ours(locale: str, language: str) -> None:
-    assert matching(locale) == language
+    assert match_language(locale) == language
 
 
 def test_a_servers_own_choice_goes_before_discords() -> None:
-    assert of_place(AUTO, "de") == "de"
-    assert of_place("en", "de") == "en"
-    assert of_place("tlh", "de") == "en", "a language that was taken away again"
+    assert get_guild_language(AUTO, "de") == "de"
+    assert get_guild_language("en", "de") == "en"
+    assert get_guild_language("tlh", "de") == "en", "a language that was taken away again"
     assert Choices(language="de").language == "de"
-    assert name_of("de") == "Deutsch"
+    assert get_language_name("de") == "Deutsch"
     with pytest.raises(InvalidRequest, match="must be a code"):
         Choices(language="../../etc")
 
 
 async def test_one_task_does_not_change_anothers_language() -> None:
     async def say(locale: str) -> str:
-        with speaking(locale):
+        with use_language(locale):
             await asyncio.sleep(0)
             return _("Steps")
 
@@ -229,7 +233,7 @@ async def test_one_task_does_not_change_anothers_language() -> None:
 def test_an_error_from_deep_inside_is_told_in_the_readers_language() -> None:
     error = InvalidRequest(what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto."))
     assert str(error) == translate(error).text == "The language must be a code such as de, or auto."
-    with speaking("de"):
+    with use_language("de"):
         assert translate(error).text == "Die Sprache muss ein Kürzel wie de oder auto sein."
 
 
@@ -247,7 +251,7 @@ def test_the_audit_trail_can_be_read_in_any_language() -> None:
     change = Phrase("removed the rule “{text}”", text="foo")
     kept = read_change(write_change(change))
     assert kept == change
-    with speaking("de"):
+    with use_language("de"):
         assert _(kept) == "hat die Regel „foo“ entfernt"
     assert read_change(write_change("as it was")) == "as it was"
     assert len(write_change(Phrase("x {y}", y="z" * 9000))) <= 300
@@ -293,11 +297,11 @@ def test_an_error_is_one_sentence_in_german() -> None:
     from generation.requests.prompt import check_prompt
     from generation.requests.spec import ImageSpec
 
-    with speaking("de"):
+    with use_language("de"):
         with pytest.raises(InvalidRequest) as wrong:
             check_prompt("x" * 9999, what=Phrase("The prompt"))
-        assert told(wrong.value).startswith("Der Prompt ist 9999 Zeichen lang; erlaubt sind höchstens ")
+        assert format_error(wrong.value).startswith("Der Prompt ist 9999 Zeichen lang; erlaubt sind höchstens ")
         with pytest.raises(InvalidRequest) as wrong:
             ImageSpec(prompt="a", model="m", width_px=64, height_px=64, steps=4, guidance=31.5, sampler="Euler", seed=1)
-        assert told(wrong.value) == "Guidance nur von 0 bis 30 möglich, nicht 31,5."
+        assert format_error(wrong.value) == "Guidance nur von 0 bis 30 möglich, nicht 31,5."
     assert str(wrong.value) == "Guidance must be from 0 to 30, not 31.5."

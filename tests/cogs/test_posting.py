@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from cogs.common import posting_turns
-from cogs.common.posting_turns import PostingPlaces, tracing
+from cogs.common.posting_turns import PostingTurns, build_trace_config
 from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 
@@ -19,8 +19,8 @@ def post(number: int) -> Post:
     return Post(number, f"job{number}", guild_id=number, channel_id=number, is_limited_by_channel=True)
 
 
-def one_place(*, max_stalled: int = 3) -> PostingPlaces:
-    return PostingPlaces(DeliveryTurns(places=1, max_stalled=max_stalled))
+def one_place(*, max_stalled: int = 3) -> PostingTurns:
+    return PostingTurns(DeliveryTurns(places=1, max_stalled=max_stalled))
 
 
 @asynccontextmanager
@@ -36,13 +36,13 @@ async def discord_that_says(status: int, headers: dict[str, str]) -> AsyncIterat
     await site.start()
     host, port = runner.addresses[0]
     try:
-        async with aiohttp.ClientSession(trace_configs=[tracing()]) as session:
+        async with aiohttp.ClientSession(trace_configs=[build_trace_config()]) as session:
             yield session, f"http://{host}:{port}/"
     finally:
         await runner.cleanup()
 
 
-async def another_gets_its_turn(places: PostingPlaces) -> None:
+async def another_gets_its_turn(places: PostingTurns) -> None:
     async with places.turn(post(9)):
         pass
 

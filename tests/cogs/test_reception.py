@@ -4,19 +4,21 @@ import asyncio
 
 import pytest
 
-from cogs.common.load_shedding import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, Reception
+from cogs.common.load_shedding import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, AdmissionLimiter
 from generation.errors import Crowded, Draining
 from tests.patience import PATIENCE_S
 
 
-async def crowd(reception: Reception, guild_id: int, number: int, leave: asyncio.Event, entered: list[int]) -> None:
-    async with reception.turn(guild_id):
+async def crowd(
+    reception: AdmissionLimiter, guild_id: int, number: int, leave: asyncio.Event, entered: list[int]
+) -> None:
+    async with reception.acquire(guild_id):
         entered.append(number)
         await leave.wait()
 
 
 async def test_turns_come_in_order_and_a_few_at_a_time() -> None:
-    reception, leave, entered = Reception(), asyncio.Event(), list[int]()
+    reception, leave, entered = AdmissionLimiter(), asyncio.Event(), list[int]()
     coming = [asyncio.create_task(crowd(reception, 1, number, leave, entered)) for number in range(AT_ONCE + 10)]
     await asyncio.sleep(0)
     assert entered == list(range(AT_ONCE))
@@ -26,42 +28,42 @@ async def test_turns_come_in_order_and_a_few_at_a_time() -> None:
 
 
 async def test_one_guilds_crowd_leaves_room_for_others() -> None:
-    reception, leave = Reception(), asyncio.Event()
+    reception, leave = AdmissionLimiter(), asyncio.Event()
     coming = [asyncio.create_task(crowd(reception, 1, number, leave, [])) for number in range(PLACES_OF_ONE_GUILD)]
     await asyncio.sleep(0)
     with pytest.raises(Crowded):
-        reception.require_room(1)
-    reception.require_room(2)
+        reception.check_capacity(1)
+    reception.check_capacity(2)
     coming += [asyncio.create_task(crowd(reception, 2, 0, leave, [])) for _ in range(PLACES - PLACES_OF_ONE_GUILD)]
     await asyncio.sleep(0)
     with pytest.raises(Crowded):
-        reception.require_room(3)
+        reception.check_capacity(3)
     leave.set()
     await asyncio.gather(*coming)
-    reception.require_room(1)
+    reception.check_capacity(1)
 
 
 async def test_who_is_cut_off_leaves_no_place_taken() -> None:
-    reception = Reception()
+    reception = AdmissionLimiter()
     coming = [asyncio.create_task(crowd(reception, 1, each, asyncio.Event(), [])) for each in range(PLACES)]
     await asyncio.sleep(0)
     for task in coming:
         task.cancel()
     await asyncio.gather(*coming, return_exceptions=True)
-    reception.require_room(1)
-    with pytest.raises(RuntimeError), reception.place(1):
+    reception.check_capacity(1)
+    with pytest.raises(RuntimeError), reception.slot(1):
         raise RuntimeError
     assert not reception.num_inside
 
 
 async def test_closing_waits_for_those_inside_and_lets_nobody_else_in() -> None:
-    reception, leave, entered = Reception(), asyncio.Event(), list[int]()
+    reception, leave, entered = AdmissionLimiter(), asyncio.Event(), list[int]()
     coming = [asyncio.create_task(crowd(reception, 1, number, leave, entered)) for number in range(AT_ONCE + 1)]
     await asyncio.sleep(0)
     closing = asyncio.create_task(reception.close(patience_s=60))
     await asyncio.sleep(0)
     with pytest.raises(Draining):
-        reception.require_room(1)
+        reception.check_capacity(1)
     assert not closing.done()
     leave.set()
     await closing
@@ -70,8 +72,8 @@ async def test_closing_waits_for_those_inside_and_lets_nobody_else_in() -> None:
 
 
 async def test_closing_does_not_wait_for_ever() -> None:
-    reception = Reception()
-    with reception.place(1):
+    reception = AdmissionLimiter()
+    with reception.slot(1):
         async with asyncio.timeout(PATIENCE_S):
             await reception.close(patience_s=0.01)
         assert reception.num_inside == 1, "who is inside was not thrown out"

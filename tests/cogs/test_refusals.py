@@ -21,14 +21,14 @@ from cogs.common.discord_errors import (
     MAX_TRIES,
     REFUSALS,
     UNKNOWN,
+    MessageRefusedError,
     Refusal,
-    Refused,
     Step,
-    Unreachable,
-    refusal_of,
+    UnreachableError,
+    classify_error,
 )
-from cogs.common.messages import Gallery, Picture, Say
-from cogs.results._variants import MAX_CUTS, Variant
+from cogs.common.messages import Gallery, MessageSpec, Picture
+from cogs.results._variants import MAX_CUTS, MessageVariant
 from generation.errors import InvalidRequest
 from generation.images.codec import encode_png, shrink
 
@@ -45,7 +45,7 @@ def error(status: int, code: int | None = None, *, text: str = "", **headers: st
 
 @given(st.integers(400, 599), st.none() | st.integers(0, 600_000) | st.sampled_from(sorted(REFUSALS)))
 def test_every_answer_falls_in_a_class(status: int, code: int | None) -> None:
-    refusal = refusal_of(error(status, code))
+    refusal = classify_error(error(status, code))
     if status >= 500:
         assert refusal.step is Step.AGAIN
     elif code in REFUSALS:
@@ -55,26 +55,26 @@ def test_every_answer_falls_in_a_class(status: int, code: int | None) -> None:
 
 
 def test_a_page_of_a_proxy_counts_by_its_status() -> None:
-    assert refusal_of(error(413)).step is Step.SMALLER
-    assert refusal_of(error(429)).step is Step.AGAIN
-    assert refusal_of(error(502)).step is Step.AGAIN
+    assert classify_error(error(413)).step is Step.SMALLER
+    assert classify_error(error(429)).step is Step.AGAIN
+    assert classify_error(error(502)).step is Step.AGAIN
 
 
 def test_an_invalid_form_that_names_the_reference_is_sent_without_it() -> None:
     where = "Invalid Form Body\nIn message_reference: Unknown message"
-    assert refusal_of(error(400, 50035, text=where)).step is Step.NO_REFERENCE
-    assert refusal_of(error(400, 50035, text="Invalid Form Body")).step is Step.PLAIN
+    assert classify_error(error(400, 50035, text=where)).step is Step.NO_REFERENCE
+    assert classify_error(error(400, 50035, text="Invalid Form Body")).step is Step.PLAIN
 
 
 @pytest.mark.parametrize(
     ("asked", "pause_s"), [("12.5", 12.5), ("-3", 0.0), ("999999", 3600.0), ("soon", 0.0), ("", 0.0)]
 )
 def test_the_pause_that_is_asked_for_is_kept_within_bounds(asked: str, pause_s: float) -> None:
-    assert Refused.of(error(429, **{"Retry-After": asked})).pause_s == pause_s
+    assert MessageRefusedError.of(error(429, **{"Retry-After": asked})).pause_s == pause_s
 
 
 def test_what_may_pass_is_final_some_day() -> None:
-    refused = Refused(Refusal(Step.AGAIN, "busy"), pause_s=3.0)
+    refused = MessageRefusedError(Refusal(Step.AGAIN, "busy"), pause_s=3.0)
     assert refused.wait_s(MAX_TRIES - 1) == 3.0
     assert refused.wait_s(MAX_TRIES) is None
 
@@ -86,12 +86,12 @@ def test_what_may_pass_is_final_some_day() -> None:
 )
 def test_any_refusals_one_after_the_other_lead_to_an_end(steps: list[Step], num_bytes: int) -> None:
     """Each variant sends what its limit lets through; none has more than the one before, and they run out."""
-    variant, num_sent = Variant(num_bytes), 0
-    with pytest.raises(Unreachable):
+    variant, num_sent = MessageVariant(num_bytes), 0
+    with pytest.raises(UnreachableError):
         for step in steps:
             picture = Picture("a.png", bytes(min(num_bytes, variant.size_limit)), "a")
-            say = Say(blocks=(Gallery((picture,)) if variant.has_files else "words",))
-            after, num_sent = variant.after(Refused(Refusal(step, "why")), say), num_sent + 1
+            say = MessageSpec(blocks=(Gallery((picture,)) if variant.has_files else "words",))
+            after, num_sent = variant.after(MessageRefusedError(Refusal(step, "why")), say), num_sent + 1
             assert after != variant
             assert after.has_files <= variant.has_files and after.has_words <= variant.has_words
             variant = after
@@ -100,8 +100,8 @@ def test_any_refusals_one_after_the_other_lead_to_an_end(steps: list[Step], num_
 
 def test_what_is_to_wait_keeps_its_variant() -> None:
     for step in LATER:
-        with pytest.raises(Refused):
-            Variant().after(Refused(Refusal(step, "why")), Say(blocks=("words",)))
+        with pytest.raises(MessageRefusedError):
+            MessageVariant().after(MessageRefusedError(Refusal(step, "why")), MessageSpec(blocks=("words",)))
 
 
 @pytest.mark.parametrize("max_bytes", [400_000, 100_000, 30_000, 12_000])

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cogs.common.message_limits import fitted
-from cogs.common.messages import Action, Gallery, Say, Tone
+from cogs.common.message_limits import fit_message
+from cogs.common.messages import Action, Gallery, MessageSpec, Tone
 from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
-from cogs.results._result import _gather
-from cogs.results._variants import Variant
+from cogs.results._result import _build_message
+from cogs.results._variants import MessageVariant
 from generation.images.interchange import Foreign
 from generation.images.metadata import sign_png
 from generation.images.replay import Agreement, Verdict
@@ -54,12 +54,12 @@ def job_of(*statuses: Status, spec: ImageSpec = SPEC, charged: int = 0, error: s
     return Job(id="j" * 22, owner=Owner(1, 2), request=request, created_at=datetime.now(UTC), images=images)
 
 
-def read(say: Say) -> str:
+def read(say: MessageSpec) -> str:
     """The words of a message; where its lines may break is another matter."""
-    return "\n".join(block for block in fitted(say).blocks if isinstance(block, str)).replace("\u00a0", " ")
+    return "\n".join(block for block in fit_message(say).blocks if isinstance(block, str)).replace("\u00a0", " ")
 
 
-def labels(say: Say) -> list[list[str]]:
+def labels(say: MessageSpec) -> list[list[str]]:
     return [[button.label for button in row] for row in say.rows]
 
 
@@ -69,24 +69,24 @@ def test_what_the_model_did_not_read_is_said_once() -> None:
         spec=SPEC, model_sha256="00", trace="", fingerprint=Fingerprint({}), pixels_sha256="00", dropped="a hat"
     )
     read_all = replace(job, images=tuple(replace(image, recipe=recipe) for image in job.images))
-    assert read(replies.result(read_all, {})).count("did not read: “a hat”") == 1
-    assert "did not read" not in read(replies.result(job, {}))
+    assert read(replies.build_result(read_all, {})).count("did not read: “a hat”") == 1
+    assert "did not read" not in read(replies.build_result(job, {}))
     as_tokens = replace(read_all, images=(replace(job.images[0], recipe=replace(recipe, dropped="a hat , a cat .")),))
-    assert "did not read: “a hat, a cat.”" in read(replies.result(as_tokens, {})).replace("\\", "")
+    assert "did not read: “a hat, a cat.”" in read(replies.build_result(as_tokens, {})).replace("\\", "")
 
 
 def test_waiting_says_the_place_and_the_time() -> None:
     view = JobView(job=job_of(Status.WAITING), progress=0, images_ahead=3, wait_s=8.4)
-    say = replies.progress(view, is_ready=True)
+    say = replies.build_progress(view, is_ready=True)
     assert "**Waiting** · 3 pictures ahead of yours · about 8 sec" in read(say)
     assert labels(say) == [["Cancel", "Tell me when done"]]
-    assert "next in line" in read(replies.progress(replace(view, images_ahead=0), is_ready=True))
-    assert "warming up" in read(replies.progress(view, is_ready=False))
+    assert "next in line" in read(replies.build_progress(replace(view, images_ahead=0), is_ready=True))
+    assert "warming up" in read(replies.build_progress(view, is_ready=False))
 
 
 def test_painting_shows_a_bar_a_preview_and_how_many_are_done() -> None:
     job = job_of(Status.DONE, Status.RUNNING)
-    say = replies.progress(JobView(job=job, progress=0.5, wait_s=4, preview=b"jpeg"), is_ready=True)
+    say = replies.build_progress(JobView(job=job, progress=0.5, wait_s=4, preview=b"jpeg"), is_ready=True)
     assert "50% · about 4 sec left · 1 of 2 done" in read(say)
     assert [picture.filename for picture in say.pictures()] == ["preview.jpg"]
     assert say.tone is Tone.PAINTING
@@ -94,8 +94,8 @@ def test_painting_shows_a_bar_a_preview_and_how_many_are_done() -> None:
 
 def test_four_done_have_rows_of_u_and_v() -> None:
     job = job_of(*[Status.DONE] * 4)
-    shown = {image.index: replies.picture(job, image, b"\x89PNG") for image in job.images}
-    say = replies.result(job, shown)
+    shown = {image.index: replies.build_picture(job, image, b"\x89PNG") for image in job.images}
+    say = replies.build_result(job, shown)
     assert labels(say) == [
         ["U1", "U2", "U3", "U4"],
         ["V1", "V2", "V3", "V4"],
@@ -109,42 +109,42 @@ def test_four_done_have_rows_of_u_and_v() -> None:
 
 
 def test_what_did_not_become_a_picture_is_explained_once() -> None:
-    say = replies.result(job_of(Status.DONE, Status.WITHHELD, Status.WITHHELD), {})
+    say = replies.build_result(job_of(Status.DONE, Status.WITHHELD, Status.WITHHELD), {})
     assert read(say).count("could not be painted") == 1
     assert "**2 and 3** · That could not be painted. It costs nothing." in read(say)
     assert say.tone is Tone.TROUBLE
-    all_of_them = read(replies.result(job_of(Status.WITHHELD, Status.WITHHELD, error="Withheld"), {}))
+    all_of_them = read(replies.build_result(job_of(Status.WITHHELD, Status.WITHHELD, error="Withheld"), {}))
     assert "\nKept back by the safety checker. It costs nothing.\n" in all_of_them
-    lost = replies.result(job_of(Status.FAILED, error="WorkerLost"), {})
+    lost = replies.build_result(job_of(Status.FAILED, error="WorkerLost"), {})
     assert "stopped 3 times" in read(lost)
     assert labels(lost) == [["Try again", "Remix"]]
 
 
 def test_a_cancelled_job_says_what_it_cost() -> None:
-    assert "costs nothing" in read(replies.result(job_of(Status.CANCELLED), {}))
-    assert "painted so far" in read(replies.result(job_of(Status.CANCELLED, charged=5), {}))
-    some = read(replies.result(job_of(Status.DONE, Status.CANCELLED), {}))
+    assert "costs nothing" in read(replies.build_result(job_of(Status.CANCELLED), {}))
+    assert "painted so far" in read(replies.build_result(job_of(Status.CANCELLED, charged=5), {}))
+    some = read(replies.build_result(job_of(Status.DONE, Status.CANCELLED), {}))
     assert "**2** · Stopped before being painted." in some
 
 
 def test_only_what_was_painted_is_said_to_be_generated() -> None:
-    assert "AI-generated" in read(replies.result(job_of(Status.DONE, Status.CANCELLED), {}))
-    assert "AI-generated" not in read(replies.result(job_of(Status.CANCELLED), {}))
-    assert "AI-generated" not in read(replies.result(job_of(Status.FAILED), {}))
+    assert "AI-generated" in read(replies.build_result(job_of(Status.DONE, Status.CANCELLED), {}))
+    assert "AI-generated" not in read(replies.build_result(job_of(Status.CANCELLED), {}))
+    assert "AI-generated" not in read(replies.build_result(job_of(Status.FAILED), {}))
 
 
 def test_each_of_several_pictures_is_told_from_the_others_without_seeing_it() -> None:
     job = job_of(Status.DONE, Status.DONE)
-    assert [replies.picture(job, image, b"").alt for image in job.images] == [
+    assert [replies.build_picture(job, image, b"").alt for image in job.images] == [
         "1 of 2: a red circle",
         "2 of 2: a red circle",
     ]
     alone = job_of(Status.DONE)
-    assert replies.picture(alone, alone.images[0], b"").alt == "a red circle"
+    assert replies.build_picture(alone, alone.images[0], b"").alt == "a red circle"
 
 
 def test_buttons_of_one_picture_fill_the_lines_of_a_phone() -> None:
-    assert labels(replies.result(job_of(Status.DONE), {})) == [
+    assert labels(replies.build_result(job_of(Status.DONE), {})) == [
         ["Upscale", "Vary", "Reroll"],
         ["Remix", "Recipe", "Favourite", "Delete"],
     ]
@@ -152,16 +152,16 @@ def test_buttons_of_one_picture_fill_the_lines_of_a_phone() -> None:
 
 def test_many_unknown_words_are_counted() -> None:
     known = {"things": ("circle",), "colours": ("red",)}
-    assert "I do not know: a, b. I am" in replies.unknown_words_note("ab", known)
-    assert "I do not know: a, b, c, d, e, f and 2 more. I am" in replies.unknown_words_note("abcdefgh", known)
+    assert "I do not know: a, b. I am" in replies.format_unknown_words("ab", known)
+    assert "I do not know: a, b, c, d, e, f and 2 more. I am" in replies.format_unknown_words("abcdefgh", known)
 
 
 def test_an_enlargement_offers_neither_vary_nor_reroll() -> None:
     large = replace(SPEC, upscale=Upscale(sha256="ab" * 32))
-    say = replies.result(job_of(Status.DONE, spec=large), {})
+    say = replies.build_result(job_of(Status.DONE, spec=large), {})
     assert labels(say) == [["Upscale", "Recipe", "Favourite", "Delete"]]
     largest = replace(large, width_px=2048, height_px=2048)
-    assert labels(replies.result(job_of(Status.DONE, spec=largest), {})) == [["Recipe", "Favourite", "Delete"]]
+    assert labels(replies.build_result(job_of(Status.DONE, spec=largest), {})) == [["Recipe", "Favourite", "Delete"]]
 
 
 def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:
@@ -169,9 +169,9 @@ def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:
     same = Verdict(verdict=Agreement.IDENTICAL, psnr_db=None, why="")
     near = Verdict(verdict=Agreement.NEAR, psnr_db=41.7, why="torch 2.13 here, 2.12 then.")
     other = Verdict(verdict=Agreement.DIFFERENT, psnr_db=None, why="The recipe was changed.")
-    assert "**Identical**" in read(replies.result(job, {}, verdict=same))
-    assert "**Near** · 42 dB" in read(replies.result(job, {}, verdict=near))
-    assert "**Different**\n-# The recipe was changed." in read(replies.result(job, {}, verdict=other))
+    assert "**Identical**" in read(replies.build_result(job, {}, verdict=same))
+    assert "**Near** · 42 dB" in read(replies.build_result(job, {}, verdict=near))
+    assert "**Different**\n-# The recipe was changed." in read(replies.build_result(job, {}, verdict=other))
 
 
 def test_what_a_strangers_file_says_of_its_machine_is_never_repeated(tmp_path: Path) -> None:
@@ -186,14 +186,14 @@ def test_what_a_strangers_file_says_of_its_machine_is_never_repeated(tmp_path: P
     image = replace(job.images[0], recipe=made, file_sha256=files.put(sign_png(pixels, (128, 128), made)))
     replay = Replay(trace="2x20", pixels_sha256="00" * 32, original=original)
     job = replace(job, request=GenerationRequest(spec=SPEC, replay=replay), images=(image,))
-    said = read(_gather(job, files, Variant(), {0: Shown.OPENLY}, None))
+    said = read(_build_message(job, files, MessageVariant(), {0: Shown.OPENLY}, None))
     assert "under the same fingerprint only: torch 2.13.0 here, another then." in said
     assert "evil" not in said and "HEADING" not in said
 
 
 def test_a_file_of_masses_is_still_one_message() -> None:
     masses = "`" * 1500
-    other = recipe_pages.foreign(
+    other = recipe_pages.build_foreign(
         Foreign(tool="A1111", prompt=masses, negative=masses, sampler_there=masses, model_there=masses)
     )
     named = Recipe(
@@ -204,12 +204,12 @@ def test_a_file_of_masses_is_still_one_message() -> None:
         pixels_sha256="",
         parents=("`" * 6000,) * 1000,
     )
-    for say in (other, recipe_pages.recipe_of_file(named)):
+    for say in (other, recipe_pages.build_file_recipe(named)):
         assert sum(len(block) for block in say.blocks if isinstance(block, str)) < 4000
 
 
 def test_every_button_of_a_job_names_it() -> None:
-    say = replies.result(job_of(*[Status.DONE] * 4), {})
+    say = replies.build_result(job_of(*[Status.DONE] * 4), {})
     subjects = {button.subject.partition(":")[0] for row in say.rows for button in row}
     assert subjects == {"j" * 22}
     assert {button.action for row in say.rows for button in row} >= {Action.UPSCALE, Action.VARY, Action.REROLL}
@@ -218,7 +218,7 @@ def test_every_button_of_a_job_names_it() -> None:
 def test_a_job_that_is_partly_painted_says_why_the_rest_does_not_begin() -> None:
     job = job_of(Status.DONE, Status.WAITING)
     view = JobView(job=job, progress=0.5)
-    assert "having a break" in read(replies.progress(view, is_ready=True, is_paused=True))
-    assert "warming up" in read(replies.progress(view, is_ready=False))
+    assert "having a break" in read(replies.build_progress(view, is_ready=True, is_paused=True))
+    assert "warming up" in read(replies.build_progress(view, is_ready=False))
     whole = replace(view, job=job_of(Status.DONE, Status.RUNNING), wait_s=4)
-    assert "left" in read(replies.progress(whole, is_ready=True, is_paused=True)), "what is begun goes on"
+    assert "left" in read(replies.build_progress(whole, is_ready=True, is_paused=True)), "what is begun goes on"

@@ -8,11 +8,11 @@ import discord
 import pytest
 from discord import app_commands
 
-from cogs.command_sync import _essence
-from cogs.common.components import Press
+from cogs.command_sync import _strip_defaults
+from cogs.common.components import PersistentButton
 from cogs.common.custom_ids import CustomId
 from cogs.common.messages import Action, Button
-from cogs.endpoints import point_at
+from cogs.endpoints import set_base_url
 from cogs.error_handler import translate
 from generation.errors import InvalidRequest, Misconfigured, NotAccepted, UnknownJob
 
@@ -48,7 +48,7 @@ def test_what_nobody_expected_gets_a_number_and_keeps_its_words_to_the_log() -> 
 
 def test_a_custom_id_is_short_enough_and_found_again() -> None:
     for action in Action:
-        press = Press.of(Button(action, "j" * 22 + ":3", "x"))
+        press = PersistentButton.of(Button(action, "j" * 22 + ":3", "x"))
         assert len(press.custom_id) <= 100
         assert CustomId.parse(press.custom_id) is not None
     assert CustomId.parse("atelier:vary:../../etc/passwd") is None
@@ -59,7 +59,7 @@ def test_a_custom_id_is_short_enough_and_found_again() -> None:
 def test_only_this_machine_can_stand_in_for_discord(url: str) -> None:
     before = discord.http.Route.BASE
     with pytest.raises(Misconfigured):
-        point_at(url)
+        set_base_url(url)
     assert before == discord.http.Route.BASE
 
 
@@ -73,6 +73,6 @@ def test_a_command_is_the_same_with_what_discord_adds() -> None:
         "default_member_permissions": None,
         "options": [{"name": "prompt", "type": 3, "required": True, "name_localizations": None}],
     }
-    assert _essence(ours) == _essence(theirs)
+    assert _strip_defaults(ours) == _strip_defaults(theirs)
     theirs["options"][0]["required"] = False
-    assert _essence(ours) != _essence(theirs)
+    assert _strip_defaults(ours) != _strip_defaults(theirs)

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from cogs.common.attachments import fetch_attachment, fetched, is_on_discord
+from cogs.common.attachments import fetch_attachment, is_on_discord, open_attachment
 from generation.errors import InvalidRequest, TooManyFiles
 from generation.fair_turns import Turns
 from generation.images.codec import MAX_UPLOAD_BYTES
@@ -97,7 +97,7 @@ async def most_in_hand(cdn: str, guilds: Iterable[int]) -> int:
 
     async def decode(guild_id: int) -> None:
         nonlocal in_hand, most
-        async with fetched(by(services, guild_id, 1), attached(f"{cdn}/picture")) as data:
+        async with open_attachment(by(services, guild_id, 1), attached(f"{cdn}/picture")) as data:
             assert data == b"a picture"
             in_hand, most = in_hand + 1, max(most, in_hand + 1)
             await go_on.wait()
@@ -105,7 +105,7 @@ async def most_in_hand(cdn: str, guilds: Iterable[int]) -> int:
 
     decoding = asyncio.gather(*(decode(guild_id) for guild_id in guilds))
     for guild_id in range(5):
-        async with fetched(by(files_of_members(), guild_id, 1), attached(f"{cdn}/picture")):
+        async with open_attachment(by(files_of_members(), guild_id, 1), attached(f"{cdn}/picture")):
             pass
     go_on.set()
     await decoding
@@ -116,7 +116,7 @@ async def test_so_many_files_a_minute_of_one_member_in_all_servers(cdn: str) -> 
     services = files_of_members()
 
     async def decode(guild_id: int, user_id: int) -> None:
-        async with fetched(by(services, guild_id, user_id), attached(f"{cdn}/picture")):
+        async with open_attachment(by(services, guild_id, user_id), attached(f"{cdn}/picture")):
             pass
 
     for number in range(FILES_PER_MINUTE):

@@ -8,13 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogs.common.formatting import BAR_CELLS, about, bar, bound, dotted, escaped, pictures, slug
-from cogs.common.message_limits import code_block
+from cogs.common.formatting import (
+    BAR_CELLS,
+    bind_words,
+    draw_bar,
+    escape_markdown,
+    format_duration,
+    format_pictures,
+    join_dotted,
+    make_slug,
+)
+from cogs.common.message_limits import format_code
 
 
 @given(st.text())
 def test_escaped_text_holds_no_live_markdown_or_mention(text: str) -> None:
-    shown = escaped(text)
+    shown = escape_markdown(text)
     assert re.sub(r"\\.", "", shown, flags=re.DOTALL).translate(str.maketrans("", "", "*_~|`<>[]()@#:/")) == re.sub(
         r"\\.", "", shown, flags=re.DOTALL
     )
@@ -23,7 +32,7 @@ def test_escaped_text_holds_no_live_markdown_or_mention(text: str) -> None:
 
 @given(st.text(alphabet="`ab\n", max_size=50))
 def test_nothing_breaks_out_of_a_code_block(text: str) -> None:
-    assert code_block(text).count("```") == 2
+    assert format_code(text).count("```") == 2
 
 
 @pytest.mark.parametrize(
@@ -31,27 +40,27 @@ def test_nothing_breaks_out_of_a_code_block(text: str) -> None:
     [(0.2, "about a second"), (8.2, "about 8 sec"), (43, "about 45 sec"), (200, "about 3 min"), (9000, "about 2 hr")],
 )
 def test_times_are_as_exact_as_they_are_true(seconds: float, said: str) -> None:
-    assert about(seconds) == said
+    assert format_duration(seconds) == said
 
 
 @given(st.floats(-1, 2))
 def test_the_bar_always_has_its_width(progress: float) -> None:
-    assert len(bar(progress)) == BAR_CELLS + 2
+    assert len(draw_bar(progress)) == BAR_CELLS + 2
 
 
 def test_the_bar_is_empty_half_and_full() -> None:
-    assert bar(0) == "`" + "·" * 16 + "`"
-    assert bar(0.5) == "`" + "█" * 8 + "·" * 8 + "`"
-    assert bar(1) == "`" + "█" * 16 + "`"
+    assert draw_bar(0) == "`" + "·" * 16 + "`"
+    assert draw_bar(0.5) == "`" + "█" * 8 + "·" * 8 + "`"
+    assert draw_bar(1) == "`" + "█" * 16 + "`"
 
 
 def test_names_of_files_and_numbers() -> None:
-    assert slug("A red Circle, on blue!") == "a-red-circle-on-blue"
-    assert slug("红色") == "picture"
-    assert pictures(1) == "1 picture"
-    assert pictures(1200) == "1,200 pictures"
+    assert make_slug("A red Circle, on blue!") == "a-red-circle-on-blue"
+    assert make_slug("红色") == "picture"
+    assert format_pictures(1) == "1 picture"
+    assert format_pictures(1200) == "1,200 pictures"
 
 
 def test_a_line_ends_with_a_dot_and_never_begins_with_one() -> None:
-    line = dotted((bound("20 steps"), "for all"))
+    line = join_dotted((bind_words("20 steps"), "for all"))
     assert line.split(" ") == ["20\u00a0steps\u00a0·", "for", "all"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cogs.common.forms import Attached
-from cogs.common.pending_uploads import Held
+from cogs.common.pending_uploads import PendingUploads
 from db import backup
 from db.engine import Database, parse_url
 from db.stores.jobs import JobStore
@@ -36,7 +36,7 @@ async def use(data: Path) -> None:
         backup.backup(parse_url(url), data / "copy.db")
         assert (data / "atelier.db-wal").exists() and open_to_others(data) == []
     ImageFiles(data / "pictures").put(b"a picture")
-    Held(data / "forms").put(Attached(url="https://x", size=1, filename="x.png"), Owner(1, 2))
+    PendingUploads(data / "forms").put(Attached(url="https://x", size=1, filename="x.png"), Owner(1, 2))
     _write(data / "measured.json", {"x": 1.0})
     backup.restore(data / "copy.db", parse_url(url), data)
 

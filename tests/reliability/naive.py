@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import update
 
-from cogs.common.messages import Say
-from cogs.common.rendering import new
-from cogs.delivery._poster import Ladder, Posted
+from cogs.common.messages import MessageSpec
+from cogs.common.rendering import render_new
+from cogs.delivery._poster import MessagePoster, Posted
 from db.models import DeliveryRow, ImageRow
 from db.stores.jobs import JobStore, account_of
 from db.stores.ledger import ending, post
@@ -24,7 +24,7 @@ from generation.jobs.job import Job, Outcome, ReplyTo
 def spoil() -> None:
     """Replace what makes the bot of this process safe."""
     store: Any = JobStore
-    ladder: Any = Ladder
+    ladder: Any = MessagePoster
     store.fetch_unfinished = _forget_the_line
     store.settle = _settle_in_two
     ladder.post = _post_anew
@@ -54,6 +54,6 @@ async def _settle_in_two(self: JobStore, image_id: str, attempt: int, outcome: O
     return True
 
 
-async def _post_anew(self: Ladder, job_id: str, reply_to: ReplyTo, say: Say) -> Posted:
-    message = await self._channel(reply_to.channel_id).send(**new(say))
+async def _post_anew(self: MessagePoster, job_id: str, reply_to: ReplyTo, say: MessageSpec) -> Posted:
+    message = await self._channel(reply_to.channel_id).send(**render_new(say))
     return Posted(reply_to.channel_id, message.id)

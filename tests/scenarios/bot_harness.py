@@ -26,8 +26,8 @@ import discord
 import psutil
 
 from cogs.bot import AtelierBot, build_bot
-from cogs.common.pending_uploads import Held
-from cogs.endpoints import point_at
+from cogs.common.pending_uploads import PendingUploads
+from cogs.endpoints import set_base_url
 from cogs.services import Services
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore
@@ -182,7 +182,7 @@ class LivingBot:
         os.kill(self.worker.pid, signal.SIGCONT)
 
     async def _connect(self) -> None:
-        point_at(self.discord.url)
+        set_base_url(self.discord.url)
         passing = self.discord.clock.now  # where Discord's clock jumps ahead, the time has passed here, too
         self.services = Services(
             studio=self.studio,
@@ -199,7 +199,7 @@ class LivingBot:
             album=AlbumStore(self.database),
             keepsakes=KeepsakeStore(self.database, clock=self.now),
             styles=StyleStore(self.database),
-            held=Held(self.data_dir / "forms", clock=lambda: self.now().timestamp()),
+            pending_uploads=PendingUploads(self.data_dir / "forms", clock=lambda: self.now().timestamp()),
             operating=OperatorStore(self.database),
             departures=DepartureStore(self.database, clock=self.now, grace=timedelta(days=30)),
             clock=self.now,

@@ -16,7 +16,7 @@ import pytest_asyncio
 from PIL import Image
 
 from cogs.common.messages import Action
-from cogs.registered import registered
+from cogs.registered import load_offline_bot
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.images.codec import decode_png
 from generation.images.region import draw_mask
@@ -90,7 +90,7 @@ async def press(who: ScriptedUser, message: Message, action: Action) -> Interact
     return await who.submit_modal(pressed, filled)
 
 
-OFFLINE = registered()
+OFFLINE = load_offline_bot()
 
 
 async def test_the_table_above_leaves_out_no_button() -> None:

@@ -276,7 +276,7 @@ async def test_progress_that_stumbles_does_not_take_the_result_with_it(
 
     monkeypatch.setattr(replies, "progress", stumble)
     with heard("cogs.delivery._tracker", "action=progress-failed") as failed:
-        bot.client.tracker.hear(job_id)
+        bot.client.tracker.on_job_changed(job_id)
         await asyncio.wait_for(failed.acquire(), PATIENCE_S)
         assert bot.client.tracker.tasks == following
     bot.go_on_painting()

@@ -24,7 +24,7 @@ import pytest_asyncio
 from sqlalchemy import event
 
 from cogs.common.messages import Action
-from cogs.registered import registered as registered_offline
+from cogs.registered import load_offline_bot as registered_offline
 from db.stores.audit_log import Entry
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.requests.style import Style

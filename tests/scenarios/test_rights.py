@@ -19,7 +19,7 @@ import pytest_asyncio
 from cogs.common.checks import NOT_A_MANAGER, NOT_A_MODERATOR, ROLES_UNKNOWN
 from cogs.common.messages import Action
 from cogs.moderation._cog import _VERBS as VERBS
-from cogs.registered import registered as registered_offline
+from cogs.registered import load_offline_bot as registered_offline
 from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox, ScriptedUser
 from discord_sandbox.permissions import ALL
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done

@@ -86,7 +86,7 @@ async def test_where_time_stood_still_an_old_token_is_tried_once(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     """A machine that was suspended: its seconds did not pass."""
-    bot.client.tracker._ladder._monotonic = lambda: 0.0
+    bot.client.tracker._poster._monotonic = lambda: 0.0
     await bot.hold_painting()
     asked = await people.ada.slash("imagine", prompt=RED, steps=1)
     message = await until_shown(discord, asked)
@@ -99,7 +99,7 @@ async def test_where_time_stood_still_an_old_token_is_tried_once(
 async def test_refused_tokens_are_few_however_many_were_stored(bot: LivingBot) -> None:
     """After an outage there may be thousands, and Discord shuts out who is refused 10,000 times in ten minutes."""
     now_s = 0.0
-    rungs = ladder.Ladder(bot.client, lambda: now_s)
+    rungs = ladder.MessagePoster(bot.client, lambda: now_s)
     stored = [ReplyTo(application_id=1, channel_id=2, token=f"token {n}") for n in range(ladder.MAX_REFUSED + 1)]
     for each in stored[:-1]:
         assert rungs.has_token(each)

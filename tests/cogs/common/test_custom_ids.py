@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogs.common.components import Press
-from cogs.common.custom_ids import CustomId, Kind, job_id_of
+from cogs.common.components import PersistentButton
+from cogs.common.custom_ids import CustomId, Kind, find_job_id
 from cogs.common.messages import Action
 
 JOB = "0HbXz7mD3kQ9pLw2RtYvAe"
@@ -73,10 +73,10 @@ def test_every_button_is_known_by_its_custom_id() -> None:
     for action in Action:
         text = f"atelier:{action}:{JOB}:0"
         assert CustomId.parse(text) == CustomId(Kind.BUTTON, action, f"{JOB}:0")
-        assert Press.__discord_ui_compiled_template__.fullmatch(text)
+        assert PersistentButton.__discord_ui_compiled_template__.fullmatch(text)
 
 
 def test_a_message_shows_the_job_that_its_buttons_name() -> None:
-    assert job_id_of(["foreign", "atelier:page:queue:2", f"atelier:up:{JOB}:0"]) == JOB
-    assert job_id_of([f"other:up:{JOB}", f"atelier:up:{JOB[:-1]}"]) is None
-    assert job_id_of([]) is None
+    assert find_job_id(["foreign", "atelier:page:queue:2", f"atelier:up:{JOB}:0"]) == JOB
+    assert find_job_id([f"other:up:{JOB}", f"atelier:up:{JOB[:-1]}"]) is None
+    assert find_job_id([]) is None
