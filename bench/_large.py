@@ -99,12 +99,13 @@ def _multiply(file: Path, job_id: str, letter: str, num: int) -> None:
             "id": f"{new_id} || '-0'",
             "job_id": new_id,
             "ended_at": f"CASE WHEN ended_at IS NOT NULL THEN {at} END",
-            "file_sha256": "CASE WHEN file_sha256 IS NOT NULL THEN printf('%02x%062x', number % 256, number) END",
         },
+        "image_files": {"image_id": f"{new_id} || '-0'", "sha256": "printf('%02x%062x', number % 256, number)"},
         "deliveries": {"job_id": new_id, "state": "CASE state WHEN 'live' THEN 'live' ELSE 'posted' END"},
         "ledger": {"id": "NULL", "image_id": f"{new_id} || '-0'", "at": at, "window": window},
     }
-    of_job = {"jobs": "id", "images": "job_id", "deliveries": "job_id", "ledger": "substr(image_id, 1, 22)"}
+    of_job = {"jobs": "id", "images": "job_id", "deliveries": "job_id"}
+    of_job |= dict.fromkeys(("image_files", "ledger"), "substr(image_id, 1, 22)")
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("CREATE TEMP TABLE numbers (number INTEGER PRIMARY KEY)")
         connection.executemany("INSERT INTO numbers VALUES (?)", ((number,) for number in range(1, num + 1)))
@@ -116,8 +117,8 @@ def _multiply(file: Path, job_id: str, letter: str, num: int) -> None:
                 (job_id,),
             )
         connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
-        for table in ("images", "deliveries"):
-            connection.execute(f"DELETE FROM {table} WHERE job_id = ?", (job_id,))
+        for table in ("image_files", "images", "deliveries"):
+            connection.execute(f"DELETE FROM {table} WHERE {of_job[table]} = ?", (job_id,))
         connection.commit()
 
 

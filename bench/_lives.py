@@ -155,11 +155,10 @@ def main() -> None:
 
 def _program(options: argparse.Namespace) -> Any:
     """`bot.py` as a module, imported with all it needs, with the parts in it that the options replace."""
-    import discord_sandbox  # noqa: F401
-
     import bot
     import cogs.bot
     import cogs.connection  # noqa: F401
+    import discord_sandbox  # noqa: F401
     from generation.workers.frames import WorkerConfig
     from generation.workers.local import LocalWorker
 

@@ -8,10 +8,11 @@ no one. Tables are made by Alembic, never from here; a test holds the two equal.
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, false, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, false, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 
 from db.column_types import EnumText, JsonOf, OnErase, UtcDateTime
 from generation.jobs.delivery import DeliveryState
@@ -38,12 +39,14 @@ _NAMES = {
 }
 
 
-SOURCES = {
-    "ix_images_start": "json_extract(spec, '$.start.sha256')",
-    "ix_images_mask": "json_extract(spec, '$.start.mask_sha256')",
-    "ix_images_enlarged": "json_extract(spec, '$.upscale.sha256')",
-}
-"""Where a row of `images` names the files it starts from, by the index that finds them."""
+class FileRole(StrEnum):
+    """What a file is to an image."""
+
+    RESULT = "result"
+    START = "start"
+    MASK = "mask"
+    UPSCALE = "upscale"
+    ORIGINAL = "original"  # what the result of a reproduction is compared with
 
 
 def _where(condition: str) -> dict[str, Any]:
@@ -94,6 +97,21 @@ class JobRow(Base):
     images: Mapped[list[ImageRow]] = relationship(lazy="selectin", order_by="ImageRow.position", viewonly=True)
 
 
+class ImageFileRow(Base):
+    """A file that an image refers to: its result, what it starts from, or what it is compared with.
+
+    Written in the transaction that writes the image. The result is removed when the picture is deleted; the others
+    stay as long as the image.
+    """
+
+    __tablename__ = "image_files"
+    __table_args__ = (Index(None, "sha256", "role"),)
+
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True, info=_DELETED)
+    role: Mapped[FileRole] = mapped_column(EnumText(FileRole), primary_key=True, info=_DELETED)
+    sha256: Mapped[str] = mapped_column(String(64), info=_DELETED)
+
+
 class ImageRow(Base):
     """One picture. `attempt` is the fencing token: a write that names another one changes nothing."""
 
@@ -103,8 +121,6 @@ class ImageRow(Base):
         # A partial index stays small however many pictures there are: recovery and the queue look only at the living.
         Index("ix_images_alive", "job_id", **_where("status IN ('waiting', 'running')")),
         Index("ix_images_withheld", "ended_at", **_where("status = 'withheld'")),
-        # An expression that is to use one of these must be written as in it: see `SOURCES`.
-        *(Index(name, text(found), **_where(f"{found} IS NOT NULL")) for name, found in SOURCES.items()),
     )
 
     id: Mapped[str] = mapped_column(String(JOB_ID_LENGTH + 4), primary_key=True, info=_DELETED)
@@ -116,10 +132,16 @@ class ImageRow(Base):
     reserved: Mapped[int] = mapped_column(info=_DELETED)
     charged: Mapped[int] = mapped_column(info=_DELETED)
     recipe: Mapped[Recipe | None] = mapped_column(JsonOf(Recipe), info=_DELETED)
-    file_sha256: Mapped[str | None] = mapped_column(String(64), index=True, info=_DELETED)
     error: Mapped[str | None] = mapped_column(String(60), info=_DELETED)
     judgement: Mapped[Judgement | None] = mapped_column(JsonOf(Judgement, UNREADABLE_JUDGEMENT), info=_DELETED)
     ended_at: Mapped[datetime | None] = mapped_column(info=_DELETED)
+    file_sha256: Mapped[str | None] = column_property(
+        select(ImageFileRow.sha256)
+        .where(ImageFileRow.image_id == id, ImageFileRow.role == FileRole.RESULT)
+        .correlate_except(ImageFileRow)
+        .scalar_subquery()
+    )
+    """The file of its result."""
 
 
 class UploadRow(Base):
@@ -180,7 +202,7 @@ class ReviewRow(Base):
     __tablename__ = "reviews"
 
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"), primary_key=True, info=_DELETED)
-    sha256: Mapped[str] = mapped_column(String(64), info=_DELETED)
+    sha256: Mapped[str] = mapped_column(String(64), index=True, info=_DELETED)
     until: Mapped[datetime] = mapped_column(index=True, info=_DELETED)
 
 

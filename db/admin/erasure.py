@@ -6,11 +6,11 @@ was begun is found by what is still there: a member whose id is below zero, a gu
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Table, delete, exists, or_, select, text, update
+from sqlalchemy import ColumnElement, Table, delete, exists, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from db.batches import JOBS_AT_ONCE, delete_some, forget_some, until_none
@@ -35,7 +35,15 @@ from db.models import (
     UploadRow,
 )
 from db.models import table as table_of
-from db.stores.image_files import AT_ONCE, IS_ALIVE, in_parts, let_go, unneeded
+from db.stores.image_files import (
+    AT_ONCE,
+    IS_ALIVE,
+    find_sources,
+    find_unneeded,
+    is_of_jobs,
+    release_uploads,
+    remove_results,
+)
 from db.stores.jobs import settle_image, utc_now
 from db.stores.members import GUILD_ACCOUNT, find_key
 from generation.jobs.job import Outcome, Status
@@ -177,19 +185,28 @@ def _forget_some_strangers(session: Session, guild_id: int, keys: Sequence[int])
 
 def _delete_jobs(session: Session, job_ids: Sequence[str], *, at: datetime) -> frozenset[str]:
     """Delete some jobs at most; images and deliveries go with them. The files nothing needs any more."""
-    made, started = _end_and_list_files(session, job_ids, at=at)
+    _end_images(session, JobRow.id.in_(job_ids), at=at)
+    reviewed = select(ReviewRow.sha256).join(ImageRow, ImageRow.id == ReviewRow.image_id)
+    made = set(session.scalars(reviewed.where(ImageRow.job_id.in_(job_ids))))
+    made |= remove_results(session, is_of_jobs(job_ids))
+    started = find_sources(session, job_ids)
     session.execute(delete(JobRow).where(JobRow.id.in_(job_ids)).execution_options(synchronize_session=False))
-    return unneeded(session, made | let_go(session, started))
+    return find_unneeded(session, made | release_uploads(session, started))
 
 
 def _end_some(session: Session, user_id: int, *, at: datetime) -> int | None:
-    """End some of what waits or runs for a user. How much, or None when nothing does."""
+    """End some of what waits or runs for a user. Return how much, or None when nothing does."""
     mine = JobRow.member_key == find_key(session, user_id)
-    alive = select(ImageRow.id, ImageRow.attempt).join(JobRow, JobRow.id == ImageRow.job_id).where(mine, IS_ALIVE)
-    some = session.execute(alive.limit(JOBS_AT_ONCE)).all()
+    return _end_images(session, mine, at=at, limit=JOBS_AT_ONCE) or None
+
+
+def _end_images(session: Session, of_jobs: ColumnElement[bool], *, at: datetime, limit: int | None = None) -> int:
+    """Cancel images that wait or run, at no charge. Return how many."""
+    alive = select(ImageRow.id, ImageRow.attempt).join(JobRow, JobRow.id == ImageRow.job_id).where(of_jobs, IS_ALIVE)
+    some = session.execute(alive.limit(limit)).all()
     for image_id, attempt in some:
         settle_image(session, image_id, attempt=attempt, outcome=_CANCELLED, at=at)
-    return len(some) or None
+    return len(some)
 
 
 def _part(session: Session, user_id: int, *, at: datetime) -> int | None:
@@ -215,25 +232,9 @@ def _erase_some(session: Session, key: int, *, at: datetime) -> frozenset[str] |
         return _delete_jobs(session, job_ids, at=at)
     attached = select(UploadRow.sha256).where(UploadRow.member_key == key).limit(AT_ONCE)
     if uploads := session.scalars(attached).all():  # of jobs whose words could not be read
-        return unneeded(session, let_go(session, uploads))
+        return find_unneeded(session, release_uploads(session, uploads))
     for column in _NAMES_A_MEMBER:
         if forget_some(session, column, key) if column.nullable else delete_some(session, column.table, column == key):
             return frozenset()
     last = delete(MemberRow).where(MemberRow.key == key).returning(MemberRow.key)
     return None if session.scalar(last) is None else frozenset()
-
-
-def _end_and_list_files(session: Session, job_ids: Iterable[str], *, at: datetime) -> tuple[set[str], set[str]]:
-    """Settle what has not ended, at no charge. The files these jobs made, and those they started from."""
-    made: set[str] = set()
-    started: set[str] = set()
-    for some in in_parts(job_ids):
-        for image in session.scalars(select(ImageRow).where(ImageRow.job_id.in_(some))).all():
-            if not image.status.is_end:
-                settle_image(session, image.id, attempt=image.attempt, outcome=_CANCELLED, at=at)
-            started |= image.spec.sources
-            if image.file_sha256 is not None:
-                made.add(image.file_sha256)
-        of_these = select(ReviewRow.sha256).join(ImageRow, ImageRow.id == ReviewRow.image_id)
-        made.update(session.scalars(of_these.where(ImageRow.job_id.in_(some))))
-    return made, started

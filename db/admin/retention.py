@@ -10,16 +10,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import ColumnElement, Text, and_, case, delete, exists, func, not_, or_, select, tuple_, type_coerce
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from db.backup import kept_beside
 from db.engine import Database
-from db.models import FavouriteRow, GuildSettingsRow, ImageRow, JobRow, LedgerRow, UploadRow
+from db.models import FavouriteRow, GuildSettingsRow, ImageFileRow, ImageRow, JobRow, LedgerRow, UploadRow
 from db.running_time import EARLIEST
-from db.stores.image_files import AT_ONCE, IS_ALIVE, IS_SEEN, NAMED, strays, unneeded, unneeded_by_the_living
+from db.stores.image_files import (
+    AT_ONCE,
+    IS_ALIVE,
+    IS_RESULT,
+    IS_SEEN,
+    IS_SOURCE,
+    find_strays,
+    find_unawaited,
+    find_unneeded,
+)
 from db.stores.jobs import utc_now
 from generation.jobs.job import Status
 from generation.jobs.ports import Clock
@@ -93,7 +101,7 @@ class RetentionStore:
 
     async def fetch_strays(self, files: Collection[str]) -> frozenset[str]:
         """Those of `files`, some hundreds, that no row names."""
-        return await self._database.read(lambda session: strays(session, files))
+        return await self._database.read(lambda session: find_strays(session, files))
 
 
 def _watched_since(session: Session, set_aside: Path) -> datetime | None:
@@ -109,11 +117,11 @@ def _watched_since(session: Session, set_aside: Path) -> datetime | None:
 def _expired(session: Session, files: Collection[str], now: datetime) -> frozenset[str]:
     """A file is shared by all pictures of the same content: it stays as long as any of them is kept."""
     is_over, found, kept = _is_over(session, now), set[str](), set[str]()
-    for picture in _pictures(session, ImageRow.file_sha256, ImageRow.file_sha256.in_(files)):
+    for picture in _pictures(session, ImageFileRow.sha256.in_(files), IS_RESULT):
         found.add(picture.sha256)
         if not is_over(picture):
             kept.add(picture.sha256)
-    return unneeded_by_the_living(session, found - kept)
+    return find_unawaited(session, found - kept)
 
 
 def _some_uploads(session: Session, *, after: Upload) -> list[Upload]:
@@ -125,31 +133,27 @@ def _some_uploads(session: Session, *, after: Upload) -> list[Upload]:
 
 def _without_pictures(session: Session, *, uploads: Collection[Upload], now: datetime) -> set[Upload]:
     """Those of `uploads`, some hundreds, of whose members no picture in its time is left that starts from them."""
-    is_over, held, files = _is_over(session, now), set[Upload](), {sha256 for sha256, _ in uploads}
+    is_over, files = _is_over(session, now), {sha256 for sha256, _ in uploads}
     was_deleted = and_(ImageRow.status == Status.DONE, ImageRow.file_sha256.is_(None))
-    for name in NAMED:
-        there = (name.in_(files), or_(IS_ALIVE, and_(IS_SEEN, not_(was_deleted))))
-        pictures = _pictures(session, name, *there)
-        held.update((each.sha256, each.member_key) for each in pictures if not is_over(each))
-    return set(uploads) - held
+    is_there = or_(IS_ALIVE, and_(IS_SEEN, not_(was_deleted)))
+    pictures = _pictures(session, ImageFileRow.sha256.in_(files), IS_SOURCE, is_there)
+    return set(uploads) - {(each.sha256, each.member_key) for each in pictures if not is_over(each)}
 
 
 def _drop(session: Session, *, uploads: Collection[Upload], now: datetime) -> frozenset[str]:
     over = _without_pictures(session, uploads=uploads, now=now)  # asked again: others have written meanwhile
     for sha256, key in over:
         session.execute(delete(UploadRow).where(UploadRow.sha256 == sha256, UploadRow.member_key == key))
-    return unneeded(session, {sha256 for sha256, _ in over})
+    return find_unneeded(session, {sha256 for sha256, _ in over})
 
 
-def _pictures(
-    session: Session, name: ColumnElement[Any] | InstrumentedAttribute[Any], *where: ColumnElement[bool]
-) -> Iterator[Holder]:
-    """Yield the pictures of which that holds, with the file that `name` is of each."""
+def _pictures(session: Session, *where: ColumnElement[bool]) -> Iterator[Holder]:
+    """Yield the pictures that refer to a file so, with that file."""
     liked = exists().where(FavouriteRow.job_id == ImageRow.job_id)
-    pictures = select(
-        name, JobRow.member_key, JobRow.guild_id, ImageRow.ended_at, liked, ImageRow.file_sha256.is_not(None)
-    )
-    pictures = pictures.join_from(ImageRow, JobRow, JobRow.id == ImageRow.job_id).where(*where)
+    is_made = ImageRow.file_sha256.is_not(None)
+    pictures = select(ImageFileRow.sha256, JobRow.member_key, JobRow.guild_id, ImageRow.ended_at, liked, is_made)
+    pictures = pictures.join_from(ImageFileRow, ImageRow, ImageRow.id == ImageFileRow.image_id)
+    pictures = pictures.join(JobRow, JobRow.id == ImageRow.job_id).where(*where)
     for row in session.execute(pictures.execution_options(yield_per=AT_ONCE)):
         yield Holder(*row)
 

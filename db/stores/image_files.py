@@ -1,45 +1,70 @@
-"""Which files on disk the rows still need: asked in the transaction that lets go of some, so that the answer holds.
+"""Which files images refer to, and which of the files on disk are still needed.
 
-A finished picture needs its own file. An upload is needed while a member who attached it has a living picture that
-starts from it; what others painted from it does not hold it.
+Every question is asked in the transaction that gives files up, so that the answer holds. A finished picture needs its
+own file. An upload is needed while a member who attached it has a living picture that starts from it; pictures that
+others made from it do not hold it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import String, and_, delete, exists, insert, literal_column, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, insert, or_, select, text
 from sqlalchemy.orm import Session
 
-from db.models import SOURCES, DeliveryRow, ImageRow, JobRow, ReviewRow, UploadRow
+from db.models import DeliveryRow, FileRole, ImageFileRow, ImageRow, JobRow, ReviewRow, UploadRow, table
+from generation.jobs.job import Image
+from generation.requests.spec import ImageSpec
 
 T = TypeVar("T")
 IS_ALIVE = text("images.status IN ('waiting', 'running')")
 """Written out, not bound: only so does SQLite see that the index of living images will do."""
-NAMED = [literal_column(found, String()) for found in SOURCES.values()]
-"""Where a row of `images` names the files it starts from."""
-_ORIGINAL = literal_column(
-    "CASE WHEN json_valid(request) THEN json_extract(request, '$.replay.original') END", String()
-)
 IS_SEEN = text(
     "coalesce(CASE WHEN json_valid(jobs.request) THEN json_extract(jobs.request, '$.replay.is_unseen') END, 0) = 0"
 )
 """Not a picture that was painted again because another one starts from it: no one has that, so no one can delete it."""
-_IS_AWAITED = or_(
-    JobRow.id.in_(select(ImageRow.job_id).where(IS_ALIVE)),
-    JobRow.id.in_(select(DeliveryRow.job_id).where(text("deliveries.state = 'due'"))),
-)
+IS_RESULT = ImageFileRow.role == FileRole.RESULT
+IS_SOURCE = ImageFileRow.role.in_((FileRole.START, FileRole.MASK, FileRole.UPSCALE))
 AT_ONCE = 500  # values in one IN: SQLite's limit on parameters is higher, but not everywhere
+
 _IS_LIVING = or_(IS_ALIVE, and_(ImageRow.file_sha256.is_not(None), IS_SEEN))
-_ATTACHED = literal_column("+uploads.sha256", String())
-"""Without the column's affinity: only so does SQLite see that the indexes of `NAMED` will do."""
-_STARTED_BY_LIVING = [
-    exists().where(
-        name == _ATTACHED, JobRow.id == ImageRow.job_id, JobRow.member_key == UploadRow.member_key, _IS_LIVING
-    )
-    for name in NAMED
-]
+_IS_STARTED_BY_LIVING = exists().where(
+    ImageFileRow.sha256 == UploadRow.sha256,
+    IS_SOURCE,
+    ImageRow.id == ImageFileRow.image_id,
+    JobRow.id == ImageRow.job_id,
+    JobRow.member_key == UploadRow.member_key,
+    _IS_LIVING,
+)
+_IS_DUE = exists().where(DeliveryRow.job_id == ImageRow.job_id, text("deliveries.state = 'due'"))
+_INSERT = insert(table(ImageFileRow))
+
+
+def record_sources(session: Session, images: Sequence[Image], original: str | None) -> None:
+    """Write down what new images start from, and the `original` they are compared with."""
+    rows = [
+        {"image_id": image.id, "role": role, "sha256": sha256}
+        for image in images
+        for role, sha256 in (_sources_of(image.spec) | {FileRole.ORIGINAL: original}).items()
+        if sha256
+    ]
+    if rows:
+        session.execute(_INSERT, rows)
+
+
+def _sources_of(spec: ImageSpec) -> dict[FileRole, str | None]:
+    found: dict[FileRole, str | None] = {}
+    if spec.start is not None:
+        found |= {FileRole.START: spec.start.sha256, FileRole.MASK: spec.start.mask_sha256}
+    if spec.upscale is not None:
+        found[FileRole.UPSCALE] = spec.upscale.sha256
+    return found
+
+
+def record_result(session: Session, image_id: str, sha256: str) -> None:
+    """Write down the file of a finished picture."""
+    session.execute(_INSERT, {"image_id": image_id, "role": FileRole.RESULT, "sha256": sha256})
 
 
 def record_uploads(session: Session, files: Collection[str], member_key: int) -> None:
@@ -51,82 +76,96 @@ def record_uploads(session: Session, files: Collection[str], member_key: int) ->
         session.execute(insert(UploadRow), [{"sha256": sha256, "member_key": member_key} for sha256 in sorted(new)])
 
 
-def let_go(session: Session, files: Iterable[str]) -> set[str]:
+def remove_results(session: Session, *where: ColumnElement[bool]) -> set[str]:
+    """Remove the references to results where all conditions hold. Return the files they named."""
+    removing = delete(ImageFileRow).where(IS_RESULT, *where).returning(ImageFileRow.sha256)
+    return set(session.scalars(removing.execution_options(synchronize_session=False)))
+
+
+def find_sources(session: Session, job_ids: Collection[str]) -> set[str]:
+    """Return the files that the images of these jobs start from."""
+    return set(session.scalars(select(ImageFileRow.sha256).where(is_of_jobs(job_ids), IS_SOURCE).distinct()))
+
+
+def is_of_jobs(job_ids: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition for references of images of these jobs."""
+    return ImageFileRow.image_id.in_(select(ImageRow.id).where(ImageRow.job_id.in_(job_ids)))
+
+
+def release_uploads(session: Session, files: Iterable[str]) -> set[str]:
     """Forget who attached these files where no living picture of theirs starts from them.
 
-    Return those that are left to no one. A picture lives while it waits or is painted, and then as long as its row
-    names its file. The database looks for one, however many there are.
+    Return those that no member holds any more. A picture lives while it waits or runs, and then as long as it has its
+    result. The database looks for one, however many there are.
     """
     left = set(files)
-    for some in in_parts(left):
-        over = delete(UploadRow).where(UploadRow.sha256.in_(some), ~or_(*_STARTED_BY_LIVING))
+    for some in split(left):
+        over = delete(UploadRow).where(UploadRow.sha256.in_(some), ~_IS_STARTED_BY_LIVING)
         session.execute(over.execution_options(synchronize_session=False))
         left -= set(session.scalars(select(UploadRow.sha256).where(UploadRow.sha256.in_(some)).distinct()))
     return left
 
 
-def unneeded(session: Session, files: set[str]) -> frozenset[str]:
-    """Those of `files` that are no picture's, no upload that is needed, nor what one still to be made starts from.
+def find_unneeded(session: Session, files: set[str]) -> frozenset[str]:
+    """Return those of `files` that are no result, no needed upload, and no source of an image still to be made.
 
     A file that only unseen pictures have is taken from them.
     """
     needed: set[str] = set()
-    for some in in_parts(files):
+    for some in split(files):
         _take_from_unseen(session, some)
-        needed.update(session.scalars(select(ImageRow.file_sha256).where(ImageRow.file_sha256.in_(some)).distinct()))
+        needed.update(session.scalars(_select_named(some).where(IS_RESULT)))
         needed.update(session.scalars(select(UploadRow.sha256).where(UploadRow.sha256.in_(some))))
-    return unneeded_by_the_living(session, files - needed)
+    return find_unawaited(session, files - needed)
+
+
+def _select_named(files: Collection[str]) -> Select[str]:
+    """Select those of `files` that images refer to."""
+    return select(ImageFileRow.sha256).where(ImageFileRow.sha256.in_(files)).distinct()
 
 
 def _take_from_unseen(session: Session, files: Collection[str]) -> None:
-    shown = select(ImageRow.file_sha256).join(JobRow, JobRow.id == ImageRow.job_id)
-    shown = shown.where(ImageRow.file_sha256.in_(files), IS_SEEN)
-    left = set(files) - set(session.scalars(shown))
-    session.execute(
-        update(ImageRow)
-        .where(ImageRow.file_sha256.in_(left))
-        .values(file_sha256=None)
-        .execution_options(synchronize_session=False)
-    )
+    shown = _select_named(files).join(ImageRow, ImageRow.id == ImageFileRow.image_id)
+    shown = shown.join(JobRow, JobRow.id == ImageRow.job_id).where(IS_RESULT, IS_SEEN)
+    unseen = set(files) - set(session.scalars(shown))
+    remove_results(session, ImageFileRow.sha256.in_(unseen))
 
 
-def unneeded_by_the_living(session: Session, files: set[str]) -> frozenset[str]:
-    """Those of `files` that no picture still to be made starts from."""
+def find_unawaited(session: Session, files: set[str]) -> frozenset[str]:
+    """Return those of `files` that no image still to be made starts from."""
     needed: set[str] = set()
-    for some in in_parts(files):
-        for name in NAMED:
-            needed.update(session.scalars(select(name).select_from(ImageRow).where(name.in_(some), IS_ALIVE)))
+    for some in split(files):
+        needed.update(session.scalars(_select_named_by(some).where(IS_SOURCE, IS_ALIVE)))
     return frozenset(files - needed)
 
 
-def strays(session: Session, files: Collection[str]) -> frozenset[str]:
-    """Those of `files`, some hundreds, that no row needs: no picture, upload, review or reproduction.
+def _select_named_by(files: Collection[str]) -> Select[str]:
+    return _select_named(files).join(ImageRow, ImageRow.id == ImageFileRow.image_id)
 
-    A finished picture does not need what it started from. What a reproduction is compared with is looked at when its
-    result is posted, and not after that.
+
+def find_strays(session: Session, files: Collection[str]) -> frozenset[str]:
+    """Return those of `files`, some hundreds, that no row needs: no picture, upload, review or reproduction.
+
+    A finished picture does not need what it started from. The original of a reproduction is looked at when the result
+    is posted, and not after that.
     """
     left = set(files)
-    for name in (ImageRow.file_sha256, UploadRow.sha256):
-        left -= set(session.scalars(select(name).where(name.in_(left)).distinct()))
-    for source in NAMED:
-        left -= set(session.scalars(select(source).select_from(ImageRow).where(IS_ALIVE, source.in_(left)).distinct()))
+    left -= set(session.scalars(_select_named(left).where(IS_RESULT)))
+    left -= set(session.scalars(select(UploadRow.sha256).where(UploadRow.sha256.in_(left)).distinct()))
+    left -= set(session.scalars(_select_named_by(left).where(IS_ALIVE)))
     left -= set(session.scalars(select(ReviewRow.sha256).where(ReviewRow.sha256.in_(left))))
-    left -= set(session.scalars(select(_ORIGINAL).select_from(JobRow).where(_IS_AWAITED, _ORIGINAL.in_(left))))
+    left -= set(session.scalars(_select_named_by(left).where(ImageFileRow.role == FileRole.ORIGINAL, _IS_DUE)))
     return frozenset(left)
 
 
 def forget_pictures(session: Session, *job_ids: str) -> frozenset[str]:
-    """Take the finished files of some jobs from their rows. Name what nothing needs any more, uploads among it."""
-    of_these = ImageRow.job_id.in_(job_ids)
-    own = select(ImageRow.file_sha256).where(of_these, ImageRow.file_sha256.is_not(None))
-    forgotten = {str(sha256) for sha256 in session.scalars(own)}
-    forget = update(ImageRow).where(of_these).values(file_sha256=None)
-    session.execute(forget.execution_options(synchronize_session=False))
-    started = session.execute(select(*NAMED).select_from(ImageRow).where(of_these)).all()
-    return unneeded(session, forgotten | let_go(session, {str(each) for row in started for each in row if each}))
+    """Remove the results of some jobs. Return the files that nothing needs any more, uploads among them."""
+    removed = remove_results(session, is_of_jobs(job_ids))
+    return find_unneeded(session, removed | release_uploads(session, find_sources(session, job_ids)))
 
 
-def in_parts(values: Iterable[T]) -> Iterator[list[T]]:
+def split(values: Iterable[T]) -> Iterator[list[T]]:
+    """Yield the values, at most `AT_ONCE` at a time."""
     every = list(values)
     for start in range(0, len(every), AT_ONCE):
         yield every[start : start + AT_ONCE]

@@ -16,8 +16,15 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.file_watch import DatabaseReplaced
 from db.group_commit import DatabaseClosed
-from db.models import CounterRow, DeliveryRow, ImageRow, JobRow, table
-from db.stores.image_files import IS_ALIVE, forget_pictures, record_uploads
+from db.models import CounterRow, DeliveryRow, ImageFileRow, ImageRow, JobRow, table
+from db.stores.image_files import (
+    IS_ALIVE,
+    IS_RESULT,
+    forget_pictures,
+    record_result,
+    record_sources,
+    record_uploads,
+)
 from db.stores.ledger import Account, ending, post, reservation
 from db.stores.members import ensure_key, find_key
 from db.stores.quotas import check_quotas
@@ -56,7 +63,7 @@ _RELEASE = (
     .values(status=Status.WAITING)
     .returning(_images.c.id)
 )
-_ENDING = ("status", "charged", "recipe", "file_sha256", "error", "judgement", "ended_at")
+_ENDING = ("status", "charged", "recipe", "error", "judgement", "ended_at")
 _SETTLE = (
     update(_images)
     .where(_THIS, _THIS_ATTEMPT, IS_ALIVE)
@@ -199,6 +206,8 @@ def settle_image(session: Session, image_id: str, *, attempt: int, outcome: Outc
     if changed is None:
         return False
     job_id, reserved = changed
+    if outcome.file_sha256 is not None:
+        record_result(session, image_id, outcome.file_sha256)
     if outcome.review_sha256 is not None:
         keep_for_review(session, job_id, image_id, outcome.review_sha256, at=at)
     posting = ending(image_id, reserved=reserved, charged=outcome.charged)
@@ -221,6 +230,7 @@ def _accept(
     record_uploads(session, attached, member_key)
     session.execute(_INSERT_JOB, _job_values(job, member_key))
     session.execute(_INSERT_IMAGE, [_image_values(image) for image in job.images])
+    record_sources(session, job.images, job.request.replay.original if job.request.replay else None)
     account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=window_of(job.created_at))
     reservations = [reservation(image.id, image.reserved) for image in job.images]
     post(session, account, reservations, at=job.created_at)
@@ -294,7 +304,8 @@ def _fetch_image(session: Session, image_id: str) -> Image:
 
 
 def _fetch_painted(session: Session, sha256: str) -> Image | None:
-    made = select(ImageRow).where(ImageRow.file_sha256 == sha256, ImageRow.recipe.is_not(None))
+    made = select(ImageRow).join(ImageFileRow, ImageFileRow.image_id == ImageRow.id)
+    made = made.where(ImageFileRow.sha256 == sha256, IS_RESULT, ImageRow.recipe.is_not(None))
     row = session.scalars(made.limit(1)).first()
     return None if row is None else _image(row)
 

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, String, and_, literal_column, select, true
 from sqlalchemy.orm import Session
 
-from db.models import ImageRow, JobRow, UploadRow
-from db.stores.image_files import NAMED
+from db.models import ImageFileRow, ImageRow, JobRow, UploadRow
+from db.stores.image_files import IS_RESULT, IS_SOURCE
 from db.stores.members import find_key
 from generation.jobs.job import Source
 from generation.owner import DM_TENANT, Owner
@@ -27,10 +27,10 @@ def fetch_sources(session: Session, files: Collection[str], owner: Owner) -> dic
     found = {
         sha256: Source(is_usable=key in keys, is_upload=True, is_from_upload=True) for sha256, keys in uploads.items()
     }
-    painted = select(ImageRow.file_sha256, JobRow.is_from_upload, _is_seen_by(owner, key))
-    painted = painted.join_from(ImageRow, JobRow, JobRow.id == ImageRow.job_id).distinct()
-    for name, is_from_upload, is_seen in session.execute(painted.where(ImageRow.file_sha256.in_(files))):
-        sha256 = str(name)
+    painted = select(ImageFileRow.sha256, JobRow.is_from_upload, _is_seen_by(owner, key)).distinct()
+    painted = painted.join_from(ImageFileRow, ImageRow, ImageRow.id == ImageFileRow.image_id)
+    painted = painted.join(JobRow, JobRow.id == ImageRow.job_id).where(ImageFileRow.sha256.in_(files), IS_RESULT)
+    for sha256, is_from_upload, is_seen in session.execute(painted):
         before = found.get(sha256, Source(is_from_upload=False))
         found[sha256] = Source(
             is_usable=before.is_usable or is_seen,
@@ -50,11 +50,9 @@ def keeps(session: Session, spec: ImageSpec, trace: str, pixels_sha256: str, own
     made = made.where(_is_seen_by(owner, find_key(session, owner.user_id)), ImageRow.file_sha256.is_not(None))
     if uploaders:
         made = made.where(JobRow.member_key.in_(uploaders))
-    for name in NAMED:
-        for recipe in session.scalars(made.where(name.in_(spec.sources), _PIXELS.in_((pixels_sha256,)))):
-            if recipe is not None and (recipe.spec, recipe.trace) == (spec, trace):
-                return True
-    return False
+    started = select(ImageFileRow.image_id).where(ImageFileRow.sha256.in_(spec.sources), IS_SOURCE)
+    recipes = session.scalars(made.where(ImageRow.id.in_(started), pixels_sha256 == _PIXELS))
+    return any(recipe is not None and (recipe.spec, recipe.trace) == (spec, trace) for recipe in recipes)
 
 
 def _is_seen_by(owner: Owner, key: int | None) -> ColumnElement[bool]:

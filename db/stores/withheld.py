@@ -11,8 +11,8 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.models import ImageRow, JobRow, MemberRow, ReviewRow
-from db.stores.image_files import AT_ONCE, unneeded
+from db.models import ImageFileRow, ImageRow, JobRow, MemberRow, ReviewRow
+from db.stores.image_files import AT_ONCE, find_unneeded, remove_results
 from db.stores.ledger import Account, Posting, post
 from generation.jobs.job import Status
 from generation.owner import Owner
@@ -35,18 +35,18 @@ def withhold(session: Session, image_id: str, *, at: datetime) -> frozenset[str]
     if image is None or image.status is not Status.DONE:
         return frozenset()
     job = session.get_one(JobRow, image.job_id)
-    file, charged = image.file_sha256, image.charged
+    charged = image.charged
     session.execute(
         update(ImageRow)
         .where(ImageRow.id == image_id, ImageRow.status == Status.DONE)
-        .values(status=Status.WITHHELD, charged=0, file_sha256=None, error="Withheld")
+        .values(status=Status.WITHHELD, charged=0, error="Withheld")
         .execution_options(synchronize_session=False)
     )
     if charged:
         account = Account(guild_id=job.guild_id, member_key=job.member_key, window=window_of(job.created_at))
         back = Posting(kind="correct", image_id=image_id, adds=Usage(num_images=-1, used=-charged))
         post(session, account, [back], at=at)
-    return unneeded(session, {file}) if file else frozenset()
+    return find_unneeded(session, remove_results(session, ImageFileRow.image_id == image_id))
 
 
 def fetch_withheld(session: Session, *, ended_since: datetime) -> dict[Owner, list[datetime]]:

@@ -28,7 +28,7 @@ from db.admin.reconcile import MAX_NAMED, reconcile
 from db.admin.removed_guilds import DepartureStore
 from db.batches import JOBS_AT_ONCE
 from db.engine import Database
-from db.models import SOURCES, Base
+from db.models import Base
 from db.stores.favourites import KeepsakeStore
 from db.stores.history import AlbumStore
 from db.stores.jobs import JobStore
@@ -330,14 +330,3 @@ async def test_of_very_many_differences_the_first_are_named(many: Database, monk
     assert (len(found.postings), found.number) == (10, NUM_JOBS + 1)
     assert MAX_NAMED > 10
     assert (await reconcile(many)).is_exact
-
-
-async def test_what_pictures_start_from_is_found_without_reading_all_that_wait(database: Database) -> None:
-    """Letting go of files asks by index, however many wait; it was asked once for each job of a purge."""
-    with closing(sqlite3.connect(str(database.url.database))) as connection:
-        for index, name in SOURCES.items():
-            plan = connection.execute(
-                f"EXPLAIN QUERY PLAN SELECT {name} FROM images WHERE {name} IN ('a', 'b') "
-                "AND images.status IN ('waiting', 'running')"
-            ).fetchall()
-            assert f"USING INDEX {index} " in plan[0][3]

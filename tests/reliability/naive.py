@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from cogs.ladder import Posted
 from sqlalchemy import update
 
 from cogs.common.messages import MessageSpec
 from cogs.common.rendering import render_new
-from cogs.delivery._poster import MessagePoster, Posted
-from db.models import DeliveryRow, ImageRow
+from cogs.delivery._poster import MessagePoster
+from db.models import DeliveryRow, ImageFileRow, ImageRow
+from db.stores.image_files import record_result, remove_results
 from db.stores.jobs import JobStore, account_of
 from db.stores.ledger import ending, post
 from generation.failpoints import reached
@@ -35,11 +37,14 @@ async def _forget_the_line(self: JobStore) -> list[Job]:
 
 
 async def _settle_in_two(self: JobStore, image_id: str, attempt: int, outcome: Outcome) -> bool:
-    status = {"status": outcome.status, "charged": outcome.charged, "file_sha256": outcome.file_sha256}
+    status = {"status": outcome.status, "charged": outcome.charged}
     job_id = image_id.rpartition("-")[0]
 
     def end(session: Any) -> int:
         session.execute(update(ImageRow).where(ImageRow.id == image_id).values(recipe=outcome.recipe, **status))
+        remove_results(session, ImageFileRow.image_id == image_id)
+        if outcome.file_sha256 is not None:
+            record_result(session, image_id, outcome.file_sha256)
         return int(session.get(ImageRow, image_id).reserved)
 
     def charge(session: Any) -> None:

@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
+from db.admin.erasure import erase_user
 from db.admin.retention import RetentionStore
 from db.engine import Database
-from db.models import SOURCES
 from db.stores.guild_policy import Governance
-from db.stores.image_files import let_go
+from db.stores.image_files import release_uploads
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from generation.requests.spec import StartImage
-from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_spec
+from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_spec, all_of
 
 SINCE = NOW - timedelta(days=30)
 Ask = Callable[[Database], Awaitable[object]]
@@ -84,18 +84,29 @@ async def _drop_uploads(database: Database) -> None:
         pass
 
 
+async def _erase(database: Database) -> None:
+    """Delete some jobs, and take the pictures of others."""
+    job = a_job(spec=a_spec(start=StartImage(sha256="a" * 64, strength=0.5)))
+    await JobStore(database).accept(job, attached=["a" * 64])
+    await JobStore(database).forget_pictures(job.id)
+    await all_of(erase_user(database, USER))
+
+
 async def test_who_else_starts_from_a_file_is_found_without_reading_every_picture(database: Database) -> None:
-    letting_go = await plan(
-        database, lambda database: database.write(lambda session: let_go(session, ["a" * 64])), database._writing
+    releasing = await plan(
+        database,
+        lambda database: database.write(lambda session: release_uploads(session, ["a" * 64])),
+        database._writing,
     )
+    erasing = await plan(database, _erase, database._writing)
     dropping = await plan(database, _drop_uploads, database._apart)
     expiring = await plan(
         database, lambda database: RetentionStore(database).fetch_expired(["a" * 64], now=NOW), database._apart
     )
-    for index in SOURCES:
-        assert f"SEARCH images USING INDEX {index} (<expr>=?)" in letting_go
-        assert f"SEARCH images USING INDEX {index} (<expr>=?)" in dropping
-    assert [step for step in (*letting_go, *dropping, *expiring) if step.startswith("SCAN")] == []
+    for steps in (releasing, dropping, expiring, erasing):
+        assert any("INDEX ix_image_files_sha256_role (sha256=? AND role=?)" in step for step in steps), steps
+    every = (*releasing, *dropping, *expiring, *erasing)
+    assert [step for step in every if step.startswith("SCAN") and not step.endswith("INDEX ix_deliveries_due")] == []
     assert any(step.startswith("SEARCH uploads USING COVERING INDEX") and ">(?,?)" in step for step in dropping)
 
 
@@ -105,7 +116,9 @@ async def test_of_many_pictures_that_start_from_one_upload_the_first_living_one_
     async def cost(number: int) -> int:
         for _ in range(number):
             await JobStore(database).accept(a_job(spec=a_spec(start=StartImage(sha256="a" * 64, strength=0.5))))
-        return await database.write(lambda session: _instructions(session, lambda: let_go(session, ["a" * 64])))
+        return await database.write(
+            lambda session: _instructions(session, lambda: release_uploads(session, ["a" * 64]))
+        )
 
     await JobStore(database).accept(a_job(), attached=["a" * 64])
     first = await cost(1)
