@@ -40,14 +40,17 @@ from db.admin.retention import RetentionStore
 from db.engine import Database
 from db.integrity import newest_revision
 from db.lock import ModelsLock
+from db.stores.audit_log import AuditLogStore
+from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
 from db.stores.favourites import KeepsakeStore
-from db.stores.guild_policy import Governance
+from db.stores.guild_policy import GuildPolicyStore
 from db.stores.history import AlbumStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
 from db.stores.quotas import QuotaStore
+from db.stores.reviews import ReviewStore
 from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
@@ -175,12 +178,16 @@ async def _serve(settings: Settings) -> None:
     key = settings.c2pa_key.get_secret_value() if settings.c2pa_key else None
     async with open_house(settings) as house:
         _keep_pauses_rare()
+        guild_policy = GuildPolicyStore(house.database)
         services = Services(
             studio=house.studio,
             jobs=house.jobs,
             deliveries=DeliveryStore(house.database),
             guilds=SettingsStore(house.database),
-            governance=Governance(house.database, screener=house.screener),
+            guild_policy=guild_policy,
+            content_rules=ContentRuleStore(house.database, on_change=guild_policy.forget, screener=house.screener),
+            audit_log=AuditLogStore(house.database),
+            reviews=ReviewStore(house.database, clock=utc_now),
             moderation=ModerationStore(house.database, clock=utc_now),
             personal=PersonalStore(house.database, clock=utc_now),
             owner_ids=settings.owners,

@@ -57,7 +57,7 @@ async def _forget_refusals(services: Services) -> int:
 
 
 async def _drop_reviewed(services: Services) -> int:
-    gone = await services.governance.drop_reviewed()
+    gone = await services.reviews.drop_reviewed()
     await remove_files(services, gone)
     return len(gone)
 
@@ -80,7 +80,7 @@ async def _erase_guild(services: Services, guild_id: int) -> int:
     async for files in services.departures.erase(guild_id):
         await remove_files(services, files)
         number += len(files)
-    services.governance.forget(guild_id)
+    services.guild_policy.forget(guild_id)
     await _renew_claims(services, guild_id)
     log.info("guild=%s action=erased-after-grace files=%s", guild_id, number)
     return number

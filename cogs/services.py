@@ -11,14 +11,17 @@ from cogs.common.load_shedding import AdmissionLimiter
 from cogs.common.pending_uploads import PendingUploads
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore
+from db.stores.audit_log import AuditLogStore
+from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
 from db.stores.favourites import KeepsakeStore
-from db.stores.guild_policy import Governance
+from db.stores.guild_policy import GuildPolicyStore
 from db.stores.history import AlbumStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
 from db.stores.quotas import QuotaStore
+from db.stores.reviews import ReviewStore
 from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
@@ -48,7 +51,10 @@ class Services:
     jobs: JobStore
     deliveries: DeliveryStore
     guilds: SettingsStore
-    governance: Governance
+    guild_policy: GuildPolicyStore
+    content_rules: ContentRuleStore
+    audit_log: AuditLogStore
+    reviews: ReviewStore
     moderation: ModerationStore
     personal: PersonalStore
     quotas: QuotaStore

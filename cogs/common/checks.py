@@ -78,7 +78,7 @@ def build_audit_entry(interaction: Interaction, text: str) -> Entry:
 
 async def fetch_language_of_server(interaction: Interaction) -> str:
     """The language of what all members of this server read."""
-    policy = await interaction.client.services.governance.policy(interaction.guild_id or 0)
+    policy = await interaction.client.services.guild_policy.fetch(interaction.guild_id or 0)
     return get_guild_language(policy.choices.language, interaction.guild_locale)
 
 
@@ -88,7 +88,7 @@ async def tell_log_channel(interaction: Interaction, text: str) -> None:
     Best effort: the audit trail has it anyway.
     """
     assert interaction.guild_id is not None, "only those who manage a server change anything"
-    policy = await interaction.client.services.governance.policy(interaction.guild_id)
+    policy = await interaction.client.services.guild_policy.fetch(interaction.guild_id)
     channel_id = policy.choices.log_channel_id
     if channel_id and interaction.guild is not None and interaction.guild.get_channel_or_thread(channel_id) is not None:
         channel = interaction.client.get_partial_messageable(channel_id, guild_id=interaction.guild_id)

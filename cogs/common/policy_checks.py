@@ -38,7 +38,7 @@ KEPT_BACK_TOO_OFTEN = N_(
 
 async def fetch_policy(interaction: Interaction) -> Policy:
     """What binds requests where the person is."""
-    return await interaction.client.services.governance.policy(get_owner(interaction).guild_id)
+    return await interaction.client.services.guild_policy.fetch(get_owner(interaction).guild_id)
 
 
 async def require_allowed(
@@ -69,7 +69,7 @@ async def require_allowed(
 async def require_words_allowed(interaction: Interaction, texts: Iterable[str]) -> tuple[Rule, ...]:
     """Raise `BlockedByRule` if a rule of the server forbids one of these here. Return the rules that only warn."""
     policy = await fetch_policy(interaction)
-    matches = await interaction.client.services.governance.screen(policy, texts)
+    matches = await interaction.client.services.content_rules.screen(policy, texts)
     return policy.require_unblocked(matches, get_requester(interaction), get_place(interaction))
 
 

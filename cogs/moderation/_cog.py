@@ -120,7 +120,7 @@ class Moderation(commands.Cog):
         guild_id = require_manager(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         services = interaction.client.services
-        judgements = await services.governance.fetch_judgements(guild_id)
+        judgements = await services.reviews.fetch_judgements(guild_id)
         members = await services.moderation.fetch_most_refused(guild_id, since=interaction.created_at - _LOOK_BACK)
         say = _messages.build_stats(judgements, members)
         await send_reply(interaction, say)
@@ -224,7 +224,7 @@ async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None
 async def _build_next(services: Services, guild_id: int, *, now: datetime) -> New:
     """The oldest thing to look at, with its buttons."""
     reports = await services.moderation.fetch_reports(guild_id)
-    kept = await services.governance.fetch_reviews(guild_id)
+    kept = await services.reviews.fetch_reviews(guild_id)
     if not reports and not kept:
         return render_new(_messages.build_nothing_to_review())
     job_id = reports[0].job_id if reports else split_image_id(kept[0].image_id)[0]

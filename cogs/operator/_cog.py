@@ -160,7 +160,7 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
             settings = await services.guilds.fetch(server)
         else:
             said = Phrase("the operator gave this server weight {value}", value=value)
-            _before, settings = await services.governance.change_settings(
+            _before, settings = await services.guild_policy.change_settings(
                 server, lambda old: replace(old, weight=value), build_audit_entry(interaction, said)
             )
             services.studio.set_weight(server, settings.weight)

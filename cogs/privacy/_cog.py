@@ -62,7 +62,7 @@ async def _show(interaction: Interaction) -> None:
     services = interaction.client.services
     days = 0
     if interaction.guild_id is not None:
-        days = (await services.governance.policy(interaction.guild_id)).choices.retention_days
+        days = (await services.guild_policy.fetch(interaction.guild_id)).choices.retention_days
     jobs, pictures = await services.personal.count(interaction.user.id)
     await send_reply(interaction, build_summary(days, jobs, pictures))
 

@@ -111,7 +111,7 @@ class QuotaGroup(
     async def timezone(self, interaction: Interaction, zone: str) -> None:
         guild_id = require_manager(interaction)
         entry = build_audit_entry(interaction, Phrase("set the time zone to {zone}", zone=zone))
-        await interaction.client.services.governance.change_settings(
+        await interaction.client.services.guild_policy.change_settings(
             guild_id, lambda old: replace(old, timezone=zone), entry
         )
         await _answer(interaction, guild_id, done=_("Days of this server now begin at midnight, {zone}.", zone=zone))

@@ -44,7 +44,7 @@ async def build_result_message(job: Job, services: Services, *, variant: Message
 
 async def fetch_visibility(job: Job, services: Services, place: Place) -> dict[int, Shown]:
     """How each picture of a job may be shown in a place, by its index."""
-    policy = await services.governance.policy(job.owner.guild_id)
+    policy = await services.guild_policy.fetch(job.owner.guild_id)
     model = next((each for each in services.studio.catalog.models if each.name == job.request.spec.model), None)
     harmless = model is not None and is_harmless(model, is_from_upload=job.is_from_upload)
     judged = model is None or is_vetted(model, checks_safety=True, is_from_upload=job.is_from_upload)

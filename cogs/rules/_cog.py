@@ -66,12 +66,14 @@ class RulesGroup(
             role_ids=() if role is None or role.is_default() else (role.id,),
         )
         await interaction.response.defer(ephemeral=True)
-        governance = interaction.client.services.governance
-        is_new = bool(await governance.add_rules(guild_id, [rule], by=interaction.user.id, at=interaction.created_at))
-        there = await governance.fetch_rules(guild_id)
+        services = interaction.client.services
+        is_new = bool(
+            await services.content_rules.add_rules(guild_id, [rule], by=interaction.user.id, at=interaction.created_at)
+        )
+        there = await services.content_rules.fetch_rules(guild_id)
         stored = next((each for each in there if each == rule), rule)  # another may have removed it meanwhile
-        prompts = await governance.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
-        matches = await governance.screener.look_back(guild_id, rule, prompts)
+        prompts = await services.content_rules.fetch_recent_prompts(guild_id, limit=LOOK_BACK)
+        matches = await services.content_rules.screener.look_back(guild_id, rule, prompts)
         caught = [(prompts[index][0], found) for index, found in matches]
         await send_reply(interaction, _messages.build_added(stored, caught, len(prompts), is_new=is_new))
         with use_language(await fetch_language_of_server(interaction)):
@@ -83,8 +85,8 @@ class RulesGroup(
     async def remove(self, interaction: Interaction, number: app_commands.Range[int, 1]) -> None:
         guild_id = require_manager(interaction)
         await interaction.response.defer(ephemeral=True)
-        governance, at = interaction.client.services.governance, interaction.created_at
-        removed = await governance.remove_rule(guild_id, number, by=interaction.user.id, at=at)
+        services, at = interaction.client.services, interaction.created_at
+        removed = await services.content_rules.remove_rule(guild_id, number, by=interaction.user.id, at=at)
         await _list(interaction, guild_id, done=_("Removed: {rule}", rule=_messages.format_rule(removed)))
         with use_language(await fetch_language_of_server(interaction)):
             said = _("removed a rule: {rule}", rule=_messages.format_rule(removed))
@@ -101,9 +103,9 @@ class RulesGroup(
     async def test(self, interaction: Interaction, text: app_commands.Range[str, 1, MAX_PROMPT_CHARS]) -> None:
         guild_id = require_manager(interaction)
         await interaction.response.defer(ephemeral=True)
-        governance = interaction.client.services.governance
-        policy = await governance.policy(guild_id)
-        matches = await governance.screen(policy, [text])
+        services = interaction.client.services
+        policy = await services.guild_policy.fetch(guild_id)
+        matches = await services.content_rules.screen(policy, [text])
         every_role = {each for rule in policy.rules.rules for each in rule.role_ids}
         hits = policy.rules.hits(matches, channel_ids=get_place(interaction).channel_ids, role_ids=every_role)
         await send_reply(interaction, _messages.build_test(text, hits))
@@ -118,8 +120,8 @@ class RulesGroup(
         await interaction.response.defer(ephemeral=True)
         client = interaction.client
         async with open_attachment(interaction, file, max_bytes=MAX_FILE_BYTES) as data:
-            rules = await client.services.governance.screener.read_file(guild_id, data)
-        number = await client.services.governance.add_rules(
+            rules = await client.services.content_rules.screener.read_file(guild_id, data)
+        number = await client.services.content_rules.add_rules(
             guild_id, rules, by=interaction.user.id, at=interaction.created_at, replacing=replacing
         )
         await _list(interaction, guild_id, done=_messages.format_imported(number, len(rules)))
@@ -130,7 +132,7 @@ class RulesGroup(
     @app_commands.command(description="All rules as a file, to keep or to take to another server.")
     async def export(self, interaction: Interaction) -> None:
         guild_id = require_manager(interaction)
-        rules = await interaction.client.services.governance.fetch_rules(guild_id)
+        rules = await interaction.client.services.content_rules.fetch_rules(guild_id)
         data = await asyncio.to_thread(export_rules, rules)
         await send_reply(interaction, _messages.build_export(len(rules), data))
 
@@ -140,10 +142,10 @@ async def _list(interaction: Interaction, guild_id: int, *, done: str | None = N
 
 
 async def _build_listing(interaction: Interaction, guild_id: int, *, done: str | None = None) -> MessageSpec:
-    governance = interaction.client.services.governance
-    rules = await governance.fetch_rules(guild_id)
-    in_force = (await governance.policy(guild_id)).rules
-    problem = await governance.screener.problem(guild_id, in_force)
+    services = interaction.client.services
+    rules = await services.content_rules.fetch_rules(guild_id)
+    in_force = (await services.guild_policy.fetch(guild_id)).rules
+    problem = await services.content_rules.screener.problem(guild_id, in_force)
     return await asyncio.to_thread(
         _messages.build_listing,
         rules,

@@ -23,7 +23,7 @@ async def show_changes(interaction: Interaction) -> None:
 
 async def _build_changes(interaction: Interaction, _: str) -> MessageSpec:
     guild_id = require_manager(interaction)
-    return build_page(await interaction.client.services.governance.fetch_changes(guild_id, limit=NUM_CHANGES))
+    return build_page(await interaction.client.services.audit_log.fetch_changes(guild_id, limit=NUM_CHANGES))
 
 
 def build_page(changes: Sequence[Change]) -> MessageSpec:

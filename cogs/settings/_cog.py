@@ -65,7 +65,7 @@ class SettingsPanel(commands.Cog):
             await style_page.require_style_allowed(interaction, style)
         said = Phrase("took over settings from a file")
         entry = build_audit_entry(interaction, said)
-        await services.governance.change_settings(guild_id, taken.over, entry, styles=styles)
+        await services.guild_policy.change_settings(guild_id, taken.over, entry, styles=styles)
         await interaction.followup.send(view=await build_panel(interaction, FIRST_PAGE), ephemeral=True)
         await tell_log_channel(interaction, said)
 
@@ -140,7 +140,7 @@ async def change_setting(interaction: Interaction, guild_id: int, field: Field, 
     if not _offers(interaction, field, values, models):
         raise InvalidRequest(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
     said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=describe_choice(field, values, models))
-    before, after = await services.governance.change_settings(
+    before, after = await services.guild_policy.change_settings(
         guild_id, lambda old: field.change(old, values), build_audit_entry(interaction, said)
     )
     if after != before:
@@ -151,7 +151,7 @@ async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
     """Take out of the choices what was deleted or removed."""
     models = _list_models(interaction)
     said = Phrase("removed what is gone from the settings")
-    before, after = await interaction.client.services.governance.change_settings(
+    before, after = await interaction.client.services.guild_policy.change_settings(
         guild_id,
         lambda old: remove_deleted(old, find_deleted(old.choices, interaction.guild, models)),
         build_audit_entry(interaction, said),

@@ -1,4 +1,4 @@
-"""The audit trail: each entry is written in the transaction of the change it names."""
+"""The audit log of each guild: an entry is written in the transaction of the change it names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from db.engine import Database
 from db.models import ChangeRow, MemberRow
 from db.stores.members import ensure_key
 from generation.policy.audit import Change, read_change, write_change
@@ -26,14 +27,24 @@ class Entry:
 
 
 def record(session: Session, guild_id: int, entry: Entry, *, at: datetime) -> None:
-    """Append `entry` to the guild's trail."""
+    """Append `entry` to the guild's audit log."""
     key = ensure_key(session, entry.by)
     values = {"guild_id": guild_id, "by": key, "at": entry.at or at, "text": write_change(entry.text)}
     session.execute(insert(ChangeRow).values(values))
 
 
-def fetch_changes(session: Session, guild_id: int, *, limit: int) -> list[Change]:
-    """Return the guild's last changes, newest first."""
+class AuditLogStore:
+    """Reads the audit log; `record` writes it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def fetch_changes(self, guild_id: int, *, limit: int = 20) -> list[Change]:
+        """Return the guild's last changes, newest first."""
+        return await self._database.read(lambda session: _fetch_changes(session, guild_id, limit=limit))
+
+
+def _fetch_changes(session: Session, guild_id: int, *, limit: int) -> list[Change]:
     rows = session.execute(
         select(ChangeRow, MemberRow.user_id)
         .outerjoin(MemberRow, MemberRow.key == ChangeRow.by)

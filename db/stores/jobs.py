@@ -28,8 +28,9 @@ from db.stores.image_files import (
 from db.stores.ledger import Account, ending, post, reservation
 from db.stores.members import ensure_key, find_key
 from db.stores.quotas import check_quotas
+from db.stores.reviews import keep_for_review
 from db.stores.sources import fetch_sources, keeps
-from db.stores.withheld import fetch_withheld, keep_for_review, withhold
+from db.stores.withheld import fetch_withheld, withhold
 from generation.errors import NotAccepted, UnknownJob
 from generation.jobs import ports
 from generation.jobs.delivery import DeliveryState

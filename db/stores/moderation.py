@@ -19,7 +19,7 @@ from db.models import BlockRow, ImageRow, JobRow, MemberRow, RefusalRow, ReportR
 from db.stores.audit_log import Entry, record
 from db.stores.image_files import forget_pictures
 from db.stores.members import ensure_key, find_key
-from db.stores.withheld import drop_reviews
+from db.stores.reviews import drop_reviews
 from generation.jobs.job import Job, Status
 from generation.jobs.ports import Clock
 

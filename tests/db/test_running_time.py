@@ -17,7 +17,6 @@ from db.admin.retention import RetentionStore
 from db.engine import Database
 from db.models import ClockReadingRow
 from db.running_time import CONFIRMED_BY, NEVER
-from db.stores.guild_policy import Governance
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.settings import SettingsStore
@@ -27,6 +26,7 @@ from generation.jobs.job import Outcome, Status
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import Handling
+from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, done
 from tests.running import run_for_a_day
 
@@ -141,7 +141,7 @@ async def what_goes(machine: Machine, database: Database, files: ImageFiles) -> 
     return {
         "servers": await DepartureStore(database, clock=machine.clock, grace=30 * DAY).fetch_overdue(),
         "pictures": await tidy(retention, files),
-        "reviews": await Governance(database, clock=machine.clock).drop_reviewed(),
+        "reviews": await open_stores(database, clock=machine.clock).reviews.drop_reviewed(),
         "refusals": 1 - refusals.num_refused,
         "strays": await sweep(retention, files, now=await retention.fetch_confirmed_now()),
     }

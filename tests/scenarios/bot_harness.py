@@ -32,15 +32,17 @@ from cogs.services import Services
 from db.admin.personal import PersonalStore
 from db.admin.removed_guilds import DepartureStore
 from db.engine import Database
-from db.stores.audit_log import Entry
+from db.stores.audit_log import AuditLogStore, Entry
+from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
 from db.stores.favourites import KeepsakeStore
-from db.stores.guild_policy import Governance
+from db.stores.guild_policy import GuildPolicyStore
 from db.stores.history import AlbumStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
 from db.stores.quotas import QuotaStore
+from db.stores.reviews import ReviewStore
 from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
@@ -168,7 +170,9 @@ class LivingBot:
 
     async def choose(self, settings: GuildSettings) -> None:
         """Put these settings in the place of what the guild had chosen."""
-        await self.services.governance.change_settings(settings.guild_id, lambda _old: settings, Entry(1, "for a test"))
+        await self.services.guild_policy.change_settings(
+            settings.guild_id, lambda _old: settings, Entry(1, "for a test")
+        )
 
     async def hold_painting(self) -> None:
         """Freeze the worker process: what is asked for is accepted and waits."""
@@ -184,12 +188,18 @@ class LivingBot:
     async def _connect(self) -> None:
         set_base_url(self.discord.url)
         passing = self.discord.clock.now  # where Discord's clock jumps ahead, the time has passed here, too
+        policy = GuildPolicyStore(self.database, clock=self.now)
         self.services = Services(
             studio=self.studio,
             jobs=self.jobs,
             deliveries=self.deliveries,
             guilds=SettingsStore(self.database),
-            governance=Governance(self.database, clock=self.now, screener=self.screener),
+            guild_policy=policy,
+            content_rules=ContentRuleStore(
+                self.database, on_change=policy.forget, clock=self.now, screener=self.screener
+            ),
+            audit_log=AuditLogStore(self.database),
+            reviews=ReviewStore(self.database, clock=self.now),
             moderation=ModerationStore(self.database, clock=self.now),
             personal=PersonalStore(self.database, clock=self.now),
             allows_dms=True,

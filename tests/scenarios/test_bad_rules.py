@@ -34,7 +34,7 @@ async def set_rules(house: House, manager: ScriptedUser, *lines: str) -> str:
 
 
 async def rules_of(house: House) -> list[str]:
-    return [rule.text for rule in await house.bot.services.governance.fetch_rules(house.people.guild.id)]
+    return [rule.text for rule in await house.bot.services.content_rules.fetch_rules(house.people.guild.id)]
 
 
 async def test_15_a_forbidden_word_in_35_spellings(house: House) -> None:

@@ -36,7 +36,7 @@ async def live_in(discord: Sandbox, bot: LivingBot, guild: Guild, prompt: str) -
     services = bot.services
     settings = GuildSettings(guild_id=guild.id, choices=Choices(max_steps=40))
     await bot.choose(settings)
-    await services.governance.add_rules(guild.id, [Rule(text="goblin")], by=lee.user.id)
+    await services.content_rules.add_rules(guild.id, [Rule(text="goblin")], by=lee.user.id)
     await services.styles.save(Style(guild_id=guild.id, name="Ink", prompt="in ink"), Entry(1, "for a test"))
     quota = Quota(scope=Scope.USER, subject_id=lee.user.id, unit=Unit.IMAGES, limit=9)
     await services.quotas.set_quota(guild.id, quota)

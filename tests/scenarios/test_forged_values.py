@@ -145,14 +145,14 @@ async def page_with(house: House, key: str) -> Message:
 async def test_what_is_of_another_server_is_not_known_here(house: House) -> None:
     """A rule by its number, a style by its name, a picture by its id: in commands, menus and forms."""
     guild_id, services = house.people.guild.id, house.bot.services
-    await services.governance.add_rules(guild_id, [Rule(text="goblin")], by=house.boss.user.id)
+    await services.content_rules.add_rules(guild_id, [Rule(text="goblin")], by=house.boss.user.id)
     await services.styles.save(
         Style(guild_id=guild_id, name="ink", prompt="in ink", negative=""), Entry(1, "for a test")
     )
     await services.styles.save(
         Style(guild_id=house.mallory.channel.guild.id, name="oil", prompt="oil", negative=""), Entry(1, "for a test")
     )
-    [rule] = await services.governance.fetch_rules(guild_id)
+    [rule] = await services.content_rules.fetch_rules(guild_id)
     theirs = await house.painted(house.people.ada)
     await answer_to(house.discord, await house.people.bo.context_menu("Report picture", theirs))
     mine = await house.painted(house.mallory)

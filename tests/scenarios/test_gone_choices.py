@@ -137,7 +137,7 @@ async def test_rules_of_deleted_channels_and_roles(
     assert listed.count("holds nowhere any more") == 2
     refused = await told(discord, await manager.forging.slash("rules add", text="imp", role=role))
     assert "is not in this server any more" in refused.text
-    assert len(await bot.services.governance.fetch_rules(people.guild.id)) == 2
+    assert len(await bot.services.content_rules.fetch_rules(people.guild.id)) == 2
 
 
 async def test_a_member_who_left_is_unblocked_by_their_number(

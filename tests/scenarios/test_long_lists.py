@@ -50,13 +50,13 @@ async def test_a_list_that_has_become_shorter_shows_its_last_page(
     discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     rules = [Rule(text=f"phrase number {number}", reason="why " * 40) for number in range(100)]
-    await bot.services.governance.add_rules(people.guild.id, rules, by=manager.user.id)
+    await bot.services.content_rules.add_rules(people.guild.id, rules, by=manager.user.id)
     message = await told(discord, await manager.slash("rules list"))
     assert "phrase number 99" in message.text
     await manager.click(message, "Last")
     await discord.wait_for(lambda: "phrase number 0”" in message.text)
-    for rule in (await bot.services.governance.fetch_rules(people.guild.id))[:-2]:
-        await bot.services.governance.remove_rule(people.guild.id, rule.id, by=manager.user.id)
+    for rule in (await bot.services.content_rules.fetch_rules(people.guild.id))[:-2]:
+        await bot.services.content_rules.remove_rule(people.guild.id, rule.id, by=manager.user.id)
     await manager.click(message, "Previous")
     await discord.wait_for(lambda: "Page" not in message.text)
     assert "phrase number 99" in message.text
@@ -67,7 +67,7 @@ async def test_a_page_is_only_for_who_may_still_read_the_list(
     discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     rules = [Rule(text=f"phrase number {number}", reason="why " * 40) for number in range(100)]
-    await bot.services.governance.add_rules(people.guild.id, rules, by=manager.user.id)
+    await bot.services.content_rules.add_rules(people.guild.id, rules, by=manager.user.id)
     message = await told(discord, await manager.slash("rules list"))
     before = message.text
     member = people.guild.members[manager.user.id]
@@ -108,7 +108,7 @@ async def test_warnings_too_long_for_a_message_come_with_a_file(
 ) -> None:
     reasons = [f"Reason {number}: please think of who else reads this. " + "*" * 120 for number in range(20)]
     rules = [Rule(text=f"word{n}", action=Action.WARN, reason=reason) for n, reason in enumerate(reasons)]
-    await bot.services.governance.add_rules(people.guild.id, rules, by=manager.user.id)
+    await bot.services.content_rules.add_rules(people.guild.id, rules, by=manager.user.id)
     asked = await people.bo.slash("imagine", prompt=" ".join(f"word{n}" for n in range(20)), steps=1)
     await until_done(discord, asked)
     await discord.wait_for(lambda: asked.followups)

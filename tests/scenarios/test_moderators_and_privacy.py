@@ -134,7 +134,7 @@ async def test_who_is_refused_how_often_is_shown_and_slows_them_down(
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
 
     await choose(withheld_per_hour=2)
-    await bot.services.governance.add_rules(people.guild.id, [Rule(text="goblin")], by=people.mo.user.id)
+    await bot.services.content_rules.add_rules(people.guild.id, [Rule(text="goblin")], by=people.mo.user.id)
     await told(discord, await people.ada.slash("imagine", prompt="a g0blin"))
     asked = await people.ada.slash("imagine", prompt="withhold-image", steps=2, count=2)
     await until_done(discord, asked)

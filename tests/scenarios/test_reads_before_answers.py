@@ -47,7 +47,7 @@ SMALL = {
     ),  # a row a server
     *("content_rules", "styles", "quotas", "role_boosts", "queue_counters"),  # bounded in each server
 }
-IDENTITIES = {"id", "rowid", "job_id", "image_id", "key", "user_id", "sha256", "file_sha256"}
+IDENTITIES = {"id", "rowid", "job_id", "image_id", "key", "user_id", "sha256"}
 """Columns of which a value names one thing: a job has a few pictures, one delivery; a file is of one picture, and of
 those that were painted again to the same bytes."""
 STEP = re.compile(r"(?:SCAN|SEARCH) (\w+)(?:.*\((.*)\))?")
@@ -99,7 +99,7 @@ async def house(tally: Tally, tmp_path_factory: pytest.TempPathFactory, blank_da
         await bot.start()
         made = House(discord, people, bot)
         guild_id, services = people.guild.id, bot.services
-        await services.governance.add_rules(guild_id, [Rule(text="goblin")], by=people.ada.user.id)
+        await services.content_rules.add_rules(guild_id, [Rule(text="goblin")], by=people.ada.user.id)
         await services.styles.save(
             Style(guild_id=guild_id, name="ink", prompt="in ink", negative=""), Entry(1, "for a test")
         )

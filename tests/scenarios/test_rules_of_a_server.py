@@ -46,11 +46,11 @@ async def test_a_rule_is_made_met_in_disguise_and_taken_away(
     assert "found as “gremlin”" in (await told(discord, await manager.slash("rules test", text="G R E M L I N"))).text
     assert "No rule matches" in (await told(discord, await manager.slash("rules test", text="gremlins"))).text
 
-    number = (await bot.services.governance.fetch_rules(people.guild.id))[0].id
+    number = (await bot.services.content_rules.fetch_rules(people.guild.id))[0].id
     assert "There are no rules here" in (await told(discord, await manager.slash("rules remove", number=number))).text
     message = await until_done(discord, await people.ada.slash("imagine", prompt="a gremlin", steps=2))
     assert message.attachments
-    changes = await bot.services.governance.fetch_changes(people.guild.id)
+    changes = await bot.services.audit_log.fetch_changes(people.guild.id)
     assert [change.text for change in changes] == ["removed the rule “gremlin”", "added “gremlin” (word, block)"]
     assert {change.user_id for change in changes} == {manager.user.id}
 
@@ -91,7 +91,7 @@ async def test_files(discord: Sandbox, people: People, bot: LivingBot, manager: 
     assert "2 rules added" in said.text
     exported = (await told(discord, await manager.slash("rules export"))).attachments[0].data
     await told(discord, await manager.slash("rules import", file=b"other", replacing=True))
-    assert [rule.text for rule in await bot.services.governance.fetch_rules(people.guild.id)] == ["other"]
+    assert [rule.text for rule in await bot.services.content_rules.fetch_rules(people.guild.id)] == ["other"]
     assert "2 rules added" in (await told(discord, await manager.slash("rules import", file=exported))).text
     listed = (await told(discord, await manager.slash("rules list"))).text
     assert "blocks “other”" in listed
@@ -103,8 +103,8 @@ async def test_slow_rules_refuse_in_their_own_server_alone(
 ) -> None:
     other = discord.add_guild("Hills")
     far = discord.act_as(other.add_member("fay"), other.add_channel("general"))
-    await bot.services.governance.add_rules(people.guild.id, slow_rules().rules, by=1)
-    await bot.services.governance.add_rules(other.id, [Rule(text="gremlin")], by=1)
+    await bot.services.content_rules.add_rules(people.guild.id, slow_rules().rules, by=1)
+    await bot.services.content_rules.add_rules(other.id, [Rule(text="gremlin")], by=1)
     says = "Checking a text by the content rules of this server takes too long, so it was not accepted."
     for each in range(6):
         assert (await told(discord, await people.ada.slash("imagine", prompt=f"{NASTY_TEXT} {each}"))).text.startswith(
@@ -126,10 +126,10 @@ async def test_a_rule_that_no_longer_compiles_is_left_out_alone_listed_and_remov
             {"guild": people.guild.id, "rule": stored},
         )
     )
-    bot.services.governance.forget(people.guild.id)
+    bot.services.guild_policy.forget(people.guild.id)
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
     assert "not in force" in (await told(discord, await manager.slash("rules list"))).text
-    number = (await bot.services.governance.fetch_rules(people.guild.id))[0].id
+    number = (await bot.services.content_rules.fetch_rules(people.guild.id))[0].id
     assert "There are no rules here" in (await told(discord, await manager.slash("rules remove", number=number))).text
 
 

@@ -172,14 +172,14 @@ async def test_a_thread_is_as_restricted_as_its_channel(
 async def test_kept_for_review_blurred_and_only_where_wanted(discord: Sandbox, people: People, bot: LivingBot) -> None:
     await choose(bot, people, SafetyLevel.BLOCK, review_hours=24)
     job = await bot.ended(await people.ada.slash("imagine", prompt=FLAGGED, steps=2))
-    [kept] = await bot.services.governance.fetch_reviews(people.guild.id)
+    [kept] = await bot.services.reviews.fetch_reviews(people.guild.id)
     assert kept.image_id == job.images[0].id
     assert bot.studio.files.get(kept.sha256)
     discord.clock.advance(25 * 3600)
     await run_for_a_day(bot.database, bot.now)
     assert await sweep(bot.services) == 1
     assert bot.studio.files.get(kept.sha256) is None
-    assert await bot.services.governance.fetch_reviews(people.guild.id) == []
+    assert await bot.services.reviews.fetch_reviews(people.guild.id) == []
 
 
 async def test_a_model_nobody_can_judge_stays_in_age_restricted_channels(

@@ -216,5 +216,5 @@ async def test_two_managers_at_once_lose_no_choice(
             timezone=zone,
             choices=replace(stored.choices, max_steps=most, max_side_px=px),
         )
-        assert (await bot.services.governance.policy(people.guild.id)).settings == stored
-    assert len(await bot.services.governance.fetch_changes(people.guild.id, limit=99)) == 4 * 8
+        assert (await bot.services.guild_policy.fetch(people.guild.id)).settings == stored
+    assert len(await bot.services.audit_log.fetch_changes(people.guild.id, limit=99)) == 4 * 8

@@ -165,7 +165,7 @@ async def test_what_people_read_of_times_is_discord_s(
     assert int(began_s) <= job.created_at.timestamp() <= discord.clock.now()
     boss = discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
     await until_shown(discord, await boss.slash("rules add", text="goblin"))
-    (change,) = await bot.services.governance.fetch_changes(people.guild.id)
+    (change,) = await bot.services.audit_log.fetch_changes(people.guild.id)
     assert int(began_s) <= change.at.timestamp() <= discord.clock.now()
 
 

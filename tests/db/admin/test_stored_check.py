@@ -20,7 +20,6 @@ from db.column_types import UNREADABLE_TIME
 from db.engine import Database
 from db.stores.audit_log import Entry
 from db.stores.deliveries import DeliveryStore
-from db.stores.guild_policy import Governance
 from db.stores.history import AlbumStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
@@ -40,6 +39,7 @@ from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, Genera
 from generation.requests.style import Style
 from generation.rules.rule import Kind, Rule
 from generation.safety.visibility import Handling, Judgement, SafetyLevel
+from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, PROMPT, USER, a_job, a_recipe, a_reply, all_of, done
 
 HEART = "\U0001fa77"  # a character of Unicode 15, which Python 3.11 does not know
@@ -111,7 +111,7 @@ async def test_a_spec_that_cannot_be_used_stops_nothing_else(
     assert [job.id for job in await album.fetch_page(OWNER, Look(words="lighthouse"), limit=9)][-1] == good.id
     assert {job.id for job in await album.fetch_page(OWNER, Look(), limit=9)} == {good.id, bad.id}
     assert (await jobs.fetch_job(bad.id)).images[0].status is Status.DONE
-    assert len(await Governance(database).fetch_recent_prompts(GUILD)) == 3
+    assert len(await open_stores(database).content_rules.fetch_recent_prompts(GUILD)) == 3
     assert (await reconcile(database)).is_exact
     (part,) = await PersonalStore(database, clock=lambda: NOW).export(USER, part_bytes=2**20)
     with part.file:
@@ -179,7 +179,7 @@ async def test_a_judgement_without_its_score_stops_nothing_and_counts_as_flagged
     change(tmp_path / "atelier.db", "UPDATE images SET judgement = ? WHERE job_id = ?", text, bad.id)
     alive = await waiting(database)
     assert [job.id for job in await JobStore(database).fetch_unfinished()] == [alive.id]
-    found = await Governance(database).fetch_judgements(GUILD)
+    found = await open_stores(database).reviews.fetch_judgements(GUILD)
     assert sorted(each.is_flagged for each in found) == [False, True]
     refusals = await ModerationStore(database, clock=lambda: NOW).fetch_refusals(GUILD, USER, since=NOW)
     assert refusals.num_flagged == 1
@@ -241,21 +241,21 @@ async def test_claims_that_are_none_are_held_to_what_may_be(database: Database, 
 async def test_rules_that_cannot_be_applied_are_listed_removed_and_leave_the_others_in_force(
     database: Database, tmp_path: Path
 ) -> None:
-    governance = Governance(database)
-    await governance.add_rules(GUILD, [Rule(text="goblin"), Rule(text="troll"), Rule(text="orc")], by=USER)
-    first, second, third = await governance.fetch_rules(GUILD)
+    stores = open_stores(database)
+    await stores.content_rules.add_rules(GUILD, [Rule(text="goblin"), Rule(text="troll"), Rule(text="orc")], by=USER)
+    first, second, third = await stores.content_rules.fetch_rules(GUILD)
     file = tmp_path / "atelier.db"
     change(file, "UPDATE content_rules SET rule = ? WHERE id = ?", '{"kind":"pattern","text":"(?=x)"}', first.id)
     change(file, "UPDATE content_rules SET rule = '{' WHERE id = ?", second.id)
-    governance.forget(GUILD)
-    policy = await governance.policy(GUILD)
-    matches = await governance.screen(policy, ["an orc"])
+    stores.guild_policy.forget(GUILD)
+    policy = await stores.guild_policy.fetch(GUILD)
+    matches = await stores.content_rules.screen(policy, ["an orc"])
     assert [hit.rule.id for hit in policy.rules.hits(matches)] == [third.id]
-    assert [rule.text for rule in await governance.fetch_rules(GUILD)] == ["(?=x)", "?", "orc"]
+    assert [rule.text for rule in await stores.content_rules.fetch_rules(GUILD)] == ["(?=x)", "?", "orc"]
     assert len(find_unusable(database.url)) == 2
-    assert await governance.add_rules(GUILD, [Rule(kind=Kind.PATTERN, text="a+b")], by=USER) == 1
+    assert await stores.content_rules.add_rules(GUILD, [Rule(kind=Kind.PATTERN, text="a+b")], by=USER) == 1
     for rule in (first, second):
-        await governance.remove_rule(GUILD, rule.id, by=USER)
+        await stores.content_rules.remove_rule(GUILD, rule.id, by=USER)
     assert find_unusable(database.url) == []
 
 
@@ -284,10 +284,10 @@ async def test_the_other_tables_lose_one_row_at_most(database: Database, tmp_pat
     change(file, "UPDATE guild_standings SET standing = 'watched'")
     assert not (await OperatorStore(database).admission()).is_admitted(GUILD)
 
-    governance = Governance(database)
+    stores = open_stores(database)
     change(file, "DELETE FROM changes WHERE id = 1")
     change(file, "UPDATE changes SET text = ?", '["{missing} {0} {", {}]')
-    assert len(await governance.fetch_changes(GUILD)) == 1
+    assert len(await stores.audit_log.fetch_changes(GUILD)) == 1
 
 
 async def test_a_counter_that_is_no_number_is_forgotten(database: Database, tmp_path: Path) -> None:

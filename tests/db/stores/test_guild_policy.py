@@ -11,7 +11,6 @@ from sqlalchemy import event
 
 from db.engine import Database
 from db.stores.audit_log import Entry
-from db.stores.guild_policy import Governance
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
 from generation.errors import BlockedByRule, InvalidRequest, RulesNotUsable
@@ -22,6 +21,7 @@ from generation.policy.policy import Asker, Place
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import Match
+from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, USER, a_spec
 
 
@@ -39,45 +39,47 @@ def reads(database: Database) -> Iterator[list[object]]:
 
 
 async def test_hundreds_of_guilds_at_once_are_one_read(database: Database) -> None:
-    governance = Governance(database)
+    stores = open_stores(database)
     with reads(database) as begun:
-        policies = await asyncio.gather(*(governance.policy(GUILD + number) for number in range(300)))
-        await asyncio.gather(*(governance.policy(GUILD + number) for number in range(300)))
+        policies = await asyncio.gather(*(stores.guild_policy.fetch(GUILD + number) for number in range(300)))
+        await asyncio.gather(*(stores.guild_policy.fetch(GUILD + number) for number in range(300)))
     assert len(begun) == 1
     assert [each.settings.guild_id for each in policies] == [GUILD + number for number in range(300)]
 
 
 async def test_rules_are_read_where_there_are_any(database: Database) -> None:
-    governance = Governance(database)
-    await governance.add_rules(GUILD, [Rule(text="goblin")], by=USER)
+    stores = open_stores(database)
+    await stores.content_rules.add_rules(GUILD, [Rule(text="goblin")], by=USER)
     with reads(database) as begun:
-        again = Governance(database)
-        with_rules, without = await again.policy(GUILD), await again.policy(GUILD + 1)
+        again = open_stores(database)
+        with_rules, without = await again.guild_policy.fetch(GUILD), await again.guild_policy.fetch(GUILD + 1)
     assert len(begun) == 2
     asked = GenerationRequest(spec=a_spec(prompt="a goblin"))
     asker, place = Asker(user_id=USER), Place()
-    assert without.require_unblocked(await again.screen(without, [asked.spec.prompt]), asker, place) == ()
+    assert without.require_unblocked(await again.content_rules.screen(without, [asked.spec.prompt]), asker, place) == ()
     with pytest.raises(BlockedByRule):
-        with_rules.require_unblocked(await again.screen(with_rules, [asked.spec.prompt]), asker, place)
+        with_rules.require_unblocked(await again.content_rules.screen(with_rules, [asked.spec.prompt]), asker, place)
 
 
 async def test_a_change_is_seen_by_the_next_who_asks(database: Database) -> None:
-    governance = Governance(database)
+    stores = open_stores(database)
     for number in (3, 4):
         settings = GuildSettings(guild_id=GUILD, choices=Choices(requests_per_minute=number))
-        await governance.policy(GUILD)
-        await governance.change_settings(settings.guild_id, lambda _old, new=settings: new, Entry(USER, "for a test"))
-        assert (await governance.policy(GUILD)).choices.requests_per_minute == number
+        await stores.guild_policy.fetch(GUILD)
+        await stores.guild_policy.change_settings(
+            settings.guild_id, lambda _old, new=settings: new, Entry(USER, "for a test")
+        )
+        assert (await stores.guild_policy.fetch(GUILD)).choices.requests_per_minute == number
 
 
 async def test_a_read_that_began_before_a_change_is_not_kept(database: Database) -> None:
-    governance = Governance(database)
-    early = asyncio.create_task(governance.policy(GUILD))
+    stores = open_stores(database)
+    early = asyncio.create_task(stores.guild_policy.fetch(GUILD))
     await asyncio.sleep(0)  # it is on its way
     settings = GuildSettings(guild_id=GUILD, choices=Choices(requests_per_minute=5))
-    await governance.change_settings(settings.guild_id, lambda _old: settings, Entry(USER, "for a test"))
+    await stores.guild_policy.change_settings(settings.guild_id, lambda _old: settings, Entry(USER, "for a test"))
     await early
-    assert (await governance.policy(GUILD)).choices.requests_per_minute == 5
+    assert (await stores.guild_policy.fetch(GUILD)).choices.requests_per_minute == 5
 
 
 async def test_admission_and_blocks_are_one_read_each(database: Database) -> None:
@@ -100,27 +102,29 @@ TOO_LARGE_TOGETHER = [
 
 async def test_patterns_that_cannot_be_compiled_together_are_not_stored(database: Database) -> None:
     """Each may be a rule; all of them would leave the guild with rules that no start can read."""
-    governance = Governance(database)
-    await governance.add_rules(GUILD, [Rule(text="goblin")], by=USER)
-    changes = await governance.fetch_changes(GUILD)
+    stores = open_stores(database)
+    await stores.content_rules.add_rules(GUILD, [Rule(text="goblin")], by=USER)
+    changes = await stores.audit_log.fetch_changes(GUILD)
     with pytest.raises(InvalidRequest, match="together"):
-        await governance.add_rules(GUILD, TOO_LARGE_TOGETHER, by=USER)
+        await stores.content_rules.add_rules(GUILD, TOO_LARGE_TOGETHER, by=USER)
     with pytest.raises(InvalidRequest, match="together"):
-        await governance.add_rules(GUILD, TOO_LARGE_TOGETHER, by=USER, replacing=True)
-    assert [rule.text for rule in await governance.fetch_rules(GUILD)] == ["goblin"]
-    assert await governance.fetch_changes(GUILD) == changes
-    assert await governance.screen(await governance.policy(GUILD), ["a goblin"]) == (Match(0, "goblin"),)
+        await stores.content_rules.add_rules(GUILD, TOO_LARGE_TOGETHER, by=USER, replacing=True)
+    assert [rule.text for rule in await stores.content_rules.fetch_rules(GUILD)] == ["goblin"]
+    assert await stores.audit_log.fetch_changes(GUILD) == changes
+    assert await stores.content_rules.screen(await stores.guild_policy.fetch(GUILD), ["a goblin"]) == (
+        Match(0, "goblin"),
+    )
 
 
 async def test_two_who_add_at_once_are_counted_together(database: Database) -> None:
     """Each half would do by itself; what is compiled is what will be there."""
-    governance = Governance(database)
+    stores = open_stores(database)
     halves = [[Rule(kind=Kind.PATTERN, text=rf"[{one}].{{200}}{number}") for number in range(40)] for one in "ab"]
     told = await asyncio.gather(
-        *(governance.add_rules(GUILD, half, by=USER) for half in halves), return_exceptions=True
+        *(stores.content_rules.add_rules(GUILD, half, by=USER) for half in halves), return_exceptions=True
     )
     assert sorted(map(type, told), key=str) == sorted((int, InvalidRequest), key=str)
-    assert len(await governance.fetch_rules(GUILD)) == 40
+    assert len(await stores.content_rules.fetch_rules(GUILD)) == 40
 
 
 async def store_as_it_is(database: Database, text: str) -> None:
@@ -133,15 +137,15 @@ async def test_stored_rules_that_cannot_be_used_together_close_their_guild_alone
     stored = [msgspec.json.encode(rule).decode() for rule in TOO_LARGE_TOGETHER]
     for text in stored:
         await store_as_it_is(database, text)
-    governance = Governance(database)
-    await governance.add_rules(GUILD + 1, [Rule(text="goblin")], by=USER)
-    here, there = await governance.policy(GUILD), await governance.policy(GUILD + 1)
+    stores = open_stores(database)
+    await stores.content_rules.add_rules(GUILD + 1, [Rule(text="goblin")], by=USER)
+    here, there = await stores.guild_policy.fetch(GUILD), await stores.guild_policy.fetch(GUILD + 1)
     with pytest.raises(RulesNotUsable):
-        await governance.screen(here, ["a lighthouse"])
-    assert await governance.screen(there, ["a goblin"]) == (Match(0, "goblin"),)
-    rules = await governance.fetch_rules(GUILD)
+        await stores.content_rules.screen(here, ["a lighthouse"])
+    assert await stores.content_rules.screen(there, ["a goblin"]) == (Match(0, "goblin"),)
+    rules = await stores.content_rules.fetch_rules(GUILD)
     assert len(rules) == len(stored)
-    assert "together" in str(await governance.screener.problem(GUILD, here.rules))
+    assert "together" in str(await stores.content_rules.screener.problem(GUILD, here.rules))
     for rule in rules:
-        await governance.remove_rule(GUILD, rule.id, by=USER)
-    assert await governance.screen(await governance.policy(GUILD), ["a lighthouse"]) == ()
+        await stores.content_rules.remove_rule(GUILD, rule.id, by=USER)
+    assert await stores.content_rules.screen(await stores.guild_policy.fetch(GUILD), ["a lighthouse"]) == ()

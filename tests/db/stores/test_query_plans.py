@@ -13,19 +13,19 @@ from sqlalchemy.orm import Session
 from db.admin.erasure import erase_user
 from db.admin.retention import RetentionStore
 from db.engine import Database
-from db.stores.guild_policy import Governance
 from db.stores.image_files import release_uploads
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from generation.requests.spec import StartImage
+from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_spec, all_of
 
 SINCE = NOW - timedelta(days=30)
 Ask = Callable[[Database], Awaitable[object]]
 OF_A_SERVER: dict[str, Ask] = {
-    "judgements": lambda database: Governance(database).fetch_judgements(GUILD),
-    "recent prompts": lambda database: Governance(database).fetch_recent_prompts(GUILD),
-    "changes": lambda database: Governance(database).fetch_changes(GUILD),
+    "judgements": lambda database: open_stores(database).reviews.fetch_judgements(GUILD),
+    "recent prompts": lambda database: open_stores(database).content_rules.fetch_recent_prompts(GUILD),
+    "changes": lambda database: open_stores(database).audit_log.fetch_changes(GUILD),
     "most refused": lambda database: ModerationStore(database, clock=lambda: NOW).fetch_most_refused(
         GUILD, since=SINCE
     ),

@@ -19,7 +19,6 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.models import Base
 from db.stores.audit_log import Entry
-from db.stores.guild_policy import Governance
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
@@ -33,6 +32,7 @@ from generation.policy.quota import Quota, Scope, Unit
 from generation.requests.style import MAX_STYLES, Style
 from generation.rules.rule import Rule
 from generation.safety.visibility import SafetyLevel
+from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, done
 
 ENTRY = Entry(USER, "for a test")
@@ -80,33 +80,40 @@ async def everything(database: Database) -> dict[str, list[Any]]:
     )
 )
 async def test_all_that_is_changed_at_once_is_kept_and_told(database: Database, rounds: list[dict[str, int]]) -> None:
-    governance = Governance(database)
-    expected, told = await SettingsStore(database).fetch(GUILD), len(await governance.fetch_changes(GUILD, limit=9999))
+    stores = open_stores(database)
+    expected, told = (
+        await SettingsStore(database).fetch(GUILD),
+        len(await stores.audit_log.fetch_changes(GUILD, limit=9999)),
+    )
     for chosen in rounds:
         values = {name: CHANGES[name](number) for name, number in chosen.items()}
         told += sum(with_one(expected, *each) != expected for each in values.items())
         await asyncio.gather(
             *(
-                governance.change_settings(GUILD, lambda old, one=one: with_one(old, *one), ENTRY)
+                stores.guild_policy.change_settings(GUILD, lambda old, one=one: with_one(old, *one), ENTRY)
                 for one in values.items()
             ),
-            governance.policy(GUILD),
+            stores.guild_policy.fetch(GUILD),
         )
         for each in values.items():
             expected = with_one(expected, *each)
         assert await SettingsStore(database).fetch(GUILD) == expected
-        assert (await governance.policy(GUILD)).settings == expected
-    assert len(await governance.fetch_changes(GUILD, limit=9999)) == told
+        assert (await stores.guild_policy.fetch(GUILD)).settings == expected
+    assert len(await stores.audit_log.fetch_changes(GUILD, limit=9999)) == told
 
 
 WRITERS: dict[str, Callable[[Database], Awaitable[object]]] = {
-    "settings": lambda db: Governance(db).change_settings(GUILD, lambda old: replace(old, weight=3.0), ENTRY),
-    "settings and styles of a file": lambda db: Governance(db).change_settings(
+    "settings": lambda db: open_stores(db).guild_policy.change_settings(
+        GUILD, lambda old: replace(old, weight=3.0), ENTRY
+    ),
+    "settings and styles of a file": lambda db: open_stores(db).guild_policy.change_settings(
         GUILD, lambda old: old, ENTRY, styles=[Style(guild_id=GUILD, name="Oil", prompt="in oil")]
     ),
-    "a rule": lambda db: Governance(db).add_rules(GUILD, [Rule(text="troll")], by=USER),
-    "all rules": lambda db: Governance(db).add_rules(GUILD, [Rule(text="troll")], by=USER, replacing=True),
-    "a rule removed": lambda db: Governance(db).remove_rule(GUILD, 1, by=USER),
+    "a rule": lambda db: open_stores(db).content_rules.add_rules(GUILD, [Rule(text="troll")], by=USER),
+    "all rules": lambda db: open_stores(db).content_rules.add_rules(
+        GUILD, [Rule(text="troll")], by=USER, replacing=True
+    ),
+    "a rule removed": lambda db: open_stores(db).content_rules.remove_rule(GUILD, 1, by=USER),
     "a style": lambda db: StyleStore(db).save(Style(guild_id=GUILD, name="Oil", prompt="in oil"), ENTRY),
     "a style removed": lambda db: StyleStore(db).remove(GUILD, "Ink", ENTRY),
     "a block": lambda db: moderation(db).block(GUILD, USER + 1, ENTRY, lasting=None),
@@ -134,7 +141,7 @@ async def settle_in(database: Database) -> None:
     job = a_job()
     await JobStore(database).accept(job)
     await JobStore(database).settle(job.images[0].id, 0, done(job))
-    await Governance(database).add_rules(GUILD, [Rule(text="goblin")], by=USER)
+    await open_stores(database).content_rules.add_rules(GUILD, [Rule(text="goblin")], by=USER)
     await StyleStore(database).save(Style(guild_id=GUILD, name="Ink", prompt="in ink"), ENTRY)
     await moderation(database).block(GUILD, USER, ENTRY, lasting=None)
     await moderation(database).report(GUILD, job.id, by=USER, reason="for a test")
@@ -154,16 +161,16 @@ async def test_what_cannot_be_recorded_is_not_done(database: Database, name: str
 
 
 async def test_what_could_not_be_recorded_is_not_in_force(database: Database) -> None:
-    governance = Governance(database)
-    before = await governance.policy(GUILD)
+    stores = open_stores(database)
+    before = await stores.guild_policy.fetch(GUILD)
     with trail_is_full(database):
         for change in (
-            governance.change_settings(GUILD, lambda old: replace(old, weight=3.0), ENTRY),
-            governance.add_rules(GUILD, [Rule(text="goblin")], by=USER),
+            stores.guild_policy.change_settings(GUILD, lambda old: replace(old, weight=3.0), ENTRY),
+            stores.content_rules.add_rules(GUILD, [Rule(text="goblin")], by=USER),
         ):
             with pytest.raises(IntegrityError):
                 await change
-    after = await governance.policy(GUILD)
+    after = await stores.guild_policy.fetch(GUILD)
     assert (after.settings, after.rules.rules) == (before.settings, before.rules.rules)
 
 
@@ -183,14 +190,14 @@ async def cut_off(database: Database, change: Awaitable[object]) -> None:
 
 async def test_what_was_written_for_a_caller_who_is_gone_is_in_force(database: Database) -> None:
     """Shown for what is kept in memory: policies, admission, blocks."""
-    governance, operating = Governance(database), OperatorStore(database)
+    stores, operating = open_stores(database), OperatorStore(database)
     moderating = moderation(database)
-    await asyncio.gather(governance.policy(GUILD), operating.admission(), moderating.blocked_until(GUILD, USER))
-    await cut_off(database, governance.change_settings(GUILD, lambda old: replace(old, weight=3.0), ENTRY))
+    await asyncio.gather(stores.guild_policy.fetch(GUILD), operating.admission(), moderating.blocked_until(GUILD, USER))
+    await cut_off(database, stores.guild_policy.change_settings(GUILD, lambda old: replace(old, weight=3.0), ENTRY))
     await cut_off(database, operating.set_standing(GUILD, Standing.DENIED))
     await cut_off(database, moderating.block(GUILD, USER, ENTRY, lasting=None))
     assert (await SettingsStore(database).fetch(GUILD)).weight == 3.0
-    assert (await governance.policy(GUILD)).settings.weight == 3.0
+    assert (await stores.guild_policy.fetch(GUILD)).settings.weight == 3.0
     assert (await operating.admission()).standings == {GUILD: Standing.DENIED}
     assert await moderating.blocked_until(GUILD, USER) is not None
 
@@ -200,7 +207,7 @@ async def test_a_file_with_too_many_styles_changes_nothing(database: Database) -
     before = await everything(database)
     too_many = [Style(guild_id=GUILD, name=f"s{number}", prompt="x") for number in range(MAX_STYLES + 1)]
     with pytest.raises(InvalidRequest):
-        await Governance(database).change_settings(
+        await open_stores(database).guild_policy.change_settings(
             GUILD, lambda old: replace(old, timezone="Asia/Tokyo"), ENTRY, styles=too_many
         )
     assert await everything(database) == before
@@ -208,17 +215,17 @@ async def test_a_file_with_too_many_styles_changes_nothing(database: Database) -
 
 async def test_of_two_who_do_the_same_one_is_recorded(database: Database) -> None:
     await settle_in(database)
-    before = len(await Governance(database).fetch_changes(GUILD, limit=99))
+    before = len(await open_stores(database).audit_log.fetch_changes(GUILD, limit=99))
     for twice in ("a rule removed", "a style removed", "an end of a block", "a rule"):
         ended = await asyncio.gather(WRITERS[twice](database), WRITERS[twice](database), return_exceptions=True)
         assert sum(isinstance(each, InvalidRequest) or each in (False, 0) for each in ended) == 1, twice
-    assert len(await Governance(database).fetch_changes(GUILD, limit=99)) == before + 4
+    assert len(await open_stores(database).audit_log.fetch_changes(GUILD, limit=99)) == before + 4
 
 
 async def test_a_change_that_changes_nothing_is_not_recorded(database: Database) -> None:
-    governance = Governance(database)
-    await governance.change_settings(GUILD, lambda old: old, ENTRY)
-    assert await governance.fetch_changes(GUILD) == []
+    stores = open_stores(database)
+    await stores.guild_policy.change_settings(GUILD, lambda old: old, ENTRY)
+    assert await stores.audit_log.fetch_changes(GUILD) == []
 
 
 async def test_quotas_set_at_once_leave_one_of_a_kind(database: Database) -> None:

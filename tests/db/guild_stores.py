@@ -1,0 +1,31 @@
+"""The stores of what a guild has decided, put together as the program does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from db.engine import Database
+from db.stores.audit_log import AuditLogStore
+from db.stores.content_rules import ContentRuleStore
+from db.stores.guild_policy import GuildPolicyStore
+from db.stores.jobs import utc_now
+from db.stores.reviews import ReviewStore
+from generation.jobs.ports import Clock
+
+
+@dataclass(frozen=True)
+class GuildStores:
+    guild_policy: GuildPolicyStore
+    content_rules: ContentRuleStore
+    audit_log: AuditLogStore
+    reviews: ReviewStore
+
+
+def open_stores(database: Database, *, clock: Clock = utc_now) -> GuildStores:
+    policy = GuildPolicyStore(database, clock=clock)
+    return GuildStores(
+        guild_policy=policy,
+        content_rules=ContentRuleStore(database, on_change=policy.forget, clock=clock),
+        audit_log=AuditLogStore(database),
+        reviews=ReviewStore(database, clock=clock),
+    )
