@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.db.stored import fetch_jobs
 from typer.testing import CliRunner
 
 import bot
@@ -73,7 +74,7 @@ async def test_a_boost_is_kept_with_the_job(tmp_path: Path) -> None:
     async def accept(database: Database) -> None:
         await JobStore(database).accept(job)
         assert [each.boost for each in await JobStore(database).fetch_unfinished()] == [3.0]
-        assert (await JobStore(database).fetch_history(Owner(job.owner.guild_id, job.owner.user_id)))[0].boost == 3.0
+        assert (await fetch_jobs(JobStore(database), Owner(job.owner.guild_id, job.owner.user_id)))[0].boost == 3.0
 
     await _with_database(tmp_path, accept)
 

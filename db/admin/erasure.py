@@ -62,17 +62,8 @@ _STAY: tuple[type[Base], ...] = (LedgerRow, BalanceRow, BlockRow, GuildStandingR
 """What names a guild and stays when it goes; the counters are the queue's, which writes them anew every few seconds."""
 
 
-async def delete_job(database: Database, job_id: str, *, clock: Clock = utc_now) -> frozenset[str]:
-    """Forget a job, its pictures and where they were sent; what still waited or ran is refunded.
-
-    Returns the SHA-256 of the files nothing needs any more: the caller removes them. An unknown job has none. What its
-    member attached is among them, unless another living picture of theirs starts from that too.
-    """
-    return await database.write(lambda session: _delete_jobs(session, [job_id], at=clock()))
-
-
 async def erase_user(database: Database, user_id: int, *, clock: Clock = utc_now) -> AsyncIterator[frozenset[str]]:
-    """Forget everything that leads to this Discord user; yields the files to remove, as `delete_job` returns them.
+    """Forget everything that leads to this Discord user; yields the files to remove, as `delete_jobs` returns them.
 
     The first transaction parts the user from their key and ends what waits or runs: what they ask for from then on has
     a key of its own. Their postings stay under a key that leads to no one, so that the books still add up. At the end
@@ -102,7 +93,7 @@ async def _erase_key(database: Database, key: int, clock: Clock) -> AsyncIterato
 
 
 async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_now) -> AsyncIterator[frozenset[str]]:
-    """Forget everything of a guild that is gone; yields the files to remove, as `delete_job` returns them.
+    """Forget everything of a guild that is gone; yields the files to remove, as `delete_jobs` returns them.
 
     What stays: sums of use, so that the books add up; blocks, so that inviting the bot anew does not lift them; the
     operator's word about the guild. Members who are known from nowhere else are forgotten too. Nothing happens to a
@@ -123,7 +114,7 @@ async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_n
 
 
 def _jobs_of_guild(session: Session, *, guild_id: int, after: str) -> Sequence[str]:
-    """Some job ids. Looked for beside the writer: to find them may take longer than to delete them."""
+    """Return some job ids. Read beside the writer: to find them may take longer than to delete them."""
     some = select(JobRow.id).where(JobRow.guild_id == guild_id, JobRow.id > after).order_by(JobRow.id)
     return session.scalars(some.limit(JOBS_AT_ONCE)).all()
 
@@ -132,7 +123,7 @@ def _delete_jobs_of_guild(
     session: Session, guild_id: int, job_ids: Sequence[str], *, at: datetime
 ) -> frozenset[str] | None:
     """None if the guild is back."""
-    return _delete_jobs(session, job_ids, at=at) if _is_gone(session, guild_id) else None
+    return delete_jobs(session, job_ids, at=at) if _is_gone(session, guild_id) else None
 
 
 def _delete_rows_of_guild(session: Session, guild_id: int) -> bool | None:
@@ -183,7 +174,7 @@ def _forget_some_strangers(session: Session, guild_id: int, keys: Sequence[int])
     )
 
 
-def _delete_jobs(session: Session, job_ids: Sequence[str], *, at: datetime) -> frozenset[str]:
+def delete_jobs(session: Session, job_ids: Sequence[str], *, at: datetime) -> frozenset[str]:
     """Delete some jobs at most; images and deliveries go with them. The files nothing needs any more."""
     _end_images(session, JobRow.id.in_(job_ids), at=at)
     reviewed = select(ReviewRow.sha256).join(ImageRow, ImageRow.id == ReviewRow.image_id)
@@ -229,7 +220,7 @@ def _part(session: Session, user_id: int, *, at: datetime) -> int | None:
 def _erase_some(session: Session, key: int, *, at: datetime) -> frozenset[str] | None:
     """Delete some of what is left of a key, and at the end the key. None when nothing is left."""
     if job_ids := session.scalars(select(JobRow.id).where(JobRow.member_key == key).limit(JOBS_AT_ONCE)).all():
-        return _delete_jobs(session, job_ids, at=at)
+        return delete_jobs(session, job_ids, at=at)
     attached = select(UploadRow.sha256).where(UploadRow.member_key == key).limit(AT_ONCE)
     if uploads := session.scalars(attached).all():  # of jobs whose words could not be read
         return find_unneeded(session, release_uploads(session, uploads))

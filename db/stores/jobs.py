@@ -26,7 +26,7 @@ from db.stores.image_files import (
     record_uploads,
 )
 from db.stores.ledger import Account, ending, post, reservation
-from db.stores.members import ensure_key, find_key
+from db.stores.members import ensure_key
 from db.stores.quotas import check_quotas
 from db.stores.reviews import keep_for_review
 from db.stores.sources import fetch_sources, keeps
@@ -132,10 +132,6 @@ class JobStore(ports.JobStore):
     async def fetch_job(self, job_id: str) -> Job:
         return await self._database.read(lambda session: _fetch_job(session, job_id))
 
-    async def fetch_image(self, image_id: str) -> Image:
-        """One image by its id. Raises `UnknownJob`."""
-        return await self._database.read(lambda session: _fetch_image(session, image_id))
-
     async def fetch_painted(self, sha256: str) -> Image | None:
         return await self._database.read(lambda session: _fetch_painted(session, sha256))
 
@@ -149,14 +145,10 @@ class JobStore(ports.JobStore):
         await self._database.write(_let_wait)
         return await self._database.read_apart(_fetch_unfinished)
 
-    async def fetch_history(self, owner: Owner, *, limit: int = 10, before: datetime | None = None) -> list[Job]:
-        """The owner's jobs in that guild, newest first: at most `limit`, and only those created before `before`."""
-        return await self._database.read(lambda session: _fetch_history(session, owner, limit=limit, before=before))
-
     async def withhold(self, image_id: str) -> list[str]:
-        """A finished picture turns out not to be for showing where it should have gone: refunded, its file let go of.
+        """Withhold a finished picture that may not be shown where it should have gone: refund it, remove its file.
 
-        Returns the SHA-256 of the files nothing needs any more. Nothing happens to an image that is not DONE.
+        Return the SHA-256 of the files nothing needs any more. Nothing happens to an image that is not DONE.
         """
         files = await self._database.write(
             lambda session: withhold(session, image_id, at=self._clock()), then=self.forget_withheld
@@ -164,14 +156,14 @@ class JobStore(ports.JobStore):
         return sorted(files)
 
     async def num_withheld(self, owner: Owner, *, since: datetime) -> int:
-        """How many pictures that the owner asked for in that guild since then, an hour ago at most, were kept back.
+        """Return how many of the owner's pictures in that guild since then, an hour ago at most, were withheld.
 
         Asked at every request, so it is kept in memory; only this store withholds.
         """
         return sum(at >= since for at in (await self._withheld()).get(owner, ()))
 
     def forget_withheld(self) -> None:
-        """Read anew who had pictures kept back: somebody more, or somebody who has been erased."""
+        """Read again who had pictures withheld: one more, or one who has been erased."""
         self._withheld.cache_clear()
 
     async def _read_withheld(self) -> Mapping[Owner, Sequence[datetime]]:
@@ -179,7 +171,7 @@ class JobStore(ports.JobStore):
         return await self._database.read(lambda session: fetch_withheld(session, ended_since=ended_since))
 
     async def forget_pictures(self, job_id: str) -> list[str]:
-        """Let go of a job's finished files. Returns the SHA-256 of those that nothing needs any more."""
+        """Remove a job's finished pictures. Return the SHA-256 of the files that nothing needs any more."""
         return sorted(await self._database.write(lambda session: forget_pictures(session, job_id)))
 
     async def fetch_counters(self) -> dict[int, float]:
@@ -197,9 +189,10 @@ class JobStore(ports.JobStore):
 
 
 def settle_image(session: Session, image_id: str, *, attempt: int, outcome: Outcome, at: datetime) -> bool:
-    """End an image, post what it costs, and make its job's delivery due if it was the last. False for a stale attempt.
+    """End an image, post what it costs, and make its job's delivery due if it was the last.
 
-    The WHERE is the fence: status and attempt are checked by the statement that changes them.
+    Return False for a stale attempt. The WHERE is the fence: status and attempt are checked by the statement that
+    changes them.
     """
     values = {name: getattr(outcome, name) for name in _ENDING if name != "ended_at"}
     fence = {"image_id": image_id, "of_attempt": attempt}
@@ -218,7 +211,7 @@ def settle_image(session: Session, image_id: str, *, attempt: int, outcome: Outc
 
 
 def account_of(session: Session, job_id: str) -> Account:
-    """Where the postings of a job's images go: the window is that of the job, whenever they end."""
+    """Return the account that a job's images are posted to: the window is that of the job, whenever they end."""
     guild_id, member_key, created_at = session.execute(_ACCOUNT, {"job_id": job_id}).one()
     return Account(guild_id=guild_id, member_key=member_key, window=window_of(created_at))
 
@@ -297,13 +290,6 @@ def _fetch_job(session: Session, job_id: str) -> Job:
     return job_of(row)
 
 
-def _fetch_image(session: Session, image_id: str) -> Image:
-    row = session.get(ImageRow, image_id)
-    if row is None:
-        raise UnknownJob
-    return _image(row)
-
-
 def _fetch_painted(session: Session, sha256: str) -> Image | None:
     made = select(ImageRow).join(ImageFileRow, ImageFileRow.image_id == ImageRow.id)
     made = made.where(ImageFileRow.sha256 == sha256, IS_RESULT, ImageRow.recipe.is_not(None))
@@ -312,7 +298,7 @@ def _fetch_painted(session: Session, sha256: str) -> Image | None:
 
 
 def _let_wait(session: Session) -> None:
-    """What an earlier run had at work waits again."""
+    """Let images wait again that an earlier run left running."""
     session.execute(
         update(ImageRow)
         .where(ImageRow.status == Status.RUNNING, IS_ALIVE)
@@ -324,14 +310,6 @@ def _let_wait(session: Session) -> None:
 def _fetch_unfinished(session: Session) -> list[Job]:
     alive = select(ImageRow.job_id).where(IS_ALIVE)
     return _jobs_of(session.scalars(select(JobRow).where(JobRow.id.in_(alive)).order_by(JobRow.created_at, JobRow.id)))
-
-
-def _fetch_history(session: Session, owner: Owner, *, limit: int, before: datetime | None) -> list[Job]:
-    member_key = find_key(session, owner.user_id)
-    mine = select(JobRow).where(JobRow.member_key == member_key, JobRow.guild_id == owner.guild_id)
-    if before is not None:
-        mine = mine.where(JobRow.created_at < before)
-    return _jobs_of(session.scalars(mine.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)))
 
 
 def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
@@ -346,7 +324,7 @@ def _jobs_of(rows: Iterable[JobRow]) -> list[Job]:
 
 
 def job_of(row: JobRow) -> Job:
-    """The value of a row, with its images."""
+    """Return the value of a row, with its images."""
     if row.request is UNREADABLE_REQUEST or any(image.spec is UNREADABLE_SPEC for image in row.images):
         log.warning("job=%s action=job-unreadable", row.id)
     return Job(

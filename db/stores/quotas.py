@@ -62,15 +62,11 @@ class QuotaStore:
     async def fetch_allowances(
         self, owner: Owner, *, role_ids: Collection[int], now: datetime
     ) -> list[tuple[Allowance, ...]]:
-        """What binds this member now, as groups of alternatives: in each, the one with most left counts."""
+        """Return what binds this member now, as groups of alternatives: in each, the one with most left counts."""
         return await self._database.read(lambda session: _fetch_allowances(session, owner, role_ids=role_ids, now=now))
 
-    async def fetch_usage(self, owner: Owner, *, since: datetime) -> Usage:
-        """What the member asked for in the guild since then (whole windows)."""
-        return await self._database.read(lambda session: _fetch_usage(session, owner, since))
-
     async def fetch_guild_usage(self, guild_id: int, *, since: datetime) -> Usage:
-        """What the guild as a whole asked for since then (whole windows)."""
+        """Return what the guild as a whole asked for since then (whole windows)."""
         return await self._database.read(
             lambda session: usage_since(session, guild_id, member_key=GUILD_ACCOUNT, since=since)
         )
@@ -116,7 +112,7 @@ def _fetch_quotas(session: Session, guild_id: int) -> list[Quota]:
 
 
 def _quota(row: Row[tuple[Any, ...]]) -> Quota | None:
-    """A stored quota, held to today's limits; None if this release cannot tell what it counts."""
+    """Return a stored quota, held to today's limits; None if this release cannot tell what it counts."""
     try:
         hours = row.window_hours and min(max(row.window_hours, 1), MAX_WINDOW_HOURS)
         return Quota(
@@ -161,11 +157,6 @@ def _fetch_allowances(
     session: Session, owner: Owner, *, role_ids: Collection[int], now: datetime
 ) -> list[tuple[Allowance, ...]]:
     return _allowances(session, owner, member_key=find_key(session, owner.user_id), role_ids=role_ids, now=now)
-
-
-def _fetch_usage(session: Session, owner: Owner, since: datetime) -> Usage:
-    member_key = find_key(session, owner.user_id)
-    return Usage() if member_key is None else usage_since(session, owner.guild_id, member_key=member_key, since=since)
 
 
 def _timezone(session: Session, guild_id: int) -> str:

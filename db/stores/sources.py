@@ -51,7 +51,7 @@ def keeps(session: Session, spec: ImageSpec, trace: str, pixels_sha256: str, own
     if uploaders:
         made = made.where(JobRow.member_key.in_(uploaders))
     started = select(ImageFileRow.image_id).where(ImageFileRow.sha256.in_(spec.sources), IS_SOURCE)
-    recipes = session.scalars(made.where(ImageRow.id.in_(started), pixels_sha256 == _PIXELS))
+    recipes = session.scalars(made.where(ImageRow.id.in_(started), _PIXELS.in_((pixels_sha256,))))
     return any(recipe is not None and (recipe.spec, recipe.trace) == (spec, trace) for recipe in recipes)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
+from tests.db.stored import fetch_jobs
 
 from bench import _large as large
 from db.admin import export
@@ -145,7 +146,7 @@ async def test_what_is_asked_for_while_one_is_erased_is_kept_whole(many: Databas
     files = await all_of(parts)
     assert len(files) == NUM_JOBS - JOBS_AT_ONCE
     assert "new" not in files
-    assert [job.id for job in await JobStore(many).fetch_history(anew.owner)] == [anew.id]
+    assert [job.id for job in await fetch_jobs(JobStore(many), anew.owner)] == [anew.id]
     assert (await reconcile(many)).is_exact
 
 

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from tests.db.stored import fetch_jobs
 
 from db.admin.reconcile import reconcile
 from db.engine import Database, parse_url
@@ -176,7 +177,7 @@ async def test_cancelled_callers_harm_nothing(database: Database) -> None:
     jobs = JobStore(database)
     every = [a_job() for _ in range(40)]
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(jobs.accept(job)) for job in every]
-    tasks += [asyncio.create_task(jobs.fetch_history(job.owner)) for job in every]
+    tasks += [asyncio.create_task(fetch_jobs(jobs, job.owner)) for job in every]
     await jobs.fetch_counters()
     for task in tasks:
         task.cancel()

@@ -6,6 +6,7 @@ import io
 
 import pytest
 from PIL import Image
+from tests.db.stored import fetch_jobs
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.owner import Owner
@@ -106,5 +107,5 @@ async def test_weights_and_boosts_are_visible(discord: Sandbox, people: People, 
     assert "counts you 2 times" in shown.text
     message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
     assert message.attachments
-    [job] = await bot.jobs.fetch_history(Owner(people.guild.id, people.ada.user.id), limit=1)
+    [job] = await fetch_jobs(bot.jobs, Owner(people.guild.id, people.ada.user.id))
     assert job.boost == 2.0

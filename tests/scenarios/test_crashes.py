@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+from tests.db.stored import fetch_jobs
 
 from cogs.connection import CONNECTED, keep_connected
 from db.engine import Database
@@ -90,7 +91,7 @@ async def test_a_bot_killed_at_five_moments(discord: Sandbox, people: People, bo
         await bot.crash()
         await bot.start()
     owner = Owner(people.guild.id, people.ada.user.id)
-    jobs = [job.id for job in await bot.jobs.fetch_history(owner, limit=100)]
+    jobs = [job.id for job in await fetch_jobs(bot.jobs, owner)]
     for job_id in jobs:
         await bot.studio.finished(job_id)
         await ends_once(bot, job_id)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.db.stored import fetch_jobs
 
 from cogs.maintenance import sweep
 from db.admin.reconcile import reconcile
@@ -175,7 +176,7 @@ async def test_an_export_over_the_limit_comes_as_several_files(
 ) -> None:
     people.guild.attachment_size_limit = 300_000
     await bot.ended(await people.ada.slash("imagine", prompt=RED, steps=2))
-    (job,) = await bot.jobs.fetch_history(Owner(people.guild.id, people.ada.user.id))
+    (job,) = await fetch_jobs(bot.jobs, Owner(people.guild.id, people.ada.user.id))
     words = Random(1)
     prompts = ["".join(words.choice("abcdefghijklmnopqrstuvwxyz0123456789 ") for _ in range(900)) for _ in range(300)]
     await asyncio.gather(*(bot.jobs.accept(like(job, prompt)) for prompt in prompts))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from tests.db.stored import delete_job, fetch_jobs, fetch_usage
 
-from db.admin.erasure import delete_job, erase_user
+from db.admin.erasure import erase_user
 from db.admin.reconcile import reconcile
 from db.column_types import OnErase
 from db.engine import Database
@@ -77,7 +78,7 @@ async def test_an_erased_member_is_in_no_row_and_no_byte(database: Database, tmp
         if any(column.info["on_erase"] is OnErase.DELETED for column in table.columns):
             assert after[name] == others[name], f"{name} says its rows are deleted"
     used = sum(job.reserved for job in a_job(count=2).images)
-    assert await QuotaStore(database).fetch_usage(Owner(GUILD, USER), since=NOW) == Usage()
+    assert await fetch_usage(database, Owner(GUILD, USER), since=NOW) == Usage()
     guild = await QuotaStore(database).fetch_guild_usage(GUILD, since=NOW)
     assert guild == Usage(num_images=2 + 6, reserved=2 * used, used=2 * used)
 
@@ -88,7 +89,7 @@ async def test_what_a_running_worker_says_of_an_erased_job_is_dropped(database: 
     await JobStore(database).claim(job.images[0].id)
     await all_of(erase_user(database, USER))
     assert not await JobStore(database).settle(job.images[0].id, 1, done(job))
-    assert await JobStore(database).fetch_history(job.owner) == []
+    assert await fetch_jobs(JobStore(database), job.owner) == []
 
 
 async def test_somebody_unknown_can_be_erased(database: Database) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 from sqlalchemy import text
+from tests.db.stored import fetch_usage
 
 from db.admin.reconcile import reconcile
 from db.engine import Database
 from db.stores.jobs import JobStore
-from db.stores.quotas import QuotaStore
 from generation.owner import Owner
 from generation.policy.quota import Usage
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, done
@@ -45,4 +45,4 @@ async def test_after_mending_members_have_what_their_images_cost(database: Datab
     await JobStore(database).accept(job)
     await database.write(lambda session: session.execute(text(BREAKAGES["image ended without a posting"])))
     await reconcile(database, repair=True, clock=lambda: NOW)
-    assert await QuotaStore(database).fetch_usage(Owner(GUILD, USER), since=NOW) == Usage()
+    assert await fetch_usage(database, Owner(GUILD, USER), since=NOW) == Usage()

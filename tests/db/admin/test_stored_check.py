@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.db.stored import fetch_image
 
 from db.admin.erasure import erase_user
 from db.admin.personal import PersonalStore
@@ -129,7 +130,7 @@ async def test_what_only_fails_todays_checks_is_read_as_it_was_written(database:
     job = await finished(database)
     spec = stored(tmp_path / "atelier.db", "SELECT spec FROM images")
     change(tmp_path / "atelier.db", "UPDATE images SET spec = ?", edited(spec, prompt=HEART, sampler="x", steps=999))
-    read = (await JobStore(database).fetch_image(job.images[0].id)).spec
+    read = (await fetch_image(JobStore(database), job.images[0].id)).spec
     assert (read.prompt, read.sampler, read.steps, read.seed) == (HEART, "x", 999, job.images[0].spec.seed)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
+from tests.db.stored import fetch_image, fetch_usage
 
 from db.admin.reconcile import reconcile
 from db.engine import Database
@@ -31,7 +32,7 @@ def jobs(database: Database) -> JobStore:
 
 
 async def usage(database: Database, user: int = USER) -> Usage:
-    return await QuotaStore(database).fetch_usage(Owner(GUILD, user), since=NOW - timedelta(days=1))
+    return await fetch_usage(database, Owner(GUILD, user), since=NOW - timedelta(days=1))
 
 
 async def guild_usage(database: Database) -> Usage:
@@ -48,15 +49,13 @@ async def test_an_accepted_job_comes_back_as_it_was(jobs: JobStore) -> None:
     job = a_job(count=4, spec=spec)
     await jobs.accept(job, a_reply())
     assert await jobs.fetch_job(job.id) == job
-    assert await jobs.fetch_image(job.images[3].id) == job.images[3]
+    assert await fetch_image(jobs, job.images[3].id) == job.images[3]
 
 
 @pytest.mark.parametrize("unknown", ["", "nothing", "0" * 22, "' OR 1=1 --"])
 async def test_what_is_not_there_is_unknown(jobs: JobStore, unknown: str) -> None:
     with pytest.raises(UnknownJob):
         await jobs.fetch_job(unknown)
-    with pytest.raises(UnknownJob):
-        await jobs.fetch_image(f"{unknown}-0")
 
 
 async def test_an_image_goes_to_one_worker_only(jobs: JobStore) -> None:
@@ -80,7 +79,7 @@ async def test_a_released_image_waits_again_and_its_next_attempt_fences_off_the_
     assert not await jobs.release(image_id, 1)
     assert not await jobs.settle(image_id, 1, done(job, file="stale"))
     assert await jobs.settle(image_id, 2, done(job, file="new"))
-    assert (await jobs.fetch_image(image_id)).file_sha256 == "new"
+    assert (await fetch_image(jobs, image_id)).file_sha256 == "new"
 
 
 async def test_a_settled_image_keeps_its_recipe_and_cannot_end_twice(database: Database, jobs: JobStore) -> None:
@@ -91,7 +90,7 @@ async def test_a_settled_image_keeps_its_recipe_and_cannot_end_twice(database: D
     outcome = done(job)
     answers = await asyncio.gather(*(jobs.settle(image_id, 1, outcome) for _ in range(10)))
     assert answers.count(True) == 1
-    image = await jobs.fetch_image(image_id)
+    image = await fetch_image(jobs, image_id)
     expected: dict[str, Any] = {
         "status": Status.DONE,
         "attempt": 1,
@@ -121,7 +120,7 @@ async def test_an_end_counts_in_the_window_the_image_was_asked_for_in(database: 
     await jobs.accept(job)
     await jobs.settle(job.images[0].id, 0, done(job))
     await jobs.settle(job.images[1].id, 0, ended(Status.FAILED))
-    later = await QuotaStore(database).fetch_usage(job.owner, since=NOW + timedelta(minutes=15))
+    later = await fetch_usage(database, job.owner, since=NOW + timedelta(minutes=15))
     assert (later, (await usage(database)).num_images) == (Usage(), 1)
 
 
@@ -167,18 +166,6 @@ async def test_at_a_start_what_ran_waits_again_oldest_first(jobs: JobStore) -> N
     assert [job.images[0].status for job in unfinished] == [Status.WAITING] * 2
     assert [job.images[0].attempt for job in unfinished] == [0, 1]
     assert await jobs.claim(newer.images[0].id) == 2
-
-
-async def test_history_is_ones_own_in_this_guild_newest_first(jobs: JobStore) -> None:
-    mine = [a_job(at=NOW + timedelta(seconds=s)) for s in range(5)]
-    for job in (*mine, a_job(user=USER + 1), a_job(guild=GUILD + 1)):
-        await jobs.accept(job)
-    owner = Owner(GUILD, USER)
-    page = await jobs.fetch_history(owner, limit=2)
-    assert [job.id for job in page] == [mine[4].id, mine[3].id]
-    rest = await jobs.fetch_history(owner, before=page[-1].created_at)
-    assert [job.id for job in rest] == [mine[2].id, mine[1].id, mine[0].id]
-    assert await jobs.fetch_history(Owner(GUILD, 42)) == []
 
 
 async def test_counters_are_replaced_as_a_whole(jobs: JobStore) -> None:

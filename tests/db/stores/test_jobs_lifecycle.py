@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.event import listen
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
+from tests.db.stored import fetch_usage
 
 from db.admin.reconcile import reconcile
 from db.engine import Database, _with_session
@@ -180,7 +181,7 @@ class Lifecycle(RuleBasedStateMachine):
     def the_books_agree(self) -> None:
         quotas = QuotaStore(self.database)
         assert self.run(quotas.fetch_guild_usage(GUILD, since=NOW)) == self.used(*USERS)
-        assert self.run(quotas.fetch_usage(Owner(GUILD, USERS[0]), since=NOW)) == self.used(USERS[0])
+        assert self.run(fetch_usage(self.database, Owner(GUILD, USERS[0]), since=NOW)) == self.used(USERS[0])
         assert self.run(reconcile(self.database)).is_exact
 
     def images_and_deliveries_are_as_the_model_says(self) -> None:

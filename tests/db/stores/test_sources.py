@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from test_strays import Folder
+from tests.db.stored import delete_job
 
-from db.admin.erasure import delete_job, erase_guild, erase_user
+from db.admin.erasure import erase_guild, erase_user
 from db.admin.retention import RetentionStore
 from db.engine import Database
 from db.models import DepartureRow

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from tests.db.stored import fetch_jobs
 
 from db.engine import Database
 from db.models import Base
@@ -132,7 +133,7 @@ async def purge(database: Database) -> list[Any]:
 
 
 async def decide(database: Database) -> list[str]:
-    (job,) = await JobStore(database).fetch_history(a_job().owner)
+    (job,) = await fetch_jobs(JobStore(database), a_job().owner)
     return await moderation(database).decide(GUILD, job, ENTRY, deletes=True)
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.db.stored import fetch_jobs
 
 from db.admin.erasure import erase_user
 from db.engine import Database, parse_url
@@ -251,7 +252,7 @@ async def test_refusals_leave_nothing_behind(folder: Path) -> None:
         await place.submit(count=4)
         with pytest.raises(QueueFull, match="At most 4"):
             await place.submit()
-        history = await place.store.fetch_history(ADA)
+        history = await fetch_jobs(place.store, ADA)
         assert len(history) == 5
 
 

@@ -6,8 +6,9 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.db.stored import fetch_usage
+
 from bench.light_engine import PACED_ENGINE
-from db.stores.quotas import QuotaStore
 from generation.errors import SourceLost
 from generation.jobs.derive import enlarge, reproduce, vary, zoom_out
 from generation.jobs.derive_edits import repaint_cells
@@ -83,7 +84,7 @@ async def test_a_damaged_file_is_painted_again_too(tmp_path: Path) -> None:
 
 async def used(place: Place) -> int:
     since = datetime.now(UTC) - timedelta(days=1)
-    return (await QuotaStore(place.store._database).fetch_usage(ADA, since=since)).used
+    return (await fetch_usage(place.store._database, ADA, since=since)).used
 
 
 def cost_again(image: Image) -> int:
