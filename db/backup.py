@@ -30,7 +30,7 @@ _BESIDE = ("-wal", "-shm")
 def backup(url: URL, target: Path) -> None:
     """Write a checked copy of the database at `url` to the new file `target`, which appears whole or not at all.
 
-    Raises `Misconfigured`: there is no database, `target` exists, or the copy cannot be written or read back.
+    Raise `Misconfigured`: there is no database, `target` exists, or the copy cannot be written or read back.
     """
     source = Path(str(url.database))
     if not source.is_file():
@@ -48,7 +48,7 @@ def backup(url: URL, target: Path) -> None:
 
 
 def check(path: Path) -> str:
-    """The schema version of the backup at `path`. Raises `Misconfigured` unless it is a sound database of ours."""
+    """Return the schema version of the backup at `path`. Raise `Misconfigured` unless it is sound and ours."""
     remedy = "Use another backup."
     if not path.is_file():
         raise Misconfigured(problem=f"There is no backup at {path}.", remedy=remedy)
@@ -119,7 +119,7 @@ def _set_aside(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _part_of(target: Path) -> Iterator[Path]:
-    """A path to write to until it is fit to be `target`; whatever happens, nothing is left there."""
+    """Yield a path to write to until it is fit to be `target`; whatever happens, nothing is left there."""
     part = target.with_name(f"{target.name}{_PART}")
     target.parent.mkdir(parents=True, exist_ok=True)
     clear_parts(target.parent)

@@ -121,7 +121,7 @@ class EnumText(TypeDecorator[Any]):
 
 
 def write_json(value: object) -> str:
-    """The same text for the same value."""
+    """Return the value as JSON, the same text for the same value."""
     return msgspec.json.encode(value, order="sorted").decode()
 
 

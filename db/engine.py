@@ -73,7 +73,7 @@ class Database:
     async def open(cls, url: str, data_dir: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
         """Lock `data_dir` and the database, create or upgrade the database at `url`, and open it.
 
-        Raises `Misconfigured`: one of them is in use, the URL cannot be used, or the database is newer than this code.
+        Raise `Misconfigured`: one of them is in use, the URL cannot be used, or the database is newer than this code.
         """
         parsed = parse_url(url)
         file = Path(str(parsed.database))
@@ -119,7 +119,7 @@ class Database:
         """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes.
 
         `close` waits for the read, even where the caller no longer does: a connection given back to a pool that is
-        closed is one that nobody closes. Raises `DatabaseClosed` after `close`.
+        closed is one that nobody closes. Raise `DatabaseClosed` after `close`.
         """
         return await self._tracked(self._read(work))
 

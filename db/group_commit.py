@@ -126,7 +126,7 @@ def _run_each(engine: Engine, works: Sequence[Work[Any]]) -> list[Any]:
 
 
 def _run_one(connection: Connection, work: Work[T]) -> T | Exception:
-    """What `work` returned or raised, its writes kept or undone.
+    """Return what `work` returned or raised, its writes kept or undone.
 
     An `OperationalError` (disk full, I/O) fails the whole batch: SQLite may have rolled everything back by itself, and
     going on would then write outside any transaction.

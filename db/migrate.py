@@ -18,7 +18,7 @@ from generation.errors import Misconfigured
 def migrate(url: URL, *, revision: str = "head") -> None:
     """Create the database at `url` if there is none, and upgrade it to `revision`, in one transaction.
 
-    Blocks: call it in a thread. Raises `Misconfigured` if the database cannot be used (`db.integrity`), or if a restore
+    Blocks: call it in a thread. Raise `Misconfigured` if the database cannot be used (`db.integrity`), or if a restore
     was cut short.
     """
     file = Path(str(url.database))
@@ -40,7 +40,7 @@ def migrate(url: URL, *, revision: str = "head") -> None:
 
 
 def require_not_half_restored(file: Path) -> None:
-    """An empty database made here and now would pass for the one that is missing."""
+    """Raise `Misconfigured` where a restore was cut short: a new empty database would pass for the missing one."""
     kept = kept_beside(file)
     if kept.exists() and not is_there(file):
         raise Misconfigured(

@@ -50,7 +50,7 @@ class FileRole(StrEnum):
 
 
 def _where(condition: str) -> dict[str, Any]:
-    """The condition of a partial index, for either database."""
+    """Return the condition of a partial index, for either database."""
     return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
@@ -60,7 +60,7 @@ class Base(DeclarativeBase):
 
 
 def table(row: type[Base]) -> Table:
-    """The plain table of a model, for statements on the busiest paths: built once, they cost a tenth of mapped ones."""
+    """Return the table of a model, for statements on the busiest paths: they cost a tenth of mapped ones."""
     assert isinstance(row.__table__, Table)
     return row.__table__
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.db.stored import fetch_jobs
 from typer.testing import CliRunner
 
 import bot
@@ -21,6 +20,7 @@ from db.stores.settings import SettingsStore
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
 from tests.db.some_jobs import a_job
+from tests.stored import fetch_jobs
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ class Export:
     def write(self, rows: Iterable[tuple[str, bytes]]) -> list[Part]:
         """Write rows (the table's name, and the row as JSON), those of a table one after another.
 
-        Raises `InvalidRequest` for more than `MAX_PARTS`.
+        Raise `InvalidRequest` for more than `MAX_PARTS`.
         """
         try:
             self._open()

@@ -44,7 +44,7 @@ class PersonalStore:
     async def export(self, user_id: int, *, part_bytes: int) -> list[Part]:
         """Every row that leads to the person, in files of at most so many bytes (see `db.admin.export`).
 
-        Raises `InvalidRequest` where that takes too many.
+        Raise `InvalidRequest` where that takes too many.
         """
         folder = Path(str(self._database.url.database)).parent
         export = Export(user_id, folder, part_bytes=part_bytes)
@@ -60,7 +60,7 @@ class PersonalStore:
 
 
 def _rows(session: Session, user_id: int) -> Iterator[tuple[str, bytes]]:
-    """The person's rows, by table and then as JSON, taken from the database a few at a time."""
+    """Yield the person's rows, by table and then as JSON, read a few at a time."""
     key = find_key(session, user_id)
     if key is None:
         return
@@ -74,7 +74,7 @@ def _rows(session: Session, user_id: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _whose(table: Table, key: int) -> ColumnElement[bool] | None:
-    """The condition for rows that lead to a member; None for a table whose rows lead to no member."""
+    """Return the condition for rows that lead to a member, None for a table whose rows lead to no member."""
     columns, job_ids = table.columns, select(JobRow.id).where(JobRow.member_key == key)
     if named := [columns[name] for name in _KEYED if name in columns]:
         return named[0] == key
@@ -86,9 +86,9 @@ def _whose(table: Table, key: int) -> ColumnElement[bool] | None:
 
 
 def _plain(column: Column[Any]) -> ColumnElement[Any]:
-    """What is JSON in the database stays as it is written: to read and check it would take most of the time.
+    """Return JSON as it is stored: to read and check it would take most of the time.
 
-    What should be and is not becomes a string, so that it spoils no more than itself.
+    A damaged value becomes a string, so that it spoils no more than itself.
     """
     if not isinstance(column.type, JsonOf):
         return column

@@ -129,7 +129,7 @@ def _wrong_images(session: Session, *, after: str) -> list[tuple[str, Difference
 
 
 def _owed() -> list[ColumnElement[int]]:
-    """What all postings of an image must add up to: number, reserved, used."""
+    """Return what all postings of an image must add up to: number, reserved, used."""
     is_charged = _images.c.charged != 0
     return [
         case((IS_ALIVE, 1), (is_charged, 1), else_=0),

@@ -25,16 +25,16 @@ class DepartureStore:
         self._grace = grace
 
     async def left(self, guild_id: int) -> None:
-        """A guild removed the bot, now; one that was gone already stays gone since then."""
+        """Note that a guild removed the bot, now; one that was gone already stays gone since then."""
         await self._database.write(lambda session: self._mark(session, {guild_id}))
 
     async def came_back(self, guild_id: int) -> None:
-        """A guild invited the bot again: everything is as it was."""
+        """Note that a guild invited the bot again: everything is as it was."""
         back = delete(DepartureRow).where(DepartureRow.guild_id == guild_id)
         await self._database.write(lambda session: session.execute(back) and None)
 
     async def found(self, guild_ids: Collection[int]) -> None:
-        """The bot is in these guilds and in no other: who came and went while it was not connected."""
+        """Note that the bot is in these guilds and in no other, after a time without a connection."""
         here = set(guild_ids)
 
         def write(session: Session) -> None:
@@ -54,7 +54,7 @@ class DepartureStore:
         return list(await self._database.read(lambda session: session.scalars(over).all()))
 
     async def is_gone(self, guild_id: int) -> bool:
-        """False for one that is back."""
+        """Return whether the guild is gone and not back."""
         return await self._database.read(lambda session: session.get(DepartureRow, guild_id) is not None)
 
     def erase(self, guild_id: int) -> AsyncIterator[frozenset[str]]:

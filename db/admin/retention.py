@@ -61,7 +61,7 @@ class RetentionStore:
         self._clock = clock
 
     async def fetch_confirmed_now(self) -> datetime:
-        """The time that a day of running has confirmed: see `db.running_time`."""
+        """Return the time that a day of running has confirmed: see `db.running_time`."""
         return await self._database.confirmed_now(self._clock)
 
     async def has_limits(self) -> bool:
@@ -105,7 +105,7 @@ class RetentionStore:
 
 
 def _watched_since(session: Session, set_aside: Path) -> datetime | None:
-    """The ledger's first line is the oldest there is of a database, for nothing in it is ever deleted."""
+    """Return the time of the ledger's first row, the oldest of a database: nothing in the ledger is ever deleted."""
     first = session.scalar(select(LedgerRow.at).order_by(LedgerRow.id).limit(1))
     if first is None or first < EARLIEST:
         return None
@@ -115,7 +115,7 @@ def _watched_since(session: Session, set_aside: Path) -> datetime | None:
 
 
 def _expired(session: Session, files: Collection[str], now: datetime) -> frozenset[str]:
-    """A file is shared by all pictures of the same content: it stays as long as any of them is kept."""
+    """Return the files of which no picture is kept: all pictures of the same content share one."""
     is_over, found, kept = _is_over(session, now), set[str](), set[str]()
     for picture in _pictures(session, ImageFileRow.sha256.in_(files), IS_RESULT):
         found.add(picture.sha256)

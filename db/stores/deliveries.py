@@ -24,38 +24,38 @@ class DeliveryStore:
         self._database = database
 
     async def fetch(self, job_id: str) -> Delivery:
-        """Raises `UnknownJob`, also for a job that was asked for from the shell and has no delivery."""
+        """Return a job's delivery. Raise `UnknownJob`, also for a job from the shell, which has none."""
         return await self._database.read(lambda session: _fetch(session, job_id))
 
     async def fetch_some(self, job_ids: Collection[str]) -> dict[str, Delivery]:
-        """The deliveries of these jobs, by job id; those that have none are missing."""
+        """Return the deliveries of these jobs, by job id; those that have none are missing."""
         some = select(DeliveryRow).where(DeliveryRow.job_id.in_(job_ids))
         rows = await self._database.read(lambda session: session.scalars(some).all())
         return {row.job_id: _delivery(row) for row in rows}
 
     async def fetch_due(self) -> list[Delivery]:
-        """Every result that people still wait for, oldest job first."""
+        """Return every result that is still due, oldest job first."""
         return await self._database.read(_fetch_due)
 
     async def set_message(self, job_id: str, *, channel_id: int, message_id: int) -> bool:
-        """Remember the message that shows this job. False if the job is gone."""
+        """Remember the message that shows this job. Return False if the job is gone."""
         return await self._update(_row(job_id).values(channel_id=channel_id, message_id=message_id))
 
     async def mark_tried(self, job_id: str, error: str) -> bool:
-        """Posting failed and will be tried again. False if the delivery has ended."""
+        """Note that posting failed and will be tried again. Return False if the delivery has ended."""
         tried = _row(job_id).where(DeliveryRow.state.in_(_OPEN))
         return await self._update(tried.values(attempts=DeliveryRow.attempts + 1, last_error=error[:_ERROR_CHARS]))
 
     async def mark_posted(self, job_id: str) -> bool:
-        """People have the result. The token, a secret nobody needs any more, is forgotten. False if it had ended."""
+        """End the delivery, and forget its token, a secret that is no longer needed. Return False if it had ended."""
         return await self._end(job_id, DeliveryState.POSTED, None)
 
     async def mark_kept(self, job_id: str, reason: str) -> bool:
-        """The result cannot be posted, and `/history` has it. False if the delivery had ended."""
+        """Give up posting: `/history` has the result. Return False if the delivery had ended."""
         return await self._end(job_id, DeliveryState.KEPT, reason)
 
     async def reopen(self, job_id: str) -> bool:
-        """What was kept is due again. False if it is not kept, or gone."""
+        """Make a kept result due again. Return False if it is not kept, or gone."""
         kept = _row(job_id).where(DeliveryRow.state == DeliveryState.KEPT)
         return await self._update(kept.values(state=DeliveryState.DUE))
 

@@ -1,4 +1,4 @@
-"""What members keep by a job: that they like it, and that they want to hear when it is done."""
+"""What members note about a job: that it is a favourite, and that they want to be notified when it is done."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from generation.jobs.ports import Clock
 
 
 class KeepsakeStore:
-    """Favourites and wishes to be told. Every change is durable when its call returns."""
+    """Favourites and notifications. Every change is durable when its call returns."""
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
         self._database = database
         self._clock = clock
 
     async def turn_favourite(self, job_id: str, user_id: int) -> bool:
-        """Make a job a favourite of this member, or no longer one. Whether it is one now."""
+        """Make a job a favourite of this member, or no longer one. Return whether it is one now."""
         return await self._database.write(lambda session: self._turn(session, job_id, user_id))
 
     async def tell(self, job_id: str, user_id: int) -> bool:
-        """Remember that this member wants to be told. False if that was known."""
+        """Remember that this member wants to be notified. Return False if that was known."""
         return await self._database.write(lambda session: _tell(session, job_id, user_id))
 
     async def fetch_told(self, job_id: str) -> list[int]:
-        """The ids of the users who are to be told of this job."""
+        """Return the ids of the users who are to be notified of this job."""
         waiting = select(MemberRow.user_id).join(TellingRow).where(TellingRow.job_id == job_id)
         return await self._database.read(lambda session: list(session.scalars(waiting.order_by(MemberRow.user_id))))
 
     async def forget_told(self, job_id: str) -> None:
-        """They were told."""
+        """Forget who wanted to be notified: they were."""
         told = delete(TellingRow).where(TellingRow.job_id == job_id)
         await self._database.write(lambda session: session.execute(told))
 

@@ -1,4 +1,4 @@
-"""Looking back: the pages of somebody's history, and a job's family along `jobs.parent`."""
+"""The pages of a member's history, and a job's family along `jobs.parent`."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _AT_A_TIME = 200
 
 
 class AlbumStore:
-    """Reads what was painted before."""
+    """Reads finished jobs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def fetch_page(self, owner: Owner, look: Look, *, limit: int, before: datetime | None = None) -> list[Job]:
-        """The owner's jobs (or favourites) in that guild that have pictures, newest first, created before `before`.
+        """Return the owner's jobs (or favourites) in that guild with pictures, newest first, created before `before`.
 
-        What nobody on Discord asked for (a picture painted again because its file was gone) is left out.
+        A job without a delivery (a picture painted again because its file was gone) is left out.
         """
         return await self._database.read_apart(lambda session: _page(session, owner, look, limit=limit, before=before))
 
     async def fetch_kin(self, job: Job) -> Kin:
-        """The nearest ancestors and the newest children of a job. One that was erased ends the line."""
+        """Return the nearest ancestors and the newest children of a job. One that was erased ends the line."""
         return await self._database.read(lambda session: _kin(session, job))
 
     async def is_favourite(self, job_id: str, user_id: int) -> bool:
@@ -42,7 +42,7 @@ class AlbumStore:
 
 
 def _page(session: Session, owner: Owner, look: Look, *, limit: int, before: datetime | None) -> list[Job]:
-    """Words are looked for here and not by the database: no two databases fold the case of letters alike."""
+    """Search for words here and not in the database: no two databases fold the case of letters alike."""
     wanted = select(JobRow.id, JobRow.request).where(*_conditions(session, owner, look))
     if before is not None:
         wanted = wanted.where(JobRow.created_at < before)

@@ -77,7 +77,7 @@ def reservation(image_id: str, reserved: int) -> Posting:
 
 
 def ending(image_id: str, *, reserved: int, charged: int) -> Posting:
-    """The end of a reservation: an image that is charged nothing does not count as one either."""
+    """Return the end of a reservation: an image that is charged nothing does not count as one either."""
     if charged == 0:
         return Posting(kind="refund", image_id=image_id, adds=Usage(num_images=-1, reserved=-reserved))
     return Posting(kind="settle", image_id=image_id, adds=Usage(reserved=-reserved, used=charged))
@@ -98,7 +98,7 @@ def add_to_balance(session: Session, account: Account, adds: Usage) -> None:
 
 
 def usage_since(session: Session, guild_id: int, *, member_key: int, since: datetime) -> Usage:
-    """What a member (or `GUILD_ACCOUNT`) was asked for in the windows from `since` on."""
+    """Return what a member (or `GUILD_ACCOUNT`) asked for in the windows from `since` on."""
     num_images, reserved, used = session.execute(
         _USAGE, {"guild_id": guild_id, "member_key": member_key, "since": since}
     ).one()
@@ -106,7 +106,7 @@ def usage_since(session: Session, guild_id: int, *, member_key: int, since: date
 
 
 def oldest_use(session: Session, guild_id: int, *, member_key: int, since: datetime) -> datetime | None:
-    """The oldest window from `since` on in which something was used or is reserved."""
+    """Return the oldest window from `since` on in which something was used or is reserved."""
     oldest: datetime | None = session.scalar(_OLDEST, {"guild_id": guild_id, "member_key": member_key, "since": since})
     return oldest
 
@@ -126,7 +126,7 @@ def _posting_values(account: Account, posting: Posting, at: datetime) -> dict[st
 
 
 def _add_to_balance() -> Insert:
-    """The upsert of SQLite's dialect: PostgreSQL's has the same words but its own class."""
+    """Return the upsert of SQLite's dialect: PostgreSQL's has the same words but its own class."""
     adding = insert_or_update(_balances)
     sums = {name: _balances.c[name] + adding.excluded[name] for name in ("num_images", "reserved", "used")}
     return adding.on_conflict_do_update(index_elements=list(_balances.primary_key), set_=sums)

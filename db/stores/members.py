@@ -23,7 +23,7 @@ def find_key(session: Session, user_id: int) -> int | None:
 
 
 def ensure_key(session: Session, user_id: int) -> int:
-    """The key of this user, made at random (63 bits) the first time."""
+    """Return the key of this user, made at random (63 bits) the first time."""
     key = find_key(session, user_id)
     if key is None:
         key = secrets.randbelow(2**63 - 1) + 1

@@ -38,7 +38,7 @@ _IS_FLAGGED = or_(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Somebody's word about a picture, until a moderator has looked at it."""
+    """A report about a picture, until a moderator has looked at it."""
 
     id: int
     guild_id: int
@@ -89,7 +89,7 @@ class ModerationStore:
         self._blocks = alru_cache(maxsize=1)(self._read_blocks)
 
     async def block(self, guild_id: int, user_id: int, entry: Entry, *, lasting: timedelta | None) -> datetime:
-        """Until when; None means for ever."""
+        """Block a user, for ever if `lasting` is None. Return until when."""
         at = entry.at or self._clock()
         until = at + (lasting or FOR_EVER)
 
@@ -101,7 +101,7 @@ class ModerationStore:
         return until
 
     async def unblock(self, guild_id: int, user_id: int, entry: Entry) -> bool:
-        """False, and nothing is recorded, if they were not blocked."""
+        """Unblock a user. Return False, and record nothing, if they were not blocked."""
 
         def write(session: Session) -> bool:
             mine = (BlockRow.guild_id == guild_id, BlockRow.who == _hash(session, user_id))
@@ -113,7 +113,7 @@ class ModerationStore:
         return await self._database.write(write, then=self._blocks.cache_clear)
 
     async def blocked_until(self, guild_id: int, user_id: int, *, now: datetime | None = None) -> datetime | None:
-        """None for who is not blocked now, by Discord's time where it is known."""
+        """Return until when a user is blocked, None if they are not now; `now` is Discord's time where it is known."""
         until = (await self._blocks()).until(guild_id, user_id)
         return until if until is not None and until > (now or self._clock()) else None
 
@@ -121,7 +121,7 @@ class ModerationStore:
         return await self._database.read(_fetch_blocks)
 
     async def report(self, guild_id: int, job_id: str, *, by: int, reason: str) -> bool:
-        """False if the same person has reported the same job already."""
+        """Note a report. Return False if the same person has reported the same job already."""
 
         def write(session: Session) -> bool:
             key = ensure_key(session, by)
@@ -135,7 +135,7 @@ class ModerationStore:
         return await self._database.write(write)
 
     async def fetch_reports(self, guild_id: int, *, limit: int = 25) -> list[Report]:
-        """Open ones, oldest first."""
+        """Return the open reports, oldest first."""
         rows = select(ReportRow).where(ReportRow.guild_id == guild_id).order_by(ReportRow.id).limit(limit)
         found = await self._database.read(lambda session: session.scalars(rows).all())
         return [Report(id=r.id, guild_id=r.guild_id, job_id=r.job_id, at=r.at, reason=r.reason) for r in found]
@@ -164,7 +164,7 @@ class ModerationStore:
     async def purge(
         self, guild_id: int, user_id: int, *, by: int, said: Callable[[int], str], at: datetime | None = None
     ) -> AsyncIterator[tuple[int, list[str]]]:
-        """Let go of all finished pictures of a member in a guild, some jobs a transaction.
+        """Remove all finished pictures of a member in a guild, some jobs a transaction.
 
         Yield how many pictures each took, and the files nothing needs any more. The last one records what `said` makes
         of how many there were.
@@ -186,7 +186,7 @@ class ModerationStore:
             yield more, gone
 
     async def record_refusal(self, guild_id: int, user_id: int) -> None:
-        """A content rule refused a request of theirs, now."""
+        """Note that a content rule refused a request of the user, now."""
 
         def write(session: Session) -> None:
             values = {"guild_id": guild_id, "member_key": ensure_key(session, user_id), "at": self._clock()}
@@ -201,7 +201,7 @@ class ModerationStore:
             pass
 
     async def fetch_refusals(self, guild_id: int, user_id: int, *, since: datetime) -> Refusals:
-        """How often a member was refused in the guild since then, by the safety checker and by rules."""
+        """Return how often a member was refused in the guild since then, by the safety checker and by rules."""
 
         def read(session: Session) -> Refusals:
             key = find_key(session, user_id)
@@ -210,7 +210,7 @@ class ModerationStore:
         return await self._database.read(read)
 
     async def fetch_most_refused(self, guild_id: int, *, since: datetime, limit: int = 5) -> list[Refusals]:
-        """The members who were refused at all since then, the most often refused first."""
+        """Return the members who were refused at all since then, the most often refused first."""
 
         def read(session: Session) -> list[Refusals]:
             found = [(key, each) for key, each in _refusals(session, guild_id, since).items() if each.rate > 0]
@@ -225,7 +225,7 @@ class ModerationStore:
 def _refusals(
     session: Session, guild_id: int, since: datetime, *, keys: Collection[int] | None = None
 ) -> dict[int, Refusals]:
-    """By member key, of all members or of these. Counted by the database: a guild has many pictures in a month."""
+    """Return them by member key, of all members or of these. The database counts, for there may be many."""
     jobs = [JobRow.guild_id == guild_id, JobRow.created_at >= since]
     refused = [RefusalRow.guild_id == guild_id, RefusalRow.at >= since]
     if keys is not None:
@@ -273,7 +273,7 @@ def _hash(session: Session, user_id: int) -> str:
 
 
 def _bytes_of(key: str) -> bytes:
-    """A damaged key still hashes: the blocks made under the sound one are lost, requests are not."""
+    """Return the bytes to hash with. A damaged key hashes, too: blocks made under the sound one are lost."""
     try:
         return bytes.fromhex(key)
     except ValueError:

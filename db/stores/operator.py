@@ -23,21 +23,21 @@ class OperatorStore:
         self._admission = alru_cache(maxsize=1)(self._read_admission)
 
     async def is_closed(self) -> bool:
-        """Whether new requests were refused when somebody last said so."""
+        """Return whether new requests are refused, as the operator last said."""
         return await self._database.read(lambda session: _is_set(session, _CLOSED))
 
     async def set_closed(self, is_closed: bool) -> None:
         await self._database.write(lambda session: _set(session, _CLOSED, is_closed))
 
     async def is_paused(self) -> bool:
-        """Whether nothing new was to be begun when somebody last said so."""
+        """Return whether nothing new is begun, as the operator last said."""
         return await self._database.read(lambda session: _is_set(session, _PAUSED))
 
     async def set_paused(self, is_paused: bool) -> None:
         await self._database.write(lambda session: _set(session, _PAUSED, is_paused))
 
     async def admission(self) -> Admission:
-        """Which guilds are served, as of the last change."""
+        """Return which guilds are served, as of the last change."""
         return await self._admission()
 
     async def _read_admission(self) -> Admission:
@@ -50,7 +50,7 @@ class OperatorStore:
         )
 
     async def set_standing(self, guild_id: int, standing: Standing) -> None:
-        """In place of what was said of that guild before."""
+        """Allow or deny a guild, in place of what was said of it before."""
 
         def write(session: Session) -> None:
             session.execute(delete(GuildStandingRow).where(GuildStandingRow.guild_id == guild_id))

@@ -32,7 +32,7 @@ class SettingsStore:
         return GuildSettings(guild_id=guild_id) if row is None else _settings(row)
 
     async def fetch_all(self) -> list[GuildSettings]:
-        """Of every guild that has chosen something."""
+        """Return the settings of every guild that has chosen something."""
         return await self._database.read(all_settings)
 
     async def change(self, guild_id: int, change: SettingsChange) -> GuildSettings:
@@ -40,12 +40,12 @@ class SettingsStore:
         return (await self._database.write(lambda session: change_settings(session, guild_id, change)))[1]
 
     async def fetch_boosts(self) -> list[RoleBoost]:
-        """Of every role that has one."""
+        """Return the boost of every role that has one."""
         rows = await self._database.read(lambda session: session.scalars(select(RoleBoostRow)).all())
         return [RoleBoost(guild_id=row.guild_id, role_id=row.role_id, boost=usable_claim(row.boost)) for row in rows]
 
     async def save_boost(self, boost: RoleBoost) -> None:
-        """In place of the one the role may have; a boost of 1 is none."""
+        """Save a role's boost in place of the one it may have; a boost of 1 is none."""
 
         def replace(session: Session) -> None:
             this_role = (RoleBoostRow.guild_id == boost.guild_id, RoleBoostRow.role_id == boost.role_id)
@@ -69,7 +69,7 @@ def change_settings(session: Session, guild_id: int, change: SettingsChange) -> 
 
 
 def all_settings(session: Session) -> list[GuildSettings]:
-    """Of every guild that has chosen something."""
+    """Return the settings of every guild that has chosen something."""
     return [_settings(row) for row in session.scalars(select(GuildSettingsRow))]
 
 

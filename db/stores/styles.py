@@ -26,15 +26,15 @@ class StyleStore:
         self._clock = clock
 
     async def fetch_all(self, guild_id: int) -> list[Style]:
-        """A guild's styles by name."""
+        """Return a guild's styles by name."""
         return await self._database.read(lambda session: _fetch_all(session, guild_id))
 
     async def fetch(self, guild_id: int, name: str) -> Style:
-        """Raises `InvalidRequest` naming those there are."""
+        """Return the style. Raise `InvalidRequest`, naming those there are."""
         return await self._database.read(lambda session: _named(session, guild_id, name))
 
     async def save(self, style: Style, entry: Entry) -> None:
-        """Keep it in place of the one of that name. Raises `InvalidRequest` where a guild has as many as it may."""
+        """Keep it in place of the one of that name. Raise `InvalidRequest` where a guild has as many as it may."""
 
         def work(session: Session) -> None:
             _save(session, style)
@@ -43,7 +43,7 @@ class StyleStore:
         await self._database.write(work)
 
     async def remove(self, guild_id: int, name: str, entry: Entry) -> None:
-        """Raises `InvalidRequest` if there is none of that name, also if another removed it just now."""
+        """Remove a style. Raise `InvalidRequest` if there is none of that name, also if another removed it just now."""
 
         def work(session: Session) -> None:
             _remove(session, guild_id, _named(session, guild_id, name).name)
@@ -53,7 +53,7 @@ class StyleStore:
 
 
 def replace_styles(session: Session, guild_id: int, styles: Sequence[Style]) -> None:
-    """Keep these in place of all there are. Raises `InvalidRequest` for more than a guild may have."""
+    """Keep these in place of all there are. Raise `InvalidRequest` for more than a guild may have."""
     session.execute(delete(StyleRow).where(StyleRow.guild_id == guild_id))
     for style in styles:
         _save(session, style)

@@ -34,11 +34,11 @@ class UsageStore:
         return by_day(windows, days, zone=zone)
 
     async def fetch_members(self, guild_id: int, *, since: datetime) -> list[MemberUsage]:
-        """What each member asked for since then, most pictures first."""
+        """Return what each member asked for since then, most pictures first."""
         return await self._database.read(lambda session: _by_member(session, guild_id, since=since))
 
     async def fetch_guilds(self, *, since: datetime) -> list[GuildUsage]:
-        """What each guild asked for since then, most work first; for the operator."""
+        """Return what each guild asked for since then, most work first; for the operator."""
         return await self._database.read(lambda session: _by_guild(session, since=since))
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
-from tests.db.stored import fetch_jobs
 
 from bench import _large as large
 from db.admin import export
@@ -42,6 +41,7 @@ from generation.owner import Owner
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_reply, a_spec, all_of, done
+from tests.stored import fetch_jobs
 
 OTHER = USER + 1
 NUM_JOBS = 2 * JOBS_AT_ONCE + 50

@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from tests.db.stored import fetch_jobs
 
 from db.admin.reconcile import reconcile
 from db.engine import Database, parse_url
@@ -26,6 +25,7 @@ from generation.errors import Misconfigured, NotAccepted
 from generation.policy.quota import Usage
 from tests.db.some_jobs import GUILD, NOW, a_job, a_reply
 from tests.patience import PATIENCE_S
+from tests.stored import fetch_jobs
 
 READ = text("SELECT counter FROM queue_counters WHERE guild_id = 1")
 WRITE = text("UPDATE queue_counters SET counter = :counter WHERE guild_id = 1")

@@ -6,12 +6,12 @@ import io
 
 import pytest
 from PIL import Image
-from tests.db.stored import fetch_jobs
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
+from tests.stored import fetch_jobs
 
 RED = "a red circle on a blue background"
 

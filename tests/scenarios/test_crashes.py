@@ -7,7 +7,6 @@ import os
 import signal
 
 import pytest
-from tests.db.stored import fetch_jobs
 
 from cogs.connection import CONNECTED, keep_connected
 from db.engine import Database
@@ -17,6 +16,7 @@ from generation.jobs.job import Status
 from generation.owner import Owner
 from tests.patience import PATIENCE_S
 from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
+from tests.stored import fetch_jobs
 
 RED = "a red circle on a blue background"
 

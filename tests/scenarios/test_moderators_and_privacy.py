@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.db.stored import fetch_jobs
 
 from cogs.maintenance import sweep
 from db.admin.reconcile import reconcile
@@ -26,6 +25,7 @@ from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
+from tests.stored import fetch_jobs
 
 RED = "a red circle on a blue background"
 OWN = "an unmistakable zanzibar of marmalade"

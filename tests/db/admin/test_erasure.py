@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
-from tests.db.stored import delete_job, fetch_jobs, fetch_usage
 
 from db.admin.erasure import erase_user
 from db.admin.reconcile import reconcile
@@ -23,6 +22,7 @@ from generation.owner import Owner
 from generation.policy.quota import Quota, Scope, Unit, Usage
 from generation.requests.spec import StartImage, Upscale
 from tests.db.some_jobs import GUILD, NOW, PROMPT, USER, a_job, a_reply, a_spec, all_of, done
+from tests.stored import delete_job, fetch_jobs, fetch_usage
 
 OTHER = USER + 1
 

@@ -2,7 +2,6 @@
 
 import pytest
 from sqlalchemy import text
-from tests.db.stored import fetch_usage
 
 from db.admin.reconcile import reconcile
 from db.engine import Database
@@ -10,6 +9,7 @@ from db.stores.jobs import JobStore
 from generation.owner import Owner
 from generation.policy.quota import Usage
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, done
+from tests.stored import fetch_usage
 
 BREAKAGES = {
     "balance wrong": "UPDATE balances SET used = used + 5",

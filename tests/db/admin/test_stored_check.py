@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.db.stored import fetch_image
 
 from db.admin.erasure import erase_user
 from db.admin.personal import PersonalStore
@@ -42,6 +41,7 @@ from generation.rules.rule import Kind, Rule
 from generation.safety.visibility import Handling, Judgement, SafetyLevel
 from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, PROMPT, USER, a_job, a_recipe, a_reply, all_of, done
+from tests.stored import fetch_image
 
 HEART = "\U0001fa77"  # a character of Unicode 15, which Python 3.11 does not know
 OWNER = Owner(GUILD, USER)

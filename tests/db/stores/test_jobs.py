@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
-from tests.db.stored import fetch_image, fetch_usage
 
 from db.admin.reconcile import reconcile
 from db.engine import Database
@@ -24,6 +23,7 @@ from generation.policy.quota import Quota, Scope, Unit, Usage
 from generation.requests.cost import COST_VERSION
 from generation.requests.spec import StartImage, Variation
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_reply, a_spec, done, ended
+from tests.stored import fetch_image, fetch_usage
 
 
 @pytest.fixture

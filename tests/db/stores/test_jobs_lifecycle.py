@@ -16,7 +16,6 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.event import listen
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
-from tests.db.stored import fetch_usage
 
 from db.admin.reconcile import reconcile
 from db.engine import Database, _with_session
@@ -29,6 +28,7 @@ from generation.jobs.job import Job, Outcome, Status
 from generation.owner import Owner
 from generation.policy.quota import Quota, Scope, Unit, Usage
 from tests.db.some_jobs import GUILD, NOW, a_job, a_reply, done, ended
+from tests.stored import fetch_usage
 
 QUOTA = 6
 USERS = (1, 2)

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from test_strays import Folder
-from tests.db.stored import delete_job
 
 from db.admin.erasure import erase_guild, erase_user
 from db.admin.retention import RetentionStore
@@ -26,6 +24,7 @@ from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import ImageSpec, StartImage
 from tests.db.admin.test_stray_files import Folder
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, all_of, done, ended
+from tests.stored import delete_job
 
 OTHER = USER + 1
 UPLOAD, MASK, PICTURE = "a" * 64, "b" * 64, "c" * 64

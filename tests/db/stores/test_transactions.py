@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from tests.db.stored import fetch_jobs
 
 from db.engine import Database
 from db.models import Base
@@ -35,6 +34,7 @@ from generation.rules.rule import Rule
 from generation.safety.visibility import SafetyLevel
 from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, done
+from tests.stored import fetch_jobs
 
 ENTRY = Entry(USER, "for a test")
 CHANGES: dict[str, Callable[[int], object]] = {

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.db.stored import fetch_jobs
 
 from db.admin.erasure import erase_user
 from db.engine import Database, parse_url
@@ -27,6 +26,7 @@ from generation.requests.spec import StartImage
 from generation.scheduling.fair_queue import FairQueue
 from tests.generation.service_harness import ADA, BO, Place, opened
 from tests.patience import PATIENCE_S
+from tests.stored import fetch_jobs
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,6 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.db.stored import fetch_usage
-
 from bench.light_engine import PACED_ENGINE
 from generation.errors import SourceLost
 from generation.jobs.derive import enlarge, reproduce, vary, zoom_out
@@ -16,6 +14,7 @@ from generation.jobs.job import Image, Job, Status
 from generation.requests.cost import image_cost
 from generation.requests.spec import GenerationRequest, StartImage
 from tests.generation.service_harness import ADA, Place, opened
+from tests.stored import fetch_usage
 
 
 async def made(place: Place, request: GenerationRequest) -> Image:
