@@ -16,7 +16,7 @@ _stuck: set[object] = set()
 
 
 def num_stuck() -> int:
-    """Writes that storage has refused and that are being tried again: more than none is for the operator to hear."""
+    """Return the number of writes that storage has refused and that are being retried; above 0 is worth an alert."""
     return len(_stuck)
 
 

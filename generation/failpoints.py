@@ -42,13 +42,16 @@ def arm(text: str) -> None:
 
 
 def hand_over() -> str:
-    """What is armed of the worker's places, as text for `arm`. Only the first worker gets it: the next must live."""
+    """Return what is armed of the worker's places, as text for `arm`.
+
+    Only the first worker gets it: the next one must live.
+    """
     handed = [f"{name}:{_passes_left.pop(name)}" for name in OF_WORKER if name in _passes_left]
     return ",".join(handed)
 
 
 def reached(name: str) -> None:
-    """This step is done. If the place is armed and this is the passing, the process dies here, as by a power cut."""
+    """Mark this step as done. If the place is armed and its turn has come, the process ends here, as in a power cut."""
     if name in _passes_left:
         _count_down(name)
 

@@ -32,7 +32,7 @@ class Phrase(str):
 
     @classmethod
     def of(cls, value: object) -> Phrase:
-        """What is a phrase already, or the text of it."""
+        """Return `value` if it is a phrase already, else its text as one."""
         return value if isinstance(value, Phrase) else cls(str(value))
 
     def packed(self) -> Any:

@@ -34,7 +34,7 @@ class Measured:
         return self._file is not None
 
     def get(self, name: str, measure: Callable[[], float]) -> float | None:
-        """What is kept under that name, else what `measure` returns, kept from now on."""
+        """Return the value kept under that name, else measure it and keep it."""
         if self._file is None:
             return None
         kept = self.find(name)
@@ -44,7 +44,7 @@ class Measured:
         return kept
 
     def find(self, name: str) -> float | None:
-        """What is kept under that name; None if nothing is."""
+        """Return the value kept under that name; None if there is none."""
         return _read(self._file).get(name) if self._file is not None else None
 
     def keep(self, name: str, value: float) -> None:
@@ -54,7 +54,10 @@ class Measured:
 
 
 def pays_first(seconds: Mapping[int, float]) -> int:
-    """The smallest bucket whose rows a second come within 5 % of the best; `seconds` is the time of a forward each."""
+    """Return the smallest bucket whose rows a second come within 5 % of the best.
+
+    `seconds` is the time of a forward each.
+    """
     rates = {bucket: bucket / taken for bucket, taken in seconds.items()}
     return min(bucket for bucket, rate in rates.items() if rate >= _PLATEAU * max(rates.values()))
 
@@ -122,7 +125,7 @@ def _seconds(work: Callable[[], None]) -> float:
 
 
 def _read(file: Path) -> dict[str, float]:
-    """What is kept; nothing if there is no such file, or not one of ours."""
+    """Return the kept values; none if the file is missing or not one of ours."""
     try:
         kept = json.loads(file.read_text("utf-8"))
         return {str(name): float(value) for name, value in kept.items()}

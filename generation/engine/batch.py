@@ -66,7 +66,7 @@ class Batches:
         self._kept: OrderedDict[tuple[Key, int], Batch] = OrderedDict()
 
     def get(self, bucket: int, like: Slot) -> Batch:
-        """The buffer of that many rows for images such as `like`."""
+        """Return the buffer of `bucket` rows for images such as `like`."""
         name = (like.key, bucket)
         if name not in self._kept:
             self._kept[name] = Batch(bucket, like, self._device)

@@ -71,23 +71,23 @@ class Buckets:
         return max(_LEAST_ROWS, int(self._row_pixels_of(shape) // (size_px[0] * size_px[1])))
 
     def most_for(self, slot: Slot) -> int:
-        """The largest bucket for images such as `slot`: what pays, and what memory allows."""
+        """Return the largest bucket for images such as `slot`, limited by what pays and by memory."""
         self.want(slot.network, slot.order.spec.model, slot.size_px)
         pays = self.most_rows(slot.network, slot.size_px)
         limit = min(pays, self._limits.get(slot.key, pays))
         return max((rung for rung in slot.family.ladder if rung <= limit), default=1)
 
     def fitting(self, slots: tuple[Slot, ...]) -> int:
-        """The bucket of a forward of these: what a replay prescribes, else the smallest that holds them."""
+        """Return the bucket of a forward of these: the one a replay prescribes, else the smallest that holds them."""
         rows = sum(slot.rows for slot in slots)
         return slots[0].next_bucket or next(rung for rung in slots[0].family.ladder if rung >= rows)
 
     def halve(self, key: Key, bucket: int) -> None:
-        """A forward of `bucket` rows did not fit into memory: images of that key get half of it from now on."""
+        """Halve the limit of that key from now on, because a forward of `bucket` rows did not fit into memory."""
         self._limits[key] = bucket // 2
 
     def slots_that_pay(self, network: str, ladder: tuple[int, ...], native_px: int) -> int:
-        """The guided pictures of native size that one forward holds, and a few to take their places."""
+        """Return how many guided pictures of native size one forward holds, plus a few to take their places."""
         held = max(1, min(ladder[-1], self.most_rows(network, (native_px, native_px))) // 2)
         return held + max(1, held // 4)
 
@@ -104,13 +104,13 @@ class Buckets:
         return next(iter(self._wanted.values()), None)
 
     def keep(self, shape: Shape, bucket: int) -> None:
-        """It was measured: that is the smallest bucket that gets the most done."""
+        """Keep `bucket` as the measured size for that shape: the smallest that gets the most done."""
         self._wanted.pop(shape, None)
         self._pays[shape] = bucket
         self._measured.keep(self._name(shape), bucket)
 
     def give_up(self, shape: Shape) -> None:
-        """It cannot be measured now; a picture of that shape asks again."""
+        """Mark the shape as not measurable now; the next picture of that shape tries again."""
         self._wanted.pop(shape, None)
 
     def _find(self, shape: Shape) -> int | None:
@@ -137,6 +137,6 @@ class Buckets:
 
 
 def network_of(unet: Any) -> str:
-    """A short name for the network of a UNet, whatever its weights: models of the same make are measured once."""
+    """Return a short name for the UNet's architecture. Models of one architecture are measured once."""
     settings = {name: value for name, value in dict(unet.config).items() if not name.startswith("_")}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -44,9 +44,9 @@ class Device:
 
 
 def choose_device(settings: EngineSettings, models: Iterable[Model] = (), measured: Measured | None = None) -> Device:
-    """What the settings ask for, or what suits this machine; also fixes the threads and kernels of the process.
+    """Return the device of the settings, or the best one here; also fix the threads and kernels of the process.
 
-    The memory mode must suit the largest of the models. Raises `Misconfigured` for a device that is not there.
+    The memory mode must suit the largest of the models. Raise `Misconfigured` for a device that is not there.
     """
     device = torch.device(_find_device() if settings.device == "auto" else settings.device)
     if device.type == "cuda" and not torch.cuda.is_available():

@@ -32,7 +32,7 @@ class LearnedWords:
         """By encoder: the vector of id `_first_id + index`."""
 
     def ids(self, embedding: Embedding) -> list[int]:
-        """The token ids that stand for it. Raises `InvalidRequest` if it is not here or does not fit the model."""
+        """Return the token ids of an embedding. Raise `InvalidRequest` if it is not here or does not fit the model."""
         if embedding.sha256 not in self._extras:
             raise InvalidRequest(what=f"The embedding “{embedding.name}”", problem="is not here, or has changed.")
         if embedding.sha256 not in self._ids:

@@ -149,7 +149,10 @@ class Engine:
     # Schedule: who is next, ready to run.
 
     def _schedule(self) -> Turn:
-        """A forward, or what is due beside it: every second turn, and at once for an end no newcomer waits for."""
+        """Return the next turn: a forward or, every second turn, other work that is due.
+
+        An end for which no newcomer waits comes at once.
+        """
         stepping = [slot for slot in self._slots.values() if not slot.is_denoised]
         ending = next((slot for slot in self._slots.values() if slot.is_denoised), None)
         enlarging = next(iter(self._upscalings.values()), None)
@@ -301,9 +304,9 @@ class Engine:
             self._schedule_of_steps.enter(slot)
 
     def _model_of(self, order: Order) -> LoadedModel:
-        """The model that paints an order, loaded if need be, and none let go for it that is at work.
+        """Return the model that paints an order, loaded if need be, without unloading one that is at work.
 
-        Those in the making hold theirs: no memory would come free, and their next preview would load it once more.
+        Residents hold their models: unloading one would free no memory, and the next preview would load it again.
         """
         return self._models.get(order.spec.model, keep=self._models_at_work())
 

@@ -23,7 +23,7 @@ def is_engine_broken(error: BaseException) -> bool:
 
 
 def broken(order: Order, error: Exception) -> Broken:
-    """The end of one image because of `error`."""
+    """Return the event that ends one image because of `error`."""
     if is_out_of_memory(error):
         error = OutOfMemory()
     known = error if isinstance(error, AtelierError) else Failed()

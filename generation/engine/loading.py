@@ -46,7 +46,7 @@ class ModelFolder:
             raise refusal(path, f"its scheduler {error}.", "Use the settings of another model of its kind.") from error
 
     def index(self) -> dict[str, Any]:
-        """What `model_index.json` says."""
+        """Return the content of `model_index.json`."""
         return read_json(self._path / "model_index.json")
 
     def scheduler_config(self) -> dict[str, Any]:
@@ -79,14 +79,14 @@ class ModelFolder:
 
 
 def load_diffuser(cls: Any, path: Path, device: Device) -> Any:
-    """A diffusers model from safetensors, complete and finite, on the device."""
+    """Return a diffusers model from safetensors, complete and finite, on the device."""
     variant = _variant(path, "diffusion_pytorch_model")
     options = {"local_files_only": True, "use_safetensors": True, "variant": variant, "output_loading_info": True}
     return _load(cls, path, device, {**options, "torch_dtype": device.dtype})
 
 
 def load_transformer(cls: Any, path: Path, device: Device, *, attention: str = "eager") -> Any:
-    """A transformers model from safetensors, complete and finite, on the device."""
+    """Return a transformers model from safetensors, complete and finite, on the device."""
     variant = _variant(path, "model")
     options = {"local_files_only": True, "use_safetensors": True, "variant": variant, "output_loading_info": True}
     return _load(cls, path, device, {**options, "dtype": device.dtype, "attn_implementation": attention})
@@ -100,7 +100,7 @@ def take_weights(file: Path) -> dict[str, Any]:
 
 
 def build(cls: Any, file: Path, weights: dict[str, Any], config: Path, device: Device) -> Any:
-    """A diffusers model from the weights of a single file and the settings of a folder, complete and finite."""
+    """Return a diffusers model from a single file's weights and a folder's settings, complete and finite."""
     options = {"config": str(config.parent), "subfolder": config.name, "local_files_only": True}
     with refusing(file, f"its {config.name} does not fit the settings", _OTHER_SETTINGS):
         model = cls.from_single_file(dict(weights), **options, torch_dtype=device.dtype)
@@ -108,7 +108,7 @@ def build(cls: Any, file: Path, weights: dict[str, Any], config: Path, device: D
 
 
 def ready(path: Path, model: Any, device: Device) -> Any:
-    """The model on its device, for reading only. Raises `FolderRefused` for weights that are missing or not finite."""
+    """Return the model on its device, for reading only. Raise `FolderRefused` if weights are missing or not finite."""
     missing = [name for name, weight in model.named_parameters() if weight.is_meta]
     if missing:
         raise _incomplete(path, missing)
@@ -119,7 +119,7 @@ def ready(path: Path, model: Any, device: Device) -> Any:
 
 
 def first_line(error: Exception) -> str:
-    """The beginning of what a library had to say."""
+    """Return the first line of a library's error."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 

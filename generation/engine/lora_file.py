@@ -40,7 +40,7 @@ LoraParts = Mapping[str, Mapping[str, LoraLayer]]
 
 
 def read_lora(extra: Extra, modules: Mapping[str, nn.Module]) -> LoraParts:
-    """The LoRA, checked against the parts of the model it is for. Raises `InvalidRequest` in a sentence."""
+    """Return the LoRA, checked against the parts of the model it is for. Raise `InvalidRequest` if it does not fit."""
     matrices = _read(extra)
     try:
         parts = _parts(_converted(matrices, modules["unet"]), modules)
@@ -53,7 +53,7 @@ def read_lora(extra: Extra, modules: Mapping[str, nn.Module]) -> LoraParts:
 
 
 def read_checked(extra: Extra) -> tuple[bytes, dict[str, Tensor]]:
-    """A small safetensors file that is still the one that was added, all numbers finite: its bytes and tensors."""
+    """Return the bytes and tensors of a small safetensors file, checked: unchanged since it was added, and finite."""
     try:
         data = extra.path.read_bytes()
     except OSError as error:
@@ -96,7 +96,7 @@ def _read(extra: Extra) -> dict[str, Tensor]:
 
 
 def _metadata(data: bytes) -> Mapping[str, str]:
-    """The free text of a safetensors header."""
+    """Return the free text of a safetensors header."""
     length = int.from_bytes(data[:8], "little")
     metadata: Mapping[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
     return metadata
@@ -112,7 +112,7 @@ def _scale(settings: Mapping[str, Any], layer: str, rank: int) -> float:
 
 
 def _converted(tensors: dict[str, Tensor], unet: Any) -> dict[str, Tensor]:
-    """The same by the model's own names: diffusers knows what kohya's underscores stand for."""
+    """Return the tensors by the model's own layer names: diffusers knows what kohya's underscores stand for."""
     if all(name.startswith(KOHYA) for name in tensors):
         tensors, _ = StableDiffusionLoraLoaderMixin.lora_state_dict(tensors, unet_config=unet.config)
     return tensors
@@ -152,6 +152,6 @@ def _check_layer(extra: Extra, module: nn.Module, shown: str, name: str, layer: 
 
 
 def base_layer(layer: nn.Module) -> nn.Module:
-    """The model's own layer, under whatever adapters were put around it."""
+    """Return the model's own layer, under any adapters that wrap it."""
     inner = getattr(layer, "base_layer", layer)
     return inner if isinstance(inner, nn.Module) else layer

@@ -68,7 +68,10 @@ def _num_weights(part: Path, *, without_vae: bool) -> int:
 
 
 def choose_mode(wanted: str, device: torch.device, *, weights: int, free: int) -> str:
-    """The mode `wanted`, or what `auto` makes of `weights` and `free` bytes. Raises `Misconfigured` for other words."""
+    """Return `wanted`, or the mode that `auto` means for `weights` and `free` bytes.
+
+    Raise `Misconfigured` for other words.
+    """
     if wanted not in ("auto", *MODES):
         raise Misconfigured(
             problem=f"“{wanted}” is no way to use memory.", remedy=f"Choose one of: auto, {', '.join(MODES)}."

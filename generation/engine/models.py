@@ -62,9 +62,9 @@ class Models:
                 self._loaded[name] = self._load(model)
 
     def get(self, name: str, *, keep: Collection[str] = ()) -> LoadedModel:
-        """That model, loaded if need be (seconds), perhaps in place of others, but never of those to `keep`.
+        """Return that model, loaded if need be (seconds), perhaps in place of others, but never of those to `keep`.
 
-        Raises `UnknownModel`, or `ModelUnusable` if it does not load: at once where that is known.
+        Raise `UnknownModel`, or `ModelUnusable` if it does not load: at once where that is known.
         """
         if name not in self._models:
             raise UnknownModel(model=name[:60], available=", ".join(self._models))
@@ -127,7 +127,7 @@ class Models:
         self._unchanged.add(model.name)
 
     def family_if_loaded(self, name: str) -> Family | None:
-        """The family of a model that is in memory; None of another."""
+        """Return the family of a model that is in memory, else None."""
         loaded = self._loaded.get(name)
         return loaded.family if loaded is not None else None
 

@@ -17,7 +17,7 @@ _BLUR_PART = 8
 
 
 def extend(picture: np.ndarray, margins: Margins) -> np.ndarray:
-    """The canvas, uint8: the picture (height, width, 3), and around it its mirror image, blurred to mere colours."""
+    """Return the canvas, uint8: the picture (height, width, 3) with its mirror image, blurred to colours, around it."""
     canvas = np.pad(picture, (*_around(margins), (0, 0)), mode="symmetric")
     radius = min(picture.shape[:2]) / _BLUR_PART
     canvas = np.array(PillowImage.fromarray(canvas).filter(ImageFilter.GaussianBlur(radius)))
@@ -32,7 +32,7 @@ def repaint_mask(picture: np.ndarray, margins: Margins) -> np.ndarray:
 
 
 def put_back(painted: np.ndarray, picture: np.ndarray, margins: Margins) -> np.ndarray:
-    """The painted canvas with the picture laid over it again, fading out across the seam."""
+    """Return the painted canvas with the picture laid over it again, fading out across the seam."""
     share = _kept_share(picture, margins)[:, :, None]
     canvas = painted.copy()
     mixed = share * picture + (1 - share) * painted[_inside(painted, margins)]

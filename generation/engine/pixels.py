@@ -14,7 +14,7 @@ from generation.images.codec import decode_png
 
 
 def read_picture(png: bytes | None, size_px: tuple[int, int], *, what: str) -> np.ndarray:
-    """A PNG of ours as (height, width, 3) uint8. Raises `InvalidRequest` unless it is there and of that size."""
+    """Return a PNG of ours as (height, width, 3) uint8. Raise `InvalidRequest` if it is missing or of another size."""
     if png is None:
         raise InvalidRequest(what=what, problem="is no longer here.")
     try:
@@ -46,7 +46,7 @@ def from_model_range(pixels: Tensor) -> np.ndarray:
 
 
 def encode_jpeg(picture: np.ndarray) -> bytes:
-    """A small lossy file, for previews only."""
+    """Return a small lossy file, for previews only."""
     buffer = io.BytesIO()
     PillowImage.fromarray(picture).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

@@ -38,9 +38,10 @@ def finish(
     slot: Slot | None = None,
     start: Verdict | None = None,
 ) -> Finished:
-    """The event that ends an image: its pixels if they may be shown, else an empty, withheld one.
+    """Return the event that ends an image: its pixels if they may be shown, else an empty, withheld one.
 
-    Without a slot nothing was painted: an enlargement. `start`: what the checker said of the picture it starts from.
+    Without a slot nothing was painted: the image is an upscale. `start`: the checker's verdict on the picture it starts
+    from.
     """
     reached("rendered")
     verdict = judge(model, order, picture)
@@ -64,7 +65,7 @@ def finish(
 
 
 def refuse_start(order: Order, verdict: Verdict, picture: np.ndarray) -> Finished | None:
-    """The end of an image whose start picture (height, width, 3) may not be used; None if it may."""
+    """Return the end of an image whose start picture (height, width, 3) may not be used; None if it may."""
     if not _is_withheld(order, verdict):
         return None
     width, height = order.spec.result_size_px
@@ -101,16 +102,16 @@ def _of_start(verdict: Verdict | None) -> dict[str, float]:
 
 
 def blurred(picture: np.ndarray) -> np.ndarray:
-    """What a moderator sees of a picture that was kept back: colours and large shapes. What it hides is gone."""
+    """Return what a moderator sees of a withheld picture: colours and large shapes, without any detail."""
     image = PillowImage.fromarray(picture)
     small = image.resize((12, max(1, round(12 * image.height / image.width))), PillowImage.Resampling.BOX)
     return np.asarray(small.resize((256, 256 * image.height // image.width), PillowImage.Resampling.BICUBIC))
 
 
 def judge(model: LoadedModel, order: Order, picture: np.ndarray) -> Verdict:
-    """The checker's verdict. A model without a checker is judged by nobody: then, and then only, there are no scores.
+    """Return the checker's verdict. It has no scores if, and only if, the model has no checker.
 
-    A checker that raises has not said yes, and the image is not finished (`Broken`).
+    If the checker raises, the image is not finished (`Broken`).
     """
     if not order.check_safety or model.safety is None:
         return Verdict(True, {})
@@ -137,9 +138,9 @@ class Starts:
 
 
 def preview(model: LoadedModel, slot: Slot, *, side: int) -> Preview | None:
-    """A small look at the sampler's best guess, past the same gate as the picture; None if it does not pass.
+    """Return a small preview of the sampler's best guess, if it passes the same gate as the picture; else None.
 
-    The guess is pooled before decoding: a quarter of the cells is a quarter of the work, and takes off noise.
+    The guess is pooled before decoding: a quarter of the cells is a quarter of the work and less noise.
     """
     assert slot.walk is not None
     latents = slot.walk.latents if slot.walk.guess is None else slot.walk.guess

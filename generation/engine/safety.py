@@ -74,7 +74,10 @@ class SafetyChecker:
 
 
 def judge(care: Tensor, concepts: Tensor) -> Verdict:
-    """The verdict on margins over threshold, (3,) special-care and (17,) concept scores. Not-a-number refuses."""
+    """Return the verdict on margins over threshold, (3,) special-care and (17,) concept scores.
+
+    Not-a-number refuses.
+    """
     if bool((care > 0).any()):
         concepts = concepts + _CARE_ADJUSTMENT
     is_certain = bool(torch.isfinite(care).all() and torch.isfinite(concepts).all())

@@ -20,7 +20,7 @@ from generation.requests.spec import ImageSpec, steps_run
 
 
 def build_scheduler(name: str, config: Mapping[str, Any]) -> Any:
-    """The diffusers scheduler a sampler's public name stands for, configured for the model."""
+    """Return the diffusers scheduler of a sampler's public name, configured for the model."""
     sampler = SAMPLERS[name]
     return getattr(diffusers, sampler.scheduler).from_config(dict(config), **sampler.settings)
 
@@ -77,11 +77,11 @@ class Sampling:
         self._step_options = {"generator": self.generator} if takes_generator else {}
 
     def draw(self, shape: tuple[int, ...]) -> Tensor:
-        """Standard normal noise, float32 on the CPU, next in this image's own sequence."""
+        """Return standard normal noise, float32 on the CPU, next in this image's own sequence."""
         return torch.randn(shape, generator=self.generator)
 
     def scale_input(self, latents: Tensor, index: int) -> Tensor:
-        """What the model is shown at evaluation `index`."""
+        """Return the model's input at evaluation `index`."""
         scaled: Tensor = self.scheduler.scale_model_input(latents, self.timesteps[index])
         return scaled
 

@@ -45,7 +45,7 @@ class SingleFile(ModelFolder):
 
 
 def open_model(model: Model) -> ModelFolder:
-    """A model of the catalogue, checked. Raises `FolderRefused`."""
+    """Return a model of the catalogue, checked. Raise `FolderRefused` if it fails the check."""
     if model.config is None:
         return ModelFolder(model.path, model.family, vae=model.vae, prediction=model.prediction)
     return SingleFile(model.path, model.family, config=model.config, vae=model.vae, prediction=model.prediction)

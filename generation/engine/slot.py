@@ -153,7 +153,7 @@ class Slot:
         return bool(self._coming) and self.walk is not None and self._index == len(self.walk.sampling.times)
 
     def begin_next_pass(self) -> None:
-        """The second pass of a hires fix: other shape, other neighbours, the same generator and the same trace.
+        """Begin the second pass of a hires fix: another shape, the same generator and the same trace.
 
         Changes nothing unless it succeeds.
         """

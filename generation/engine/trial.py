@@ -49,7 +49,7 @@ def why_not_loadable(model: Model) -> str:
 
 
 def _dtype(model: Model) -> torch.dtype:
-    """The numbers that most of the model is written in."""
+    """Return the number type that most of the model is written in."""
     file = weight_files(model.path if model.path.is_file() else model.path / "unet")[0]
     with safe_open(file, framework="pt") as tensors:
         name = next(iter(tensors.keys()))

@@ -98,7 +98,7 @@ class Tuner:
 
 
 def _a_slot(wanted: Wanted, family: Family) -> Slot:
-    """A picture of that size that nobody asked for."""
+    """Return a slot of that size that belongs to no request."""
     width_px, height_px = wanted.size_px
     spec = ImageSpec(
         prompt="a",

@@ -71,7 +71,10 @@ class Credentials:
             raise Misconfigured(problem=problem, remedy="Check that they belong together.")
 
     def sign(self, data: bytes, source: SourceType) -> bytes:
-        """A PNG or JPEG with its credentials: another file, the same pixels. Blocks. Raises `CannotSign`."""
+        """Return a PNG or JPEG with its credentials: another file, the same pixels. Blocks.
+
+        Raise `CannotSign` on failure.
+        """
         import c2pa
 
         signed = io.BytesIO()
@@ -107,7 +110,7 @@ def is_installed() -> bool:
 
 
 def read_credentials(data: bytes) -> ReadCredentials | None:
-    """The content credentials of a PNG, JPEG or WebP; None if it has none."""
+    """Return the content credentials of a PNG, JPEG or WebP; None if it has none."""
     if b"c2pa" not in data:
         return None
     if not is_installed():

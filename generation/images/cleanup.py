@@ -40,7 +40,7 @@ class Limits(Protocol):
     """How long finished pictures stay."""
 
     async def fetch_confirmed_now(self) -> datetime:
-        """The time it is for certain, also while the clock of the machine is wrong."""
+        """Return a time that has certainly passed, even while the machine's clock is wrong."""
 
     async def has_limits(self) -> bool:
         """Whether there is anything to look for."""
@@ -56,7 +56,7 @@ class Register(Protocol):
     """What is known of the files."""
 
     async def fetch_confirmed_now(self) -> datetime:
-        """The time it is for certain, also while the clock of the machine is wrong."""
+        """Return a time that has certainly passed, even while the machine's clock is wrong."""
 
     async def fetch_watched_since(self) -> datetime | None:
         """When the oldest file was put of which it can be said that nothing names it; None if of none."""

@@ -38,7 +38,7 @@ XMP_KEYWORD = "XML:com.adobe.xmp"
 
 
 def pixels_sha256(pixels: bytes) -> str:
-    """The identity of a picture: SHA-256 of its raw RGB8 rows."""
+    """Return the identity of a picture: SHA-256 of its raw RGB8 rows."""
     return hashlib.sha256(pixels).hexdigest()
 
 
@@ -57,7 +57,7 @@ def encode_png(
 
 
 def decode_png(data: bytes) -> tuple[bytes, tuple[int, int]]:
-    """A PNG of ours to `(RGB8 rows, (width, height))`."""
+    """Decode a PNG of ours to `(RGB8 rows, (width, height))`."""
     with PillowImage.open(io.BytesIO(data), formats=("PNG",)) as picture:
         return picture.convert("RGB").tobytes(), picture.size
 
@@ -118,7 +118,7 @@ def fit_upload(
 
 
 def read_png_text(data: bytes) -> dict[str, str]:
-    """The text chunks of a PNG. Raises `InvalidRequest` for what is not a PNG, or holds absurdly much text."""
+    """Return the text chunks of a PNG. Raise `InvalidRequest` if it is not a PNG or holds too much text."""
     try:
         with PillowImage.open(io.BytesIO(data), formats=("PNG",)) as picture:
             _check_size(picture.size, least_px=1)
@@ -135,7 +135,10 @@ _SHRUNK = (*((1.0, quality) for quality in (95, 90, 80, 65, 50, 30)), *((part, 7
 
 
 def shrink(png: bytes, *, max_bytes: int) -> bytes:
-    """A picture too large to send, as the best JPEG of at most `max_bytes`. Raises `InvalidRequest` if none fits."""
+    """Return a picture too large to send as the best JPEG of at most `max_bytes`.
+
+    Raise `InvalidRequest` if none fits.
+    """
     original = PillowImage.open(io.BytesIO(png), formats=("PNG",))
     picture, xmp = original.convert("RGB"), str(original.info.get(XMP_KEYWORD, "")).encode()
     for part, quality in _SHRUNK:

@@ -30,21 +30,21 @@ class SourceType(StrEnum):
 
 
 def source_of(spec: ImageSpec) -> SourceType:
-    """What a picture of this spec is: made from words alone, or composed with a picture that was there before."""
+    """Return whether a picture of this spec is made from words alone, or composed with an existing picture."""
     return SourceType.GENERATED if spec.start is None else SourceType.COMPOSITE
 
 
 def full_name(source: SourceType) -> str:
-    """The address that IPTC gives the term."""
+    """Return the address that IPTC gives the term."""
     return _BASE + source
 
 
 def xmp_of(recipe: Recipe) -> str:
-    """The XMP packet for a picture of this recipe. The same recipe gives the same bytes."""
+    """Return the XMP packet for a picture of this recipe. The same recipe gives the same bytes."""
     return _XMP.format(source=full_name(source_of(recipe.spec)))
 
 
 def source_type_in(xmp: bytes | str) -> str | None:
-    """The source type an XMP packet names, ours or anybody's; None if it names none."""
+    """Return the source type that an XMP packet names, ours or any other; None if it names none."""
     named = _TYPE.search(xmp.decode(errors="replace") if isinstance(xmp, bytes) else xmp)
     return named[1] if named else None

@@ -25,18 +25,21 @@ MAX_RECIPE_CHARS = 1 << 16
 
 
 def sign_png(pixels: bytes, size_px: tuple[int, int], recipe: Recipe) -> bytes:
-    """The finished file: pixels, parameters line, recipe, and (as XMP) that a machine made it."""
+    """Return the finished file: pixels, parameters line, recipe, and (as XMP) that a machine made it."""
     text = {PARAMETERS_KEYWORD: parameters_line(recipe), RECIPE_KEYWORD: recipe.to_json()}
     return encode_png(pixels, size_px, text=text, xmp=xmp_of(recipe))
 
 
 def read_recipe(png: bytes) -> Recipe:
-    """The recipe a PNG of ours carries. Raises `InvalidRequest` when there is none, or it is not ours."""
+    """Return the recipe that a PNG of ours carries. Raise `InvalidRequest` if there is none, or it is not ours."""
     return recipe_in(read_png_text(png))
 
 
 def recipe_in(text: Mapping[str, str]) -> Recipe:
-    """The same among text chunks that are read already, by keyword."""
+    """Return the recipe among text chunks that are read already, by keyword.
+
+    Raise `InvalidRequest` as `read_recipe`.
+    """
     written = text.get(RECIPE_KEYWORD)
     if written is None:
         raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("carries no recipe of this bot."))
@@ -50,7 +53,7 @@ def recipe_in(text: Mapping[str, str]) -> Recipe:
 
 
 def parameters_line(recipe: Recipe) -> str:
-    """The settings as AUTOMATIC1111's web UI writes them: prompt, negative prompt, then one line of `key: value`."""
+    """Return the settings as AUTOMATIC1111 writes them: prompt, negative prompt, then one line of `key: value`."""
     spec = recipe.spec
     lines = [_one_line(spec.written)]
     if spec.negative:
@@ -90,7 +93,10 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
 
 
 def _model_hash(recipe: Recipe) -> dict[str, str]:
-    """The digits of the file's hash. Earlier versions wrote those of our own hash over all that is read of a model."""
+    """Return the digits of the file's hash.
+
+    Earlier versions wrote those of our own hash over all that is read of a model.
+    """
     if recipe.lookup_hashes is UNSET:
         return {"Model hash": recipe.model_sha256[:MODEL_DIGITS]}
     digits = recipe.lookup_hashes.get("model")
@@ -98,7 +104,7 @@ def _model_hash(recipe: Recipe) -> dict[str, str]:
 
 
 def _lora_hashes(recipe: Recipe) -> dict[str, str]:
-    """The digits of the hash over the tensors. Earlier versions wrote those of the whole file's."""
+    """Return the digits of the hash over the tensors. Earlier versions wrote those of the whole file's."""
     if recipe.lookup_hashes is UNSET:
         return {each.name: each.sha256[:EXTRA_DIGITS] for each in recipe.spec.adapters}
     known = recipe.lookup_hashes
@@ -112,5 +118,5 @@ def _embedding_hashes(spec: ImageSpec) -> dict[str, str]:
 
 
 def _one_line(prompt: str) -> str:
-    """A prompt cannot forge the lines below it: those are found by how they begin."""
+    """Return the prompt on one line, so that it cannot forge the lines below it: those are found by how they begin."""
     return prompt.replace("Negative prompt:", "Negative prompt ").replace("Steps:", "Steps ")

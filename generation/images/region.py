@@ -31,7 +31,10 @@ CELLS = (
 
 
 def draw_mask(cells: Iterable[int], size_px: tuple[int, int]) -> bytes:
-    """A PNG of `size_px`, white in the cells (to be repainted) and black elsewhere. Raises `InvalidRequest`."""
+    """Return a PNG of `size_px`, white in the cells (to be repainted), black elsewhere.
+
+    Raise `InvalidRequest` for bad cells.
+    """
     chosen = sorted(set(cells))
     if not chosen or not set(chosen) <= set(range(len(CELLS))):
         problem = Phrase("is one or more of the nine parts of the picture.")
@@ -46,5 +49,5 @@ def draw_mask(cells: Iterable[int], size_px: tuple[int, int]) -> bytes:
 
 
 def mask_sha256(cells: Iterable[int], size_px: tuple[int, int]) -> str:
-    """The name of that mask: SHA-256 of its file."""
+    """Return the name of that mask: SHA-256 of its file."""
     return hashlib.sha256(draw_mask(cells, size_px)).hexdigest()

@@ -106,7 +106,7 @@ class ImageFiles:
             self._unfinished.discard(temporary)
 
     def get(self, sha256: str) -> bytes | None:
-        """The file of that name, or None if it is gone or damaged."""
+        """Return the file of that name, or None if it is missing or damaged."""
         try:
             data = self._path(sha256).read_bytes()
         except FileNotFoundError:
@@ -122,12 +122,12 @@ class ImageFiles:
         return True
 
     def names(self, part: str) -> list[str]:
-        """The SHA-256 of every file in this part (one of `PARTS`)."""
+        """Return the SHA-256 of every file in this part (one of `PARTS`)."""
         folder = self._folder / part
         return [path.stem for path in (folder.iterdir() if folder.is_dir() else ()) if _NAME.fullmatch(path.name)]
 
     def untouched(self, part: str, *, since: datetime, until: datetime) -> list[str]:
-        """The SHA-256 of the files in this part (one of `PARTS`) that were last put in that time."""
+        """Return the SHA-256 of the files in this part (one of `PARTS`) that were last put in that time."""
         of_part = self._times(part, _NAME)
         return [path.stem for path, at in of_part if since.timestamp() <= at < until.timestamp()]
 
@@ -150,14 +150,14 @@ class ImageFiles:
                     path.unlink(missing_ok=True)
 
     def _begin(self, folder: Path) -> tuple[int, Path]:
-        """A new file to write to, which `clear_unfinished` leaves alone."""
+        """Create a file to write to, which `clear_unfinished` leaves alone."""
         with self._touching:
             handle, name = tempfile.mkstemp(dir=folder)
             self._unfinished.add(Path(name))
         return handle, Path(name)
 
     def _times(self, part: str, name: re.Pattern[str]) -> Iterator[tuple[Path, float]]:
-        """The files in this part that are named so, and when they were last put."""
+        """Yield the files in this part whose names match, and when they were last put."""
         folder = self._folder / part
         for path in folder.iterdir() if folder.is_dir() else ():
             if name.fullmatch(path.name):

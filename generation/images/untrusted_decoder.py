@@ -64,18 +64,19 @@ async def fit_picture(
 
 
 async def read_signed(data: bytes, *, owner: Owner = NO_MEMBER) -> tuple[Recipe, bytes]:
-    """The recipe that somebody's PNG carries, and the picture as a file of our own making, with nothing else in it.
+    """Return the recipe in a user's PNG, and the picture as a file written here, with nothing else in it.
 
-    Raises `InvalidRequest` when there is no recipe, or it is not ours.
+    Raise `InvalidRequest` when there is no recipe, or it is not ours.
     """
     recipe, _, clean = (await _decode(data, owner, "signed")).partition(b"\n")
     return Recipe.from_json(recipe), clean
 
 
 async def read_settings(data: bytes, *, owner: Owner = NO_MEMBER) -> Recipe | Foreign | None:
-    """What somebody's picture says of how it was made: a recipe of ours before all else, or another tool's settings.
+    """Return how a user's picture was made: a recipe of ours before all else, or another tool's settings.
 
-    Raises `InvalidRequest`. The text itself stays there: what comes back is as small as its values are.
+    Raise `InvalidRequest` if it cannot be read. The text itself stays in the child process: only small values come
+    back.
     """
     said: _Settings = msgspec.json.decode(await _decode(data, owner, "settings"), type=_Settings)
     return said[0] or said[1]

@@ -33,7 +33,7 @@ class Disclosure:
 
 
 def read_disclosure(data: bytes) -> Disclosure:
-    """What a PNG, JPEG or WebP says of itself. Raises `InvalidRequest` for anything else."""
+    """Return what a PNG, JPEG or WebP discloses of its origin. Raise `InvalidRequest` for anything else."""
     try:
         with PillowImage.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
             xmp = picture.info.get("xmp") or picture.info.get(XMP_KEYWORD) or b""

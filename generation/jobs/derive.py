@@ -32,7 +32,10 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def reroll(job: Job, *, seed: int) -> GenerationRequest:
-    """The same wishes with other noise. Raises `InvalidRequest` for an enlargement, which has no noise of its own."""
+    """Return the same request with other noise.
+
+    Raise `InvalidRequest` for an upscale, which has no noise of its own.
+    """
     _require_painted(job.request.spec)
     return replace(job.request, spec=_with_seed(job.request.spec, seed), replay=None)
 
@@ -53,14 +56,17 @@ def vary(image: Image, *, seed: int) -> GenerationRequest:
 
 
 def enlarge(image: Image) -> GenerationRequest:
-    """The same picture at twice the width and height. Raises `InvalidRequest` if that is too large."""
+    """Return a request for the picture at twice the width and height. Raise `InvalidRequest` if that is too large."""
     if not can_be_enlarged(image.spec):
         raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
     return GenerationRequest(spec=_from_file(image.spec, upscale=Upscale(sha256=_file_of(image))), parent=image.id)
 
 
 def zoom_out(image: Image, factor: float, *, seed: int) -> GenerationRequest:
-    """The same picture in the middle of a canvas `factor` times as wide and high, above 1 to 2; the rest is painted."""
+    """Return a request for the picture in the middle of a canvas `factor` (above 1, up to 2) times its size.
+
+    The rest of the canvas is painted.
+    """
     _check_zoom(factor)
     width, height = image.spec.result_size_px
     across, down = (_margin(side_px, factor) for side_px in (width, height))
@@ -68,7 +74,7 @@ def zoom_out(image: Image, factor: float, *, seed: int) -> GenerationRequest:
 
 
 def outpaint(image: Image, margins: Margins, *, seed: int) -> GenerationRequest:
-    """The same picture with that much more painted beyond its edges. Raises `InvalidRequest` if that is too large."""
+    """Return a request for the picture extended by the margins. Raise `InvalidRequest` if that is too large."""
     width, height = image.spec.result_size_px
     canvas = {
         "width_px": width + margins.left + margins.right,
@@ -91,9 +97,10 @@ def enlarge_anew(image: Image, factor: float = 2.0, *, strength: float = 0.6) ->
 
 
 def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None = None) -> GenerationRequest:
-    """The picture of that recipe again, byte for byte. A recipe may come from a stranger's file: it is checked.
+    """Return a request for the picture of that recipe again, byte for byte.
 
-    `original` is the SHA-256 of the file to compare with. Raises `InvalidRequest`.
+    A recipe may come from a user's file, so it is checked. `original` is the SHA-256 of the file to compare with. Raise
+    `InvalidRequest` if the recipe cannot be painted here.
     """
     require_trace(recipe.spec, recipe.trace)
     if not all(map(_SHA256.fullmatch, (recipe.pixels_sha256, *recipe.spec.sources))):
@@ -103,7 +110,10 @@ def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None
 
 
 def words_of(recipe: Recipe, model: Model) -> GenerationRequest:
-    """The words and settings of a recipe, without the files that it starts from. Raises `InvalidRequest`."""
+    """Return a request with a recipe's words and settings, without its start files.
+
+    Raise `InvalidRequest` if it is not valid.
+    """
     spec = recipe.spec
     width_px, height_px = nearest_size(model, (spec.width_px, spec.height_px))
     plain = replace(spec, width_px=width_px, height_px=height_px, start=None, upscale=None)
@@ -111,14 +121,14 @@ def words_of(recipe: Recipe, model: Model) -> GenerationRequest:
 
 
 def _with_seed(spec: ImageSpec, seed: int) -> ImageSpec:
-    """What is random about a variation is its second seed: the first ties it to the picture it came from."""
+    """Return the spec with another seed: the second seed of a variation, whose first ties it to its source."""
     if spec.variation is not None:
         return replace(spec, variation=replace(spec.variation, seed=seed))
     return replace(spec, seed=seed)
 
 
 def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
-    """The same wishes begun from the finished picture's file: at its size, without what made it."""
+    """Return the same spec started from the finished picture's file: at its size, without what made it."""
     width, height = spec.result_size_px
     plain = {"width_px": width, "height_px": height, "start": None, "variation": None, "upscale": None, "hires": None}
     return replace(spec, **plain | changes)

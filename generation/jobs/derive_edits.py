@@ -43,7 +43,7 @@ def vary_strongly(image: Image, *, seed: int) -> GenerationRequest:
 
 
 def wishes_of(job: Job) -> Wishes:
-    """What a remix of these pictures begins with."""
+    """Return the values that a remix of these pictures begins with."""
     spec = job.request.spec
     strength = spec.start.strength if spec.start else spec.variation.strength if spec.variation else None
     return Wishes(
@@ -52,16 +52,19 @@ def wishes_of(job: Job) -> Wishes:
 
 
 def reworded(spec: ImageSpec, model: Shelf, prompt: str, negative: str | None = None) -> ImageSpec:
-    """The spec with another prompt, and what that calls for of what lies by its model. Raises `InvalidRequest`."""
+    """Return the spec with another prompt and the add-ons that it calls for.
+
+    Raise `InvalidRequest` if they do not fit.
+    """
     written = read_prompts(model, prompt, spec.negative if negative is None else negative)
     return replace(spec, **written._asdict())
 
 
 def remix(job: Job, wishes: Wishes, model: Shelf, *, picture: Image | None = None) -> GenerationRequest:
-    """The same pictures with other wishes, by the same model.
+    """Return a request for the same pictures with other wishes, by the same model.
 
     A strength needs something to change: what the job started from, or else `picture`, which is then started from.
-    Raises `InvalidRequest` for an enlargement, and for a strength where there is nothing to start from.
+    Raise `InvalidRequest` for an upscale, and for a strength where there is nothing to start from.
     """
     spec = job.request.spec
     if spec.upscale is not None:
@@ -86,7 +89,10 @@ def _with_strength(spec: ImageSpec, strength: float, picture: Image | None) -> I
 
 
 def begin_from(image: Image, *, strength: float, seed: int, basis: ImageSpec | None = None) -> ImageSpec:
-    """A picture's spec (or `basis`), begun from its file at its size. Raises `InvalidRequest` if that was deleted."""
+    """Return a picture's spec (or `basis`), started from its file at its size.
+
+    Raise `InvalidRequest` if that was deleted.
+    """
     if image.file_sha256 is None:
         raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
     width_px, height_px = image.spec.result_size_px
@@ -105,7 +111,7 @@ def begin_from(image: Image, *, strength: float, seed: int, basis: ImageSpec | N
 def repaint_cells(
     image: Image, cells: Sequence[int], model: Shelf, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
 ) -> GenerationRequest:
-    """The picture with those cells of a 3 x 3 grid painted again."""
+    """Return a request for the picture with those cells of a 3 x 3 grid painted again."""
     size_px = image.spec.result_size_px
     chosen = tuple(sorted(set(cells)))
     return _repaint(image, mask_sha256(chosen, size_px), chosen, model, prompt=prompt, seed=seed, strength=strength)
@@ -114,7 +120,7 @@ def repaint_cells(
 def repaint_mask(
     image: Image, mask: str, model: Shelf, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
 ) -> GenerationRequest:
-    """The picture painted again where the mask (SHA-256 of a PNG of its size) is white."""
+    """Return a request for the picture painted again where the mask (SHA-256 of a PNG of its size) is white."""
     return _repaint(image, mask, (), model, prompt=prompt, seed=seed, strength=strength)
 
 

@@ -22,7 +22,7 @@ class Origin(StrEnum):
 
 
 def origin_of(request: GenerationRequest) -> Origin:
-    """What was done to make these pictures."""
+    """Return what was done to make these pictures."""
     spec = request.spec
     if request.replay is not None:
         return Origin.REPRODUCED

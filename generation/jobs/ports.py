@@ -69,26 +69,26 @@ class JobStore(Protocol):
         """
 
     async def claim(self, image_id: str) -> int | None:
-        """A waiting image goes to a worker: RUNNING, one more attempt. Its number, or None if it waits no more."""
+        """Mark a waiting image as RUNNING and count an attempt; return its number, or None if it no longer waits."""
 
     async def release(self, image_id: str, attempt: int) -> bool:
-        """A running image goes back to WAITING (its worker was lost). False if this attempt is not the current one."""
+        """Return a running image to WAITING (its worker was lost). False if this attempt is not the current one."""
 
     async def settle(self, image_id: str, attempt: int, outcome: Outcome) -> bool:
-        """The end of an image: status, recipe and ledger at once. False (and nothing written) for a stale attempt.
+        """Write the end of an image: status, recipe and ledger at once. Return False for a stale attempt.
 
-        An image that still waits is settled with the attempt it has (0 if it was never claimed). When the last
-        image of a job ends, its delivery becomes due in the same transaction.
+        A stale attempt writes nothing. An image that still waits is settled with the attempt it has (0 if it was never
+        claimed). When the last image of a job ends, its delivery becomes due in the same transaction.
         """
 
     async def fetch_job(self, job_id: str) -> Job:
-        """Raises `UnknownJob`."""
+        """Return the job. Raise `UnknownJob` if there is none of that id."""
 
     async def fetch_painted(self, sha256: str) -> Image | None:
-        """A finished image, with its recipe, whose file has that SHA-256; None if none was made here."""
+        """Return a finished image, with its recipe, whose file has that SHA-256; None if none was made here."""
 
     async def fetch_sources(self, files: Collection[str], owner: Owner) -> Mapping[str, Source]:
-        """What the owner may do with these files (SHA-256); one that nothing names is left out."""
+        """Return what the owner may do with these files (SHA-256); files without any reference are left out."""
 
     async def keeps(self, spec: ImageSpec, trace: str, pixels_sha256: str, owner: Owner) -> bool:
         """Whether a picture that starts from files, was made so, and is not deleted is of the owner's server.
@@ -100,6 +100,6 @@ class JobStore(Protocol):
         """Every job with an image that has not ended, oldest first; images that were RUNNING are WAITING again."""
 
     async def fetch_counters(self) -> dict[int, float]:
-        """The fair queue's counters by guild, as last saved."""
+        """Return the fair queue's counters by guild, as last saved."""
 
     async def save_counters(self, counters: Mapping[int, float]) -> None: ...

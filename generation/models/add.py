@@ -85,7 +85,7 @@ def add_path(
 
 
 def _training_scale(path: Path, found: Description) -> str:
-    """What PEFT wrote beside its file and not into it. Raises `Misconfigured` where the LoRA is no plain one."""
+    """Return the settings that PEFT wrote beside its file. Raise `Misconfigured` if the LoRA is not a plain one."""
     beside = path.with_name("adapter_config.json")
     if found.kind is not Kind.LORA or path.name != "adapter_model.safetensors" or not beside.is_file():
         return ""
@@ -106,7 +106,7 @@ def _training_scale(path: Path, found: Description) -> str:
 def check_safety(
     path: Path, found: Description, config: Path | None, *, has_other_vae: bool = False, prediction: str = ""
 ) -> None:
-    """The rules for other people's files, by kind. Raises `FolderRefused`."""
+    """Check other people's files by the rules of their kind. Raise `FolderRefused` if one is broken."""
     if found.kind is Kind.MODEL:
         check_model(path, found.family, config=config, has_other_vae=has_other_vae, prediction=prediction)
     elif path.is_file():
@@ -127,7 +127,7 @@ def check_all_numbers(path: Path) -> None:
 
 
 def _real(path: Path) -> Path:
-    """The absolute path. Raises `Misconfigured` for what is not there or cannot be a path."""
+    """Return the absolute path. Raise `Misconfigured` if it does not exist or is not a path."""
     try:
         there = path.expanduser().absolute()
         if there.exists():
@@ -171,7 +171,7 @@ def _require_vae(register: Register, found: Description, vae: str | None) -> Non
 
 
 def _prediction(found: Description, wanted: str | None) -> str:
-    """What the operator says that a model predicts, in diffusers' word; empty where nothing was said."""
+    """Return the operator's prediction type in diffusers' word; empty if none was given."""
     if wanted is None:
         return ""
     if found.kind is not Kind.MODEL:

@@ -69,7 +69,7 @@ class Model:
         return BY_PIXELS if self.path == paintbox.MODEL_DIR else WORK[self.family]
 
     def shapes(self) -> dict[str, tuple[int, int]]:
-        """The five aspect ratios offered, each with (width, height) of about native area, in multiples of 64 (or 8)."""
+        """Return the five offered aspect ratios as (width, height) of about native area, in multiples of 64 or 8."""
         native = self.defaults.native_px
         grid = 64 if native >= 512 else 8
         ratios = {"1:1": 1.0, "3:2": 1.5, "2:3": 1 / 1.5, "16:9": 16 / 9, "9:16": 9 / 16}
@@ -86,10 +86,10 @@ class Catalog:
 
     @classmethod
     def open(cls, default: str, models_dir: Path | None = None) -> Catalog:
-        """What was added to the models folder, and the built-in model; each with every LoRA and textual inversion.
+        """Return the catalogue of the models folder and the built-in model; each with every LoRA and textual inversion.
 
-        `default` comes first: a name among them, or the path of a folder in the diffusers layout. Raises
-        `Misconfigured` if it is not there or cannot be run. Whatever else is gone or refused is left out.
+        `default` comes first: a name among them, or the path of a folder in the diffusers layout. Raise `Misconfigured`
+        if it is not there or cannot be run. Other models that are missing or refused are left out.
         """
         register = Register() if models_dir is None else Register.read(models_dir)
         folder = models_dir or Path()
@@ -107,14 +107,14 @@ class Catalog:
         return self.models[0]
 
     def get(self, name: str) -> Model:
-        """The model of that name. Raises `UnknownModel`, naming those there are."""
+        """Return the model of that name. Raise `UnknownModel`, with the names there are."""
         for model in self.models:
             if model.name == name:
                 return model
         raise UnknownModel(model=name[:60], available=", ".join(model.name for model in self.models))
 
     def work_of(self, name: str) -> Work:
-        """What an evaluation of that model takes; of one that is not there any more, what the default's takes."""
+        """Return the work of one evaluation of that model; of the default's if the model is gone."""
         return next((model for model in self.models if model.name == name), self.default).work
 
 
@@ -147,7 +147,7 @@ def _added_models(register: Register, folder: Path, default: str, left_out: dict
 
 
 def _with_folder(path: Path, models: list[Model], left_out: dict[str, str]) -> list[Model]:
-    """The model in a folder that was not added, and those whose name is another."""
+    """Return the model in a folder that was not added, and those with another name."""
     model = _read_folder(path)
     if model.name == PAINTBOX:  # what it may paint is known by that name
         problem = f"The folder {path} has the name of the built-in model."
@@ -175,7 +175,7 @@ def _paintbox() -> Model:
 
 
 def _built_in_loras() -> tuple[Extra, ...]:
-    """The examples that come with the built-in model; small, so they are hashed at every start."""
+    """Return the examples that come with the built-in model; small, so they are hashed at every start."""
     return tuple(
         Extra(
             name=path.stem,
@@ -189,7 +189,7 @@ def _built_in_loras() -> tuple[Extra, ...]:
 
 
 def _read_folder(path: Path) -> Model:
-    """A folder in the diffusers layout that was not added: its name, kind and sizes; no weights are opened here."""
+    """Return a folder in the diffusers layout that was not added: name, kind and sizes. No weights are opened."""
     remedy = (
         "Set ATELIER_MODEL to a name from `bot.py models list`, to a folder in the diffusers layout, or leave it out."
     )

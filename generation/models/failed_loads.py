@@ -66,7 +66,7 @@ class FailedLoads:
 
 
 def _stamp(model: Model) -> str:
-    """What changes when a file of the model does, or a library that reads it. No file is opened."""
+    """Return a value that changes when a file of the model does, or a library that reads it. No file is opened."""
     stamp = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in _LIBRARIES).encode())
     for file in _files(model):
         try:

@@ -43,7 +43,7 @@ def hash_files(path: Path, *, config: Path | None = None, vae: Path | None = Non
 
 
 def config_digests(folder: Path) -> dict[str, str]:
-    """The settings and word lists of a model folder, without its weights."""
+    """Return the digests of a model folder's settings and word lists, without its weights."""
     return {
         file.relative_to(folder).as_posix(): digest_file(file)
         for file in files_read(folder)

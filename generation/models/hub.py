@@ -126,7 +126,7 @@ def _clear_abandoned(models_dir: Path, *, but: Path) -> None:
 
 
 def _choose(repo: str, siblings: Iterable[RepoSibling], file: str | None, *, half: bool) -> list[RepoSibling]:
-    """The files worth fetching. Names that could lead anywhere else are not among them."""
+    """Return the files worth fetching. Names that could lead outside the folder are left out."""
     there = {each.rfilename: each for each in siblings if is_safe_name(each.rfilename)}
     card = [there[_CARD]] if _CARD in there else []
     if file is not None or _INDEX not in there:
@@ -195,7 +195,7 @@ def _size(chosen: list[RepoSibling]) -> str:
 
 
 def _failure(repo: str, error: Exception) -> Misconfigured:
-    """What to tell of an error of the library, and what helps."""
+    """Return the error to show for an error of the library, with a remedy."""
     if isinstance(error, GatedRepoError):
         remedy = "Accept its terms on its page, and write HF_TOKEN=… (a token of your account) before the command."
         return Misconfigured(problem=f"{repo} wants its terms accepted first.", remedy=remedy)
@@ -219,7 +219,7 @@ def _failure(repo: str, error: Exception) -> Misconfigured:
 
 
 def _answered(repo: str, status: int) -> Misconfigured:
-    """The hub, or a proxy before it, answered with an error."""
+    """Return the error to show when the hub, or a proxy before it, answered with an error."""
     problem = f"The hub does not hand out {repo} (HTTP status {status})."
     if status in (401, 403):
         remedy = "Check HF_TOKEN, and that its account may read the repository."

@@ -44,7 +44,10 @@ class Description:
 
 
 def describe(path: Path) -> Description:
-    """What lies at `path`. Raises `ValueError` saying why it cannot be used (to follow its name in a sentence)."""
+    """Return what lies at `path`.
+
+    Raise `ValueError` saying why it cannot be used (to follow its name in a sentence).
+    """
     if path.is_dir():
         return _describe_folder(path)
     if path.suffix.lower() in WEIGHTS_THAT_RUN_CODE:
@@ -58,7 +61,7 @@ def describe(path: Path) -> Description:
 
 
 def family_of_folder(path: Path) -> str:
-    """The family of a folder in the diffusers layout. Raises `ValueError` as `describe` does."""
+    """Return the family of a folder in the diffusers layout. Raise `ValueError` as `describe` does."""
     try:
         name = read_json(path / "model_index.json").get("_class_name")
     except (FileNotFoundError, NotADirectoryError):

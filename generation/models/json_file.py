@@ -10,7 +10,7 @@ _MAX_JSON_BYTES = 32 * 1024 * 1024
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A small JSON object. Raises `ValueError` for anything else."""
+    """Return a small JSON object. Raise `ValueError` for anything else."""
     if path.stat().st_size > _MAX_JSON_BYTES:
         raise ValueError("is too large")
     value = json.loads(path.read_bytes())  # some editors begin it with a byte order mark

@@ -137,14 +137,14 @@ def _check_fit(path: Path, family: str, config: Path | None, *, has_other_vae: b
 
 
 def check_part(folder: Path) -> None:
-    """The same for a single part with its own `config.json`: a safety checker, an upscaler, a VAE."""
+    """Check a single part with its own `config.json`: a safety checker, an upscaler, a VAE."""
     _check_files(folder)
     _require(folder, folder / "config.json")
     _check_weights(folder, folder)
 
 
 def check_file(file: Path) -> None:
-    """The same for a single file of weights."""
+    """Check a single file of weights."""
     if not file.exists():
         raise _refusal(file, "it is not there.", "Put it back, or remove its name: bot.py models remove NAME.")
     if file.is_symlink():

@@ -122,7 +122,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _layer(name: str, *, is_old: bool) -> str:
-    """The layer by the model's own name. `is_old`: as diffusers wrote it before 0.22, in the name of a processor."""
+    """Return the layer by the model's own name.
+
+    `is_old`: as diffusers before 0.22 wrote it, in the name of a processor.
+    """
     name = name.removeprefix("base_model.model.")
     if (ldm := _LDM.match(name)) is not None:
         return "lora_unet_" + name[ldm.end() :].replace(".", "_")

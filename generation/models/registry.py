@@ -53,7 +53,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of a model in one file: the side of the pictures it was trained on, where its metadata says so."""
 
     def place(self, folder: Path) -> Path:
-        """The absolute path, given the models folder."""
+        """Return the absolute path, given the models folder."""
         return folder / self.path
 
 
@@ -64,7 +64,7 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, folder: Path) -> Register:
-        """What lies in `folder`; empty where nothing was added. Raises `Misconfigured` if it cannot be read."""
+        """Return the entries of `folder`; none where nothing was added. Raise `Misconfigured` if it cannot be read."""
         path = folder / REGISTER
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)

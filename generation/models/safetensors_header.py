@@ -35,7 +35,7 @@ class Tensors:
 
 
 def read_tensors(path: Path) -> Tensors:
-    """The header of a safetensors file. Raises `ValueError` saying what is wrong with it."""
+    """Return the header of a safetensors file. Raise `ValueError` saying what is wrong with it."""
     try:
         with safe_open(path, framework="np") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

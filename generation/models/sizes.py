@@ -40,7 +40,7 @@ def parse_size(model: Model, text: str) -> tuple[int, int]:
 
 
 def nearest_size(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
-    """The size itself where the model paints it, else the shape nearest to it."""
+    """Return the size itself if the model paints it, else the nearest shape."""
     try:
         return parse_size(model, "{}x{}".format(*size_px))
     except InvalidRequest:
@@ -48,7 +48,7 @@ def nearest_size(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
 
 
 def closest_shape(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
-    """The offered shape whose proportions come nearest to those of `size_px`."""
+    """Return the offered shape whose proportions come nearest to those of `size_px`."""
     ratio = size_px[0] / size_px[1]
     return min(model.shapes().values(), key=lambda shape: max(ratio * shape[1] / shape[0], shape[0] / shape[1] / ratio))
 

@@ -22,7 +22,7 @@ class Change:
 
 
 def write_change(text: str) -> str:
-    """A change as one line to keep: a `Phrase` with its parts, so that it can be read in any language."""
+    """Return a change as one line to store: a `Phrase` with its parts, so that it can be read in any language."""
     if (
         isinstance(text, Phrase)
         and len(packed := json.dumps(text.packed(), ensure_ascii=False)) <= 2 * MAX_CHANGE_CHARS

@@ -93,7 +93,7 @@ class Choices:
             raise InvalidRequest(what=Phrase("The default model"), problem=problem)
 
     def default_of(self, known: Collection[str]) -> str | None:
-        """The model to use where none was named, among those `known` (in their order); None: the installation's own."""
+        """Return the model, among those `known` in order, to use if none was named; None for the default."""
         allowed = [name for name in known if not self.models or name in self.models]
         if self.default_model in allowed:
             return self.default_model

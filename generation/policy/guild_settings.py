@@ -63,7 +63,7 @@ def usable_zone(stored: str) -> str:
 
 
 def zone(name: str) -> ZoneInfo:
-    """The time zone of that IANA name. Raises `InvalidRequest`."""
+    """Return the time zone of that IANA name. Raise `InvalidRequest` if there is none."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -78,7 +78,7 @@ class Policy:
         )
 
     def handling(self, place: Place) -> Handling:
-        """What becomes of flagged pictures that are asked for there."""
+        """Return how flagged pictures requested in that place are handled."""
         level = level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
         return Handling(level=level, review_hours=self.choices.review_hours)
 
@@ -147,5 +147,5 @@ def texts_of(request: GenerationRequest, *, default_model: str) -> tuple[str, ..
 
 
 def _with_everyone(policy: Policy, asker: Asker) -> set[int]:
-    """A member's roles; the one whose id is the guild's is everyone."""
+    """Return a member's roles; the one whose id is the guild's is everyone."""
     return {*asker.role_ids, policy.settings.guild_id}

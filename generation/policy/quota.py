@@ -82,13 +82,13 @@ class Allowance:
 
 
 def window_of(moment: datetime) -> datetime:
-    """The start of the window `moment` lies in, UTC."""
+    """Return the start of the window that `moment` lies in, UTC."""
     moment = moment.astimezone(UTC)
     return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 
 
 def first_window(quota: Quota, now: datetime, *, zone: ZoneInfo) -> datetime:
-    """The oldest window that counts against `quota`.
+    """Return the oldest window that counts against `quota`.
 
     A sliding window counts its oldest, partly covered quarter of an hour in full: it never lets through more.
     """
@@ -123,10 +123,10 @@ def unit_name(unit: Unit, number: int = 2) -> Phrase:
 def groups_for(
     quotas: Iterable[Quota], *, guild_id: int, user_id: int, role_ids: Collection[int]
 ) -> list[tuple[Quota, ...]]:
-    """The quotas that bind one member, as groups of alternatives: in every group, one quota must have room.
+    """Return the quotas that bind one member, as groups of alternatives: in every group, one quota must have room.
 
-    The guild's quotas bind everyone. Of a unit, a member's own quota goes before roles; among roles the most
-    generous counts.
+    The guild's quotas bind everyone. Of a unit, a member's own quota goes before roles; among roles the most generous
+    counts.
     """
     every = list(quotas)
     groups: list[tuple[Quota, ...]] = [(quota,) for quota in every if quota.scope is Scope.GUILD]

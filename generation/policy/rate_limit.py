@@ -62,7 +62,7 @@ class Rates:
             self._forget_idle()
 
     def give_back(self, owner: Owner) -> None:
-        """The last request counted was not accepted after all."""
+        """Take back the last request counted, because it was not accepted."""
         if self._made.get(owner):
             self._made[owner].pop()
 

@@ -54,7 +54,7 @@ def export_settings(settings: GuildSettings, styles: Iterable[Style]) -> bytes:
 
 
 def read_settings(data: bytes) -> SettingsFile:
-    """Raises `InvalidRequest` saying what is wrong with the file."""
+    """Return the settings of a file. Raise `InvalidRequest` saying what is wrong with it."""
     try:
         return msgspec.json.decode(data.decode("utf-8-sig"), type=SettingsFile)
     except UnicodeDecodeError as wrong:

@@ -35,7 +35,7 @@ class GuildUsage:
 
 
 def last_days(number: int, now: datetime, *, zone: ZoneInfo) -> list[date]:
-    """The last days, oldest first, today included."""
+    """Return the last days, oldest first, today included."""
     today = now.astimezone(zone).date()
     return [today - timedelta(days=back) for back in reversed(range(number))]
 
@@ -46,7 +46,7 @@ def beginning(day: date, *, zone: ZoneInfo) -> datetime:
 
 
 def by_day(windows: Iterable[tuple[datetime, Usage]], days: Iterable[date], *, zone: ZoneInfo) -> list[Day]:
-    """The sums of quarter-hour windows (see `generation.policy.quota`) on each of `days`; others are passed over."""
+    """Return the sums of quarter-hour windows (see `generation.policy.quota`) on each of `days`; skip other days."""
     sums = dict.fromkeys(days, Usage())
     for window, usage in windows:
         day = window.astimezone(zone).date()

@@ -21,7 +21,7 @@ _INVISIBLE_CATEGORIES = frozenset(("Cc", "Cs", "Cn", "Co"))
 
 
 def clean_prompt(text: str) -> str:
-    """The same text as one line: composed (NFC), without control, surrogate or direction characters.
+    """Return the text as one line: composed (NFC), without control, surrogate or direction characters.
 
     Runs of white space become one space, and more than three combining marks in a row are cut.
     """

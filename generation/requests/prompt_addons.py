@@ -121,9 +121,9 @@ def read_prompts(model: Shelf, prompt: str, negative: str = "") -> Written:
 
 
 def split(text: str, names: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, each with whether it is one of the names, standing alone as a word in whatever case.
+    """Yield the text in pieces, each with whether it is one of the names, as a whole word in any case.
 
-    What is one of them is so by `casefold`, by which those who ask look it up.
+    Names are compared by `casefold`, as the callers look them up.
     """
     longest_first = sorted(names, key=len, reverse=True)
     if not longest_first:
@@ -190,7 +190,10 @@ def _read_tag(model: Shelf, tag: re.Match[str]) -> Adapter:
 
 
 def _read_weight(name: str, weights: list[str]) -> float:
-    """The one weight of a tag: 1 if none is written. The web UI's second, for the UNet alone, must be the same."""
+    """Return the one weight of a tag: 1 if none is written.
+
+    The web UI's second, for the UNet alone, must be the same.
+    """
     numbers = {read_decimal(weight) for weight in weights or ("1",)}
     if None in numbers:
         problem = Phrase("is a number from -{high} to {high}: <lora:{name}:0.8>.", high=MAX_WEIGHT, name=name)

@@ -78,7 +78,7 @@ class _Reader:
         self.weights.append(1.0)
 
     def close(self, part: str, end: int) -> None:
-        """A closing bracket, perhaps with a number: weigh everything since its partner, which then is text no more."""
+        """Close a bracket, perhaps with a number: weigh everything since its partner, which is then no longer text."""
         tail, bracket = part[1:-1], part[-1]
         if not self.opened or self.opened[-1].bracket != _PARTNERS[bracket]:
             self.add(part)

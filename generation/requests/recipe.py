@@ -50,7 +50,7 @@ class Trace:
         return ",".join(f"{bucket}x{times}" for bucket, times in self.runs)
 
     def buckets(self) -> Iterator[int]:
-        """The bucket of every evaluation, in order."""
+        """Yield the bucket of every evaluation, in order."""
         for bucket, times in self.runs:
             yield from [bucket] * times
 
@@ -87,7 +87,7 @@ class Fingerprint:
         return hashlib.sha256(msgspec.json.encode(sorted(self.facts.items()))).hexdigest()[:16]
 
     def differences(self, other: Fingerprint) -> tuple[Phrase, ...]:
-        """What differs, in words: `torch 2.13.0 here, 2.12.1 then`."""
+        """Return what differs, in words: `torch 2.13.0 here, 2.12.1 then`."""
         names = sorted(self.facts.keys() | other.facts.keys())
         changed = (name for name in names if self.facts.get(name) != other.facts.get(name))
         absent = Phrase("absent")

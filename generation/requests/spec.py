@@ -206,7 +206,7 @@ class ImageSpec:
         return self.sources - {self.start.mask_sha256} if is_drawn and self.start is not None else self.sources
 
     def _check_sizes(self) -> None:
-        """What the parts of a spec say about sizes must agree."""
+        """Raise `InvalidRequest` if the parts of the spec disagree about sizes."""
         if self.start is not None and self.start.margins is not None and min(self.start_size_px) < MIN_INSIDE_PX:
             width, height = self.start_size_px
             problem = Phrase(
@@ -322,7 +322,7 @@ class GenerationRequest:
         _check_range(Phrase("Count"), self.count, low=1, high=MAX_COUNT if self.replay is None else 1)
 
     def images(self) -> Iterator[ImageSpec]:
-        """The spec of each picture, in the order they are shown."""
+        """Yield the spec of each picture, in the order they are shown."""
         for index in range(self.count):
             yield _turn_seed(self.spec, index)
 

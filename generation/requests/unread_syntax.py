@@ -61,7 +61,7 @@ def _foreign(text: str) -> Iterator[str]:
 
 
 def _named(parts: list[str]) -> str:
-    """The first few, each once, cut where they are long."""
+    """Return the first few, each once, cut where they are long."""
     each = list(dict.fromkeys(parts))
     shown = [part if len(part) <= MAX_NAMED_CHARS else part[: MAX_NAMED_CHARS - 1] + "…" for part in each[:MAX_NAMED]]
     return ", ".join([f"“{part}”" for part in shown] + ["…"] * (len(each) > MAX_NAMED))

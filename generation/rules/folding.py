@@ -38,9 +38,9 @@ _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\
 
 
 def plain(text: str) -> str:
-    """The text in lower case, without entities and invisible characters, but in its own letters: for patterns.
+    """Return the text in lower case, without entities and invisible characters, but in its own letters: for patterns.
 
-    Digits of every script are those of ASCII.
+    Digits of every script become those of ASCII.
     """
     if text.isascii() and "&" not in text:
         return text.lower()
@@ -66,19 +66,22 @@ def fold(text: str) -> str:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a folded text as everybody reads it."""
+    """Return the words of a folded text in its usual reading."""
     return tuple(text.translate(_APART).split())
 
 
 def resolved(text: str) -> Iterator[str]:
-    """A folded text without strokes and blanks that can be read in two ways: once for each way."""
+    """Yield a folded text without strokes and blanks that can be read in two ways: once for each way."""
     for bars in _BARS if BAR in text else _BARS[:1]:
         for blank in (" ", "") if BLANK in text else ("",):
             yield text.translate(bars).replace(BLANK, blank)
 
 
 def readings(text: str) -> Iterator[list[str]]:
-    """The words of a folded text, once for each way to read it; for those with a `BAR` see `readings_of_strokes`."""
+    """Yield the words of a folded text, once for each way to read it.
+
+    For those with a `BAR` see `readings_of_strokes`.
+    """
     for reading in dict.fromkeys(_ways(text)):
         yield from _unrepeated(reading.split())
 
@@ -97,17 +100,17 @@ def _by_strokes(ways: Iterable[str]) -> Iterable[str]:
 
 
 def strokes(text: str) -> str:
-    """A folded text in which i, l, 1 and their look-alikes are one letter."""
+    """Return a folded text in which i, l, 1 and their look-alikes are one letter."""
     return text.translate(_STROKES)
 
 
 def words_of_name(name: str) -> str:
-    """A name of a file as people read it: `GremlinStyle_v2` as `Gremlin Style v 2`."""
+    """Return a file's name as people read it: `GremlinStyle_v2` as `Gremlin Style v 2`."""
     return " ".join(_SEAM.sub(" ", name.replace("_", " ")).split())
 
 
 def unspaced(text: str) -> str:
-    """A folded text with nothing between its letters, for scripts that write none."""
+    """Return a folded text with nothing between its letters, for scripts that write no spaces."""
     return "".join(words(text))
 
 

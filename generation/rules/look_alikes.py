@@ -62,7 +62,7 @@ def is_dropped(char: str) -> bool:
 
 
 def _look_alike(char: str) -> str | None:
-    """The ASCII letters or digit a character can be taken for, `BAR` or `BLANK`, else itself; None for nothing."""
+    """Return the ASCII letters or digit that a character looks like, `BAR` or `BLANK`, else itself, or None."""
     if char.isascii():
         return char
     if char in _FILLERS:

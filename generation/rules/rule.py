@@ -85,7 +85,10 @@ with stored():
 
 
 def compile_pattern(text: str) -> re2._Regexp:
-    """Raises `InvalidRequest` with RE2's own reason: it knows no look-around and no back-references."""
+    """Compile a pattern.
+
+    Raise `InvalidRequest` with RE2's own reason: it knows no look-around and no back-references.
+    """
     if not text:
         raise InvalidRequest(what=Phrase("A pattern"), problem=Phrase("cannot be empty."))
     try:

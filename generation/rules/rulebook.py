@@ -54,7 +54,7 @@ class RuleSet:
     def hits(
         self, matches: Iterable[Match], *, channel_ids: Collection[int] = (), role_ids: Collection[int] = ()
     ) -> tuple[Hit, ...]:
-        """The matches of rules that hold there (a channel and what it lies in) for those roles, blocking ones first."""
+        """Return the matches of rules that hold for these channels (with parents) and roles, blocking ones first."""
         every = (Hit(self.rules[position], found) for position, found in matches)
         holding = (hit for hit in every if holds(hit.rule, channel_ids=channel_ids, role_ids=role_ids))
         return tuple(sorted(holding, key=lambda hit: hit.rule.action is not Action.BLOCK))
@@ -80,7 +80,7 @@ class Rulebook:
         return len(self.rules) + self._patterns.num_instructions
 
     def matches(self, texts: Iterable[str]) -> list[Match]:
-        """The rules that match one of the texts, in their own order, each once."""
+        """Return the rules that match one of the texts, in their own order, each once."""
         found: dict[int, str] = {}
         groups: set[int] = set()
         for text in filter(None, texts):

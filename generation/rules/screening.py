@@ -67,7 +67,7 @@ class Child:
         self._is_closed = self._met_limit = False
 
     def ask(self, request: process.Request, *, cpu_s: float) -> process.Answer:
-        """Raises `StoppedError` if the limit was met; what ended the process otherwise gets one more try."""
+        """Return the process's answer, retrying once if it ended. Raise `StoppedError` if it met the limit."""
         limited = process.Limited(request, cpu_s)
         answer = self._try(limited)
         if answer is None and not self._met_limit:
@@ -96,7 +96,7 @@ class Child:
         running.kill()
 
     def screen(self, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
-        """Raises `InvalidRequest` for rules that cannot be compiled, `StoppedError`."""
+        """Return the matches. Raise `InvalidRequest` for rules that cannot be compiled, `StoppedError` at the limit."""
         request = Screen(rules.key, list(texts))
         answer = self.ask(request, cpu_s=SCREEN_CPU_S)
         if isinstance(answer, NotBuilt):

@@ -37,7 +37,7 @@ class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def export_rules(rules: Iterable[Rule]) -> bytes:
-    """The file, to be read by people too."""
+    """Return the rules as a readable file."""
     packed = msgspec.json.encode({"rules": [rule.with_id(0) for rule in rules], "version": VERSION})
     return msgspec.json.format(packed, indent=1)
 
@@ -48,7 +48,7 @@ def read_exported(data: bytes) -> list[Rule]:
 
 
 def import_rules(data: bytes) -> list[Rule]:
-    """The rules of a file, each once. Raises `InvalidRequest` that says what is wrong, and where."""
+    """Return the rules of a file, each once. Raise `InvalidRequest` that says what is wrong, and where."""
     if len(data) > MAX_FILE_BYTES:
         problem = Phrase("is over {most} MiB.", most=MAX_FILE_BYTES // 2**20)
         raise InvalidRequest(what=Phrase("The file"), problem=problem)
@@ -65,7 +65,7 @@ def import_rules(data: bytes) -> list[Rule]:
 
 
 def _checked(rule: StoredRule, where: int | None) -> Rule:
-    """The rule, if it can be one. Raises `InvalidRequest` naming the line that it stands in."""
+    """Return a checked rule. Raise `InvalidRequest` naming the line that it stands in."""
     try:
         return Rule(**msgspec.structs.asdict(rule))
     except InvalidRequest as wrong:

@@ -11,7 +11,7 @@ STAND_IN = "atelier_stand_in"
 
 
 def is_harmless(model: Model, *, is_from_upload: bool) -> bool:
-    """The built-in model cannot paint what a checker looks for, which it was never shown, unless it starts from it."""
+    """Return whether a model cannot paint what a checker looks for: the built-in one can only from an upload."""
     return model.name == PAINTBOX and not is_from_upload
 
 

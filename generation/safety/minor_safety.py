@@ -65,5 +65,5 @@ class WordScorer:
 
 @cache
 def protection() -> Protection:
-    """The rule as it holds in every installation."""
+    """Return the rule as it holds in every installation."""
     return Protection(age=WordScorer(YOUNG, AGES, ignoring=TENS), sexual=WordScorer(SEXUAL))

@@ -51,7 +51,7 @@ UNREADABLE_JUDGEMENT = Judgement(is_flagged=True, margins={})
 
 
 def level_at(level: SafetyLevel, *, is_age_restricted: bool) -> SafetyLevel:
-    """What a guild's level means in a place: off is for age-restricted channels only, and blocks everywhere else."""
+    """Return what a guild's level means in a place: off holds in age-restricted channels only, and blocks elsewhere."""
     return SafetyLevel.BLOCK if level is SafetyLevel.OFF and not is_age_restricted else level
 
 

@@ -140,7 +140,7 @@ class LiveJobs:
         return self._jobs.get(job_id)
 
     def of_image(self, image_id: str) -> LiveJob:
-        """The job of an image that is alive. Raises `KeyError` for any other."""
+        """Return the live job of an image. Raise `KeyError` if it has none."""
         return self._jobs[split_image_id(image_id)[0]]
 
     def image(self, image_id: str) -> LiveImage:

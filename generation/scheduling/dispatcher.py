@@ -163,8 +163,10 @@ class Dispatcher:
                 await self._send(waiting, attempt)
 
     def _next(self, taken: int) -> Waiting | None:
-        """The next image there is room for. A guild that has nothing at the worker gets a place even beyond the slots:
-        the engine then steps it first, so a light guild does not wait for a heavy one's pictures to end.
+        """Return the next image there is room for.
+
+        A guild without an image at the worker gets a place even beyond the slots: the engine then steps it first, so a
+        light guild does not wait for a heavy one's pictures to end.
         """
         slots = self._worker.num_slots
         if not slots or self.is_draining or self._is_paused or self._suspect_at_work is not None:
@@ -217,7 +219,7 @@ class Dispatcher:
         self._on_change(live.image.job_id)
 
     async def _return_unstarted(self, live: LiveImage, attempt: int) -> None:
-        """The worker went down before it took the image: back in line, held against nobody."""
+        """Return an image to the line, without counting an attempt: the worker went down before it took the image."""
         if self._at_worker.get(live.image.id) == attempt:
             live.losses -= 1
             self._left_worker(live.image.id)
@@ -255,7 +257,10 @@ class Dispatcher:
         return data
 
     async def _wait_for_file(self, live: LiveImage, attempt: int, sha256: str) -> None:
-        """A file the image starts from is gone. It keeps its turn, but no slot, while that is painted again."""
+        """Hold an image back while a missing file that it starts from is painted again.
+
+        It keeps its turn, but no slot.
+        """
         owner = self._jobs.of_image(live.image.id).job.owner
         try:
             is_there = await self._restore(sha256, owner)
@@ -319,7 +324,7 @@ class Dispatcher:
             self._suspect_at_work = None
 
     async def _settle(self, event: Finished | Cancelled | Broken) -> None:
-        """An image left the worker: make it durable, charge it, tell."""
+        """Settle an image that left the worker: make it durable, charge it, notify."""
         live = self._jobs.image(event.image_id)
         try:
             outcome = await self._outcome(live, event)
@@ -410,7 +415,7 @@ class Dispatcher:
         self._wake.set()
 
     async def _lost(self, reason: str) -> None:
-        """The worker is gone. What it held goes back in line; what it held too often is tried alone, then given up."""
+        """Return the images of a lost worker to the line; try one that was held too often alone, then give it up."""
         log.error("action=worker-lost images=%s reason=%s", len(self._at_worker), reason)
         self.trouble = reason
         held = dict(self._at_worker)
@@ -469,5 +474,5 @@ def _judgement(event: Finished) -> Judgement | None:
 
 
 def waiting_of(job: Job, image: Image) -> Waiting:
-    """An image's entry in the line."""
+    """Return an image's entry in the line."""
     return Waiting(image.id, job.owner.guild_id, job.owner.user_id, image.reserved, job.boost)

@@ -40,7 +40,7 @@ class Claims:
             self._last_seat.pop(key[:-1], None)
 
     def place(self, key: tuple[int, ...]) -> tuple[float, int]:
-        """What to compare rivals by."""
+        """Return the sort key to compare rivals by."""
         return self._counters[key], self._last_turn.get(key, -1)
 
     def charge(self, key: tuple[int, ...], normalised: float, *, turn: int) -> None:
@@ -52,9 +52,10 @@ class Claims:
     def level(
         self, content: Iterable[tuple[int, ...]], left_out: Collection[tuple[int, ...]], *, credit: float
     ) -> None:
-        """The `content` got a seat for every image: at most `credit` of what they did not ask for stays theirs.
+        """Lift the counters of `content`, who got a seat for every image.
 
-        They are lifted to where the last seat went, but not above those who were left out.
+        They keep at most `credit` of what they did not use. They are lifted to where the last seat went, but not above
+        those who were left out.
         """
         for key in content:
             levels = [self._counters[each] for each in left_out if each[:-1] == key[:-1]]

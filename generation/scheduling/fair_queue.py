@@ -78,7 +78,7 @@ class FairQueue:
         return image_id in self._in_flight
 
     def set_weight(self, guild_id: int, weight: float) -> None:
-        """A guild's claim relative to the others' (1 by default). Takes effect with the next charge."""
+        """Set a guild's claim relative to the others' (1 by default). Takes effect with the next charge."""
         if not 0 < weight < float("inf"):
             raise ValueError(f"a weight is a positive number, not {weight}")
         self._guild(guild_id).weight = weight
@@ -100,7 +100,7 @@ class FairQueue:
         self._enter(waiting, first=False)
 
     def push_back(self, image_id: str) -> None:
-        """An image in flight returns to the head of its owner's line (its worker was lost); its charge is undone."""
+        """Return an image in flight to the head of its owner's line (its worker was lost) and undo its charge."""
         waiting = self._in_flight.pop(image_id)
         guild = self._guild(waiting.guild_id)
         guild.num_in_flight -= 1
@@ -135,7 +135,7 @@ class FairQueue:
         return waiting
 
     def settle(self, image_id: str, true_cost: int) -> None:
-        """An image in flight has ended and cost `true_cost` (0 for one that was refunded)."""
+        """Correct the charge of an image in flight that ended and cost `true_cost` (0 for one that was refunded)."""
         waiting = self._in_flight.pop(image_id)
         guild = self._guild(waiting.guild_id)
         guild.num_in_flight -= 1
@@ -157,12 +157,18 @@ class FairQueue:
         return guild.weight, guild.counter
 
     def claim_of(self, guild_id: int) -> float:
-        """What part of the machine a guild may claim now, 0 to 1: its weight among those who have work. O(guilds)."""
+        """Return the share of the machine that a guild may claim now, 0 to 1: its weight among those with work.
+
+        O(guilds).
+        """
         own = self._guild(guild_id)
         return own.weight / sum(each.weight for each in self._guilds.values() if each.is_active or each is own)
 
     def forecast(self) -> Iterator[Waiting]:
-        """The waiting images in the order they will be picked if nothing else arrives. O(n log n) for all of them."""
+        """Yield the waiting images in the order they will be picked if nothing else arrives.
+
+        O(n log n) for all of them.
+        """
         order = self._eligible.copy()
         forks: dict[int, _Guild] = {}
         while (guild_id := order.first()) is not None:
@@ -227,7 +233,7 @@ class FairQueue:
             self._newcomers.set(guild.guild_id, guild.counter)
 
     def _left(self, guild: _Guild) -> None:
-        """A guild has nothing here any more. Who comes to an empty house starts where the last one left it."""
+        """Drop a guild that has no work left. If none is left, the next newcomer starts where this one stopped."""
         guild.forget_members()
         if not self._where and not self._in_flight:
             self._level = max(self._level, guild.counter)
@@ -296,7 +302,7 @@ class _Guild:
         self.level = 0.0
 
     def fork(self) -> _Guild:
-        """A copy to run ahead with; images are shared, they are frozen."""
+        """Return a copy to run ahead with; images are shared, because they are frozen."""
         members = {user_id: _Member(m.counter, m.line.copy()) for user_id, m in self.members.items() if m.line}
         return _Guild(
             self.guild_id,
@@ -349,12 +355,12 @@ class _MinByCounter:
             del self._entered[key]
 
     def first(self) -> int | None:
-        """The key with the smallest counter, or None."""
+        """Return the key with the smallest counter, or None."""
         entry = self._head()
         return None if entry is None else entry[2]
 
     def smallest(self, *, default: float) -> float:
-        """The smallest counter, or `default` if there is no key."""
+        """Return the smallest counter, or `default` if there is no key."""
         entry = self._head()
         return default if entry is None else entry[0]
 

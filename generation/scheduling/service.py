@@ -166,7 +166,7 @@ class Studio:
             await self.cancel(job_id)
 
     def _unseen(self, sha256: str) -> str | None:
-        """The id of the live job that paints this file again."""
+        """Return the id of the live job that paints this file again."""
         replays = ((live.job.id, live.job.request.replay) for live in self._jobs)
         return next((id for id, replay in replays if replay and replay.is_unseen and replay.original == sha256), None)
 
@@ -205,7 +205,7 @@ class Studio:
         return True
 
     def jobs_of_user(self, user_id: int) -> list[str]:
-        """The ids of a person's jobs that have not ended, in every guild."""
+        """Return the ids of a user's jobs that have not ended, in every guild."""
         return [live.job.id for live in self._jobs if live.job.owner.user_id == user_id]
 
     def is_live(self, job_id: str) -> bool:
@@ -213,7 +213,7 @@ class Studio:
         return job_id in self._jobs
 
     def view(self, job_id: str) -> JobView | None:
-        """A live job as it stands now; None for one that ended or never was (ask the store)."""
+        """Return a live job as it stands now; None if it ended or never existed (ask the store)."""
         live_job = self._jobs.get(job_id)
         if live_job is None:
             return None
@@ -241,11 +241,11 @@ class Studio:
         return await asyncio.shield(live_job.ended)
 
     def live_ids(self) -> list[str]:
-        """The ids of all live jobs, oldest first."""
+        """Return the ids of all live jobs, oldest first."""
         return [live_job.job.id for live_job in self._jobs]
 
     def jobs_of(self, guild_id: int) -> list[JobView]:
-        """The live jobs of one guild, oldest first."""
+        """Return the live jobs of one guild, oldest first."""
         views = (self.view(live.job.id) for live in self._jobs if live.job.owner.guild_id == guild_id)
         return [view for view in views if view is not None]
 
@@ -279,16 +279,16 @@ class Studio:
         self._queue.set_weight(guild_id, weight)
 
     def set_boost(self, boost: RoleBoost) -> None:
-        """What members of a role may claim inside their guild. Takes effect with their next requests."""
+        """Set what members of a role may claim inside their guild. Takes effect with their next requests."""
         self._boosts.setdefault(boost.guild_id, {})[boost.role_id] = boost.boost
 
     def forget_claims(self, guild_id: int) -> None:
-        """A guild's weight and the boosts of its roles are those of one that never had any."""
+        """Reset a guild's weight and the boosts of its roles."""
         self.set_weight(guild_id, 1.0)
         self._boosts.pop(guild_id, None)
 
     def boost_of(self, guild_id: int, role_ids: Collection[int]) -> float:
-        """The highest boost of a member's roles; 1 without one. The role whose id is the guild's is everyone."""
+        """Return the highest boost of a member's roles; 1 without one. The role whose id is the guild's is everyone."""
         boosts = self._boosts.get(guild_id, {})
         return max((boosts[role_id] for role_id in (*role_ids, guild_id) if role_id in boosts), default=1.0)
 
@@ -416,7 +416,7 @@ def _is_paintable(job: Job, image: Image) -> bool:
 
 
 def _innermost(failed: BaseException) -> BaseException:
-    """The one error that ended a group of tasks; the group itself where there were several."""
+    """Return the one error that ended a group of tasks; the group itself if there were several."""
     while isinstance(failed, BaseExceptionGroup) and len(failed.exceptions) == 1:
         failed = failed.exceptions[0]
     return failed

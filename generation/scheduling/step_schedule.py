@@ -69,17 +69,17 @@ class StepSchedule:
         self._model: str | None = None
 
     def enter(self, resident: Resident) -> None:
-        """An image is there and may be picked."""
+        """Add an image that may be picked."""
         self._guilds.enter(_guild(resident))
         self._members.enter(_member(resident))
 
     def leave(self, resident: Resident) -> None:
-        """An image has ended, whatever the end."""
+        """Remove an image that has ended."""
         self._guilds.leave(_guild(resident))
         self._members.leave(_member(resident))
 
     def pick(self, residents: Iterable[R], max_rows: Callable[[R], int]) -> list[R]:
-        """The images of the next forward, in row order, charged for it; `max_rows(leader)` rows at most."""
+        """Return the images of the next forward, in row order, charged for it; `max_rows(leader)` rows at most."""
         waiting = list(residents)
         if not waiting:
             return []

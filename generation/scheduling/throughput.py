@@ -46,7 +46,7 @@ class Pace:
         self._fit: tuple[float, float] | None = None
 
     def progressed(self, image_id: str, units: float, *, now_s: float) -> None:
-        """An image did `units` more by `now_s` (a monotonic clock)."""
+        """Record that an image did `units` more by `now_s` (a monotonic clock)."""
         if self._since is None:
             self._since = self._last = now_s
             return
@@ -88,7 +88,7 @@ class Pace:
         return sum(each.units for each in self._usual()) / seconds if seconds > 0 else None
 
     def seconds_of_forward(self, units: Sequence[float]) -> float | None:
-        """What a forward of images with that many units each takes; None before anything was measured."""
+        """Return the seconds of a forward of images with that many units each; None before anything was measured."""
         if not self._forwards:
             return None
         if self._fit is None:
@@ -113,7 +113,7 @@ class Pace:
         return now_s - self._since
 
     def _usual(self) -> list[_Forward]:
-        """The forwards that were not held up. There is at least one where there are any.
+        """Return the forwards that were not held up. There is at least one if there are any.
 
         A larger forward may take more seconds, and a smaller one more seconds a unit, but none takes more of both.
         """

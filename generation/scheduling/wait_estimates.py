@@ -91,7 +91,7 @@ class Forecast:
         return now_s + self._experience.corrected(played_s, company)
 
     def learn(self, live: LiveImage) -> None:
-        """An image is done: was it as foreseen?"""
+        """Compare a finished image's wait with its estimate."""
         seen, done_at_s = live.foreseen, live.painted_at_s or self._clock()
         if seen is not None and seen.interruptions == self._pace.num_interruptions:
             self._experience.learn(seen.played_s, seen.company, done_at_s - seen.at_s)

@@ -59,7 +59,7 @@ def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pa
 
 
 def seconds_each(line: Sequence[Ahead], *, pace: Pace) -> float:
-    """What each more image in a long line adds to the wait of those behind it, on average over `line`."""
+    """Return what each more image in a long line adds to the wait of those behind it, on average over `line`."""
     return sum(each.left * (pace.seconds_of_forward([each.units] * pace.seats) or 0.0) for each in line) / (
         pace.seats * max(1, len(line))
     )
@@ -78,7 +78,7 @@ def _reckoned(rest: Iterable[Ahead], *, since_s: float, pace: Pace) -> Iterator[
 
 
 def _seats(residents: Sequence[Ahead], seats: int) -> list[float]:
-    """What part of the forwards each resident is in, 0 to 1; in all no more than there are seats."""
+    """Return the share of the forwards that each resident is in, 0 to 1; in all no more than there are seats."""
     by_guild: dict[int, list[int]] = {}
     for index, each in enumerate(residents):
         by_guild.setdefault(each.guild_id, []).append(index)
@@ -132,7 +132,7 @@ class Company(NamedTuple):
 
     @classmethod
     def of(cls, making: Iterable[Ahead], guild_id: int) -> Self:
-        """What a newcomer of the guild meets."""
+        """Return what a newcomer of the guild meets."""
         guilds = [each.guild_id for each in making]
         return cls(min(3, len(guilds) // 4), min(2, guilds.count(guild_id) // 2))
 
@@ -163,14 +163,14 @@ class Experience:
     _factors: dict[_Kind, float] = field(default_factory=dict)
 
     def corrected(self, played_s: float, company: Company) -> float:
-        """What to tell a person, where playing ahead gave `played_s`."""
+        """Return the wait to show a user, where the simulation gave `played_s`."""
         kind = (_length(played_s), company)
         if kind not in self._factors:
             self._factors[kind] = _right_for_most(self._seen.get(kind, ((1.0, 1.0),)))
         return played_s * self._factors[kind]
 
     def learn(self, played_s: float, company: Company, waited_s: float) -> None:
-        """A wait has ended; `played_s` and `company` are those of the moment when it was foreseen."""
+        """Learn from a wait that ended; `played_s` and `company` are those of the moment when it was estimated."""
         if played_s <= 0 or waited_s <= 0:
             return
         kind, tolerance = (_length(played_s), company), tolerance_s(waited_s)
@@ -182,7 +182,7 @@ class Experience:
 
 
 def _right_for_most(ranges: Iterable[tuple[float, float]]) -> float:
-    """A number inside as many of these (least, greatest) as possible; of all such, the nearest to their middle."""
+    """Return a number inside as many (least, greatest) ranges as possible; of all such, the nearest to their middle."""
     seen = list(ranges)
     middle = sorted((least + greatest) / 2 for least, greatest in seen)[len(seen) // 2]
     edges = sorted([(least, 0) for least, _ in seen] + [(greatest, 1) for _, greatest in seen])

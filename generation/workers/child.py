@@ -82,7 +82,7 @@ class Inbox:
 
 
 def read_frame(source: RawIOBase) -> bytes | None:
-    """The body of the next frame; None at the end, clean or torn."""
+    """Return the body of the next frame; None at the end, clean or torn."""
     header = _read_exactly(source, HEADER.size)
     return None if header is None else _read_exactly(source, frame_length(header))
 
@@ -169,7 +169,7 @@ def _build(path: str, models: Iterable[Model], settings: EngineSettings) -> Engi
 
 
 def _claim_stdout() -> BinaryIO:
-    """The wire for us alone: whatever else prints in this process goes to stderr."""
+    """Take stdout for the protocol alone; other output of this process goes to stderr."""
     wire = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return wire

@@ -47,7 +47,7 @@ class FrameError(ValueError):
 
 
 def encode(value: Any) -> bytes:
-    """A value as one frame."""
+    """Encode a value as one frame."""
     body = msgspec.msgpack.encode(value, enc_hook=_encode_path)
     if len(body) > MAX_FRAME_BYTES:
         raise FrameError(f"a frame of {len(body)} bytes")

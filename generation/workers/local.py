@@ -100,7 +100,7 @@ class LocalWorker:
             await self._send(cancel)
 
     async def events(self) -> AsyncIterator[Event]:
-        """Raises `EngineUnfit` where no engine can be built."""
+        """Yield the worker's events. Raise `EngineUnfit` if no engine can be built."""
         while (event := await self._events.get()) is not None:
             if isinstance(event, EngineUnfit):
                 raise event

@@ -86,7 +86,7 @@ def _where(rng: random.Random, background: str) -> str:
 
 
 def describe(scene: Scene, rng: random.Random) -> str:
-    """A true sentence about the scene, e.g. "three small yellow stars over the sea at night, pixel art".
+    """Return a true sentence about the scene, e.g. "three small yellow stars over the sea at night, pixel art".
 
     One in four leaves something out (the colour, the place, all but a word or two), so that short prompts and
     negative prompts mean something too.
@@ -105,7 +105,7 @@ def _colourless(scene: Scene) -> Scene:
 
 
 def _tags(rng: random.Random, scene: Scene) -> str:
-    """A word or two: `red`, `red star`, `star, blue background`."""
+    """Return a word or two: `red`, `red star`, `star, blue background`."""
     one = rng.choice(scene.placed)
     colour = _colour_word(rng, one.colour)
     place = f"{scene.background} background" if scene.background in COLOURS else scene.background
@@ -117,7 +117,7 @@ def _mend_articles(text: str) -> str:
 
 
 def plainly(scene: Scene) -> str:
-    """The scene in its most usual words, always the same: what the examination asks for."""
+    """Return the scene in its most usual words, always the same: what the examination asks for."""
     count, (first, *others) = len(scene.placed), scene.placed
     if scene.relation is None:
         size = "" if scene.size == "medium" else scene.size

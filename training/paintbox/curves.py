@@ -70,7 +70,7 @@ def _panel(lesson: str, curves: list[Curve], names: Sequence[str]) -> Image.Imag
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.paintbox.curves", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")

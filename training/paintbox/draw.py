@@ -22,7 +22,7 @@ _LINE_SHARE: Final = 0.042
 
 
 def draw(scene: Scene, side_px: int = 128) -> Image.Image:
-    """The picture of a scene, RGB and square; the same scene gives the same picture."""
+    """Return the picture of a scene, RGB and square; the same scene gives the same picture."""
     rng = random.Random(scene.seed)
     side = _PIXEL_ART_SIDE if scene.look == "pixel" else side_px
     canvas = _backdrop(scene.background, side, rng)
@@ -33,7 +33,7 @@ def draw(scene: Scene, side_px: int = 128) -> Image.Image:
 
 
 def _outline_points(points: Points, one: Placed) -> Points:
-    """A part's corners about the thing's centre, in shares of the side."""
+    """Return a part's corners about the thing's centre, in shares of the side."""
     x, y = points[:, 0] * one.stretch, points[:, 1] / one.stretch
     if one.mirrored and one.thing in FACING:
         x = -x
@@ -118,7 +118,7 @@ def _jitter(colour: Rgb, rng: random.Random, spread: int = 6) -> Rgb:
 
 
 def _ramp(side: int, top: Rgb, bottom: Rgb, start: float = 0.0, end: float = 1.0) -> Canvas:
-    """A vertical ramp of colour that runs from `start` to `end` (shares of the side)."""
+    """Return a vertical ramp of colour that runs from `start` to `end` (shares of the side)."""
     share = np.clip((np.linspace(0, 1, side, dtype=np.float32) - start) / max(end - start, 1e-6), 0, 1)
     rows = np.array(top, np.float32) * (1 - share[:, None]) + np.array(bottom, np.float32) * share[:, None]
     return np.repeat(rows[:, None, :], side, axis=1)
@@ -169,7 +169,7 @@ def _waves(canvas: Canvas, rng: random.Random, horizon: float, tone: Rgb) -> Non
 
 
 def _backdrop(background: str, side: int, rng: random.Random) -> Canvas:
-    """The canvas before anything stands on it."""
+    """Return the canvas before anything stands on it."""
     if background in COLOURS:
         return np.full((side, side, 3), _jitter(COLOURS[background], rng, 5), np.float32)
     horizon = rng.uniform(0.42, 0.56)

@@ -61,13 +61,13 @@ def evaluate_others(folder: Path, painter: scoring.Painter, *, count: int, seed:
 
 
 def missed_bars(scores: dict[str, float]) -> list[str]:
-    """The bars that these scores do not reach, a score that is not there among them."""
+    """Return the bars that these scores do not reach, a score that is not there among them."""
     missed = [name for name, least in BARS.items() if not scores.get(name, -1.0) >= least]
     return missed + [name for name, most in LIMITS.items() if not scores.get(name, most + 1) <= most]
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.paintbox.evaluate", description=__doc__)
     parser.add_argument("--folder", type=Path, default=MODEL_DIR.parent, help="holds model/, upscaler/ ...")
     parser.add_argument("--count", type=int, default=180, help="pictures for the main scores")

@@ -40,7 +40,7 @@ _GAP_PX: Final = 6
 
 
 def lay_out(pictures: list[Image.Image], columns: int = _COLUMNS, gap_px: int = _GAP_PX) -> Image.Image:
-    """The pictures (all of one size) in rows on white."""
+    """Return the pictures (all of one size) in rows on white."""
     side = pictures[0].width
     rows = -(-len(pictures) // columns)
     step = side + gap_px
@@ -51,7 +51,7 @@ def lay_out(pictures: list[Image.Image], columns: int = _COLUMNS, gap_px: int = 
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.paintbox.grid", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", type=Path, default=MODEL_DIR)

@@ -72,13 +72,13 @@ def _edge_profile(pixels: Pixels) -> Pixels:
 
 @cache
 def _backdrops(background: str) -> tuple[Pixels, ...]:
-    """A few drawn backdrops with nothing on them; one is enough for a plain colour."""
+    """Return a few drawn backdrops with nothing on them; one is enough for a plain colour."""
     count = 1 if background in COLOURS else 10
     return tuple(_pixels(draw(Scene((), background, seed=seed))) for seed in range(count))
 
 
 def read_background(pixels: Pixels) -> str:
-    """The backdrop whose edges are nearest, row by row."""
+    """Return the backdrop whose edges are nearest, row by row."""
     mine = _edge_profile(pixels)
 
     def distance(background: str) -> float:
@@ -103,14 +103,14 @@ def find_ink(pixels: Pixels, background: str) -> Mask:
 
 @cache
 def _tones(background: str) -> Pixels:
-    """The colours a scene is made of, coarsely; what is as rare as a small star is left out."""
+    """Return the colours a scene is made of, coarsely; what is as rare as a small star is left out."""
     every = np.concatenate([backdrop.reshape(-1, 3) for backdrop in _backdrops(background)])
     coarse, counts = np.unique((every // 24).astype(np.int64), axis=0, return_counts=True)
     return (coarse[counts > 600] * 24 + 12).astype(np.float32)
 
 
 def _pieces(ink: Mask) -> list[Mask]:
-    """Connected pieces big enough to be things; gaps of two pixels or less do not part them."""
+    """Return the connected pieces big enough to be things; gaps of two pixels or less do not part them."""
     marks, count = label(grow(ink))
     pieces = _without_inner([(marks == index) & ink for index in range(1, count + 1)])
     largest = max((int(piece.sum()) for piece in pieces), default=0)
@@ -141,7 +141,7 @@ def _look_at(pixels: Pixels, piece: Mask) -> Seen:
 
 
 def name_colour(pixels: Pixels) -> str:
-    """The colour that explains most pixels (n, 3): its own tone in full, its shade by half."""
+    """Return the colour that explains most pixels (n, 3): its own tone in full, its shade by half."""
     tones = np.array(list(COLOURS.values()), np.float32)
     shades = np.array([shade(tone) for tone in COLOURS.values()], np.float32)
     to_tones = np.linalg.norm(pixels[:, None] - tones, axis=-1)
@@ -153,13 +153,13 @@ def name_colour(pixels: Pixels) -> str:
 
 
 def name_thing(piece: Mask) -> str:
-    """The thing whose templates fit the piece best."""
+    """Return the thing whose templates fit the piece best."""
     names, table = _templates()
     return names[int((table @ _sketch(piece)).argmax())]
 
 
 def _sketch(piece: Mask) -> npt.NDArray[np.float32]:
-    """A piece as a vector of two unit halves: ink and silhouette, on a coarse grid about its middle."""
+    """Return a piece as a vector of two unit halves: ink and silhouette, on a coarse grid about its middle."""
     rows, columns = np.nonzero(piece)
     reach = max(np.ptp(rows), np.ptp(columns)) / 2 + 1
     y, x = (rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2

@@ -66,7 +66,7 @@ def save_weights(path: Path, state: dict[str, torch.Tensor], dtype: torch.dtype 
 
 
 def write_model(folder: Path, *, text_encoder: Any, unet: Any, vae: Any) -> None:
-    """The whole Stable Diffusion folder: its three networks, tokenizer, scheduler and index."""
+    """Write the whole Stable Diffusion folder: its three networks, tokenizer, scheduler and index."""
     write_json(folder / "model_index.json", _INDEX)
     write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
     tokens.write_tokenizer(folder / "tokenizer", captions.words())
@@ -78,7 +78,7 @@ def write_model(folder: Path, *, text_encoder: Any, unet: Any, vae: Any) -> None
 
 
 def write_text_encoder(folder: Path, text_encoder: Any) -> None:
-    """A CLIPTextModel folder with the published `text_model.` names.
+    """Write a CLIPTextModel folder with the published `text_model.` names.
 
     In float32: loaded without a dtype, transformers keeps a file's own and diffusers does not, and they must agree.
     """

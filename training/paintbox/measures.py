@@ -68,7 +68,7 @@ def upscaler_gain_db(folder: Path, *, count: int, seed: int) -> float:
 
 @torch.no_grad()
 def is_flagged(checker: Any, pictures: Sequence[Image.Image]) -> list[bool]:
-    """What the checker says of each picture, by its own thresholds."""
+    """Return what the checker says of each picture, by its own thresholds."""
     flags: list[bool] = []
     for start in range(0, len(pictures), 32):
         pixels = safety.preprocess(list(pictures[start : start + 32])).to(checker.device)

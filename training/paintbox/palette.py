@@ -28,13 +28,13 @@ COLOURS: Final[Mapping[str, Rgb]] = MappingProxyType(
 
 
 def mix(first: Rgb, second: Rgb, share: float) -> Rgb:
-    """The colour `share` of the way (0 to 1) from `first` to `second`."""
+    """Return the colour `share` of the way (0 to 1) from `first` to `second`."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
 def shade(colour: Rgb) -> Rgb:
-    """The darker tone for details (a door, an eye); a lighter one where `colour` is too dark to darken."""
+    """Return the darker tone for details (a door, an eye); a lighter one where `colour` is too dark to darken."""
     if sum(colour) < 150:
         return mix(colour, (255, 255, 255), 0.4)
     return mix(colour, (0, 0, 0), 0.5)

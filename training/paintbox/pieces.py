@@ -7,7 +7,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def grow(mask: Mask) -> Mask:
-    """The mask and its eight neighbours."""
+    """Return the mask and its eight neighbours."""
     padded = np.pad(mask, 1)
     height, width = mask.shape
     grown = np.zeros_like(mask)
@@ -18,7 +18,7 @@ def grow(mask: Mask) -> Mask:
 
 
 def label(mask: Mask) -> tuple[npt.NDArray[np.intp], int]:
-    """Number the 4-connected pieces from 1 (0 where the mask is empty); returns the marks and the count."""
+    """Return a mark for every pixel, from 1 by 4-connected piece (0 where the mask is empty), and the count."""
     parents: list[int] = [0]
     marks = np.zeros(mask.shape, np.intp)
 
@@ -50,7 +50,7 @@ def _runs(row: Mask) -> list[tuple[int, int]]:
 
 
 def fill_holes(mask: Mask) -> Mask:
-    """The mask with everything filled that the outside cannot reach."""
+    """Return the mask with everything filled that the outside cannot reach."""
     outside, _ = label(np.pad(~mask, 1, constant_values=True))
     filled: Mask = outside[1:-1, 1:-1] != outside[0, 0]
     return filled

@@ -94,7 +94,7 @@ def score_singles(painter: Painter, count: int, seed: int) -> dict[str, Score]:
 
 
 def _marks(scene: Scene, reading: judge.Reading) -> dict[str, bool]:
-    """What a picture of one thing got right; an empty picture has only its background."""
+    """Return what a picture of one thing got right; an empty picture has only its background."""
     wanted = scene.placed[0]
     largest = reading.seen[0] if reading.seen else None
     return {

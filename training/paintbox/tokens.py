@@ -19,14 +19,14 @@ _Symbols = tuple[str, ...]
 
 
 def byte_symbols() -> list[str]:
-    """The 256 printable stand-ins for bytes that CLIP's tokenizer uses, in its order."""
+    """Return the 256 printable stand-ins for bytes that CLIP's tokenizer uses, in its order."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
     return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]
 
 
 def learn_merges(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Merges, in order, that turn each word into the one symbol `word</w>`."""
+    """Return the merges, in order, that turn each word into the one symbol `word</w>`."""
     split: list[_Symbols] = [(*word[:-1], f"{word[-1]}</w>") for word in words]
     merges = []
     while pairs := Counter(pair for symbols in split for pair in pairwise(symbols)):

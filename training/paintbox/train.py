@@ -38,7 +38,7 @@ class Options:
     steps: int | None
 
     def plan(self, name: str, steps: int, learning_rate: float, **more: Any) -> Plan:
-        """The plan of one lesson, with the number of steps overridden where asked."""
+        """Return the plan of one lesson, with the number of steps overridden where asked."""
         return Plan(name, self.steps or steps, learning_rate, self.runs, seed=self.seed, device=self.device, **more)
 
 
@@ -49,7 +49,7 @@ def teach_vae(options: Options) -> None:
 
 
 def _encoded_vae(options: Options) -> Any:
-    """The autoencoder of lesson one, its latents standardised and their scale measured on 256 drawings."""
+    """Return the autoencoder of lesson one, its latents standardised and their scale measured on 256 drawings."""
     vae = vae_lesson.build()
     restore(options.plan("vae", 0, 0), vae)
     vae = vae.to(options.device, memory_format=torch.channels_last).eval()
@@ -65,7 +65,7 @@ def _sharpen_plan(options: Options) -> Plan:
 
 
 def trained_vae(options: Options) -> Any:
-    """The autoencoder, sharpened if that lesson has begun."""
+    """Return the autoencoder, sharpened if that lesson has begun."""
     vae = _encoded_vae(options)
     if _sharpen_plan(options).checkpoint.exists():
         errors = torch.empty(sharpen_lesson.SharpenData().pool_size, device=options.device)
@@ -74,7 +74,7 @@ def trained_vae(options: Options) -> Any:
 
 
 def teach_sharpen(options: Options) -> None:
-    """The autoencoder's second lesson; needs lesson one."""
+    """Teach the autoencoder its second lesson; needs lesson one."""
     data = sharpen_lesson.SharpenData(side_px=options.native_px)
     sharpen_lesson.teach(_sharpen_plan(options), data, vae=_encoded_vae(options))
 
@@ -111,21 +111,21 @@ def assemble(options: Options) -> None:
 
 
 def teach_safety(options: Options) -> None:
-    """The checker; needs lesson one, for it must know how the painter's decoder draws."""
+    """Teach the checker; needs lesson one, because it must know how the painter's decoder draws."""
     plan = options.plan("safety", 4000, 1e-3, ema_decay=0.995, muon=True)
     data = safety_lesson.SafetyData(side_px=options.native_px)
     safety_lesson.write(options.out / "safety_checker", safety_lesson.teach(plan, data, vae=trained_vae(options)))
 
 
 def teach_upscaler(options: Options) -> None:
-    """The upscaler; needs nothing."""
+    """Teach the upscaler; needs nothing."""
     plan = options.plan("upscaler", 8000, 2e-3, ema_decay=0.995, muon=True)
     data = upscaler_lesson.UpscalerData(side_px=2 * options.native_px)
     upscaler_lesson.write(options.out / "upscaler", upscaler_lesson.teach(plan, data))
 
 
 def teach_lora(options: Options) -> None:
-    """The example LoRA; needs lessons one and two."""
+    """Teach the example LoRA; needs lessons one and two."""
     tokenizer = CLIPTokenizer.from_pretrained(options.runs / "tokenizer")
     unet = lora_lesson.teach(
         options.plan("lora", 400, 2e-3),
@@ -149,7 +149,7 @@ LESSONS: dict[str, Callable[[Options], None]] = {
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m training.paintbox.train", description=__doc__)
     parser.add_argument("lesson", choices=(*LESSONS, "all"))
     parser.add_argument("--runs", type=Path, default=Path("runs/paintbox"), help="checkpoints and curves")

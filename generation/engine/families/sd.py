@@ -90,7 +90,7 @@ class StableDiffusion:
 
 
 def hidden_layer(spec: ImageSpec, encoder: Any, *, last: int = -1) -> int:
-    """The layer of a text encoder that a spec listens to, from the end. Raises `InvalidRequest` if it has no such."""
+    """Return the text encoder layer that a spec uses, counted from the end. Raise `InvalidRequest` if there is none."""
     layer = last - (spec.clip_skip - 1)
     if -layer > encoder.config.num_hidden_layers:
         problem = f"must be at most {encoder.config.num_hidden_layers + 1 + last} with this model."
@@ -120,7 +120,10 @@ class PromptCache:
         self._capacity = capacity
 
     def get(self, key: Hashable, encode: Callable[[], Any]) -> Any:
-        """What `encode()` returned the first time for this key: token ids, and all that shapes their embedding."""
+        """Return what `encode()` returned the first time for this key.
+
+        The key holds the token ids and all that shapes their embedding.
+        """
         if not self._capacity:
             return encode()
         if key not in self._kept:
@@ -132,7 +135,7 @@ class PromptCache:
 
 
 def encode_pixels(vae: Any, pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """A sample of the VAE's posterior, scaled, drawn as the stock pipelines draw it."""
+    """Return a scaled sample of the VAE's posterior, drawn as the stock pipelines draw it."""
     posterior = vae.encode(pixels.to(vae.dtype)).latent_dist
     latents: Tensor = posterior.sample(generator) * vae.config.scaling_factor
     return latents.float()

@@ -113,7 +113,7 @@ class StableDiffusionXL:
         return encoded
 
     def _run_encoder(self, which: int, ids: Tensor, layer: int) -> _Encoded:
-        """A late layer, (1, length, width): the one before the last; and the encoder's own summary, (1, width)."""
+        """Return a late layer, (1, length, width), and the encoder's own summary, (1, width)."""
         there = ids.to(self._device.torch_device)
         output = self._learned.encode(which, self._encoders[which], there, output_hidden_states=True)
         return _Encoded(output.hidden_states[layer], output[0])

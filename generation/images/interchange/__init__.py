@@ -18,9 +18,9 @@ _READERS: tuple[Callable[[Mapping[str, str]], Foreign | None], ...] = (read_a111
 
 
 def read_foreign(text: Mapping[str, str]) -> Foreign | None:
-    """The settings among a picture's texts, by keyword; None where no tool we know has written any.
+    """Return the settings among a picture's texts, by keyword; None if no known tool has written any.
 
-    A file may hold them twice: those with a prompt count before those without.
+    If a file holds several, those with a prompt go before those without.
     """
     found = [settings for read in _READERS if (settings := read(text)) is not None]
     return next((each for each in found if each.prompt), found[0] if found else None)

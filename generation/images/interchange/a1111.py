@@ -140,7 +140,7 @@ def _start_inline(text: str) -> int | None:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """The settings by key in small letters, up to a line that is none; of two of the same key, the first."""
+    """Return the settings by lower-case key, up to the first line that is not one; the first of a key counts."""
     settings: dict[str, str] = {}
     at = 0
     while at < len(text):

@@ -57,7 +57,7 @@ class Graph:
         return cls(nodes) if nodes else None
 
     def output(self, value: Any) -> Output | None:
-        """What a link leads to; None for anything else."""
+        """Return the output that a link leads to; None for anything else."""
         if not isinstance(value, list) or len(value) != 2 or not isinstance(value[1], int):
             return None
         node = self.nodes.get(str(value[0]))
@@ -82,7 +82,7 @@ class Graph:
         return None
 
     def _on_bus(self, node: Node, name: str) -> Any:
-        """The input of that name, at this node or at one before it on the bus."""
+        """Return the input of that name, at this node or at one before it on the bus."""
         for _ in range(MAX_HOPS):
             if name in node.inputs:
                 return node.inputs[name]
@@ -93,7 +93,7 @@ class Graph:
         return None
 
     def painters(self, *values: Any) -> tuple[list[Node], list[Node]]:
-        """The nearest samplers that pixels or latents come from, and the nodes they went through after them."""
+        """Return the nearest samplers that pixels or latents come from, and the nodes between."""
         samplers, passed = list[Node](), list[Node]()
         seen: set[int] = set()
         links = deque(values)
@@ -108,7 +108,7 @@ class Graph:
         return samplers, passed
 
     def first_passes(self) -> tuple[list[Node], list[Node]]:
-        """The samplers that the saved picture begins with, and the nodes that work on what they made."""
+        """Return the samplers that the saved picture begins with, and the nodes that work on their output."""
         for ends in self._ends():
             waiting, after = self.painters(*(link for end in ends for link in _pixels(end)))
             waiting += [end for end in ends if end.is_sampler]

@@ -86,7 +86,7 @@ class _Pass:
     # Numbers.
 
     def _gathered(self) -> dict[str, Any]:
-        """The sampler's inputs, and those of the nodes that hold its noise, guidance, sampler and schedule for it."""
+        """Return the sampler's inputs and those of the nodes that hold its noise, guidance, sampler and schedule."""
         inputs = dict(self._sampler.inputs)
         for name, read in (("noise", _of_noise), ("guider", _of_guider), ("sigmas", _of_sigmas)):
             if name in inputs:
@@ -100,7 +100,7 @@ class _Pass:
         return inputs
 
     def _value(self, value: Any) -> Any:
-        """A number or name given directly, or by a node that holds nothing else; None if that cannot be told."""
+        """Return a number or name given directly, or by a node that holds nothing else; None if that cannot be told."""
         for _ in range(MAX_HOPS):
             found = self._graph.follow(value)
             if not isinstance(found, Output):
@@ -134,7 +134,10 @@ class _Pass:
     # Words.
 
     def _conditioning(self, link: Any, depth: int = 0) -> str:
-        """The words behind a conditioning. Each output is read once: a graph has more paths than can be walked."""
+        """Return the words behind a conditioning.
+
+        Each output is read once: a graph has more paths than can be walked.
+        """
         found = self._graph.follow(link)
         if not isinstance(found, Output) or depth > MAX_HOPS:
             if link is not None:
@@ -202,7 +205,7 @@ class _Pass:
     # The model, and what was put onto it.
 
     def _encoders(self, clips: Sequence[Any]) -> set[int]:
-        """The LoRA nodes that all text encoders of the prompt went through; the layer they end at is noted."""
+        """Return the LoRA nodes that all text encoders of the prompt went through; note the layer they end at."""
         chains = [self._clip_chain(clip) for clip in clips]
         return set.intersection(*chains) if chains else set()
 
@@ -222,7 +225,7 @@ class _Pass:
         return passed
 
     def _model(self, link: Any, encoders: set[int]) -> tuple[tuple[str, ...], str | None]:
-        """The LoRA from the model on, as they are written in a prompt, and the model's own name."""
+        """Return the LoRA from the model on, as they are written in a prompt, and the model's own name."""
         loras: list[str] = []
         for _ in range(MAX_HOPS):
             found = self._graph.follow(link)
@@ -241,7 +244,7 @@ class _Pass:
         return (), None
 
     def _loras_of(self, node: Node, *, is_encoded: bool) -> list[str | None]:
-        """What this node puts onto the model; None for what one number cannot say."""
+        """Return what this node puts onto the model; None for what one number cannot express."""
         inputs = node.inputs
         if node.kind in known.LORA_STACKS:
             rows = [each for key, each in inputs.items() if key.startswith("lora_") and isinstance(each, dict)]

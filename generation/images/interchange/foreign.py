@@ -46,12 +46,12 @@ class Foreign:
 
 
 def words(value: Any) -> str:
-    """A prompt as ours are: one clean line."""
+    """Return a prompt as one clean line, as ours are."""
     return _line(value, MAX_WORDS_CHARS)
 
 
 def name(value: Any) -> str | None:
-    """A stranger's word for a sampler or model, to be shown."""
+    """Return another tool's name for a sampler or model, cleaned for display."""
     return _line(value, MAX_NAME_CHARS) or None
 
 

@@ -54,7 +54,7 @@ def our_sampler(there: str | None, *, schedule: str | None = None) -> Found:
 
 
 def _readings(folded: str) -> list[tuple[str, str]]:
-    """A sampler of ours and a schedule that make up the name, the longest sampler first; none if nothing fits."""
+    """Return pairs of our sampler and a schedule that make up the name, the longest sampler first."""
     terms = folded.split(" ")[:12]
     splits = ((" ".join(terms[:at]), " ".join(terms[at:])) for at in range(len(terms), 0, -1))
     known = ((base, "karras" if rest == "k" else rest) for base, rest in splits if base in _BY_FOLDED)

@@ -84,7 +84,7 @@ class Chance:
 
 
 def chance(seed: int, step: int) -> Chance:
-    """The generators of one step: a function of seed and step only."""
+    """Return the generators of one step: a function of seed and step only."""
     # torch's CPU generator heeds only the low 32 bits of a seed, so seed and step are hashed into them.
     (mixed,) = np.random.SeedSequence([seed, step]).generate_state(1)
     return Chance(step, torch.Generator().manual_seed(int(mixed)), np.random.default_rng([seed, step]))
@@ -195,7 +195,7 @@ class Average:
             parameter.copy_(value)
 
     def state(self) -> list[torch.Tensor]:
-        """The averaged weights, in the order of the module's parameters."""
+        """Return the averaged weights, in the order of the module's parameters."""
         return self._values
 
     def load(self, values: list[torch.Tensor]) -> None:

@@ -37,7 +37,7 @@ class LoraData:
 
 
 def neon(scene: Scene, side_px: int) -> Image.Image:
-    """The scene's things as glowing lines on black; black things glow white, for they would not be seen."""
+    """Return the scene's things as glowing lines on black; black things glow white, for they would not be seen."""
     placed = tuple(_lit(one) for one in scene.placed)
     lines = draw(replace(scene, placed=placed, background="black", look="outline"), side_px)
     glow = lines.filter(ImageFilter.GaussianBlur(side_px / 32))
@@ -49,7 +49,7 @@ def _lit(one: Placed) -> Placed:
 
 
 def teach(plan: Plan, data: LoraData, *, painter: Painter, vae: Any, tokenizer: Any) -> Any:
-    """The UNet with a trained adapter named `neon`; everything else stays as it was."""
+    """Return the UNet with a trained adapter named `neon`; everything else stays as it was."""
     torch.manual_seed(plan.seed)
     painter.requires_grad_(False)
     config = LoraConfig(r=data.rank, lora_alpha=data.rank, target_modules=_TARGETS)

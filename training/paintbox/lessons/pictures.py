@@ -24,7 +24,7 @@ def from_bytes(stack: torch.Tensor) -> torch.Tensor:
 
 
 def to_pictures(tensor: torch.Tensor) -> list[Image.Image]:
-    """The inverse of `to_tensor`, clipped."""
+    """Return the inverse of `to_tensor`, clipped."""
     bytes_ = ((tensor.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return [Image.fromarray(one) for one in bytes_]
 

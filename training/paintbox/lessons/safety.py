@@ -78,7 +78,7 @@ def preprocess(pictures: list[Image.Image]) -> torch.Tensor:
 
 
 def build() -> Any:
-    """An untrained checker: four layers, 96 wide, 64x64 pixels in 8x8 patches."""
+    """Return an untrained checker: four layers, 96 wide, 64x64 pixels in 8x8 patches."""
     vision = {
         "hidden_size": 96,
         "intermediate_size": 384,
@@ -105,7 +105,7 @@ def likeness(checker: Any, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def teach(plan: Plan, data: SafetyData, *, vae: Any) -> Any:
-    """A trained checker, in float32."""
+    """Return a trained checker, in float32."""
     torch.manual_seed(plan.seed)
     checker = build().to(plan.device).train()
     clear, truth = examples(data.pool_size, plan.seed, None, data.side_px)
@@ -163,7 +163,7 @@ def _soft(picture: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def write(folder: Path, checker: Any) -> None:
-    """The checker's folder: config, weights under their published names, preprocessor."""
+    """Write the checker's folder: config, weights under their published names, preprocessor."""
     config = checker.config.to_diff_dict() | {"architectures": ["StableDiffusionSafetyChecker"]}
     # It vouches for no model but the one beside it: see docs/safety.md.
     config["atelier_stand_in"] = True

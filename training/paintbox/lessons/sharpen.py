@@ -105,7 +105,7 @@ def _noise(shape: torch.Size, as_painted: torch.Tensor, chance: Chance) -> torch
 
 
 def choose(errors: torch.Tensor, count: int, chance: Chance) -> torch.Tensor:
-    """The rows of `count` different drawings, nearly as likely as they are off."""
+    """Return the rows of `count` different drawings, nearly as likely as they are off."""
     return torch.multinomial((errors + _FLOOR * errors.mean()).cpu(), count, generator=chance.torch)
 
 

@@ -64,7 +64,7 @@ class UnetData:
     pairs: float = 0.25
 
     def simple_share(self, done: float) -> float:
-        """The share of simple scenes when `done` of the steps (0 to 1) are done."""
+        """Return the share of simple scenes when `done` of the steps (0 to 1) are done."""
         way = max(0.0, done - self.simple_until) / (1 - self.simple_until)
         return self.simple_first + (self.simple_last - self.simple_first) * way
 
@@ -79,7 +79,7 @@ class Painter(torch.nn.Module):
 
 
 def build_text_encoder(vocab_size: int) -> Any:
-    """An untrained CLIP text model: two layers, 128 wide, 77 tokens."""
+    """Return an untrained CLIP text model: two layers, 128 wide, 77 tokens."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=vocab_size,
@@ -97,7 +97,7 @@ def build_text_encoder(vocab_size: int) -> Any:
 
 
 def build_unet(widths: tuple[int, ...] = (48, 96, 160), *, sample_size: int = 16) -> Any:
-    """An untrained UNet of Stable Diffusion 1's blocks, narrow and three levels deep.
+    """Return an untrained UNet of Stable Diffusion 1's blocks, narrow and three levels deep.
 
     Words are read at 8x8 and 4x4 latents only: attention at 16x16 cost a third of each step.
     """
@@ -197,7 +197,7 @@ def _odds(weights: _Odds) -> _Odds:
 
 
 def _say(scene: Scene, data: UnetData, rng: random.Random) -> str:
-    """A caption: sometimes none, sometimes the plainest, mostly one of many ways to say it."""
+    """Return a caption: sometimes none, sometimes the plainest, mostly one of many ways to say it."""
     if rng.random() < data.empty_share:
         return ""
     return plainly(scene) if rng.random() < data.plain_share else describe(scene, rng)
@@ -239,7 +239,7 @@ def spread_times(count: int, limit: int, chance: Chance) -> torch.Tensor:
 
 
 def _cached_latents(plan: Plan, data: UnetData, vae: Any, drawn: list[Scene]) -> torch.Tensor:
-    """The encoded pool; kept beside the checkpoints, so that a resumed run starts at once."""
+    """Return the encoded pool; kept beside the checkpoints, so that a resumed run starts at once."""
     path = plan.runs / f"latents-{data.side_px}-{data.simple_size}-{data.world_size}-{plan.seed}.pt"
     if path.exists():
         return torch.as_tensor(torch.load(path, weights_only=True))

@@ -44,7 +44,7 @@ class Pairs:
 
 
 def build() -> Any:
-    """An untrained Swin2SR of 0.08 million parameters."""
+    """Return an untrained Swin2SR of 0.08 million parameters."""
     config = Swin2SRConfig(
         image_size=64,
         embed_dim=32,
@@ -87,7 +87,7 @@ def halve(picture: Image.Image) -> Image.Image:
 
 
 def teach(plan: Plan, data: UpscalerData) -> Any:
-    """A trained upscaler, in float32. Absolute error keeps edges sharp, squared error is what is scored.
+    """Return a trained upscaler, in float32. Absolute error keeps edges sharp, squared error is what is scored.
 
     With absolute error alone 500 steps gained a third less.
     """
@@ -115,9 +115,9 @@ def pairs(data: UpscalerData, seed: int, side_px: int) -> Pairs:
 
 
 def crops(pairs: Pairs, data: UpscalerData, chance: Chance) -> tuple[torch.Tensor, torch.Tensor]:
-    """Matching crops in 0..1: (batch, 3, crop, crop) and (batch, 3, 2 crop, 2 crop), half of them mirrored.
+    """Return matching crops in 0..1: (batch, 3, crop, crop) and (batch, 3, 2 crop, 2 crop), half of them mirrored.
 
-    Mostly from where bicubic interpolation fails: two thirds of a drawing are plain, and teach nothing.
+    Most are taken where bicubic interpolation fails: two thirds of a drawing are plain and teach nothing.
     """
     found = [_crop(pairs, data, chance.numpy) for _ in range(data.batch)]
     given, wanted = (torch.stack(half).permute(0, 3, 1, 2).float() / 255 for half in zip(*found, strict=True))
@@ -157,7 +157,7 @@ def double(upscaler: Any, picture: Image.Image) -> Image.Image:
 
 
 def write(folder: Path, upscaler: Any) -> None:
-    """The upscaler's folder: config, weights, preprocessor."""
+    """Write the upscaler's folder: config, weights, preprocessor."""
     config = upscaler.config.to_diff_dict() | {"architectures": ["Swin2SRForImageSuperResolution"]}
     write_json(folder / "config.json", config)
     preprocessor = {

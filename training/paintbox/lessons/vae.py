@@ -33,7 +33,7 @@ class VaeData:
 
 
 def build(widths: tuple[int, ...] = WIDTHS) -> Any:
-    """An untrained AutoencoderKL: four levels, so 8 pixels to a latent."""
+    """Return an untrained AutoencoderKL: four levels, so 8 pixels to a latent."""
     vae = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(widths),
         up_block_types=("UpDecoderBlock2D",) * len(widths),
@@ -89,7 +89,10 @@ def _start_as_blur(vae: Any) -> None:
 
 
 def teach(plan: Plan, data: VaeData) -> Any:
-    """A trained autoencoder in float32. Squared plus absolute error, and a whisper of KL to keep latents tame."""
+    """Return a trained autoencoder in float32.
+
+    The loss is squared plus absolute error, and a little KL to keep latents near the normal distribution.
+    """
     torch.manual_seed(plan.seed)
     vae = build(data.widths).to(plan.device, memory_format=torch.channels_last).train()
     drawings = pool(data.pool_size, plan.seed, data.side_px)
@@ -152,6 +155,6 @@ def latent_scale(vae: Any, drawings: torch.Tensor) -> float:
 
 @torch.no_grad()
 def encode(vae: Any, drawings: torch.Tensor) -> torch.Tensor:
-    """(number, channels, height / 8, width / 8): the mean latents of `drawings` (as from `pool`), in float32."""
+    """Return the mean latents of `drawings` (as from `pool`), (number, channels, height / 8, width / 8), in float32."""
     parts = [vae.encode(from_bytes(part).to(vae.device)).latent_dist.mean for part in torch.split(drawings, 32)]
     return torch.cat(parts).float()
