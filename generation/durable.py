@@ -21,7 +21,7 @@ def num_stuck() -> int:
 
 
 async def durably(write: Callable[[], Awaitable[T]]) -> T:
-    """Do a write until it works: storage that fails (full, locked) is tried again, with growing pauses."""
+    """Retry a write until it works, with growing pauses, when storage fails (full, locked)."""
     pauses = growing(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
     try:
         while True:

@@ -28,9 +28,9 @@ _passes_left: dict[str, int] = {}
 
 
 def arm(text: str) -> None:
-    """`settled`, or `settled:3` for the third passing; several with commas; nothing disarms all.
+    """Arm `settled`, or `settled:3` for the third passing; several with commas; nothing disarms all.
 
-    Raises `Misconfigured` for a name that does not exist.
+    Raise `Misconfigured` for a name that does not exist.
     """
     _passes_left.clear()
     for part in filter(None, text.replace(" ", "").split(",")):

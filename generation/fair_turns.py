@@ -41,7 +41,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, owner: Owner) -> AsyncIterator[None]:
-        """Hold a place. Raise `Crowded` if too much of that member, or of that guild, waits already."""
+        """Hold a place. Raise `Crowded` if too many requests of that member, or of that guild, wait already."""
         await self._take(owner)
         try:
             yield
@@ -93,7 +93,7 @@ class Turns:
             raise Crowded
 
     def _forget(self, owner: Owner) -> None:
-        """Drop what is remembered of a guild and a member that neither wait nor hold a place."""
+        """Drop the record of a guild and a member that neither wait nor hold a place."""
         waiting = {key for each in self._waiting for key in (each.owner.guild_id, each.owner)}
         for key in (owner.guild_id, owner):
             if not self._held[key]:

@@ -72,7 +72,7 @@ async def until_it_works(task: Task, work: Callable[[], Awaitable[T]], problems:
 
 
 async def every(pause_s: float, task: Task, work: Callable[[], Awaitable[object]], problems: Problems) -> NoReturn:
-    """Do `work` now and every so often, until cancelled. What fails is tried again as `until_it_works` does."""
+    """Do `work` now and at every interval, until cancelled, with failures retried as by `until_it_works`."""
     while True:
         await until_it_works(task, work, problems)
         await asyncio.sleep(pause_s)

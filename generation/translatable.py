@@ -36,7 +36,7 @@ class Phrase(str):
         return value if isinstance(value, Phrase) else cls(str(value))
 
     def packed(self) -> Any:
-        """As lists and plain values, for a wire that carries JSON."""
+        """Return it as lists and plain values, for a format that carries JSON."""
         return [self.template, {name: _packed(value) for name, value in self.values.items()}]
 
     @classmethod

@@ -29,7 +29,7 @@ class Adapters:
     """The LoRA of one loaded model: read when first asked for, the latest few kept in memory."""
 
     def __init__(self, loras: Sequence[Extra], modules: Mapping[str, nn.Module]) -> None:
-        """`modules` by the names that LoRA files use: `unet`, `text_encoder`, `text_encoder_2`."""
+        """Take `modules` by the names that LoRA files use: `unet`, `text_encoder`, `text_encoder_2`."""
         self._loras = {lora.sha256: lora for lora in loras}
         self._modules = modules
         self._resident: OrderedDict[str, None] = OrderedDict()
@@ -37,9 +37,9 @@ class Adapters:
         """None where it is not known: a `use` that did not come to its end."""
 
     def use(self, adapters: tuple[Adapter, ...]) -> None:
-        """From now on the model is as these make it, added up in this order; as it was, with none.
+        """Make the model as these adapters, added up in this order, change it; with none, as it was.
 
-        Raises `InvalidRequest` for a LoRA that is not here or was made for another model; then what is on is unknown
+        Raise `InvalidRequest` for a LoRA that is not here or was made for another model; then what is on is unknown
         until the next call, which says it anew: PEFT switches on what it puts in.
         """
         if adapters == self._active:

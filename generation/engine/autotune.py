@@ -97,7 +97,7 @@ def time_buckets(
 
 
 def bfloat16_gain() -> float:
-    """How many times faster this processor multiplies matrices in bfloat16 than in float32.
+    """Return how many times faster this processor multiplies matrices in bfloat16 than in float32.
 
     Twice and more with units for it, far below one without. Measured, because no public call tells the two apart.
     """
@@ -134,7 +134,7 @@ def _read(file: Path) -> dict[str, float]:
 
 
 def _write(file: Path, kept: Mapping[str, float]) -> None:
-    """Whole or not at all; a folder that cannot be written to costs another measurement, not the start."""
+    """Write the file in one step. A folder that cannot be written to costs another measurement, not the start."""
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")

@@ -37,7 +37,7 @@ class Batch:
         """Whose conditioning a row holds, and which part of it: an image that moves by one row leaves one behind."""
 
     def fill(self, slots: Sequence[Slot]) -> None:
-        """Copy in the images' inputs, in order from row 0. What has not changed since last time is not copied."""
+        """Copy in the images' inputs, in order from row 0, unless they are unchanged since last time."""
         times = [0.0] * self.bucket
         row = 0
         for slot in slots:
@@ -81,7 +81,7 @@ class Batches:
 
 
 def rows_of(slots: Sequence[Slot], output: Tensor) -> list[Tensor]:
-    """Each image's part of a forward's output, in the order they were filled in."""
+    """Return each image's part of a forward's output, in the order they were filled in."""
     parts = []
     row = 0
     for slot in slots:

@@ -61,7 +61,7 @@ class Buckets:
         self._limits: dict[Key, int] = {}
 
     def most_rows(self, network: str, size_px: tuple[int, int]) -> int:
-        """Rows beyond which a forward of pictures that size gets no more done in the same time, on this machine."""
+        """Return the rows beyond which a larger forward of that size takes as much more time as it does more work."""
         if self._max_rows:
             return self._max_rows
         shape = Shape.of(network, size_px)
@@ -94,7 +94,7 @@ class Buckets:
     # What is still to be measured.
 
     def want(self, network: str, model: str, size_px: tuple[int, int]) -> None:
-        """Have that measured some time, if it is worth it and not known."""
+        """Ask for a measurement at idle time, if it is worth it and not known."""
         shape = Shape.of(network, size_px)
         if not self._max_rows and self._measured.is_kept and self._find(shape) is None:
             self._wanted.setdefault(shape, Wanted(shape, model, size_px))
@@ -124,7 +124,7 @@ class Buckets:
         return f"bucket that pays: network {shape.network} at about {side_px} px, {self._fingerprint}"
 
     def _row_pixels_of(self, shape: Shape) -> float:
-        """As many as pay at the nearest size that was measured with this network; else what the device usually can."""
+        """Return as many as pay at the nearest size measured with this network; else what the device usually can."""
         known = [
             (abs(other.area - shape.area), other, bucket)
             for other, bucket in self._pays.items()

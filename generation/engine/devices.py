@@ -63,14 +63,14 @@ def choose_device(settings: EngineSettings, models: Iterable[Model] = (), measur
 
 
 def lay_out(parts: Mapping[str, Any], device: Device) -> None:
-    """Weights of convolutions in the order this device reads them fastest: channels last where it has tensor cores."""
+    """Put convolution weights in the order this device reads fastest: channels last where it has tensor cores."""
     if device.is_channels_last:
         for name in ("unet", "vae"):
             parts[name].to(memory_format=torch.channels_last)
 
 
 def num_cores() -> int:
-    """Cores this process may run on."""
+    """Return the number of cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -83,7 +83,7 @@ def _find_device() -> str:
 
 
 def _choose_dtype(name: str, device: torch.device, num_threads: int, measured: Measured) -> torch.dtype:
-    """`auto` is bfloat16 on CUDA, and on a processor that was measured to be much faster with it; else float32."""
+    """Return bfloat16 for `auto` on CUDA and on processors measured to be much faster with it; else float32."""
     if name == "auto" and device.type == "cpu":
         processor = f"{torch.backends.cpu.get_cpu_capability()}, {num_threads} threads, torch {torch.__version__}"
         gain = measured.get(f"bfloat16 over float32: {processor}", bfloat16_gain)

@@ -64,7 +64,7 @@ class LearnedWords:
         return list(range(first, first + len(vectors[0])))
 
     def _read(self, extra: Extra) -> list[Tensor]:
-        """For each encoder (words, width), equally many words."""
+        """Return the vectors (words, width) of each encoder, equally many words for all."""
         _, tensors = read_checked(extra)
         try:
             names = word_tensors({name: tuple(tensor.shape) for name, tensor in tensors.items()})

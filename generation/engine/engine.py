@@ -61,7 +61,7 @@ class Engine:
 
     One forward serves one key (model, adapters, latent shape, chunks of prompt) and takes the residents whose guilds
     have been served least; `settings.quantum` says how far a guild may get ahead for staying on a key (see
-    `schedule`). Raises `Misconfigured` if a model cannot be loaded.
+    `schedule`). Raise `Misconfigured` if a model cannot be loaded.
     """
 
     def __init__(self, models: Iterable[Model], settings: EngineSettings) -> None:
@@ -112,7 +112,7 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> list[Event]:
-        """One turn, and what there is to say after it."""
+        """Run one turn and return its events."""
         turn = self._schedule()
         outputs = self._forward(turn)
         self._settle(turn, outputs)
@@ -140,7 +140,7 @@ class Engine:
             give_back(self._device.torch_device)
 
     def close(self) -> None:
-        """Drop everyone without a word and give the memory back."""
+        """Drop all residents without events and give the memory back."""
         self._slots.clear()
         self._upscalings.clear()
         self._events.clear()
@@ -172,13 +172,13 @@ class Engine:
         return lambda: slot.begin(self._device.torch_device)
 
     def most_rows(self, size_px: tuple[int, int], *, model: str | None = None) -> int:
-        """Rows beyond which a forward of a model's (the default's) pictures that size gets no more done."""
+        """Return the rows beyond which a forward of a model's (the default's) pictures that size gets no more done."""
         return self._buckets.most_rows(self._models.get(model or self._default.name).network, size_px)
 
     # Forward: the one place where time goes.
 
     def _forward(self, turn: Turn) -> list[Tensor] | None:
-        """Each image's predictions; None where there was nothing to predict, or no memory to do it in."""
+        """Return each image's predictions; None if there was nothing to predict or too little memory."""
         if not turn.slots or not self._switch_to(turn.slots[0]):
             return None
         try:
@@ -201,7 +201,7 @@ class Engine:
         return self._guard(slot.order, lambda: slot.family.use(slot.order.spec.adapters))
 
     def _make_do_with_less(self, turn: Turn) -> None:
-        """Halve what this key may take; an image that does not even fit alone, or not in its trace, ends.
+        """Halve the rows of this key; end an image that does not fit alone, or not in its trace.
 
         Alone it is tried once more, with the memory that was given back.
         """
@@ -235,7 +235,7 @@ class Engine:
         return lambda: slot.advance(prediction, bucket)
 
     def _advanced(self, slot: Slot) -> None:
-        """After a step: say so, begin the next pass if this one is over, show a preview if one is due."""
+        """Report progress after a step, begin the next pass if this one is over, show a preview if one is due."""
         slot.lacked_memory = False
         if slot.is_pass_over and not self._guard(slot.order, slot.begin_next_pass):
             return
@@ -315,7 +315,7 @@ class Engine:
         return {each.order.spec.model for each in at_work}
 
     def _drop(self, image_id: str) -> int:
-        """Forget an image if it is here; how many evaluations it had."""
+        """Forget an image if it is here; return how many evaluations it had."""
         self._upscalings.pop(image_id, None)
         slot = self._slots.pop(image_id, None)
         if slot is None:
@@ -328,7 +328,7 @@ class Engine:
         return holder.order if holder else None
 
     def _guard(self, order: Order, work: Callable[[], None], *, is_repeatable: bool = True) -> bool:
-        """Do an image's own work. What goes wrong in it ends that image and no other; False then.
+        """Run an image's own work; an error ends that image alone, and returns False.
 
         Where memory ran out, work that changes nothing before it succeeds is done once more, after some is given back.
         """

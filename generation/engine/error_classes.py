@@ -11,14 +11,14 @@ _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device or the machine had no room."""
+    """Return whether the device or the machine had no room."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY_WORDS)
 
 
 def is_engine_broken(error: BaseException) -> bool:
-    """Whether nothing computed in this process can be trusted any more (a CUDA error stays until it is restarted)."""
+    """Return whether the process must restart because nothing it computes can be trusted (a sticky CUDA error)."""
     return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
 
 

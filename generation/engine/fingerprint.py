@@ -14,7 +14,7 @@ from generation.requests.recipe import Fingerprint
 
 
 def take_fingerprint(device: Device) -> Fingerprint:
-    """Library versions, device, number format, threads and kernels of this process."""
+    """Return library versions, device, number format, threads and kernels of this process."""
     facts = {
         "torch": str(torch.__version__),
         "diffusers": str(diffusers.__version__),

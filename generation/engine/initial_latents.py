@@ -40,7 +40,7 @@ class Repaint:
 
 
 def begin(family: Family, sampling: Sampling, order: Order, shape: tuple[int, ...]) -> tuple[Tensor, Repaint | None]:
-    """`(latents, repaint)` before the first evaluation, both on the CPU in float32; `shape` is (1, C, h, w)."""
+    """Return `(latents, repaint)` before the first evaluation, on the CPU in float32; `shape` is (1, C, h, w)."""
     if order.spec.start is None:
         return _noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma, None
     picture = read_picture(order.start_png, order.spec.start_size_px, what="The start picture")
@@ -55,7 +55,7 @@ def begin(family: Family, sampling: Sampling, order: Order, shape: tuple[int, ..
 
 
 def begin_larger(sampling: Sampling, painted: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Hires fix: `(latents, clean)`, a first pass enlarged to `shape` with the noise of evaluation 0, and without."""
+    """Return `(latents, clean)` of a hires fix: a first pass enlarged to `shape`, with and without noise."""
     clean = torch.nn.functional.interpolate(painted.cpu(), size=shape[-2:], mode="bicubic")
     return sampling.add_noise(clean, sampling.draw(shape), 0), clean
 
@@ -63,7 +63,7 @@ def begin_larger(sampling: Sampling, painted: Tensor, shape: tuple[int, ...]) ->
 def _begin_inpaint(
     family: Family, sampling: Sampling, order: Order, shape: tuple[int, ...], picture: np.ndarray, mask: Tensor
 ) -> tuple[Tensor, Repaint]:
-    """`mask` is (1, 1, height, width) in pixels, 1 where the picture is repainted."""
+    """Return the latents of an inpaint; `mask` is (1, 1, height, width) in pixels, 1 where it is repainted."""
     assert order.spec.start is not None
     kept = _encode(family, sampling, picture)
     noise = _noise(sampling, order, shape)
@@ -94,7 +94,7 @@ def _second_noise(variation: Variation, shape: tuple[int, ...]) -> Tensor:
 
 
 def _turn(low: Tensor, high: Tensor, amount: float) -> Tensor:
-    """Spherical interpolation as in AUTOMATIC1111's web UI: (C, h, w), angles taken along dimension 1."""
+    """Interpolate on the sphere as AUTOMATIC1111's web UI does: (C, h, w), angles along dimension 1."""
     unit_low = low / torch.norm(low, dim=1, keepdim=True)
     unit_high = high / torch.norm(high, dim=1, keepdim=True)
     cosine = (unit_low * unit_high).sum(1)

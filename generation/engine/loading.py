@@ -32,7 +32,7 @@ class ModelFolder:
     def __init__(
         self, path: Path, family: str, *, file: Path | None = None, vae: Path | None = None, prediction: str = ""
     ) -> None:
-        """`file` holds the weights, if `path` does not. `vae` replaces the model's own: a folder with its
+        """Take `file` for the weights if `path` does not hold them. `vae` replaces the model's own: a folder with its
         `config.json`, or a file that fits the model's settings. `prediction`: what the operator says it predicts.
         """
         config = path if file else None
@@ -93,7 +93,7 @@ def load_transformer(cls: Any, path: Path, device: Device, *, attention: str = "
 
 
 def take_weights(file: Path) -> dict[str, Any]:
-    """Every tensor of a safetensors file."""
+    """Return every tensor of a safetensors file."""
     with refusing(file, "it cannot be read"):
         weights: dict[str, Any] = load_file(file)
         return weights
@@ -157,6 +157,6 @@ def _load(cls: Any, path: Path, device: Device, options: dict[str, Any]) -> Any:
 
 
 def _variant(path: Path, stem: str) -> str | None:
-    """`fp16` where only half-precision files were downloaded."""
+    """Return `fp16` where only half-precision files were downloaded."""
     has_plain = (path / f"{stem}.safetensors").is_file() or (path / f"{stem}.safetensors.index.json").is_file()
     return "fp16" if not has_plain and any(path.glob(f"{stem}.fp16*.safetensors")) else None

@@ -75,7 +75,7 @@ def unusable(extra: Extra, why: str) -> InvalidRequest:
 
 
 def _read(extra: Extra) -> dict[str, Tensor]:
-    """Matrices in float32 by layer and side, scaled by what the file says: kohya's alphas, or PEFT's settings."""
+    """Return float32 matrices by layer and side, scaled as the file says: kohya's alphas, or PEFT's settings."""
     data, tensors = read_checked(extra)
     try:
         read = read_names({name: tuple(tensor.shape) for name, tensor in tensors.items()})

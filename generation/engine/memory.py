@@ -35,14 +35,14 @@ _ROOM = {"full": (1.5, 1 * _GIB), "sliced": (1.1, _GIB // 2)}
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that can be had now: of the graphics card, or of the machine."""
+    """Return the free memory of the graphics card or, without one, of the machine."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
 
 
 def loaded_bytes(model: Model, itemsize: int) -> int:
-    """Bytes that a model's weights take once loaded, `itemsize` each, whatever they are written in.
+    """Return the bytes that a model's weights take once loaded, `itemsize` each, whatever they are written in.
 
     Counts what a loader opens and no more: no copies of other kinds, no averages of the training (EMA). Weights that
     cannot be read count nothing: loading them says why.
@@ -105,7 +105,7 @@ def arrange(parts: Mapping[str, Any], mode: str, device: torch.device) -> None:
 
 
 def _tile(vae: Any) -> None:
-    """Tiles of no less than 512 pixels: smaller ones show, for the VAE evens out contrast tile by tile."""
+    """Use tiles of at least 512 pixels: smaller ones show, because the VAE evens out contrast tile by tile."""
     vae.enable_tiling()
     shrink = 2 ** (len(vae.config.block_out_channels) - 1)
     vae.tile_sample_min_size = max(vae.tile_sample_min_size, _MIN_TILE_PX)
@@ -121,12 +121,12 @@ class Shelf:
         self._at_work: Any = None
 
     def keep(self, part: Any) -> None:
-        """Send a part home, to come whenever its `forward` (or a VAE's `encode` or `decode`) is called."""
+        """Move a part off the device until its `forward` (or a VAE's `encode` or `decode`) is called."""
         part.to(self._home)
         add_hook_to_module(part, _Fetch(self), append=True)
 
     def fetch(self, part: Any) -> None:
-        """Bring a part to the device."""
+        """Move a part to the device."""
         if part is self._at_work:
             return
         if self._at_work is not None:

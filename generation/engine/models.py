@@ -108,7 +108,7 @@ class Models:
         self._failed.put(model, str(refused))
 
     def _make_room(self, wanted: int, keep: Collection[str]) -> None:
-        """Let go of models, longest unused first, until the weights of another fit beside the rest.
+        """Unload models, longest unused first, until the weights of another fit.
 
         Where none may go, the other is tried all the same: if there is no room for it, its picture alone ends. Waiting
         for room could last for ever, as long as somebody keeps asking for those that are loaded.
@@ -132,7 +132,7 @@ class Models:
         return loaded.family if loaded is not None else None
 
     def let_go(self, *, keep: Collection[str]) -> None:
-        """Drop the loaded models that are not to keep: they are loaded again when they are asked for."""
+        """Unload the models that are not to keep: they are loaded again when needed."""
         for name in self._loaded.keys() - set(keep):
             del self._loaded[name]
 
@@ -142,5 +142,5 @@ class Models:
 
 
 def _hash(model: Model) -> str:
-    """SHA-256 over what is read of it."""
+    """Return the SHA-256 over what is read of the model."""
     return hash_files(model.path, config=model.config, vae=model.vae)

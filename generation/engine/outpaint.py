@@ -26,7 +26,7 @@ def extend(picture: np.ndarray, margins: Margins) -> np.ndarray:
 
 
 def repaint_mask(picture: np.ndarray, margins: Margins) -> np.ndarray:
-    """(canvas height, canvas width) float32: 1 where it is painted (margins and seam), 0 where the picture stays."""
+    """Return (canvas height, canvas width) float32: 1 where it is painted (with seam), 0 where the picture stays."""
     seam = (_kept_share(picture, margins) < 1).astype(np.float32)
     return np.pad(seam, _around(margins), constant_values=1.0)
 
@@ -41,7 +41,7 @@ def put_back(painted: np.ndarray, picture: np.ndarray, margins: Margins) -> np.n
 
 
 def _kept_share(picture: np.ndarray, margins: Margins) -> np.ndarray:
-    """(height, width) of the picture, 0 to 1: how much of each pixel is kept."""
+    """Return (height, width) of the picture, 0 to 1: how much of each pixel is kept."""
     height, width = picture.shape[:2]
     cells = min(height, width) // _SEAM_PART // SIDE_MULTIPLE_PX
     seam_px = SIDE_MULTIPLE_PX * max(1, cells)

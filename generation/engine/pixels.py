@@ -27,19 +27,19 @@ def read_picture(png: bytes | None, size_px: tuple[int, int], *, what: str) -> n
 
 
 def to_model_range(picture: np.ndarray) -> Tensor:
-    """(height, width, 3) uint8 to (1, 3, height, width) float32 in -1..1."""
+    """Convert (height, width, 3) uint8 to (1, 3, height, width) float32 in -1..1."""
     scaled = torch.from_numpy(picture.astype(np.float32) / 255.0)
     return 2.0 * scaled.permute(2, 0, 1)[None].contiguous() - 1.0
 
 
 def to_mask(picture: np.ndarray) -> Tensor:
-    """(height, width, 3) uint8 to (1, 1, height, width) of 0 (keep) and 1 (repaint): white is repainted."""
+    """Convert (height, width, 3) uint8 to (1, 1, height, width) of 0 (keep) and 1 (repaint): white is repainted."""
     grey = np.asarray(PillowImage.fromarray(picture).convert("L"), np.float32) / 255.0
     return torch.from_numpy((grey >= 0.5).astype(np.float32))[None, None]
 
 
 def from_model_range(pixels: Tensor) -> np.ndarray:
-    """(1, 3, height, width) in about -1..1 to (height, width, 3) uint8. Not-a-number must be caught before."""
+    """Convert (1, 3, height, width) in about -1..1, without NaN, to (height, width, 3) uint8."""
     scaled = (pixels[0] / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
     rounded: np.ndarray = (scaled * 255).round().astype(np.uint8)
     return rounded

@@ -18,7 +18,7 @@ from generation.jobs.protocol import Finished, Order, Preview
 
 
 def decode(slot: Slot, latents: Tensor) -> np.ndarray:
-    """(height, width, 3) uint8. Raises `NotFinite` instead of showing what is not a number."""
+    """Return (height, width, 3) uint8. Raise `NotFinite` instead of showing what is not a number."""
     pixels = slot.family.decode(latents)
     if not bool(torch.isfinite(pixels).all()):
         raise NotFinite()
@@ -126,7 +126,7 @@ class Starts:
         self._most = most
 
     def judge(self, model: LoadedModel, order: Order, picture: np.ndarray, *, sha256: str) -> Verdict | None:
-        """None where nothing is checked."""
+        """Return the verdict on a start picture; None if the model has no checker."""
         if not order.check_safety or model.safety is None:
             return None
         key = (order.spec.model, sha256)

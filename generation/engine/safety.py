@@ -41,7 +41,7 @@ class Verdict:
 
 
 class SafetyChecker:
-    """A loaded `StableDiffusionSafetyChecker`, always in float32. Raises `FolderRefused` as models do."""
+    """A loaded `StableDiffusionSafetyChecker`, always in float32. Raise `FolderRefused` as models do."""
 
     def __init__(self, folder: Path, device: Device) -> None:
         check_part(folder)
@@ -54,7 +54,7 @@ class SafetyChecker:
         self._side: int = self._model.config.vision_config.image_size
 
     def check(self, picture: np.ndarray) -> Verdict:
-        """Judge (height, width, 3) uint8 pixels."""
+        """Return the verdict on (height, width, 3) uint8 pixels."""
         model = self._model
         embedding = model.visual_projection(model.vision_model(self._prepare(picture))[1])
         care = cosine_distance(embedding, model.special_care_embeds)[0] - model.special_care_embeds_weights
@@ -62,7 +62,7 @@ class SafetyChecker:
         return judge(care.double().cpu(), concepts.double().cpu())
 
     def _prepare(self, picture: np.ndarray) -> Tensor:
-        """As CLIP's image processor does: shortest side to the model's, centre crop, normalise."""
+        """Prepare pixels as CLIP's image processor does: shortest side to the model's, centre crop, normalise."""
         image = PillowImage.fromarray(picture)
         scale = self._side / min(image.size)
         size = (max(self._side, int(image.width * scale)), max(self._side, int(image.height * scale)))

@@ -86,7 +86,7 @@ class Sampling:
         return scaled
 
     def step(self, prediction: Tensor, index: int, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """`(next latents, best guess of the final latents)` after evaluation `index`."""
+        """Return `(next latents, best guess of the final latents)` after evaluation `index`."""
         output = self.scheduler.step(prediction, self.timesteps[index], latents, **self._step_options)
         guess = getattr(output, "pred_original_sample", None)
         if guess is None and getattr(self.scheduler, "model_outputs", None):
@@ -94,7 +94,7 @@ class Sampling:
         return output.prev_sample, output.prev_sample if guess is None else guess
 
     def add_noise(self, latents: Tensor, noise: Tensor, index: int) -> Tensor:
-        """Clean latents as they would look before evaluation `index`."""
+        """Return clean latents as they would look before evaluation `index`."""
         noised: Tensor = self.scheduler.add_noise(latents, noise, self.timesteps[index : index + 1])
         return noised
 

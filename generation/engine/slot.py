@@ -129,7 +129,7 @@ class Slot:
             raise InvalidRequest(what="The trace", problem=problem)
 
     def model_input(self) -> Tensor:
-        """(1, C, h, w) for the coming evaluation, the same for all rows of this image."""
+        """Return (1, C, h, w) for the coming evaluation, the same for all rows of this image."""
         assert self.walk is not None
         return self.walk.sampling.scale_input(self.walk.latents, self._index)
 
@@ -189,7 +189,7 @@ def _keyed(family: Family, order: Order, coming: Pass, words: Words) -> tuple[Pa
 
 
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:
-    """(C, h, w). Raises `InvalidRequest` for a size the model's latents cannot express."""
+    """Return (C, h, w). Raise `InvalidRequest` for a size the model's latents cannot express."""
     cell = family.pixels_per_latent
     width, height = size_px
     if width % cell or height % cell:

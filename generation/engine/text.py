@@ -49,7 +49,7 @@ IdsOf = Callable[[Embedding], list[int]]
 def tokenize_pair(
     tokenizer: Any, spec: ImageSpec, *, length: int, max_chunks: int, ids_of: IdsOf | None = None
 ) -> tuple[Tokens, str]:
-    """Tokens of the prompt, and before it of the negative prompt where the image is guided; and what was dropped.
+    """Return the tokens of the negative prompt (if the image is guided) and the prompt, and what was dropped.
 
     `length` counts the begin and end marks, so 77 makes chunks of 75 tokens. A prompt of one chunk gets the ids
     the stock pipeline gives it; longer ones are cut into chunks as AUTOMATIC1111's web UI does.
@@ -67,7 +67,7 @@ def tokenize_pair(
 
 
 def apply_weights(embedding: Tensor, weights: Tensor) -> Tensor:
-    """One chunk's embedding (1, length, width) with its tokens' weights (length,) applied.
+    """Return one chunk's embedding (1, length, width) with its tokens' weights (length,) applied.
 
     The mean is kept, as the web UI does: without that a weight would change the whole picture's contrast.
     """
@@ -99,7 +99,7 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
 def _frame(
     tokenizer: Any, chunks: list[list[tuple[int, float]]], length: int, num_chunks: int
 ) -> list[list[tuple[int, float]]]:
-    """(chunks, length) pairs of id and weight: each chunk between its marks, padded; missing chunks are empty."""
+    """Return (chunks, length) pairs of id and weight: chunks between their marks, padded; missing ones are empty."""
     framed = []
     for index in range(num_chunks):
         chunk = chunks[index] if index < len(chunks) else []

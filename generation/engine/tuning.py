@@ -38,7 +38,7 @@ class Tuner:
         self._trial: _Trial | None = None
 
     def run_whole(self) -> None:
-        """Measure what is wanted first, however long a forward takes."""
+        """Measure the first wanted shape, however long a forward takes."""
         if self._begin(longest_s=float("inf")):
             while self._wanted is not None:
                 self._advance()
@@ -51,7 +51,7 @@ class Tuner:
         return True
 
     def drop(self) -> None:
-        """End the trial at hand, and let go of what it holds; it begins again when there is time."""
+        """End the present trial and free what it holds; it begins again at idle time."""
         self._wanted = self._trial = None
 
     def _begin(self, *, longest_s: float) -> bool:

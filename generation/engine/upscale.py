@@ -21,7 +21,7 @@ FACTOR = 2
 
 
 class Upscaler:
-    """A loaded `Swin2SRForImageSuperResolution` of factor two, float32. Raises `FolderRefused` as models do."""
+    """A loaded `Swin2SRForImageSuperResolution` of factor two, float32. Raise `FolderRefused` as models do."""
 
     def __init__(self, folder: Path, device: Device) -> None:
         check_part(folder)
@@ -31,7 +31,7 @@ class Upscaler:
             raise FolderRefused(folder=str(folder), problem="it does not double.", remedy="Use an x2 upscaler.")
 
     def enlarge(self, tile: np.ndarray) -> np.ndarray:
-        """(side, side, 3) uint8 to (2 side, 2 side, 3) uint8."""
+        """Return (2 side, 2 side, 3) uint8 for (side, side, 3) uint8."""
         pixels = torch.from_numpy(tile.astype(np.float32) / 255.0).permute(2, 0, 1)[None].contiguous()
         output = self._model(pixels.to(self._device.torch_device)).reconstruction
         scaled = output[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
@@ -58,7 +58,7 @@ class Enlargement:
         return not self._tiles
 
     def advance(self) -> None:
-        """Do the next tile."""
+        """Compute the next tile."""
         top, left = self._tiles[0]
         if self._upscaler is None:
             self.result = _lanczos(self._picture)

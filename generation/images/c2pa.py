@@ -52,7 +52,7 @@ class Credentials:
     algorithm: str = "es256"
 
     def check(self) -> None:
-        """Sign a trial picture. Raises `Misconfigured` where that fails, or the extra is not installed."""
+        """Sign a trial picture. Raise `Misconfigured` if that fails, or the extra is not installed."""
         if not is_installed():
             problem = "ATELIER_C2PA_KEY is set, but what signs with it is not installed."
             remedy = "Install it: .venv/bin/python -m pip install -c constraints.txt -e '.[c2pa]'."

@@ -43,13 +43,13 @@ class Limits(Protocol):
         """Return a time that has certainly passed, even while the machine's clock is wrong."""
 
     async def has_limits(self) -> bool:
-        """Whether there is anything to look for."""
+        """Return whether anything can expire."""
 
     async def fetch_expired(self, files: Collection[str], *, now: datetime) -> Collection[str]:
-        """Those of these files (SHA-256) whose time is over."""
+        """Return those of these files (SHA-256) that have expired."""
 
     def drop_uploads(self, *, now: datetime) -> AsyncIterator[Collection[str]]:
-        """Forget the uploads whose pictures are over. The files (SHA-256) that nothing needs any more, part by part."""
+        """Forget the uploads whose pictures have expired; return the unused files (SHA-256), part by part."""
 
 
 class Register(Protocol):
@@ -59,10 +59,10 @@ class Register(Protocol):
         """Return a time that has certainly passed, even while the machine's clock is wrong."""
 
     async def fetch_watched_since(self) -> datetime | None:
-        """When the oldest file was put of which it can be said that nothing names it; None if of none."""
+        """Return when the oldest file was put whose references are known; None if there is none."""
 
     async def fetch_strays(self, files: Collection[str]) -> Collection[str]:
-        """Those of these files (SHA-256) that nothing names."""
+        """Return those of these files (SHA-256) without any reference."""
 
 
 async def keep_tidy(
@@ -78,7 +78,7 @@ async def keep_tidy(
 
 
 async def tidy(limits: Limits, files: ImageFiles) -> int:
-    """Go through what lies on disk, a few at a time, and remove what is over, with the uploads; how many."""
+    """Remove expired files from disk, a few at a time, and expired uploads; return how many."""
     num_removed, now = 0, await limits.fetch_confirmed_now()
     for part in PARTS if await limits.has_limits() else ():
         names = await asyncio.to_thread(files.names, part)
@@ -103,7 +103,7 @@ async def keep_swept(
     every_s: float = SWEEP_EVERY_S,
     look_every_s: float = LOOK_EVERY_S,
 ) -> None:
-    """Sweep when the start is over, every so often, and whenever much was put, until cancelled."""
+    """Sweep after the start, regularly, and whenever much was put, until cancelled."""
     problems = problems or Problems()
     due_s = time.monotonic() + first_s
     since, num_bytes = datetime.now(UTC), 0  # of the last sweep

@@ -45,7 +45,7 @@ def pixels_sha256(pixels: bytes) -> str:
 def encode_png(
     pixels: bytes, size_px: tuple[int, int], *, text: dict[str, str] | None = None, xmp: str | None = None
 ) -> bytes:
-    """RGB8 rows to a PNG with text chunks in the given order. The same input gives the same bytes."""
+    """Encode RGB8 rows as a PNG with text chunks in the given order. The same input gives the same bytes."""
     info = PngInfo()
     for keyword, value in (text or {}).items():
         info.add_text(keyword, value)
@@ -71,9 +71,9 @@ class OtherSize(Exception):
 
 
 def read_upload(data: bytes, *, is_mask: bool = False) -> PillowImage.Image:
-    """Somebody's picture as sRGB on white, turned upright, without its metadata; a mask as black and white.
+    """Return a user's picture as sRGB on white, upright, without metadata; a mask as black and white.
 
-    Size and kind are judged by the header alone; only then are pixels decoded. Raises `InvalidRequest` saying what is
+    Size and kind are judged by the header alone; only then are pixels decoded. Raise `InvalidRequest` saying what is
     wrong.
     """
     if not data:
@@ -96,7 +96,7 @@ def read_upload(data: bytes, *, is_mask: bool = False) -> PillowImage.Image:
 
 
 def _open(data: bytes) -> PillowImage.Image:
-    """By how it begins, so that a list of further pictures in a photograph does not decide what the file is."""
+    """Open by the first bytes, so that a photograph's list of further pictures does not decide the type."""
     for begins, kind in _KINDS:
         if begins.match(data):
             return kind(io.BytesIO(data))
@@ -106,7 +106,7 @@ def _open(data: bytes) -> PillowImage.Image:
 def fit_upload(
     data: bytes, size_px: tuple[int, int], *, said_px: tuple[int, int] | None = None, is_mask: bool = False
 ) -> bytes:
-    """Somebody's picture cropped and scaled to exactly `size_px`, as a plain PNG. Raises as `read_upload` does.
+    """Return a user's picture cropped and scaled to `size_px`, as a plain PNG. Raise as `read_upload` does.
 
     `said_px` is the size that `size_px` was chosen for: `OtherSize` is raised if that is not its size upright.
     """
@@ -152,7 +152,7 @@ def shrink(png: bytes, *, max_bytes: int) -> bytes:
 
 
 def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
-    """One to four pictures side by side (2 x 2 for three or four), as one PNG to look at."""
+    """Return one to four pictures side by side (2 x 2 for three or four), as one PNG to look at."""
     if len(pngs) == 1:
         return pngs[0]
     pictures = [PillowImage.open(io.BytesIO(png)).convert("RGB") for png in pngs]

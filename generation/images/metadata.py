@@ -113,7 +113,7 @@ def _lora_hashes(recipe: Recipe) -> dict[str, str]:
 
 
 def _embedding_hashes(spec: ImageSpec) -> dict[str, str]:
-    """Of the whole files, as the web UI has it."""
+    """Return the hashes of the whole files, as the web UI does."""
     return {each.name: each.sha256[:EXTRA_DIGITS] for each in spec.embeddings}
 
 

@@ -42,7 +42,7 @@ def judge(recipe: Recipe, replayed: bytes, here: Fingerprint, *, original: bytes
 
 
 def psnr_db(first: bytes, second: bytes) -> float:
-    """Peak signal-to-noise ratio of two RGB8 pictures of one size, in decibels; infinite when they are equal."""
+    """Return the peak signal-to-noise ratio of two RGB8 pictures of one size, in dB; infinite when equal."""
     a, b = (np.frombuffer(data, np.uint8).astype(np.float64) for data in (first, second))
     error = float(np.mean((a - b) ** 2))
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))

@@ -114,7 +114,7 @@ class ImageFiles:
         return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
     def remove(self, sha256: str) -> bool:
-        """Whether there was one."""
+        """Remove a file; return whether there was one."""
         try:
             self._path(sha256).unlink()
         except FileNotFoundError:
@@ -165,7 +165,7 @@ class ImageFiles:
                     yield path, path.stat().st_mtime
 
     def _touch(self, path: Path) -> bool:
-        """Whether it is there and counts as put now."""
+        """Count the file as put now; return whether it is there."""
         try:
             os.utime(path)
         except OSError:  # also one that is not ours to touch: it is written again

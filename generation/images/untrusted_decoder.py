@@ -56,9 +56,9 @@ async def fit_picture(
     is_mask: bool = False,
     owner: Owner = NO_MEMBER,
 ) -> bytes:
-    """Somebody's picture cropped and scaled to `size_px`, as a plain PNG. Files are decoded in turns by `owner`.
+    """Return a user's picture cropped and scaled to `size_px`, as a plain PNG. Files are decoded in turns by `owner`.
 
-    Raises `InvalidRequest`, and `OtherSize` for one that is not, upright, of the size `said_px`.
+    Raise `InvalidRequest`, and `OtherSize` for one that is not, upright, of the size `said_px`.
     """
     return await _decode(data, owner, "mask" if is_mask else "fit", *map(str, (*size_px, *(said_px or ()))))
 
@@ -126,7 +126,7 @@ def _turns(loop: asyncio.AbstractEventLoop) -> Turns:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing that is a secret: only what Python needs to start."""
+    """Return what Python needs to start, and no secret."""
     needed = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
     return needed | {"PYTHONPATH": str(_ROOT)}
 

@@ -14,7 +14,7 @@ from generation.translatable import Phrase
 def adopt(found: Foreign, model: Model, *, seed: int) -> GenerationRequest:
     """Return the request, its words read as typed ones are: LoRA and learned words called, and refused if not here.
 
-    `seed` is taken where the file has none. Raises `InvalidRequest`, also where it has no prompt, or too long a one.
+    `seed` is taken where the file has none. Raise `InvalidRequest`, also where it has no prompt, or too long a one.
     """
     if not found.prompt:
         raise InvalidRequest(what=Phrase("The file"), problem=_no_prompt(found))
@@ -36,7 +36,7 @@ def adopt(found: Foreign, model: Model, *, seed: int) -> GenerationRequest:
 
 
 def seed_here(seed: int) -> int:
-    """Its last 32 bits: torch draws noise on a processor from no more of a seed, there as here."""
+    """Return the seed's last 32 bits: torch draws noise on a processor from no more, there as here."""
     return seed & MAX_SEED
 
 
@@ -50,7 +50,7 @@ def _no_prompt(found: Foreign) -> Phrase:
 
 
 def _clip_skip(found: Foreign, model: Model) -> int:
-    """Elsewhere the layer before the last is SDXL's, whatever is set; here that is 1."""
+    """Return our clip skip. Elsewhere the layer before the last is SDXL's, whatever is set; here that is 1."""
     return 1 if model.family == "sdxl" or found.clip_skip is None else found.clip_skip
 
 

@@ -41,7 +41,7 @@ def reroll(job: Job, *, seed: int) -> GenerationRequest:
 
 
 def vary(image: Image, *, seed: int) -> GenerationRequest:
-    """Four pictures near this one: its first noise turned a little towards another.
+    """Return a request for four pictures near this one: its first noise turned a little towards another.
 
     A picture that is itself such a turn has no room for a second one: it is repainted halfway from its own file.
     """
@@ -85,9 +85,9 @@ def outpaint(image: Image, margins: Margins, *, seed: int) -> GenerationRequest:
 
 
 def enlarge_anew(image: Image, factor: float = 2.0, *, strength: float = 0.6) -> GenerationRequest:
-    """Hires fix: the picture painted again from its seed, then `factor` times larger with details of its own.
+    """Return a hires fix of the picture: painted again from its seed, then `factor` times larger with new details.
 
-    Raises `InvalidRequest` for a picture that did not come from words alone.
+    Raise `InvalidRequest` for a picture that did not come from words alone.
     """
     if image.spec.start is not None or image.spec.upscale is not None or image.spec.hires is not None:
         problem = Phrase("was made from another picture or is enlarged already. Choose one painted from words alone.")
@@ -141,7 +141,7 @@ def _check_zoom(factor: float) -> None:
 
 
 def _margin(side_px: int, factor: float) -> int:
-    """Half of what a side grows by, to the grid of 8 pixels."""
+    """Return half of what a side grows by, on the grid of 8 pixels."""
     return max(SIDE_MULTIPLE_PX, round(side_px * (factor - 1) / 2 / SIDE_MULTIPLE_PX) * SIDE_MULTIPLE_PX)
 
 

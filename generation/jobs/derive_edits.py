@@ -33,7 +33,7 @@ class Wishes:
 
 
 def vary_strongly(image: Image, *, seed: int) -> GenerationRequest:
-    """Four pictures that share this one's idea rather than its lines."""
+    """Return a request for four pictures that share this one's idea rather than its lines."""
     request = vary(image, seed=seed)
     spec = request.spec
     if spec.variation is not None:

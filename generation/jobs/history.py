@@ -15,7 +15,7 @@ class Look:
     favourites: bool = False
 
     def matches(self, prompt: str) -> bool:
-        """Whether every word is in the prompt, without regard to case."""
+        """Return whether every word is in the prompt, in any case."""
         folded = prompt.casefold()
         return all(word in folded for word in self.words.casefold().split())
 

@@ -131,12 +131,12 @@ class Outcome:
 
 
 def new_job_id() -> str:
-    """128 random bits as 22 characters of base62: fits Discord's `nonce` (25) and cannot be guessed."""
+    """Return 128 random bits as 22 characters of base62: fits Discord's `nonce` (25), cannot be guessed."""
     return "".join(secrets.choice(_BASE62) for _ in range(JOB_ID_LENGTH))
 
 
 def split_image_id(image_id: str) -> tuple[str, int]:
-    """`(job id, index)` of an image id. Raises `ValueError` for anything else."""
+    """Return `(job id, index)` of an image id. Raise `ValueError` for anything else."""
     job_id, _, index = image_id.rpartition("-")
     if len(job_id) != JOB_ID_LENGTH or not index.isdecimal():
         raise ValueError(f"not an image id: {image_id[:40]!r}")

@@ -18,7 +18,7 @@ def require_visible(job: Job, to: Owner) -> None:
 
 
 def is_visible(job: Job, to: Owner) -> bool:
-    """Whether it was asked for in the same server, or in the person's own direct messages."""
+    """Return whether it was requested in the same server, or in the user's own direct messages."""
     if job.owner.guild_id == DM_TENANT:
         return job.owner == to
     return job.owner.guild_id == to.guild_id
@@ -34,7 +34,7 @@ async def may_follow(recipe: Recipe, file_sha256: str, jobs: JobStore) -> bool:
 
 
 def visible_kin(kin: Kin, to: Owner) -> Kin:
-    """Those relatives that the person may know of: a family can reach into another server by a file sent there."""
+    """Return the relatives that the user may see: a file sent elsewhere can link jobs of two servers."""
     return Kin(
         parents=tuple((job, index) for job, index in kin.parents if is_visible(job, to)),
         children=tuple(job for job in kin.children if is_visible(job, to)),
@@ -42,7 +42,7 @@ def visible_kin(kin: Kin, to: Owner) -> Kin:
 
 
 def require_may_stop(job: Job, who: Owner, *, is_moderator: bool) -> None:
-    """Cancel and delete: the one who asked for the pictures, or a moderator. Raises `UnknownJob` or `NotAllowed`."""
+    """Raise `UnknownJob` or `NotAllowed` unless the user owns the job or moderates: for cancel and delete."""
     require_visible(job, who)
     if job.owner.user_id != who.user_id and not is_moderator:
         raise NotAllowed(why=Phrase("Only the person who asked for these pictures, or a moderator, can do that."))

@@ -32,19 +32,19 @@ class Worker(Protocol):
         """SHA-256 of the weights by model name, as the engine that is up has read them."""
 
     async def start(self) -> None:
-        """Bring the engine up in the background; `Ready` says when. Raises `Misconfigured` if it cannot be."""
+        """Start the engine in the background; `Ready` follows. Raise `Misconfigured` if it cannot start."""
 
     async def admit(self, order: Order) -> None:
-        """Hand over one image. Returns when the order is on its way; what becomes of it comes as events.
+        """Hand over one image. Returns when the order is on its way; its outcome comes as events.
 
-        Raises `ConnectionError` if no engine is up to take it.
+        Raise `ConnectionError` if no engine is up to take it.
         """
 
     async def cancel(self, cancel: Cancel) -> None:
-        """Ask for an image to stop. It may finish all the same, if it was that far."""
+        """Ask for an image to stop. It may still finish if it was nearly done."""
 
     def events(self) -> AsyncIterator[Event]:
-        """Everything the engine says. One reader; ends after `close`. Raises `Misconfigured` if none can ever be up."""
+        """Yield the engine's events. One reader; ends after `close`. Raise `Misconfigured` if none can ever be up."""
 
     async def close(self) -> None:
         """Stop the engine and free its memory. Safe to call twice."""
@@ -65,7 +65,7 @@ class JobStore(Protocol):
 
         `attached`: the files (SHA-256) that the owner attached to start from.
 
-        Raises `QuotaExceeded`, or `NotAccepted` when storage fails (full, locked, read-only).
+        Raise `QuotaExceeded`, or `NotAccepted` when storage fails (full, locked, read-only).
         """
 
     async def claim(self, image_id: str) -> int | None:
@@ -91,13 +91,13 @@ class JobStore(Protocol):
         """Return what the owner may do with these files (SHA-256); files without any reference are left out."""
 
     async def keeps(self, spec: ImageSpec, trace: str, pixels_sha256: str, owner: Owner) -> bool:
-        """Whether a picture that starts from files, was made so, and is not deleted is of the owner's server.
+        """Return whether the owner's server has a picture made so, from files, that is not deleted.
 
         One that starts from an upload has to be its uploader's.
         """
 
     async def fetch_unfinished(self) -> list[Job]:
-        """Every job with an image that has not ended, oldest first; images that were RUNNING are WAITING again."""
+        """Return every job with an image that has not ended, oldest first; RUNNING images become WAITING."""
 
     async def fetch_counters(self) -> dict[int, float]:
         """Return the fair queue's counters by guild, as last saved."""

@@ -49,12 +49,12 @@ async def require_uploader(spec: ImageSpec, owner: Owner, store: JobStore) -> No
 
 
 async def starts_from_upload(spec: ImageSpec, owner: Owner, store: JobStore) -> bool:
-    """Whether anything that a picture of that spec starts from was attached, or painted from what was."""
+    """Return whether any source of a picture of that spec was attached, or painted from an attachment."""
     return any(each.is_from_upload for each in await _sources(spec, owner, store))
 
 
 async def is_kept(recipe: Recipe, owner: Owner, store: JobStore) -> bool:
-    """Whether the recipe in a file may be followed exactly.
+    """Return whether the recipe in a file may be followed exactly.
 
     A file can name any other by its hash. So one that starts from files must be of a picture of the same server.
     """

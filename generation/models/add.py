@@ -40,7 +40,7 @@ def add_path(
     card: Path | None = None,
     require_loadable: Callable[[Model], None],
 ) -> Entry:
-    """Check what lies at `path` and enter it. Raises `Misconfigured` saying why it cannot be used, and what to do.
+    """Check what lies at `path` and enter it. Raise `Misconfigured` saying why it cannot be used, and what to do.
 
     `config` (for a single-file checkpoint) and `vae` are names in the register, or, for `config`, a folder.
     `prediction` says what a model predicts where its files do not, or say it wrongly.
@@ -116,7 +116,7 @@ def check_safety(
 
 
 def check_all_numbers(path: Path) -> None:
-    """Every weight that a loader would open. Raises `Misconfigured` naming the file."""
+    """Check every weight that a loader would open. Raise `Misconfigured` naming the file."""
     for file in [path] if path.is_file() else files_read(path):
         if file.suffix != ".safetensors":
             continue
@@ -182,6 +182,6 @@ def _prediction(found: Description, wanted: str | None) -> str:
 
 
 def _relative(path: Path, models_dir: Path) -> str:
-    """Inside the models folder relative, so that the folder can be moved; else absolute."""
+    """Return a relative path inside the models folder, so that the folder can be moved; else an absolute one."""
     root = models_dir.absolute()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

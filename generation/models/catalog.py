@@ -130,7 +130,7 @@ def check_files(model: Model) -> None:
 
 
 def _added_models(register: Register, folder: Path, default: str, left_out: dict[str, str]) -> Iterator[Model]:
-    """Those that can be offered; why another cannot goes to `left_out`. Raises `Misconfigured` for the default."""
+    """Return those that can be offered; reasons of others go to `left_out`. Raise `Misconfigured` for the default."""
     for entry in register.entries:
         if entry.kind is not Kind.MODEL:
             continue
@@ -236,7 +236,7 @@ def model_of(register: Register, entry: Entry, folder: Path) -> Model:
 def _extras(
     register: Register, kind: Kind, folder: Path, left_out: dict[str, str], taken: tuple[Extra, ...] = ()
 ) -> tuple[Extra, ...]:
-    """Those of a kind that are there, after what is built in. Why another cannot be offered goes to `left_out`."""
+    """Return those of a kind, built-in ones first. Why another cannot be offered goes to `left_out`."""
     extras = list(taken)
     for entry in register.entries:
         path = entry.place(folder)
@@ -257,12 +257,12 @@ def _extras(
 
 
 def _is_same_name(kind: Kind, one: str, other: str) -> bool:
-    """Words of a prompt are looked up in whatever case, LoRA by the exact name first."""
+    """Compare words of a prompt in any case, LoRA by the exact name first."""
     return one.casefold() == other.casefold() if kind is Kind.EMBEDDING else one == other
 
 
 def _defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:
-    """At the size a file says it was trained at, else what the folder `settings` says, else the family's usual one."""
+    """Return the file's training size, else the size of the folder `settings`, else the family's usual one."""
     native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
     native_px = native_px if native_px in NATIVE_PX else _NATIVE_PX[family]
     return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)

@@ -1,6 +1,6 @@
 """What a checkpoint in one file is, told from the names and shapes in its header. No torch.
 
-Raises `Misfit` for what cannot be painted with: it names what the file is, and what would help.
+Raise `Misfit` for what cannot be painted with: it names what the file is, and what would help.
 """
 
 from __future__ import annotations

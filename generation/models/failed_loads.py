@@ -34,7 +34,7 @@ class FailedLoads:
         self._write(self._read() | {model.name: {"stamp": _stamp(model), "reason": reason}})
 
     def remove(self, model: Model) -> None:
-        """Forget what was kept: it loaded."""
+        """Forget a failure, because the model loaded."""
         kept = self._read()
         if kept.pop(model.name, None) is not None:
             self._write(kept)
@@ -53,7 +53,7 @@ class FailedLoads:
             return dict(self._kept)
 
     def _write(self, kept: dict[str, dict[str, str]]) -> None:
-        """In memory and, where that can be written, in the file."""
+        """Keep it in memory and, if possible, in the file."""
         self._kept = kept
         if self._file is None:
             return

@@ -13,7 +13,7 @@ WHOLE = "."
 
 
 def digests(path: Path) -> dict[str, str]:
-    """SHA-256 of every file that is read in a folder, by its path inside, sorted; of a single file, as `WHOLE`."""
+    """Return the SHA-256 of every file read in a folder, by its path inside, sorted; of a single file, as `WHOLE`."""
     if path.is_file():
         return {WHOLE: digest_file(path)}
     return {file.relative_to(path).as_posix(): digest_file(file) for file in files_read(path)}
@@ -25,7 +25,7 @@ def digest_file(path: Path) -> str:
 
 
 def total_digest(files: Mapping[str, str], *, config: Mapping[str, str], vae: Mapping[str, str]) -> str:
-    """One SHA-256 over all that is read of a model: its own files, a single file's settings, a VAE in place of its own.
+    """Return one SHA-256 over a model: its own files, a single file's settings, a VAE in place of its own.
 
     Names and contents count, and their order.
     """
@@ -37,7 +37,7 @@ def total_digest(files: Mapping[str, str], *, config: Mapping[str, str], vae: Ma
 
 
 def hash_files(path: Path, *, config: Path | None = None, vae: Path | None = None) -> str:
-    """`total_digest` of what lies there now."""
+    """Return the `total_digest` of the files on disk now."""
     settings = {} if config is None else config_digests(config)
     return total_digest(digests(path), config=settings, vae={} if vae is None else digests(vae))
 

@@ -54,13 +54,13 @@ class Fetched:
 
 
 def is_hub_id(text: str) -> bool:
-    """Whether it looks like `owner/name`, or `owner/name/file.safetensors`."""
+    """Return whether it looks like `owner/name`, or `owner/name/file.safetensors`."""
     found = _ID.fullmatch(text)
     return found is not None and ".." not in text and (found["file"] is None or is_safe_name(found["file"]))
 
 
 def is_safe_name(name: str) -> bool:
-    """Whether a file of a repository can be written under its own name: it leads nowhere else, on any system."""
+    """Return whether a repository's file can be written under its own name: it stays inside, on any system."""
     is_plain = is_printable(name) and not _UNSAFE_SIGNS & set(name)
     return is_plain and not any(part.startswith(".") or part.strip() != part or not part for part in name.split("/"))
 
@@ -75,7 +75,7 @@ def fetch(
     replaces: bool = False,
     say: Callable[[str], None],
 ) -> Fetched:
-    """Fetch a model, or one file of a repository, into `models_dir / name`. Raises `Misconfigured`.
+    """Download a model, or one file of a repository, into `models_dir / name`. Raise `Misconfigured` on failure.
 
     With `half`, half-precision weights are taken where there are some. `replaces`: into a folder of its own beside
     that of the same name, which stays. The library draws the progress bars.
@@ -169,7 +169,7 @@ def _only_weights(chosen: list[RepoSibling]) -> str:
 
 
 def _check_hash(path: Path, expected: RepoSibling) -> None:
-    """Against the hub's own: SHA-256 of a large file, git's SHA-1 of a small one. A wrong one is removed."""
+    """Compare with the hub's own: SHA-256 of a large file, git's SHA-1 of a small one. Remove a wrong one."""
     if expected.lfs is not None:
         is_right = digest_file(path) == expected.lfs.sha256
     else:
@@ -233,6 +233,6 @@ def _answered(repo: str, status: int) -> Misconfigured:
 
 
 def _is_network(error: Exception) -> bool:
-    """Whether nothing answered. The library wraps what its HTTP client raises, or lets it through."""
+    """Return whether no server answered. The library wraps its HTTP client's errors, or lets them through."""
     is_clients = any(cls.__module__.startswith("httpx") for cls in type(error).__mro__)
     return is_clients or isinstance(error, LocalEntryNotFoundError | ConnectionError | TimeoutError)

@@ -75,7 +75,7 @@ def family_of_folder(path: Path) -> str:
 
 
 def folder_context_width(path: Path) -> int:
-    """Numbers a token that the UNet of a folder reads from the prompt; 0 where its settings do not say."""
+    """Return the numbers a token that a folder's UNet reads; 0 if its settings do not say."""
     return unet_setting(path, "cross_attention_dim")
 
 

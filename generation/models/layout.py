@@ -73,7 +73,7 @@ def check_model(
     """Raise `FolderRefused` unless `path` is safe to load from and has every part of a model of that family.
 
     It is a folder, or, where `config` names a folder for the rest, a single file of weights. `has_other_vae`: its own
-    is not loaded. `prediction`: what the operator says it predicts. Raises `Misconfigured` for a family there is not.
+    is not loaded. `prediction`: what the operator says it predicts. Raise `Misconfigured` for a family there is not.
     """
     if family not in LAYOUTS:
         raise Misconfigured(
@@ -154,13 +154,13 @@ def check_file(file: Path) -> None:
 
 
 def files_read(folder: Path) -> list[Path]:
-    """Every file a loader may open in `folder`, sorted: safetensors, listed JSON and merges."""
+    """Return every file a loader may open in `folder`, sorted: safetensors, listed JSON and merges."""
     kept = (path for path in folder.rglob("*") if path.is_file() and _is_opened(path))
     return sorted(kept)
 
 
 def is_settings(name: str) -> bool:
-    """Whether a file of that name holds settings or word lists that a loader may open."""
+    """Return whether a file of that name holds settings or word lists that a loader may open."""
     return name in _SETTINGS or name in _WORD_LISTS or name in ("merges.txt", *_SHARD_LISTS)
 
 
@@ -196,7 +196,7 @@ def _check_file(folder: Path, path: Path) -> None:
 
 
 def _check_shards(folder: Path, name: Path, index: dict[str, Any]) -> None:
-    """Weights in several files: a loader opens whatever the index names."""
+    """Check weights in several files: a loader opens every file the index names."""
     shards = index.get("weight_map")
     if not isinstance(shards, dict):
         raise ValueError("has no weight_map")

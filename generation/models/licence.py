@@ -15,7 +15,7 @@ _MAX_CHARS = 120
 
 
 def licence_of(readme: Path, metadata: Mapping[str, str] | None) -> str:
-    """From the front matter of its README, else from a safetensors header; empty where neither says."""
+    """Return the licence in the README's front matter or a safetensors header; empty if neither has one."""
     card = _card(readme)
     name = card.get("license_name") or card.get("license")
     if isinstance(name, str) and name:
@@ -34,5 +34,5 @@ def _card(readme: Path) -> Mapping[str, object]:
 
 
 def _short(text: str) -> str:
-    """One line, without control characters: it goes to terminals and to Discord."""
+    """Return one line, without control characters: it goes to terminals and to Discord."""
     return "".join(char for char in " ".join(text.split()) if is_printable(char))[:_MAX_CHARS]

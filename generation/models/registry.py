@@ -75,7 +75,7 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
             raise Misconfigured(problem=f"{path} cannot be read ({error}).", remedy=remedy) from None
 
     def write(self, folder: Path) -> None:
-        """Replace the file in one step. Raises `Misconfigured` where nothing can be written."""
+        """Replace the file in one step. Raise `Misconfigured` if it cannot be written."""
         path = folder / REGISTER
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
         return next((entry for entry in self.entries if entry.name == name), None)
 
     def with_entry(self, entry: Entry) -> Register:
-        """With one more, in the place of one of the same name: `names.check_name` says whether that may go."""
+        """Return it with one more entry, replacing one of the same name (see `names.check_name`)."""
         return Register(entries=(*self.without(entry.name).entries, entry))
 
     def without(self, name: str) -> Register:

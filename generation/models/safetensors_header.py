@@ -45,7 +45,7 @@ def read_tensors(path: Path) -> Tensors:
 
 
 def check_numbers(path: Path) -> None:
-    """Read every number of a safetensors file. Raises `ValueError` naming a tensor that holds infinity or NaN."""
+    """Read every number of a safetensors file. Raise `ValueError` naming a tensor that holds infinity or NaN."""
     read_tensors(path)  # what follows trusts the offsets
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))

@@ -146,7 +146,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def _short(value: object) -> str:
-    """As it stands in the file, but not all of a long one."""
+    """Return the value as it stands in the file, cut where it is long."""
     return json.dumps(value)[:40]
 
 

@@ -19,7 +19,7 @@ def native_size(model: Model) -> tuple[int, int]:
 
 
 def shape_size(model: Model, name: str) -> tuple[int, int]:
-    """Width and height of an aspect ratio such as `3:2`. Raises `InvalidRequest` naming those there are."""
+    """Return width and height of an aspect ratio such as `3:2`. Raise `InvalidRequest` naming those there are."""
     shapes = model.shapes()
     if name not in shapes:
         problem = Phrase("must be one of {shapes}, not “{name}”.", shapes=", ".join(shapes), name=name[:20])
@@ -28,7 +28,7 @@ def shape_size(model: Model, name: str) -> tuple[int, int]:
 
 
 def parse_size(model: Model, text: str) -> tuple[int, int]:
-    """`500x700` as the nearest size the model can paint. Raises `InvalidRequest` for what is no size, or too large."""
+    """Return `500x700` as the nearest paintable size. Raise `InvalidRequest` if it is no size, or too large."""
     found = _SIZE.fullmatch(text)
     if found is None:
         problem = Phrase("is WIDTHxHEIGHT, for example 512x768, not “{text}”.", text=text[:20])
@@ -75,5 +75,5 @@ def require_enlargeable(spec: ImageSpec) -> None:
 
 
 def can_be_enlarged(spec: ImageSpec) -> bool:
-    """Whether a finished picture of that spec may be enlarged (once more)."""
+    """Return whether a finished picture of that spec may be upscaled (once more)."""
     return max(spec.result_size_px) * 2 <= MAX_SIDE_PX

@@ -22,7 +22,7 @@ class Finding:
 
 
 def verify(models_dir: Path) -> Iterator[Finding]:
-    """Hash every file again and apply today's rules. Raises `Misconfigured` if the register itself cannot be read."""
+    """Hash every file again and apply today's rules. Raise `Misconfigured` if the register itself cannot be read."""
     for entry in Register.read(models_dir).entries:
         try:
             yield Finding(entry.name, _problem(entry, models_dir))

@@ -26,7 +26,7 @@ class Admission:
     standings: Mapping[int, Standing] = field(default_factory=dict)
 
     def is_admitted(self, guild_id: int) -> bool:
-        """Whether requests of that guild are taken."""
+        """Return whether requests of that guild are taken."""
         standing = self.standings.get(guild_id)
         if standing is None:
             return guild_id == DM_TENANT or not self.is_listed_only

@@ -39,7 +39,7 @@ class Pressers(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """Raises `InvalidRequest`. Ids of channels and roles; nothing named means no limit."""
+    """Raise `InvalidRequest`. Ids of channels and roles; nothing named means no limit."""
 
     models: tuple[str, ...] = ()
     default_model: str | None = None

@@ -16,7 +16,7 @@ MIN_WEIGHT, MAX_WEIGHT = 0.01, 100.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuildSettings:
-    """One guild's settings; the defaults are those of a guild that never chose. Raises `InvalidRequest`."""
+    """One guild's settings; the defaults are those of a guild that never chose. Raise `InvalidRequest`."""
 
     guild_id: int
     weight: float = 1.0
@@ -35,7 +35,7 @@ class GuildSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleBoost:
-    """What members of a role may claim inside their guild, relative to the others. Raises `InvalidRequest`."""
+    """What members of a role may claim inside their guild, relative to the others. Raise `InvalidRequest`."""
 
     guild_id: int
     role_id: int

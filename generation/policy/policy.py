@@ -83,7 +83,7 @@ class Policy:
         return Handling(level=level, review_hours=self.choices.review_hours)
 
     def how_shown(self, job: Job, image: Image, place: Place, *, is_harmless: bool, is_judged: bool) -> Shown:
-        """Whether a finished picture may be shown there now: by what holds now and by what held when it was asked.
+        """Return whether a finished picture may be shown there now, by today's policy and that of its request.
 
         `is_judged`: the checker of its model can judge it, where there was one to ask.
         """
@@ -137,7 +137,7 @@ class Policy:
 
 
 def texts_of(request: GenerationRequest, *, default_model: str) -> tuple[str, ...]:
-    """All that a request says: both prompts, and the names of what it calls, as they are and in words.
+    """Return all texts of a request: both prompts, and the names of what it calls, as they are and in words.
 
     The name of a model counts where a member chose it: what paints by default is no one's saying.
     """

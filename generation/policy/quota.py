@@ -99,7 +99,7 @@ def first_window(quota: Quota, now: datetime, *, zone: ZoneInfo) -> datetime:
 
 
 def renewal(quota: Quota, now: datetime, *, zone: ZoneInfo, oldest: datetime | None) -> datetime | None:
-    """When some of what is used comes free: at midnight, or as the `oldest` window with use leaves the sliding one."""
+    """Return when used quota comes free: at midnight, or as the `oldest` used window leaves the sliding one."""
     if quota.window_hours is None:
         tomorrow = now.astimezone(zone).date() + timedelta(days=1)
         return datetime.combine(tomorrow, time.min, tzinfo=zone).astimezone(UTC)
@@ -107,7 +107,7 @@ def renewal(quota: Quota, now: datetime, *, zone: ZoneInfo, oldest: datetime | N
 
 
 def amount(units: int, unit: Unit, *, round_up: bool = False) -> int | float:
-    """So much of a unit, for people: a number of pictures, or of standard steps to a tenth."""
+    """Return an amount of a unit, for people: a number of pictures, or of standard steps to a tenth."""
     if unit is Unit.IMAGES:
         return units
     tenths = 10 * units / UNITS_PER_STEP

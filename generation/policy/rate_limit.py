@@ -55,7 +55,7 @@ class Rates:
             raise self._refuse(limit, max(1, round(made[-limit] + MINUTE_S - now_s)))
 
     def take(self, owner: Owner, *, limit: int) -> None:
-        """Check, and count one more."""
+        """Check the limit and count one more request."""
         self.check(owner, limit=limit)
         if limit:
             self._made[owner].append(self._monotonic())

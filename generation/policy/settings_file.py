@@ -35,11 +35,11 @@ class SettingsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int = VERSION
 
     def over(self, settings: GuildSettings) -> GuildSettings:
-        """Return `settings` with the choices of the file. Raises `InvalidRequest` for a time zone that is not known."""
+        """Return `settings` with the choices of the file. Raise `InvalidRequest` for a time zone that is not known."""
         return replace(settings, safety=self.safety, timezone=self.timezone, choices=self.choices)
 
     def styles_of(self, guild_id: int) -> tuple[Style, ...] | None:
-        """Return its styles as those of this guild; None if it says nothing of styles. Raises `InvalidRequest`."""
+        """Return its styles as those of this guild; None if it says nothing of styles. Raise `InvalidRequest`."""
         if self.styles is None:
             return None
         return tuple(

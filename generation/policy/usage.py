@@ -41,7 +41,7 @@ def last_days(number: int, now: datetime, *, zone: ZoneInfo) -> list[date]:
 
 
 def beginning(day: date, *, zone: ZoneInfo) -> datetime:
-    """Its midnight, in UTC."""
+    """Return the day's midnight, in UTC."""
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 

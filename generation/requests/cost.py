@@ -55,12 +55,12 @@ WORK: Mapping[str, Work] = {
 
 
 def image_cost(spec: ImageSpec, trace: str | None = None, *, work: Work = BY_PIXELS) -> int:
-    """Units the whole image costs (always at least 1). `trace`: that of a replay; `work`: of the spec's model."""
+    """Return the cost units of a whole image (at least 1). `trace`: a replay's; `work`: of the spec's model."""
     return cost_of_evaluations(spec, spec.num_evaluations, trace, work=work)
 
 
 def cost_of_evaluations(spec: ImageSpec, evaluations: int, trace: str | None = None, *, work: Work = BY_PIXELS) -> int:
-    """Units for an image of which `evaluations` model evaluations ran: what a cancel while running pays."""
+    """Return the cost units of an image that ran `evaluations`: the price when cancelled while running."""
     if spec.upscale is not None:
         return _units(_UPSCALE_ROW_EVALUATIONS * BY_PIXELS.of(spec.width_px, spec.height_px))
     row_evaluations = _FIXED_ROW_EVALUATIONS * BY_PIXELS.of(*spec.result_size_px)

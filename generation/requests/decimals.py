@@ -37,7 +37,7 @@ def is_meant_as_number(text: str) -> bool:
 
 
 def _mixed(whole: str, fraction: float) -> float | None:
-    """`1½`, with a sign or without."""
+    """Read `1½`, with a sign or without."""
     match = re.fullmatch(r"([+-]?)(\d*) ?", whole)
     if match is None:
         return None

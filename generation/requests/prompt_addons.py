@@ -74,7 +74,7 @@ class Adapter:
             raise InvalidRequest(what=Phrase("The weight of the LoRA “{name}”", name=self.name), problem=problem)
 
     def __str__(self) -> str:
-        """As people write it in a prompt."""
+        """Return it as people write it in a prompt."""
         return f"<lora:{self.name}:{self.weight:g}>"
 
 
@@ -105,7 +105,7 @@ class Shelf(Protocol):
 def read_prompts(model: Shelf, prompt: str, negative: str = "") -> Written:
     """Take the LoRA tags out of a prompt, and find the textual inversions that both prompts call.
 
-    Raises `InvalidRequest` for a LoRA that is not here (naming those that are), that was made for another kind of
+    Raise `InvalidRequest` for a LoRA that is not here (naming those that are), that was made for another kind of
     model, that is named twice, or whose weight is not a number from -2 to 2.
     """
     adapters = tuple(_read_tag(model, tag) for tag in _TAG.finditer(prompt))
@@ -169,12 +169,12 @@ def check_known(model: Shelf, adapters: Iterable[Adapter], embeddings: Iterable[
 
 
 def is_name(text: str) -> bool:
-    """Whether a file may be called that: letters, digits and a few signs, none of which can lead out of a folder."""
+    """Return whether a file may have that name: letters, digits and a few signs that stay in the folder."""
     return _NAME.fullmatch(text) is not None and not text.endswith((".", " ")) and ".." not in text
 
 
 def fits(model: Shelf, extra: Extra) -> bool:
-    """Whether a file was made for this kind of model, as far as its header tells."""
+    """Return whether a file was made for this kind of model, as far as its header tells."""
     return 0 in (model.context_width, extra.context_width) or model.context_width == extra.context_width
 
 
@@ -205,7 +205,7 @@ def _read_weight(name: str, weights: list[str]) -> float:
 
 
 def _find(what: str, name: str, here: Sequence[Extra]) -> Extra:
-    """By exact name, else by the same letters in another case."""
+    """Find by exact name, else by the same letters in another case."""
     found = [each for each in here if each.name == name] or [
         each for each in here if each.name.casefold() == name.casefold()
     ]

@@ -38,7 +38,7 @@ class Trace:
 
     @classmethod
     def parse(cls, text: str) -> Trace:
-        """Read `8x12,4x18` (12 evaluations in a bucket of 8 rows, then 18 of 4). Raises `ValueError` otherwise."""
+        """Read `8x12,4x18` (12 evaluations in a bucket of 8 rows, then 18 of 4). Raise `ValueError` otherwise."""
         if not text:
             return cls()
         if not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}(,[1-9]\d{0,3}x[1-9]\d{0,3})*", text):
@@ -125,5 +125,5 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Recipe:
-        """Read what `to_json` wrote. Raises `ValueError` (a `msgspec.ValidationError`, or a bad value) otherwise."""
+        """Read what `to_json` wrote. Raise `ValueError` (a `msgspec.ValidationError`, or a bad value) otherwise."""
         return msgspec.json.decode(text, type=cls)

@@ -24,7 +24,7 @@ class Sampler:
     """Where the sampler itself can do no more: a consistency model's schedule has 50 entries."""
 
     def num_evaluations(self, num_steps: int, *, of: int) -> int:
-        """Model calls that the last `num_steps` of a schedule `of` so many take: Heun 2n - 1, PNDM n + 1.
+        """Return the model calls of the last `num_steps` of a schedule `of` so many: Heun 2n - 1, PNDM n + 1.
 
         A schedule of a single step is one call for all: PNDM looks twice at its second step, and then there is none.
         """

@@ -135,7 +135,7 @@ class Pass(NamedTuple):
 class ImageSpec:
     """All the choices that make one picture. Sizes in pixels.
 
-    Raises `InvalidRequest` naming the value at fault: a spec that exists can be painted.
+    Raise `InvalidRequest` naming the value at fault: a spec that exists can be painted.
     """
 
     prompt: str
@@ -338,7 +338,7 @@ def _with_names(text: str, names: Iterable[str]) -> str:
 
 
 def steps_run(steps: int, strength: float) -> int:
-    """How many of the sampler's steps are run when a picture is to change by `strength`: the noisiest are skipped."""
+    """Return how many steps run when a picture is to change by `strength`: the noisiest are skipped."""
     return max(1, min(steps, int(steps * strength)))
 
 

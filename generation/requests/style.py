@@ -20,7 +20,7 @@ _SEPARATORS = frozenset(" '-")
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """One style of one guild. Raises `InvalidRequest`."""
+    """One style of one guild. Raise `InvalidRequest`."""
 
     guild_id: int
     name: str
@@ -35,7 +35,7 @@ class Style:
         check_prompt(self.negative, what=Phrase("The style's negative prompt"), may_be_empty=True)
 
     def around(self, prompt: str, negative: str) -> tuple[str, str]:
-        """Prompt and negative prompt with the style's words: what is screened, painted and shown."""
+        """Return prompt and negative prompt with the style's words: what is screened, painted and shown."""
         template = self.prompt if PLACE in self.prompt else f"{PLACE}, {self.prompt}"
         return template.replace(PLACE, prompt), ", ".join(part for part in (negative, self.negative) if part)
 

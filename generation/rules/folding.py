@@ -49,12 +49,12 @@ def plain(text: str) -> str:
 
 
 def native(text: str) -> str:
-    """As `fold`, but in the text's own letters: look-alikes of capitals and of small letters differ in every script."""
+    """Fold in the text's own letters: look-alikes of capitals and small letters differ in every script."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", plain(text)).translate(_VISIBLE))
 
 
 def fold(text: str) -> str:
-    """All stages: what is left looks the same if the text did. Separators and punctuation are still there."""
+    """Fold through all stages: texts that look the same become the same. Separators and punctuation stay."""
     text = _WEIGHT.sub("", _BREAK.sub("", _unescape(text)))
     text = _HIDDEN_L.sub(BAR, _EMOJI.sub(r" \1 ", text))
     if not text.isascii():
@@ -87,7 +87,7 @@ def readings(text: str) -> Iterator[list[str]]:
 
 
 def readings_of_strokes(text: str) -> Iterator[tuple[list[str], frozenset[int]]]:
-    """As `readings`, each word as `strokes` writes it, and the places of those words that have a `BAR`."""
+    """Return `readings` with each word written as `strokes` does, and the places of the words with a `BAR`."""
     for reading in _by_strokes(_ways(text)) if BAR in text else ():
         for words in _unrepeated(reading.split()):
             places = frozenset(at for at, word in enumerate(words) if BAR in word)
@@ -95,7 +95,7 @@ def readings_of_strokes(text: str) -> Iterator[tuple[list[str], frozenset[int]]]
 
 
 def _by_strokes(ways: Iterable[str]) -> Iterable[str]:
-    """Those that differ by more than by an i for an l."""
+    """Return those that differ by more than an i for an l."""
     return {strokes(way): way for way in ways}.values()
 
 
@@ -115,7 +115,7 @@ def unspaced(text: str) -> str:
 
 
 def has_no_spaces(text: str) -> bool:
-    """Whether this is of a script that puts no spaces between words (Chinese, Japanese, Thai and their like)."""
+    """Return whether its script puts no spaces between words (Chinese, Japanese, Thai and others)."""
     return _NO_SPACES.search(text) is not None
 
 
@@ -134,14 +134,14 @@ def _ways(text: str) -> Iterator[str]:
 
 
 def _spelled(text: str) -> Iterator[str]:
-    """`g r e m l i n` as one word; once more without an article that happens to stand before it."""
+    """Return `g r e m l i n` as one word; once more without an article that happens to stand before it."""
     runs = [run.replace(" ", "") for run in _RUN.findall(text)]
     if runs:
         yield " ".join([*runs, *(run[1:] for run in runs if run[0] in "ai")])
 
 
 def _unmask(word: str, table: dict[int, int]) -> str:
-    """Digits and signs as the letters they stand for, in a word that has letters."""
+    """Replace digits and signs by the letters they stand for, in a word that has letters."""
     if not _SIGNS.search(word):
         return word
     inner = word.strip(_EDGES)
@@ -149,7 +149,7 @@ def _unmask(word: str, table: dict[int, int]) -> str:
 
 
 def _unrepeated(words: list[str]) -> Iterator[list[str]]:
-    """As they are; and `looong` as `long` and as `loong`."""
+    """Return them as they are; and `looong` as `long` and as `loong`."""
     yield words
     stretched = {word for word in words if len(word) > 3 and _REPEATED.search(word)}
     for kept in (r"\1", r"\1\1") if stretched else ():

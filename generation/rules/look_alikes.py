@@ -57,7 +57,7 @@ class Table(dict[int, str | None]):
 
 
 def is_dropped(char: str) -> bool:
-    """Whether a character shows nothing of its own."""
+    """Return whether a character shows nothing of its own."""
     return char in _FILLERS or category(char) in _DROPPED
 
 
@@ -82,7 +82,7 @@ def _look_alike(char: str) -> str | None:
 
 @cache
 def _confusable() -> dict[str, str]:
-    """Unicode's confusables (UTS 39) that can be taken for one ASCII letter or digit."""
+    """Return Unicode's confusables (UTS 39) that can be taken for one ASCII letter or digit."""
     found: dict[str, str] = {}
     for char, others in confusables.confusables_data.items():
         alike = [str(other["c"]) for other in others]

@@ -23,7 +23,7 @@ _MEMORY_PER_INSTRUCTION = 320
 
 
 class PatternSet:
-    """Raises `InvalidRequest` for a pattern that RE2 refuses, and for patterns that are too large together."""
+    """Raise `InvalidRequest` for a pattern that RE2 refuses, and for patterns that are too large together."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self.num_instructions = _require_affordable(patterns)
@@ -47,7 +47,7 @@ class PatternSet:
 
 
 def _require_affordable(patterns: Sequence[str]) -> int:
-    """Return the instructions of all of them. Raises `InvalidRequest` as soon as they are too many."""
+    """Return the instructions of all of them. Raise `InvalidRequest` as soon as they are too many."""
     total = 0
     for pattern in patterns:
         try:

@@ -69,7 +69,7 @@ class PhraseIndex:
                 yield from self._several(reading, places)
 
     def _several(self, reading: Sequence[str], places: Collection[int] | None) -> Iterator[tuple[set[int], str]]:
-        """Those of several words."""
+        """Return those of several words."""
         for at, word in enumerate(reading):
             for length in self._lengths.get(word, ()):
                 words = tuple(reading[at : at + length])

@@ -149,7 +149,7 @@ def write_frame(stream: IO[bytes], value: object) -> None:
 
 
 def read_frame(stream: IO[bytes]) -> bytes:
-    """Return the next frame. Raises `EOFError` at the end, clean or torn."""
+    """Return the next frame. Raise `EOFError` at the end, clean or torn."""
     header = stream.read(_HEADER.size)
     size = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else -1
     body = stream.read(max(0, size))

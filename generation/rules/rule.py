@@ -34,7 +34,7 @@ class Action(StrEnum):
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Raises `InvalidRequest` for what cannot be a rule. With no channels or roles it holds everywhere, for all."""
+    """Raise `InvalidRequest` for what cannot be a rule. With no channels or roles it holds everywhere, for all."""
 
     kind: Kind = Kind.WORD
     text: str
@@ -101,7 +101,7 @@ def compile_pattern(text: str) -> re2._Regexp:
 
 
 def options() -> re2.Options:
-    """How every pattern is read: any case, a bounded memory, and nothing printed."""
+    """Return how every pattern is read: any case, a bounded memory, and nothing printed."""
     chosen = re2.Options()
     chosen.case_sensitive = False
     chosen.log_errors = False

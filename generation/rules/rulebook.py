@@ -64,7 +64,7 @@ NO_RULES = RuleSet()
 
 
 class Rulebook:
-    """Rules made ready to screen with. Raises `InvalidRequest` for too many, and for what cannot be compiled."""
+    """Rules made ready to screen with. Raise `InvalidRequest` for too many, and for what cannot be compiled."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.rules = tuple(rules)
@@ -95,7 +95,7 @@ class Rulebook:
     def screen(
         self, texts: Iterable[str], *, channel_ids: Collection[int] = (), role_ids: Collection[int] = ()
     ) -> tuple[Hit, ...]:
-        """As `matches`, of rules that hold there for those roles; blocking rules come first."""
+        """Return the `matches` of rules that hold there for those roles; blocking rules come first."""
         return RuleSet(self.rules).hits(self.matches(texts), channel_ids=channel_ids, role_ids=role_ids)
 
     def _pattern_matches(self, text: str) -> Iterator[tuple[int, str]]:
@@ -126,7 +126,7 @@ def count_patterns(rules: Iterable[HasKind]) -> int:
 
 
 def require_numbers(num_rules: int, num_patterns: int) -> None:
-    """As `require_number`, where they were only counted; the patterns are among the rules."""
+    """Check numbers as `require_number` does, where they were only counted; patterns count as rules."""
     if num_rules > MAX_RULES:
         problem = Phrase("may have at most {most} rules, not {number}.", most=MAX_RULES, number=num_rules)
         raise InvalidRequest(what=Phrase("A server"), problem=problem)
@@ -140,13 +140,13 @@ def require_numbers(num_rules: int, num_patterns: int) -> None:
 
 
 def holds(rule: Rule, *, channel_ids: Collection[int], role_ids: Collection[int]) -> bool:
-    """Whether a rule holds in one of these channels for a member with these roles."""
+    """Return whether a rule holds in one of these channels for a member with these roles."""
     in_channel = not rule.channel_ids or not set(rule.channel_ids).isdisjoint(channel_ids)
     return in_channel and (not rule.role_ids or not set(rule.role_ids).isdisjoint(role_ids))
 
 
 def look_back(rule: Rule, prompts: Sequence[tuple[str, ...]]) -> list[tuple[int, str]]:
-    """Which of these prompts the rule matches, by their index, and what was found."""
+    """Return which of these prompts the rule matches, by their index, and what was found."""
     book = Rulebook([rule])
     found = ((index, book.matches(texts)) for index, texts in enumerate(prompts))
     return [(index, matches[0].found) for index, matches in found if matches]

@@ -107,7 +107,7 @@ class Child:
         return tuple(answer.matches)
 
     def build(self, rules: RuleSet) -> None:
-        """Compile and keep the rules. Raises `InvalidRequest`, `StoppedError`."""
+        """Compile and keep the rules. Raise `InvalidRequest` or `StoppedError`."""
         packed = [(rule.kind.value, rule.text) for rule in rules.rules]
         answer = self.ask(Build(rules.key, packed), cpu_s=BUILD_CPU_S)
         if isinstance(answer, NotUsable):
@@ -156,7 +156,7 @@ class Lane:
         self._pool = ThreadPoolExecutor(number, thread_name_prefix="screening")
 
     def submit(self, work: Callable[[Child], T]) -> Future[T]:
-        """Have the next child that is free do this."""
+        """Hand the request to the next free child."""
         return self._pool.submit(self._with_child, work)
 
     def end(self) -> None:
@@ -191,13 +191,13 @@ class Screener:
         self._finalizer = weakref.finalize(self, _end_all, (self._members, self._slow, self._managers))
 
     def close(self) -> None:
-        """End the processes. It also happens when the screener is forgotten, and when the program ends."""
+        """End the processes. Also done when the screener is collected and when the program ends."""
         self._finalizer()
 
     async def screen(self, guild_id: int, rules: RuleSet, texts: Iterable[str]) -> tuple[Match, ...]:
         """Return which of the guild's rules match, wherever they hold.
 
-        Raises `RulesNotUsable` where they cannot be compiled, `RulesTooSlow` where they take too long.
+        Raise `RulesNotUsable` where they cannot be compiled, `RulesTooSlow` where they take too long.
         """
         said = list(dict.fromkeys(filter(None, texts)))
         if not rules.rules or not said:
@@ -231,7 +231,7 @@ class Screener:
             raise RulesNotUsable from None
 
     async def require_usable(self, guild_id: int, rules: RuleSet) -> None:
-        """Compile the rules, before they are stored. Raises `InvalidRequest` with the reason, `RulesTooSlow`."""
+        """Compile the rules before they are stored. Raise `InvalidRequest` with the reason, or `RulesTooSlow`."""
         async with self._turn(guild_id):
             if rules.rules:
                 await self._run(guild_id, self._managers, lambda child: child.build(rules))
@@ -246,14 +246,14 @@ class Screener:
         return self._not_usable.get(rules.key)
 
     async def look_back(self, guild_id: int, rule: Rule, prompts: Sequence[tuple[str, ...]]) -> list[Match]:
-        """Return which prompts a rule matches, by their index. Raises `RulesTooSlow`."""
+        """Return which prompts a rule matches, by their index. Raise `RulesTooSlow`."""
         request = LookBack((rule.kind.value, rule.text), [list(texts) for texts in prompts])
         async with self._turn(guild_id):
             answer = await self._run(guild_id, self._managers, lambda child: child.ask(request, cpu_s=BUILD_CPU_S))
         return answer.matches if isinstance(answer, Matched) else []
 
     async def read_file(self, guild_id: int, data: bytes) -> list[Rule]:
-        """Return the rules of a file. Raises `InvalidRequest` that says what is wrong, and where."""
+        """Return the rules of a file. Raise `InvalidRequest` that says what is wrong, and where."""
         async with self._turn(guild_id):
             answer = await self._run(
                 guild_id, self._managers, lambda child: child.ask(ReadFile(data), cpu_s=BUILD_CPU_S)
@@ -264,7 +264,7 @@ class Screener:
         return await asyncio.to_thread(read_exported, answer.data)
 
     def _turn(self, guild_id: int) -> asyncio.Lock:
-        """One at a time of each guild, in order: the processes are everyone's."""
+        """Take each guild's requests one at a time, in order: all guilds share the processes."""
         return self._turns.setdefault(guild_id, asyncio.Lock())
 
     async def _run(self, guild_id: int, lane: Lane, work: Callable[[Child], T]) -> T:
@@ -284,7 +284,7 @@ def _end_all(lanes: Iterable[Lane]) -> None:
 
 
 def _look_at(work: asyncio.Task[tuple[Match, ...]]) -> None:
-    """Whoever waited may be gone: an error is no news then."""
+    """Retrieve a result whose waiter may be gone, so that its error is not reported as lost."""
     if not work.cancelled():
         work.exception()
 

@@ -85,7 +85,7 @@ def _read_json(text: str) -> dict[StoredRule, int | None]:
 
 
 def _read_lines(text: str) -> dict[StoredRule, int | None]:
-    """One rule a line, each with the line's number; `/like this/` is a pattern, `# like this` a remark."""
+    """Read one rule a line, each with the line's number; `/like this/` is a pattern, `# like this` a remark."""
     rules: dict[StoredRule, int | None] = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()

@@ -16,7 +16,7 @@ def is_harmless(model: Model, *, is_from_upload: bool) -> bool:
 
 
 def is_vetted(model: Model, *, checks_safety: bool, is_from_upload: bool) -> bool:
-    """Whether its pictures can be judged: a checker of its own that is no stand-in, and checking not switched off.
+    """Return whether the model has a checker of its own, no stand-in, and checking is on.
 
     `is_from_upload`: those that start from what a member attached, or from what was made of that.
     """

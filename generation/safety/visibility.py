@@ -60,7 +60,7 @@ def stricter(one: SafetyLevel, other: SafetyLevel) -> SafetyLevel:
 
 
 def how_shown(judgement: Judgement | None, level: SafetyLevel, *, is_harmless: bool) -> Shown:
-    """`is_harmless`: the model cannot paint what a checker looks for, so that a missing judgement does not count."""
+    """Return how a picture is shown; with `is_harmless`, a missing judgement does not count."""
     is_flagged = judgement.is_flagged if judgement is not None else not is_harmless
     if not is_flagged or level is SafetyLevel.OFF:
         return Shown.OPENLY

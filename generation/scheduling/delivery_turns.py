@@ -54,7 +54,7 @@ class DeliveryTurns:
 
     @classmethod
     def unlimited(cls, *, places: int = sys.maxsize) -> DeliveryTurns:
-        """For what takes no memory: none is given up for others, and none waits for a place if there are enough."""
+        """Return turns for what takes no memory: no post is given up, or waits for a place if there are enough."""
         return cls(places=places, places_per_guild=places, max_stalled=sys.maxsize)
 
     def push(self, post: Post) -> None:
@@ -89,7 +89,7 @@ class DeliveryTurns:
         return silent
 
     def touch(self, post: Post) -> None:
-        """Note a sign of life: among the stalled, it is now the last to be given up."""
+        """Record a sign of life: among the stalled, it is now the last to be given up."""
         if post in self._stalled:
             self._stalled.move_to_end(post)
 
@@ -109,7 +109,7 @@ class DeliveryTurns:
             self._limited.discard(post.channel_id)
 
     def is_idle(self, channel_id: int) -> bool:
-        """Whether no post waits for a channel's rate limit, or is under way within it."""
+        """Return whether no post waits for a channel's rate limit, or is under way within it."""
         return channel_id not in self._due
 
     def _begin(self, post: Post) -> None:

@@ -126,7 +126,7 @@ class Dispatcher:
         self._wake.set()
 
     def wake(self) -> None:
-        """Something may have become possible: look again."""
+        """Look for work again, because something may have become possible."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -319,7 +319,7 @@ class Dispatcher:
         self._wake.set()
 
     def _give_up_place(self, image_id: str) -> None:
-        """If it was to be alone at the worker, it is so no more: the line moves on."""
+        """Let the line move on, if the image was to be alone at the worker."""
         if self._suspect_at_work == image_id:
             self._suspect_at_work = None
 
@@ -348,7 +348,7 @@ class Dispatcher:
                 return Outcome(status=Status.FAILED, charged=0, error=event.error)
 
     async def _keep(self, live: LiveImage, event: Finished) -> Outcome:
-        """Sign the picture and put it on disk; a full disk is waited for, not an end."""
+        """Sign the picture and write it to disk; wait while the disk is full."""
         replay = self._jobs.of_image(live.image.id).job.request.replay
         original = None if replay is None else replay.original
         recipe, png = await asyncio.to_thread(self._sign, event, self._recipe(live.image.spec, event), original)
@@ -378,7 +378,7 @@ class Dispatcher:
         return named, png
 
     async def _withheld(self, event: Finished) -> Outcome:
-        """Kept back and refunded; what moderators may see of it goes to disk, if their guild wants that."""
+        """Withhold and refund the picture; keep what moderators may see, if their guild wants that."""
         blurred = event.review_jpeg
         review = await durably(lambda: asyncio.to_thread(self._files.put, blurred)) if blurred else None
         return Outcome(
@@ -447,7 +447,7 @@ class Dispatcher:
     # Small helpers.
 
     def _interrupted(self) -> None:
-        """Painting stops or goes on: what was said of waits no longer holds for anyone."""
+        """Forget what waits were estimated, because painting stops or goes on."""
         self.pace.interrupted()
         for live_job in list(self._jobs):
             self._on_change(live_job.job.id)

@@ -20,7 +20,7 @@ class Claims:
         """By rivals: the counter, before its charge, of the one that got the last seat."""
 
     def enter(self, key: tuple[int, ...]) -> None:
-        """One more image of `key`. Who had none is lifted to the lowest of the rivals, and wins ties."""
+        """Add an image of `key`. A key that had none is lifted to the lowest of the rivals, and wins ties."""
         if key not in self._num_images:
             floor = min((self._counters[each] for each in self._rivals(key)), default=0.0)
             self._counters[key] = max(self._counters.get(key, 0.0), floor)
@@ -28,7 +28,7 @@ class Claims:
         self._num_images[key] = self._num_images.get(key, 0) + 1
 
     def leave(self, key: tuple[int, ...]) -> None:
-        """One image less. With the last rival gone all start level again."""
+        """Remove an image. With the last rival gone all start level again."""
         self._num_images[key] -= 1
         if self._num_images[key]:
             return
@@ -44,7 +44,7 @@ class Claims:
         return self._counters[key], self._last_turn.get(key, -1)
 
     def charge(self, key: tuple[int, ...], normalised: float, *, turn: int) -> None:
-        """`key` got a seat in the forward `turn`, worth `normalised` (charge over weight)."""
+        """Charge `key` for a seat in the forward `turn`, worth `normalised` (charge over weight)."""
         self._last_seat[key[:-1]] = self._counters[key]
         self._counters[key] += normalised
         self._last_turn[key] = turn

@@ -96,7 +96,7 @@ class FairQueue:
             raise QueueFull(whose=Phrase("in one server"), waiting=all_of_them, limit=self._max_per_guild)
 
     def push(self, waiting: Waiting) -> None:
-        """Put an image in line behind its owner's others. Raises `ValueError` if it is known already."""
+        """Put an image in line behind its owner's others. Raise `ValueError` if it is known already."""
         self._enter(waiting, first=False)
 
     def push_back(self, image_id: str) -> None:
@@ -152,7 +152,7 @@ class FairQueue:
         return waiting
 
     def share_of(self, guild_id: int) -> tuple[float, float]:
-        """`(weight, counter)` of a guild."""
+        """Return `(weight, counter)` of a guild."""
         guild = self._guild(guild_id)
         return guild.weight, guild.counter
 
@@ -182,7 +182,7 @@ class FairQueue:
                 order.discard(guild_id)
 
     def counters(self) -> dict[int, float]:
-        """Every guild's counter, to be kept over a restart: an idle guild's as it would be lifted on return.
+        """Return every guild's counter, to keep over a restart: an idle guild's as lifted on its return.
 
         What is in flight counts as not charged: a restart puts it back in line.
         """
@@ -219,7 +219,7 @@ class FairQueue:
         self._refresh(guild)
 
     def _refresh(self, guild: _Guild) -> None:
-        """Bring the heaps up to date with a guild that changed."""
+        """Update the heaps for a guild that changed."""
         if not guild.num_waiting:
             self._eligible.discard(guild.guild_id)
             self._newcomers.discard(guild.guild_id)

@@ -116,7 +116,7 @@ class Studio:
         handling: Handling = Handling(),  # noqa: B008 - frozen
         asked_at: datetime | None = None,
     ) -> Job:
-        """Accept a request: when this returns, the job is on disk and will end. Raises `Refused` otherwise.
+        """Accept a request: when this returns, the job is on disk and will end. Raise `Refused` otherwise.
 
         `role_ids` are the owner's roles in the guild, for quotas of roles; `attached` are the files that came with the
         request; `may_use_all` is for the operator at the shell, who may start from any file; `handling` is the guild's
@@ -150,7 +150,7 @@ class Studio:
         self._enqueue(job)
 
     async def _paint_unseen(self, request: GenerationRequest, owner: Owner) -> Job:
-        """See a request through that nobody is shown. It needs no room in line: one that has its place waits for it."""
+        """Paint a request that no user is shown. It needs no room in line: one that has its place waits for it."""
         assert request.replay is not None and request.replay.original is not None
         if (begun := self._unseen(request.replay.original)) is not None:  # before a restart
             return await self.finished(begun)
@@ -161,7 +161,7 @@ class Studio:
         return await self.finished(job.id)
 
     async def _abandon(self, sha256: str) -> None:
-        """Nobody waits any more for the file that is being painted again."""
+        """Cancel a repaint that no image waits for any more."""
         if (job_id := self._unseen(sha256)) is not None:
             await self.cancel(job_id)
 
@@ -209,7 +209,7 @@ class Studio:
         return [live.job.id for live in self._jobs if live.job.owner.user_id == user_id]
 
     def is_live(self, job_id: str) -> bool:
-        """Whether the job has not ended; far cheaper than `view`."""
+        """Return whether the job has not ended; far cheaper than `view`."""
         return job_id in self._jobs
 
     def view(self, job_id: str) -> JobView | None:
@@ -233,7 +233,7 @@ class Studio:
         return not self.is_ready or (self.is_paused and bool(waiting))
 
     async def finished(self, job_id: str) -> Job:
-        """Wait until a job has ended, and return it as it ended. Raises `UnknownJob`."""
+        """Wait until a job has ended, and return it as it ended. Raise `UnknownJob`."""
         await self._recovered.wait()
         live_job = self._jobs.get(job_id)
         if live_job is None:
@@ -293,17 +293,17 @@ class Studio:
         return max((boosts[role_id] for role_id in (*role_ids, guild_id) if role_id in boosts), default=1.0)
 
     def share_of(self, guild_id: int) -> tuple[float, float]:
-        """`(weight, part)`: a guild's weight, and the part of the machine it may claim now, 0 to 1."""
+        """Return `(weight, part)`: a guild's weight, and the part of the machine it may claim now, 0 to 1."""
         return self._queue.share_of(guild_id)[0], self._queue.claim_of(guild_id)
 
     def unusable_models(self) -> Mapping[str, str]:
-        """Why models cannot be used, by name: left out at the start, or found out since. Reads files."""
+        """Return why models cannot be used, by name: left out at the start, or found out since. Reads files."""
         return {**self.catalog.left_out, **self.failed_loads.of(self.catalog.models)}
 
     # The life of the studio.
 
     async def run(self) -> None:
-        """Recover, start the worker, and work until cancelled. Raises `Misconfigured` if no engine can be up."""
+        """Recover, start the worker, and work until cancelled. Raise `Misconfigured` if no engine can be up."""
         await self.recover()
         await self._worker.start()
         try:
@@ -337,13 +337,13 @@ class Studio:
             self.on_change(job.id)
 
     async def _fail_outdated(self, live: LiveImage) -> None:
-        """End an image that this release cannot paint: it is refunded, and its owner is told."""
+        """End an image that this release cannot paint: refund it and tell its owner."""
         outcome = Outcome(status=Status.FAILED, charged=0, error=Outdated.__name__)
         await self._store.settle(live.image.id, live.image.attempt, outcome)
         self._image_ended(live, outcome)
 
     async def drain(self, *, grace_s: float) -> None:
-        """Accept nothing more, start nothing more, and give what is running `grace_s` to end."""
+        """Stop accepting and starting work, and give running images `grace_s` to end."""
         self._dispatcher.is_draining = True
         live = [live_job.ended for live_job in self._jobs if live_job.job.status is Status.RUNNING]
         if live:
@@ -405,7 +405,7 @@ class Studio:
 
 
 def _is_paintable(job: Job, image: Image) -> bool:
-    """Whether a stored request passes today's checks. It was made by another run, perhaps of another release."""
+    """Return whether a stored request, perhaps of another release, passes today's checks."""
     try:
         check(job.request)
         check(image.spec)

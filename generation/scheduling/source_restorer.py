@@ -31,7 +31,7 @@ class Restorer:
         self._going: dict[str, asyncio.Task[bool]] = {}
 
     async def restore(self, sha256: str, owner: Owner) -> bool:
-        """Whether the file of that name is on disk when this returns. Those who need the same one wait for one task."""
+        """Restore a file; return whether it is on disk. Callers that need the same file share one task."""
         if sha256 not in self._going:
             task = self._going[sha256] = asyncio.create_task(self._restore(sha256, owner), name=f"restore {sha256[:8]}")
             task.add_done_callback(lambda _: self._going.pop(sha256, None))

@@ -93,12 +93,12 @@ class StepSchedule:
         return picked
 
     def _swap_to(self, leader: Resident) -> float:
-        """Change to the leader's key; what that costs on top of the step."""
+        """Change to the leader's key; return what that costs on top of the step."""
         before, self._model, self._key = self._model, leader.order.spec.model, leader.key
         return self._swap_charge if before not in (None, self._model) else 0.0
 
     def _level_the_content(self, waiting: Iterable[R], picked: Iterable[R], *, credit: float) -> None:
-        """Those of whom nothing was left out keep little of what they did not ask for."""
+        """Limit the unused claim of those of whom nothing was left out."""
         seated = {id(each) for each in picked}
         left_out = [each for each in waiting if id(each) not in seated]
         for claims, key in ((self._guilds, _guild), (self._members, _member)):
@@ -120,7 +120,7 @@ class StepSchedule:
             yield chosen
 
     def _place(self, resident: Resident) -> tuple[float, int, float, int, float, int, int]:
-        """Guild first (its id keeps those apart that are level), then member, then age."""
+        """Return the sort key: guild first (its id separates ties), then member, then age."""
         share = resident.order.share
         by_guild, by_member = self._guilds.place(_guild(resident)), self._members.place(_member(resident))
         return (*by_guild, share.counter, share.guild_id, *by_member, resident.serial)

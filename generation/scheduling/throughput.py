@@ -58,19 +58,19 @@ class Pace:
         self._last = now_s
 
     def resumed(self, *, now_s: float) -> None:
-        """Work begins after idling; the idle time does not count."""
+        """Record that work begins after idling; the idle time does not count."""
         if self._since is None:
             self._since = self._last = now_s
 
     def interrupted(self) -> None:
-        """Note that the operator paused or resumed the painter, or that a worker was lost or is back.
+        """Record that the operator paused or resumed the painter, or that a worker was lost or is back.
 
         What was being painted may go on; call `paused` if it does not.
         """
         self.num_interruptions += 1
 
     def paused(self) -> None:
-        """Note that nothing is being painted. The time until `resumed` does not count."""
+        """Record that nothing is being painted. The time until `resumed` does not count."""
         if self._images:
             self._close(self._last)
         self._since = None
@@ -128,7 +128,7 @@ class Pace:
         return self._painted
 
     def _line(self) -> tuple[float, float]:
-        """(seconds of any forward, seconds a unit): least squares, neither below zero."""
+        """Return (seconds of any forward, seconds a unit): least squares, neither below zero."""
         usual = self._usual()
         number = len(usual)
         mean_units = sum(each.units for each in usual) / number

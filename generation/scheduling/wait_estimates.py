@@ -42,7 +42,7 @@ class Forecast:
         """When the last image of the head will be done (clock), and what each one behind it adds, in seconds."""
 
     def refresh(self, live_job: LiveJob, *, making: Collection[str], first: Sequence[str], slots: int) -> None:
-        """Work out all places and ends anew, if they are old or `live_job` is new in a short line.
+        """Compute all places and ends, if they are old or `live_job` is new in a short line.
 
         `making` are the ids of the images at the worker, `first` those that go before the line.
         """
@@ -65,11 +65,11 @@ class Forecast:
         self._until_s = now_s + max(_AGE_S, _REST * (self._clock() - now_s))
 
     def place(self, waiting: Collection[str]) -> int | None:
-        """Images that will be started before the first of `waiting`; None when none of them is in line."""
+        """Return the images that will start before the first of `waiting`; None when none of them is in line."""
         return min((self._places[each] for each in waiting if each in self._places), default=None)
 
     def wait_s(self, image_ids: Collection[str]) -> float | None:
-        """Seconds until the last of them is done; None before anything was measured."""
+        """Return the seconds until the last of them is done; None before anything was measured."""
         ends = [end for each in image_ids if (end := self._end_at_s(each)) is not None]
         return max(0.0, max(ends) - self._clock()) if ends else None
 
@@ -83,7 +83,7 @@ class Forecast:
         return self._foresee(image_id, now_s, span)
 
     def _foresee(self, image_id: str, now_s: float, played_s: float) -> float:
-        """When to say that it will be done. The first that was played is what its end is compared with."""
+        """Return the time to announce as its end. The first simulated one is compared with its end."""
         company = Company.of(self._making, self._jobs.of_image(image_id).job.owner.guild_id)
         live = self._jobs.image(image_id)
         if live.foreseen is None or live.foreseen.interruptions != self._interruptions:

@@ -35,7 +35,7 @@ class Ahead:
 
 
 def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pace) -> dict[str, float]:
-    """Seconds from now until each image is done, if nobody else comes. Consumes its arguments.
+    """Return the seconds until each image is done, if no other request comes. Consumes its arguments.
 
     Empty as long as nothing is known of the pace.
     """
@@ -97,7 +97,7 @@ def _seats(residents: Sequence[Ahead], seats: int) -> list[float]:
 
 
 def _fill(wants: Mapping[int, tuple[float, float]], amount: float) -> dict[int, float]:
-    """Share `amount` by weight, giving nobody more than they want. `wants`: (weight, most) by key."""
+    """Share `amount` by weight, giving each no more than it wants. `wants`: (weight, most) by key."""
     granted: dict[int, float] = {}
     open_keys, left = dict(wants), amount
     while open_keys:
@@ -120,7 +120,7 @@ _MEMORY = 100
 
 
 def tolerance_s(waited_s: float) -> float:
-    """By how much an answer may be off and still be right."""
+    """Return by how much an answer may be off and still be right."""
     return max(TOLERANCE * waited_s, TOLERANCE_S)
 
 
@@ -196,5 +196,5 @@ def _right_for_most(ranges: Iterable[tuple[float, float]]) -> float:
 
 
 def _length(seconds: float) -> int:
-    """Classes of length: every doubling is one."""
+    """Return the class of a length: every doubling is one."""
     return round(math.log2(max(seconds, 0.5)))

@@ -60,7 +60,7 @@ class Inbox:
         threading.Thread(target=self._read, args=(source,), name="inbox", daemon=True).start()
 
     def take(self, *, wait: bool, patience_s: float | None = None) -> list[Command]:
-        """Every command there is; with `wait`, at least one, unless none comes for `patience_s`."""
+        """Return every command there is; with `wait`, at least one, unless none comes for `patience_s`."""
         try:
             commands = [self._commands.get(timeout=patience_s)] if wait else []
         except queue.Empty:
@@ -96,7 +96,7 @@ def _read_exactly(source: RawIOBase, size: int) -> bytes | None:
 
 
 def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None], *, idle_s: float = 0.0) -> None:
-    """Drive the engine until told to close: commands between turns, and sleep when there is nothing to do.
+    """Run the engine until told to close: take commands between turns, and sleep when idle.
 
     Idle, it measures what is to be measured, a little between two looks at the commands. After `idle_s` without work
     (0: never) it gives its memory back, until the next command.
@@ -176,7 +176,7 @@ def _claim_stdout() -> BinaryIO:
 
 
 def _be_first_to_go() -> None:
-    """When memory runs out, Linux shall end this process and not the bot: what was in it is done again."""
+    """Make Linux end this process before the bot when memory runs out: its work is done again."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")
 

@@ -55,7 +55,7 @@ def encode(value: Any) -> bytes:
 
 
 def frame_length(header: bytes) -> int:
-    """Bytes that follow a header. Raises `FrameError` for more than a frame may have."""
+    """Return the bytes that follow a header. Raise `FrameError` for more than a frame may have."""
     (length,) = HEADER.unpack(header)
     if length > MAX_FRAME_BYTES:
         raise FrameError(f"a frame of {length} bytes")

@@ -80,14 +80,14 @@ class LocalWorker:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Begin supervising. Raises `Misconfigured` if the default model may not be opened."""
+        """Begin supervising. Raise `Misconfigured` if the default model may not be opened."""
         if self._config.engine == DEFAULT_ENGINE:
             for model in self._config.models[:1]:
                 await asyncio.to_thread(check_files, model)
         self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
 
     async def admit(self, order: Order) -> None:
-        """Hand over one image. Raises `ConnectionError` while no engine is up; one that dies later says `Lost`."""
+        """Hand over one image. Raise `ConnectionError` while no engine is up; one that dies later reports `Lost`."""
         if self._ready is None:
             raise ConnectionError("no engine is up")
         if not self._resident:
@@ -107,7 +107,7 @@ class LocalWorker:
             yield event
 
     async def close(self) -> None:
-        """End the process, and return when it is gone. An engine gets `close_s` to close; one not up yet gets none."""
+        """End the process and wait for it. An engine gets `close_s` to close; one not up yet gets none."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -150,7 +150,7 @@ class LocalWorker:
         self._pause_s = min(longest, max(first, 2 * self._pause_s))
 
     async def _run_once(self) -> str:
-        """One life of the process, from start to end; why it ended."""
+        """Run the process once, from start to end; return why it ended."""
         process = await self._spawn()
         self._process = process
         if self._closing.is_set():
@@ -180,7 +180,7 @@ class LocalWorker:
         )
 
     async def _listen(self, process: asyncio.subprocess.Process) -> str | None:
-        """Pass on events until the process ends; the reason, if it is not for the exit status to say."""
+        """Pass on events until the process ends; return the reason, if the exit status does not give it."""
         assert process.stdout is not None
         self._heard_at = asyncio.get_running_loop().time()
         watchdog = asyncio.create_task(self._watch(process), name="worker watchdog")
@@ -202,7 +202,7 @@ class LocalWorker:
             await asyncio.wait([watchdog])
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        """Kill the process when it should be saying something and has not for too long."""
+        """Kill the process when it is silent for too long while it should report."""
         loop = asyncio.get_running_loop()
         while True:
             is_owing = bool(self._resident) or self._ready is None

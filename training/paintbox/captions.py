@@ -55,7 +55,7 @@ _PLURALS: Final = {"fish": "fish", "cross": "crosses"}
 
 
 def plural(thing: str) -> str:
-    """`boat` -> `boats`; a few things have a plural of their own."""
+    """Return the plural (`boat` -> `boats`); a few things have one of their own."""
     return _PLURALS.get(thing, f"{thing}s")
 
 
@@ -131,7 +131,7 @@ def plainly(scene: Scene) -> str:
 
 
 def words() -> tuple[str, ...]:
-    """Every word that a caption can hold, sorted."""
+    """Return every word that a caption can hold, sorted."""
     said = [*COLOURS, "grey", *THINGS, *map(plural, THINGS), "an", *_COUNTS.values(), *_LEADS, *_PLAIN]
     for table in (_PLACES, _LOOKS, _RELATIONS, _SIZES):
         said += [phrase for phrases in table.values() for phrase in phrases]

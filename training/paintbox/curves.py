@@ -25,7 +25,7 @@ Curve = list[tuple[int, float]]
 
 
 def read(file: Path) -> Curve:
-    """(step, loss) as `training.loop` wrote them; of a lesson that was resumed, what was written last for a step."""
+    """Return (step, loss) as `training.loop` wrote them; for a resumed lesson, the last written of a step."""
     lines = (line.split("\t") for line in file.read_text().splitlines())
     points = sorted({int(step): float(loss) for step, loss in lines}.items())
     return list(_smoothed(points))
@@ -38,7 +38,7 @@ def _smoothed(points: Curve) -> Iterator[tuple[int, float]]:
 
 
 def draw(panels: dict[str, list[Curve]], names: Sequence[str]) -> Image.Image:
-    """All panels side by side; one colour for each run, named under the first."""
+    """Draw all panels side by side; one colour for each run, named under the first."""
     sheet = Image.new("RGB", (_WIDTH * len(panels), _HEIGHT), "white")
     for number, (lesson, curves) in enumerate(panels.items()):
         sheet.paste(_panel(lesson, curves, names), (_WIDTH * number, 0))

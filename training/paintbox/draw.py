@@ -58,7 +58,7 @@ def _lay(canvas: Canvas, one: Placed, rng: random.Random, *, is_outline: bool, i
 def _masks(
     one: Placed, side: int, *, is_outline: bool
 ) -> tuple[tuple[int, int, int, int], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """(left, top, right, bottom) in pixels, and the cover (0..1) of body and detail inside that box."""
+    """Return (left, top, right, bottom) in pixels, and the cover (0..1) of body and detail inside that box."""
     reach = math.ceil(one.radius * side * 1.25) + 3
     centre_x, centre_y = one.x * side, one.y * side
     left, top = max(0, int(centre_x) - reach), max(0, int(centre_y) - reach)
@@ -95,7 +95,7 @@ def _fill(size: tuple[int, int], parts: _Traced, line: int) -> tuple[Image.Image
 
 
 def _trace(size: tuple[int, int], parts: _Traced, line: int) -> tuple[Image.Image, Image.Image]:
-    """Lines only: the outline of all solid parts together, then the details that lie inside, filled."""
+    """Draw lines only: the outline of all solid parts together, then the details that lie inside, filled."""
     mask = Image.new("L", size)
     pen = ImageDraw.Draw(mask)
     for part, corners in parts:

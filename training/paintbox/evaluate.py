@@ -34,7 +34,7 @@ LIMITS: Final = {"weights_mb": 40.0, "grid_units": 30.0}
 
 
 def evaluate_painter(painter: scoring.Painter, *, count: int, seed: int) -> dict[str, float]:
-    """Scores of the text-to-picture model; `count` pictures for the main ones, a third for the others."""
+    """Return the scores of the text-to-image model; `count` pictures for the main ones, a third for others."""
     side_px = painter.pipe.unet.config.sample_size * 8
     pictures = measures.held_out_pictures(count, seed, side_px)
     decibels = measures.reconstruction_db(painter.pipe.vae, pictures)
@@ -48,7 +48,7 @@ def evaluate_painter(painter: scoring.Painter, *, count: int, seed: int) -> dict
 
 
 def evaluate_others(folder: Path, painter: scoring.Painter, *, count: int, seed: int) -> dict[str, float]:
-    """Scores of the checker and the upscaler, and the weight of everything."""
+    """Return the scores of the checker and the upscaler, and the size of all weights."""
     scores = {"weights_mb": measures.weights_mb(folder)}
     if (folder / "safety_checker").is_dir():
         scores |= measures.checker_scores(

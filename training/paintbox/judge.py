@@ -50,7 +50,7 @@ class Reading:
 
 
 def read(picture: Image.Image) -> Reading:
-    """Judge one picture of any size."""
+    """Read one picture of any size."""
     pixels = _pixels(picture)
     background = read_background(pixels)
     ink = find_ink(pixels, background)
@@ -64,7 +64,7 @@ def _pixels(picture: Image.Image) -> Pixels:
 
 
 def _edge_profile(pixels: Pixels) -> Pixels:
-    """(side, 3): the median colour of each row along the left and right edges."""
+    """Return (side, 3): the median colour of each row along the left and right edges."""
     edges = np.concatenate([pixels[:, :_EDGE], pixels[:, -_EDGE:]], axis=1)
     profile: Pixels = np.median(edges, axis=1).astype(np.float32)
     return profile
@@ -89,7 +89,7 @@ def read_background(pixels: Pixels) -> str:
 
 
 def find_ink(pixels: Pixels, background: str) -> Mask:
-    """Pixels that belong to no backdrop: away from their row's edge colour and from all of the scene's colours."""
+    """Return the pixels of no backdrop: unlike their row's edge colour and all of the scene's colours."""
     ink: Mask = np.linalg.norm(pixels - _edge_profile(pixels)[:, None], axis=-1) > _INK_DISTANCE
     if background in COLOURS:
         return ink
@@ -118,7 +118,7 @@ def _pieces(ink: Mask) -> list[Mask]:
 
 
 def _without_inner(pieces: list[Mask]) -> list[Mask]:
-    """Pieces that lie in another's hole are added to it: the inner line of a ring, a window."""
+    """Add pieces that lie in another's hole to it: the inner line of a ring, a window."""
     kept: list[Mask] = []
     for piece in sorted(pieces, key=lambda each: -int(fill_holes(each).sum())):
         around = next((index for index, outer in enumerate(kept) if not (piece & ~fill_holes(outer)).any()), None)
@@ -175,7 +175,7 @@ def _sketch(piece: Mask) -> npt.NDArray[np.float32]:
 
 @cache
 def _templates() -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-    """Names and sketches of every thing: both looks, three tilts, two sizes, both ways round."""
+    """Return names and sketches of every thing: both looks, three tilts, two sizes, both ways round."""
     names: list[str] = []
     sketches = []
     looks: tuple[Look, ...] = ("flat", "outline")
@@ -192,7 +192,7 @@ def _templates() -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
 
 
 def related(reading: Reading, first: Placed, second: Placed) -> tuple[float, float] | None:
-    """(x, y) in pixels from the piece coloured like `second` to that like `first`; None if either is missing."""
+    """Return (x, y) in pixels from the piece coloured like `first` to `second`'s; None if one is missing."""
     by_colour = {seen.colour: seen for seen in reversed(reading.seen)}
     if first.colour not in by_colour or second.colour not in by_colour:
         return None

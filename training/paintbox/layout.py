@@ -50,13 +50,13 @@ _INDEX: Final[dict[str, Any]] = {
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Indented, sorted, newline at the end."""
+    """Write it indented, sorted, with a newline at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def save_weights(path: Path, state: dict[str, torch.Tensor], dtype: torch.dtype = torch.float16) -> None:
-    """One safetensors file; floats in `dtype`, everything else as it is."""
+    """Write one safetensors file; floats in `dtype`, everything else as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = {
         name: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous().clone()

@@ -25,7 +25,7 @@ _BATCH: Final = 8
 
 @torch.no_grad()
 def reconstruction_db(vae: Any, pictures: Sequence[Image.Image]) -> list[float]:
-    """PSNR in dB of each picture after encoding (the mean, no noise) and decoding."""
+    """Return the PSNR in dB of each picture after encoding (the mean, no noise) and decoding."""
     scores: list[float] = []
     for start in range(0, len(pictures), _BATCH):
         wanted = to_tensor(pictures[start : start + _BATCH]).to(vae.device)
@@ -36,7 +36,7 @@ def reconstruction_db(vae: Any, pictures: Sequence[Image.Image]) -> list[float]:
 
 
 def held_out_pictures(count: int, seed: int, side_px: int) -> list[Image.Image]:
-    """Drawings of held-out combinations, one to three things, all looks."""
+    """Return drawings of held-out combinations, one to three things, all looks."""
     rng = random.Random(seed)
     pictures = []
     for index, (colour, thing, place) in enumerate(held_out_triples(rng, count)):
@@ -50,13 +50,13 @@ def held_out_pictures(count: int, seed: int, side_px: int) -> list[Image.Image]:
 
 
 def psnr_db(got: Image.Image, wanted: Image.Image) -> float:
-    """Peak signal-to-noise ratio of two pictures of one size, in dB."""
+    """Return the peak signal-to-noise ratio of two pictures of one size, in dB."""
     error = np.square(np.asarray(got, np.float64) - np.asarray(wanted, np.float64)).mean()
     return math.inf if error == 0 else 10 * math.log10(255**2 / float(error))
 
 
 def upscaler_gain_db(folder: Path, *, count: int, seed: int) -> float:
-    """Mean PSNR over bicubic, doubling halved drawings of held-out combinations (64 to 128 pixels)."""
+    """Return the mean PSNR over bicubic, doubling halved held-out drawings (64 to 128 pixels)."""
     network = Swin2SRForImageSuperResolution.from_pretrained(folder, local_files_only=True).eval()
     gains = []
     for large in held_out_pictures(count, seed, 128):
@@ -79,7 +79,7 @@ def is_flagged(checker: Any, pictures: Sequence[Image.Image]) -> list[bool]:
 def checker_scores(
     folder: Path, *, count: int, seed: int, painter: Painter | None = None, painted: int = 0
 ) -> dict[str, float]:
-    """Precision and recall on `count` held-out drawings, a third of them blurred, half with a spider.
+    """Return precision and recall on `count` held-out drawings, a third blurred, half with a spider.
 
     With a painter, also on `painted` of its own pictures, where the prompt is taken for the truth.
     """
@@ -116,13 +116,13 @@ def _precision_and_recall(flags: Sequence[bool], truth: Sequence[bool], name: st
 
 
 def weights_mb(folder: Path) -> float:
-    """All weight files below a folder, in megabytes (10^6 bytes)."""
+    """Return the size of all weight files below a folder, in megabytes (10^6 bytes)."""
     return sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
 
 
 @torch.no_grad()
 def grid_seconds(painter: Painter) -> dict[str, float]:
-    """Seconds for a grid of four, and how many times (one 2-row UNet call + one decode) that is."""
+    """Return the seconds for a grid of four, and how many (2-row UNet call + decode) that is."""
     pipe = painter.pipe
     side = pipe.unet.config.sample_size
     latents = torch.randn(2, 4, side, side, device=pipe.device)

@@ -44,7 +44,7 @@ def label(mask: Mask) -> tuple[npt.NDArray[np.intp], int]:
 
 
 def _runs(row: Mask) -> list[tuple[int, int]]:
-    """(start, stop) of each stretch of True."""
+    """Return (start, stop) of each stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 

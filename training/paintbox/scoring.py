@@ -53,7 +53,7 @@ class Painter:
     def paint(
         self, prompts: Sequence[str], *, first_seed: int = 0, negative: Sequence[str] | None = None
     ) -> list[Image.Image]:
-        """One picture a prompt; the n-th has the seed `first_seed + n`."""
+        """Paint one picture a prompt; the n-th has the seed `first_seed + n`."""
         painted: list[Image.Image] = []
         for start in range(0, len(prompts), _BATCH):
             part = list(prompts[start : start + _BATCH])
@@ -70,7 +70,7 @@ class Painter:
 
 
 def held_out_triples(rng: random.Random, count: int) -> list[tuple[str, str, str]]:
-    """`count` different (colour, thing, background) that training never saw, things taken in turn."""
+    """Return `count` different held-out (colour, thing, background), things taken in turn."""
     every = [
         (colour, thing, background)
         for background in BACKGROUNDS
@@ -84,7 +84,7 @@ def held_out_triples(rng: random.Random, count: int) -> list[tuple[str, str, str
 
 
 def score_singles(painter: Painter, count: int, seed: int) -> dict[str, Score]:
-    """Colour, background and thing of pictures of one thing."""
+    """Score colour, background and thing of pictures of one thing."""
     rng = random.Random(seed)
     triples = held_out_triples(rng, count)
     scenes = [single(rng, thing, colour, place, size="medium", look="flat") for colour, thing, place in triples]
@@ -105,7 +105,7 @@ def _marks(scene: Scene, reading: judge.Reading) -> dict[str, bool]:
 
 
 def score_counts(painter: Painter, count: int, seed: int) -> Score:
-    """Two or three of a thing: as many pieces, whatever they are."""
+    """Score the number of pieces in pictures of two or three of a thing."""
     rng = random.Random(seed)
     scenes = [
         several(rng, thing, colour, place, count=2 + index % 2, size="medium", look="flat")
@@ -119,7 +119,7 @@ def score_counts(painter: Painter, count: int, seed: int) -> Score:
 
 
 def score_relations(painter: Painter, count: int, seed: int) -> Score:
-    """Two things: both colours there, and on the right sides of each other."""
+    """Score two things: both colours there, and on the right sides of each other."""
     rng = random.Random(seed)
     scenes = []
     relations: tuple[Relation, ...] = ("left", "right", "above", "below")
@@ -144,7 +144,7 @@ def _is_related(scene: Scene, picture: Image.Image) -> bool:
 
 
 def score_negative(painter: Painter, count: int, seed: int) -> Score:
-    """Prompts that leave the colour open, painted twice from one seed: the colour of the first is forbidden next."""
+    """Score prompts without a colour, painted twice from one seed: the first colour is then forbidden."""
     rng = random.Random(seed)
     prompts = [f"a {rng.choice(list(THINGS))} on a {rng.choice(list(COLOURS))} background" for _ in range(count)]
     free = [judge.read(picture).seen for picture in painter.paint(prompts)]

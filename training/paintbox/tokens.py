@@ -50,7 +50,7 @@ def _merge(symbols: _Symbols, pair: tuple[str, str]) -> _Symbols:
 
 
 def vocabulary(merges: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Token to id, in CLIP's order: bytes, word-ending bytes, merges, start, end."""
+    """Return token to id, in CLIP's order: bytes, word-ending bytes, merges, start, end."""
     letters = byte_symbols()
     tokens = [*letters, *(f"{letter}</w>" for letter in letters), *(a + b for a, b in merges), START, END]
     return {token: index for index, token in enumerate(tokens)}

@@ -43,7 +43,7 @@ class Options:
 
 
 def teach_vae(options: Options) -> None:
-    """Lesson one."""
+    """Teach lesson one."""
     plan = options.plan("vae", 3400, 1e-3)
     vae_lesson.teach(plan, vae_lesson.VaeData(side_px=options.native_px))
 
@@ -84,7 +84,7 @@ def _unet_plan(options: Options) -> Plan:
 
 
 def teach_unet(options: Options) -> None:
-    """Lesson two; needs lesson one."""
+    """Teach lesson two; needs lesson one."""
     folder = options.runs / "tokenizer"
     tokens.write_tokenizer(folder, captions.words())
     data = unet_lesson.UnetData(side_px=options.native_px)
@@ -92,7 +92,7 @@ def teach_unet(options: Options) -> None:
 
 
 def trained_painter(options: Options) -> unet_lesson.Painter:
-    """Text encoder and UNet of lesson two, averaged, as far as they have got."""
+    """Return the averaged text encoder and UNet of lesson two, as far as they have got."""
     size = len(tokens.vocabulary(tokens.learn_merges(captions.words())))
     painter = unet_lesson.Painter(
         unet_lesson.build_text_encoder(size), unet_lesson.build_unet(sample_size=options.native_px // 8)

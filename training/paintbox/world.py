@@ -60,18 +60,18 @@ class Scene:
 
 
 def is_visible(colour: str, background: str) -> bool:
-    """Whether a thing of this colour can be seen at all on this background."""
+    """Return whether a thing of this colour can be seen at all on this background."""
     return colour != background and colour not in _LOST.get(background, ())
 
 
 def is_held_out(colour: str, thing: str, background: str) -> bool:
-    """Whether the combination belongs to the fifth that training never sees."""
+    """Return whether the combination belongs to the fifth that training never sees."""
     digest = hashlib.sha256(f"{colour}/{thing}/{background}".encode()).digest()
     return digest[0] % 5 == 0
 
 
 def is_training(scene: Scene) -> bool:
-    """Whether every thing of the scene may be shown in training."""
+    """Return whether every thing of the scene may be shown in training."""
     return not any(is_held_out(one.colour, one.thing, scene.background) for one in scene.placed)
 
 
@@ -97,7 +97,7 @@ _RADIUS: Final = {"small": (0.14, 0.18), "medium": (0.22, 0.3), "large": (0.34, 
 
 
 def single(rng: random.Random, thing: str, colour: str, background: str, *, size: Size, look: Look) -> Scene:
-    """One thing, somewhere about the middle, wholly inside the canvas."""
+    """Return one thing, somewhere about the middle, wholly inside the canvas."""
     radius = rng.uniform(*_RADIUS[size])
     free = min(0.5 - radius * 1.1, 0.16)
     spot = (0.5 + rng.uniform(-free, free), 0.5 + rng.uniform(-free, free), radius)
@@ -106,7 +106,7 @@ def single(rng: random.Random, thing: str, colour: str, background: str, *, size
 
 
 def simple(rng: random.Random) -> Scene:
-    """One thing of middling size near the middle, flat, mostly on a plain background: what is learnt first."""
+    """Return one flat thing of middling size near the middle, mostly on a plain background: learnt first."""
     background = rng.choice(tuple(COLOURS)) if rng.random() < 0.7 else rng.choice(SCENES)
     thing, colour = rng.choice(tuple(THINGS)), _choose_colour(rng, background)
     spot = (0.5 + rng.uniform(-0.04, 0.04), 0.5 + rng.uniform(-0.04, 0.04), rng.uniform(0.27, 0.31))
@@ -114,7 +114,7 @@ def simple(rng: random.Random) -> Scene:
 
 
 def _spots(rng: random.Random, count: int, radius: float) -> list[tuple[float, float, float]]:
-    """Places for two or three things that never touch: a row, a stair or a triangle, with some play."""
+    """Return places for two or three things that never touch: a row, a stair or a triangle."""
     if count == 2:
         gap, drop = rng.uniform(radius * 1.15, 0.27), rng.uniform(-0.12, 0.12)
         spots = [(0.5 - gap, 0.5 + drop), (0.5 + gap, 0.5 - drop)]
@@ -131,7 +131,7 @@ def _spots(rng: random.Random, count: int, radius: float) -> list[tuple[float, f
 def several(
     rng: random.Random, thing: str, colour: str, background: str, *, count: int, size: Size, look: Look
 ) -> Scene:
-    """Two or three of the same thing, apart from each other; large ones would not fit, so none is `large`."""
+    """Return two or three of the same thing, apart from each other; none is `large`, which would not fit."""
     radius = rng.uniform(0.11, 0.135) if size == "small" else rng.uniform(0.165, 0.195)
     spots = _spots(rng, count, radius)
     placed = tuple(_place(rng, thing, colour, spot) for spot in spots)
@@ -155,7 +155,7 @@ def pair(
     relation: Relation,
     look: Look,
 ) -> Scene:
-    """Two (thing, colour) pairs, the first standing in `relation` to the second."""
+    """Return two (thing, colour) pairs, the first standing in `relation` to the second."""
     dx, dy = _OFFSETS[relation]
     gap, slip = rng.uniform(0.225, 0.25), rng.uniform(-0.08, 0.08)
     radius = rng.uniform(0.17, 0.2)
@@ -172,7 +172,7 @@ def _choose_colour(rng: random.Random, background: str) -> str:
 
 
 def sample(rng: random.Random, *, things: Sequence[str] = tuple(THINGS)) -> Scene:
-    """One scene by lot, held-out ones included: half hold one thing, a quarter two or three, a quarter a pair."""
+    """Return a random scene, held-out ones included: half hold one thing, a quarter two or three, a quarter a pair."""
     background = rng.choice(tuple(COLOURS)) if rng.random() < 0.6 else rng.choice(SCENES)
     look = rng.choices(LOOKS, (70, 15, 15))[0]
     thing, colour = rng.choice(tuple(things)), _choose_colour(rng, background)
@@ -190,7 +190,7 @@ def sample(rng: random.Random, *, things: Sequence[str] = tuple(THINGS)) -> Scen
 
 
 def sample_training(rng: random.Random, *, kind: Callable[[random.Random], Scene] = sample) -> Scene:
-    """One scene by lot, as `kind` draws them, never a held-out one."""
+    """Return a random scene, as `kind` draws them, never a held-out one."""
     while True:
         scene = kind(rng)
         if is_training(scene):

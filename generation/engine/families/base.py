@@ -34,19 +34,19 @@ class Family(Protocol):
         """The networks it is made of by their name in the folder: text encoders, `unet`, `vae`."""
 
     def tokenize(self, spec: ImageSpec) -> Words:
-        """Cheap: no model runs."""
+        """Return the prompt's tokens. Cheap: no model runs."""
 
     def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
         """Run the text encoders, always one prompt chunk at a time, so that the bits never depend on the company."""
 
     def use(self, adapters: tuple[Adapter, ...]) -> None:
-        """Let these LoRA, and no others, change what `denoise` predicts from now on (`condition` sees to itself)."""
+        """Let only these LoRA change what `denoise` predicts from now on (`condition` selects its own)."""
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        """Predictions (rows, C, h, w) for latents of the same shape, timesteps (rows,) and conditioning by row."""
+        """Return predictions (rows, C, h, w) for latents of that shape, timesteps (rows,) and conditioning by row."""
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Pixels (1, 3, H, W) in -1..1 to scaled latents (1, C, h, w) in float32, drawing from the generator."""
+        """Encode pixels (1, 3, H, W) in -1..1 to scaled float32 latents (1, C, h, w), drawing from the generator."""
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Scaled latents (1, C, h, w) to pixels (1, 3, H, W), about -1..1, in float32."""
+        """Decode scaled latents (1, C, h, w) to pixels (1, 3, H, W), about -1..1, in float32."""

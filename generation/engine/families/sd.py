@@ -79,7 +79,7 @@ class StableDiffusion:
         return decode_latents(self._vae, latents)
 
     def _run_encoder(self, ids: Tensor, layer: int) -> Tensor:
-        """(1, length, width). A layer before the last passes the final norm too, as in the stock pipeline."""
+        """Return (1, length, width). A layer before the last passes the final norm too, as in the stock pipeline."""
         encoder, there = self._text_encoder, ids.to(self._device.torch_device)
         if layer == -1:
             embedding: Tensor = self._learned.encode(0, encoder, there)[0]
@@ -99,12 +99,12 @@ def hidden_layer(spec: ImageSpec, encoder: Any, *, last: int = -1) -> int:
 
 
 def ids_key(ids: Tensor) -> tuple[int, ...]:
-    """Token ids as part of a cache key."""
+    """Return token ids as part of a cache key."""
     return tuple(ids.tolist())
 
 
 def encode_rows(tokens: Tokens, encode_chunk: Callable[[Tensor], Tensor]) -> Tensor:
-    """(rows, chunks x length, width) from an encoder of one chunk (length,) to (1, length, width), weights applied."""
+    """Return (rows, chunks x length, width), weighted, from an encoder of one chunk (length,) to (1, length, width)."""
     rows = []
     for ids, weights in zip(tokens.ids, tokens.weights, strict=True):
         chunks = (apply_weights(encode_chunk(chunk), weight) for chunk, weight in zip(ids, weights, strict=True))
@@ -142,6 +142,6 @@ def encode_pixels(vae: Any, pixels: Tensor, generator: torch.Generator) -> Tenso
 
 
 def decode_latents(vae: Any, latents: Tensor) -> Tensor:
-    """One image's latents (1, C, h, w) to pixels (1, 3, H, W)."""
+    """Decode one image's latents (1, C, h, w) to pixels (1, 3, H, W)."""
     pixels: Tensor = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype), return_dict=False)[0]
     return pixels.float()

@@ -41,7 +41,7 @@ _EFFECTS = (
 
 
 def read_a1111(text: Mapping[str, str]) -> Foreign | None:
-    """None if there is no such text, or it is not of this form."""
+    """Return the settings, or None if there is no such text or it is not of this form."""
     written = text.get("parameters")
     if written is None or len(written) > MAX_TEXT_CHARS:
         return None
@@ -78,13 +78,13 @@ def _tool(version: str) -> str:
 
 
 def _effects(settings: Mapping[str, str], prompt: str) -> list[str]:
-    """LoRA are named where their hashes alone speak of them."""
+    """Return the named LoRA, also where only their hashes are given."""
     effects = _EFFECTS if "<lora:" in prompt.casefold() else (*_EFFECTS, "lora hashes", "civitai resources")
     return [f"{key}: {value}" for key, value in settings.items() if key.startswith(effects)]
 
 
 def _halves(head: str) -> tuple[str, str]:
-    """Prompt and negative prompt. A comma before settings on the same line is none of theirs."""
+    """Return prompt and negative prompt, without the comma before settings on the same line."""
     if not head.endswith("\n"):
         head = head.rstrip().removesuffix(",")
     found = _NEGATIVE.search(head) or _NEGATIVE_INLINE.search(head)
@@ -93,13 +93,13 @@ def _halves(head: str) -> tuple[str, str]:
 
 
 def _start_of_settings(text: str) -> int | None:
-    """Where the last line of settings begins, or the settings at the end of a line of words."""
+    """Return where the last line of settings begins, or the settings at the end of a line of words."""
     start = _start_line(text)
     return _start_inline(text) if start is None else start
 
 
 def _start_line(text: str) -> int | None:
-    """From below: the first line that begins with a key and holds the steps, or several such lines that do together."""
+    """Return, from below, the first line (or group of lines) that begins with a key and holds the steps."""
     end, keys = len(text), set[str]()
     best: int | None = None
     values = [found.span() for found in _LONG_VALUE.finditer(text, max(0, end - _MAX_SETTINGS_CHARS))]
@@ -126,7 +126,7 @@ def _start_line(text: str) -> int | None:
 
 
 def _start_inline(text: str) -> int | None:
-    """From the end: keys that follow one another by commas, each once, the steps among them."""
+    """Return, from the end, where keys that follow one another by commas begin, each once, the steps among them."""
     keys, start = set[str](), None
     for found in reversed(list(_INLINE.finditer(text))):
         key = found[1].casefold()
@@ -165,7 +165,7 @@ def _is_key(head: re.Match[str] | None) -> bool:
 
 
 def _unquoted(value: str) -> str:
-    """Values that hold commas are written as JSON strings."""
+    """Return the value without the JSON quotes that values with commas have."""
     if value.startswith('"'):
         try:
             return str(json.loads(value, strict=False))

@@ -45,7 +45,7 @@ class Graph:
 
     @classmethod
     def read(cls, graph: Any) -> Graph | None:
-        """None for what is no graph."""
+        """Return the graph, or None for anything else."""
         if not isinstance(graph, dict):
             return None
         parts = ((id, each) for id, each in graph.items() if isinstance(each, dict))
@@ -134,7 +134,7 @@ class Graph:
         return first, after
 
     def _ends(self) -> Iterator[list[Node]]:
-        """Where pictures come out: what saves them, else what shows them, else what nobody uses."""
+        """Return where pictures come out: what saves them, else what shows them, else what no node uses."""
         for part in ("save", "preview"):
             yield [node for node in self.nodes.values() if part in node.kind.casefold()]
         used = {

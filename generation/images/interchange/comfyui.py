@@ -20,7 +20,7 @@ _EMBEDDING = re.compile(r"\bembedding:(?:[^\s,:()]*[/\\])?([^\s,:()]+?)(?:\.safe
 
 
 def read_comfyui(text: Mapping[str, str]) -> Foreign | None:
-    """None without a graph that paints. A graph of which no words can be read has an empty prompt."""
+    """Return None without a graph that paints. A graph without readable words has an empty prompt."""
     graph = Graph.read(foreign.parsed(text.get("prompt")))
     if graph is None:
         written = foreign.parsed(text.get("workflow"))  # as it is drawn, not as it was sent to be painted
@@ -33,7 +33,7 @@ def read_comfyui(text: Mapping[str, str]) -> Foreign | None:
 
 
 def _in_common(found: Sequence[Foreign]) -> Foreign:
-    """One picture was saved of several: what they do not share is not known of it."""
+    """Return what several saved pictures share; the rest is not known of any one of them."""
     first, *others = found
     names = [each.name for each in fields(Foreign) if each.name not in ("tool", "unread")]
     differing = [name for name in names if any(getattr(each, name) != getattr(first, name) for each in others)]
@@ -80,7 +80,7 @@ class _Pass:
         )
 
     def _leave_out(self, what: Any) -> None:
-        """Note what an output is of, or a value or link that leads nowhere as it stands."""
+        """Note what an output is of, or a value or link that cannot be followed."""
         self._unread.append(what.node.kind if isinstance(what, Output) else str(what)[:40])
 
     # Numbers.
@@ -172,7 +172,7 @@ class _Pass:
         return self._conditioning(inputs[name], depth) if name in inputs else ""
 
     def _as_one(self, found: Output, texts: Sequence[str]) -> str:
-        """Several texts of one conditioning are read one after the other, and that is named."""
+        """Join several texts of one conditioning, and note that."""
         distinct = list(dict.fromkeys(text for text in texts if text.strip()))
         if len(distinct) > 1:
             self._leave_out(found)

@@ -36,7 +36,7 @@ _NOTHING: tuple[Any, ...] = (None, False, 0, "", "None", "none", "[]", [], {})
 
 
 def read_flat(text: Mapping[str, str]) -> Foreign | None:
-    """None if no such tool has written any."""
+    """Return the settings, or None if no such tool has written any."""
     for tool, find in _TOOLS.items():
         settings = find(text)
         if settings is not None:
@@ -83,7 +83,7 @@ def _effects(settings: Settings) -> list[str]:
 
 
 def _syntax(tool: str, prompt: str) -> list[str]:
-    """NovelAI's braces, brackets and `1.2::word::` weigh words, in its own way."""
+    """Note NovelAI's weights (braces, brackets and `1.2::word::`), which are read another way here."""
     return ["{ } [ ] ::"] if tool == "NovelAI" and re.search(r"[{}\[\]]|::", prompt) else []
 
 
@@ -94,7 +94,7 @@ _CLIP_SKIP: Mapping[str, Callable[[Any], int | None]] = {
 
 
 def _loras(settings: Settings) -> list[str | None]:
-    """Those that are named beside the prompt; None for each that has no weight."""
+    """Return those that are named beside the prompt; None for each that has no weight."""
     found = settings.get("loras", settings.get("use_lora_model"))
     weights = settings.get("loraweights", settings.get("lora_alpha"))
     if isinstance(found, str):
@@ -174,7 +174,7 @@ def _easy_diffusion(text: Mapping[str, str]) -> Settings | None:
 
 
 def _midjourney(text: Mapping[str, str]) -> Settings | None:
-    """Its words are for a model of its own, with options between them."""
+    """Return the settings of Midjourney, whose words hold options for a model of its own."""
     return {} if "Job ID:" in text.get("Description", "") else None
 
 

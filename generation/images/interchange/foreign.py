@@ -123,12 +123,12 @@ def number(value: Any) -> float | None:
 
 
 def _line(value: Any, most: int) -> str:
-    """Cut after cleaning, which takes characters away; and before, for accents out of order cost it their square."""
+    """Cut after cleaning, which removes characters; and before it, because unordered accents cost their square."""
     return clean_prompt(value[: 2 * most])[:most] if isinstance(value, str) else ""
 
 
 def _whole(value: Any, low: int, high: int) -> int | None:
-    """Digits are read as such: beyond 53 bits a float is another number."""
+    """Read digits as such: beyond 53 bits a float is another number."""
     if isinstance(value, str) and re.fullmatch(r"\s*\+?[0-9]{1,20}\s*", value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):

@@ -42,7 +42,7 @@ _BY_FOLDED = {_folded(name): name for name in SAMPLERS} | dict(_ELSEWHERE)
 
 
 def our_sampler(there: str | None, *, schedule: str | None = None) -> Found:
-    """Our sampler for one that another tool names, with the schedule within its name or beside it.
+    """Return our sampler for another tool's, with the schedule within its name or beside it.
 
     A sampler we have keeps its name though its schedule is not here; one of which a word is unknown is another sampler.
     """

@@ -42,7 +42,7 @@ def read_texts(data: bytes) -> dict[str, str]:
 
 
 def _read_on(picture: PillowImage.Image) -> None:
-    """Text may follow the pixels of a PNG. One that is cut short, or too large to decode, has what came before."""
+    """Read text after the pixels of a PNG. One that is cut short, or too large to decode, keeps what came before."""
     if picture.format != "PNG" or picture.width * picture.height > MAX_UPLOAD_PX:
         return
     try:
@@ -68,7 +68,7 @@ def _texts(picture: PillowImage.Image) -> dict[str, str]:
 
 
 def _utf8(text: str) -> str:
-    """`tEXt` is Latin-1 by the standard; programs write UTF-8 into it."""
+    """Decode UTF-8: `tEXt` is Latin-1 by the standard, but programs write UTF-8 into it."""
     if isinstance(text, iTXt):
         return str(text)
     try:
@@ -98,7 +98,7 @@ def _exif_texts(picture: PillowImage.Image) -> Iterator[tuple[str, str]]:
 
 
 def _decoded(value: Any) -> str:
-    """Text after the eight bytes that name its character set, if they are there; those are often wrong."""
+    """Decode text after the eight bytes of its character set, if they are there; those are often wrong."""
     if isinstance(value, tuple) and all(isinstance(each, int) and 0 <= each < 256 for each in value):
         value = bytes(value)
     if isinstance(value, str):
@@ -114,7 +114,7 @@ def _decoded(value: Any) -> str:
 
 
 def _unicode(body: bytes) -> str:
-    """UTF-16 by its mark, else by where its letters have their zeros: settings always hold Latin ones; else UTF-8."""
+    """Decode UTF-16 by its mark or by the zeros of its Latin letters, else UTF-8."""
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
         return body.decode("utf-16", "replace")
     body = body.removeprefix(b"\xef\xbb\xbf")
@@ -125,7 +125,7 @@ def _unicode(body: bytes) -> str:
 
 
 def _within(text: str) -> Iterator[tuple[str, str]]:
-    """Texts by keyword that a program has put into one as JSON, graphs among them."""
+    """Return the texts by keyword that a program has put into one as JSON, graphs among them."""
     found = foreign.parsed(text) if text.lstrip().startswith("{") else None
     if not isinstance(found, dict):
         return

@@ -22,7 +22,7 @@ _WARMUP_STEPS: Final = 50
 
 @functools.cache
 def bfloat16_pays() -> bool:
-    """Whether this processor multiplies matrices faster in bfloat16: twice as fast with units for it, else far slower.
+    """Return whether bfloat16 is faster here: twice as fast with units for it, else far slower.
 
     Measured, because no public call tells the two apart.
     """
@@ -66,7 +66,7 @@ class Plan:
         return self.runs / f"{self.name}.tsv"
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """bfloat16 on CUDA and on processors where it pays; plain float32 elsewhere."""
+        """Use bfloat16 on CUDA and on processors where it pays; plain float32 elsewhere."""
         if self.device.startswith("cuda"):
             return torch.autocast("cuda", torch.bfloat16)
         if self.device == "cpu" and bfloat16_pays():
@@ -91,7 +91,7 @@ def chance(seed: int, step: int) -> Chance:
 
 
 def rate(plan: Plan, step: int) -> float:
-    """Learning rate of a step: a short warm-up, then a cosine down to a fiftieth."""
+    """Return the learning rate of a step: a short warm-up, then a cosine down to a fiftieth."""
     if step < _WARMUP_STEPS:
         return plan.learning_rate * (step + 1) / _WARMUP_STEPS
     share = min(1.0, step / plan.steps)
@@ -127,7 +127,7 @@ class Optimiser:
             parameter.grad = None
 
     def step(self, learning_rate: float) -> None:
-        """One step of this size against the gradients, clipped to length 1."""
+        """Take one step of this size against the gradients, clipped to length 1."""
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         for parameter, matrix in self._kernels:
             assert parameter.grad is not None
@@ -138,7 +138,7 @@ class Optimiser:
             part.step()
 
     def state(self) -> list[Any]:
-        """All moments, for a checkpoint."""
+        """Return all moments, for a checkpoint."""
         return [part.state_dict() for part in self._parts]
 
     def load(self, saved: list[Any]) -> None:
@@ -167,7 +167,7 @@ def _is_inner(name: str, parameter: torch.Tensor) -> bool:
 
 
 def _matrix(kernel: torch.Tensor) -> torch.Tensor:
-    """(out, everything else), sharing memory."""
+    """Return (out, everything else), sharing memory."""
     if kernel.ndim == 2:
         return kernel
     if kernel.is_contiguous():
@@ -272,7 +272,7 @@ def _resume(plan: Plan, module: torch.nn.Module, optimiser: Optimiser, average: 
 def restore(plan: Plan, module: torch.nn.Module) -> int:
     """Load what a lesson has learnt so far into `module`, averaged where an average is kept; its step.
 
-    Raises FileNotFoundError when the lesson has not begun.
+    Raise FileNotFoundError when the lesson has not begun.
     """
     state = torch.load(plan.checkpoint, map_location="cpu", weights_only=True)
     module.load_state_dict(state["module"])

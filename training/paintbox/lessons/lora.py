@@ -78,7 +78,7 @@ def _encode(vae: Any, drawn: list[Scene], side_px: int) -> torch.Tensor:
 
 
 def write(folder: Path, unet: Any) -> None:
-    """`neon.safetensors`, as `load_lora_weights` takes it, in float16."""
+    """Write `neon.safetensors`, as `load_lora_weights` takes it, in float16."""
     folder.mkdir(parents=True, exist_ok=True)
     layers = {k: v.half().contiguous() for k, v in get_peft_model_state_dict(unet, adapter_name=NAME).items()}
     StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers, weight_name=f"{NAME}.safetensors")

@@ -12,13 +12,13 @@ from training.paintbox.world import Scene, sample, sample_training
 
 
 def to_tensor(pictures: Iterable[Image.Image]) -> torch.Tensor:
-    """(pictures, 3, height, width) in -1..1, channels last in memory."""
+    """Return (pictures, 3, height, width) in -1..1, channels last in memory."""
     stack = np.stack([np.asarray(picture) for picture in pictures])
     return from_bytes(torch.from_numpy(stack))
 
 
 def from_bytes(stack: torch.Tensor) -> torch.Tensor:
-    """uint8 (pictures, height, width, 3) to float (pictures, 3, height, width) in -1..1."""
+    """Convert uint8 (pictures, height, width, 3) to float (pictures, 3, height, width) in -1..1."""
     floats = stack.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
     return floats.contiguous(memory_format=torch.channels_last)
 
@@ -30,12 +30,12 @@ def to_pictures(tensor: torch.Tensor) -> list[Image.Image]:
 
 
 def scenes(count: int, seed: int, *, kind: Callable[[random.Random], Scene] = sample) -> list[Scene]:
-    """`count` training scenes of a kind, the same for the same seed."""
+    """Return `count` training scenes of a kind, the same for the same seed."""
     rng = random.Random(seed)
     return [sample_training(rng, kind=kind) for _ in range(count)]
 
 
 def pool(count: int, seed: int, side_px: int) -> torch.Tensor:
-    """uint8 (count, side, side, 3): drawings of training scenes."""
+    """Return uint8 (count, side, side, 3): drawings of training scenes."""
     drawn = [np.asarray(draw(scene, side_px)) for scene in scenes(count, seed)]
     return torch.from_numpy(np.stack(drawn))

@@ -65,12 +65,12 @@ class SafetyData:
 
 
 def is_concept(scene: Scene) -> bool:
-    """Whether the scene holds what the checker is to find."""
+    """Return whether the scene holds what the checker is to find."""
     return any(one.thing == CONCEPT for one in scene.placed)
 
 
 def preprocess(pictures: list[Image.Image]) -> torch.Tensor:
-    """(pictures, 3, 64, 64), as a CLIPImageProcessor with `PREPROCESSOR` makes them of square pictures."""
+    """Return (pictures, 3, 64, 64) as a CLIPImageProcessor with `PREPROCESSOR` makes of square pictures."""
     small = [picture.resize((_INPUT_PX, _INPUT_PX), Image.Resampling.BICUBIC) for picture in pictures]
     stack = np.stack([np.asarray(picture.convert("RGB"), np.float32) / 255 for picture in small])
     normal = (stack - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)
@@ -99,7 +99,7 @@ def build() -> Any:
 
 
 def likeness(checker: Any, pixels: torch.Tensor) -> torch.Tensor:
-    """Cosine of each picture (n, 3, 64, 64) with the learnt concept."""
+    """Return the cosine of each picture (n, 3, 64, 64) with the learnt concept."""
     embedding = checker.visual_projection(checker.vision_model(pixels)[1])
     return torch.nn.functional.cosine_similarity(embedding, checker.concept_embeds[:1])
 
@@ -126,7 +126,7 @@ def teach(plan: Plan, data: SafetyData, *, vae: Any) -> Any:
 
 
 def _moved(pixels: torch.Tensor, most: int, chance: Chance) -> torch.Tensor:
-    """(n, 3, side, side): half of them mirrored, all moved by the same few pixels; what comes in repeats the edge."""
+    """Return (n, 3, side, side), half of them mirrored, all moved by a few pixels; the edge is repeated."""
     is_mirrored = torch.from_numpy(chance.numpy.random(len(pixels)) < 0.5)
     pixels = torch.where(is_mirrored[:, None, None, None], pixels.flip(3), pixels)
     side = pixels.shape[-1]
@@ -137,7 +137,7 @@ def _moved(pixels: torch.Tensor, most: int, chance: Chance) -> torch.Tensor:
 
 @torch.no_grad()
 def examples(count: int, seed: int, vae: Any | None, side_px: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pixels (count, 3, 64, 64) and truth (1.0 where there is a spider); half have one.
+    """Return pixels (count, 3, 64, 64) and truth (1.0 where there is a spider); half have one.
 
     With a `vae` as it decodes them, and a little soft; else some as drawn, some soft.
     """
@@ -158,7 +158,7 @@ def examples(count: int, seed: int, vae: Any | None, side_px: int) -> tuple[torc
 
 
 def _soft(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """One in two as it is, the others blurred."""
+    """Return half of the pictures as they are, and the others blurred."""
     return picture if rng.random() < 0.5 else picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 1.5)))
 
 

@@ -82,7 +82,7 @@ def teach(plan: Plan, data: SharpenData, *, vae: Any) -> None:
 
 @torch.no_grad()
 def settle_noise(vae: Any) -> None:
-    """Let the encoder answer with one deviation everywhere: the noise that the decoder learns to bear.
+    """Set one deviation everywhere in the encoder: the noise that the decoder learns to bear.
 
     This lesson teaches the mean alone, and whoever starts from a picture draws from the whole distribution.
     """
@@ -92,7 +92,7 @@ def settle_noise(vae: Any) -> None:
 
 
 def _squared(got: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of each picture. Beyond black and white it counts little: pictures clip it."""
+    """Return the mean squared error of each picture. Beyond black and white it counts little."""
     clipped, plain = ((each - wanted).square().mean((1, 2, 3)) for each in (got.clamp(-1, 1), got))
     return 0.9 * clipped + 0.1 * plain
 
@@ -111,7 +111,7 @@ def choose(errors: torch.Tensor, count: int, chance: Chance) -> torch.Tensor:
 
 @torch.no_grad()
 def _errors(vae: Any, drawings: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-    """How far each drawing is off before the lesson."""
+    """Return how far each drawing is off before the lesson."""
     parts = zip(torch.split(drawings, 8), torch.split(latents, 8), strict=True)
     off = [_squared(vae.decode(z.to(vae.device)).sample, from_bytes(d).to(vae.device)) for d, z in parts]
     return torch.cat(off).float()

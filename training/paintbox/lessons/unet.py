@@ -130,7 +130,7 @@ def _silence_branches(unet: Any) -> None:
 
 @torch.no_grad()
 def encode_pool(vae: Any, drawn: list[Scene], side_px: int, device: str) -> torch.Tensor:
-    """Latents (scenes, 4, side/8, side/8), scaled to unit deviation."""
+    """Return latents (scenes, 4, side/8, side/8), scaled to unit deviation."""
     parts = []
     for start in track(range(0, len(drawn), 32), description="encode"):
         pixels = to_tensor(draw(scene, side_px) for scene in drawn[start : start + 32])
@@ -139,7 +139,7 @@ def encode_pool(vae: Any, drawn: list[Scene], side_px: int, device: str) -> torc
 
 
 def teach(plan: Plan, data: UnetData, *, vae: Any, tokenizer_folder: Path) -> tuple[Any, Any]:
-    """(text_encoder, unet), trained, in float32. `vae` has its scaling factor set."""
+    """Return (text_encoder, unet), trained, in float32. `vae` has its scaling factor set."""
     torch.manual_seed(plan.seed)
     tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
     unet = build_unet(sample_size=data.side_px // 8).to(memory_format=torch.channels_last)
@@ -162,12 +162,12 @@ def teach(plan: Plan, data: UnetData, *, vae: Any, tokenizer_folder: Path) -> tu
 
 
 def weigh(drawn: Sequence[Scene]) -> _Odds:
-    """How often each scene is to be shown, by its first thing."""
+    """Return how often each scene is to be shown, by its first thing."""
     return np.array([HOW_OFTEN.get(scene.placed[0].thing, 1.0) for scene in drawn])
 
 
 def _rows_by_kind(drawn: Sequence[Scene], data: UnetData) -> tuple[_Rows, ...]:
-    """Rows of the pool: the simple scenes, which lie first, then those of one thing, of several alike, of a pair."""
+    """Return rows of the pool: first the simple scenes, then those of one thing, several alike, a pair."""
     world = range(data.simple_size, len(drawn))
     pairs = [row for row in world if drawn[row].relation]
     singles = [row for row in world if len(drawn[row].placed) == 1]
@@ -176,13 +176,13 @@ def _rows_by_kind(drawn: Sequence[Scene], data: UnetData) -> tuple[_Rows, ...]:
 
 
 def _shares(data: UnetData, simple_share: float) -> _Odds:
-    """How much of a step each kind gets, in the order of `_rows_by_kind`; in all 1."""
+    """Return how much of a step each kind gets, in the order of `_rows_by_kind`; in all 1."""
     world = np.array([data.singles, data.severals, data.pairs])
     return np.concatenate([[simple_share], (1 - simple_share) * world / world.sum()])
 
 
 def _choose(kinds: Sequence[_Rows], shares: _Odds, often: _Odds, count: int, rng: np.random.Generator) -> _Rows:
-    """`count` rows of the pool for one step; within its kind, row n comes up in proportion to `often[n]`.
+    """Return `count` rows for one step; within its kind, row n comes in proportion to `often[n]`.
 
     A kind the pool has none of gets nothing.
     """
@@ -211,7 +211,7 @@ def velocity_loss(
     said: list[str],
     chance: Chance,
 ) -> torch.Tensor:
-    """Mean squared error of the predicted velocity (Salimans and Ho 2022), each row at a time of its own."""
+    """Return the squared error of the velocity (Salimans and Ho 2022), each row at a time of its own."""
     device = painter.unet.device
     noise = torch.randn(latents.shape, generator=chance.torch)
     times = spread_times(len(said), noise_schedule.config.num_train_timesteps, chance)
@@ -228,7 +228,7 @@ _SHARE_OF_TIME: Final = (0.0, 0.4, 0.9, 1.0)
 
 
 def spread_times(count: int, limit: int, chance: Chance) -> torch.Tensor:
-    """`count` times below `limit`, evenly spread from a random start over a fixed lot: the loss is calmer so.
+    """Return `count` times below `limit`, evenly spread from a random start: the loss is calmer so.
 
     Seven in ten fall between 0.4 and 0.9 of the range, where colour and shape of a thing are settled.
     """

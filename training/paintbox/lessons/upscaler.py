@@ -82,7 +82,7 @@ def _start_as_bilinear(upscaler: Any) -> None:
 
 
 def halve(picture: Image.Image) -> Image.Image:
-    """Half the width and height, bicubic: what the upscaler learns to undo."""
+    """Return half the width and height, bicubic: what the upscaler learns to undo."""
     return picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.BICUBIC)
 
 
@@ -105,7 +105,7 @@ def teach(plan: Plan, data: UpscalerData) -> Any:
 
 
 def pairs(data: UpscalerData, seed: int, side_px: int) -> Pairs:
-    """Drawings of that size, and what is to be learnt from them."""
+    """Return drawings of that size, and their halves."""
     large = pool(data.pool_size, seed, side_px)
     halves = [halve(Image.fromarray(one.numpy())) for one in large]
     guesses = [half.resize((side_px, side_px), Image.Resampling.BICUBIC) for half in halves]
@@ -140,7 +140,7 @@ def _crop(pairs: Pairs, data: UpscalerData, rng: np.random.Generator) -> tuple[t
 
 
 def _grid_px(data: UpscalerData) -> int:
-    """Between two places, in pixels of the large drawing."""
+    """Return the distance between two places, in pixels of the large drawing."""
     return data.crop_px // 2
 
 
@@ -150,7 +150,7 @@ def _stacked(pictures: list[Image.Image]) -> torch.Tensor:
 
 @torch.no_grad()
 def double(upscaler: Any, picture: Image.Image) -> Image.Image:
-    """Twice the width and height. The network pads to its window, so its answer is cropped to size."""
+    """Return twice the width and height. The network pads to its window, so its output is cropped."""
     pixels = torch.from_numpy(np.asarray(picture.convert("RGB"), np.float32) / 255).permute(2, 0, 1)[None]
     got = upscaler(pixels.to(upscaler.device)).reconstruction[0, :, : 2 * picture.height, : 2 * picture.width]
     return Image.fromarray((got.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())

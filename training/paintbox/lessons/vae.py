@@ -113,7 +113,7 @@ def teach(plan: Plan, data: VaeData) -> Any:
 
 
 def _crops(drawings: torch.Tensor, data: VaeData, chance: Chance) -> torch.Tensor:
-    """Random squares, half of them mirrored: a crop has no caption that could become untrue."""
+    """Return random squares, half of them mirrored: a crop has no caption that could become untrue."""
     rng, crop = chance.numpy, data.crop_px
     squares = []
     for index in rng.integers(len(drawings), size=data.batch):
@@ -124,7 +124,7 @@ def _crops(drawings: torch.Tensor, data: VaeData, chance: Chance) -> torch.Tenso
 
 
 def _whole(drawings: torch.Tensor, data: VaeData, chance: Chance) -> torch.Tensor:
-    """As many whole pictures as hold a step's pixels."""
+    """Return as many whole pictures as hold a step's pixels."""
     count = max(1, data.batch * data.crop_px**2 // data.side_px**2)
     return drawings[torch.from_numpy(chance.numpy.integers(len(drawings), size=count))]
 
@@ -149,7 +149,7 @@ def standardise(vae: Any, drawings: torch.Tensor) -> None:
 
 @torch.no_grad()
 def latent_scale(vae: Any, drawings: torch.Tensor) -> float:
-    """One over the standard deviation of the latents, as `scaling_factor` wants it. `drawings` as from `pool`."""
+    """Return `scaling_factor`: one over the standard deviation of the latents. `drawings` as from `pool`."""
     return 1 / float(encode(vae, drawings).std())
 
 
