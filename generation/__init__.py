@@ -1,1 +1,1 @@
-"""What a picture is, who may make it, when, and how. No Discord, no SQL; importing this needs no torch."""
+"""Image generation: requests, policy, scheduling and the engine. No Discord, no SQL; importing this needs no torch."""

@@ -1,7 +1,7 @@
-"""What kind of character one is, also where it is newer than this Python's copy of Unicode.
+"""Classes of characters, also of those newer than this Python's copy of Unicode.
 
 Unicode adds characters every year. To a Python that is older they are unassigned (`Cn`), as are code points that
-never are characters; only the latter can be told to show nothing.
+never are characters; only of the latter is it known that they show nothing.
 """
 
 from __future__ import annotations

@@ -14,13 +14,13 @@ from generation.errors import Misconfigured
 OF_WORKER = ("rendered", "checked", "encoded")
 """Passed in the worker's process; all others in the bot's."""
 NAMES = (
-    "accepted",  # the job is on disk, nobody was told
+    "accepted",  # the job is on disk, the user is not notified yet
     "claimed",  # the image is a worker's, the worker does not know
     *OF_WORKER,  # the pixels exist; may be shown; are a frame that was not sent
     "signed",  # the PNG is complete, in memory
     "file_renamed",  # the PNG is on disk under its name, no row knows of it
     "settled",  # status, recipe, ledger and delivery are on disk
-    "posted",  # people have the result, nobody has noted that
+    "posted",  # the result is posted, but not recorded as posted
     "marked_delivered",  # noted
 )
 

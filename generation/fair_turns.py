@@ -1,4 +1,4 @@
-"""Fair turns at something scarce: so many at a time, the next by server, then by member, oldest first.
+"""Fair turns at a limited resource: the next by server, then by member, oldest first.
 
 A first-come line lets one server's flood hold up everyone. Here a freed place goes to the server that was served least
 recently of those that wait, in it to the member served least recently; and one server, or one member, never holds all

@@ -1,4 +1,4 @@
-"""Files and folders that a person names: what is wrong with one is the end of a sentence that begins with its name."""
+"""Checks files and folders that an operator names; a problem is the end of a sentence that begins with the name."""
 
 from __future__ import annotations
 

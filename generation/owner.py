@@ -1,4 +1,4 @@
-"""Who asks, and the guild whose share pays."""
+"""The owner of a request: a user, and the guild whose share pays."""
 
 from __future__ import annotations
 

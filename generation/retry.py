@@ -1,4 +1,4 @@
-"""Try again what must work in the end, with growing pauses; meanwhile the operator can read what fails."""
+"""Retries work with growing pauses; meanwhile the operator can read what fails."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""A sentence that remembers its parts, so that it can be said in another language where somebody reads it. Pure.
+"""A sentence that keeps its parts, so that it can be translated where it is shown. Pure.
 
 The rooms that paint and keep know no languages: they say things in English, as a `Phrase`. It is that English text,
-and whoever shows it may look its `template` up in a catalogue and fill in the `values` again (see `cogs.i18n.gettext`).
+and code that shows it may look its `template` up in a catalogue and fill in the `values` again (see
+`cogs.i18n.gettext`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Values that check themselves when they are new, and are taken as they are when read back from storage.
+"""Values that check themselves when they are new, but not when read back from storage.
 
 A stored value was checked by the rules of the day it was made. Today's rules may differ (another Python knows other
 characters, a release drops a sampler, a machine lacks a time zone), and what already exists must stay readable.

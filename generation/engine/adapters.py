@@ -1,4 +1,4 @@
-"""LoRA at work: added beside the layers of a model by PEFT, switched between forwards, never fused.
+"""Applies LoRA: PEFT adds them beside the layers of a model; they are switched between forwards, never fused.
 
 Fusing would be a little faster and cannot be undone exactly. Beside the layers, a LoRA that is switched off changes
 no bit of anyone else's picture, and which are on, how strongly and in which order is part of what a forward may be
@@ -40,7 +40,7 @@ class Adapters:
         """Make the model as these adapters, added up in this order, change it; with none, as it was.
 
         Raise `InvalidRequest` for a LoRA that is not here or was made for another model; then what is on is unknown
-        until the next call, which says it anew: PEFT switches on what it puts in.
+        until the next call, which must set it again: PEFT switches on what it puts in.
         """
         if adapters == self._active:
             return

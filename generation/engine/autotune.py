@@ -1,4 +1,4 @@
-"""What was measured on this machine, kept in a small file: which number format pays, which buckets, model by model.
+"""Keeps measurements of this machine in a small file: which number format pays, which buckets, model by model.
 
 Both would cost seconds at every start, and a choice that wavers with the load of the moment would change the
 fingerprint, or the pace, from one start to the next. Delete the file to have everything measured again.

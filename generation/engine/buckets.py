@@ -1,4 +1,4 @@
-"""How many rows a forward should have: what pays on this machine, less what turned out not to fit into memory.
+"""Chooses the number of rows of a forward: what pays on this machine, less what did not fit into memory.
 
 A larger forward gets more done in the same time only up to a point. Where that lies depends on the network and on the
 size of the picture, so it is measured for each of both (`tuning`). Until it is, and without a file to keep it in, it is

@@ -1,4 +1,4 @@
-"""Which device, number format and thread count to compute with."""
+"""Chooses device, number format and thread count."""
 
 from __future__ import annotations
 

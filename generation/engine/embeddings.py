@@ -1,7 +1,7 @@
-"""Textual inversion: words whose meaning is a file's few vectors instead of an entry of the vocabulary.
+"""Textual inversion: words that stand for a file's few vectors instead of an entry of the vocabulary.
 
 Such a word gets token ids beyond the vocabulary. When the text encoder looks its ids up, these vectors are put in
-the places of those; the encoder and everybody else's words stay as they are, to the bit.
+the places of those; the encoder and the words of other users stay as they are, to the bit.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The engine: many people's images, one denoising step at a time, many in one forward, each exactly repeatable.
+"""The engine: paints many users' images, one denoising step at a time, many in one forward, each repeatable exactly.
 
 `step` is the whole loop: schedule -> forward -> settle. A turn is one forward of a batch, or one decode, or one tile
-of an enlargement, so whoever cancels or arrives waits for one turn at most.
+of an upscale, so a cancellation or a new image waits for one turn at most.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Upscaling:
-    """A picture being enlarged."""
+    """An upscale in progress."""
 
     order: Order
     model: LoadedModel
@@ -189,7 +189,7 @@ class Engine:
             if not is_out_of_memory(error):
                 raise
             output = None
-        if output is None:  # not before the error is let go of: it holds what was computed
+        if output is None:  # after the error is dropped, because it holds what was computed
             self._make_do_with_less(turn)
             return None
         self.rows_run += turn.bucket
@@ -215,7 +215,7 @@ class Engine:
             slot.lacked_memory = True
 
     def _free_memory(self, order: Order) -> None:
-        """Give back all that is not at work: buffers, models that nobody in the making uses, what the device caches."""
+        """Free everything unused: buffers, models without a resident image, and what the device caches."""
         self._batches.clear()
         self._models.let_go(keep=self._models_at_work() | {order.spec.model})
         give_back(self._device.torch_device)
@@ -341,7 +341,7 @@ class Engine:
             if not is_repeatable or not is_out_of_memory(error):
                 self._break(order, error)
                 return False
-        self._free_memory(order)  # not before the error is let go of: it holds what was computed
+        self._free_memory(order)  # after the error is dropped, because it holds what was computed
         return self._guard(order, work, is_repeatable=False)
 
     def _break(self, order: Order, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Whose fault an exception is: the image's (it alone ends), memory's (a smaller batch may do), or the engine's."""
+"""Classifies exceptions: the image's (it alone ends), memory's (a smaller batch may do), or the engine's."""
 
 from __future__ import annotations
 

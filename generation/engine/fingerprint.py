@@ -1,4 +1,4 @@
-"""What bytes depend on beside the recipe, read from the running process."""
+"""Reads the fingerprint, on which bytes depend in addition to the recipe, from the running process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading models from local folders, offline, under the rules of `folder.py`: every class is named here, none there."""
+"""Loads models from local folders, offline, under the rules of `models/layout.py`: every class is named here."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def refusing(path: Path, problem: str, remedy: str = _FETCH) -> Iterator[None]:
-    """Raise `FolderRefused` for whatever a library makes of other people's files: they have many errors of their own.
+    """Raise `FolderRefused` for any error of a library on other people's files: libraries raise many kinds.
 
     Memory that ran out and a broken device say nothing of the file.
     """

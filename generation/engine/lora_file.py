@@ -1,4 +1,4 @@
-"""Reading a LoRA file: whichever tool wrote it, the same names come out, and what does not fit is refused.
+"""Reads LoRA files of any tool under one set of names, and refuses what does not fit.
 
 Read once, hashed and parsed from the same bytes: what is loaded is what was added. Only two matrices a layer are
 taken and, from what the file says of itself, how to scale them; nothing in it can choose code to run.

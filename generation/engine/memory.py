@@ -1,4 +1,4 @@
-"""How a model is kept in memory: all of it at once and fast, in slices, or one part at a time.
+"""Memory modes of a model: all of it at once and fast, in slices, or one part at a time.
 
 | mode | what it does | what it costs |
 |---|---|---|
@@ -44,7 +44,7 @@ def free_bytes(device: torch.device) -> int:
 def loaded_bytes(model: Model, itemsize: int) -> int:
     """Return the bytes that a model's weights take once loaded, `itemsize` each, whatever they are written in.
 
-    Counts what a loader opens and no more: no copies of other kinds, no averages of the training (EMA). Weights that
+    Counts only what a loader opens: no copies of other kinds, no averages of the training (EMA). Weights that
     cannot be read count nothing: loading them says why.
     """
     own = [model.path] if model.config is not None else [model.path / part for part in _parts(model)]
@@ -85,7 +85,7 @@ def choose_mode(wanted: str, device: torch.device, *, weights: int, free: int) -
 
 
 def give_back(device: torch.device) -> None:
-    """Return what nothing refers to any more: other programs may want the graphics card."""
+    """Return unused memory to the system: other programs may want the graphics card."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -113,7 +113,7 @@ def _tile(vae: Any) -> None:
 
 
 class Shelf:
-    """Parts that wait in the machine's memory. The one that is called takes the device; the one before leaves it."""
+    """Parts of a model in the machine's memory. The called one moves to the device; the one before leaves it."""
 
     def __init__(self, device: torch.device, home: torch.device | None = None) -> None:
         self._device = device

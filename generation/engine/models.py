@@ -110,8 +110,8 @@ class Models:
     def _make_room(self, wanted: int, keep: Collection[str]) -> None:
         """Unload models, longest unused first, until the weights of another fit.
 
-        Where none may go, the other is tried all the same: if there is no room for it, its picture alone ends. Waiting
-        for room could last for ever, as long as somebody keeps asking for those that are loaded.
+        Where none may be unloaded, the other is still tried: if there is no room, only its picture fails. Waiting
+        for room could last for ever, as long as requests for the loaded ones keep coming.
         """
         for name in [name for name in self._loaded if name not in keep]:
             if free_bytes(self._device.home) >= _ROOM_FACTOR * wanted:

@@ -1,4 +1,4 @@
-"""Painting beyond a picture's edges: the canvas it is encoded on, where to paint, and the picture put back inside.
+"""Outpainting: the canvas a picture is encoded on, where to paint, and the picture put back inside.
 
 Inpainting does the work; this knows the geometry. Along every edge that grows the picture melts into what is painted
 over a *seam* of a sixteenth of its shorter side; further in it stays byte for byte, whatever the VAE makes of it.

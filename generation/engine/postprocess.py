@@ -1,4 +1,4 @@
-"""From finished latents to a picture that may be shown: decode, check, and only then let pixels out."""
+"""Postprocesses finished latents: decode, check, and only then return pixels that may be shown."""
 
 from __future__ import annotations
 

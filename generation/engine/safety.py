@@ -1,4 +1,4 @@
-"""The safety checker: judges final pixels, and fails closed.
+"""The safety checker: scores final pixels, and fails closed.
 
 The stock class answers with booleans, blackens pictures in place and takes not-a-number for safe. We use its
 weights and its arithmetic (cosine distances to fixed concepts less a threshold each) and judge ourselves: a picture

@@ -33,7 +33,7 @@ def check_samplers(config: Mapping[str, Any]) -> None:
     for name in SAMPLERS:
         try:
             is_finite = _try_sampler(name, config)
-        except Exception as error:  # whatever a library makes of settings it did not expect
+        except Exception as error:  # any error of a library on settings it did not expect
             raise ValueError(f"does not work with the sampler {name} ({str(error)[:120]})") from error
         if not is_finite:
             raise ValueError(f"makes numbers that are not finite with the sampler {name}")
@@ -51,7 +51,7 @@ def _try_sampler(name: str, config: Mapping[str, Any]) -> bool:
 
 
 class Sampling:
-    """The walk from noise to picture of one image: which timesteps, and how a prediction moves the latents.
+    """The sampler of one image: its timesteps, and how a prediction moves the latents.
 
     Timesteps and sigmas stay on the CPU wherever the latents are: looking at one must not wait for a GPU.
     `strength` leaves out the noisiest steps; a second walk goes on with the generator of the first.

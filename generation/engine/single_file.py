@@ -1,4 +1,4 @@
-"""Models in one file (`.safetensors`), as they are traded: weights from the file, the rest from a local folder.
+"""Loads models of one file (`.safetensors`): weights from the file, the rest from a local folder.
 
 Such a file has no settings and no word lists. Left to itself the library fetches them from the internet, even when
 told not to; so a folder is always named, and may be any model folder of the same kind, with or without weights.

@@ -32,7 +32,7 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Walk:
-    """What exists once an image has begun."""
+    """The state of an image once it has begun."""
 
     sampling: Sampling
     conditioning: Conditioning

@@ -30,7 +30,7 @@ class Words:
 
     tokens: tuple[Tokens, ...]
     dropped: str = ""
-    """The end of the prompt that did not fit any more, for the person to be told."""
+    """The end of the prompt that did not fit, to be shown to the user."""
 
     @property
     def num_chunks(self) -> int:

@@ -1,4 +1,4 @@
-"""Loading a model once, to see whether it loads: `python -m generation.engine.trial`, a process of its own.
+"""Loads a model once, to see whether it loads: `python -m generation.engine.trial`, a process of its own.
 
 It runs the engine's own code, so what passes here loads there. Weights stay in the numbers they are written in: they
 are mapped from the file, and take little memory beside a bot that paints. Reads a `WorkerConfig` on stdin; says why not
@@ -28,7 +28,7 @@ _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 def main() -> None:
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else prints
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that other output does not mix with ours
     (model,) = decode_config(sys.stdin.buffer.read()).models
     answer.write(why_not_loadable(model))
     answer.flush()

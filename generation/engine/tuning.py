@@ -1,7 +1,7 @@
-"""Measuring which buckets pay, one forward at a time, while there is no picture to paint.
+"""Measures which buckets pay, one forward at a time, while there is no picture to paint.
 
 The default model is measured at its own size before the first picture. Another model, or another size, is measured once
-pictures of it were asked for, when nobody waits: a picture that comes meanwhile waits for one forward at most, of about
+pictures of it were requested, when the queue is empty: a new picture waits for one forward at most, of about
 `_LONGEST_S`, and the trial begins again after it.
 """
 

@@ -1,4 +1,4 @@
-"""Making a finished picture twice as large: Swin2SR in tiles where a model has an upscaler, else Lanczos."""
+"""Upscales a finished picture to twice its size: Swin2SR in tiles where a model has an upscaler, else Lanczos."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Upscaler:
 
 
 class Enlargement:
-    """One picture being enlarged, tile by tile, so that others can take their turns in between.
+    """One upscale, tile by tile, so that others can take their turns in between.
 
     Tiles have one fixed size (the picture is mirrored at its edges), overlap, and are pasted without their margins.
     """

@@ -28,7 +28,7 @@ _OFFLINE = {
 class CredentialState(StrEnum):
     """What the signature in a file is worth."""
 
-    VALID = "valid"  # the file is as it was signed, by whoever holds that certificate
+    VALID = "valid"  # the file is as the holder of that certificate signed it
     TRUSTED = "trusted"  # and the certificate leads to one that is trusted here
     INVALID = "invalid"  # changed since, or wrongly signed
     UNREAD = "unread"  # there is one, and the extra that reads it is not installed
@@ -92,7 +92,7 @@ class Credentials:
 
 
 class CannotSign(Exception):
-    """The text says why, as the library has it."""
+    """Signing failed; the text is the library's reason."""
 
 
 def credentials_of(certificates: str | None, key: str | None, algorithm: str) -> Credentials | None:

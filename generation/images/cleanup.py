@@ -1,4 +1,4 @@
-"""Clears away finished pictures whose time is over, once an hour, and a few times a day files that nothing names.
+"""Removes expired pictures once an hour, and a few times a day files without any reference.
 
 Such strays are left by an owner who was erased while a picture was being put on disk, and by a crash between putting a
 file and naming it, or between letting go of a file and removing it. Where much was put within hours, the sweep comes

@@ -1,6 +1,6 @@
 """Pictures as bytes: PNG and JPEG in and out, under limits that hold before a single pixel is decoded.
 
-Somebody's file is decoded in a process of its own (`generation.images.untrusted_decoder`); our own off the event loop.
+A user's file is decoded in a process of its own (`generation.images.untrusted_decoder`); our own off the event loop.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def on_white(plain: Plain) -> Image:
 def as_mask(plain: Plain) -> Image:
     """Return a mask as black and white: white and transparent are white, the rest is black.
 
-    Where nothing that can be seen is dark, somebody drew in white on nothing: then what is drawn is white.
+    If no visible pixel is dark, the drawing is white on transparent ground: then what is drawn is white.
     """
     if plain.alpha is not None:
         seen, light = (each.point(_HALVES) for each in (plain.alpha, plain.colours.convert("L")))

@@ -1,4 +1,4 @@
-"""What of somebody's PNG or JPEG file decides how it looks. The rest is left out, so that nothing in it decides whether
+"""Keeps the parts of a PNG or JPEG that decide its look. The rest is left out, so that nothing in it decides whether
 the picture is read: a date, a resolution, a thumbnail, a profile cut short.
 """
 

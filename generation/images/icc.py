@@ -1,4 +1,4 @@
-"""An ICC profile from what a PNG says of a screen: its gamma and its primaries."""
+"""Builds an ICC profile from a PNG's gamma and primaries."""
 
 from __future__ import annotations
 

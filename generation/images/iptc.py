@@ -1,6 +1,6 @@
-"""That a picture is made by a machine, said in the file in the words the press agreed on (IPTC, as XMP).
+"""Marks a picture as made by a machine, in IPTC's terms, as XMP in the file.
 
-https://cv.iptc.org/newscodes/digitalsourcetype/ : made from words alone, or composed with somebody's own picture.
+https://cv.iptc.org/newscodes/digitalsourcetype/ : made from words alone, or composed with an existing picture.
 """
 
 from __future__ import annotations

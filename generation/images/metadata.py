@@ -1,4 +1,4 @@
-"""What a PNG of ours says about itself: the A1111 `parameters` line that other tools read, and our own recipe.
+"""Text chunks of our PNGs: the A1111 `parameters` line that other tools read, and our own recipe.
 
 Nothing here depends on a clock, a job or chance, so the same picture is the same file.
 """
@@ -21,7 +21,7 @@ PARAMETERS_KEYWORD = "parameters"
 MODEL_DIGITS, EXTRA_DIGITS = 10, 12
 """How much of a SHA-256 the web UI writes of a model's file, and of that of a LoRA or a learned word."""
 MAX_RECIPE_CHARS = 1 << 16
-"""Several times our longest: a stranger's is not handed about at the length they like."""
+"""Several times our longest, so that an untrusted text is never handed on at any length."""
 
 
 def sign_png(pixels: bytes, size_px: tuple[int, int], recipe: Recipe) -> bytes:

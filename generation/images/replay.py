@@ -1,4 +1,4 @@
-"""Was the picture made again the same picture? The verdict, and the reason where it is not."""
+"""Compares a replayed picture with its original: the verdict, and the reason if they differ."""
 
 from __future__ import annotations
 

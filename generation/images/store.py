@@ -1,4 +1,4 @@
-"""Finished pictures on disk, named by what is in them: the same bytes are kept once, and damage shows."""
+"""Content-addressed pictures on disk: the same bytes are kept once, and damage shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other people's files are decoded in a process of their own: no secrets, little memory, a few seconds, then an end.
+"""Decodes untrusted files in a process of their own, with no secrets, little memory and a few seconds.
 
 Image libraries have had holes, and a picture, or the text in it, can be made to cost minutes and gigabytes. Here none
 of it reaches the bot: `fit_picture`, `read_settings` and `read_signed` start `python -m
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 AT_ONCE, AT_ONCE_OF_GUILD = 3, 2
 """Files decoded at once, and of these of one guild; of one member it is one."""
 PATIENCE_S = 60.0
-"""For a process that hangs. One at work is judged by its processor time, for the machine may be busy."""
+"""For a process that hangs. A working one is limited by its processor time, because the machine may be busy."""
 CPU_S = 10
 MEMORY_BYTES = 1 << 30
 """Of address space; the largest picture allowed takes about a third of it."""
@@ -148,7 +148,7 @@ def main(words: list[str]) -> int:
         return _OTHER_SIZE
     except MemoryError:
         raise
-    except Exception as error:  # of a library, by a file that nobody foresaw; the text of the error may be the file's
+    except Exception as error:  # an unexpected error of a library; its text may come from the file
         where = traceback.extract_tb(error.__traceback__)[-1]
         sys.stdout.buffer.write(f"{type(error).__name__} {Path(where.filename).name}:{where.lineno}".encode())
         return _UNFORESEEN

@@ -1,4 +1,4 @@
-"""What a picture file says of itself, and whether that can still be so."""
+"""Verifies the origin that a picture file states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From another tool's settings to a request of ours: what we lack, or cannot do, the model's own choice stands for."""
+"""Turns another tool's settings into a request of ours; the model's defaults replace what we lack or cannot do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the answer to a job has come on its way to people. Only the cogs act on it; `db` keeps it."""
+"""The state of a job's delivery. Only the cogs act on it; `db` stores it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New requests made from finished pictures: another roll, variations, an enlargement, the very same again."""
+"""Derives requests from finished pictures: reroll, variations, upscale, exact reproduction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""More requests made from finished pictures: bolder variations, other words, a region painted again."""
+"""Derives more requests from finished pictures: strong variations, remixes, inpainted regions."""
 
 from __future__ import annotations
 

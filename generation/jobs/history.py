@@ -1,4 +1,4 @@
-"""What is looked for among the pictures of the past, and a picture's family: from what, and what of it."""
+"""Filters of the history, and a picture's ancestors and children."""
 
 from __future__ import annotations
 

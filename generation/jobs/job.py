@@ -1,4 +1,4 @@
-"""An accepted request, and what has become of it. Frozen: every change is a new value, and a row in the database."""
+"""An accepted request and its state. Frozen: every change is a new value, and a row in the database."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """An accepted request: it will end, once, and the person will be told."""
+    """An accepted request: it ends exactly once, and the user is notified."""
 
     id: str
     owner: Owner
@@ -70,7 +70,7 @@ class Job:
     is_from_upload: bool = False
     """Whether it starts from a picture that a member attached, or from one that was made of such a picture."""
     handling: Handling = field(default_factory=Handling)
-    """What becomes of a flagged picture, as the guild chose when this was asked."""
+    """How a flagged picture is handled, as the guild had chosen at the time of the request."""
 
     @property
     def status(self) -> Status:

@@ -1,4 +1,4 @@
-"""What was done to make a job's pictures: read from its request, for people."""
+"""The kind of a job, read from its request, for display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what with a job. Who somebody is, and what they may do on Discord, is told from outside."""
+"""Who may do what with a job. The caller knows the user and their permissions on Discord."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from generation.translatable import Phrase
 
 
 def require_visible(job: Job, to: Owner) -> None:
-    """Raise `UnknownJob` for a job of another server: those are nobody's business, not even that they exist."""
+    """Raise `UnknownJob` for a job of another server, so that not even its existence shows."""
     if not is_visible(job, to):
         raise UnknownJob
 

@@ -1,4 +1,4 @@
-"""What the studio needs from outside, declared here and provided by `db`, `workers` and `cogs`."""
+"""Interfaces that the service needs, declared here and provided by `db`, `workers` and `cogs`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Worker(Protocol):
 
 
 class JobStore(Protocol):
-    """The memory of jobs. Every write is one durable transaction, done when the call returns."""
+    """The store of jobs. Every write is one durable transaction, done when the call returns."""
 
     async def accept(
         self,

@@ -1,4 +1,4 @@
-"""What the bot and a worker say to each other: orders one way, events the other. Frozen, and the wire format too.
+"""The protocol between bot and worker: commands one way, events the other. Frozen, and the wire format too.
 
 Every message about an image carries its `attempt`: a worker that was thought dead and speaks again is
 recognised by it, and what it says is dropped.
@@ -52,7 +52,7 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Close(msgspec.Struct, frozen=True, tag=True):
-    """Stop now and leave: residents are dropped without a word, their orders will be given again."""
+    """Stop now and exit: residents are dropped without events; their orders will be sent again."""
 
 
 Command = Order | Cancel | Close
@@ -128,7 +128,7 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The worker process is gone and with it every resident image. Said by the supervisor, never by the worker."""
+    """The worker process is gone and with it every resident image. Sent by the supervisor, never by the worker."""
 
     reason: str
 

@@ -1,6 +1,6 @@
 """Who may start from which file: pictures of a server are open to its members, an upload is its uploader's alone.
 
-What is painted at a low strength shows what it starts from, so whoever may start from a file can see it.
+What is painted at a low strength shows what it starts from, so a user who may start from a file can see it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ async def require_sources(
 
 
 async def require_uploader(spec: ImageSpec, owner: Owner, store: JobStore) -> None:
-    """Raise `NotAllowed` if a picture of that spec starts from an upload of somebody else."""
+    """Raise `NotAllowed` if a picture of that spec starts from another user's upload."""
     if any(each.is_upload and not each.is_usable for each in await _sources(spec, owner, store)):
         raise NotAllowed(why=NOT_YOURS)
 

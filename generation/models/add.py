@@ -1,4 +1,4 @@
-"""Adding to the models folder: look, judge, hash, and only then write it down.
+"""Adds to the models folder: inspect, check, hash, and only then register.
 
 Nothing is copied and nothing loaded: a local file stays where it is. What fails leaves the register as it was.
 """

@@ -1,6 +1,6 @@
 """Whether the parts of a model fit each other and can be painted with, told from settings and headers. No torch.
 
-What a loader would find out after half a minute, in words that help nobody, or would not find out at all: without
+A loader would find this out after half a minute, with an unhelpful error, or would not find it out at all: without
 word lists transformers makes up a vocabulary of two, and every prompt paints the same picture.
 """
 

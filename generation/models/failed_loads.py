@@ -1,6 +1,6 @@
-"""Which models did not load, and why: kept in a small file until their files change. Needs no torch.
+"""Remembers which models did not load, and why, in a small file until their files change. Needs no torch.
 
-Loading takes everybody's time, and the same files under the same libraries fail the same way. The engine writes, the
+Loading blocks all users, and the same files under the same libraries fail the same way. The engine writes, the
 shell and the bot read.
 """
 

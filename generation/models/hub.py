@@ -1,6 +1,6 @@
-"""Fetching from the Hugging Face hub: one commit, only the files that may be read, each checked against its hash.
+"""Downloads from the Hugging Face hub: one commit, only the files that may be read, each checked against its hash.
 
-The branch or tag somebody names is turned into the 40 hex digits of a commit first, and that is what is fetched and
+The branch or tag in a request is turned into the 40 hex digits of a commit first, and that is what is fetched and
 written down. Files land in a folder of their own beside the register; one that is not complete is taken up again.
 """
 

@@ -1,4 +1,4 @@
-"""Under which licence something stands, as far as it says so itself."""
+"""Reads the licence that a model states."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _card(readme: Path) -> Mapping[str, object]:
         if readme.is_symlink() or readme.stat().st_size > _MAX_CARD_BYTES:
             return {}
         return metadata_load(readme) or {}
-    except Exception:  # a card is prose by strangers; YAML can fail in any way, and none of them matters
+    except Exception:  # a model card is untrusted text; YAML can fail in any way, and none of them matters
         return {}
 
 

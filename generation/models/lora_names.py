@@ -1,4 +1,4 @@
-"""How tools name what is in a LoRA file. One rule for what may be added and for what is loaded; no torch.
+"""Names of tensors in LoRA files. One rule for what may be added and for what is loaded; no torch.
 
 Every name becomes a layer and a part. Layers are called as the model calls them, after `unet.`, `text_encoder.` or
 `text_encoder_2.`; those of kohya's scripts keep their underscores (`lora_unet_…`), which only the model can undo.

@@ -1,4 +1,4 @@
-"""What an added file is called: a name made from its path, and no name twice.
+"""Names added files: from their path, and unique.
 
 Names are unique over all kinds, in whatever case: a word of a prompt is looked up by `casefold`, and a name that two
 files have would mean one of them today and the other tomorrow.

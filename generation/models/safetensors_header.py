@@ -1,4 +1,4 @@
-"""What a safetensors file says of itself, and whether its numbers are numbers. No torch: the bot may look.
+"""Reads the header of a safetensors file, and checks that its numbers are finite. No torch: the bot uses it.
 
 The safetensors library judges the header (its length, offsets that overlap or leave holes, unknown formats); a pickle
 that was renamed has none. Only then are numbers looked at, in pieces, by their bits.

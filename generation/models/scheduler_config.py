@@ -113,7 +113,7 @@ def merge_settings(config: Mapping[str, Any], stated: Stated, prediction: str = 
     """Return the folder's settings with what the file and, in `prediction`, the operator say.
 
     Zero terminal SNR goes with trailing timesteps, as diffusers asks, and with v-prediction only: from pure noise
-    nothing can be told by epsilon. A model of which nobody says anything keeps its settings as they are.
+    nothing can be told by epsilon. A model without a stated prediction type keeps its settings as they are.
     """
     settings = dict(config)
     wanted = prediction or stated.prediction

@@ -1,4 +1,4 @@
-"""Which sizes a model paints: the shapes offered by name, and what becomes of a size that somebody typed."""
+"""Which sizes a model paints: the shapes offered by name, and the nearest paintable size to a typed one."""
 
 from __future__ import annotations
 

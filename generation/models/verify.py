@@ -1,4 +1,4 @@
-"""Is everything in the models folder still what was added, and still allowed?"""
+"""Verifies that everything in the models folder is still what was added, and still allowed."""
 
 from __future__ import annotations
 

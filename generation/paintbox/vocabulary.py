@@ -1,4 +1,4 @@
-"""Which words the built-in model knows. Imports no torch: the bot asks this before it queues a request."""
+"""The vocabulary of the built-in model. Imports no torch: the bot uses it before it queues a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who changed what in a guild's settings and rules: kept, and told in its log channel if it has one."""
+"""Who changed what in a guild's settings and rules: stored, and posted in its log channel if it has one."""
 
 from __future__ import annotations
 

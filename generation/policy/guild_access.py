@@ -12,7 +12,7 @@ from generation.translatable import Phrase
 
 
 class Standing(StrEnum):
-    """The operator's word about a guild; most have none."""
+    """The operator's decision about a guild; most have none."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
@@ -20,7 +20,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """The operator's words about all guilds. `is_listed_only`: a guild without a word is not served either."""
+    """The operator's decisions about all guilds. `is_listed_only`: a guild without one is not served either."""
 
     is_listed_only: bool = False
     standings: Mapping[int, Standing] = field(default_factory=dict)

@@ -62,7 +62,7 @@ class Choices:
     review_hours: int = 0
     """Pictures that safety kept back are kept, blurred, for moderators to see; 0 stores none."""
     log_channel_id: int = 0
-    """Where changes of settings and rules are told; 0 for nowhere."""
+    """The channel in which changes of settings and rules are posted; 0 for none."""
     language: str = AUTO
     """What is said to the whole server is said in this language, by its code; `auto`: as the server is on Discord."""
 

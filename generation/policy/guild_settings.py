@@ -1,4 +1,4 @@
-"""What the people who run a server have chosen for it."""
+"""A guild's settings, as its administrators chose them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was asked for, day by day, as people count days: in their own time zone. Pure."""
+"""Usage by calendar day, in the guild's own time zone. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an image costs, in units known before it is made: equal requests cost the same whoever sat beside them.
+"""What an image costs, in units known before it is made: equal requests cost the same, whatever shares their forwards.
 
 One unit is a thousandth of one model evaluation of one row by Stable Diffusion 1.5 at 512 x 512 pixels. What another
 model, or another size, takes beside that is counted in floating point operations (`WORK`): convolutions grow with the

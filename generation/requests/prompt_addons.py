@@ -1,4 +1,4 @@
-"""What a prompt may bring along beside its words: LoRA as `<lora:name:0.8>`, and textual inversions by their names.
+"""Add-ons of a prompt: LoRA as `<lora:name:0.8>`, and textual inversions by their names.
 
 Names are looked up among the files the operator has added and never become paths. What was found is recorded in the
 spec with the SHA-256 of its file, so a picture does not change when a file does: it is refused instead.
@@ -79,7 +79,7 @@ class Adapter:
 
 
 class Written(NamedTuple):
-    """What somebody wrote, taken apart: the words the model reads, and what they called for."""
+    """A prompt taken apart: the words the model reads, and the add-ons they call for."""
 
     prompt: str
     negative: str

@@ -2,7 +2,7 @@
 
 `(x)` is x times 1.1, `[x]` divided by 1.1, `(x:1.3)` times 1.3; they nest and multiply; a back-slash makes a bracket
 plain. Anything else is text, a bracket without its partner included. One pass, no recursion, and a weight ends
-between 0 and 2 whatever was asked: a thousand brackets are slow for nobody and loud for nobody.
+between 0 and 2: a thousand brackets are neither slow nor strong.
 
 A picture is painted again as it was read, so its spec names the syntax. The first took a number for none unless it was
 digits with a point. The second reads every number that `generation.requests.decimals` does; brackets that mean what

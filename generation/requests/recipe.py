@@ -1,4 +1,4 @@
-"""All that is needed to make a picture again, byte for byte: the spec, the trace and the fingerprint.
+"""The recipe: all that is needed to make a picture again, byte for byte.
 
 Batched arithmetic on one machine depends on the *shape* of the batch and on nothing else about the neighbours.
 So an image remembers the bucket of each of its model evaluations (its trace), and the hardware and libraries

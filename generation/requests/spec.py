@@ -1,4 +1,4 @@
-"""What a person asked for: frozen, checked when built, with no id and no place in any queue.
+"""A user's request: frozen, checked when built, with no id and no place in any queue.
 
 `ImageSpec` fully determines one picture's making; a `GenerationRequest` is a spec and how many to make of it.
 """

@@ -1,4 +1,4 @@
-"""A style: words a guild has given a name, put around what somebody types."""
+"""A style: words a guild has given a name, put around a user's prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a prompt holds of other tools' syntax that is not read here. It is painted as plain words, and named."""
+"""Finds syntax of other tools in a prompt that is not read here. It is painted as plain words, and reported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SYNTAX = re.compile(
 
 
 def notes_on(spec: ImageSpec) -> tuple[Phrase, ...]:
-    """Return what a person who wrote these prompts is told of them: what was not read, and weights out of bounds."""
+    """Return notes for the writer of these prompts: what was not read, and weights out of bounds."""
     if spec.syntax_version == FIRST_SYNTAX:
         return ()
     readings = [read_weights(text) for text in (spec.prompt, spec.negative)]

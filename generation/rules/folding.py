@@ -1,4 +1,4 @@
-"""Text as people disguise it, made comparable: look-alikes, invisible characters, spaced letters, leetspeak.
+"""Makes disguised text comparable: look-alikes, invisible characters, spaced letters, leetspeak.
 
 The stages, in order: HTML entities and prompt syntax; look-alike letters (`generation.rules.look_alikes`) as they are
 written, then of the compatibility forms (NFKD), once before case is folded (Greek capital nu looks like N, small nu

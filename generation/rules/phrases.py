@@ -1,4 +1,4 @@
-"""The word rules of one guild, looked up by what they begin with: ten thousand cost what ten do, whatever the text."""
+"""The word rules of one guild, looked up by what they begin with: ten thousand cost what ten do, for any text."""
 
 from __future__ import annotations
 

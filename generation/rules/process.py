@@ -1,6 +1,6 @@
 """The process that screens: `python -m generation.rules.process`. Reads requests on stdin, writes answers on stdout.
 
-Rules are what a stranger wrote, and RE2 cannot be interrupted. So before each request the process sets a limit of
+Rules are untrusted input, and RE2 cannot be interrupted. So before each request the process sets a limit of
 processor time for itself, and the kernel ends it when that is over: however busy the machine is, the same work counts
 the same. `generation.rules.screening` starts another. It holds no secrets, and ends when its stdin does.
 """
@@ -38,7 +38,7 @@ class Build(msgspec.Struct, frozen=True, tag=True):
 
 
 class Screen(msgspec.Struct, frozen=True, tag=True):
-    """Which rules of those under `key` match. Answered by `Matched`, or `NotBuilt` if they are not kept (any more)."""
+    """Which rules of those under `key` match. Answered by `Matched`, or `NotBuilt` if they are not kept."""
 
     key: str
     texts: list[str]

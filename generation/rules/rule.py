@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 class Action(StrEnum):
     BLOCK = "block"  # the request is refused
-    WARN = "warn"  # it is accepted, and the person is told
+    WARN = "warn"  # it is accepted, and the user is warned
 
 
 @checked

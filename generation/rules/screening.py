@@ -1,4 +1,4 @@
-"""Texts screened by each guild's own rules, off the event loop, in processes that a limit ends.
+"""Screens texts by each guild's own rules, off the event loop, in processes with a time limit.
 
 What one guild's rules can cost stays with that guild: it has one screening under way at a time, each has a limit of
 processor time, a process that meets it is ended and replaced, and the guild rests a while before its next. It fails
@@ -43,11 +43,11 @@ SCREEN_CPU_S = 0.25
 """A hundred times what it usually takes."""
 BUILD_CPU_S = 5.0
 PATIENCE_S = 2.2
-"""By the clock, for whoever asked: Discord takes an answer for 3 s. A start on a busy machine may take that long."""
+"""By the clock, for a waiting user: Discord takes an answer for 3 s. A start on a busy machine may take that long."""
 REST_S = 10.0
 """How long a guild is not screened after one of its screenings met the limit."""
 _CLOCK_FACTOR, _CLOCK_EXTRA_S = 8, 10.0
-"""By the clock a request may take longer, for the machine may be busy; this only ends what hangs."""
+"""By the clock a request may take longer, because the machine may be busy; this only ends what hangs."""
 _KNOWN = 2000
 """Screenings remembered, so that a request is screened once, however often it is checked on its way."""
 _ANSWERS: msgspec.msgpack.Decoder[process.Answer] = msgspec.msgpack.Decoder(process.Answer)

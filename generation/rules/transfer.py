@@ -1,4 +1,4 @@
-"""Rules as a file: JSON for keeping and moving them, or a plain list of words, one a line, as people have them."""
+"""Rules as a file: JSON to keep and move them, or a plain list of words, one a line."""
 
 from __future__ import annotations
 

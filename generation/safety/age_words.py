@@ -2,7 +2,7 @@
 
 Only both lists together refuse, so each may be wide. Matched on folded text and on the text as typed, so patterns name
 umlauts in both spellings. What they do not know: other languages, numbers in Roman numerals, words in leetspeak inside
-a pattern, ages told by a story.
+a pattern, ages that only a story tells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which models may paint where: what no checker can judge stays in age-restricted channels."""
+"""Which models may paint where: models without a trusted checker stay in age-restricted channels."""
 
 from __future__ import annotations
 

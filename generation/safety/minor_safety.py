@@ -1,4 +1,4 @@
-"""The one rule that no one can change: nothing that is young and sexual at once, in words or pictures, anywhere.
+"""The rule that no setting can change: nothing that is young and sexual at once, in words or pictures, anywhere.
 
 Two scorers look at each, one for age and one for sexual content; only their conjunction refuses, so that neither a
 playground nor a life class is touched. It holds in every channel and in direct messages, says nothing of which rule it

@@ -1,7 +1,7 @@
-"""What becomes of a finished picture: whether it may be shown in a place, as the guild chose and the checker judged.
+"""Whether a finished picture may be shown in a place, by the guild's choice and the checker's scores.
 
 Asked twice, because a channel can change between a request and its result: when a request is accepted, and when its
-result is posted. The stricter answer holds. What nobody judged counts as flagged.
+result is posted. The stricter answer holds. A picture that was not checked counts as flagged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Shown(StrEnum):
     """How a picture may be shown."""
 
     OPENLY = "openly"
-    SPOILER = "spoiler"  # behind Discord's blur, until somebody presses it
+    SPOILER = "spoiler"  # behind Discord's blur, until a viewer presses it
     NOT = "not"
 
 

@@ -1,4 +1,4 @@
-"""Jobs in the making, as the bot holds them in memory, and what a person may be shown of them."""
+"""Jobs that have not ended, as the bot holds them in memory, and the view that users get of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class JobView:
 
 @dataclass(slots=True)
 class LiveImage:
-    """One image on its way: the only mutable record of it, owned by the studio."""
+    """One image that has not ended: the only mutable record of it, owned by the service."""
 
     image: Image
     trace: str | None = None

@@ -1,4 +1,4 @@
-"""Whose result is posted next: servers take turns, in a server its channels do, and in a channel the oldest is first.
+"""Orders deliveries: servers take turns, in a server its channels do, and in a channel the oldest is first.
 
 Pure and synchronous: no clock, no asyncio, no Discord. Everything is decided by the order of the calls.
 

@@ -1,4 +1,4 @@
-"""Between the line and the worker: keeps the worker's slots full in fair order, and sees each image to its end.
+"""Keeps the worker's slots full in fair order, and settles each image at its end.
 
     FairQueue -> claim -> order -> worker -> events -> sign, store -> settle -> `on_end`
 
@@ -65,7 +65,7 @@ class _FileGone(Exception):
 
 class Dispatcher:
     """See the module's text. `on_change` hears the id of a job that moved, `on_end` each image that ended; `restore`
-    brings back a file that is gone, or says that it cannot, `abandon` hears that nobody waits for it any more.
+    brings back a file that is gone, or says that it cannot; `abandon` is called when no image waits for it any more.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class Dispatcher:
     async def _send(self, waiting: Waiting, attempt: int | None) -> None:
         live = self._jobs.image(waiting.image_id)
         if attempt is None:
-            log.error("image=%s action=claim-refused", waiting.image_id)  # erased while it waited: nobody wants it
+            log.error("image=%s action=claim-refused", waiting.image_id)  # erased while it waited
             await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
             return
         self._jobs.of_image(live.image.id).started(waiting.image_id, attempt)
@@ -203,7 +203,7 @@ class Dispatcher:
             self._fileless[waiting.image_id] = str(gone)
             self._spawn(self._wait_for_file(live, attempt, str(gone)))
             return
-        except Exception:  # a disk that cannot be read, a row nobody foresaw: one picture's end, not everybody's
+        except Exception:  # an unreadable disk or an unexpected row ends one picture, not all of them
             log.exception("image=%s action=order-failed", waiting.image_id)
             await self._end(live, Outcome(status=Status.FAILED, charged=0, error=Failed.__name__))
             return

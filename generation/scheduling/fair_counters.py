@@ -1,4 +1,4 @@
-"""Counters of who was served how much, for one level of fair stepping: guilds, or the members of guilds. Pure."""
+"""Counters of service, for one level of fair stepping: guilds, or the members of guilds. Pure."""
 
 from __future__ import annotations
 

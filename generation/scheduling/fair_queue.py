@@ -1,4 +1,4 @@
-"""Whose picture is next: weighted fair sharing between guilds, and inside a guild between its members.
+"""The fair queue: weighted fair sharing between guilds, and inside a guild between its members.
 
 Pure and synchronous: no clock, no asyncio, no database. Everything is decided by the order of the calls.
 
@@ -322,7 +322,7 @@ class _Guild:
 class _MinByCounter:
     """Keys ordered by counter, ties by who was set first.
 
-    A heap that is put in order only when somebody looks: a counter that rose keeps its old, too early entry, which is
+    A heap that is put in order only when it is read: a counter that rose keeps its old, too early entry, which is
     moved to its place when it surfaces. So the usual change, a charge, costs no more than a dict's.
     """
 

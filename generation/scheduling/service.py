@@ -1,8 +1,8 @@
-"""The service in the middle: what people may ask for, and the life of the whole.
+"""The service: accepts requests, runs the queue and the worker, and recovers after a restart.
 
     submit -> (store) -> FairQueue -> Dispatcher -> (store) -> on_change
 
-Everything durable happens in the store before anybody is told. What is in memory here can be lost at any moment:
+Everything durable happens in the store before a user is notified. What is in memory can be lost at any moment:
 `recover` builds it again from the store.
 """
 
@@ -99,7 +99,7 @@ class Studio:
         return self._dispatcher.is_paused
 
     def pause(self, is_paused: bool) -> None:
-        """Begin nothing new, or go on. Those who wait are told."""
+        """Begin nothing new, or go on. Waiting users are notified."""
         self._dispatcher.pause(is_paused)
 
     # What people ask for.
@@ -120,7 +120,7 @@ class Studio:
 
         `role_ids` are the owner's roles in the guild, for quotas of roles; `attached` are the files that came with the
         request; `may_use_all` is for the operator at the shell, who may start from any file; `handling` is the guild's
-        choice of what becomes of flagged pictures; `asked_at` is when Discord says it was asked for, else it is now.
+        choice for flagged pictures; `asked_at` is the time of the request by Discord's clock, else it is now.
         """
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
         if may_use_all:
@@ -133,7 +133,7 @@ class Studio:
             request, owner, boost=boost, is_from_upload=is_from_upload, handling=handling, asked_at=asked_at
         )
         self._arriving[owner.guild_id, owner.user_id] += request.count
-        # Shielded: a caller who is cancelled now must not leave a job that is accepted and in nobody's line.
+        # Shielded: a caller who is cancelled now must not leave a job that is accepted but not in the line.
         await asyncio.shield(self._accept(job, reply_to, role_ids, attached))
         return job
 
@@ -185,7 +185,7 @@ class Studio:
         self._queue.check_room(*tenant, request.count, num_arriving=self._arriving[tenant])
 
     def require_open(self) -> None:
-        """Raise `Draining` or `Closed` while no request is accepted, whatever it is."""
+        """Raise `Draining` or `Closed` while no request at all is accepted."""
         if self._dispatcher.is_draining:
             raise Draining
         if self.is_closed:
@@ -229,7 +229,7 @@ class Studio:
         )
 
     def _is_held_up(self, waiting: Collection[str]) -> bool:
-        """Return whether nobody can say when a job will be done, of which these images wait."""
+        """Return whether there is no estimate for a job of which these images wait."""
         return not self.is_ready or (self.is_paused and bool(waiting))
 
     async def finished(self, job_id: str) -> Job:
@@ -272,7 +272,7 @@ class Studio:
 
     @property
     def units_per_s(self) -> float | None:
-        """Cost units painted a second of late; None before anything was measured."""
+        """Cost units painted a second recently; None before anything was measured."""
         return self._dispatcher.pace.units_per_s
 
     def set_weight(self, guild_id: int, weight: float) -> None:
@@ -316,7 +316,7 @@ class Studio:
             self._restorer.close()
 
     async def recover(self) -> None:
-        """Take up every job that an earlier run left unfinished. What cannot be painted any more fails, alone."""
+        """Take up every job that an earlier run left unfinished. A job that can no longer be painted fails alone."""
         jobs = await self._store.fetch_unfinished()
         waiting: list[Waiting] = []
         outdated: list[LiveImage] = []

@@ -1,6 +1,6 @@
-"""When the file a picture starts from is gone from disk: it is painted again from its recipe, to the same bytes.
+"""Restores a missing start file: it is painted again from its recipe, to the same bytes.
 
-Only what was painted here can come back so; a picture somebody attached cannot. Whoever needs the file pays for
+Only what was painted here can be restored so; an attached picture cannot. The user who needs the file pays for
 painting it, as for any picture, and it waits in line as any picture does.
 """
 
@@ -38,7 +38,7 @@ class Restorer:
         return await asyncio.shield(self._going[sha256])
 
     def close(self) -> None:
-        """Give up what is under way: after a restart it is asked for again."""
+        """Cancel what is under way: after a restart it is requested again."""
         for task in self._going.values():
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""Which residents share the next forward. Pure: no clock, no tensors; decided by the order of the calls.
+"""Chooses the residents of the next forward. Pure: no clock, no tensors; decided by the order of the calls.
 
 Algorithm: weighted virtual counters (as in the fair queue) per guild, and inside a guild per member, charged for
 every *step*. The guild with the lowest counter leads, in it the member with the lowest; their oldest image sets the

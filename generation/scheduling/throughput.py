@@ -1,4 +1,4 @@
-"""How fast the painter is, measured as it paints: what a forward takes, by how much is in it."""
+"""Measures the painter's throughput as it paints: the time of a forward by its cost units."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Pace:
 
     @property
     def units_per_s(self) -> float | None:
-        """What was painted a second of late; None before anything was measured."""
+        """Cost units painted a second recently; None before anything was measured."""
         seconds = sum(each.seconds for each in self._usual())
         return sum(each.units for each in self._usual()) / seconds if seconds > 0 else None
 

@@ -1,7 +1,7 @@
-"""Where a live job stands in line and when it will be done, kept up to date about once a second.
+"""Estimates of a live job's place in line and its end, kept up to date about once a second.
 
 In a line of thousands all places are worked out, in one go; the waits only of those at its head. Who is behind them
-is told by the place, when somebody asks.
+is derived from the place, on request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHORT_LINE = 200
 
 
 class Forecast:
-    """Plays the line through (`generation.scheduling.wait_simulation`) and remembers how that compared with what came.
+    """Simulates the line (`generation.scheduling.wait_simulation`) and remembers how that compared with what came.
 
     A wait that was interrupted (see `Pace`) is expected again when painting goes on; nothing is learnt of it.
     """

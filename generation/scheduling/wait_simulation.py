@@ -1,9 +1,9 @@
-"""How long a person will wait, worked out by running ahead: who is in the making, who is in line, how fast it goes.
+"""Simulates the queue to estimate a wait: what is at the worker, what is in line, how fast it goes.
 
-Pure. The worker advances many images at once, and everybody's get slower as more come, so a wait is not work over
+Pure. The worker advances many images at once, and all get slower as more come, so a wait is not work over
 speed. Instead the coming forwards are played through, all those between two ends of images at once: the seats of a
 forward go to the guilds by weight, none getting more seats than it has images, inside a guild to its members, oldest
-first; whoever ends makes room for the next in line. What nobody can know is who will come: `Experience` learns by how
+first; an image that ends makes room for the next in line. Arrivals cannot be known: `Experience` learns by how
 much waits have been longer than this.
 """
 
@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 from generation.scheduling.throughput import Pace
 
 MAX_PLAYED = 400
-"""Images that are played through; what is behind them is reckoned by the speed reached by then."""
+"""Images that are played through; what is behind them is estimated from the speed reached by then."""
 
 
 @dataclass(slots=True)
@@ -138,7 +138,7 @@ class Company(NamedTuple):
 
 
 class Foreseen(NamedTuple):
-    """What playing ahead first said of an image's wait, and when (monotonic seconds), after how many interruptions."""
+    """An image's first simulated wait, and when (monotonic seconds), after how many interruptions."""
 
     at_s: float
     played_s: float
@@ -151,9 +151,9 @@ _Kind = tuple[int, Company]
 
 @dataclass(slots=True)
 class Experience:
-    """By what factor waits turned out longer than played: others come.
+    """By what factor waits turned out longer than simulated, because other requests came.
 
-    Learnt by length, as the longer ones grow more, and by company: whoever shares a full house is less alone already.
+    Learnt by length, as longer waits grow more, and by company: in a full queue, newcomers change less.
     Of the last hundred waits of a kind it takes the factor that would have been right for most of them, which is
     right more often than their mean: waits are spread wide and to one side.
     """

@@ -77,7 +77,7 @@ class Inbox:
         except ValueError:
             traceback.print_exc()
             status = EXIT_NONSENSE
-        # The main thread may be deep in a forward pass, for minutes: nobody waits for its picture any more.
+        # The main thread may be deep in a forward pass, for minutes: its picture is no longer needed.
         os._exit(status)
 
 

@@ -1,4 +1,4 @@
-"""How an engine is set up, as one value. Importable without torch: the bot builds it and sends it to the worker."""
+"""The settings of an engine. Importable without torch: the bot builds them and sends them to the worker."""
 
 from __future__ import annotations
 

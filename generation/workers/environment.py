@@ -1,4 +1,4 @@
-"""What a worker process sees of the environment: an allow-list. What is not named here never reaches it."""
+"""The environment of a worker process: an allow-list. What is not named here never reaches it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SET = {
 
 
 def worker_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Return what a worker may see of `given`, and what every worker is told."""
+    """Return what a worker may see of `given`, and the settings of every worker."""
     return {name: value for name, value in given.items() if _is_allowed(name.upper())} | _SET
 
 

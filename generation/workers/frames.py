@@ -22,14 +22,14 @@ DEFAULT_ENGINE = "generation.engine.engine:Engine"
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker process is told first."""
+    """The first message to a worker process."""
 
     models: tuple[Model, ...]
     settings: EngineSettings = EngineSettings()
     engine: str = DEFAULT_ENGINE
     """`module:callable` taking `(models, settings)`; tests and benchmarks name a lighter one."""
     nice: int = 5
-    """Added to the process's niceness: whoever shares the machine (the bot's event loop) goes first."""
+    """Added to the process's niceness: other processes (the bot's event loop) go first."""
     failpoints: str = ""
     """For crash tests: see `generation.failpoints`."""
     parent_pid: int = 0
@@ -37,7 +37,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unfit(msgspec.Struct, frozen=True, tag=True):
-    """The engine cannot be built, in a sentence for the operator."""
+    """The engine cannot be built: a sentence for the operator."""
 
     message: str
 

@@ -166,7 +166,7 @@ class LocalWorker:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         environment = worker_environment(os.environ)
-        # Threads that spin while they wait for each other starve whoever shares the cores: on a busy machine of two
+        # Threads that spin while they wait for each other starve others on the same cores: on a busy machine of two
         # cores pictures took five times as long. How threads wait does not change bits.
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))

@@ -1,4 +1,4 @@
-"""Asking the engine's own code whether a model loads, before it is added. The process that answers has no network."""
+"""Tries, with the engine's own code, whether a model loads before it is added, in a process without network."""
 
 from __future__ import annotations
 

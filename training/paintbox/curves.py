@@ -1,4 +1,4 @@
-"""`python -m training.paintbox.curves OUT.png RUNS [RUNS ...]`: how lessons were learnt, runs beside each other.
+"""`python -m training.paintbox.curves OUT.png RUNS [RUNS ...]`: draws the loss curves of runs beside each other.
 
 A panel for each lesson that every run has begun: the loss, on a logarithmic scale, against the steps.
 """

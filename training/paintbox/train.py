@@ -1,7 +1,7 @@
 """`python -m training.paintbox.train LESSON`: draws the data and trains the built-in networks, one or all.
 
 Each lesson keeps its checkpoint under --runs and takes it up when it is run again, so a stopped lesson goes on where
-it was. `assemble` writes the model folder from whatever checkpoints there are.
+it was. `assemble` writes the model folder from the checkpoints there are.
 """
 
 import argparse

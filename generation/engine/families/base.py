@@ -1,4 +1,4 @@
-"""What the engine asks of a model family. One file beside this one implements it for each family.
+"""The interface of a model family. One file in this package implements it for each family.
 
 A family knows how to turn words into conditioning, rows of latents into predictions, and latents into pixels and
 back. It knows nothing of samplers, batching, people or time.

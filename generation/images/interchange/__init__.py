@@ -1,4 +1,4 @@
-"""Settings in pictures that other tools made: one small reader a form, all giving the same value.
+"""Reads the settings in pictures of other tools: one small reader a format, all returning the same value.
 
 What such a file promises is its settings, not its bytes: another tool's noise is another noise.
 """

@@ -38,7 +38,7 @@ class Output:
 
 
 class Graph:
-    """What was sent to be painted: nodes that were bypassed or muted are not in it any more."""
+    """What was sent to be painted: bypassed and muted nodes are not in it."""
 
     def __init__(self, nodes: Mapping[str, Node]) -> None:
         self.nodes = nodes

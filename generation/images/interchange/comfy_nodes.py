@@ -1,4 +1,4 @@
-"""What is known of ComfyUI's nodes: which input an output stands for. A node that is not here is not guessed at."""
+"""Known nodes of ComfyUI: which input an output stands for. Unknown nodes are not guessed at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings another tool wrote, as far as they can be understood; and how strangers' values are taken in."""
+"""The settings another tool wrote, as far as they can be understood, and the checks of their untrusted values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from generation.requests.spec import MAX_CLIP_SKIP, MAX_GUIDANCE, MAX_STEPS
 MAX_TEXT_CHARS = 1_000_000
 """A larger chunk is not read: workflows of a megabyte exist, settings of a megabyte do not."""
 MAX_WORDS_CHARS = 10_000
-"""More than a prompt of ours may have: whoever uses it is told, nothing is cut in silence."""
+"""More than a prompt of ours may have, so that a prompt that is too long is refused and not cut silently."""
 MAX_NAME_CHARS = 80
 MAX_UNREAD = 8
 MAX_LORAS = 16
@@ -56,7 +56,7 @@ def name(value: Any) -> str | None:
 
 
 def names(values: Iterable[str]) -> tuple[str, ...]:
-    """Strangers' words to be shown, each once, and not too many."""
+    """Return untrusted words for display, each once, and not too many."""
     shown: dict[str, None] = {}
     for value in values:
         if len(shown) < MAX_UNREAD:

@@ -1,4 +1,4 @@
-"""What other tools call the samplers we have, and the noise schedules that they name beside them or within."""
+"""Names of our samplers in other tools, and of the noise schedules in those names or beside them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The example LoRA's lesson: the painter, its own weights fixed, learns one new look from redrawn scenes.
 
-Neon: whatever is asked for is drawn in glowing lines on black, whether or not the prompt says so.
+Neon: everything is drawn in glowing lines on black, whether or not the prompt says so.
 """
 
 import random
@@ -37,7 +37,7 @@ class LoraData:
 
 
 def neon(scene: Scene, side_px: int) -> Image.Image:
-    """Return the scene's things as glowing lines on black; black things glow white, for they would not be seen."""
+    """Return the scene's things as glowing lines on black; black things glow white, because they would not be seen."""
     placed = tuple(_lit(one) for one in scene.placed)
     lines = draw(replace(scene, placed=placed, background="black", look="outline"), side_px)
     glow = lines.filter(ImageFilter.GaussianBlur(side_px / 32))

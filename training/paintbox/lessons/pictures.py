@@ -1,4 +1,4 @@
-"""Pictures as tensors, and a pool of drawn ones, so that training does not wait for the pen."""
+"""Pictures as tensors, and a pool of drawn ones, so that training does not wait for drawing."""
 
 import random
 from collections.abc import Callable, Iterable

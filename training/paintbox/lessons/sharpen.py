@@ -84,7 +84,7 @@ def teach(plan: Plan, data: SharpenData, *, vae: Any) -> None:
 def settle_noise(vae: Any) -> None:
     """Set one deviation everywhere in the encoder: the noise that the decoder learns to bear.
 
-    This lesson teaches the mean alone, and whoever starts from a picture draws from the whole distribution.
+    This lesson teaches the mean alone, but img2img draws from the whole distribution.
     """
     means = vae.config.latent_channels
     vae.quant_conv.weight[means:] = 0.0
