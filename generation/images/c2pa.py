@@ -15,7 +15,6 @@ from typing import Any
 from generation.errors import Misconfigured
 from generation.images.iptc import SourceType, full_name
 
-ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
 ROOM_BYTES = 64 * 1024
 """What a signature may add to a file: a chain of certificates is most of it."""
 _OFFLINE = {

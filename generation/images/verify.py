@@ -20,7 +20,6 @@ class Disclosure:
     """What a file says of itself. `is_intact`: its pixels are those its recipe names; None without a recipe."""
 
     source_type: str | None
-    has_recipe: bool
     is_intact: bool | None
     credentials: str | None = None
     """What its content credentials are worth (`generation.images.c2pa.CredentialState`); None where it has none."""
@@ -46,7 +45,6 @@ def read_disclosure(data: bytes) -> Disclosure:
     signed = read_credentials(data)
     return Disclosure(
         source_type=source_type_in(xmp) or (signed.source_type if signed else None),
-        has_recipe=is_ours,
         is_intact=intact,
         credentials=signed.state if signed else None,
         signed_by=signed.signed_by if signed else None,

@@ -118,13 +118,12 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """This image could not be made. `error` is a class of `generation.errors`; `retry`: another try may help."""
+    """This image could not be made. `error` is a class of `generation.errors`."""
 
     image_id: str
     attempt: int
     error: str
     message: str
-    retry: bool = False
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True, tag=True):

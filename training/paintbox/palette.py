@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 Rgb = tuple[int, int, int]
 
 COLOURS: Final[Mapping[str, Rgb]] = MappingProxyType(
@@ -38,11 +35,3 @@ def shade(colour: Rgb) -> Rgb:
     if sum(colour) < 150:
         return mix(colour, (255, 255, 255), 0.4)
     return mix(colour, (0, 0, 0), 0.5)
-
-
-def nearest_colour(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
-    """Index into `COLOURS` of the nearest colour, for pixels of shape (..., 3) in 0..255."""
-    table = np.array(list(COLOURS.values()), np.float32)
-    distance = ((pixels[..., None, :].astype(np.float32) - table) ** 2).sum(-1)
-    nearest: npt.NDArray[np.intp] = distance.argmin(-1)
-    return nearest

@@ -216,6 +216,3 @@ THINGS: Final[Mapping[str, tuple[Part, ...]]] = MappingProxyType(
 
 FACING: Final = frozenset({"moon", "boat", "fish", "car", "bird", "flower", "mushroom"})
 """Things with a left and a right side: drawn facing either way."""
-
-UPRIGHT: Final = frozenset({"square", "diamond", "cross", "triangle", "house", "tree"})
-"""Things that a large tilt would turn into something else."""

@@ -42,10 +42,10 @@ def a_recipe(start: StartImage | None = None) -> Recipe:
 def test_a_picture_says_what_it_is_in_png_and_in_jpeg(start: StartImage | None, expected: SourceType) -> None:
     png = sign_png(PIXELS, (64, 64), a_recipe(start))
     assert png == sign_png(PIXELS, (64, 64), a_recipe(start))
-    assert read_disclosure(png) == Disclosure(source_type=expected, has_recipe=True, is_intact=True)
+    assert read_disclosure(png) == Disclosure(source_type=expected, is_intact=True)
     assert read_recipe(png) == a_recipe(start)
     jpeg = shrink(png, max_bytes=10_000)
-    assert read_disclosure(jpeg) == Disclosure(source_type=expected, has_recipe=False, is_intact=None)
+    assert read_disclosure(jpeg) == Disclosure(source_type=expected, is_intact=None)
 
 
 def test_pixels_that_were_changed_and_files_that_say_nothing() -> None:
@@ -53,7 +53,7 @@ def test_pixels_that_were_changed_and_files_that_say_nothing() -> None:
     assert read_disclosure(changed).is_intact is False
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "PNG")
-    assert read_disclosure(buffer.getvalue()) == Disclosure(source_type=None, has_recipe=False, is_intact=None)
+    assert read_disclosure(buffer.getvalue()) == Disclosure(source_type=None, is_intact=None)
     for data in (b"", b"<html>", buffer.getvalue()[:40]):
         with pytest.raises(InvalidRequest):
             read_disclosure(data)
