@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from secrets import randbelow
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import discord
@@ -57,7 +56,7 @@ from db.stores.usage import UsageStore
 from doctor import Outcome, require_startable, run_checks
 from env_file import find_home
 from generation import failpoints
-from generation.durable import num_stuck
+from generation.clock import utc_now
 from generation.errors import AtelierError, Misconfigured
 from generation.images.c2pa import credentials_of
 from generation.images.cleanup import keep_swept, keep_tidy
@@ -70,12 +69,13 @@ from generation.models.sizes import native_size, parse_size
 from generation.models.verify import verify
 from generation.requests.prompt import clean_prompt
 from generation.requests.prompt_addons import read_prompts
-from generation.requests.spec import MAX_SEED, GenerationRequest, ImageSpec
+from generation.requests.seeds import draw_seed
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.unread_syntax import notes_on
-from generation.retry import Problems
+from generation.retry import Problems, num_stuck
 from generation.rules.screening import Screener
 from generation.scheduling.fair_queue import FairQueue
-from generation.scheduling.service import Studio, utc_now
+from generation.scheduling.service import Studio
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
 from health import serve_health
@@ -330,7 +330,7 @@ def imagine(
                 steps=defaults.steps if steps is None else steps,
                 guidance=defaults.guidance if guidance is None else guidance,
                 sampler=sampler or defaults.sampler,
-                seed=randbelow(MAX_SEED + 1) if seed is None else seed,
+                seed=draw_seed() if seed is None else seed,
                 clip_skip=clip_skip,
             )
             for note in notes_on(spec):

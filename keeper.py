@@ -20,8 +20,8 @@ from db.admin.personal import PersonalStore
 from db.admin.reconcile import Difference, Reconciliation, reconcile
 from db.engine import Database, parse_url
 from db.file_permissions import FOLDER, create_private
-from db.stores.jobs import utc_now
 from db.stores.settings import SettingsStore
+from generation.clock import utc_now
 from generation.policy.guild_settings import RoleBoost
 from generation.policy.quota import Usage
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from cogs.common.load_shedding import AdmissionLimiter
 from cogs.common.pending_uploads import PendingUploads
@@ -25,18 +24,14 @@ from db.stores.reviews import ReviewStore
 from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
+from generation.clock import Clock, utc_now
 from generation.fair_turns import Turns
 from generation.images.c2pa import Credentials
-from generation.jobs.ports import Clock
 from generation.policy.rate_limit import Rates, rates_of_files
 from generation.retry import Problems
 from generation.scheduling.service import Studio
 
 FILES_IN_HAND = 8
-
-
-def get_utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +69,7 @@ class Services:
     """Held while a chart, a sheet of pictures or a message of old ones is put together in a thread."""
     problems: Problems = field(default_factory=Problems)
     """What fails now and is tried again."""
-    clock: Clock = get_utc_now
+    clock: Clock = utc_now
     monotonic: Callable[[], float] = time.monotonic
     """Seconds that only run forward."""
     credentials: Credentials | None = None

@@ -35,8 +35,8 @@ from db.integrity import explain
 from db.lock import lock_all
 from db.migrate import migrate, require_not_half_restored
 from db.running_time import RunningTime
+from generation.clock import Clock
 from generation.errors import Misconfigured
-from generation.jobs.ports import Clock
 
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process (a backup tool, a shell) before it is refused."""

@@ -12,6 +12,8 @@ from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+_FIRST_WRITE_PAUSE_S, _LONGEST_WRITE_PAUSE_S = 0.1, 30.0
+_stuck: set[object] = set()
 
 
 class Problems:
@@ -55,20 +57,48 @@ def growing(first_s: float, longest_s: float) -> Iterator[float]:
 
 async def until_it_works(task: Task, work: Callable[[], Awaitable[T]], problems: Problems) -> T:
     """Return what `work` returns, once it does. Its problem is gone when this ends, however it ends."""
-    pauses = growing(task.first_pause_s, task.longest_pause_s)
+
+    def report(error: Exception, pause_s: float) -> None:
+        if task.is_final(error):
+            raise error
+        log.exception("action=%s-failed error=%s next_try_s=%.0f", task.subject, type(error).__name__, pause_s)
+        problems.set(task.subject, task.problem)
+
     try:
-        while True:
-            try:
-                return await work()
-            except Exception as error:
-                if task.is_final(error):
-                    raise
-                pause_s = next(pauses)
-                log.exception("action=%s-failed error=%s next_try_s=%.0f", task.subject, type(error).__name__, pause_s)
-            problems.set(task.subject, task.problem)
-            await asyncio.sleep(pause_s)
+        return await _repeat(work, growing(task.first_pause_s, task.longest_pause_s), report)
     finally:
         problems.clear(task.subject)
+
+
+async def durably(write: Callable[[], Awaitable[T]]) -> T:
+    """Retry a write until it works, with growing pauses, when storage fails (full, locked)."""
+
+    def report(error: Exception, pause_s: float) -> None:
+        log.exception("action=storage-failed next_try_s=%.1f", pause_s)
+        _stuck.add(write)
+
+    try:
+        return await _repeat(write, growing(_FIRST_WRITE_PAUSE_S, _LONGEST_WRITE_PAUSE_S), report)
+    finally:
+        _stuck.discard(write)
+
+
+def num_stuck() -> int:
+    """Return the number of writes that storage has refused and that are being retried; above 0 is worth an alert."""
+    return len(_stuck)
+
+
+async def _repeat(
+    work: Callable[[], Awaitable[T]], pauses: Iterator[float], report: Callable[[Exception, float], None]
+) -> T:
+    """Return what `work` returns, once it does. `report` is called for each error, and may raise it."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            pause_s = next(pauses)
+            report(error, pause_s)
+        await asyncio.sleep(pause_s)
 
 
 async def every(pause_s: float, task: Task, work: Callable[[], Awaitable[object]], problems: Problems) -> NoReturn:

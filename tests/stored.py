@@ -9,9 +9,10 @@ from sqlalchemy import select
 from db.admin.erasure import delete_jobs
 from db.engine import Database
 from db.models import JobRow
-from db.stores.jobs import JobStore, utc_now
+from db.stores.jobs import JobStore
 from db.stores.ledger import usage_since
 from db.stores.members import find_key
+from generation.clock import utc_now
 from generation.jobs.job import Image, Job, split_image_id
 from generation.owner import Owner
 from generation.policy.quota import Usage

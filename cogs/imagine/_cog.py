@@ -13,7 +13,6 @@ from cogs.common import transformers
 from cogs.common.attachments import NO_FILE, lend_files, read_attachment, require_size_px
 from cogs.common.forms import Attached
 from cogs.common.policy_checks import fetch_default_aspect, fetch_default_model, require_words_allowed
-from cogs.common.seeds import draw_seed
 from cogs.common.submission import acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.context import Interaction
 from cogs.imagine._messages import format_rounded_size
@@ -22,6 +21,7 @@ from generation.jobs.job import Job
 from generation.models.catalog import Model
 from generation.models.sizes import closest_shape, native_size, parse_size, shape_size
 from generation.requests.prompt_addons import read_prompts
+from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec, StartImage
 from generation.requests.style import Style
 from generation.rules.folding import words_of_name

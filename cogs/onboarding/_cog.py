@@ -13,7 +13,7 @@ from cogs.error_handler import LOST, retry_briefly
 from cogs.i18n.gettext import get_guild_language, use_language
 from cogs.services import Services
 from cogs.settings import build_setup_view
-from generation.durable import durably
+from generation.retry import durably
 
 log = logging.getLogger(__name__)
 

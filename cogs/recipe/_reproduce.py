@@ -11,7 +11,6 @@ from discord.ext import commands
 
 from cogs.common.attachments import lend_files, open_attachment
 from cogs.common.policy_checks import fetch_default_model
-from cogs.common.seeds import draw_seed
 from cogs.common.submission import acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.common.transformers import parse_picture_id
 from cogs.context import Interaction, get_owner
@@ -25,6 +24,7 @@ from generation.jobs.derive import reproduce, words_of
 from generation.jobs.permissions import may_follow, require_visible
 from generation.jobs.source_access import is_kept
 from generation.requests.recipe import Recipe
+from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest
 from generation.translatable import Phrase
 

@@ -9,7 +9,6 @@ import discord
 from cogs.common.checks import get_permissions_in_server, may_moderate_in
 from cogs.common.lookups import fetch_image_to_change, fetch_job, fetch_job_to_change
 from cogs.common.messages import Action
-from cogs.common.seeds import draw_seed
 from cogs.common.stored_files import remove_files
 from cogs.common.submission import acknowledge_and_submit
 from cogs.context import ButtonHandler, Interaction, get_owner
@@ -20,6 +19,7 @@ from generation.errors import UnknownJob
 from generation.jobs.derive import enlarge, reroll, vary
 from generation.jobs.job import Job, ReplyTo
 from generation.jobs.permissions import require_may_stop
+from generation.requests.seeds import draw_seed
 
 
 async def press_upscale(interaction: Interaction, subject: str) -> None:

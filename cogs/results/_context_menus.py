@@ -15,7 +15,6 @@ from cogs.common.message_images import find_pictures
 from cogs.common.messages import Action
 from cogs.common.modals import open_form
 from cogs.common.policy_checks import fetch_default_model, require_may_request
-from cogs.common.seeds import draw_seed
 from cogs.common.submission import acknowledge_and_submit
 from cogs.common.transformers import clean_typed_prompt
 from cogs.context import Interaction, get_owner
@@ -27,6 +26,7 @@ from generation.errors import InvalidRequest
 from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import begin_from, reworded
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
+from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest
 from generation.translatable import Phrase
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cogs.common.lookups import fetch_image, fetch_image_to_change, fetch_job
 from cogs.common.messages import Action
-from cogs.common.seeds import draw_seed
 from cogs.common.submission import acknowledge_and_submit
 from cogs.context import Interaction
 from cogs.error_handler import tell_privately
@@ -13,6 +12,7 @@ from cogs.results import _messages
 from generation.errors import UnknownJob
 from generation.jobs.derive import enlarge_anew, reproduce, zoom_out
 from generation.jobs.derive_edits import vary_strongly
+from generation.requests.seeds import draw_seed
 
 
 async def press_strong(interaction: Interaction, subject: str) -> None:

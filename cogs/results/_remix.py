@@ -10,7 +10,6 @@ from cogs.common.forms import Answers, File, Form, Pick, Text
 from cogs.common.lookups import fetch_image_to_change, fetch_job_to_change
 from cogs.common.messages import Action
 from cogs.common.modals import open_form
-from cogs.common.seeds import draw_seed
 from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.common.transformers import clean_typed_prompt
 from cogs.context import FormHandler, Interaction
@@ -20,6 +19,7 @@ from generation.images.region import CELLS
 from generation.jobs.derive_edits import REGION_STRENGTH, Wishes, remix, repaint_cells, repaint_mask, wishes_of
 from generation.jobs.job import Image, Job
 from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.requests.seeds import draw_seed
 from generation.translatable import Phrase
 
 PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (

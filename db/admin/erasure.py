@@ -44,10 +44,10 @@ from db.stores.image_files import (
     release_uploads,
     remove_results,
 )
-from db.stores.jobs import settle_image, utc_now
+from db.stores.jobs import settle_image
 from db.stores.members import GUILD_ACCOUNT, find_key
+from generation.clock import Clock, utc_now
 from generation.jobs.job import Outcome, Status
-from generation.jobs.ports import Clock
 from generation.policy.quota import Scope
 
 _NAMES_A_MEMBER = [

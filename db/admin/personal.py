@@ -16,7 +16,7 @@ from db.column_types import JsonOf
 from db.engine import Database
 from db.models import Base, ImageRow, JobRow, LedgerRow, MemberRow
 from db.stores.members import find_key
-from generation.jobs.ports import Clock
+from generation.clock import Clock
 
 _KEYED = {"member_key", "by"}
 _HIDDEN = _KEYED | {"token"}

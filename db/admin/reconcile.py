@@ -21,10 +21,10 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.models import BalanceRow, ImageRow, LedgerRow, table
 from db.stores.image_files import IS_ALIVE
-from db.stores.jobs import account_of, utc_now
+from db.stores.jobs import account_of
 from db.stores.ledger import Account, Posting, add_to_balance, post
 from db.stores.members import GUILD_ACCOUNT
-from generation.jobs.ports import Clock
+from generation.clock import Clock, utc_now
 from generation.policy.quota import Usage
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from db.admin.erasure import erase_guild, tables_of_a_guild
 from db.engine import Database
 from db.models import DepartureRow
 from db.running_time import CONFIRMED_BY, EARLIEST
-from generation.jobs.ports import Clock
+from generation.clock import Clock
 from generation.owner import DM_TENANT
 
 

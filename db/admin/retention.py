@@ -28,9 +28,8 @@ from db.stores.image_files import (
     find_unawaited,
     find_unneeded,
 )
-from db.stores.jobs import utc_now
+from generation.clock import Clock, utc_now
 from generation.jobs.job import Status
-from generation.jobs.ports import Clock
 
 NOT_MADE_KEPT = timedelta(days=1)
 Upload = tuple[str, int]

@@ -16,9 +16,8 @@ from db.column_types import read_stored, say_unreadable, write_json
 from db.engine import Database
 from db.models import ContentRuleRow, JobRow
 from db.stores.audit_log import Entry, record
-from db.stores.jobs import utc_now
+from generation.clock import Clock, utc_now
 from generation.errors import InvalidRequest
-from generation.jobs.ports import Clock
 from generation.policy.policy import Policy
 from generation.rules.rule import UNREADABLE_RULE, Kind, Rule
 from generation.rules.rulebook import Match, RuleSet, count_patterns, require_numbers

@@ -7,9 +7,8 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import FavouriteRow, MemberRow, TellingRow
-from db.stores.jobs import utc_now
 from db.stores.members import ensure_key
-from generation.jobs.ports import Clock
+from generation.clock import Clock, utc_now
 
 
 class KeepsakeStore:

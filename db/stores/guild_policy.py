@@ -18,10 +18,9 @@ from db.engine import Database
 from db.models import ContentRuleRow
 from db.stores.audit_log import Entry, record
 from db.stores.content_rules import fetch_rules, select_usable
-from db.stores.jobs import utc_now
 from db.stores.settings import SettingsChange, all_settings, change_settings
 from db.stores.styles import replace_styles
-from generation.jobs.ports import Clock
+from generation.clock import Clock, utc_now
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.policy import Policy
 from generation.requests.style import Style

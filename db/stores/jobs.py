@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from async_lru import alru_cache
 from sqlalchemy import bindparam, delete, exists, insert, select, update
@@ -31,6 +31,7 @@ from db.stores.quotas import check_quotas
 from db.stores.reviews import keep_for_review
 from db.stores.sources import fetch_sources, keeps
 from db.stores.withheld import fetch_withheld, withhold
+from generation.clock import Clock, utc_now
 from generation.errors import NotAccepted, UnknownJob
 from generation.jobs import ports
 from generation.jobs.delivery import DeliveryState
@@ -82,14 +83,10 @@ _MAKE_DUE = (
 )
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class JobStore(ports.JobStore):
     """`generation.jobs.ports.JobStore` in the database. Times of ends and postings come from `clock`."""
 
-    def __init__(self, database: Database, *, clock: ports.Clock = utc_now) -> None:
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
         self._database = database
         self._clock = clock
         self._withheld = alru_cache(maxsize=1, ttl=WITHHELD_REMEMBERED.total_seconds())(self._read_withheld)

@@ -20,8 +20,8 @@ from db.stores.audit_log import Entry, record
 from db.stores.image_files import forget_pictures
 from db.stores.members import ensure_key, find_key
 from db.stores.reviews import drop_reviews
+from generation.clock import Clock
 from generation.jobs.job import Job, Status
-from generation.jobs.ports import Clock
 
 _BLOCK_KEY = "blocks"
 FOR_EVER = timedelta(days=365 * 100)

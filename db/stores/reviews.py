@@ -13,7 +13,7 @@ from db.batches import until_none
 from db.engine import Database
 from db.models import ImageRow, JobRow, ReviewRow
 from db.stores.image_files import AT_ONCE
-from generation.jobs.ports import Clock
+from generation.clock import Clock
 from generation.safety.visibility import Judgement
 
 

@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.models import StyleRow
 from db.stores.audit_log import Entry, record
-from db.stores.jobs import utc_now
+from generation.clock import Clock, utc_now
 from generation.errors import InvalidRequest
-from generation.jobs.ports import Clock
 from generation.requests.style import MAX_STYLES, Style
 from generation.translatable import Phrase
 from generation.validation import stored

@@ -11,12 +11,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from generation.durable import num_stuck
+from generation.clock import utc_now
 from generation.images.store import PARTS, ImageFiles
-from generation.retry import Problems, Task, every
+from generation.retry import Problems, Task, every, num_stuck
 from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
@@ -106,13 +106,13 @@ async def keep_swept(
     """Sweep after the start, regularly, and whenever much was put, until cancelled."""
     problems = problems or Problems()
     due_s = time.monotonic() + first_s
-    since, num_bytes = datetime.now(UTC), 0  # of the last sweep
+    since, num_bytes = utc_now(), 0  # of the last sweep
     while True:
         is_due = time.monotonic() >= due_s
         if is_due or files.num_bytes_put - num_bytes >= PRESSED_BYTES:
             untouched = UNTOUCHED if is_due else PRESSED_UNTOUCHED
             try:
-                now = await register.fetch_confirmed_now() if is_due else datetime.now(UTC)
+                now = await register.fetch_confirmed_now() if is_due else utc_now()
                 removed = await sweep(register, files, now=now, untouched=untouched, since=None if is_due else since)
                 log.info("action=swept files=%s", removed)
                 since, num_bytes = now - untouched, files.num_bytes_put

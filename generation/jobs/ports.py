@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from datetime import datetime
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Protocol
 
 from generation.jobs.job import Image, Job, Outcome, ReplyTo, Source
@@ -12,7 +11,6 @@ from generation.owner import Owner
 from generation.requests.recipe import Fingerprint
 from generation.requests.spec import ImageSpec
 
-Clock = Callable[[], datetime]
 """Now, as an aware UTC time."""
 
 

@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from generation.durable import durably
 from generation.errors import Failed, SourceLost, StartWithheld, Withheld, WorkerLost
 from generation.failpoints import reached
 from generation.images.codec import pixels_sha256
@@ -42,6 +41,7 @@ from generation.jobs.protocol import (
 from generation.owner import Owner
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import ImageSpec
+from generation.retry import durably
 from generation.safety.visibility import Judgement, SafetyLevel
 from generation.scheduling.active_jobs import LiveImage, LiveJobs
 from generation.scheduling.fair_queue import FairQueue, Waiting

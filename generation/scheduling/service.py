@@ -12,14 +12,14 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
-from generation.durable import durably
+from generation.clock import Clock, utc_now
 from generation.errors import AtelierError, Closed, Draining, Outdated
 from generation.failpoints import reached
 from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Outcome, ReplyTo, Status, new_job_id
-from generation.jobs.ports import Clock, JobStore, Worker
+from generation.jobs.ports import JobStore, Worker
 from generation.jobs.source_access import require_sources, starts_from_upload
 from generation.models.catalog import Catalog
 from generation.models.failed_loads import FailedLoads
@@ -31,6 +31,7 @@ from generation.requests.cost import image_cost
 from generation.requests.prompt_addons import check_known
 from generation.requests.recipe import Fingerprint, require_trace
 from generation.requests.spec import GenerationRequest
+from generation.retry import durably
 from generation.safety.visibility import Handling
 from generation.scheduling.active_jobs import JobView, LiveImage, LiveJobs
 from generation.scheduling.dispatcher import Dispatcher, waiting_of
@@ -42,10 +43,6 @@ from generation.validation import check
 log = logging.getLogger(__name__)
 
 _COUNTERS_EVERY_S = 2.0
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Studio:

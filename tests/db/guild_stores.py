@@ -8,9 +8,8 @@ from db.engine import Database
 from db.stores.audit_log import AuditLogStore
 from db.stores.content_rules import ContentRuleStore
 from db.stores.guild_policy import GuildPolicyStore
-from db.stores.jobs import utc_now
 from db.stores.reviews import ReviewStore
-from generation.jobs.ports import Clock
+from generation.clock import Clock, utc_now
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ BASICS = {
     f"generation.{name}"
     for name in (
         "characters",
-        "durable",
+        "clock",
         "errors",
         "failpoints",
         "fair_turns",

@@ -20,9 +20,9 @@ import pytest
 from bench._lives import Life, Lives
 from bench.light_engine import ENGINE
 from discord_sandbox import Interaction, Sandbox
-from generation.durable import num_stuck
 from generation.errors import Crowded
 from generation.jobs.job import Status
+from generation.retry import num_stuck
 from generation.workers.local import LocalWorker
 from tests.patience import PATIENCE_S
 from tests.scenarios import bot_harness

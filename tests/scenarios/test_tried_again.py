@@ -13,7 +13,7 @@ import pytest
 from cogs import bot as client
 from cogs import command_sync, maintenance
 from discord_sandbox import Sandbox
-from generation.durable import num_stuck
+from generation.retry import num_stuck
 from tests.patience import PATIENCE_S
 from tests.scenarios.bot_harness import LivingBot, People, until_shown
 

@@ -20,12 +20,12 @@ from db.engine import Database
 from db.models import Base
 from db.stores.image_files import find_strays
 from db.stores.jobs import JobStore
-from generation.durable import durably
 from generation.images import cleanup
 from generation.images.cleanup import keep_swept, sweep
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, Status
 from generation.requests.spec import GenerationRequest, Replay, StartImage, Upscale
+from generation.retry import durably
 from tests.db.some_jobs import NOW, a_job, a_reply, a_spec, done, ended
 from tests.patience import PATIENCE_S
 

@@ -1,4 +1,4 @@
-"""Random seeds for requests that name none."""
+"""Random seeds."""
 
 from __future__ import annotations
 
@@ -8,4 +8,5 @@ from generation.requests.spec import MAX_SEED
 
 
 def draw_seed() -> int:
+    """Return a random seed, 0 to `MAX_SEED`."""
     return randbelow(MAX_SEED + 1)
