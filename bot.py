@@ -65,7 +65,7 @@ from generation.images.store import ImageFiles
 from generation.local_files import FileUnusableError
 from generation.models.catalog import Catalog
 from generation.models.failed_loads import FailedLoads
-from generation.models.sizes import native_size, parse_size
+from generation.models.sizes import parse_size
 from generation.models.verify import verify
 from generation.requests.prompt import clean_prompt
 from generation.requests.prompt_addons import read_prompts
@@ -319,17 +319,14 @@ def imagine(
     async def paint() -> None:
         async with open_house(settings) as house:
             chosen = house.studio.catalog.default
-            defaults = chosen.defaults
-            width, height = parse_size(chosen, size) if size else native_size(chosen)
             written = read_prompts(chosen, clean_prompt(prompt), clean_prompt(negative))
-            spec = ImageSpec(
+            spec = ImageSpec.for_model(
+                chosen,
                 **written._asdict(),
-                model=chosen.name,
-                width_px=width,
-                height_px=height,
-                steps=defaults.steps if steps is None else steps,
-                guidance=defaults.guidance if guidance is None else guidance,
-                sampler=sampler or defaults.sampler,
+                size_px=parse_size(chosen, size) if size else None,
+                steps=steps,
+                guidance=guidance,
+                sampler=sampler,
                 seed=draw_seed() if seed is None else seed,
                 clip_skip=clip_skip,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from generation.engine.engine import Engine
@@ -22,22 +23,12 @@ def an_order(
     model: Model, image_id: str, *, share: Share | None = None, replay: str | None = None, **spec: Any
 ) -> Order:
     """An order of the model's usual picture, changed by `spec`."""
-    defaults = model.defaults
-    plain: dict[str, Any] = {
-        "prompt": "a red circle on a blue background",
-        "model": model.name,
-        "width_px": defaults.native_px,
-        "height_px": defaults.native_px,
-        "steps": defaults.steps,
-        "guidance": defaults.guidance,
-        "sampler": defaults.sampler,
-        "seed": 0,
-    }
+    plain = ImageSpec.for_model(model, prompt="a red circle on a blue background", seed=0)
     start_png = spec.pop("start_png", None)
     return Order(
         image_id=image_id,
         attempt=1,
-        spec=ImageSpec(**plain | spec),
+        spec=replace(plain, **spec),
         share=share or Share(1),
         check_safety=False,
         start_png=start_png,

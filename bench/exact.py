@@ -101,7 +101,7 @@ def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[Or
     from bench._painting import FIVE_SAMPLERS, an_order
     from generation.images.codec import encode_png
     from generation.jobs.protocol import Share
-    from generation.requests.spec import Hires, Margins, StartImage
+    from generation.requests.edits import Hires, Margins, StartImage
 
     margin_px = 16
     picture, inside = (

@@ -26,8 +26,9 @@ import psutil
 
 from generation.images.codec import encode_png
 from generation.jobs.protocol import Broken, Cancel, Cancelled, Finished, Lost, Order, Ready, Share
+from generation.requests.edits import Hires, Margins, StartImage, Upscale
 from generation.requests.samplers import SAMPLERS
-from generation.requests.spec import Hires, ImageSpec, Margins, StartImage, Upscale
+from generation.requests.spec import ImageSpec
 
 if TYPE_CHECKING:
     from generation.models.catalog import Model

@@ -18,8 +18,8 @@ from generation.errors import InvalidRequest, UnknownJob
 from generation.jobs.job import JOB_ID_LENGTH, Status
 from generation.models.catalog import Model
 from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
+from generation.requests.ranges import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 from generation.requests.samplers import SAMPLERS
-from generation.requests.spec import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 from generation.requests.style import Style
 from generation.scheduling.active_jobs import JobView
 from generation.translatable import Phrase

@@ -20,9 +20,10 @@ from generation.errors import InvalidRequest
 from generation.jobs.job import Job
 from generation.models.catalog import Model
 from generation.models.sizes import closest_shape, native_size, parse_size, shape_size
+from generation.requests.edits import StartImage
 from generation.requests.prompt_addons import read_prompts
 from generation.requests.seeds import draw_seed
-from generation.requests.spec import GenerationRequest, ImageSpec, StartImage
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.style import Style
 from generation.rules.folding import words_of_name
 from generation.translatable import Phrase
@@ -110,19 +111,16 @@ class Imagine(commands.Cog):
 
 def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
     """The request, with the model's own choices where none was made. Raises `InvalidRequest`."""
-    model, defaults = typed.model, typed.model.defaults
-    width_px, height_px = choose_size(typed, start_size_px)
     written = read_prompts(
-        model, transformers.clean_typed_prompt(typed.prompt), transformers.clean_typed_prompt(typed.negative)
+        typed.model, transformers.clean_typed_prompt(typed.prompt), transformers.clean_typed_prompt(typed.negative)
     )
-    spec = ImageSpec(
+    spec = ImageSpec.for_model(
+        typed.model,
         **written._asdict(),
-        model=model.name,
-        width_px=width_px,
-        height_px=height_px,
-        steps=defaults.steps if typed.steps is None else typed.steps,
-        guidance=defaults.guidance if typed.guidance is None else typed.guidance,
-        sampler=typed.sampler or defaults.sampler,
+        size_px=choose_size(typed, start_size_px),
+        steps=typed.steps,
+        guidance=typed.guidance,
+        sampler=typed.sampler,
         seed=draw_seed() if typed.seed is None else typed.seed,
     )
     return GenerationRequest(spec=spec, count=typed.count)

@@ -22,8 +22,9 @@ from generation.errors import InvalidRequest
 from generation.jobs.derive_edits import REGION_STRENGTH
 from generation.jobs.job import Job
 from generation.models.catalog import Model
-from generation.requests.spec import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX, GenerationRequest, ImageSpec
-from generation.requests.spec import Upscale as Enlarge
+from generation.requests.edits import Upscale as Enlarge
+from generation.requests.ranges import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.translatable import Phrase
 
 _IMAGE = "The picture."
@@ -117,16 +118,11 @@ class FromImage(commands.Cog):
 
 async def submit_upscale(interaction: Interaction, image: Attached) -> Job:
     """The picture at twice its size. Raises `InvalidRequest` for one that is too large already, or no picture."""
-    width_px, height_px = _check_sides(image.size_px)
-    model = await fetch_default_model(interaction)
-    spec = ImageSpec(
+    painted_px = _check_sides(image.size_px)
+    spec = ImageSpec.for_model(
+        await fetch_default_model(interaction),
         prompt=transformers.clean_typed_prompt(PurePath(image.filename).stem.replace("_", " ")) or _("a picture"),
-        model=model.name,
-        width_px=width_px,
-        height_px=height_px,
-        steps=model.defaults.steps,
-        guidance=model.defaults.guidance,
-        sampler=model.defaults.sampler,
+        size_px=painted_px,
         seed=0,
         upscale=Enlarge(sha256=NO_FILE),
     )

@@ -10,7 +10,7 @@ from typing import Any
 from cogs.i18n.gettext import N_, get_language_name, list_languages
 from generation.policy.guild_preferences import ASPECTS, AUTO, MAX_NAMED, Choices, Pressers, Visibility
 from generation.policy.guild_settings import GuildSettings
-from generation.requests.spec import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
+from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
 from generation.safety.visibility import SafetyLevel
 from generation.translatable import Phrase
 

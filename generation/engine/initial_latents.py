@@ -16,7 +16,7 @@ from generation.engine.outpaint import extend, repaint_mask
 from generation.engine.pixels import read_picture, to_mask, to_model_range
 from generation.engine.samplers import Sampling
 from generation.jobs.protocol import Order
-from generation.requests.spec import Variation
+from generation.requests.edits import Variation
 
 _NEARLY_PARALLEL = 0.9995
 

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image as PillowImage
 from PIL import ImageFilter
 
-from generation.requests.spec import SIDE_MULTIPLE_PX, Margins
+from generation.requests.edits import Margins
+from generation.requests.ranges import SIDE_MULTIPLE_PX
 
 _SEAM_PART = 16
 _BLUR_PART = 8

@@ -5,9 +5,10 @@ from __future__ import annotations
 from generation.errors import InvalidRequest
 from generation.images.interchange.foreign import Foreign
 from generation.models.catalog import Model
-from generation.models.sizes import native_size, nearest_size
+from generation.models.sizes import nearest_size
 from generation.requests.prompt_addons import read_prompts
-from generation.requests.spec import MAX_SEED, GenerationRequest, ImageSpec
+from generation.requests.ranges import MAX_SEED
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.translatable import Phrase
 
 
@@ -18,17 +19,14 @@ def adopt(found: Foreign, model: Model, *, seed: int) -> GenerationRequest:
     """
     if not found.prompt:
         raise InvalidRequest(what=Phrase("The file"), problem=_no_prompt(found))
-    width_px, height_px = _size(found, model)
-    defaults = model.defaults
     written = read_prompts(model, " ".join((found.prompt, *found.loras)), found.negative)
-    spec = ImageSpec(
+    spec = ImageSpec.for_model(
+        model,
         **written._asdict(),
-        model=model.name,
-        width_px=width_px,
-        height_px=height_px,
-        steps=defaults.steps if found.steps is None else found.steps,
-        guidance=defaults.guidance if found.guidance is None else found.guidance,
-        sampler=found.sampler or defaults.sampler,
+        size_px=None if found.size_px is None else nearest_size(model, found.size_px),
+        steps=found.steps,
+        guidance=found.guidance,
+        sampler=found.sampler,
         seed=seed if found.seed is None else seed_here(found.seed),
         clip_skip=_clip_skip(found, model),
     )
@@ -52,7 +50,3 @@ def _no_prompt(found: Foreign) -> Phrase:
 def _clip_skip(found: Foreign, model: Model) -> int:
     """Return our clip skip. Elsewhere the layer before the last is SDXL's, whatever is set; here that is 1."""
     return 1 if model.family == "sdxl" or found.clip_skip is None else found.clip_skip
-
-
-def _size(found: Foreign, model: Model) -> tuple[int, int]:
-    return native_size(model) if found.size_px is None else nearest_size(model, found.size_px)

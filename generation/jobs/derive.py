@@ -10,19 +10,10 @@ from generation.errors import InvalidRequest
 from generation.jobs.job import Image, Job
 from generation.models.catalog import Model
 from generation.models.sizes import can_be_enlarged, nearest_size
+from generation.requests.edits import Hires, Margins, StartImage, Upscale, Variation
+from generation.requests.ranges import MAX_COUNT, SIDE_MULTIPLE_PX
 from generation.requests.recipe import Recipe, require_trace
-from generation.requests.spec import (
-    MAX_COUNT,
-    SIDE_MULTIPLE_PX,
-    GenerationRequest,
-    Hires,
-    ImageSpec,
-    Margins,
-    Replay,
-    StartImage,
-    Upscale,
-    Variation,
-)
+from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.translatable import Phrase
 
 VARIATION_STRENGTH = 0.25

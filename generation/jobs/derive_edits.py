@@ -9,8 +9,9 @@ from generation.errors import InvalidRequest
 from generation.images.region import mask_sha256
 from generation.jobs.derive import vary
 from generation.jobs.job import Image, Job
+from generation.requests.edits import StartImage
 from generation.requests.prompt_addons import Shelf, read_prompts
-from generation.requests.spec import GenerationRequest, ImageSpec, StartImage
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.translatable import Phrase
 
 STRONG_VARIATION = 0.6

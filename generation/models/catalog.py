@@ -20,20 +20,11 @@ from generation.models.inspect import (
 from generation.models.layout import check_model
 from generation.models.registry import Entry, Kind, Register
 from generation.requests.cost import BY_PIXELS, WORK, Work
+from generation.requests.defaults import Defaults
 from generation.requests.prompt_addons import Extra
 
 PAINTBOX = "paintbox"
 _NATIVE_PX = {"sd": 512, "sdxl": 1024}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
-    """What an image of this model gets where the person chose nothing. Sizes in pixels."""
-
-    steps: int
-    guidance: float
-    sampler: str
-    native_px: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ import re
 
 from generation.errors import InvalidRequest
 from generation.models.catalog import Model
-from generation.requests.spec import MAX_SIDE_PX, ImageSpec
+from generation.requests.ranges import MAX_SIDE_PX
+from generation.requests.spec import ImageSpec
 from generation.translatable import Phrase
 
 MAX_GROWTH = 2

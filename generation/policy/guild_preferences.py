@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from generation.errors import InvalidRequest
-from generation.requests.spec import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX
+from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX
 from generation.translatable import Phrase
 
 ASPECTS = ("1:1", "3:2", "2:3", "16:9", "9:16")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secrets import randbelow
 
-from generation.requests.spec import MAX_SEED
+from generation.requests.ranges import MAX_SEED
 
 
 def draw_seed() -> int:

@@ -5,121 +5,36 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from msgspec import UNSET, UnsetType
 
 from generation.errors import InvalidRequest
+from generation.requests.defaults import HasDefaults
+from generation.requests.edits import Hires, StartImage, Upscale, Variation
 from generation.requests.prompt import check_prompt
 from generation.requests.prompt_addons import Adapter, Embedding, check_extras
 from generation.requests.prompt_weights import FIRST_SYNTAX, SYNTAX
+from generation.requests.ranges import (
+    MAX_CLIP_SKIP,
+    MAX_COUNT,
+    MAX_GUIDANCE,
+    MAX_SEED,
+    MAX_SIDE_PX,
+    MAX_STEPS,
+    MIN_INSIDE_PX,
+    SIDE_MULTIPLE_PX,
+    check_finite,
+    check_range,
+    check_seed,
+    check_side,
+)
 from generation.requests.samplers import SAMPLERS
 from generation.rules.folding import words_of_name
 from generation.translatable import Phrase
 from generation.validation import check, checked, stored
-
-MAX_SEED = 2**32 - 1
-MIN_SIDE_PX, MAX_SIDE_PX, SIDE_MULTIPLE_PX = 64, 2048, 8
-MIN_INSIDE_PX = 32
-MAX_STEPS = 150
-MAX_GUIDANCE = 30.0
-MAX_COUNT = 4
-MAX_CLIP_SKIP = 12
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Margins:
-    """Pixels to paint beyond each edge of a picture (outpaint), multiples of 8, not all zero."""
-
-    left: int = 0
-    right: int = 0
-    top: int = 0
-    bottom: int = 0
-
-    def __post_init__(self) -> None:
-        sides = (self.left, self.right, self.top, self.bottom)
-        for side_px in sides:
-            _check_range(Phrase("A margin"), side_px, low=0, high=MAX_SIDE_PX)
-        if not any(sides) or any(side_px % SIDE_MULTIPLE_PX for side_px in sides):
-            problem = Phrase(
-                "must be multiples of {multiple} pixels, and at least one above 0.", multiple=SIDE_MULTIPLE_PX
-            )
-            raise InvalidRequest(what=Phrase("Margins"), problem=problem)
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartImage:
-    """A picture to begin from (img2img): the SHA-256 of its file, and how much of it may change, 0 < strength <= 1.
-
-    With `margins` it is outpainted: the spec's size is the new canvas, the file is smaller by the margins, and stays
-    as it is but for a narrow seam. `strength` 1 invents what is painted, less keeps to the colours of the edges.
-    """
-
-    sha256: str
-    strength: float
-    mask_sha256: str | None = None
-    margins: Margins | None = None
-    cells: tuple[int, ...] = ()
-    """Where the mask is some cells of a 3 x 3 grid (0 to 8, row by row): it is drawn from these, and needs no file."""
-
-    def __post_init__(self) -> None:
-        _check_strength(Phrase("Strength"), self.strength)
-        if self.cells and (self.mask_sha256 is None or not set(self.cells) <= set(range(9))):
-            problem = Phrase("is one or more of the nine parts of the picture.")
-            raise InvalidRequest(what=Phrase("The region"), problem=problem)
-        if self.margins is not None and self.mask_sha256 is not None:
-            raise InvalidRequest(what=Phrase("Margins"), problem=Phrase("and a mask cannot be used together."))
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variation:
-    """A second seed, and how far the first noise is turned towards it (spherically), 0 < strength <= 1."""
-
-    seed: int
-    strength: float
-
-    def __post_init__(self) -> None:
-        _check_seed(self.seed)
-        _check_strength(Phrase("Variation strength"), self.strength)
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upscale:
-    """Enlarge a finished picture: the SHA-256 of its file and the factor. The prompt is kept, nothing is repainted."""
-
-    sha256: str
-    factor: int = 2
-
-    def __post_init__(self) -> None:
-        if self.factor != 2:
-            problem = Phrase("must be 2, not {factor}.", factor=self.factor)
-            raise InvalidRequest(what=Phrase("Upscale factor"), problem=problem)
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hires:
-    """Hires fix: paint at the spec's own size, enlarge the latents `factor` times, repaint `strength` of that.
-
-    1 < factor <= 2 (`ImageSpec.result_size_px` is rounded to 8 pixels). Below a strength of 0.5 the result stays soft.
-    """
-
-    factor: float = 2.0
-    strength: float = 0.6
-
-    def __post_init__(self) -> None:
-        _check_finite(Phrase("Hires factor"), self.factor)
-        if not 1 < self.factor <= 2:
-            problem = Phrase("must be above 1 and at most 2, not {factor}.", factor=self.factor)
-            raise InvalidRequest(what=Phrase("Hires factor"), problem=problem)
-        _check_strength(Phrase("Hires strength"), self.strength)
 
 
 class Pass(NamedTuple):
@@ -161,13 +76,37 @@ class ImageSpec:
     """By which syntax its prompts are read (`generation.requests.prompt_weights`). Unset is the first, and is not
     written: a picture from before there was a second keeps its file, to the byte."""
 
+    @classmethod
+    def for_model(
+        cls,
+        model: HasDefaults,
+        *,
+        size_px: tuple[int, int] | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        sampler: str | None = None,
+        **rest: Any,
+    ) -> Self:
+        """Return a spec of that model, with the model's defaults for what is None. `rest` are further fields."""
+        own = model.defaults
+        width_px, height_px = size_px or (own.native_px, own.native_px)
+        return cls(
+            model=model.name,
+            width_px=width_px,
+            height_px=height_px,
+            steps=own.steps if steps is None else steps,
+            guidance=own.guidance if guidance is None else guidance,
+            sampler=sampler or own.sampler,
+            **rest,
+        )
+
     def __post_init__(self) -> None:
         check_prompt(self.prompt, what=Phrase("The prompt"))
         check_prompt(self.negative, what=Phrase("The negative prompt"), may_be_empty=True)
-        _check_side(Phrase("Width"), self.width_px)
-        _check_side(Phrase("Height"), self.height_px)
-        _check_range(Phrase("Steps"), self.steps, low=1, high=MAX_STEPS)
-        _check_finite(Phrase("Guidance"), self.guidance)
+        check_side(Phrase("Width"), self.width_px)
+        check_side(Phrase("Height"), self.height_px)
+        check_range(Phrase("Steps"), self.steps, low=1, high=MAX_STEPS)
+        check_finite(Phrase("Guidance"), self.guidance)
         if not 0 <= self.guidance <= MAX_GUIDANCE:
             problem = Phrase("must be from 0 to {high}, not {guidance}.", high=MAX_GUIDANCE, guidance=self.guidance)
             raise InvalidRequest(what=Phrase("Guidance"), problem=problem)
@@ -180,11 +119,11 @@ class ImageSpec:
             raise InvalidRequest(what=Phrase("Sampler"), problem=problem)
         most = SAMPLERS[self.sampler].max_steps
         if most is not None:
-            _check_range(Phrase("Steps with {sampler}", sampler=self.sampler), self.steps, low=1, high=most)
-        _check_seed(self.seed)
+            check_range(Phrase("Steps with {sampler}", sampler=self.sampler), self.steps, low=1, high=most)
+        check_seed(self.seed)
         check_extras(self.adapters, self.embeddings)
-        _check_range(Phrase("Clip skip"), self.clip_skip, low=1, high=MAX_CLIP_SKIP)
-        _check_range(Phrase("The syntax of the prompt"), self.syntax_version, low=FIRST_SYNTAX, high=SYNTAX)
+        check_range(Phrase("Clip skip"), self.clip_skip, low=1, high=MAX_CLIP_SKIP)
+        check_range(Phrase("The syntax of the prompt"), self.syntax_version, low=FIRST_SYNTAX, high=SYNTAX)
         self._check_sizes()
 
     @property
@@ -319,7 +258,7 @@ class GenerationRequest:
 
     def __post_init__(self) -> None:
         check(self.spec)  # it may have been read from storage
-        _check_range(Phrase("Count"), self.count, low=1, high=MAX_COUNT if self.replay is None else 1)
+        check_range(Phrase("Count"), self.count, low=1, high=MAX_COUNT if self.replay is None else 1)
 
     def images(self) -> Iterator[ImageSpec]:
         """Yield the spec of each picture, in the order they are shown."""
@@ -347,34 +286,3 @@ def _turn_seed(spec: ImageSpec, index: int) -> ImageSpec:
         turned = replace(spec.variation, seed=(spec.variation.seed + index) % (MAX_SEED + 1))
         return replace(spec, variation=turned)
     return replace(spec, seed=(spec.seed + index) % (MAX_SEED + 1))
-
-
-def _check_range(what: str, value: Any, *, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        problem = Phrase("must be a whole number from {low} to {high}.", low=low, high=high)
-        raise InvalidRequest(what=what, problem=problem)
-    if not low <= value <= high:
-        problem = Phrase("must be from {low} to {high}, not {value}.", low=low, high=high, value=value)
-        raise InvalidRequest(what=what, problem=problem)
-
-
-def _check_seed(seed: Any) -> None:
-    _check_range(Phrase("Seed"), seed, low=0, high=MAX_SEED)
-
-
-def _check_finite(what: str, value: Any) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise InvalidRequest(what=what, problem=Phrase("must be a finite number."))
-
-
-def _check_strength(what: str, value: Any) -> None:
-    _check_finite(what, value)
-    if not 0 < value <= 1:
-        raise InvalidRequest(what=what, problem=Phrase("must be above 0 and at most 1, not {value}.", value=value))
-
-
-def _check_side(what: str, side_px: Any) -> None:
-    _check_range(what, side_px, low=MIN_SIDE_PX, high=MAX_SIDE_PX)
-    if side_px % SIDE_MULTIPLE_PX:
-        problem = Phrase("must be a multiple of {multiple}, not {value}.", multiple=SIDE_MULTIPLE_PX, value=side_px)
-        raise InvalidRequest(what=what, problem=problem)

@@ -35,7 +35,7 @@ from generation.images.replay import Agreement, Verdict
 from generation.jobs.delivery import Delivery, DeliveryState
 from generation.jobs.history import Kin, Look
 from generation.jobs.job import Image, Job, ReplyTo, Status
-from generation.models.catalog import Defaults, Model
+from generation.models.catalog import Model
 from generation.owner import Owner
 from generation.policy.audit import Change
 from generation.policy.guild_access import Admission, Standing
@@ -43,6 +43,7 @@ from generation.policy.guild_preferences import MAX_NAMED, Choices
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Allowance, Quota, Scope, Unit, Usage
 from generation.policy.usage import Day, GuildUsage, MemberUsage
+from generation.requests.defaults import Defaults
 from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import Adapter, GenerationRequest, ImageSpec

@@ -16,8 +16,9 @@ from generation.jobs.history import Kin
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
 from generation.policy.quota import Quota, Scope, Unit
+from generation.requests.edits import Upscale
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.requests.spec import GenerationRequest, ImageSpec, Upscale
+from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.safety.visibility import Judgement
 from generation.scheduling.active_jobs import JobView
 

@@ -18,8 +18,9 @@ from generation.images.replay import Agreement, Verdict
 from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
+from generation.requests.edits import Upscale
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.requests.spec import GenerationRequest, ImageSpec, Replay, Upscale
+from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.safety.visibility import Shown
 from generation.scheduling.active_jobs import JobView
 

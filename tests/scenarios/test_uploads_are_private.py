@@ -18,7 +18,7 @@ from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
-from generation.requests.spec import Upscale
+from generation.requests.edits import Upscale
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
 from tests.tally import Tally
 

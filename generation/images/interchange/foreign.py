@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from generation.requests.prompt import clean_prompt
-from generation.requests.spec import MAX_CLIP_SKIP, MAX_GUIDANCE, MAX_STEPS
+from generation.requests.ranges import MAX_CLIP_SKIP, MAX_GUIDANCE, MAX_STEPS
 
 MAX_TEXT_CHARS = 1_000_000
 """A larger chunk is not read: workflows of a megabyte exist, settings of a megabyte do not."""

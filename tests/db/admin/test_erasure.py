@@ -20,7 +20,7 @@ from generation.errors import UnknownJob
 from generation.jobs.job import Job
 from generation.owner import Owner
 from generation.policy.quota import Quota, Scope, Unit, Usage
-from generation.requests.spec import StartImage, Upscale
+from generation.requests.edits import StartImage, Upscale
 from tests.db.some_jobs import GUILD, NOW, PROMPT, USER, a_job, a_reply, a_spec, all_of, done
 from tests.stored import delete_job, fetch_jobs, fetch_usage
 

@@ -18,7 +18,7 @@ from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, Status
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
-from generation.requests.spec import StartImage
+from generation.requests.edits import StartImage
 from tests.db.some_jobs import NOW, a_job, a_recipe, a_spec
 from tests.patience import PATIENCE_S
 from tests.running import run_for_a_day

@@ -24,7 +24,8 @@ from generation.images import cleanup
 from generation.images.cleanup import keep_swept, sweep
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, Status
-from generation.requests.spec import GenerationRequest, Replay, StartImage, Upscale
+from generation.requests.edits import StartImage, Upscale
+from generation.requests.spec import GenerationRequest, Replay
 from generation.retry import durably
 from tests.db.some_jobs import NOW, a_job, a_reply, a_spec, done, ended
 from tests.patience import PATIENCE_S

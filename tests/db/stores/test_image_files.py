@@ -12,7 +12,7 @@ from db.stores import moderation
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from generation.jobs.job import Job, Outcome, Status
-from generation.requests.spec import Upscale
+from generation.requests.edits import Upscale
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, ended
 
 

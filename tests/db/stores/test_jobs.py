@@ -21,7 +21,7 @@ from generation.jobs.job import Status
 from generation.owner import Owner
 from generation.policy.quota import Quota, Scope, Unit, Usage
 from generation.requests.cost import COST_VERSION
-from generation.requests.spec import StartImage, Variation
+from generation.requests.edits import StartImage, Variation
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_reply, a_spec, done, ended
 from tests.stored import fetch_image, fetch_usage
 

@@ -16,7 +16,7 @@ from db.engine import Database
 from db.stores.image_files import release_uploads
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
-from generation.requests.spec import StartImage
+from generation.requests.edits import StartImage
 from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_spec, all_of
 

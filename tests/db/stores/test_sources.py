@@ -21,7 +21,8 @@ from generation.jobs.job import Job, Outcome, Source, Status
 from generation.owner import DM_TENANT, Owner
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
-from generation.requests.spec import ImageSpec, StartImage
+from generation.requests.edits import StartImage
+from generation.requests.spec import ImageSpec
 from tests.db.admin.test_stray_files import Folder
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, a_recipe, a_spec, all_of, done, ended
 from tests.stored import delete_job

@@ -10,7 +10,8 @@ import numpy as np
 from generation.engine.engine import Engine
 from generation.images.codec import encode_png
 from generation.jobs.protocol import Broken, Cancelled, Event, Finished, Order, Share
-from generation.requests.spec import ImageSpec, Margins, StartImage
+from generation.requests.edits import Margins, StartImage
+from generation.requests.spec import ImageSpec
 
 SIDE_PX = 64
 FIVE_SAMPLERS = ("Euler a", "Heun", "DPM++ 2M Karras", "DPM++ 2M SDE", "PLMS")

@@ -17,8 +17,8 @@ from generation.engine.engine import Engine
 from generation.engine.outpaint import extend
 from generation.engine.pixels import read_picture
 from generation.jobs.protocol import Broken, Cancel, Cancelled, Finished, Preview, Progress, Share
+from generation.requests.edits import Hires, Margins, Upscale, Variation
 from generation.requests.recipe import Trace
-from generation.requests.spec import Hires, Margins, Upscale, Variation
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, as_array, ends, paint, run
 from tests.generation.engine.toy import save_upscaler, toy_model

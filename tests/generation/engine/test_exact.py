@@ -13,8 +13,8 @@ from generation.engine.devices import Device
 from generation.engine.engine import Engine
 from generation.engine.slot import Slot
 from generation.jobs.protocol import Finished, Order, Share
+from generation.requests.edits import Hires, Margins, Variation
 from generation.requests.recipe import Trace
-from generation.requests.spec import Hires, Margins, Variation
 from tests.generation.engine.painting import FIVE_SAMPLERS, a_spec, a_start, an_order, as_array, ends, paint
 
 MakeEngine = Callable[..., Engine]

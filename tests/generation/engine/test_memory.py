@@ -18,7 +18,7 @@ from generation.engine.engine import Engine
 from generation.engine.memory import MODES, Shelf, arrange, choose_mode, loaded_bytes
 from generation.errors import Misconfigured
 from generation.jobs.protocol import Close, Event, Finished, Order
-from generation.requests.spec import Upscale
+from generation.requests.edits import Upscale
 from generation.workers.child import Inbox, serve
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import encode

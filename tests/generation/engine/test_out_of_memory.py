@@ -11,7 +11,8 @@ import torch
 
 from generation.engine.engine import Engine
 from generation.jobs.protocol import Broken, Finished, Order, Preview
-from generation.requests.spec import Hires, ImageSpec, Upscale
+from generation.requests.edits import Hires, Upscale
+from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, a_start, an_order, ends, paint, run
 from tests.generation.engine.toy import save_checker, save_upscaler, toy_model

@@ -18,7 +18,7 @@ from generation.engine.engine import Engine
 from generation.engine.safety import SafetyChecker, judge
 from generation.images.codec import encode_png
 from generation.jobs.protocol import Finished, Order, Preview
-from generation.requests.spec import StartImage, Upscale
+from generation.requests.edits import StartImage, Upscale
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, an_order, ends, paint, run
 from tests.generation.engine.toy import save_checker, toy_model

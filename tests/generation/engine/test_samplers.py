@@ -6,8 +6,8 @@ import pytest
 
 from generation.engine.engine import Engine
 from generation.engine.samplers import Sampling
+from generation.requests.edits import Hires
 from generation.requests.samplers import SAMPLERS
-from generation.requests.spec import Hires
 from tests.generation.engine.painting import a_spec, a_start, an_order, paint
 
 

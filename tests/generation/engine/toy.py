@@ -26,7 +26,8 @@ from transformers import (
     Swin2SRForImageSuperResolution,
 )
 
-from generation.models.catalog import Defaults, Model
+from generation.models.catalog import Model
+from generation.requests.defaults import Defaults
 
 LATENT_SIDE = 8
 SIDE_PX = 64

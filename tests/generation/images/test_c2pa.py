@@ -18,7 +18,7 @@ from generation.images.codec import decode_png, shrink
 from generation.images.iptc import SourceType
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.verify import read_disclosure
-from generation.requests.spec import StartImage
+from generation.requests.edits import StartImage
 from tests.certificates import make_chain
 from tests.generation.images.test_iptc import PIXELS, a_recipe
 

@@ -12,8 +12,9 @@ from generation.images.codec import pixels_sha256, shrink
 from generation.images.iptc import SourceType
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.verify import Disclosure, read_disclosure
+from generation.requests.edits import StartImage
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.requests.spec import ImageSpec, StartImage
+from generation.requests.spec import ImageSpec
 
 PIXELS = bytes(range(192)) * 64
 

@@ -15,8 +15,9 @@ from generation.jobs.permissions import require_may_stop
 from generation.models.catalog import Catalog
 from generation.models.sizes import closest_shape, parse_size, shape_size
 from generation.owner import Owner
+from generation.requests.edits import Hires, Margins, StartImage, Upscale
 from generation.requests.recipe import Fingerprint, Recipe
-from generation.requests.spec import GenerationRequest, Hires, ImageSpec, Margins, StartImage, Upscale
+from generation.requests.spec import GenerationRequest, ImageSpec
 
 MODEL = Catalog.open("paintbox").default
 SPEC = ImageSpec(

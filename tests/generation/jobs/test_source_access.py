@@ -18,7 +18,8 @@ from generation.jobs.derive import enlarge, reproduce, reroll, vary, words_of, z
 from generation.jobs.derive_edits import Wishes, begin_from, remix, repaint_mask, wishes_of
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
-from generation.requests.spec import GenerationRequest, StartImage, Upscale
+from generation.requests.edits import StartImage, Upscale
+from generation.requests.spec import GenerationRequest
 from tests.generation.service_harness import ADA, Place, opened
 
 BO, ELSEWHERE = Owner(ADA.guild_id, 300), Owner(2, 200)

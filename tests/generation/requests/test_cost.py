@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from generation.jobs.job import Image, Job, Status
-from generation.models.catalog import Catalog, Defaults, Model
+from generation.models.catalog import Catalog, Model
 from generation.requests.cost import BY_PIXELS, UNITS_PER_STEP, WORK, cost_of_evaluations, image_cost
-from generation.requests.spec import GenerationRequest, Hires, ImageSpec, Replay, Upscale
+from generation.requests.defaults import Defaults
+from generation.requests.edits import Hires, Upscale
+from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.scheduling.active_jobs import LiveImage, LiveJobs
 from tests.generation.service_harness import ADA, opened, spec
 

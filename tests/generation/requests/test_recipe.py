@@ -19,9 +19,11 @@ from generation.images.codec import decode_png, encode_png, fit_upload, pixels_s
 from generation.images.metadata import parameters_line, read_recipe, recipe_in, sign_png
 from generation.images.replay import Agreement, judge, psnr_db
 from generation.images.store import ImageFiles
+from generation.requests.edits import Hires, Margins, StartImage, Variation
 from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.requests.ranges import MAX_STEPS
 from generation.requests.recipe import Fingerprint, Recipe, Trace
-from generation.requests.spec import MAX_STEPS, Hires, ImageSpec, Margins, StartImage, Variation
+from generation.requests.spec import ImageSpec
 
 SPEC = ImageSpec(
     prompt="a red circle, „größer“ 猫",

@@ -12,19 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.errors import InvalidRequest
+from generation.models.catalog import Catalog
 from generation.requests.cost import cost_of_evaluations, image_cost
+from generation.requests.edits import Hires, Margins, StartImage, Upscale, Variation
 from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
-from generation.requests.spec import (
-    MAX_SEED,
-    GenerationRequest,
-    Hires,
-    ImageSpec,
-    Margins,
-    Replay,
-    StartImage,
-    Upscale,
-    Variation,
-)
+from generation.requests.ranges import MAX_SEED
+from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 
 GOOD: dict[str, Any] = {
     "prompt": "a red circle",
@@ -77,6 +70,16 @@ def spec(**changes: Any) -> ImageSpec:
 def test_a_value_that_cannot_be_used_is_named(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidRequest, match=says.replace("(", r"\(")):
         spec(**changes)
+
+
+def test_a_model_fills_in_what_is_left_open_and_nothing_else() -> None:
+    model = Catalog.open("paintbox").default
+    own = model.defaults
+    spec = ImageSpec.for_model(model, prompt="a", seed=1)
+    assert (spec.model, spec.width_px, spec.height_px) == (model.name, own.native_px, own.native_px)
+    assert (spec.steps, spec.guidance, spec.sampler) == (own.steps, own.guidance, own.sampler)
+    chosen = ImageSpec.for_model(model, prompt="a", seed=1, size_px=(64, 128), steps=1, guidance=0.0, sampler="Euler")
+    assert chosen == replace(spec, width_px=64, height_px=128, steps=1, guidance=0.0, sampler="Euler")
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.5, math.nan, -0.1])

@@ -22,7 +22,7 @@ from generation.jobs.job import Job, Status
 from generation.models.catalog import Catalog
 from generation.owner import Owner
 from generation.requests.cost import image_cost
-from generation.requests.spec import StartImage
+from generation.requests.edits import StartImage
 from generation.scheduling.fair_queue import FairQueue
 from tests.generation.service_harness import ADA, BO, Place, opened
 from tests.patience import PATIENCE_S

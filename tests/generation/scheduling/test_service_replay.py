@@ -16,8 +16,9 @@ from generation.jobs.job import Image, Status
 from generation.models.catalog import Catalog
 from generation.owner import Owner
 from generation.requests.cost import WORK, image_cost
+from generation.requests.edits import StartImage, Upscale
 from generation.requests.recipe import Trace
-from generation.requests.spec import GenerationRequest, ImageSpec, Replay, StartImage, Upscale
+from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.toy import save_toy, toy_model
 from tests.generation.service_harness import ADA, Place, opened, spec

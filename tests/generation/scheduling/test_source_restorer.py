@@ -12,7 +12,8 @@ from generation.jobs.derive import enlarge, reproduce, vary, zoom_out
 from generation.jobs.derive_edits import repaint_cells
 from generation.jobs.job import Image, Job, Status
 from generation.requests.cost import image_cost
-from generation.requests.spec import GenerationRequest, StartImage
+from generation.requests.edits import StartImage
+from generation.requests.spec import GenerationRequest
 from tests.generation.service_harness import ADA, Place, opened
 from tests.stored import fetch_usage
 

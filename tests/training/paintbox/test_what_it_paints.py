@@ -12,7 +12,7 @@ from generation.engine.engine import Engine
 from generation.images.codec import encode_png
 from generation.models.catalog import Catalog
 from generation.paintbox import DEFAULT_GUIDANCE, DEFAULT_STEPS, MODEL_DIR, NATIVE_PX
-from generation.requests.spec import Upscale
+from generation.requests.edits import Upscale
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, paint
 from training.paintbox import judge

@@ -1,0 +1,109 @@
+"""What a spec can add to text-to-image: a start image, outpainting, a variation, an upscale, a hires fix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from generation.errors import InvalidRequest
+from generation.requests.ranges import (
+    MAX_SIDE_PX,
+    SIDE_MULTIPLE_PX,
+    check_finite,
+    check_range,
+    check_seed,
+    check_strength,
+)
+from generation.translatable import Phrase
+from generation.validation import checked
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margins:
+    """Pixels to paint beyond each edge of a picture (outpaint), multiples of 8, not all zero."""
+
+    left: int = 0
+    right: int = 0
+    top: int = 0
+    bottom: int = 0
+
+    def __post_init__(self) -> None:
+        sides = (self.left, self.right, self.top, self.bottom)
+        for side_px in sides:
+            check_range(Phrase("A margin"), side_px, low=0, high=MAX_SIDE_PX)
+        if not any(sides) or any(side_px % SIDE_MULTIPLE_PX for side_px in sides):
+            problem = Phrase(
+                "must be multiples of {multiple} pixels, and at least one above 0.", multiple=SIDE_MULTIPLE_PX
+            )
+            raise InvalidRequest(what=Phrase("Margins"), problem=problem)
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartImage:
+    """A picture to begin from (img2img): the SHA-256 of its file, and how much of it may change, 0 < strength <= 1.
+
+    With `margins` it is outpainted: the spec's size is the new canvas, the file is smaller by the margins, and stays
+    as it is but for a narrow seam. `strength` 1 invents what is painted, less keeps to the colours of the edges.
+    """
+
+    sha256: str
+    strength: float
+    mask_sha256: str | None = None
+    margins: Margins | None = None
+    cells: tuple[int, ...] = ()
+    """Where the mask is some cells of a 3 x 3 grid (0 to 8, row by row): it is drawn from these, and needs no file."""
+
+    def __post_init__(self) -> None:
+        check_strength(Phrase("Strength"), self.strength)
+        if self.cells and (self.mask_sha256 is None or not set(self.cells) <= set(range(9))):
+            problem = Phrase("is one or more of the nine parts of the picture.")
+            raise InvalidRequest(what=Phrase("The region"), problem=problem)
+        if self.margins is not None and self.mask_sha256 is not None:
+            raise InvalidRequest(what=Phrase("Margins"), problem=Phrase("and a mask cannot be used together."))
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """A second seed, and how far the first noise is turned towards it (spherically), 0 < strength <= 1."""
+
+    seed: int
+    strength: float
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_strength(Phrase("Variation strength"), self.strength)
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upscale:
+    """Enlarge a finished picture: the SHA-256 of its file and the factor. The prompt is kept, nothing is repainted."""
+
+    sha256: str
+    factor: int = 2
+
+    def __post_init__(self) -> None:
+        if self.factor != 2:
+            problem = Phrase("must be 2, not {factor}.", factor=self.factor)
+            raise InvalidRequest(what=Phrase("Upscale factor"), problem=problem)
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hires:
+    """Hires fix: paint at the spec's own size, enlarge the latents `factor` times, repaint `strength` of that.
+
+    1 < factor <= 2 (`ImageSpec.result_size_px` is rounded to 8 pixels). Below a strength of 0.5 the result stays soft.
+    """
+
+    factor: float = 2.0
+    strength: float = 0.6
+
+    def __post_init__(self) -> None:
+        check_finite(Phrase("Hires factor"), self.factor)
+        if not 1 < self.factor <= 2:
+            problem = Phrase("must be above 1 and at most 2, not {factor}.", factor=self.factor)
+            raise InvalidRequest(what=Phrase("Hires factor"), problem=problem)
+        check_strength(Phrase("Hires strength"), self.strength)
