@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from generation.engine.engine import Engine
-from generation.jobs.protocol import Event, Finished, Order, Share
+from generation.jobs.protocol import Broken, Event, Finished, Order, Share
 from generation.models.catalog import Catalog, Model
 from generation.requests.spec import ImageSpec
 
@@ -38,7 +38,7 @@ def an_order(
 def finished(events: Iterable[Event]) -> list[Finished]:
     """The pictures among the events. Raises `RuntimeError` if an image broke: a benchmark of failures is none."""
     for event in events:
-        if type(event).__name__ == "Broken":
+        if isinstance(event, Broken):
             raise RuntimeError(str(event))
     return [event for event in events if isinstance(event, Finished)]
 

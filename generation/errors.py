@@ -1,31 +1,31 @@
 """Everything that can go wrong, as one tree. The docstring of a class is the sentence a person reads.
 
-AtelierError
-├── Refused                 nothing was accepted, nothing is charged
-│   ├── InvalidRequest      a value cannot be used: says which, and what can
-│   ├── UnknownModel
-│   ├── UnknownJob
-│   ├── NotAllowed          the person, channel or bot lacks a permission
-│   ├── BlockedByRule       a content rule of the guild, with its reason
-│   ├── RulesNotUsable      the guild's content rules cannot be compiled, so nothing can be screened
-│   ├── RulesTooSlow        screening by the guild's content rules met its limit
-│   ├── TooFast             more requests a minute than the guild allows
-│   ├── QuotaExceeded
-│   ├── QueueFull
-│   ├── NotAccepted         storage could not keep the job: try again
-│   ├── Crowded             more ask at this moment than can be let in
-│   ├── Closed              the operator takes no requests for now
-│   └── Draining            the operator is stopping the bot
-├── Failed                  an accepted job that could not be made; refunded
-│   ├── WorkerLost          the worker died more often than a job may be tried
-│   ├── OutOfMemory
-│   ├── ModelUnusable       the model does not load; the operator is told why
-│   ├── NotFinite           the picture's numbers are none: a sampler or guidance that the model does not bear
-│   ├── SourceLost          the picture it starts from is gone from disk
-│   ├── Outdated            another version of the bot accepted it, and this one cannot paint it
-│   ├── StartWithheld       the safety checker spoke against the picture it starts from
-│   └── Withheld            the safety checker kept the picture back
-└── Misconfigured           the bot cannot start: one sentence that says what to do
+`AtelierError`
+├── `RefusedError`               nothing was accepted, nothing is charged
+│   ├── `InvalidRequest`    a value cannot be used: says which, and what can
+│   ├── `UnknownModel`
+│   ├── `UnknownJob`
+│   ├── `NotAllowed`        the person, channel or bot lacks a permission
+│   ├── `BlockedByRule`     a content rule of the guild, with its reason
+│   ├── `RulesNotUsable`    the guild's content rules cannot be compiled, so nothing can be screened
+│   ├── `RulesTooSlow`      screening by the guild's content rules met its limit
+│   ├── `TooFast`           more requests a minute than the guild allows
+│   ├── `QuotaExceeded`
+│   ├── `QueueFull`
+│   ├── `NotAccepted`       storage could not keep the job: try again
+│   ├── `Crowded`           more ask at this moment than can be let in
+│   ├── `Closed`            the operator takes no requests for now
+│   └── `Draining`          the operator is stopping the bot
+├── `Failed`                an accepted job that could not be made; refunded
+│   ├── `WorkerLost`        the worker died more often than a job may be tried
+│   ├── `OutOfMemory`
+│   ├── `ModelUnusable`     the model does not load; the operator is told why
+│   ├── `NotFinite`         the picture's numbers are none: a sampler or guidance that the model does not bear
+│   ├── `SourceLost`        the picture it starts from is gone from disk
+│   ├── `Outdated`          another version of the bot accepted it, and this one cannot paint it
+│   ├── `StartWithheld`     the safety checker spoke against the picture it starts from
+│   └── `Withheld`          the safety checker kept the picture back
+└── `Misconfigured`         the bot cannot start: one sentence that says what to do
 
 Messages are templates filled from keyword details, so that a catalogue of another language can fill its own.
 """
@@ -33,91 +33,93 @@ Messages are templates filled from keyword details, so that a catalogue of anoth
 from __future__ import annotations
 
 import inspect
+from typing import ClassVar
 
 
 class AtelierError(Exception):
     """Something went wrong."""
+
+    code: ClassVar[str] = "Atelier"
+    """The name of this error in the database: the class's without "Error", so that rows outlive a renamed class."""
+
+    def __init_subclass__(cls) -> None:
+        cls.code = cls.__name__.removesuffix("Error")
 
     def __init__(self, **details: object) -> None:
         super().__init__(details)
         self.details = details
 
     @property
-    def code(self) -> str:
-        """The name this error has in logs, translations and the documentation."""
-        return type(self).__name__
-
-    @property
     def template(self) -> str:
-        return inspect.getdoc(type(self)) or self.code
+        return inspect.getdoc(type(self)) or type(self).__name__
 
     def __str__(self) -> str:
         return self.template.format(**self.details)
 
 
-class Refused(AtelierError):
+class RefusedError(AtelierError):
     """This request cannot be accepted."""
 
 
-class InvalidRequest(Refused):
+class InvalidRequest(RefusedError):
     """{what} {problem}"""
 
 
-class UnknownModel(Refused):
+class UnknownModel(RefusedError):
     """There is no model named “{model}” here. Available: {available}."""
 
 
-class UnknownJob(Refused):
+class UnknownJob(RefusedError):
     """That picture is not known here any more."""
 
 
-class NotAllowed(Refused):
+class NotAllowed(RefusedError):
     """{why}"""
 
 
-class BlockedByRule(Refused):
+class BlockedByRule(RefusedError):
     """A rule of this server does not allow that: {reason}"""
 
 
-class RulesNotUsable(Refused):
+class RulesNotUsable(RefusedError):
     """The content rules of this server cannot be used, so nothing is painted here until a manager changes them: \
 `/rules list` says why."""
 
 
-class RulesTooSlow(Refused):
+class RulesTooSlow(RefusedError):
     """Checking a text by the content rules of this server takes too long, so it was not accepted. \
 Please try again in {rest_s} s; if it goes on, a manager can shorten or remove patterns: `/rules list`."""
 
 
-class TooFast(Refused):
+class TooFast(RefusedError):
     """That is quick! This server allows {limit} {unit} a minute. Please try again in {wait_s} s; it costs nothing."""
 
 
-class TooManyFiles(Refused):
+class TooManyFiles(RefusedError):
     """I read at most {limit} files of one member a minute. Please try again in {wait_s} s; it costs nothing."""
 
 
-class QuotaExceeded(Refused):
+class QuotaExceeded(RefusedError):
     """This would go over the quota of {limit} {unit} {window}: {left} left, {needed} needed. {renewal}"""
 
 
-class QueueFull(Refused):
+class QueueFull(RefusedError):
     """At most {limit} pictures may wait at once {whose}, and {waiting} do already. Try again when some are done."""
 
 
-class NotAccepted(Refused):
+class NotAccepted(RefusedError):
     """The request could not be saved, so it was not accepted and costs nothing. Please try again in a moment."""
 
 
-class Crowded(Refused):
+class Crowded(RefusedError):
     """Very many people are asking at this moment. Please try again in a few seconds; it costs nothing."""
 
 
-class Closed(Refused):
+class Closed(RefusedError):
     """The operator has closed the studio for now. What you have in line is not lost; please try again later."""
 
 
-class Draining(Refused):
+class Draining(RefusedError):
     """The bot is about to restart and takes no new requests. Please try again in a minute."""
 
 
@@ -159,3 +161,8 @@ class SourceLost(Failed):
 
 class Misconfigured(AtelierError):
     """{problem} {remedy}"""
+
+
+def failure_class(code: str | None) -> type[Failed]:
+    """Return the class of a stored failure; `Failed` for one that this release does not know."""
+    return next((each for each in Failed.__subclasses__() if each.code == code), Failed)

@@ -18,7 +18,6 @@ from cogs.common.submission_notes import format_warnings, list_word_notes
 from cogs.context import Interaction, get_owner
 from cogs.error_handler import JOB, LOST, PRIVATE
 from cogs.i18n.gettext import get_guild_language, match_language
-from generation.errors import Refused
 from generation.jobs.job import Job, ReplyTo
 from generation.policy.guild_preferences import Visibility
 from generation.requests.spec import GenerationRequest
@@ -104,7 +103,7 @@ async def _submit(
             attached=attached,
             handling=policy.handling(get_place(interaction)),
         )
-    except Refused:
+    except RefusedError:
         services.rates.give_back(owner)
         raise
     client.tracker.watch(job.id, reply_to, size_limit=interaction.filesize_limit)

@@ -187,15 +187,12 @@ def _format_cancelled(job: Job) -> str:
 
 def _format_failure(image: Image) -> str:
     """The sentence of the error an image ended with."""
-    kind = getattr(errors, image.error or "", errors.Failed)
-    if isinstance(kind, type) and issubclass(kind, errors.Failed):
-        return format_error(kind(attempts=image.attempt))
-    if image.error == errors.InvalidRequest.__name__:
+    if image.error == errors.InvalidRequest.code:
         return _(
             "The painter could not use what was asked for: a LoRA, a learned word, the size or the recipe has changed, "
             "or does not fit this model. It costs nothing."
         )
-    return format_error(errors.Failed())
+    return format_error(errors.failure_class(image.error)(attempts=image.attempt))
 
 
 def _has_failed(job: Job) -> bool:

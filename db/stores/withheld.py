@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from db.models import ImageFileRow, ImageRow, JobRow, MemberRow
 from db.stores.image_files import find_unneeded, remove_results
 from db.stores.ledger import Account, Posting, post
+from generation.errors import Withheld
 from generation.jobs.job import Status
 from generation.owner import Owner
 from generation.policy.quota import Usage, window_of
@@ -26,7 +27,7 @@ def withhold(session: Session, image_id: str, *, at: datetime) -> frozenset[str]
     session.execute(
         update(ImageRow)
         .where(ImageRow.id == image_id, ImageRow.status == Status.DONE)
-        .values(status=Status.WITHHELD, charged=0, error="Withheld")
+        .values(status=Status.WITHHELD, charged=0, error=Withheld.code)
         .execution_options(synchronize_session=False)
     )
     if charged:

@@ -31,4 +31,4 @@ def broken(order: Order, error: Exception) -> Broken:
     detail = "" if known is error else f" ({type(error).__name__}: {str(error)[:200]})"
     if isinstance(error, OutOfMemory):
         detail = " (What helps the operator: ATELIER_MEMORY=sliced or offload, and ATELIER_DTYPE=bfloat16.)"
-    return Broken(image_id=order.image_id, attempt=order.attempt, error=base.__name__, message=f"{known}{detail}")
+    return Broken(image_id=order.image_id, attempt=order.attempt, error=base.code, message=f"{known}{detail}")

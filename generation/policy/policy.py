@@ -50,7 +50,7 @@ class Policy:
         return self.settings.choices
 
     def require_allowed(self, request: GenerationRequest, asker: Asker, place: Place) -> None:
-        """Raise `Refused` unless the request may be made, without regard to its text, which is screened next."""
+        """Raise `RefusedError` unless the request may be made, without regard to its text, which is screened next."""
         self.require_place(asker, place)
         self._require_limits(request)
         self._require_start_image(request, asker)

@@ -9,7 +9,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 
-from generation.errors import Refused, TooFast, TooManyFiles
+from generation.errors import RefusedError, TooFast, TooManyFiles
 from generation.owner import Owner
 from generation.translatable import Phrase
 
@@ -24,7 +24,7 @@ def rates_of_files(monotonic: Callable[[], float] = time.monotonic) -> Rates:
     return Rates(lambda limit, wait_s: TooManyFiles(limit=limit, wait_s=wait_s), monotonic)
 
 
-def _too_many_requests(limit: int, wait_s: int) -> Refused:
+def _too_many_requests(limit: int, wait_s: int) -> RefusedError:
     unit = Phrase("request") if limit == 1 else Phrase("requests")
     return TooFast(limit=limit, unit=unit, wait_s=wait_s)
 
@@ -37,7 +37,7 @@ class Rates:
 
     def __init__(
         self,
-        refuse: Callable[[int, int], Refused] | None = None,
+        refuse: Callable[[int, int], RefusedError] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._refuse = refuse or _too_many_requests

@@ -205,7 +205,7 @@ class Dispatcher:
             return
         except Exception:  # an unreadable disk or an unexpected row ends one picture, not all of them
             log.exception("image=%s action=order-failed", waiting.image_id)
-            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=Failed.__name__))
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=Failed.code))
             return
         if live.cancel_asked:
             await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
@@ -270,7 +270,7 @@ class Dispatcher:
         if self._fileless.pop(live.image.id, None) is None:
             return  # cancelled meanwhile
         if not is_there:
-            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=SourceLost.__name__))
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=SourceLost.code))
             return
         live.losses -= 1
         live.foreseen = None
@@ -330,7 +330,7 @@ class Dispatcher:
             outcome = await self._outcome(live, event)
         except Exception:
             log.exception("image=%s action=settle-failed", event.image_id)
-            outcome = Outcome(status=Status.FAILED, charged=0, error=Failed.__name__)
+            outcome = Outcome(status=Status.FAILED, charged=0, error=Failed.code)
         await self._end(live, outcome)
         self._num_settling -= 1
         self._wake.set()
@@ -384,7 +384,7 @@ class Dispatcher:
         return Outcome(
             status=Status.WITHHELD,
             charged=0,
-            error=(StartWithheld if event.is_start_flagged else Withheld).__name__,
+            error=(StartWithheld if event.is_start_flagged else Withheld).code,
             judgement=_judgement(event),
             review_sha256=review,
         )
@@ -431,7 +431,7 @@ class Dispatcher:
         self._give_up_place(live.image.id)
         live.losses += 1
         if live.losses >= MAX_LOSSES:
-            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=WorkerLost.__name__))
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=WorkerLost.code))
         elif live.cancel_asked:
             await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
         else:

@@ -113,7 +113,7 @@ class Studio:
         handling: Handling = Handling(),  # noqa: B008 - frozen
         asked_at: datetime | None = None,
     ) -> Job:
-        """Accept a request: when this returns, the job is on disk and will end. Raise `Refused` otherwise.
+        """Accept a request: when this returns, the job is on disk and will end. Raise `RefusedError` otherwise.
 
         `role_ids` are the owner's roles in the guild, for quotas of roles; `attached` are the files that came with the
         request; `may_use_all` is for the operator at the shell, who may start from any file; `handling` is the guild's
@@ -168,7 +168,7 @@ class Studio:
         return next((id for id, replay in replays if replay and replay.is_unseen and replay.original == sha256), None)
 
     def check(self, request: GenerationRequest, owner: Owner) -> None:
-        """Raise `Refused` if it is plain without asking the store that `submit` would refuse."""
+        """Raise `RefusedError` if it is plain without asking the store that `submit` would refuse."""
         self.require_open()
         spec, model = request.spec, self.catalog.get(request.spec.model)
         check_known(model, spec.adapters, spec.embeddings)
@@ -335,7 +335,7 @@ class Studio:
 
     async def _fail_outdated(self, live: LiveImage) -> None:
         """End an image that this release cannot paint: refund it and tell its owner."""
-        outcome = Outcome(status=Status.FAILED, charged=0, error=Outdated.__name__)
+        outcome = Outcome(status=Status.FAILED, charged=0, error=Outdated.code)
         await self._store.settle(live.image.id, live.image.attempt, outcome)
         self._image_ended(live, outcome)
 

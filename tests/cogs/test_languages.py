@@ -277,7 +277,10 @@ async def test_commands_say_themselves_in_every_language() -> None:
 def bare_errors(path: Path) -> Iterator[str]:
     """Where an error that people read is given words that are no `Phrase`."""
     for call in calls(path):
-        raised = getattr(call.func, "id", None) in vars(errors) and getattr(call.func, "id", None) != "Misconfigured"
+        raised = (
+            getattr(call.func, "id", None) in vars(errors)
+            and getattr(call.func, "id", None) != errors.Misconfigured.__name__
+        )
         for each in call.keywords if raised else ():
             if each.arg in ("what", "problem", "why") and isinstance(each.value, ast.Constant | ast.JoinedStr):
                 yield f"{path.name}:{call.lineno}"

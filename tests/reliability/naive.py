@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from cogs.ladder import Posted
 from sqlalchemy import update
 
 from cogs.common.messages import MessageSpec
 from cogs.common.rendering import render_new
-from cogs.delivery._poster import MessagePoster
+from cogs.delivery._poster import MessagePoster, Posted
 from db.models import DeliveryRow, ImageFileRow, ImageRow
 from db.stores.image_files import record_result, remove_results
 from db.stores.jobs import JobStore, account_of

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_settings_of_a_server import RED, choose, chosen, told
 
 from discord_sandbox import Permission, Sandbox, ScriptedUser
 from generation.policy.guild_preferences import Choices
 from generation.policy.guild_settings import GuildSettings
 from tests.scenarios.bot_harness import LivingBot, People, until_done
+from tests.scenarios.test_settings_of_a_server import RED, choose, chosen, told
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from test_ladder import RED, TWENTY_MINUTES_S, heard, settled
 
 from cogs.common import discord_errors
 from cogs.common.discord_errors import REFUSALS, Step
@@ -18,6 +17,7 @@ from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
 from tests.patience import PATIENCE_S
 from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, job_id_in, until_shown
+from tests.scenarios.test_ladder import RED, TWENTY_MINUTES_S, heard, settled
 
 TOKEN, OWN, NEW = "/webhooks/*/messages/@original", "/channels/*/messages/*", "/channels/*/messages"
 METHOD = {TOKEN: "PATCH", OWN: "PATCH", NEW: "POST"}
