@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping
 from generation.images.interchange.a1111 import read_a1111
 from generation.images.interchange.comfyui import read_comfyui
 from generation.images.interchange.flat import read_flat
-from generation.images.interchange.foreign import Foreign
-
-__all__ = ["Foreign", "read_foreign"]
+from generation.images.interchange.foreign import Foreign as Foreign
 
 _READERS: tuple[Callable[[Mapping[str, str]], Foreign | None], ...] = (read_a1111, read_comfyui, read_flat)
 
