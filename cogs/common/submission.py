@@ -18,6 +18,7 @@ from cogs.common.submission_notes import format_warnings, list_word_notes
 from cogs.context import Interaction, get_owner
 from cogs.error_handler import JOB, LOST, PRIVATE
 from cogs.i18n.gettext import get_guild_language, match_language
+from generation.errors import RefusedError
 from generation.jobs.job import Job, ReplyTo
 from generation.policy.guild_preferences import Visibility
 from generation.requests.spec import GenerationRequest

@@ -7,11 +7,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from test_schema import run_alembic, schema
-
 from db.engine import Database, parse_url
 from db.migrate import migrate
 from db.stores.jobs import JobStore
+from tests.db.test_migrate import run_alembic, schema
 
 IMAGES = [  # image, start, mask, enlarged, result
     ("words-0", None, None, None, "f1"),

@@ -48,7 +48,7 @@ async def test_commands_that_discord_cannot_take_are_registered_later(
     (problem,) = fresh.services.problems
     assert "has not taken the commands" in problem
     discord.faults.clear()
-    await until(people.ada.get_visible_commands)
+    await until(people.ada.list_visible_commands)
     await until(lambda: fresh.client.command_ids)
     assert not list(fresh.services.problems)
     await until_shown(discord, await people.ada.slash("imagine", prompt="a red circle", steps=1))
