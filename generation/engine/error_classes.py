@@ -27,8 +27,9 @@ def broken(order: Order, error: Exception) -> Broken:
     if is_out_of_memory(error):
         error = OutOfMemory()
     known = error if isinstance(error, AtelierError) else Failed()
-    base = next(cls for cls in type(known).__mro__ if cls.__module__ == "generation.errors")
+    ours = (cls for cls in type(known).__mro__ if issubclass(cls, AtelierError))
+    code = next(cls.code for cls in ours if cls.__module__ == AtelierError.__module__)
     detail = "" if known is error else f" ({type(error).__name__}: {str(error)[:200]})"
     if isinstance(error, OutOfMemory):
         detail = " (What helps the operator: ATELIER_MEMORY=sliced or offload, and ATELIER_DTYPE=bfloat16.)"
-    return Broken(image_id=order.image_id, attempt=order.attempt, error=base.code, message=f"{known}{detail}")
+    return Broken(image_id=order.image_id, attempt=order.attempt, error=code, message=f"{known}{detail}")
