@@ -10,18 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from dataclasses import replace
-from hashlib import sha256
 
-from generation.errors import Failed, SourceLost, StartWithheld, Withheld, WorkerLost
+from generation.errors import Failed, SourceLost, WorkerLost
 from generation.failpoints import reached
-from generation.images.codec import pixels_sha256
-from generation.images.metadata import sign_png
-from generation.images.region import draw_mask
 from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Outcome, Status
 from generation.jobs.ports import JobStore, Worker
@@ -32,19 +26,17 @@ from generation.jobs.protocol import (
     Event,
     Finished,
     Lost,
-    Order,
     Preview,
     Progress,
     Ready,
-    Share,
 )
 from generation.owner import Owner
-from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import ImageSpec
 from generation.retry import durably
-from generation.safety.visibility import Judgement, SafetyLevel
 from generation.scheduling.active_jobs import LiveImage, LiveJobs
+from generation.scheduling.command_builder import CommandBuilder, FileMissingError
 from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.outcome_builder import OutcomeBuilder
 from generation.scheduling.throughput import Pace
 
 log = logging.getLogger(__name__)
@@ -52,15 +44,10 @@ log = logging.getLogger(__name__)
 LOSSES_BEFORE_ALONE = 2
 """After so many lost workers an image is tried alone."""
 MAX_LOSSES = 3
-PREVIEWS_PER_IMAGE = 2
 _NEWCOMER_FACTOR = 2
 """How far beyond its slots a worker is filled with the images of guilds that have nothing there yet."""
 _SETTLING_FACTOR = 4
 """How many pictures beyond its slots may wait for the disk: one that is full must not fill the memory too."""
-
-
-class _FileGone(Exception):
-    """A file that an image starts from is not on disk; the text is its SHA-256."""
 
 
 class Dispatcher:
@@ -86,10 +73,10 @@ class Dispatcher:
         self.pace = Pace()
         self.is_draining = False
         self._is_paused = False
-        self._worker, self._store, self._files = worker, store, files
+        self._worker, self._store = worker, store
         self._queue, self._jobs = queue, jobs
-        self._check_safety = check_safety
-        self._lookup_hashes = lookup_hashes
+        self._commands = CommandBuilder(files=files, queue=queue, jobs=jobs, check_safety=check_safety)
+        self._outcomes = OutcomeBuilder(worker=worker, files=files, jobs=jobs, lookup_hashes=lookup_hashes)
         self._restore, self._abandon = restore, abandon
         self._on_change, self._on_end = on_change, on_end
         self._at_worker: dict[str, int] = {}
@@ -197,8 +184,8 @@ class Dispatcher:
             return
         self._jobs.of_image(live.image.id).started(waiting.image_id, attempt)
         try:
-            order = await self._order(live, waiting)
-        except _FileGone as gone:
+            order = await self._commands.build(live, waiting)
+        except FileMissingError as gone:
             self._give_up_place(waiting.image_id)
             self._fileless[waiting.image_id] = str(gone)
             self._spawn(self._wait_for_file(live, attempt, str(gone)))
@@ -224,37 +211,6 @@ class Dispatcher:
             live.losses -= 1
             self._left_worker(live.image.id)
             await self._return_to_line(live, attempt)
-
-    async def _order(self, live: LiveImage, waiting: Waiting) -> Order:
-        spec, job = live.image.spec, self._jobs.of_image(live.image.id).job
-        weight, counter = self._queue.share_of(waiting.guild_id)
-        start = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
-        return Order(
-            image_id=waiting.image_id,
-            attempt=live.image.attempt,
-            spec=spec,
-            share=Share(waiting.guild_id, weight, counter, waiting.user_id, waiting.boost),
-            check_safety=self._check_safety,
-            shows_flagged=job.handling.level is not SafetyLevel.BLOCK,
-            keeps_for_review=job.handling.review_hours > 0,
-            num_previews=PREVIEWS_PER_IMAGE if job.request.count == 1 else 0,
-            start_png=await self._file(start),
-            mask_png=await self._mask(spec),
-            replay=live.trace,
-        )
-
-    async def _mask(self, spec: ImageSpec) -> bytes | None:
-        if spec.start is not None and spec.start.cells:
-            return await asyncio.to_thread(draw_mask, spec.start.cells, (spec.width_px, spec.height_px))
-        return await self._file(spec.start.mask_sha256 if spec.start else None)
-
-    async def _file(self, sha256: str | None) -> bytes | None:
-        if sha256 is None:
-            return None
-        data = await asyncio.to_thread(self._files.get, sha256)
-        if data is None:
-            raise _FileGone(sha256)
-        return data
 
     async def _wait_for_file(self, live: LiveImage, attempt: int, sha256: str) -> None:
         """Hold an image back while a missing file that it starts from is painted again.
@@ -327,79 +283,13 @@ class Dispatcher:
         """Settle an image that left the worker: make it durable, charge it, notify."""
         live = self._jobs.image(event.image_id)
         try:
-            outcome = await self._outcome(live, event)
+            outcome = await self._outcomes.build(live, event)
         except Exception:
             log.exception("image=%s action=settle-failed", event.image_id)
             outcome = Outcome(status=Status.FAILED, charged=0, error=Failed.code)
         await self._end(live, outcome)
         self._num_settling -= 1
         self._wake.set()
-
-    async def _outcome(self, live: LiveImage, event: Finished | Cancelled | Broken) -> Outcome:
-        match event:
-            case Finished(withheld=True):
-                return await self._withheld(event)
-            case Finished():
-                return await self._keep(live, event)
-            case Cancelled():
-                return Outcome(status=Status.CANCELLED, charged=live.charge_for(event.evaluations))
-            case Broken():
-                log.error("image=%s error=%s action=broken: %s", event.image_id, event.error, event.message)
-                return Outcome(status=Status.FAILED, charged=0, error=event.error)
-
-    async def _keep(self, live: LiveImage, event: Finished) -> Outcome:
-        """Sign the picture and write it to disk; wait while the disk is full."""
-        replay = self._jobs.of_image(live.image.id).job.request.replay
-        original = None if replay is None else replay.original
-        recipe, png = await asyncio.to_thread(self._sign, event, self._recipe(live.image.spec, event), original)
-        reached("signed")
-        file_sha256 = await durably(lambda: asyncio.to_thread(self._files.put, png))
-        reached("file_renamed")
-        is_in_vain = replay is not None and replay.is_unseen and file_sha256 != replay.original
-        return Outcome(
-            status=Status.DONE,
-            charged=0 if is_in_vain else live.image.reserved,
-            recipe=recipe,
-            file_sha256=file_sha256,
-            judgement=_judgement(event),
-        )
-
-    def _sign(self, event: Finished, recipe: Recipe, original: str | None) -> tuple[Recipe, bytes]:
-        """Return the recipe and the file. A replay of an earlier version's picture is written as that version did."""
-        named, size_px = (
-            replace(recipe, lookup_hashes=self._lookup_hashes(recipe.spec)),
-            (event.width_px, event.height_px),
-        )
-        png = sign_png(event.pixels, size_px, named)
-        if original is not None and sha256(png).hexdigest() != original:
-            earlier = sign_png(event.pixels, size_px, recipe)
-            if sha256(earlier).hexdigest() == original:
-                return recipe, earlier
-        return named, png
-
-    async def _withheld(self, event: Finished) -> Outcome:
-        """Withhold and refund the picture; keep what moderators may see, if their guild wants that."""
-        blurred = event.review_jpeg
-        review = await durably(lambda: asyncio.to_thread(self._files.put, blurred)) if blurred else None
-        return Outcome(
-            status=Status.WITHHELD,
-            charged=0,
-            error=(StartWithheld if event.is_start_flagged else Withheld).code,
-            judgement=_judgement(event),
-            review_sha256=review,
-        )
-
-    def _recipe(self, spec: ImageSpec, event: Finished) -> Recipe:
-        source = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
-        return Recipe(
-            spec=spec,
-            model_sha256=self._worker.model_sha256.get(spec.model, ""),
-            trace=event.trace,
-            fingerprint=self._worker.fingerprint or Fingerprint({}),
-            pixels_sha256=pixels_sha256(event.pixels),
-            parents=(source,) if source else (),
-            dropped=event.dropped,
-        )
 
     async def _end(self, live: LiveImage, outcome: Outcome) -> None:
         image = live.image
@@ -464,13 +354,6 @@ class Dispatcher:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         assert self._tasks is not None, "events are only heard while `run` runs"
         self._tasks.create_task(work)
-
-
-def _judgement(event: Finished) -> Judgement | None:
-    if not event.safety_scores and not event.flagged:
-        return None
-    finite = {name: score for name, score in event.safety_scores.items() if math.isfinite(score)}  # JSON has no NaN
-    return Judgement(is_flagged=event.flagged or finite.keys() != event.safety_scores.keys(), margins=finite)
 
 
 def waiting_of(job: Job, image: Image) -> Waiting:
