@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from generation.jobs.protocol import Order
-from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.guild_line import Waiting
 from generation.scheduling.step_schedule import StepSchedule
 
 NEWCOMER_FACTOR = 2

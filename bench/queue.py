@@ -19,7 +19,8 @@ import tracemalloc
 from collections.abc import Callable
 from typing import TypeVar
 
-from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.guild_line import Waiting
 
 T = TypeVar("T")
 

@@ -29,7 +29,8 @@ from dataclasses import dataclass, field
 from bench._sharing import NEWCOMER_FACTOR
 from generation.jobs.protocol import Order, Share
 from generation.requests.spec import ImageSpec
-from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.guild_line import Waiting
 from generation.scheduling.step_schedule import StepSchedule
 from generation.scheduling.throughput import Pace
 from generation.scheduling.wait_simulation import Ahead, Company, Experience, play, tolerance_s

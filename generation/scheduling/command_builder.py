@@ -10,7 +10,8 @@ from generation.jobs.protocol import Order, Share
 from generation.requests.spec import ImageSpec
 from generation.safety.visibility import SafetyLevel
 from generation.scheduling.active_jobs import LiveImage, LiveJobs
-from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.guild_line import Waiting
 
 PREVIEWS_PER_IMAGE = 2
 

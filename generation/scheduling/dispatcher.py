@@ -35,7 +35,8 @@ from generation.requests.spec import ImageSpec
 from generation.retry import durably
 from generation.scheduling.active_jobs import LiveImage, LiveJobs
 from generation.scheduling.command_builder import CommandBuilder, FileMissingError
-from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.guild_line import Waiting
 from generation.scheduling.outcome_builder import OutcomeBuilder
 from generation.scheduling.throughput import Pace
 

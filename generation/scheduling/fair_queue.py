@@ -30,34 +30,21 @@ Work conserving: `pick` returns an image whenever one waits.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush, heapreplace
 
 from generation.errors import QueueFull
+from generation.scheduling.counter_heap import CounterHeap
+from generation.scheduling.guild_line import GuildLine, Waiting
 from generation.translatable import Phrase
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One image in line. `cost` is nominal, in the units of `generation.requests.cost`."""
-
-    image_id: str
-    guild_id: int
-    user_id: int
-    cost: int
-    boost: float = 1.0
-    """The member's claim relative to the other members of the guild; it takes nothing from other guilds."""
 
 
 class FairQueue:
     """Images waiting for a worker, in fair order. See the module's text for the algorithm and its bound."""
 
     def __init__(self, *, max_per_user: int = 32, max_per_guild: int = 1000) -> None:
-        self._guilds: dict[int, _Guild] = {}
-        self._eligible = _MinByCounter()
-        self._newcomers = _MinByCounter()
+        self._guilds: dict[int, GuildLine] = {}
+        self._eligible = CounterHeap()
+        self._newcomers = CounterHeap()
         self._where: dict[str, Waiting] = {}
         self._in_flight: dict[str, Waiting] = {}
         self._level = 0.0
@@ -170,7 +157,7 @@ class FairQueue:
         O(n log n) for all of them.
         """
         order = self._eligible.copy()
-        forks: dict[int, _Guild] = {}
+        forks: dict[int, GuildLine] = {}
         while (guild_id := order.first()) is not None:
             fork = forks.get(guild_id) or forks.setdefault(guild_id, self._guilds[guild_id].fork())
             waiting = fork.pop()
@@ -205,8 +192,8 @@ class FairQueue:
         for each in waiting:
             self._enter(each, first=False, lift=False)
 
-    def _guild(self, guild_id: int) -> _Guild:
-        return self._guilds.setdefault(guild_id, _Guild(guild_id))
+    def _guild(self, guild_id: int) -> GuildLine:
+        return self._guilds.setdefault(guild_id, GuildLine(guild_id))
 
     def _enter(self, waiting: Waiting, *, first: bool, lift: bool = True) -> None:
         if waiting.image_id in self._where or waiting.image_id in self._in_flight:
@@ -218,7 +205,7 @@ class FairQueue:
         guild.push(waiting, first=first)
         self._refresh(guild)
 
-    def _refresh(self, guild: _Guild) -> None:
+    def _refresh(self, guild: GuildLine) -> None:
         """Update the heaps for a guild that changed."""
         if not guild.num_waiting:
             self._eligible.discard(guild.guild_id)
@@ -232,153 +219,8 @@ class FairQueue:
         else:
             self._newcomers.set(guild.guild_id, guild.counter)
 
-    def _left(self, guild: _Guild) -> None:
+    def _left(self, guild: GuildLine) -> None:
         """Drop a guild that has no work left. If none is left, the next newcomer starts where this one stopped."""
         guild.forget_members()
         if not self._where and not self._in_flight:
             self._level = max(self._level, guild.counter)
-
-
-@dataclass(slots=True)
-class _Member:
-    """A member's images in line, oldest first, and what the member was charged."""
-
-    counter: float = 0.0
-    line: OrderedDict[str, Waiting] = field(default_factory=OrderedDict)
-
-
-@dataclass(slots=True)
-class _Guild:
-    """A guild's members in line. The same algorithm as between guilds, one level down, with boosts for weights."""
-
-    guild_id: int
-    weight: float = 1.0
-    counter: float = 0.0
-    num_in_flight: int = 0
-    num_waiting: int = 0
-    level: float = 0.0
-    members: dict[int, _Member] = field(default_factory=dict)
-    eligible: _MinByCounter = field(default_factory=lambda: _MinByCounter())
-
-    @property
-    def is_active(self) -> bool:
-        return bool(self.num_waiting or self.num_in_flight)
-
-    def num_waiting_of(self, user_id: int) -> int:
-        member = self.members.get(user_id)
-        return len(member.line) if member else 0
-
-    def push(self, waiting: Waiting, *, first: bool) -> None:
-        member = self.members.setdefault(waiting.user_id, _Member())
-        if not member.line and not first:
-            member.counter = max(member.counter, self.level)
-        member.line[waiting.image_id] = waiting
-        member.line.move_to_end(waiting.image_id, last=not first)
-        self.num_waiting += 1
-        self.eligible.set(waiting.user_id, member.counter)
-
-    def pop(self) -> Waiting:
-        user_id = self.eligible.first()
-        assert user_id is not None
-        member = self.members[user_id]
-        self.level = max(self.level, member.counter)
-        _, waiting = member.line.popitem(last=False)
-        self._left(waiting.user_id)
-        return waiting
-
-    def remove(self, waiting: Waiting) -> None:
-        del self.members[waiting.user_id].line[waiting.image_id]
-        self._left(waiting.user_id)
-
-    def charge(self, waiting: Waiting, cost: int) -> None:
-        self.counter += cost / self.weight
-        member = self.members[waiting.user_id]
-        member.counter += cost / waiting.boost
-        if member.line:
-            self.eligible.set(waiting.user_id, member.counter)
-
-    def forget_members(self) -> None:
-        self.members.clear()
-        self.level = 0.0
-
-    def fork(self) -> _Guild:
-        """Return a copy to run ahead with; images are shared, because they are frozen."""
-        members = {user_id: _Member(m.counter, m.line.copy()) for user_id, m in self.members.items() if m.line}
-        return _Guild(
-            self.guild_id,
-            self.weight,
-            self.counter,
-            num_waiting=self.num_waiting,
-            members=members,
-            eligible=self.eligible.copy(),
-        )
-
-    def _left(self, user_id: int) -> None:
-        self.num_waiting -= 1
-        if not self.members[user_id].line:
-            self.eligible.discard(user_id)
-
-
-class _MinByCounter:
-    """Keys ordered by counter, ties by who was set first.
-
-    A heap that is put in order only when it is read: a counter that rose keeps its old, too early entry, which is
-    moved to its place when it surfaces. So the usual change, a charge, costs no more than a dict's.
-    """
-
-    __slots__ = ("_entered", "_heap", "_places", "_ticket")
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, int]] = []
-        self._places: dict[int, tuple[float, int, int]] = {}
-        self._entered: dict[int, tuple[float, int, int]] = {}
-        """The one entry in the heap that stands for a key; others of it are outdated."""
-        self._ticket = 0
-
-    def copy(self) -> _MinByCounter:
-        twin = _MinByCounter()
-        twin._heap, twin._ticket = self._heap.copy(), self._ticket
-        twin._places, twin._entered = self._places.copy(), self._entered.copy()
-        return twin
-
-    def set(self, key: int, counter: float) -> None:
-        self._ticket += 1
-        place = self._places[key] = (counter, self._ticket, key)
-        entered = self._entered.get(key)
-        if entered is None or place < entered:
-            self._entered[key] = place
-            heappush(self._heap, place)
-            self._tidy()
-
-    def discard(self, key: int) -> None:
-        if self._places.pop(key, None) is not None:
-            del self._entered[key]
-
-    def first(self) -> int | None:
-        """Return the key with the smallest counter, or None."""
-        entry = self._head()
-        return None if entry is None else entry[2]
-
-    def smallest(self, *, default: float) -> float:
-        """Return the smallest counter, or `default` if there is no key."""
-        entry = self._head()
-        return default if entry is None else entry[0]
-
-    def _head(self) -> tuple[float, int, int] | None:
-        heap = self._heap
-        while heap:
-            entry = heap[0]
-            key = entry[2]
-            if self._entered.get(key) is not entry:
-                heappop(heap)
-            elif (place := self._places[key]) is entry:
-                return entry
-            else:
-                self._entered[key] = place
-                heapreplace(heap, place)
-        return None
-
-    def _tidy(self) -> None:
-        if len(self._heap) > 64 + 4 * len(self._places):
-            self._heap = list(self._entered.values())
-            heapify(self._heap)

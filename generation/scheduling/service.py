@@ -35,7 +35,8 @@ from generation.retry import durably
 from generation.safety.visibility import Handling
 from generation.scheduling.active_jobs import JobView, LiveImage, LiveJobs
 from generation.scheduling.dispatcher import Dispatcher, waiting_of
-from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.guild_line import Waiting
 from generation.scheduling.source_restorer import Restorer
 from generation.scheduling.wait_estimates import Forecast
 from generation.validation import check

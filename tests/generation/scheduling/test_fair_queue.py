@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.errors import QueueFull
-from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.guild_line import Waiting
 
 Arrivals = list[tuple[int, int, int]]  # (guild, user, cost)
 

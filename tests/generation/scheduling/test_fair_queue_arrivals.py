@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from generation.scheduling.fair_queue import FairQueue, Waiting
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.guild_line import Waiting
 
 GUILDS = range(4)
 WEIGHTS = [0.1, 1.0, 3.0, 10.0]
