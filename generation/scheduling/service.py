@@ -15,10 +15,10 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from generation.clock import Clock, utc_now
-from generation.errors import AtelierError, Closed, Draining, Outdated
+from generation.errors import Closed, Draining, Outdated
 from generation.failpoints import reached
 from generation.images.store import ImageFiles
-from generation.jobs.job import Image, Job, Outcome, ReplyTo, Status, new_job_id
+from generation.jobs.job import Job, Outcome, ReplyTo, Status
 from generation.jobs.ports import JobStore, Worker
 from generation.jobs.source_access import require_sources, starts_from_upload
 from generation.models.catalog import Catalog
@@ -27,7 +27,6 @@ from generation.models.lookup_hashes import lookup_hashes
 from generation.models.sizes import require_enlargeable, require_size
 from generation.owner import Owner
 from generation.policy.guild_settings import RoleBoost
-from generation.requests.cost import image_cost
 from generation.requests.prompt_addons import check_known
 from generation.requests.recipe import Fingerprint, require_trace
 from generation.requests.spec import GenerationRequest
@@ -37,9 +36,9 @@ from generation.scheduling.active_jobs import JobView, LiveImage, LiveJobs
 from generation.scheduling.dispatcher import Dispatcher, waiting_of
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
+from generation.scheduling.new_job import build_job, is_paintable
 from generation.scheduling.source_restorer import Restorer
 from generation.scheduling.wait_estimates import Forecast
-from generation.validation import check
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +125,14 @@ class Studio:
         else:
             is_from_upload = await require_sources(request, owner, self._store, attached=attached)
         self.check(request, owner)
-        boost = self.boost_of(owner.guild_id, role_ids)
-        job = self._new_job(
-            request, owner, boost=boost, is_from_upload=is_from_upload, handling=handling, asked_at=asked_at
+        job = build_job(
+            request,
+            owner,
+            work=self.catalog.work_of(request.spec.model),
+            created_at=asked_at or self._clock(),
+            is_from_upload=is_from_upload,
+            boost=self.boost_of(owner.guild_id, role_ids),
+            handling=handling,
         )
         self._arriving[owner.guild_id, owner.user_id] += request.count
         # Shielded: a caller who is cancelled now must not leave a job that is accepted but not in the line.
@@ -153,7 +157,8 @@ class Studio:
         if (begun := self._unseen(request.replay.original)) is not None:  # before a restart
             return await self.finished(begun)
         is_from_upload = await starts_from_upload(request.spec, owner, self._store)
-        job = self._new_job(request, owner, boost=1.0, is_from_upload=is_from_upload)
+        work = self.catalog.work_of(request.spec.model)
+        job = build_job(request, owner, work=work, created_at=self._clock(), is_from_upload=is_from_upload)
         self._arriving[owner.guild_id, owner.user_id] += request.count
         await asyncio.shield(self._accept(job, None))
         return await self.finished(job.id)
@@ -320,7 +325,7 @@ class Studio:
         outdated: list[LiveImage] = []
         for job in jobs:
             for live in self._jobs.add(job).images.values():
-                if _is_paintable(job, live.image):
+                if is_paintable(job, live.image):
                     waiting.append(waiting_of(job, live.image))
                 else:
                     outdated.append(live)
@@ -359,34 +364,6 @@ class Studio:
             live_job.ended.set_result(live_job.job)
         self.on_change(live_job.job.id)
 
-    def _new_job(
-        self,
-        request: GenerationRequest,
-        owner: Owner,
-        *,
-        boost: float,
-        is_from_upload: bool,
-        handling: Handling = Handling(),  # noqa: B008
-        asked_at: datetime | None = None,
-    ) -> Job:
-        job_id = new_job_id()
-        trace = request.replay.trace if request.replay else None
-        work = self.catalog.work_of(request.spec.model)
-        images = tuple(
-            Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace, work=work))
-            for index, spec in enumerate(request.images())
-        )
-        return Job(
-            id=job_id,
-            owner=owner,
-            request=request,
-            created_at=asked_at or self._clock(),
-            images=images,
-            boost=boost,
-            is_from_upload=is_from_upload,
-            handling=handling,
-        )
-
     def _enqueue(self, job: Job) -> None:
         for live in self._jobs.add(job).images.values():
             self._queue.push(waiting_of(job, live.image))
@@ -400,17 +377,6 @@ class Studio:
             if counters != saved:
                 await durably(lambda now=counters: self._store.save_counters(now))  # type: ignore[misc]
                 saved = counters
-
-
-def _is_paintable(job: Job, image: Image) -> bool:
-    """Return whether a stored request, perhaps of another release, passes today's checks."""
-    try:
-        check(job.request)
-        check(image.spec)
-    except AtelierError as wrong:
-        log.error("job=%s image=%s action=outdated reason=%s", job.id, image.id, wrong)
-        return False
-    return True
 
 
 def _innermost(failed: BaseException) -> BaseException:

@@ -1,0 +1,56 @@
+"""Builds the job of an accepted request, and checks a stored one."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from generation.errors import AtelierError
+from generation.jobs.job import Image, Job, new_job_id
+from generation.owner import Owner
+from generation.requests.cost import Work, image_cost
+from generation.requests.spec import GenerationRequest
+from generation.safety.visibility import Handling
+from generation.validation import check
+
+log = logging.getLogger(__name__)
+
+
+def build_job(
+    request: GenerationRequest,
+    owner: Owner,
+    *,
+    work: Work,
+    created_at: datetime,
+    is_from_upload: bool,
+    boost: float = 1.0,
+    handling: Handling = Handling(),  # noqa: B008 - frozen
+) -> Job:
+    """Return a new job. `work`: of the request's model, for the price of each image."""
+    job_id = new_job_id()
+    trace = request.replay.trace if request.replay else None
+    images = tuple(
+        Image(job_id=job_id, index=index, spec=spec, reserved=image_cost(spec, trace, work=work))
+        for index, spec in enumerate(request.images())
+    )
+    return Job(
+        id=job_id,
+        owner=owner,
+        request=request,
+        created_at=created_at,
+        images=images,
+        boost=boost,
+        is_from_upload=is_from_upload,
+        handling=handling,
+    )
+
+
+def is_paintable(job: Job, image: Image) -> bool:
+    """Return whether a stored request, perhaps of another release, passes today's checks."""
+    try:
+        check(job.request)
+        check(image.spec)
+    except AtelierError as wrong:
+        log.error("job=%s image=%s action=outdated reason=%s", job.id, image.id, wrong)
+        return False
+    return True
