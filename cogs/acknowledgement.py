@@ -177,7 +177,7 @@ def deduplicate(parse: Callable[[Payload], None]) -> Callable[[Payload], None]:
 
 
 def _get_kind(params: Any) -> int:
-    """The type of the answer; one with files is a message."""
+    """Return the type of the answer; one with files is a message."""
     return int(params.payload["type"]) if params.payload else discord.InteractionResponseType.channel_message.value
 
 

@@ -91,7 +91,7 @@ class AtelierBot(BaseBot):
         parsers["INTERACTION_CREATE"] = acknowledgement.deduplicate(parsers["INTERACTION_CREATE"])
 
     async def setup_hook(self) -> None:
-        """Logged in, not yet connected."""
+        """Load the features and register the commands: logged in, not yet connected."""
         acknowledgement.install(self)
         self.add_dynamic_items(PersistentButton, PersistentMenu)
         self.add_button_handlers({Action.PAGE: self._turn_page})
@@ -167,7 +167,8 @@ class Tree(app_commands.CommandTree[BaseBot]):
 
 
 def _find_bad_number(data: Any) -> InvalidRequest | None:
-    """What is wrong with an option, at whatever depth, that should hold a number. Only a forged client sends that."""
+    """Return what is wrong with an option, at whatever depth, that should hold a number. Only a forged client sends
+    that."""
     for option in (data or {}).get("options") or ():
         if option["type"] != discord.AppCommandOptionType.number.value:
             if (found := _find_bad_number(option)) is not None:
@@ -186,7 +187,7 @@ def build_bot(
     connector: aiohttp.BaseConnector | None = None,
     guild_ready_timeout_s: float = 2.0,
 ) -> AtelierBot:
-    """A client ready to `start(token)`. `pacing` outlives it; `connector` replaces the usual one."""
+    """Return a client ready to `start(token)`. `pacing` outlives it; `connector` replaces the usual one."""
     gateway.install()
     return AtelierBot(
         services, pacing=pacing or Pacing(), connector=connector, guild_ready_timeout=guild_ready_timeout_s

@@ -52,7 +52,7 @@ async def register_commands(
 
 
 def _is_refused(error: Exception) -> bool:
-    """Whether Discord will say the same tomorrow: what the commands say is at fault."""
+    """Return whether Discord will say the same tomorrow: what the commands say is at fault."""
     return isinstance(error, discord.HTTPException) and error.status in (400, 413) and error.code != _DAILY_LIMIT
 
 
@@ -85,7 +85,7 @@ def _index_by_name(commands: Sequence[Mapping[str, Any]]) -> dict[tuple[int, str
 
 
 def _strip_defaults(value: Any) -> Any:
-    """A description without what Discord adds (ids, versions) and what is said by leaving it out."""
+    """Return a description without what Discord adds (ids, versions) and what is said by leaving it out."""
     if isinstance(value, Mapping):
         kept = {
             key: each if key in _LANGUAGES else _strip_defaults(each)

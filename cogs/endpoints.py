@@ -17,7 +17,7 @@ from generation.errors import Misconfigured
 
 
 def set_base_url(discord_url: str) -> None:
-    """Speak to the Discord at `http://127.0.0.1:PORT`. Raises `Misconfigured` for an address beyond this machine."""
+    """Speak to the Discord at `http://127.0.0.1:PORT`. Raise `Misconfigured` for an address beyond this machine."""
     parts = urlsplit(discord_url)
     if parts.scheme != "http" or not _is_loopback(parts.hostname):
         problem = f"{discord_url} is not a loopback address."

@@ -59,7 +59,7 @@ class Answer:
 
 
 def translate(error: BaseException, *, is_accepted: bool = False) -> Answer:
-    """The table. `is_accepted`: it happened after the request had become a job, which goes on."""
+    """Return what an error means. `is_accepted`: it happened after the request had become a job, which goes on."""
     match _unwrap(error):
         case NotAccepted() as known:
             return Answer(format_error(known), logging.WARNING)

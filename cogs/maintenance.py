@@ -87,7 +87,7 @@ async def _erase_guild(services: Services, guild_id: int) -> int:
 
 
 async def _renew_claims(services: Services, guild_id: int) -> None:
-    """What is in force is what is stored, also of a guild that came back meanwhile."""
+    """Put into force what is stored, also of a guild that came back meanwhile."""
     services.studio.forget_claims(guild_id)
     services.studio.set_weight(guild_id, (await services.guilds.fetch(guild_id)).weight)
     for boost in await services.guilds.fetch_boosts():

@@ -50,7 +50,8 @@ async def fetch_attachment(
     *,
     max_bytes: int = MAX_UPLOAD_BYTES,
 ) -> bytes:
-    """The bytes of an attached file. Raises `InvalidRequest` if it is too large, gone, or not where it should be."""
+    """Return the bytes of an attached file. Raise `InvalidRequest` if it is too large, gone, or not where it should
+    be."""
     if not is_on_discord(attachment.url):
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not on Discord."))
     if attachment.size > max_bytes:
@@ -77,7 +78,7 @@ async def fetch_attachment(
 async def open_attachment(
     interaction: Interaction, file: discord.Attachment | Attached, *, max_bytes: int = MAX_UPLOAD_BYTES
 ) -> AsyncIterator[bytes]:
-    """The bytes of an attached file, while they are needed. Raises `Refused`, and as `fetch_attachment` does.
+    """Return the bytes of an attached file, while they are needed. Raise `Refused`, and as `fetch_attachment` does.
 
     Callers have asked the gate before. So many a minute of one member, and a few at a time in fair turns: files are
     decoded more slowly than they come, and hundreds would fill the memory meanwhile.

@@ -77,7 +77,7 @@ def build_audit_entry(interaction: Interaction, text: str) -> Entry:
 
 
 async def fetch_language_of_server(interaction: Interaction) -> str:
-    """The language of what all members of this server read."""
+    """Return the language of what all members of this server read."""
     policy = await interaction.client.services.guild_policy.fetch(interaction.guild_id or 0)
     return get_guild_language(policy.choices.language, interaction.guild_locale)
 

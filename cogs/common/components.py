@@ -116,7 +116,7 @@ async def reset_menu(message: discord.Message) -> None:
 
 
 def _keep_attached(item: discord.MediaGalleryItem, names: Mapping[int, str]) -> discord.MediaGalleryItem:
-    """The same picture by the name of its file: a link to it would end some day."""
+    """Return the same picture by the name of its file: a link to it would end some day."""
     name = names.get(item.media.attachment_id or 0)
     uri = item.media.url if name is None else f"attachment://{name}"
     return discord.MediaGalleryItem(uri, description=item.description, spoiler=item.spoiler)
@@ -127,7 +127,7 @@ def build_custom_id(button: Button) -> str:
 
 
 def list_custom_ids(message: discord.Message) -> set[str]:
-    """The `custom_id` of every button and menu in a message."""
+    """Return the `custom_id` of every button and menu in a message."""
     view = ui.LayoutView.from_message(message) if message.flags.components_v2 else ui.View.from_message(message)
     ids = (getattr(item, "custom_id", None) for item in view.walk_children())
     return {custom_id for custom_id in ids if custom_id}

@@ -71,12 +71,12 @@ def remove_deleted(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) ->
 
 
 def format_role(role_id: int, gone: Collection[int]) -> str:
-    """A role as people read it: one that was deleted has only its number left."""
+    """Return a role as people read it: one that was deleted has only its number left."""
     return _("role `{id}` (deleted)", id=role_id) if role_id in gone else f"<@&{role_id}>"
 
 
 def format_channel(channel_id: int, gone: Collection[int]) -> str:
-    """A channel as people read it."""
+    """Return a channel as people read it."""
     return _("channel `{id}` (deleted)", id=channel_id) if channel_id in gone else f"<#{channel_id}>"
 
 

@@ -22,7 +22,7 @@ def escape_markdown(text: str, *, limit: int = MAX_SHOWN) -> str:
 
 
 def bind_words(text: str) -> str:
-    """A few words that stay on one line, such as a number and what it counts."""
+    """Return a few words that stay on one line, such as a number and what it counts."""
     return text.replace(" ", "\u00a0")
 
 
@@ -32,7 +32,7 @@ def join_dotted(parts: Iterable[str]) -> str:
 
 
 def format_small(text: str) -> str:
-    """Small print."""
+    """Return small print."""
     return f"-# {text}"
 
 
@@ -50,7 +50,7 @@ def format_duration(seconds: float) -> str:
 
 
 def draw_bar(progress: float) -> str:
-    """A progress bar of block characters, fine to an eighth of a cell."""
+    """Return a progress bar of block characters, fine to an eighth of a cell."""
     eighths = round(min(1.0, max(0.0, progress)) * BAR_CELLS * 8)
     full, rest = divmod(eighths, 8)
     drawn = "█" * full + (_EIGHTHS[rest] if rest else "")
@@ -73,7 +73,7 @@ def format_amount(units: int, unit: Unit) -> str:
 
 
 def format_settings(request: GenerationRequest) -> str:
-    """The recipe in one line of small print."""
+    """Return the recipe in one line of small print."""
     spec = request.spec
     width, height = spec.result_size_px
     if spec.upscale is not None:
@@ -90,14 +90,14 @@ def format_settings(request: GenerationRequest) -> str:
 
 
 def format_brief_settings(request: GenerationRequest) -> str:
-    """What tells a request from others like it, where there is little room: its size and its seeds."""
+    """Return what tells a request from others like it, where there is little room: its size and its seeds."""
     size = "{} × {}".format(*request.spec.result_size_px)
     parts = (size,) if request.spec.upscale is not None else (size, _format_seeds(request.spec, request.count))
     return join_dotted(map(bind_words, parts))
 
 
 def make_slug(prompt: str) -> str:
-    """A prompt as the beginning of a file name: lower-case letters, digits and dashes."""
+    """Return a prompt as the beginning of a file name: lower-case letters, digits and dashes."""
     words = re.findall(r"[a-z0-9]+", prompt.lower())
     return "-".join(words)[:40].strip("-") or "picture"
 

@@ -13,7 +13,7 @@ from generation.jobs.source_access import require_uploader
 
 
 async def fetch_job(interaction: Interaction, subject: str) -> Job:
-    """The job, if the person may know of it. Raises `UnknownJob`."""
+    """Return the job, if the person may know of it. Raise `UnknownJob`."""
     job_id = subject.partition(":")[0]
     if len(job_id) != JOB_ID_LENGTH:
         raise UnknownJob
@@ -23,21 +23,21 @@ async def fetch_job(interaction: Interaction, subject: str) -> Job:
 
 
 async def fetch_job_to_change(interaction: Interaction, subject: str) -> Job:
-    """The job, if the person may make others of its pictures. Raises `UnknownJob` or `NotAllowed`."""
+    """Return the job, if the person may make others of its pictures. Raise `UnknownJob` or `NotAllowed`."""
     job = await fetch_job(interaction, subject)
     await require_uploader(job.request.spec, get_owner(interaction), interaction.client.services.jobs)
     return job
 
 
 async def fetch_image_to_change(interaction: Interaction, subject: str) -> Image:
-    """The picture, if the person may make others of it. Raises `UnknownJob` or `NotAllowed`."""
+    """Return the picture, if the person may make others of it. Raise `UnknownJob` or `NotAllowed`."""
     image = await fetch_image(interaction, subject)
     await require_uploader(image.spec, get_owner(interaction), interaction.client.services.jobs)
     return image
 
 
 async def fetch_image(interaction: Interaction, subject: str) -> Image:
-    """The picture, if the person may know of it. Raises `UnknownJob`."""
+    """Return the picture, if the person may know of it. Raise `UnknownJob`."""
     job = await fetch_job(interaction, subject)
     index = subject.partition(":")[2]
     if not index.isdecimal() or int(index) >= len(job.images):

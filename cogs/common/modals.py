@@ -38,7 +38,7 @@ def build_modal(form: Form) -> ui.Modal:
 
 
 def read_form(interaction: Interaction) -> tuple[str, str, Answers] | None:
-    """`(action, subject, answers)` of a form of ours that was sent; None for any other interaction."""
+    """Return `(action, subject, answers)` of a form of ours that was sent; None for any other interaction."""
     data: Any = interaction.data
     if interaction.type is not discord.InteractionType.modal_submit or data is None:
         return None
@@ -81,7 +81,7 @@ def _build_component(each: Text | Pick | File) -> ui.Item[Any]:
 
 
 def _list_answers(components: list[Any]) -> Iterator[Any]:
-    """The fields of a sent form, out of their labels and rows."""
+    """Return the fields of a sent form, out of their labels and rows."""
     for each in components:
         inner = each.get("components") or ([each["component"]] if "component" in each else None)
         if inner is not None:

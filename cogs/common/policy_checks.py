@@ -37,7 +37,7 @@ KEPT_BACK_TOO_OFTEN = N_(
 
 
 async def fetch_policy(interaction: Interaction) -> Policy:
-    """What binds requests where the person is."""
+    """Return what binds requests where the person is."""
     return await interaction.client.services.guild_policy.fetch(get_owner(interaction).guild_id)
 
 
@@ -101,7 +101,7 @@ def _require_possible(interaction: Interaction, policy: Policy) -> None:
 
 
 async def _require_not_blocked(services: Services, owner: Owner, policy: Policy, *, now: datetime) -> None:
-    """The person is not blocked, nor too quick, nor one whose pictures were kept back again and again of late.
+    """Raise `NotAllowed` for a person who is blocked, too quick, or had many pictures withheld lately.
 
     `now`: by Discord, which dates what people do; the clock of this machine may be wrong.
     """
@@ -124,7 +124,7 @@ def get_requester(interaction: Interaction) -> Asker:
 
 
 def get_place(interaction: Interaction) -> Place:
-    """The channel as Discord describes it now; a thread is as age-restricted as what it lies in."""
+    """Return the channel as Discord describes it now; a thread is as age-restricted as what it lies in."""
     return build_place(interaction.channel, channel_id=interaction.channel_id or 0, is_dm=interaction.guild_id is None)
 
 
@@ -149,12 +149,12 @@ async def _require_own(interaction: Interaction, policy: Policy) -> None:
 
 
 async def fetch_default_model(interaction: Interaction) -> Model:
-    """The model that paints here where none is named: the guild's choice, else the installation's."""
+    """Return the model that paints here where none is named: the guild's choice, else the installation's."""
     catalog = interaction.client.services.studio.catalog
     name = (await fetch_policy(interaction)).choices.default_of([model.name for model in catalog.models])
     return catalog.default if name is None else catalog.get(name)
 
 
 async def fetch_default_aspect(interaction: Interaction) -> str | None:
-    """The shape that pictures have here where none is asked for; None for the model's own."""
+    """Return the shape that pictures have here where none is asked for; None for the model's own."""
     return (await fetch_policy(interaction)).choices.default_aspect

@@ -64,7 +64,7 @@ class PostingTurns:
             self._call()
 
     def is_idle(self, channel_id: int) -> bool:
-        """Whether no post needs the rate limit of a channel."""
+        """Return whether no post needs the rate limit of a channel."""
         return self._turns.is_idle(channel_id)
 
     def stall(self, post: Post) -> None:
@@ -143,7 +143,7 @@ class Turn:
 
 
 def build_trace_config() -> aiohttp.TraceConfig:
-    """What the client's connections need, to report to the turn that a request belongs to."""
+    """Return what the client's connections need, to report to the turn that a request belongs to."""
     config = aiohttp.TraceConfig()
     config.on_request_start.append(_on_progress)
     config.on_request_chunk_sent.append(_on_progress)

@@ -14,7 +14,7 @@ from cogs.common.plain_text import build_files, get_alt_text
 
 
 def create_view() -> ui.LayoutView:
-    """A message's components, none yet. discord.py keeps nothing of it: what is pressed is known by its `custom_id`.
+    """Return a view without components. discord.py keeps nothing of it: what is pressed is known by its `custom_id`.
 
     (A private one it would keep for a quarter of an hour, with a task of its own.)
     """

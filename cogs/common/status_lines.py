@@ -6,7 +6,7 @@ from cogs.i18n.gettext import _, format_part
 
 
 def format_share(weight: float, part: float) -> str:
-    """What part of the painter a server may claim; its weight only where that is not the usual one."""
+    """Return what part of the painter a server may claim; its weight only where that is not the usual one."""
     said = _("As things are, {part} of the painter is for this server.", part=format_part(part))
     if weight == 1:
         return said
@@ -14,7 +14,7 @@ def format_share(weight: float, part: float) -> str:
 
 
 def describe_state(num_running: int, *, is_ready: bool, is_paused: bool) -> str:
-    """What the painter is doing now."""
+    """Return what the painter is doing now."""
     if is_paused:
         return _("The painter is having a break: nothing new is begun for now, and everybody keeps their place.")
     if num_running:

@@ -87,7 +87,7 @@ async def submit(
 async def _submit(
     interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo, attached: Collection[str]
 ) -> tuple[Job, tuple[Rule, ...]]:
-    """The job, and the rules that warn of it."""
+    """Submit the request. Return the job, and the rules that warn of it."""
     client = interaction.client
     warnings = await require_allowed(interaction, request, attached=attached)
     policy, owner = await fetch_policy(interaction), get_owner(interaction)

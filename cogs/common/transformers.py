@@ -103,12 +103,12 @@ def filter_choices(pairs: list[tuple[str, str]], typed: str) -> list[app_command
 
 
 def clean_typed_prompt(text: str | None) -> str:
-    """What somebody typed, cleaned."""
+    """Return what somebody typed, cleaned."""
     return clean_prompt(text) if text else ""
 
 
 async def parse_picture_id(interaction: Interaction, text: str) -> tuple[str, int]:
-    """Job id and index named by an id, or by a link to a message of ours. Raises `InvalidRequest`, `UnknownJob`."""
+    """Job id and index named by an id, or by a link to a message of ours. Raise `InvalidRequest`, `UnknownJob`."""
     text = text.strip().strip("<>")
     if _ID.fullmatch(text):
         index = text[JOB_ID_LENGTH + 1 :]
@@ -122,7 +122,7 @@ async def parse_picture_id(interaction: Interaction, text: str) -> tuple[str, in
 
 
 async def _fetch_linked_job_id(interaction: Interaction, channel_id: int, message_id: int) -> str:
-    """The job of a linked message: only where the person could read that message themselves."""
+    """Return the job of a linked message: only where the person could read that message themselves."""
     channel = interaction.guild.get_channel_or_thread(channel_id) if interaction.guild else None
     if channel is None or not isinstance(interaction.user, discord.Member):
         raise UnknownJob

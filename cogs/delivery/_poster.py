@@ -84,7 +84,7 @@ class MessagePoster:
         return stands if isinstance(stands, Posted) else None
 
     async def post(self, job_id: str, reply_to: ReplyTo, say: MessageSpec) -> Posted:
-        """Make the message appear once, on whichever rung holds. Raises as `edit` does."""
+        """Make the message appear once, on whichever rung holds. Raise as `edit` does."""
         stands = await self._edit(reply_to, say, opens_thread=True)
         if isinstance(stands, Posted):
             return stands
@@ -102,7 +102,8 @@ class MessagePoster:
         return posted
 
     def has_token(self, reply_to: ReplyTo) -> bool:
-        """Whether there is a token that may be good: it has a rate limit of its own, else the channel's counts."""
+        """Return whether there is a token that may be good: it has a rate limit of its own, else the channel's
+        counts."""
         if reply_to.token is None or reply_to.token in self._refused:
             return False
         if reply_to.received_s is not None:
@@ -174,7 +175,7 @@ class MessagePoster:
         return True
 
     async def _find_earlier(self, job_id: str, reply_to: ReplyTo) -> int | None:
-        """The job among our own recent messages: it was posted, and we never heard that it was.
+        """Return the job among our own recent messages: it was posted, and we never heard that it was.
 
         The one that could not be edited a moment ago is passed over.
         """
@@ -240,7 +241,7 @@ async def _try(
 
 
 def _get_private_error(refusal: Refusal | None) -> Exception:
-    """A private answer can be changed by its token only."""
+    """Return the error for a private answer: it can be changed by its token only."""
     if refusal is None or refusal.step is Step.ANOTHER_WAY:
         return UnreachableError(N_("the private answer had expired"))
     return MessageRefusedError(refusal) if refusal.step is Step.PLAIN else UnreachableError(refusal.why)

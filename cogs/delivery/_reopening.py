@@ -17,7 +17,7 @@ class ReopenSchedule:
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
     def knows(self, job_id: str) -> bool:
-        """Whether a job was kept before, so that its owner has been told."""
+        """Return whether a job was kept before, so that its owner has been told."""
         return job_id in self._num_tries
 
     def later(self, job_id: str) -> None:

@@ -38,7 +38,7 @@ class TrackedJob:
     """How often Discord refused the result in a way that may pass."""
 
     def end(self) -> None:
-        """The job has ended: what comes now is its result."""
+        """Note that the job has ended: what comes now is its result."""
         self.ended.set()
         if self.edit is not None:
             self.edit.give_up()

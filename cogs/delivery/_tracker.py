@@ -101,7 +101,7 @@ class DeliveryTracker:
             self._presenter.limit(job_id, size_limit)
 
     def on_job_changed(self, job_id: str) -> None:
-        """The studio says: something changed. Returns at once."""
+        """Note that something about a job changed. Return at once."""
         if not self._is_open:
             return
         if job_id not in self._tasks:
@@ -204,7 +204,8 @@ class DeliveryTracker:
 
     @contextmanager
     def _edit_of(self, reply_to: ReplyTo) -> Iterator[bool]:
-        """Whether progress may be shown now. Where it uses up a channel's rate limit: one at a time, after results."""
+        """Return whether progress may be shown now. Where it uses up a channel's rate limit: one at a time, after
+        results."""
         channel_id = reply_to.channel_id
         if self._poster.has_token(reply_to):
             yield True
@@ -228,7 +229,7 @@ class DeliveryTracker:
                 await going.changed.wait()
 
     async def _deliver(self, job_id: str, reply_to: ReplyTo, going: TrackedJob) -> None:
-        """Post the result, or find that it plainly cannot be posted. Raises what may pass."""
+        """Post the result, or find that it plainly cannot be posted. Raise what may pass."""
         try:
             going.posted = going.posted or await self._post(job_id, reply_to, going)
             await self._conclude(job_id, reply_to, going, going.posted)
@@ -294,7 +295,8 @@ class DeliveryTracker:
         log.info("job=%s action=delivered", job_id)
 
     async def _keep(self, job_id: str, reason: str) -> None:
-        """It cannot be posted: the history has it, and its owner is told at once if they asked for that, else later."""
+        """Keep a result that cannot be posted for the history, and tell its owner now if they asked for that, else
+        later."""
         job = await self._services.jobs.fetch_job(job_id)
         await self._services.deliveries.mark_kept(job_id, reason)
         is_news = any(image.status is Status.DONE for image in job.images) and not self._reopening.knows(job_id)
@@ -314,7 +316,7 @@ class DeliveryTracker:
 
 
 async def _retry_until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
-    """What must happen is tried again, with growing pauses, until it does."""
+    """Try again, with growing pauses, until it works."""
     pauses = growing(RETRY_S, LONGEST_RETRY_S)
     while True:
         try:

@@ -36,7 +36,7 @@ async def recheck_visibility(client: BaseBot, services: Services, job: Job, repl
 
 
 async def _fetch_channel(client: BaseBot, channel_id: int) -> object | None:
-    """The channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
+    """Return the channel as it is now; of a thread, what it lies in. None if it is gone, or closed to us.
 
     The gateway names channels only some time after the start, which no result waits for, and archived threads
     never; so what it has not named is asked for.
@@ -50,13 +50,13 @@ async def _fetch_channel(client: BaseBot, channel_id: int) -> object | None:
 
 
 async def _find_hidden(services: Services, place: Place, job: Job) -> list[Image]:
-    """The finished pictures that may not be shown there."""
+    """Return the finished pictures that may not be shown there."""
     shown = await fetch_visibility(job, services, place)
     return [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT]
 
 
 async def _withhold_hidden(services: Services, job: Job, place: Place) -> Job:
-    """What may no longer be shown where it was asked for is refunded and its file deleted, before it is posted."""
+    """Refund what may no longer be shown where it was asked for, and delete its file, before it is posted."""
     withheld = await _find_hidden(services, place, job)
     if not withheld:
         return job

@@ -49,7 +49,7 @@ async def _build_about(interaction: Interaction, _: str) -> MessageSpec:
 
 
 def _is_useful(command: AnyCommand, interaction: Interaction) -> bool:
-    """Whether the person could do anything with it here: members are not shown what managers have."""
+    """Return whether the person could do anything with it here: members are not shown what managers have."""
     needed = command.default_permissions
     if command.guild_only and interaction.guild_id is None:
         return False
@@ -61,7 +61,7 @@ def _is_useful(command: AnyCommand, interaction: Interaction) -> bool:
 
 
 def _get_clickable_name(command: AnyCommand) -> str:
-    """The name to mention: Discord lets nobody click a group, so its first subcommand stands for it."""
+    """Return the name to mention: Discord lets nobody click a group, so its first subcommand stands for it."""
     return command.name if isinstance(command, app_commands.Command) else command.commands[0].qualified_name
 
 

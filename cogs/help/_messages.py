@@ -36,14 +36,14 @@ def build_help(commands: Collection[tuple[str, str, int | None]]) -> MessageSpec
 
 
 def _format_command(name: str, command_id: int | None) -> str:
-    """A command that can be clicked."""
+    """Return a command that can be clicked."""
     return f"</{name}:{command_id}>" if command_id is not None else f"`/{name}`"
 
 
 def build_about(
     *, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting: int, num_running: int, is_paused: bool = False
 ) -> MessageSpec:
-    """What this is and how it is doing."""
+    """Return what this is and how it is doing."""
     head = _(
         "### Atelier\n"
         "A painter for Discord that runs on its keeper's own machine. Nothing you type leaves it, "

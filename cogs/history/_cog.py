@@ -88,7 +88,7 @@ async def _show(interaction: Interaction, job: Job, variant: MessageVariant) -> 
 
 
 async def _build_page(interaction: Interaction, look: Look, *, before: datetime | None) -> MessageSpec:
-    """The next few jobs that have pictures; jobs that were cancelled, failed or deleted are passed over."""
+    """Return the next few jobs that have pictures; jobs that were cancelled, failed or deleted are passed over."""
     services, owner, place = interaction.client.services, get_owner(interaction), get_place(interaction)
     jobs = await services.album.fetch_page(owner, look, limit=PAGE + 1, before=before)
     shown = jobs[:PAGE]
@@ -122,7 +122,7 @@ def _clean_search(search: str | None) -> str:
 
 
 def _parse_page(subject: str) -> tuple[datetime | None, Look]:
-    """What `_messages.turned` wrote. Raises `UnknownJob` for a forged button."""
+    """Return what `_messages.turned` wrote. Raise `UnknownJob` for a forged button."""
     time, _, look = subject.partition(":")
     is_favourites, _, words = look.partition(":")
     try:

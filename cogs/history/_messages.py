@@ -80,7 +80,8 @@ def _format_nothing(look: Look, is_first: bool) -> str:
 
 
 def build_page_subject(before: datetime | None, look: Look) -> str:
-    """The subject of a button that turns the page: from when it goes back (microseconds), and what is looked for."""
+    """Return the subject of a button that turns the page: from when it goes back (microseconds), and what is looked
+    for."""
     time = "" if before is None else str(round(before.timestamp() * 1_000_000))
     return f"{time}:{'f' if look.favourites else 'a'}:{look.words.encode().hex()}"
 

@@ -55,7 +55,7 @@ def extract_texts() -> Catalog:
 
 
 def read(language: str) -> Catalog:
-    """The catalogue of a language as it is."""
+    """Return the catalogue of a language as it is."""
     with (FOLDER / language / FILE).open("rb") as file:
         return read_po(file, locale=language)
 
@@ -103,7 +103,8 @@ def _extract_words() -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _extract_commands() -> list[tuple[str, str, list[str]]]:
-    """What discord.py would have translated: descriptions of commands and options, names of choices and menus."""
+    """Return what discord.py would have translated: descriptions of commands and options, names of choices and
+    menus."""
     bot, collector = load_offline_bot(), _Collector()
 
     async def ask() -> None:

@@ -43,24 +43,26 @@ _spoken: ContextVar[str] = ContextVar("language", default=SOURCE)
 
 @cache
 def list_languages() -> tuple[str, ...]:
-    """The languages there are, by their codes: English, and one for each catalogue."""
+    """Return the languages there are, by their codes: English, and one for each catalogue."""
     return (SOURCE, *sorted(path.name for path in FOLDER.iterdir() if (path / FILE).exists()))
 
 
 @cache
 def match_language(locale: str) -> str:
-    """The language of ours for one of Discord's locales (`de`, `en-GB`, `pt-BR`); English where there is none."""
+    """Return the language of ours for one of Discord's locales (`de`, `en-GB`, `pt-BR`); English where there is
+    none."""
     found = negotiate_locale([locale.replace("-", "_")], list_languages()) if locale else None
     return found or SOURCE
 
 
 def get_language_name(language: str) -> str:
-    """What a language calls itself."""
+    """Return what a language calls itself."""
     return Locale.parse(language).get_display_name() or language
 
 
 def get_guild_language(chosen: str, locale: object) -> str:
-    """The language of what a server's members read together: the one `chosen` in its settings, else Discord's."""
+    """Return the language of what a server's members read together: the one `chosen` in its settings, else
+    Discord's."""
     return match_language(str(locale or "") if chosen == AUTO else chosen)
 
 
@@ -83,12 +85,12 @@ def use_language(locale: object) -> Iterator[None]:
 
 
 def N_(text: str) -> str:
-    """Marks a text of the catalogue that `_` says later."""
+    """Mark a text of the catalogue that `_` says later."""
     return text
 
 
 def _(text: str, /, **values: object) -> str:
-    """A text in the language spoken now, with `values` filled in as that language writes them."""
+    """Return a text in the language spoken now, with `values` filled in as that language writes them."""
     if isinstance(text, Phrase):
         values = {**text.values}
         text = text.template
@@ -97,18 +99,19 @@ def _(text: str, /, **values: object) -> str:
 
 
 def ngettext(one: str, many: str, number: int, /, **values: object) -> str:
-    """The form of a text that goes with `number`, which both forms may name as `{number}`."""
+    """Return the form of a text that goes with `number`, which both forms may name as `{number}`."""
     said = _load_catalogue(_spoken.get()).ngettext(one, many, number)
     return said.format(number=format_count(number), **{name: format_value(value) for name, value in values.items()})
 
 
 def format_error(error: AtelierError) -> str:
-    """What an error of ours says."""
+    """Return what an error of ours says."""
     return _(error.template, **error.details)
 
 
 def format_value(value: object) -> str:
-    """A value as the language spoken now writes it: phrases said, numbers and moments formatted, all else as it is."""
+    """Return a value as the language spoken now writes it: phrases said, numbers and moments formatted, all else as
+    it is."""
     match value:
         case Phrase():
             return _(value)
@@ -146,17 +149,17 @@ def format_number(value: float) -> str:
 
 
 def format_tenths(value: float) -> str:
-    """Grouped, to one digit after the sign: `1,234.5`."""
+    """Return a number grouped, to one digit after the sign: `1,234.5`."""
     return format_decimal(value, "#,##0.#", locale=_spoken.get())
 
 
 def format_signed(value: float) -> str:
-    """To a thousandth, with its sign: `+0.021`."""
+    """Return a number to a thousandth, with its sign: `+0.021`."""
     return format_decimal(value, "+0.000;-0.000", locale=_spoken.get())
 
 
 def format_part(part: float) -> str:
-    """A part of one: `25%`."""
+    """Return a part of one: `25%`."""
     return format_percent(part, locale=_spoken.get())
 
 
@@ -170,12 +173,12 @@ def _get_date_locale() -> str:
 
 
 def format_measure(number: float, name: str) -> str:
-    """A measured amount with its unit, short; `name` as Unicode's CLDR has it: `duration-minute`."""
+    """Return a measured amount with its unit, short; `name` as Unicode's CLDR has it: `duration-minute`."""
     return format_unit(round(number), name, length="short", locale=_spoken.get())
 
 
 def join_list(items: Sequence[str], style: str = "standard") -> str:
-    """`a, b, and c`."""
+    """Return `a, b, and c`."""
     return format_list(items, style=style, locale=_spoken.get())  # type: ignore[arg-type]
 
 

@@ -110,7 +110,7 @@ class Imagine(commands.Cog):
 
 
 def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
-    """The request, with the model's own choices where none was made. Raises `InvalidRequest`."""
+    """Return the request, with the model's own choices where none was made. Raise `InvalidRequest`."""
     written = read_prompts(
         typed.model, transformers.clean_typed_prompt(typed.prompt), transformers.clean_typed_prompt(typed.negative)
     )
@@ -127,7 +127,7 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
 
 
 def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
-    """What will be painted, in pixels, from a picture of that size (None: from none, or none is known)."""
+    """Return what will be painted, in pixels, from a picture of that size (None: from none, or none is known)."""
     if typed.size is not None and typed.aspect is not None:
         raise InvalidRequest(what=Phrase("Aspect and size"), problem=Phrase("exclude each other: choose one."))
     if typed.size is not None:

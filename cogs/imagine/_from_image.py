@@ -117,7 +117,7 @@ class FromImage(commands.Cog):
 
 
 async def submit_upscale(interaction: Interaction, image: Attached) -> Job:
-    """The picture at twice its size. Raises `InvalidRequest` for one that is too large already, or no picture."""
+    """Submit the picture at twice its size. Raise `InvalidRequest` if it is too large already, or no picture."""
     painted_px = _check_sides(image.size_px)
     spec = ImageSpec.for_model(
         await fetch_default_model(interaction),
@@ -135,7 +135,7 @@ async def submit_upscale(interaction: Interaction, image: Attached) -> Job:
 
 
 def _check_sides(size_px: Size | None) -> Size:
-    """A picture's size as the model takes it. Raises `InvalidRequest` for one that cannot be enlarged."""
+    """Return a picture's size as the model takes it. Raise `InvalidRequest` for one that cannot be enlarged."""
     if size_px is None:
         raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a picture."))
     width, height = size_px

@@ -127,7 +127,7 @@ class Moderation(commands.Cog):
 
 
 async def handle_purge(interaction: Interaction, subject: str) -> None:
-    """The moderator is sure."""
+    """Delete all pictures of a member: the moderator is sure."""
     guild_id, user_id = require_moderator(interaction), read_id(subject)
     await interaction.response.defer(ephemeral=True, thinking=True)
     services = interaction.client.services
@@ -204,7 +204,7 @@ async def _apply_decision(interaction: Interaction, verb: str, job_id: str) -> N
 
 
 async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None:
-    """The message with the pictures, as far as it is there and may be deleted; and a word to their owner."""
+    """Delete the message with the pictures, if it is there and may be deleted, and warn their owner."""
     try:
         place = (await interaction.client.services.deliveries.fetch(job.id)).reply_to
     except UnknownJob:
@@ -222,7 +222,7 @@ async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None
 
 
 async def _build_next(services: Services, guild_id: int, *, now: datetime) -> New:
-    """The oldest thing to look at, with its buttons."""
+    """Return the oldest thing to look at, with its buttons."""
     reports = await services.moderation.fetch_reports(guild_id)
     kept = await services.reviews.fetch_reviews(guild_id)
     if not reports and not kept:
@@ -263,7 +263,7 @@ async def _build_next(services: Services, guild_id: int, *, now: datetime) -> Ne
 
 
 async def _build_pictures(services: Services, job_id: str) -> list[Picture]:
-    """A reported job's pictures, behind spoilers: the moderator decides whether to look."""
+    """Return a reported job's pictures, behind spoilers: the moderator decides whether to look."""
     say = await build_result_message(
         await services.jobs.fetch_job(job_id),
         services,
@@ -279,7 +279,7 @@ def _describe_purge(number: int) -> Phrase:
 
 
 def _get_member_id(member: discord.User | None, typed: str | None) -> int:
-    """The id of the one member who was named, by a menu or by their number. Raises `InvalidRequest`."""
+    """Return the id of the one member who was named, by a menu or by their number. Raise `InvalidRequest`."""
     if (member is None) == (typed is None):
         raise InvalidRequest(what=Phrase("The member"), problem=Phrase("is named either by the menu or by an id."))
     return member.id if member is not None else read_id(typed or "")

@@ -104,7 +104,8 @@ def build_stats(judgements: Sequence[Judgement], members: Sequence[Refusals] = (
 
 
 def _format_margins(judgements: Sequence[Judgement]) -> str:
-    """A table, narrow enough for a phone: each of the checker's thresholds, and below it the numbers. May be empty."""
+    """Return a table, narrow enough for a phone: each of the checker's thresholds, and below it the numbers. May be
+    empty."""
     names = sorted({name for each in judgements for name in each.margins})
     lines = ["".join(f"{format_part(part):>8}" for part in _PARTS)]
     for name in names:

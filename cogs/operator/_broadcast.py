@@ -38,7 +38,8 @@ async def broadcast(client: BaseBot, text: str) -> tuple[int, int]:
 
 
 async def _tell(client: BaseBot, guild: discord.Guild, text: str) -> bool:
-    """The nonce is the announcement's own: sent again within minutes, Discord itself posts it only once."""
+    """Send it to a guild. Its nonce is the announcement's own: sent again within minutes, Discord posts it only
+    once."""
     settings = await client.services.guilds.fetch(guild.id)
     chosen = guild.get_channel_or_thread(settings.choices.log_channel_id)
     for channel in (chosen, guild.system_channel):

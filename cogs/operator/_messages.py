@@ -113,7 +113,8 @@ def _format_server(guild_id: int, name: str | None, admission: Admission, weight
 def build_usage(
     used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, units_per_s: float | None
 ) -> MessageSpec:
-    """What each server used, most work first. `units_per_s`: the painter's pace of late, None before any is known."""
+    """Return what each server used, most work first. `units_per_s`: the painter's pace of late, None before any is
+    known."""
     lines = tuple(
         f"**{number}** {_name(each.guild_id, names)} · {_format_used(each, units_per_s)}"
         for number, each in enumerate(used, start=1)
@@ -145,7 +146,7 @@ def _format_used(each: GuildUsage, units_per_s: float | None) -> str:
 
 
 def build_models(found: Sequence[Model], *, checks_safety: bool, unusable: Mapping[str, str]) -> MessageSpec:
-    """What each model is; the first is the default. `unusable`: why some cannot be used, by name."""
+    """Return what each model is; the first is the default. `unusable`: why some cannot be used, by name."""
     lines = []
     for model in found:
         licence = escape_markdown(model.licence, limit=60)

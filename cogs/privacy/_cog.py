@@ -68,7 +68,7 @@ async def _show(interaction: Interaction) -> None:
 
 
 def build_summary(days: int, num_jobs: int, num_pictures: int) -> MessageSpec:
-    """What is kept of a person, and for how long: `days` where the server says so, else 0."""
+    """Return what is kept of a person, and for how long: `days` where the server says so, else 0."""
     retention = ngettext(
         "This server deletes finished pictures after {number} day.",
         "This server deletes finished pictures after {number} days.",

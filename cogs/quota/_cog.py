@@ -150,7 +150,7 @@ def _list_role_ids(quotas: Sequence[Quota]) -> list[int]:
 
 
 def _find_stored_subject(quotas: Sequence[Quota], subject_id: int) -> tuple[Scope, int]:
-    """What an id stands for in a stored quota. Raises `InvalidRequest` if there is none."""
+    """Return what an id stands for in a stored quota. Raise `InvalidRequest` if there is none."""
     scope = next((each.scope for each in quotas if each.subject_id == subject_id), None)
     if scope is None or scope is Scope.GUILD:
         raise _build_not_found()

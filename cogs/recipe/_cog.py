@@ -46,7 +46,7 @@ class RecipeCog(commands.Cog):
 
 
 async def show_file(interaction: Interaction, file: Attached) -> None:
-    """What a file says of itself, for the person alone. Raises `InvalidRequest` if it says nothing."""
+    """Show what a file says of itself, to the person alone. Raise `InvalidRequest` if it says nothing."""
     await require_may_request(interaction)
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)

@@ -44,13 +44,13 @@ def build_recipe(job: Job, kin: Kin, places: Places) -> MessageSpec:
 
 
 def build_file_recipe(made: Recipe) -> MessageSpec:
-    """The recipe that a PNG of ours carries, whoever asked for the picture."""
+    """Return the recipe that a PNG of ours carries, whoever asked for the picture."""
     command = format_small(_("Make it again, byte for byte: `/reproduce` with this file."))
     return MessageSpec(blocks=(_("### Recipe"), _format_facts(made), Rule(), _build_parameters(made), command))
 
 
 def build_foreign(found: Foreign) -> MessageSpec:
-    """The settings another tool wrote, and which of them hold here."""
+    """Return the settings another tool wrote, and which of them hold here."""
     there = found.sampler_there and _("{name} (not here)", name=escape_markdown(found.sampler_there, limit=80))
     facts = {
         N_("Steps"): found.steps,
@@ -96,7 +96,7 @@ def _join_names(found: Foreign) -> str:
 
 
 def _build_parameters(made: Recipe) -> Long:
-    """The A1111 line to copy."""
+    """Return the A1111 line to copy."""
     return Long(parameters_line(made), "recipe.txt", _("The recipe"), is_code=True)
 
 
@@ -120,7 +120,7 @@ def _format_facts(made: Recipe) -> str:
 
 
 def _format_code(text: str) -> str:
-    """A few signs as code; a file may hold anything there."""
+    """Return a few signs as code; a file may hold anything there."""
     return f"`{text.replace('`', '')}`"
 
 

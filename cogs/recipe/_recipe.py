@@ -18,7 +18,7 @@ async def handle_recipe(interaction: Interaction, subject: str) -> None:
 
 
 async def show_recipe(interaction: Interaction, job: Job) -> None:
-    """A job's recipe with its family, for the person alone. Raises `UnknownJob` if nothing was painted."""
+    """Show a job's recipe with its family, to the person alone. Raise `UnknownJob` if nothing was painted."""
     if not any(image.recipe for image in job.images):
         raise UnknownJob
     interaction.extras[PRIVATE] = True

@@ -61,7 +61,7 @@ async def _build_from_id(interaction: Interaction, text: str) -> GenerationReque
 
 
 async def _submit_from_file(interaction: Interaction, file: discord.Attachment) -> None:
-    """What is in the file is known only after the acknowledgement."""
+    """Read the file and submit what it says, which is known only after the acknowledgement."""
     owner = get_owner(interaction)
     reply_to = await acknowledge(interaction)
     note, clean = None, None

@@ -73,7 +73,8 @@ def _build_menu(job: Job, there: Sequence[Image]) -> Menu | None:
 
 
 def _is_offered(action: Action, image: Image) -> bool:
-    """An enlargement can only be made again; new detail needs a picture painted from words alone."""
+    """Return whether an action suits an image: an upscaled one can only be made again; new detail needs one from
+    words alone."""
     spec = image.spec
     if action is Action.DETAIL:
         return spec.start is None and spec.upscale is None and spec.hires is None

@@ -35,7 +35,7 @@ async def press_reroll(interaction: Interaction, subject: str) -> None:
 
 
 async def press_cancel(interaction: Interaction, subject: str) -> None:
-    """The message itself shows what comes of it: the tracker edits it when the job has ended."""
+    """Cancel the job. The tracker edits its message when it has ended."""
     job = await fetch_job(interaction, subject)
     await _require_may_stop(interaction, job)
     if not interaction.client.services.studio.is_live(job.id):
@@ -68,7 +68,7 @@ async def _require_may_stop(interaction: Interaction, job: Job) -> None:
 
 
 async def _can_moderate(interaction: Interaction, job: Job) -> bool:
-    """The button's own channel does not count: a job can be opened, or named by a forged button, anywhere."""
+    """Return whether the person moderates where the job's message stands. The button's own channel does not count."""
     place = await _fetch_reply_to(interaction, job)
     if place is None:
         return get_permissions_in_server(interaction).manage_messages
@@ -84,7 +84,7 @@ async def _fetch_reply_to(interaction: Interaction, job: Job) -> ReplyTo | None:
 
 
 async def _delete_posted(interaction: Interaction, job: Job) -> None:
-    """The message in the channel, where it was another one that the button was under."""
+    """Delete the message in the channel, if the button was under another one."""
     place = await _fetch_reply_to(interaction, job)
     is_here = interaction.message is not None and place is not None and interaction.message.id == place.message_id
     if place is None or place.message_id is None or is_here:

@@ -108,7 +108,7 @@ FORMS = {Action.START: send_start}
 
 
 async def _find_job(interaction: Interaction, message: discord.Message) -> Job | None:
-    """The job a message of ours shows; None for other messages. Raises `UnknownJob`."""
+    """Return the job a message of ours shows; None for other messages. Raise `UnknownJob`."""
     if message.author.id != interaction.application_id:
         return None
     job_id = find_job_id(list_custom_ids(message))

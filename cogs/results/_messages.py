@@ -61,7 +61,7 @@ _TITLES = {
 
 
 def build_progress(view: JobView, *, is_ready: bool, is_paused: bool = False) -> MessageSpec:
-    """The message of a job that has not ended. `is_paused`: nothing that waits is begun for now."""
+    """Return the message of a job that has not ended. `is_paused`: nothing that waits is begun for now."""
     job = view.job
     is_painting = job.status is Status.RUNNING
     write = _format_painting if is_painting else _format_waiting
@@ -107,7 +107,7 @@ def _format_painting(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
 def build_result(
     job: Job, pictures: dict[int, Picture], *, notes: Sequence[str] = (), verdict: Verdict | None = None
 ) -> MessageSpec:
-    """The message of a job that has ended. `pictures` by index of their image; `notes` go to the small print."""
+    """Return the message of a job that has ended. `pictures` by index of their image; `notes` go to the small print."""
     blocks: list[Block] = [quote_prompt(job)]
     if (title := _get_title(job, verdict)) is not None:
         blocks.append(title)
@@ -126,7 +126,7 @@ def build_result(
 
 
 def _list_unread(job: Job) -> list[str]:
-    """What the model did not read of a prompt that was too long for it: the same for all pictures of a job."""
+    """Return what the model did not read of a prompt that was too long for it: the same for all pictures of a job."""
     dropped = next((image.recipe.dropped for image in job.images if image.recipe is not None), "")
     if not dropped:
         return []
@@ -154,7 +154,8 @@ def _format_verdict(verdict: Verdict) -> str:
 
 
 def _list_troubles(job: Job) -> list[str]:
-    """What did not become a picture, and why: the same reason is said once, with the numbers of those it concerns."""
+    """Return what did not become a picture, and why: the same reason is said once, with the numbers of those it
+    concerns."""
     if all(image.status is Status.CANCELLED for image in job.images):
         return [_format_cancelled(job)]
     reasons = {image.index: reason for image in job.images if (reason := _get_reason(image)) is not None}
@@ -186,7 +187,7 @@ def _format_cancelled(job: Job) -> str:
 
 
 def _format_failure(image: Image) -> str:
-    """The sentence of the error an image ended with."""
+    """Return the sentence of the error an image ended with."""
     if image.error == errors.InvalidRequest.code:
         return _(
             "The painter could not use what was asked for: a LoRA, a learned word, the size or the recipe has changed, "
@@ -203,19 +204,20 @@ def _has_failed(job: Job) -> bool:
 
 
 def quote_prompt(job: Job) -> str:
-    """The prompt, as a quotation."""
+    """Return the prompt, as a quotation."""
     return f"> {escape_markdown(job.request.spec.prompt)}"
 
 
 def _format_owner(job: Job, *, is_painted: bool) -> str:
-    """The settings, and whose they are; of what was painted also that no hand did it."""
+    """Return the settings, and whose they are; of what was painted also that no hand did it."""
     whom = bind_words(_("for {whom}", whom=f"<@{job.owner.user_id}>"))
     made = (_("AI-generated"),) if is_painted else ()
     return join_dotted((*made, format_settings(job.request), whom))
 
 
 def build_picture(job: Job, image: Image, data: bytes) -> Picture:
-    """A finished picture as a file with a telling name; its alt text is the prompt, and which of several it is."""
+    """Return a finished picture as a file with a telling name; its alt text is the prompt, and which of several it
+    is."""
     suffix = "jpg" if data.startswith(b"\xff\xd8") else "png"
     prompt, number, total = job.request.spec.prompt, image.index + 1, len(job.images)
     alt = prompt if total == 1 else _("{number} of {total}: {prompt}", number=number, total=total, prompt=prompt)
@@ -223,7 +225,7 @@ def build_picture(job: Job, image: Image, data: bytes) -> Picture:
 
 
 def list_left_out(why: str, *, files: bool, words: bool) -> list[str]:
-    """What is missing from a message that Discord would not take whole. `why` is marked, and said here."""
+    """Return what is missing from a message that Discord would not take whole. `why` is marked, and said here."""
     said = []
     if words:
         said.append(_("The words are left out here: {reason}.", reason=_(why)))
@@ -233,7 +235,7 @@ def list_left_out(why: str, *, files: bool, words: bool) -> list[str]:
 
 
 def format_unknown_words(unknown: Sequence[str], known: Mapping[str, Sequence[str]]) -> str:
-    """The built-in model knows few words: better to say so than to let people wonder."""
+    """Return what to say of the words that the built-in model does not know."""
     shown = ", ".join(escape_markdown(word, limit=24) for word in unknown[:6])
     if len(unknown) > 6:
         shown = ngettext("{words} and {number} more", "{words} and {number} more", len(unknown) - 6, words=shown)

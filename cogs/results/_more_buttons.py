@@ -45,7 +45,7 @@ async def press_reproduce(interaction: Interaction, subject: str) -> None:
 
 
 async def press_favourite(interaction: Interaction, subject: str) -> None:
-    """A second press takes it back. Only the person who presses sees or knows."""
+    """Mark or unmark a favourite. Only the person who presses sees or knows."""
     job = await fetch_job(interaction, subject)
     is_one = await interaction.client.services.keepsakes.turn_favourite(job.id, interaction.user.id)
     await tell_privately(interaction, _(_messages.FAVOURITE if is_one else _messages.NO_FAVOURITE))

@@ -38,7 +38,7 @@ HOW_MUCH = N_("0.05 to 1: how much may change.")
 
 
 def build_prompt_field(value: str = "") -> Text:
-    """The prompt, LoRA and all: these make it longer than what the model reads."""
+    """Return the prompt, LoRA and all: these make it longer than what the model reads."""
     return Text(key=PROMPT, label=_("Prompt"), value=value, is_long=True, is_required=True, max_chars=MAX_WRITTEN_CHARS)
 
 
@@ -92,7 +92,7 @@ async def send_remix(interaction: Interaction, subject: str, answers: Answers) -
 
 
 def _get_only_image(job: Job, subject: str) -> Image | None:
-    """The one picture of a job that has one: only there is it plain what to start from."""
+    """Return the one picture of a job that has one: only there is it plain what to start from."""
     return job.images[0] if len(job.images) == 1 and job.request.spec.upscale is None else None
 
 
@@ -152,7 +152,7 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
 
 
 def parse_number(text: str, *, what: str) -> float:
-    """A number as people type it, with either decimal sign. Raises `InvalidRequest`."""
+    """Return a number as people type it, with either decimal sign. Raise `InvalidRequest`."""
     try:
         return float(text.strip().replace(",", "."))
     except ValueError:

@@ -34,7 +34,7 @@ MAX_REQUEST_BYTES = 24 * 1024 * 1024
 
 
 async def build_result_message(job: Job, services: Services, *, variant: MessageVariant, place: Place) -> MessageSpec:
-    """The message of an ended job, with its pictures re-encoded where a file is over the variant's limit.
+    """Return the message of an ended job, with its pictures re-encoded where a file is over the variant's limit.
 
     `place`: where it will be read. What may not be shown there is left out, or is behind a spoiler.
     """
@@ -75,7 +75,7 @@ def _build_message(
 def _build_pictures(
     job: Job, files: ImageFiles, variant: MessageVariant, shown: Mapping[int, Shown], credentials: Credentials | None
 ) -> tuple[dict[int, Picture], list[str]]:
-    """The pictures by the index of their image, and what there is to say of how they are shown."""
+    """Return the pictures by the index of their image, and what there is to say of how they are shown."""
     notes: dict[str, None] = {}
     pictures: dict[int, Picture] = {}
     size_limit = min(variant.size_limit, MAX_REQUEST_BYTES // len(job.images))
@@ -104,14 +104,16 @@ def _shrink(png: bytes, max_bytes: int) -> bytes | None:
 
 
 def _remove_words(job: Job) -> Job:
-    """The job as it is shown where its own words are not taken: in the text, the file names and the alt texts."""
+    """Return the job as it is shown where its own words are not taken: in the text, the file names and the alt
+    texts."""
     spec = replace(job.request.spec, prompt=_(_messages.NO_WORDS), negative="")
     images = tuple(replace(each, recipe=each.recipe and replace(each.recipe, dropped="")) for each in job.images)
     return replace(job, request=replace(job.request, spec=spec), images=images)
 
 
 def _sign(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
-    """The file as it leaves. One that cannot be signed leaves all the same: it still says what it is in its XMP."""
+    """Return the file as it leaves. One that cannot be signed leaves all the same: it still says what it is in its
+    XMP."""
     if credentials is None:
         return data
     try:
@@ -128,19 +130,19 @@ def _read_png(image: Image, files: ImageFiles) -> bytes | None:
 
 
 def _is_away(image: Image) -> bool:
-    """Whether its file was cleared away, not deleted: the row still names it."""
+    """Return whether its file was cleared away, not deleted: the row still names it."""
     return image.status is Status.DONE and image.file_sha256 is not None
 
 
 def _list_notes(job: Job) -> list[str]:
-    """What there is to say of the pictures that were painted, before any is looked at."""
+    """Return what there is to say of the pictures that were painted, before any is looked at."""
     spec, is_painted = job.request.spec, any(image.status is Status.DONE for image in job.images)
     unknown = unknown_words(spec.prompt) if is_painted and spec.model == PAINTBOX else ()
     return [_messages.format_unknown_words(unknown, some_known_words())] if unknown else []
 
 
 def _compare(job: Job, files: ImageFiles) -> Verdict | None:
-    """Whether a reproduction came out the same; None for other jobs, and for one that was not made."""
+    """Return whether a reproduction came out the same; None for other jobs, and for one that was not made."""
     image, replay = job.images[0], job.request.replay
     if replay is None or image.recipe is None or (png := _read_png(image, files)) is None:
         return None
@@ -151,7 +153,7 @@ def _compare(job: Job, files: ImageFiles) -> Verdict | None:
 
 
 def _replace_foreign_facts(promised: Recipe, made: Recipe) -> Recipe:
-    """A recipe that somebody attached may say anything; taken from it is only which of our own facts are others."""
+    """Return the recipe of a file with its facts in our words: an attached file may say anything."""
     there, here = promised.fingerprint.facts, made.fingerprint.facts
     facts = {name: fact if there.get(name) == fact else Phrase("another") for name, fact in here.items()}
     return replace(promised, fingerprint=Fingerprint(facts))
@@ -160,7 +162,7 @@ def _replace_foreign_facts(promised: Recipe, made: Recipe) -> Recipe:
 def _find_promised(
     made: Recipe, pixels_sha256: str, original: str | None, files: ImageFiles
 ) -> tuple[Recipe, bytes | None]:
-    """What the reproduction was to match: the recipe in the original's file, and its pixels."""
+    """Return what the reproduction was to match: the recipe in the original's file, and its pixels."""
     png = files.get(original) if original is not None else None
     if png is not None:
         try:

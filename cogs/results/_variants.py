@@ -46,7 +46,7 @@ class MessageVariant:
         )
 
     def _has_met(self, step: Step) -> bool:
-        """Whether a step could change nothing any more."""
+        """Return whether a step could change nothing any more."""
         if step in (Step.SMALLER, Step.NO_FILES):
             return not self.has_files
         return not self.has_words and (step is Step.NO_WORDS or not self.has_files)

@@ -80,7 +80,7 @@ def _join_some(names: Sequence[str]) -> str:
 def build_added(
     rule: rules.Rule, caught: Sequence[tuple[str, str]], num_looked_at: int, *, is_new: bool
 ) -> MessageSpec:
-    """A rule that was added, and which of the last prompts it would have caught (prompt, what was found)."""
+    """Return a rule that was added, and which of the last prompts it would have caught (prompt, what was found)."""
     blocks: list[Block] = [_("### Rule added") if is_new else _("### That rule was there already"), format_rule(rule)]
     blocks.append(_format_looking_back(caught, num_looked_at))
     is_much = rule.matches_everything or (num_looked_at >= 20 and len(caught) > MANY * num_looked_at)

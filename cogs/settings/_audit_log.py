@@ -27,7 +27,7 @@ async def _build_changes(interaction: Interaction, _: str) -> MessageSpec:
 
 
 def build_page(changes: Sequence[Change]) -> MessageSpec:
-    """The last changes, newest first."""
+    """Return the last changes, newest first."""
     lines = tuple(_format_change(each) for each in changes)
     return MessageSpec(
         blocks=(_("### Who changed what"), Lines(lines, KEY) if lines else _("Nothing was changed yet."))

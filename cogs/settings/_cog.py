@@ -92,7 +92,7 @@ class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=PATTERNS[Kind
 
 
 async def handle_component(interaction: Interaction, page: str, key: str) -> None:
-    """A menu was chosen from, or a button pressed. Raises `NotAllowed` for who may not."""
+    """Handle a menu or button of the panel. Raise `NotAllowed` for who may not."""
     guild_id = require_manager(interaction)
     if key == "export":
         await _send_export(interaction, guild_id)
@@ -116,7 +116,7 @@ async def handle_component(interaction: Interaction, page: str, key: str) -> Non
 
 
 async def handle_style_form(interaction: Interaction, subject: str, answers: Answers) -> None:
-    """The form behind “Add a style” was sent: keep it, and show the page anew where it was asked from."""
+    """Keep the style of a sent form, and show the page again where it was asked from."""
     await style_page.keep_typed_style(interaction, answers)
     view = await build_panel(interaction, STYLES_PAGE)
     if interaction.message is not None and interaction.message.flags.ephemeral:
@@ -134,7 +134,7 @@ def _read_values(interaction: Interaction) -> list[str]:
 
 
 async def change_setting(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
-    """Apply one choice, record it, and tell the log channel. Raises `InvalidRequest` for what cannot be chosen."""
+    """Apply one choice, record it, and tell the log channel. Raise `InvalidRequest` for what cannot be chosen."""
     services = interaction.client.services
     models = _list_models(interaction)
     if not _offers(interaction, field, values, models):
@@ -179,7 +179,7 @@ def _offers(interaction: Interaction, field: Field, values: Sequence[str], model
 
 
 async def build_panel(interaction: Interaction, page: str) -> ui.LayoutView:
-    """The panel, opened at a page, as of now."""
+    """Return the panel, opened at a page, as of now."""
     services, guild_id = interaction.client.services, interaction.guild_id or 0
     settings = await services.guilds.fetch(guild_id)
     if page == SETUP_PAGE:  # a message that everybody reads

@@ -45,7 +45,7 @@ class Field:
 def _read_choice(
     key: str, title: str, read: Callable[[str], Any], options: Callable[[Sequence[str]], Sequence[Option]]
 ) -> Field:
-    """A menu with exactly one choice, kept in `Choices` under its key."""
+    """Return a menu with exactly one choice, kept in `Choices` under its key."""
     return Field(
         key=key,
         title=title,
@@ -57,7 +57,7 @@ def _read_choice(
 
 
 def _named(key: str, title: str, empty: str, of: Of) -> Field:
-    """A menu of channels or roles, none of which means all."""
+    """Return a menu of channels or roles, none of which means all."""
     return Field(
         key=key,
         title=title,
@@ -216,7 +216,7 @@ FIELDS = {field.key: field for _, fields in PAGES.values() for field in fields}
 
 
 def describe_choice(field: Field, values: Sequence[str], models: Sequence[str]) -> str:
-    """What is chosen, for people: a label, which may be a phrase still to be said, or names in a row."""
+    """Return what is chosen, for people: a label, which may be a phrase still to be said, or names in a row."""
     if not values:
         return Phrase(field.empty)
     if field.of is Of.CHANNELS:
@@ -230,6 +230,6 @@ def describe_choice(field: Field, values: Sequence[str], models: Sequence[str]) 
 
 
 def _allow_models(choices: Choices, models: tuple[str, ...]) -> Choices:
-    """A default that is no longer allowed goes with the others."""
+    """Allow these models. A default that is no longer allowed goes with the others."""
     keeps = not models or choices.default_model in models
     return replace(choices, models=models, default_model=choices.default_model if keeps else None)

@@ -17,13 +17,13 @@ MAX_STYLE_CHARS = 120
 
 
 def build_styles(known: Sequence[Style], *, done: str | None = None) -> MessageSpec:
-    """The styles of a server, `done` first: what was just changed."""
+    """Return the styles of a server, `done` first: what was just changed."""
     listed = Lines(tuple(format_style(style) for style in known), KEY) if known else _(NO_STYLES)
     return MessageSpec(blocks=(_("### Styles of this server"), *([done] if done else []), listed))
 
 
 def format_style(style: Style) -> str:
-    """A style by its name and words, cut to what tells it from others."""
+    """Return a style by its name and words, cut to what tells it from others."""
     words, negative = (
         escape_markdown(style.prompt, limit=MAX_STYLE_CHARS),
         escape_markdown(style.negative, limit=MAX_STYLE_CHARS // 2),

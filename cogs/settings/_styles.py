@@ -54,7 +54,7 @@ def require_readable(models: Sequence[Model], style: Style) -> None:
 
 
 async def keep_style(interaction: Interaction, style: Style) -> None:
-    """Keep a style, record it, and tell the log channel. Raises `InvalidRequest` where there are too many."""
+    """Keep a style, record it, and tell the log channel. Raise `InvalidRequest` where there are too many."""
     await require_style_allowed(interaction, style)
     require_readable(interaction.client.services.studio.catalog.models, style)
     said = Phrase("kept the style “{name}”", name=style.name)
@@ -63,7 +63,7 @@ async def keep_style(interaction: Interaction, style: Style) -> None:
 
 
 async def remove_style(interaction: Interaction, guild_id: int, name: str) -> Style:
-    """Take a style away, record it, and tell the log channel. Raises `InvalidRequest` if there is none."""
+    """Take a style away, record it, and tell the log channel. Raise `InvalidRequest` if there is none."""
     styles = interaction.client.services.styles
     style = await styles.fetch(guild_id, name)
     said = Phrase("removed the style “{name}”", name=style.name)
@@ -73,7 +73,7 @@ async def remove_style(interaction: Interaction, guild_id: int, name: str) -> St
 
 
 def build_items(known: Sequence[Style], *, room: int) -> tuple[str, list[ui.Item[Any]]]:
-    """What the page says in so much room, and its menu and button; the panel gives them their custom ids."""
+    """Return what the page says in so much room, and its menu and button; the panel gives them their custom ids."""
     lines = [format_style(each) for each in known]
     number = min(MAX_OPTIONS, count_fitting(lines, room - NOTE_ROOM))
     if number < len(lines):
@@ -101,7 +101,7 @@ async def ask_for_style(interaction: Interaction) -> None:
 
 
 async def keep_typed_style(interaction: Interaction, answers: Answers) -> int:
-    """The form was sent. The server's id; raises `NotAllowed` for who may not, `InvalidRequest` for what cannot be."""
+    """Keep the style of a sent form and return the server's id. Raise `NotAllowed` or `InvalidRequest`."""
     guild_id = require_manager(interaction)
     typed = {key: clean_typed_prompt(answers.texts.get(key)) for key in (_NAME, _PROMPT, _NEGATIVE)}
     await keep_style(interaction, Style(guild_id=guild_id, **typed))

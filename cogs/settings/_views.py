@@ -54,7 +54,7 @@ def build_panel_view(
     gone: Mapping[str, Sequence[str]] = _NONE,
     notes: Mapping[str, Sequence[str]] = _NONE,
 ) -> ui.LayoutView:
-    """The panel, opened at a page; another one than there is opens the first.
+    """Return the panel, opened at a page; another one than there is opens the first.
 
     By the key of a menu: `gone`, what of its choice is no longer there; `notes`, what there is to say of it.
     """
@@ -83,7 +83,7 @@ def build_panel_view(
 
 
 def build_export(data: bytes) -> MessageSpec:
-    """The settings as a file."""
+    """Return the settings as a file."""
     attached = (Picture("settings.json", data, _("The settings")),)
     return MessageSpec(blocks=(_("### Settings as a file\nTake them over with `/settings file:`."),), attached=attached)
 
@@ -97,7 +97,7 @@ def _add_styles(container: ui.Container[Any], styles: Sequence[Style], *, room: 
 
 
 def build_setup_view(settings: GuildSettings) -> ui.LayoutView:
-    """The message; its menus are the panel's own, so each choice is checked in the same way."""
+    """Return the message; its menus are the panel's own, so each choice is checked in the same way."""
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
     container.add_item(ui.TextDisplay(_(HELLO)))
     for field in SETUP_FIELDS:
@@ -185,7 +185,7 @@ def list_offered(field: Field, values: Sequence[str], models: Sequence[str]) -> 
 
 
 def _format_label(label: str) -> str:
-    """What an option is called: what we say begins with a capital, and a name stays as it is."""
+    """Return what an option is called: what we say begins with a capital, and a name stays as it is."""
     return _capitalize(_(label)) if isinstance(label, Phrase) else label
 
 

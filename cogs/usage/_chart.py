@@ -57,7 +57,7 @@ def _scale_y(value: float, top: float) -> float:
 
 
 def _round_up(largest: int) -> int:
-    """The next 1, 2 or 5 times a power of ten."""
+    """Return the next 1, 2 or 5 times a power of ten."""
     power = 1
     while True:
         for factor in (1, 2, 5):

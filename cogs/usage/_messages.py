@@ -37,7 +37,7 @@ def build_own(
     boost: float,
     units_per_s: float | None,
 ) -> MessageSpec:
-    """What somebody asked for here, and what is left of what binds them."""
+    """Return what somebody asked for here, and what is left of what binds them."""
     best = [max(group, key=lambda each: each.left) for group in allowances]
     daily = [each.quota.limit for each in best if each.quota.window_hours is None and each.quota.unit is Unit.IMAGES]
     blocks: list[Block] = [
@@ -78,7 +78,7 @@ def _format_allowance(allowance: Allowance, guild_id: int) -> str:
 def build_server(
     days: Sequence[Day], members: Sequence[MemberUsage], *, timezone: str, weight: float, part: float
 ) -> MessageSpec:
-    """What a whole server asked for, by day and by member; for those who manage it."""
+    """Return what a whole server asked for, by day and by member; for those who manage it."""
     blocks: list[Block] = [
         _("### What this server used"),
         _format_summary(days),

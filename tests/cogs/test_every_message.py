@@ -209,21 +209,21 @@ def test_every_message_builder_is_known_to_the_test_above() -> None:
     for path in COGS.rglob("*.py"):
         for function in _functions(ast.parse(path.read_text(encoding="utf-8"))):
             returns = ast.unparse(function.returns) if function.returns is not None else ""
-            is_pure = isinstance(function, ast.FunctionDef) and returns in ("Say", "ui.LayoutView")
-            if is_pure or _calls(function, "Say"):
+            is_pure = isinstance(function, ast.FunctionDef) and returns in ("MessageSpec", "ui.LayoutView")
+            if is_pure or _calls(function, "MessageSpec"):
                 found.add(named(path, function.name))
     helpers = {"common.rendering._build_layout", "common.rendering.create_view"}
     assert found - OTHER_SAYS - helpers - set(MESSAGES) == set(), "unknown to the test"
     assert set(MESSAGES) - found == set(), "known, but gone"
 
 
-ARGUMENTS = {"new", "changed", "plain"}
+ARGUMENTS = {"render_new", "render_edit", "build_plain"}
 SENT_OTHERWISE = {
-    "delivery._tracker._edit": "the ladder's `edit`, kept there",
+    "delivery._tracker._edit": "the poster's `edit`, kept there",
     "onboarding._cog.greet_guild": "the set-up message, judged above",
     "common.modals.open_form": "a form, judged above",
-    "moderation._cog._apply_decision": "what `_next` made with `new`",
-    "moderation._cog.review": "what `_next` made with `new`",
+    "moderation._cog._apply_decision": "what `_build_next` made",
+    "moderation._cog.review": "what `_build_next` made",
     "common.components.reset_menu": "a message as Discord gave it",
     "settings._cog.handle_style_form": "the panel, judged above",
     "settings._cog.settings": "the panel, judged above",

@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from cogs.results import _messages as replies
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.jobs.delivery import DeliveryState
 from tests.patience import PATIENCE_S
@@ -240,7 +239,7 @@ async def test_what_was_kept_is_told_until_that_is_known_to_have_worked(
 async def test_a_slip_after_the_acceptance_leaves_the_message_and_claims_no_refusal(
     discord: Sandbox, people: People, bot: LivingBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(replies, "rounded")
+    monkeypatch.delattr("cogs.imagine._cog.format_rounded_size")
     asked = await people.ada.slash("imagine", prompt=RED, size="100x100", steps=2)
     await discord.wait_for(lambda: asked.followups)
     assert "Incident" in asked.followups[0].content
@@ -274,7 +273,7 @@ async def test_progress_that_stumbles_does_not_take_the_result_with_it(
     def stumble(*_args: object, **_options: object) -> None:
         raise RuntimeError("nobody thought of this")
 
-    monkeypatch.setattr(replies, "progress", stumble)
+    monkeypatch.setattr("cogs.delivery._tracker.build_progress", stumble)
     with heard("cogs.delivery._tracker", "action=progress-failed") as failed:
         bot.client.tracker.on_job_changed(job_id)
         await asyncio.wait_for(failed.acquire(), PATIENCE_S)

@@ -32,7 +32,7 @@ from cogs.results._variants import MAX_CUTS, MessageVariant
 from generation.errors import InvalidRequest
 from generation.images.codec import encode_png, shrink
 
-RELIABILITY = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+RELIABILITY = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 
 
 def error(status: int, code: int | None = None, *, text: str = "", **headers: str) -> discord.HTTPException:
