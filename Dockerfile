@@ -16,12 +16,13 @@ FROM python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1
 RUN useradd --uid 10001 --create-home atelier && mkdir /data && chown atelier /data
 COPY --from=build /venv /venv
 WORKDIR /app
-COPY --chown=root:root . .
+# `docker compose exec atelier /venv/bin/python bot.py ...` still works; the rest of the program is in /venv.
+COPY --chown=root:root bot.py ./
 USER atelier
-ENV ATELIER_DATA_DIR=/data PYTHONUNBUFFERED=1
+ENV ATELIER_HOME=/data ATELIER_DATA_DIR=/data PYTHONUNBUFFERED=1
 VOLUME /data
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
     CMD ["/venv/bin/python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8790/healthz', timeout=4)"]
 # Safe with: docker run --read-only --tmpfs /tmp --cap-drop ALL -v atelier:/data --env-file .env atelier
-ENTRYPOINT ["/venv/bin/python", "bot.py"]
+ENTRYPOINT ["/venv/bin/atelier"]
 CMD ["serve"]

@@ -31,17 +31,18 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox run test test-fast coverage check bench reliability doctor format lock texts pictures clean
+.PHONY: help setup setup-dev sandbox run test test-fast coverage check bench reliability doctor format wheel lock texts pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: setup run coverage check bench reliability doctor format lock texts pictures clean'
+	@echo 'also: setup run coverage check bench reliability doctor format wheel lock texts pictures clean'
 
 $(VENV)/.run: pyproject.toml $(SANDBOX)/pyproject.toml constraints.txt requirements.lock
 	@echo "Setting up $(VENV) with $(PYTHON): downloads $(SIZE), once."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Atelier needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) $(LOCKED) -r requirements.lock
+	@$(BIN)/python -m pip uninstall --quiet --yes atelier 2>/dev/null  # what this was called before
 	@$(PIP) $(PIP_INDEX) --no-build-isolation -c constraints.txt -e $(SANDBOX) -e '.[sandbox]'
 	@touch $@
 	@echo "Ready."
@@ -102,10 +103,15 @@ pictures: $(VENV)/.dev
 texts: $(VENV)/.dev
 	@$(BIN)/python -m cogs.i18n.extract $(ARGS)
 
+# Builds dist/atelier_bot-*.whl, to be installed into an environment of its own: docs/operations.md.
+wheel: $(VENV)/.run
+	@rm -rf build
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+
 # Renews constraints.txt and the two lock files from what is installed now.
 lock: $(VENV)/.dev
 	@$(PIP) --quiet uv
 	@$(BIN)/python tools/lock.py
 
 clean:
-	rm -rf $(VENV) sandbox-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist sandbox-data .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
-from env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
+from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
 from generation.errors import Misconfigured
 from generation.workers.engine_settings import EngineSettings
 

@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--hang-s", type=float, default=HANG_S)
     parser.add_argument("--changed-by", default="")
     options = parser.parse_args()
-    bot = _program(options)
+    _prepare(options)
     gc.freeze()
     living: set[int] = set()
     is_open, said = True, b""
@@ -142,7 +142,7 @@ def main() -> None:
             is_open, said = bool(more), said + more
             while b"\n" in said:
                 line, _, said = said.partition(b"\n")
-                living.add(_fork(bot, json.loads(line)))
+                living.add(_fork(json.loads(line)))
         if not is_open:
             for pid in living:
                 os.kill(pid, signal.SIGKILL)
@@ -153,16 +153,15 @@ def main() -> None:
                 print(json.dumps({"ended": pid, "status": os.waitstatus_to_exitcode(status)}), flush=True)
 
 
-def _program(options: argparse.Namespace) -> Any:
-    """`bot.py` as a module, imported with all it needs, with the parts in it that the options replace."""
-    import bot
-    import cogs.bot
-    import cogs.connection  # noqa: F401
+def _prepare(options: argparse.Namespace) -> None:
+    """Import all that a bot needs, and put what the options name in the place of its parts."""
+    import cli.app
+    import cli.serve
     import discord_sandbox  # noqa: F401
     from generation.workers.frames import WorkerConfig
     from generation.workers.local import LocalWorker
 
-    program: Any = bot
+    program: Any = cli.serve
     if options.engine:
         niceness = {} if options.nice is None else {"nice": options.nice}
         program.WorkerConfig = partial(WorkerConfig, engine=options.engine, **niceness)
@@ -170,10 +169,11 @@ def _program(options: argparse.Namespace) -> Any:
     if options.changed_by:
         module, _, name = options.changed_by.partition(":")
         getattr(importlib.import_module(module), name)()
-    return program
 
 
-def _fork(bot: Any, order: dict[str, Any]) -> int:
+def _fork(order: dict[str, Any]) -> int:
+    from cli import app
+
     pid = os.fork()
     if pid:
         print(json.dumps({"pid": pid}), flush=True)
@@ -186,7 +186,7 @@ def _fork(bot: Any, order: dict[str, Any]) -> int:
             os.dup2(descriptor, number)
         os.environ.update(order["environment"])
         os.chdir(order["folder"])
-        bot.app(["serve"], standalone_mode=False)
+        app.app(["serve"], standalone_mode=False)
         status = 0
     finally:
         os._exit(status)

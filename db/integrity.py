@@ -4,34 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-
+from db.revisions import newest_revision, read_revisions
 from generation.errors import Misconfigured
 
-SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
 Ask = Callable[[str], list[Any]]
 """Runs one statement and returns its rows."""
-
-
-def alembic_config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    return config
-
-
-@lru_cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(alembic_config())
-
-
-def newest_revision() -> str:
-    """Return the schema of this code."""
-    return str(_scripts().get_current_head())
 
 
 def require_usable(file: Path, ask: Ask) -> str | None:
@@ -47,7 +27,7 @@ def require_usable(file: Path, ask: Ask) -> str | None:
         return None
     rows = ask("SELECT version_num FROM alembic_version")
     current = str(rows[0][0]) if rows else None
-    if current not in {script.revision for script in _scripts().walk_revisions()} | {None}:
+    if current not in {*read_revisions(), None}:
         raise Misconfigured(
             problem=f"The database was written by a newer version of Atelier (its schema is {current}).",
             remedy="Update Atelier, or restore the backup made before the update.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alembic.config import Config
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
@@ -11,8 +12,16 @@ from sqlalchemy.pool import NullPool
 
 from alembic import command
 from db.backup import is_there, kept_beside
-from db.integrity import Ask, alembic_config, explain, newest_revision, require_references, require_usable
+from db.integrity import Ask, explain, require_references, require_usable
+from db.revisions import find_migrations, newest_revision
 from generation.errors import Misconfigured
+
+
+def alembic_config() -> Config:
+    """Return alembic's configuration: only where the migrations lie."""
+    config = Config()
+    config.set_main_option("script_location", str(find_migrations()).replace("%", "%%"))
+    return config
 
 
 def migrate(url: URL, *, revision: str = "head") -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import config
-from env_file import PREFIX, find_home
+from cli.env_file import PREFIX, find_home
 from generation.errors import Misconfigured
 
 

@@ -23,8 +23,9 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 NOT_HASHED = re.compile(r"torch|triton|nvidia-.*|cuda-.*")
 """torch, and what only some of its builds bring."""
+NAME = "atelier-bot"
 TOOLS = {"pip", "uv"}
-OURS = {"atelier", "discord-sandbox"}
+OURS = {NAME, "discord-sandbox"}
 """The distributions of this repository: installed from their folders, never from an index."""
 BUILD = "setuptools"
 """The build backend of `pyproject.toml`: installed with the rest, so that no build downloads it without a hash."""
@@ -32,8 +33,8 @@ BUILD = "setuptools"
 
 def main() -> None:
     pins = _pins()
-    run = _closure("atelier", ("sandbox",)) | {BUILD}
-    dev = _closure("atelier", ("dev",)) - run
+    run = _closure(NAME, ("sandbox",)) | {BUILD}
+    dev = _closure(NAME, ("dev",)) - run
     header = "# Every package `make setup` installs, at the version the tests passed with. Renewed by `make lock`.\n"
     _write("constraints.txt", header + "".join(f"{pin}\n" for pin in pins.values()))
     _write("requirements.lock", _hashed(pins[name] for name in sorted(run & pins.keys())))

@@ -15,8 +15,7 @@ from sqlalchemy.exc import StatementError
 from alembic import command
 from db.column_types import OnErase
 from db.engine import Database, parse_url
-from db.integrity import alembic_config
-from db.migrate import migrate
+from db.migrate import alembic_config, migrate
 from db.models import Base
 from db.stores.jobs import JobStore
 from generation.errors import Misconfigured

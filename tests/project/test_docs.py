@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import bot
+from cli.app import app
 from config import PREFIX, Settings
 from generation import errors
 
@@ -35,9 +35,7 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 
 def test_every_command_of_the_shell_is_documented() -> None:
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    commands = [
-        command.name or command.callback.__name__ for command in bot.app.registered_commands if command.callback
-    ]
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     assert commands
     assert [name for name in commands if f"bot.py {name}" not in text] == []
 

@@ -21,7 +21,7 @@ import cogs
 import config
 import db
 import generation
-import logs
+from cli import logging_setup
 from cogs.common.forms import Attached
 from config import Settings
 from generation.errors import Misconfigured
@@ -116,7 +116,7 @@ def test_no_line_of_the_private_key_reaches_a_log() -> None:
     *_, settings = values()
     buffer = io.StringIO()
     handler = logging.StreamHandler(buffer)
-    handler.setFormatter(logs.Redacting(*settings.secrets))
+    handler.setFormatter(logging_setup.Redacting(*settings.secrets))
     log = logging.getLogger("repr")
     log.addHandler(handler)
     try:
@@ -124,4 +124,4 @@ def test_no_line_of_the_private_key_reaches_a_log() -> None:
     finally:
         log.removeHandler(handler)
     assert CANARY not in buffer.getvalue()
-    assert buffer.getvalue().count(logs.HIDDEN) == 3
+    assert buffer.getvalue().count(logging_setup.HIDDEN) == 3

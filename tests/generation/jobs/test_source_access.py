@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import shell
+from cli import offline
 from generation.errors import NotAllowed, SourceLost
 from generation.images.codec import encode_png
 from generation.images.replay import Agreement
@@ -135,8 +135,8 @@ async def test_the_operator_replays_any_picture_at_the_shell_and_holds_none(tmp_
     async with opened(tmp_path) as place:
         job = await of_an_upload(place)
         running = asyncio.create_task(asyncio.Event().wait())
-        originals = await shell.read_job(place.studio, place.store, job.id)
-        assert (await shell.replay(place.studio, running, originals)).verdict is Agreement.IDENTICAL  # type: ignore[arg-type]
+        originals = await offline.read_job(place.studio, place.store, job.id)
+        assert (await offline.replay(place.studio, running, originals)).verdict is Agreement.IDENTICAL  # type: ignore[arg-type]
         assert job.request.spec.files <= set(await place.store.forget_pictures(job.id))
         running.cancel()
 

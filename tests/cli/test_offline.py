@@ -22,7 +22,7 @@ from generation.images.metadata import PARAMETERS_KEYWORD, read_recipe
 from tests.generation.engine.toy import save_toy
 from tests.patience import PATIENCE_S
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = {"ATELIER_DISCORD_TOKEN": "a.b.c", "ATELIER_DISCORD_URL": "http://127.0.0.1:1", "ATELIER_HEALTH_PORT": "0"}
 """A Discord that is not there: only the rest of the program can come up."""
 PROMPT = "a red circle on a blue background"

@@ -32,7 +32,7 @@ class Redacting(logging.Formatter):
         return _IN_ADDRESS.sub(rf"\1{HIDDEN}", line)
 
 
-def set_up(level: str, *, secrets: tuple[str, ...] = ()) -> None:
+def configure_logging(level: str, *, secrets: tuple[str, ...] = ()) -> None:
     """Log to standard error from `level` on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Redacting(*secrets))

@@ -1,6 +1,6 @@
-"""Is the bot well? One loopback page says, for a container's health check and for people: `/healthz`.
+"""`/healthz`: one loopback page that says how the bot is, for a container's health check and for people.
 
-Also the measure of what matters most to Discord: how late the event loop runs.
+It also measures what matters most to Discord: how late the event loop runs.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from db.engine import Database
 from generation.errors import Misconfigured
+from generation.retry import Problems, num_stuck
+from generation.scheduling.service import Studio
 
 _EVERY_S = 0.02
 _SAMPLES = 6000
@@ -42,6 +45,39 @@ class LoopLag:
         """The 99th percentile of what was sampled, 0 before anything was."""
         late = sorted(self._late_ms)
         return late[int(0.99 * (len(late) - 1))] if late else 0.0
+
+
+class HealthStatus:
+    """What `/healthz` says of the parts of the bot."""
+
+    def __init__(self, studio: Studio, database: Database, problems: Problems) -> None:
+        self._studio, self._database, self._problems = studio, database, problems
+        self._discord = "connecting"
+
+    def set_discord(self, state: str) -> None:
+        """Note the state of the connection to Discord; all but "connected" is a problem."""
+        self._discord = state
+
+    def __call__(self) -> dict[str, object]:
+        return {
+            "discord": self._discord,
+            "painter_ready": self._studio.is_ready,
+            "waiting": self._studio.num_waiting,
+            "running": self._studio.num_running,
+            "problems": list(self._list_problems()),
+        }
+
+    def _list_problems(self) -> Iterator[str]:
+        if self._discord != "connected":
+            yield f"Discord: {self._discord}"
+        if not self._studio.is_ready:
+            reason = f" ({trouble})" if (trouble := self._studio.trouble) else ""
+            yield f"The painter is starting or restarting{reason}."
+        if stuck := num_stuck():
+            yield f"Storage refuses {stuck} writes; they are tried again. Is the disk full, or read-only?"
+        if (lost := self._database.files.problem) is not None:
+            yield lost
+        yield from self._problems
 
 
 Facts = Callable[[], dict[str, object]]

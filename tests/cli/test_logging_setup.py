@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-import logs
+from cli import logging_setup
 
 TOKEN = "MTIz.canary.4567890123456789012345678901234567"
 Said = tuple[logging.Logger, io.StringIO]
@@ -19,7 +19,7 @@ INTERACTION = "aW50ZXJhY3Rpb246" + "x" * 100
 def said() -> Iterator[Said]:
     buffer = io.StringIO()
     handler = logging.StreamHandler(buffer)
-    handler.setFormatter(logs.Redacting(TOKEN))
+    handler.setFormatter(logging_setup.Redacting(TOKEN))
     log = logging.getLogger("canary")
     log.addHandler(handler)
     yield log, buffer
@@ -34,7 +34,7 @@ def test_the_bots_token_is_taken_out_of_text_arguments_and_tracebacks(said: Said
     except ValueError:
         log.exception("failed")
     assert TOKEN not in buffer.getvalue()
-    assert buffer.getvalue().count(logs.HIDDEN) == 2
+    assert buffer.getvalue().count(logging_setup.HIDDEN) == 2
 
 
 def test_an_interactions_token_is_taken_out_of_addresses(said: Said) -> None:

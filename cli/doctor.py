@@ -17,22 +17,23 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
+from cli.health import require_port
+from cli.network import ProxyConnector, named, proxy_for
 from config import Settings
 from db.access import foreign_owner, network_file_system, require_data_folder, require_database_file
 from db.admin.stored_check import find_unusable
 from db.backup import is_there
 from db.engine import parse_url
-from db.integrity import asking, newest_revision, require_usable
+from db.integrity import asking, require_usable
 from db.lock import FolderLock, in_use, lock_database
 from db.migrate import require_not_half_restored
 from db.readonly import look
+from db.revisions import newest_revision
 from generation.errors import Misconfigured
 from generation.images.c2pa import credentials_of
 from generation.models.catalog import Catalog, Model
 from generation.models.failed_loads import FailedLoads
 from generation.safety.checker_trust import is_vetted
-from health import require_port
-from network import ProxyConnector, named, proxy_for
 
 _ENOUGH_BYTES, _LEAST_BYTES = 2 * 2**30, 16 * 2**20
 """Of free disk space: below the first it is said, below the second the bot could save nothing."""

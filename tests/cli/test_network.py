@@ -13,15 +13,15 @@ from unittest.mock import patch
 import aiohttp
 import discord
 import pytest
+from cogs.form import Attached
+from cogs.supervisor import keep_connected
+from cogs.uploads import fetch_attachment
 from huggingface_hub import HfApi, close_session
 from yarl import URL
 
-from cogs.common.attachments import fetch_attachment
-from cogs.common.forms import Attached
-from cogs.connection import keep_connected
+from cli.logging_setup import Redacting
+from cli.network import ProxyConnector, named, proxy_for, settle_proxy
 from generation.errors import InvalidRequest, Misconfigured
-from logs import Redacting
-from network import ProxyConnector, named, proxy_for, settle_proxy
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
-"""What the keeper of the machine decides and checks from the shell: weights, boosts, the books, and backups.
+"""Administration from the shell: weights, boosts, reconciliation, exports and backups.
 
 The running bot owns the data folder, so these refuse while it runs; what was decided holds from its next start.
-Stopping it costs nobody their place.
+Stopping it costs no request its place.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from generation.policy.quota import Usage
 _MAX_EXPORT_BYTES = 2**34
 
 
-async def weigh(settings: Settings, guild_id: int, weight: float | None) -> str:
+async def set_weight(settings: Settings, guild_id: int, weight: float | None) -> str:
     """Set a guild's weight, or with None only look. What to say. Raises `InvalidRequest`."""
     async with _opened(settings) as database:
         store = SettingsStore(database)
@@ -39,14 +39,14 @@ async def weigh(settings: Settings, guild_id: int, weight: float | None) -> str:
     return f"Guild {guild_id} has weight {guild.weight:g} (1 is usual)."
 
 
-async def boost(settings: Settings, guild_id: int, role_id: int, factor: float) -> str:
+async def set_boost(settings: Settings, guild_id: int, role_id: int, factor: float) -> str:
     """Set what members of a role may claim inside their guild; 1 takes it away. Raises `InvalidRequest`."""
     async with _opened(settings) as database:
         await SettingsStore(database).save_boost(RoleBoost(guild_id=guild_id, role_id=role_id, boost=factor))
     return f"Members with role {role_id} now count {factor:g} times in guild {guild_id}."
 
 
-async def check_books(settings: Settings, *, repair: bool) -> Reconciliation:
+async def reconcile_quotas(settings: Settings, *, repair: bool) -> Reconciliation:
     """Compare images, ledger and balances; with `repair`, put right what differs, by new postings only."""
     async with _opened(settings) as database:
         return await reconcile(database, repair=repair)
@@ -82,7 +82,7 @@ def restore(settings: Settings, source: Path) -> str:
     return f"{url.database} is now what {source} holds; what was there is beside it, as *.before-restore."
 
 
-def findings(found: Reconciliation, *, repaired: bool) -> Iterator[str]:
+def describe(found: Reconciliation, *, repaired: bool) -> Iterator[str]:
     """What was found, a line each, and the verdict."""
     for each in (*found.postings, *found.balances):
         yield _finding(each)

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from cli.health import LoopLag, serve_health
 from generation.errors import Misconfigured
-from health import LoopLag, serve_health
 
 
 def free_port() -> int:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-import bot
+from cli.app import app
 from db.engine import Database
 from db.stores.jobs import JobStore
 from db.stores.settings import SettingsStore
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*words: str) -> tuple[int, str]:
-    result = CliRunner().invoke(bot.app, list(words))
+    result = CliRunner().invoke(app, list(words))
     return result.exit_code, result.output
 
 

@@ -1,7 +1,7 @@
 """Where settings are written down: the home folder, `.env` in it, the environment, and files that hold one secret.
 
-The home folder is the program's own unless `--home` or ATELIER_HOME names another, so it does not matter where the
-shell stands. A relative path in `.env` begins at the home folder; one in the environment, where the shell stands.
+The home folder does not depend on the current folder (`find_home`). A relative path in `.env` begins at the home
+folder; one in the environment, at the current folder.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from generation.local_files import FileUnusableError, decode_text, read_file, re
 
 PREFIX = "ATELIER_"
 ENV_FILE = ".env"
+_ROOT = Path(__file__).resolve().parents[1]
 _HOME = f"{PREFIX}HOME"
 _FROM_FILE = "_FILE"
 _MAX_BYTES = 2**20
@@ -62,17 +63,29 @@ class Written:
 
 
 def find_home(said: Path | None = None) -> Path:
-    """Return the folder of `.env` and, by default, of the data: `said` (--home), else ATELIER_HOME, else the program's.
+    """Return the folder of `.env` and, by default, of the data.
 
-    Raise `Misconfigured` if it is not a folder.
+    It is `said` (--home), else ATELIER_HOME, else the source tree that the program runs from, else the platform's
+    folder for the data of a program. Raise `Misconfigured` if the first two name no folder.
     """
     chosen = _chosen_home(said)
     if not chosen:
-        return Path(__file__).resolve().parent
+        return _platform_home() if _is_installed() else _ROOT
     home = Written("--home" if said else _HOME, chosen, Path()).resolve(chosen)
     if not home.is_dir():
         raise Misconfigured(problem=f"The home folder {home} is not there.", remedy="Make it, or name another.")
     return home
+
+
+def _is_installed() -> bool:
+    """Only a wheel has the migrations there; in the source tree they are in `alembic`."""
+    return (_ROOT / "db" / "migrations" / "env.py").is_file()
+
+
+def _platform_home() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("atelier", appauthor=False)
 
 
 def _chosen_home(said: Path | None) -> str:

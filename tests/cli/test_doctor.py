@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-import doctor
+from cli import doctor
+from cli.doctor import CheckResult, Outcome, require_startable, run_checks
 from config import Settings
 from db.access import network_file_system, require_data_folder, require_database_file
 from db.engine import Database, parse_url
 from db.lock import lock_all
 from db.migrate import migrate
 from discord_sandbox import Sandbox
-from doctor import CheckResult, Outcome, require_startable, run_checks
 from generation.errors import Misconfigured
-from tests.test_shell import NOWHERE, run
+from tests.cli.test_offline import NOWHERE, run
 
 PAGE = 4096
 STRANGER = 12345

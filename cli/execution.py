@@ -1,0 +1,86 @@
+"""How a command runs: with which settings, and how its errors end it. Imports little: `--help` waits for this."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import typer
+
+from generation.errors import AtelierError, Misconfigured
+
+if TYPE_CHECKING:
+    from config import Settings
+
+PROGRAM = Path(__file__).resolve().parents[1] / "bot.py"
+"""What a child process runs. It lies beside this package in the source tree and in an installation."""
+T = TypeVar("T")
+log = logging.getLogger("atelier")
+chosen_home: ContextVar[Path | None] = ContextVar("home", default=None)
+"""The value of `--home`."""
+
+
+def load_settings(**overrides: str | None) -> Settings:
+    """Return the settings and prepare the process for them: failpoints, proxy, logging. End the command on errors."""
+    import config
+    from cli.logging_setup import configure_logging
+    from cli.network import settle_proxy
+    from generation import failpoints
+
+    try:
+        settings = config.load(chosen_home.get(), **overrides)
+        failpoints.arm(settings.failpoints)
+        secrets = settle_proxy(settings.proxy.get_secret_value() if settings.proxy else None)
+    except Misconfigured as error:
+        fail(error)
+    configure_logging(settings.log_level, secrets=(*settings.secrets, *secrets))
+    return settings
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns. End the command on errors."""
+    import asyncio
+
+    return run_guarded(lambda: asyncio.run(work))
+
+
+def run_guarded(work: Callable[[], T]) -> T:
+    """Return what `work` returns. End the command with one sentence, not a traceback, on what a person can correct."""
+    try:
+        return work()
+    except AtelierError as error:
+        fail(error)
+    except BrokenPipeError:
+        raise  # typer ends quietly when the reader of a pipe has gone
+    except OSError as error:
+        log.debug("action=failed", exc_info=True)
+        fail(_explain(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _explain(error: OSError) -> Misconfigured:
+    from generation.local_files import FileUnusableError
+
+    if error.filename is None:
+        return Misconfigured(problem=f"The system refuses: {error.strerror or error}.", remedy="")
+    reason = FileUnusableError.of(error)
+    return Misconfigured(problem=f"{error.filename} {reason.problem}.", remedy=reason.remedy)
+
+
+def fail(error: AtelierError) -> NoReturn:
+    """End with a sentence: status 2 for what the operator has to change, as for words that are no command; else 1."""
+    typer.echo(f"atelier: {error}", err=True)
+    raise typer.Exit(2 if isinstance(error, Misconfigured) else 1)
+
+
+def escape_output() -> None:
+    """Escape what a console cannot show: printing never ends a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,95 @@
+"""Paint, replay and verify from the shell, through the same service, queue, worker and database as the bot."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+
+from cli import offline
+from cli.serve import App, open_app
+from config import Settings
+from generation.images.replay import Agreement, Verdict
+from generation.jobs.job import Job
+from generation.models.sizes import parse_size
+from generation.requests.prompt import clean_prompt
+from generation.requests.prompt_addons import read_prompts
+from generation.requests.seeds import draw_seed
+from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.requests.unread_syntax import notes_on
+
+
+@dataclass(frozen=True, slots=True)
+class ImagineOptions:
+    """What the person asks for; None leaves the choice to the model, or for the seed to chance."""
+
+    prompt: str
+    negative: str
+    size: str | None
+    steps: int | None
+    guidance: float | None
+    sampler: str | None
+    seed: int | None
+    clip_skip: int
+
+
+def imagine(settings: Settings, options: ImagineOptions, *, out: Path, count: int) -> None:
+    """Paint `count` pictures and write them to `out`. Blocks. Raise `AtelierError` if one was not made."""
+    offline.require_writable(out)
+    asyncio.run(_imagine(settings, options, out, count))
+
+
+async def _imagine(settings: Settings, options: ImagineOptions, out: Path, count: int) -> None:
+    async with open_app(settings) as app:
+        spec = _build_spec(app, options)
+        for note in notes_on(spec):
+            typer.echo(note, err=True)
+        job = await offline.paint(app.studio, app.running, GenerationRequest(spec=spec, count=count))
+        _write_images(app, job, out)
+
+
+def _build_spec(app: App, options: ImagineOptions) -> ImageSpec:
+    model = app.studio.catalog.default
+    written = read_prompts(model, clean_prompt(options.prompt), clean_prompt(options.negative))
+    return ImageSpec.for_model(
+        model,
+        **written._asdict(),
+        size_px=parse_size(model, options.size) if options.size else None,
+        steps=options.steps,
+        guidance=options.guidance,
+        sampler=options.sampler,
+        seed=draw_seed() if options.seed is None else options.seed,
+        clip_skip=options.clip_skip,
+    )
+
+
+def _write_images(app: App, job: Job, out: Path) -> None:
+    for image in job.images:
+        target = out if len(job.images) == 1 else out.with_stem(f"{out.stem}-{image.index + 1}")
+        target.write_bytes(offline.png_of(app.studio, image))
+        typer.echo(target)
+
+
+def replay(settings: Settings, source: str) -> bool:
+    """Paint a picture again and print the comparison. Return whether every byte is the same. Blocks."""
+    path = Path(source)
+    from_file = offline.read_file(path) if path.suffix.lower() == ".png" or path.exists() else None
+
+    async def paint_again() -> Verdict:
+        async with open_app(settings) as app:
+            originals = from_file or await offline.read_job(app.studio, app.jobs, source)
+            return await offline.replay(app.studio, app.running, originals)
+
+    verdict = asyncio.run(paint_again())
+    typer.echo(json.dumps(asdict(verdict)))
+    return verdict.verdict is Agreement.IDENTICAL
+
+
+def verify(file: Path) -> bool:
+    """Print what a picture file says of itself. Return whether a machine made it and it is unchanged."""
+    disclosure = offline.verify_file(file)
+    typer.echo(json.dumps(asdict(disclosure)))
+    return disclosure.is_sound

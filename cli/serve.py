@@ -1,0 +1,215 @@
+"""The composition root: everything but Discord as one `App`, the services of the cogs, and the bot that serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import discord
+
+from cli.doctor import require_startable
+from cli.health import HealthStatus, serve_health
+from cli.network import ProxyConnector
+from cogs.common.pending_uploads import PendingUploads
+from cogs.connection import keep_connected
+from cogs.maintenance import keep_promises
+from cogs.services import Services
+from config import Settings
+from db.admin.personal import PersonalStore
+from db.admin.removed_guilds import DepartureStore
+from db.admin.retention import RetentionStore
+from db.engine import Database
+from db.stores.audit_log import AuditLogStore
+from db.stores.content_rules import ContentRuleStore
+from db.stores.deliveries import DeliveryStore
+from db.stores.favourites import KeepsakeStore
+from db.stores.history import AlbumStore
+from db.stores.jobs import JobStore
+from db.stores.moderation import ModerationStore
+from db.stores.operator import OperatorStore
+from db.stores.quotas import QuotaStore
+from db.stores.reviews import ReviewStore
+from db.stores.settings import SettingsStore
+from db.stores.styles import StyleStore
+from db.stores.usage import UsageStore
+from generation.clock import utc_now
+from generation.images.c2pa import credentials_of
+from generation.images.cleanup import keep_swept, keep_tidy
+from generation.images.store import ImageFiles
+from generation.models.catalog import Catalog
+from generation.models.failed_loads import FailedLoads
+from generation.retry import Problems
+from generation.rules.screening import Screener
+from generation.scheduling.fair_queue import FairQueue
+from generation.scheduling.service import Studio
+from generation.workers.frames import WorkerConfig
+from generation.workers.local import LocalWorker
+
+log = logging.getLogger("atelier")
+_LAST_ADMISSIONS_S = 3.0
+"""How long a stop waits for those who are being let in: by then Discord has given up on who was not acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything but Discord, open and running."""
+
+    studio: Studio
+    jobs: JobStore
+    database: Database
+    files: ImageFiles
+    running: asyncio.Task[None]
+    screener: Screener
+    problems: Problems
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[App]:
+    """Open database, worker and service in this order, and close them in the other."""
+    catalog = _open_catalog(settings)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(await Database.open(settings.url_of_database, settings.data_dir))
+        worker = LocalWorker(WorkerConfig(models=catalog.models, settings=settings.engine))
+        stack.push_async_callback(worker.close)
+        screener = stack.enter_context(contextlib.closing(Screener()))
+        jobs, files, problems = JobStore(database), ImageFiles(settings.pictures_dir), Problems()
+        queue = FairQueue(max_per_user=settings.max_waiting_per_user, max_per_guild=settings.max_waiting_per_guild)
+        studio = Studio(
+            worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
+        )
+        studio.failed_loads = FailedLoads(settings.engine.failed_loads)
+        await _restore_choices(studio, database)
+        running = _start(stack, studio.run(), "studio")
+        retention = RetentionStore(database)
+        _start(stack, keep_tidy(retention, files, problems), "tidying")
+        _start(stack, keep_swept(retention, files, problems), "sweeping")
+        yield App(studio, jobs, database, files, running, screener, problems)
+
+
+def _open_catalog(settings: Settings) -> Catalog:
+    catalog = Catalog.open(settings.model, settings.folder_of_models)
+    for name, reason in catalog.left_out.items():
+        log.warning("model=%s action=left-out reason=%s", name, reason)
+    return catalog
+
+
+async def _restore_choices(studio: Studio, database: Database) -> None:
+    """Apply what the operator has chosen and what holds after a restart: closed, paused, weights and boosts."""
+    studio.is_closed = await OperatorStore(database).is_closed()
+    studio.pause(await OperatorStore(database).is_paused())
+    chosen = SettingsStore(database)
+    for guild in await chosen.fetch_all():
+        studio.set_weight(guild.guild_id, guild.weight)
+    for boost in await chosen.fetch_boosts():
+        studio.set_boost(boost)
+
+
+def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """Return a task that does `work`; `stack` stops it."""
+    task = asyncio.create_task(work, name=name)
+    stack.push_async_callback(_stop, task)
+    return task
+
+
+async def _stop(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has let go."""
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+def build_services(app: App, settings: Settings) -> Services:
+    """Return what the cogs may use."""
+    database = app.database
+    key = settings.c2pa_key.get_secret_value() if settings.c2pa_key else None
+    guild_policy = GuildPolicyStore(database)
+    return Services(
+        studio=app.studio,
+        jobs=app.jobs,
+        deliveries=DeliveryStore(database),
+        guilds=SettingsStore(database),
+        guild_policy=guild_policy,
+        content_rules=ContentRuleStore(database, on_change=guild_policy.forget, screener=app.screener),
+        audit_log=AuditLogStore(database),
+        reviews=ReviewStore(database, clock=utc_now),
+        moderation=ModerationStore(database, clock=utc_now),
+        personal=PersonalStore(database, clock=utc_now),
+        owner_ids=settings.owners,
+        allows_dms=settings.allow_dms,
+        quotas=QuotaStore(database),
+        usage=UsageStore(database),
+        album=AlbumStore(database),
+        keepsakes=KeepsakeStore(database),
+        styles=StyleStore(database),
+        pending_uploads=PendingUploads(settings.data_dir / "forms"),
+        operating=OperatorStore(database),
+        credentials=credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm),
+        problems=app.problems,
+        departures=DepartureStore(database, clock=utc_now, grace=timedelta(days=settings.guild_grace_days)),
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Run the bot until SIGINT or SIGTERM. Raise `Misconfigured` if it cannot start."""
+    stop = _stop_on_signals()
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nothing here speaks
+    for warning in await require_startable(settings):
+        log.warning("check=%s action=warned reason=%s", warning.name, warning.text)
+    async with open_app(settings) as app:
+        _make_collections_rare()
+        services = build_services(app, settings)
+        status = HealthStatus(app.studio, app.database, app.problems)
+        async with serve_health(settings.health_port, status):
+            await _run_bot(app, services, settings, status, stop)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _run_bot(app: App, services: Services, settings: Settings, status: HealthStatus, stop: asyncio.Event) -> None:
+    """Stay connected to Discord until told to stop, or until the connection or the studio ends with an error."""
+    assert settings.discord_token is not None  # `require_startable` has looked
+    connected = asyncio.create_task(
+        keep_connected(
+            services,
+            settings.discord_token.get_secret_value(),
+            url=settings.discord_url,
+            report=status.set_discord,
+            connector=lambda: ProxyConnector(limit=0),
+        )
+    )
+    stopped = asyncio.create_task(stop.wait())
+    upkeep = asyncio.create_task(keep_promises(services), name="upkeep")
+    done, _ = await asyncio.wait((connected, stopped, app.running), return_when=asyncio.FIRST_COMPLETED)
+    if stopped in done:
+        log.info("action=draining grace_s=%s", settings.shutdown_grace_s)
+        await services.admission_limiter.close(patience_s=_LAST_ADMISSIONS_S)
+        await app.studio.drain(grace_s=settings.shutdown_grace_s)
+    stopped.cancel()
+    await _stop(upkeep)
+    await _stop(connected)
+    for task in done - {stopped}:
+        task.result()
+
+
+def _make_collections_rare() -> None:
+    """Run full garbage collections a twenty-fifth as often, and exclude what the program itself consists of.
+
+    A full collection stops the event loop: a third of a second with 10,000 jobs in line, and by default every three
+    seconds while they come in. `cogs.upkeep` collects every ten minutes.
+    """
+    gc.freeze()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, 250)

@@ -1,0 +1,33 @@
+"""`--version` and `--help` answer at once: they load nothing of what the commands need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"aiohttp", "alembic", "discord", "huggingface_hub", "numpy", "PIL", "rich", "sqlalchemy", "torch"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--version",), ("--help",), ("serve", "--help"), ("imagine", "--help"), ("models", "add", "--help")],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_loaded(words: tuple[str, ...]) -> None:
+    code = f"""
+import sys
+from cli.app import run
+sys.argv = ["atelier", *{words!r}]
+try:
+    run()
+finally:
+    loaded = sorted({HEAVY!r} & sys.modules.keys())
+    print("loaded:", *loaded, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("Atelier " if words == ("--version",) else "Usage:"), done.stderr
+    assert done.stderr == "loaded:\n"
