@@ -19,7 +19,7 @@ WORKDIR /app
 # `docker compose exec atelier /venv/bin/python bot.py ...` still works; the rest of the program is in /venv.
 COPY --chown=root:root bot.py ./
 USER atelier
-ENV ATELIER_HOME=/data ATELIER_DATA_DIR=/data PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH ATELIER_HOME=/data ATELIER_DATA_DIR=/data PYTHONUNBUFFERED=1
 VOLUME /data
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
     CMD ["/venv/bin/python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8790/healthz', timeout=4)"]

@@ -232,13 +232,13 @@ async def _accelerator(settings: Settings) -> str:
     out, error = await probe.communicate()
     if probe.returncode:
         last_line = error.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-        raise Misconfigured(problem=f"torch does not load: {last_line}.", remedy="Run `make setup` again.")
+        raise Misconfigured(problem=f"torch does not load: {last_line}.", remedy="Install Atelier again.")
     return out.decode().strip()
 
 
 async def _discord(settings: Settings) -> str:
     if settings.discord_token is None:
-        remedy = "Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try `make sandbox` without one."
+        remedy = "Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try `bot.py sandbox` without one."
         raise Misconfigured(problem="There is no Discord token.", remedy=remedy)
     address = URL(f"{settings.discord_url}/api/v10" if settings.discord_url else _DISCORD_API) / "users/@me"
     proxy = proxy_for(address)

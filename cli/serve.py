@@ -31,6 +31,7 @@ from db.stores.audit_log import AuditLogStore
 from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
 from db.stores.favourites import KeepsakeStore
+from db.stores.guild_policy import GuildPolicyStore
 from db.stores.history import AlbumStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore

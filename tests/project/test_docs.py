@@ -12,6 +12,7 @@ from config import PREFIX, Settings
 from generation import errors
 
 ROOT = Path(__file__).resolve().parents[2]
+INSTALLS_ANOTHER = re.compile(r"\b(?:pipx?|uv)\b[^\n]*?\binstall\b[^\n]*?[ \"'`]atelier(?![-\w/])")
 PAGES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/**/*.md"),
@@ -60,3 +61,16 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 def test_the_decision_records_are_numbered_without_gaps() -> None:
     numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs/decisions").glob("[0-9]*.md"))
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_installs_the_other_atelier_of_the_package_index(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not INSTALLS_ANOTHER.search(text), f"{page}: the distribution is called atelier-bot"
+
+
+def test_what_installs_the_other_atelier_is_seen() -> None:
+    for wrong in ("pip install atelier", "pipx install 'atelier[sandbox]'", "uv tool install --force atelier==1"):
+        assert INSTALLS_ANOTHER.search(wrong)
+    for right in ("pip install atelier-bot", "pipx install dist/atelier_bot-0.1.0-py3-none-any.whl", "pip install ."):
+        assert not INSTALLS_ANOTHER.search(right)
