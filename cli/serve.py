@@ -7,7 +7,8 @@ import contextlib
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,12 +42,13 @@ from db.stores.reviews import ReviewStore
 from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
-from generation.clock import utc_now
+from generation.clock import Clock, utc_now
 from generation.images.c2pa import credentials_of
 from generation.images.cleanup import keep_swept, keep_tidy
 from generation.images.store import ImageFiles
 from generation.models.catalog import Catalog
 from generation.models.failed_loads import FailedLoads
+from generation.policy.rate_limit import Rates, rates_of_files
 from generation.retry import Problems
 from generation.rules.screening import Screener
 from generation.scheduling.fair_queue import FairQueue
@@ -126,34 +128,40 @@ async def _stop(task: asyncio.Task[Any]) -> None:
     await asyncio.wait((task,))
 
 
-def build_services(app: App, settings: Settings) -> Services:
-    """Return what the cogs may use."""
+def build_services(
+    app: App, settings: Settings, *, clock: Clock = utc_now, monotonic: Callable[[], float] = time.monotonic
+) -> Services:
+    """Return what the cogs may use. `clock` is this machine's; `monotonic` counts seconds."""
     database = app.database
     key = settings.c2pa_key.get_secret_value() if settings.c2pa_key else None
-    guild_policy = GuildPolicyStore(database)
+    guild_policy = GuildPolicyStore(database, clock=clock)
     return Services(
         studio=app.studio,
         jobs=app.jobs,
         deliveries=DeliveryStore(database),
         guilds=SettingsStore(database),
         guild_policy=guild_policy,
-        content_rules=ContentRuleStore(database, on_change=guild_policy.forget, screener=app.screener),
+        content_rules=ContentRuleStore(database, on_change=guild_policy.forget, clock=clock, screener=app.screener),
         audit_log=AuditLogStore(database),
-        reviews=ReviewStore(database, clock=utc_now),
-        moderation=ModerationStore(database, clock=utc_now),
-        personal=PersonalStore(database, clock=utc_now),
+        reviews=ReviewStore(database, clock=clock),
+        moderation=ModerationStore(database, clock=clock),
+        personal=PersonalStore(database, clock=clock),
         owner_ids=settings.owners,
         allows_dms=settings.allow_dms,
         quotas=QuotaStore(database),
         usage=UsageStore(database),
         album=AlbumStore(database),
-        keepsakes=KeepsakeStore(database),
+        keepsakes=KeepsakeStore(database, clock=clock),
         styles=StyleStore(database),
-        pending_uploads=PendingUploads(settings.data_dir / "forms"),
+        pending_uploads=PendingUploads(settings.data_dir / "forms", clock=lambda: clock().timestamp()),
         operating=OperatorStore(database),
         credentials=credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm),
         problems=app.problems,
-        departures=DepartureStore(database, clock=utc_now, grace=timedelta(days=settings.guild_grace_days)),
+        departures=DepartureStore(database, clock=clock, grace=timedelta(days=settings.guild_grace_days)),
+        clock=clock,
+        monotonic=monotonic,
+        rates=Rates(monotonic=monotonic),
+        file_rates=rates_of_files(monotonic),
     )
 
 

@@ -142,9 +142,9 @@ def test_settings_are_found_beside_the_program_and_not_where_the_shell_stands(tm
     for each in ROOT.iterdir():
         if each.name in ("alembic", "cogs", "db", "generation") or each.suffix in (".py", ".ini", ".toml"):
             (program / each.name).symlink_to(each)
-    for name in ("bot.py", "env_file.py"):
-        (program / name).unlink()
-        shutil.copy(ROOT / name, program)
+    (program / "bot.py").unlink()
+    shutil.copy(ROOT / "bot.py", program)
+    shutil.copytree(ROOT / "cli", program / "cli")
     (program / ".env").write_text("ATELIER_DATA_DIR=wanted\n")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
     for folder, home in ((program, ()), (elsewhere, ()), (elsewhere, ("--home", "../program"))):

@@ -25,27 +25,15 @@ from typing import Any
 import discord
 import psutil
 
+from cli.serve import App, build_services
 from cogs.bot import AtelierBot, build_bot
-from cogs.common.pending_uploads import PendingUploads
 from cogs.endpoints import set_base_url
-from cogs.services import Services
-from db.admin.personal import PersonalStore
-from db.admin.removed_guilds import DepartureStore
+from config import Settings
 from db.engine import Database
-from db.stores.audit_log import AuditLogStore, Entry
-from db.stores.content_rules import ContentRuleStore
+from db.stores.audit_log import Entry
 from db.stores.deliveries import DeliveryStore
-from db.stores.favourites import KeepsakeStore
-from db.stores.guild_policy import GuildPolicyStore
-from db.stores.history import AlbumStore
 from db.stores.jobs import JobStore
-from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
-from db.stores.quotas import QuotaStore
-from db.stores.reviews import ReviewStore
-from db.stores.settings import SettingsStore
-from db.stores.styles import StyleStore
-from db.stores.usage import UsageStore
 from discord_sandbox import Channel, Guild, Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.images.c2pa import Credentials
 from generation.images.store import ImageFiles
@@ -53,7 +41,7 @@ from generation.jobs.job import Job
 from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.paintbox import SAFETY_DIR
 from generation.policy.guild_settings import GuildSettings
-from generation.policy.rate_limit import Rates, rates_of_files
+from generation.retry import Problems
 from generation.rules.screening import Screener
 from generation.safety.checker_trust import STAND_IN
 from generation.scheduling.fair_queue import FairQueue
@@ -129,7 +117,8 @@ class LivingBot:
         self._models, self._credentials = models, credentials
         self._engine = engine
         self._models_dir, self._trusts_checker = models_dir, trusts_checker
-        self._owner_ids = frozenset(owner_ids)
+        owners = ",".join(map(str, owner_ids))
+        self.settings = Settings(data_dir=data_dir, allow_dms=True, owner_ids=owners)
         self._tasks: list[asyncio.Task[Any]] = []
         self.clock_ahead = timedelta(0)
         """How wrong the clock of this machine is."""
@@ -158,8 +147,18 @@ class LivingBot:
         self.screener = Screener()
         self.studio.is_closed = await OperatorStore(self.database).is_closed()
         self.studio.pause(await OperatorStore(self.database).is_paused())
+        running = asyncio.create_task(self.studio.run(), name="studio")
+        self._tasks.append(running)
+        self.app = App(
+            studio=self.studio,
+            jobs=self.jobs,
+            database=self.database,
+            files=self.studio.files,
+            running=running,
+            screener=self.screener,
+            problems=Problems(),
+        )
         await self._connect()
-        self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
 
     def _built_in(self) -> tuple[Model, ...]:
         models = Catalog.open(PAINTBOX, self._models_dir).models
@@ -188,36 +187,8 @@ class LivingBot:
     async def _connect(self) -> None:
         set_base_url(self.discord.url)
         passing = self.discord.clock.now  # where Discord's clock jumps ahead, the time has passed here, too
-        policy = GuildPolicyStore(self.database, clock=self.now)
-        self.services = Services(
-            studio=self.studio,
-            jobs=self.jobs,
-            deliveries=self.deliveries,
-            guilds=SettingsStore(self.database),
-            guild_policy=policy,
-            content_rules=ContentRuleStore(
-                self.database, on_change=policy.forget, clock=self.now, screener=self.screener
-            ),
-            audit_log=AuditLogStore(self.database),
-            reviews=ReviewStore(self.database, clock=self.now),
-            moderation=ModerationStore(self.database, clock=self.now),
-            personal=PersonalStore(self.database, clock=self.now),
-            allows_dms=True,
-            credentials=self._credentials,
-            quotas=QuotaStore(self.database),
-            usage=UsageStore(self.database),
-            album=AlbumStore(self.database),
-            keepsakes=KeepsakeStore(self.database, clock=self.now),
-            styles=StyleStore(self.database),
-            pending_uploads=PendingUploads(self.data_dir / "forms", clock=lambda: self.now().timestamp()),
-            operating=OperatorStore(self.database),
-            departures=DepartureStore(self.database, clock=self.now, grace=timedelta(days=30)),
-            clock=self.now,
-            monotonic=passing,
-            rates=Rates(monotonic=passing),
-            file_rates=rates_of_files(passing),
-            owner_ids=self._owner_ids,
-        )
+        services = build_services(self.app, self.settings, clock=self.now, monotonic=passing)
+        self.services = replace(services, credentials=self._credentials)
         self.client: AtelierBot = build_bot(self.services, guild_ready_timeout_s=0.02)
         connecting = asyncio.create_task(self.client.start(self.discord.token), name="client")
         self._tasks.append(connecting)

@@ -1,0 +1,42 @@
+"""The composition root: what is opened is closed, and what the operator chose holds from the next start."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psutil
+
+from cli.health import HealthStatus
+from cli.serve import build_services, open_app
+from config import Settings
+from db.engine import Database
+from db.stores.operator import OperatorStore
+
+
+async def test_what_the_operator_chose_holds_after_a_restart(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, num_threads=1)
+    async with await Database.open(settings.url_of_database, tmp_path) as database:
+        await OperatorStore(database).set_closed(True)
+    async with open_app(settings) as app:
+        assert app.studio.is_closed
+        assert build_services(app, settings).studio is app.studio
+
+
+async def test_what_is_opened_is_closed(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, num_threads=1)
+    before = asyncio.all_tasks()
+    async with open_app(settings) as app:
+        assert not app.running.done()
+    assert app.running.done()
+    assert asyncio.all_tasks() <= before
+    assert [each for each in psutil.Process().open_files() if each.path.startswith(str(tmp_path))] == []
+
+
+async def test_the_health_says_what_is_wrong(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, num_threads=1)
+    async with open_app(settings) as app:
+        status = HealthStatus(app.studio, app.database, app.problems)
+        assert status()["problems"][0] == "Discord: connecting"
+        status.set_discord("connected")
+        assert not [each for each in status()["problems"] if each.startswith("Discord")]
