@@ -61,17 +61,23 @@ _LAST_ADMISSIONS_S = 3.0
 """How long a stop waits for those who are being let in: by then Discord has given up on who was not acknowledged."""
 
 
-@dataclass(frozen=True, slots=True)
-class App:
-    """Everything but Discord, open and running."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything but Discord, open."""
 
     studio: Studio
     jobs: JobStore
     database: Database
     files: ImageFiles
-    running: asyncio.Task[None]
     screener: Screener
     problems: Problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App(Parts):
+    """Everything but Discord, open and running."""
+
+    running: asyncio.Task[None]
 
 
 @asynccontextmanager
@@ -94,7 +100,15 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         retention = RetentionStore(database)
         _start(stack, keep_tidy(retention, files, problems), "tidying")
         _start(stack, keep_swept(retention, files, problems), "sweeping")
-        yield App(studio, jobs, database, files, running, screener, problems)
+        yield App(
+            studio=studio,
+            jobs=jobs,
+            database=database,
+            files=files,
+            screener=screener,
+            problems=problems,
+            running=running,
+        )
 
 
 def _open_catalog(settings: Settings) -> Catalog:
@@ -129,19 +143,19 @@ async def _stop(task: asyncio.Task[Any]) -> None:
 
 
 def build_services(
-    app: App, settings: Settings, *, clock: Clock = utc_now, monotonic: Callable[[], float] = time.monotonic
+    parts: Parts, settings: Settings, *, clock: Clock = utc_now, monotonic: Callable[[], float] = time.monotonic
 ) -> Services:
     """Return what the cogs may use. `clock` is this machine's; `monotonic` counts seconds."""
-    database = app.database
+    database = parts.database
     key = settings.c2pa_key.get_secret_value() if settings.c2pa_key else None
     guild_policy = GuildPolicyStore(database, clock=clock)
     return Services(
-        studio=app.studio,
-        jobs=app.jobs,
+        studio=parts.studio,
+        jobs=parts.jobs,
         deliveries=DeliveryStore(database),
         guilds=SettingsStore(database),
         guild_policy=guild_policy,
-        content_rules=ContentRuleStore(database, on_change=guild_policy.forget, clock=clock, screener=app.screener),
+        content_rules=ContentRuleStore(database, on_change=guild_policy.forget, clock=clock, screener=parts.screener),
         audit_log=AuditLogStore(database),
         reviews=ReviewStore(database, clock=clock),
         moderation=ModerationStore(database, clock=clock),
@@ -156,7 +170,7 @@ def build_services(
         pending_uploads=PendingUploads(settings.data_dir / "forms", clock=lambda: clock().timestamp()),
         operating=OperatorStore(database),
         credentials=credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm),
-        problems=app.problems,
+        problems=parts.problems,
         departures=DepartureStore(database, clock=clock, grace=timedelta(days=settings.guild_grace_days)),
         clock=clock,
         monotonic=monotonic,

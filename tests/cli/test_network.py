@@ -13,14 +13,14 @@ from unittest.mock import patch
 import aiohttp
 import discord
 import pytest
-from cogs.form import Attached
-from cogs.supervisor import keep_connected
-from cogs.uploads import fetch_attachment
 from huggingface_hub import HfApi, close_session
 from yarl import URL
 
 from cli.logging_setup import Redacting
 from cli.network import ProxyConnector, named, proxy_for, settle_proxy
+from cogs.common.attachments import fetch_attachment
+from cogs.common.modals import Attached
+from cogs.connection import keep_connected
 from generation.errors import InvalidRequest, Misconfigured
 
 

@@ -235,4 +235,4 @@ def test_a_model_that_cannot_be_loaded_ends_the_command_at_once(tmp_path: Path) 
     assert done.returncode == 2
     assert "mid_block.resnets.0" in done.stderr and "Traceback" not in done.stderr
     served = run("serve", data_dir=tmp_path, ATELIER_MODEL=str(model), **NOWHERE)
-    assert served.returncode == 2 and "atelier: The model" in served.stderr and "Traceback" not in served.stderr
+    assert served.returncode == 2 and "cannot be used: The model" in served.stderr and "Traceback" not in served.stderr

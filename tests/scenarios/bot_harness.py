@@ -25,13 +25,12 @@ from typing import Any
 import discord
 import psutil
 
-from cli.serve import App, build_services
+from cli.serve import Parts, build_services
 from cogs.bot import AtelierBot, build_bot
 from cogs.endpoints import set_base_url
 from config import Settings
 from db.engine import Database
 from db.stores.audit_log import Entry
-from db.stores.deliveries import DeliveryStore
 from db.stores.jobs import JobStore
 from db.stores.operator import OperatorStore
 from discord_sandbox import Channel, Guild, Interaction, Message, Permission, Sandbox, ScriptedUser
@@ -131,7 +130,7 @@ class LivingBot:
     async def start(self) -> None:
         """Up and connected when this returns; the painter may still be on its way."""
         self.database = await Database.open(f"sqlite:///{self.data_dir / 'atelier.db'}", self.data_dir)
-        self.jobs, self.deliveries = JobStore(self.database, clock=self.now), DeliveryStore(self.database)
+        self.jobs = JobStore(self.database, clock=self.now)
         catalog = Catalog(self._models or self._built_in())
         settings = EngineSettings(num_slots=self.num_slots, num_threads=2)
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
@@ -147,18 +146,16 @@ class LivingBot:
         self.screener = Screener()
         self.studio.is_closed = await OperatorStore(self.database).is_closed()
         self.studio.pause(await OperatorStore(self.database).is_paused())
-        running = asyncio.create_task(self.studio.run(), name="studio")
-        self._tasks.append(running)
-        self.app = App(
+        self.parts = Parts(
             studio=self.studio,
             jobs=self.jobs,
             database=self.database,
             files=self.studio.files,
-            running=running,
             screener=self.screener,
             problems=Problems(),
         )
         await self._connect()
+        self._tasks.append(asyncio.create_task(self.studio.run(), name="studio"))
 
     def _built_in(self) -> tuple[Model, ...]:
         models = Catalog.open(PAINTBOX, self._models_dir).models
@@ -187,8 +184,9 @@ class LivingBot:
     async def _connect(self) -> None:
         set_base_url(self.discord.url)
         passing = self.discord.clock.now  # where Discord's clock jumps ahead, the time has passed here, too
-        services = build_services(self.app, self.settings, clock=self.now, monotonic=passing)
+        services = build_services(self.parts, self.settings, clock=self.now, monotonic=passing)
         self.services = replace(services, credentials=self._credentials)
+        self.deliveries = services.deliveries
         self.client: AtelierBot = build_bot(self.services, guild_ready_timeout_s=0.02)
         connecting = asyncio.create_task(self.client.start(self.discord.token), name="client")
         self._tasks.append(connecting)
