@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import discord
 from discord.ext import commands
@@ -23,18 +26,37 @@ class Onboarding(commands.Cog):
 
     def __init__(self, bot: BaseBot) -> None:
         self._bot = bot
+        self._listening: set[asyncio.Task[None]] = set()
+
+    async def cog_unload(self) -> None:
+        """Stop what still waits for storage: the next client is told which servers there are."""
+        for task in list(self._listening):
+            task.cancel()
+
+    @contextmanager
+    def _until_unloaded(self) -> Iterator[None]:
+        """Cancel the body when the cog is unloaded: discord.py lets the tasks of its listeners go on after a close."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._listening.add(task)
+        try:
+            yield
+        finally:
+            self._listening.discard(task)
 
     @commands.Cog.listener()
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Discord says so of new servers only, not of those it names after a connection."""
-        await durably(lambda: self._note_membership(guild.id))
-        await greet_guild(guild, self._bot.services)
+        with self._until_unloaded():
+            await durably(lambda: self._note_membership(guild.id))
+            await greet_guild(guild, self._bot.services)
 
     @commands.Cog.listener()
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """Of a server that is down only for a while Discord does not say so."""
         log.info("guild=%s action=removed-from", guild.id)
-        await durably(lambda: self._note_membership(guild.id))
+        with self._until_unloaded():
+            await durably(lambda: self._note_membership(guild.id))
 
     async def _note_membership(self, guild_id: int) -> None:
         """Store whether a server has the bot, as it is when storage can take it: it may have changed meanwhile."""
@@ -57,7 +79,8 @@ class Onboarding(commands.Cog):
             if not self._bot.is_closed():
                 await self._bot.services.departures.found([guild.id for guild in self._bot.guilds])
 
-        await durably(write)
+        with self._until_unloaded():
+            await durably(write)
 
 
 async def greet_guild(guild: discord.Guild, services: Services) -> bool:
