@@ -26,11 +26,11 @@ from bench._large import GUILD, USER, Cost, build, measure, name_of
 from db import backup
 from db.admin.personal import PersonalStore
 from db.admin.reconcile import reconcile
-from db.admin.removed_guilds import DepartureStore
+from db.admin.removed_guilds import RemovedGuildStore
 from db.admin.retention import RetentionStore
 from db.engine import Database
 from db.running_time import CONFIRMED_BY
-from db.stores.history import AlbumStore
+from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.settings import SettingsStore
@@ -56,8 +56,8 @@ async def _erase_member(database: Database) -> None:
 
 
 async def _erase_server(database: Database) -> None:
-    departures = DepartureStore(database, clock=_now, grace=timedelta(0))
-    await departures.left(GUILD)
+    departures = RemovedGuildStore(database, clock=_now, grace=timedelta(0))
+    await departures.mark_removed(GUILD)
     async for _ in departures.erase(GUILD):
         pass
 
@@ -95,7 +95,9 @@ WORK: dict[str, Callable[[Database], Awaitable[object]]] = {
     "tidy": _tidy,
     "books": reconcile,
     "start": lambda database: JobStore(database).fetch_unfinished(),
-    "search_history": lambda database: AlbumStore(database).fetch_page(Owner(GUILD, USER), Look(words="zzz"), limit=10),
+    "search_history": lambda database: HistoryStore(database).fetch_page(
+        Owner(GUILD, USER), Look(words="zzz"), limit=10
+    ),
     "usage": lambda database: UsageStore(database).fetch_members(GUILD, since=_now() - timedelta(days=30)),
     "backup": _backup,
 }

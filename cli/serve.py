@@ -25,15 +25,15 @@ from cogs.maintenance import keep_promises
 from cogs.services import Services
 from config import Settings
 from db.admin.personal import PersonalStore
-from db.admin.removed_guilds import DepartureStore
+from db.admin.removed_guilds import RemovedGuildStore
 from db.admin.retention import RetentionStore
 from db.engine import Database
 from db.stores.audit_log import AuditLogStore
 from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
-from db.stores.favourites import KeepsakeStore
+from db.stores.favourites import FavouriteStore
 from db.stores.guild_policy import GuildPolicyStore
-from db.stores.history import AlbumStore
+from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
@@ -164,14 +164,14 @@ def build_services(
         allows_dms=settings.allow_dms,
         quotas=QuotaStore(database),
         usage=UsageStore(database),
-        album=AlbumStore(database),
-        keepsakes=KeepsakeStore(database, clock=clock),
+        album=HistoryStore(database),
+        keepsakes=FavouriteStore(database, clock=clock),
         styles=StyleStore(database),
         pending_uploads=PendingUploads(settings.data_dir / "forms", clock=lambda: clock().timestamp()),
         operating=OperatorStore(database),
         credentials=credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm),
         problems=parts.problems,
-        departures=DepartureStore(database, clock=clock, grace=timedelta(days=settings.guild_grace_days)),
+        departures=RemovedGuildStore(database, clock=clock, grace=timedelta(days=settings.guild_grace_days)),
         clock=clock,
         monotonic=monotonic,
         rates=Rates(monotonic=monotonic),

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from cogs.common.load_shedding import AdmissionLimiter
 from cogs.common.pending_uploads import PendingUploads
 from db.admin.personal import PersonalStore
-from db.admin.removed_guilds import DepartureStore
+from db.admin.removed_guilds import RemovedGuildStore
 from db.stores.audit_log import AuditLogStore
 from db.stores.content_rules import ContentRuleStore
 from db.stores.deliveries import DeliveryStore
-from db.stores.favourites import KeepsakeStore
+from db.stores.favourites import FavouriteStore
 from db.stores.guild_policy import GuildPolicyStore
-from db.stores.history import AlbumStore
+from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
@@ -54,12 +54,12 @@ class Services:
     personal: PersonalStore
     quotas: QuotaStore
     usage: UsageStore
-    album: AlbumStore
-    keepsakes: KeepsakeStore
+    album: HistoryStore
+    keepsakes: FavouriteStore
     styles: StyleStore
     pending_uploads: PendingUploads
     operating: OperatorStore
-    departures: DepartureStore
+    departures: RemovedGuildStore
     rates: Rates = field(default_factory=Rates)
     admission_limiter: AdmissionLimiter = field(default_factory=AdmissionLimiter)
     file_rates: Rates = field(default_factory=rates_of_files)

@@ -88,7 +88,7 @@ def is_there(database: Path) -> bool:
     return database.exists() and database.stat().st_size > 0
 
 
-def kept_beside(target: Path, ending: str = "") -> Path:
+def find_kept_beside(target: Path, ending: str = "") -> Path:
     """Where `restore` keeps the database that was at `target`; `ending` names a file that SQLite leaves beside one."""
     return target.with_name(f"{target.name}.before-restore{ending}")
 
@@ -102,11 +102,11 @@ def _set_aside(target: Path) -> Iterator[None]:
     """
     if target.exists():
         for ending in _BESIDE:
-            kept_beside(target, ending).unlink(missing_ok=True)
+            find_kept_beside(target, ending).unlink(missing_ok=True)
     moved: list[tuple[Path, Path]] = []
     try:
         for ending in ("", *_BESIDE):
-            old, kept = target.with_name(f"{target.name}{ending}"), kept_beside(target, ending)
+            old, kept = target.with_name(f"{target.name}{ending}"), find_kept_beside(target, ending)
             if old.exists():
                 old.replace(kept)
                 moved.append((old, kept))

@@ -24,13 +24,13 @@ Place = tuple[datetime, str]
 """Where a job stands in the order they were asked for in."""
 
 
-async def until_none(database: Database, work: Work[T | None]) -> AsyncIterator[T]:
+async def repeat_until_none(database: Database, work: Work[T | None]) -> AsyncIterator[T]:
     """Run `work` in one transaction after another, and yield what it returns, until that is None."""
     while (done := await database.write(work)) is not None:
         yield done
 
 
-def some_jobs(session: Session, *where: ColumnElement[bool], after: Place | None) -> Sequence[Place]:
+def find_some_jobs(session: Session, *where: ColumnElement[bool], after: Place | None) -> Sequence[Place]:
     """Return the next jobs in order, oldest first; fewer than `JOBS_AT_ONCE` at the end."""
     places = select(JobRow.created_at, JobRow.id).where(*where)
     if after is not None:

@@ -30,7 +30,7 @@ from db.access import require_database_file
 from db.backup import clear_data_folder
 from db.file_permissions import make_private
 from db.file_watch import FileWatch
-from db.group_commit import DatabaseClosed, T, Work, Writer
+from db.group_commit import DatabaseClosedError, GroupCommit, T, Work
 from db.integrity import explain
 from db.lock import lock_all
 from db.migrate import migrate, require_not_half_restored
@@ -65,7 +65,7 @@ class Database:
         )
         _say_at_start(self._apart, "BEGIN", _READING)
         self._threads = ThreadPoolExecutor(_NUM_THREADS, thread_name_prefix="database reader")
-        self._writer = Writer(self._writing, guard=self.files.check)
+        self._writer = GroupCommit(self._writing, guard=self.files.check)
         self._reads: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
@@ -112,14 +112,14 @@ class Database:
                 await connection.exec_driver_sql("PRAGMA schema_version")  # until then SQLite opens nothing
 
     async def write(self, work: Work[T], *, then: Callable[[], None] = lambda: None) -> T:
-        """Run `work(session)` in a writing transaction; when this returns, it is on disk. See `Writer.write`."""
+        """Run `work(session)` in a writing transaction; when this returns, it is on disk. See `GroupCommit.write`."""
         return await self._writer.write(work, then=then)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes.
 
         `close` waits for the read, even where the caller no longer does: a connection given back to a pool that is
-        closed is one that nobody closes. Raise `DatabaseClosed` after `close`.
+        closed is one that nobody closes. Raise `DatabaseClosedError` after `close`.
         """
         return await self._tracked(self._read(work))
 
@@ -134,7 +134,7 @@ class Database:
     async def _tracked(self, reading: Coroutine[Any, Any, T]) -> T:
         if self._is_closed:
             reading.close()
-            raise DatabaseClosed
+            raise DatabaseClosedError
         task = asyncio.create_task(reading, name="database read")
         self._reads.add(task)
         task.add_done_callback(self._reads.discard)

@@ -8,7 +8,7 @@ _ENDINGS = ("", "-wal", "-shm")
 """The database, its log, and the index of the log. SQLite keeps all three for as long as it is open."""
 
 
-class DatabaseReplaced(Exception):
+class DatabaseReplacedError(Exception):
     """The file at the database's path is not the one that is open."""
 
 
@@ -20,13 +20,13 @@ class FileWatch:
         self._known: dict[Path, tuple[int, int]] = {}
 
     def check(self) -> None:
-        """Raise `DatabaseReplaced` if a file is gone or another. One that is seen for the first time is remembered."""
+        """Raise `DatabaseReplacedError` if a file is gone or another. Remember one that is seen for the first time."""
         for path in self._paths:
             found = _identity(path)
             known = self._known.get(path, found)
             if found != known:
                 what = "deleted" if found is None else "replaced"
-                raise DatabaseReplaced(f"{path} was {what} while it was in use")
+                raise DatabaseReplacedError(f"{path} was {what} while it was in use")
             if found is not None:
                 self._known[path] = found
 
@@ -35,7 +35,7 @@ class FileWatch:
         """What is wrong, as a sentence for the operator; None if all is well."""
         try:
             self.check()
-        except DatabaseReplaced as replaced:
+        except DatabaseReplacedError as replaced:
             return f"{replaced}: nothing is saved. Put it back, or stop the bot and restore a backup."
         return None
 

@@ -25,7 +25,7 @@ Work = Callable[[Session], T]
 MAX_BATCH = 64
 
 
-class DatabaseClosed(Exception):
+class DatabaseClosedError(Exception):
     """Something was to be read or written after the database was closed: a mistake in the order of closing."""
 
 
@@ -50,7 +50,7 @@ class _Entry:
             self.future.set_result(result)
 
 
-class Writer:
+class GroupCommit:
     """The one writer of an engine. `start`, then `write` from any task, then `close`.
 
     `guard` runs before each transaction and after it; where it raises, nothing counts as written.
@@ -76,7 +76,7 @@ class Writer:
         writes nothing; one cancelled after that has written all the same.
         """
         if self._task is None:
-            raise DatabaseClosed
+            raise DatabaseClosedError
         entry = _Entry(work, then)
         self._waiting.put_nowait(entry)
         result: T = await entry.future

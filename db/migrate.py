@@ -11,7 +11,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
 from alembic import command
-from db.backup import is_there, kept_beside
+from db.backup import find_kept_beside, is_there
 from db.integrity import Ask, explain, require_references, require_usable
 from db.revisions import find_migrations, newest_revision
 from generation.errors import Misconfigured
@@ -50,7 +50,7 @@ def migrate(url: URL, *, revision: str = "head") -> None:
 
 def require_not_half_restored(file: Path) -> None:
     """Raise `Misconfigured` where a restore was cut short: a new empty database would pass for the missing one."""
-    kept = kept_beside(file)
+    kept = find_kept_beside(file)
     if kept.exists() and not is_there(file):
         raise Misconfigured(
             problem=f"There is no database at {file}, but one that a restore set aside: {kept}.",

@@ -252,7 +252,7 @@ class FavouriteRow(Base):
     at: Mapped[datetime] = mapped_column(info=_DELETED)
 
 
-class TellingRow(Base):
+class NotificationRow(Base):
     """A member who wants to be told when a job is done; gone once they were."""
 
     __tablename__ = "tellings"
@@ -357,7 +357,7 @@ class GuildStandingRow(Base):
     standing: Mapped[Standing] = mapped_column(EnumText(Standing, Standing.DENIED), info=_KEPT)
 
 
-class DepartureRow(Base):
+class RemovedGuildRow(Base):
     """A guild that removed the bot, and since when: what is kept of it is deleted after a grace."""
 
     __tablename__ = "departures"

@@ -10,7 +10,7 @@ from db.admin.erasure import delete_jobs
 from db.engine import Database
 from db.models import JobRow
 from db.stores.jobs import JobStore
-from db.stores.ledger import usage_since
+from db.stores.ledger import sum_usage
 from db.stores.members import find_key
 from generation.clock import utc_now
 from generation.jobs.job import Image, Job, split_image_id
@@ -40,7 +40,7 @@ async def fetch_usage(database: Database, owner: Owner, *, since: datetime) -> U
 
     def read(session) -> Usage:
         key = find_key(session, owner.user_id)
-        return Usage() if key is None else usage_since(session, owner.guild_id, member_key=key, since=since)
+        return Usage() if key is None else sum_usage(session, owner.guild_id, member_key=key, since=since)
 
     return await database.read(read)
 

@@ -106,7 +106,7 @@ async def _require_not_blocked(services: Services, owner: Owner, policy: Policy,
     `now`: by Discord, which dates what people do; the clock of this machine may be wrong.
     """
     choices = policy.choices
-    if (until := await services.moderation.blocked_until(owner.guild_id, owner.user_id, now=now)) is not None:
+    if (until := await services.moderation.fetch_blocked_until(owner.guild_id, owner.user_id, now=now)) is not None:
         is_short = until - now < timedelta(days=1000)
         when = f"<t:{int(until.timestamp())}:f>"
         why = Phrase("A moderator of this server lets you ask for nothing here until {when}.", when=when)

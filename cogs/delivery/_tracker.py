@@ -288,7 +288,7 @@ class DeliveryTracker:
         if going.num_told is None:
             going.num_told = await notify_subscribers(self._client, services, job_id, posted)
         if going.num_told:
-            await services.keepsakes.forget_told(job_id)
+            await services.keepsakes.clear_notifications(job_id)
         await services.deliveries.mark_posted(job_id)
         self._reopening.forget(job_id)
         reached("marked_delivered")

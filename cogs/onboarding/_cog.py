@@ -64,9 +64,9 @@ class Onboarding(commands.Cog):
             return
         departures = self._bot.services.departures
         if self._bot.get_guild(guild_id) is None:
-            await departures.left(guild_id)
+            await departures.mark_removed(guild_id)
         else:
-            await departures.came_back(guild_id)
+            await departures.mark_returned(guild_id)
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
@@ -77,7 +77,7 @@ class Onboarding(commands.Cog):
 
         async def write() -> None:
             if not self._bot.is_closed():
-                await self._bot.services.departures.found([guild.id for guild in self._bot.guilds])
+                await self._bot.services.departures.set_present([guild.id for guild in self._bot.guilds])
 
         with self._until_unloaded():
             await durably(write)

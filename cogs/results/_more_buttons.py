@@ -47,7 +47,7 @@ async def press_reproduce(interaction: Interaction, subject: str) -> None:
 async def press_favourite(interaction: Interaction, subject: str) -> None:
     """Mark or unmark a favourite. Only the person who presses sees or knows."""
     job = await fetch_job(interaction, subject)
-    is_one = await interaction.client.services.keepsakes.turn_favourite(job.id, interaction.user.id)
+    is_one = await interaction.client.services.keepsakes.toggle_favourite(job.id, interaction.user.id)
     await tell_privately(interaction, _(_messages.FAVOURITE if is_one else _messages.NO_FAVOURITE))
 
 
@@ -57,7 +57,7 @@ async def press_tell(interaction: Interaction, subject: str) -> None:
     if not services.studio.is_live(job.id):
         await tell_privately(interaction, _(_messages.DONE_ALREADY))
         return
-    await services.keepsakes.tell(job.id, interaction.user.id)
+    await services.keepsakes.request_notification(job.id, interaction.user.id)
     await tell_privately(interaction, _(_messages.WILL_TELL))
 
 

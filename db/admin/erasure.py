@@ -13,7 +13,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, Table, delete, exists, or_, select, text, update
 from sqlalchemy.orm import Session
 
-from db.batches import JOBS_AT_ONCE, delete_some, forget_some, until_none
+from db.batches import JOBS_AT_ONCE, delete_some, forget_some, repeat_until_none
 from db.engine import Database
 from db.models import (
     BalanceRow,
@@ -22,7 +22,6 @@ from db.models import (
     ChangeRow,
     CounterRow,
     DeliveryRow,
-    DepartureRow,
     FavouriteRow,
     GuildStandingRow,
     ImageRow,
@@ -30,6 +29,7 @@ from db.models import (
     LedgerRow,
     MemberRow,
     QuotaRow,
+    RemovedGuildRow,
     ReportRow,
     ReviewRow,
     UploadRow,
@@ -70,7 +70,7 @@ async def erase_user(database: Database, user_id: int, *, clock: Clock = utc_now
     the deleted text is overwritten in the database file and gone from its log; earlier backups keep it until they age
     out. A caller who stops on the way leaves the rest to `finish_erasing`.
     """
-    async for _ in until_none(database, lambda session: _end_some(session, user_id, at=clock())):
+    async for _ in repeat_until_none(database, lambda session: _end_some(session, user_id, at=clock())):
         pass
     key = await database.write(lambda session: _part(session, user_id, at=clock()))
     if key is not None:
@@ -87,7 +87,7 @@ async def finish_erasing(database: Database, *, clock: Clock = utc_now) -> Async
 
 
 async def _erase_key(database: Database, key: int, clock: Clock) -> AsyncIterator[frozenset[str]]:
-    async for files in until_none(database, lambda session: _erase_some(session, key, at=clock())):
+    async for files in repeat_until_none(database, lambda session: _erase_some(session, key, at=clock())):
         yield files
     await database.truncate_log()
 
@@ -106,10 +106,12 @@ async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_n
             return
         yield gone
         after = job_ids[-1]
-    async for _ in until_none(database, lambda session: _delete_rows_of_guild(session, guild_id)):
+    async for _ in repeat_until_none(database, lambda session: _delete_rows_of_guild(session, guild_id)):
         pass
     await _forget_strangers(database, guild_id)
-    await database.write(lambda session: session.execute(delete(DepartureRow).where(DepartureRow.guild_id == guild_id)))
+    await database.write(
+        lambda session: session.execute(delete(RemovedGuildRow).where(RemovedGuildRow.guild_id == guild_id))
+    )
     await database.truncate_log()
 
 
@@ -128,17 +130,17 @@ def _delete_jobs_of_guild(
 
 def _delete_rows_of_guild(session: Session, guild_id: int) -> bool | None:
     """Delete some rows. None when there are no more, or the guild is back."""
-    tables = [each for each in tables_of_a_guild() if each.name != DepartureRow.__tablename__]
+    tables = [each for each in list_guild_tables() if each.name != RemovedGuildRow.__tablename__]
     if not _is_gone(session, guild_id):
         return None
     return any(delete_some(session, each, each.c.guild_id == guild_id) for each in tables) or None
 
 
 def _is_gone(session: Session, guild_id: int) -> bool:
-    return session.get(DepartureRow, guild_id) is not None
+    return session.get(RemovedGuildRow, guild_id) is not None
 
 
-def tables_of_a_guild() -> list[Table]:
+def list_guild_tables() -> list[Table]:
     """Those whose rows go with their guild. A new table that names a guild is one, unless it is listed above."""
     stay = {row.__tablename__ for row in _STAY}
     named = (table for table in Base.metadata.tables.values() if "guild_id" in table.c)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.models import BalanceRow, ImageRow, LedgerRow, table
 from db.stores.image_files import IS_ALIVE
-from db.stores.jobs import account_of
+from db.stores.jobs import find_account
 from db.stores.ledger import Account, Posting, add_to_balance, post
 from db.stores.members import GUILD_ACCOUNT
 from generation.clock import Clock, utc_now
@@ -170,4 +170,4 @@ def _difference(subject: str, values: Sequence[int]) -> Difference:
 def _correct(session: Session, image_id: str, missing: Usage, *, at: datetime) -> None:
     job_id = session.scalar(select(ImageRow.job_id).where(ImageRow.id == image_id))
     if job_id is not None:
-        post(session, account_of(session, job_id), [Posting(kind="correct", image_id=image_id, adds=missing)], at=at)
+        post(session, find_account(session, job_id), [Posting(kind="correct", image_id=image_id, adds=missing)], at=at)

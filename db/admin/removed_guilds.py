@@ -8,15 +8,15 @@ from datetime import timedelta
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from db.admin.erasure import erase_guild, tables_of_a_guild
+from db.admin.erasure import erase_guild, list_guild_tables
 from db.engine import Database
-from db.models import DepartureRow
+from db.models import RemovedGuildRow
 from db.running_time import CONFIRMED_BY, EARLIEST
 from generation.clock import Clock
 from generation.owner import DM_TENANT
 
 
-class DepartureStore:
+class RemovedGuildStore:
     """Since when each has been gone. `grace`: how long what they left behind is kept."""
 
     def __init__(self, database: Database, *, clock: Clock, grace: timedelta) -> None:
@@ -24,23 +24,23 @@ class DepartureStore:
         self._clock = clock
         self._grace = grace
 
-    async def left(self, guild_id: int) -> None:
+    async def mark_removed(self, guild_id: int) -> None:
         """Note that a guild removed the bot, now; one that was gone already stays gone since then."""
         await self._database.write(lambda session: self._mark(session, {guild_id}))
 
-    async def came_back(self, guild_id: int) -> None:
+    async def mark_returned(self, guild_id: int) -> None:
         """Note that a guild invited the bot again: everything is as it was."""
-        back = delete(DepartureRow).where(DepartureRow.guild_id == guild_id)
+        back = delete(RemovedGuildRow).where(RemovedGuildRow.guild_id == guild_id)
         await self._database.write(lambda session: session.execute(back) and None)
 
-    async def found(self, guild_ids: Collection[int]) -> None:
+    async def set_present(self, guild_ids: Collection[int]) -> None:
         """Note that the bot is in these guilds and in no other, after a time without a connection."""
         here = set(guild_ids)
 
         def write(session: Session) -> None:
-            gone = set(session.scalars(select(DepartureRow.guild_id)))
+            gone = set(session.scalars(select(RemovedGuildRow.guild_id)))
             for guild_id in gone & here:
-                session.execute(delete(DepartureRow).where(DepartureRow.guild_id == guild_id))
+                session.execute(delete(RemovedGuildRow).where(RemovedGuildRow.guild_id == guild_id))
             self._mark(session, _known(session) - here)
 
         await self._database.write(write)
@@ -48,14 +48,14 @@ class DepartureStore:
     async def fetch_overdue(self) -> list[int]:
         """Guilds whose grace was over a day of running ago, and still is: see `db.running_time`."""
         day_ago = await self._database.confirmed_now(self._clock) - CONFIRMED_BY
-        over = select(DepartureRow.guild_id).where(
-            DepartureRow.since <= day_ago - self._grace, DepartureRow.since >= EARLIEST
+        over = select(RemovedGuildRow.guild_id).where(
+            RemovedGuildRow.since <= day_ago - self._grace, RemovedGuildRow.since >= EARLIEST
         )
         return list(await self._database.read(lambda session: session.scalars(over).all()))
 
     async def is_gone(self, guild_id: int) -> bool:
         """Return whether the guild is gone and not back."""
-        return await self._database.read(lambda session: session.get(DepartureRow, guild_id) is not None)
+        return await self._database.read(lambda session: session.get(RemovedGuildRow, guild_id) is not None)
 
     def erase(self, guild_id: int) -> AsyncIterator[frozenset[str]]:
         """Delete what is kept of a guild that is gone (see `db.admin.erasure`); yields the SHA-256 of files to
@@ -63,16 +63,16 @@ class DepartureStore:
         return erase_guild(self._database, guild_id, clock=self._clock)
 
     def _mark(self, session: Session, guild_ids: set[int]) -> None:
-        session.execute(delete(DepartureRow).where(DepartureRow.since < EARLIEST))  # the clock was not set
-        new = guild_ids - set(session.scalars(select(DepartureRow.guild_id)))
+        session.execute(delete(RemovedGuildRow).where(RemovedGuildRow.since < EARLIEST))  # the clock was not set
+        new = guild_ids - set(session.scalars(select(RemovedGuildRow.guild_id)))
         if new:
-            session.execute(insert(DepartureRow), [{"guild_id": each, "since": self._clock()} for each in new])
+            session.execute(insert(RemovedGuildRow), [{"guild_id": each, "since": self._clock()} for each in new])
 
 
 def _known(session: Session) -> set[int]:
     """Every guild of which something is kept that would go with it."""
     found: set[int] = set()
-    for table in tables_of_a_guild():
-        if table.name != DepartureRow.__tablename__:
+    for table in list_guild_tables():
+        if table.name != RemovedGuildRow.__tablename__:
             found.update(session.scalars(select(table.c.guild_id).distinct()))
     return found - {DM_TENANT}

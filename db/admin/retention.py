@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Text, and_, case, delete, exists, func, not_, or_, select, tuple_, type_coerce
 from sqlalchemy.orm import Session
 
-from db.backup import kept_beside
+from db.backup import find_kept_beside
 from db.engine import Database
 from db.models import FavouriteRow, GuildSettingsRow, ImageFileRow, ImageRow, JobRow, LedgerRow, UploadRow
 from db.running_time import EARLIEST
@@ -96,7 +96,7 @@ class RetentionStore:
         that a restore set aside, as long as it lies there.
         """
         file = Path(str(self._database.url.database))
-        return await self._database.read(lambda session: _watched_since(session, kept_beside(file)))
+        return await self._database.read(lambda session: _watched_since(session, find_kept_beside(file)))
 
     async def fetch_strays(self, files: Collection[str]) -> frozenset[str]:
         """Those of `files`, some hundreds, that no row names."""

@@ -18,7 +18,7 @@ from db.engine import Database
 from db.models import ContentRuleRow
 from db.stores.audit_log import Entry, record
 from db.stores.content_rules import fetch_rules, select_usable
-from db.stores.settings import SettingsChange, all_settings, change_settings
+from db.stores.settings import SettingsChange, change_settings, list_settings
 from db.stores.styles import replace_styles
 from generation.clock import Clock, utc_now
 from generation.policy.guild_settings import GuildSettings
@@ -87,4 +87,4 @@ class GuildPolicyStore:
 
 def _read_choices(session: Session) -> _Choices:
     with_rules = session.scalars(select(ContentRuleRow.guild_id).distinct())
-    return _Choices({each.guild_id: each for each in all_settings(session)}, frozenset(with_rules))
+    return _Choices({each.guild_id: each for each in list_settings(session)}, frozenset(with_rules))

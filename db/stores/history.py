@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import DeliveryRow, FavouriteRow, ImageRow, JobRow
-from db.stores.jobs import job_of
+from db.stores.jobs import build_job
 from db.stores.members import find_key
 from generation.jobs.history import Kin, Look
 from generation.jobs.job import Job, split_image_id
@@ -20,7 +20,7 @@ MAX_CHILDREN = 10
 _AT_A_TIME = 200
 
 
-class AlbumStore:
+class HistoryStore:
     """Reads finished jobs."""
 
     def __init__(self, database: Database) -> None:
@@ -56,7 +56,7 @@ def _page(session: Session, owner: Owner, look: Look, *, limit: int, before: dat
         if len(found) == limit:
             break
     rows.close()
-    jobs = {row.id: job_of(row) for row in session.scalars(select(JobRow).where(JobRow.id.in_(found)))}
+    jobs = {row.id: build_job(row) for row in session.scalars(select(JobRow).where(JobRow.id.in_(found)))}
     return [jobs[job_id] for job_id in found]
 
 
@@ -83,7 +83,7 @@ def _is_favourite(session: Session, job_id: str, user_id: int) -> bool:
 def _kin(session: Session, job: Job) -> Kin:
     ids = [image.id for image in job.images]
     newest = select(JobRow).where(JobRow.parent.in_(ids)).order_by(JobRow.created_at.desc(), JobRow.id)
-    children = [job_of(row) for row in session.scalars(newest.limit(MAX_CHILDREN))]
+    children = [build_job(row) for row in session.scalars(newest.limit(MAX_CHILDREN))]
     return Kin(parents=tuple(_ancestors(session, job)), children=tuple(children))
 
 
@@ -98,6 +98,6 @@ def _ancestors(session: Session, job: Job) -> list[tuple[Job, int]]:
         row = session.get(JobRow, job_id)
         if row is None:
             break
-        found.append((job_of(row), index))
+        found.append((build_job(row), index))
         parent = row.parent
     return found

@@ -14,8 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.file_watch import DatabaseReplaced
-from db.group_commit import DatabaseClosed
+from db.file_watch import DatabaseReplacedError
+from db.group_commit import DatabaseClosedError
 from db.models import CounterRow, DeliveryRow, ImageFileRow, ImageRow, JobRow, table
 from db.stores.image_files import (
     IS_ALIVE,
@@ -25,7 +25,7 @@ from db.stores.image_files import (
     record_sources,
     record_uploads,
 )
-from db.stores.ledger import Account, ending, post, reservation
+from db.stores.ledger import Account, make_ending, make_reservation, post
 from db.stores.members import ensure_key
 from db.stores.quotas import check_quotas
 from db.stores.reviews import keep_for_review
@@ -106,7 +106,7 @@ class JobStore(ports.JobStore):
             )
         except IntegrityError:  # a mistake of the program, not of the disk
             raise
-        except (DatabaseError, PoolTimeoutError, DatabaseClosed, DatabaseReplaced) as error:
+        except (DatabaseError, PoolTimeoutError, DatabaseClosedError, DatabaseReplacedError) as error:
             reason = getattr(error, "orig", None) or type(error).__name__
             log.warning("storage failed, not accepted job=%s guild=%s error=%s", job.id, job.owner.guild_id, reason)
             raise NotAccepted from error
@@ -201,13 +201,13 @@ def settle_image(session: Session, image_id: str, *, attempt: int, outcome: Outc
         record_result(session, image_id, outcome.file_sha256)
     if outcome.review_sha256 is not None:
         keep_for_review(session, job_id, image_id, outcome.review_sha256, at=at)
-    posting = ending(image_id, reserved=reserved, charged=outcome.charged)
-    post(session, account_of(session, job_id), [posting], at=at)
+    posting = make_ending(image_id, reserved=reserved, charged=outcome.charged)
+    post(session, find_account(session, job_id), [posting], at=at)
     session.execute(_MAKE_DUE, {"of_job": job_id})
     return True
 
 
-def account_of(session: Session, job_id: str) -> Account:
+def find_account(session: Session, job_id: str) -> Account:
     """Return the account that a job's images are posted to: the window is that of the job, whenever they end."""
     guild_id, member_key, created_at = session.execute(_ACCOUNT, {"job_id": job_id}).one()
     return Account(guild_id=guild_id, member_key=member_key, window=window_of(created_at))
@@ -223,7 +223,7 @@ def _accept(
     session.execute(_INSERT_IMAGE, [_image_values(image) for image in job.images])
     record_sources(session, job.images, job.request.replay.original if job.request.replay else None)
     account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=window_of(job.created_at))
-    reservations = [reservation(image.id, image.reserved) for image in job.images]
+    reservations = [make_reservation(image.id, image.reserved) for image in job.images]
     post(session, account, reservations, at=job.created_at)
     if reply_to is not None:
         session.execute(_INSERT_DELIVERY, _delivery_values(job.id, reply_to))
@@ -284,7 +284,7 @@ def _fetch_job(session: Session, job_id: str) -> Job:
     row = session.get(JobRow, job_id)
     if row is None:
         raise UnknownJob
-    return job_of(row)
+    return build_job(row)
 
 
 def _fetch_painted(session: Session, sha256: str) -> Image | None:
@@ -317,10 +317,10 @@ def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
 
 
 def _jobs_of(rows: Iterable[JobRow]) -> list[Job]:
-    return [job_of(row) for row in rows]
+    return [build_job(row) for row in rows]
 
 
-def job_of(row: JobRow) -> Job:
+def build_job(row: JobRow) -> Job:
     """Return the value of a row, with its images."""
     if row.request is UNREADABLE_REQUEST or any(image.spec is UNREADABLE_SPEC for image in row.images):
         log.warning("job=%s action=job-unreadable", row.id)

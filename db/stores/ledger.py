@@ -72,11 +72,11 @@ class Posting:
     adds: Usage
 
 
-def reservation(image_id: str, reserved: int) -> Posting:
+def make_reservation(image_id: str, reserved: int) -> Posting:
     return Posting(kind="reserve", image_id=image_id, adds=Usage(num_images=1, reserved=reserved))
 
 
-def ending(image_id: str, *, reserved: int, charged: int) -> Posting:
+def make_ending(image_id: str, *, reserved: int, charged: int) -> Posting:
     """Return the end of a reservation: an image that is charged nothing does not count as one either."""
     if charged == 0:
         return Posting(kind="refund", image_id=image_id, adds=Usage(num_images=-1, reserved=-reserved))
@@ -97,7 +97,7 @@ def add_to_balance(session: Session, account: Account, adds: Usage) -> None:
     session.execute(_ADD_TO_BALANCE, asdict(account) | asdict(adds))
 
 
-def usage_since(session: Session, guild_id: int, *, member_key: int, since: datetime) -> Usage:
+def sum_usage(session: Session, guild_id: int, *, member_key: int, since: datetime) -> Usage:
     """Return what a member (or `GUILD_ACCOUNT`) asked for in the windows from `since` on."""
     num_images, reserved, used = session.execute(
         _USAGE, {"guild_id": guild_id, "member_key": member_key, "since": since}
@@ -105,7 +105,7 @@ def usage_since(session: Session, guild_id: int, *, member_key: int, since: date
     return Usage(num_images=int(num_images), reserved=int(reserved), used=int(used))
 
 
-def oldest_use(session: Session, guild_id: int, *, member_key: int, since: datetime) -> datetime | None:
+def find_oldest_use(session: Session, guild_id: int, *, member_key: int, since: datetime) -> datetime | None:
     """Return the oldest window from `since` on in which something was used or is reserved."""
     oldest: datetime | None = session.scalar(_OLDEST, {"guild_id": guild_id, "member_key": member_key, "since": since})
     return oldest

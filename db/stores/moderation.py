@@ -13,7 +13,7 @@ from async_lru import alru_cache
 from sqlalchemy import Select, Text, delete, func, insert, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
-from db.batches import JOBS_AT_ONCE, Place, delete_some, some_jobs
+from db.batches import JOBS_AT_ONCE, Place, delete_some, find_some_jobs
 from db.engine import Database
 from db.models import BlockRow, ImageRow, JobRow, MemberRow, RefusalRow, ReportRow, SecretRow, table
 from db.stores.audit_log import Entry, record
@@ -112,7 +112,7 @@ class ModerationStore:
 
         return await self._database.write(write, then=self._blocks.cache_clear)
 
-    async def blocked_until(self, guild_id: int, user_id: int, *, now: datetime | None = None) -> datetime | None:
+    async def fetch_blocked_until(self, guild_id: int, user_id: int, *, now: datetime | None = None) -> datetime | None:
         """Return until when a user is blocked, None if they are not now; `now` is Discord's time where it is known."""
         until = (await self._blocks()).until(guild_id, user_id)
         return until if until is not None and until > (now or self._clock()) else None
@@ -173,7 +173,7 @@ class ModerationStore:
 
         def write(session: Session) -> tuple[int, list[str], Place | None]:
             mine = (JobRow.guild_id == guild_id, JobRow.member_key == find_key(session, user_id))
-            places = some_jobs(session, *mine, after=after)
+            places = find_some_jobs(session, *mine, after=after)
             more, gone = _forget(session, [job_id for _, job_id in places])
             if len(places) == JOBS_AT_ONCE:
                 return more, gone, places[-1]

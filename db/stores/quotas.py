@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import GuildSettingsRow, MemberRow, QuotaRow, table
-from db.stores.ledger import oldest_use, usage_since
+from db.stores.ledger import find_oldest_use, sum_usage
 from db.stores.members import GUILD_ACCOUNT, ensure_key, find_key
 from generation.jobs.job import Job
 from generation.owner import Owner
@@ -68,7 +68,7 @@ class QuotaStore:
     async def fetch_guild_usage(self, guild_id: int, *, since: datetime) -> Usage:
         """Return what the guild as a whole asked for since then (whole windows)."""
         return await self._database.read(
-            lambda session: usage_since(session, guild_id, member_key=GUILD_ACCOUNT, since=since)
+            lambda session: sum_usage(session, guild_id, member_key=GUILD_ACCOUNT, since=since)
         )
 
 
@@ -96,8 +96,10 @@ def _allowances(
         if account is None:
             return Allowance(quota, Usage())
         since = first_window(quota, now, zone=day)
-        usage = usage_since(session, owner.guild_id, member_key=account, since=since)
-        oldest = oldest_use(session, owner.guild_id, member_key=account, since=since) if quota.window_hours else None
+        usage = sum_usage(session, owner.guild_id, member_key=account, since=since)
+        oldest = (
+            find_oldest_use(session, owner.guild_id, member_key=account, since=since) if quota.window_hours else None
+        )
         return Allowance(quota, usage, renewal(quota, now, zone=day, oldest=oldest))
 
     groups = groups_for(quotas, guild_id=owner.guild_id, user_id=owner.user_id, role_ids=role_ids)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from db.batches import until_none
+from db.batches import repeat_until_none
 from db.engine import Database
 from db.models import ImageRow, JobRow, ReviewRow
 from db.stores.image_files import AT_ONCE
@@ -43,7 +43,9 @@ class ReviewStore:
         now = await self._database.confirmed_now(self._clock)
         over = select(ReviewRow.image_id).where(ReviewRow.until <= now).limit(AT_ONCE)
         files: list[str] = []
-        async for some in until_none(self._database, lambda session: _drop_some(session, session.scalars(over).all())):
+        async for some in repeat_until_none(
+            self._database, lambda session: _drop_some(session, session.scalars(over).all())
+        ):
             files += some
         return files
 

@@ -33,7 +33,7 @@ class SettingsStore:
 
     async def fetch_all(self) -> list[GuildSettings]:
         """Return the settings of every guild that has chosen something."""
-        return await self._database.read(all_settings)
+        return await self._database.read(list_settings)
 
     async def change(self, guild_id: int, change: SettingsChange) -> GuildSettings:
         """Apply `change` to the settings as they are in the transaction that writes them. Return what is stored now."""
@@ -68,7 +68,7 @@ def change_settings(session: Session, guild_id: int, change: SettingsChange) -> 
     return before, after
 
 
-def all_settings(session: Session) -> list[GuildSettings]:
+def list_settings(session: Session) -> list[GuildSettings]:
     """Return the settings of every guild that has chosen something."""
     return [_settings(row) for row in session.scalars(select(GuildSettingsRow))]
 

@@ -25,12 +25,12 @@ from db.admin.erasure import erase_guild, erase_user, finish_erasing
 from db.admin.export import MAX_PARTS
 from db.admin.personal import PersonalStore
 from db.admin.reconcile import MAX_NAMED, reconcile
-from db.admin.removed_guilds import DepartureStore
+from db.admin.removed_guilds import RemovedGuildStore
 from db.batches import JOBS_AT_ONCE
 from db.engine import Database
 from db.models import Base
-from db.stores.favourites import KeepsakeStore
-from db.stores.history import AlbumStore
+from db.stores.favourites import FavouriteStore
+from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.quotas import QuotaStore
@@ -58,7 +58,7 @@ async def many(database: Database) -> Database:
     await settle(database, a_job(user=OTHER), file="of the other")
     jobs = [a_job(at=NOW + timedelta(seconds=number // 3)) for number in range(NUM_JOBS)]
     await asyncio.gather(*(settle(database, job, file=f"file {number}") for number, job in enumerate(jobs)))
-    await asyncio.gather(*(KeepsakeStore(database).turn_favourite(job.id, OTHER) for job in jobs))
+    await asyncio.gather(*(FavouriteStore(database).toggle_favourite(job.id, OTHER) for job in jobs))
     return database
 
 
@@ -96,7 +96,7 @@ async def purge(database: Database) -> list[Any]:
 
 
 async def erase_server(database: Database) -> frozenset[str]:
-    await DepartureStore(database, clock=lambda: NOW, grace=timedelta(0)).left(GUILD)
+    await RemovedGuildStore(database, clock=lambda: NOW, grace=timedelta(0)).mark_removed(GUILD)
     return await all_of(erase_guild(database, GUILD))
 
 
@@ -183,12 +183,12 @@ async def test_every_column_that_names_a_member_forgets_them(database: Database)
 
 
 async def test_an_erased_server_that_is_back_keeps_what_is_left(many: Database) -> None:
-    departures = DepartureStore(many, clock=lambda: NOW, grace=timedelta(0))
+    departures = RemovedGuildStore(many, clock=lambda: NOW, grace=timedelta(0))
     await SettingsStore(many).change(GUILD, lambda _old: GuildSettings(guild_id=GUILD, weight=5))
-    await departures.left(GUILD)
+    await departures.mark_removed(GUILD)
     parts = departures.erase(GUILD)
     await anext(parts)
-    await departures.came_back(GUILD)
+    await departures.mark_returned(GUILD)
     assert await all_of(parts) == frozenset()
     assert not await departures.is_gone(GUILD)
     assert (await SettingsStore(many).fetch(GUILD)).weight == 5
@@ -281,7 +281,7 @@ async def test_long_reads_are_beside_the_event_loop(many: Database) -> None:
 
     event.listen(many._apart, "before_cursor_execute", ran)
     await PersonalStore(many, clock=lambda: NOW).export(USER, part_bytes=2**20)
-    await AlbumStore(many).fetch_page(Owner(GUILD, USER), Look(words="nothing has this"), limit=10)
+    await HistoryStore(many).fetch_page(Owner(GUILD, USER), Look(words="nothing has this"), limit=10)
     await JobStore(many).fetch_unfinished()
     await reconcile(many)
     assert len(there) > 10

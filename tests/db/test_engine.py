@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from db.admin.reconcile import reconcile
 from db.engine import Database, parse_url
-from db.file_watch import DatabaseReplaced
-from db.group_commit import DatabaseClosed
+from db.file_watch import DatabaseReplacedError
+from db.group_commit import DatabaseClosedError
 from db.stores.jobs import JobStore
 from db.stores.quotas import QuotaStore
 from generation.errors import Misconfigured, NotAccepted
@@ -194,7 +194,7 @@ async def test_closing_waits_for_readers_and_refuses_later_ones(url: str, tmp_pa
     await asyncio.sleep(0)  # let them all be asked for
     await database.close()
     assert await asyncio.gather(*reads) == [1, 1, 1]
-    with pytest.raises(DatabaseClosed):
+    with pytest.raises(DatabaseClosedError):
         await database.read(lambda session: session.scalar(READ))
     gc.collect()
 
@@ -267,7 +267,7 @@ async def test_a_file_that_is_taken_during_the_write_is_noticed_too(database: Da
         session.execute(WRITE, {"counter": 1.0})
         delete(tmp_path / "atelier.db")
 
-    with pytest.raises(DatabaseReplaced, match="deleted"):
+    with pytest.raises(DatabaseReplacedError, match="deleted"):
         await database.write(write)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from db.admin.removed_guilds import DepartureStore
+from db.admin.removed_guilds import RemovedGuildStore
 from db.admin.retention import RetentionStore
 from db.engine import Database
 from db.models import ClockReadingRow
@@ -122,9 +122,9 @@ async def leave_things_behind(machine: Machine, database: Database) -> tuple[Job
     outcome = Outcome(status=Status.WITHHELD, charged=0, review_sha256=files.put(b"blurred"))
     assert await jobs.settle(withheld.images[0].id, 0, outcome)
     await ModerationStore(database, clock=machine.clock).record_refusal(GUILD, USER)
-    gone = DepartureStore(database, clock=machine.clock, grace=30 * DAY)
+    gone = RemovedGuildStore(database, clock=machine.clock, grace=30 * DAY)
     await SettingsStore(database).change(GONE, lambda _old: GuildSettings(guild_id=GONE, weight=2))
-    await gone.left(GONE)
+    await gone.mark_removed(GONE)
     upload = files.put(b"an upload that is being accepted")
     for path in (machine.folder / "pictures").rglob("*.png"):
         os.utime(path, (machine.now.timestamp(),) * 2)
@@ -139,7 +139,7 @@ async def what_goes(machine: Machine, database: Database, files: ImageFiles) -> 
     await moderation.forget_old_refusals()
     refusals = await moderation.fetch_refusals(GUILD, USER, since=NOW - 400 * DAY)
     return {
-        "servers": await DepartureStore(database, clock=machine.clock, grace=30 * DAY).fetch_overdue(),
+        "servers": await RemovedGuildStore(database, clock=machine.clock, grace=30 * DAY).fetch_overdue(),
         "pictures": await tidy(retention, files),
         "reviews": await open_stores(database, clock=machine.clock).reviews.drop_reviewed(),
         "refusals": 1 - refusals.num_refused,
@@ -190,7 +190,7 @@ async def test_what_was_written_while_the_clock_was_not_set_is_not_over(machine:
         machine.run(DAY)
         found = await what_goes(machine, database, files)
         assert (found["servers"], found["pictures"], found["strays"]) == ([], 0, 0)
-        await DepartureStore(database, clock=machine.clock, grace=30 * DAY).found([GUILD])
+        await RemovedGuildStore(database, clock=machine.clock, grace=30 * DAY).set_present([GUILD])
         machine.run(31 * DAY)
         await confirmed(machine, database)
         assert (await what_goes(machine, database, files))["servers"] == []

@@ -15,8 +15,8 @@ from cogs.common.rendering import render_new
 from cogs.delivery._poster import MessagePoster, Posted
 from db.models import DeliveryRow, ImageFileRow, ImageRow
 from db.stores.image_files import record_result, remove_results
-from db.stores.jobs import JobStore, account_of
-from db.stores.ledger import ending, post
+from db.stores.jobs import JobStore, find_account
+from db.stores.ledger import make_ending, post
 from generation.failpoints import reached
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Job, Outcome, ReplyTo
@@ -47,8 +47,8 @@ async def _settle_in_two(self: JobStore, image_id: str, attempt: int, outcome: O
         return int(session.get(ImageRow, image_id).reserved)
 
     def charge(session: Any) -> None:
-        posting = ending(image_id, reserved=reserved, charged=outcome.charged)
-        post(session, account_of(session, job_id), [posting], at=self._clock())
+        posting = make_ending(image_id, reserved=reserved, charged=outcome.charged)
+        post(session, find_account(session, job_id), [posting], at=self._clock())
         due = update(DeliveryRow).where(DeliveryRow.job_id == job_id, DeliveryRow.state == DeliveryState.LIVE)
         session.execute(due.values(state=DeliveryState.DUE))
 

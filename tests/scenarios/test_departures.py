@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from cogs.maintenance import sweep
-from db.admin.erasure import tables_of_a_guild
+from db.admin.erasure import list_guild_tables
 from db.admin.reconcile import reconcile
 from db.models import Base
 from db.stores.audit_log import Entry
@@ -87,7 +87,7 @@ async def test_a_server_that_left_is_forgotten_after_the_grace_and_not_before(
     lee, painted = await live_in(discord, bot, meadow, OWN)
     await live_in(discord, bot, cave, RED)
     before, others = await num_rows(bot, meadow), await num_rows(bot, cave)
-    filled = {table.name for table in tables_of_a_guild()} - {"departures", "role_boosts"}
+    filled = {table.name for table in list_guild_tables()} - {"departures", "role_boosts"}
     assert all(before[name] for name in filled), "or the counts below would say nothing"
 
     meadow.kick_bot()

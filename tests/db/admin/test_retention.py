@@ -10,7 +10,7 @@ from pathlib import Path
 
 from db.admin.retention import RetentionStore
 from db.engine import Database
-from db.stores.favourites import KeepsakeStore
+from db.stores.favourites import FavouriteStore
 from db.stores.jobs import JobStore
 from db.stores.settings import SettingsStore
 from generation.images.cleanup import keep_tidy, tidy
@@ -68,7 +68,7 @@ async def test_what_is_older_than_a_guild_keeps_goes_and_its_row_and_recipe_stay
 async def test_a_favourite_stays_and_so_does_a_file_that_a_younger_picture_shares(database: Database) -> None:
     await keeps_for(database, 30)
     liked = await finished(database, "a" * 64, days_ago=31)
-    await KeepsakeStore(database).turn_favourite(liked.id, 200)
+    await FavouriteStore(database).toggle_favourite(liked.id, 200)
     await finished(database, "b" * 64, days_ago=31)
     await finished(database, "b" * 64, days_ago=1)
     await finished(database, "c" * 64, days_ago=31)

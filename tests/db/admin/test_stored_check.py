@@ -20,7 +20,7 @@ from db.column_types import UNREADABLE_TIME
 from db.engine import Database
 from db.stores.audit_log import Entry
 from db.stores.deliveries import DeliveryStore
-from db.stores.history import AlbumStore
+from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
@@ -107,7 +107,7 @@ async def test_a_spec_that_cannot_be_used_stops_nothing_else(
         change(file, "UPDATE images SET spec = ? WHERE job_id = ?", spec, job.id)
         change(file, "UPDATE jobs SET request = ? WHERE id = ?", request, job.id)
 
-    jobs, album = JobStore(database), AlbumStore(database)
+    jobs, album = JobStore(database), HistoryStore(database)
     assert {job.id for job in await jobs.fetch_unfinished()} == {alive.id}
     assert [job.id for job in await album.fetch_page(OWNER, Look(words="lighthouse"), limit=9)][-1] == good.id
     assert {job.id for job in await album.fetch_page(OWNER, Look(), limit=9)} == {good.id, bad.id}
@@ -303,9 +303,9 @@ async def test_a_damaged_key_of_blocks_lets_requests_through(database: Database,
     await store.block(GUILD, USER, ENTRY, lasting=None)
     change(tmp_path / "atelier.db", "UPDATE secrets SET value = 'no hex'")
     again = ModerationStore(database, clock=lambda: NOW)
-    assert await again.blocked_until(GUILD, USER + 1) is None
+    assert await again.fetch_blocked_until(GUILD, USER + 1) is None
     await again.block(GUILD, USER, ENTRY, lasting=None)
-    assert await again.blocked_until(GUILD, USER) is not None
+    assert await again.fetch_blocked_until(GUILD, USER) is not None
 
 
 def test_a_new_value_is_checked_also_where_it_holds_a_stored_one() -> None:

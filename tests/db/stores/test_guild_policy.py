@@ -86,12 +86,12 @@ async def test_admission_and_blocks_are_one_read_each(database: Database) -> Non
     operating, moderation = OperatorStore(database), ModerationStore(database, clock=lambda: NOW)
     with reads(database) as begun:
         await asyncio.gather(*(operating.admission() for _ in range(50)))
-        await asyncio.gather(*(moderation.blocked_until(GUILD, USER) for _ in range(50)))
+        await asyncio.gather(*(moderation.fetch_blocked_until(GUILD, USER) for _ in range(50)))
     assert len(begun) == 2
     await operating.set_standing(GUILD, Standing.DENIED)
     await moderation.block(GUILD, USER, Entry(1, "for a test"), lasting=None)
     assert (await operating.admission()).standings == {GUILD: Standing.DENIED}
-    assert await moderation.blocked_until(GUILD, USER) is not None
+    assert await moderation.fetch_blocked_until(GUILD, USER) is not None
 
 
 TOO_LARGE_TOGETHER = [

@@ -10,8 +10,8 @@ import pytest
 from db.admin.erasure import erase_user
 from db.engine import Database
 from db.stores.audit_log import Entry
-from db.stores.favourites import KeepsakeStore
-from db.stores.history import AlbumStore
+from db.stores.favourites import FavouriteStore
+from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.styles import StyleStore
 from generation.errors import InvalidRequest
@@ -49,7 +49,7 @@ async def finished(
 async def test_a_page_is_newest_first_and_goes_on_where_the_last_one_ended(database: Database) -> None:
     jobs = [await finished(database, ADA, f"picture {n}", minute=n) for n in range(4)]
     await finished(database, BO, "theirs", minute=9)
-    album = AlbumStore(database)
+    album = HistoryStore(database)
     first = await album.fetch_page(ADA, Look(), limit=3)
     assert [job.id for job in first] == [job.id for job in reversed(jobs[1:])]
     rest = await album.fetch_page(ADA, Look(), limit=3, before=first[-1].created_at)
@@ -59,55 +59,55 @@ async def test_a_page_is_newest_first_and_goes_on_where_the_last_one_ended(datab
 async def test_words_are_found_in_any_order_and_case(database: Database) -> None:
     wanted = await finished(database, ADA, "ein GRÜNES Dreieck", minute=1)
     await finished(database, ADA, "ein grüner Kreis", minute=2)
-    found = await AlbumStore(database).fetch_page(ADA, Look(words="dreieck grünes"), limit=9)
+    found = await HistoryStore(database).fetch_page(ADA, Look(words="dreieck grünes"), limit=9)
     assert [job.id for job in found] == [wanted.id]
 
 
 async def test_pictures_nobody_on_discord_asked_for_are_left_out(database: Database) -> None:
     await finished(database, ADA, "painted again for its file", minute=1, reply_to=None)
-    assert await AlbumStore(database).fetch_page(ADA, Look(), limit=9) == []
+    assert await HistoryStore(database).fetch_page(ADA, Look(), limit=9) == []
 
 
 async def test_a_favourite_may_be_somebody_elses_and_turns_off_again(database: Database) -> None:
     theirs = await finished(database, BO, "theirs", minute=1)
-    album, keepsakes = AlbumStore(database), KeepsakeStore(database)
-    assert await keepsakes.turn_favourite(theirs.id, ADA.user_id)
+    album, keepsakes = HistoryStore(database), FavouriteStore(database)
+    assert await keepsakes.toggle_favourite(theirs.id, ADA.user_id)
     liked = await album.fetch_page(ADA, Look(favourites=True), limit=9)
     assert [job.id for job in liked] == [theirs.id]
     assert await album.fetch_page(Owner(2, ADA.user_id), Look(favourites=True), limit=9) == []
-    assert not await keepsakes.turn_favourite(theirs.id, ADA.user_id)
+    assert not await keepsakes.toggle_favourite(theirs.id, ADA.user_id)
     assert await album.fetch_page(ADA, Look(favourites=True), limit=9) == []
 
 
 async def test_who_wants_to_be_told_is_remembered_once_and_forgotten_when_told(database: Database) -> None:
     job = await finished(database, ADA, "a", minute=1)
-    keepsakes = KeepsakeStore(database)
-    assert await keepsakes.tell(job.id, BO.user_id)
-    assert not await keepsakes.tell(job.id, BO.user_id)
-    assert await keepsakes.fetch_told(job.id) == [BO.user_id]
-    await keepsakes.forget_told(job.id)
-    assert await keepsakes.fetch_told(job.id) == []
+    keepsakes = FavouriteStore(database)
+    assert await keepsakes.request_notification(job.id, BO.user_id)
+    assert not await keepsakes.request_notification(job.id, BO.user_id)
+    assert await keepsakes.fetch_notified(job.id) == [BO.user_id]
+    await keepsakes.clear_notifications(job.id)
+    assert await keepsakes.fetch_notified(job.id) == []
 
 
 async def test_erasing_a_member_takes_their_favourites_and_wishes_along(database: Database) -> None:
     theirs = await finished(database, BO, "theirs", minute=1)
-    keepsakes = KeepsakeStore(database)
-    await keepsakes.turn_favourite(theirs.id, ADA.user_id)
-    await keepsakes.tell(theirs.id, ADA.user_id)
+    keepsakes = FavouriteStore(database)
+    await keepsakes.toggle_favourite(theirs.id, ADA.user_id)
+    await keepsakes.request_notification(theirs.id, ADA.user_id)
     await all_of(erase_user(database, ADA.user_id))
-    assert await keepsakes.fetch_told(theirs.id) == []
-    assert await AlbumStore(database).fetch_page(ADA, Look(favourites=True), limit=9) == []
+    assert await keepsakes.fetch_notified(theirs.id) == []
+    assert await HistoryStore(database).fetch_page(ADA, Look(favourites=True), limit=9) == []
 
 
 async def test_a_family_is_followed_up_and_down(database: Database) -> None:
     first = await finished(database, ADA, "first", minute=1)
     second = await finished(database, BO, "second", minute=2, parent=f"{first.id}-0")
     third = await finished(database, ADA, "third", minute=3, parent=f"{second.id}-0")
-    kin = await AlbumStore(database).fetch_kin(third)
+    kin = await HistoryStore(database).fetch_kin(third)
     assert [(job.id, index) for job, index in kin.parents] == [(second.id, 0), (first.id, 0)]
-    assert [job.id for job in (await AlbumStore(database).fetch_kin(first)).children] == [second.id]
+    assert [job.id for job in (await HistoryStore(database).fetch_kin(first)).children] == [second.id]
     lost = await finished(database, ADA, "x", minute=4, parent="not an image id")
-    assert (await AlbumStore(database).fetch_kin(lost)).parents == ()
+    assert (await HistoryStore(database).fetch_kin(lost)).parents == ()
 
 
 ENTRY = Entry(1, "for a test")

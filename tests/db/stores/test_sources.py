@@ -12,8 +12,8 @@ import pytest
 from db.admin.erasure import erase_guild, erase_user
 from db.admin.retention import RetentionStore
 from db.engine import Database
-from db.models import DepartureRow
-from db.stores.favourites import KeepsakeStore
+from db.models import RemovedGuildRow
+from db.stores.favourites import FavouriteStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.settings import SettingsStore
@@ -149,7 +149,7 @@ async def _erased(database: Database, job: Job) -> set[str]:
 
 
 async def _departed(database: Database, job: Job) -> set[str]:
-    await database.write(lambda session: session.add(DepartureRow(guild_id=GUILD, since=NOW)))
+    await database.write(lambda session: session.add(RemovedGuildRow(guild_id=GUILD, since=NOW)))
     return set(await all_of(erase_guild(database, GUILD)))
 
 
@@ -192,11 +192,11 @@ async def test_retention_takes_uploads_with_the_pictures(database: Database) -> 
     young = await made(database, file="d" * 64, days_ago=29)
     assert await expired(database) == {PICTURE}
     assert await usable(database, ADA)
-    await KeepsakeStore(database, clock=lambda: NOW).turn_favourite(old.id, OTHER)
+    await FavouriteStore(database, clock=lambda: NOW).toggle_favourite(old.id, OTHER)
     late = NOW + timedelta(days=2)
     assert await expired(database, at=late) == {"d" * 64}
     assert await usable(database, ADA), "a favourite stays, and what it starts from"
-    await KeepsakeStore(database, clock=lambda: NOW).turn_favourite(old.id, OTHER)
+    await FavouriteStore(database, clock=lambda: NOW).toggle_favourite(old.id, OTHER)
     assert UPLOAD in await expired(database, at=late)
     assert not await usable(database, ADA)
     assert UPLOAD not in await expired(database, at=late), "once is enough"

@@ -193,14 +193,16 @@ async def test_what_was_written_for_a_caller_who_is_gone_is_in_force(database: D
     """Shown for what is kept in memory: policies, admission, blocks."""
     stores, operating = open_stores(database), OperatorStore(database)
     moderating = moderation(database)
-    await asyncio.gather(stores.guild_policy.fetch(GUILD), operating.admission(), moderating.blocked_until(GUILD, USER))
+    await asyncio.gather(
+        stores.guild_policy.fetch(GUILD), operating.admission(), moderating.fetch_blocked_until(GUILD, USER)
+    )
     await cut_off(database, stores.guild_policy.change_settings(GUILD, lambda old: replace(old, weight=3.0), ENTRY))
     await cut_off(database, operating.set_standing(GUILD, Standing.DENIED))
     await cut_off(database, moderating.block(GUILD, USER, ENTRY, lasting=None))
     assert (await SettingsStore(database).fetch(GUILD)).weight == 3.0
     assert (await stores.guild_policy.fetch(GUILD)).settings.weight == 3.0
     assert (await operating.admission()).standings == {GUILD: Standing.DENIED}
-    assert await moderating.blocked_until(GUILD, USER) is not None
+    assert await moderating.fetch_blocked_until(GUILD, USER) is not None
 
 
 async def test_a_file_with_too_many_styles_changes_nothing(database: Database) -> None:
