@@ -72,7 +72,7 @@ class Turns:
     def _fill(self) -> None:
         """Give the free places to those who may have one."""
         while self._free and (fitting := [each for each in self._waiting if self._may_hold(each.owner)]):
-            chosen = min(fitting, key=lambda each: self._last_turns(each.owner))
+            chosen = min(fitting, key=lambda each: self._find_last_turns(each.owner))
             self._waiting.remove(chosen)
             self._free -= 1
             self._num_served += 1
@@ -84,7 +84,7 @@ class Turns:
     def _may_hold(self, owner: Owner) -> bool:
         return self._held[owner.guild_id] < self._of_guild and self._held[owner] < self._of_member
 
-    def _last_turns(self, owner: Owner) -> tuple[int, int]:
+    def _find_last_turns(self, owner: Owner) -> tuple[int, int]:
         return self._served.get(owner.guild_id, 0), self._served.get(owner, 0)
 
     def _require_room(self, owner: Owner) -> None:

@@ -38,7 +38,7 @@ class Phrase(str):
 
     def packed(self) -> Any:
         """Return it as lists and plain values, for a format that carries JSON."""
-        return [self.template, {name: _packed(value) for name, value in self.values.items()}]
+        return [self.template, {name: _pack(value) for name, value in self.values.items()}]
 
     @classmethod
     def unpacked(cls, packed: Any) -> Phrase:
@@ -60,7 +60,7 @@ def in_english(value: object) -> str:
             return str(value)
 
 
-def _packed(value: object) -> Any:
+def _pack(value: object) -> Any:
     match value:
         case Phrase():
             return value.packed()

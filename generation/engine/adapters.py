@@ -47,7 +47,7 @@ class Adapters:
         self._active = None
         for adapter in adapters:
             self._require(adapter)
-        for layer in self._layers():
+        for layer in self._find_layers():
             layer.enable_adapters(bool(adapters))
             if adapters:
                 layer.set_adapter([adapter.sha256 for adapter in adapters], inference_mode=True)
@@ -71,10 +71,10 @@ class Adapters:
     def _forget_the_oldest(self) -> None:
         while len(self._resident) > _MAX_RESIDENT:
             name, _ = self._resident.popitem(last=False)
-            for layer in self._layers():
+            for layer in self._find_layers():
                 layer.delete_adapter(name)
 
-    def _layers(self) -> Iterator[BaseTunerLayer]:
+    def _find_layers(self) -> Iterator[BaseTunerLayer]:
         for module in self._modules.values():
             yield from (layer for layer in module.modules() if isinstance(layer, BaseTunerLayer))
 

@@ -101,14 +101,14 @@ def bfloat16_gain() -> float:
 
     Twice and more with units for it, far below one without. Measured, because no public call tells the two apart.
     """
-    return _product_seconds(torch.float32) / _product_seconds(torch.bfloat16)
+    return _time_product(torch.float32) / _time_product(torch.bfloat16)
 
 
 def is_much_faster(gain: float) -> bool:
     return gain * _MUCH_FASTER > 1
 
 
-def _product_seconds(dtype: torch.dtype, *, side: int = 768, repeats: int = 5) -> float:
+def _time_product(dtype: torch.dtype, *, side: int = 768, repeats: int = 5) -> float:
     factor = torch.ones(side, side, dtype=dtype)
 
     def multiply() -> None:

@@ -68,7 +68,7 @@ class Buckets:
         kept = self._find(shape)
         if kept is not None:
             return max(_LEAST_ROWS, kept)
-        return max(_LEAST_ROWS, int(self._row_pixels_of(shape) // (size_px[0] * size_px[1])))
+        return max(_LEAST_ROWS, int(self._find_row_pixels(shape) // (size_px[0] * size_px[1])))
 
     def most_for(self, slot: Slot) -> int:
         """Return the largest bucket for images such as `slot`, limited by what pays and by memory."""
@@ -123,7 +123,7 @@ class Buckets:
         side_px = round(math.sqrt(shape.pixels))
         return f"bucket that pays: network {shape.network} at about {side_px} px, {self._fingerprint}"
 
-    def _row_pixels_of(self, shape: Shape) -> float:
+    def _find_row_pixels(self, shape: Shape) -> float:
         """Return as many as pay at the nearest size measured with this network; else what the device usually can."""
         known = [
             (abs(other.area - shape.area), other, bucket)

@@ -165,10 +165,10 @@ class Engine:
 
     def _schedule_forward(self, stepping: list[Slot]) -> Turn:
         picked = self._schedule_of_steps.pick(stepping, self._buckets.most_for)
-        slots = tuple(slot for slot in picked if slot.walk or self._guard(slot.order, self._beginning(slot)))
+        slots = tuple(slot for slot in picked if slot.walk or self._guard(slot.order, self._list_beginning(slot)))
         return Turn(slots=slots, bucket=self._buckets.fitting(slots)) if slots else Turn()
 
-    def _beginning(self, slot: Slot) -> Callable[[], None]:
+    def _list_beginning(self, slot: Slot) -> Callable[[], None]:
         return lambda: slot.begin(self._device.torch_device)
 
     def most_rows(self, size_px: tuple[int, int], *, model: str | None = None) -> int:
@@ -210,46 +210,46 @@ class Engine:
         if len(turn.slots) > 1:
             self._buckets.halve(slot.key, turn.bucket)
         elif slot.lacked_memory:
-            self._break(slot.order, OutOfMemory())
+            self._fail_image(slot.order, OutOfMemory())
         else:
             slot.lacked_memory = True
 
     def _free_memory(self, order: Order) -> None:
         """Free everything unused: buffers, models without a resident image, and what the device caches."""
         self._batches.clear()
-        self._models.let_go(keep=self._models_at_work() | {order.spec.model})
+        self._models.let_go(keep=self._list_models_at_work() | {order.spec.model})
         give_back(self._device.torch_device)
 
     # Settle: every image takes its part; those that are done are decoded, checked and handed over.
 
     def _settle(self, turn: Turn, outputs: list[Tensor] | None) -> None:
         for slot, prediction in zip(turn.slots, outputs or (), strict=False):
-            if self._guard(slot.order, self._advancing(slot, prediction, turn.bucket), is_repeatable=False):
-                self._advanced(slot)
+            if self._guard(slot.order, self._list_advancing(slot, prediction, turn.bucket), is_repeatable=False):
+                self._handle_advance(slot)
         if turn.finishing is not None:
             self._finish(turn.finishing)
         if turn.enlarging is not None:
             self._enlarge(turn.enlarging)
 
-    def _advancing(self, slot: Slot, prediction: Tensor, bucket: int) -> Callable[[], None]:
+    def _list_advancing(self, slot: Slot, prediction: Tensor, bucket: int) -> Callable[[], None]:
         return lambda: slot.advance(prediction, bucket)
 
-    def _advanced(self, slot: Slot) -> None:
+    def _handle_advance(self, slot: Slot) -> None:
         """Report progress after a step, begin the next pass if this one is over, show a preview if one is due."""
         slot.lacked_memory = False
         if slot.is_pass_over and not self._guard(slot.order, slot.begin_next_pass):
             return
         order = slot.order
         self._events.append(Progress(image_id=order.image_id, attempt=order.attempt, done=slot.done, total=slot.total))
-        self._preview_if_due(slot)
+        self._show_preview_if_due(slot)
 
-    def _preview_if_due(self, slot: Slot) -> None:
+    def _show_preview_if_due(self, slot: Slot) -> None:
         due_at = slot.total * (slot.num_previews + 1) / (slot.order.num_previews + 1)
         if slot.num_previews >= slot.order.num_previews or slot.done < due_at or slot.is_denoised:
             return
         slot.num_previews += 1
         try:
-            shown = preview(self._model_of(slot.order), slot, side=self._settings.preview_side)
+            shown = preview(self._get_model(slot.order), slot, side=self._settings.preview_side)
         except Exception as error:  # the picture can be had without it
             if is_engine_broken(error) and not is_out_of_memory(error):
                 raise
@@ -264,7 +264,7 @@ class Engine:
             if not bool(torch.isfinite(slot.walk.latents).all()):
                 raise NotFinite()
             picture = decode(slot, slot.walk.latents)
-            model = self._model_of(slot.order)
+            model = self._get_model(slot.order)
             self._events.append(finish(model, slot.order, picture, slot=slot, start=slot.start))
             self._drop(slot.order.image_id)
 
@@ -284,7 +284,7 @@ class Engine:
     # Coming and going.
 
     def _enter(self, order: Order) -> None:
-        model, spec = self._model_of(order), order.spec
+        model, spec = self._get_model(order), order.spec
         start = None
         if spec.upscale is not None:
             picture = read_picture(order.start_png, (spec.width_px, spec.height_px), what="The picture to enlarge")
@@ -303,14 +303,14 @@ class Engine:
             self._slots[order.image_id] = slot
             self._schedule_of_steps.enter(slot)
 
-    def _model_of(self, order: Order) -> LoadedModel:
+    def _get_model(self, order: Order) -> LoadedModel:
         """Return the model that paints an order, loaded if need be, without unloading one that is at work.
 
         Residents hold their models: unloading one would free no memory, and the next preview would load it again.
         """
-        return self._models.get(order.spec.model, keep=self._models_at_work())
+        return self._models.get(order.spec.model, keep=self._list_models_at_work())
 
-    def _models_at_work(self) -> set[str]:
+    def _list_models_at_work(self) -> set[str]:
         at_work: list[Slot | Upscaling] = [*self._slots.values(), *self._upscalings.values()]
         return {each.order.spec.model for each in at_work}
 
@@ -339,12 +339,12 @@ class Engine:
             if is_engine_broken(error) and not is_out_of_memory(error):
                 raise
             if not is_repeatable or not is_out_of_memory(error):
-                self._break(order, error)
+                self._fail_image(order, error)
                 return False
         self._free_memory(order)  # after the error is dropped, because it holds what was computed
         return self._guard(order, work, is_repeatable=False)
 
-    def _break(self, order: Order, error: Exception) -> None:
+    def _fail_image(self, order: Order, error: Exception) -> None:
         self._drop(order.image_id)
         self._events.append(broken(order, error))
 

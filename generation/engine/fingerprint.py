@@ -29,10 +29,10 @@ def take_fingerprint(device: Device) -> Fingerprint:
         "memory": device.memory,
         "stages": "encode 1, decode 1",
     }
-    return Fingerprint(facts | (_cuda_facts(device) if device.kind == "cuda" else {}))
+    return Fingerprint(facts | (_read_cuda_facts(device) if device.kind == "cuda" else {}))
 
 
-def _cuda_facts(device: Device) -> dict[str, str]:
+def _read_cuda_facts(device: Device) -> dict[str, str]:
     return {
         "gpu": torch.cuda.get_device_name(device.torch_device),
         "cuda": str(torch.version.cuda),

@@ -86,10 +86,10 @@ def _noise(sampling: Sampling, order: Order, shape: tuple[int, ...]) -> Tensor:
     noise = sampling.draw(shape)
     if order.spec.variation is None:
         return noise
-    return _turn(noise[0], _second_noise(order.spec.variation, shape)[0], order.spec.variation.strength)[None]
+    return _turn(noise[0], _draw_second_noise(order.spec.variation, shape)[0], order.spec.variation.strength)[None]
 
 
-def _second_noise(variation: Variation, shape: tuple[int, ...]) -> Tensor:
+def _draw_second_noise(variation: Variation, shape: tuple[int, ...]) -> Tensor:
     return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(variation.seed))
 
 

@@ -80,14 +80,14 @@ class ModelFolder:
 
 def load_diffuser(cls: Any, path: Path, device: Device) -> Any:
     """Return a diffusers model from safetensors, complete and finite, on the device."""
-    variant = _variant(path, "diffusion_pytorch_model")
+    variant = _find_variant(path, "diffusion_pytorch_model")
     options = {"local_files_only": True, "use_safetensors": True, "variant": variant, "output_loading_info": True}
     return _load(cls, path, device, {**options, "torch_dtype": device.dtype})
 
 
 def load_transformer(cls: Any, path: Path, device: Device, *, attention: str = "eager") -> Any:
     """Return a transformers model from safetensors, complete and finite, on the device."""
-    variant = _variant(path, "model")
+    variant = _find_variant(path, "model")
     options = {"local_files_only": True, "use_safetensors": True, "variant": variant, "output_loading_info": True}
     return _load(cls, path, device, {**options, "dtype": device.dtype, "attn_implementation": attention})
 
@@ -111,7 +111,7 @@ def ready(path: Path, model: Any, device: Device) -> Any:
     """Return the model on its device, for reading only. Raise `FolderRefused` if weights are missing or not finite."""
     missing = [name for name, weight in model.named_parameters() if weight.is_meta]
     if missing:
-        raise _incomplete(path, missing)
+        raise _build_incomplete(path, missing)
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise refusal(path, f"the weight {name} is not finite.", "Look for another copy of it.")
@@ -144,7 +144,7 @@ def refusal(path: Path, problem: str, remedy: str) -> FolderRefused:
     return FolderRefused(folder=str(path), problem=problem, remedy=remedy)
 
 
-def _incomplete(path: Path, missing: list[str]) -> FolderRefused:
+def _build_incomplete(path: Path, missing: list[str]) -> FolderRefused:
     return refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.", _OTHER_SETTINGS)
 
 
@@ -152,11 +152,11 @@ def _load(cls: Any, path: Path, device: Device, options: dict[str, Any]) -> Any:
     with refusing(path, "its weights cannot be read"):
         model, info = cls.from_pretrained(path, **options)
     if info["missing_keys"]:
-        raise _incomplete(path, sorted(info["missing_keys"]))
+        raise _build_incomplete(path, sorted(info["missing_keys"]))
     return ready(path, model, device)
 
 
-def _variant(path: Path, stem: str) -> str | None:
+def _find_variant(path: Path, stem: str) -> str | None:
     """Return `fp16` where only half-precision files were downloaded."""
     has_plain = (path / f"{stem}.safetensors").is_file() or (path / f"{stem}.safetensors.index.json").is_file()
     return "fp16" if not has_plain and any(path.glob(f"{stem}.fp16*.safetensors")) else None

@@ -79,7 +79,7 @@ def _read(extra: Extra) -> dict[str, Tensor]:
     data, tensors = read_checked(extra)
     try:
         read = read_names({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-        settings = read_settings(_metadata(data))
+        settings = read_settings(_read_metadata(data))
     except ValueError as error:
         raise unusable(extra, f"it {error}.") from None
     alphas = {layer: float(tensors[name]) for name, (layer, part) in read.items() if part == "alpha"}
@@ -90,19 +90,19 @@ def _read(extra: Extra) -> dict[str, Tensor]:
         matrix = tensors[name].float()
         if part == "up":
             rank = matrix.shape[1]
-            matrix = matrix * (alphas[layer] / rank if layer in alphas else _scale(settings, layer, rank))
+            matrix = matrix * (alphas[layer] / rank if layer in alphas else _read_scale(settings, layer, rank))
         scaled[f"{layer}.lora_{part}.weight"] = matrix
     return scaled
 
 
-def _metadata(data: bytes) -> Mapping[str, str]:
+def _read_metadata(data: bytes) -> Mapping[str, str]:
     """Return the free text of a safetensors header."""
     length = int.from_bytes(data[:8], "little")
     metadata: Mapping[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__", {})
     return metadata
 
 
-def _scale(settings: Mapping[str, Any], layer: str, rank: int) -> float:
+def _read_scale(settings: Mapping[str, Any], layer: str, rank: int) -> float:
     part, _, name = layer.partition(".")
     alpha = settings.get(f"{part}.lora_alpha")
     pattern = settings.get(f"{part}.alpha_pattern")

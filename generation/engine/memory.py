@@ -49,7 +49,7 @@ def loaded_bytes(model: Model, itemsize: int) -> int:
     """
     own = [model.path] if model.config is not None else [model.path / part for part in _parts(model)]
     others = [part for part in (model.vae, model.safety_checker, model.upscaler) if part is not None]
-    return sum(itemsize * _num_weights(part, without_vae=model.vae is not None) for part in (*own, *others))
+    return sum(itemsize * _count_weights(part, without_vae=model.vae is not None) for part in (*own, *others))
 
 
 def _parts(model: Model) -> list[str]:
@@ -57,7 +57,7 @@ def _parts(model: Model) -> list[str]:
     return [part for part in LAYOUTS[model.family] if not part.startswith("tokenizer") and part not in left_out]
 
 
-def _num_weights(part: Path, *, without_vae: bool) -> int:
+def _count_weights(part: Path, *, without_vae: bool) -> int:
     try:
         shapes = [item for file in weight_files(part) for item in read_tensors(file).shapes.items()]
     except (OSError, ValueError, KeyError):

@@ -19,7 +19,7 @@ _BLUR_PART = 8
 
 def extend(picture: np.ndarray, margins: Margins) -> np.ndarray:
     """Return the canvas, uint8: the picture (height, width, 3) with its mirror image, blurred to colours, around it."""
-    canvas = np.pad(picture, (*_around(margins), (0, 0)), mode="symmetric")
+    canvas = np.pad(picture, (*_get_padding(margins), (0, 0)), mode="symmetric")
     radius = min(picture.shape[:2]) / _BLUR_PART
     canvas = np.array(PillowImage.fromarray(canvas).filter(ImageFilter.GaussianBlur(radius)))
     canvas[_inside(canvas, margins)] = picture
@@ -28,20 +28,20 @@ def extend(picture: np.ndarray, margins: Margins) -> np.ndarray:
 
 def repaint_mask(picture: np.ndarray, margins: Margins) -> np.ndarray:
     """Return (canvas height, canvas width) float32: 1 where it is painted (with seam), 0 where the picture stays."""
-    seam = (_kept_share(picture, margins) < 1).astype(np.float32)
-    return np.pad(seam, _around(margins), constant_values=1.0)
+    seam = (_compute_kept_share(picture, margins) < 1).astype(np.float32)
+    return np.pad(seam, _get_padding(margins), constant_values=1.0)
 
 
 def put_back(painted: np.ndarray, picture: np.ndarray, margins: Margins) -> np.ndarray:
     """Return the painted canvas with the picture laid over it again, fading out across the seam."""
-    share = _kept_share(picture, margins)[:, :, None]
+    share = _compute_kept_share(picture, margins)[:, :, None]
     canvas = painted.copy()
     mixed = share * picture + (1 - share) * painted[_inside(painted, margins)]
     canvas[_inside(canvas, margins)] = mixed.round().astype(np.uint8)
     return canvas
 
 
-def _kept_share(picture: np.ndarray, margins: Margins) -> np.ndarray:
+def _compute_kept_share(picture: np.ndarray, margins: Margins) -> np.ndarray:
     """Return (height, width) of the picture, 0 to 1: how much of each pixel is kept."""
     height, width = picture.shape[:2]
     cells = min(height, width) // _SEAM_PART // SIDE_MULTIPLE_PX
@@ -62,7 +62,7 @@ def _ramp(length: int, before_px: int, after_px: int, seam_px: int) -> np.ndarra
     return ramp
 
 
-def _around(margins: Margins) -> tuple[tuple[int, int], tuple[int, int]]:
+def _get_padding(margins: Margins) -> tuple[tuple[int, int], tuple[int, int]]:
     return (margins.top, margins.bottom), (margins.left, margins.right)
 
 

@@ -58,8 +58,8 @@ def finish(
         evaluations=slot.done if slot else 0,
         withheld=withheld,
         flagged=not verdict.is_safe or (start is not None and not start.is_safe),
-        safety_scores=verdict.scores | _of_start(start),
-        review_jpeg=_for_review(order, verdict, picture) if withheld else b"",
+        safety_scores=verdict.scores | _name_start_scores(start),
+        review_jpeg=_make_review_copy(order, verdict, picture) if withheld else b"",
         dropped=slot.words.dropped if slot else "",
     )
 
@@ -80,8 +80,8 @@ def refuse_start(order: Order, verdict: Verdict, picture: np.ndarray) -> Finishe
         withheld=True,
         flagged=True,
         is_start_flagged=True,
-        safety_scores=_of_start(verdict),
-        review_jpeg=_for_review(order, verdict, picture),
+        safety_scores=_name_start_scores(verdict),
+        review_jpeg=_make_review_copy(order, verdict, picture),
     )
 
 
@@ -93,11 +93,11 @@ def _may_come_out(verdict: Verdict) -> bool:
     return verdict.is_certain and not verdict.is_forbidden
 
 
-def _for_review(order: Order, verdict: Verdict, picture: np.ndarray) -> bytes:
+def _make_review_copy(order: Order, verdict: Verdict, picture: np.ndarray) -> bytes:
     return encode_jpeg(blurred(picture)) if order.keeps_for_review and _may_come_out(verdict) else b""
 
 
-def _of_start(verdict: Verdict | None) -> dict[str, float]:
+def _name_start_scores(verdict: Verdict | None) -> dict[str, float]:
     return {f"start {name}": score for name, score in verdict.scores.items()} if verdict is not None else {}
 
 

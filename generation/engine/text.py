@@ -61,7 +61,7 @@ def tokenize_pair(
     if spec.is_guided:
         prompts.insert(0, _read(tokenizer, learned, avoided, length - 2, max_chunks))
     num_chunks = max(len(prompt.chunks) for prompt in prompts)
-    framed = torch.tensor([_frame(tokenizer, prompt.chunks, length, num_chunks) for prompt in prompts])
+    framed = torch.tensor([_frame_chunks(tokenizer, prompt.chunks, length, num_chunks) for prompt in prompts])
     ids, weights = framed.to(torch.float64).unbind(-1)
     return Tokens(ids.long(), weights.float()), positive.dropped
 
@@ -96,7 +96,7 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _frame(
+def _frame_chunks(
     tokenizer: Any, chunks: list[list[tuple[int, float]]], length: int, num_chunks: int
 ) -> list[list[tuple[int, float]]]:
     """Return (chunks, length) pairs of id and weight: chunks between their marks, padded; missing ones are empty."""

@@ -30,15 +30,15 @@ def main() -> None:
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that other output does not mix with ours
     (model,) = decode_config(sys.stdin.buffer.read()).models
-    answer.write(why_not_loadable(model))
+    answer.write(explain_failure(model))
     answer.flush()
 
 
-def why_not_loadable(model: Model) -> str:
+def explain_failure(model: Model) -> str:
     """Load a model once. Return why it cannot be loaded; nothing where it can."""
     try:
         with torch.inference_mode():
-            LoadedModel(model, Device(torch.device("cpu"), _dtype(model), num_cores()), EngineSettings())
+            LoadedModel(model, Device(torch.device("cpu"), _find_dtype(model), num_cores()), EngineSettings())
         return ""
     except Misconfigured as refused:
         return str(refused)
@@ -48,7 +48,7 @@ def why_not_loadable(model: Model) -> str:
         return f"The model {model.path} cannot be loaded ({type(error).__name__}: {first_line(error)})."
 
 
-def _dtype(model: Model) -> torch.dtype:
+def _find_dtype(model: Model) -> torch.dtype:
     """Return the number type that most of the model is written in."""
     file = weight_files(model.path if model.path.is_file() else model.path / "unet")[0]
     with safe_open(file, framework="pt") as tensors:

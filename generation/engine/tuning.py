@@ -82,7 +82,7 @@ class Tuner:
         family = self._family_of(wanted.model)
         if family is None:
             raise LookupError("the model was let go")
-        slot = _a_slot(wanted, family)
+        slot = _make_slot(wanted, family)
         slot.begin(self._device.torch_device)
         forwards = {bucket: self._forward(family, slot, bucket) for bucket in family.ladder}
         return (yield from time_buckets(forwards, longest_s=longest_s))
@@ -97,7 +97,7 @@ class Tuner:
         return run
 
 
-def _a_slot(wanted: Wanted, family: Family) -> Slot:
+def _make_slot(wanted: Wanted, family: Family) -> Slot:
     """Return a slot of that size that belongs to no request."""
     width_px, height_px = wanted.size_px
     spec = ImageSpec(

@@ -51,7 +51,7 @@ class Enlargement:
         self._upscaler = upscaler
         height, width = picture.shape[:2]
         self.result = np.zeros((height * FACTOR, width * FACTOR, 3), np.uint8)
-        self._tiles = list(_tile_origins(height, width)) if upscaler else [(0, 0)]
+        self._tiles = list(_list_tile_origins(height, width)) if upscaler else [(0, 0)]
 
     @property
     def is_done(self) -> bool:
@@ -61,12 +61,12 @@ class Enlargement:
         """Compute the next tile."""
         top, left = self._tiles[0]
         if self._upscaler is None:
-            self.result = _lanczos(self._picture)
+            self.result = _resize_lanczos(self._picture)
         else:
-            self._paste(top, left, self._upscaler.enlarge(self._cut(top, left)))
+            self._paste(top, left, self._upscaler.enlarge(self._cut_tile(top, left)))
         del self._tiles[0]  # only now: without memory for it, it is tried again
 
-    def _cut(self, top: int, left: int) -> np.ndarray:
+    def _cut_tile(self, top: int, left: int) -> np.ndarray:
         margin = [(_OVERLAP_PX, _OVERLAP_PX + _TILE_PX)] * 2 + [(0, 0)]
         padded = np.pad(self._picture, margin, mode="symmetric")
         side = _TILE_PX + 2 * _OVERLAP_PX
@@ -78,13 +78,13 @@ class Enlargement:
         target[:] = inner[: target.shape[0], : target.shape[1]]
 
 
-def _tile_origins(height: int, width: int) -> Iterator[tuple[int, int]]:
+def _list_tile_origins(height: int, width: int) -> Iterator[tuple[int, int]]:
     for top in range(0, height, _TILE_PX):
         for left in range(0, width, _TILE_PX):
             yield top, left
 
 
-def _lanczos(picture: np.ndarray) -> np.ndarray:
+def _resize_lanczos(picture: np.ndarray) -> np.ndarray:
     image = PillowImage.fromarray(picture)
     enlarged = image.resize((image.width * FACTOR, image.height * FACTOR), PillowImage.Resampling.LANCZOS)
     return np.asarray(enlarged)

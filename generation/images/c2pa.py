@@ -82,9 +82,9 @@ class Credentials:
             with (
                 c2pa.Signer.from_info(info) as signer,
                 c2pa.Context(c2pa.Settings.from_dict(_OFFLINE)) as context,
-                c2pa.Builder(_manifest(source), context=context) as builder,
+                c2pa.Builder(_build_manifest(source), context=context) as builder,
             ):
-                builder.sign(signer, _mime(data), io.BytesIO(data), signed)
+                builder.sign(signer, _get_mime(data), io.BytesIO(data), signed)
         except (c2pa.C2paError, ValueError, OSError) as error:
             raise CannotSign(str(error)[:200]) from None
         return signed.getvalue()
@@ -119,18 +119,18 @@ def read_credentials(data: bytes) -> ReadCredentials | None:
     try:
         with (
             c2pa.Context(c2pa.Settings.from_dict(_OFFLINE)) as context,
-            c2pa.Reader(_mime(data), io.BytesIO(data), context=context) as reader,
+            c2pa.Reader(_get_mime(data), io.BytesIO(data), context=context) as reader,
         ):
             manifest = reader.get_active_manifest() or {}
             state = CredentialState(str(reader.get_validation_state()).lower())
     except c2pa.C2paError as error:
         return None if "ManifestNotFound" in type(error).__name__ else ReadCredentials(state=CredentialState.INVALID)
     return ReadCredentials(
-        state=state, signed_by=manifest.get("signature_info", {}).get("common_name"), source_type=_source(manifest)
+        state=state, signed_by=manifest.get("signature_info", {}).get("common_name"), source_type=_get_source(manifest)
     )
 
 
-def _manifest(source: SourceType) -> dict[str, Any]:
+def _build_manifest(source: SourceType) -> dict[str, Any]:
     action = {"action": "c2pa.created", "digitalSourceType": full_name(source)}
     return {
         "claim_generator_info": [{"name": "Atelier"}],
@@ -138,7 +138,7 @@ def _manifest(source: SourceType) -> dict[str, Any]:
     }
 
 
-def _source(manifest: dict[str, Any]) -> str | None:
+def _get_source(manifest: dict[str, Any]) -> str | None:
     for assertion in manifest.get("assertions", ()):
         for action in assertion.get("data", {}).get("actions", ()):
             if named := action.get("digitalSourceType"):
@@ -146,7 +146,7 @@ def _source(manifest: dict[str, Any]) -> str | None:
     return None
 
 
-def _mime(data: bytes) -> str:
+def _get_mime(data: bytes) -> str:
     if data.startswith(b"\x89PNG"):
         return "image/png"
     return "image/webp" if data[8:12] == b"WEBP" else "image/jpeg"

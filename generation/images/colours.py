@@ -46,9 +46,9 @@ def plain(picture: Image, exif: bytes | None = None) -> Plain:
     tile = getattr(picture, "tile", None)
     raw = tile[0][3] if tile else ""
     picture.load()
-    alpha = _alpha(picture, raw if isinstance(raw, str) else "")
-    colours = _in_srgb(_eight_bits(picture), picture.info)
-    turn = _TURNS.get(orientation_in(_exif_of(picture) if exif is None else exif))
+    alpha = _read_alpha(picture, raw if isinstance(raw, str) else "")
+    colours = _convert_to_srgb(_convert_to_eight_bits(picture), picture.info)
+    turn = _TURNS.get(orientation_in(_read_exif(picture) if exif is None else exif))
     if turn is not None:
         colours, alpha = colours.transpose(turn), alpha.transpose(turn) if alpha is not None else None
     return Plain(colours, alpha)
@@ -73,23 +73,23 @@ def as_mask(plain: Plain) -> Image:
     return on_white(plain).convert("L").point(_HALVES).convert("RGB")
 
 
-def _eight_bits(picture: Image) -> Image:
+def _convert_to_eight_bits(picture: Image) -> Image:
     """Return the colours as L, RGB or CMYK, without what is transparent."""
     if picture.mode.startswith("I"):
         return picture.convert("I").point([(level * 255 + 32767) // 65535 for level in range(65536)], "L")
     if picture.mode in ("1", "LA", "La"):
         return picture.convert("L")
-    return picture if picture.mode in _SPACES else _without_key(picture).convert("RGB")
+    return picture if picture.mode in _SPACES else _drop_colour_key(picture).convert("RGB")
 
 
-def _without_key(picture: Image) -> Image:
+def _drop_colour_key(picture: Image) -> Image:
     if "transparency" in picture.info:
         picture = picture.copy()
         del picture.info["transparency"]
     return picture
 
 
-def _alpha(picture: Image, raw: str) -> Image | None:
+def _read_alpha(picture: Image, raw: str) -> Image | None:
     if picture.mode in ("RGBA", "LA", "PA"):
         return picture.getchannel("A")
     key = picture.info.get("transparency")
@@ -104,7 +104,7 @@ def _alpha(picture: Image, raw: str) -> Image | None:
     return picture.convert("RGBA").getchannel("A")
 
 
-def _exif_of(picture: Image) -> bytes:
+def _read_exif(picture: Image) -> bytes:
     """Return the EXIF block of a PNG or WebP; ImageMagick writes it into a PNG as text."""
     block = picture.info.get("exif", b"")
     if not block and (text := picture.info.get("Raw profile type exif")):
@@ -116,8 +116,8 @@ def _exif_of(picture: Image) -> bytes:
 # Profiles.
 
 
-def _in_srgb(colours: Image, info: dict[str | tuple[int, int], object]) -> Image:
-    for profile in _profiles(colours, info):
+def _convert_to_srgb(colours: Image, info: dict[str | tuple[int, int], object]) -> Image:
+    for profile in _load_profiles(colours, info):
         try:
             return _converted(colours, profile)
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
@@ -125,7 +125,7 @@ def _in_srgb(colours: Image, info: dict[str | tuple[int, int], object]) -> Image
     return colours.convert("RGB")
 
 
-def _profiles(colours: Image, info: dict[str | tuple[int, int], object]) -> Iterator[bytes]:
+def _load_profiles(colours: Image, info: dict[str | tuple[int, int], object]) -> Iterator[bytes]:
     """Yield what says how the colours are meant, best first."""
     icc, gamma, primaries = (info.get(name) for name in ("icc_profile", "gamma", "chromaticity"))
     if isinstance(icc, bytes) and icc:

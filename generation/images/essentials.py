@@ -32,13 +32,13 @@ class Essentials(NamedTuple):
 def essentials(data: bytes) -> Essentials:
     """Return what is needed of a file. What cannot be taken apart is left as it is, for the decoder to judge."""
     if data.startswith(PNG):
-        return Essentials(PNG + b"".join(_chunks_needed(data)))
+        return Essentials(PNG + b"".join(_select_chunks(data)))
     if data.startswith(JPEG):
         return _jpeg(data)
     return Essentials(data)
 
 
-def _chunks_needed(png: bytes) -> Iterator[bytes]:
+def _select_chunks(png: bytes) -> Iterator[bytes]:
     place, kind_of_colour = len(PNG), 0
     while len(png) - place >= 12:
         length, kind = struct.unpack_from(">I4s", png, place)
@@ -60,11 +60,11 @@ def _is_needed(kind: bytes, body: bytes, crc: bytes, kind_of_colour: int) -> boo
     if kind == b"tRNS":
         return len(body) == _TRANSPARENT.get(kind_of_colour, len(body))
     if kind == b"iCCP":
-        return _holds_profile(body)
+        return _has_profile(body)
     return len(body) == _LENGTHS.get(kind, -1) or kind in (b"eXIf", *_TEXTS)
 
 
-def _holds_profile(body: bytes) -> bool:
+def _has_profile(body: bytes) -> bool:
     """Return whether a profile can be unpacked, and is not too long for a decoder that limits what it unpacks."""
     _, _, packed = body.partition(b"\0")
     unpacking = zlib.decompressobj()

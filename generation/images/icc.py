@@ -21,26 +21,26 @@ def profile_of(gamma: float, chromaticity: _Vector) -> bytes:
     """
     if not 0.1 <= gamma <= 10:
         raise ValueError("no gamma of a screen")
-    white, red, green, blue = (_xyz(*chromaticity[at : at + 2]) for at in (0, 2, 4, 6))
-    primaries = _transposed((red, green, blue))
-    scales = _times(_inverse(primaries), white)
+    white, red, green, blue = (_encode_xyz(*chromaticity[at : at + 2]) for at in (0, 2, 4, 6))
+    primaries = _transpose((red, green, blue))
+    scales = _times(_invert(primaries), white)
     cones = zip(_times(_BRADFORD, _D50), _times(_BRADFORD, white), strict=True)
     gains = [to / of for to, of in cones]
     columns = []
     for column, scale in zip((red, green, blue), scales, strict=True):
         adapted = [gain * cone for gain, cone in zip(gains, _times(_BRADFORD, column), strict=True)]
-        columns.append([scale * each for each in _times(_inverse(_BRADFORD), adapted)])
-    return _icc(columns, gamma)
+        columns.append([scale * each for each in _times(_invert(_BRADFORD), adapted)])
+    return _build_icc(columns, gamma)
 
 
-def _icc(columns: _Matrix, gamma: float) -> bytes:
+def _build_icc(columns: _Matrix, gamma: float) -> bytes:
     curve = b"curv\0\0\0\0" + struct.pack(">IH2x", 1, round(256 / gamma))
     if round(gamma * 100_000) in _SRGB_GAMMA:
         curve = b"para\0\0\0\0" + struct.pack(
             ">HH5i", 3, 0, *map(_fixed, (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
         )
-    tags = {name: _point(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
-    tags |= {b"wtpt": _point(_D50), **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)}
+    tags = {name: _encode_point(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
+    tags |= {b"wtpt": _encode_point(_D50), **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)}
     start = 132 + 12 * len(tags)
     table, body = struct.pack(">I", len(tags)), b""
     for name, tag in tags.items():
@@ -55,12 +55,12 @@ def _icc(columns: _Matrix, gamma: float) -> bytes:
         b"RGB ",
         b"XYZ ",
         b"acsp",
-        _point(_D50)[8:],
+        _encode_point(_D50)[8:],
     )
     return head + table + body
 
 
-def _point(xyz: _Vector) -> bytes:
+def _encode_point(xyz: _Vector) -> bytes:
     return b"XYZ \0\0\0\0" + struct.pack(">3i", *map(_fixed, xyz))
 
 
@@ -68,7 +68,7 @@ def _fixed(number: float) -> int:
     return round(number * 65536)
 
 
-def _xyz(x: float, y: float) -> _Vector:
+def _encode_xyz(x: float, y: float) -> _Vector:
     return x / y, 1.0, (1 - x - y) / y
 
 
@@ -76,15 +76,15 @@ def _times(matrix: _Matrix, vector: _Vector) -> list[float]:
     return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
 
 
-def _transposed(matrix: _Matrix) -> _Matrix:
+def _transpose(matrix: _Matrix) -> _Matrix:
     return list(zip(*matrix, strict=True))
 
 
-def _inverse(matrix: _Matrix) -> _Matrix:
+def _invert(matrix: _Matrix) -> _Matrix:
     a, b, c = matrix
     minors = _cross(b, c), _cross(c, a), _cross(a, b)
     determinant = sum(x * y for x, y in zip(a, minors[0], strict=True))
-    return [[each / determinant for each in row] for row in _transposed(minors)]
+    return [[each / determinant for each in row] for row in _transpose(minors)]
 
 
 def _cross(a: _Vector, b: _Vector) -> _Vector:

@@ -55,9 +55,9 @@ def recipe_in(text: Mapping[str, str]) -> Recipe:
 def parameters_line(recipe: Recipe) -> str:
     """Return the settings as AUTOMATIC1111 writes them: prompt, negative prompt, then one line of `key: value`."""
     spec = recipe.spec
-    lines = [_one_line(spec.written)]
+    lines = [_strip_newlines(spec.written)]
     if spec.negative:
-        lines.append(f"Negative prompt: {_one_line(spec.negative)}")
+        lines.append(f"Negative prompt: {_strip_newlines(spec.negative)}")
     lines.append(", ".join(f"{key}: {value}" for key, value in _settings(spec, recipe).items()))
     return "\n".join(lines)
 
@@ -69,7 +69,7 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
         "CFG scale": f"{spec.guidance:g}",
         "Seed": str(spec.seed),
         "Size": f"{spec.width_px}x{spec.height_px}",
-        **_model_hash(recipe),
+        **_get_model_hash(recipe),
         "Model": spec.model,
     }
     if spec.start is not None:
@@ -86,13 +86,13 @@ def _settings(spec: ImageSpec, recipe: Recipe) -> dict[str, str]:
         settings["Variation seed strength"] = f"{spec.variation.strength:g}"
     if spec.clip_skip > 1:
         settings["Clip skip"] = str(spec.clip_skip)
-    for key, digits in (("Lora hashes", _lora_hashes(recipe)), ("TI hashes", _embedding_hashes(spec))):
+    for key, digits in (("Lora hashes", _list_lora_hashes(recipe)), ("TI hashes", _list_embedding_hashes(spec))):
         if digits:
             settings[key] = '"' + ", ".join(f"{name}: {short}" for name, short in digits.items()) + '"'
     return settings | {"Version": "Atelier"}
 
 
-def _model_hash(recipe: Recipe) -> dict[str, str]:
+def _get_model_hash(recipe: Recipe) -> dict[str, str]:
     """Return the digits of the file's hash.
 
     Earlier versions wrote those of our own hash over all that is read of a model.
@@ -103,7 +103,7 @@ def _model_hash(recipe: Recipe) -> dict[str, str]:
     return {"Model hash": digits[:MODEL_DIGITS]} if digits else {}
 
 
-def _lora_hashes(recipe: Recipe) -> dict[str, str]:
+def _list_lora_hashes(recipe: Recipe) -> dict[str, str]:
     """Return the digits of the hash over the tensors. Earlier versions wrote those of the whole file's."""
     if recipe.lookup_hashes is UNSET:
         return {each.name: each.sha256[:EXTRA_DIGITS] for each in recipe.spec.adapters}
@@ -112,11 +112,11 @@ def _lora_hashes(recipe: Recipe) -> dict[str, str]:
     return {name: short for name, short in digits.items() if short}
 
 
-def _embedding_hashes(spec: ImageSpec) -> dict[str, str]:
+def _list_embedding_hashes(spec: ImageSpec) -> dict[str, str]:
     """Return the hashes of the whole files, as the web UI does."""
     return {each.name: each.sha256[:EXTRA_DIGITS] for each in spec.embeddings}
 
 
-def _one_line(prompt: str) -> str:
+def _strip_newlines(prompt: str) -> str:
     """Return the prompt on one line, so that it cannot forge the lines below it: those are found by how they begin."""
     return prompt.replace("Negative prompt:", "Negative prompt ").replace("Steps:", "Steps ")

@@ -67,16 +67,16 @@ class ImageFiles:
         sha256 = hashlib.sha256(data).hexdigest()
         target = self._path(sha256)
         with self._touching:
-            found = self._borrow(sha256, is_lent=is_lent, is_new=False) if self._touch(target) else None
+            found = self._track_loan(sha256, is_lent=is_lent, is_new=False) if self._touch(target) else None
         if found is not None and self.get(sha256) is not None:  # one that is damaged is written again
             return found
         with self._written(data, target.parent) as temporary, self._touching:
             is_new = not target.exists()
             temporary.replace(target)
             self.num_bytes_put += len(data) * is_new
-            return found or self._borrow(sha256, is_lent=is_lent, is_new=is_new)
+            return found or self._track_loan(sha256, is_lent=is_lent, is_new=is_new)
 
-    def _borrow(self, sha256: str, *, is_lent: bool, is_new: bool) -> Loan:
+    def _track_loan(self, sha256: str, *, is_lent: bool, is_new: bool) -> Loan:
         """Return the loan of a file that was put: that of others, a new one of a new file, else one of no effect."""
         loan = self._loans.get(sha256)
         if loan is None:

@@ -161,13 +161,13 @@ def _work(data: bytes, words: list[str]) -> bytes:
         recipe = read_recipe(data)
         return recipe.to_json().encode() + b"\n" + sign_png(*decode_png(data), recipe)
     if words[0] == "settings":
-        return msgspec.json.encode(_settings_in(data))
+        return msgspec.json.encode(_read_settings(data))
     width, height, *said = map(int, words[1:])
     said_px = (said[0], said[1]) if said else None
     return fit_upload(data, (width, height), said_px=said_px, is_mask=words[0] == "mask")
 
 
-def _settings_in(data: bytes) -> _Settings:
+def _read_settings(data: bytes) -> _Settings:
     texts = read_texts(data)
     return (read_recipe(data), None) if RECIPE_KEYWORD in texts else (None, read_foreign(texts))
 

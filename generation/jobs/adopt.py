@@ -18,7 +18,7 @@ def adopt(found: Foreign, model: Model, *, seed: int) -> GenerationRequest:
     `seed` is taken where the file has none. Raise `InvalidRequest`, also where it has no prompt, or too long a one.
     """
     if not found.prompt:
-        raise InvalidRequest(what=Phrase("The file"), problem=_no_prompt(found))
+        raise InvalidRequest(what=Phrase("The file"), problem=_explain_no_prompt(found))
     written = read_prompts(model, " ".join((found.prompt, *found.loras)), found.negative)
     spec = ImageSpec.for_model(
         model,
@@ -38,7 +38,7 @@ def seed_here(seed: int) -> int:
     return seed & MAX_SEED
 
 
-def _no_prompt(found: Foreign) -> Phrase:
+def _explain_no_prompt(found: Foreign) -> Phrase:
     if not found.unread:
         return Phrase("holds settings of {tool}, but no prompt that I can find.", tool=found.tool)
     names = ", ".join(found.unread)

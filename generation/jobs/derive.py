@@ -28,7 +28,7 @@ def reroll(job: Job, *, seed: int) -> GenerationRequest:
     Raise `InvalidRequest` for an upscale, which has no noise of its own.
     """
     _require_painted(job.request.spec)
-    return replace(job.request, spec=_with_seed(job.request.spec, seed), replay=None)
+    return replace(job.request, spec=_set_seed(job.request.spec, seed), replay=None)
 
 
 def vary(image: Image, *, seed: int) -> GenerationRequest:
@@ -60,7 +60,7 @@ def zoom_out(image: Image, factor: float, *, seed: int) -> GenerationRequest:
     """
     _check_zoom(factor)
     width, height = image.spec.result_size_px
-    across, down = (_margin(side_px, factor) for side_px in (width, height))
+    across, down = (_compute_margin(side_px, factor) for side_px in (width, height))
     return outpaint(image, Margins(left=across, right=across, top=down, bottom=down), seed=seed)
 
 
@@ -111,7 +111,7 @@ def words_of(recipe: Recipe, model: Model) -> GenerationRequest:
     return GenerationRequest(spec=plain)
 
 
-def _with_seed(spec: ImageSpec, seed: int) -> ImageSpec:
+def _set_seed(spec: ImageSpec, seed: int) -> ImageSpec:
     """Return the spec with another seed: the second seed of a variation, whose first ties it to its source."""
     if spec.variation is not None:
         return replace(spec, variation=replace(spec.variation, seed=seed))
@@ -131,7 +131,7 @@ def _check_zoom(factor: float) -> None:
         raise InvalidRequest(what=Phrase("Zoom"), problem=problem)
 
 
-def _margin(side_px: int, factor: float) -> int:
+def _compute_margin(side_px: int, factor: float) -> int:
     """Return half of what a side grows by, on the grid of 8 pixels."""
     return max(SIDE_MULTIPLE_PX, round(side_px * (factor - 1) / 2 / SIDE_MULTIPLE_PX) * SIDE_MULTIPLE_PX)
 

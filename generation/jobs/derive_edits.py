@@ -74,12 +74,12 @@ def remix(job: Job, wishes: Wishes, model: Shelf, *, picture: Image | None = Non
     changed = reworded(spec, model, wishes.prompt, wishes.negative)
     changed = replace(changed, guidance=wishes.guidance, seed=wishes.seed)
     if wishes.strength is not None:
-        changed = _with_strength(changed, wishes.strength, picture)
+        changed = _set_strength(changed, wishes.strength, picture)
     parent = (picture or job.images[0]).id
     return GenerationRequest(spec=changed, count=job.request.count, parent=parent)
 
 
-def _with_strength(spec: ImageSpec, strength: float, picture: Image | None) -> ImageSpec:
+def _set_strength(spec: ImageSpec, strength: float, picture: Image | None) -> ImageSpec:
     if spec.start is not None:
         return replace(spec, start=replace(spec.start, strength=strength))
     if spec.variation is not None:
@@ -115,17 +115,19 @@ def repaint_cells(
     """Return a request for the picture with those cells of a 3 x 3 grid painted again."""
     size_px = image.spec.result_size_px
     chosen = tuple(sorted(set(cells)))
-    return _repaint(image, mask_sha256(chosen, size_px), chosen, model, prompt=prompt, seed=seed, strength=strength)
+    return _build_repaint(
+        image, mask_sha256(chosen, size_px), chosen, model, prompt=prompt, seed=seed, strength=strength
+    )
 
 
 def repaint_mask(
     image: Image, mask: str, model: Shelf, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
 ) -> GenerationRequest:
     """Return a request for the picture painted again where the mask (SHA-256 of a PNG of its size) is white."""
-    return _repaint(image, mask, (), model, prompt=prompt, seed=seed, strength=strength)
+    return _build_repaint(image, mask, (), model, prompt=prompt, seed=seed, strength=strength)
 
 
-def _repaint(
+def _build_repaint(
     image: Image, mask: str, cells: tuple[int, ...], model: Shelf, *, prompt: str, seed: int, strength: float
 ) -> GenerationRequest:
     spec = begin_from(image, strength=strength, seed=seed)

@@ -33,7 +33,7 @@ async def require_sources(
     `attached`: the files that came with the request. An exact replay may use the uploads of others, if the uploader
     made that picture in the same server and has not deleted it.
     """
-    sources = await _sources(request.spec, owner, store, attached)
+    sources = await _fetch_sources(request.spec, owner, store, attached)
     barred = [each for each in sources if not each.is_usable]
     if barred and not all(each.is_upload for each in barred):
         raise NotAllowed(why=GONE)
@@ -44,13 +44,13 @@ async def require_sources(
 
 async def require_uploader(spec: ImageSpec, owner: Owner, store: JobStore) -> None:
     """Raise `NotAllowed` if a picture of that spec starts from another user's upload."""
-    if any(each.is_upload and not each.is_usable for each in await _sources(spec, owner, store)):
+    if any(each.is_upload and not each.is_usable for each in await _fetch_sources(spec, owner, store)):
         raise NotAllowed(why=NOT_YOURS)
 
 
 async def starts_from_upload(spec: ImageSpec, owner: Owner, store: JobStore) -> bool:
     """Return whether any source of a picture of that spec was attached, or painted from an attachment."""
-    return any(each.is_from_upload for each in await _sources(spec, owner, store))
+    return any(each.is_from_upload for each in await _fetch_sources(spec, owner, store))
 
 
 async def is_kept(recipe: Recipe, owner: Owner, store: JobStore) -> bool:
@@ -66,7 +66,7 @@ async def _is_exact(request: GenerationRequest, owner: Owner, store: JobStore) -
     return replay is not None and await store.keeps(request.spec, replay.trace, replay.pixels_sha256, owner)
 
 
-async def _sources(
+async def _fetch_sources(
     spec: ImageSpec, owner: Owner, store: JobStore, attached: Collection[str] = ()
 ) -> tuple[Source, ...]:
     files = spec.files - frozenset(attached)

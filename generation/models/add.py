@@ -46,17 +46,17 @@ def add_path(
     `prediction` says what a model predicts where its files do not, or say it wrongly.
     `replaces`: an entry of the same name and kind gives way.
     """
-    path = _real(path)
+    path = _resolve(path)
     register = Register.read(models_dir)
     name = name or name_for(path)
     taken = check_name(register, name, replaces=replaces)
     found = _describe(path)
     check_kind(taken, found.kind)
-    settings = _config_folder(register, models_dir, path, found, config)
+    settings = _find_config_folder(register, models_dir, path, found, config)
     _require_vae(register, found, vae)
     predicts = _prediction(found, prediction)
     check_safety(path, found, settings, has_other_vae=vae is not None, prediction=predicts)
-    for note in (found.note, _training_scale(path, found)):
+    for note in (found.note, _read_training_scale(path, found)):
         if note:
             say(note)
     say(f"{name}: a {label(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
@@ -64,14 +64,14 @@ def add_path(
     entry = Entry(
         name=name,
         kind=found.kind,
-        path=_relative(path, models_dir),
+        path=_make_relative(path, models_dir),
         files=digests(path),
         family=found.family,
         context_width=found.context_width,
         licence=licence_of(card or path / "README.md", found.metadata),
         source=source,
         revision=revision,
-        config=_relative(settings, models_dir) if settings else "",
+        config=_make_relative(settings, models_dir) if settings else "",
         config_files=config_digests(settings) if settings else {},
         vae=vae or "",
         prediction=predicts,
@@ -84,7 +84,7 @@ def add_path(
     return entry
 
 
-def _training_scale(path: Path, found: Description) -> str:
+def _read_training_scale(path: Path, found: Description) -> str:
     """Return the settings that PEFT wrote beside its file. Raise `Misconfigured` if the LoRA is not a plain one."""
     beside = path.with_name("adapter_config.json")
     if found.kind is not Kind.LORA or path.name != "adapter_model.safetensors" or not beside.is_file():
@@ -126,7 +126,7 @@ def check_all_numbers(path: Path) -> None:
             raise Misconfigured(problem=f"{file} {error}.", remedy="It was not added.") from None
 
 
-def _real(path: Path) -> Path:
+def _resolve(path: Path) -> Path:
     """Return the absolute path. Raise `Misconfigured` if it does not exist or is not a path."""
     try:
         there = path.expanduser().absolute()
@@ -146,7 +146,7 @@ def _describe(path: Path) -> Description:
         raise Misconfigured(problem=f"{path} {error}.", remedy=remedy) from None
 
 
-def _config_folder(
+def _find_config_folder(
     register: Register, models_dir: Path, path: Path, found: Description, config: str | None
 ) -> Path | None:
     if found.kind is not Kind.MODEL or path.is_dir():
@@ -157,7 +157,7 @@ def _config_folder(
         remedy = "Say --config NAME|FOLDER: any model folder of the same kind, with or without its weights."
         raise Misconfigured(problem=f"{path.name} holds weights only, no settings and no word lists.", remedy=remedy)
     known = register.get(config)
-    return known.place(models_dir) if known is not None else _real(Path(config))
+    return known.place(models_dir) if known is not None else _resolve(Path(config))
 
 
 def _require_vae(register: Register, found: Description, vae: str | None) -> None:
@@ -181,7 +181,7 @@ def _prediction(found: Description, wanted: str | None) -> str:
     return PREDICTIONS[wanted.lower()]
 
 
-def _relative(path: Path, models_dir: Path) -> str:
+def _make_relative(path: Path, models_dir: Path) -> str:
     """Return a relative path inside the models folder, so that the folder can be moved; else an absolute one."""
     root = models_dir.absolute()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -85,11 +85,11 @@ class Catalog:
         register = Register() if models_dir is None else Register.read(models_dir)
         folder = models_dir or Path()
         left_out: dict[str, str] = {}
-        models = [*_added_models(register, folder, default, left_out), _paintbox()]
+        models = [*_list_added_models(register, folder, default, left_out), _load_paintbox()]
         if default not in [model.name for model in models]:
-            models = _with_folder(Path(default), models, left_out)
+            models = _replace_with_folder(Path(default), models, left_out)
         models.sort(key=lambda model: model.name != default and model.path != Path(default))
-        loras = _extras(register, Kind.LORA, folder, left_out, taken=_built_in_loras())
+        loras = _extras(register, Kind.LORA, folder, left_out, taken=_load_built_in_loras())
         embeddings = _extras(register, Kind.EMBEDDING, folder, left_out)
         return cls(tuple(replace(model, loras=loras, embeddings=embeddings) for model in models), left_out)
 
@@ -120,7 +120,7 @@ def check_files(model: Model) -> None:
     )
 
 
-def _added_models(register: Register, folder: Path, default: str, left_out: dict[str, str]) -> Iterator[Model]:
+def _list_added_models(register: Register, folder: Path, default: str, left_out: dict[str, str]) -> Iterator[Model]:
     """Return those that can be offered; reasons of others go to `left_out`. Raise `Misconfigured` for the default."""
     for entry in register.entries:
         if entry.kind is not Kind.MODEL:
@@ -137,7 +137,7 @@ def _added_models(register: Register, folder: Path, default: str, left_out: dict
             left_out[entry.name] = str(refused)
 
 
-def _with_folder(path: Path, models: list[Model], left_out: dict[str, str]) -> list[Model]:
+def _replace_with_folder(path: Path, models: list[Model], left_out: dict[str, str]) -> list[Model]:
     """Return the model in a folder that was not added, and those with another name."""
     model = _read_folder(path)
     if model.name == PAINTBOX:  # what it may paint is known by that name
@@ -147,7 +147,7 @@ def _with_folder(path: Path, models: list[Model], left_out: dict[str, str]) -> l
     return [model, *(each for each in models if each.name != model.name)]
 
 
-def _paintbox() -> Model:
+def _load_paintbox() -> Model:
     return Model(
         name=PAINTBOX,
         path=paintbox.MODEL_DIR,
@@ -159,13 +159,13 @@ def _paintbox() -> Model:
             sampler=paintbox.DEFAULT_SAMPLER,
             native_px=paintbox.NATIVE_PX,
         ),
-        safety_checker=_if_there(paintbox.SAFETY_DIR),
-        upscaler=_if_there(paintbox.UPSCALER_DIR),
+        safety_checker=_find_config(paintbox.SAFETY_DIR),
+        upscaler=_find_config(paintbox.UPSCALER_DIR),
         context_width=folder_context_width(paintbox.MODEL_DIR),
     )
 
 
-def _built_in_loras() -> tuple[Extra, ...]:
+def _load_built_in_loras() -> tuple[Extra, ...]:
     """Return the examples that come with the built-in model; small, so they are hashed at every start."""
     return tuple(
         Extra(
@@ -194,8 +194,8 @@ def _read_folder(path: Path) -> Model:
         path=path,
         family=family,
         licence="see the model's own card",
-        defaults=_defaults(family, path),
-        safety_checker=_if_there(path / "safety_checker"),
+        defaults=_choose_defaults(family, path),
+        safety_checker=_find_config(path / "safety_checker"),
         context_width=folder_context_width(path),
     )
 
@@ -213,8 +213,8 @@ def model_of(register: Register, entry: Entry, folder: Path) -> Model:
         path=path,
         family=entry.family,
         licence=entry.licence or "unknown",
-        defaults=_defaults(entry.family, config or path, stated_px=entry.native_px),
-        safety_checker=_if_there(path / "safety_checker"),
+        defaults=_choose_defaults(entry.family, config or path, stated_px=entry.native_px),
+        safety_checker=_find_config(path / "safety_checker"),
         config=config,
         vae=vae.place(folder) if vae else None,
         sha256=total_digest(entry.files, config=entry.config_files, vae=vae.files if vae else {}),
@@ -252,14 +252,14 @@ def _is_same_name(kind: Kind, one: str, other: str) -> bool:
     return one.casefold() == other.casefold() if kind is Kind.EMBEDDING else one == other
 
 
-def _defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:
+def _choose_defaults(family: str, settings: Path, *, stated_px: int = 0) -> Defaults:
     """Return the file's training size, else the size of the folder `settings`, else the family's usual one."""
     native_px = stated_px or unet_setting(settings, "sample_size") * PX_PER_CELL
     native_px = native_px if native_px in NATIVE_PX else _NATIVE_PX[family]
     return Defaults(steps=25, guidance=7.0, sampler="DPM++ 2M Karras", native_px=native_px)
 
 
-def _if_there(path: Path) -> Path | None:
+def _find_config(path: Path) -> Path | None:
     return path if (path / "config.json").exists() else None
 
 

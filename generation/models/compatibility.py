@@ -34,7 +34,7 @@ def check_parts(folder: Path, family: str, *, has_other_vae: bool = False) -> No
     if not (folder / "scheduler" / "scheduler_config.json").is_file():
         raise Misfit("has no scheduler/scheduler_config.json", _FETCH)
     unet = read_json(folder / "unet" / "config.json")
-    texts = [_text_settings(folder, part) for part in text_parts(family)]
+    texts = [_read_text_settings(folder, part) for part in text_parts(family)]
     _check_unet(unet, family, texts)
     if not has_other_vae:
         vae = read_json(folder / "vae" / "config.json")
@@ -52,7 +52,7 @@ def check_checkpoint(shapes: Shapes, folder: Path, family: str) -> None:
         ("UNet is", shapes[f"{UNET}input_blocks.0.0.weight"][0], blocks[0]),
         ("UNet reads prompts", context_width(shapes), unet.get("cross_attention_dim", 1280)),
         *(
-            ("text encoder is", shape[1], _number(_text_settings(folder, part), "hidden_size", 512))
+            ("text encoder is", shape[1], _number(_read_text_settings(folder, part), "hidden_size", 512))
             for part in text_parts(family)
             if (shape := text_shape(shapes, family, part)) is not None
         ),
@@ -82,7 +82,7 @@ def _check_unet(unet: Settings, family: str, texts: list[Settings]) -> None:
         raise Misfit(problem, _FETCH)
 
 
-def _text_settings(folder: Path, part: str) -> Settings:
+def _read_text_settings(folder: Path, part: str) -> Settings:
     settings = read_json(folder / part / "config.json")
     inner = settings.get("text_config")
     return inner if isinstance(inner, dict) else settings

@@ -107,7 +107,7 @@ def fetch(
         raise _failure(repo, error) from None
     shutil.rmtree(staging / ".cache", ignore_errors=True)
     staging.replace(target)
-    path = target if any(each.rfilename == _INDEX for each in chosen) else target / _only_weights(chosen)
+    path = target if any(each.rfilename == _INDEX for each in chosen) else target / _select_weights(chosen)
     return Fetched(path, repo, commit, target / _CARD)
 
 
@@ -164,7 +164,7 @@ def _one_file(repo: str, there: dict[str, RepoSibling], file: str | None) -> str
     raise Misconfigured(problem=wanted, remedy=f"Name one: {repo}/FILE. There are: {shown}.")
 
 
-def _only_weights(chosen: list[RepoSibling]) -> str:
+def _select_weights(chosen: list[RepoSibling]) -> str:
     return next(each.rfilename for each in chosen if each.rfilename.endswith(".safetensors"))
 
 

@@ -54,7 +54,7 @@ def read_name(name: str) -> LoraTensor | None:
     """Return what a tensor of that name is in a plain LoRA; None for any other."""
     for end, part in _ENDS:
         if (found := end.search(name)) is not None:
-            return LoraTensor(_layer(name[: found.start()], is_old=found[0].startswith("_")), part)
+            return LoraTensor(_parse_layer(name[: found.start()], is_old=found[0].startswith("_")), part)
     return None
 
 
@@ -121,7 +121,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)  # NaN and infinity, which JSON does not have
 
 
-def _layer(name: str, *, is_old: bool) -> str:
+def _parse_layer(name: str, *, is_old: bool) -> str:
     """Return the layer by the model's own name.
 
     `is_old`: as diffusers before 0.22 wrote it, in the name of a processor.

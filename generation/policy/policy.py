@@ -57,7 +57,7 @@ class Policy:
 
     def require_unblocked(self, matches: Iterable[Match], asker: Asker, place: Place) -> tuple[Rule, ...]:
         """Raise `BlockedByRule` if a rule that matched holds here and blocks. Return the rules that only warn."""
-        hits = self.rules.hits(matches, channel_ids=place.channel_ids, role_ids=_with_everyone(self, asker))
+        hits = self.rules.hits(matches, channel_ids=place.channel_ids, role_ids=_add_everyone(self, asker))
         for hit in hits:
             if hit.rule.action is Action.BLOCK:
                 raise BlockedByRule(reason=hit.rule.reason or Phrase("it holds something this server does not want."))
@@ -103,7 +103,7 @@ class Policy:
         if choices.channel_ids and set(choices.channel_ids).isdisjoint(place.channel_ids):
             named = ", ".join(f"<#{channel_id}>" for channel_id in choices.channel_ids[:5])
             raise NotAllowed(why=Phrase("In this server I paint in {channels} only.", channels=named))
-        if choices.role_ids and set(choices.role_ids).isdisjoint(_with_everyone(self, asker)):
+        if choices.role_ids and set(choices.role_ids).isdisjoint(_add_everyone(self, asker)):
             why = Phrase("This server lets only members with certain roles paint, and you have none of them.")
             raise NotAllowed(why=why)
 
@@ -132,7 +132,7 @@ class Policy:
     def _require_start_image(self, request: GenerationRequest, asker: Asker) -> None:
         wanted = self.choices.start_image_role_ids
         is_upload = request.spec.start is not None and request.parent is None
-        if is_upload and wanted and set(wanted).isdisjoint(_with_everyone(self, asker)):
+        if is_upload and wanted and set(wanted).isdisjoint(_add_everyone(self, asker)):
             raise NotAllowed(why=Phrase("Here only members with certain roles may start from a picture of their own."))
 
 
@@ -146,6 +146,6 @@ def texts_of(request: GenerationRequest, *, default_model: str) -> tuple[str, ..
     return (spec.prompt, spec.negative, *names, *map(words_of_name, names))
 
 
-def _with_everyone(policy: Policy, asker: Asker) -> set[int]:
+def _add_everyone(policy: Policy, asker: Asker) -> set[int]:
     """Return a member's roles; the one whose id is the guild's is everyone."""
     return {*asker.role_ids, policy.settings.guild_id}

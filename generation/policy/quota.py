@@ -153,11 +153,11 @@ def require_room(group: Collection[Allowance], needed: Mapping[Unit, int], *, ti
         window=Phrase("a day") if is_day else Phrase("in {number} hours", number=quota.window_hours),
         left=amount(best.left, quota.unit),
         needed=amount(needed[quota.unit], quota.unit, round_up=True),
-        renewal=_renewal(best, needed[quota.unit], timezone),
+        renewal=_find_renewal(best, needed[quota.unit], timezone),
     )
 
 
-def _renewal(allowance: Allowance, needed: int, timezone: str) -> Phrase:
+def _find_renewal(allowance: Allowance, needed: int, timezone: str) -> Phrase:
     if needed > allowance.quota.limit:
         return Phrase("That is more than the whole quota: ask for less.")
     if allowance.quota.window_hours is None:

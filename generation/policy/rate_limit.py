@@ -24,7 +24,7 @@ def rates_of_files(monotonic: Callable[[], float] = time.monotonic) -> Rates:
     return Rates(lambda limit, wait_s: TooManyFiles(limit=limit, wait_s=wait_s), monotonic)
 
 
-def _too_many_requests(limit: int, wait_s: int) -> RefusedError:
+def _build_too_many_requests(limit: int, wait_s: int) -> RefusedError:
     unit = Phrase("request") if limit == 1 else Phrase("requests")
     return TooFast(limit=limit, unit=unit, wait_s=wait_s)
 
@@ -40,7 +40,7 @@ class Rates:
         refuse: Callable[[int, int], RefusedError] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._refuse = refuse or _too_many_requests
+        self._refuse = refuse or _build_too_many_requests
         self._monotonic = monotonic
         self._made: defaultdict[Owner, deque[float]] = defaultdict(deque)
 

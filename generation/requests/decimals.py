@@ -17,7 +17,7 @@ def read_decimal(text: str) -> float | None:
     """Return the finite number that `text` is, to six places; None if it is none."""
     text = text.strip().translate(_SIGNS)
     if text and unicodedata.name(text[-1], "").startswith("VULGAR FRACTION"):
-        return _mixed(text[:-1], unicodedata.numeric(text[-1]))
+        return _parse_mixed(text[:-1], unicodedata.numeric(text[-1]))
     plain = unicodedata.normalize("NFKC", text).translate(_SIGNS)
     if not _DECIMAL.fullmatch(plain):
         return None
@@ -36,7 +36,7 @@ def is_meant_as_number(text: str) -> bool:
     return bool(digits) and " " not in word and (word[0] in "+-.," or word[0] == digits[0])
 
 
-def _mixed(whole: str, fraction: float) -> float | None:
+def _parse_mixed(whole: str, fraction: float) -> float | None:
     """Read `1½`, with a sign or without."""
     match = re.fullmatch(r"([+-]?)(\d*) ?", whole)
     if match is None:

@@ -40,7 +40,7 @@ def check_prompt(text: str, *, what: str, may_be_empty: bool = False) -> None:
         raise InvalidRequest(what=what, problem=problem)
     if any(_is_removed(char) for char in text):
         raise InvalidRequest(what=what, problem=Phrase("holds control characters that cannot be used."))
-    if not may_be_empty and not _shows_something(text):
+    if not may_be_empty and not _has_visible_text(text):
         raise InvalidRequest(what=what, problem=Phrase("is empty. Describe a picture, for example: a red circle."))
 
 
@@ -48,7 +48,7 @@ def _is_removed(char: str) -> bool:
     return char in _BIDI_CONTROLS or category(char) in _INVISIBLE_CATEGORIES
 
 
-def _shows_something(text: str) -> bool:
+def _has_visible_text(text: str) -> bool:
     return any(category(char)[0] in "LNPS" for char in text)
 
 

@@ -86,7 +86,7 @@ class _Reader:
         opened = self.opened.pop()
         written = self.prompt[opened.start : end]
         number = read_decimal(tail)
-        if self.syntax > FIRST_SYNTAX and _means_more(bracket, tail, number, written):
+        if self.syntax > FIRST_SYNTAX and _has_more_meaning(bracket, tail, number, written):
             self.unread.append(written)
             self.add(part)
             return
@@ -116,7 +116,7 @@ def parse_weights(prompt: str, syntax: int = SYNTAX) -> list[Weighted]:
     return read_weights(prompt, syntax).stretches
 
 
-def _means_more(bracket: str, tail: str, number: float | None, written: str) -> bool:
+def _has_more_meaning(bracket: str, tail: str, number: float | None, written: str) -> bool:
     """Return whether brackets mean more than a weight: a time, a choice, or a number that is none."""
     if bracket == "]":
         return number is not None or "|" in written

@@ -184,7 +184,7 @@ class ImageSpec:
         wanted = [each.name for each in self.adapters]
         wanted += [each.name for each in self.embeddings if each.name.casefold() in self.prompt.casefold()]
         avoided = [each.name for each in self.embeddings if each.name.casefold() in self.negative.casefold()]
-        return _with_names(self.prompt, wanted), _with_names(self.negative, avoided)
+        return _append_names(self.prompt, wanted), _append_names(self.negative, avoided)
 
     @property
     def is_guided(self) -> bool:
@@ -205,12 +205,12 @@ class ImageSpec:
         """The walks that make this picture: none for an enlargement, two with hires fix, else one."""
         if self.upscale is not None:
             return ()
-        first = Pass(self.width_px, self.height_px, self._evaluations(self.start.strength if self.start else 1.0))
+        first = Pass(self.width_px, self.height_px, self._count_evaluations(self.start.strength if self.start else 1.0))
         if self.hires is None:
             return (first,)
-        return first, Pass(*self.result_size_px, self._evaluations(self.hires.strength))
+        return first, Pass(*self.result_size_px, self._count_evaluations(self.hires.strength))
 
-    def _evaluations(self, strength: float) -> int:
+    def _count_evaluations(self, strength: float) -> int:
         return SAMPLERS[self.sampler].num_evaluations(steps_run(self.steps, strength), of=self.steps)
 
     @property
@@ -272,7 +272,7 @@ with stored():
     UNREADABLE_REQUEST = GenerationRequest(spec=UNREADABLE_SPEC)
 
 
-def _with_names(text: str, names: Iterable[str]) -> str:
+def _append_names(text: str, names: Iterable[str]) -> str:
     return " ".join((text, *map(words_of_name, names)))
 
 

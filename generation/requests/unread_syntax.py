@@ -34,7 +34,7 @@ def notes_on(spec: ImageSpec) -> tuple[Phrase, ...]:
         return ()
     readings = [read_weights(text) for text in (spec.prompt, spec.negative)]
     unread = [each for reading in readings for each in reading.unread]
-    unread += [each for text in (spec.prompt, spec.negative) for each in _foreign(text)]
+    unread += [each for text in (spec.prompt, spec.negative) for each in _find_foreign(text)]
     unbounded = [each for reading in readings for each in reading.unbounded]
     notes = []
     if unread:
@@ -56,7 +56,7 @@ def notes_on(spec: ImageSpec) -> tuple[Phrase, ...]:
     return tuple(notes)
 
 
-def _foreign(text: str) -> Iterator[str]:
+def _find_foreign(text: str) -> Iterator[str]:
     return (match[0].strip() for match in _SYNTAX.finditer(text))
 
 

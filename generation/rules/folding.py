@@ -82,19 +82,19 @@ def readings(text: str) -> Iterator[list[str]]:
 
     For those with a `BAR` see `readings_of_strokes`.
     """
-    for reading in dict.fromkeys(_ways(text)):
-        yield from _unrepeated(reading.split())
+    for reading in dict.fromkeys(_list_ways(text)):
+        yield from _list_unrepeated(reading.split())
 
 
 def readings_of_strokes(text: str) -> Iterator[tuple[list[str], frozenset[int]]]:
     """Return `readings` with each word written as `strokes` does, and the places of the words with a `BAR`."""
-    for reading in _by_strokes(_ways(text)) if BAR in text else ():
-        for words in _unrepeated(reading.split()):
+    for reading in _drop_same_strokes(_list_ways(text)) if BAR in text else ():
+        for words in _list_unrepeated(reading.split()):
             places = frozenset(at for at, word in enumerate(words) if BAR in word)
             yield strokes(" ".join(words)).split(" "), places
 
 
-def _by_strokes(ways: Iterable[str]) -> Iterable[str]:
+def _drop_same_strokes(ways: Iterable[str]) -> Iterable[str]:
     """Return those that differ by more than an i for an l."""
     return {strokes(way): way for way in ways}.values()
 
@@ -119,21 +119,21 @@ def has_no_spaces(text: str) -> bool:
     return _NO_SPACES.search(text) is not None
 
 
-def _ways(text: str) -> Iterator[str]:
+def _list_ways(text: str) -> Iterator[str]:
     apart = text.translate(_APART)
     yield apart
     yield text.translate(_TOGETHER)
-    yield from _spelled(apart)
+    yield from _join_spelled(apart)
     if _SIGNS.search(text):
         for table in (_LEET, _LEET_L):
             unmasked = " ".join(_unmask(word, table) for word in text.split())
             apart = unmasked.translate(_APART)
             yield apart
             yield unmasked.translate(_TOGETHER)
-            yield from _spelled(text.translate(table).translate(_APART))
+            yield from _join_spelled(text.translate(table).translate(_APART))
 
 
-def _spelled(text: str) -> Iterator[str]:
+def _join_spelled(text: str) -> Iterator[str]:
     """Return `g r e m l i n` as one word; once more without an article that happens to stand before it."""
     runs = [run.replace(" ", "") for run in _RUN.findall(text)]
     if runs:
@@ -148,7 +148,7 @@ def _unmask(word: str, table: dict[int, int]) -> str:
     return inner.translate(table) if any(char.isalpha() for char in inner) else word
 
 
-def _unrepeated(words: list[str]) -> Iterator[list[str]]:
+def _list_unrepeated(words: list[str]) -> Iterator[list[str]]:
     """Return them as they are; and `looong` as `long` and as `loong`."""
     yield words
     stretched = {word for word in words if len(word) > 3 and _REPEATED.search(word)}

@@ -77,11 +77,11 @@ def _look_alike(char: str) -> str | None:
     named = _LETTER.fullmatch(unicodedata.name(char, ""))
     if named is not None:
         return str(next(filter(None, named.groups()))).lower()
-    return BAR if char in _STROKES else _confusable().get(char, char)
+    return BAR if char in _STROKES else _load_confusables().get(char, char)
 
 
 @cache
-def _confusable() -> dict[str, str]:
+def _load_confusables() -> dict[str, str]:
     """Return Unicode's confusables (UTS 39) that can be taken for one ASCII letter or digit."""
     found: dict[str, str] = {}
     for char, others in confusables.confusables_data.items():

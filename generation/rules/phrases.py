@@ -28,7 +28,7 @@ class PhraseIndex:
     def _add(self, text: str, number: int) -> None:
         """Take a rule's text up, in each way it is spelled; `*` at its end stands for any ending."""
         is_open = text.rstrip().endswith("*")
-        for folded in self._spellings(text):
+        for folded in self._list_spellings(text):
             words = folding.words(folded)
             if not words:
                 continue
@@ -41,7 +41,7 @@ class PhraseIndex:
                 if len(words) > 1:
                     self._lengths[words[0]].add(len(words))
 
-    def _spellings(self, text: str) -> set[str]:
+    def _list_spellings(self, text: str) -> set[str]:
         folded = folding.fold(text)
         if self._as_strokes:
             return {folding.strokes(folded)}
@@ -66,9 +66,9 @@ class PhraseIndex:
                 yield from self._found((word,))
             seen |= words
             if self._lengths:
-                yield from self._several(reading, places)
+                yield from self._find_phrases(reading, places)
 
-    def _several(self, reading: Sequence[str], places: Collection[int] | None) -> Iterator[tuple[set[int], str]]:
+    def _find_phrases(self, reading: Sequence[str], places: Collection[int] | None) -> Iterator[tuple[set[int], str]]:
         """Return those of several words."""
         for at, word in enumerate(reading):
             for length in self._lengths.get(word, ()):

@@ -115,7 +115,7 @@ class Books:
     def _answer(self, request: Request) -> Answer:
         match request:
             case Build(key, rules):
-                self._keep(key, Rulebook(map(_rule, rules)))
+                self._keep(key, Rulebook(map(_parse_rule, rules)))
                 return Done()
             case Screen(key, texts):
                 if (book := self._books.get(key)) is None:
@@ -123,22 +123,22 @@ class Books:
                 self._books.move_to_end(key)
                 return Matched(book.matches(texts))
             case LookBack(rule, prompts):
-                found = look_back(_rule(rule), [tuple(texts) for texts in prompts])
+                found = look_back(_parse_rule(rule), [tuple(texts) for texts in prompts])
                 return Matched([Match(*each) for each in found])
             case ReadFile(data):
                 return FileRead(export_rules(import_rules(data)))
 
     def _keep(self, key: str, book: Rulebook) -> None:
         self._books[key] = book
-        while len(self._books) > 1 and sum(map(_weight, self._books.values())) > MAX_WEIGHT:
+        while len(self._books) > 1 and sum(map(_estimate_weight, self._books.values())) > MAX_WEIGHT:
             self._books.popitem(last=False)
 
 
-def _weight(book: Rulebook) -> int:
+def _estimate_weight(book: Rulebook) -> int:
     return _WEIGHT_OF_ANY + book.weight
 
 
-def _rule(packed: Sequence[str]) -> Rule:
+def _parse_rule(packed: Sequence[str]) -> Rule:
     return Rule.unchecked(kind=Kind(packed[0]), text=packed[1])
 
 

@@ -84,9 +84,9 @@ class Rulebook:
         found: dict[int, str] = {}
         groups: set[int] = set()
         for text in filter(None, texts):
-            for index, piece in self._pattern_matches(text):
+            for index, piece in self._match_patterns(text):
                 found.setdefault(index, piece)
-            for numbers, words in self._phrase_matches(text):
+            for numbers, words in self._match_phrases(text):
                 if id(numbers) not in groups:  # the same words again: ten thousand rules may hold them
                     groups.add(id(numbers))
                     found |= {index: words for index in numbers if index not in found}
@@ -98,12 +98,12 @@ class Rulebook:
         """Return the `matches` of rules that hold there for those roles; blocking rules come first."""
         return RuleSet(self.rules).hits(self.matches(texts), channel_ids=channel_ids, role_ids=role_ids)
 
-    def _pattern_matches(self, text: str) -> Iterator[tuple[int, str]]:
+    def _match_patterns(self, text: str) -> Iterator[tuple[int, str]]:
         if self._pattern_indexes:
             for way in dict.fromkeys((folding.plain(text), *folding.resolved(folding.fold(text)))):
                 yield from ((self._pattern_indexes[number], piece) for number, piece in self._patterns.matches(way))
 
-    def _phrase_matches(self, text: str) -> Iterator[tuple[set[int], str]]:
+    def _match_phrases(self, text: str) -> Iterator[tuple[set[int], str]]:
         folded = folding.fold(text)
         own = () if text.isascii() else folding.readings(folding.native(text))
         yield from self._phrases.find((reading, None) for reading in chain(folding.readings(folded), own))

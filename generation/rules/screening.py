@@ -157,14 +157,14 @@ class Lane:
 
     def submit(self, work: Callable[[Child], T]) -> Future[T]:
         """Hand the request to the next free child."""
-        return self._pool.submit(self._with_child, work)
+        return self._pool.submit(self._run_with_child, work)
 
     def end(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for child in self._children:
             child.close()
 
-    def _with_child(self, work: Callable[[Child], T]) -> T:
+    def _run_with_child(self, work: Callable[[Child], T]) -> T:
         child = self._free.get()
         try:
             return work(child)

@@ -42,11 +42,11 @@ class CommandBuilder:
             keeps_for_review=job.handling.review_hours > 0,
             num_previews=PREVIEWS_PER_IMAGE if job.request.count == 1 else 0,
             start_png=await self._file(start),
-            mask_png=await self._mask(spec),
+            mask_png=await self._read_mask(spec),
             replay=live.trace,
         )
 
-    async def _mask(self, spec: ImageSpec) -> bytes | None:
+    async def _read_mask(self, spec: ImageSpec) -> bytes | None:
         if spec.start is not None and spec.start.cells:
             return await asyncio.to_thread(draw_mask, spec.start.cells, (spec.width_px, spec.height_px))
         return await self._file(spec.start.mask_sha256 if spec.start else None)

@@ -110,7 +110,7 @@ class Dispatcher:
         """Begin nothing new, or go on."""
         if is_paused != self._is_paused:
             self._is_paused = is_paused
-            self._interrupted()
+            self._forget_estimates()
         self._wake.set()
 
     def wake(self) -> None:
@@ -162,12 +162,12 @@ class Dispatcher:
         if self._num_settling >= slots * _SETTLING_FACTOR:
             return None
         if self._suspects:
-            return None if taken else self._next_suspect()
+            return None if taken else self._take_suspect()
         if taken < slots:
             return self._queue.pick()
         return self._queue.pick_newcomer() if taken < slots * _NEWCOMER_FACTOR else None
 
-    def _next_suspect(self) -> Waiting:
+    def _take_suspect(self) -> Waiting:
         suspect = self._suspects.popleft()
         self._suspect_at_work = suspect.image_id
         return suspect
@@ -210,7 +210,7 @@ class Dispatcher:
         """Return an image to the line, without counting an attempt: the worker went down before it took the image."""
         if self._at_worker.get(live.image.id) == attempt:
             live.losses -= 1
-            self._left_worker(live.image.id)
+            self._release_place(live.image.id)
             await self._return_to_line(live, attempt)
 
     async def _wait_for_file(self, live: LiveImage, attempt: int, sha256: str) -> None:
@@ -244,31 +244,31 @@ class Dispatcher:
         match event:
             case Ready():
                 self.trouble = None
-                self._interrupted()
+                self._forget_estimates()
                 self._wake.set()
             case Lost():
                 await self._lost(event.reason)
             case _ if self._at_worker.get(event.image_id) != event.attempt:
                 log.warning("image=%s attempt=%s action=stale-event", event.image_id, event.attempt)
             case Progress():
-                self._progressed(event)
+                self._handle_progress(event)
             case Preview():
                 self._jobs.image(event.image_id).preview = event.jpeg
                 self._changed(event.image_id)
             case Finished() | Cancelled() | Broken():
-                self._left_worker(event.image_id)
+                self._release_place(event.image_id)
                 self._jobs.image(event.image_id).painted_at_s = time.monotonic()
                 self._num_settling += 1
                 self._spawn(self._settle(event))
 
-    def _progressed(self, event: Progress) -> None:
+    def _handle_progress(self, event: Progress) -> None:
         live = self._jobs.image(event.image_id)
         before = live.units_done
         live.done = event.done
         self.pace.progressed(event.image_id, live.units_done - before, now_s=time.monotonic())
         self._changed(event.image_id)
 
-    def _left_worker(self, image_id: str) -> None:
+    def _release_place(self, image_id: str) -> None:
         del self._at_worker[image_id]
         self._give_up_place(image_id)
         if not self._at_worker:
@@ -315,7 +315,7 @@ class Dispatcher:
         self.pace.paused()
         for image_id, attempt in held.items():
             await self._return_to_line(self._jobs.image(image_id), attempt)
-        self._interrupted()
+        self._forget_estimates()
         self._wake.set()
 
     async def _return_to_line(self, live: LiveImage, attempt: int) -> None:
@@ -337,7 +337,7 @@ class Dispatcher:
 
     # Small helpers.
 
-    def _interrupted(self) -> None:
+    def _forget_estimates(self) -> None:
         """Forget what waits were estimated, because painting stops or goes on."""
         self.pace.interrupted()
         for live_job in list(self._jobs):

@@ -22,7 +22,7 @@ class Claims:
     def enter(self, key: tuple[int, ...]) -> None:
         """Add an image of `key`. A key that had none is lifted to the lowest of the rivals, and wins ties."""
         if key not in self._num_images:
-            floor = min((self._counters[each] for each in self._rivals(key)), default=0.0)
+            floor = min((self._counters[each] for each in self._list_rivals(key)), default=0.0)
             self._counters[key] = max(self._counters.get(key, 0.0), floor)
             self._last_turn.pop(key, None)
         self._num_images[key] = self._num_images.get(key, 0) + 1
@@ -33,7 +33,7 @@ class Claims:
         if self._num_images[key]:
             return
         del self._num_images[key]
-        if not any(self._rivals(key)):
+        if not any(self._list_rivals(key)):
             for gone in [each for each in self._counters if each[:-1] == key[:-1]]:
                 del self._counters[gone]
                 self._last_turn.pop(gone, None)
@@ -62,5 +62,5 @@ class Claims:
             level = min([self._last_seat[key[:-1]], *levels])
             self._counters[key] = max(self._counters[key], level - credit)
 
-    def _rivals(self, key: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
+    def _list_rivals(self, key: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
         return [each for each in self._num_images if each[:-1] == key[:-1]]

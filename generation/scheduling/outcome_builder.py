@@ -57,7 +57,7 @@ class OutcomeBuilder:
         """Sign the picture and write it to disk; wait while the disk is full."""
         replay = self._jobs.of_image(live.image.id).job.request.replay
         original = None if replay is None else replay.original
-        recipe, png = await asyncio.to_thread(self._sign, event, self._recipe(live.image.spec, event), original)
+        recipe, png = await asyncio.to_thread(self._sign, event, self._build_recipe(live.image.spec, event), original)
         reached("signed")
         file_sha256 = await durably(lambda: asyncio.to_thread(self._files.put, png))
         reached("file_renamed")
@@ -67,7 +67,7 @@ class OutcomeBuilder:
             charged=0 if is_in_vain else live.image.reserved,
             recipe=recipe,
             file_sha256=file_sha256,
-            judgement=_judgement(event),
+            judgement=_build_judgement(event),
         )
 
     def _sign(self, event: Finished, recipe: Recipe, original: str | None) -> tuple[Recipe, bytes]:
@@ -91,11 +91,11 @@ class OutcomeBuilder:
             status=Status.WITHHELD,
             charged=0,
             error=(StartWithheld if event.is_start_flagged else Withheld).code,
-            judgement=_judgement(event),
+            judgement=_build_judgement(event),
             review_sha256=review,
         )
 
-    def _recipe(self, spec: ImageSpec, event: Finished) -> Recipe:
+    def _build_recipe(self, spec: ImageSpec, event: Finished) -> Recipe:
         source = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
         return Recipe(
             spec=spec,
@@ -108,7 +108,7 @@ class OutcomeBuilder:
         )
 
 
-def _judgement(event: Finished) -> Judgement | None:
+def _build_judgement(event: Finished) -> Judgement | None:
     if not event.safety_scores and not event.flagged:
         return None
     finite = {name: score for name, score in event.safety_scores.items() if math.isfinite(score)}  # JSON has no NaN

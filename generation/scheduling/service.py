@@ -83,7 +83,7 @@ class Studio:
             restore=self._restorer.restore,
             abandon=self._abandon,
             on_change=lambda job_id: self.on_change(job_id),
-            on_end=self._image_ended,
+            on_end=self._handle_image_end,
         )
         self._forecast = Forecast(self._jobs, self._queue, self._dispatcher.pace)
         self._arriving: Counter[tuple[int, int]] = Counter()
@@ -154,7 +154,7 @@ class Studio:
     async def _paint_unseen(self, request: GenerationRequest, owner: Owner) -> Job:
         """Paint a request that no user is shown. It needs no room in line: one that has its place waits for it."""
         assert request.replay is not None and request.replay.original is not None
-        if (begun := self._unseen(request.replay.original)) is not None:  # before a restart
+        if (begun := self._find_unseen(request.replay.original)) is not None:  # before a restart
             return await self.finished(begun)
         is_from_upload = await starts_from_upload(request.spec, owner, self._store)
         work = self.catalog.work_of(request.spec.model)
@@ -165,10 +165,10 @@ class Studio:
 
     async def _abandon(self, sha256: str) -> None:
         """Cancel a repaint that no image waits for any more."""
-        if (job_id := self._unseen(sha256)) is not None:
+        if (job_id := self._find_unseen(sha256)) is not None:
             await self.cancel(job_id)
 
-    def _unseen(self, sha256: str) -> str | None:
+    def _find_unseen(self, sha256: str) -> str | None:
         """Return the id of the live job that paints this file again."""
         replays = ((live.job.id, live.job.request.replay) for live in self._jobs)
         return next((id for id, replay in replays if replay and replay.is_unseen and replay.original == sha256), None)
@@ -314,7 +314,7 @@ class Studio:
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(self._keep_counters(), name="keep counters")
         except BaseExceptionGroup as failed:
-            raise _innermost(failed) from failed
+            raise _unwrap_group(failed) from failed
         finally:
             self._restorer.close()
 
@@ -343,7 +343,7 @@ class Studio:
         """End an image that this release cannot paint: refund it and tell its owner."""
         outcome = Outcome(status=Status.FAILED, charged=0, error=Outdated.code)
         await self._store.settle(live.image.id, live.image.attempt, outcome)
-        self._image_ended(live, outcome)
+        self._handle_image_end(live, outcome)
 
     async def drain(self, *, grace_s: float) -> None:
         """Stop accepting and starting work, and give running images `grace_s` to end."""
@@ -354,7 +354,7 @@ class Studio:
         if self._recovered.is_set():  # else there is nothing newer than what is stored
             await self._store.save_counters(self._queue.counters())
 
-    def _image_ended(self, live: LiveImage, outcome: Outcome) -> None:
+    def _handle_image_end(self, live: LiveImage, outcome: Outcome) -> None:
         if outcome.status is Status.DONE:
             self._forecast.learn(live)
         live_job = self._jobs.of_image(live.image.id)
@@ -379,7 +379,7 @@ class Studio:
                 saved = counters
 
 
-def _innermost(failed: BaseException) -> BaseException:
+def _unwrap_group(failed: BaseException) -> BaseException:
     """Return the one error that ended a group of tasks; the group itself if there were several."""
     while isinstance(failed, BaseExceptionGroup) and len(failed.exceptions) == 1:
         failed = failed.exceptions[0]

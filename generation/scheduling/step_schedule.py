@@ -87,9 +87,9 @@ class StepSchedule:
         leader = self._choose_leader(waiting)
         rows = leader.rows if leader.next_bucket is not None else max_rows(leader)
         picked = [leader]
-        self._charge(leader, leader.charge + self._swap_to(leader))
+        self._compute_charge(leader, leader.charge + self._swap_to(leader))
         picked.extend(self._fill(waiting, leader, rows - leader.rows))
-        self._level_the_content(waiting, picked, credit=leader.charge * rows / leader.rows)
+        self._level_content(waiting, picked, credit=leader.charge * rows / leader.rows)
         return picked
 
     def _swap_to(self, leader: Resident) -> float:
@@ -97,7 +97,7 @@ class StepSchedule:
         before, self._model, self._key = self._model, leader.order.spec.model, leader.key
         return self._swap_charge if before not in (None, self._model) else 0.0
 
-    def _level_the_content(self, waiting: Iterable[R], picked: Iterable[R], *, credit: float) -> None:
+    def _level_content(self, waiting: Iterable[R], picked: Iterable[R], *, credit: float) -> None:
         """Limit the unused claim of those of whom nothing was left out."""
         seated = {id(each) for each in picked}
         left_out = [each for each in waiting if id(each) not in seated]
@@ -108,7 +108,7 @@ class StepSchedule:
     def _choose_leader(self, waiting: list[R]) -> R:
         leader = min(waiting, key=self._place)
         staying = min((each for each in waiting if each.key == self._key), key=self._place, default=leader)
-        return staying if self._counter(staying) <= self._counter(leader) + self._quantum else leader
+        return staying if self._get_counter(staying) <= self._get_counter(leader) + self._quantum else leader
 
     def _fill(self, waiting: list[R], leader: R, free_rows: int) -> Iterator[R]:
         rest = [each for each in waiting if each.key == leader.key and each is not leader and each.next_bucket is None]
@@ -116,7 +116,7 @@ class StepSchedule:
             chosen = min(fitting, key=self._place)
             rest.remove(chosen)
             free_rows -= chosen.rows
-            self._charge(chosen, chosen.charge)
+            self._compute_charge(chosen, chosen.charge)
             yield chosen
 
     def _place(self, resident: Resident) -> tuple[float, int, float, int, float, int, int]:
@@ -125,10 +125,10 @@ class StepSchedule:
         by_guild, by_member = self._guilds.place(_guild(resident)), self._members.place(_member(resident))
         return (*by_guild, share.counter, share.guild_id, *by_member, resident.serial)
 
-    def _counter(self, resident: Resident) -> float:
+    def _get_counter(self, resident: Resident) -> float:
         return self._guilds.place(_guild(resident))[0]
 
-    def _charge(self, resident: Resident, charge: float) -> None:
+    def _compute_charge(self, resident: Resident, charge: float) -> None:
         share = resident.order.share
         self._guilds.charge(_guild(resident), charge / share.weight, turn=self._turn)
         self._members.charge(_member(resident), charge / share.boost, turn=self._turn)

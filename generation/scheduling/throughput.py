@@ -50,7 +50,7 @@ class Pace:
         if self._since is None:
             self._since = self._last = now_s
             return
-        is_apart = bool(self._images) and now_s - self._last > _TOGETHER * self._usual_s(now_s)
+        is_apart = bool(self._images) and now_s - self._last > _TOGETHER * self._compute_usual_s(now_s)
         if is_apart or image_id in self._images:
             self._close(self._last)
         self._units += units
@@ -84,8 +84,8 @@ class Pace:
     @property
     def units_per_s(self) -> float | None:
         """Cost units painted a second recently; None before anything was measured."""
-        seconds = sum(each.seconds for each in self._usual())
-        return sum(each.units for each in self._usual()) / seconds if seconds > 0 else None
+        seconds = sum(each.seconds for each in self._select_usual())
+        return sum(each.units for each in self._select_usual()) / seconds if seconds > 0 else None
 
     def seconds_of_forward(self, units: Sequence[float]) -> float | None:
         """Return the seconds of a forward of images with that many units each; None before anything was measured."""
@@ -102,34 +102,34 @@ class Pace:
             forward = _Forward(self._units, end_s - self._since, len(self._images))
             self._forwards.append(forward)
             self._fit = self._painted = None
-            if forward.seconds > _INTERRUPTION_S and forward not in self._usual():
+            if forward.seconds > _INTERRUPTION_S and forward not in self._select_usual():
                 self.num_interruptions += 1
         self._since, self._units, self._images = end_s, 0.0, set()
 
-    def _usual_s(self, now_s: float) -> float:
+    def _compute_usual_s(self, now_s: float) -> float:
         if self._forwards:
-            return sum(each.seconds for each in self._usual()) / len(self._usual())
+            return sum(each.seconds for each in self._select_usual()) / len(self._select_usual())
         assert self._since is not None
         return now_s - self._since
 
-    def _usual(self) -> list[_Forward]:
+    def _select_usual(self) -> list[_Forward]:
         """Return the forwards that were not held up. There is at least one if there are any.
 
         A larger forward may take more seconds, and a smaller one more seconds a unit, but none takes more of both.
         """
         if self._painted is None:
             usual_s = median(each.seconds for each in self._forwards) if self._forwards else 0.0
-            a_unit_s = median(_seconds_a_unit(each) for each in self._forwards) if self._forwards else 0.0
+            a_unit_s = median(_fit_seconds_a_unit(each) for each in self._forwards) if self._forwards else 0.0
             self._painted = [
                 each
                 for each in self._forwards
-                if each.seconds <= _ODD * usual_s or _seconds_a_unit(each) <= _ODD * a_unit_s
+                if each.seconds <= _ODD * usual_s or _fit_seconds_a_unit(each) <= _ODD * a_unit_s
             ]
         return self._painted
 
     def _line(self) -> tuple[float, float]:
         """Return (seconds of any forward, seconds a unit): least squares, neither below zero."""
-        usual = self._usual()
+        usual = self._select_usual()
         number = len(usual)
         mean_units = sum(each.units for each in usual) / number
         mean_s = sum(each.seconds for each in usual) / number
@@ -141,5 +141,5 @@ class Pace:
         return mean_s - slope * mean_units, slope
 
 
-def _seconds_a_unit(forward: _Forward) -> float:
+def _fit_seconds_a_unit(forward: _Forward) -> float:
     return forward.seconds / max(forward.units, 1e-9)

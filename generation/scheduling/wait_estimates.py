@@ -61,7 +61,7 @@ class Forecast:
         self._making = tuple(residents)
         ends = play(residents, head, slots=slots, pace=self._pace)
         self._end_of_head = (now_s + max(ends.values(), default=0.0), each_s)
-        self._ends_at_s = {image_id: self._foresee(image_id, now_s, span_s) for image_id, span_s in ends.items()}
+        self._ends_at_s = {image_id: self._predict_wait(image_id, now_s, span_s) for image_id, span_s in ends.items()}
         self._until_s = now_s + max(_AGE_S, _REST * (self._clock() - now_s))
 
     def place(self, waiting: Collection[str]) -> int | None:
@@ -80,9 +80,9 @@ class Forecast:
         end_s, each_s = self._end_of_head
         now_s = self._clock()
         span = max(0.0, end_s - now_s) + (place - MAX_PLAYED + 1) * each_s
-        return self._foresee(image_id, now_s, span)
+        return self._predict_wait(image_id, now_s, span)
 
-    def _foresee(self, image_id: str, now_s: float, played_s: float) -> float:
+    def _predict_wait(self, image_id: str, now_s: float, played_s: float) -> float:
         """Return the time to announce as its end. The first simulated one is compared with its end."""
         company = Company.of(self._making, self._jobs.of_image(image_id).job.owner.guild_id)
         live = self._jobs.image(image_id)

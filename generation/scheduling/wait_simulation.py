@@ -47,7 +47,7 @@ def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pa
         while next_in_line < num_played and (len(residents) < slots or _is_newcomer(line[next_in_line], residents)):
             residents.append(line[next_in_line])
             next_in_line += 1
-        rates = _seats(residents, pace.seats)
+        rates = _share_seats(residents, pace.seats)
         forwards = min(each.left / rate for each, rate in zip(residents, rates, strict=True) if rate > 0)
         share = [each.units * rate for each, rate in zip(residents, rates, strict=True)]
         now_s += forwards * (pace.seconds_of_forward(share) or 0.0)
@@ -55,7 +55,7 @@ def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pa
             each.left -= forwards * rate
         ends.update((each.image_id, now_s) for each in residents if each.left < 1e-6)
         residents = [each for each in residents if each.left >= 1e-6]
-    return ends | dict(_reckoned(line[next_in_line:], since_s=now_s, pace=pace))
+    return ends | dict(_estimate(line[next_in_line:], since_s=now_s, pace=pace))
 
 
 def seconds_each(line: Sequence[Ahead], *, pace: Pace) -> float:
@@ -69,7 +69,7 @@ def _is_newcomer(waiting: Ahead, residents: Iterable[Ahead]) -> bool:
     return all(waiting.guild_id != each.guild_id for each in residents)
 
 
-def _reckoned(rest: Iterable[Ahead], *, since_s: float, pace: Pace) -> Iterator[tuple[str, float]]:
+def _estimate(rest: Iterable[Ahead], *, since_s: float, pace: Pace) -> Iterator[tuple[str, float]]:
     now_s = since_s
     for each in rest:
         full = pace.seconds_of_forward([each.units] * pace.seats) or 0.0
@@ -77,7 +77,7 @@ def _reckoned(rest: Iterable[Ahead], *, since_s: float, pace: Pace) -> Iterator[
         yield each.image_id, now_s
 
 
-def _seats(residents: Sequence[Ahead], seats: int) -> list[float]:
+def _share_seats(residents: Sequence[Ahead], seats: int) -> list[float]:
     """Return the share of the forwards that each resident is in, 0 to 1; in all no more than there are seats."""
     by_guild: dict[int, list[int]] = {}
     for index, each in enumerate(residents):
@@ -166,7 +166,7 @@ class Experience:
         """Return the wait to show a user, where the simulation gave `played_s`."""
         kind = (_length(played_s), company)
         if kind not in self._factors:
-            self._factors[kind] = _right_for_most(self._seen.get(kind, ((1.0, 1.0),)))
+            self._factors[kind] = _find_best_factor(self._seen.get(kind, ((1.0, 1.0),)))
         return played_s * self._factors[kind]
 
     def learn(self, played_s: float, company: Company, waited_s: float) -> None:
@@ -181,7 +181,7 @@ class Experience:
         self._factors.pop(kind, None)
 
 
-def _right_for_most(ranges: Iterable[tuple[float, float]]) -> float:
+def _find_best_factor(ranges: Iterable[tuple[float, float]]) -> float:
     """Return a number inside as many (least, greatest) ranges as possible; of all such, the nearest to their middle."""
     seen = list(ranges)
     middle = sorted((least + greatest) / 2 for least, greatest in seen)[len(seen) // 2]

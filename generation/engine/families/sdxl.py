@@ -71,7 +71,9 @@ class StableDiffusionXL:
 
     def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
         self.use(spec.adapters)
-        hidden = torch.cat([encode_rows(words.tokens[which], self._hidden_of(which, spec)) for which in (0, 1)], dim=-1)
+        hidden = torch.cat(
+            [encode_rows(words.tokens[which], self._select_hidden(which, spec)) for which in (0, 1)], dim=-1
+        )
         first_chunks = words.tokens[1].ids[:, 0]
         pooled = torch.cat([self._encode(1, ids, spec).pooled for ids in first_chunks])
         if spec.is_guided and not spec.negative and self._zeros_when_empty:
@@ -103,7 +105,7 @@ class StableDiffusionXL:
     def decode(self, latents: Tensor) -> Tensor:
         return decode_latents(self._vae, latents)
 
-    def _hidden_of(self, which: int, spec: ImageSpec) -> Callable[[Tensor], Tensor]:
+    def _select_hidden(self, which: int, spec: ImageSpec) -> Callable[[Tensor], Tensor]:
         return lambda ids: self._encode(which, ids, spec).hidden
 
     def _encode(self, which: int, ids: Tensor, spec: ImageSpec) -> _Encoded:

@@ -49,9 +49,9 @@ def read_a1111(text: Mapping[str, str]) -> Foreign | None:
     start = _start_of_settings(written)
     if start is None:
         return None
-    settings = _pairs(written[start : start + _MAX_SETTINGS_CHARS])
-    prompt, negative = _halves(written[:start])
-    tool = _tool(settings.get("version", ""))
+    settings = _parse_pairs(written[start : start + _MAX_SETTINGS_CHARS])
+    prompt, negative = _split_prompts(written[:start])
+    tool = _detect_tool(settings.get("version", ""))
     if tool == "ComfyUI":  # nodes there write so what they did not find
         prompt, negative = (half if half.strip() != "unknown" else "" for half in (prompt, negative))
     sampler = settings.get("sampler")
@@ -72,7 +72,7 @@ def read_a1111(text: Mapping[str, str]) -> Foreign | None:
     )
 
 
-def _tool(version: str) -> str:
+def _detect_tool(version: str) -> str:
     known = ("Atelier", "ComfyUI", "Fooocus")
     return next((tool for tool in known if version.startswith(tool)), "A1111")
 
@@ -83,7 +83,7 @@ def _effects(settings: Mapping[str, str], prompt: str) -> list[str]:
     return [f"{key}: {value}" for key, value in settings.items() if key.startswith(effects)]
 
 
-def _halves(head: str) -> tuple[str, str]:
+def _split_prompts(head: str) -> tuple[str, str]:
     """Return prompt and negative prompt, without the comma before settings on the same line."""
     if not head.endswith("\n"):
         head = head.rstrip().removesuffix(",")
@@ -110,7 +110,7 @@ def _start_line(text: str) -> int | None:
         head = None if is_within_value else _HEAD.match(text, start, end)
         key = head[1].strip().casefold() if head else ""
         line = text[start : min(end, start + _MAX_SETTINGS_CHARS)]
-        here = _pairs(line).keys() & _KEYS if key in _KEYS or (key and "steps" in line.casefold()) else set()
+        here = _parse_pairs(line).keys() & _KEYS if key in _KEYS or (key and "steps" in line.casefold()) else set()
         if key not in _KEYS and not (start and len(here) >= _ENOUGH_KEYS and "steps" in here):
             if best is not None:
                 return best
@@ -139,7 +139,7 @@ def _start_inline(text: str) -> int | None:
     return start if "steps" in keys and len(keys) >= _ENOUGH_KEYS else None
 
 
-def _pairs(text: str) -> dict[str, str]:
+def _parse_pairs(text: str) -> dict[str, str]:
     """Return the settings by lower-case key, up to the first line that is not one; the first of a key counts."""
     settings: dict[str, str] = {}
     at = 0
@@ -154,7 +154,7 @@ def _pairs(text: str) -> dict[str, str]:
             if not value.startswith('"') and (following := _INLINE.search(text, *pair.span(2))):
                 at = following.start()  # with no comma between them
                 value = text[pair.start(2) : at].rstrip(" ;|")
-            settings.setdefault(pair[1].strip().casefold(), _unquoted(value))
+            settings.setdefault(pair[1].strip().casefold(), _unquote(value))
         if text[at - 1] == "\n" and not _is_key(_HEAD.match(text, at)):
             break
     return settings
@@ -164,7 +164,7 @@ def _is_key(head: re.Match[str] | None) -> bool:
     return head is not None and head[1].strip().casefold() in _KEYS
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     """Return the value without the JSON quotes that values with commas have."""
     if value.startswith('"'):
         try:

@@ -113,10 +113,10 @@ class Graph:
             waiting, after = self.painters(*(link for end in ends for link in _pixels(end)))
             waiting += [end for end in ends if end.is_sampler]
             if waiting or after:  # what else paints here does not lead to the picture
-                return self._back_from(waiting, after)
+                return self._walk_back(waiting, after)
         return [], []
 
-    def _back_from(self, waiting: list[Node], after: list[Node]) -> tuple[list[Node], list[Node]]:
+    def _walk_back(self, waiting: list[Node], after: list[Node]) -> tuple[list[Node], list[Node]]:
         first: list[Node] = []
         seen: set[int] = set()
         while waiting and len(seen) < MAX_SAMPLERS:

@@ -29,10 +29,10 @@ def read_comfyui(text: Mapping[str, str]) -> Foreign | None:
     if not samplers:
         kinds = [node.kind for node in after if node.kind not in known.HARMLESS]
         return Foreign(tool="ComfyUI", prompt="", unread=foreign.names(kinds)) if kinds else None
-    return _in_common([_Pass(graph, sampler, after).read() for sampler in samplers])
+    return _intersect([_Pass(graph, sampler, after).read() for sampler in samplers])
 
 
-def _in_common(found: Sequence[Foreign]) -> Foreign:
+def _intersect(found: Sequence[Foreign]) -> Foreign:
     """Return what several saved pictures share; the rest is not known of any one of them."""
     first, *others = found
     names = [each.name for each in fields(Foreign) if each.name not in ("tool", "unread")]
@@ -54,13 +54,13 @@ class _Pass:
         self._clip_skip: Any = None
 
     def read(self) -> Foreign:
-        inputs = self._gathered()
-        prompt = self._conditioning(inputs.get("positive"))
+        inputs = self._gather_inputs()
+        prompt = self._read_conditioning(inputs.get("positive"))
         clips, self._clips = self._clips, []
-        negative = self._conditioning(inputs.get("negative"))
+        negative = self._read_conditioning(inputs.get("negative"))
         loras, model = self._model(inputs.get("model"), self._encoders(clips))
         sampler = self._value(inputs.get("sampler_name"))
-        found = our_sampler(_word(sampler), schedule=_word(self._value(inputs.get("scheduler"))))
+        found = our_sampler(_read_word(sampler), schedule=_read_word(self._value(inputs.get("scheduler"))))
         denoise = foreign.number(self._value(inputs.get("denoise")))
         partly = ["denoise"] if denoise is not None and denoise < 1 else []
         return Foreign(
@@ -85,10 +85,10 @@ class _Pass:
 
     # Numbers.
 
-    def _gathered(self) -> dict[str, Any]:
+    def _gather_inputs(self) -> dict[str, Any]:
         """Return the sampler's inputs and those of the nodes that hold its noise, guidance, sampler and schedule."""
         inputs = dict(self._sampler.inputs)
-        for name, read in (("noise", _of_noise), ("guider", _of_guider), ("sigmas", _of_sigmas)):
+        for name, read in (("noise", _read_noise), ("guider", _read_guider), ("sigmas", _read_sigmas)):
             if name in inputs:
                 found = self._graph.follow(inputs[name])
                 more = read(found.node) if isinstance(found, Output) else None
@@ -133,7 +133,7 @@ class _Pass:
 
     # Words.
 
-    def _conditioning(self, link: Any, depth: int = 0) -> str:
+    def _read_conditioning(self, link: Any, depth: int = 0) -> str:
         """Return the words behind a conditioning.
 
         Each output is read once: a graph has more paths than can be walked.
@@ -146,10 +146,10 @@ class _Pass:
         key = (id(found.node), found.slot, "conditioning")
         if key not in self._texts:
             self._texts[key] = ""  # for a graph that bites its own tail
-            self._texts[key] = self._words_of(found, depth + 1)[: 2 * MAX_WORDS_CHARS]
+            self._texts[key] = self._read_words(found, depth + 1)[: 2 * MAX_WORDS_CHARS]
         return self._texts[key]
 
-    def _words_of(self, found: Output, depth: int) -> str:
+    def _read_words(self, found: Output, depth: int) -> str:
         kind, inputs = found.node.kind, found.node.inputs
         encoder = known.ENCODERS.get(kind)
         if kind in known.WITHOUT_WORDS:
@@ -157,21 +157,23 @@ class _Pass:
         if encoder is not None and encoder.output in (None, found.slot):
             self._clips.append(inputs.get("clip", inputs.get("opt_clip")))
             texts = [self._text(inputs[key], depth) for key in encoder.keys if key in inputs]
-            return self._as_one(found, [_EMBEDDING.sub(r"\1", text) for text in texts])
+            return self._join_texts(found, [_EMBEDDING.sub(r"\1", text) for text in texts])
         if (loaded := known.LOADERS_WITH_TEXT.get(kind, {}).get(found.slot)) is not None:
             self._clips.append(["", 0] if loaded == "positive" else None)
-            self._clip_skip = self._clip_skip or _negated(self._value(inputs.get("clip_skip")))
+            self._clip_skip = self._clip_skip or _negate(self._value(inputs.get("clip_skip")))
             return self._text(inputs.get(loaded), depth)
         if kind in known.JOINING:
             self._leave_out(found)
             keys = known.JOINING[kind]
-            return self._as_one(found, [self._conditioning(inputs[key], depth) for key in keys if key in inputs])
+            return self._join_texts(
+                found, [self._read_conditioning(inputs[key], depth) for key in keys if key in inputs]
+            )
         self._leave_out(found)
         relay = known.CONDITIONING_RELAYS.get(kind, ())
         name = relay[found.slot] if 0 <= found.slot < len(relay) else ""
-        return self._conditioning(inputs[name], depth) if name in inputs else ""
+        return self._read_conditioning(inputs[name], depth) if name in inputs else ""
 
-    def _as_one(self, found: Output, texts: Sequence[str]) -> str:
+    def _join_texts(self, found: Output, texts: Sequence[str]) -> str:
         """Join several texts of one conditioning, and note that."""
         distinct = list(dict.fromkeys(text for text in texts if text.strip()))
         if len(distinct) > 1:
@@ -206,10 +208,10 @@ class _Pass:
 
     def _encoders(self, clips: Sequence[Any]) -> set[int]:
         """Return the LoRA nodes that all text encoders of the prompt went through; note the layer they end at."""
-        chains = [self._clip_chain(clip) for clip in clips]
+        chains = [self._walk_clip_chain(clip) for clip in clips]
         return set.intersection(*chains) if chains else set()
 
-    def _clip_chain(self, link: Any) -> set[int]:
+    def _walk_clip_chain(self, link: Any) -> set[int]:
         passed: set[int] = set()
         for _ in range(MAX_HOPS):
             found = self._graph.follow(link)
@@ -218,7 +220,7 @@ class _Pass:
             passed.add(id(found.node))
             inputs = found.node.inputs
             if found.node.kind == "CLIPSetLastLayer":
-                self._clip_skip = self._clip_skip or _negated(self._value(inputs.get("stop_at_clip_layer")))
+                self._clip_skip = self._clip_skip or _negate(self._value(inputs.get("stop_at_clip_layer")))
             elif "clip" in inputs and found.node.kind not in (*known.LORAS, *known.LORA_STACKS):
                 self._leave_out(found)
             link = inputs.get("clip")
@@ -233,7 +235,7 @@ class _Pass:
                 return tuple(reversed(loras)), None
             inputs = found.node.inputs
             loaded = next((inputs[key] for key in known.MODEL_LOADERS if key in inputs), None)
-            tags = self._loras_of(found.node, is_encoded=id(found.node) in encoders)
+            tags = self._read_loras(found.node, is_encoded=id(found.node) in encoders)
             loras += [tag for tag in reversed(tags) if tag is not None]
             is_of_lora = found.node.kind in (*known.LORAS, *known.LORA_STACKS)
             if None in tags or not (tags or loaded is not None or is_of_lora):
@@ -243,7 +245,7 @@ class _Pass:
             link = inputs.get("model")
         return (), None
 
-    def _loras_of(self, node: Node, *, is_encoded: bool) -> list[str | None]:
+    def _read_loras(self, node: Node, *, is_encoded: bool) -> list[str | None]:
         """Return what this node puts onto the model; None for what one number cannot express."""
         inputs = node.inputs
         if node.kind in known.LORA_STACKS:
@@ -268,11 +270,11 @@ def _has_links(node: Node) -> bool:
     return any(isinstance(value, list) for value in node.inputs.values()) and "save" not in node.kind.casefold()
 
 
-def _of_noise(node: Node) -> dict[str, Any] | None:
+def _read_noise(node: Node) -> dict[str, Any] | None:
     return {"noise_seed": node.inputs.get("noise_seed")} if node.kind == "RandomNoise" else None
 
 
-def _of_guider(node: Node) -> dict[str, Any] | None:
+def _read_guider(node: Node) -> dict[str, Any] | None:
     inputs = node.inputs
     if node.kind == "BasicGuider":
         return {"model": inputs.get("model"), "positive": inputs.get("conditioning"), "cfg": 1}
@@ -281,7 +283,7 @@ def _of_guider(node: Node) -> dict[str, Any] | None:
     )
 
 
-def _of_sigmas(node: Node) -> dict[str, Any] | None:
+def _read_sigmas(node: Node) -> dict[str, Any] | None:
     inputs = node.inputs
     if node.kind == "BasicScheduler":
         return {key: inputs.get(key) for key in ("scheduler", "steps", "denoise")}
@@ -289,10 +291,10 @@ def _of_sigmas(node: Node) -> dict[str, Any] | None:
     return {"scheduler": schedule, "steps": inputs.get("steps")} if schedule is not None else None
 
 
-def _word(value: Any) -> str | None:
+def _read_word(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _negated(value: Any) -> float | None:
+def _negate(value: Any) -> float | None:
     number = foreign.number(value)
     return None if number is None else -number

@@ -65,7 +65,12 @@ def _read(tool: str, settings: Settings) -> Foreign:
         clip_skip=_CLIP_SKIP.get(tool, foreign.clip_skip)(skipped),
         loras=tuple(tag for tag in loras if tag is not None),
         unread=foreign.names(
-            (*found.unread, *_effects(settings), *_syntax(tool, prompt), *("loras" for tag in loras if tag is None))
+            (
+                *found.unread,
+                *_effects(settings),
+                *_note_syntax(tool, prompt),
+                *("loras" for tag in loras if tag is None),
+            )
         ),
     )
 
@@ -82,7 +87,7 @@ def _effects(settings: Settings) -> list[str]:
     return [key for key, value in settings.items() if key in _EFFECTS and value not in _NOTHING]
 
 
-def _syntax(tool: str, prompt: str) -> list[str]:
+def _note_syntax(tool: str, prompt: str) -> list[str]:
     """Note NovelAI's weights (braces, brackets and `1.2::word::`), which are read another way here."""
     return ["{ } [ ] ::"] if tool == "NovelAI" and re.search(r"[{}\[\]]|::", prompt) else []
 
@@ -119,7 +124,7 @@ def _lora(each: Any, weight: Any) -> str | None:
 # Where each tool puts them.
 
 
-def _object(text: Mapping[str, str], *keywords: str) -> dict[str, Any]:
+def _parse_object(text: Mapping[str, str], *keywords: str) -> dict[str, Any]:
     for keyword in keywords:
         found = foreign.parsed(text.get(keyword))
         if isinstance(found, dict):
@@ -127,11 +132,11 @@ def _object(text: Mapping[str, str], *keywords: str) -> dict[str, Any]:
     return {}
 
 
-def _invokeai(text: Mapping[str, str]) -> Settings | None:
-    now = _object(text, "invokeai_metadata")
+def _read_invokeai(text: Mapping[str, str]) -> Settings | None:
+    now = _parse_object(text, "invokeai_metadata")
     if "positive_prompt" in now:
         return now
-    earlier = _object(text, "sd-metadata")
+    earlier = _parse_object(text, "sd-metadata")
     image = earlier.get("image")
     if not isinstance(image, dict):
         return {} if text.get("Dream") else None
@@ -142,19 +147,19 @@ def _invokeai(text: Mapping[str, str]) -> Settings | None:
     return {**earlier, **image, "prompt": prompt}
 
 
-def _swarm(text: Mapping[str, str]) -> Settings | None:
-    settings = _object(text, "parameters").get("sui_image_params")
+def _read_swarm(text: Mapping[str, str]) -> Settings | None:
+    settings = _parse_object(text, "parameters").get("sui_image_params")
     return settings if isinstance(settings, dict) else None
 
 
-def _fooocus(text: Mapping[str, str]) -> Settings | None:
-    settings = _object(text, "parameters", "Comment")
+def _read_fooocus(text: Mapping[str, str]) -> Settings | None:
+    settings = _parse_object(text, "parameters", "Comment")
     is_theirs = "fooocus" in str(text.get("fooocus_scheme", settings.get("metadata_scheme", ""))).casefold()
     return settings if settings and (is_theirs or "base_model_hash" in settings) else None
 
 
-def _novelai(text: Mapping[str, str]) -> Settings | None:
-    settings = _object(text, "Comment", "parameters")
+def _read_novelai(text: Mapping[str, str]) -> Settings | None:
+    settings = _parse_object(text, "Comment", "parameters")
     if text.get("Software") != "NovelAI" and not ("uc" in settings and "sampler" in settings and "c" not in settings):
         return None
     caption = settings.get("v4_prompt")
@@ -164,26 +169,26 @@ def _novelai(text: Mapping[str, str]) -> Settings | None:
 
 
 def _draw_things(text: Mapping[str, str]) -> Settings | None:
-    settings = _object(text, "parameters")
+    settings = _parse_object(text, "parameters")
     return settings if {"c", "uc"} <= settings.keys() else None
 
 
-def _easy_diffusion(text: Mapping[str, str]) -> Settings | None:
-    settings = text if "num_inference_steps" in text else _object(text, "parameters")
+def _read_easy_diffusion(text: Mapping[str, str]) -> Settings | None:
+    settings = text if "num_inference_steps" in text else _parse_object(text, "parameters")
     return settings if {"prompt", "num_inference_steps"} <= settings.keys() else None
 
 
-def _midjourney(text: Mapping[str, str]) -> Settings | None:
+def _read_midjourney(text: Mapping[str, str]) -> Settings | None:
     """Return the settings of Midjourney, whose words hold options for a model of its own."""
     return {} if "Job ID:" in text.get("Description", "") else None
 
 
 _TOOLS: Mapping[str, Callable[[Mapping[str, str]], Settings | None]] = {
-    "InvokeAI": _invokeai,
-    "SwarmUI": _swarm,
-    "Fooocus": _fooocus,
-    "NovelAI": _novelai,
+    "InvokeAI": _read_invokeai,
+    "SwarmUI": _read_swarm,
+    "Fooocus": _read_fooocus,
+    "NovelAI": _read_novelai,
     "Draw Things": _draw_things,
-    "Easy Diffusion": _easy_diffusion,
-    "Midjourney": _midjourney,
+    "Easy Diffusion": _read_easy_diffusion,
+    "Midjourney": _read_midjourney,
 }

@@ -34,11 +34,11 @@ class Found(NamedTuple):
     unread: tuple[str, ...] = ()
 
 
-def _folded(text: str) -> str:
+def _fold_name(text: str) -> str:
     return " ".join(text.replace("_", " ").casefold().split())
 
 
-_BY_FOLDED = {_folded(name): name for name in SAMPLERS} | dict(_ELSEWHERE)
+_BY_FOLDED = {_fold_name(name): name for name in SAMPLERS} | dict(_ELSEWHERE)
 
 
 def our_sampler(there: str | None, *, schedule: str | None = None) -> Found:
@@ -48,12 +48,12 @@ def our_sampler(there: str | None, *, schedule: str | None = None) -> Found:
     """
     if there is None or not there.strip():
         return Found()
-    for base, within in _readings(_folded(there).removeprefix("k ")):
-        return _scheduled(_BY_FOLDED[base], within or _folded(schedule or ""))
+    for base, within in _find_readings(_fold_name(there).removeprefix("k ")):
+        return _add_schedule(_BY_FOLDED[base], within or _fold_name(schedule or ""))
     return Found(None, (f"Sampler: {there}",))
 
 
-def _readings(folded: str) -> list[tuple[str, str]]:
+def _find_readings(folded: str) -> list[tuple[str, str]]:
     """Return pairs of our sampler and a schedule that make up the name, the longest sampler first."""
     terms = folded.split(" ")[:12]
     splits = ((" ".join(terms[:at]), " ".join(terms[at:])) for at in range(len(terms), 0, -1))
@@ -61,12 +61,12 @@ def _readings(folded: str) -> list[tuple[str, str]]:
     return [(base, rest) for base, rest in known if rest in _SCHEDULES]
 
 
-def _scheduled(base: str, schedule: str) -> Found:
+def _add_schedule(base: str, schedule: str) -> Found:
     if schedule == "automatic":
         schedule = _AUTOMATIC.get(base, "")
-    with_schedule = _BY_FOLDED.get(f"{_folded(base)} {schedule}")
+    with_schedule = _BY_FOLDED.get(f"{_fold_name(base)} {schedule}")
     if with_schedule is not None:
         return Found(with_schedule)
-    is_own = schedule in _PLAIN or _folded(base).endswith(f" {schedule}")
+    is_own = schedule in _PLAIN or _fold_name(base).endswith(f" {schedule}")
     is_own |= base == "DDIM" and schedule in ("ddim", "ddim uniform")
     return Found(base, () if is_own else (f"Schedule type: {schedule}",))

@@ -55,19 +55,19 @@ def _read_on(picture: PillowImage.Image) -> None:
 def _texts(picture: PillowImage.Image) -> dict[str, str]:
     texts: dict[str, str] = {}
     if picture.format == "PNG":
-        texts = {str(key): _utf8(value) for key, value in picture.info.items() if isinstance(value, str)}
+        texts = {str(key): _decode_utf8(value) for key, value in picture.info.items() if isinstance(value, str)}
     comment = picture.info.get("comment")
     if isinstance(comment, bytes | str):
-        texts.setdefault("Comment", _decoded(comment))
-    for keyword, value in _exif_texts(picture):
+        texts.setdefault("Comment", _decode_text(comment))
+    for keyword, value in _read_exif_texts(picture):
         texts.setdefault(keyword, value)
     for keyword in ("parameters", "Comment"):
-        for each, value in _within(texts.get(keyword, "")):
+        for each, value in _read_nested(texts.get(keyword, "")):
             texts.setdefault(each, value)
     return texts
 
 
-def _utf8(text: str) -> str:
+def _decode_utf8(text: str) -> str:
     """Decode UTF-8: `tEXt` is Latin-1 by the standard, but programs write UTF-8 into it."""
     if isinstance(text, iTXt):
         return str(text)
@@ -77,7 +77,7 @@ def _utf8(text: str) -> str:
         return text
 
 
-def _exif_texts(picture: PillowImage.Image) -> Iterator[tuple[str, str]]:
+def _read_exif_texts(picture: PillowImage.Image) -> Iterator[tuple[str, str]]:
     try:
         exif = picture.getexif()
         details = exif.get_ifd(_EXIF)
@@ -85,24 +85,24 @@ def _exif_texts(picture: PillowImage.Image) -> Iterator[tuple[str, str]]:
         return
     for tag in (_USER_COMMENT, _XP_COMMENT):
         for found in (details.get(tag), exif.get(tag)):
-            if isinstance(found, bytes | str) and (text := _decoded(found).strip()):
+            if isinstance(found, bytes | str) and (text := _decode_text(found).strip()):
                 yield "parameters", text
     for tag in _PREFIXED:
-        keyword, _, graph = _decoded(exif.get(tag, "")).partition(":")
+        keyword, _, graph = _decode_text(exif.get(tag, "")).partition(":")
         if keyword in ("prompt", "workflow") and graph.lstrip().startswith("{"):
             yield keyword, graph
     for tag, keyword in _TAGS.items():
         for found in (exif.get(tag), details.get(tag)):
             if isinstance(found, bytes | str) and found:
-                yield keyword, _decoded(found)
+                yield keyword, _decode_text(found)
 
 
-def _decoded(value: Any) -> str:
+def _decode_text(value: Any) -> str:
     """Decode text after the eight bytes of its character set, if they are there; those are often wrong."""
     if isinstance(value, tuple) and all(isinstance(each, int) and 0 <= each < 256 for each in value):
         value = bytes(value)
     if isinstance(value, str):
-        return _utf8(value).strip("\0")
+        return _decode_utf8(value).strip("\0")
     if not isinstance(value, bytes):
         return ""
     prefix, body = value[:8], value[8:]
@@ -110,10 +110,10 @@ def _decoded(value: Any) -> str:
         return body.decode("iso2022_jp", "replace").strip("\0")
     if prefix.rstrip(b"\0") not in (b"UNICODE", b"ASCII", b""):
         body = value
-    return _unicode(body).strip("\0")
+    return _decode_unicode(body).strip("\0")
 
 
-def _unicode(body: bytes) -> str:
+def _decode_unicode(body: bytes) -> str:
     """Decode UTF-16 by its mark or by the zeros of its Latin letters, else UTF-8."""
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
         return body.decode("utf-16", "replace")
@@ -124,7 +124,7 @@ def _unicode(body: bytes) -> str:
     return body.rstrip(b"\0").decode("utf-8", "replace")
 
 
-def _within(text: str) -> Iterator[tuple[str, str]]:
+def _read_nested(text: str) -> Iterator[tuple[str, str]]:
     """Return the texts by keyword that a program has put into one as JSON, graphs among them."""
     found = foreign.parsed(text) if text.lstrip().startswith("{") else None
     if not isinstance(found, dict):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from generation.engine.trial import why_not_loadable
+from generation.engine.trial import explain_failure
 from generation.errors import Misconfigured
 from generation.models.catalog import Model
 
 
 def require_loadable_here(model: Model) -> None:
     """Raise `Misconfigured` with the reason if the model does not load."""
-    if problem := why_not_loadable(model):
+    if problem := explain_failure(model):
         raise Misconfigured(problem=problem, remedy="It was not added.")
