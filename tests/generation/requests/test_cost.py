@@ -109,7 +109,7 @@ async def test_a_cancel_after_an_update_pays_by_the_prices_of_before(
 ) -> None:
     """The job was reserved by an earlier release at a tenth; half of its steps cost half of that."""
     monkeypatch.setattr(
-        "generation.scheduling.service.image_cost", lambda spec, trace, **of: image_cost(spec, trace, **of) // 10
+        "generation.scheduling.new_job.image_cost", lambda spec, trace, **of: image_cost(spec, trace, **of) // 10
     )
     async with opened(tmp_path, catalog=Catalog((a_model("large", "sdxl"),))) as place:
         one = replace(asked(1024), prompt="endless-image", model="large")
