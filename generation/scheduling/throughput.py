@@ -98,7 +98,7 @@ class Pace:
 
     def _close(self, end_s: float) -> None:
         assert self._since is not None
-        if end_s > self._since:
+        if end_s > self._since and self._units > 0:  # a report without progress is no forward
             forward = _Forward(self._units, end_s - self._since, len(self._images))
             self._forwards.append(forward)
             self._fit = self._painted = None
