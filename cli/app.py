@@ -186,7 +186,7 @@ def models_list() -> None:
 
     settings = load_settings()
     failed = FailedLoads(settings.engine.failed_loads)
-    for line in run_guarded(lambda: list(models.listing(settings.folder_of_models, failed.of))):
+    for line in run_guarded(lambda: list(models.list_models(settings.folder_of_models, failed.of))):
         typer.echo(line)
 
 

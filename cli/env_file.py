@@ -196,6 +196,6 @@ def _looks_ours(key: str | None) -> bool:
 
 
 def _line(binding: Binding) -> int:
-    """The parser counts from the blank lines before."""
+    """Return the number of the line: the parser counts from the blank lines before it."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")

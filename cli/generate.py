@@ -69,7 +69,7 @@ def _build_spec(app: App, options: ImagineOptions) -> ImageSpec:
 def _write_images(app: App, job: Job, out: Path) -> None:
     for image in job.images:
         target = out if len(job.images) == 1 else out.with_stem(f"{out.stem}-{image.index + 1}")
-        target.write_bytes(offline.png_of(app.studio, image))
+        target.write_bytes(offline.read_png(app.studio, image))
         typer.echo(target)
 
 

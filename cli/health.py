@@ -42,7 +42,7 @@ class LoopLag:
         self._late_ms.clear()
 
     def p99_ms(self) -> float:
-        """The 99th percentile of what was sampled, 0 before anything was."""
+        """Return the 99th percentile of the samples, 0 before the first."""
         late = sorted(self._late_ms)
         return late[int(0.99 * (len(late) - 1))] if late else 0.0
 

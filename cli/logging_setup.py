@@ -1,4 +1,4 @@
-"""What is logged, and what never is: secrets are taken out of every line, whoever wrote it.
+"""Set up logging, and take secrets out of every line, those of libraries too.
 
 discord.py names the address it speaks to when it is rate-limited, and an interaction's token is part of that address;
 at DEBUG, libraries log whole requests and the values of SQL statements.
@@ -19,7 +19,7 @@ _IN_ADDRESS = re.compile(r"((?:webhooks|interactions)/\d+/)[\w.\-]{20,}")
 
 
 class Redacting(logging.Formatter):
-    """One event a line, without the secrets and without the tokens of interactions, tracebacks included."""
+    """Format one event a line, without secrets and the tokens of interactions, in tracebacks too."""
 
     def __init__(self, *secrets: str) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -1,4 +1,4 @@
-"""What `bot.py models` does: list, add, remove, verify. Lines for a person to read."""
+"""List, add and remove models, and print lines for a person to read: `bot.py models`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ _USE = {
 }
 
 
-def listing(models_dir: Path, failed: Callable[[tuple[Model, ...]], Mapping[str, str]] | None = None) -> Iterator[str]:
-    """Every model, LoRA, textual inversion and VAE there is, its licence, and why it cannot be used.
+def list_models(
+    models_dir: Path, failed: Callable[[tuple[Model, ...]], Mapping[str, str]] | None = None
+) -> Iterator[str]:
+    """Yield each model, LoRA, textual inversion and VAE, its licence, and why it cannot be used.
 
     `failed` says why models did not load.
     """
@@ -59,7 +61,7 @@ def add(
     half: bool = False,
     replaces: bool = False,
 ) -> Entry:
-    """Add a path, or fetch from the hub and add. Raises `Misconfigured` in a sentence; then nothing was entered."""
+    """Add a path, or fetch from the hub and add. Raise `Misconfigured`; then nothing was entered."""
     from generation.models.hub import fetch, is_hub_id  # only here: listing and verifying need no network library
 
     if _exists(what) or not is_hub_id(what):
@@ -99,7 +101,7 @@ def add(
 
 
 def remove(models_dir: Path, name: str, *, say: Say) -> None:
-    """Take a name out of the register; no file is touched. Raises `Misconfigured` if there is none, or it is in use."""
+    """Take a name out of the register; no file is touched. Raise `Misconfigured` if there is none, or it is in use."""
     register = Register.read(models_dir)
     entry = register.get(name)
     if entry is None:
@@ -125,7 +127,7 @@ def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
 
 
 def _prediction(models_dir: Path, entry: Entry) -> str:
-    """What the model will be sampled as, and who says so."""
+    """Describe what the model is sampled as predicting, and which source says so."""
     file = entry.place(models_dir) if entry.config else None
     folder = models_dir / entry.config if entry.config else entry.place(models_dir)
     settings = read_scheduler(folder, file=file, prediction=entry.prediction)

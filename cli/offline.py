@@ -1,4 +1,4 @@
-"""Painting from the shell: the same studio, queue, worker and database as the bot, without Discord."""
+"""Paint without Discord: through the same service, queue, worker and database as the bot."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from generation.scheduling.service import Studio
 T = TypeVar("T")
 _MAX_PICTURE_BYTES = 2**28
 OWNER = Owner(guild_id=0, user_id=0)
-"""Pictures asked for from the shell belong to nobody on Discord."""
+"""Of pictures from the shell: no user of Discord."""
 
 
 async def paint(studio: Studio, running: asyncio.Task[None], request: GenerationRequest) -> Job:
-    """Submit, and wait for the end. Raises the error of the first image that was not made, or of the studio."""
+    """Submit, and wait for the end. Raise the error of the first image that was not made, or of the studio."""
     accepted = await _while_running(running, studio.submit(request, OWNER, may_use_all=True))
     job = await _while_running(running, studio.finished(accepted.id))
     for image in job.images:
         if image.status is not Status.DONE:
-            raise _error_of(image)
+            raise _build_error(image)
     return job
 
 
@@ -52,8 +52,8 @@ async def _while_running(running: asyncio.Task[None], work: Coroutine[Any, Any, 
     raise Misconfigured(problem=problem, remedy="Run `bot.py doctor`: it looks at everything the bot needs.") from error
 
 
-def png_of(studio: Studio, image: Image) -> bytes:
-    """The finished file of an image. Raises `InvalidRequest` if it was deleted since."""
+def read_png(studio: Studio, image: Image) -> bytes:
+    """Return the finished file of an image. Raise `InvalidRequest` if it was deleted since."""
     png = studio.files.get(image.file_sha256) if image.file_sha256 else None
     if png is None:
         raise InvalidRequest(what="The picture", problem="is not on disk any more.")
@@ -69,13 +69,13 @@ def require_writable(target: Path) -> None:
 
 
 def read_file(path: Path) -> list[tuple[Recipe, bytes | None]]:
-    """The recipe and the pixels of a PNG of ours. Raises `InvalidRequest` saying what is wrong with it."""
+    """Return the recipe and the pixels of a PNG of ours. Raise `InvalidRequest` saying what is wrong with it."""
     data = _read(path)
     return [(read_recipe(data), decode_png(data)[0])]
 
 
 def verify_file(path: Path) -> Disclosure:
-    """What a picture file says of itself. Raises `InvalidRequest`."""
+    """Return what a picture file says of itself. Raise `InvalidRequest` if it cannot be read."""
     return read_disclosure(_read(path))
 
 
@@ -87,7 +87,7 @@ def _read(path: Path) -> bytes:
 
 
 async def read_job(studio: Studio, store: JobStore, job_id: str) -> list[tuple[Recipe, bytes | None]]:
-    """The recipe of every finished image of a job, with the pixels of those still on disk."""
+    """Return the recipe of every finished image of a job, with the pixels of those still on disk."""
     job = await store.fetch_job(job_id[:JOB_ID_LENGTH])
     done = [image for image in job.images if image.recipe is not None]
     if not done:
@@ -98,7 +98,7 @@ async def read_job(studio: Studio, store: JobStore, job_id: str) -> list[tuple[R
 
 
 async def replay(studio: Studio, running: asyncio.Task[None], originals: list[tuple[Recipe, bytes | None]]) -> Verdict:
-    """Paint each again and compare; the worst verdict of all."""
+    """Paint each again and compare. Return the worst verdict."""
     verdicts = [await _replay_one(studio, running, recipe, pixels) for recipe, pixels in originals]
     return max(verdicts, key=lambda each: list(Agreement).index(each.verdict))
 
@@ -108,12 +108,12 @@ async def _replay_one(studio: Studio, running: asyncio.Task[None], recipe: Recip
     again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256)
     job = await paint(studio, running, GenerationRequest(spec=replace(recipe.spec), replay=again))
     made = job.images[0].recipe
-    pixels, _ = decode_png(png_of(studio, job.images[0]))
+    pixels, _ = decode_png(read_png(studio, job.images[0]))
     return judge(recipe, pixels, made.fingerprint if made else Fingerprint({}), original=original)
 
 
-def _error_of(image: Image) -> AtelierError:
-    """The error an image ended with, with the details that are still known."""
+def _build_error(image: Image) -> AtelierError:
+    """Return the error an image ended with, with the details that are still known."""
     kind = getattr(errors, image.error or "", errors.Failed)
     is_failure = isinstance(kind, type) and issubclass(kind, errors.Failed)
     return kind(attempts=image.attempt) if is_failure else errors.Failed()

@@ -59,7 +59,8 @@ def test_a_lora_is_added_listed_verified_and_offered(tmp_path: Path) -> None:
     lora = Catalog.open("paintbox", tmp_path / "models").default.loras[-1]
     assert (lora.name, lora.path, lora.sha256) == ("Neon-Lights", file, digest)
     assert any(
-        "Neon-Lights  (for Stable Diffusion 1; licence: MIT" in line for line in command.listing(tmp_path / "models")
+        "Neon-Lights  (for Stable Diffusion 1; licence: MIT" in line
+        for line in command.list_models(tmp_path / "models")
     )
     assert [found.problem for found in verify(tmp_path / "models")] == [""]
     a_lora(file, value=2.0)

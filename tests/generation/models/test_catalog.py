@@ -52,7 +52,7 @@ def test_a_model_that_is_gone_stops_nobody_and_is_named(folder: Path) -> None:
     catalog = Catalog.open("paintbox", folder)
     assert names(catalog) == ["paintbox"]
     assert catalog.left_out.keys() == {"toy", "toy-soft"}
-    assert any(line.startswith("BAD        toy: ") for line in command.listing(folder))
+    assert any(line.startswith("BAD        toy: ") for line in command.list_models(folder))
 
 
 def test_so_does_one_that_may_not_be_opened_any_more(folder: Path) -> None:
