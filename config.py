@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, V
 from pydantic_core import ErrorDetails
 
 from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.workers.engine_settings import EngineSettings
 
 _DEFAULT_DATA = "data"
@@ -121,7 +121,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _in_any_case(cls, value: object, info: ValidationInfo) -> object:
-        """What is chosen from a few words may be written in capitals, or not."""
+        """Take words in any case where the choice is of a few words."""
         kind = cls.model_fields[info.field_name or ""].annotation
         words = get_args(kind) if get_origin(kind) is Literal else ()
         return next((each for each in words if each.casefold() == str(value).casefold()), value)
@@ -187,7 +187,7 @@ class Settings(BaseModel):
 def load(home: Path | None = None, **overrides: str | None) -> Settings:
     """Read the environment and `.env` of the home folder (see `find_home`); `overrides` are of the command line.
 
-    Raises `Misconfigured` naming the variable at fault and what it may be.
+    Raises `ConfigurationError` naming the variable at fault and what it may be.
     """
     folder = find_home(home)
     refuse_left_behind(folder, ENV_FILE, said=home)
@@ -213,8 +213,8 @@ def _value(name: str, written: Written) -> Any:
     return text
 
 
-def _told(error: ErrorDetails) -> Misconfigured:
+def _told(error: ErrorDetails) -> ConfigurationError:
     name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
     said = error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     message = _MEANT.get(error["type"], said)
-    return Misconfigured(problem=f"{name} cannot be used: {message}.", remedy="Change it, or leave it out.")
+    return ConfigurationError(problem=f"{name} cannot be used: {message}.", remedy="Change it, or leave it out.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from bench._sharing import Picture, Policy
-from generation.jobs.protocol import Order, Share
+from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
 
 FLOODS = {1: 50, 2: 20, 3: 10}
@@ -160,7 +160,9 @@ class Arrivals:
         name, weight = f"image{self._number}", self._weights.get(guild_id, 1.0)
         keys, shares = zip(*self._mix, strict=True)
         key = self._chance.choices(keys, shares)[0]
-        order = Order(image_id=name, attempt=1, spec=_SPECS[key[0]], share=Share(guild_id, weight, user_id=user_id))
+        order = GenerateCommand(
+            image_id=name, attempt=1, spec=_SPECS[key[0]], share=Share(guild_id, weight, user_id=user_id)
+        )
         return Picture(name, guild_id, user_id, steps, moment, order, serial=self._number, left=steps, key=key)
 
 

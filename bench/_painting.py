@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from generation.engine.engine import Engine
-from generation.jobs.protocol import Broken, Event, Finished, Order, Share
+from generation.jobs.protocol import Event, Finished, GenerateCommand, ImageFailed, Share
 from generation.models.catalog import Catalog, Model
 from generation.requests.spec import ImageSpec
 
@@ -21,11 +21,11 @@ def open_model(name: str) -> Model:
 
 def an_order(
     model: Model, image_id: str, *, share: Share | None = None, replay: str | None = None, **spec: Any
-) -> Order:
+) -> GenerateCommand:
     """An order of the model's usual picture, changed by `spec`."""
     plain = ImageSpec.for_model(model, prompt="a red circle on a blue background", seed=0)
     start_png = spec.pop("start_png", None)
-    return Order(
+    return GenerateCommand(
         image_id=image_id,
         attempt=1,
         spec=replace(plain, **spec),
@@ -38,12 +38,12 @@ def an_order(
 def finished(events: Iterable[Event]) -> list[Finished]:
     """The pictures among the events. Raises `RuntimeError` if an image broke: a benchmark of failures is none."""
     for event in events:
-        if isinstance(event, Broken):
+        if isinstance(event, ImageFailed):
             raise RuntimeError(str(event))
     return [event for event in events if isinstance(event, Finished)]
 
 
-def run_alone(engine: Engine, order: Order) -> Finished:
+def run_alone(engine: Engine, order: GenerateCommand) -> Finished:
     """One image with the engine to itself."""
     engine.admit(order)
     done: list[Finished] = []

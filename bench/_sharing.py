@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from generation.jobs.protocol import Order
+from generation.jobs.protocol import GenerateCommand
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
 from generation.scheduling.step_schedule import StepSchedule
@@ -31,7 +31,7 @@ class Picture:
     steps: int
     arrived: tuple[int, float]
     """In forwards, and in time."""
-    order: Order
+    order: GenerateCommand
     serial: int = 0
     left: int = 0
     key: tuple[str, str] = ("one model", "one shape")

@@ -17,7 +17,7 @@ import torch
 from bench._painting import an_order, finished
 from generation.engine.engine import Engine
 from generation.engine.samplers import build_scheduler
-from generation.jobs.protocol import Order, Share
+from generation.jobs.protocol import GenerateCommand, Share
 from generation.models.catalog import Model
 from generation.requests.spec import ImageSpec
 
@@ -117,15 +117,15 @@ def seconds_an_image(engine: Engine, model: Model, *, together: int, side_px: in
     return _timed(lambda: _run(engine, orders)) / together
 
 
-def _run(engine: Engine, orders: Sequence[Order]) -> None:
+def _run(engine: Engine, orders: Sequence[GenerateCommand]) -> None:
     for order in orders:
         engine.admit(order)
     while not engine.is_idle:
         finished(engine.step())
 
 
-def _order_of(image_id: str, spec: ImageSpec, user: int) -> Order:
-    return Order(image_id=image_id, attempt=1, spec=spec, share=Share(user), check_safety=False)
+def _order_of(image_id: str, spec: ImageSpec, user: int) -> GenerateCommand:
+    return GenerateCommand(image_id=image_id, attempt=1, spec=spec, share=Share(user), check_safety=False)
 
 
 def _settings(spec: ImageSpec) -> tuple[object, ...]:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # torch is loaded when this benchmark runs, not when the list of benchmarks is made
     from generation.engine.engine import Engine
-    from generation.jobs.protocol import Finished, Order
+    from generation.jobs.protocol import Finished, GenerateCommand
     from generation.models.catalog import Model
 
 
@@ -97,7 +97,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[Order]:
+def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[GenerateCommand]:
     from bench._painting import FIVE_SAMPLERS, an_order
     from generation.images.codec import encode_png
     from generation.jobs.protocol import Share
@@ -132,7 +132,7 @@ def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[Or
 
 def _interleave(
     engine: Engine, model: Model, generator: random.Random, options: argparse.Namespace
-) -> list[tuple[Order, Finished]]:
+) -> list[tuple[GenerateCommand, Finished]]:
     """Paint them together, arriving at random moments; each order with what came of it."""
     from bench._painting import finished
 
@@ -146,7 +146,7 @@ def _interleave(
     return [(order, done[order.image_id]) for order in orders]
 
 
-def _is_exact(engine: Engine, order: Order, crowded: Finished) -> bool:
+def _is_exact(engine: Engine, order: GenerateCommand, crowded: Finished) -> bool:
     import msgspec
 
     from bench._painting import run_alone
@@ -154,7 +154,7 @@ def _is_exact(engine: Engine, order: Order, crowded: Finished) -> bool:
     return run_alone(engine, msgspec.structs.replace(order, replay=crowded.trace)).pixels == crowded.pixels
 
 
-def _is_alike(engine: Engine, order: Order, crowded: Finished) -> bool:
+def _is_alike(engine: Engine, order: GenerateCommand, crowded: Finished) -> bool:
     from bench._painting import run_alone
 
     return run_alone(engine, order).pixels == crowded.pixels

@@ -37,9 +37,9 @@ from db.stores.settings import SettingsStore
 from db.stores.usage import UsageStore
 from generation.images.cleanup import tidy
 from generation.images.store import ImageFiles
-from generation.jobs.history import Look
+from generation.jobs.history import HistoryFilter
 from generation.owner import Owner
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 
 _NUM_FILES = 20_000
@@ -77,7 +77,7 @@ async def _tidy(database: Database) -> None:
     await database.confirmed_now(_now)
     monotonic = database.running.monotonic
     database.running.monotonic = lambda: monotonic() + CONFIRMED_BY.total_seconds()
-    settings = GuildSettings(guild_id=GUILD, choices=Choices(retention_days=7))
+    settings = GuildSettings(guild_id=GUILD, choices=GuildPreferences(retention_days=7))
     await SettingsStore(database).change(GUILD, lambda _old: settings)
     await tidy(RetentionStore(database), ImageFiles(Path(str(database.url.database)).parent / "pictures"))
 
@@ -96,7 +96,7 @@ WORK: dict[str, Callable[[Database], Awaitable[object]]] = {
     "books": reconcile,
     "start": lambda database: JobStore(database).fetch_unfinished(),
     "search_history": lambda database: HistoryStore(database).fetch_page(
-        Owner(GUILD, USER), Look(words="zzz"), limit=10
+        Owner(GUILD, USER), HistoryFilter(words="zzz"), limit=10
     ),
     "usage": lambda database: UsageStore(database).fetch_members(GUILD, since=_now() - timedelta(days=30)),
     "backup": _backup,

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from PIL import Image
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.failpoints import reached
-from generation.jobs.protocol import Broken, Cancel, Cancelled, Event, Finished, Order, Preview, Progress
+from generation.jobs.protocol import Cancel, Cancelled, Event, Finished, GenerateCommand, ImageFailed, Preview, Progress
 from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint, Trace
 from generation.workers.engine_settings import EngineSettings
@@ -49,20 +49,20 @@ class LightEngine:
     def __init__(self, models: Iterable[Model], settings: EngineSettings) -> None:
         models = list(models)
         if any(model.name == "unfit" for model in models):
-            raise Misconfigured(problem="The model “unfit” cannot be loaded.", remedy="It was made so.")
+            raise ConfigurationError(problem="The model “unfit” cannot be loaded.", remedy="It was made so.")
         self.num_slots = settings.num_slots or 16
         self.fingerprint = Fingerprint({"engine": "light"})
         self.model_sha256: Mapping[str, str] = {
             model.name: hashlib.sha256(model.name.encode()).hexdigest() for model in models
         }
-        self._orders: dict[str, Order] = {}
+        self._orders: dict[str, GenerateCommand] = {}
         self._done: dict[str, int] = {}
 
     @property
     def is_idle(self) -> bool:
         return not self._orders
 
-    def admit(self, order: Order) -> None:
+    def admit(self, order: GenerateCommand) -> None:
         self._orders[order.image_id] = order
         self._done[order.image_id] = 0
 
@@ -85,12 +85,12 @@ class LightEngine:
     def close(self) -> None:
         self._orders.clear()
 
-    def _advance(self, order: Order) -> Iterable[Event]:
+    def _advance(self, order: GenerateCommand) -> Iterable[Event]:
         prompt, image_id, attempt = order.spec.prompt, order.image_id, order.attempt
         _misbehave(prompt)
         if "break-image" in prompt:
             self._drop(order)
-            return [Broken(image_id=image_id, attempt=attempt, error="Failed", message="It broke, as asked.")]
+            return [ImageFailed(image_id=image_id, attempt=attempt, error="Failed", message="It broke, as asked.")]
         total = order.spec.num_evaluations
         if self._done[order.image_id] < total:
             self._done[order.image_id] += 1
@@ -103,7 +103,7 @@ class LightEngine:
         self._drop(order)
         return [_finished(order)]
 
-    def _drop(self, order: Order) -> int:
+    def _drop(self, order: GenerateCommand) -> int:
         del self._orders[order.image_id]
         return self._done.pop(order.image_id)
 
@@ -116,7 +116,7 @@ class PacedEngine(LightEngine):
         return super().step()
 
 
-def light_pixels(order: Order) -> bytes:
+def light_pixels(order: GenerateCommand) -> bytes:
     """The picture of an order: RGB8 rows that depend on the whole spec, and on nothing else."""
     width, height = order.spec.result_size_px
     seed = hashlib.sha256(msgspec.json.encode(order.spec, order="sorted")).digest()
@@ -133,12 +133,12 @@ def _misbehave(prompt: str) -> None:
         print("noise that must not reach the wire")
 
 
-def _previews(order: Order, done: int, total: int) -> list[Event]:
+def _previews(order: GenerateCommand, done: int, total: int) -> list[Event]:
     is_due = order.num_previews > 0 and done == max(1, total // 2)
     return [Preview(image_id=order.image_id, attempt=order.attempt, jpeg=b"\xff\xd8light")] if is_due else []
 
 
-def _finished(order: Order) -> Finished:
+def _finished(order: GenerateCommand) -> Finished:
     pixels = light_pixels(order)
     reached("rendered")
     flagged = order.check_safety and "withhold-image" in order.spec.prompt

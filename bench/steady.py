@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from generation.images.codec import encode_png
-from generation.jobs.protocol import Broken, Cancel, Cancelled, Finished, Lost, Order, Ready, Share
+from generation.jobs.protocol import Cancel, Cancelled, Finished, GenerateCommand, ImageFailed, Ready, Share, WorkerLost
 from generation.requests.edits import Hires, Margins, StartImage, Upscale
 from generation.requests.samplers import SAMPLERS
 from generation.requests.spec import ImageSpec
@@ -99,9 +99,9 @@ class Load:
                 self._started = self._started or time.monotonic()
                 for user in range(self._options.users):
                     await self._ask(user)
-            elif isinstance(event, Lost):
+            elif isinstance(event, WorkerLost):
                 self._lost += 1
-            elif isinstance(event, Broken):
+            elif isinstance(event, ImageFailed):
                 raise RuntimeError(event.message)
             elif isinstance(event, Finished | Cancelled):
                 self._images += isinstance(event, Finished)
@@ -147,7 +147,7 @@ class Load:
             await self._worker.cancel(Cancel(image_id=image_id, attempt=1))
 
 
-def an_order_of_any_kind(model: Model, image_id: str, user: int, chance: random.Random) -> Order:
+def an_order_of_any_kind(model: Model, image_id: str, user: int, chance: random.Random) -> GenerateCommand:
     """Something people ask for: words alone mostly, else a start picture, outpaint, hires fix or an enlargement."""
     native = model.defaults.native_px
     width, height = chance.choice(list(model.shapes().values()))
@@ -174,7 +174,7 @@ def an_order_of_any_kind(model: Model, image_id: str, user: int, chance: random.
     )
     size_px = spec.start_size_px
     picture = encode_png(chance.randbytes(3 * size_px[0] * size_px[1]), size_px) if spec.start or spec.upscale else None
-    return Order(
+    return GenerateCommand(
         image_id=image_id,
         attempt=1,
         spec=spec,

@@ -72,7 +72,7 @@ def _open(options: argparse.Namespace, folder: Path) -> Model:
 
 def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from bench._sides import Stock
-    from generation.engine.autotune import Measured
+    from generation.engine.autotune import MeasurementCache
     from generation.engine.devices import choose_device
     from generation.engine.engine import Engine
     from generation.workers.engine_settings import EngineSettings
@@ -85,7 +85,7 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
         measured=str(folder / "measured.json"),
     )
     engine = Engine([model], settings)
-    device = choose_device(settings, (), Measured(settings.measured))
+    device = choose_device(settings, (), MeasurementCache(settings.measured))
     stock = Stock(model, device.dtype, device.torch_device)
     rounds = [_round(number, engine, stock, model, options) for number in range(-1, options.rounds)][1:]
     figures: dict[str, Any] = {name: round(statistics.median(each[name] for each in rounds), 3) for name in rounds[0]}

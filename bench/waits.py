@@ -2,7 +2,8 @@
 
 A day of 24 hours with a quiet night and a rush in the evening, a dozen guilds of different size, one of which floods
 for an hour, jobs of one to four pictures of 10 to 40 steps. The real `FairQueue` and the engine's `StepSchedule` run
-it forward by forward; the estimate is the studio's own arithmetic (`Pace`, `play`, `Experience`), which sees nothing
+it forward by forward; the estimate is the studio's own arithmetic (`Throughput`, `play`, `WaitCorrection`), which
+sees nothing
 but what the bot sees: the reports of progress. A forward takes a fixed part and a part for each image, give or take a
 tenth; each end takes a while too.
 
@@ -27,13 +28,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench._sharing import NEWCOMER_FACTOR
-from generation.jobs.protocol import Order, Share
+from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
 from generation.scheduling.step_schedule import StepSchedule
-from generation.scheduling.throughput import Pace
-from generation.scheduling.wait_simulation import Ahead, Company, Experience, play, tolerance_s
+from generation.scheduling.throughput import Throughput
+from generation.scheduling.wait_simulation import Ahead, Company, WaitCorrection, play, tolerance_s
 
 SEATS, SLOTS = 8, 16
 MACHINES = {"fast": (0.02, 0.01, 0.02, 1.1), "home": (0.06, 0.05, 0.08, 0.24)}
@@ -54,7 +55,7 @@ class Picture:
     image_id: str
     job: Job
     steps: int
-    order: Order
+    order: GenerateCommand
     serial: int
     left: int
     key: str = "one model, one shape"
@@ -115,7 +116,7 @@ class Day:
         self._schedule = StepSchedule()
         self._pictures: dict[str, Picture] = {}
         self._residents: dict[str, Picture] = {}
-        self._pace, self._experience = Pace(), Experience()
+        self._pace, self._experience = Throughput(), WaitCorrection()
         self._number = 0
         self.now_s = self.worked_s = 0.0
         self.ours, self.quiet, self.crowded, self.peer = Score(), Score(), Score(), Score()
@@ -173,7 +174,7 @@ class Day:
     def _push(self, job: Job, steps: int) -> None:
         self._number += 1
         name = f"image{self._number}"
-        order = Order(image_id=name, attempt=1, spec=_SPEC, share=Share(job.guild_id, user_id=job.user_id))
+        order = GenerateCommand(image_id=name, attempt=1, spec=_SPEC, share=Share(job.guild_id, user_id=job.user_id))
         self._pictures[name] = Picture(name, job, steps, order, self._number, steps)
         self._queue.push(Waiting(name, job.guild_id, job.user_id, steps * UNITS_A_STEP))
 

@@ -29,7 +29,7 @@ _MAX_EXPORT_BYTES = 2**34
 
 
 async def set_weight(settings: Settings, guild_id: int, weight: float | None) -> str:
-    """Set a guild's weight, or with None only read it. Return what to print. Raise `InvalidRequest`."""
+    """Set a guild's weight, or with None only read it. Return what to print. Raise `InvalidRequestError`."""
     async with _opened(settings) as database:
         store = SettingsStore(database)
         if weight is None:
@@ -40,7 +40,7 @@ async def set_weight(settings: Settings, guild_id: int, weight: float | None) ->
 
 
 async def set_boost(settings: Settings, guild_id: int, role_id: int, factor: float) -> str:
-    """Set what members of a role may claim inside their guild; 1 takes it away. Raise `InvalidRequest`."""
+    """Set what members of a role may claim inside their guild; 1 takes it away. Raise `InvalidRequestError`."""
     async with _opened(settings) as database:
         await SettingsStore(database).save_boost(RoleBoost(guild_id=guild_id, role_id=role_id, boost=factor))
     return f"Members with role {role_id} now count {factor:g} times in guild {guild_id}."
@@ -53,7 +53,7 @@ async def reconcile_quotas(settings: Settings, *, repair: bool) -> Reconciliatio
 
 
 async def export(settings: Settings, user_id: int, folder: Path) -> list[str]:
-    """Write all that is kept of a person to files in `folder`. Return what to print. Raise `InvalidRequest`."""
+    """Write all that is kept of a person to files in `folder`. Return what to print. Raise `InvalidRequestError`."""
     async with _opened(settings) as database:
         parts = await PersonalStore(database, clock=utc_now).export(user_id, part_bytes=_MAX_EXPORT_BYTES)
     return [await asyncio.to_thread(_keep, part, folder) for part in parts]
@@ -70,13 +70,13 @@ def _keep(part: Part, folder: Path) -> str:
 
 
 def back_up(settings: Settings, target: Path) -> str:
-    """Copy the database to a new file, also while it is in use. Blocks. Raise `Misconfigured`."""
+    """Copy the database to a new file, also while it is in use. Blocks. Raise `ConfigurationError`."""
     backup.backup(parse_url(settings.url_of_database), target)
     return f"{target} holds the database. The pictures are files of their own: copy {settings.pictures_dir} after it."
 
 
 def restore(settings: Settings, source: Path) -> str:
-    """Put a backup in place. Blocks. Raise `Misconfigured` while a bot runs, or if the backup is not sound."""
+    """Put a backup in place. Blocks. Raise `ConfigurationError` while a bot runs, or if the backup is not sound."""
     url = parse_url(settings.url_of_database)
     backup.restore(source, url, settings.data_dir)
     return f"{url.database} is now what {source} holds; what was there is beside it, as *.before-restore."

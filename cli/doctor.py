@@ -1,7 +1,7 @@
 """What must be in order before the bot starts: one list of checks. `serve` runs it at its start, `doctor` prints it.
 
-A check returns what it found, raises `Concern` for what the bot can start with all the same, and `Misconfigured` for
-what `serve` refuses. It changes nothing, takes no lock, and works beside a running bot.
+A check returns what it found, raises `StartConcernError` for what the bot can start with all the same, and
+`ConfigurationError` for what `serve` refuses. It changes nothing, takes no lock, and works beside a running bot.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from db.lock import FolderLock, in_use, lock_database
 from db.migrate import require_not_half_restored
 from db.readonly import look
 from db.revisions import newest_revision
-from generation.errors import Misconfigured
-from generation.images.c2pa import credentials_of
+from generation.errors import ConfigurationError
+from generation.images.c2pa import load_credentials
 from generation.models.catalog import Catalog, Model
 from generation.models.failed_loads import FailedLoads
 from generation.safety.checker_trust import is_vetted
@@ -52,7 +52,7 @@ else:
 """
 
 
-class Concern(Misconfigured):
+class StartConcernError(ConfigurationError):
     """{problem} {remedy}"""
 
 
@@ -90,20 +90,20 @@ async def run_checks(settings: Settings, checks: Sequence[Check] | None = None) 
 
 
 async def require_startable(settings: Settings) -> list[CheckResult]:
-    """Return what is of concern. Raise `Misconfigured`, in the words of `doctor`, where a check fails."""
+    """Return what is of concern. Raise `ConfigurationError`, in the words of `doctor`, where a check fails."""
     results = await run_checks(settings, AT_START)
     failed = [f"{each.name}: {each.text}" for each in results if each.outcome is Outcome.FAILED]
     if failed:
-        raise Misconfigured(problem=" ".join(failed), remedy="`bot.py doctor` shows all that was looked at.")
+        raise ConfigurationError(problem=" ".join(failed), remedy="`bot.py doctor` shows all that was looked at.")
     return [each for each in results if each.outcome is Outcome.WARNING]
 
 
 async def _result(check: Check, settings: Settings) -> CheckResult:
     try:
         return CheckResult(check.name, Outcome.OK, await check.run(settings))
-    except Concern as concern:
+    except StartConcernError as concern:
         return CheckResult(check.name, Outcome.WARNING, str(concern))
-    except Misconfigured as wrong:
+    except ConfigurationError as wrong:
         return CheckResult(check.name, Outcome.FAILED, str(wrong))
     except OSError as error:
         text = f"This cannot be looked at ({error}). Check who may read it, and the disk."
@@ -118,12 +118,14 @@ async def _data_folder(settings: Settings) -> str:
     said = f"{free / 2**30:.1f} GiB are free in {folder}"
     remedy = "Make room, or set ATELIER_DATA_DIR to another disk."
     if free < _LEAST_BYTES:
-        raise Misconfigured(problem=f"The disk is full: {free / 2**20:.1f} MiB are free in {folder}.", remedy=remedy)
+        raise ConfigurationError(
+            problem=f"The disk is full: {free / 2**20:.1f} MiB are free in {folder}.", remedy=remedy
+        )
     if (owner := foreign_owner(folder)) is not None:
         problem = f"{folder} belongs to {owner}, and what another user writes there, {owner} may not change."
-        raise Concern(problem=problem, remedy=f"Run Atelier as {owner}.")
+        raise StartConcernError(problem=problem, remedy=f"Run Atelier as {owner}.")
     if free < _ENOUGH_BYTES:
-        raise Concern(problem=f"Only {said}.", remedy=remedy)
+        raise StartConcernError(problem=f"Only {said}.", remedy=remedy)
     return said
 
 
@@ -136,7 +138,7 @@ async def _database(settings: Settings) -> str:
     schema = await asyncio.to_thread(_schema, file)
     if (network := network_file_system(file.parent)) is not None:
         problem = f"{file} lies on a network file system ({network}), where SQLite can lose what it wrote."
-        raise Concern(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file on a disk of this machine.")
+        raise StartConcernError(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file on a disk of this machine.")
     if running:
         return f"in use by a bot that runs ({running}); http://127.0.0.1:{settings.health_port}/healthz says how it is"
     if schema is None:
@@ -147,14 +149,15 @@ async def _database(settings: Settings) -> str:
 
 
 def _schema(file: Path) -> str | None:
-    """Return the schema of the database, None if there is none. Raise `Misconfigured` if this code cannot use it."""
+    """Return the schema of the database, None if there is none. Raise `ConfigurationError` if this code cannot use
+    it."""
     return look(file, lambda found: require_usable(file, asking(found))) if is_there(file) else None
 
 
 def running_bot(settings: Settings) -> str | None:
     """Return who runs with this data folder and this database, None if nobody does.
 
-    Raise `Misconfigured` if only one of them is in use, or each by another program.
+    Raise `ConfigurationError` if only one of them is in use, or each by another program.
     """
     url = parse_url(settings.url_of_database)
     folder, database = FolderLock(settings.data_dir).holder(), lock_database(url).holder()
@@ -175,7 +178,7 @@ async def _stored(settings: Settings) -> str:
     url = parse_url(settings.url_of_database)
     try:
         schema = await asyncio.to_thread(_schema, Path(str(url.database)))
-    except Misconfigured:
+    except ConfigurationError:
         schema = None
     if schema != newest_revision():
         return "looked at once the database is there, sound, and up to date"
@@ -184,7 +187,7 @@ async def _stored(settings: Settings) -> str:
         return "every stored value can be used"
     shown = "; ".join(f"{each.row} ({each.problem})" for each in unusable[:_MOST_SHOWN])
     more = f"; and {len(unusable) - _MOST_SHOWN} more" if len(unusable) > _MOST_SHOWN else ""
-    raise Concern(
+    raise StartConcernError(
         problem=f"{len(unusable)} cannot be used and are set aside: {shown}{more}.",
         remedy="Nothing else is affected. Update Atelier if a newer version wrote them, or choose the setting again.",
     )
@@ -198,7 +201,7 @@ async def _models(settings: Settings) -> str:
         problem = "; ".join(f"{name} cannot be used: {why.rstrip('.')}" for name, why in bad.items())
         is_fatal = catalog.default.name in failed
         remedy = f"The others can: {said}." if said else ""
-        raise (Misconfigured if is_fatal else Concern)(problem=f"{problem}.", remedy=remedy)
+        raise (ConfigurationError if is_fatal else StartConcernError)(problem=f"{problem}.", remedy=remedy)
     return said
 
 
@@ -210,7 +213,7 @@ def _describe(model: Model, settings: Settings) -> str:
 
 async def _credentials(settings: Settings) -> str:
     key = settings.c2pa_key.get_secret_value() if settings.c2pa_key else None
-    credentials = credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm)
+    credentials = load_credentials(settings.c2pa_certificates, key, settings.c2pa_algorithm)
     if credentials is None:
         return "none are set, and pictures are not signed"
     await asyncio.to_thread(credentials.check)
@@ -232,14 +235,14 @@ async def _accelerator(settings: Settings) -> str:
     out, error = await probe.communicate()
     if probe.returncode:
         last_line = error.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-        raise Misconfigured(problem=f"torch does not load: {last_line}.", remedy="Install Atelier again.")
+        raise ConfigurationError(problem=f"torch does not load: {last_line}.", remedy="Install Atelier again.")
     return out.decode().strip()
 
 
 async def _discord(settings: Settings) -> str:
     if settings.discord_token is None:
         remedy = "Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try `bot.py sandbox` without one."
-        raise Misconfigured(problem="There is no Discord token.", remedy=remedy)
+        raise ConfigurationError(problem="There is no Discord token.", remedy=remedy)
     address = URL(f"{settings.discord_url}/api/v10" if settings.discord_url else _DISCORD_API) / "users/@me"
     proxy = proxy_for(address)
     way = f" through the proxy {named(proxy)}" if proxy else ""
@@ -251,7 +254,7 @@ async def _discord(settings: Settings) -> str:
 
 
 async def _fetch_name(address: URL, token: str) -> str:
-    """Return the bot's name. Raise `Misconfigured` if Discord refuses the token."""
+    """Return the bot's name. Raise `ConfigurationError` if Discord refuses the token."""
     async with (
         aiohttp.ClientSession(
             connector=ProxyConnector(), timeout=aiohttp.ClientTimeout(total=_DISCORD_TIMEOUT_S)
@@ -260,19 +263,21 @@ async def _fetch_name(address: URL, token: str) -> str:
     ):
         if answer.status == 401:
             remedy = "Copy it again from the “Bot” page of your application into ATELIER_DISCORD_TOKEN."
-            raise Misconfigured(problem="Discord refuses the token.", remedy=remedy)
+            raise ConfigurationError(problem="Discord refuses the token.", remedy=remedy)
         answer.raise_for_status()
         return str((await answer.json())["username"])
 
 
-def _unreachable(error: Exception, way: str) -> Concern:
+def _unreachable(error: Exception, way: str) -> StartConcernError:
     """Return what to tell where Discord did not answer. The bot tries again until it does."""
     if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
         remedy = "Write them into it: ATELIER_PROXY=http://NAME:PASSWORD@HOST:PORT."
-        return Concern(problem=f"Discord cannot be reached{way}: it wants a name and a password.", remedy=remedy)
+        return StartConcernError(
+            problem=f"Discord cannot be reached{way}: it wants a name and a password.", remedy=remedy
+        )
     said = f"HTTP status {error.status}" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
     remedy = "Check the network of this machine, and its proxy if it needs one (ATELIER_PROXY). The bot tries again."
-    return Concern(problem=f"Discord cannot be reached{way} ({said}).", remedy=remedy)
+    return StartConcernError(problem=f"Discord cannot be reached{way} ({said}).", remedy=remedy)
 
 
 CHECKS = [

@@ -17,7 +17,7 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import parse_variables
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.local_files import FileUnusableError, decode_text, read_file, resolve_path
 
 PREFIX = "ATELIER_"
@@ -40,7 +40,8 @@ class Written:
     base: Path
 
     def read(self) -> str:
-        """Return the value, from the file it names if it names one. Raise `Misconfigured` if that cannot be read."""
+        """Return the value, from the file it names if it names one. Raise `ConfigurationError` if that cannot be
+        read."""
         if not self.variable.endswith(_FROM_FILE):
             return self.text
         path = self.resolve(self.text)
@@ -50,30 +51,30 @@ class Written:
                 raise FileUnusableError("is empty", "Put the value into it.")
         except FileUnusableError as wrong:
             problem = f"{self.variable} names {path}, which {wrong.problem}."
-            raise Misconfigured(problem=problem, remedy=wrong.remedy) from None
+            raise ConfigurationError(problem=problem, remedy=wrong.remedy) from None
         return value
 
     def resolve(self, path: str) -> Path:
-        """Return `path` as an absolute one. Raise `Misconfigured` if it cannot be a path."""
+        """Return `path` as an absolute one. Raise `ConfigurationError` if it cannot be a path."""
         try:
             return resolve_path(path, self.base)
         except FileUnusableError as wrong:
             problem = f"{self.variable} cannot be used: the path {wrong.problem}."
-            raise Misconfigured(problem=problem, remedy=wrong.remedy) from None
+            raise ConfigurationError(problem=problem, remedy=wrong.remedy) from None
 
 
 def find_home(said: Path | None = None) -> Path:
     """Return the folder of `.env` and, by default, of the data.
 
     It is `said` (--home), else ATELIER_HOME, else the source tree that the program runs from, else the platform's
-    folder for the data of a program. Raise `Misconfigured` if the first two name no folder.
+    folder for the data of a program. Raise `ConfigurationError` if the first two name no folder.
     """
     chosen = _chosen_home(said)
     if not chosen:
         return _platform_home() if _is_installed() else _ROOT
     home = Written("--home" if said else _HOME, chosen, Path()).resolve(chosen)
     if not home.is_dir():
-        raise Misconfigured(problem=f"The home folder {home} is not there.", remedy="Make it, or name another.")
+        raise ConfigurationError(problem=f"The home folder {home} is not there.", remedy="Make it, or name another.")
     return home
 
 
@@ -93,7 +94,8 @@ def _chosen_home(said: Path | None) -> str:
 
 
 def refuse_left_behind(home: Path, name: str, *, said: Path | None) -> None:
-    """Raise `Misconfigured` if a file of Atelier's lies where the shell stands and not in a home that no one chose.
+    """Raise `ConfigurationError` if a file of Atelier's lies where the shell stands and not in a home that no one
+    chose.
 
     Earlier versions looked there: a start without it would be a start with nothing.
     """
@@ -102,13 +104,13 @@ def refuse_left_behind(home: Path, name: str, *, said: Path | None) -> None:
     here = Path(name).absolute()
     if name != ENV_FILE or PREFIX.encode() in here.read_bytes().replace(b"\0", b""):  # in any encoding
         problem = f"{here} is not read: Atelier looks in {home}."
-        raise Misconfigured(problem=problem, remedy=f"Use --home {Path().absolute()}, or move it.")
+        raise ConfigurationError(problem=problem, remedy=f"Use --home {Path().absolute()}, or move it.")
 
 
 def read_written(home: Path, settings: Collection[str]) -> dict[str, Written]:
     """Return what is written for each of `settings` (their names in lower case); the environment wins over `.env`.
 
-    Raise `Misconfigured` for `.env` that cannot be read, a name that is no setting, and a setting written twice.
+    Raise `ConfigurationError` for `.env` that cannot be read, a name that is no setting, and a setting written twice.
     """
     known = {f"{PREFIX}{name.upper()}" for name in settings}
     file = home / ENV_FILE
@@ -130,12 +132,12 @@ def _by_setting(pairs: Iterable[tuple[str, str]], known: set[str], base: Path, w
             continue
         if any("\ud800" <= each <= "\udfff" for each in value):
             problem = f"{variable} in {where} is not text in the encoding of this system."
-            raise Misconfigured(problem=problem, remedy="Write it again.")
+            raise ConfigurationError(problem=problem, remedy="Write it again.")
         setting = (variable if variable in known else variable.removesuffix(_FROM_FILE)).removeprefix(PREFIX).lower()
         other = found.get(setting)
         if other is not None and (other.variable, other.text) != (variable, value):
             problem = f"{PREFIX}{setting.upper()} has two values in {where}."
-            raise Misconfigured(problem=problem, remedy=f"Keep one; one with {_FROM_FILE} counts too.")
+            raise ConfigurationError(problem=problem, remedy=f"Keep one; one with {_FROM_FILE} counts too.")
         found[setting] = Written(variable, value, base)
     return found
 
@@ -161,15 +163,16 @@ def _refuse_unknown(name: str, known: set[str], *, is_in_file: bool) -> None:
         return
     if is_in_file and variable == _HOME:
         problem = f"{_HOME} in {ENV_FILE} comes too late: it says where {ENV_FILE} is."
-        raise Misconfigured(problem=problem, remedy="Set it in the environment, or use --home.")
+        raise ConfigurationError(problem=problem, remedy="Set it in the environment, or use --home.")
     meant = difflib.get_close_matches(variable, known, n=1, cutoff=0.6 if PREFIX[:-1] in variable else 0.85)
     if meant or PREFIX[:-1] in variable:
         remedy = f"Did you mean {meant[0]}?" if meant else "docs/settings.md names all there are."
-        raise Misconfigured(problem=f"{variable} is no setting.", remedy=remedy)
+        raise ConfigurationError(problem=f"{variable} is no setting.", remedy=remedy)
 
 
 def _read_env_file(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield each name and its value. Raise `Misconfigured` naming the line that cannot be read, but not its content.
+    """Yield each name and its value. Raise `ConfigurationError` naming the line that cannot be read, but not its
+    content.
 
     A backslash is a backslash, also between double quotes: the parser takes it for the beginning of an escape, so that
     `"C:\\models\\new"` would hold a line break. It is hidden from the parser as NUL, which no text of ours holds.
@@ -179,12 +182,12 @@ def _read_env_file(path: Path) -> Iterator[tuple[str, str]]:
     try:
         text = decode_text(read_file(path, max_bytes=_MAX_BYTES))
     except FileUnusableError as wrong:
-        raise Misconfigured(problem=f"{path} {wrong.problem}.", remedy=wrong.remedy) from None
+        raise ConfigurationError(problem=f"{path} {wrong.problem}.", remedy=wrong.remedy) from None
     values: dict[str, str | None] = dict(os.environ)
     for binding in parse_stream(io.StringIO(text.replace("\\", "\0"))):
         if binding.error or (binding.value is None and _looks_ours(binding.key)):
             problem = f"Line {_line(binding)} of {path} cannot be read."
-            raise Misconfigured(problem=problem, remedy="Write NAME=value, and close what quotation marks open.")
+            raise ConfigurationError(problem=problem, remedy="Write NAME=value, and close what quotation marks open.")
         if binding.key and binding.value:  # what is empty counts as absent
             value = "".join(part.resolve(values) for part in parse_variables(binding.value)).replace("\0", "\\")
             values[binding.key] = value

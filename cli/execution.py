@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
-from generation.errors import AtelierError, Misconfigured
+from generation.errors import AtelierError, ConfigurationError
 
 if TYPE_CHECKING:
     from config import Settings
@@ -36,7 +36,7 @@ def load_settings(**overrides: str | None) -> Settings:
         settings = config.load(chosen_home.get(), **overrides)
         failpoints.arm(settings.failpoints)
         secrets = settle_proxy(settings.proxy.get_secret_value() if settings.proxy else None)
-    except Misconfigured as error:
+    except ConfigurationError as error:
         fail(error)
     configure_logging(settings.log_level, secrets=(*settings.secrets, *secrets))
     return settings
@@ -64,19 +64,19 @@ def run_guarded(work: Callable[[], T]) -> T:
         raise typer.Exit(130) from None
 
 
-def _explain(error: OSError) -> Misconfigured:
+def _explain(error: OSError) -> ConfigurationError:
     from generation.local_files import FileUnusableError
 
     if error.filename is None:
-        return Misconfigured(problem=f"The system refuses: {error.strerror or error}.", remedy="")
+        return ConfigurationError(problem=f"The system refuses: {error.strerror or error}.", remedy="")
     reason = FileUnusableError.of(error)
-    return Misconfigured(problem=f"{error.filename} {reason.problem}.", remedy=reason.remedy)
+    return ConfigurationError(problem=f"{error.filename} {reason.problem}.", remedy=reason.remedy)
 
 
 def fail(error: AtelierError) -> NoReturn:
     """End with a sentence: status 2 for what the operator has to change, as for words that are no command; else 1."""
     typer.echo(f"atelier: {error}", err=True)
-    raise typer.Exit(2 if isinstance(error, Misconfigured) else 1)
+    raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1)
 
 
 def escape_output() -> None:

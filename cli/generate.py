@@ -12,14 +12,14 @@ import typer
 from cli import offline
 from cli.serve import App, open_app
 from config import Settings
-from generation.images.replay import Agreement, Verdict
+from generation.images.replay import Agreement, ReplayVerdict
 from generation.jobs.job import Job
 from generation.models.sizes import parse_size
 from generation.requests.prompt import clean_prompt
 from generation.requests.prompt_addons import read_prompts
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec
-from generation.requests.unread_syntax import notes_on
+from generation.requests.unread_syntax import list_prompt_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def imagine(settings: Settings, options: ImagineOptions, *, out: Path, count: in
 async def _imagine(settings: Settings, options: ImagineOptions, out: Path, count: int) -> None:
     async with open_app(settings) as app:
         spec = _build_spec(app, options)
-        for note in notes_on(spec):
+        for note in list_prompt_notes(spec):
             typer.echo(note, err=True)
         job = await offline.paint(app.studio, app.running, GenerationRequest(spec=spec, count=count))
         _write_images(app, job, out)
@@ -78,7 +78,7 @@ def replay(settings: Settings, source: str) -> bool:
     path = Path(source)
     from_file = offline.read_file(path) if path.suffix.lower() == ".png" or path.exists() else None
 
-    async def paint_again() -> Verdict:
+    async def paint_again() -> ReplayVerdict:
         async with open_app(settings) as app:
             originals = from_file or await offline.read_job(app.studio, app.jobs, source)
             return await offline.replay(app.studio, app.running, originals)

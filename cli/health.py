@@ -17,9 +17,9 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from db.engine import Database
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.retry import Problems, num_stuck
-from generation.scheduling.service import Studio
+from generation.scheduling.service import GenerationService
 
 _EVERY_S = 0.02
 _SAMPLES = 6000
@@ -50,7 +50,7 @@ class LoopLag:
 class HealthStatus:
     """What `/healthz` says of the parts of the bot."""
 
-    def __init__(self, studio: Studio, database: Database, problems: Problems) -> None:
+    def __init__(self, studio: GenerationService, database: Database, problems: Problems) -> None:
         self._studio, self._database, self._problems = studio, database, problems
         self._discord = "connecting"
 
@@ -88,7 +88,7 @@ Facts = Callable[[], dict[str, object]]
 async def serve_health(port: int, facts: Facts) -> AsyncIterator[LoopLag]:
     """Serve `/healthz` on 127.0.0.1 while the context lasts: 200 when well, 503 with the problems when not.
 
-    Port 0 serves nothing but still measures. Raises `Misconfigured` if the port is taken.
+    Port 0 serves nothing but still measures. Raises `ConfigurationError` if the port is taken.
     """
     lag = LoopLag()
     watching = asyncio.create_task(lag.watch(), name="loop lag")
@@ -119,7 +119,7 @@ async def _start(port: int, facts: Facts, lag: LoopLag) -> web.AppRunner:
 
 
 def require_port(port: int) -> None:
-    """Raise `Misconfigured` unless the page can be served there: open the port, and let go of it at once."""
+    """Raise `ConfigurationError` unless the page can be served there: open the port, and let go of it at once."""
     with socket.socket() as trial:
         if os.name == "posix":  # as asyncio does; elsewhere it would share a port that is in use
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -130,12 +130,14 @@ def require_port(port: int) -> None:
             raise _port_refused(port, error) from None
 
 
-def _port_refused(port: int, error: OSError) -> Misconfigured:
+def _port_refused(port: int, error: OSError) -> ConfigurationError:
     if error.errno == errno.EADDRINUSE:
         problem = f"Port {port} of this machine is in use, perhaps by another Atelier."
-        return Misconfigured(problem=problem, remedy="Stop that one, or set ATELIER_HEALTH_PORT.")
+        return ConfigurationError(problem=problem, remedy="Stop that one, or set ATELIER_HEALTH_PORT.")
     if error.errno in (errno.EACCES, errno.EPERM):
         problem = f"Port {port} is kept for the system, and this user may not open it."
-        return Misconfigured(problem=problem, remedy="Set ATELIER_HEALTH_PORT to another from 1024 on.")
+        return ConfigurationError(problem=problem, remedy="Set ATELIER_HEALTH_PORT to another from 1024 on.")
     problem = f"Port {port} cannot be opened on 127.0.0.1 ({os.strerror(error.errno or 0)})."
-    return Misconfigured(problem=problem, remedy="Check the network of this machine, or set ATELIER_HEALTH_PORT=0.")
+    return ConfigurationError(
+        problem=problem, remedy="Check the network of this machine, or set ATELIER_HEALTH_PORT=0."
+    )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.add import add_path
 from generation.models.catalog import Catalog, Model
 from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.names import check_name, label, name_for
-from generation.models.registry import Entry, Kind, Register
+from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.scheduler_config import V_PREDICTION, Stated
-from generation.requests.prompt_addons import BASES, Extra
+from generation.requests.prompt_addons import BASES, PromptAddon
 from generation.workers.trial_load import require_loadable
 
 Say = Callable[[str], None]
@@ -32,7 +32,7 @@ def list_models(
     `failed` says why models did not load.
     """
     catalog = Catalog.open("paintbox", models_dir)
-    register = Register.read(models_dir)
+    register = ModelRegistry.read(models_dir)
     for model in catalog.models:
         entry = register.get(model.name)
         yield f"model      {model.name}  ({model.family}; licence: {model.licence}; {_origin(entry)})"
@@ -61,12 +61,12 @@ def add(
     half: bool = False,
     replaces: bool = False,
 ) -> Entry:
-    """Add a path, or fetch from the hub and add. Raise `Misconfigured`; then nothing was entered."""
+    """Add a path, or fetch from the hub and add. Raise `ConfigurationError`; then nothing was entered."""
     from generation.models.hub import fetch, is_hub_id  # only here: listing and verifying need no network library
 
     if _exists(what) or not is_hub_id(what):
         if revision is not None:
-            raise Misconfigured(problem="--revision is for models from the hub.", remedy="Leave it out.")
+            raise ConfigurationError(problem="--revision is for models from the hub.", remedy="Leave it out.")
         path = Path(what)
         entry = add_path(
             models_dir,
@@ -81,7 +81,7 @@ def add(
         )
         return _tell(models_dir, entry, say)
     chosen = name or name_for(PurePosixPath(what))
-    check_name(Register.read(models_dir), chosen, replaces=replaces)
+    check_name(ModelRegistry.read(models_dir), chosen, replaces=replaces)
     fetched = fetch(models_dir, what, name=chosen, revision=revision, half=half, replaces=replaces, say=say)
     entry = add_path(
         models_dir,
@@ -101,13 +101,16 @@ def add(
 
 
 def remove(models_dir: Path, name: str, *, say: Say) -> None:
-    """Take a name out of the register; no file is touched. Raise `Misconfigured` if there is none, or it is in use."""
-    register = Register.read(models_dir)
+    """Take a name out of the register; no file is touched. Raise `ConfigurationError` if there is none, or it is in
+    use."""
+    register = ModelRegistry.read(models_dir)
     entry = register.get(name)
     if entry is None:
-        raise Misconfigured(problem=f"Nothing called {name} was added.", remedy="`bot.py models list` shows what was.")
+        raise ConfigurationError(
+            problem=f"Nothing called {name} was added.", remedy="`bot.py models list` shows what was."
+        )
     if users := [each.name for each in register.entries if each.vae == name]:
-        raise Misconfigured(problem=f"{', '.join(users)} uses it as its VAE.", remedy=f"Remove {users[0]} first.")
+        raise ConfigurationError(problem=f"{', '.join(users)} uses it as its VAE.", remedy=f"Remove {users[0]} first.")
     register.without(name).write(models_dir)
     say(f"{name} is offered no more from the bot's next start. Without it, what it painted cannot be reproduced.")
     say(f"Its files were left where they are: {entry.place(models_dir)}")
@@ -155,7 +158,7 @@ def _origin(entry: Entry | None) -> str:
     return f"{entry.source}@{entry.revision[:12]}" if entry.revision else entry.path
 
 
-def _base(extra: Extra) -> str:
+def _base(extra: PromptAddon) -> str:
     return (
         f"for {BASES.get(extra.context_width, f'models of width {extra.context_width}')}"
         if (extra.context_width)

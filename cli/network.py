@@ -21,7 +21,7 @@ from aiohttp.connector import Connection
 from aiohttp.helpers import strip_auth_from_url
 from yarl import URL
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _SCHEMES = {"ws": "http", "wss": "https"}
@@ -30,7 +30,7 @@ _SCHEMES = {"ws": "http", "wss": "https"}
 def settle_proxy(setting: str | None) -> tuple[str, ...]:
     """Let the usual variables name the proxy to use, in one spelling. Return its secrets, which no log may hold.
 
-    `setting` goes before what they say. Raise `Misconfigured` for a proxy that cannot be used.
+    `setting` goes before what they say. Raise `ConfigurationError` for a proxy that cannot be used.
     """
     given = {} if setting else {kind: url for kind, url in getproxies().items() if kind in ("http", "https", "all")}
     source = "ATELIER_PROXY" if setting else "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
@@ -56,12 +56,12 @@ def _usable(proxy: str, source: str) -> str:
         is_whole = False
     remedy = "Use one such as http://proxy.example.org:3128, or leave it out."
     if not is_whole or any(sign.isspace() for sign in proxy):
-        raise Misconfigured(problem=f"The proxy in {source} is no address.", remedy=remedy)
+        raise ConfigurationError(problem=f"The proxy in {source} is no address.", remedy=remedy)
     if parts.scheme.startswith("socks"):
         problem = f"The proxy in {source} is a SOCKS proxy, which Atelier cannot use."
-        raise Misconfigured(problem=problem, remedy=remedy)
+        raise ConfigurationError(problem=problem, remedy=remedy)
     if parts.scheme not in ("http", "https"):
-        raise Misconfigured(problem=f"The proxy in {source} is neither http:// nor https://.", remedy=remedy)
+        raise ConfigurationError(problem=f"The proxy in {source} is neither http:// nor https://.", remedy=remedy)
     return proxy
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from generation import errors, local_files
-from generation.errors import AtelierError, InvalidRequest, Misconfigured
+from generation.errors import AtelierError, ConfigurationError, InvalidRequestError
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe
-from generation.images.replay import Agreement, Verdict, judge
+from generation.images.replay import Agreement, ReplayVerdict, judge
 from generation.images.verify import Disclosure, read_disclosure
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job, Status
 from generation.jobs.ports import JobStore
@@ -20,7 +20,7 @@ from generation.local_files import FileUnusableError
 from generation.owner import Owner
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import GenerationRequest, Replay
-from generation.scheduling.service import Studio
+from generation.scheduling.service import GenerationService
 
 T = TypeVar("T")
 _MAX_PICTURE_BYTES = 2**28
@@ -28,7 +28,7 @@ OWNER = Owner(guild_id=0, user_id=0)
 """Of pictures from the shell: no user of Discord."""
 
 
-async def paint(studio: Studio, running: asyncio.Task[None], request: GenerationRequest) -> Job:
+async def paint(studio: GenerationService, running: asyncio.Task[None], request: GenerationRequest) -> Job:
     """Submit, and wait for the end. Raise the error of the first image that was not made, or of the studio."""
     accepted = await _while_running(running, studio.submit(request, OWNER, may_use_all=True))
     job = await _while_running(running, studio.finished(accepted.id))
@@ -47,35 +47,37 @@ async def _while_running(running: asyncio.Task[None], work: Coroutine[Any, Any, 
     working.cancel()
     error = running.exception()
     if error is None or isinstance(error, AtelierError):
-        raise error or errors.Draining
+        raise error or errors.DrainingError
     problem = f"The studio has stopped ({type(error).__name__}: {str(error).splitlines()[0]})."
-    raise Misconfigured(problem=problem, remedy="Run `bot.py doctor`: it looks at everything the bot needs.") from error
+    raise ConfigurationError(
+        problem=problem, remedy="Run `bot.py doctor`: it looks at everything the bot needs."
+    ) from error
 
 
-def read_png(studio: Studio, image: Image) -> bytes:
-    """Return the finished file of an image. Raise `InvalidRequest` if it was deleted since."""
+def read_png(studio: GenerationService, image: Image) -> bytes:
+    """Return the finished file of an image. Raise `InvalidRequestError` if it was deleted since."""
     png = studio.files.get(image.file_sha256) if image.file_sha256 else None
     if png is None:
-        raise InvalidRequest(what="The picture", problem="is not on disk any more.")
+        raise InvalidRequestError(what="The picture", problem="is not on disk any more.")
     return png
 
 
 def require_writable(target: Path) -> None:
-    """Raise `Misconfigured` unless a file can be written at `target`: before anything is painted."""
+    """Raise `ConfigurationError` unless a file can be written at `target`: before anything is painted."""
     try:
         local_files.require_writable(target)
     except FileUnusableError as wrong:
-        raise Misconfigured(problem=f"--out {target} {wrong.problem}.", remedy=wrong.remedy) from None
+        raise ConfigurationError(problem=f"--out {target} {wrong.problem}.", remedy=wrong.remedy) from None
 
 
 def read_file(path: Path) -> list[tuple[Recipe, bytes | None]]:
-    """Return the recipe and the pixels of a PNG of ours. Raise `InvalidRequest` saying what is wrong with it."""
+    """Return the recipe and the pixels of a PNG of ours. Raise `InvalidRequestError` saying what is wrong with it."""
     data = _read(path)
     return [(read_recipe(data), decode_png(data)[0])]
 
 
 def verify_file(path: Path) -> Disclosure:
-    """Return what a picture file says of itself. Raise `InvalidRequest` if it cannot be read."""
+    """Return what a picture file says of itself. Raise `InvalidRequestError` if it cannot be read."""
     return read_disclosure(_read(path))
 
 
@@ -83,27 +85,33 @@ def _read(path: Path) -> bytes:
     try:
         return local_files.read_file(path, max_bytes=_MAX_PICTURE_BYTES)
     except FileUnusableError as wrong:
-        raise InvalidRequest(what=str(path), problem=f"cannot be read: it {wrong.problem}. {wrong.remedy}") from None
+        raise InvalidRequestError(
+            what=str(path), problem=f"cannot be read: it {wrong.problem}. {wrong.remedy}"
+        ) from None
 
 
-async def read_job(studio: Studio, store: JobStore, job_id: str) -> list[tuple[Recipe, bytes | None]]:
+async def read_job(studio: GenerationService, store: JobStore, job_id: str) -> list[tuple[Recipe, bytes | None]]:
     """Return the recipe of every finished image of a job, with the pixels of those still on disk."""
     job = await store.fetch_job(job_id[:JOB_ID_LENGTH])
     done = [image for image in job.images if image.recipe is not None]
     if not done:
-        raise InvalidRequest(what="That job", problem="has no finished picture.")
+        raise InvalidRequestError(what="That job", problem="has no finished picture.")
     pngs = [studio.files.get(image.file_sha256) if image.file_sha256 else None for image in done]
     pixels = [decode_png(png)[0] if png else None for png in pngs]
     return [(image.recipe, original) for image, original in zip(done, pixels, strict=True) if image.recipe]
 
 
-async def replay(studio: Studio, running: asyncio.Task[None], originals: list[tuple[Recipe, bytes | None]]) -> Verdict:
+async def replay(
+    studio: GenerationService, running: asyncio.Task[None], originals: list[tuple[Recipe, bytes | None]]
+) -> ReplayVerdict:
     """Paint each again and compare. Return the worst verdict."""
     verdicts = [await _replay_one(studio, running, recipe, pixels) for recipe, pixels in originals]
     return max(verdicts, key=lambda each: list(Agreement).index(each.verdict))
 
 
-async def _replay_one(studio: Studio, running: asyncio.Task[None], recipe: Recipe, original: bytes | None) -> Verdict:
+async def _replay_one(
+    studio: GenerationService, running: asyncio.Task[None], recipe: Recipe, original: bytes | None
+) -> ReplayVerdict:
     studio.catalog.get(recipe.spec.model)
     again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256)
     job = await paint(studio, running, GenerationRequest(spec=replace(recipe.spec), replay=again))
@@ -114,6 +122,4 @@ async def _replay_one(studio: Studio, running: asyncio.Task[None], recipe: Recip
 
 def _build_error(image: Image) -> AtelierError:
     """Return the error an image ended with, with the details that are still known."""
-    kind = getattr(errors, image.error or "", errors.Failed)
-    is_failure = isinstance(kind, type) and issubclass(kind, errors.Failed)
-    return kind(attempts=image.attempt) if is_failure else errors.Failed()
+    return errors.failure_class(image.error)(attempts=image.attempt)

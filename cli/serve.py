@@ -43,16 +43,16 @@ from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
 from generation.clock import Clock, utc_now
-from generation.images.c2pa import credentials_of
-from generation.images.cleanup import keep_swept, keep_tidy
+from generation.images.c2pa import load_credentials
+from generation.images.cleanup import keep_tidy, sweep_periodically
 from generation.images.store import ImageFiles
 from generation.models.catalog import Catalog
 from generation.models.failed_loads import FailedLoads
-from generation.policy.rate_limit import Rates, rates_of_files
+from generation.policy.rate_limit import RateLimiter, make_file_rate_limiter
 from generation.retry import Problems
 from generation.rules.screening import Screener
 from generation.scheduling.fair_queue import FairQueue
-from generation.scheduling.service import Studio
+from generation.scheduling.service import GenerationService
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
 
@@ -65,7 +65,7 @@ _LAST_ADMISSIONS_S = 3.0
 class Parts:
     """Everything but Discord, open."""
 
-    studio: Studio
+    studio: GenerationService
     jobs: JobStore
     database: Database
     files: ImageFiles
@@ -91,7 +91,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         screener = stack.enter_context(contextlib.closing(Screener()))
         jobs, files, problems = JobStore(database), ImageFiles(settings.pictures_dir), Problems()
         queue = FairQueue(max_per_user=settings.max_waiting_per_user, max_per_guild=settings.max_waiting_per_guild)
-        studio = Studio(
+        studio = GenerationService(
             worker=worker, store=jobs, files=files, catalog=catalog, queue=queue, check_safety=settings.safety_checker
         )
         studio.failed_loads = FailedLoads(settings.engine.failed_loads)
@@ -99,7 +99,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         running = _start(stack, studio.run(), "studio")
         retention = RetentionStore(database)
         _start(stack, keep_tidy(retention, files, problems), "tidying")
-        _start(stack, keep_swept(retention, files, problems), "sweeping")
+        _start(stack, sweep_periodically(retention, files, problems), "sweeping")
         yield App(
             studio=studio,
             jobs=jobs,
@@ -118,7 +118,7 @@ def _open_catalog(settings: Settings) -> Catalog:
     return catalog
 
 
-async def _restore_choices(studio: Studio, database: Database) -> None:
+async def _restore_choices(studio: GenerationService, database: Database) -> None:
     """Apply what the operator has chosen and what holds after a restart: closed, paused, weights and boosts."""
     studio.is_closed = await OperatorStore(database).is_closed()
     studio.pause(await OperatorStore(database).is_paused())
@@ -169,18 +169,18 @@ def build_services(
         styles=StyleStore(database),
         pending_uploads=PendingUploads(settings.data_dir / "forms", clock=lambda: clock().timestamp()),
         operating=OperatorStore(database),
-        credentials=credentials_of(settings.c2pa_certificates, key, settings.c2pa_algorithm),
+        credentials=load_credentials(settings.c2pa_certificates, key, settings.c2pa_algorithm),
         problems=parts.problems,
         departures=RemovedGuildStore(database, clock=clock, grace=timedelta(days=settings.guild_grace_days)),
         clock=clock,
         monotonic=monotonic,
-        rates=Rates(monotonic=monotonic),
-        file_rates=rates_of_files(monotonic),
+        rates=RateLimiter(monotonic=monotonic),
+        file_rates=make_file_rate_limiter(monotonic),
     )
 
 
 async def serve(settings: Settings) -> None:
-    """Run the bot until SIGINT or SIGTERM. Raise `Misconfigured` if it cannot start."""
+    """Run the bot until SIGINT or SIGTERM. Raise `ConfigurationError` if it cannot start."""
     stop = _stop_on_signals()
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nothing here speaks
     for warning in await require_startable(settings):

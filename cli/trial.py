@@ -14,7 +14,7 @@ import typer
 
 from cli.env_file import find_home
 from cli.execution import PROGRAM, chosen_home
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 _NAMES = ("discord_sandbox", "sandbox")
 """Of the distribution, and of the folder it was in the source tree."""
@@ -23,7 +23,7 @@ _NAMES = ("discord_sandbox", "sandbox")
 def run_trial(port: int, data_dir: Path | None) -> int:
     """Serve a local Discord with the bot connected until interrupted. Blocks. Return the bot's exit status.
 
-    Raise `Misconfigured` if the sandbox is not installed.
+    Raise `ConfigurationError` if the sandbox is not installed.
     """
     launch = _import_launch()
     home = find_home(chosen_home.get())
@@ -49,6 +49,6 @@ def _import_launch() -> Any:
     for name in _NAMES:
         if find_spec(name) is not None:
             return importlib.import_module(f"{name}.launch")
-    raise Misconfigured(
+    raise ConfigurationError(
         problem="The sandbox is not installed.", remedy='Install it with `pip install "atelier-bot[sandbox]"`.'
     )

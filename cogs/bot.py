@@ -30,7 +30,7 @@ from cogs.i18n.gettext import _, set_language
 from cogs.i18n.translator import Translator
 from cogs.pacing import Pacing
 from cogs.services import Services
-from generation.errors import InvalidRequest, UnknownJob
+from generation.errors import InvalidRequestError, UnknownJobError
 from generation.translatable import Phrase
 
 EXTENSIONS: tuple[str, ...] = (
@@ -124,7 +124,7 @@ class AtelierBot(BaseBot):
         """Run the handler of a form that was sent."""
         try:
             if action not in self.form_handlers:
-                raise UnknownJob
+                raise UnknownJobError
             await self.form_handlers[Action(action)](interaction, subject, answers)
         except Exception as error:
             await answer(interaction, error)
@@ -166,7 +166,7 @@ class Tree(app_commands.CommandTree[BaseBot]):
         await answer(interaction, error)
 
 
-def _find_bad_number(data: Any) -> InvalidRequest | None:
+def _find_bad_number(data: Any) -> InvalidRequestError | None:
     """Return what is wrong with an option, at whatever depth, that should hold a number. Only a forged client sends
     that."""
     for option in (data or {}).get("options") or ():
@@ -176,7 +176,7 @@ def _find_bad_number(data: Any) -> InvalidRequest | None:
         # What is half typed, for a list of choices, may be anything.
         elif not option.get("focused") and not isinstance(option.get("value"), int | float):
             problem = Phrase("must be a number, not “{text}”.", text=str(option.get("value"))[:20])
-            return InvalidRequest(what=Phrase(str(option["name"]).capitalize()), problem=problem)
+            return InvalidRequestError(what=Phrase(str(option["name"]).capitalize()), problem=problem)
     return None
 
 

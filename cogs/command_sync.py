@@ -13,7 +13,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from generation.retry import Problems, Task, until_it_works
+from generation.retry import Problems, Task, retry_until_success
 from generation.translatable import Phrase
 
 Command = app_commands.Command[Any, ..., Any] | app_commands.ContextMenu | app_commands.Group
@@ -43,7 +43,7 @@ async def register_commands(
     task = Task(SUBJECT, _WAITING, FIRST_PAUSE_S, LONGEST_PAUSE_S, is_final=_is_refused)
     problems.set(SUBJECT, _WAITING)  # discord.py waits long for limits and errors before it raises
     try:
-        return await until_it_works(task, lambda: sync_if_changed(tree, http), problems)
+        return await retry_until_success(task, lambda: sync_if_changed(tree, http), problems)
     except discord.HTTPException as refused:
         log.error("action=commands-refused status=%s code=%s reason=%s", refused.status, refused.code, refused.text)
         why = refused.text[:_TOO_LONG_SHOWN]

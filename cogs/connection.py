@@ -19,7 +19,7 @@ from cogs.bot import AtelierBot, build_bot
 from cogs.endpoints import set_base_url
 from cogs.pacing import Pacing
 from cogs.services import Services
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
@@ -41,7 +41,7 @@ async def keep_connected(
 
     `connector` makes what all of a client's connections go through; it is closed with the client.
 
-    Raise `Misconfigured` when Discord refuses the token or the intents: trying again would not help.
+    Raise `ConfigurationError` when Discord refuses the token or the intents: trying again would not help.
     """
     if url is not None:
         set_base_url(url)
@@ -65,15 +65,15 @@ async def keep_connected(
         pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
 
-def _find_final(error: Exception) -> Misconfigured | None:
+def _find_final(error: Exception) -> ConfigurationError | None:
     """Return the error that ends the program, if this one is final."""
     code = error.code if isinstance(error, discord.ConnectionClosed) else None
     if isinstance(error, discord.LoginFailure) or code in _BAD_TOKEN:
         remedy = "Copy it again from the “Bot” page of your application into ATELIER_DISCORD_TOKEN."
-        return Misconfigured(problem="Discord refuses the token.", remedy=remedy)
+        return ConfigurationError(problem="Discord refuses the token.", remedy=remedy)
     if isinstance(error, discord.PrivilegedIntentsRequired) or code in _BAD_INTENTS:
         remedy = "Atelier asks only for “Guilds”, which every bot may have: update Atelier."
-        return Misconfigured(problem="Discord refuses the intents.", remedy=remedy)
+        return ConfigurationError(problem="Discord refuses the intents.", remedy=remedy)
     return None
 
 

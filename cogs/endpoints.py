@@ -13,15 +13,16 @@ import discord.gateway
 import discord.http
 import yarl
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 
 def set_base_url(discord_url: str) -> None:
-    """Speak to the Discord at `http://127.0.0.1:PORT`. Raise `Misconfigured` for an address beyond this machine."""
+    """Speak to the Discord at `http://127.0.0.1:PORT`. Raise `ConfigurationError` for an address beyond this
+    machine."""
     parts = urlsplit(discord_url)
     if parts.scheme != "http" or not _is_loopback(parts.hostname):
         problem = f"{discord_url} is not a loopback address."
-        raise Misconfigured(problem=problem, remedy="Use something like http://127.0.0.1:8080, or leave it out.")
+        raise ConfigurationError(problem=problem, remedy="Use something like http://127.0.0.1:8080, or leave it out.")
     base = f"http://{parts.netloc}"
     discord.http.Route.BASE = f"{base}/api/v10"
     discord.Asset.BASE = f"{base}/cdn"

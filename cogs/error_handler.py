@@ -23,7 +23,7 @@ from cogs.common.message_limits import MAX_CONTENT, cut_text
 from cogs.common.plain_text import build_plain
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, format_error
-from generation.errors import AtelierError, NotAccepted
+from generation.errors import AtelierError, NotAcceptedError
 
 log = logging.getLogger(__name__)
 PRIVATE = "atelier.private"
@@ -61,7 +61,7 @@ class Answer:
 def translate(error: BaseException, *, is_accepted: bool = False) -> Answer:
     """Return what an error means. `is_accepted`: it happened after the request had become a job, which goes on."""
     match _unwrap(error):
-        case NotAccepted() as known:
+        case NotAcceptedError() as known:
             return Answer(format_error(known), logging.WARNING)
         case AtelierError() as known:
             return Answer(cut_text(format_error(known), MAX_CONTENT), logging.INFO)

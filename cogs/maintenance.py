@@ -9,7 +9,7 @@ from functools import partial
 
 from cogs.common.stored_files import remove_files
 from cogs.services import Services
-from generation.retry import Task, every
+from generation.retry import Task, run_periodically
 from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ async def keep_promises(services: Services) -> None:
         finally:
             gc.collect()
 
-    await every(EVERY_S, Task("sweep", _PROBLEM, RETRY_S, EVERY_S), once, services.problems)
+    await run_periodically(EVERY_S, Task("sweep", _PROBLEM, RETRY_S, EVERY_S), once, services.problems)
 
 
 async def sweep(services: Services) -> int:
@@ -75,7 +75,7 @@ async def _erase_guild(services: Services, guild_id: int) -> int:
     studio, number = services.studio, 0
     if not await services.departures.is_gone(guild_id):  # others were erased since it was found
         return 0
-    for view in studio.jobs_of(guild_id):
+    for view in studio.list_guild_jobs(guild_id):
         await studio.cancel(view.job.id)
     async for files in services.departures.erase(guild_id):
         await remove_files(services, files)

@@ -25,11 +25,11 @@ from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
 from db.stores.usage import UsageStore
 from generation.clock import Clock, utc_now
-from generation.fair_turns import Turns
+from generation.fair_turns import FairTurns
 from generation.images.c2pa import Credentials
-from generation.policy.rate_limit import Rates, rates_of_files
+from generation.policy.rate_limit import RateLimiter, make_file_rate_limiter
 from generation.retry import Problems
-from generation.scheduling.service import Studio
+from generation.scheduling.service import GenerationService
 
 FILES_IN_HAND = 8
 
@@ -42,7 +42,7 @@ class Services:
     `monotonic` says. `clock` is this machine's, which may be wrong: for reports over days.
     """
 
-    studio: Studio
+    studio: GenerationService
     jobs: JobStore
     deliveries: DeliveryStore
     guilds: SettingsStore
@@ -60,12 +60,12 @@ class Services:
     pending_uploads: PendingUploads
     operating: OperatorStore
     departures: RemovedGuildStore
-    rates: Rates = field(default_factory=Rates)
+    rates: RateLimiter = field(default_factory=RateLimiter)
     admission_limiter: AdmissionLimiter = field(default_factory=AdmissionLimiter)
-    file_rates: Rates = field(default_factory=rates_of_files)
-    files_in_hand: Turns = field(default_factory=lambda: Turns(FILES_IN_HAND, of_guild=4, of_member=2))
+    file_rates: RateLimiter = field(default_factory=make_file_rate_limiter)
+    files_in_hand: FairTurns = field(default_factory=lambda: FairTurns(FILES_IN_HAND, of_guild=4, of_member=2))
     """Held while an attached file is in memory."""
-    drawing: Turns = field(default_factory=lambda: Turns(3, of_guild=2, of_member=1))
+    drawing: FairTurns = field(default_factory=lambda: FairTurns(3, of_guild=2, of_member=1))
     """Held while a chart, a sheet of pictures or a message of old ones is put together in a thread."""
     problems: Problems = field(default_factory=Problems)
     """What fails now and is tried again."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite may keep beside a database."""
@@ -31,7 +31,7 @@ _OF_DATA = (".", "atelier.lock", "measured.json", "failed-models.json", "picture
 
 
 def require_database_file(file: Path) -> None:
-    """Raise `Misconfigured` unless `file` can be opened for writing as a SQLite database, or created."""
+    """Raise `ConfigurationError` unless `file` can be opened for writing as a SQLite database, or created."""
     try:
         kind = file.stat().st_mode
     except FileNotFoundError:
@@ -41,32 +41,34 @@ def require_database_file(file: Path) -> None:
         raise _unreachable(file, error) from None
     if not stat.S_ISREG(kind):
         problem = f"{file} is {'a folder' if stat.S_ISDIR(kind) else 'no regular file'}, not a database."
-        raise Misconfigured(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file.")
+        raise ConfigurationError(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file.")
     beside = (file.with_name(f"{file.name}{ending}") for ending in BESIDE)
     for path in (file.parent, file, *filter(Path.exists, beside)):
         _require_writable(path)
 
 
 def require_data_folder(folder: Path) -> None:
-    """Raise `Misconfigured` unless all that Atelier writes in its data folder can be written, or the folder created."""
+    """Raise `ConfigurationError` unless all that Atelier writes in its data folder can be written, or the folder
+    created."""
     if not folder.exists():
         require_creatable(folder)
         return
     if not folder.is_dir():
-        raise Misconfigured(problem=f"{folder} is no folder.", remedy="Set ATELIER_DATA_DIR to a folder.")
+        raise ConfigurationError(problem=f"{folder} is no folder.", remedy="Set ATELIER_DATA_DIR to a folder.")
     _require_writable(folder)
     for path in _written_in(folder):
         _require_writable(path)
 
 
 def require_creatable(folder: Path) -> None:
-    """Raise `Misconfigured` unless the nearest of `folder` and those above it that exists is a folder to write in."""
+    """Raise `ConfigurationError` unless the nearest of `folder` and those above it that exists is a folder to write
+    in."""
     try:
         above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     except OSError as error:
         raise _unreachable(folder, error) from None
     if not above.is_dir():
-        raise Misconfigured(problem=f"{above} is no folder.", remedy="Choose another place in ATELIER_DATA_DIR.")
+        raise ConfigurationError(problem=f"{above} is no folder.", remedy="Choose another place in ATELIER_DATA_DIR.")
     _require_writable(above)
 
 
@@ -103,20 +105,24 @@ def _require_writable(path: Path) -> None:
         return
     if hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
         problem = f"{path} lies on a file system that is mounted read-only."
-        raise Misconfigured(problem=problem, remedy="Mount it for writing, or set ATELIER_DATA_DIR to another disk.")
+        raise ConfigurationError(
+            problem=problem, remedy="Mount it for writing, or set ATELIER_DATA_DIR to another disk."
+        )
     if sys.platform == "win32":
-        raise Misconfigured(problem=f"{path} cannot be written.", remedy="Allow it in the file's properties.")
+        raise ConfigurationError(problem=f"{path} cannot be written.", remedy="Allow it in the file's properties.")
     me, owner = _user(os.geteuid()), _user(path.stat().st_uid)
     if me == owner:
         remedy = f"Allow it: chmod u+rw{'x' if is_folder else ''} {path}"
-        raise Misconfigured(problem=f"{path} is yours, and you may not write it.", remedy=remedy)
+        raise ConfigurationError(problem=f"{path} is yours, and you may not write it.", remedy=remedy)
     problem = f"{path} belongs to {owner}, and {me}, who runs this, may not write it."
-    raise Misconfigured(problem=problem, remedy=f"Run Atelier as its owner, or give it away: sudo chown {me} {path}")
+    raise ConfigurationError(
+        problem=problem, remedy=f"Run Atelier as its owner, or give it away: sudo chown {me} {path}"
+    )
 
 
-def _unreachable(path: Path, error: OSError) -> Misconfigured:
+def _unreachable(path: Path, error: OSError) -> ConfigurationError:
     problem = f"{path} cannot be reached ({error.strerror or error})."
-    return Misconfigured(problem=problem, remedy="Check the folders above it, and who may enter them.")
+    return ConfigurationError(problem=problem, remedy="Check the folders above it, and who may enter them.")
 
 
 def _user(uid: int) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 
 from db.file_permissions import create_private
 from db.lock import lock_all
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 _PART = ".atelier.part"
 _DAY_S = 24 * 3600.0
@@ -30,13 +30,13 @@ _BESIDE = ("-wal", "-shm")
 def backup(url: URL, target: Path) -> None:
     """Write a checked copy of the database at `url` to the new file `target`, which appears whole or not at all.
 
-    Raise `Misconfigured`: there is no database, `target` exists, or the copy cannot be written or read back.
+    Raise `ConfigurationError`: there is no database, `target` exists, or the copy cannot be written or read back.
     """
     source = Path(str(url.database))
     if not source.is_file():
-        raise Misconfigured(problem=f"There is no database at {source}.", remedy="Check ATELIER_DATABASE_URL.")
+        raise ConfigurationError(problem=f"There is no database at {source}.", remedy="Check ATELIER_DATABASE_URL.")
     if target.exists():
-        raise Misconfigured(problem=f"{target} exists already.", remedy="Choose a new name for the backup.")
+        raise ConfigurationError(problem=f"{target} exists already.", remedy="Choose a new name for the backup.")
     with _told(f"The backup {target} could not be written"), _part_of(target) as part:
         with closing(sqlite3.connect(source)) as connection:
             connection.isolation_level = None
@@ -48,17 +48,17 @@ def backup(url: URL, target: Path) -> None:
 
 
 def check(path: Path) -> str:
-    """Return the schema version of the backup at `path`. Raise `Misconfigured` unless it is sound and ours."""
+    """Return the schema version of the backup at `path`. Raise `ConfigurationError` unless it is sound and ours."""
     remedy = "Use another backup."
     if not path.is_file():
-        raise Misconfigured(problem=f"There is no backup at {path}.", remedy=remedy)
+        raise ConfigurationError(problem=f"There is no backup at {path}.", remedy=remedy)
     address = f"{path.resolve().as_uri()}?mode=ro"
     with _told(f"{path} is not a sound backup"), closing(sqlite3.connect(address, uri=True)) as copy:
         findings = [str(row[0]) for row in copy.execute("PRAGMA integrity_check")]
         orphans = copy.execute("PRAGMA foreign_key_check").fetchall()
         version = copy.execute("SELECT version_num FROM alembic_version").fetchone()
     if findings != ["ok"] or orphans or version is None:
-        raise Misconfigured(problem=f"{path} is damaged: {findings[0]}, {len(orphans)} orphans.", remedy=remedy)
+        raise ConfigurationError(problem=f"{path} is damaged: {findings[0]}, {len(orphans)} orphans.", remedy=remedy)
     return str(version[0])
 
 
@@ -163,4 +163,4 @@ def _told(problem: str) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         remedy = "Check free space and permissions, or use another file."
-        raise Misconfigured(problem=f"{problem} ({error}).", remedy=remedy) from error
+        raise ConfigurationError(problem=f"{problem} ({error}).", remedy=remedy) from error

@@ -36,7 +36,7 @@ from db.lock import lock_all
 from db.migrate import migrate, require_not_half_restored
 from db.running_time import RunningTime
 from generation.clock import Clock
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process (a backup tool, a shell) before it is refused."""
@@ -73,7 +73,8 @@ class Database:
     async def open(cls, url: str, data_dir: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
         """Lock `data_dir` and the database, create or upgrade the database at `url`, and open it.
 
-        Raise `Misconfigured`: one of them is in use, the URL cannot be used, or the database is newer than this code.
+        Raise `ConfigurationError`: one of them is in use, the URL cannot be used, or the database is newer than this
+        code.
         """
         parsed = parse_url(url)
         file = Path(str(parsed.database))
@@ -189,21 +190,21 @@ class Database:
 
 
 def parse_url(url: str) -> URL:
-    """Return the address of a SQLite file by its one name: absolute, links followed. Raise `Misconfigured`."""
+    """Return the address of a SQLite file by its one name: absolute, links followed. Raise `ConfigurationError`."""
     remedy = "Set ATELIER_DATABASE_URL to something like sqlite:///data/atelier.db."
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise Misconfigured(problem="The database address cannot be read.", remedy=remedy) from None
+        raise ConfigurationError(problem="The database address cannot be read.", remedy=remedy) from None
     if parsed.get_backend_name() != "sqlite":
         problem = f"This version of Atelier keeps its data in SQLite, not in {parsed.get_backend_name()}."
-        raise Misconfigured(problem=problem, remedy=remedy)
+        raise ConfigurationError(problem=problem, remedy=remedy)
     if options := set(parsed.query) - {"uri"}:
         problem = f"The database address has an option that Atelier chooses itself: {min(options)}."
-        raise Misconfigured(problem=problem, remedy="Leave out what follows the question mark.")
+        raise ConfigurationError(problem=problem, remedy="Leave out what follows the question mark.")
     file = _file_of(parsed.database or "")
     if file is None:
-        raise Misconfigured(problem="The database address names no file.", remedy=remedy)
+        raise ConfigurationError(problem="The database address names no file.", remedy=remedy)
     return URL.create("sqlite", database=str(file))
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from db.revisions import newest_revision, read_revisions
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 Ask = Callable[[str], list[Any]]
 """Runs one statement and returns its rows."""
 
 
 def require_usable(file: Path, ask: Ask) -> str | None:
-    """Return the schema of the database, None of an empty one. Raise `Misconfigured` unless this code can use it."""
+    """Return the schema of the database, None of an empty one. Raise `ConfigurationError` unless this code can use
+    it."""
     damage = " ".join(str(ask("PRAGMA quick_check(1)")[0][0]).split())  # SQLite breaks the line
     if damage != "ok":
         raise damaged(file, damage)
@@ -23,12 +24,12 @@ def require_usable(file: Path, ask: Ask) -> str | None:
     if "alembic_version" not in tables:
         if tables - {"sqlite_sequence"}:
             problem = f"{file} is a database of another program: it has the table {min(tables)}, and no version."
-            raise Misconfigured(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file of Atelier's own.")
+            raise ConfigurationError(problem=problem, remedy="Set ATELIER_DATABASE_URL to a file of Atelier's own.")
         return None
     rows = ask("SELECT version_num FROM alembic_version")
     current = str(rows[0][0]) if rows else None
     if current not in {*read_revisions(), None}:
-        raise Misconfigured(
+        raise ConfigurationError(
             problem=f"The database was written by a newer version of Atelier (its schema is {current}).",
             remedy="Update Atelier, or restore the backup made before the update.",
         )
@@ -38,29 +39,33 @@ def require_usable(file: Path, ask: Ask) -> str | None:
 
 
 def require_references(ask: Ask) -> None:
-    """Raise `Misconfigured` if rows have lost what they refer to. An upgrade is undone then."""
+    """Raise `ConfigurationError` if rows have lost what they refer to. An upgrade is undone then."""
     if broken := ask("PRAGMA foreign_key_check"):
         problem = f"{len(broken)} rows of the database lost what they refer to, and it cannot be upgraded."
-        raise Misconfigured(problem=problem, remedy="Nothing was changed. Please report this, with your old version.")
+        raise ConfigurationError(
+            problem=problem, remedy="Nothing was changed. Please report this, with your old version."
+        )
 
 
-def damaged(file: Path, how: object) -> Misconfigured:
+def damaged(file: Path, how: object) -> ConfigurationError:
     remedy = "Stop the bot and run `bot.py restore` with a backup."
-    return Misconfigured(problem=f"The database {file} is damaged ({how}).", remedy=remedy)
+    return ConfigurationError(problem=f"The database {file} is damaged ({how}).", remedy=remedy)
 
 
-def explain(error: BaseException | None, file: Path) -> Misconfigured:
+def explain(error: BaseException | None, file: Path) -> ConfigurationError:
     """Return what to tell, and what helps, of an error of SQLite's about the database in `file`."""
     name = str(getattr(error, "sqlite_errorname", ""))
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return damaged(file, error)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
         problem = f"Another program keeps the database {file} locked ({error})."
-        return Misconfigured(problem=problem, remedy="Close it, and try again.")
+        return ConfigurationError(problem=problem, remedy="Close it, and try again.")
     if name.startswith("SQLITE_FULL"):
-        return Misconfigured(problem=f"There is no room left for the database {file}.", remedy="Make room on its disk.")
+        return ConfigurationError(
+            problem=f"There is no room left for the database {file}.", remedy="Make room on its disk."
+        )
     remedy = "Check that its folder is writable, and that the disk has space and no errors."
-    return Misconfigured(problem=f"The database {file} cannot be opened or upgraded ({error}).", remedy=remedy)
+    return ConfigurationError(problem=f"The database {file} cannot be opened or upgraded ({error}).", remedy=remedy)
 
 
 def asking(connection: sqlite3.Connection) -> Ask:

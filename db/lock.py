@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 
 from sqlalchemy.engine import URL
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 if sys.platform == "win32":
     import msvcrt
@@ -37,7 +37,7 @@ _held: set[tuple[int, int]] = set()
 """Files this process has locked. Opening one of them again and closing it would drop SQLite's own locks on it."""
 
 
-class FolderInUse(Misconfigured):
+class FolderInUseError(ConfigurationError):
     """{problem} {remedy}"""
 
 
@@ -52,7 +52,7 @@ class FileLock:
         self._identity = (0, 0)
 
     def reserve(self, said: str = "") -> None:
-        """Take the lock and note who has it, and `said`. Raise `FolderInUse` at once if it is taken."""
+        """Take the lock and note who has it, and `said`. Raise `FolderInUseError` at once if it is taken."""
         if _identity(self._locked) in _held:
             raise self._in_use()
         file = _open(self._locked)
@@ -94,7 +94,7 @@ class FileLock:
                 return None
         return _read_note(self._note)
 
-    def _in_use(self) -> FolderInUse:
+    def _in_use(self) -> FolderInUseError:
         return in_use(f"the {self.what} {self._subject}", _read_note(self._note), self.setting)
 
 
@@ -151,22 +151,22 @@ def lock_database(url: URL) -> DatabaseLock:
     return DatabaseLock(Path(str(url.database)))
 
 
-def in_use(what: str, holder: str, setting: str) -> FolderInUse:
-    return FolderInUse(
+def in_use(what: str, holder: str, setting: str) -> FolderInUseError:
+    return FolderInUseError(
         problem=f"Another Atelier is using {what}{f' ({holder})' if holder else ''}.",
         remedy=f"Stop it first, or set {setting}.",
     )
 
 
-def cannot_open(path: Path, error: OSError) -> Misconfigured:
+def cannot_open(path: Path, error: OSError) -> ConfigurationError:
     """Return what to tell where a file or folder of Atelier's cannot be opened for writing."""
     remedy = "Give it to the user who runs Atelier, or set ATELIER_DATA_DIR to another folder."
-    return Misconfigured(problem=f"{path} cannot be written ({error.strerror or error}).", remedy=remedy)
+    return ConfigurationError(problem=f"{path} cannot be written ({error.strerror or error}).", remedy=remedy)
 
 
-def _no_locks(path: Path, error: OSError) -> Misconfigured:
+def _no_locks(path: Path, error: OSError) -> ConfigurationError:
     problem = f"{path} cannot be locked ({error.strerror or error}), and two bots on it would damage it."
-    return Misconfigured(problem=problem, remedy="Put it on a disk of this machine.")
+    return ConfigurationError(problem=problem, remedy="Put it on a disk of this machine.")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

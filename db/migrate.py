@@ -14,7 +14,7 @@ from alembic import command
 from db.backup import find_kept_beside, is_there
 from db.integrity import Ask, explain, require_references, require_usable
 from db.revisions import find_migrations, newest_revision
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 
 def alembic_config() -> Config:
@@ -27,8 +27,8 @@ def alembic_config() -> Config:
 def migrate(url: URL, *, revision: str = "head") -> None:
     """Create the database at `url` if there is none, and upgrade it to `revision`, in one transaction.
 
-    Blocks: call it in a thread. Raise `Misconfigured` if the database cannot be used (`db.integrity`), or if a restore
-    was cut short.
+    Blocks: call it in a thread. Raise `ConfigurationError` if the database cannot be used (`db.integrity`), or if a
+    restore was cut short.
     """
     file = Path(str(url.database))
     require_not_half_restored(file)
@@ -49,10 +49,10 @@ def migrate(url: URL, *, revision: str = "head") -> None:
 
 
 def require_not_half_restored(file: Path) -> None:
-    """Raise `Misconfigured` where a restore was cut short: a new empty database would pass for the missing one."""
+    """Raise `ConfigurationError` where a restore was cut short: a new empty database would pass for the missing one."""
     kept = find_kept_beside(file)
     if kept.exists() and not is_there(file):
-        raise Misconfigured(
+        raise ConfigurationError(
             problem=f"There is no database at {file}, but one that a restore set aside: {kept}.",
             remedy="Run `bot.py restore FILE` again. Or, to have back what was there before, rename every "
             f"{kept.name}* to what it was called without “.before-restore”; or, to begin anew, move them elsewhere.",

@@ -17,13 +17,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_colu
 from db.column_types import EnumText, JsonOf, OnErase, UtcDateTime
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import JOB_ID_LENGTH, Status
-from generation.policy.guild_access import Standing
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_access import AccessDecision
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.quota import Scope, Unit
 from generation.requests.recipe import Recipe
 from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, GenerationRequest, ImageSpec
 from generation.rules.rule import UNREADABLE_RULE, Rule
-from generation.safety.visibility import UNREADABLE_JUDGEMENT, Handling, Judgement, SafetyLevel
+from generation.safety.visibility import UNREADABLE_JUDGEMENT, FlaggedHandling, SafetyLevel, SafetyScores
 
 _DELETED: dict[str, Any] = {"on_erase": OnErase.DELETED}
 _PSEUDONYM: dict[str, Any] = {"on_erase": OnErase.PSEUDONYM}
@@ -86,8 +86,8 @@ class JobRow(Base):
     request: Mapped[GenerationRequest] = mapped_column(JsonOf(GenerationRequest, UNREADABLE_REQUEST), info=_DELETED)
     created_at: Mapped[datetime] = mapped_column(info=_DELETED)
     boost: Mapped[float] = mapped_column(server_default="1", info=_DELETED)
-    handling: Mapped[Handling] = mapped_column(
-        JsonOf(Handling, Handling(), by_field=True), server_default="{}", info=_DELETED
+    handling: Mapped[FlaggedHandling] = mapped_column(
+        JsonOf(FlaggedHandling, FlaggedHandling(), by_field=True), server_default="{}", info=_DELETED
     )
     is_from_upload: Mapped[bool] = mapped_column(server_default=false(), info=_DELETED)
     parent: Mapped[str | None] = mapped_column(String(JOB_ID_LENGTH + 4), index=True, info=_DELETED)
@@ -133,7 +133,7 @@ class ImageRow(Base):
     charged: Mapped[int] = mapped_column(info=_DELETED)
     recipe: Mapped[Recipe | None] = mapped_column(JsonOf(Recipe), info=_DELETED)
     error: Mapped[str | None] = mapped_column(String(60), info=_DELETED)
-    judgement: Mapped[Judgement | None] = mapped_column(JsonOf(Judgement, UNREADABLE_JUDGEMENT), info=_DELETED)
+    judgement: Mapped[SafetyScores | None] = mapped_column(JsonOf(SafetyScores, UNREADABLE_JUDGEMENT), info=_DELETED)
     ended_at: Mapped[datetime | None] = mapped_column(info=_DELETED)
     file_sha256: Mapped[str | None] = column_property(
         select(ImageFileRow.sha256)
@@ -281,7 +281,9 @@ class GuildSettingsRow(Base):
     weight: Mapped[float] = mapped_column(info=_KEPT)
     safety: Mapped[SafetyLevel] = mapped_column(EnumText(SafetyLevel, SafetyLevel.BLOCK), info=_KEPT)
     timezone: Mapped[str] = mapped_column(String(64), info=_KEPT)
-    choices: Mapped[Choices] = mapped_column(JsonOf(Choices, Choices(), by_field=True), server_default="{}", info=_KEPT)
+    choices: Mapped[GuildPreferences] = mapped_column(
+        JsonOf(GuildPreferences, GuildPreferences(), by_field=True), server_default="{}", info=_KEPT
+    )
 
 
 class ContentRuleRow(Base):
@@ -354,7 +356,7 @@ class GuildStandingRow(Base):
     __tablename__ = "guild_standings"
 
     guild_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=_KEPT)
-    standing: Mapped[Standing] = mapped_column(EnumText(Standing, Standing.DENIED), info=_KEPT)
+    standing: Mapped[AccessDecision] = mapped_column(EnumText(AccessDecision, AccessDecision.DENIED), info=_KEPT)
 
 
 class RemovedGuildRow(Base):

@@ -24,7 +24,7 @@ _LEFT = tuple(ending for ending in BESIDE if ending != "-shm")
 
 
 def look(file: Path, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Return `work(connection)`. Blocks. Raise `Misconfigured` if SQLite cannot read the file.
+    """Return `work(connection)`. Blocks. Raise `ConfigurationError` if SQLite cannot read the file.
 
     What a bot that starts or stops meanwhile makes of it is looked at again.
     """

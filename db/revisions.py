@@ -9,7 +9,7 @@ import ast
 from functools import lru_cache
 from pathlib import Path
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 _HERE = Path(__file__).resolve().parent
 _PLACES = (_HERE / "migrations", _HERE.parent / "alembic")
@@ -17,7 +17,7 @@ _PLACES = (_HERE / "migrations", _HERE.parent / "alembic")
 
 
 def find_migrations() -> Path:
-    """Return the folder of `env.py` and `versions`. Raise `Misconfigured` if there is none."""
+    """Return the folder of `env.py` and `versions`. Raise `ConfigurationError` if there is none."""
     for folder in _PLACES:
         if (folder / "env.py").is_file() and (folder / "versions").is_dir():
             return folder
@@ -32,7 +32,7 @@ def read_revisions() -> dict[str, str | None]:
 
 
 def newest_revision() -> str:
-    """Return the schema of this code. Raise `Misconfigured` unless exactly one revision is the last."""
+    """Return the schema of this code. Raise `ConfigurationError` unless exactly one revision is the last."""
     revisions = read_revisions()
     heads = sorted(revisions.keys() - set(revisions.values()))
     if len(heads) != 1:
@@ -49,5 +49,7 @@ def _read_constants(path: Path) -> dict[str, str | None]:
     return found
 
 
-def _incomplete(problem: str) -> Misconfigured:
-    return Misconfigured(problem=f"This installation of Atelier is incomplete. {problem}", remedy="Install it again.")
+def _incomplete(problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        problem=f"This installation of Atelier is incomplete. {problem}", remedy="Install it again."
+    )

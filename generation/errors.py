@@ -2,30 +2,30 @@
 
 `AtelierError`
 ├── `RefusedError`               nothing was accepted, nothing is charged
-│   ├── `InvalidRequest`    a value cannot be used: says which, and what can
-│   ├── `UnknownModel`
-│   ├── `UnknownJob`
-│   ├── `NotAllowed`        the person, channel or bot lacks a permission
-│   ├── `BlockedByRule`     a content rule of the guild, with its reason
-│   ├── `RulesNotUsable`    the guild's content rules cannot be compiled, so nothing can be screened
-│   ├── `RulesTooSlow`      screening by the guild's content rules met its limit
-│   ├── `TooFast`           more requests a minute than the guild allows
-│   ├── `QuotaExceeded`
-│   ├── `QueueFull`
-│   ├── `NotAccepted`       storage could not keep the job: try again
-│   ├── `Crowded`           more ask at this moment than can be let in
-│   ├── `Closed`            the operator takes no requests for now
-│   └── `Draining`          the operator is stopping the bot
-├── `Failed`                an accepted job that could not be made; refunded
-│   ├── `WorkerLost`        the worker died more often than a job may be tried
-│   ├── `OutOfMemory`
-│   ├── `ModelUnusable`     the model does not load; the operator is told why
-│   ├── `NotFinite`         the picture's numbers are none: a sampler or guidance that the model does not bear
-│   ├── `SourceLost`        the picture it starts from is gone from disk
-│   ├── `Outdated`          another version of the bot accepted it, and this one cannot paint it
-│   ├── `StartWithheld`     the safety checker spoke against the picture it starts from
-│   └── `Withheld`          the safety checker kept the picture back
-└── `Misconfigured`         the bot cannot start: one sentence that says what to do
+│   ├── `InvalidRequestError`    a value cannot be used: says which, and what can
+│   ├── `UnknownModelError`
+│   ├── `UnknownJobError`
+│   ├── `NotAllowedError`        the person, channel or bot lacks a permission
+│   ├── `BlockedByRuleError`     a content rule of the guild, with its reason
+│   ├── `RulesNotUsableError`    the guild's content rules cannot be compiled, so nothing can be screened
+│   ├── `RulesTooSlowError`      screening by the guild's content rules met its limit
+│   ├── `TooFastError`           more requests a minute than the guild allows
+│   ├── `QuotaExceededError`
+│   ├── `QueueFullError`
+│   ├── `NotAcceptedError`       storage could not keep the job: try again
+│   ├── `CrowdedError`           more ask at this moment than can be let in
+│   ├── `ClosedError`            the operator takes no requests for now
+│   └── `DrainingError`          the operator is stopping the bot
+├── `FailedError`                an accepted job that could not be made; refunded
+│   ├── `WorkerLostError`        the worker died more often than a job may be tried
+│   ├── `OutOfMemoryError`
+│   ├── `ModelUnusableError`     the model does not load; the operator is told why
+│   ├── `NotFiniteError`         the picture's numbers are none: a sampler or guidance that the model does not bear
+│   ├── `SourceLostError`        the picture it starts from is gone from disk
+│   ├── `OutdatedError`          another version of the bot accepted it, and this one cannot paint it
+│   ├── `StartWithheldError`     the safety checker spoke against the picture it starts from
+│   └── `WithheldError`          the safety checker kept the picture back
+└── `ConfigurationError`         the bot cannot start: one sentence that says what to do
 
 Messages are templates filled from keyword details, so that a catalogue of another language can fill its own.
 """
@@ -61,108 +61,108 @@ class RefusedError(AtelierError):
     """This request cannot be accepted."""
 
 
-class InvalidRequest(RefusedError):
+class InvalidRequestError(RefusedError):
     """{what} {problem}"""
 
 
-class UnknownModel(RefusedError):
+class UnknownModelError(RefusedError):
     """There is no model named “{model}” here. Available: {available}."""
 
 
-class UnknownJob(RefusedError):
+class UnknownJobError(RefusedError):
     """That picture is not known here any more."""
 
 
-class NotAllowed(RefusedError):
+class NotAllowedError(RefusedError):
     """{why}"""
 
 
-class BlockedByRule(RefusedError):
+class BlockedByRuleError(RefusedError):
     """A rule of this server does not allow that: {reason}"""
 
 
-class RulesNotUsable(RefusedError):
+class RulesNotUsableError(RefusedError):
     """The content rules of this server cannot be used, so nothing is painted here until a manager changes them: \
 `/rules list` says why."""
 
 
-class RulesTooSlow(RefusedError):
+class RulesTooSlowError(RefusedError):
     """Checking a text by the content rules of this server takes too long, so it was not accepted. \
 Please try again in {rest_s} s; if it goes on, a manager can shorten or remove patterns: `/rules list`."""
 
 
-class TooFast(RefusedError):
+class TooFastError(RefusedError):
     """That is quick! This server allows {limit} {unit} a minute. Please try again in {wait_s} s; it costs nothing."""
 
 
-class TooManyFiles(RefusedError):
+class TooManyFilesError(RefusedError):
     """I read at most {limit} files of one member a minute. Please try again in {wait_s} s; it costs nothing."""
 
 
-class QuotaExceeded(RefusedError):
+class QuotaExceededError(RefusedError):
     """This would go over the quota of {limit} {unit} {window}: {left} left, {needed} needed. {renewal}"""
 
 
-class QueueFull(RefusedError):
+class QueueFullError(RefusedError):
     """At most {limit} pictures may wait at once {whose}, and {waiting} do already. Try again when some are done."""
 
 
-class NotAccepted(RefusedError):
+class NotAcceptedError(RefusedError):
     """The request could not be saved, so it was not accepted and costs nothing. Please try again in a moment."""
 
 
-class Crowded(RefusedError):
+class CrowdedError(RefusedError):
     """Very many people are asking at this moment. Please try again in a few seconds; it costs nothing."""
 
 
-class Closed(RefusedError):
+class ClosedError(RefusedError):
     """The operator has closed the studio for now. What you have in line is not lost; please try again later."""
 
 
-class Draining(RefusedError):
+class DrainingError(RefusedError):
     """The bot is about to restart and takes no new requests. Please try again in a minute."""
 
 
-class Failed(AtelierError):
+class FailedError(AtelierError):
     """That could not be painted. It costs nothing."""
 
 
-class WorkerLost(Failed):
+class WorkerLostError(FailedError):
     """That could not be painted: the painter stopped {attempts} times while working on it. It costs nothing."""
 
 
-class OutOfMemory(Failed):
+class OutOfMemoryError(FailedError):
     """There is not enough memory for that. Try a smaller size. It costs nothing."""
 
 
-class ModelUnusable(Failed):
+class ModelUnusableError(FailedError):
     """This model cannot be loaded; the operator can see why. Please choose another one. It costs nothing."""
 
 
-class NotFinite(Failed):
+class NotFiniteError(FailedError):
     """The model's numbers ran out of bounds. Try another sampler, or lower guidance. It costs nothing."""
 
 
-class Outdated(Failed):
+class OutdatedError(FailedError):
     """This version of the bot cannot paint that request any more. Please ask again. It costs nothing."""
 
 
-class Withheld(Failed):
+class WithheldError(FailedError):
     """Kept back by the safety checker. It costs nothing."""
 
 
-class StartWithheld(Failed):
+class StartWithheldError(FailedError):
     """The safety checker does not let me start from that picture. It costs nothing."""
 
 
-class SourceLost(Failed):
+class SourceLostError(FailedError):
     """The picture this one starts from is gone, and could not be painted again. It costs nothing."""
 
 
-class Misconfigured(AtelierError):
+class ConfigurationError(AtelierError):
     """{problem} {remedy}"""
 
 
-def failure_class(code: str | None) -> type[Failed]:
-    """Return the class of a stored failure; `Failed` for one that this release does not know."""
-    return next((each for each in Failed.__subclasses__() if each.code == code), Failed)
+def failure_class(code: str | None) -> type[FailedError]:
+    """Return the class of a stored failure; `FailedError` for one that this release does not know."""
+    return next((each for each in FailedError.__subclasses__() if each.code == code), FailedError)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 OF_WORKER = ("rendered", "checked", "encoded")
 """Passed in the worker's process; all others in the bot's."""
@@ -30,18 +30,20 @@ _passes_left: dict[str, int] = {}
 def arm(text: str) -> None:
     """Arm `settled`, or `settled:3` for the third passing; several with commas; nothing disarms all.
 
-    Raise `Misconfigured` for a name that does not exist.
+    Raise `ConfigurationError` for a name that does not exist.
     """
     _passes_left.clear()
     for part in filter(None, text.replace(" ", "").split(",")):
         name, _, passes = part.partition(":")
         if name not in NAMES or not (passes or "1").isdecimal() or passes == "0":
             problem = f"ATELIER_FAILPOINTS cannot hold “{part[:40]}”."
-            raise Misconfigured(problem=problem, remedy=f"It is for crash tests; its names are {', '.join(NAMES)}.")
+            raise ConfigurationError(
+                problem=problem, remedy=f"It is for crash tests; its names are {', '.join(NAMES)}."
+            )
         _passes_left[name] = int(passes or 1)
 
 
-def hand_over() -> str:
+def take_armed() -> str:
     """Return what is armed of the worker's places, as text for `arm`.
 
     Only the first worker gets it: the next one must live.

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from generation.errors import Crowded
+from generation.errors import CrowdedError
 from generation.owner import Owner
 
 MAX_WAITING_OF_MEMBER = 8
@@ -26,7 +26,7 @@ class _Waiting:
     turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Turns:
+class FairTurns:
     """`places` at a time, of which one guild holds at most `of_guild` and one member at most `of_member`."""
 
     def __init__(self, places: int, *, of_guild: int, of_member: int) -> None:
@@ -41,7 +41,7 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, owner: Owner) -> AsyncIterator[None]:
-        """Hold a place. Raise `Crowded` if too many requests of that member, or of that guild, wait already."""
+        """Hold a place. Raise `CrowdedError` if too many requests of that member, or of that guild, wait already."""
         await self._take(owner)
         try:
             yield
@@ -90,7 +90,7 @@ class Turns:
     def _require_room(self, owner: Owner) -> None:
         of_guild = [each.owner for each in self._waiting if each.owner.guild_id == owner.guild_id]
         if len(of_guild) >= MAX_WAITING_OF_GUILD or of_guild.count(owner) >= MAX_WAITING_OF_MEMBER:
-            raise Crowded
+            raise CrowdedError
 
     def _forget(self, owner: Owner) -> None:
         """Drop the record of a guild and a member that neither wait nor hold a place."""

@@ -47,7 +47,7 @@ class Task:
     is_final: Callable[[Exception], bool] = lambda error: False
 
 
-def growing(first_s: float, longest_s: float) -> Iterator[float]:
+def double_pauses(first_s: float, longest_s: float) -> Iterator[float]:
     """Yield pauses without end, each twice as long as the one before, up to `longest_s`."""
     pause_s = first_s
     while True:
@@ -55,7 +55,7 @@ def growing(first_s: float, longest_s: float) -> Iterator[float]:
         pause_s = min(longest_s, pause_s * 2)
 
 
-async def until_it_works(task: Task, work: Callable[[], Awaitable[T]], problems: Problems) -> T:
+async def retry_until_success(task: Task, work: Callable[[], Awaitable[T]], problems: Problems) -> T:
     """Return what `work` returns, once it does. Its problem is gone when this ends, however it ends."""
 
     def report(error: Exception, pause_s: float) -> None:
@@ -65,12 +65,12 @@ async def until_it_works(task: Task, work: Callable[[], Awaitable[T]], problems:
         problems.set(task.subject, task.problem)
 
     try:
-        return await _repeat(work, growing(task.first_pause_s, task.longest_pause_s), report)
+        return await _repeat(work, double_pauses(task.first_pause_s, task.longest_pause_s), report)
     finally:
         problems.clear(task.subject)
 
 
-async def durably(write: Callable[[], Awaitable[T]]) -> T:
+async def retry_write(write: Callable[[], Awaitable[T]]) -> T:
     """Retry a write until it works, with growing pauses, when storage fails (full, locked)."""
 
     def report(error: Exception, pause_s: float) -> None:
@@ -78,7 +78,7 @@ async def durably(write: Callable[[], Awaitable[T]]) -> T:
         _stuck.add(write)
 
     try:
-        return await _repeat(write, growing(_FIRST_WRITE_PAUSE_S, _LONGEST_WRITE_PAUSE_S), report)
+        return await _repeat(write, double_pauses(_FIRST_WRITE_PAUSE_S, _LONGEST_WRITE_PAUSE_S), report)
     finally:
         _stuck.discard(write)
 
@@ -101,8 +101,10 @@ async def _repeat(
         await asyncio.sleep(pause_s)
 
 
-async def every(pause_s: float, task: Task, work: Callable[[], Awaitable[object]], problems: Problems) -> NoReturn:
-    """Do `work` now and at every interval, until cancelled, with failures retried as by `until_it_works`."""
+async def run_periodically(
+    pause_s: float, task: Task, work: Callable[[], Awaitable[object]], problems: Problems
+) -> NoReturn:
+    """Do `work` now and at every interval, until cancelled, with failures retried as by `retry_until_success`."""
     while True:
-        await until_it_works(task, work, problems)
+        await retry_until_success(task, work, problems)
         await asyncio.sleep(pause_s)

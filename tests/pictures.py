@@ -109,7 +109,7 @@ async def waiting(studio: Studio) -> bytes:
     for who in people:
         await who.slash("cancel")
     studio.bot.go_on_painting()
-    await studio.discord.wait_for(lambda: not studio.bot.studio.live_ids())
+    await studio.discord.wait_for(lambda: not studio.bot.studio.list_live_ids())
     return taken
 
 
@@ -121,7 +121,7 @@ async def painting(studio: Studio) -> bytes:
     taken = await studio.message(cleo, message)
     await cleo.click(message, "Cancel")
     studio.bot.go_on_painting()
-    await studio.discord.wait_for(lambda: not studio.bot.studio.live_ids())
+    await studio.discord.wait_for(lambda: not studio.bot.studio.list_live_ids())
     return taken
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import config
 from cli.env_file import PREFIX, find_home
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_a_secret_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_a_secret_file_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATELIER_DISCORD_TOKEN_FILE", "/nowhere/token")
-    with pytest.raises(Misconfigured, match=r"ATELIER_DISCORD_TOKEN_FILE names /nowhere/token"):
+    with pytest.raises(ConfigurationError, match=r"ATELIER_DISCORD_TOKEN_FILE names /nowhere/token"):
         config.load()
 
 
@@ -81,7 +81,7 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(Misconfigured, match=rf"^{variable} cannot be used"):
+    with pytest.raises(ConfigurationError, match=rf"^{variable} cannot be used"):
         config.load()
 
 
@@ -99,7 +99,7 @@ def test_a_mistyped_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         (tmp_path / ".env").write_text("ATELIER_MODLE=mine\nOTHERS=1\n")
     else:
         monkeypatch.setenv("ATELIER_MODLE", "mine")
-    with pytest.raises(Misconfigured, match=r"^ATELIER_MODLE is no setting\. Did you mean ATELIER_MODEL\?"):
+    with pytest.raises(ConfigurationError, match=r"^ATELIER_MODLE is no setting\. Did you mean ATELIER_MODEL\?"):
         config.load()
 
 
@@ -157,7 +157,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence_without_its_content(
     tmp_path: Path, text: str | bytes, says: str
 ) -> None:
     write(tmp_path, text)
-    with pytest.raises(Misconfigured, match=says) as refused:
+    with pytest.raises(ConfigurationError, match=says) as refused:
         config.load()
     assert "s3cret" not in str(refused.value)
 
@@ -172,7 +172,7 @@ def test_what_is_no_file_is_not_passed_over_and_not_waited_for(tmp_path: Path, k
         "circle": lambda: file.symlink_to(file),
         "nowhere": lambda: file.symlink_to("gone"),
     }[kind]()
-    with pytest.raises(Misconfigured, match=r"\.env is (a folder|a pipe|a link that leads in a circle|not there)"):
+    with pytest.raises(ConfigurationError, match=r"\.env is (a folder|a pipe|a link that leads in a circle|not there)"):
         config.load()
 
 
@@ -189,7 +189,7 @@ def test_what_is_no_file_is_not_passed_over_and_not_waited_for(tmp_path: Path, k
 def test_a_secret_file_that_is_no_file_is_named(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "empty").touch()
     write(tmp_path, f"ATELIER_DISCORD_TOKEN_FILE={name}\n")
-    with pytest.raises(Misconfigured, match=rf"^ATELIER_DISCORD_TOKEN_FILE names .*{says}"):
+    with pytest.raises(ConfigurationError, match=rf"^ATELIER_DISCORD_TOKEN_FILE names .*{says}"):
         config.load()
 
 
@@ -240,7 +240,7 @@ def test_the_home_folder_is_the_programs_unless_another_is_named(
     assert find_home() == tmp_path
     monkeypatch.delenv("ATELIER_HOME")
     assert find_home() == Path(config.__file__).parent
-    with pytest.raises(Misconfigured, match=r"^The home folder .*gone is not there"):
+    with pytest.raises(ConfigurationError, match=r"^The home folder .*gone is not there"):
         find_home(Path("gone"))
 
 
@@ -253,7 +253,7 @@ def test_what_earlier_versions_found_where_the_shell_stands_is_not_passed_over(
     left = Path.cwd() / name
     left.parent.mkdir(exist_ok=True)
     left.write_bytes("ATELIER_MODEL=x".encode("utf-16"))
-    with pytest.raises(Misconfigured, match=rf"^{left} is not read: .*Use --home {Path.cwd()}, or move it\."):
+    with pytest.raises(ConfigurationError, match=rf"^{left} is not read: .*Use --home {Path.cwd()}, or move it\."):
         config.load()
     assert config.load(tmp_path).model == "paintbox"
     left.write_text("OTHERS=1")
@@ -264,7 +264,7 @@ def test_what_earlier_versions_found_where_the_shell_stands_is_not_passed_over(
 def test_what_kubernetes_says_of_a_service_is_no_setting_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PORT", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_8790_TCP", "PORT_8790_TCP_ADDR"):
         monkeypatch.setenv(f"ATELIER_{name}", "tcp://10.0.0.1:8790")
-    with pytest.raises(Misconfigured, match="is no setting"):
+    with pytest.raises(ConfigurationError, match="is no setting"):
         config.load()
     monkeypatch.setenv("ATELIER_SERVICE_HOST", "10.0.0.1")
     assert config.load().health_port == 8790
@@ -277,7 +277,7 @@ def test_yes_and_no_may_be_said_in_many_ways(monkeypatch: pytest.MonkeyPatch, wr
     monkeypatch.setenv("ATELIER_ALLOW_DMS", written)
     assert config.load().allow_dms is meant
     monkeypatch.setenv("ATELIER_ALLOW_DMS", "ja")
-    with pytest.raises(Misconfigured, match=r"^ATELIER_ALLOW_DMS cannot be used: it should be true or false\."):
+    with pytest.raises(ConfigurationError, match=r"^ATELIER_ALLOW_DMS cannot be used: it should be true or false\."):
         config.load()
 
 
@@ -290,7 +290,7 @@ def test_one_of_a_few_words_may_be_in_capitals_or_not(monkeypatch: pytest.Monkey
 @pytest.mark.skipif(os.name == "nt", reason="its names are text")
 def test_a_value_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATELIER_DATA_DIR", os.fsdecode(b"/tmp/\xff"))
-    with pytest.raises(Misconfigured, match="ATELIER_DATA_DIR in the environment is not text"):
+    with pytest.raises(ConfigurationError, match="ATELIER_DATA_DIR in the environment is not text"):
         config.load()
 
 

@@ -11,9 +11,9 @@ import discord
 
 from cogs.common.forms import Attached
 from cogs.context import Interaction, get_owner
-from generation.errors import AtelierError, InvalidRequest
-from generation.images.codec import MAX_UPLOAD_BYTES, OtherSize
-from generation.images.store import Loan
+from generation.errors import AtelierError, InvalidRequestError
+from generation.images.codec import MAX_UPLOAD_BYTES, SizeMismatchError
+from generation.images.store import PendingFile
 from generation.images.untrusted_decoder import fit_picture
 from generation.owner import DM_TENANT, Owner
 from generation.policy.rate_limit import FILES_PER_MINUTE
@@ -50,12 +50,14 @@ async def fetch_attachment(
     *,
     max_bytes: int = MAX_UPLOAD_BYTES,
 ) -> bytes:
-    """Return the bytes of an attached file. Raise `InvalidRequest` if it is too large, gone, or not where it should
-    be."""
+    """Return the bytes of an attached file. Raise `InvalidRequestError` if it is too large, gone, or not where it
+    should be."""
     if not is_on_discord(attachment.url):
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not on Discord."))
+        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is not on Discord."))
     if attachment.size > max_bytes:
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is over {most} MiB.", most=max_bytes // 2**20))
+        raise InvalidRequestError(
+            what=Phrase("The file"), problem=Phrase("is over {most} MiB.", most=max_bytes // 2**20)
+        )
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:
         async with (
@@ -66,11 +68,11 @@ async def fetch_attachment(
             while 0 < len(data) <= max_bytes and (more := await answer.content.read(max_bytes)):
                 data += more
     except (aiohttp.ClientError, TimeoutError, OSError):
-        raise InvalidRequest(
+        raise InvalidRequestError(
             what=Phrase("The file"), problem=Phrase("could not be fetched from Discord. Attach it again.")
         ) from None
     if not data or len(data) > max_bytes:
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is empty, gone, or too large."))
+        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is empty, gone, or too large."))
     return data
 
 
@@ -96,7 +98,7 @@ class Lent:
     def __init__(self, interaction: Interaction) -> None:
         self._interaction = interaction
         self._files = interaction.client.services.studio.files
-        self._loans: list[Loan] = []
+        self._loans: list[PendingFile] = []
 
     async def keep(self, data: bytes) -> str:
         """Put a file; return its SHA-256."""
@@ -109,7 +111,7 @@ class Lent:
     ) -> tuple[str, Size | None]:
         """Fetch an attached picture and put it, cropped and scaled to what `fit` makes of its size.
 
-        Return its SHA-256 and its size. Raise `InvalidRequest` or `Refused`.
+        Return its SHA-256 and its size. Raise `InvalidRequestError` or `Refused`.
         """
         async with open_attachment(self._interaction, file) as data:
             png, size_px = await fit_upright(data, file.size_px, fit, get_owner(self._interaction), is_mask=is_mask)
@@ -136,20 +138,21 @@ async def lend_files(interaction: Interaction) -> AsyncIterator[Lent]:
 async def fit_upright(
     data: bytes, said_px: Size | None, fit: Callable[[Size | None], Size], owner: Owner, *, is_mask: bool = False
 ) -> tuple[bytes, Size | None]:
-    """Return a picture as a PNG of the size that `fit` makes of its own, and that size. Raise `InvalidRequest`.
+    """Return a picture as a PNG of the size that `fit` makes of its own, and that size. Raise `InvalidRequestError`.
 
     Discord says how large it is, `said_px`; but a photograph may lie on its side, and what counts is what people see.
     """
     try:
         return await fit_picture(data, fit(said_px), said_px=said_px, is_mask=is_mask, owner=owner), said_px
-    except OtherSize as upright:
+    except SizeMismatchError as upright:
         return await fit_picture(data, fit(upright.size_px), is_mask=is_mask, owner=owner), upright.size_px
 
 
 def require_size_px(mask_px: Size | None, size_px: Size) -> None:
-    """Raise `InvalidRequest` unless the mask has the picture's size: it could not be told where its white is meant."""
+    """Raise `InvalidRequestError` unless the mask has the picture's size: it could not be told where its white is
+    meant."""
     if mask_px != size_px:
         there = Phrase("of no known size") if mask_px is None else "{}x{}".format(*mask_px)
         wanted = "{}x{}".format(*size_px)
         problem = Phrase("is {there}; it must be {wanted}, as the picture is.", there=there, wanted=wanted)
-        raise InvalidRequest(what=Phrase("The mask"), problem=problem)
+        raise InvalidRequestError(what=Phrase("The mask"), problem=problem)

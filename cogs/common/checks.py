@@ -16,7 +16,7 @@ from cogs.context import Interaction
 from cogs.error_handler import LOST
 from cogs.i18n.gettext import N_, format_value, get_guild_language, use_language
 from db.stores.audit_log import Entry
-from generation.errors import NotAllowed
+from generation.errors import NotAllowedError
 from generation.translatable import Phrase
 
 NOT_A_MANAGER = N_("Only those who may manage this server (“Manage Server”) can do that.")
@@ -26,22 +26,22 @@ ROLES_UNKNOWN = N_("I do not know this server's roles yet, and cannot tell wheth
 
 
 def require_manager(interaction: Interaction) -> int:
-    """Return the server's id. Raise `NotAllowed` unless the person may manage it."""
+    """Return the server's id. Raise `NotAllowedError` unless the person may manage it."""
     return _require(interaction, discord.Permissions(manage_guild=True), NOT_A_MANAGER)
 
 
 def require_moderator(interaction: Interaction) -> int:
-    """Return the server's id. Raise `NotAllowed` unless the person may moderate all of it."""
+    """Return the server's id. Raise `NotAllowedError` unless the person may moderate all of it."""
     return _require(interaction, discord.Permissions(manage_messages=True), NOT_A_MODERATOR)
 
 
 def _require(interaction: Interaction, needed: discord.Permissions, otherwise: str) -> int:
     if interaction.guild_id is None:
-        raise NotAllowed(why=Phrase(ONLY_IN_SERVERS))
+        raise NotAllowedError(why=Phrase(ONLY_IN_SERVERS))
     if interaction.guild is None or interaction.guild.get_role(interaction.guild_id) is None:  # @everyone
-        raise NotAllowed(why=Phrase(ROLES_UNKNOWN))
+        raise NotAllowedError(why=Phrase(ROLES_UNKNOWN))
     if not get_permissions_in_server(interaction) >= needed:
-        raise NotAllowed(why=Phrase(otherwise))
+        raise NotAllowedError(why=Phrase(otherwise))
     return interaction.guild_id
 
 

@@ -15,7 +15,7 @@ from cogs.common.messages import Button, Menu, Weight
 from cogs.context import Interaction
 from cogs.error_handler import answer
 from cogs.i18n.gettext import set_language
-from generation.errors import UnknownJob
+from generation.errors import UnknownJobError
 
 _STYLES = {
     Weight.MAIN: discord.ButtonStyle.primary,
@@ -77,7 +77,7 @@ class PersistentMenu(ui.DynamicItem[ui.Select[ui.LayoutView]], template=PATTERNS
         set_language(interaction.locale)
         chosen = self._chosen()
         if chosen is None:
-            await answer(interaction, UnknownJob())
+            await answer(interaction, UnknownJobError())
             return
         try:
             await interaction.client.handle_button(interaction, chosen.name, chosen.subject)

@@ -11,8 +11,8 @@ from dataclasses import replace
 import discord
 
 from cogs.i18n.gettext import _
-from generation.errors import InvalidRequest
-from generation.policy.guild_preferences import Choices
+from generation.errors import InvalidRequestError
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.translatable import Phrase
 
@@ -33,7 +33,9 @@ def find_deleted_channels(guild: discord.Guild | None, channel_ids: Iterable[int
     return frozenset(each for each in channel_ids if guild.get_channel_or_thread(each) is None)
 
 
-def find_deleted(choices: Choices, guild: discord.Guild | None, models: Collection[str]) -> dict[str, tuple[str, ...]]:
+def find_deleted(
+    choices: GuildPreferences, guild: discord.Guild | None, models: Collection[str]
+) -> dict[str, tuple[str, ...]]:
     """Return what of the choices is gone, by the name of the choice. `models`: the names of those there are."""
     channels = find_deleted_channels(guild, choices.channel_ids)
     log = find_deleted_channels(guild, (choices.log_channel_id,)) if choices.log_channel_id else ()
@@ -81,16 +83,16 @@ def format_channel(channel_id: int, gone: Collection[int]) -> str:
 
 
 def require_role(guild: discord.Guild | None, role_id: int) -> None:
-    """Raise `InvalidRequest` for a role that was deleted."""
+    """Raise `InvalidRequestError` for a role that was deleted."""
     if find_deleted_roles(guild, (role_id,)):
         problem = Phrase("is not in this server any more. Choose another one.")
-        raise InvalidRequest(what=Phrase("That role"), problem=problem)
+        raise InvalidRequestError(what=Phrase("That role"), problem=problem)
 
 
 def read_id(text: str) -> int:
-    """Return the id that was typed or pasted, also as a mention. Raise `InvalidRequest` for anything else."""
+    """Return the id that was typed or pasted, also as a mention. Raise `InvalidRequestError` for anything else."""
     digits = text.strip().strip("<@&#!>")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 20 and int(digits) < 2**63):
         problem = Phrase("must be the number Discord gives it: see “Copy ID” in Discord's developer mode.")
-        raise InvalidRequest(what=Phrase("The id"), problem=problem)
+        raise InvalidRequestError(what=Phrase("The id"), problem=problem)
     return int(digits)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from generation.errors import Crowded, Draining
+from generation.errors import CrowdedError, DrainingError
 
 AT_ONCE = 16
 """More at once are not let in sooner: they share one processor, and one write to disk takes what has gathered."""
@@ -41,11 +41,11 @@ class AdmissionLimiter:
                 await self._empty.wait()
 
     def check_capacity(self, guild_id: int) -> None:
-        """Raise `Crowded` where one more would have to wait too long, `Draining` after `close`."""
+        """Raise `CrowdedError` where one more would have to wait too long, `DrainingError` after `close`."""
         if self._is_closed:
-            raise Draining
+            raise DrainingError
         if self.num_inside >= PLACES or self._of_guild[guild_id] >= PLACES_OF_ONE_GUILD:
-            raise Crowded
+            raise CrowdedError
 
     @contextmanager
     def slot(self, guild_id: int) -> Iterator[None]:

@@ -6,40 +6,40 @@ Whoever presses is looked at again, too: a button may be years old, somebody els
 from __future__ import annotations
 
 from cogs.context import Interaction, get_owner
-from generation.errors import UnknownJob
+from generation.errors import UnknownJobError
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
 from generation.jobs.permissions import require_visible
 from generation.jobs.source_access import require_uploader
 
 
 async def fetch_job(interaction: Interaction, subject: str) -> Job:
-    """Return the job, if the person may know of it. Raise `UnknownJob`."""
+    """Return the job, if the person may know of it. Raise `UnknownJobError`."""
     job_id = subject.partition(":")[0]
     if len(job_id) != JOB_ID_LENGTH:
-        raise UnknownJob
+        raise UnknownJobError
     job = await interaction.client.services.jobs.fetch_job(job_id)
     require_visible(job, get_owner(interaction))
     return job
 
 
 async def fetch_job_to_change(interaction: Interaction, subject: str) -> Job:
-    """Return the job, if the person may make others of its pictures. Raise `UnknownJob` or `NotAllowed`."""
+    """Return the job, if the person may make others of its pictures. Raise `UnknownJobError` or `NotAllowedError`."""
     job = await fetch_job(interaction, subject)
     await require_uploader(job.request.spec, get_owner(interaction), interaction.client.services.jobs)
     return job
 
 
 async def fetch_image_to_change(interaction: Interaction, subject: str) -> Image:
-    """Return the picture, if the person may make others of it. Raise `UnknownJob` or `NotAllowed`."""
+    """Return the picture, if the person may make others of it. Raise `UnknownJobError` or `NotAllowedError`."""
     image = await fetch_image(interaction, subject)
     await require_uploader(image.spec, get_owner(interaction), interaction.client.services.jobs)
     return image
 
 
 async def fetch_image(interaction: Interaction, subject: str) -> Image:
-    """Return the picture, if the person may know of it. Raise `UnknownJob`."""
+    """Return the picture, if the person may know of it. Raise `UnknownJobError`."""
     job = await fetch_job(interaction, subject)
     index = subject.partition(":")[2]
     if not index.isdecimal() or int(index) >= len(job.images):
-        raise UnknownJob
+        raise UnknownJobError
     return job.images[int(index)]

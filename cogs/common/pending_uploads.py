@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from cogs.common.forms import Attached
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.owner import Owner
 from generation.translatable import Phrase
 
@@ -67,12 +67,12 @@ class PendingUploads:
         return key
 
     def get(self, key: str, owner: Owner, *, now_s: float | None = None) -> Attached:
-        """Raise `InvalidRequest` for one that is gone, another's, or never was put here."""
+        """Raise `InvalidRequestError` for one that is gone, another's, or never was put here."""
         with self._lock:
             found = self._find(key, owner, self._clock() if now_s is None else now_s)
         if found is None:
             problem = Phrase("was opened too long ago. Choose “Use as start image” again.")
-            raise InvalidRequest(what=Phrase("That form"), problem=problem)
+            raise InvalidRequestError(what=Phrase("That form"), problem=problem)
         return found
 
     def forget(self, user_id: int) -> None:

@@ -13,16 +13,16 @@ from cogs.common.deleted_references import find_deleted
 from cogs.context import Interaction, get_owner, list_role_ids
 from cogs.i18n.gettext import N_
 from cogs.services import Services
-from generation.errors import BlockedByRule, NotAllowed
+from generation.errors import BlockedByRuleError, NotAllowedError
 from generation.jobs.source_access import require_sources
 from generation.models.catalog import Model
 from generation.owner import Owner
 from generation.policy.guild_preferences import Pressers
-from generation.policy.policy import Asker, Place, Policy, texts_of
+from generation.policy.policy import ChannelContext, Policy, Requester, collect_texts
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
 from generation.safety.checker_trust import is_vetted
-from generation.safety.minor_safety import NotPainted, protection
+from generation.safety.minor_safety import MinorSafetyError, protection
 from generation.translatable import Phrase
 
 NOTHING_LEFT = {
@@ -59,15 +59,15 @@ async def require_allowed(
     policy.require_allowed(request, asker, place)
     try:
         protection().require_harmless(request.spec.said)
-        texts = texts_of(request, default_model=(await fetch_default_model(interaction)).name)
+        texts = collect_texts(request, default_model=(await fetch_default_model(interaction)).name)
         return await require_words_allowed(interaction, texts)
-    except (BlockedByRule, NotPainted):
+    except (BlockedByRuleError, MinorSafetyError):
         await services.moderation.record_refusal(owner.guild_id, owner.user_id)
         raise
 
 
 async def require_words_allowed(interaction: Interaction, texts: Iterable[str]) -> tuple[Rule, ...]:
-    """Raise `BlockedByRule` if a rule of the server forbids one of these here. Return the rules that only warn."""
+    """Raise `BlockedByRuleError` if a rule of the server forbids one of these here. Return the rules that only warn."""
     policy = await fetch_policy(interaction)
     matches = await interaction.client.services.content_rules.screen(policy, texts)
     return policy.require_unblocked(matches, get_requester(interaction), get_place(interaction))
@@ -82,7 +82,7 @@ async def require_may_request(interaction: Interaction) -> Policy:
     services, owner = interaction.client.services, get_owner(interaction)
     (await services.operating.admission()).require_admitted(owner.guild_id)
     if place.is_dm and not services.allows_dms:
-        raise NotAllowed(why=Phrase("I paint in servers only, not in direct messages."))
+        raise NotAllowedError(why=Phrase("I paint in servers only, not in direct messages."))
     await _require_not_blocked(services, owner, policy, now=interaction.created_at)
     _require_possible(interaction, policy)
     policy.require_place(get_requester(interaction), place)
@@ -90,18 +90,18 @@ async def require_may_request(interaction: Interaction) -> Policy:
 
 
 def _require_possible(interaction: Interaction, policy: Policy) -> None:
-    """Raise `NotAllowed` where everything that a choice names is gone: nobody can do what it asks for."""
+    """Raise `NotAllowedError` where everything that a choice names is gone: nobody can do what it asks for."""
     models = [model.name for model in interaction.client.services.studio.catalog.models]
     for key, gone in find_deleted(policy.choices, interaction.guild, models).items():
         if key in NOTHING_LEFT and len(gone) == len(getattr(policy.choices, key)):
             how = Phrase(
                 "{why} Those who manage this server can choose others in `/settings`.", why=Phrase(NOTHING_LEFT[key])
             )
-            raise NotAllowed(why=how)
+            raise NotAllowedError(why=how)
 
 
 async def _require_not_blocked(services: Services, owner: Owner, policy: Policy, *, now: datetime) -> None:
-    """Raise `NotAllowed` for a person who is blocked, too quick, or had many pictures withheld lately.
+    """Raise `NotAllowedError` for a person who is blocked, too quick, or had many pictures withheld lately.
 
     `now`: by Discord, which dates what people do; the clock of this machine may be wrong.
     """
@@ -110,28 +110,30 @@ async def _require_not_blocked(services: Services, owner: Owner, policy: Policy,
         is_short = until - now < timedelta(days=1000)
         when = f"<t:{int(until.timestamp())}:f>"
         why = Phrase("A moderator of this server lets you ask for nothing here until {when}.", when=when)
-        raise NotAllowed(why=why if is_short else Phrase("A moderator of this server lets you ask for nothing here."))
+        raise NotAllowedError(
+            why=why if is_short else Phrase("A moderator of this server lets you ask for nothing here.")
+        )
     services.rates.check(owner, limit=choices.requests_per_minute)
     if choices.withheld_per_hour:
         since = now - timedelta(hours=1)
         withheld = await services.jobs.num_withheld(owner, since=since)
         if withheld >= choices.withheld_per_hour:
-            raise NotAllowed(why=Phrase(KEPT_BACK_TOO_OFTEN))
+            raise NotAllowedError(why=Phrase(KEPT_BACK_TOO_OFTEN))
 
 
-def get_requester(interaction: Interaction) -> Asker:
-    return Asker(user_id=interaction.user.id, role_ids=tuple(list_role_ids(interaction)))
+def get_requester(interaction: Interaction) -> Requester:
+    return Requester(user_id=interaction.user.id, role_ids=tuple(list_role_ids(interaction)))
 
 
-def get_place(interaction: Interaction) -> Place:
+def get_place(interaction: Interaction) -> ChannelContext:
     """Return the channel as Discord describes it now; a thread is as age-restricted as what it lies in."""
     return build_place(interaction.channel, channel_id=interaction.channel_id or 0, is_dm=interaction.guild_id is None)
 
 
-def build_place(channel: object, *, channel_id: int, is_dm: bool) -> Place:
+def build_place(channel: object, *, channel_id: int, is_dm: bool) -> ChannelContext:
     parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
     is_nsfw = getattr(channel, "is_nsfw", None)
-    return Place(
+    return ChannelContext(
         channel_ids=(channel_id,) if parent_id is None else (channel_id, parent_id),
         is_age_restricted=bool(is_nsfw()) if callable(is_nsfw) else False,
         is_dm=is_dm,
@@ -151,7 +153,7 @@ async def _require_own(interaction: Interaction, policy: Policy) -> None:
 async def fetch_default_model(interaction: Interaction) -> Model:
     """Return the model that paints here where none is named: the guild's choice, else the installation's."""
     catalog = interaction.client.services.studio.catalog
-    name = (await fetch_policy(interaction)).choices.default_of([model.name for model in catalog.models])
+    name = (await fetch_policy(interaction)).choices.choose_default_model([model.name for model in catalog.models])
     return catalog.default if name is None else catalog.get(name)
 
 

@@ -6,7 +6,7 @@ import discord
 
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, join_list
-from generation.errors import NotAllowed
+from generation.errors import NotAllowedError
 from generation.translatable import Phrase
 
 
@@ -17,12 +17,12 @@ def can_write_in(channel: discord.TextChannel | discord.Thread) -> bool:
 
 
 def require_can_post(interaction: Interaction) -> None:
-    """Raise `NotAllowed` naming what the bot lacks to post pictures here: checked before any work is done."""
+    """Raise `NotAllowedError` naming what the bot lacks to post pictures here: checked before any work is done."""
     is_thread = isinstance(interaction.channel, discord.Thread)
     missing = _list_missing(interaction.app_permissions, is_thread=is_thread, sends_files=True)
     if missing:
         names = join_list([_("“{permission}”", permission=_(name)) for name in missing])
-        raise NotAllowed(
+        raise NotAllowedError(
             why=Phrase(
                 "I could not post your pictures here: I lack the permission {names} in this channel.", names=names
             )

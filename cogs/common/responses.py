@@ -8,7 +8,7 @@ from cogs.common.messages import MessageSpec
 from cogs.common.plain_text import build_plain
 from cogs.common.rendering import render_edit, render_new
 from cogs.context import Interaction, ListBuilder
-from generation.errors import UnknownJob
+from generation.errors import UnknownJobError
 
 
 async def send_reply(interaction: Interaction, say: MessageSpec, *, page: int = 0) -> None:
@@ -33,11 +33,12 @@ async def edit_reply(interaction: Interaction, say: MessageSpec, *, page: int = 
 
 
 async def show_page(interaction: Interaction, subject: str, lists: Mapping[str, ListBuilder]) -> None:
-    """Show another page of a list. Raise `UnknownJob` for a forged button, `NotAllowed` for who may not read it."""
+    """Show another page of a list. Raise `UnknownJobError` for a forged button, `NotAllowedError` for who may not
+    read it."""
     key, _, number = subject.rpartition(":")
     name, _, rest = key.partition(":")
     is_private = interaction.message is not None and interaction.message.flags.ephemeral
     if name not in lists or not number.isdecimal() or len(number) > 6 or not is_private:
-        raise UnknownJob
+        raise UnknownJobError
     await interaction.response.defer()
     await edit_reply(interaction, await lists[name](interaction, rest), page=int(number))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cogs.common.formatting import escape_markdown
 from cogs.i18n.gettext import _, format_value
 from generation.requests.spec import GenerationRequest
-from generation.requests.unread_syntax import notes_on
+from generation.requests.unread_syntax import list_prompt_notes
 from generation.rules.rule import Rule
 
 MAX_NOTE = 800
@@ -24,4 +24,4 @@ def list_word_notes(request: GenerationRequest) -> list[str]:
     """Told to the person whose words hold what is not read as they may mean it."""
     if request.replay is not None or request.spec.upscale is not None:
         return []
-    return [escape_markdown(format_value(note), limit=MAX_NOTE) for note in notes_on(request.spec)]
+    return [escape_markdown(format_value(note), limit=MAX_NOTE) for note in list_prompt_notes(request.spec)]

@@ -14,7 +14,7 @@ from cogs.common.formatting import format_pictures
 from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut_text, measure_text
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
-from generation.errors import InvalidRequest, UnknownJob
+from generation.errors import InvalidRequestError, UnknownJobError
 from generation.jobs.job import JOB_ID_LENGTH, Status
 from generation.models.catalog import Model
 from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
@@ -45,7 +45,7 @@ _ID = re.compile(rf"[0-9A-Za-z]{{{JOB_ID_LENGTH}}}(?:[-:]\d)?")
 
 
 class ModelOption(app_commands.Transformer[Any]):
-    """A model by name, completed while typing. Becomes a `Model`; raises `UnknownModel`."""
+    """A model by name, completed while typing. Becomes a `Model`; raises `UnknownModelError`."""
 
     async def transform(self, interaction: Interaction, value: str, /) -> Model:
         return interaction.client.services.studio.catalog.get(value)
@@ -67,12 +67,12 @@ class LiveJobOption(app_commands.Transformer[Any]):
         self, interaction: Interaction, value: str, /
     ) -> list[app_commands.Choice[str]]:
         owner = get_owner(interaction)
-        views = interaction.client.services.studio.jobs_of(owner.guild_id)
+        views = interaction.client.services.studio.list_guild_jobs(owner.guild_id)
         return filter_choices([(_describe_job(view), view.job.id) for view in views if view.job.owner == owner], value)
 
 
 class StyleOption(app_commands.Transformer[Any]):
-    """A style of this server by name, completed while typing. Becomes a `Style`; raises `InvalidRequest`."""
+    """A style of this server by name, completed while typing. Becomes a `Style`; raises `InvalidRequestError`."""
 
     async def transform(self, interaction: Interaction, value: str, /) -> Style:
         return await interaction.client.services.styles.fetch(get_owner(interaction).guild_id, value)
@@ -108,14 +108,15 @@ def clean_typed_prompt(text: str | None) -> str:
 
 
 async def parse_picture_id(interaction: Interaction, text: str) -> tuple[str, int]:
-    """Job id and index named by an id, or by a link to a message of ours. Raise `InvalidRequest`, `UnknownJob`."""
+    """Job id and index named by an id, or by a link to a message of ours. Raise `InvalidRequestError`,
+    `UnknownJobError`."""
     text = text.strip().strip("<>")
     if _ID.fullmatch(text):
         index = text[JOB_ID_LENGTH + 1 :]
         return text[:JOB_ID_LENGTH], int(index or 0)
     link = _LINK.fullmatch(text)
     if link is None:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             what=Phrase("The picture"), problem=Phrase("is named by its id, or by the link to its message.")
         )
     return await _fetch_linked_job_id(interaction, int(link[1]), int(link[2])), 0
@@ -125,22 +126,22 @@ async def _fetch_linked_job_id(interaction: Interaction, channel_id: int, messag
     """Return the job of a linked message: only where the person could read that message themselves."""
     channel = interaction.guild.get_channel_or_thread(channel_id) if interaction.guild else None
     if channel is None or not isinstance(interaction.user, discord.Member):
-        raise UnknownJob
+        raise UnknownJobError
     may = channel.permissions_for(interaction.user)
     is_closed = isinstance(channel, discord.Thread) and channel.is_private() and not may.manage_threads
     # Who is in a private thread is not known here; whoever asks from inside it is.
     if not (may.view_channel and may.read_message_history) or (is_closed and channel_id != interaction.channel_id):
-        raise UnknownJob
+        raise UnknownJobError
     partial = interaction.client.get_partial_messageable(channel_id).get_partial_message(message_id)
     try:
         message = await partial.fetch()
     except discord.HTTPException as refused:
         if refused.status not in (400, 403, 404):  # 400: no message could have that id
             raise
-        raise UnknownJob from None
+        raise UnknownJobError from None
     job_id = find_job_id(list_custom_ids(message))
     if message.author.id != interaction.application_id or job_id is None:
-        raise UnknownJob
+        raise UnknownJobError
     return job_id
 
 

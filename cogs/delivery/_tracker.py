@@ -33,11 +33,11 @@ from cogs.error_handler import LOST
 from cogs.i18n.gettext import set_language
 from cogs.results import build_progress, format_undelivered
 from cogs.services import Services
-from generation.errors import AtelierError, UnknownJob
+from generation.errors import AtelierError, UnknownJobError
 from generation.failpoints import reached
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Job, ReplyTo, Status
-from generation.retry import growing
+from generation.retry import double_pauses
 from generation.scheduling.delivery_turns import DeliveryTurns, Post
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class DeliveryTracker:
         self._services.studio.on_change = self.on_job_changed
         for delivery in await self._services.deliveries.fetch_due():
             self.on_job_changed(delivery.job_id)
-        for job_id in self._services.studio.live_ids():
+        for job_id in self._services.studio.list_live_ids():
             self.on_job_changed(job_id)
 
     async def close(self) -> None:
@@ -164,7 +164,7 @@ class DeliveryTracker:
         """None for a job that nobody on Discord waits for: from the shell, told already, or erased."""
         try:
             delivery = await self._services.deliveries.fetch(job_id)
-        except UnknownJob:
+        except UnknownJobError:
             return None
         return delivery.reply_to if delivery.state in (DeliveryState.LIVE, DeliveryState.DUE) else None
 
@@ -233,7 +233,7 @@ class DeliveryTracker:
         try:
             going.posted = going.posted or await self._post(job_id, reply_to, going)
             await self._conclude(job_id, reply_to, going, going.posted)
-        except UnknownJob:
+        except UnknownJobError:
             return  # erased meanwhile
         except UnreachableError as closed:
             await self._keep(job_id, str(closed))
@@ -317,7 +317,7 @@ class DeliveryTracker:
 
 async def _retry_until_it_works(job_id: str, work: Callable[[], Awaitable[T]]) -> T:
     """Try again, with growing pauses, until it works."""
-    pauses = growing(RETRY_S, LONGEST_RETRY_S)
+    pauses = double_pauses(RETRY_S, LONGEST_RETRY_S)
     while True:
         try:
             return await work()

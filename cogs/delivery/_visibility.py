@@ -13,20 +13,22 @@ from cogs.results import fetch_visibility
 from cogs.services import Services
 from generation.jobs.job import Image, Job, ReplyTo, Status
 from generation.owner import DM_TENANT
-from generation.policy.policy import Place
+from generation.policy.policy import ChannelContext
 from generation.safety.visibility import Shown
 
 log = logging.getLogger(__name__)
 
 
-async def recheck_visibility(client: BaseBot, services: Services, job: Job, reply_to: ReplyTo) -> tuple[Job, Place]:
+async def recheck_visibility(
+    client: BaseBot, services: Services, job: Job, reply_to: ReplyTo
+) -> tuple[Job, ChannelContext]:
     """Where the result will be read, and the job with nothing left in it that may no longer be shown there.
 
     Withholding cannot be undone, so only a channel that was really seen decides it: what may not be shown just
     anywhere is left out of the message where nobody can say what the channel is, and stays in the history.
     """
     is_dm = job.owner.guild_id == DM_TENANT
-    place = Place(channel_ids=(reply_to.channel_id,), is_dm=is_dm)
+    place = ChannelContext(channel_ids=(reply_to.channel_id,), is_dm=is_dm)
     if not is_dm and await _find_hidden(services, place, job):
         channel = await _fetch_channel(client, reply_to.channel_id)
         if channel is None:
@@ -49,13 +51,13 @@ async def _fetch_channel(client: BaseBot, channel_id: int) -> object | None:
     return await _fetch_channel(client, channel.parent_id) if isinstance(channel, discord.Thread) else channel
 
 
-async def _find_hidden(services: Services, place: Place, job: Job) -> list[Image]:
+async def _find_hidden(services: Services, place: ChannelContext, job: Job) -> list[Image]:
     """Return the finished pictures that may not be shown there."""
     shown = await fetch_visibility(job, services, place)
     return [image for image in job.images if image.status is Status.DONE and shown[image.index] is Shown.NOT]
 
 
-async def _withhold_hidden(services: Services, job: Job, place: Place) -> Job:
+async def _withhold_hidden(services: Services, job: Job, place: ChannelContext) -> Job:
     """Refund what may no longer be shown where it was asked for, and delete its file, before it is posted."""
     withheld = await _find_hidden(services, place, job)
     if not withheld:

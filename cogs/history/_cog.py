@@ -21,12 +21,12 @@ from cogs.error_handler import PRIVATE
 from cogs.history import _messages
 from cogs.results import MessageVariant, build_result_message, fetch_visibility
 from cogs.services import Services
-from generation.errors import InvalidRequest, UnknownJob
+from generation.errors import InvalidRequestError, UnknownJobError
 from generation.images.codec import tile
-from generation.jobs.history import Look
+from generation.jobs.history import HistoryFilter
 from generation.jobs.job import Job, Status
 from generation.jobs.permissions import require_visible
-from generation.policy.policy import Place
+from generation.policy.policy import ChannelContext
 from generation.safety.visibility import Shown
 from generation.translatable import Phrase
 
@@ -43,7 +43,7 @@ class History(commands.Cog):
     async def history(
         self, interaction: Interaction, search: Search | None = None, show: Choice[str] | None = None
     ) -> None:
-        look = Look(words=_clean_search(search), favourites=show is not None)
+        look = HistoryFilter(words=_clean_search(search), favourites=show is not None)
         interaction.extras[PRIVATE] = True
         await interaction.response.defer(ephemeral=True)
         async with interaction.client.services.drawing.turn(get_owner(interaction)):
@@ -68,7 +68,7 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     require_visible(job, owner)
     # Others' pictures open only for those who have them as a favourite: whose message they could press that under.
     if not job.is_end or (job.owner != owner and not await services.album.is_favourite(job.id, owner.user_id)):
-        raise UnknownJob
+        raise UnknownJobError
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     variant = MessageVariant(interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
@@ -87,7 +87,7 @@ async def _show(interaction: Interaction, job: Job, variant: MessageVariant) -> 
         await _show(interaction, job, variant.after(refused, say))
 
 
-async def _build_page(interaction: Interaction, look: Look, *, before: datetime | None) -> MessageSpec:
+async def _build_page(interaction: Interaction, look: HistoryFilter, *, before: datetime | None) -> MessageSpec:
     """Return the next few jobs that have pictures; jobs that were cancelled, failed or deleted are passed over."""
     services, owner, place = interaction.client.services, get_owner(interaction), get_place(interaction)
     jobs = await services.album.fetch_page(owner, look, limit=PAGE + 1, before=before)
@@ -98,7 +98,7 @@ async def _build_page(interaction: Interaction, look: Look, *, before: datetime 
     return _messages.build_history(past, look, guild_id=owner.guild_id, older=older, is_first=before is None)
 
 
-async def _build_sheet(services: Services, job: Job, place: Place) -> bytes | None:
+async def _build_sheet(services: Services, job: Job, place: ChannelContext) -> bytes | None:
     """All pictures of a job that are still there, as one small picture."""
     shown = await fetch_visibility(
         job, services, place
@@ -117,19 +117,19 @@ def _tile_files(services: Services, hashes: Sequence[str]) -> bytes | None:
 def _clean_search(search: str | None) -> str:
     words = " ".join((search or "").split())
     if len(words.encode()) > _messages.MAX_SEARCH_BYTES:
-        raise InvalidRequest(what=Phrase("The search"), problem=Phrase("is too long: a word or two will do."))
+        raise InvalidRequestError(what=Phrase("The search"), problem=Phrase("is too long: a word or two will do."))
     return words
 
 
-def _parse_page(subject: str) -> tuple[datetime | None, Look]:
-    """Return what `_messages.turned` wrote. Raise `UnknownJob` for a forged button."""
+def _parse_page(subject: str) -> tuple[datetime | None, HistoryFilter]:
+    """Return what `_messages.turned` wrote. Raise `UnknownJobError` for a forged button."""
     time, _, look = subject.partition(":")
     is_favourites, _, words = look.partition(":")
     try:
         before = datetime.fromtimestamp(int(time) / 1_000_000, UTC) if time else None
-        return before, Look(words=bytes.fromhex(words).decode(), favourites=is_favourites == "f")
+        return before, HistoryFilter(words=bytes.fromhex(words).decode(), favourites=is_favourites == "f")
     except (ValueError, OverflowError, OSError):
-        raise UnknownJob from None
+        raise UnknownJobError from None
 
 
 PRESSES = {Action.HISTORY: press_history, Action.OPEN: press_open}

@@ -10,7 +10,7 @@ from cogs.common.formatting import escape_markdown, format_brief_settings, forma
 from cogs.common.messages import Action, Block, Button, Entry, MessageSpec, Picture, Row, Weight
 from cogs.i18n.gettext import N_, _
 from generation.jobs.delivery import Delivery, DeliveryState
-from generation.jobs.history import Look
+from generation.jobs.history import HistoryFilter
 from generation.jobs.job import Job
 
 NO_HISTORY = N_("Nothing here yet. Try `/imagine prompt:a red circle on a blue background`.")
@@ -31,7 +31,7 @@ class PastJob:
 
 
 def build_history(
-    past: Sequence[PastJob], look: Look, *, guild_id: int, older: datetime | None, is_first: bool
+    past: Sequence[PastJob], look: HistoryFilter, *, guild_id: int, older: datetime | None, is_first: bool
 ) -> MessageSpec:
     """One page of somebody's pictures. `older`: from when the next page goes on; None on the last."""
     title = _("### Your favourites here") if look.favourites else _("### Your pictures here")
@@ -73,20 +73,20 @@ def _format_job(number: int, each: PastJob, guild_id: int) -> str:
     return "\n".join(lines)
 
 
-def _format_nothing(look: Look, is_first: bool) -> str:
+def _format_nothing(look: HistoryFilter, is_first: bool) -> str:
     if not is_first:
         return _(NO_MORE)
     return _(NOT_FOUND if look.words else NO_FAVOURITES if look.favourites else NO_HISTORY)
 
 
-def build_page_subject(before: datetime | None, look: Look) -> str:
+def build_page_subject(before: datetime | None, look: HistoryFilter) -> str:
     """Return the subject of a button that turns the page: from when it goes back (microseconds), and what is looked
     for."""
     time = "" if before is None else str(round(before.timestamp() * 1_000_000))
     return f"{time}:{'f' if look.favourites else 'a'}:{look.words.encode().hex()}"
 
 
-def _build_pager(older: datetime | None, look: Look, is_first: bool) -> tuple[Row, ...]:
+def _build_pager(older: datetime | None, look: HistoryFilter, is_first: bool) -> tuple[Row, ...]:
     buttons: list[Button] = []
     if not is_first:
         buttons.append(Button(Action.HISTORY, build_page_subject(None, look), _("Newest")))

@@ -26,14 +26,14 @@ from cogs.i18n.gettext import FILE, FOLDER
 from cogs.i18n.translator import is_translated
 from cogs.registered import load_offline_bot
 from generation import errors
-from generation.jobs.job_kind import Origin
-from generation.policy.guild_access import Standing
+from generation.jobs.job_kind import JobKind
+from generation.policy.guild_access import AccessDecision
 from generation.rules.rule import Action, Kind
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("cogs", "db", "generation")
 MARKS = {"_": None, "N_": None, "ngettext": (1, 2), "Phrase": None}
-WORDS: tuple[type[StrEnum], ...] = (Origin, Kind, Action, Standing)
+WORDS: tuple[type[StrEnum], ...] = (JobKind, Kind, Action, AccessDecision)
 """Enumerations whose words people read."""
 HEADER = """\
 # Atelier in another language: see docs/languages.md.

@@ -16,10 +16,10 @@ from cogs.common.policy_checks import fetch_default_aspect, fetch_default_model,
 from cogs.common.submission import acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.context import Interaction
 from cogs.imagine._messages import format_rounded_size
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.jobs.job import Job
 from generation.models.catalog import Model
-from generation.models.sizes import closest_shape, native_size, parse_size, shape_size
+from generation.models.sizes import find_closest_shape, get_native_size, get_shape_size, parse_size
 from generation.requests.edits import StartImage
 from generation.requests.prompt_addons import read_prompts
 from generation.requests.seeds import draw_seed
@@ -110,7 +110,7 @@ class Imagine(commands.Cog):
 
 
 def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
-    """Return the request, with the model's own choices where none was made. Raise `InvalidRequest`."""
+    """Return the request, with the model's own choices where none was made. Raise `InvalidRequestError`."""
     written = read_prompts(
         typed.model, transformers.clean_typed_prompt(typed.prompt), transformers.clean_typed_prompt(typed.negative)
     )
@@ -129,14 +129,14 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
 def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
     """Return what will be painted, in pixels, from a picture of that size (None: from none, or none is known)."""
     if typed.size is not None and typed.aspect is not None:
-        raise InvalidRequest(what=Phrase("Aspect and size"), problem=Phrase("exclude each other: choose one."))
+        raise InvalidRequestError(what=Phrase("Aspect and size"), problem=Phrase("exclude each other: choose one."))
     if typed.size is not None:
         return parse_size(typed.model, typed.size)
     if typed.aspect is not None:
-        return shape_size(typed.model, typed.aspect)
+        return get_shape_size(typed.model, typed.aspect)
     if start_size_px is not None:
-        return closest_shape(typed.model, start_size_px)
-    return native_size(typed.model)
+        return find_closest_shape(typed.model, start_size_px)
+    return get_native_size(typed.model)
 
 
 async def submit_from_image(

@@ -18,7 +18,7 @@ from cogs.common.submission import acknowledge, submit
 from cogs.context import Interaction
 from cogs.i18n.gettext import _
 from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, submit_from_image
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.jobs.derive_edits import REGION_STRENGTH
 from generation.jobs.job import Job
 from generation.models.catalog import Model
@@ -117,7 +117,7 @@ class FromImage(commands.Cog):
 
 
 async def submit_upscale(interaction: Interaction, image: Attached) -> Job:
-    """Submit the picture at twice its size. Raise `InvalidRequest` if it is too large already, or no picture."""
+    """Submit the picture at twice its size. Raise `InvalidRequestError` if it is too large already, or no picture."""
     painted_px = _check_sides(image.size_px)
     spec = ImageSpec.for_model(
         await fetch_default_model(interaction),
@@ -135,9 +135,9 @@ async def submit_upscale(interaction: Interaction, image: Attached) -> Job:
 
 
 def _check_sides(size_px: Size | None) -> Size:
-    """Return a picture's size as the model takes it. Raise `InvalidRequest` for one that cannot be enlarged."""
+    """Return a picture's size as the model takes it. Raise `InvalidRequestError` for one that cannot be enlarged."""
     if size_px is None:
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a picture."))
+        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is not a picture."))
     width, height = size_px
     if max(size_px) * 2 > MAX_SIDE_PX or min(size_px) < MIN_SIDE_PX:
         problem = Phrase(
@@ -146,5 +146,5 @@ def _check_sides(size_px: Size | None) -> Size:
             least=MIN_SIDE_PX,
             most=MAX_SIDE_PX // 2,
         )
-        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+        raise InvalidRequestError(what=Phrase("The picture"), problem=problem)
     return width // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX, height // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX

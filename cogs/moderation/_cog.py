@@ -34,9 +34,9 @@ from cogs.i18n.gettext import N_, _, ngettext, set_language, use_language
 from cogs.moderation import _messages
 from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
-from generation.errors import InvalidRequest, UnknownJob
+from generation.errors import InvalidRequestError, UnknownJobError
 from generation.jobs.job import Job, split_image_id
-from generation.policy.policy import Place
+from generation.policy.policy import ChannelContext
 from generation.translatable import Phrase
 
 LASTING = {N_("one hour"): 1, N_("one day"): 24, N_("one week"): 7 * 24, N_("four weeks"): 28 * 24}
@@ -156,7 +156,7 @@ async def report_picture(interaction: Interaction, message: discord.Message) -> 
     """Anybody may; whose message it was is not told who did."""
     job_id = find_job_id(list_custom_ids(message))
     if job_id is None or message.author.id != interaction.application_id:
-        raise UnknownJob
+        raise UnknownJobError
     job = await fetch_job(interaction, job_id)
     store = interaction.client.services.moderation
     is_new = await store.report(job.owner.guild_id, job.id, by=interaction.user.id, reason=N_("Reported by a member."))
@@ -187,7 +187,7 @@ class ReviewItem(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTERNS[Kin
 async def _apply_decision(interaction: Interaction, verb: str, job_id: str) -> None:
     guild_id = require_moderator(interaction)
     if verb not in _VERBS:
-        raise UnknownJob
+        raise UnknownJobError
     await interaction.response.defer()
     services = interaction.client.services
     job = await fetch_job(interaction, job_id)
@@ -207,7 +207,7 @@ async def _take_down(interaction: Interaction, job: Job, *, warns: bool) -> None
     """Delete the message with the pictures, if it is there and may be deleted, and warn their owner."""
     try:
         place = (await interaction.client.services.deliveries.fetch(job.id)).reply_to
-    except UnknownJob:
+    except UnknownJobError:
         return
     channel = interaction.client.get_partial_messageable(place.channel_id)
     with suppress(discord.HTTPException):
@@ -268,7 +268,7 @@ async def _build_pictures(services: Services, job_id: str) -> list[Picture]:
         await services.jobs.fetch_job(job_id),
         services,
         variant=MessageVariant(_REVIEW_BYTES),
-        place=Place(is_age_restricted=True),
+        place=ChannelContext(is_age_restricted=True),
     )
     shown = [each for block in say.blocks if isinstance(block, Gallery) for each in block.pictures]
     return [Picture(each.filename, each.data, each.alt, is_spoiler=True) for each in shown]
@@ -279,7 +279,7 @@ def _describe_purge(number: int) -> Phrase:
 
 
 def _get_member_id(member: discord.User | None, typed: str | None) -> int:
-    """Return the id of the one member who was named, by a menu or by their number. Raise `InvalidRequest`."""
+    """Return the id of the one member who was named, by a menu or by their number. Raise `InvalidRequestError`."""
     if (member is None) == (typed is None):
-        raise InvalidRequest(what=Phrase("The member"), problem=Phrase("is named either by the menu or by an id."))
+        raise InvalidRequestError(what=Phrase("The member"), problem=Phrase("is named either by the menu or by an id."))
     return member.id if member is not None else read_id(typed or "")

@@ -10,7 +10,7 @@ from cogs.common.message_limits import format_code
 from cogs.common.messages import Action, Block, Button, Gallery, MessageSpec, Picture, Tone
 from cogs.i18n.gettext import N_, _, format_count, format_part, format_signed, ngettext
 from db.stores.moderation import Refusals
-from generation.safety.visibility import Judgement
+from generation.safety.visibility import SafetyScores
 
 NOTHING_TO_REVIEW = N_("Nothing to look at: no reports, and nothing kept back.")
 WARNED = N_("{whom} A moderator deleted pictures of yours. Please mind this server's rules.")
@@ -81,7 +81,7 @@ def format_most_refused(members: Sequence[Refusals]) -> list[Block]:
     return ["\n".join((title, *lines))] if lines else []
 
 
-def build_stats(judgements: Sequence[Judgement], members: Sequence[Refusals] = ()) -> MessageSpec:
+def build_stats(judgements: Sequence[SafetyScores], members: Sequence[Refusals] = ()) -> MessageSpec:
     """How the last pictures were judged, how close to the thresholds they came, and who is refused most often."""
     if not judgements:
         return MessageSpec(
@@ -103,7 +103,7 @@ def build_stats(judgements: Sequence[Judgement], members: Sequence[Refusals] = (
     return MessageSpec(blocks=(_("### Safety"), flagged, *shown, *format_most_refused(members)))
 
 
-def _format_margins(judgements: Sequence[Judgement]) -> str:
+def _format_margins(judgements: Sequence[SafetyScores]) -> str:
     """Return a table, narrow enough for a phone: each of the checker's thresholds, and below it the numbers. May be
     empty."""
     names = sorted({name for each in judgements for name in each.margins})

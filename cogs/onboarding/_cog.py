@@ -16,7 +16,7 @@ from cogs.error_handler import LOST, retry_briefly
 from cogs.i18n.gettext import get_guild_language, use_language
 from cogs.services import Services
 from cogs.settings import build_setup_view
-from generation.retry import durably
+from generation.retry import retry_write
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Onboarding(commands.Cog):
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """Discord says so of new servers only, not of those it names after a connection."""
         with self._until_unloaded():
-            await durably(lambda: self._note_membership(guild.id))
+            await retry_write(lambda: self._note_membership(guild.id))
             await greet_guild(guild, self._bot.services)
 
     @commands.Cog.listener()
@@ -56,7 +56,7 @@ class Onboarding(commands.Cog):
         """Of a server that is down only for a while Discord does not say so."""
         log.info("guild=%s action=removed-from", guild.id)
         with self._until_unloaded():
-            await durably(lambda: self._note_membership(guild.id))
+            await retry_write(lambda: self._note_membership(guild.id))
 
     async def _note_membership(self, guild_id: int) -> None:
         """Store whether a server has the bot, as it is when storage can take it: it may have changed meanwhile."""
@@ -80,7 +80,7 @@ class Onboarding(commands.Cog):
                 await self._bot.services.departures.set_present([guild.id for guild in self._bot.guilds])
 
         with self._until_unloaded():
-            await durably(write)
+            await retry_write(write)
 
 
 async def greet_guild(guild: discord.Guild, services: Services) -> bool:

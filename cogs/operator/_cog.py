@@ -19,8 +19,8 @@ from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import N_, _
 from cogs.operator import _messages
 from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, broadcast
-from generation.errors import InvalidRequest, NotAllowed, UnknownJob
-from generation.policy.guild_access import Standing
+from generation.errors import InvalidRequestError, NotAllowedError, UnknownJobError
+from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
 from generation.translatable import Phrase
 
@@ -31,13 +31,13 @@ MAX_DAYS = 90
 class ServerOption(app_commands.Transformer[Any]):
     """A server by name or id, completed while typing, for operators alone. Becomes its id; the bot may not be there.
 
-    Raises `NotAllowed` for anybody else, before anything is said of the id.
+    Raises `NotAllowedError` for anybody else, before anything is said of the id.
     """
 
     async def transform(self, interaction: Interaction, value: str, /) -> int:
         require_operator(interaction)
         if not value.isdecimal() or not 0 < int(value) < 2**63:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 what=Phrase("A server"), problem=Phrase("is named by its id, a number. Choose it while typing.")
             )
         return int(value)
@@ -67,7 +67,7 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
         services = interaction.client.services
         await services.operating.set_closed(True)
         services.studio.is_closed = True  # after it is stored, so that the last of two who differ decides both
-        stopping = list(services.studio.live_ids()) if stop else []
+        stopping = list(services.studio.list_live_ids()) if stop else []
         for job_id in stopping:
             await services.studio.cancel(job_id)
         await send_text(interaction, _messages.format_closed(len(stopping) if stop else None))
@@ -120,12 +120,12 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
     @app_commands.command(description="Let a server use the bot.")
     @app_commands.describe(server="Its id, offered while you type.")
     async def allow(self, interaction: Interaction, server: Server) -> None:
-        await _judge(interaction, server, Standing.ALLOWED)
+        await _judge(interaction, server, AccessDecision.ALLOWED)
 
     @app_commands.command(description="Refuse requests from a server, politely. What it has stays.")
     @app_commands.describe(server="Its id, offered while you type.")
     async def deny(self, interaction: Interaction, server: Server) -> None:
-        await _judge(interaction, server, Standing.DENIED)
+        await _judge(interaction, server, AccessDecision.DENIED)
 
     @app_commands.command(description="Whom to serve: everyone not denied, or only servers that were allowed.")
     @app_commands.describe(only_allowed="Serve only servers that were allowed by name.")
@@ -172,9 +172,9 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
 
 
 def require_operator(interaction: Interaction) -> None:
-    """Raise `NotAllowed` unless the person is named in `ATELIER_OWNER_IDS`."""
+    """Raise `NotAllowedError` unless the person is named in `ATELIER_OWNER_IDS`."""
     if not is_operator(interaction):
-        raise NotAllowed(why=Phrase(NOT_THE_OPERATOR))
+        raise NotAllowedError(why=Phrase(NOT_THE_OPERATOR))
 
 
 async def _set_paused(interaction: Interaction, *, is_paused: bool) -> None:
@@ -184,7 +184,7 @@ async def _set_paused(interaction: Interaction, *, is_paused: bool) -> None:
     services.studio.pause(is_paused)
 
 
-async def _judge(interaction: Interaction, guild_id: int, standing: Standing) -> None:
+async def _judge(interaction: Interaction, guild_id: int, standing: AccessDecision) -> None:
     require_operator(interaction)
     await interaction.client.services.operating.set_standing(guild_id, standing)
     await tell_privately(
@@ -209,7 +209,7 @@ async def _build_servers(interaction: Interaction, _: str) -> MessageSpec:
 async def _build_usage(interaction: Interaction, num_days: str) -> MessageSpec:
     require_operator(interaction)
     if not num_days.isdecimal() or len(num_days) > 2 or not 1 <= int(num_days) <= MAX_DAYS:
-        raise UnknownJob
+        raise UnknownJobError
     services, days = interaction.client.services, int(num_days)
     used = await services.usage.fetch_guilds(since=services.clock() - timedelta(days=days))
     return _messages.build_usage(used, _fetch_names(interaction), days=days, units_per_s=services.studio.units_per_s)
@@ -218,7 +218,7 @@ async def _build_usage(interaction: Interaction, num_days: str) -> MessageSpec:
 async def _build_models(interaction: Interaction, _: str) -> MessageSpec:
     require_operator(interaction)
     studio = interaction.client.services.studio
-    unusable = await asyncio.to_thread(studio.unusable_models)
+    unusable = await asyncio.to_thread(studio.list_unusable_models)
     return _messages.build_models(studio.catalog.models, checks_safety=studio.checks_safety, unusable=unusable)
 
 

@@ -9,7 +9,7 @@ from cogs.common.messages import Lines, MessageSpec
 from cogs.i18n.gettext import N_, _, format_count, format_number, format_value, ngettext
 from generation.models.catalog import Model
 from generation.owner import DM_TENANT
-from generation.policy.guild_access import Admission, Standing
+from generation.policy.guild_access import AccessDecision, GuildAccess
 from generation.policy.quota import Unit
 from generation.policy.usage import GuildUsage
 from generation.safety.checker_trust import is_harmless, is_vetted
@@ -18,10 +18,12 @@ from generation.translatable import Phrase
 SERVERS, USAGE, MODELS = "servers", "used", "models"
 """Lists that are shown by pages."""
 _JUDGED = {
-    Standing.ALLOWED: N_("**{name}** ({id}) may use the bot."),
-    Standing.DENIED: N_("**{name}** ({id}) is refused from now on; what it has stays, and what is in line is painted."),
+    AccessDecision.ALLOWED: N_("**{name}** ({id}) may use the bot."),
+    AccessDecision.DENIED: N_(
+        "**{name}** ({id}) is refused from now on; what it has stays, and what is in line is painted."
+    ),
 }
-_STANDING = {Standing.ALLOWED: N_("allowed"), Standing.DENIED: N_("denied")}
+_STANDING = {AccessDecision.ALLOWED: N_("allowed"), AccessDecision.DENIED: N_("denied")}
 
 
 def format_closed(num_stopping: int | None) -> str:
@@ -34,7 +36,7 @@ def format_closed(num_stopping: int | None) -> str:
 
 
 def build_state(
-    admission: Admission,
+    admission: GuildAccess,
     *,
     num_guilds: int,
     num_running: int,
@@ -60,7 +62,7 @@ def build_state(
     return "\n".join(lines)
 
 
-def format_standing(guild_id: int, name: str | None, standing: Standing) -> str:
+def format_standing(guild_id: int, name: str | None, standing: AccessDecision) -> str:
     shown = _("a server I am not in") if name is None else escape_markdown(name, limit=60)
     return _(_JUDGED[standing], name=shown, id=guild_id)
 
@@ -69,8 +71,8 @@ def format_weight(guild_id: int, value: float) -> str:
     return _("Server {id} has weight {value} (1 is usual).", id=guild_id, value=value)
 
 
-def format_admission(admission: Admission) -> str:
-    denied = sum(each is Standing.DENIED for each in admission.standings.values())
+def format_admission(admission: GuildAccess) -> str:
+    denied = sum(each is AccessDecision.DENIED for each in admission.standings.values())
     if admission.is_listed_only:
         allowed = format_count(len(admission.standings) - denied)
         return _("Only servers that were allowed are served: {number} of them.", number=allowed)
@@ -91,7 +93,7 @@ def format_announced(told: int, untold: int) -> str:
     return f"{said} {rest}"
 
 
-def build_servers(names: Mapping[int, str], admission: Admission, weights: Mapping[int, float]) -> MessageSpec:
+def build_servers(names: Mapping[int, str], admission: GuildAccess, weights: Mapping[int, float]) -> MessageSpec:
     """Every server the bot is in, and those there is a word about."""
     every = sorted(names.keys() | admission.standings.keys(), key=lambda each: (each not in names, names.get(each, "")))
     lines = tuple(_format_server(each, names.get(each), admission, weights.get(each, 1.0)) for each in every)
@@ -99,7 +101,7 @@ def build_servers(names: Mapping[int, str], admission: Admission, weights: Mappi
     return MessageSpec(blocks=(_("### Servers"), listed, format_small(format_admission(admission))))
 
 
-def _format_server(guild_id: int, name: str | None, admission: Admission, weight: float) -> str:
+def _format_server(guild_id: int, name: str | None, admission: GuildAccess, weight: float) -> str:
     parts = [f"**{escape_markdown(name, limit=60)}**" if name is not None else _("not there"), f"`{guild_id}`"]
     if guild_id in admission.standings:
         parts.append(_(_STANDING[admission.standings[guild_id]]))

@@ -18,7 +18,7 @@ from cogs.common.responses import send_reply, send_text
 from cogs.common.stored_files import remove_files
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, ngettext
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.translatable import Phrase
 
 SURE = "DELETE"
@@ -115,10 +115,10 @@ def _read(file: IO[bytes]) -> bytes:
 async def _delete(interaction: Interaction, sure: str | None) -> None:
     if sure != SURE:
         problem = Phrase("must be {word}: this deletes everything and cannot be undone.", word=SURE)
-        raise InvalidRequest(what=Phrase("`sure`"), problem=problem)
+        raise InvalidRequestError(what=Phrase("`sure`"), problem=problem)
     await interaction.response.defer(ephemeral=True, thinking=True)
     services, user_id = interaction.client.services, interaction.user.id
-    for job_id in services.studio.jobs_of_user(user_id):
+    for job_id in services.studio.list_user_jobs(user_id):
         await services.studio.cancel(job_id)
     await asyncio.to_thread(services.pending_uploads.forget, user_id)  # before: what is attached meanwhile is kept
     number = 0

@@ -13,7 +13,7 @@ from cogs.context import Interaction, ListBuilder, get_owner, list_role_ids
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
 from cogs.queue import _messages
-from generation.errors import UnknownJob
+from generation.errors import UnknownJobError
 
 
 class Queue(commands.Cog):
@@ -27,9 +27,9 @@ class Queue(commands.Cog):
     @app_commands.describe(picture="Which; leave it out to stop everything you have in line here.")
     async def cancel(self, interaction: Interaction, picture: Transform[str, LiveJobOption] | None = None) -> None:
         studio, owner = interaction.client.services.studio, get_owner(interaction)
-        mine = [view.job.id for view in studio.jobs_of(owner.guild_id) if view.job.owner == owner]
+        mine = [view.job.id for view in studio.list_guild_jobs(owner.guild_id) if view.job.owner == owner]
         if picture is not None and picture not in mine:
-            raise UnknownJob
+            raise UnknownJobError
         wanted = mine if picture is None else [picture]
         if not wanted:
             await tell_privately(interaction, _(_messages.NOTHING_OF_YOURS))
@@ -41,7 +41,7 @@ class Queue(commands.Cog):
 
 async def _build_queue(interaction: Interaction, _: str) -> MessageSpec:
     services, owner = interaction.client.services, get_owner(interaction)
-    views = services.studio.jobs_of(owner.guild_id)
+    views = services.studio.list_guild_jobs(owner.guild_id)
     if interaction.guild_id is None:  # direct messages share one tenant, and know nothing of each other
         views = [view for view in views if view.job.owner == owner]
     weight, part = services.studio.share_of(owner.guild_id)
@@ -51,7 +51,7 @@ async def _build_queue(interaction: Interaction, _: str) -> MessageSpec:
         num_waiting=services.studio.num_waiting,
         num_running=services.studio.num_running,
         share=(weight, part),
-        boost=services.studio.boost_of(owner.guild_id, list_role_ids(interaction)),
+        boost=services.studio.get_boost(owner.guild_id, list_role_ids(interaction)),
         is_ready=services.studio.is_ready,
         is_paused=services.studio.is_paused,
     )

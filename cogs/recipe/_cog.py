@@ -16,8 +16,8 @@ from cogs.context import Interaction, get_owner
 from cogs.error_handler import PRIVATE
 from cogs.recipe import _messages
 from cogs.recipe._recipe import show_recipe
-from generation.errors import InvalidRequest
-from generation.images.interchange import Foreign
+from generation.errors import InvalidRequestError
+from generation.images.interchange import ForeignSettings
 from generation.images.untrusted_decoder import read_settings
 from generation.translatable import Phrase
 
@@ -34,7 +34,7 @@ class RecipeCog(commands.Cog):
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
     ) -> None:
         if (picture is None) == (file is None):
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
             )
         if file is not None:
@@ -46,13 +46,13 @@ class RecipeCog(commands.Cog):
 
 
 async def show_file(interaction: Interaction, file: Attached) -> None:
-    """Show what a file says of itself, to the person alone. Raise `InvalidRequest` if it says nothing."""
+    """Show what a file says of itself, to the person alone. Raise `InvalidRequestError` if it says nothing."""
     await require_may_request(interaction)
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     async with open_attachment(interaction, file) as png:
         found = await read_settings(png, owner=get_owner(interaction))
     if found is None:
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
-    say = _messages.build_foreign(found) if isinstance(found, Foreign) else _messages.build_file_recipe(found)
+        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
+    say = _messages.build_foreign(found) if isinstance(found, ForeignSettings) else _messages.build_file_recipe(found)
     await edit_reply(interaction, say)

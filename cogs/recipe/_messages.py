@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from cogs.common.formatting import bind_words, escape_markdown, format_settings, format_small, join_dotted
 from cogs.common.messages import Block, Long, MessageSpec, Rule
 from cogs.i18n.gettext import N_, _, format_number, ngettext
-from generation.images.interchange import Foreign
-from generation.images.metadata import parameters_line
+from generation.images.interchange import ForeignSettings
+from generation.images.metadata import format_parameters
 from generation.jobs.adopt import seed_here
 from generation.jobs.delivery import Delivery
-from generation.jobs.history import Kin
+from generation.jobs.history import Relatives
 from generation.jobs.job import Image, Job
-from generation.jobs.job_kind import origin_of
+from generation.jobs.job_kind import get_job_kind
 from generation.requests.recipe import Recipe
 
 WORDS_ONLY = N_(
@@ -29,7 +29,7 @@ Places = Mapping[str, Delivery]
 """Where the messages of a family stand, by job id."""
 
 
-def build_recipe(job: Job, kin: Kin, places: Places) -> MessageSpec:
+def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
     """All that is needed to make these pictures again; for one person's eyes. Some picture of `job` has a recipe."""
     done = [(image, image.recipe) for image in job.images if image.recipe is not None]
     first = done[0][1]
@@ -49,7 +49,7 @@ def build_file_recipe(made: Recipe) -> MessageSpec:
     return MessageSpec(blocks=(_("### Recipe"), _format_facts(made), Rule(), _build_parameters(made), command))
 
 
-def build_foreign(found: Foreign) -> MessageSpec:
+def build_foreign(found: ForeignSettings) -> MessageSpec:
     """Return the settings another tool wrote, and which of them hold here."""
     there = found.sampler_there and _("{name} (not here)", name=escape_markdown(found.sampler_there, limit=80))
     facts = {
@@ -76,7 +76,7 @@ def build_foreign(found: Foreign) -> MessageSpec:
     return MessageSpec(blocks=tuple(blocks))
 
 
-def format_adopted(found: Foreign) -> str:
+def format_adopted(found: ForeignSettings) -> str:
     """Told to the person whose file lent its settings: what of it does not count here."""
     said = [
         _(
@@ -91,13 +91,13 @@ def format_adopted(found: Foreign) -> str:
     return " ".join(said)
 
 
-def _join_names(found: Foreign) -> str:
+def _join_names(found: ForeignSettings) -> str:
     return ", ".join(escape_markdown(each, limit=80) for each in found.unread)
 
 
 def _build_parameters(made: Recipe) -> Long:
     """Return the A1111 line to copy."""
-    return Long(parameters_line(made), "recipe.txt", _("The recipe"), is_code=True)
+    return Long(format_parameters(made), "recipe.txt", _("The recipe"), is_code=True)
 
 
 def _format_settings(job: Job, made: Recipe) -> str:
@@ -136,7 +136,7 @@ def _format_trace(image: Image, made: Recipe) -> str:
     return format_small(join_dotted(map(bind_words, parts)))
 
 
-def _format_family(kin: Kin, places: Places, guild_id: int) -> list[str]:
+def _format_family(kin: Relatives, places: Places, guild_id: int) -> list[str]:
     """Links only, and no words of others' prompts: whether somebody may read that message is Discord's to say."""
     lines = []
     if kin.parents:
@@ -157,7 +157,7 @@ def _format_index(job: Job, index: int) -> str:
 
 
 def _format_link(job: Job, places: Places, guild_id: int) -> str:
-    word = _(origin_of(job.request).value)
+    word = _(get_job_kind(job.request).value)
     place = places[job.id].reply_to if job.id in places else None
     if place is None or place.message_id is None:
         return word

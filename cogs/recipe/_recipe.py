@@ -8,9 +8,9 @@ from cogs.common.responses import edit_reply
 from cogs.context import Interaction, get_owner
 from cogs.error_handler import PRIVATE
 from cogs.recipe import _messages
-from generation.errors import UnknownJob
+from generation.errors import UnknownJobError
 from generation.jobs.job import Job
-from generation.jobs.permissions import visible_kin
+from generation.jobs.permissions import select_visible_relatives
 
 
 async def handle_recipe(interaction: Interaction, subject: str) -> None:
@@ -18,13 +18,13 @@ async def handle_recipe(interaction: Interaction, subject: str) -> None:
 
 
 async def show_recipe(interaction: Interaction, job: Job) -> None:
-    """Show a job's recipe with its family, to the person alone. Raise `UnknownJob` if nothing was painted."""
+    """Show a job's recipe with its family, to the person alone. Raise `UnknownJobError` if nothing was painted."""
     if not any(image.recipe for image in job.images):
-        raise UnknownJob
+        raise UnknownJobError
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     services = interaction.client.services
-    kin = visible_kin(await services.album.fetch_kin(job), get_owner(interaction))
+    kin = select_visible_relatives(await services.album.fetch_kin(job), get_owner(interaction))
     family = [relative.id for relative, _ in kin.parents] + [child.id for child in kin.children]
     say = _messages.build_recipe(job, kin, await services.deliveries.fetch_some(family))
     await edit_reply(interaction, say)

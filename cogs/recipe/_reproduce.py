@@ -16,11 +16,11 @@ from cogs.common.transformers import parse_picture_id
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
 from cogs.recipe import _messages
-from generation.errors import InvalidRequest, UnknownJob
-from generation.images.interchange import Foreign
+from generation.errors import InvalidRequestError, UnknownJobError
+from generation.images.interchange import ForeignSettings
 from generation.images.untrusted_decoder import read_settings, read_signed
 from generation.jobs.adopt import adopt
-from generation.jobs.derive import reproduce, words_of
+from generation.jobs.derive import reproduce, reuse_settings
 from generation.jobs.permissions import may_follow, require_visible
 from generation.jobs.source_access import is_kept
 from generation.requests.recipe import Recipe
@@ -41,7 +41,7 @@ class Reproduce(commands.Cog):
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
     ) -> None:
         if (picture is None) == (file is None):
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
             )
         if picture is not None:
@@ -56,7 +56,7 @@ async def _build_from_id(interaction: Interaction, text: str) -> GenerationReque
     require_visible(job, get_owner(interaction))
     image = job.images[index] if index < len(job.images) else None
     if image is None or image.recipe is None:
-        raise UnknownJob
+        raise UnknownJobError
     return reproduce(image.recipe, parent=image.id, original=image.file_sha256)
 
 
@@ -67,11 +67,11 @@ async def _submit_from_file(interaction: Interaction, file: discord.Attachment) 
     note, clean = None, None
     async with open_attachment(interaction, file) as png:
         found = await read_settings(png, owner=owner)
-        if isinstance(found, Foreign):
+        if isinstance(found, ForeignSettings):
             request = adopt(found, await fetch_default_model(interaction), seed=draw_seed())
             note = _messages.format_adopted(found)
         elif found is None:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 what=Phrase("The file"),
                 problem=Phrase("carries no recipe of this bot, and no settings of a tool that I know."),
             )
@@ -92,7 +92,7 @@ async def _build_from_recipe(
     """Return the request that a recipe in a file makes, and what to say of it if it is not followed exactly."""
     services = interaction.client.services
     if not await is_kept(recipe, get_owner(interaction), services.jobs):
-        return words_of(recipe, services.studio.catalog.get(recipe.spec.model)), _(_messages.WORDS_ONLY)
+        return reuse_settings(recipe, services.studio.catalog.get(recipe.spec.model)), _(_messages.WORDS_ONLY)
     request = reproduce(recipe, original=original)
     if not recipe.spec.sources and not await may_follow(recipe, original, services.jobs):  # else it is one made here
         return replace(request, replay=None), _(_messages.UNKNOWN_TRACE)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from cogs.common.messages import Action, Button, Menu, Row, Weight
 from cogs.i18n.gettext import N_, _
 from generation.jobs.job import Image, Job
-from generation.models.sizes import can_be_enlarged
+from generation.models.sizes import can_be_upscaled
 
 MAX_IN_ROW = 5
 _FOR_EACH = (
@@ -35,7 +35,7 @@ def build_action_rows(job: Job, done: Sequence[Image]) -> tuple[tuple[Row, ...],
     varies = [
         _build_image_button(Action.VARY, image, _("Vary") if is_one else f"V{image.index + 1}") for image in there
     ]
-    first = tuple(ups) if can_be_enlarged(job.request.spec) else ()
+    first = tuple(ups) if can_be_upscaled(job.request.spec) else ()
     second = tuple(varies) if is_painted else ()
     again, remix = (_build_reroll(job, bool(done)), _build_remix(job)) if is_painted else ((), ())
     keep = (*remix, *(_build_keep(job) if done else ()))

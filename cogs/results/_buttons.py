@@ -15,7 +15,7 @@ from cogs.context import ButtonHandler, Interaction, get_owner
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
 from cogs.results import _messages
-from generation.errors import UnknownJob
+from generation.errors import UnknownJobError
 from generation.jobs.derive import enlarge, reroll, vary
 from generation.jobs.job import Job, ReplyTo
 from generation.jobs.permissions import require_may_stop
@@ -61,7 +61,8 @@ async def press_delete(interaction: Interaction, subject: str) -> None:
 
 
 async def _require_may_stop(interaction: Interaction, job: Job) -> None:
-    """Raise `NotAllowed` unless the job is the person's own, or they may manage messages where its message stands."""
+    """Raise `NotAllowedError` unless the job is the person's own, or they may manage messages where its message
+    stands."""
     owner = get_owner(interaction)
     is_moderator = job.owner != owner and await _can_moderate(interaction, job)
     require_may_stop(job, owner, is_moderator=is_moderator)
@@ -79,7 +80,7 @@ async def _fetch_reply_to(interaction: Interaction, job: Job) -> ReplyTo | None:
     """Where the job's message stands; None for a job that no one on Discord asked for."""
     try:
         return (await interaction.client.services.deliveries.fetch(job.id)).reply_to
-    except UnknownJob:
+    except UnknownJobError:
         return None
 
 

@@ -22,9 +22,9 @@ from cogs.i18n.gettext import N_, _
 from cogs.imagine import DEFAULT_STRENGTH, Typed, submit_from_image, submit_upscale
 from cogs.recipe import show_file, show_recipe
 from cogs.results._remix import HOW_MUCH, PROMPT, STRENGTH, build_prompt_field, parse_number
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.jobs.derive import enlarge
-from generation.jobs.derive_edits import begin_from, reworded
+from generation.jobs.derive_edits import replace_prompt, start_from_image
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest
@@ -76,9 +76,11 @@ async def send_start(interaction: Interaction, subject: str, answers: Answers) -
         return
     job = await fetch_job(interaction, subject)
     image = _choose_image(job, answers.texts.get(NUMBER, "1"))
-    spec = begin_from(image, strength=strength, seed=draw_seed())
+    spec = start_from_image(image, strength=strength, seed=draw_seed())
     model = interaction.client.services.studio.catalog.get(spec.model)
-    await acknowledge_and_submit(interaction, GenerationRequest(spec=reworded(spec, model, prompt), parent=image.id))
+    await acknowledge_and_submit(
+        interaction, GenerationRequest(spec=replace_prompt(spec, model, prompt), parent=image.id)
+    )
 
 
 @app_commands.context_menu(name="Show recipe")
@@ -96,7 +98,7 @@ async def enlarge_this(interaction: Interaction, message: discord.Message) -> No
     if job is None:
         await submit_upscale(interaction, _find_picture(message))
     elif len(job.images) > 1:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             what=Phrase("That message"), problem=Phrase("holds several pictures: press U1 to U4 under it.")
         )
     else:
@@ -108,7 +110,7 @@ FORMS = {Action.START: send_start}
 
 
 async def _find_job(interaction: Interaction, message: discord.Message) -> Job | None:
-    """Return the job a message of ours shows; None for other messages. Raise `UnknownJob`."""
+    """Return the job a message of ours shows; None for other messages. Raise `UnknownJobError`."""
     if message.author.id != interaction.application_id:
         return None
     job_id = find_job_id(list_custom_ids(message))
@@ -118,12 +120,12 @@ async def _find_job(interaction: Interaction, message: discord.Message) -> Job |
 def _find_picture(message: discord.Message) -> Attached:
     picture = next(find_pictures(message), None)
     if picture is None:
-        raise InvalidRequest(what=Phrase("That message"), problem=Phrase(_NO_PICTURE))
+        raise InvalidRequestError(what=Phrase("That message"), problem=Phrase(_NO_PICTURE))
     return picture
 
 
 def _choose_image(job: Job, text: str) -> Image:
     if not text.strip().isdecimal() or not 1 <= int(text) <= len(job.images):
         problem = Phrase("is a number from 1 to {most}.", most=len(job.images))
-        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+        raise InvalidRequestError(what=Phrase("The picture"), problem=problem)
     return job.images[int(text) - 1]

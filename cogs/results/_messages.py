@@ -19,9 +19,9 @@ from cogs.common.messages import Action, Block, Button, Gallery, MessageSpec, Pi
 from cogs.i18n.gettext import N_, _, format_error, format_part, format_value, join_list, ngettext
 from cogs.results._action_rows import build_action_rows
 from generation import errors
-from generation.images.replay import Agreement, Verdict
+from generation.images.replay import Agreement, ReplayVerdict
 from generation.jobs.job import Image, Job, Status
-from generation.jobs.job_kind import Origin, origin_of
+from generation.jobs.job_kind import JobKind, get_job_kind
 from generation.scheduling.active_jobs import JobView
 
 NOTHING_TO_CANCEL = N_("There is nothing left to cancel: those pictures have ended.")
@@ -48,12 +48,12 @@ MAX_UNREAD = 160
 _BEFORE_SIGN = re.compile(r"\s+([,.;:!?])")
 """A model's words come back with a space before every sign."""
 _TITLES = {
-    Origin.VARIED: N_("**Variations**"),
-    Origin.REMIXED: N_("**Remix**"),
-    Origin.REGION: N_("**Region painted again**"),
-    Origin.ZOOMED: N_("**Zoomed out**"),
-    Origin.DETAILED: N_("**Enlarged 2× with new detail**"),
-    Origin.ENLARGED: N_("**Enlarged 2×**"),
+    JobKind.VARIED: N_("**Variations**"),
+    JobKind.REMIXED: N_("**Remix**"),
+    JobKind.REGION: N_("**Region painted again**"),
+    JobKind.ZOOMED: N_("**Zoomed out**"),
+    JobKind.DETAILED: N_("**Enlarged 2× with new detail**"),
+    JobKind.ENLARGED: N_("**Enlarged 2×**"),
 }
 
 
@@ -105,7 +105,7 @@ def _format_painting(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
 
 
 def build_result(
-    job: Job, pictures: dict[int, Picture], *, notes: Sequence[str] = (), verdict: Verdict | None = None
+    job: Job, pictures: dict[int, Picture], *, notes: Sequence[str] = (), verdict: ReplayVerdict | None = None
 ) -> MessageSpec:
     """Return the message of a job that has ended. `pictures` by index of their image; `notes` go to the small print."""
     blocks: list[Block] = [quote_prompt(job)]
@@ -134,14 +134,14 @@ def _list_unread(job: Job) -> list[str]:
     return [_("The prompt was too long for the model, which did not read: “{words}”", words=words)]
 
 
-def _get_title(job: Job, verdict: Verdict | None) -> str | None:
+def _get_title(job: Job, verdict: ReplayVerdict | None) -> str | None:
     if verdict is not None:
         return _format_verdict(verdict)
-    title = _TITLES.get(origin_of(job.request)) if job.status is Status.DONE else None
+    title = _TITLES.get(get_job_kind(job.request)) if job.status is Status.DONE else None
     return None if title is None else _(title)
 
 
-def _format_verdict(verdict: Verdict) -> str:
+def _format_verdict(verdict: ReplayVerdict) -> str:
     if verdict.verdict is Agreement.IDENTICAL:
         return _("**Identical** · every byte of the picture came out the same.")
     if verdict.verdict is Agreement.NEAR:
@@ -188,7 +188,7 @@ def _format_cancelled(job: Job) -> str:
 
 def _format_failure(image: Image) -> str:
     """Return the sentence of the error an image ended with."""
-    if image.error == errors.InvalidRequest.code:
+    if image.error == errors.InvalidRequestError.code:
         return _(
             "The painter could not use what was asked for: a LoRA, a learned word, the size or the recipe has changed, "
             "or does not fit this model. It costs nothing."

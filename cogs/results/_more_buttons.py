@@ -9,8 +9,8 @@ from cogs.context import Interaction
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
 from cogs.results import _messages
-from generation.errors import UnknownJob
-from generation.jobs.derive import enlarge_anew, reproduce, zoom_out
+from generation.errors import UnknownJobError
+from generation.jobs.derive import apply_hires_fix, reproduce, zoom_out
 from generation.jobs.derive_edits import vary_strongly
 from generation.requests.seeds import draw_seed
 
@@ -22,7 +22,7 @@ async def press_strong(interaction: Interaction, subject: str) -> None:
 
 
 async def press_detail(interaction: Interaction, subject: str) -> None:
-    await acknowledge_and_submit(interaction, enlarge_anew(await fetch_image_to_change(interaction, subject)))
+    await acknowledge_and_submit(interaction, apply_hires_fix(await fetch_image_to_change(interaction, subject)))
 
 
 async def press_zoom_half(interaction: Interaction, subject: str) -> None:
@@ -40,7 +40,7 @@ async def press_zoom(interaction: Interaction, subject: str) -> None:
 async def press_reproduce(interaction: Interaction, subject: str) -> None:
     image = await fetch_image(interaction, subject)
     if image.recipe is None:
-        raise UnknownJob
+        raise UnknownJobError
     await acknowledge_and_submit(interaction, reproduce(image.recipe, parent=image.id, original=image.file_sha256))
 
 

@@ -14,9 +14,16 @@ from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.common.transformers import clean_typed_prompt
 from cogs.context import FormHandler, Interaction
 from cogs.i18n.gettext import N_, _
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.region import CELLS
-from generation.jobs.derive_edits import REGION_STRENGTH, Wishes, remix, repaint_cells, repaint_mask, wishes_of
+from generation.jobs.derive_edits import (
+    REGION_STRENGTH,
+    RemixOptions,
+    get_remix_options,
+    inpaint_cells,
+    inpaint_mask,
+    remix,
+)
 from generation.jobs.job import Image, Job
 from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.requests.seeds import draw_seed
@@ -47,7 +54,7 @@ def build_prompt_field(value: str = "") -> Text:
 
 async def press_remix(interaction: Interaction, subject: str) -> None:
     job = await fetch_job_to_change(interaction, subject)
-    now = wishes_of(job)
+    now = get_remix_options(job)
     can_start = now.strength is not None or _get_only_image(job, subject) is not None
     strength = Text(
         key=STRENGTH,
@@ -79,8 +86,8 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
 
 async def send_remix(interaction: Interaction, subject: str, answers: Answers) -> None:
     job = await fetch_job_to_change(interaction, subject)
-    texts, now = answers.texts, wishes_of(job)
-    wishes = Wishes(
+    texts, now = answers.texts, get_remix_options(job)
+    wishes = RemixOptions(
         prompt=clean_typed_prompt(texts.get(PROMPT)),
         negative=clean_typed_prompt(texts.get(NEGATIVE)),
         guidance=now.guidance if not texts.get(GUIDANCE) else parse_number(texts[GUIDANCE], what=Phrase("Guidance")),
@@ -102,7 +109,7 @@ def _get_only_image(job: Job, subject: str) -> Image | None:
 async def press_region(interaction: Interaction, subject: str) -> None:
     image = await fetch_image_to_change(interaction, subject)
     if image.file_sha256 is None:
-        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
+        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
     cells = Pick(
         key=CELLS_KEY,
         label=_("Which parts"),
@@ -132,36 +139,38 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
     file = answers.files.get(MASK)
     if (file is None) == (not cells):
         problem = Phrase("is chosen either by its parts or by a mask: do one of the two.")
-        raise InvalidRequest(what=Phrase("The region"), problem=problem)
+        raise InvalidRequestError(what=Phrase("The region"), problem=problem)
     seed, model = draw_seed(), interaction.client.services.studio.catalog.get(image.spec.model)
     if file is None:
-        drawing = partial(repaint_cells, image, cells, model, prompt=prompt, seed=seed, strength=strength)
+        drawing = partial(inpaint_cells, image, cells, model, prompt=prompt, seed=seed, strength=strength)
         await acknowledge_and_submit(
             interaction, await asyncio.to_thread(drawing)
         )  # it hashes a mask as large as the picture
         return
     size_px = image.spec.result_size_px
     require_size_px(file.size_px, size_px)
-    trial = repaint_mask(image, NO_FILE, model, prompt=prompt, seed=seed, strength=strength)
+    trial = inpaint_mask(image, NO_FILE, model, prompt=prompt, seed=seed, strength=strength)
     reply_to = await acknowledge(interaction, trial, attached={NO_FILE})
     async with lend_files(interaction) as lent:
         mask, mask_px = await lent.keep_attached(file, lambda picture_px: size_px, is_mask=True)
         require_size_px(mask_px, size_px)
-        request = repaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
+        request = inpaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
         await submit(interaction, request, reply_to, attached={mask})
 
 
 def parse_number(text: str, *, what: str) -> float:
-    """Return a number as people type it, with either decimal sign. Raise `InvalidRequest`."""
+    """Return a number as people type it, with either decimal sign. Raise `InvalidRequestError`."""
     try:
         return float(text.strip().replace(",", "."))
     except ValueError:
-        raise InvalidRequest(what=what, problem=Phrase("must be a number, not “{text}”.", text=text[:20])) from None
+        raise InvalidRequestError(
+            what=what, problem=Phrase("must be a number, not “{text}”.", text=text[:20])
+        ) from None
 
 
 def _parse_whole(text: str, *, what: str) -> int:
     if not text.strip().isdecimal():
-        raise InvalidRequest(what=what, problem=Phrase("must be a whole number, not “{text}”.", text=text[:20]))
+        raise InvalidRequestError(what=what, problem=Phrase("must be a whole number, not “{text}”.", text=text[:20]))
     return int(text)
 
 

@@ -12,17 +12,17 @@ from cogs.i18n.gettext import _
 from cogs.results import _messages
 from cogs.results._variants import MessageVariant
 from cogs.services import Services
-from generation.errors import InvalidRequest
-from generation.images.c2pa import ROOM_BYTES, CannotSign, Credentials
+from generation.errors import InvalidRequestError
+from generation.images.c2pa import ROOM_BYTES, Credentials, SigningError
 from generation.images.codec import decode_png, shrink
-from generation.images.iptc import source_of
+from generation.images.iptc import get_source_type
 from generation.images.metadata import read_recipe
-from generation.images.replay import Verdict, judge
+from generation.images.replay import ReplayVerdict, judge
 from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Status
 from generation.models.catalog import PAINTBOX
-from generation.paintbox.vocabulary import some_known_words, unknown_words
-from generation.policy.policy import Place
+from generation.paintbox.vocabulary import find_unknown_words, suggest_known_words
+from generation.policy.policy import ChannelContext
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.safety.checker_trust import is_harmless, is_vetted
 from generation.safety.visibility import Shown
@@ -33,7 +33,9 @@ MAX_REQUEST_BYTES = 24 * 1024 * 1024
 """Discord takes 25 MiB at once, files and words together."""
 
 
-async def build_result_message(job: Job, services: Services, *, variant: MessageVariant, place: Place) -> MessageSpec:
+async def build_result_message(
+    job: Job, services: Services, *, variant: MessageVariant, place: ChannelContext
+) -> MessageSpec:
     """Return the message of an ended job, with its pictures re-encoded where a file is over the variant's limit.
 
     `place`: where it will be read. What may not be shown there is left out, or is behind a spoiler.
@@ -42,7 +44,7 @@ async def build_result_message(job: Job, services: Services, *, variant: Message
     return await asyncio.to_thread(_build_message, job, services.studio.files, variant, shown, services.credentials)
 
 
-async def fetch_visibility(job: Job, services: Services, place: Place) -> dict[int, Shown]:
+async def fetch_visibility(job: Job, services: Services, place: ChannelContext) -> dict[int, Shown]:
     """How each picture of a job may be shown in a place, by its index."""
     policy = await services.guild_policy.fetch(job.owner.guild_id)
     model = next((each for each in services.studio.catalog.models if each.name == job.request.spec.model), None)
@@ -99,7 +101,7 @@ def _build_pictures(
 def _shrink(png: bytes, max_bytes: int) -> bytes | None:
     try:
         return shrink(png, max_bytes=max_bytes)
-    except InvalidRequest:
+    except InvalidRequestError:
         return None
 
 
@@ -117,8 +119,8 @@ def _sign(data: bytes, image: Image, credentials: Credentials | None) -> bytes:
     if credentials is None:
         return data
     try:
-        return credentials.sign(data, source_of(image.spec))
-    except CannotSign as failed:
+        return credentials.sign(data, get_source_type(image.spec))
+    except SigningError as failed:
         log.error("image=%s action=not-signed reason=%s", image.id, failed)
         return data
 
@@ -137,11 +139,11 @@ def _is_away(image: Image) -> bool:
 def _list_notes(job: Job) -> list[str]:
     """Return what there is to say of the pictures that were painted, before any is looked at."""
     spec, is_painted = job.request.spec, any(image.status is Status.DONE for image in job.images)
-    unknown = unknown_words(spec.prompt) if is_painted and spec.model == PAINTBOX else ()
-    return [_messages.format_unknown_words(unknown, some_known_words())] if unknown else []
+    unknown = find_unknown_words(spec.prompt) if is_painted and spec.model == PAINTBOX else ()
+    return [_messages.format_unknown_words(unknown, suggest_known_words())] if unknown else []
 
 
-def _compare(job: Job, files: ImageFiles) -> Verdict | None:
+def _compare(job: Job, files: ImageFiles) -> ReplayVerdict | None:
     """Return whether a reproduction came out the same; None for other jobs, and for one that was not made."""
     image, replay = job.images[0], job.request.replay
     if replay is None or image.recipe is None or (png := _read_png(image, files)) is None:
@@ -167,7 +169,7 @@ def _find_promised(
     if png is not None:
         try:
             return read_recipe(png), decode_png(png)[0]
-        except InvalidRequest:
+        except InvalidRequestError:
             pass  # the original is a file that somebody attached, and it lost its recipe: its hash still counts
     return Recipe(
         spec=made.spec,

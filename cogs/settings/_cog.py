@@ -34,7 +34,7 @@ from cogs.settings._views import (
     build_setup_view,
     list_channel_types,
 )
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.policy.settings_file import MAX_FILE_BYTES, export_settings, read_settings
 from generation.translatable import Phrase
 
@@ -59,7 +59,7 @@ class SettingsPanel(commands.Cog):
         known = {model.name for model in services.studio.catalog.models}
         if unknown := set(taken.choices.models) - known:
             problem = Phrase("names models that are not here: {models}.", models=", ".join(sorted(unknown)))
-            raise InvalidRequest(what=Phrase("The file"), problem=problem)
+            raise InvalidRequestError(what=Phrase("The file"), problem=problem)
         styles = taken.styles_of(guild_id)
         for style in styles or ():
             await style_page.require_style_allowed(interaction, style)
@@ -92,7 +92,7 @@ class SettingItem(ui.DynamicItem[ui.Item[ui.LayoutView]], template=PATTERNS[Kind
 
 
 async def handle_component(interaction: Interaction, page: str, key: str) -> None:
-    """Handle a menu or button of the panel. Raise `NotAllowed` for who may not."""
+    """Handle a menu or button of the panel. Raise `NotAllowedError` for who may not."""
     guild_id = require_manager(interaction)
     if key == "export":
         await _send_export(interaction, guild_id)
@@ -134,11 +134,11 @@ def _read_values(interaction: Interaction) -> list[str]:
 
 
 async def change_setting(interaction: Interaction, guild_id: int, field: Field, values: Sequence[str]) -> None:
-    """Apply one choice, record it, and tell the log channel. Raise `InvalidRequest` for what cannot be chosen."""
+    """Apply one choice, record it, and tell the log channel. Raise `InvalidRequestError` for what cannot be chosen."""
     services = interaction.client.services
     models = _list_models(interaction)
     if not _offers(interaction, field, values, models):
-        raise InvalidRequest(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
+        raise InvalidRequestError(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
     said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=describe_choice(field, values, models))
     before, after = await services.guild_policy.change_settings(
         guild_id, lambda old: field.change(old, values), build_audit_entry(interaction, said)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from cogs.i18n.gettext import N_, get_language_name, list_languages
-from generation.policy.guild_preferences import ASPECTS, AUTO, MAX_NAMED, Choices, Pressers, Visibility
+from generation.policy.guild_preferences import ASPECTS, AUTO, MAX_NAMED, GuildPreferences, Pressers, Visibility
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS
 from generation.safety.visibility import SafetyLevel
@@ -45,7 +45,7 @@ class Field:
 def _read_choice(
     key: str, title: str, read: Callable[[str], Any], options: Callable[[Sequence[str]], Sequence[Option]]
 ) -> Field:
-    """Return a menu with exactly one choice, kept in `Choices` under its key."""
+    """Return a menu with exactly one choice, kept in `GuildPreferences` under its key."""
     return Field(
         key=key,
         title=title,
@@ -229,7 +229,7 @@ def describe_choice(field: Field, values: Sequence[str], models: Sequence[str]) 
     return ", ".join(labels.get(value, value) for value in values)
 
 
-def _allow_models(choices: Choices, models: tuple[str, ...]) -> Choices:
+def _allow_models(choices: GuildPreferences, models: tuple[str, ...]) -> GuildPreferences:
     """Allow these models. A default that is no longer allowed goes with the others."""
     keeps = not models or choices.default_model in models
     return replace(choices, models=models, default_model=choices.default_model if keeps else None)

@@ -19,7 +19,7 @@ from cogs.common.transformers import clean_typed_prompt
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _
 from cogs.settings._style_messages import format_style
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.models.catalog import Model
 from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.requests.prompt_addons import read_prompts
@@ -40,12 +40,12 @@ async def require_style_allowed(interaction: Interaction, style: Style) -> None:
 
 
 def require_readable(models: Sequence[Model], style: Style) -> None:
-    """Raise `InvalidRequest` for a style that no model can paint: it names a LoRA, say, that is not here."""
-    wrong: InvalidRequest | None = None
+    """Raise `InvalidRequestError` for a style that no model can paint: it names a LoRA, say, that is not here."""
+    wrong: InvalidRequestError | None = None
     for model in models:
         try:
             read_prompts(model, style.prompt, style.negative)
-        except InvalidRequest as error:
+        except InvalidRequestError as error:
             wrong = wrong or error
         else:
             return
@@ -54,7 +54,7 @@ def require_readable(models: Sequence[Model], style: Style) -> None:
 
 
 async def keep_style(interaction: Interaction, style: Style) -> None:
-    """Keep a style, record it, and tell the log channel. Raise `InvalidRequest` where there are too many."""
+    """Keep a style, record it, and tell the log channel. Raise `InvalidRequestError` where there are too many."""
     await require_style_allowed(interaction, style)
     require_readable(interaction.client.services.studio.catalog.models, style)
     said = Phrase("kept the style “{name}”", name=style.name)
@@ -63,7 +63,7 @@ async def keep_style(interaction: Interaction, style: Style) -> None:
 
 
 async def remove_style(interaction: Interaction, guild_id: int, name: str) -> Style:
-    """Take a style away, record it, and tell the log channel. Raise `InvalidRequest` if there is none."""
+    """Take a style away, record it, and tell the log channel. Raise `InvalidRequestError` if there is none."""
     styles = interaction.client.services.styles
     style = await styles.fetch(guild_id, name)
     said = Phrase("removed the style “{name}”", name=style.name)
@@ -101,7 +101,7 @@ async def ask_for_style(interaction: Interaction) -> None:
 
 
 async def keep_typed_style(interaction: Interaction, answers: Answers) -> int:
-    """Keep the style of a sent form and return the server's id. Raise `NotAllowed` or `InvalidRequest`."""
+    """Keep the style of a sent form and return the server's id. Raise `NotAllowedError` or `InvalidRequestError`."""
     guild_id = require_manager(interaction)
     typed = {key: clean_typed_prompt(answers.texts.get(key)) for key in (_NAME, _PROMPT, _NEGATIVE)}
     await keep_style(interaction, Style(guild_id=guild_id, **typed))

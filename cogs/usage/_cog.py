@@ -15,7 +15,7 @@ from cogs.context import Interaction, get_owner, list_role_ids
 from cogs.error_handler import PRIVATE
 from cogs.usage import _messages
 from generation.policy.guild_settings import zone
-from generation.policy.usage import beginning, last_days
+from generation.policy.usage import beginning, list_last_days
 
 DAYS = 14
 _MINE, _SERVER = "mine", "server"
@@ -44,7 +44,7 @@ async def _build_own(interaction: Interaction) -> MessageSpec:
     now, roles = interaction.created_at, list_role_ids(interaction)
     guild = await services.guilds.fetch(owner.guild_id)
     day = zone(guild.timezone)
-    days = last_days(DAYS, now, zone=day)
+    days = list_last_days(DAYS, now, zone=day)
     used = await services.usage.fetch_days(owner.guild_id, days, zone=day, user_id=owner.user_id)
     allowances = await services.quotas.fetch_allowances(owner, role_ids=roles, now=now)
     return await asyncio.to_thread(
@@ -53,7 +53,7 @@ async def _build_own(interaction: Interaction) -> MessageSpec:
         allowances,
         guild_id=owner.guild_id,
         timezone=guild.timezone,
-        boost=services.studio.boost_of(owner.guild_id, roles),
+        boost=services.studio.get_boost(owner.guild_id, roles),
         units_per_s=services.studio.units_per_s,
     )
 
@@ -62,7 +62,7 @@ async def _build_server(interaction: Interaction) -> MessageSpec:
     services, guild_id = interaction.client.services, require_manager(interaction)
     guild = await services.guilds.fetch(guild_id)
     day = zone(guild.timezone)
-    days = last_days(DAYS, interaction.created_at, zone=day)
+    days = list_last_days(DAYS, interaction.created_at, zone=day)
     used = await services.usage.fetch_days(guild_id, days, zone=day)
     members = await services.usage.fetch_members(guild_id, since=beginning(days[0], zone=day))
     weight, part = services.studio.share_of(guild_id)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.translatable import Phrase
 
 MAX_PARTS = 10
@@ -45,7 +45,7 @@ class Export:
     def write(self, rows: Iterable[tuple[str, bytes]]) -> list[Part]:
         """Write rows (the table's name, and the row as JSON), those of a table one after another.
 
-        Raise `InvalidRequest` for more than `MAX_PARTS`.
+        Raise `InvalidRequestError` for more than `MAX_PARTS`.
         """
         try:
             self._open()
@@ -69,7 +69,7 @@ class Export:
                 number=MAX_PARTS,
                 most=self._part_bytes // 2**20,
             )
-            raise InvalidRequest(what=Phrase("Your data"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Your data"), problem=problem)
         self._files.append(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - the caller closes it
         self._zip = zipfile.ZipFile(self._files[-1], "w", zipfile.ZIP_DEFLATED)
         self._entry = self._zip.open(f"my-data-{len(self._files)}.json", "w", force_zip64=True)

@@ -44,7 +44,7 @@ class PersonalStore:
     async def export(self, user_id: int, *, part_bytes: int) -> list[Part]:
         """Every row that leads to the person, in files of at most so many bytes (see `db.admin.export`).
 
-        Raise `InvalidRequest` where that takes too many.
+        Raise `InvalidRequestError` where that takes too many.
         """
         folder = Path(str(self._database.url.database)).parent
         export = Export(user_id, folder, part_bytes=part_bytes)

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 from db.column_types import EnumText, JsonOf, UtcDateTime, read_stored
 from db.models import Base, ContentRuleRow, GuildSettingsRow, ImageRow, RoleBoostRow, table
 from db.readonly import look
-from generation.policy.guild_settings import usable_claim, zone
+from generation.policy.guild_settings import check_claim, zone
 from generation.validation import check
 
 _ALIVE = ("waiting", "running")
@@ -33,7 +33,7 @@ class Unusable:
 def find_unusable(url: URL) -> list[Unusable]:
     """Return every stored value that cannot be read, and those still needed that fail today's checks.
 
-    Blocks. A bot may be using the database; nothing is changed. Raise `Misconfigured` if the file is damaged.
+    Blocks. A bot may be using the database; nothing is changed. Raise `ConfigurationError` if the file is damaged.
     """
     return look(Path(str(url.database)), _find)
 
@@ -86,7 +86,7 @@ def _require_usable(column: Column[Any], value: Any, *, is_alive: bool) -> None:
             datetime.fromisoformat(value)
         case _ if column is _ZONE:
             zone(value)
-        case _ if usable_claim(value) != value:
+        case _ if check_claim(value) != value:
             raise ValueError(f"{value!r} is no weight")
 
 

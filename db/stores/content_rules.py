@@ -17,7 +17,7 @@ from db.engine import Database
 from db.models import ContentRuleRow, JobRow
 from db.stores.audit_log import Entry, record
 from generation.clock import Clock, utc_now
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.policy.policy import Policy
 from generation.rules.rule import UNREADABLE_RULE, Kind, Rule
 from generation.rules.rulebook import Match, RuleSet, count_patterns, require_numbers
@@ -50,7 +50,8 @@ class ContentRuleStore:
         return await fetch_rules(self._database, guild_id)
 
     async def screen(self, policy: Policy, texts: Iterable[str]) -> tuple[Match, ...]:
-        """Return which rules of a policy match, wherever they hold. Raise `RulesNotUsable`, `RulesTooSlow`."""
+        """Return which rules of a policy match, wherever they hold. Raise `RulesNotUsableError`,
+        `RulesTooSlowError`."""
         return await self.screener.screen(policy.settings.guild_id, policy.rules, texts)
 
     async def add_rules(
@@ -58,8 +59,8 @@ class ContentRuleStore:
     ) -> int:
         """Add the rules that are not there yet; with `replacing`, in place of all there are. Return how many were new.
 
-        `at`: see `Entry`. Raise `InvalidRequest` for more rules than a guild may have, and for what cannot be compiled
-        together.
+        `at`: see `Entry`. Raise `InvalidRequestError` for more rules than a guild may have, and for what cannot be
+        compiled together.
         """
         texts = {write_json(rule.with_id(0)): rule for rule in rules}
 
@@ -76,7 +77,7 @@ class ContentRuleStore:
             return await self._database.write(work, then=lambda: self._on_change(guild_id))
 
     async def remove_rule(self, guild_id: int, rule_id: int, *, by: int, at: datetime | None = None) -> Rule:
-        """Remove a rule and return it. Raise `InvalidRequest` if the guild has no rule of that number."""
+        """Remove a rule and return it. Raise `InvalidRequestError` if the guild has no rule of that number."""
 
         def work(session: Session) -> Rule:
             removed = _remove(session, guild_id, rule_id)
@@ -108,7 +109,7 @@ def _iterate_usable(rules: Iterable[Rule]) -> Iterator[Rule]:
     for rule in rules:
         try:
             check(rule)
-        except InvalidRequest as wrong:
+        except InvalidRequestError as wrong:
             log.error("rule=%s action=rule-unusable reason=%s", rule.id, wrong)
         else:
             yield rule
@@ -169,7 +170,7 @@ def _remove(session: Session, guild_id: int, rule_id: int) -> Rule:
         )
     )
     if text is None:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             what=Phrase("A rule"), problem=Phrase("of number {id} does not exist here. See `/rules list`.", id=rule_id)
         )
     session.execute(delete(ContentRuleRow).where(ContentRuleRow.id == rule_id))

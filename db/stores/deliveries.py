@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import DeliveryRow, JobRow
-from generation.errors import UnknownJob
+from generation.errors import UnknownJobError
 from generation.jobs.delivery import Delivery, DeliveryState
 from generation.jobs.job import ReplyTo
 
@@ -24,7 +24,7 @@ class DeliveryStore:
         self._database = database
 
     async def fetch(self, job_id: str) -> Delivery:
-        """Return a job's delivery. Raise `UnknownJob`, also for a job from the shell, which has none."""
+        """Return a job's delivery. Raise `UnknownJobError`, also for a job from the shell, which has none."""
         return await self._database.read(lambda session: _fetch(session, job_id))
 
     async def fetch_some(self, job_ids: Collection[str]) -> dict[str, Delivery]:
@@ -77,7 +77,7 @@ def _row(job_id: str) -> Update:
 def _fetch(session: Session, job_id: str) -> Delivery:
     row = session.get(DeliveryRow, job_id)
     if row is None:
-        raise UnknownJob
+        raise UnknownJobError
     return _delivery(row)
 
 

@@ -11,7 +11,7 @@ from db.engine import Database
 from db.models import DeliveryRow, FavouriteRow, ImageRow, JobRow
 from db.stores.jobs import build_job
 from db.stores.members import find_key
-from generation.jobs.history import Kin, Look
+from generation.jobs.history import HistoryFilter, Relatives
 from generation.jobs.job import Job, split_image_id
 from generation.owner import DM_TENANT, Owner
 
@@ -26,14 +26,16 @@ class HistoryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def fetch_page(self, owner: Owner, look: Look, *, limit: int, before: datetime | None = None) -> list[Job]:
+    async def fetch_page(
+        self, owner: Owner, look: HistoryFilter, *, limit: int, before: datetime | None = None
+    ) -> list[Job]:
         """Return the owner's jobs (or favourites) in that guild with pictures, newest first, created before `before`.
 
         A job without a delivery (a picture painted again because its file was gone) is left out.
         """
         return await self._database.read_apart(lambda session: _page(session, owner, look, limit=limit, before=before))
 
-    async def fetch_kin(self, job: Job) -> Kin:
+    async def fetch_kin(self, job: Job) -> Relatives:
         """Return the nearest ancestors and the newest children of a job. One that was erased ends the line."""
         return await self._database.read(lambda session: _kin(session, job))
 
@@ -41,7 +43,7 @@ class HistoryStore:
         return await self._database.read(lambda session: _is_favourite(session, job_id, user_id))
 
 
-def _page(session: Session, owner: Owner, look: Look, *, limit: int, before: datetime | None) -> list[Job]:
+def _page(session: Session, owner: Owner, look: HistoryFilter, *, limit: int, before: datetime | None) -> list[Job]:
     """Search for words here and not in the database: no two databases fold the case of letters alike."""
     wanted = select(JobRow.id, JobRow.request).where(*_conditions(session, owner, look))
     if before is not None:
@@ -60,7 +62,7 @@ def _page(session: Session, owner: Owner, look: Look, *, limit: int, before: dat
     return [jobs[job_id] for job_id in found]
 
 
-def _conditions(session: Session, owner: Owner, look: Look) -> list[ColumnElement[bool]]:
+def _conditions(session: Session, owner: Owner, look: HistoryFilter) -> list[ColumnElement[bool]]:
     key = find_key(session, owner.user_id)
     mine = JobRow.member_key == key
     liked = exists().where(FavouriteRow.job_id == JobRow.id, FavouriteRow.member_key == key)
@@ -80,11 +82,11 @@ def _is_favourite(session: Session, job_id: str, user_id: int) -> bool:
     return session.scalar(this) is not None
 
 
-def _kin(session: Session, job: Job) -> Kin:
+def _kin(session: Session, job: Job) -> Relatives:
     ids = [image.id for image in job.images]
     newest = select(JobRow).where(JobRow.parent.in_(ids)).order_by(JobRow.created_at.desc(), JobRow.id)
     children = [build_job(row) for row in session.scalars(newest.limit(MAX_CHILDREN))]
-    return Kin(parents=tuple(_ancestors(session, job)), children=tuple(children))
+    return Relatives(parents=tuple(_ancestors(session, job)), children=tuple(children))
 
 
 def _ancestors(session: Session, job: Job) -> list[tuple[Job, int]]:

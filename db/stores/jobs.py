@@ -32,13 +32,13 @@ from db.stores.reviews import keep_for_review
 from db.stores.sources import fetch_sources, keeps
 from db.stores.withheld import fetch_withheld, withhold
 from generation.clock import Clock, utc_now
-from generation.errors import NotAccepted, UnknownJob
+from generation.errors import NotAcceptedError, UnknownJobError
 from generation.jobs import ports
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Image, Job, Outcome, ReplyTo, Source, Status
 from generation.owner import Owner
-from generation.policy.guild_settings import usable_claim
-from generation.policy.quota import window_of
+from generation.policy.guild_settings import check_claim
+from generation.policy.quota import find_window
 from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, ImageSpec
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class JobStore(ports.JobStore):
         except (DatabaseError, PoolTimeoutError, DatabaseClosedError, DatabaseReplacedError) as error:
             reason = getattr(error, "orig", None) or type(error).__name__
             log.warning("storage failed, not accepted job=%s guild=%s error=%s", job.id, job.owner.guild_id, reason)
-            raise NotAccepted from error
+            raise NotAcceptedError from error
 
     async def claim(self, image_id: str) -> int | None:
         return await self._database.write(lambda session: _claim(session, image_id))
@@ -210,7 +210,7 @@ def settle_image(session: Session, image_id: str, *, attempt: int, outcome: Outc
 def find_account(session: Session, job_id: str) -> Account:
     """Return the account that a job's images are posted to: the window is that of the job, whenever they end."""
     guild_id, member_key, created_at = session.execute(_ACCOUNT, {"job_id": job_id}).one()
-    return Account(guild_id=guild_id, member_key=member_key, window=window_of(created_at))
+    return Account(guild_id=guild_id, member_key=member_key, window=find_window(created_at))
 
 
 def _accept(
@@ -222,7 +222,7 @@ def _accept(
     session.execute(_INSERT_JOB, _job_values(job, member_key))
     session.execute(_INSERT_IMAGE, [_image_values(image) for image in job.images])
     record_sources(session, job.images, job.request.replay.original if job.request.replay else None)
-    account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=window_of(job.created_at))
+    account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=find_window(job.created_at))
     reservations = [make_reservation(image.id, image.reserved) for image in job.images]
     post(session, account, reservations, at=job.created_at)
     if reply_to is not None:
@@ -283,7 +283,7 @@ def _release(session: Session, image_id: str, attempt: int) -> bool:
 def _fetch_job(session: Session, job_id: str) -> Job:
     row = session.get(JobRow, job_id)
     if row is None:
-        raise UnknownJob
+        raise UnknownJobError
     return build_job(row)
 
 
@@ -330,7 +330,7 @@ def build_job(row: JobRow) -> Job:
         request=row.request,
         created_at=row.created_at,
         images=tuple(_image(image) for image in row.images),
-        boost=usable_claim(row.boost),
+        boost=check_claim(row.boost),
         handling=row.handling,
         is_from_upload=row.is_from_upload,
     )

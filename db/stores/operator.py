@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import GuildStandingRow, OperatorChoiceRow
-from generation.policy.guild_access import Admission, Standing
+from generation.policy.guild_access import AccessDecision, GuildAccess
 
 _CLOSED = "closed"
 _PAUSED = "paused"
@@ -36,11 +36,11 @@ class OperatorStore:
     async def set_paused(self, is_paused: bool) -> None:
         await self._database.write(lambda session: _set(session, _PAUSED, is_paused))
 
-    async def admission(self) -> Admission:
+    async def admission(self) -> GuildAccess:
         """Return which guilds are served, as of the last change."""
         return await self._admission()
 
-    async def _read_admission(self) -> Admission:
+    async def _read_admission(self) -> GuildAccess:
         return await self._database.read(_admission)
 
     async def set_listed_only(self, is_listed_only: bool) -> None:
@@ -49,7 +49,7 @@ class OperatorStore:
             lambda session: _set(session, _LISTED_ONLY, is_listed_only), then=self._admission.cache_clear
         )
 
-    async def set_standing(self, guild_id: int, standing: Standing) -> None:
+    async def set_standing(self, guild_id: int, standing: AccessDecision) -> None:
         """Allow or deny a guild, in place of what was said of it before."""
 
         def write(session: Session) -> None:
@@ -59,9 +59,9 @@ class OperatorStore:
         await self._database.write(write, then=self._admission.cache_clear)
 
 
-def _admission(session: Session) -> Admission:
+def _admission(session: Session) -> GuildAccess:
     standings = {row.guild_id: row.standing for row in session.scalars(select(GuildStandingRow))}
-    return Admission(is_listed_only=_is_set(session, _LISTED_ONLY), standings=standings)
+    return GuildAccess(is_listed_only=_is_set(session, _LISTED_ONLY), standings=standings)
 
 
 def _is_set(session: Session, name: str) -> bool:

@@ -16,7 +16,7 @@ from db.stores.ledger import find_oldest_use, sum_usage
 from db.stores.members import GUILD_ACCOUNT, ensure_key, find_key
 from generation.jobs.job import Job
 from generation.owner import Owner
-from generation.policy.guild_settings import GuildSettings, usable_zone, zone
+from generation.policy.guild_settings import GuildSettings, check_zone, zone
 from generation.policy.quota import (
     MAX_WINDOW_HOURS,
     Allowance,
@@ -24,8 +24,8 @@ from generation.policy.quota import (
     Scope,
     Unit,
     Usage,
-    first_window,
-    groups_for,
+    find_first_window,
+    group_quotas,
     renewal,
     require_room,
 )
@@ -73,7 +73,7 @@ class QuotaStore:
 
 
 def check_quotas(session: Session, job: Job, *, member_key: int, role_ids: Collection[int]) -> None:
-    """Raise `QuotaExceeded` unless every quota that binds the owner has room for the whole job."""
+    """Raise `QuotaExceededError` unless every quota that binds the owner has room for the whole job."""
     groups = _allowances(session, job.owner, member_key=member_key, role_ids=role_ids, now=job.created_at)
     if not groups:
         return
@@ -95,14 +95,14 @@ def _allowances(
         account = GUILD_ACCOUNT if quota.scope is Scope.GUILD else member_key
         if account is None:
             return Allowance(quota, Usage())
-        since = first_window(quota, now, zone=day)
+        since = find_first_window(quota, now, zone=day)
         usage = sum_usage(session, owner.guild_id, member_key=account, since=since)
         oldest = (
             find_oldest_use(session, owner.guild_id, member_key=account, since=since) if quota.window_hours else None
         )
         return Allowance(quota, usage, renewal(quota, now, zone=day, oldest=oldest))
 
-    groups = groups_for(quotas, guild_id=owner.guild_id, user_id=owner.user_id, role_ids=role_ids)
+    groups = group_quotas(quotas, guild_id=owner.guild_id, user_id=owner.user_id, role_ids=role_ids)
     return [tuple(allowance(quota) for quota in group) for group in groups]
 
 
@@ -163,4 +163,4 @@ def _fetch_allowances(
 
 def _timezone(session: Session, guild_id: int) -> str:
     chosen: str | None = session.scalar(_TIMEZONE, {"guild_id": guild_id})
-    return usable_zone(chosen) if chosen else GuildSettings(guild_id=guild_id).timezone
+    return check_zone(chosen) if chosen else GuildSettings(guild_id=guild_id).timezone

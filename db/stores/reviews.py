@@ -14,7 +14,7 @@ from db.engine import Database
 from db.models import ImageRow, JobRow, ReviewRow
 from db.stores.image_files import AT_ONCE
 from generation.clock import Clock
-from generation.safety.visibility import Judgement
+from generation.safety.visibility import SafetyScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ReviewStore:
             files += some
         return files
 
-    async def fetch_judgements(self, guild_id: int, *, limit: int = 1000) -> list[Judgement]:
+    async def fetch_judgements(self, guild_id: int, *, limit: int = 1000) -> list[SafetyScores]:
         """Return what the safety checker said of pictures of the guild's last `limit` jobs, newest first."""
         jobs = select(JobRow.id).where(JobRow.guild_id == guild_id).order_by(JobRow.created_at.desc()).limit(limit)
         judged = (

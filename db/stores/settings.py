@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import GuildSettingsRow, RoleBoostRow, table
-from generation.policy.guild_settings import GuildSettings, RoleBoost, usable_claim, usable_zone
+from generation.policy.guild_settings import GuildSettings, RoleBoost, check_claim, check_zone
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class SettingsStore:
     async def fetch_boosts(self) -> list[RoleBoost]:
         """Return the boost of every role that has one."""
         rows = await self._database.read(lambda session: session.scalars(select(RoleBoostRow)).all())
-        return [RoleBoost(guild_id=row.guild_id, role_id=row.role_id, boost=usable_claim(row.boost)) for row in rows]
+        return [RoleBoost(guild_id=row.guild_id, role_id=row.role_id, boost=check_claim(row.boost)) for row in rows]
 
     async def save_boost(self, boost: RoleBoost) -> None:
         """Save a role's boost in place of the one it may have; a boost of 1 is none."""
@@ -74,7 +74,7 @@ def list_settings(session: Session) -> list[GuildSettings]:
 
 
 def _settings(row: GuildSettingsRow) -> GuildSettings:
-    weight, timezone = usable_claim(row.weight), usable_zone(row.timezone)
+    weight, timezone = check_claim(row.weight), check_zone(row.timezone)
     if (weight, timezone) != (row.weight, row.timezone):
         log.warning("guild=%s action=setting-unusable weight=%g timezone=%s", row.guild_id, weight, timezone)
     return GuildSettings(

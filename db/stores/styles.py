@@ -11,7 +11,7 @@ from db.engine import Database
 from db.models import StyleRow
 from db.stores.audit_log import Entry, record
 from generation.clock import Clock, utc_now
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.requests.style import MAX_STYLES, Style
 from generation.translatable import Phrase
 from generation.validation import stored
@@ -29,11 +29,11 @@ class StyleStore:
         return await self._database.read(lambda session: _fetch_all(session, guild_id))
 
     async def fetch(self, guild_id: int, name: str) -> Style:
-        """Return the style. Raise `InvalidRequest`, naming those there are."""
+        """Return the style. Raise `InvalidRequestError`, naming those there are."""
         return await self._database.read(lambda session: _named(session, guild_id, name))
 
     async def save(self, style: Style, entry: Entry) -> None:
-        """Keep it in place of the one of that name. Raise `InvalidRequest` where a guild has as many as it may."""
+        """Keep it in place of the one of that name. Raise `InvalidRequestError` where a guild has as many as it may."""
 
         def work(session: Session) -> None:
             _save(session, style)
@@ -42,7 +42,8 @@ class StyleStore:
         await self._database.write(work)
 
     async def remove(self, guild_id: int, name: str, entry: Entry) -> None:
-        """Remove a style. Raise `InvalidRequest` if there is none of that name, also if another removed it just now."""
+        """Remove a style. Raise `InvalidRequestError` if there is none of that name, also if another removed it just
+        now."""
 
         def work(session: Session) -> None:
             _remove(session, guild_id, _named(session, guild_id, name).name)
@@ -52,7 +53,7 @@ class StyleStore:
 
 
 def replace_styles(session: Session, guild_id: int, styles: Sequence[Style]) -> None:
-    """Keep these in place of all there are. Raise `InvalidRequest` for more than a guild may have."""
+    """Keep these in place of all there are. Raise `InvalidRequestError` for more than a guild may have."""
     session.execute(delete(StyleRow).where(StyleRow.guild_id == guild_id))
     for style in styles:
         _save(session, style)
@@ -72,7 +73,7 @@ def _named(session: Session, guild_id: int, name: str) -> Style:
     problem = Phrase("named “{name}” is not known here, and there is no other yet.", name=name[:40])
     if known:
         problem = Phrase("named “{name}” is not known here. There is: {known}.", name=name[:40], known=known)
-    raise InvalidRequest(what=Phrase("A style"), problem=problem)
+    raise InvalidRequestError(what=Phrase("A style"), problem=problem)
 
 
 def _save(session: Session, style: Style) -> None:
@@ -80,7 +81,7 @@ def _save(session: Session, style: Style) -> None:
     num = session.scalar(select(func.count()).where(StyleRow.guild_id == style.guild_id)) or 0
     if num >= MAX_STYLES:
         problem = Phrase("has {number} styles, as many as it may. Remove one first.", number=num)
-        raise InvalidRequest(what=Phrase("This server"), problem=problem)
+        raise InvalidRequestError(what=Phrase("This server"), problem=problem)
     values = {"guild_id": style.guild_id, "name": style.name, "prompt": style.prompt, "negative": style.negative}
     session.execute(insert(StyleRow).values(values))
 

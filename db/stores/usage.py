@@ -13,7 +13,7 @@ from db.engine import Database
 from db.models import BalanceRow, MemberRow, table
 from db.stores.members import GUILD_ACCOUNT, find_key
 from generation.policy.quota import Usage
-from generation.policy.usage import Day, GuildUsage, MemberUsage, beginning, by_day
+from generation.policy.usage import Day, GuildUsage, MemberUsage, beginning, sum_by_day
 
 _balances, _members = table(BalanceRow), table(MemberRow)
 _SUMS = tuple(func.sum(_balances.c[name]).label(name) for name in ("num_images", "reserved", "used"))
@@ -31,7 +31,7 @@ class UsageStore:
         """Each of `days` (oldest first) with what the member asked for, or with None the guild as a whole."""
         since = beginning(days[0], zone=zone)
         windows = await self._database.read(lambda session: _windows(session, guild_id, user_id, since=since))
-        return by_day(windows, days, zone=zone)
+        return sum_by_day(windows, days, zone=zone)
 
     async def fetch_members(self, guild_id: int, *, since: datetime) -> list[MemberUsage]:
         """Return what each member asked for since then, most pictures first."""

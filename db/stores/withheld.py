@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from db.models import ImageFileRow, ImageRow, JobRow, MemberRow
 from db.stores.image_files import find_unneeded, remove_results
 from db.stores.ledger import Account, Posting, post
-from generation.errors import Withheld
+from generation.errors import WithheldError
 from generation.jobs.job import Status
 from generation.owner import Owner
-from generation.policy.quota import Usage, window_of
+from generation.policy.quota import Usage, find_window
 
 
 def withhold(session: Session, image_id: str, *, at: datetime) -> frozenset[str]:
@@ -27,11 +27,11 @@ def withhold(session: Session, image_id: str, *, at: datetime) -> frozenset[str]
     session.execute(
         update(ImageRow)
         .where(ImageRow.id == image_id, ImageRow.status == Status.DONE)
-        .values(status=Status.WITHHELD, charged=0, error=Withheld.code)
+        .values(status=Status.WITHHELD, charged=0, error=WithheldError.code)
         .execution_options(synchronize_session=False)
     )
     if charged:
-        account = Account(guild_id=job.guild_id, member_key=job.member_key, window=window_of(job.created_at))
+        account = Account(guild_id=job.guild_id, member_key=job.member_key, window=find_window(job.created_at))
         back = Posting(kind="correct", image_id=image_id, adds=Usage(num_images=-1, used=-charged))
         post(session, account, [back], at=at)
     return find_unneeded(session, remove_results(session, ImageFileRow.image_id == image_id))

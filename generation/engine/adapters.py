@@ -19,8 +19,8 @@ from peft.utils import set_peft_model_state_dict
 from torch import nn
 
 from generation.engine.lora_file import LoraLayer, read_lora
-from generation.errors import InvalidRequest
-from generation.requests.prompt_addons import MAX_ADAPTERS, Adapter, Extra
+from generation.errors import InvalidRequestError
+from generation.requests.prompt_addons import MAX_ADAPTERS, Adapter, PromptAddon
 
 _MAX_RESIDENT = 2 * MAX_ADAPTERS
 
@@ -28,7 +28,7 @@ _MAX_RESIDENT = 2 * MAX_ADAPTERS
 class Adapters:
     """The LoRA of one loaded model: read when first asked for, the latest few kept in memory."""
 
-    def __init__(self, loras: Sequence[Extra], modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self, loras: Sequence[PromptAddon], modules: Mapping[str, nn.Module]) -> None:
         """Take `modules` by the names that LoRA files use: `unet`, `text_encoder`, `text_encoder_2`."""
         self._loras = {lora.sha256: lora for lora in loras}
         self._modules = modules
@@ -39,8 +39,8 @@ class Adapters:
     def use(self, adapters: tuple[Adapter, ...]) -> None:
         """Make the model as these adapters, added up in this order, change it; with none, as it was.
 
-        Raise `InvalidRequest` for a LoRA that is not here or was made for another model; then what is on is unknown
-        until the next call, which must set it again: PEFT switches on what it puts in.
+        Raise `InvalidRequestError` for a LoRA that is not here or was made for another model; then what is on is
+        unknown until the next call, which must set it again: PEFT switches on what it puts in.
         """
         if adapters == self._active:
             return
@@ -59,12 +59,12 @@ class Adapters:
     def _require(self, adapter: Adapter) -> None:
         if adapter.sha256 not in self._resident:
             if adapter.sha256 not in self._loras:
-                raise InvalidRequest(what=f"The LoRA “{adapter.name}”", problem="is not here, or has changed.")
+                raise InvalidRequestError(what=f"The LoRA “{adapter.name}”", problem="is not here, or has changed.")
             self._add(self._loras[adapter.sha256])
         self._resident[adapter.sha256] = None
         self._resident.move_to_end(adapter.sha256)
 
-    def _add(self, lora: Extra) -> None:
+    def _add(self, lora: PromptAddon) -> None:
         for part, layers in read_lora(lora, self._modules).items():
             _inject(self._modules[part], lora.sha256, layers)
 

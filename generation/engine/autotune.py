@@ -22,7 +22,7 @@ _MUCH_FASTER = 0.8
 _PATIENCE_S = 5.0
 
 
-class Measured:
+class MeasurementCache:
     """Figures by name. Without a file nothing is measured: `get` answers None."""
 
     def __init__(self, file: str) -> None:
@@ -53,7 +53,7 @@ class Measured:
             _write(self._file, {**_read(self._file), name: value})
 
 
-def pays_first(seconds: Mapping[int, float]) -> int:
+def find_best_bucket(seconds: Mapping[int, float]) -> int:
     """Return the smallest bucket whose rows a second come within 5 % of the best.
 
     `seconds` is the time of a forward each.

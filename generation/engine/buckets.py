@@ -13,7 +13,7 @@ import json
 import math
 from typing import Any, NamedTuple
 
-from generation.engine.autotune import Measured
+from generation.engine.autotune import MeasurementCache
 from generation.engine.slot import Key, Slot
 from generation.requests.recipe import Fingerprint
 from generation.workers.engine_settings import EngineSettings
@@ -40,7 +40,7 @@ class Shape(NamedTuple):
         return float(2 ** (self.area / 2))
 
 
-class Wanted(NamedTuple):
+class MeasurementTarget(NamedTuple):
     """Something to measure: the shape, and a model and size that have it."""
 
     shape: Shape
@@ -51,13 +51,15 @@ class Wanted(NamedTuple):
 class Buckets:
     """Sizes of forwards by network and size of the picture."""
 
-    def __init__(self, settings: EngineSettings, measured: Measured, fingerprint: Fingerprint, *, device: str) -> None:
+    def __init__(
+        self, settings: EngineSettings, measured: MeasurementCache, fingerprint: Fingerprint, *, device: str
+    ) -> None:
         self._max_rows = settings.max_rows
         self._measured = measured
         self._fingerprint = fingerprint.digest
         self._row_pixels = _ROW_PIXELS[device]
         self._pays: dict[Shape, int | None] = {}
-        self._wanted: dict[Shape, Wanted] = {}
+        self._wanted: dict[Shape, MeasurementTarget] = {}
         self._limits: dict[Key, int] = {}
 
     def most_rows(self, network: str, size_px: tuple[int, int]) -> int:
@@ -70,7 +72,7 @@ class Buckets:
             return max(_LEAST_ROWS, kept)
         return max(_LEAST_ROWS, int(self._find_row_pixels(shape) // (size_px[0] * size_px[1])))
 
-    def most_for(self, slot: Slot) -> int:
+    def find_largest_bucket(self, slot: Slot) -> int:
         """Return the largest bucket for images such as `slot`, limited by what pays and by memory."""
         self.want(slot.network, slot.order.spec.model, slot.size_px)
         pays = self.most_rows(slot.network, slot.size_px)
@@ -86,7 +88,7 @@ class Buckets:
         """Halve the limit of that key from now on, because a forward of `bucket` rows did not fit into memory."""
         self._limits[key] = bucket // 2
 
-    def slots_that_pay(self, network: str, ladder: tuple[int, ...], native_px: int) -> int:
+    def count_useful_slots(self, network: str, ladder: tuple[int, ...], native_px: int) -> int:
         """Return how many guided pictures of native size one forward holds, plus a few to take their places."""
         held = max(1, min(ladder[-1], self.most_rows(network, (native_px, native_px))) // 2)
         return held + max(1, held // 4)
@@ -97,10 +99,10 @@ class Buckets:
         """Ask for a measurement at idle time, if it is worth it and not known."""
         shape = Shape.of(network, size_px)
         if not self._max_rows and self._measured.is_kept and self._find(shape) is None:
-            self._wanted.setdefault(shape, Wanted(shape, model, size_px))
+            self._wanted.setdefault(shape, MeasurementTarget(shape, model, size_px))
 
     @property
-    def next_wanted(self) -> Wanted | None:
+    def next_wanted(self) -> MeasurementTarget | None:
         return next(iter(self._wanted.values()), None)
 
     def keep(self, shape: Shape, bucket: int) -> None:
@@ -136,7 +138,7 @@ class Buckets:
         return bucket * nearest.pixels
 
 
-def network_of(unet: Any) -> str:
+def name_network(unet: Any) -> str:
     """Return a short name for the UNet's architecture. Models of one architecture are measured once."""
     settings = {name: value for name, value in dict(unet.config).items() if not name.startswith("_")}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]

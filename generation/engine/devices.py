@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from generation.engine.autotune import Measured, bfloat16_gain, is_much_faster
+from generation.engine.autotune import MeasurementCache, bfloat16_gain, is_much_faster
 from generation.engine.memory import choose_mode, free_bytes, loaded_bytes
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.workers.engine_settings import EngineSettings
 
@@ -43,20 +43,22 @@ class Device:
         return self.torch_device.type
 
 
-def choose_device(settings: EngineSettings, models: Iterable[Model] = (), measured: Measured | None = None) -> Device:
+def choose_device(
+    settings: EngineSettings, models: Iterable[Model] = (), measured: MeasurementCache | None = None
+) -> Device:
     """Return the device of the settings, or the best one here; also fix the threads and kernels of the process.
 
-    The memory mode must suit the largest of the models. Raise `Misconfigured` for a device that is not there.
+    The memory mode must suit the largest of the models. Raise `ConfigurationError` for a device that is not there.
     """
     device = torch.device(_find_device() if settings.device == "auto" else settings.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise Misconfigured(problem="No CUDA device can be used here.", remedy="Set the device to auto or cpu.")
+        raise ConfigurationError(problem="No CUDA device can be used here.", remedy="Set the device to auto or cpu.")
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
     num_threads = settings.num_threads or num_cores()
     torch.set_num_threads(num_threads)
-    dtype = _choose_dtype(settings.dtype, device, num_threads, measured or Measured(""))
+    dtype = _choose_dtype(settings.dtype, device, num_threads, measured or MeasurementCache(""))
     weights = max((loaded_bytes(model, dtype.itemsize) for model in models), default=0)
     memory = choose_mode(settings.memory, device, weights=weights, free=free_bytes(device))
     return Device(device, dtype, num_threads, memory)
@@ -82,7 +84,7 @@ def _find_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def _choose_dtype(name: str, device: torch.device, num_threads: int, measured: Measured) -> torch.dtype:
+def _choose_dtype(name: str, device: torch.device, num_threads: int, measured: MeasurementCache) -> torch.dtype:
     """Return bfloat16 for `auto` on CUDA and on processors measured to be much faster with it; else float32."""
     if name == "auto" and device.type == "cpu":
         processor = f"{torch.backends.cpu.get_cpu_capability()}, {num_threads} threads, torch {torch.__version__}"
@@ -91,5 +93,7 @@ def _choose_dtype(name: str, device: torch.device, num_threads: int, measured: M
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     if name not in _DTYPES:
-        raise Misconfigured(problem=f"“{name}” is no number format.", remedy=f"Choose one of: {', '.join(_DTYPES)}.")
+        raise ConfigurationError(
+            problem=f"“{name}” is no number format.", remedy=f"Choose one of: {', '.join(_DTYPES)}."
+        )
     return _DTYPES[name]

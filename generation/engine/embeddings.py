@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from generation.engine.lora_file import read_checked, unusable
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.models.inspect import word_tensors
-from generation.requests.prompt_addons import Embedding, Extra
+from generation.requests.prompt_addons import Embedding, PromptAddon
 
 _PLACEHOLDER = 0
 
 
-class LearnedWords:
+class TextualInversions:
     """The textual inversions of one loaded model, for all its text encoders. Read when a prompt first calls them."""
 
-    def __init__(self, extras: Sequence[Extra], encoders: Sequence[Any]) -> None:
+    def __init__(self, extras: Sequence[PromptAddon], encoders: Sequence[Any]) -> None:
         self._extras = {extra.sha256: extra for extra in extras}
         self._tables: list[nn.Embedding] = [encoder.get_input_embeddings() for encoder in encoders]
         self._first_id = max(table.num_embeddings for table in self._tables)
@@ -32,9 +32,10 @@ class LearnedWords:
         """By encoder: the vector of id `_first_id + index`."""
 
     def ids(self, embedding: Embedding) -> list[int]:
-        """Return the token ids of an embedding. Raise `InvalidRequest` if it is not here or does not fit the model."""
+        """Return the token ids of an embedding. Raise `InvalidRequestError` if it is not here or does not fit the
+        model."""
         if embedding.sha256 not in self._extras:
-            raise InvalidRequest(what=f"The embedding “{embedding.name}”", problem="is not here, or has changed.")
+            raise InvalidRequestError(what=f"The embedding “{embedding.name}”", problem="is not here, or has changed.")
         if embedding.sha256 not in self._ids:
             self._ids[embedding.sha256] = self._add(self._extras[embedding.sha256])
         return self._ids[embedding.sha256]
@@ -56,14 +57,14 @@ class LearnedWords:
         finally:
             hook.remove()
 
-    def _add(self, extra: Extra) -> list[int]:
+    def _add(self, extra: PromptAddon) -> list[int]:
         vectors = self._read(extra)
         first = self._first_id + len(self._vectors[0])
         for kept, new in zip(self._vectors, vectors, strict=True):
             kept.extend(new)
         return list(range(first, first + len(vectors[0])))
 
-    def _read(self, extra: Extra) -> list[Tensor]:
+    def _read(self, extra: PromptAddon) -> list[Tensor]:
         """Return the vectors (words, width) of each encoder, equally many words for all."""
         _, tensors = read_checked(extra)
         try:

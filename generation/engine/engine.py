@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from generation.engine.autotune import Measured
+from generation.engine.autotune import MeasurementCache
 from generation.engine.batch import Batches, rows_of
 from generation.engine.buckets import Buckets
 from generation.engine.devices import choose_device
@@ -22,13 +22,13 @@ from generation.engine.fingerprint import take_fingerprint
 from generation.engine.memory import give_back
 from generation.engine.models import LoadedModel, Models
 from generation.engine.pixels import read_picture
-from generation.engine.postprocess import Starts, decode, finish, preview, refuse_start
-from generation.engine.safety import Verdict
+from generation.engine.postprocess import StartImageCheck, decode, finish_image, preview, refuse_start
+from generation.engine.safety import SafetyVerdict
 from generation.engine.slot import Slot
 from generation.engine.tuning import Tuner
-from generation.engine.upscale import Enlargement
-from generation.errors import NotFinite, OutOfMemory
-from generation.jobs.protocol import Cancel, Cancelled, Event, Order, Progress
+from generation.engine.upscale import UpscaleTask
+from generation.errors import NotFiniteError, OutOfMemoryError
+from generation.jobs.protocol import Cancel, Cancelled, Event, GenerateCommand, Progress
 from generation.models.catalog import Model
 from generation.scheduling.step_schedule import StepSchedule
 from generation.workers.engine_settings import EngineSettings
@@ -37,23 +37,23 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Upscaling:
+class UpscaleItem:
     """An upscale in progress."""
 
-    order: Order
+    order: GenerateCommand
     model: LoadedModel
-    work: Enlargement
-    start: Verdict | None = None
+    work: UpscaleTask
+    start: SafetyVerdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class WorkItem:
     """What one `step` does: a forward of `slots` in `bucket` rows, or the end of `finishing`, or a tile."""
 
     slots: tuple[Slot, ...] = ()
     bucket: int = 0
     finishing: Slot | None = None
-    enlarging: Upscaling | None = None
+    enlarging: UpscaleItem | None = None
 
 
 class Engine:
@@ -61,13 +61,13 @@ class Engine:
 
     One forward serves one key (model, adapters, latent shape, chunks of prompt) and takes the residents whose guilds
     have been served least; `settings.quantum` says how far a guild may get ahead for staying on a key (see
-    `schedule`). Raise `Misconfigured` if a model cannot be loaded.
+    `schedule`). Raise `ConfigurationError` if a model cannot be loaded.
     """
 
     def __init__(self, models: Iterable[Model], settings: EngineSettings) -> None:
         models = tuple(models)
         self._settings = settings
-        measured = Measured(settings.measured)
+        measured = MeasurementCache(settings.measured)
         self._device = choose_device(settings, models, measured)
         self.fingerprint = take_fingerprint(self._device)
         with torch.inference_mode():
@@ -81,15 +81,15 @@ class Engine:
         self._batches = Batches(self._device)
         self._schedule_of_steps = StepSchedule(quantum=settings.quantum)
         self._slots: dict[str, Slot] = {}
-        self._upscalings: dict[str, Upscaling] = {}
+        self._upscalings: dict[str, UpscaleItem] = {}
         self._events: list[Event] = []
-        self._starts = Starts()
+        self._starts = StartImageCheck()
         self._num_admitted = 0
         self._forward_was_last = True
         self.rows_run = 0
         """Rows of every forward so far, padding included, and of these the ones an image owned."""
         self.rows_owned = 0
-        self.num_slots = settings.num_slots or self._buckets.slots_that_pay(
+        self.num_slots = settings.num_slots or self._buckets.count_useful_slots(
             loaded.network, loaded.family.ladder, native_px
         )
 
@@ -104,8 +104,8 @@ class Engine:
         return not (self._slots or self._upscalings or self._events)
 
     @torch.inference_mode()
-    def admit(self, order: Order) -> None:
-        """Take an image in. One that cannot be made at all ends with `Broken` from the next `step`."""
+    def admit(self, order: GenerateCommand) -> None:
+        """Take an image in. One that cannot be made at all ends with `ImageFailed` from the next `step`."""
         self._tuner.drop()
         self._drop(order.image_id)
         self._guard(order, lambda: self._enter(order))
@@ -148,7 +148,7 @@ class Engine:
 
     # Schedule: who is next, ready to run.
 
-    def _schedule(self) -> Turn:
+    def _schedule(self) -> WorkItem:
         """Return the next turn: a forward or, every second turn, other work that is due.
 
         An end for which no newcomer waits comes at once.
@@ -159,14 +159,14 @@ class Engine:
         is_urgent = ending is not None and all(slot.walk for slot in stepping)
         if (ending or enlarging) and (is_urgent or self._forward_was_last or not stepping):
             self._forward_was_last = False
-            return Turn(finishing=ending) if ending else Turn(enlarging=enlarging)
+            return WorkItem(finishing=ending) if ending else WorkItem(enlarging=enlarging)
         self._forward_was_last = True
         return self._schedule_forward(stepping)
 
-    def _schedule_forward(self, stepping: list[Slot]) -> Turn:
-        picked = self._schedule_of_steps.pick(stepping, self._buckets.most_for)
+    def _schedule_forward(self, stepping: list[Slot]) -> WorkItem:
+        picked = self._schedule_of_steps.pick(stepping, self._buckets.find_largest_bucket)
         slots = tuple(slot for slot in picked if slot.walk or self._guard(slot.order, self._list_beginning(slot)))
-        return Turn(slots=slots, bucket=self._buckets.fitting(slots)) if slots else Turn()
+        return WorkItem(slots=slots, bucket=self._buckets.fitting(slots)) if slots else WorkItem()
 
     def _list_beginning(self, slot: Slot) -> Callable[[], None]:
         return lambda: slot.begin(self._device.torch_device)
@@ -177,7 +177,7 @@ class Engine:
 
     # Forward: the one place where time goes.
 
-    def _forward(self, turn: Turn) -> list[Tensor] | None:
+    def _forward(self, turn: WorkItem) -> list[Tensor] | None:
         """Return each image's predictions; None if there was nothing to predict or too little memory."""
         if not turn.slots or not self._switch_to(turn.slots[0]):
             return None
@@ -200,7 +200,7 @@ class Engine:
         """Put an image's LoRA, and no others, to work. False, and the image ends, if that cannot be."""
         return self._guard(slot.order, lambda: slot.family.use(slot.order.spec.adapters))
 
-    def _make_do_with_less(self, turn: Turn) -> None:
+    def _make_do_with_less(self, turn: WorkItem) -> None:
         """Halve the rows of this key; end an image that does not fit alone, or not in its trace.
 
         Alone it is tried once more, with the memory that was given back.
@@ -210,11 +210,11 @@ class Engine:
         if len(turn.slots) > 1:
             self._buckets.halve(slot.key, turn.bucket)
         elif slot.lacked_memory:
-            self._fail_image(slot.order, OutOfMemory())
+            self._fail_image(slot.order, OutOfMemoryError())
         else:
             slot.lacked_memory = True
 
-    def _free_memory(self, order: Order) -> None:
+    def _free_memory(self, order: GenerateCommand) -> None:
         """Free everything unused: buffers, models without a resident image, and what the device caches."""
         self._batches.clear()
         self._models.let_go(keep=self._list_models_at_work() | {order.spec.model})
@@ -222,7 +222,7 @@ class Engine:
 
     # Settle: every image takes its part; those that are done are decoded, checked and handed over.
 
-    def _settle(self, turn: Turn, outputs: list[Tensor] | None) -> None:
+    def _settle(self, turn: WorkItem, outputs: list[Tensor] | None) -> None:
         for slot, prediction in zip(turn.slots, outputs or (), strict=False):
             if self._guard(slot.order, self._list_advancing(slot, prediction, turn.bucket), is_repeatable=False):
                 self._handle_advance(slot)
@@ -262,28 +262,28 @@ class Engine:
         def run() -> None:
             assert slot.walk is not None
             if not bool(torch.isfinite(slot.walk.latents).all()):
-                raise NotFinite()
+                raise NotFiniteError()
             picture = decode(slot, slot.walk.latents)
             model = self._get_model(slot.order)
-            self._events.append(finish(model, slot.order, picture, slot=slot, start=slot.start))
+            self._events.append(finish_image(model, slot.order, picture, slot=slot, start=slot.start))
             self._drop(slot.order.image_id)
 
         self._guard(slot.order, run)
 
-    def _enlarge(self, upscaling: Upscaling) -> None:
+    def _enlarge(self, upscaling: UpscaleItem) -> None:
         def run() -> None:
             if not upscaling.work.is_done:  # else only the check is tried again
                 upscaling.work.advance()
             if upscaling.work.is_done:
                 result, start = upscaling.work.result, upscaling.start
-                self._events.append(finish(upscaling.model, upscaling.order, result, start=start))
+                self._events.append(finish_image(upscaling.model, upscaling.order, result, start=start))
                 self._drop(upscaling.order.image_id)
 
         self._guard(upscaling.order, run)
 
     # Coming and going.
 
-    def _enter(self, order: Order) -> None:
+    def _enter(self, order: GenerateCommand) -> None:
         model, spec = self._get_model(order), order.spec
         start = None
         if spec.upscale is not None:
@@ -295,15 +295,15 @@ class Engine:
         if start is not None and (refused := refuse_start(order, start, picture)) is not None:
             self._events.append(refused)
         elif spec.upscale is not None:
-            work = Enlargement(picture, model.upscaler)
-            self._upscalings[order.image_id] = Upscaling(order, model, work, start)
+            work = UpscaleTask(picture, model.upscaler)
+            self._upscalings[order.image_id] = UpscaleItem(order, model, work, start)
         else:
             self._num_admitted += 1
             slot = Slot(order, model.family, self._num_admitted, start=start, work=model.work, network=model.network)
             self._slots[order.image_id] = slot
             self._schedule_of_steps.enter(slot)
 
-    def _get_model(self, order: Order) -> LoadedModel:
+    def _get_model(self, order: GenerateCommand) -> LoadedModel:
         """Return the model that paints an order, loaded if need be, without unloading one that is at work.
 
         Residents hold their models: unloading one would free no memory, and the next preview would load it again.
@@ -311,7 +311,7 @@ class Engine:
         return self._models.get(order.spec.model, keep=self._list_models_at_work())
 
     def _list_models_at_work(self) -> set[str]:
-        at_work: list[Slot | Upscaling] = [*self._slots.values(), *self._upscalings.values()]
+        at_work: list[Slot | UpscaleItem] = [*self._slots.values(), *self._upscalings.values()]
         return {each.order.spec.model for each in at_work}
 
     def _drop(self, image_id: str) -> int:
@@ -323,11 +323,11 @@ class Engine:
         self._schedule_of_steps.leave(slot)
         return slot.done
 
-    def _order_of(self, image_id: str) -> Order | None:
+    def _order_of(self, image_id: str) -> GenerateCommand | None:
         holder = self._slots.get(image_id) or self._upscalings.get(image_id)
         return holder.order if holder else None
 
-    def _guard(self, order: Order, work: Callable[[], None], *, is_repeatable: bool = True) -> bool:
+    def _guard(self, order: GenerateCommand, work: Callable[[], None], *, is_repeatable: bool = True) -> bool:
         """Run an image's own work; an error ends that image alone, and returns False.
 
         Where memory ran out, work that changes nothing before it succeeds is done once more, after some is given back.
@@ -344,7 +344,7 @@ class Engine:
         self._free_memory(order)  # after the error is dropped, because it holds what was computed
         return self._guard(order, work, is_repeatable=False)
 
-    def _fail_image(self, order: Order, error: Exception) -> None:
+    def _fail_image(self, order: GenerateCommand, error: Exception) -> None:
         self._drop(order.image_id)
         self._events.append(broken(order, error))
 

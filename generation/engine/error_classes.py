@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from generation.errors import AtelierError, Failed, OutOfMemory
-from generation.jobs.protocol import Broken, Order
+from generation.errors import AtelierError, FailedError, OutOfMemoryError
+from generation.jobs.protocol import GenerateCommand, ImageFailed
 
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -22,14 +22,14 @@ def is_engine_broken(error: BaseException) -> bool:
     return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
 
 
-def broken(order: Order, error: Exception) -> Broken:
+def broken(order: GenerateCommand, error: Exception) -> ImageFailed:
     """Return the event that ends one image because of `error`."""
     if is_out_of_memory(error):
-        error = OutOfMemory()
-    known = error if isinstance(error, AtelierError) else Failed()
+        error = OutOfMemoryError()
+    known = error if isinstance(error, AtelierError) else FailedError()
     ours = (cls for cls in type(known).__mro__ if issubclass(cls, AtelierError))
     code = next(cls.code for cls in ours if cls.__module__ == AtelierError.__module__)
     detail = "" if known is error else f" ({type(error).__name__}: {str(error)[:200]})"
-    if isinstance(error, OutOfMemory):
+    if isinstance(error, OutOfMemoryError):
         detail = " (What helps the operator: ATELIER_MEMORY=sliced or offload, and ATELIER_DTYPE=bfloat16.)"
-    return Broken(image_id=order.image_id, attempt=order.attempt, error=code, message=f"{known}{detail}")
+    return ImageFailed(image_id=order.image_id, attempt=order.attempt, error=code, message=f"{known}{detail}")

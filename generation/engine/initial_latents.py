@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from generation.engine.families.base import Family
-from generation.engine.outpaint import extend, repaint_mask
+from generation.engine.outpaint import build_repaint_mask, extend
 from generation.engine.pixels import read_picture, to_mask, to_model_range
 from generation.engine.samplers import Sampling
-from generation.jobs.protocol import Order
+from generation.jobs.protocol import GenerateCommand
 from generation.requests.edits import Variation
 
 _NEARLY_PARALLEL = 0.9995
@@ -39,13 +39,15 @@ class Repaint:
         return (1 - self.mask) * kept + self.mask * latents
 
 
-def begin(family: Family, sampling: Sampling, order: Order, shape: tuple[int, ...]) -> tuple[Tensor, Repaint | None]:
+def begin(
+    family: Family, sampling: Sampling, order: GenerateCommand, shape: tuple[int, ...]
+) -> tuple[Tensor, Repaint | None]:
     """Return `(latents, repaint)` before the first evaluation, on the CPU in float32; `shape` is (1, C, h, w)."""
     if order.spec.start is None:
         return _noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma, None
     picture = read_picture(order.start_png, order.spec.start_size_px, what="The start picture")
     if order.spec.start.margins is not None:
-        mask = torch.from_numpy(repaint_mask(picture, order.spec.start.margins))[None, None]
+        mask = torch.from_numpy(build_repaint_mask(picture, order.spec.start.margins))[None, None]
         return _begin_inpaint(family, sampling, order, shape, extend(picture, order.spec.start.margins), mask)
     if order.spec.start.mask_sha256 is not None:
         mask = to_mask(read_picture(order.mask_png, order.spec.start_size_px, what="The mask"))
@@ -61,7 +63,12 @@ def begin_larger(sampling: Sampling, painted: Tensor, shape: tuple[int, ...]) ->
 
 
 def _begin_inpaint(
-    family: Family, sampling: Sampling, order: Order, shape: tuple[int, ...], picture: np.ndarray, mask: Tensor
+    family: Family,
+    sampling: Sampling,
+    order: GenerateCommand,
+    shape: tuple[int, ...],
+    picture: np.ndarray,
+    mask: Tensor,
 ) -> tuple[Tensor, Repaint]:
     """Return the latents of an inpaint; `mask` is (1, 1, height, width) in pixels, 1 where it is repainted."""
     assert order.spec.start is not None
@@ -82,7 +89,7 @@ def _encode(family: Family, sampling: Sampling, picture: np.ndarray) -> Tensor:
     return family.encode(to_model_range(picture), sampling.generator).cpu().contiguous()
 
 
-def _noise(sampling: Sampling, order: Order, shape: tuple[int, ...]) -> Tensor:
+def _noise(sampling: Sampling, order: GenerateCommand, shape: tuple[int, ...]) -> Tensor:
     noise = sampling.draw(shape)
     if order.spec.variation is None:
         return noise

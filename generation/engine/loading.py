@@ -17,7 +17,7 @@ from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.samplers import check_samplers
 from generation.errors import AtelierError
 from generation.models.json_file import read_json
-from generation.models.layout import FolderRefused, check_file, check_model, check_part, read_scheduler
+from generation.models.layout import ModelRefusedError, check_file, check_model, check_part, read_scheduler
 
 _FETCH = "Fetch it again."
 _OTHER_SETTINGS = "Look for a whole copy of it, or name the settings of the same kind of model (--config)."
@@ -26,7 +26,7 @@ _OTHER_SETTINGS = "Look for a whole copy of it, or name the settings of the same
 class ModelFolder:
     """A checked model folder in the diffusers layout, part by part.
 
-    Every method raises `FolderRefused` when the part is incomplete, damaged, or holds numbers that are not finite.
+    Every method raises `ModelRefusedError` when the part is incomplete, damaged, or holds numbers that are not finite.
     """
 
     def __init__(
@@ -108,7 +108,8 @@ def build(cls: Any, file: Path, weights: dict[str, Any], config: Path, device: D
 
 
 def ready(path: Path, model: Any, device: Device) -> Any:
-    """Return the model on its device, for reading only. Raise `FolderRefused` if weights are missing or not finite."""
+    """Return the model on its device, for reading only. Raise `ModelRefusedError` if weights are missing or not
+    finite."""
     missing = [name for name, weight in model.named_parameters() if weight.is_meta]
     if missing:
         raise _build_incomplete(path, missing)
@@ -126,7 +127,7 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def refusing(path: Path, problem: str, remedy: str = _FETCH) -> Iterator[None]:
-    """Raise `FolderRefused` for any error of a library on other people's files: libraries raise many kinds.
+    """Raise `ModelRefusedError` for any error of a library on other people's files: libraries raise many kinds.
 
     Memory that ran out and a broken device say nothing of the file.
     """
@@ -140,11 +141,11 @@ def refusing(path: Path, problem: str, remedy: str = _FETCH) -> Iterator[None]:
         raise refusal(path, f"{problem} ({first_line(error)}).", remedy) from error
 
 
-def refusal(path: Path, problem: str, remedy: str) -> FolderRefused:
-    return FolderRefused(folder=str(path), problem=problem, remedy=remedy)
+def refusal(path: Path, problem: str, remedy: str) -> ModelRefusedError:
+    return ModelRefusedError(folder=str(path), problem=problem, remedy=remedy)
 
 
-def _build_incomplete(path: Path, missing: list[str]) -> FolderRefused:
+def _build_incomplete(path: Path, missing: list[str]) -> ModelRefusedError:
     return refusal(path, f"{len(missing)} weights are missing, among them {missing[0]}.", _OTHER_SETTINGS)
 
 

@@ -18,9 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.models.lora_names import KOHYA, read_name, read_names, read_settings
-from generation.requests.prompt_addons import Extra
+from generation.requests.prompt_addons import PromptAddon
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,9 @@ LoraParts = Mapping[str, Mapping[str, LoraLayer]]
 """Part of the model (`unet`, `text_encoder`, `text_encoder_2`) to layer name to matrices."""
 
 
-def read_lora(extra: Extra, modules: Mapping[str, nn.Module]) -> LoraParts:
-    """Return the LoRA, checked against the parts of the model it is for. Raise `InvalidRequest` if it does not fit."""
+def read_lora(extra: PromptAddon, modules: Mapping[str, nn.Module]) -> LoraParts:
+    """Return the LoRA, checked against the parts of the model it is for. Raise `InvalidRequestError` if it does not
+    fit."""
     matrices = _read(extra)
     try:
         parts = _parts(_converted(matrices, modules["unet"]), modules)
@@ -52,7 +53,7 @@ def read_lora(extra: Extra, modules: Mapping[str, nn.Module]) -> LoraParts:
     return parts
 
 
-def read_checked(extra: Extra) -> tuple[bytes, dict[str, Tensor]]:
+def read_checked(extra: PromptAddon) -> tuple[bytes, dict[str, Tensor]]:
     """Return the bytes and tensors of a small safetensors file, checked: unchanged since it was added, and finite."""
     try:
         data = extra.path.read_bytes()
@@ -70,11 +71,11 @@ def read_checked(extra: Extra) -> tuple[bytes, dict[str, Tensor]]:
     return data, tensors
 
 
-def unusable(extra: Extra, why: str) -> InvalidRequest:
-    return InvalidRequest(what=f"“{extra.name}”", problem=f"cannot be used: {why}")
+def unusable(extra: PromptAddon, why: str) -> InvalidRequestError:
+    return InvalidRequestError(what=f"“{extra.name}”", problem=f"cannot be used: {why}")
 
 
-def _read(extra: Extra) -> dict[str, Tensor]:
+def _read(extra: PromptAddon) -> dict[str, Tensor]:
     """Return float32 matrices by layer and side, scaled as the file says: kohya's alphas, or PEFT's settings."""
     data, tensors = read_checked(extra)
     try:
@@ -134,7 +135,7 @@ def _parts(tensors: Mapping[str, Tensor], modules: Mapping[str, nn.Module]) -> L
     }
 
 
-def _check_layer(extra: Extra, module: nn.Module, shown: str, name: str, layer: LoraLayer) -> None:
+def _check_layer(extra: PromptAddon, module: nn.Module, shown: str, name: str, layer: LoraLayer) -> None:
     try:
         target = base_layer(module.get_submodule(name))
     except AttributeError:

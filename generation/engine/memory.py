@@ -21,7 +21,7 @@ import psutil
 import torch
 from accelerate.hooks import ModelHook, add_hook_to_module
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.models.checkpoint import UNET, VAE
 from generation.models.layout import LAYOUTS, weight_files
@@ -70,10 +70,10 @@ def _count_weights(part: Path, *, without_vae: bool) -> int:
 def choose_mode(wanted: str, device: torch.device, *, weights: int, free: int) -> str:
     """Return `wanted`, or the mode that `auto` means for `weights` and `free` bytes.
 
-    Raise `Misconfigured` for other words.
+    Raise `ConfigurationError` for other words.
     """
     if wanted not in ("auto", *MODES):
-        raise Misconfigured(
+        raise ConfigurationError(
             problem=f"“{wanted}” is no way to use memory.", remedy=f"Choose one of: auto, {', '.join(MODES)}."
         )
     # Without a device of its own there is nowhere to move a part to.
@@ -99,7 +99,7 @@ def arrange(parts: Mapping[str, Any], mode: str, device: torch.device) -> None:
     parts["vae"].enable_slicing()
     _tile(parts["vae"])
     if mode == "offload":
-        shelf = Shelf(device)
+        shelf = PartOffloader(device)
         for part in parts.values():
             shelf.keep(part)
 
@@ -112,7 +112,7 @@ def _tile(vae: Any) -> None:
     vae.tile_latent_min_size = vae.tile_sample_min_size // shrink
 
 
-class Shelf:
+class PartOffloader:
     """Parts of a model in the machine's memory. The called one moves to the device; the one before leaves it."""
 
     def __init__(self, device: torch.device, home: torch.device | None = None) -> None:
@@ -136,7 +136,7 @@ class Shelf:
 
 
 class _Fetch(ModelHook):  # type: ignore[misc]
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: PartOffloader) -> None:
         self._shelf = shelf
 
     def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable
 
-from generation.engine.buckets import network_of
+from generation.engine.buckets import name_network
 from generation.engine.devices import Device, lay_out
 from generation.engine.families import FAMILIES
 from generation.engine.families.base import Family
@@ -14,11 +14,11 @@ from generation.engine.memory import arrange, free_bytes, give_back, loaded_byte
 from generation.engine.safety import SafetyChecker
 from generation.engine.single_file import open_model
 from generation.engine.upscale import Upscaler
-from generation.errors import Misconfigured, ModelUnusable, UnknownModel
+from generation.errors import ConfigurationError, ModelUnusableError, UnknownModelError
 from generation.models.catalog import Model, check_files
 from generation.models.failed_loads import FailedLoads
 from generation.models.hashing import hash_files
-from generation.models.layout import FolderRefused
+from generation.models.layout import ModelRefusedError
 from generation.workers.engine_settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class LoadedModel:
     def __init__(self, model: Model, device: Device, settings: EngineSettings) -> None:
         self.family: Family = FAMILIES[model.family](model, open_model(model), device, settings)
         self.work = model.work
-        self.network = network_of(self.family.parts["unet"])
+        self.network = name_network(self.family.parts["unet"])
         lay_out(self.family.parts, device)
         arrange(self.family.parts, device.memory, device.torch_device)
         self.safety = SafetyChecker(model.safety_checker, device) if model.safety_checker else None
@@ -40,7 +40,7 @@ class LoadedModel:
 
 
 class Models:
-    """Loaded models by name. The first is checked and loaded at the start; if that fails, that is `Misconfigured`.
+    """Loaded models by name. The first is checked and loaded at the start; if that fails, that is `ConfigurationError`.
 
     Any other is when it is first asked for. One that fails is not tried again until its files change.
 
@@ -64,46 +64,47 @@ class Models:
     def get(self, name: str, *, keep: Collection[str] = ()) -> LoadedModel:
         """Return that model, loaded if need be (seconds), perhaps in place of others, but never of those to `keep`.
 
-        Raise `UnknownModel`, or `ModelUnusable` if it does not load: at once where that is known.
+        Raise `UnknownModelError`, or `ModelUnusableError` if it does not load: at once where that is known.
         """
         if name not in self._models:
-            raise UnknownModel(model=name[:60], available=", ".join(self._models))
+            raise UnknownModelError(model=name[:60], available=", ".join(self._models))
         if name in self._loaded:
             self._loaded[name] = self._loaded.pop(name)  # the last in the dict is the one used last
             return self._loaded[name]
         model = self._models[name]
         if self._failed.get(model) is not None:
-            raise ModelUnusable()
+            raise ModelUnusableError()
         self._make_room(loaded_bytes(model, self._device.dtype.itemsize), keep)
         try:
             self._loaded[name] = self._load(model)
-        except Misconfigured:
-            raise ModelUnusable() from None
+        except ConfigurationError:
+            raise ModelUnusableError() from None
         return self._loaded[name]
 
     def _look_at(self, model: Model, *, is_first: bool) -> None:
-        """Check a model's files and note its hash. Raise `Misconfigured` for the first; remember any other's."""
+        """Check a model's files and note its hash. Raise `ConfigurationError` for the first; remember any other's."""
         try:
             check_files(model)
             self.sha256[model.name] = model.sha256 or _hash(model)
-        except Misconfigured as refused:
+        except ConfigurationError as refused:
             self._remember(model, refused)
             if is_first:
                 raise
 
     def _load(self, model: Model) -> LoadedModel:
-        """Raise `Misconfigured` and remember it if the model does not load. Memory that ran out is not its fault."""
+        """Raise `ConfigurationError` and remember it if the model does not load. Memory that ran out is not its
+        fault."""
         try:
             self._require_unchanged(model)
             with refusing(model.path, "it cannot be loaded"):
                 loaded = LoadedModel(model, self._device, self._settings)
-        except Misconfigured as refused:
+        except ConfigurationError as refused:
             self._remember(model, refused)
             raise
         self._failed.remove(model)
         return loaded
 
-    def _remember(self, model: Model, refused: Misconfigured) -> None:
+    def _remember(self, model: Model, refused: ConfigurationError) -> None:
         log.error("model=%s action=load-failed reason=%s", model.name, refused)
         self._failed.put(model, str(refused))
 
@@ -120,10 +121,10 @@ class Models:
             give_back(self._device.torch_device)
 
     def _require_unchanged(self, model: Model) -> None:
-        """Raise `FolderRefused` if it is not what was added to the models folder. Looked at once."""
+        """Raise `ModelRefusedError` if it is not what was added to the models folder. Looked at once."""
         if model.sha256 and model.name not in self._unchanged and model.sha256 != _hash(model):
             remedy = "`bot.py models verify` says which file; if it should be so, add it again with --replace."
-            raise FolderRefused(folder=str(model.path), problem="it has changed since it was added.", remedy=remedy)
+            raise ModelRefusedError(folder=str(model.path), problem="it has changed since it was added.", remedy=remedy)
         self._unchanged.add(model.name)
 
     def family_if_loaded(self, name: str) -> Family | None:

@@ -26,7 +26,7 @@ def extend(picture: np.ndarray, margins: Margins) -> np.ndarray:
     return canvas
 
 
-def repaint_mask(picture: np.ndarray, margins: Margins) -> np.ndarray:
+def build_repaint_mask(picture: np.ndarray, margins: Margins) -> np.ndarray:
     """Return (canvas height, canvas width) float32: 1 where it is painted (with seam), 0 where the picture stays."""
     seam = (_compute_kept_share(picture, margins) < 1).astype(np.float32)
     return np.pad(seam, _get_padding(margins), constant_values=1.0)

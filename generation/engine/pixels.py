@@ -9,20 +9,21 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.codec import decode_png
 
 
 def read_picture(png: bytes | None, size_px: tuple[int, int], *, what: str) -> np.ndarray:
-    """Return a PNG of ours as (height, width, 3) uint8. Raise `InvalidRequest` if it is missing or of another size."""
+    """Return a PNG of ours as (height, width, 3) uint8. Raise `InvalidRequestError` if it is missing or of another
+    size."""
     if png is None:
-        raise InvalidRequest(what=what, problem="is no longer here.")
+        raise InvalidRequestError(what=what, problem="is no longer here.")
     try:
         rows, size = decode_png(png)
     except (OSError, ValueError, SyntaxError):
-        raise InvalidRequest(what=what, problem="is damaged and cannot be read.") from None
+        raise InvalidRequestError(what=what, problem="is damaged and cannot be read.") from None
     if size != size_px:
-        raise InvalidRequest(what=what, problem=f"is {size[0]}x{size[1]} pixels, not {size_px[0]}x{size_px[1]}.")
+        raise InvalidRequestError(what=what, problem=f"is {size[0]}x{size[1]} pixels, not {size_px[0]}x{size_px[1]}.")
     return np.frombuffer(rows, np.uint8).reshape(size[1], size[0], 3)
 
 

@@ -10,18 +10,18 @@ from torch import Tensor
 from generation.engine.models import LoadedModel
 from generation.engine.outpaint import put_back
 from generation.engine.pixels import encode_jpeg, from_model_range, read_picture
-from generation.engine.safety import Verdict
+from generation.engine.safety import SafetyVerdict
 from generation.engine.slot import Slot
-from generation.errors import NotFinite
+from generation.errors import NotFiniteError
 from generation.failpoints import reached
-from generation.jobs.protocol import Finished, Order, Preview
+from generation.jobs.protocol import Finished, GenerateCommand, Preview
 
 
 def decode(slot: Slot, latents: Tensor) -> np.ndarray:
-    """Return (height, width, 3) uint8. Raise `NotFinite` instead of showing what is not a number."""
+    """Return (height, width, 3) uint8. Raise `NotFiniteError` instead of showing what is not a number."""
     pixels = slot.family.decode(latents)
     if not bool(torch.isfinite(pixels).all()):
-        raise NotFinite()
+        raise NotFiniteError()
     picture = from_model_range(pixels)
     spec, start_png = slot.order.spec, slot.order.start_png
     if spec.start is None or spec.start.margins is None:
@@ -30,13 +30,13 @@ def decode(slot: Slot, latents: Tensor) -> np.ndarray:
     return put_back(picture, inside, spec.start.margins)
 
 
-def finish(
+def finish_image(
     model: LoadedModel,
-    order: Order,
+    order: GenerateCommand,
     picture: np.ndarray,
     *,
     slot: Slot | None = None,
-    start: Verdict | None = None,
+    start: SafetyVerdict | None = None,
 ) -> Finished:
     """Return the event that ends an image: its pixels if they may be shown, else an empty, withheld one.
 
@@ -64,7 +64,7 @@ def finish(
     )
 
 
-def refuse_start(order: Order, verdict: Verdict, picture: np.ndarray) -> Finished | None:
+def refuse_start(order: GenerateCommand, verdict: SafetyVerdict, picture: np.ndarray) -> Finished | None:
     """Return the end of an image whose start picture (height, width, 3) may not be used; None if it may."""
     if not _is_withheld(order, verdict):
         return None
@@ -85,19 +85,19 @@ def refuse_start(order: Order, verdict: Verdict, picture: np.ndarray) -> Finishe
     )
 
 
-def _is_withheld(order: Order, verdict: Verdict) -> bool:
+def _is_withheld(order: GenerateCommand, verdict: SafetyVerdict) -> bool:
     return not verdict.is_safe and not (order.shows_flagged and _may_come_out(verdict))
 
 
-def _may_come_out(verdict: Verdict) -> bool:
+def _may_come_out(verdict: SafetyVerdict) -> bool:
     return verdict.is_certain and not verdict.is_forbidden
 
 
-def _make_review_copy(order: Order, verdict: Verdict, picture: np.ndarray) -> bytes:
+def _make_review_copy(order: GenerateCommand, verdict: SafetyVerdict, picture: np.ndarray) -> bytes:
     return encode_jpeg(blurred(picture)) if order.keeps_for_review and _may_come_out(verdict) else b""
 
 
-def _name_start_scores(verdict: Verdict | None) -> dict[str, float]:
+def _name_start_scores(verdict: SafetyVerdict | None) -> dict[str, float]:
     return {f"start {name}": score for name, score in verdict.scores.items()} if verdict is not None else {}
 
 
@@ -108,24 +108,26 @@ def blurred(picture: np.ndarray) -> np.ndarray:
     return np.asarray(small.resize((256, 256 * image.height // image.width), PillowImage.Resampling.BICUBIC))
 
 
-def judge(model: LoadedModel, order: Order, picture: np.ndarray) -> Verdict:
+def judge(model: LoadedModel, order: GenerateCommand, picture: np.ndarray) -> SafetyVerdict:
     """Return the checker's verdict. It has no scores if, and only if, the model has no checker.
 
-    If the checker raises, the image is not finished (`Broken`).
+    If the checker raises, the image is not finished (`ImageFailed`).
     """
     if not order.check_safety or model.safety is None:
-        return Verdict(True, {})
+        return SafetyVerdict(True, {})
     return model.safety.check(picture)
 
 
-class Starts:
+class StartImageCheck:
     """The checker's verdicts on pictures that others start from: of several images from one picture, the first asks."""
 
     def __init__(self, *, most: int = 64) -> None:
-        self._known: dict[tuple[str, str], Verdict] = {}
+        self._known: dict[tuple[str, str], SafetyVerdict] = {}
         self._most = most
 
-    def judge(self, model: LoadedModel, order: Order, picture: np.ndarray, *, sha256: str) -> Verdict | None:
+    def judge(
+        self, model: LoadedModel, order: GenerateCommand, picture: np.ndarray, *, sha256: str
+    ) -> SafetyVerdict | None:
         """Return the verdict on a start picture; None if the model has no checker."""
         if not order.check_safety or model.safety is None:
             return None

@@ -29,7 +29,7 @@ _CARE_ADJUSTMENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SafetyVerdict:
     """Whether a picture may be shown; `scores` above zero speak against it (only finite ones are listed)."""
 
     is_safe: bool
@@ -41,7 +41,7 @@ class Verdict:
 
 
 class SafetyChecker:
-    """A loaded `StableDiffusionSafetyChecker`, always in float32. Raise `FolderRefused` as models do."""
+    """A loaded `StableDiffusionSafetyChecker`, always in float32. Raise `ModelRefusedError` as models do."""
 
     def __init__(self, folder: Path, device: Device) -> None:
         check_part(folder)
@@ -53,7 +53,7 @@ class SafetyChecker:
         self._std = np.array(preprocessor.get("image_std", _CLIP_STD), np.float32)
         self._side: int = self._model.config.vision_config.image_size
 
-    def check(self, picture: np.ndarray) -> Verdict:
+    def check(self, picture: np.ndarray) -> SafetyVerdict:
         """Return the verdict on (height, width, 3) uint8 pixels."""
         model = self._model
         embedding = model.visual_projection(model.vision_model(self._prepare(picture))[1])
@@ -73,7 +73,7 @@ class SafetyChecker:
         return normal.permute(2, 0, 1)[None].contiguous().to(self._device.torch_device)
 
 
-def judge(care: Tensor, concepts: Tensor) -> Verdict:
+def judge(care: Tensor, concepts: Tensor) -> SafetyVerdict:
     """Return the verdict on margins over threshold, (3,) special-care and (17,) concept scores.
 
     Not-a-number refuses.
@@ -85,4 +85,4 @@ def judge(care: Tensor, concepts: Tensor) -> Verdict:
     is_forbidden = bool((care > 0).any() and (concepts > 0).any())
     highest = {"care": float(care.max()), "concept": float(concepts.max())}
     scores = {name: round(score, 4) for name, score in highest.items() if np.isfinite(score)}
-    return Verdict(is_safe, scores, is_certain, is_forbidden)
+    return SafetyVerdict(is_safe, scores, is_certain, is_forbidden)

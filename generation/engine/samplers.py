@@ -14,9 +14,9 @@ import diffusers
 import torch
 from torch import Tensor
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.requests.samplers import SAMPLERS
-from generation.requests.spec import ImageSpec, steps_run
+from generation.requests.spec import ImageSpec, count_steps_run
 
 
 def build_scheduler(name: str, config: Mapping[str, Any]) -> Any:
@@ -68,7 +68,7 @@ class Sampling:
         self.scheduler = build_scheduler(spec.sampler, config)
         self.generator = generator or torch.Generator("cpu").manual_seed(spec.seed)
         self._set_timesteps(spec)
-        begin: int = (spec.steps - steps_run(spec.steps, strength)) * self.scheduler.order
+        begin: int = (spec.steps - count_steps_run(spec.steps, strength)) * self.scheduler.order
         self.timesteps: Tensor = self.scheduler.timesteps[begin:]
         self.times: list[float] = self.timesteps.tolist()
         if hasattr(self.scheduler, "set_begin_index"):
@@ -102,4 +102,4 @@ class Sampling:
         try:
             self.scheduler.set_timesteps(spec.steps, device="cpu")
         except ValueError as error:
-            raise InvalidRequest(what=f"The sampler {spec.sampler}", problem=f"cannot do this: {error}") from error
+            raise InvalidRequestError(what=f"The sampler {spec.sampler}", problem=f"cannot do this: {error}") from error

@@ -20,7 +20,7 @@ from generation.models.catalog import Model
 
 
 class SingleFile(ModelFolder):
-    """A checkpoint in one file. Every method raises `FolderRefused` as those of `ModelFolder` do."""
+    """A checkpoint in one file. Every method raises `ModelRefusedError` as those of `ModelFolder` do."""
 
     def __init__(self, file: Path, family: str, *, config: Path, vae: Path | None = None, prediction: str = "") -> None:
         super().__init__(config, family, file=file, vae=vae, prediction=prediction)
@@ -45,7 +45,7 @@ class SingleFile(ModelFolder):
 
 
 def open_model(model: Model) -> ModelFolder:
-    """Return a model of the catalogue, checked. Raise `FolderRefused` if it fails the check."""
+    """Return a model of the catalogue, checked. Raise `ModelRefusedError` if it fails the check."""
     if model.config is None:
         return ModelFolder(model.path, model.family, vae=model.vae, prediction=model.prediction)
     return SingleFile(model.path, model.family, config=model.config, vae=model.vae, prediction=model.prediction)

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from generation.engine.families.base import Conditioning, Family
 from generation.engine.initial_latents import Repaint, begin, begin_larger
-from generation.engine.safety import Verdict
+from generation.engine.safety import SafetyVerdict
 from generation.engine.samplers import Sampling
-from generation.engine.text import Words
-from generation.errors import InvalidRequest
-from generation.jobs.protocol import Order
-from generation.requests.cost import BY_PIXELS, Work, cost_of_evaluations
+from generation.engine.text import TokenizedPrompt
+from generation.errors import InvalidRequestError
+from generation.jobs.protocol import GenerateCommand
+from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost
 from generation.requests.prompt_addons import Adapter
 from generation.requests.recipe import Trace, require_trace
 from generation.requests.spec import Pass
@@ -31,7 +31,7 @@ class Key(NamedTuple):
 
 
 @dataclass(slots=True)
-class Walk:
+class SamplingRun:
     """The state of an image once it has begun."""
 
     sampling: Sampling
@@ -53,11 +53,11 @@ class Slot:
 
     def __init__(
         self,
-        order: Order,
+        order: GenerateCommand,
         family: Family,
         serial: int,
         *,
-        start: Verdict | None = None,
+        start: SafetyVerdict | None = None,
         work: Work = BY_PIXELS,
         network: str = "",
     ) -> None:
@@ -68,13 +68,13 @@ class Slot:
         self.start = start
         self.family = family
         self.serial = serial
-        self.words: Words = family.tokenize(spec)
+        self.words: TokenizedPrompt = family.tokenize(spec)
         self.rows = spec.num_rows
         self.buckets: list[int] = []
         self._coming = [_keyed(family, order, each, self.words) for each in spec.passes]
         self._enter_pass()
         self.replay = _parse_replay(order)
-        self.walk: Walk | None = None
+        self.walk: SamplingRun | None = None
         self.num_previews = 0
         self.lacked_memory = False
         """Whether a forward of this image alone found no memory once."""
@@ -123,10 +123,10 @@ class Slot:
         if repaint is not None:
             repaint = Repaint(*(part.to(device) for part in (repaint.mask, repaint.kept, repaint.noise)))
         conditioning = self.family.condition(spec, self.words)
-        self.walk = Walk(sampling, conditioning, latents.to(device), repaint)
+        self.walk = SamplingRun(sampling, conditioning, latents.to(device), repaint)
         if self.replay is not None and len(self.replay) != self.total:
             problem = f"has {len(self.replay)} evaluations where this picture takes {self.total}."
-            raise InvalidRequest(what="The trace", problem=problem)
+            raise InvalidRequestError(what="The trace", problem=problem)
 
     def model_input(self) -> Tensor:
         """Return (1, C, h, w) for the coming evaluation, the same for all rows of this image."""
@@ -167,7 +167,7 @@ class Slot:
             larger = replace(spec, width_px=coming.width_px, height_px=coming.height_px, hires=None)
             conditioning = self.family.condition(larger, self.words)
             place = before.latents.device
-            walk = Walk(sampling, conditioning, latents.to(place), None, self.done, clean.to(place))
+            walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, clean.to(place))
         except BaseException:
             generator.set_state(drawn)
             raise
@@ -179,21 +179,21 @@ class Slot:
         coming, self.key = self._coming.pop(0)
         self.size_px = (coming.width_px, coming.height_px)
         spec = self.order.spec
-        before, after = (cost_of_evaluations(spec, self.done + more, work=self.work) for more in (0, 1))
+        before, after = (compute_evaluations_cost(spec, self.done + more, work=self.work) for more in (0, 1))
         self._charge_of_row = (after - before) / self.rows
 
 
-def _keyed(family: Family, order: Order, coming: Pass, words: Words) -> tuple[Pass, Key]:
+def _keyed(family: Family, order: GenerateCommand, coming: Pass, words: TokenizedPrompt) -> tuple[Pass, Key]:
     shape = latent_shape(family, (coming.width_px, coming.height_px))
     return coming, Key(order.spec.model, shape, words.num_chunks, order.spec.adapters)
 
 
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:
-    """Return (C, h, w). Raise `InvalidRequest` for a size the model's latents cannot express."""
+    """Return (C, h, w). Raise `InvalidRequestError` for a size the model's latents cannot express."""
     cell = family.pixels_per_latent
     width, height = size_px
     if width % cell or height % cell:
-        raise InvalidRequest(what="The size", problem=f"must be a multiple of {cell} pixels a side.")
+        raise InvalidRequestError(what="The size", problem=f"must be a multiple of {cell} pixels a side.")
     return family.latent_channels, height // cell, width // cell
 
 
@@ -204,7 +204,7 @@ def _guide(prediction: Tensor, guidance: float) -> Tensor:
     return negative + guidance * (positive - negative)
 
 
-def _parse_replay(order: Order) -> tuple[int, ...] | None:
+def _parse_replay(order: GenerateCommand) -> tuple[int, ...] | None:
     if order.replay is None:
         return None
     return tuple(require_trace(order.spec, order.replay).buckets())

@@ -25,7 +25,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class TokenizedPrompt:
     """What a family read from a spec's prompts: one `Tokens` for each of its text encoders."""
 
     tokens: tuple[Tokens, ...]

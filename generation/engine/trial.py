@@ -17,7 +17,7 @@ from generation.engine.devices import Device, num_cores
 from generation.engine.error_classes import is_out_of_memory
 from generation.engine.loading import first_line
 from generation.engine.models import LoadedModel
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.models.layout import weight_files
 from generation.workers.engine_settings import EngineSettings
@@ -40,7 +40,7 @@ def explain_failure(model: Model) -> str:
         with torch.inference_mode():
             LoadedModel(model, Device(torch.device("cpu"), _find_dtype(model), num_cores()), EngineSettings())
         return ""
-    except Misconfigured as refused:
+    except ConfigurationError as refused:
         return str(refused)
     except Exception as error:
         if is_out_of_memory(error):

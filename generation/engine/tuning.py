@@ -12,15 +12,15 @@ from collections.abc import Callable, Generator
 
 import torch
 
-from generation.engine.autotune import pays_first, time_buckets
+from generation.engine.autotune import find_best_bucket, time_buckets
 from generation.engine.batch import Batch
-from generation.engine.buckets import Buckets, Wanted
+from generation.engine.buckets import Buckets, MeasurementTarget
 from generation.engine.devices import Device
 from generation.engine.error_classes import is_engine_broken, is_out_of_memory
 from generation.engine.families.base import Family
 from generation.engine.memory import give_back
 from generation.engine.slot import Slot
-from generation.jobs.protocol import Order, Share
+from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Tuner:
 
     def __init__(self, buckets: Buckets, device: Device, family_of: Callable[[str], Family | None]) -> None:
         self._buckets, self._device, self._family_of = buckets, device, family_of
-        self._wanted: Wanted | None = None
+        self._wanted: MeasurementTarget | None = None
         self._trial: _Trial | None = None
 
     def run_whole(self) -> None:
@@ -68,7 +68,7 @@ class Tuner:
             next(self._trial)
             return
         except StopIteration as end:
-            self._buckets.keep(shape, pays_first(end.value))
+            self._buckets.keep(shape, find_best_bucket(end.value))
             log.info("model=%s action=bucket-measured seconds=%s", self._wanted.model, end.value)
         except Exception as error:  # pictures can be had without it
             if is_engine_broken(error) and not is_out_of_memory(error):
@@ -78,7 +78,7 @@ class Tuner:
         self.drop()
         give_back(self._device.torch_device)
 
-    def _try_buckets(self, wanted: Wanted, longest_s: float) -> _Trial:
+    def _try_buckets(self, wanted: MeasurementTarget, longest_s: float) -> _Trial:
         family = self._family_of(wanted.model)
         if family is None:
             raise LookupError("the model was let go")
@@ -97,7 +97,7 @@ class Tuner:
         return run
 
 
-def _make_slot(wanted: Wanted, family: Family) -> Slot:
+def _make_slot(wanted: MeasurementTarget, family: Family) -> Slot:
     """Return a slot of that size that belongs to no request."""
     width_px, height_px = wanted.size_px
     spec = ImageSpec(
@@ -110,4 +110,4 @@ def _make_slot(wanted: Wanted, family: Family) -> Slot:
         sampler="Euler",
         seed=0,
     )
-    return Slot(Order(image_id="measure-0", attempt=1, spec=spec, share=Share(0)), family, 0)
+    return Slot(GenerateCommand(image_id="measure-0", attempt=1, spec=spec, share=Share(0)), family, 0)

@@ -13,7 +13,7 @@ from transformers import Swin2SRForImageSuperResolution
 
 from generation.engine.devices import Device
 from generation.engine.loading import load_transformer
-from generation.models.layout import FolderRefused, check_part
+from generation.models.layout import ModelRefusedError, check_part
 
 _TILE_PX = 64
 _OVERLAP_PX = 8
@@ -21,14 +21,14 @@ FACTOR = 2
 
 
 class Upscaler:
-    """A loaded `Swin2SRForImageSuperResolution` of factor two, float32. Raise `FolderRefused` as models do."""
+    """A loaded `Swin2SRForImageSuperResolution` of factor two, float32. Raise `ModelRefusedError` as models do."""
 
     def __init__(self, folder: Path, device: Device) -> None:
         check_part(folder)
         self._device = Device(device.home, torch.float32, device.num_threads)
         self._model: Any = load_transformer(Swin2SRForImageSuperResolution, folder, self._device)
         if self._model.config.upscale != FACTOR:
-            raise FolderRefused(folder=str(folder), problem="it does not double.", remedy="Use an x2 upscaler.")
+            raise ModelRefusedError(folder=str(folder), problem="it does not double.", remedy="Use an x2 upscaler.")
 
     def enlarge(self, tile: np.ndarray) -> np.ndarray:
         """Return (2 side, 2 side, 3) uint8 for (side, side, 3) uint8."""
@@ -40,7 +40,7 @@ class Upscaler:
         return enlarged
 
 
-class Enlargement:
+class UpscaleTask:
     """One upscale, tile by tile, so that others can take their turns in between.
 
     Tiles have one fixed size (the picture is mirrored at its edges), overlap, and are pasted without their margins.

@@ -12,7 +12,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.images.iptc import SourceType, full_name
 
 ROOM_BYTES = 64 * 1024
@@ -51,28 +51,28 @@ class Credentials:
     algorithm: str = "es256"
 
     def check(self) -> None:
-        """Sign a trial picture. Raise `Misconfigured` if that fails, or the extra is not installed."""
+        """Sign a trial picture. Raise `ConfigurationError` if that fails, or the extra is not installed."""
         if not is_installed():
             problem = "ATELIER_C2PA_KEY is set, but what signs with it is not installed."
             remedy = "Install it: .venv/bin/python -m pip install -c constraints.txt -e '.[c2pa]'."
-            raise Misconfigured(problem=problem, remedy=remedy)
+            raise ConfigurationError(problem=problem, remedy=remedy)
         from generation.images.codec import encode_png
 
         try:
             signed = self.sign(encode_png(bytes(3 * 16 * 16), (16, 16)), SourceType.GENERATED)
-        except CannotSign as failed:
+        except SigningError as failed:
             problem = f"ATELIER_C2PA_CERTIFICATES and ATELIER_C2PA_KEY cannot sign: {failed}."
             remedy = "They belong together, are PEM text, and the certificate is one for signing that has not run out."
-            raise Misconfigured(problem=problem, remedy=remedy) from None
+            raise ConfigurationError(problem=problem, remedy=remedy) from None
         read = read_credentials(signed)
         if read is None or read.state is CredentialState.INVALID:
             problem = "What ATELIER_C2PA_KEY signs does not hold against ATELIER_C2PA_CERTIFICATES."
-            raise Misconfigured(problem=problem, remedy="Check that they belong together.")
+            raise ConfigurationError(problem=problem, remedy="Check that they belong together.")
 
     def sign(self, data: bytes, source: SourceType) -> bytes:
         """Return a PNG or JPEG with its credentials: another file, the same pixels. Blocks.
 
-        Raise `CannotSign` on failure.
+        Raise `SigningError` on failure.
         """
         import c2pa
 
@@ -86,21 +86,22 @@ class Credentials:
             ):
                 builder.sign(signer, _get_mime(data), io.BytesIO(data), signed)
         except (c2pa.C2paError, ValueError, OSError) as error:
-            raise CannotSign(str(error)[:200]) from None
+            raise SigningError(str(error)[:200]) from None
         return signed.getvalue()
 
 
-class CannotSign(Exception):
+class SigningError(Exception):
     """Signing failed; the text is the library's reason."""
 
 
-def credentials_of(certificates: str | None, key: str | None, algorithm: str) -> Credentials | None:
-    """Return what posted pictures are signed with, None if neither is set. Raise `Misconfigured` if only one is."""
+def load_credentials(certificates: str | None, key: str | None, algorithm: str) -> Credentials | None:
+    """Return what posted pictures are signed with, None if neither is set. Raise `ConfigurationError` if only one
+    is."""
     if certificates is None and key is None:
         return None
     if certificates is None or key is None:
         problem = "ATELIER_C2PA_CERTIFICATES and ATELIER_C2PA_KEY belong together, and one of them is missing."
-        raise Misconfigured(problem=problem, remedy="Set the other too, or neither.")
+        raise ConfigurationError(problem=problem, remedy="Set the other too, or neither.")
     return Credentials(certificates=certificates, key=key, algorithm=algorithm)
 
 

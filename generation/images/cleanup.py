@@ -16,7 +16,7 @@ from typing import Protocol
 
 from generation.clock import utc_now
 from generation.images.store import PARTS, ImageFiles
-from generation.retry import Problems, Task, every, num_stuck
+from generation.retry import Problems, Task, num_stuck, run_periodically
 from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Limits(Protocol):
         """Forget the uploads whose pictures have expired; return the unused files (SHA-256), part by part."""
 
 
-class Register(Protocol):
+class FileReferences(Protocol):
     """What is known of the files."""
 
     async def fetch_confirmed_now(self) -> datetime:
@@ -74,7 +74,7 @@ async def keep_tidy(
         log.info("action=tidied files=%s", await tidy(limits, files))
 
     retry_s = min(every_s, RETRY_S)
-    await every(every_s, Task("tidying", _NOT_TIDIED, retry_s / 10, retry_s), once, problems or Problems())
+    await run_periodically(every_s, Task("tidying", _NOT_TIDIED, retry_s / 10, retry_s), once, problems or Problems())
 
 
 async def tidy(limits: Limits, files: ImageFiles) -> int:
@@ -94,8 +94,8 @@ def _remove(files: ImageFiles, names: Collection[str]) -> int:
     return sum(files.remove(sha256) for sha256 in names)
 
 
-async def keep_swept(
-    register: Register,
+async def sweep_periodically(
+    register: FileReferences,
     files: ImageFiles,
     problems: Problems | None = None,
     *,
@@ -126,7 +126,7 @@ async def keep_swept(
 
 
 async def sweep(
-    register: Register,
+    register: FileReferences,
     files: ImageFiles,
     *,
     now: datetime,
@@ -149,7 +149,9 @@ async def sweep(
     return num_removed
 
 
-async def _remove_strays(register: Register, files: ImageFiles, names: Collection[str], *, until: datetime) -> int:
+async def _remove_strays(
+    register: FileReferences, files: ImageFiles, names: Collection[str], *, until: datetime
+) -> int:
     if num_stuck():  # a finished picture lies on disk, and storage refuses the row that names it, perhaps for hours
         return 0
     strays = await register.fetch_strays(names)

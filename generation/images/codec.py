@@ -15,8 +15,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 from PIL.WebPImagePlugin import WebPImageFile
 
-from generation.errors import InvalidRequest
-from generation.images.colours import as_mask, on_white, plain
+from generation.errors import InvalidRequestError
+from generation.images.colours import convert_to_mask, on_white, plain
 from generation.images.essentials import JPEG, PNG, essentials
 from generation.translatable import Phrase
 
@@ -62,7 +62,7 @@ def decode_png(data: bytes) -> tuple[bytes, tuple[int, int]]:
         return picture.convert("RGB").tobytes(), picture.size
 
 
-class OtherSize(Exception):
+class SizeMismatchError(Exception):
     """A picture is not as large, upright, as it was said to be: `size_px` is what a person sees."""
 
     def __init__(self, size_px: tuple[int, int]) -> None:
@@ -73,26 +73,28 @@ class OtherSize(Exception):
 def read_upload(data: bytes, *, is_mask: bool = False) -> PillowImage.Image:
     """Return a user's picture as sRGB on white, upright, without metadata; a mask as black and white.
 
-    Size and kind are judged by the header alone; only then are pixels decoded. Raise `InvalidRequest` saying what is
-    wrong.
+    Size and kind are judged by the header alone; only then are pixels decoded. Raise `InvalidRequestError` saying
+    what is wrong.
     """
     if not data:
-        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is empty."))
+        raise InvalidRequestError(what=Phrase("The picture"), problem=Phrase("is empty."))
     if len(data) > MAX_UPLOAD_BYTES:
         problem = Phrase("is over {most} MiB.", most=MAX_UPLOAD_BYTES // 2**20)
-        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+        raise InvalidRequestError(what=Phrase("The picture"), problem=problem)
     needed = essentials(data)
     try:
         picture = _open(needed.data)
         _check_size(picture.size)
-        return (as_mask if is_mask else on_white)(plain(picture, needed.exif))
+        return (convert_to_mask if is_mask else on_white)(plain(picture, needed.exif))
     except UnidentifiedImageError:
-        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is not a PNG, JPEG or WebP file.")) from None
+        raise InvalidRequestError(
+            what=Phrase("The picture"), problem=Phrase("is not a PNG, JPEG or WebP file.")
+        ) from None
     except PillowImage.DecompressionBombError:
-        raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE) from None
+        raise InvalidRequestError(what=Phrase("The picture"), problem=_TOO_LARGE) from None
     except (OSError, ValueError, SyntaxError):
         problem = Phrase("is damaged or cut short and cannot be read.")
-        raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None
+        raise InvalidRequestError(what=Phrase("The picture"), problem=problem) from None
 
 
 def _open(data: bytes) -> PillowImage.Image:
@@ -108,26 +110,26 @@ def fit_upload(
 ) -> bytes:
     """Return a user's picture cropped and scaled to `size_px`, as a plain PNG. Raise as `read_upload` does.
 
-    `said_px` is the size that `size_px` was chosen for: `OtherSize` is raised if that is not its size upright.
+    `said_px` is the size that `size_px` was chosen for: `SizeMismatchError` is raised if that is not its size upright.
     """
     upright = read_upload(data, is_mask=is_mask)
     if said_px is not None and upright.size != said_px:
-        raise OtherSize(upright.size)
+        raise SizeMismatchError(upright.size)
     picture = ImageOps.fit(upright, size_px, PillowImage.Resampling.LANCZOS)
     return encode_png(picture.tobytes(), size_px)
 
 
 def read_png_text(data: bytes) -> dict[str, str]:
-    """Return the text chunks of a PNG. Raise `InvalidRequest` if it is not a PNG or holds too much text."""
+    """Return the text chunks of a PNG. Raise `InvalidRequestError` if it is not a PNG or holds too much text."""
     try:
         with PillowImage.open(io.BytesIO(data), formats=("PNG",)) as picture:
             _check_size(picture.size, least_px=1)
             picture.load()
             return {key: str(value) for key, value in getattr(picture, "text", {}).items()}
     except UnidentifiedImageError:
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a PNG.")) from None
+        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is not a PNG.")) from None
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is damaged and cannot be read.")) from None
+        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is damaged and cannot be read.")) from None
 
 
 _SHRUNK = (*((1.0, quality) for quality in (95, 90, 80, 65, 50, 30)), *((part, 75) for part in (0.7, 0.5, 0.35, 0.2)))
@@ -137,7 +139,7 @@ _SHRUNK = (*((1.0, quality) for quality in (95, 90, 80, 65, 50, 30)), *((part, 7
 def shrink(png: bytes, *, max_bytes: int) -> bytes:
     """Return a picture too large to send as the best JPEG of at most `max_bytes`.
 
-    Raise `InvalidRequest` if none fits.
+    Raise `InvalidRequestError` if none fits.
     """
     original = PillowImage.open(io.BytesIO(png), formats=("PNG",))
     picture, xmp = original.convert("RGB"), str(original.info.get(XMP_KEYWORD, "")).encode()
@@ -148,7 +150,7 @@ def shrink(png: bytes, *, max_bytes: int) -> bytes:
         scaled.save(buffer, "JPEG", quality=quality, optimize=True, xmp=xmp)
         if buffer.tell() <= max_bytes:
             return buffer.getvalue()
-    raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("is too large to send."))
+    raise InvalidRequestError(what=Phrase("The picture"), problem=Phrase("is too large to send."))
 
 
 def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
@@ -169,4 +171,4 @@ def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
 def _check_size(size_px: tuple[int, int], *, least_px: int = 16) -> None:
     width, height = size_px
     if width * height > MAX_UPLOAD_PX or max(size_px) > MAX_UPLOAD_SIDE_PX or min(size_px) < least_px:
-        raise InvalidRequest(what=Phrase("The picture"), problem=_TOO_LARGE)
+        raise InvalidRequestError(what=Phrase("The picture"), problem=_TOO_LARGE)

@@ -61,7 +61,7 @@ def on_white(plain: Plain) -> Image:
     return PillowImage.composite(plain.colours, PillowImage.new("RGB", plain.colours.size, "white"), plain.alpha)
 
 
-def as_mask(plain: Plain) -> Image:
+def convert_to_mask(plain: Plain) -> Image:
     """Return a mask as black and white: white and transparent are white, the rest is black.
 
     If no visible pixel is dark, the drawing is white on transparent ground: then what is drawn is white.

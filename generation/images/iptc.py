@@ -29,7 +29,7 @@ class SourceType(StrEnum):
     COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
 
 
-def source_of(spec: ImageSpec) -> SourceType:
+def get_source_type(spec: ImageSpec) -> SourceType:
     """Return whether a picture of this spec is made from words alone, or composed with an existing picture."""
     return SourceType.GENERATED if spec.start is None else SourceType.COMPOSITE
 
@@ -39,12 +39,12 @@ def full_name(source: SourceType) -> str:
     return _BASE + source
 
 
-def xmp_of(recipe: Recipe) -> str:
+def build_xmp(recipe: Recipe) -> str:
     """Return the XMP packet for a picture of this recipe. The same recipe gives the same bytes."""
-    return _XMP.format(source=full_name(source_of(recipe.spec)))
+    return _XMP.format(source=full_name(get_source_type(recipe.spec)))
 
 
-def source_type_in(xmp: bytes | str) -> str | None:
+def parse_source_type(xmp: bytes | str) -> str | None:
     """Return the source type that an XMP packet names, ours or any other; None if it names none."""
     named = _TYPE.search(xmp.decode(errors="replace") if isinstance(xmp, bytes) else xmp)
     return named[1] if named else None

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from msgspec import UNSET
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png, read_png_text
-from generation.images.iptc import xmp_of
+from generation.images.iptc import build_xmp
 from generation.requests.recipe import Recipe
 from generation.requests.spec import ImageSpec
 from generation.translatable import Phrase
@@ -26,33 +26,33 @@ MAX_RECIPE_CHARS = 1 << 16
 
 def sign_png(pixels: bytes, size_px: tuple[int, int], recipe: Recipe) -> bytes:
     """Return the finished file: pixels, parameters line, recipe, and (as XMP) that a machine made it."""
-    text = {PARAMETERS_KEYWORD: parameters_line(recipe), RECIPE_KEYWORD: recipe.to_json()}
-    return encode_png(pixels, size_px, text=text, xmp=xmp_of(recipe))
+    text = {PARAMETERS_KEYWORD: format_parameters(recipe), RECIPE_KEYWORD: recipe.to_json()}
+    return encode_png(pixels, size_px, text=text, xmp=build_xmp(recipe))
 
 
 def read_recipe(png: bytes) -> Recipe:
-    """Return the recipe that a PNG of ours carries. Raise `InvalidRequest` if there is none, or it is not ours."""
+    """Return the recipe that a PNG of ours carries. Raise `InvalidRequestError` if there is none, or it is not ours."""
     return recipe_in(read_png_text(png))
 
 
 def recipe_in(text: Mapping[str, str]) -> Recipe:
     """Return the recipe among text chunks that are read already, by keyword.
 
-    Raise `InvalidRequest` as `read_recipe`.
+    Raise `InvalidRequestError` as `read_recipe`.
     """
     written = text.get(RECIPE_KEYWORD)
     if written is None:
-        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("carries no recipe of this bot."))
+        raise InvalidRequestError(what=Phrase("The picture"), problem=Phrase("carries no recipe of this bot."))
     try:
         if len(written) > MAX_RECIPE_CHARS:
             raise ValueError("no recipe of ours is so long")
         return Recipe.from_json(written)
     except (ValueError, RecursionError):
         problem = Phrase("carries a recipe that cannot be read.")
-        raise InvalidRequest(what=Phrase("The picture"), problem=problem) from None
+        raise InvalidRequestError(what=Phrase("The picture"), problem=problem) from None
 
 
-def parameters_line(recipe: Recipe) -> str:
+def format_parameters(recipe: Recipe) -> str:
     """Return the settings as AUTOMATIC1111 writes them: prompt, negative prompt, then one line of `key: value`."""
     spec = recipe.spec
     lines = [_strip_newlines(spec.written)]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from PIL import Image as PillowImage
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png
 from generation.translatable import Phrase
 
@@ -33,12 +33,12 @@ CELLS = (
 def draw_mask(cells: Iterable[int], size_px: tuple[int, int]) -> bytes:
     """Return a PNG of `size_px`, white in the cells (to be repainted), black elsewhere.
 
-    Raise `InvalidRequest` for bad cells.
+    Raise `InvalidRequestError` for bad cells.
     """
     chosen = sorted(set(cells))
     if not chosen or not set(chosen) <= set(range(len(CELLS))):
         problem = Phrase("is one or more of the nine parts of the picture.")
-        raise InvalidRequest(what=Phrase("The region"), problem=problem)
+        raise InvalidRequestError(what=Phrase("The region"), problem=problem)
     width, height = size_px
     mask = PillowImage.new("RGB", size_px)
     for cell in chosen:

@@ -24,7 +24,7 @@ class Agreement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ReplayVerdict:
     """The outcome of a replay. `psnr_db` is None when identical (it would be infinite) or unknown."""
 
     verdict: Agreement
@@ -32,13 +32,13 @@ class Verdict:
     why: str
 
 
-def judge(recipe: Recipe, replayed: bytes, here: Fingerprint, *, original: bytes | None) -> Verdict:
+def judge(recipe: Recipe, replayed: bytes, here: Fingerprint, *, original: bytes | None) -> ReplayVerdict:
     """Compare replayed RGB8 rows with what the recipe promises, and with the original's pixels where they are known."""
     if pixels_sha256(replayed) == recipe.pixels_sha256:
-        return Verdict(verdict=Agreement.IDENTICAL, psnr_db=None, why=Phrase("Every byte is the same."))
+        return ReplayVerdict(verdict=Agreement.IDENTICAL, psnr_db=None, why=Phrase("Every byte is the same."))
     psnr = psnr_db(original, replayed) if original is not None and len(original) == len(replayed) else None
     verdict = Agreement.NEAR if psnr is not None and psnr >= NEAR_DB else Agreement.DIFFERENT
-    return Verdict(verdict=verdict, psnr_db=psnr, why=_reason(recipe, here))
+    return ReplayVerdict(verdict=verdict, psnr_db=psnr, why=_reason(recipe, here))
 
 
 def psnr_db(first: bytes, second: bytes) -> float:

@@ -21,7 +21,7 @@ _UNFINISHED = re.compile(r"tmp[a-z0-9_]{8}")  # as `tempfile` calls them
 
 
 @dataclass(eq=False, slots=True)
-class Loan:
+class PendingFile:
     """A file put for requests that may yet be refused. It stays once one of them is accepted, or another puts it."""
 
     sha256: str
@@ -35,7 +35,7 @@ class ImageFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._touching = threading.Lock()
-        self._loans: dict[str, Loan] = {}
+        self._loans: dict[str, PendingFile] = {}
         self.num_bytes_put = 0
         """Of new files since the start: what tells the sweep that it is due."""
         self._unfinished: set[Path] = set()
@@ -47,11 +47,11 @@ class ImageFiles:
         """
         return self._put(data, is_lent=False).sha256
 
-    def lend(self, data: bytes) -> Loan:
+    def lend(self, data: bytes) -> PendingFile:
         """Put `data` for a request that may yet be refused: `end_loan` says what became of it."""
         return self._put(data, is_lent=True)
 
-    def end_loan(self, loan: Loan, *, is_kept: bool) -> None:
+    def end_loan(self, loan: PendingFile, *, is_kept: bool) -> None:
         """Remove the file of a refused request, unless it lay there before or is needed otherwise."""
         with self._touching:
             loan.is_kept |= is_kept
@@ -63,7 +63,7 @@ class ImageFiles:
             if not loan.is_kept:
                 self.remove(loan.sha256)
 
-    def _put(self, data: bytes, *, is_lent: bool) -> Loan:
+    def _put(self, data: bytes, *, is_lent: bool) -> PendingFile:
         sha256 = hashlib.sha256(data).hexdigest()
         target = self._path(sha256)
         with self._touching:
@@ -76,11 +76,11 @@ class ImageFiles:
             self.num_bytes_put += len(data) * is_new
             return found or self._track_loan(sha256, is_lent=is_lent, is_new=is_new)
 
-    def _track_loan(self, sha256: str, *, is_lent: bool, is_new: bool) -> Loan:
+    def _track_loan(self, sha256: str, *, is_lent: bool, is_new: bool) -> PendingFile:
         """Return the loan of a file that was put: that of others, a new one of a new file, else one of no effect."""
         loan = self._loans.get(sha256)
         if loan is None:
-            loan = Loan(sha256, is_kept=not (is_lent and is_new))
+            loan = PendingFile(sha256, is_kept=not (is_lent and is_new))
             if not loan.is_kept:
                 self._loans[sha256] = loan
         elif is_lent:

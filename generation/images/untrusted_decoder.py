@@ -20,10 +20,10 @@ from pathlib import Path
 
 import msgspec
 
-from generation.errors import InvalidRequest
-from generation.fair_turns import Turns
-from generation.images.codec import OtherSize, decode_png, fit_upload
-from generation.images.interchange import Foreign, read_foreign
+from generation.errors import InvalidRequestError
+from generation.fair_turns import FairTurns
+from generation.images.codec import SizeMismatchError, decode_png, fit_upload
+from generation.images.interchange import ForeignSettings, read_foreign
 from generation.images.interchange.texts import read_texts
 from generation.images.metadata import RECIPE_KEYWORD, read_recipe, sign_png
 from generation.owner import DM_TENANT, Owner
@@ -43,7 +43,7 @@ _REFUSED, _OTHER_SIZE, _UNFORESEEN = 3, 4, 5
 _CRASHES = frozenset(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
 _MAX_LOGGED = 300
 _ROOT = Path(__file__).resolve().parents[2]
-_Settings = tuple[Recipe | None, Foreign | None]
+_Settings = tuple[Recipe | None, ForeignSettings | None]
 NO_MEMBER = Owner(DM_TENANT, 0)
 """For files of the shell: no member of a server gave them."""
 
@@ -58,7 +58,7 @@ async def fit_picture(
 ) -> bytes:
     """Return a user's picture cropped and scaled to `size_px`, as a plain PNG. Files are decoded in turns by `owner`.
 
-    Raise `InvalidRequest`, and `OtherSize` for one that is not, upright, of the size `said_px`.
+    Raise `InvalidRequestError`, and `SizeMismatchError` for one that is not, upright, of the size `said_px`.
     """
     return await _decode(data, owner, "mask" if is_mask else "fit", *map(str, (*size_px, *(said_px or ()))))
 
@@ -66,16 +66,16 @@ async def fit_picture(
 async def read_signed(data: bytes, *, owner: Owner = NO_MEMBER) -> tuple[Recipe, bytes]:
     """Return the recipe in a user's PNG, and the picture as a file written here, with nothing else in it.
 
-    Raise `InvalidRequest` when there is no recipe, or it is not ours.
+    Raise `InvalidRequestError` when there is no recipe, or it is not ours.
     """
     recipe, _, clean = (await _decode(data, owner, "signed")).partition(b"\n")
     return Recipe.from_json(recipe), clean
 
 
-async def read_settings(data: bytes, *, owner: Owner = NO_MEMBER) -> Recipe | Foreign | None:
+async def read_settings(data: bytes, *, owner: Owner = NO_MEMBER) -> Recipe | ForeignSettings | None:
     """Return how a user's picture was made: a recipe of ours before all else, or another tool's settings.
 
-    Raise `InvalidRequest` if it cannot be read. The text itself stays in the child process: only small values come
+    Raise `InvalidRequestError` if it cannot be read. The text itself stays in the child process: only small values come
     back.
     """
     said: _Settings = msgspec.json.decode(await _decode(data, owner, "settings"), type=_Settings)
@@ -105,24 +105,24 @@ async def _decode(data: bytes, owner: Owner, *words: str) -> bytes:
                 process.kill()
             await process.wait()
     if process.returncode == _REFUSED:
-        raise InvalidRequest(**{name: Phrase.unpacked(each) for name, each in json.loads(answer).items()})
+        raise InvalidRequestError(**{name: Phrase.unpacked(each) for name, each in json.loads(answer).items()})
     if process.returncode == _OTHER_SIZE:
         width_px, height_px = json.loads(answer)
-        raise OtherSize((width_px, height_px))
+        raise SizeMismatchError((width_px, height_px))
     if process.returncode == _UNFORESEEN or process.returncode in _CRASHES:
         log.error(
             "action=decode status=%s error=%s", process.returncode, answer.decode("utf-8", "replace")[:_MAX_LOGGED]
         )
-        raise InvalidRequest(what=Phrase("The picture"), problem=Phrase("cannot be decoded: it is damaged."))
+        raise InvalidRequestError(what=Phrase("The picture"), problem=Phrase("cannot be decoded: it is damaged."))
     if process.returncode != 0 or not answer:
         problem = Phrase("cannot be read: it takes too long or too much memory.")
-        raise InvalidRequest(what=Phrase("The picture"), problem=problem)
+        raise InvalidRequestError(what=Phrase("The picture"), problem=problem)
     return answer
 
 
 @lru_cache(maxsize=1)
-def _turns(loop: asyncio.AbstractEventLoop) -> Turns:
-    return Turns(AT_ONCE, of_guild=AT_ONCE_OF_GUILD, of_member=1)
+def _turns(loop: asyncio.AbstractEventLoop) -> FairTurns:
+    return FairTurns(AT_ONCE, of_guild=AT_ONCE_OF_GUILD, of_member=1)
 
 
 def _environment() -> dict[str, str]:
@@ -139,11 +139,11 @@ def main(words: list[str]) -> int:
     data = sys.stdin.buffer.read()
     try:
         answer = _work(data, words)
-    except InvalidRequest as wrong:
+    except InvalidRequestError as wrong:
         details = {name: Phrase.of(each).packed() for name, each in wrong.details.items()}
         sys.stdout.buffer.write(json.dumps(details).encode())
         return _REFUSED
-    except OtherSize as other:
+    except SizeMismatchError as other:
         sys.stdout.buffer.write(json.dumps(other.size_px).encode())
         return _OTHER_SIZE
     except MemoryError:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.c2pa import CredentialState, read_credentials
 from generation.images.codec import XMP_KEYWORD, decode_png, pixels_sha256
-from generation.images.iptc import source_type_in
+from generation.images.iptc import parse_source_type
 from generation.images.metadata import RECIPE_KEYWORD, read_recipe
 
 
@@ -32,19 +32,19 @@ class Disclosure:
 
 
 def read_disclosure(data: bytes) -> Disclosure:
-    """Return what a PNG, JPEG or WebP discloses of its origin. Raise `InvalidRequest` for anything else."""
+    """Return what a PNG, JPEG or WebP discloses of its origin. Raise `InvalidRequestError` for anything else."""
     try:
         with PillowImage.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
             xmp = picture.info.get("xmp") or picture.info.get(XMP_KEYWORD) or b""
             is_ours = picture.format == "PNG" and RECIPE_KEYWORD in picture.info
     except UnidentifiedImageError:
-        raise InvalidRequest(what="The file", problem="is not a PNG, JPEG or WebP picture.") from None
+        raise InvalidRequestError(what="The file", problem="is not a PNG, JPEG or WebP picture.") from None
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
-        raise InvalidRequest(what="The file", problem="is damaged and cannot be read.") from None
+        raise InvalidRequestError(what="The file", problem="is damaged and cannot be read.") from None
     intact = pixels_sha256(decode_png(data)[0]) == read_recipe(data).pixels_sha256 if is_ours else None
     signed = read_credentials(data)
     return Disclosure(
-        source_type=source_type_in(xmp) or (signed.source_type if signed else None),
+        source_type=parse_source_type(xmp) or (signed.source_type if signed else None),
         is_intact=intact,
         credentials=signed.state if signed else None,
         signed_by=signed.signed_by if signed else None,

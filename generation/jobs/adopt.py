@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from generation.errors import InvalidRequest
-from generation.images.interchange.foreign import Foreign
+from generation.errors import InvalidRequestError
+from generation.images.interchange.foreign import ForeignSettings
 from generation.models.catalog import Model
-from generation.models.sizes import nearest_size
+from generation.models.sizes import find_nearest_size
 from generation.requests.prompt_addons import read_prompts
 from generation.requests.ranges import MAX_SEED
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.translatable import Phrase
 
 
-def adopt(found: Foreign, model: Model, *, seed: int) -> GenerationRequest:
+def adopt(found: ForeignSettings, model: Model, *, seed: int) -> GenerationRequest:
     """Return the request, its words read as typed ones are: LoRA and learned words called, and refused if not here.
 
-    `seed` is taken where the file has none. Raise `InvalidRequest`, also where it has no prompt, or too long a one.
+    `seed` is taken where the file has none. Raise `InvalidRequestError`, also where it has no prompt, or too long a
+    one.
     """
     if not found.prompt:
-        raise InvalidRequest(what=Phrase("The file"), problem=_explain_no_prompt(found))
+        raise InvalidRequestError(what=Phrase("The file"), problem=_explain_no_prompt(found))
     written = read_prompts(model, " ".join((found.prompt, *found.loras)), found.negative)
     spec = ImageSpec.for_model(
         model,
         **written._asdict(),
-        size_px=None if found.size_px is None else nearest_size(model, found.size_px),
+        size_px=None if found.size_px is None else find_nearest_size(model, found.size_px),
         steps=found.steps,
         guidance=found.guidance,
         sampler=found.sampler,
@@ -38,7 +39,7 @@ def seed_here(seed: int) -> int:
     return seed & MAX_SEED
 
 
-def _explain_no_prompt(found: Foreign) -> Phrase:
+def _explain_no_prompt(found: ForeignSettings) -> Phrase:
     if not found.unread:
         return Phrase("holds settings of {tool}, but no prompt that I can find.", tool=found.tool)
     names = ", ".join(found.unread)
@@ -47,6 +48,6 @@ def _explain_no_prompt(found: Foreign) -> Phrase:
     )
 
 
-def _clip_skip(found: Foreign, model: Model) -> int:
+def _clip_skip(found: ForeignSettings, model: Model) -> int:
     """Return our clip skip. Elsewhere the layer before the last is SDXL's, whatever is set; here that is 1."""
     return 1 if model.family == "sdxl" or found.clip_skip is None else found.clip_skip

@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.jobs.job import Image, Job
 from generation.models.catalog import Model
-from generation.models.sizes import can_be_enlarged, nearest_size
+from generation.models.sizes import can_be_upscaled, find_nearest_size
 from generation.requests.edits import Hires, Margins, StartImage, Upscale, Variation
 from generation.requests.ranges import MAX_COUNT, SIDE_MULTIPLE_PX
 from generation.requests.recipe import Recipe, require_trace
@@ -25,7 +25,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def reroll(job: Job, *, seed: int) -> GenerationRequest:
     """Return the same request with other noise.
 
-    Raise `InvalidRequest` for an upscale, which has no noise of its own.
+    Raise `InvalidRequestError` for an upscale, which has no noise of its own.
     """
     _require_painted(job.request.spec)
     return replace(job.request, spec=_set_seed(job.request.spec, seed), replay=None)
@@ -47,9 +47,10 @@ def vary(image: Image, *, seed: int) -> GenerationRequest:
 
 
 def enlarge(image: Image) -> GenerationRequest:
-    """Return a request for the picture at twice the width and height. Raise `InvalidRequest` if that is too large."""
-    if not can_be_enlarged(image.spec):
-        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
+    """Return a request for the picture at twice the width and height. Raise `InvalidRequestError` if that is too
+    large."""
+    if not can_be_upscaled(image.spec):
+        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
     return GenerationRequest(spec=_from_file(image.spec, upscale=Upscale(sha256=_file_of(image))), parent=image.id)
 
 
@@ -65,7 +66,7 @@ def zoom_out(image: Image, factor: float, *, seed: int) -> GenerationRequest:
 
 
 def outpaint(image: Image, margins: Margins, *, seed: int) -> GenerationRequest:
-    """Return a request for the picture extended by the margins. Raise `InvalidRequest` if that is too large."""
+    """Return a request for the picture extended by the margins. Raise `InvalidRequestError` if that is too large."""
     width, height = image.spec.result_size_px
     canvas = {
         "width_px": width + margins.left + margins.right,
@@ -75,14 +76,14 @@ def outpaint(image: Image, margins: Margins, *, seed: int) -> GenerationRequest:
     return GenerationRequest(spec=_from_file(image.spec, start=start, seed=seed, **canvas), parent=image.id)
 
 
-def enlarge_anew(image: Image, factor: float = 2.0, *, strength: float = 0.6) -> GenerationRequest:
+def apply_hires_fix(image: Image, factor: float = 2.0, *, strength: float = 0.6) -> GenerationRequest:
     """Return a hires fix of the picture: painted again from its seed, then `factor` times larger with new details.
 
-    Raise `InvalidRequest` for a picture that did not come from words alone.
+    Raise `InvalidRequestError` for a picture that did not come from words alone.
     """
     if image.spec.start is not None or image.spec.upscale is not None or image.spec.hires is not None:
         problem = Phrase("was made from another picture or is enlarged already. Choose one painted from words alone.")
-        raise InvalidRequest(what=Phrase("This picture"), problem=problem)
+        raise InvalidRequestError(what=Phrase("This picture"), problem=problem)
     hires = Hires(factor=factor, strength=strength)
     return GenerationRequest(spec=replace(image.spec, hires=hires), parent=image.id)
 
@@ -91,22 +92,22 @@ def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None
     """Return a request for the picture of that recipe again, byte for byte.
 
     A recipe may come from a user's file, so it is checked. `original` is the SHA-256 of the file to compare with. Raise
-    `InvalidRequest` if the recipe cannot be painted here.
+    `InvalidRequestError` if the recipe cannot be painted here.
     """
     require_trace(recipe.spec, recipe.trace)
     if not all(map(_SHA256.fullmatch, (recipe.pixels_sha256, *recipe.spec.sources))):
-        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("names a file in a way that we never do."))
+        raise InvalidRequestError(what=Phrase("The recipe"), problem=Phrase("names a file in a way that we never do."))
     again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=original)
     return GenerationRequest(spec=recipe.spec, parent=parent, replay=again)
 
 
-def words_of(recipe: Recipe, model: Model) -> GenerationRequest:
+def reuse_settings(recipe: Recipe, model: Model) -> GenerationRequest:
     """Return a request with a recipe's words and settings, without its start files.
 
-    Raise `InvalidRequest` if it is not valid.
+    Raise `InvalidRequestError` if it is not valid.
     """
     spec = recipe.spec
-    width_px, height_px = nearest_size(model, (spec.width_px, spec.height_px))
+    width_px, height_px = find_nearest_size(model, (spec.width_px, spec.height_px))
     plain = replace(spec, width_px=width_px, height_px=height_px, start=None, upscale=None)
     return GenerationRequest(spec=plain)
 
@@ -128,7 +129,7 @@ def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
 def _check_zoom(factor: float) -> None:
     if not 1 < factor <= MAX_ZOOM:
         problem = Phrase("must be above 1 and at most {most}, not {factor}.", most=MAX_ZOOM, factor=factor)
-        raise InvalidRequest(what=Phrase("Zoom"), problem=problem)
+        raise InvalidRequestError(what=Phrase("Zoom"), problem=problem)
 
 
 def _compute_margin(side_px: int, factor: float) -> int:
@@ -139,10 +140,10 @@ def _compute_margin(side_px: int, factor: float) -> int:
 def _require_painted(spec: ImageSpec) -> None:
     if spec.upscale is not None:
         problem = Phrase("was enlarged, not painted. Use the one it came from.")
-        raise InvalidRequest(what=Phrase("This picture"), problem=problem)
+        raise InvalidRequestError(what=Phrase("This picture"), problem=problem)
 
 
 def _file_of(image: Image) -> str:
     if image.file_sha256 is None:
-        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
+        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
     return image.file_sha256

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.region import mask_sha256
 from generation.jobs.derive import vary
 from generation.jobs.job import Image, Job
 from generation.requests.edits import StartImage
-from generation.requests.prompt_addons import Shelf, read_prompts
+from generation.requests.prompt_addons import AddonLibrary, read_prompts
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.translatable import Phrase
 
@@ -20,7 +20,7 @@ REGION_STRENGTH = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class RemixOptions:
     """What may be changed in a remix: the prompt as people write it, LoRA and all.
 
     `strength`: how much may change of what the pictures start from, if anything.
@@ -43,35 +43,35 @@ def vary_strongly(image: Image, *, seed: int) -> GenerationRequest:
     return replace(request, spec=replace(spec, start=replace(spec.start, strength=STRONG_REPAINT)))
 
 
-def wishes_of(job: Job) -> Wishes:
+def get_remix_options(job: Job) -> RemixOptions:
     """Return the values that a remix of these pictures begins with."""
     spec = job.request.spec
     strength = spec.start.strength if spec.start else spec.variation.strength if spec.variation else None
-    return Wishes(
+    return RemixOptions(
         prompt=spec.written, negative=spec.negative, guidance=spec.guidance, seed=spec.seed, strength=strength
     )
 
 
-def reworded(spec: ImageSpec, model: Shelf, prompt: str, negative: str | None = None) -> ImageSpec:
+def replace_prompt(spec: ImageSpec, model: AddonLibrary, prompt: str, negative: str | None = None) -> ImageSpec:
     """Return the spec with another prompt and the add-ons that it calls for.
 
-    Raise `InvalidRequest` if they do not fit.
+    Raise `InvalidRequestError` if they do not fit.
     """
     written = read_prompts(model, prompt, spec.negative if negative is None else negative)
     return replace(spec, **written._asdict())
 
 
-def remix(job: Job, wishes: Wishes, model: Shelf, *, picture: Image | None = None) -> GenerationRequest:
+def remix(job: Job, wishes: RemixOptions, model: AddonLibrary, *, picture: Image | None = None) -> GenerationRequest:
     """Return a request for the same pictures with other wishes, by the same model.
 
     A strength needs something to change: what the job started from, or else `picture`, which is then started from.
-    Raise `InvalidRequest` for an upscale, and for a strength where there is nothing to start from.
+    Raise `InvalidRequestError` for an upscale, and for a strength where there is nothing to start from.
     """
     spec = job.request.spec
     if spec.upscale is not None:
         problem = Phrase("was enlarged, not painted. Remix the one it came from.")
-        raise InvalidRequest(what=Phrase("This picture"), problem=problem)
-    changed = reworded(spec, model, wishes.prompt, wishes.negative)
+        raise InvalidRequestError(what=Phrase("This picture"), problem=problem)
+    changed = replace_prompt(spec, model, wishes.prompt, wishes.negative)
     changed = replace(changed, guidance=wishes.guidance, seed=wishes.seed)
     if wishes.strength is not None:
         changed = _set_strength(changed, wishes.strength, picture)
@@ -85,17 +85,19 @@ def _set_strength(spec: ImageSpec, strength: float, picture: Image | None) -> Im
     if spec.variation is not None:
         return replace(spec, variation=replace(spec.variation, strength=strength))
     if picture is None:
-        raise InvalidRequest(what=Phrase("Strength"), problem=Phrase("needs a picture to start from. Leave it empty."))
-    return begin_from(picture, strength=strength, seed=spec.seed, basis=spec)
+        raise InvalidRequestError(
+            what=Phrase("Strength"), problem=Phrase("needs a picture to start from. Leave it empty.")
+        )
+    return start_from_image(picture, strength=strength, seed=spec.seed, basis=spec)
 
 
-def begin_from(image: Image, *, strength: float, seed: int, basis: ImageSpec | None = None) -> ImageSpec:
+def start_from_image(image: Image, *, strength: float, seed: int, basis: ImageSpec | None = None) -> ImageSpec:
     """Return a picture's spec (or `basis`), started from its file at its size.
 
-    Raise `InvalidRequest` if that was deleted.
+    Raise `InvalidRequestError` if that was deleted.
     """
     if image.file_sha256 is None:
-        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
+        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
     width_px, height_px = image.spec.result_size_px
     return replace(
         basis or image.spec,
@@ -109,8 +111,14 @@ def begin_from(image: Image, *, strength: float, seed: int, basis: ImageSpec | N
     )
 
 
-def repaint_cells(
-    image: Image, cells: Sequence[int], model: Shelf, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
+def inpaint_cells(
+    image: Image,
+    cells: Sequence[int],
+    model: AddonLibrary,
+    *,
+    prompt: str,
+    seed: int,
+    strength: float = REGION_STRENGTH,
 ) -> GenerationRequest:
     """Return a request for the picture with those cells of a 3 x 3 grid painted again."""
     size_px = image.spec.result_size_px
@@ -120,17 +128,17 @@ def repaint_cells(
     )
 
 
-def repaint_mask(
-    image: Image, mask: str, model: Shelf, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
+def inpaint_mask(
+    image: Image, mask: str, model: AddonLibrary, *, prompt: str, seed: int, strength: float = REGION_STRENGTH
 ) -> GenerationRequest:
     """Return a request for the picture painted again where the mask (SHA-256 of a PNG of its size) is white."""
     return _build_repaint(image, mask, (), model, prompt=prompt, seed=seed, strength=strength)
 
 
 def _build_repaint(
-    image: Image, mask: str, cells: tuple[int, ...], model: Shelf, *, prompt: str, seed: int, strength: float
+    image: Image, mask: str, cells: tuple[int, ...], model: AddonLibrary, *, prompt: str, seed: int, strength: float
 ) -> GenerationRequest:
-    spec = begin_from(image, strength=strength, seed=seed)
+    spec = start_from_image(image, strength=strength, seed=seed)
     assert spec.start is not None
     start = replace(spec.start, mask_sha256=mask, cells=cells)
-    return GenerationRequest(spec=replace(reworded(spec, model, prompt), start=start), parent=image.id)
+    return GenerationRequest(spec=replace(replace_prompt(spec, model, prompt), start=start), parent=image.id)

@@ -8,7 +8,7 @@ from generation.jobs.job import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class HistoryFilter:
     """What to show of a history: jobs whose prompt holds all these words; what one asked for oneself, or favourites."""
 
     words: str = ""
@@ -21,7 +21,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kin:
+class Relatives:
     """Ancestors nearest first, children newest first. Of each ancestor, `index` is the picture that was taken."""
 
     parents: tuple[tuple[Job, int], ...] = ()

@@ -11,7 +11,7 @@ from enum import StrEnum
 from generation.owner import Owner
 from generation.requests.recipe import Recipe
 from generation.requests.spec import GenerationRequest, ImageSpec
-from generation.safety.visibility import Handling, Judgement
+from generation.safety.visibility import FlaggedHandling, SafetyScores
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 JOB_ID_LENGTH = 22
@@ -48,7 +48,7 @@ class Image:
     recipe: Recipe | None = None
     file_sha256: str | None = None
     error: str | None = None
-    judgement: Judgement | None = None
+    judgement: SafetyScores | None = None
     """What the safety checker said; None if there was none to ask."""
 
     @property
@@ -69,7 +69,7 @@ class Job:
     """The owner's claim inside the guild when they asked, relative to the other members."""
     is_from_upload: bool = False
     """Whether it starts from a picture that a member attached, or from one that was made of such a picture."""
-    handling: Handling = field(default_factory=Handling)
+    handling: FlaggedHandling = field(default_factory=FlaggedHandling)
     """How a flagged picture is handled, as the guild had chosen at the time of the request."""
 
     @property
@@ -125,7 +125,7 @@ class Outcome:
     file_sha256: str | None = None
     error: str | None = None
     """Class name of `generation.errors`, where something went wrong."""
-    judgement: Judgement | None = None
+    judgement: SafetyScores | None = None
     review_sha256: str | None = None
     """The blurred picture kept for moderators, of one that was withheld."""
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from generation.requests.spec import GenerationRequest
 
 
-class Origin(StrEnum):
+class JobKind(StrEnum):
     """How a job came about; the words people read."""
 
     PAINTED = "painted"
@@ -21,21 +21,21 @@ class Origin(StrEnum):
     REPRODUCED = "reproduced"
 
 
-def origin_of(request: GenerationRequest) -> Origin:
+def get_job_kind(request: GenerationRequest) -> JobKind:
     """Return what was done to make these pictures."""
     spec = request.spec
     if request.replay is not None:
-        return Origin.REPRODUCED
+        return JobKind.REPRODUCED
     if spec.upscale is not None:
-        return Origin.ENLARGED
+        return JobKind.ENLARGED
     if spec.hires is not None:
-        return Origin.DETAILED
+        return JobKind.DETAILED
     if spec.start is not None and spec.start.margins is not None:
-        return Origin.ZOOMED
+        return JobKind.ZOOMED
     if spec.start is not None and spec.start.mask_sha256 is not None:
-        return Origin.REGION
+        return JobKind.REGION
     if request.parent is not None and (spec.variation is not None or spec.start is not None):
-        return Origin.VARIED
+        return JobKind.VARIED
     if spec.start is not None:
-        return Origin.STARTED
-    return Origin.REMIXED if request.parent is not None else Origin.PAINTED
+        return JobKind.STARTED
+    return JobKind.REMIXED if request.parent is not None else JobKind.PAINTED

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from generation.errors import NotAllowed, UnknownJob
-from generation.jobs.history import Kin
+from generation.errors import NotAllowedError, UnknownJobError
+from generation.jobs.history import Relatives
 from generation.jobs.job import Job
 from generation.jobs.ports import JobStore
 from generation.owner import DM_TENANT, Owner
@@ -12,9 +12,9 @@ from generation.translatable import Phrase
 
 
 def require_visible(job: Job, to: Owner) -> None:
-    """Raise `UnknownJob` for a job of another server, so that not even its existence shows."""
+    """Raise `UnknownJobError` for a job of another server, so that not even its existence shows."""
     if not is_visible(job, to):
-        raise UnknownJob
+        raise UnknownJobError
 
 
 def is_visible(job: Job, to: Owner) -> bool:
@@ -33,16 +33,16 @@ async def may_follow(recipe: Recipe, file_sha256: str, jobs: JobStore) -> bool:
     return Trace.parse(recipe.trace).is_minimal(recipe.spec.num_rows) or bool(await jobs.fetch_painted(file_sha256))
 
 
-def visible_kin(kin: Kin, to: Owner) -> Kin:
+def select_visible_relatives(kin: Relatives, to: Owner) -> Relatives:
     """Return the relatives that the user may see: a file sent elsewhere can link jobs of two servers."""
-    return Kin(
+    return Relatives(
         parents=tuple((job, index) for job, index in kin.parents if is_visible(job, to)),
         children=tuple(job for job in kin.children if is_visible(job, to)),
     )
 
 
 def require_may_stop(job: Job, who: Owner, *, is_moderator: bool) -> None:
-    """Raise `UnknownJob` or `NotAllowed` unless the user owns the job or moderates: for cancel and delete."""
+    """Raise `UnknownJobError` or `NotAllowedError` unless the user owns the job or moderates: for cancel and delete."""
     require_visible(job, who)
     if job.owner.user_id != who.user_id and not is_moderator:
-        raise NotAllowed(why=Phrase("Only the person who asked for these pictures, or a moderator, can do that."))
+        raise NotAllowedError(why=Phrase("Only the person who asked for these pictures, or a moderator, can do that."))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Protocol
 
 from generation.jobs.job import Image, Job, Outcome, ReplyTo, Source
-from generation.jobs.protocol import Cancel, Event, Order
+from generation.jobs.protocol import Cancel, Event, GenerateCommand
 from generation.owner import Owner
 from generation.requests.recipe import Fingerprint
 from generation.requests.spec import ImageSpec
@@ -15,7 +15,7 @@ from generation.requests.spec import ImageSpec
 
 
 class Worker(Protocol):
-    """Where an engine runs. Events come in order; after `Lost` nothing comes of images admitted before it."""
+    """Where an engine runs. Events come in order; after `WorkerLost` nothing comes of images admitted before it."""
 
     @property
     def num_slots(self) -> int:
@@ -30,9 +30,9 @@ class Worker(Protocol):
         """SHA-256 of the weights by model name, as the engine that is up has read them."""
 
     async def start(self) -> None:
-        """Start the engine in the background; `Ready` follows. Raise `Misconfigured` if it cannot start."""
+        """Start the engine in the background; `Ready` follows. Raise `ConfigurationError` if it cannot start."""
 
-    async def admit(self, order: Order) -> None:
+    async def admit(self, order: GenerateCommand) -> None:
         """Hand over one image. Returns when the order is on its way; its outcome comes as events.
 
         Raise `ConnectionError` if no engine is up to take it.
@@ -42,7 +42,8 @@ class Worker(Protocol):
         """Ask for an image to stop. It may still finish if it was nearly done."""
 
     def events(self) -> AsyncIterator[Event]:
-        """Yield the engine's events. One reader; ends after `close`. Raise `Misconfigured` if none can ever be up."""
+        """Yield the engine's events. One reader; ends after `close`. Raise `ConfigurationError` if none can ever be
+        up."""
 
     async def close(self) -> None:
         """Stop the engine and free its memory. Safe to call twice."""
@@ -63,7 +64,7 @@ class JobStore(Protocol):
 
         `attached`: the files (SHA-256) that the owner attached to start from.
 
-        Raise `QuotaExceeded`, or `NotAccepted` when storage fails (full, locked, read-only).
+        Raise `QuotaExceededError`, or `NotAcceptedError` when storage fails (full, locked, read-only).
         """
 
     async def claim(self, image_id: str) -> int | None:
@@ -80,7 +81,7 @@ class JobStore(Protocol):
         """
 
     async def fetch_job(self, job_id: str) -> Job:
-        """Return the job. Raise `UnknownJob` if there is none of that id."""
+        """Return the job. Raise `UnknownJobError` if there is none of that id."""
 
     async def fetch_painted(self, sha256: str) -> Image | None:
         """Return a finished image, with its recipe, whose file has that SHA-256; None if none was made here."""

@@ -25,7 +25,7 @@ class Share(msgspec.Struct, frozen=True):
     boost: float = 1.0
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class GenerateCommand(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Make this image. `start_png` and `mask_png` are the files `spec.start` (or `spec.upscale`) names."""
 
     image_id: str
@@ -55,7 +55,7 @@ class Close(msgspec.Struct, frozen=True, tag=True):
     """Stop now and exit: residents are dropped without events; their orders will be sent again."""
 
 
-Command = Order | Cancel | Close
+Command = GenerateCommand | Cancel | Close
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -117,7 +117,7 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     evaluations: int
 
 
-class Broken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ImageFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """This image could not be made. `error` is a class of `generation.errors`."""
 
     image_id: str
@@ -126,10 +126,10 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     message: str
 
 
-class Lost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class WorkerLost(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The worker process is gone and with it every resident image. Sent by the supervisor, never by the worker."""
 
     reason: str
 
 
-Event = Ready | Progress | Preview | Finished | Cancelled | Broken | Lost
+Event = Ready | Progress | Preview | Finished | Cancelled | ImageFailed | WorkerLost

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from generation.errors import NotAllowed
+from generation.errors import NotAllowedError
 from generation.jobs.job import Source
 from generation.jobs.ports import JobStore
 from generation.owner import Owner
@@ -28,7 +28,8 @@ _UNKNOWN = Source()
 async def require_sources(
     request: GenerationRequest, owner: Owner, store: JobStore, *, attached: Collection[str] = ()
 ) -> bool:
-    """Return whether the request starts from an upload. Raise `NotAllowed` unless the owner may use all of its files.
+    """Return whether the request starts from an upload. Raise `NotAllowedError` unless the owner may use all of its
+    files.
 
     `attached`: the files that came with the request. An exact replay may use the uploads of others, if the uploader
     made that picture in the same server and has not deleted it.
@@ -36,16 +37,16 @@ async def require_sources(
     sources = await _fetch_sources(request.spec, owner, store, attached)
     barred = [each for each in sources if not each.is_usable]
     if barred and not all(each.is_upload for each in barred):
-        raise NotAllowed(why=GONE)
+        raise NotAllowedError(why=GONE)
     if barred and not await _is_exact(request, owner, store):
-        raise NotAllowed(why=NOT_YOURS)
+        raise NotAllowedError(why=NOT_YOURS)
     return bool(attached) or any(each.is_from_upload for each in sources)
 
 
 async def require_uploader(spec: ImageSpec, owner: Owner, store: JobStore) -> None:
-    """Raise `NotAllowed` if a picture of that spec starts from another user's upload."""
+    """Raise `NotAllowedError` if a picture of that spec starts from another user's upload."""
     if any(each.is_upload and not each.is_usable for each in await _fetch_sources(spec, owner, store)):
-        raise NotAllowed(why=NOT_YOURS)
+        raise NotAllowedError(why=NOT_YOURS)
 
 
 async def starts_from_upload(spec: ImageSpec, owner: Owner, store: JobStore) -> bool:

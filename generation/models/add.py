@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.catalog import Model, model_of
-from generation.models.checkpoint import Misfit
-from generation.models.hashing import config_digests, digests
+from generation.models.checkpoint import IncompatibleFileError
+from generation.models.hashing import digests, hash_config
 from generation.models.inspect import Description, describe, stated_px
 from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part, files_read
-from generation.models.licence import licence_of
+from generation.models.licence import read_licence
 from generation.models.lora_names import require_plain
 from generation.models.names import check_kind, check_name, label, name_for
-from generation.models.registry import Entry, Kind, Register
+from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.safetensors_header import check_numbers
 from generation.models.scheduler_config import PREDICTIONS
 
@@ -40,14 +40,14 @@ def add_path(
     card: Path | None = None,
     require_loadable: Callable[[Model], None],
 ) -> Entry:
-    """Check what lies at `path` and enter it. Raise `Misconfigured` saying why it cannot be used, and what to do.
+    """Check what lies at `path` and enter it. Raise `ConfigurationError` saying why it cannot be used, and what to do.
 
     `config` (for a single-file checkpoint) and `vae` are names in the register, or, for `config`, a folder.
     `prediction` says what a model predicts where its files do not, or say it wrongly.
     `replaces`: an entry of the same name and kind gives way.
     """
     path = _resolve(path)
-    register = Register.read(models_dir)
+    register = ModelRegistry.read(models_dir)
     name = name or name_for(path)
     taken = check_name(register, name, replaces=replaces)
     found = _describe(path)
@@ -68,11 +68,11 @@ def add_path(
         files=digests(path),
         family=found.family,
         context_width=found.context_width,
-        licence=licence_of(card or path / "README.md", found.metadata),
+        licence=read_licence(card or path / "README.md", found.metadata),
         source=source,
         revision=revision,
         config=_make_relative(settings, models_dir) if settings else "",
-        config_files=config_digests(settings) if settings else {},
+        config_files=hash_config(settings) if settings else {},
         vae=vae or "",
         prediction=predicts,
         native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
@@ -85,7 +85,8 @@ def add_path(
 
 
 def _read_training_scale(path: Path, found: Description) -> str:
-    """Return the settings that PEFT wrote beside its file. Raise `Misconfigured` if the LoRA is not a plain one."""
+    """Return the settings that PEFT wrote beside its file. Raise `ConfigurationError` if the LoRA is not a plain
+    one."""
     beside = path.with_name("adapter_config.json")
     if found.kind is not Kind.LORA or path.name != "adapter_model.safetensors" or not beside.is_file():
         return ""
@@ -94,7 +95,7 @@ def _read_training_scale(path: Path, found: Description) -> str:
         require_plain(settings)
     except (OSError, ValueError, RecursionError) as error:
         problem = f"{beside} says how the LoRA is to be used, and it {error}."
-        raise Misconfigured(problem=problem, remedy="It was not added.") from None
+        raise ConfigurationError(problem=problem, remedy="It was not added.") from None
     alpha, rank = settings.get("lora_alpha"), settings.get("r")
     if not isinstance(alpha, int | float) or not isinstance(rank, int) or rank < 1 or alpha == rank:
         return ""
@@ -106,7 +107,7 @@ def _read_training_scale(path: Path, found: Description) -> str:
 def check_safety(
     path: Path, found: Description, config: Path | None, *, has_other_vae: bool = False, prediction: str = ""
 ) -> None:
-    """Check other people's files by the rules of their kind. Raise `FolderRefused` if one is broken."""
+    """Check other people's files by the rules of their kind. Raise `ModelRefusedError` if one is broken."""
     if found.kind is Kind.MODEL:
         check_model(path, found.family, config=config, has_other_vae=has_other_vae, prediction=prediction)
     elif path.is_file():
@@ -116,18 +117,18 @@ def check_safety(
 
 
 def check_all_numbers(path: Path) -> None:
-    """Check every weight that a loader would open. Raise `Misconfigured` naming the file."""
+    """Check every weight that a loader would open. Raise `ConfigurationError` naming the file."""
     for file in [path] if path.is_file() else files_read(path):
         if file.suffix != ".safetensors":
             continue
         try:
             check_numbers(file)
         except ValueError as error:
-            raise Misconfigured(problem=f"{file} {error}.", remedy="It was not added.") from None
+            raise ConfigurationError(problem=f"{file} {error}.", remedy="It was not added.") from None
 
 
 def _resolve(path: Path) -> Path:
-    """Return the absolute path. Raise `Misconfigured` if it does not exist or is not a path."""
+    """Return the absolute path. Raise `ConfigurationError` if it does not exist or is not a path."""
     try:
         there = path.expanduser().absolute()
         if there.exists():
@@ -135,39 +136,43 @@ def _resolve(path: Path) -> Path:
     except (OSError, ValueError, RuntimeError):  # a NUL in it, a name too long, no home
         pass
     remedy = "Name a file, a folder, or a model on the hub as owner/name."
-    raise Misconfigured(problem=f"There is nothing at {str(path)[:200]!r}.", remedy=remedy)
+    raise ConfigurationError(problem=f"There is nothing at {str(path)[:200]!r}.", remedy=remedy)
 
 
 def _describe(path: Path) -> Description:
     try:
         return describe(path)
     except ValueError as error:
-        remedy = error.remedy if isinstance(error, Misfit) else "It was not added."
-        raise Misconfigured(problem=f"{path} {error}.", remedy=remedy) from None
+        remedy = error.remedy if isinstance(error, IncompatibleFileError) else "It was not added."
+        raise ConfigurationError(problem=f"{path} {error}.", remedy=remedy) from None
 
 
 def _find_config_folder(
-    register: Register, models_dir: Path, path: Path, found: Description, config: str | None
+    register: ModelRegistry, models_dir: Path, path: Path, found: Description, config: str | None
 ) -> Path | None:
     if found.kind is not Kind.MODEL or path.is_dir():
         if config is not None:
-            raise Misconfigured(problem="--config is for checkpoints in one file.", remedy="Leave it out.")
+            raise ConfigurationError(problem="--config is for checkpoints in one file.", remedy="Leave it out.")
         return None
     if config is None:
         remedy = "Say --config NAME|FOLDER: any model folder of the same kind, with or without its weights."
-        raise Misconfigured(problem=f"{path.name} holds weights only, no settings and no word lists.", remedy=remedy)
+        raise ConfigurationError(
+            problem=f"{path.name} holds weights only, no settings and no word lists.", remedy=remedy
+        )
     known = register.get(config)
     return known.place(models_dir) if known is not None else _resolve(Path(config))
 
 
-def _require_vae(register: Register, found: Description, vae: str | None) -> None:
+def _require_vae(register: ModelRegistry, found: Description, vae: str | None) -> None:
     if vae is None:
         return
     if found.kind is not Kind.MODEL:
-        raise Misconfigured(problem="--vae is for models.", remedy="Leave it out.")
+        raise ConfigurationError(problem="--vae is for models.", remedy="Leave it out.")
     entry = register.get(vae)
     if entry is None or entry.kind is not Kind.VAE:
-        raise Misconfigured(problem=f"There is no VAE “{vae[:80]}”.", remedy="Add it first: bot.py models add FILE.")
+        raise ConfigurationError(
+            problem=f"There is no VAE “{vae[:80]}”.", remedy="Add it first: bot.py models add FILE."
+        )
 
 
 def _prediction(found: Description, wanted: str | None) -> str:
@@ -175,9 +180,9 @@ def _prediction(found: Description, wanted: str | None) -> str:
     if wanted is None:
         return ""
     if found.kind is not Kind.MODEL:
-        raise Misconfigured(problem="--prediction is for models.", remedy="Leave it out.")
+        raise ConfigurationError(problem="--prediction is for models.", remedy="Leave it out.")
     if wanted.lower() not in PREDICTIONS:
-        raise Misconfigured(problem=f"{wanted[:40]!r} is nothing a model predicts.", remedy="Say v or epsilon.")
+        raise ConfigurationError(problem=f"{wanted[:40]!r} is nothing a model predicts.", remedy="Say v or epsilon.")
     return PREDICTIONS[wanted.lower()]
 
 

@@ -7,21 +7,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from generation import paintbox
-from generation.errors import Misconfigured, UnknownModel
-from generation.models.hashing import WHOLE, digest_file, total_digest
+from generation.errors import ConfigurationError, UnknownModelError
+from generation.models.hashing import WHOLE, compute_total_digest, digest_file
 from generation.models.inspect import (
     NATIVE_PX,
     PX_PER_CELL,
     describe,
-    family_of_folder,
-    folder_context_width,
+    detect_family,
+    read_context_width,
     unet_setting,
 )
 from generation.models.layout import check_model
-from generation.models.registry import Entry, Kind, Register
+from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.requests.cost import BY_PIXELS, WORK, Work
 from generation.requests.defaults import Defaults
-from generation.requests.prompt_addons import Extra
+from generation.requests.prompt_addons import PromptAddon
 
 PAINTBOX = "paintbox"
 _NATIVE_PX = {"sd": 512, "sdxl": 1024}
@@ -44,15 +44,15 @@ class Model:
     vae: Path | None = None
     """A VAE that replaces the model's own: a folder, or a single file."""
     sha256: str = ""
-    """Of what was added (`digests.total_digest`); the engine refuses anything else. Empty: not recorded."""
+    """Of what was added (`digests.compute_total_digest`); the engine refuses anything else. Empty: not recorded."""
     file_sha256: str = ""
     """Of a single file, as it was added; empty for a folder."""
     context_width: int = 0
     """Numbers a token that its UNet reads from the prompt; 0 where that is not known."""
     prediction: str = ""
     """What the operator says that its UNet predicts, `epsilon` or `v_prediction`; empty: what its files say."""
-    loras: tuple[Extra, ...] = ()
-    embeddings: tuple[Extra, ...] = ()
+    loras: tuple[PromptAddon, ...] = ()
+    embeddings: tuple[PromptAddon, ...] = ()
 
     @property
     def work(self) -> Work:
@@ -79,10 +79,10 @@ class Catalog:
     def open(cls, default: str, models_dir: Path | None = None) -> Catalog:
         """Return the catalogue of the models folder and the built-in model; each with every LoRA and textual inversion.
 
-        `default` comes first: a name among them, or the path of a folder in the diffusers layout. Raise `Misconfigured`
-        if it is not there or cannot be run. Other models that are missing or refused are left out.
+        `default` comes first: a name among them, or the path of a folder in the diffusers layout. Raise
+        `ConfigurationError` if it is not there or cannot be run. Other models that are missing or refused are left out.
         """
-        register = Register() if models_dir is None else Register.read(models_dir)
+        register = ModelRegistry() if models_dir is None else ModelRegistry.read(models_dir)
         folder = models_dir or Path()
         left_out: dict[str, str] = {}
         models = [*_list_added_models(register, folder, default, left_out), _load_paintbox()]
@@ -98,11 +98,11 @@ class Catalog:
         return self.models[0]
 
     def get(self, name: str) -> Model:
-        """Return the model of that name. Raise `UnknownModel`, with the names there are."""
+        """Return the model of that name. Raise `UnknownModelError`, with the names there are."""
         for model in self.models:
             if model.name == name:
                 return model
-        raise UnknownModel(model=name[:60], available=", ".join(model.name for model in self.models))
+        raise UnknownModelError(model=name[:60], available=", ".join(model.name for model in self.models))
 
     def work_of(self, name: str) -> Work:
         """Return the work of one evaluation of that model; of the default's if the model is gone."""
@@ -110,7 +110,7 @@ class Catalog:
 
 
 def check_files(model: Model) -> None:
-    """Raise `FolderRefused` unless the model's files are safe to load from and fit each other."""
+    """Raise `ModelRefusedError` unless the model's files are safe to load from and fit each other."""
     check_model(
         model.path,
         model.family,
@@ -120,8 +120,11 @@ def check_files(model: Model) -> None:
     )
 
 
-def _list_added_models(register: Register, folder: Path, default: str, left_out: dict[str, str]) -> Iterator[Model]:
-    """Return those that can be offered; reasons of others go to `left_out`. Raise `Misconfigured` for the default."""
+def _list_added_models(
+    register: ModelRegistry, folder: Path, default: str, left_out: dict[str, str]
+) -> Iterator[Model]:
+    """Return those that can be offered; reasons of others go to `left_out`. Raise `ConfigurationError` for the
+    default."""
     for entry in register.entries:
         if entry.kind is not Kind.MODEL:
             continue
@@ -129,9 +132,9 @@ def _list_added_models(register: Register, folder: Path, default: str, left_out:
             model = model_of(register, entry, folder)
             check_files(model)
             if model.vae is not None and not model.vae.exists():
-                raise Misconfigured(problem=f"Its VAE {model.vae} is not there.", remedy="Put it back.")
+                raise ConfigurationError(problem=f"Its VAE {model.vae} is not there.", remedy="Put it back.")
             yield model
-        except Misconfigured as refused:
+        except ConfigurationError as refused:
             if entry.name == default:
                 raise
             left_out[entry.name] = str(refused)
@@ -142,7 +145,7 @@ def _replace_with_folder(path: Path, models: list[Model], left_out: dict[str, st
     model = _read_folder(path)
     if model.name == PAINTBOX:  # what it may paint is known by that name
         problem = f"The folder {path} has the name of the built-in model."
-        raise Misconfigured(problem=problem, remedy="Add it under another: bot.py models add FOLDER --name NAME.")
+        raise ConfigurationError(problem=problem, remedy="Add it under another: bot.py models add FOLDER --name NAME.")
     left_out |= {each.name: "The default model has the same name." for each in models if each.name == model.name}
     return [model, *(each for each in models if each.name != model.name)]
 
@@ -161,14 +164,14 @@ def _load_paintbox() -> Model:
         ),
         safety_checker=_find_config(paintbox.SAFETY_DIR),
         upscaler=_find_config(paintbox.UPSCALER_DIR),
-        context_width=folder_context_width(paintbox.MODEL_DIR),
+        context_width=read_context_width(paintbox.MODEL_DIR),
     )
 
 
-def _load_built_in_loras() -> tuple[Extra, ...]:
+def _load_built_in_loras() -> tuple[PromptAddon, ...]:
     """Return the examples that come with the built-in model; small, so they are hashed at every start."""
     return tuple(
-        Extra(
+        PromptAddon(
             name=path.stem,
             path=path,
             sha256=digest_file(path),
@@ -185,9 +188,9 @@ def _read_folder(path: Path) -> Model:
         "Set ATELIER_MODEL to a name from `bot.py models list`, to a folder in the diffusers layout, or leave it out."
     )
     try:
-        family = family_of_folder(path)
+        family = detect_family(path)
     except ValueError as error:
-        raise Misconfigured(problem=f"The model {path} {error}.", remedy=remedy) from None
+        raise ConfigurationError(problem=f"The model {path} {error}.", remedy=remedy) from None
     check_model(path, family)
     return Model(
         name=path.name,
@@ -196,18 +199,18 @@ def _read_folder(path: Path) -> Model:
         licence="see the model's own card",
         defaults=_choose_defaults(family, path),
         safety_checker=_find_config(path / "safety_checker"),
-        context_width=folder_context_width(path),
+        context_width=read_context_width(path),
     )
 
 
-def model_of(register: Register, entry: Entry, folder: Path) -> Model:
-    """Return what an entry of the register is to the engine. Raise `Misconfigured` if its VAE is not there."""
+def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
+    """Return what an entry of the register is to the engine. Raise `ConfigurationError` if its VAE is not there."""
     path = entry.place(folder)
     config = folder / entry.config if entry.config else None
     vae = register.get(entry.vae) if entry.vae else None
     if entry.vae and vae is None:
         problem = f"The model “{entry.name}” wants the VAE “{entry.vae}”, which is not in the register."
-        raise Misconfigured(problem=problem, remedy=f"Add it: bot.py models add FILE --name {entry.vae}.")
+        raise ConfigurationError(problem=problem, remedy=f"Add it: bot.py models add FILE --name {entry.vae}.")
     return Model(
         name=entry.name,
         path=path,
@@ -217,7 +220,7 @@ def model_of(register: Register, entry: Entry, folder: Path) -> Model:
         safety_checker=_find_config(path / "safety_checker"),
         config=config,
         vae=vae.place(folder) if vae else None,
-        sha256=total_digest(entry.files, config=entry.config_files, vae=vae.files if vae else {}),
+        sha256=compute_total_digest(entry.files, config=entry.config_files, vae=vae.files if vae else {}),
         file_sha256=entry.files.get(WHOLE, ""),
         context_width=entry.context_width,
         prediction=entry.prediction,
@@ -225,8 +228,8 @@ def model_of(register: Register, entry: Entry, folder: Path) -> Model:
 
 
 def _extras(
-    register: Register, kind: Kind, folder: Path, left_out: dict[str, str], taken: tuple[Extra, ...] = ()
-) -> tuple[Extra, ...]:
+    register: ModelRegistry, kind: Kind, folder: Path, left_out: dict[str, str], taken: tuple[PromptAddon, ...] = ()
+) -> tuple[PromptAddon, ...]:
     """Return those of a kind, built-in ones first. Why another cannot be offered goes to `left_out`."""
     extras = list(taken)
     for entry in register.entries:
@@ -240,7 +243,7 @@ def _extras(
         else:
             sha256 = next(iter(entry.files.values()))
             extras.append(
-                Extra(
+                PromptAddon(
                     name=entry.name, path=path, sha256=sha256, context_width=entry.context_width, licence=entry.licence
                 )
             )

@@ -1,6 +1,6 @@
 """What a checkpoint in one file is, told from the names and shapes in its header. No torch.
 
-Raise `Misfit` for what cannot be painted with: it names what the file is, and what would help.
+Raise `IncompatibleFileError` for what cannot be painted with: it names what the file is, and what would help.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _CONTEXT = re.compile(re.escape(UNET) + r".+\.attn2\.to_k\.weight")
 LATENT_CHANNELS = 4
 
 
-class Misfit(ValueError):
+class IncompatibleFileError(ValueError):
     """Why a file cannot be used, to follow its name in a sentence, and what helps, in a sentence of its own."""
 
     def __init__(self, problem: str, remedy: str = "Stable Diffusion 1, 2 and XL are run here.") -> None:
@@ -64,12 +64,14 @@ def other_kind(shapes: Shapes) -> str:
 
 
 def family_of(shapes: Shapes) -> str:
-    """Return the engine's family of a checkpoint. Raise `Misfit` if it is of none."""
+    """Return the engine's family of a checkpoint. Raise `IncompatibleFileError` if it is of none."""
     first = shapes.get(f"{UNET}input_blocks.0.0.weight")
     if first is None:
-        raise Misfit(f"is {other_kind(shapes) or 'a model of another kind'}, which cannot be used here")
+        raise IncompatibleFileError(f"is {other_kind(shapes) or 'a model of another kind'}, which cannot be used here")
     if any(name.startswith("conditioner.embedders.0.model.") for name in shapes):
-        raise Misfit("is the refiner of Stable Diffusion XL, which cannot paint by itself", "Add the base model.")
+        raise IncompatibleFileError(
+            "is the refiner of Stable Diffusion XL, which cannot paint by itself", "Add the base model."
+        )
     require_plain_unet(first[1] if len(first) > 1 else 0)
     is_xl = any(name.startswith(("conditioner.embedders.", f"{UNET}label_emb.")) for name in shapes)
     return "sdxl" if is_xl else "sd"
@@ -81,28 +83,32 @@ def context_width(shapes: Shapes) -> int:
 
 
 def require_plain_unet(channels: object) -> None:
-    """Raise `Misfit` unless a UNet takes latents, and nothing beside them, in its channels."""
+    """Raise `IncompatibleFileError` unless a UNet takes latents, and nothing beside them, in its channels."""
     if channels == LATENT_CHANNELS:
         return
     task = _TASKS.get(channels, "a model for another task") if isinstance(channels, int) else "a model for another task"
     problem = f"is {task}: its UNet takes {channels} channels, and latents have {LATENT_CHANNELS}"
-    raise Misfit(problem, "Such models cannot be used yet; add the ordinary one it was made from.")
+    raise IncompatibleFileError(problem, "Such models cannot be used yet; add the ordinary one it was made from.")
 
 
 def require_parts(shapes: Shapes, family: str, *, has_other_vae: bool = False) -> None:
-    """Raise `Misfit` unless the file holds the text encoders and the VAE of its family."""
+    """Raise `IncompatibleFileError` unless the file holds the text encoders and the VAE of its family."""
     for part, names in _TEXT[family]:
         if text_shape(shapes, family, part) is None:
             which = "second text encoder" if part.endswith("_2") else "text encoder"
             problem = f"holds no {which} that is known here ({names.replace(chr(92), '')})"
-            raise Misfit(problem, "Look for the whole checkpoint; one without a text encoder paints no prompt.")
+            raise IncompatibleFileError(
+                problem, "Look for the whole checkpoint; one without a text encoder paints no prompt."
+            )
     decoder = shapes.get(f"{VAE}decoder.conv_in.weight")
     if has_other_vae:
         return
     if decoder is None:
-        raise Misfit("holds no VAE", "Add a VAE first (bot.py models add FILE), and this with --vae NAME.")
+        raise IncompatibleFileError(
+            "holds no VAE", "Add a VAE first (bot.py models add FILE), and this with --vae NAME."
+        )
     if decoder[1:2] != (LATENT_CHANNELS,):
-        raise Misfit(f"holds a VAE of {decoder[1:2]} latent channels, not {LATENT_CHANNELS}")
+        raise IncompatibleFileError(f"holds a VAE of {decoder[1:2]} latent channels, not {LATENT_CHANNELS}")
 
 
 def text_shape(shapes: Shapes, family: str, part: str) -> tuple[int, ...] | None:

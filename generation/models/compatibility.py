@@ -13,7 +13,7 @@ from typing import Any
 from generation.models.checkpoint import (
     LATENT_CHANNELS,
     UNET,
-    Misfit,
+    IncompatibleFileError,
     Shapes,
     context_width,
     require_plain_unet,
@@ -30,22 +30,23 @@ _FETCH = "Fetch the model again."
 
 
 def check_parts(folder: Path, family: str, *, has_other_vae: bool = False) -> None:
-    """Raise `Misfit` unless the settings in a model folder are those of one model of that family."""
+    """Raise `IncompatibleFileError` unless the settings in a model folder are those of one model of that family."""
     if not (folder / "scheduler" / "scheduler_config.json").is_file():
-        raise Misfit("has no scheduler/scheduler_config.json", _FETCH)
+        raise IncompatibleFileError("has no scheduler/scheduler_config.json", _FETCH)
     unet = read_json(folder / "unet" / "config.json")
     texts = [_read_text_settings(folder, part) for part in text_parts(family)]
     _check_unet(unet, family, texts)
     if not has_other_vae:
         vae = read_json(folder / "vae" / "config.json")
         if vae.get("latent_channels", LATENT_CHANNELS) != LATENT_CHANNELS:
-            raise Misfit(f"has a VAE of {vae['latent_channels']} latent channels, not {LATENT_CHANNELS}")
+            raise IncompatibleFileError(f"has a VAE of {vae['latent_channels']} latent channels, not {LATENT_CHANNELS}")
     for part, text in zip(text_parts(family), texts, strict=True):
         _check_words(folder / part.replace("text_encoder", "tokenizer"), _number(text, "vocab_size", 49408))
 
 
 def check_checkpoint(shapes: Shapes, folder: Path, family: str) -> None:
-    """Raise `Misfit` unless a single file's weights are of the sizes that the settings in a folder say."""
+    """Raise `IncompatibleFileError` unless a single file's weights are of the sizes that the settings in a folder
+    say."""
     unet = read_json(folder / "unet" / "config.json")
     blocks = unet.get("block_out_channels") or (320,)
     for what, has, wants in (
@@ -59,7 +60,7 @@ def check_checkpoint(shapes: Shapes, folder: Path, family: str) -> None:
     ):
         if isinstance(wants, int) and has and has != wants:
             problem = f"does not fit the settings in {folder}: its {what} {has} wide, there it is {wants}"
-            raise Misfit(problem, _OTHER_SETTINGS)
+            raise IncompatibleFileError(problem, _OTHER_SETTINGS)
 
 
 def text_parts(family: str) -> tuple[str, ...]:
@@ -70,16 +71,16 @@ def text_parts(family: str) -> tuple[str, ...]:
 def _check_unet(unet: Settings, family: str, texts: list[Settings]) -> None:
     require_plain_unet(unet.get("in_channels", LATENT_CHANNELS))
     if (predicted := unet.get("out_channels", LATENT_CHANNELS)) != LATENT_CHANNELS:
-        raise Misfit(f"has a UNet that predicts {predicted} channels, not {LATENT_CHANNELS}")
+        raise IncompatibleFileError(f"has a UNet that predicts {predicted} channels, not {LATENT_CHANNELS}")
     embeds = "text_time" if family == "sdxl" else None
     more = [name for name in _MORE_INPUTS if unet.get(name) is not None]
     if more or unet.get("addition_embed_type") != embeds:
         which = more[0] if more else "addition_embed_type"
-        raise Misfit(f"has a UNet that takes other inputs than latents, timestep and prompt ({which})")
+        raise IncompatibleFileError(f"has a UNet that takes other inputs than latents, timestep and prompt ({which})")
     width, reads = unet.get("cross_attention_dim", 1280), sum(_number(text, "hidden_size", 512) for text in texts)
     if isinstance(width, int) and width != reads:
         problem = f"mixes the parts of two models: its text is {reads} numbers a token wide, its UNet reads {width}"
-        raise Misfit(problem, _FETCH)
+        raise IncompatibleFileError(problem, _FETCH)
 
 
 def _read_text_settings(folder: Path, part: str) -> Settings:
@@ -89,17 +90,21 @@ def _read_text_settings(folder: Path, part: str) -> Settings:
 
 
 def _check_words(folder: Path, num_ids: int) -> None:
-    """Raise `Misfit` unless a tokenizer has the words that its text encoder knows."""
+    """Raise `IncompatibleFileError` unless a tokenizer has the words that its text encoder knows."""
     words, num_merges = _read_words(folder)
     name, ids = folder.name, {index for index in words.values() if isinstance(index, int)}
     if len(ids) < _WHOLE * num_ids:
         problem = f"has a word list with {len(ids)} words ({name}), and its text encoder knows {num_ids}"
-        raise Misfit(problem, _FETCH)
+        raise IncompatibleFileError(problem, _FETCH)
     if min(ids) < 0 or max(ids) >= num_ids:
-        raise Misfit(f"has a word list with more words ({name}) than the {num_ids} its text encoder knows", _FETCH)
+        raise IncompatibleFileError(
+            f"has a word list with more words ({name}) than the {num_ids} its text encoder knows", _FETCH
+        )
     pieced = sum(len(word.removesuffix("</w>")) > 1 and not word.startswith("<|") for word in words)
     if 2 * num_merges < pieced:
-        raise Misfit(f"has a word list whose words cannot be pieced together ({name}: {num_merges} merges)", _FETCH)
+        raise IncompatibleFileError(
+            f"has a word list whose words cannot be pieced together ({name}: {num_merges} merges)", _FETCH
+        )
 
 
 def _read_words(folder: Path) -> tuple[Mapping[str, Any], int]:
@@ -108,11 +113,11 @@ def _read_words(folder: Path) -> tuple[Mapping[str, Any], int]:
         model = read_json(folder / "tokenizer.json").get("model")
         words, merges = (model.get("vocab"), model.get("merges")) if isinstance(model, dict) else (None, None)
         if not isinstance(words, dict) or not isinstance(merges, list):
-            raise Misfit(f"has a {folder.name}/tokenizer.json that holds no words", _FETCH)
+            raise IncompatibleFileError(f"has a {folder.name}/tokenizer.json that holds no words", _FETCH)
         return words, len(merges)
     for name in ("vocab.json", "merges.txt"):
         if not (folder / name).is_file():
-            raise Misfit(f"has no word lists: {folder.name}/{name} is missing", _FETCH)
+            raise IncompatibleFileError(f"has no word lists: {folder.name}/{name} is missing", _FETCH)
     lines = (folder / "merges.txt").read_text("utf-8", errors="replace").splitlines()
     return read_json(folder / "vocab.json"), sum(bool(line.strip()) and not line.startswith("#") for line in lines)
 
@@ -120,5 +125,5 @@ def _read_words(folder: Path) -> tuple[Mapping[str, Any], int]:
 def _number(settings: Settings, name: str, default: int) -> int:
     value = settings.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise Misfit(f"has settings that cannot be used ({name}: {str(value)[:40]})", _FETCH)
+        raise IncompatibleFileError(f"has settings that cannot be used ({name}: {str(value)[:40]})", _FETCH)
     return value

@@ -24,7 +24,7 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def total_digest(files: Mapping[str, str], *, config: Mapping[str, str], vae: Mapping[str, str]) -> str:
+def compute_total_digest(files: Mapping[str, str], *, config: Mapping[str, str], vae: Mapping[str, str]) -> str:
     """Return one SHA-256 over a model: its own files, a single file's settings, a VAE in place of its own.
 
     Names and contents count, and their order.
@@ -37,12 +37,12 @@ def total_digest(files: Mapping[str, str], *, config: Mapping[str, str], vae: Ma
 
 
 def hash_files(path: Path, *, config: Path | None = None, vae: Path | None = None) -> str:
-    """Return the `total_digest` of the files on disk now."""
-    settings = {} if config is None else config_digests(config)
-    return total_digest(digests(path), config=settings, vae={} if vae is None else digests(vae))
+    """Return the `compute_total_digest` of the files on disk now."""
+    settings = {} if config is None else hash_config(config)
+    return compute_total_digest(digests(path), config=settings, vae={} if vae is None else digests(vae))
 
 
-def config_digests(folder: Path) -> dict[str, str]:
+def hash_config(folder: Path) -> dict[str, str]:
     """Return the digests of a model folder's settings and word lists, without its weights."""
     return {
         file.relative_to(folder).as_posix(): digest_file(file)

@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoSibling
 
 from generation.characters import is_printable
-from generation.errors import AtelierError, Misconfigured
+from generation.errors import AtelierError, ConfigurationError
 from generation.models.hashing import digest_file
 from generation.models.layout import LAYOUTS, is_settings
 
@@ -75,7 +75,7 @@ def fetch(
     replaces: bool = False,
     say: Callable[[str], None],
 ) -> Fetched:
-    """Download a model, or one file of a repository, into `models_dir / name`. Raise `Misconfigured` on failure.
+    """Download a model, or one file of a repository, into `models_dir / name`. Raise `ConfigurationError` on failure.
 
     With `half`, half-precision weights are taken where there are some. `replaces`: into a folder of its own beside
     that of the same name, which stays. The library draws the progress bars.
@@ -91,7 +91,7 @@ def fetch(
         info = HfApi().model_info(repo, revision=revision, files_metadata=True)
         commit = info.sha or ""
         if not _COMMIT.fullmatch(commit):
-            raise Misconfigured(problem=f"The hub names no commit of {repo}.", remedy="Try again later.")
+            raise ConfigurationError(problem=f"The hub names no commit of {repo}.", remedy="Try again later.")
         if replaces:
             target = models_dir / f"{name}-{commit[:12]}"
             _require_no_folder(target)
@@ -114,7 +114,7 @@ def fetch(
 def _require_no_folder(target: Path) -> None:
     if target.exists():
         remedy = f"Add what lies there (bot.py models add {target}), choose another name with --name, or remove it."
-        raise Misconfigured(problem=f"There is already a folder {target}.", remedy=remedy)
+        raise ConfigurationError(problem=f"There is already a folder {target}.", remedy=remedy)
 
 
 def _clear_abandoned(models_dir: Path, *, but: Path) -> None:
@@ -145,7 +145,7 @@ def _weights(repo: str, part: str, inside: dict[str, RepoSibling], *, half: bool
     halved = [name for name, found in matches.items() if found and found["half"]]
     if not full and not halved and any(name.endswith(".bin") for name in inside):
         problem = f"{repo} has its {part} only in a format that can run code (.bin)."
-        raise Misconfigured(problem=problem, remedy="Look for a repository with .safetensors files.")
+        raise ConfigurationError(problem=problem, remedy="Look for a repository with .safetensors files.")
     taken = halved if halved and (half or not full) else full
     return [inside[name] for name in taken]
 
@@ -158,10 +158,10 @@ def _one_file(repo: str, there: dict[str, RepoSibling], file: str | None) -> str
         return offered[0]
     if not offered:
         problem = f"{repo} holds no model in the diffusers layout and no .safetensors file."
-        raise Misconfigured(problem=problem, remedy="Other formats can run code and are never opened.")
+        raise ConfigurationError(problem=problem, remedy="Other formats can run code and are never opened.")
     shown = ", ".join(offered[:10]) + (" …" if len(offered) > 10 else "")
     wanted = f"{repo} has no file {file}." if file else f"{repo} holds {len(offered)} files of weights."
-    raise Misconfigured(problem=wanted, remedy=f"Name one: {repo}/FILE. There are: {shown}.")
+    raise ConfigurationError(problem=wanted, remedy=f"Name one: {repo}/FILE. There are: {shown}.")
 
 
 def _select_weights(chosen: list[RepoSibling]) -> str:
@@ -179,7 +179,7 @@ def _check_hash(path: Path, expected: RepoSibling) -> None:
     if not is_right:
         path.unlink()
         problem = f"{expected.rfilename} arrived damaged: its hash is not the one that the hub names."
-        raise Misconfigured(problem=problem, remedy="Try again; only what is missing is fetched.")
+        raise ConfigurationError(problem=problem, remedy="Try again; only what is missing is fetched.")
 
 
 def _require_room(models_dir: Path, chosen: list[RepoSibling]) -> None:
@@ -187,38 +187,38 @@ def _require_room(models_dir: Path, chosen: list[RepoSibling]) -> None:
     free = shutil.disk_usage(models_dir).free
     if sum(each.size or 0 for each in chosen) + _SPARE_BYTES > free:
         problem = f"{_size(chosen)} do not fit: {free / 2**30:.1f} GiB are free in {models_dir}."
-        raise Misconfigured(problem=problem, remedy="Make room, or set ATELIER_MODELS_DIR to another disk.")
+        raise ConfigurationError(problem=problem, remedy="Make room, or set ATELIER_MODELS_DIR to another disk.")
 
 
 def _size(chosen: list[RepoSibling]) -> str:
     return f"{sum(each.size or 0 for each in chosen) / 1e9:.2f} GB"
 
 
-def _failure(repo: str, error: Exception) -> Misconfigured:
+def _failure(repo: str, error: Exception) -> ConfigurationError:
     """Return the error to show for an error of the library, with a remedy."""
     if isinstance(error, GatedRepoError):
         remedy = "Accept its terms on its page, and write HF_TOKEN=… (a token of your account) before the command."
-        return Misconfigured(problem=f"{repo} wants its terms accepted first.", remedy=remedy)
+        return ConfigurationError(problem=f"{repo} wants its terms accepted first.", remedy=remedy)
     if isinstance(error, RevisionNotFoundError):
-        return Misconfigured(problem=f"{repo} has no such revision.", remedy="Name a branch, a tag or a commit.")
+        return ConfigurationError(problem=f"{repo} has no such revision.", remedy="Name a branch, a tag or a commit.")
     if isinstance(error, RepositoryNotFoundError):
-        return Misconfigured(
+        return ConfigurationError(
             problem=f"There is no {repo} on the hub.", remedy="Check the name; private ones need HF_TOKEN."
         )
     if isinstance(error, OfflineModeIsEnabled):
-        return Misconfigured(problem="HF_HUB_OFFLINE forbids to ask the hub.", remedy="Unset it for this command.")
+        return ConfigurationError(problem="HF_HUB_OFFLINE forbids to ask the hub.", remedy="Unset it for this command.")
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None:
         return _answered(repo, int(status))
     first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
     if _is_network(error):
         remedy = "Check the network and the proxy settings of this machine; what was fetched is kept."
-        return Misconfigured(problem=f"The hub cannot be reached for {repo} ({first}).", remedy=remedy)
+        return ConfigurationError(problem=f"The hub cannot be reached for {repo} ({first}).", remedy=remedy)
     remedy = "What was fetched is kept, and only the rest is fetched next time."
-    return Misconfigured(problem=f"{repo} could not be fetched ({first}).", remedy=remedy)
+    return ConfigurationError(problem=f"{repo} could not be fetched ({first}).", remedy=remedy)
 
 
-def _answered(repo: str, status: int) -> Misconfigured:
+def _answered(repo: str, status: int) -> ConfigurationError:
     """Return the error to show when the hub, or a proxy before it, answered with an error."""
     problem = f"The hub does not hand out {repo} (HTTP status {status})."
     if status in (401, 403):
@@ -229,7 +229,7 @@ def _answered(repo: str, status: int) -> Misconfigured:
         remedy = "It was asked too often: wait some minutes, or write HF_TOKEN=… before the command."
     else:
         remedy = "Try again later; what was fetched is kept."
-    return Misconfigured(problem=problem, remedy=remedy)
+    return ConfigurationError(problem=problem, remedy=remedy)
 
 
 def _is_network(error: Exception) -> bool:

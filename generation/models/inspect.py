@@ -60,7 +60,7 @@ def describe(path: Path) -> Description:
     return _describe_tensors(read_tensors(path))
 
 
-def family_of_folder(path: Path) -> str:
+def detect_family(path: Path) -> str:
     """Return the family of a folder in the diffusers layout. Raise `ValueError` as `describe` does."""
     try:
         name = read_json(path / "model_index.json").get("_class_name")
@@ -74,7 +74,7 @@ def family_of_folder(path: Path) -> str:
     return FAMILIES[name]
 
 
-def folder_context_width(path: Path) -> int:
+def read_context_width(path: Path) -> int:
     """Return the numbers a token that a folder's UNet reads; 0 if its settings do not say."""
     return unet_setting(path, "cross_attention_dim")
 
@@ -99,7 +99,7 @@ def stated_px(metadata: Mapping[str, str]) -> int:
 
 def _describe_folder(path: Path) -> Description:
     if (path / "model_index.json").is_file():
-        return Description(Kind.MODEL, family_of_folder(path), folder_context_width(path))
+        return Description(Kind.MODEL, detect_family(path), read_context_width(path))
     try:
         settings: dict[str, Any] = read_json(path / "config.json")
     except (OSError, ValueError, RecursionError):

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from generation.errors import Misconfigured
-from generation.models.checkpoint import Misfit, family_of, require_parts
+from generation.errors import ConfigurationError
+from generation.models.checkpoint import IncompatibleFileError, family_of, require_parts
 from generation.models.compatibility import check_checkpoint, check_parts
 from generation.models.json_file import read_json
 from generation.models.safetensors_header import read_tensors
@@ -63,20 +63,21 @@ _HARMLESS_FLAG = "_attn_implementation_autoset"
 """A yes or no that transformers 4.46 to 4.5x left in every file it saved; it chooses nothing."""
 
 
-class FolderRefused(Misconfigured):
+class ModelRefusedError(ConfigurationError):
     """The model {folder} cannot be used: {problem} {remedy}"""
 
 
 def check_model(
     path: Path, family: str, *, config: Path | None = None, has_other_vae: bool = False, prediction: str = ""
 ) -> None:
-    """Raise `FolderRefused` unless `path` is safe to load from and has every part of a model of that family.
+    """Raise `ModelRefusedError` unless `path` is safe to load from and has every part of a model of that family.
 
     It is a folder, or, where `config` names a folder for the rest, a single file of weights. `has_other_vae`: its own
-    is not loaded. `prediction`: what the operator says it predicts. Raise `Misconfigured` for a family there is not.
+    is not loaded. `prediction`: what the operator says it predicts. Raise `ConfigurationError` for a family there is
+    not.
     """
     if family not in LAYOUTS:
-        raise Misconfigured(
+        raise ConfigurationError(
             problem=f"There is no model family “{family}”.", remedy=f"Use one of: {', '.join(LAYOUTS)}."
         )
     if config is not None:
@@ -96,7 +97,7 @@ def check_model(
 def read_scheduler(folder: Path, *, file: Path | None = None, prediction: str = "") -> dict[str, Any]:
     """Return the scheduler settings of a model: the folder's, as the single `file` and the operator change them.
 
-    Raise `FolderRefused` for settings that no picture could be painted with.
+    Raise `ModelRefusedError` for settings that no picture could be painted with.
     """
     source = folder / "scheduler" / "scheduler_config.json"
     _require(folder, source)
@@ -110,7 +111,7 @@ def read_scheduler(folder: Path, *, file: Path | None = None, prediction: str = 
 
 
 def read_file_statement(file: Path) -> Stated:
-    """Return what a single file says of itself. Raise `FolderRefused` for one that cannot be sampled."""
+    """Return what a single file says of itself. Raise `ModelRefusedError` for one that cannot be sampled."""
     try:
         return read_stated(read_tensors(file))
     except ValueError as error:
@@ -118,17 +119,17 @@ def read_file_statement(file: Path) -> Stated:
 
 
 def _check_fit(path: Path, family: str, config: Path | None, *, has_other_vae: bool) -> None:
-    """Raise `FolderRefused` unless the parts fit each other, a single file's and its settings' too."""
+    """Raise `ModelRefusedError` unless the parts fit each other, a single file's and its settings' too."""
     try:
         if config is not None:
             shapes = read_tensors(path).shapes
             if (found := family_of(shapes)) != family:
-                raise Misfit(f"is of the family {found}, not {family}", "Add it again with --replace.")
+                raise IncompatibleFileError(f"is of the family {found}, not {family}", "Add it again with --replace.")
             require_parts(shapes, family, has_other_vae=has_other_vae)
         check_parts(config or path, family, has_other_vae=has_other_vae or config is not None)
         if config is not None:
             check_checkpoint(shapes, config, family)
-    except Misfit as misfit:
+    except IncompatibleFileError as misfit:
         raise _refusal(path, f"it {misfit}.", misfit.remedy) from None
     except FileNotFoundError as missing:
         raise _refusal(path, f"{Path(missing.filename).name} is missing.", "Fetch the model again.") from None
@@ -253,7 +254,7 @@ def weight_files(part: Path) -> list[Path]:
 
 
 def _check_weights(folder: Path, part: Path) -> None:
-    """Raise `FolderRefused` unless the weights of a part are there, whole, as a loader looks for them."""
+    """Raise `ModelRefusedError` unless the weights of a part are there, whole, as a loader looks for them."""
     _require(folder, part / "config.json")
     name = part.name if part != folder else "it"
     files = weight_files(part)
@@ -279,5 +280,5 @@ def _is_opened(path: Path) -> bool:
     return path.suffix == ".safetensors" or is_settings(path.name)
 
 
-def _refusal(folder: Path, problem: str, remedy: str) -> FolderRefused:
-    return FolderRefused(folder=str(folder), problem=problem, remedy=remedy)
+def _refusal(folder: Path, problem: str, remedy: str) -> ModelRefusedError:
+    return ModelRefusedError(folder=str(folder), problem=problem, remedy=remedy)

@@ -14,7 +14,7 @@ _KEYS = ("modelspec.license", "license")
 _MAX_CHARS = 120
 
 
-def licence_of(readme: Path, metadata: Mapping[str, str] | None) -> str:
+def read_licence(readme: Path, metadata: Mapping[str, str] | None) -> str:
     """Return the licence in the README's front matter or a safetensors header; empty if neither has one."""
     card = _read_card(readme)
     name = card.get("license_name") or card.get("license")

@@ -27,12 +27,12 @@ def lookup_hashes(spec: ImageSpec, catalog: Catalog) -> dict[str, str]:
     found = {"model": model.file_sha256}
     for adapter in spec.adapters:
         if adapter.sha256 in here:
-            found[f"lora:{adapter.name}"] = tensors_sha256(here[adapter.sha256], adapter.sha256)
+            found[f"lora:{adapter.name}"] = hash_tensors(here[adapter.sha256], adapter.sha256)
     return {name: sha256 for name, sha256 in found.items() if sha256}
 
 
 @lru_cache(maxsize=256)
-def tensors_sha256(path: Path, file_sha256: str) -> str:
+def hash_tensors(path: Path, file_sha256: str) -> str:
     """Return the SHA-256 of what follows a safetensors header; empty if the file is gone or has another SHA-256."""
     whole, tensors = hashlib.sha256(), hashlib.sha256()
     try:

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from generation import paintbox
-from generation.errors import Misconfigured
-from generation.models.registry import Entry, Kind, Register
+from generation.errors import ConfigurationError
+from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.requests.prompt_addons import MAX_NAME_CHARS, is_name
 
 _LABELS = {Kind.MODEL: "model", Kind.LORA: "LoRA", Kind.EMBEDDING: "textual inversion", Kind.VAE: "VAE"}
@@ -41,33 +41,33 @@ def label(kind: Kind) -> str:
     return _LABELS[kind]
 
 
-def built_in_loras() -> Iterable[Path]:
+def list_built_in_loras() -> Iterable[Path]:
     """Return the LoRA that come with the built-in model."""
     return sorted(paintbox.LORA_DIR.glob("*.safetensors"))
 
 
-def check_name(register: Register, name: str, *, replaces: bool = False) -> Entry | None:
+def check_name(register: ModelRegistry, name: str, *, replaces: bool = False) -> Entry | None:
     """Return the entry of that name if it is to be replaced.
 
-    Raise `Misconfigured` for a name nothing can have, a built-in one, or one that is taken and not to be replaced.
+    Raise `ConfigurationError` for a name nothing can have, a built-in one, or one that is taken and not to be replaced.
     """
     if not is_name(name):
         signs = f"1 to {MAX_NAME_CHARS} letters, digits, spaces or . _ + ( ) -, beginning with a letter or digit"
-        raise Misconfigured(problem=f"{name[:80]!r} cannot be a name.", remedy=f"Use --name with {signs}.")
+        raise ConfigurationError(problem=f"{name[:80]!r} cannot be a name.", remedy=f"Use --name with {signs}.")
     if name.casefold() == "paintbox":
-        raise Misconfigured(problem=f"{name} is the built-in model.", remedy="Choose another with --name.")
-    if any(path.stem.casefold() == name.casefold() for path in built_in_loras()):
-        raise Misconfigured(problem=f"{name} is a built-in LoRA.", remedy="Choose another with --name.")
+        raise ConfigurationError(problem=f"{name} is the built-in model.", remedy="Choose another with --name.")
+    if any(path.stem.casefold() == name.casefold() for path in list_built_in_loras()):
+        raise ConfigurationError(problem=f"{name} is a built-in LoRA.", remedy="Choose another with --name.")
     taken = next((each for each in register.entries if each.name.casefold() == name.casefold()), None)
     if taken is None or (replaces and taken.name == name):
         return taken
     problem = f"There is already a {label(taken.kind)} called {taken.name} ({taken.source or taken.path})."
     instead = "" if taken.name != name else f", or replace it by another {label(taken.kind)} with --replace"
-    raise Misconfigured(problem=problem, remedy=f"Choose another name with --name{instead}.")
+    raise ConfigurationError(problem=problem, remedy=f"Choose another name with --name{instead}.")
 
 
 def check_kind(taken: Entry | None, kind: Kind) -> None:
-    """Raise `Misconfigured` unless what is to be replaced is of the same kind as what replaces it."""
+    """Raise `ConfigurationError` unless what is to be replaced is of the same kind as what replaces it."""
     if taken is not None and taken.kind is not kind:
         problem = f"{taken.name} is a {label(taken.kind)} and cannot be replaced by a {label(kind)}."
-        raise Misconfigured(problem=problem, remedy="Choose another name with --name.")
+        raise ConfigurationError(problem=problem, remedy="Choose another name with --name.")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 REGISTER = "models.json"
 
@@ -57,14 +57,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return folder / self.path
 
 
-class Register(msgspec.Struct, frozen=True, kw_only=True):
+class ModelRegistry(msgspec.Struct, frozen=True, kw_only=True):
     """All entries, in the order they were added."""
 
     entries: tuple[Entry, ...] = ()
 
     @classmethod
-    def read(cls, folder: Path) -> Register:
-        """Return the entries of `folder`; none where nothing was added. Raise `Misconfigured` if it cannot be read."""
+    def read(cls, folder: Path) -> ModelRegistry:
+        """Return the entries of `folder`; none where nothing was added. Raise `ConfigurationError` if it cannot be
+        read."""
         path = folder / REGISTER
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
@@ -72,10 +73,10 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
             return cls()
         except (OSError, ValueError) as error:
             remedy = "Put it right, or move it away and add your models again with `bot.py models add`."
-            raise Misconfigured(problem=f"{path} cannot be read ({error}).", remedy=remedy) from None
+            raise ConfigurationError(problem=f"{path} cannot be read ({error}).", remedy=remedy) from None
 
     def write(self, folder: Path) -> None:
-        """Replace the file in one step. Raise `Misconfigured` if it cannot be written."""
+        """Replace the file in one step. Raise `ConfigurationError` if it cannot be written."""
         path = folder / REGISTER
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -87,14 +88,14 @@ class Register(msgspec.Struct, frozen=True, kw_only=True):
             written.replace(path)
         except OSError as error:
             problem = f"{path} cannot be written ({type(error).__name__})."
-            raise Misconfigured(problem=problem, remedy="Set ATELIER_MODELS_DIR to a folder of yours.") from None
+            raise ConfigurationError(problem=problem, remedy="Set ATELIER_MODELS_DIR to a folder of yours.") from None
 
     def get(self, name: str) -> Entry | None:
         return next((entry for entry in self.entries if entry.name == name), None)
 
-    def with_entry(self, entry: Entry) -> Register:
+    def with_entry(self, entry: Entry) -> ModelRegistry:
         """Return it with one more entry, replacing one of the same name (see `names.check_name`)."""
-        return Register(entries=(*self.without(entry.name).entries, entry))
+        return ModelRegistry(entries=(*self.without(entry.name).entries, entry))
 
-    def without(self, name: str) -> Register:
-        return Register(entries=tuple(each for each in self.entries if each.name != name))
+    def without(self, name: str) -> ModelRegistry:
+        return ModelRegistry(entries=tuple(each for each in self.entries if each.name != name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.models.catalog import Model
 from generation.requests.ranges import MAX_SIDE_PX
 from generation.requests.spec import ImageSpec
@@ -15,47 +15,47 @@ MAX_GROWTH = 2
 _SIZE = re.compile(r"\s*(\d{1,5})\s*[x×*]\s*(\d{1,5})\s*", re.IGNORECASE)
 
 
-def native_size(model: Model) -> tuple[int, int]:
+def get_native_size(model: Model) -> tuple[int, int]:
     return model.defaults.native_px, model.defaults.native_px
 
 
-def shape_size(model: Model, name: str) -> tuple[int, int]:
-    """Return width and height of an aspect ratio such as `3:2`. Raise `InvalidRequest` naming those there are."""
+def get_shape_size(model: Model, name: str) -> tuple[int, int]:
+    """Return width and height of an aspect ratio such as `3:2`. Raise `InvalidRequestError` naming those there are."""
     shapes = model.shapes()
     if name not in shapes:
         problem = Phrase("must be one of {shapes}, not “{name}”.", shapes=", ".join(shapes), name=name[:20])
-        raise InvalidRequest(what=Phrase("Aspect"), problem=problem)
+        raise InvalidRequestError(what=Phrase("Aspect"), problem=problem)
     return shapes[name]
 
 
 def parse_size(model: Model, text: str) -> tuple[int, int]:
-    """Return `500x700` as the nearest paintable size. Raise `InvalidRequest` if it is no size, or too large."""
+    """Return `500x700` as the nearest paintable size. Raise `InvalidRequestError` if it is no size, or too large."""
     found = _SIZE.fullmatch(text)
     if found is None:
         problem = Phrase("is WIDTHxHEIGHT, for example 512x768, not “{text}”.", text=text[:20])
-        raise InvalidRequest(what=Phrase("Size"), problem=problem)
+        raise InvalidRequestError(what=Phrase("Size"), problem=problem)
     grid = 64 if model.defaults.native_px >= 512 else 8
     width, height = (round(int(side) / grid) * grid for side in found.groups())
     require_size(model, (width, height))
     return width, height
 
 
-def nearest_size(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
+def find_nearest_size(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
     """Return the size itself if the model paints it, else the nearest shape."""
     try:
         return parse_size(model, "{}x{}".format(*size_px))
-    except InvalidRequest:
-        return closest_shape(model, size_px)
+    except InvalidRequestError:
+        return find_closest_shape(model, size_px)
 
 
-def closest_shape(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
+def find_closest_shape(model: Model, size_px: tuple[int, int]) -> tuple[int, int]:
     """Return the offered shape whose proportions come nearest to those of `size_px`."""
     ratio = size_px[0] / size_px[1]
     return min(model.shapes().values(), key=lambda shape: max(ratio * shape[1] / shape[0], shape[0] / shape[1] / ratio))
 
 
 def require_size(model: Model, size_px: tuple[int, int]) -> None:
-    """Raise `InvalidRequest` if the model should not be asked for a picture that large."""
+    """Raise `InvalidRequestError` if the model should not be asked for a picture that large."""
     limit = min(MAX_SIDE_PX, MAX_GROWTH * model.defaults.native_px)
     if max(size_px) > limit:
         width, height = size_px
@@ -66,15 +66,15 @@ def require_size(model: Model, size_px: tuple[int, int]) -> None:
             name=model.name,
             limit=limit,
         )
-        raise InvalidRequest(what=Phrase("A size"), problem=problem)
+        raise InvalidRequestError(what=Phrase("A size"), problem=problem)
 
 
 def require_enlargeable(spec: ImageSpec) -> None:
-    """Raise `InvalidRequest` if the enlargement that `spec` asks for is larger than pictures get here."""
+    """Raise `InvalidRequestError` if the enlargement that `spec` asks for is larger than pictures get here."""
     if max(spec.result_size_px) > MAX_SIDE_PX:
-        raise InvalidRequest(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
+        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
 
 
-def can_be_enlarged(spec: ImageSpec) -> bool:
+def can_be_upscaled(spec: ImageSpec) -> bool:
     """Return whether a finished picture of that spec may be upscaled (once more)."""
     return max(spec.result_size_px) * 2 <= MAX_SIDE_PX

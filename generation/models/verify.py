@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.add import check_safety
-from generation.models.hashing import config_digests, digests
+from generation.models.hashing import digests, hash_config
 from generation.models.inspect import describe
-from generation.models.registry import Entry, Register
+from generation.models.registry import Entry, ModelRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,12 @@ class Finding:
 
 
 def verify(models_dir: Path) -> Iterator[Finding]:
-    """Hash every file again and apply today's rules. Raise `Misconfigured` if the register itself cannot be read."""
-    for entry in Register.read(models_dir).entries:
+    """Hash every file again and apply today's rules. Raise `ConfigurationError` if the register itself cannot be
+    read."""
+    for entry in ModelRegistry.read(models_dir).entries:
         try:
             yield Finding(entry.name, _problem(entry, models_dir))
-        except Misconfigured as refused:
+        except ConfigurationError as refused:
             yield Finding(entry.name, str(refused))
         except (OSError, ValueError) as error:
             yield Finding(entry.name, f"{entry.place(models_dir)} {error}")
@@ -40,7 +41,7 @@ def _problem(entry: Entry, models_dir: Path) -> str:
     check_safety(path, describe(path), config, has_other_vae=bool(entry.vae), prediction=entry.prediction)
     changes = [*_changes(entry.files, digests(path))]
     if config is not None:
-        changes += _changes(entry.config_files, config_digests(config))
+        changes += _changes(entry.config_files, hash_config(config))
     return "; ".join(changes)
 
 

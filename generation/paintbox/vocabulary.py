@@ -20,20 +20,20 @@ def _read_words() -> Mapping[str, tuple[str, ...]]:
 
 
 @cache
-def known_words() -> frozenset[str]:
+def list_known_words() -> frozenset[str]:
     """Return every word of the training captions, lower-cased."""
     return frozenset(_read_words()["words"])
 
 
-def unknown_words(prompt: str) -> tuple[str, ...]:
+def find_unknown_words(prompt: str) -> tuple[str, ...]:
     """Return the words of a prompt that the model does not know, lower-cased, once each, in order of appearance.
 
     Weights and brackets as in `(word:1.2)` are no words; `red-haired` counts as one.
     """
     text = re.sub(r":\s*-?\d+(?:\.\d+)?(?=\s*\))", " ", prompt.lower())
-    return tuple(dict.fromkeys(word for word in _WORD.findall(text) if word not in known_words()))
+    return tuple(dict.fromkeys(word for word in _WORD.findall(text) if word not in list_known_words()))
 
 
-def some_known_words() -> dict[str, tuple[str, ...]]:
+def suggest_known_words() -> dict[str, tuple[str, ...]]:
     """Return words to suggest instead, by kind: things, colours, scenes, looks."""
     return {kind: words for kind, words in _read_words().items() if kind != "words"}

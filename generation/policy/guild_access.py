@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from generation.errors import NotAllowed
+from generation.errors import NotAllowedError
 from generation.owner import DM_TENANT
 from generation.translatable import Phrase
 
 
-class Standing(StrEnum):
+class AccessDecision(StrEnum):
     """The operator's decision about a guild; most have none."""
 
     ALLOWED = "allowed"
@@ -19,31 +19,31 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class GuildAccess:
     """The operator's decisions about all guilds. `is_listed_only`: a guild without one is not served either."""
 
     is_listed_only: bool = False
-    standings: Mapping[int, Standing] = field(default_factory=dict)
+    standings: Mapping[int, AccessDecision] = field(default_factory=dict)
 
     def is_admitted(self, guild_id: int) -> bool:
         """Return whether requests of that guild are taken."""
         standing = self.standings.get(guild_id)
         if standing is None:
             return guild_id == DM_TENANT or not self.is_listed_only
-        return standing is Standing.ALLOWED
+        return standing is AccessDecision.ALLOWED
 
     def require_admitted(self, guild_id: int) -> None:
-        """Raise `NotAllowed`, politely, unless the guild is served."""
+        """Raise `NotAllowedError`, politely, unless the guild is served."""
         if self.is_admitted(guild_id):
             return
         if guild_id in self.standings:
-            raise NotAllowed(
+            raise NotAllowedError(
                 why=Phrase(
                     "The operator of this bot does not let me paint in this server. "
                     "What you have made here is not lost."
                 )
             )
-        raise NotAllowed(
+        raise NotAllowedError(
             why=Phrase(
                 "I paint only in servers that the operator of this bot has named, and this one is not among them yet."
             )

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX
 from generation.translatable import Phrase
 
@@ -38,8 +38,8 @@ class Pressers(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """Raise `InvalidRequest`. Ids of channels and roles; nothing named means no limit."""
+class GuildPreferences:
+    """Raise `InvalidRequestError`. Ids of channels and roles; nothing named means no limit."""
 
     models: tuple[str, ...] = ()
     default_model: str | None = None
@@ -82,17 +82,19 @@ class Choices:
         ):
             if len(named) > MAX_NAMED:
                 problem = Phrase("can be at most {most}, not {number}.", most=MAX_NAMED, number=len(named))
-                raise InvalidRequest(what=what, problem=problem)
+                raise InvalidRequestError(what=what, problem=problem)
         if self.language != AUTO and not _LANGUAGE.fullmatch(self.language):
-            raise InvalidRequest(what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto."))
+            raise InvalidRequestError(
+                what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto.")
+            )
         if self.default_aspect is not None and self.default_aspect not in ASPECTS:
             problem = Phrase("must be one of {aspects}.", aspects=", ".join(ASPECTS))
-            raise InvalidRequest(what=Phrase("The shape"), problem=problem)
+            raise InvalidRequestError(what=Phrase("The shape"), problem=problem)
         if self.default_model is not None and self.models and self.default_model not in self.models:
             problem = Phrase("“{name}” is not among the models allowed here.", name=self.default_model[:60])
-            raise InvalidRequest(what=Phrase("The default model"), problem=problem)
+            raise InvalidRequestError(what=Phrase("The default model"), problem=problem)
 
-    def default_of(self, known: Collection[str]) -> str | None:
+    def choose_default_model(self, known: Collection[str]) -> str | None:
         """Return the model, among those `known` in order, to use if none was named; None for the default."""
         allowed = [name for name in known if not self.models or name in self.models]
         if self.default_model in allowed:
@@ -103,4 +105,4 @@ class Choices:
 def _check(what: str, value: int, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         problem = Phrase("must be from {low} to {high}, not {value}.", low=low, high=high, value=value)
-        raise InvalidRequest(what=what, problem=problem)
+        raise InvalidRequestError(what=what, problem=problem)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from generation.errors import InvalidRequest
-from generation.policy.guild_preferences import Choices
+from generation.errors import InvalidRequestError
+from generation.policy.guild_preferences import GuildPreferences
 from generation.safety.visibility import SafetyLevel
 from generation.translatable import Phrase
 
@@ -16,7 +16,7 @@ MIN_WEIGHT, MAX_WEIGHT = 0.01, 100.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuildSettings:
-    """One guild's settings; the defaults are those of a guild that never chose. Raise `InvalidRequest`."""
+    """One guild's settings; the defaults are those of a guild that never chose. Raise `InvalidRequestError`."""
 
     guild_id: int
     weight: float = 1.0
@@ -24,18 +24,18 @@ class GuildSettings:
     safety: SafetyLevel = SafetyLevel.BLOCK
     timezone: str = "UTC"
     """IANA name: where a quota's day begins."""
-    choices: Choices = field(default_factory=Choices)
+    choices: GuildPreferences = field(default_factory=GuildPreferences)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and MIN_WEIGHT <= self.weight <= MAX_WEIGHT):
             problem = Phrase("must be from {low} to {high}.", low=MIN_WEIGHT, high=MAX_WEIGHT)
-            raise InvalidRequest(what=Phrase("Weight"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Weight"), problem=problem)
         zone(self.timezone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleBoost:
-    """What members of a role may claim inside their guild, relative to the others. Raise `InvalidRequest`."""
+    """What members of a role may claim inside their guild, relative to the others. Raise `InvalidRequestError`."""
 
     guild_id: int
     role_id: int
@@ -44,28 +44,28 @@ class RoleBoost:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.boost) and MIN_WEIGHT <= self.boost <= MAX_WEIGHT):
             problem = Phrase("must be from {low} to {high}.", low=MIN_WEIGHT, high=MAX_WEIGHT)
-            raise InvalidRequest(what=Phrase("Boost"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Boost"), problem=problem)
 
 
-def usable_claim(stored: object) -> float:
+def check_claim(stored: object) -> float:
     """Return a stored weight or boost as one that may be, or 1 if it is no number."""
     if not isinstance(stored, int | float) or not math.isfinite(stored):
         return 1.0
     return min(max(float(stored), MIN_WEIGHT), MAX_WEIGHT)
 
 
-def usable_zone(stored: str) -> str:
+def check_zone(stored: str) -> str:
     """Return the name of a stored time zone, or UTC if this machine does not know it."""
     try:
         return zone(stored).key
-    except InvalidRequest:
+    except InvalidRequestError:
         return "UTC"
 
 
 def zone(name: str) -> ZoneInfo:
-    """Return the time zone of that IANA name. Raise `InvalidRequest` if there is none."""
+    """Return the time zone of that IANA name. Raise `InvalidRequestError` if there is none."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         problem = Phrase("“{name}” is not known. Use a name such as Europe/Berlin or UTC.", name=name[:60])
-        raise InvalidRequest(what=Phrase("Time zone"), problem=problem) from None
+        raise InvalidRequestError(what=Phrase("Time zone"), problem=problem) from None

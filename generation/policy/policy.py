@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from generation.errors import BlockedByRule, NotAllowed
+from generation.errors import BlockedByRuleError, NotAllowedError
 from generation.jobs.job import Image, Job
 from generation.owner import Owner
-from generation.policy.guild_preferences import Choices, Pressers
+from generation.policy.guild_preferences import GuildPreferences, Pressers
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import GenerationRequest
 from generation.rules.folding import words_of_name
 from generation.rules.rule import Action, Rule
 from generation.rules.rulebook import NO_RULES, Match, RuleSet
-from generation.safety.visibility import Handling, Shown, how_shown, level_at, stricter
+from generation.safety.visibility import FlaggedHandling, Shown, get_level_at, how_shown, stricter
 from generation.translatable import Phrase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ChannelContext:
     """Where something is asked: the channel, then what it lies in. All of it as Discord says it now."""
 
     channel_ids: tuple[int, ...] = ()
@@ -31,7 +31,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class Requester:
     """Who asks, with their roles in the guild."""
 
     user_id: int
@@ -46,25 +46,27 @@ class Policy:
     rules: RuleSet = NO_RULES
 
     @property
-    def choices(self) -> Choices:
+    def choices(self) -> GuildPreferences:
         return self.settings.choices
 
-    def require_allowed(self, request: GenerationRequest, asker: Asker, place: Place) -> None:
+    def require_allowed(self, request: GenerationRequest, asker: Requester, place: ChannelContext) -> None:
         """Raise `RefusedError` unless the request may be made, without regard to its text, which is screened next."""
         self.require_place(asker, place)
         self._require_limits(request)
         self._require_start_image(request, asker)
 
-    def require_unblocked(self, matches: Iterable[Match], asker: Asker, place: Place) -> tuple[Rule, ...]:
-        """Raise `BlockedByRule` if a rule that matched holds here and blocks. Return the rules that only warn."""
+    def require_unblocked(self, matches: Iterable[Match], asker: Requester, place: ChannelContext) -> tuple[Rule, ...]:
+        """Raise `BlockedByRuleError` if a rule that matched holds here and blocks. Return the rules that only warn."""
         hits = self.rules.hits(matches, channel_ids=place.channel_ids, role_ids=_add_everyone(self, asker))
         for hit in hits:
             if hit.rule.action is Action.BLOCK:
-                raise BlockedByRule(reason=hit.rule.reason or Phrase("it holds something this server does not want."))
+                raise BlockedByRuleError(
+                    reason=hit.rule.reason or Phrase("it holds something this server does not want.")
+                )
         return tuple(hit.rule for hit in hits)
 
-    def require_vetted(self, place: Place, *, is_vetted: bool, is_from_upload: bool) -> None:
-        """Raise `NotAllowed` for pictures that no checker can judge, outside age-restricted channels."""
+    def require_vetted(self, place: ChannelContext, *, is_vetted: bool, is_from_upload: bool) -> None:
+        """Raise `NotAllowedError` for pictures that no checker can judge, outside age-restricted channels."""
         if is_vetted or place.is_age_restricted:
             return
         if is_from_upload:
@@ -72,40 +74,42 @@ class Policy:
                 "Nothing checks what this model makes of attached pictures, so it starts from them, and from what was "
                 "made of them, in age-restricted channels only."
             )
-            raise NotAllowed(why=why)
-        raise NotAllowed(
+            raise NotAllowedError(why=why)
+        raise NotAllowedError(
             why=Phrase("Nothing checks what this model paints, so it works in age-restricted channels only.")
         )
 
-    def handling(self, place: Place) -> Handling:
+    def handling(self, place: ChannelContext) -> FlaggedHandling:
         """Return how flagged pictures requested in that place are handled."""
-        level = level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
-        return Handling(level=level, review_hours=self.choices.review_hours)
+        level = get_level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
+        return FlaggedHandling(level=level, review_hours=self.choices.review_hours)
 
-    def how_shown(self, job: Job, image: Image, place: Place, *, is_harmless: bool, is_judged: bool) -> Shown:
+    def how_shown(self, job: Job, image: Image, place: ChannelContext, *, is_harmless: bool, is_judged: bool) -> Shown:
         """Return whether a finished picture may be shown there now, by today's policy and that of its request.
 
         `is_judged`: the checker of its model can judge it, where there was one to ask.
         """
         if not is_judged and not place.is_age_restricted:
             return Shown.NOT
-        now = level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
+        now = get_level_at(self.settings.safety, is_age_restricted=place.is_age_restricted)
         return how_shown(image.judgement, stricter(job.handling.level, now), is_harmless=is_harmless)
 
-    def require_may_press(self, owner: Owner, asker: Asker) -> None:
-        """Raise `NotAllowed` where only one's own buttons may be pressed."""
+    def require_may_press(self, owner: Owner, asker: Requester) -> None:
+        """Raise `NotAllowedError` where only one's own buttons may be pressed."""
         if self.choices.pressers is Pressers.OWNER and owner.user_id != asker.user_id:
-            raise NotAllowed(why=Phrase("In this server only the person who asked for these pictures can press that."))
+            raise NotAllowedError(
+                why=Phrase("In this server only the person who asked for these pictures can press that.")
+            )
 
-    def require_place(self, asker: Asker, place: Place) -> None:
-        """Raise `NotAllowed` where the guild does not let this person paint."""
+    def require_place(self, asker: Requester, place: ChannelContext) -> None:
+        """Raise `NotAllowedError` where the guild does not let this person paint."""
         choices = self.choices
         if choices.channel_ids and set(choices.channel_ids).isdisjoint(place.channel_ids):
             named = ", ".join(f"<#{channel_id}>" for channel_id in choices.channel_ids[:5])
-            raise NotAllowed(why=Phrase("In this server I paint in {channels} only.", channels=named))
+            raise NotAllowedError(why=Phrase("In this server I paint in {channels} only.", channels=named))
         if choices.role_ids and set(choices.role_ids).isdisjoint(_add_everyone(self, asker)):
             why = Phrase("This server lets only members with certain roles paint, and you have none of them.")
-            raise NotAllowed(why=why)
+            raise NotAllowedError(why=why)
 
     def _require_limits(self, request: GenerationRequest) -> None:
         choices, spec = self.choices, request.spec
@@ -116,7 +120,7 @@ class Policy:
                 model=spec.model,
                 allowed=allowed,
             )
-            raise NotAllowed(why=why)
+            raise NotAllowedError(why=why)
         over = {
             Phrase("steps"): (spec.steps, choices.max_steps),
             Phrase("pictures at once"): (request.count, choices.max_count),
@@ -127,16 +131,18 @@ class Policy:
                 why = Phrase(
                     "This server allows at most {most} {what}, not {asked}.", most=most, what=what, asked=asked
                 )
-                raise NotAllowed(why=why)
+                raise NotAllowedError(why=why)
 
-    def _require_start_image(self, request: GenerationRequest, asker: Asker) -> None:
+    def _require_start_image(self, request: GenerationRequest, asker: Requester) -> None:
         wanted = self.choices.start_image_role_ids
         is_upload = request.spec.start is not None and request.parent is None
         if is_upload and wanted and set(wanted).isdisjoint(_add_everyone(self, asker)):
-            raise NotAllowed(why=Phrase("Here only members with certain roles may start from a picture of their own."))
+            raise NotAllowedError(
+                why=Phrase("Here only members with certain roles may start from a picture of their own.")
+            )
 
 
-def texts_of(request: GenerationRequest, *, default_model: str) -> tuple[str, ...]:
+def collect_texts(request: GenerationRequest, *, default_model: str) -> tuple[str, ...]:
     """Return all texts of a request: both prompts, and the names of what it calls, as they are and in words.
 
     The name of a model counts where a member chose it: what paints by default is no one's saying.
@@ -146,6 +152,6 @@ def texts_of(request: GenerationRequest, *, default_model: str) -> tuple[str, ..
     return (spec.prompt, spec.negative, *names, *map(words_of_name, names))
 
 
-def _add_everyone(policy: Policy, asker: Asker) -> set[int]:
+def _add_everyone(policy: Policy, asker: Requester) -> set[int]:
     """Return a member's roles; the one whose id is the guild's is everyone."""
     return {*asker.role_ids, policy.settings.guild_id}

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from generation.errors import InvalidRequest, QuotaExceeded
+from generation.errors import InvalidRequestError, QuotaExceededError
 from generation.requests.cost import UNITS_PER_STEP
 from generation.translatable import Phrase
 
@@ -50,10 +50,10 @@ class Quota:
 
     def __post_init__(self) -> None:
         if self.limit < 0:
-            raise InvalidRequest(what=Phrase("A quota"), problem=Phrase("must be 0 or more."))
+            raise InvalidRequestError(what=Phrase("A quota"), problem=Phrase("must be 0 or more."))
         if self.window_hours is not None and not 1 <= self.window_hours <= MAX_WINDOW_HOURS:
             problem = Phrase("must be from 1 to {most} hours.", most=MAX_WINDOW_HOURS)
-            raise InvalidRequest(what=Phrase("A quota's window"), problem=problem)
+            raise InvalidRequestError(what=Phrase("A quota's window"), problem=problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +81,21 @@ class Allowance:
         return max(0, self.quota.limit - self.usage.of(self.quota.unit))
 
 
-def window_of(moment: datetime) -> datetime:
+def find_window(moment: datetime) -> datetime:
     """Return the start of the window that `moment` lies in, UTC."""
     moment = moment.astimezone(UTC)
     return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 
 
-def first_window(quota: Quota, now: datetime, *, zone: ZoneInfo) -> datetime:
+def find_first_window(quota: Quota, now: datetime, *, zone: ZoneInfo) -> datetime:
     """Return the oldest window that counts against `quota`.
 
     A sliding window counts its oldest, partly covered quarter of an hour in full: it never lets through more.
     """
     if quota.window_hours is not None:
-        return window_of(now - timedelta(hours=quota.window_hours))
+        return find_window(now - timedelta(hours=quota.window_hours))
     midnight = datetime.combine(now.astimezone(zone).date(), time.min, tzinfo=zone)
-    return window_of(midnight)
+    return find_window(midnight)
 
 
 def renewal(quota: Quota, now: datetime, *, zone: ZoneInfo, oldest: datetime | None) -> datetime | None:
@@ -120,7 +120,7 @@ def unit_name(unit: Unit, number: int = 2) -> Phrase:
     return Phrase("standard step") if number == UNITS_PER_STEP else Phrase("standard steps")
 
 
-def groups_for(
+def group_quotas(
     quotas: Iterable[Quota], *, guild_id: int, user_id: int, role_ids: Collection[int]
 ) -> list[tuple[Quota, ...]]:
     """Return the quotas that bind one member, as groups of alternatives: in every group, one quota must have room.
@@ -141,13 +141,13 @@ def groups_for(
 
 
 def require_room(group: Collection[Allowance], needed: Mapping[Unit, int], *, timezone: str) -> None:
-    """Raise `QuotaExceeded` unless one of the alternatives has room for `needed`."""
+    """Raise `QuotaExceededError` unless one of the alternatives has room for `needed`."""
     best = max(group, key=lambda allowance: allowance.left)
     quota = best.quota
     if best.left >= needed[quota.unit]:
         return
     is_day = quota.window_hours is None
-    raise QuotaExceeded(
+    raise QuotaExceededError(
         limit=amount(quota.limit, quota.unit),
         unit=unit_name(quota.unit, quota.limit),
         window=Phrase("a day") if is_day else Phrase("in {number} hours", number=quota.window_hours),

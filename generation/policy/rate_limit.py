@@ -9,7 +9,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 
-from generation.errors import RefusedError, TooFast, TooManyFiles
+from generation.errors import RefusedError, TooFastError, TooManyFilesError
 from generation.owner import Owner
 from generation.translatable import Phrase
 
@@ -19,17 +19,17 @@ FILES_PER_MINUTE = 30
 _MAX_MEMBERS = 10_000
 
 
-def rates_of_files(monotonic: Callable[[], float] = time.monotonic) -> Rates:
+def make_file_rate_limiter(monotonic: Callable[[], float] = time.monotonic) -> RateLimiter:
     """Return the rates of attached files: reading one is work, whether or not a request comes of it."""
-    return Rates(lambda limit, wait_s: TooManyFiles(limit=limit, wait_s=wait_s), monotonic)
+    return RateLimiter(lambda limit, wait_s: TooManyFilesError(limit=limit, wait_s=wait_s), monotonic)
 
 
 def _build_too_many_requests(limit: int, wait_s: int) -> RefusedError:
     unit = Phrase("request") if limit == 1 else Phrase("requests")
-    return TooFast(limit=limit, unit=unit, wait_s=wait_s)
+    return TooFastError(limit=limit, unit=unit, wait_s=wait_s)
 
 
-class Rates:
+class RateLimiter:
     """When each member's requests of the last minute were made. `limit` 0 means none.
 
     `refuse` makes the refusal of the limit and the seconds to wait. `monotonic` counts seconds.
@@ -45,7 +45,7 @@ class Rates:
         self._made: defaultdict[Owner, deque[float]] = defaultdict(deque)
 
     def check(self, owner: Owner, *, limit: int) -> None:
-        """Raise `TooFast`, naming when the next request is welcome, if there were `limit` in the last minute."""
+        """Raise `TooFastError`, naming when the next request is welcome, if there were `limit` in the last minute."""
         if not limit:
             return
         made, now_s = self._made[owner], self._monotonic()

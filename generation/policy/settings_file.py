@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import msgspec
 
-from generation.errors import InvalidRequest
-from generation.policy.guild_preferences import Choices
+from generation.errors import InvalidRequestError
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.style import Style
 from generation.safety.visibility import SafetyLevel
@@ -30,16 +30,17 @@ class SettingsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     safety: SafetyLevel
     timezone: str
-    choices: Choices
+    choices: GuildPreferences
     styles: tuple[StyleInFile, ...] | None = None
     version: int = VERSION
 
     def over(self, settings: GuildSettings) -> GuildSettings:
-        """Return `settings` with the choices of the file. Raise `InvalidRequest` for a time zone that is not known."""
+        """Return `settings` with the choices of the file. Raise `InvalidRequestError` for a time zone that is not
+        known."""
         return replace(settings, safety=self.safety, timezone=self.timezone, choices=self.choices)
 
     def styles_of(self, guild_id: int) -> tuple[Style, ...] | None:
-        """Return its styles as those of this guild; None if it says nothing of styles. Raise `InvalidRequest`."""
+        """Return its styles as those of this guild; None if it says nothing of styles. Raise `InvalidRequestError`."""
         if self.styles is None:
             return None
         return tuple(
@@ -54,11 +55,11 @@ def export_settings(settings: GuildSettings, styles: Iterable[Style]) -> bytes:
 
 
 def read_settings(data: bytes) -> SettingsFile:
-    """Return the settings of a file. Raise `InvalidRequest` saying what is wrong with it."""
+    """Return the settings of a file. Raise `InvalidRequestError` saying what is wrong with it."""
     try:
         return msgspec.json.decode(data.decode("utf-8-sig"), type=SettingsFile)
     except UnicodeDecodeError as wrong:
         problem = Phrase("is not UTF-8 text (byte {byte}). Save it as UTF-8 and try again.", byte=wrong.start)
     except msgspec.DecodeError as wrong:
         problem = Phrase("cannot be read as settings: {reason}.", reason=str(wrong)[:150])
-    raise InvalidRequest(what=Phrase("The file"), problem=problem)
+    raise InvalidRequestError(what=Phrase("The file"), problem=problem)

@@ -34,7 +34,7 @@ class GuildUsage:
     usage: Usage
 
 
-def last_days(number: int, now: datetime, *, zone: ZoneInfo) -> list[date]:
+def list_last_days(number: int, now: datetime, *, zone: ZoneInfo) -> list[date]:
     """Return the last days, oldest first, today included."""
     today = now.astimezone(zone).date()
     return [today - timedelta(days=back) for back in reversed(range(number))]
@@ -45,7 +45,7 @@ def beginning(day: date, *, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
 
-def by_day(windows: Iterable[tuple[datetime, Usage]], days: Iterable[date], *, zone: ZoneInfo) -> list[Day]:
+def sum_by_day(windows: Iterable[tuple[datetime, Usage]], days: Iterable[date], *, zone: ZoneInfo) -> list[Day]:
     """Return the sums of quarter-hour windows (see `generation.policy.quota`) on each of `days`; skip other days."""
     sums = dict.fromkeys(days, Usage())
     for window, usage in windows:

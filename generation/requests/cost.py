@@ -56,10 +56,12 @@ WORK: Mapping[str, Work] = {
 
 def image_cost(spec: ImageSpec, trace: str | None = None, *, work: Work = BY_PIXELS) -> int:
     """Return the cost units of a whole image (at least 1). `trace`: a replay's; `work`: of the spec's model."""
-    return cost_of_evaluations(spec, spec.num_evaluations, trace, work=work)
+    return compute_evaluations_cost(spec, spec.num_evaluations, trace, work=work)
 
 
-def cost_of_evaluations(spec: ImageSpec, evaluations: int, trace: str | None = None, *, work: Work = BY_PIXELS) -> int:
+def compute_evaluations_cost(
+    spec: ImageSpec, evaluations: int, trace: str | None = None, *, work: Work = BY_PIXELS
+) -> int:
     """Return the cost units of an image that ran `evaluations`: the price when cancelled while running."""
     if spec.upscale is not None:
         return _units(_UPSCALE_ROW_EVALUATIONS * BY_PIXELS.of(spec.width_px, spec.height_px))

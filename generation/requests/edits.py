@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.requests.ranges import (
     MAX_SIDE_PX,
     SIDE_MULTIPLE_PX,
@@ -35,7 +35,7 @@ class Margins:
             problem = Phrase(
                 "must be multiples of {multiple} pixels, and at least one above 0.", multiple=SIDE_MULTIPLE_PX
             )
-            raise InvalidRequest(what=Phrase("Margins"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Margins"), problem=problem)
 
 
 @checked
@@ -58,9 +58,9 @@ class StartImage:
         check_strength(Phrase("Strength"), self.strength)
         if self.cells and (self.mask_sha256 is None or not set(self.cells) <= set(range(9))):
             problem = Phrase("is one or more of the nine parts of the picture.")
-            raise InvalidRequest(what=Phrase("The region"), problem=problem)
+            raise InvalidRequestError(what=Phrase("The region"), problem=problem)
         if self.margins is not None and self.mask_sha256 is not None:
-            raise InvalidRequest(what=Phrase("Margins"), problem=Phrase("and a mask cannot be used together."))
+            raise InvalidRequestError(what=Phrase("Margins"), problem=Phrase("and a mask cannot be used together."))
 
 
 @checked
@@ -87,7 +87,7 @@ class Upscale:
     def __post_init__(self) -> None:
         if self.factor != 2:
             problem = Phrase("must be 2, not {factor}.", factor=self.factor)
-            raise InvalidRequest(what=Phrase("Upscale factor"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Upscale factor"), problem=problem)
 
 
 @checked
@@ -105,5 +105,5 @@ class Hires:
         check_finite(Phrase("Hires factor"), self.factor)
         if not 1 < self.factor <= 2:
             problem = Phrase("must be above 1 and at most 2, not {factor}.", factor=self.factor)
-            raise InvalidRequest(what=Phrase("Hires factor"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Hires factor"), problem=problem)
         check_strength(Phrase("Hires strength"), self.strength)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 
 from generation.characters import category
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.translatable import Phrase
 
 MAX_PROMPT_CHARS = 1500
@@ -32,16 +32,16 @@ def clean_prompt(text: str) -> str:
 
 
 def check_prompt(text: str, *, what: str, may_be_empty: bool = False) -> None:
-    """Raise `InvalidRequest` unless `text` is clean, not too long, and (unless allowed) shows something."""
+    """Raise `InvalidRequestError` unless `text` is clean, not too long, and (unless allowed) shows something."""
     if len(text) > MAX_PROMPT_CHARS:
         problem = Phrase(
             "is {number} characters long; at most {most} are allowed.", number=len(text), most=MAX_PROMPT_CHARS
         )
-        raise InvalidRequest(what=what, problem=problem)
+        raise InvalidRequestError(what=what, problem=problem)
     if any(_is_removed(char) for char in text):
-        raise InvalidRequest(what=what, problem=Phrase("holds control characters that cannot be used."))
+        raise InvalidRequestError(what=what, problem=Phrase("holds control characters that cannot be used."))
     if not may_be_empty and not _has_visible_text(text):
-        raise InvalidRequest(what=what, problem=Phrase("is empty. Describe a picture, for example: a red circle."))
+        raise InvalidRequestError(what=what, problem=Phrase("is empty. Describe a picture, for example: a red circle."))
 
 
 def _is_removed(char: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.requests.spec import ImageSpec
 from generation.translatable import Phrase
 
@@ -64,14 +64,18 @@ class Trace:
 
 
 def require_trace(spec: ImageSpec, text: str) -> Trace:
-    """Return the trace if a picture of that spec can have it. Raise `InvalidRequest` otherwise."""
+    """Return the trace if a picture of that spec can have it. Raise `InvalidRequestError` otherwise."""
     try:
         trace = Trace.parse(text)
     except ValueError:
-        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that cannot be read.")) from None
+        raise InvalidRequestError(
+            what=Phrase("The recipe"), problem=Phrase("holds a trace that cannot be read.")
+        ) from None
     is_possible = all(bucket in LADDER and bucket >= spec.num_rows for bucket, _ in trace.runs)
     if not is_possible or trace.num_evaluations != spec.num_evaluations:
-        raise InvalidRequest(what=Phrase("The recipe"), problem=Phrase("holds a trace that no picture of ours has."))
+        raise InvalidRequestError(
+            what=Phrase("The recipe"), problem=Phrase("holds a trace that no picture of ours has.")
+        )
     return trace
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from msgspec import UNSET, UnsetType
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.requests.defaults import HasDefaults
 from generation.requests.edits import Hires, StartImage, Upscale, Variation
 from generation.requests.prompt import check_prompt
@@ -50,7 +50,7 @@ class Pass(NamedTuple):
 class ImageSpec:
     """All the choices that make one picture. Sizes in pixels.
 
-    Raise `InvalidRequest` naming the value at fault: a spec that exists can be painted.
+    Raise `InvalidRequestError` naming the value at fault: a spec that exists can be painted.
     """
 
     prompt: str
@@ -109,14 +109,14 @@ class ImageSpec:
         check_finite(Phrase("Guidance"), self.guidance)
         if not 0 <= self.guidance <= MAX_GUIDANCE:
             problem = Phrase("must be from 0 to {high}, not {guidance}.", high=MAX_GUIDANCE, guidance=self.guidance)
-            raise InvalidRequest(what=Phrase("Guidance"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Guidance"), problem=problem)
         if self.sampler not in SAMPLERS:
             problem = Phrase(
                 "“{sampler}” is not known. Choose one of: {samplers}.",
                 sampler=self.sampler,
                 samplers=", ".join(SAMPLERS),
             )
-            raise InvalidRequest(what=Phrase("Sampler"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Sampler"), problem=problem)
         most = SAMPLERS[self.sampler].max_steps
         if most is not None:
             check_range(Phrase("Steps with {sampler}", sampler=self.sampler), self.steps, low=1, high=most)
@@ -145,7 +145,7 @@ class ImageSpec:
         return self.sources - {self.start.mask_sha256} if is_drawn and self.start is not None else self.sources
 
     def _check_sizes(self) -> None:
-        """Raise `InvalidRequest` if the parts of the spec disagree about sizes."""
+        """Raise `InvalidRequestError` if the parts of the spec disagree about sizes."""
         if self.start is not None and self.start.margins is not None and min(self.start_size_px) < MIN_INSIDE_PX:
             width, height = self.start_size_px
             problem = Phrase(
@@ -154,10 +154,10 @@ class ImageSpec:
                 height=height,
                 least=MIN_INSIDE_PX,
             )
-            raise InvalidRequest(what=Phrase("The margins"), problem=problem)
+            raise InvalidRequestError(what=Phrase("The margins"), problem=problem)
         if self.hires is not None and (self.start is not None or self.upscale is not None):
             problem = Phrase("begins from words alone, without a picture.")
-            raise InvalidRequest(what=Phrase("Hires fix"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Hires fix"), problem=problem)
         if self.hires is not None and max(self.result_size_px) > MAX_SIDE_PX:
             width, height = self.result_size_px
             problem = Phrase(
@@ -166,7 +166,7 @@ class ImageSpec:
                 height=height,
                 most=MAX_SIDE_PX,
             )
-            raise InvalidRequest(what=Phrase("Hires fix"), problem=problem)
+            raise InvalidRequestError(what=Phrase("Hires fix"), problem=problem)
 
     @property
     def written(self) -> str:
@@ -211,7 +211,7 @@ class ImageSpec:
         return first, Pass(*self.result_size_px, self._count_evaluations(self.hires.strength))
 
     def _count_evaluations(self, strength: float) -> int:
-        return SAMPLERS[self.sampler].num_evaluations(steps_run(self.steps, strength), of=self.steps)
+        return SAMPLERS[self.sampler].num_evaluations(count_steps_run(self.steps, strength), of=self.steps)
 
     @property
     def result_size_px(self) -> tuple[int, int]:
@@ -276,7 +276,7 @@ def _append_names(text: str, names: Iterable[str]) -> str:
     return " ".join((text, *map(words_of_name, names)))
 
 
-def steps_run(steps: int, strength: float) -> int:
+def count_steps_run(steps: int, strength: float) -> int:
     """Return how many steps run when a picture is to change by `strength`: the noisiest are skipped."""
     return max(1, min(steps, int(steps * strength)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from generation.characters import is_newer
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.requests.prompt import check_prompt
 from generation.translatable import Phrase
 from generation.validation import checked
@@ -20,7 +20,7 @@ _SEPARATORS = frozenset(" '-")
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """One style of one guild. Raise `InvalidRequest`."""
+    """One style of one guild. Raise `InvalidRequestError`."""
 
     guild_id: int
     name: str
@@ -30,7 +30,7 @@ class Style:
     def __post_init__(self) -> None:
         if len(self.name) > MAX_NAME_CHARS or not _is_name(self.name):
             problem = Phrase("is up to {most} letters, digits, spaces and dashes.", most=MAX_NAME_CHARS)
-            raise InvalidRequest(what=Phrase("A style's name"), problem=problem)
+            raise InvalidRequestError(what=Phrase("A style's name"), problem=problem)
         check_prompt(self.prompt, what=Phrase("The style's prompt"))
         check_prompt(self.negative, what=Phrase("The style's negative prompt"), may_be_empty=True)
 

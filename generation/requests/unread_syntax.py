@@ -28,7 +28,7 @@ _SYNTAX = re.compile(
 )
 
 
-def notes_on(spec: ImageSpec) -> tuple[Phrase, ...]:
+def list_prompt_notes(spec: ImageSpec) -> tuple[Phrase, ...]:
     """Return notes for the writer of these prompts: what was not read, and weights out of bounds."""
     if spec.syntax_version == FIRST_SYNTAX:
         return ()

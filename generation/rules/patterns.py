@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import re2
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.rules.rule import compile_pattern, options
 from generation.translatable import Phrase
 
@@ -23,7 +23,7 @@ _MEMORY_PER_INSTRUCTION = 320
 
 
 class PatternSet:
-    """Raise `InvalidRequest` for a pattern that RE2 refuses, and for patterns that are too large together."""
+    """Raise `InvalidRequestError` for a pattern that RE2 refuses, and for patterns that are too large together."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self.num_instructions = _require_affordable(patterns)
@@ -37,7 +37,7 @@ class PatternSet:
             self._set.Compile()
         except re2.error:
             problem = Phrase("cannot be compiled together. Remove some of them, or shorten their repeats.")
-            raise InvalidRequest(what=Phrase("The patterns of a server"), problem=problem) from None
+            raise InvalidRequestError(what=Phrase("The patterns of a server"), problem=problem) from None
 
     def matches(self, text: str) -> Iterator[tuple[int, str]]:
         """Yield the index of each pattern that matches, and the piece of text it matches."""
@@ -47,13 +47,13 @@ class PatternSet:
 
 
 def _require_affordable(patterns: Sequence[str]) -> int:
-    """Return the instructions of all of them. Raise `InvalidRequest` as soon as they are too many."""
+    """Return the instructions of all of them. Raise `InvalidRequestError` as soon as they are too many."""
     total = 0
     for pattern in patterns:
         try:
             total += (own := compile_pattern(pattern).programsize)
-        except InvalidRequest as error:
-            raise InvalidRequest(
+        except InvalidRequestError as error:
+            raise InvalidRequestError(
                 what=Phrase("The pattern “{text}”", text=pattern), problem=error.details["problem"]
             ) from None
         if total > MAX_INSTRUCTIONS:
@@ -65,5 +65,5 @@ def _require_affordable(patterns: Sequence[str]) -> int:
                 own=own,
                 repeat="{60}",
             )
-            raise InvalidRequest(what=Phrase("The patterns of a server"), problem=problem)
+            raise InvalidRequestError(what=Phrase("The patterns of a server"), problem=problem)
     return total

@@ -17,7 +17,7 @@ from typing import IO
 
 import msgspec
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import Match, Rulebook, look_back
 from generation.rules.transfer import export_rules, import_rules
@@ -66,17 +66,17 @@ class NotBuilt(msgspec.Struct, frozen=True, tag=True):
 
 
 class NotUsable(msgspec.Struct, frozen=True, tag=True):
-    """What an `InvalidRequest` says: packed phrases (see `Phrase.packed`)."""
+    """What an `InvalidRequestError` says: packed phrases (see `Phrase.packed`)."""
 
     what: list[object]
     problem: list[object]
 
     @classmethod
-    def of(cls, error: InvalidRequest) -> NotUsable:
+    def of(cls, error: InvalidRequestError) -> NotUsable:
         return cls(*(Phrase.of(error.details[name]).packed() for name in ("what", "problem")))
 
-    def as_error(self) -> InvalidRequest:
-        return InvalidRequest(what=Phrase.unpacked(self.what), problem=Phrase.unpacked(self.problem))
+    def as_error(self) -> InvalidRequestError:
+        return InvalidRequestError(what=Phrase.unpacked(self.what), problem=Phrase.unpacked(self.problem))
 
 
 class Matched(msgspec.Struct, frozen=True, tag=True):
@@ -109,7 +109,7 @@ class Books:
     def answer(self, request: Request) -> Answer:
         try:
             return self._answer(request)
-        except InvalidRequest as error:
+        except InvalidRequestError as error:
             return NotUsable.of(error)
 
     def _answer(self, request: Request) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import re2
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.rules import folding
 from generation.translatable import Phrase
 from generation.validation import checked, stored
@@ -34,7 +34,7 @@ class Action(StrEnum):
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Raise `InvalidRequest` for what cannot be a rule. With no channels or roles it holds everywhere, for all."""
+    """Raise `InvalidRequestError` for what cannot be a rule. With no channels or roles it holds everywhere, for all."""
 
     kind: Kind = Kind.WORD
     text: str
@@ -53,11 +53,11 @@ class Rule:
         ):
             if len(text) > most:
                 problem = Phrase("is at most {most} characters long, not {number}.", most=most, number=len(text))
-                raise InvalidRequest(what=what, problem=problem)
+                raise InvalidRequestError(what=what, problem=problem)
         if self.kind is Kind.PATTERN:
             compile_pattern(self.text)
         elif not folding.words(folding.fold(self.text)):
-            raise InvalidRequest(what=Phrase("A rule"), problem=Phrase("needs at least one letter or digit."))
+            raise InvalidRequestError(what=Phrase("A rule"), problem=Phrase("needs at least one letter or digit."))
 
     @classmethod
     def unchecked(cls, **values: Any) -> Rule:
@@ -87,17 +87,17 @@ with stored():
 def compile_pattern(text: str) -> re2._Regexp:
     """Compile a pattern.
 
-    Raise `InvalidRequest` with RE2's own reason: it knows no look-around and no back-references.
+    Raise `InvalidRequestError` with RE2's own reason: it knows no look-around and no back-references.
     """
     if not text:
-        raise InvalidRequest(what=Phrase("A pattern"), problem=Phrase("cannot be empty."))
+        raise InvalidRequestError(what=Phrase("A pattern"), problem=Phrase("cannot be empty."))
     try:
         return re2.compile(text, options())
     except re2.error as wrong:
         said = wrong.args[0] if wrong.args else ""
         reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
         problem = Phrase("cannot be used: {reason}.", reason=reason)
-        raise InvalidRequest(what=Phrase("The pattern"), problem=problem) from None
+        raise InvalidRequestError(what=Phrase("The pattern"), problem=problem) from None
 
 
 def options() -> re2.Options:

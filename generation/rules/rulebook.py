@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.rules import folding
 from generation.rules.patterns import PatternSet
 from generation.rules.phrases import PhraseIndex
@@ -64,7 +64,7 @@ NO_RULES = RuleSet()
 
 
 class Rulebook:
-    """Rules made ready to screen with. Raise `InvalidRequest` for too many, and for what cannot be compiled."""
+    """Rules made ready to screen with. Raise `InvalidRequestError` for too many, and for what cannot be compiled."""
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
         self.rules = tuple(rules)
@@ -117,7 +117,7 @@ class HasKind(Protocol):
 
 
 def require_number(rules: Collection[HasKind]) -> None:
-    """Raise `InvalidRequest` for more rules than a guild may have."""
+    """Raise `InvalidRequestError` for more rules than a guild may have."""
     require_numbers(len(rules), count_patterns(rules))
 
 
@@ -129,14 +129,14 @@ def require_numbers(num_rules: int, num_patterns: int) -> None:
     """Check numbers as `require_number` does, where they were only counted; patterns count as rules."""
     if num_rules > MAX_RULES:
         problem = Phrase("may have at most {most} rules, not {number}.", most=MAX_RULES, number=num_rules)
-        raise InvalidRequest(what=Phrase("A server"), problem=problem)
+        raise InvalidRequestError(what=Phrase("A server"), problem=problem)
     if num_patterns > MAX_PATTERNS:
         problem = Phrase(
             "may have at most {most} patterns, not {number}. Words are not limited like that.",
             most=MAX_PATTERNS,
             number=num_patterns,
         )
-        raise InvalidRequest(what=Phrase("A server"), problem=problem)
+        raise InvalidRequestError(what=Phrase("A server"), problem=problem)
 
 
 def holds(rule: Rule, *, channel_ids: Collection[int], role_ids: Collection[int]) -> bool:

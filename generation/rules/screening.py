@@ -27,7 +27,7 @@ from typing import TypeVar
 
 import msgspec
 
-from generation.errors import InvalidRequest, RulesNotUsable, RulesTooSlow
+from generation.errors import InvalidRequestError, RulesNotUsableError, RulesTooSlowError
 from generation.rules import process
 from generation.rules.process import Build, FileRead, LookBack, Matched, NotBuilt, NotUsable, ReadFile, Screen
 from generation.rules.rule import Rule
@@ -96,7 +96,8 @@ class Child:
         running.kill()
 
     def screen(self, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
-        """Return the matches. Raise `InvalidRequest` for rules that cannot be compiled, `StoppedError` at the limit."""
+        """Return the matches. Raise `InvalidRequestError` for rules that cannot be compiled, `StoppedError` at the
+        limit."""
         request = Screen(rules.key, list(texts))
         answer = self.ask(request, cpu_s=SCREEN_CPU_S)
         if isinstance(answer, NotBuilt):
@@ -107,7 +108,7 @@ class Child:
         return tuple(answer.matches)
 
     def build(self, rules: RuleSet) -> None:
-        """Compile and keep the rules. Raise `InvalidRequest` or `StoppedError`."""
+        """Compile and keep the rules. Raise `InvalidRequestError` or `StoppedError`."""
         packed = [(rule.kind.value, rule.text) for rule in rules.rules]
         answer = self.ask(Build(rules.key, packed), cpu_s=BUILD_CPU_S)
         if isinstance(answer, NotUsable):
@@ -186,7 +187,7 @@ class Screener:
         self._clock, self._patience_s = clock, patience_s
         self._turns: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
         self._known: OrderedDict[tuple[str, str], tuple[Match, ...]] = OrderedDict()
-        self._not_usable: OrderedDict[str, InvalidRequest] = OrderedDict()
+        self._not_usable: OrderedDict[str, InvalidRequestError] = OrderedDict()
         self._rests_until: dict[int, float] = {}
         self._finalizer = weakref.finalize(self, _end_all, (self._members, self._slow, self._managers))
 
@@ -197,7 +198,7 @@ class Screener:
     async def screen(self, guild_id: int, rules: RuleSet, texts: Iterable[str]) -> tuple[Match, ...]:
         """Return which of the guild's rules match, wherever they hold.
 
-        Raise `RulesNotUsable` where they cannot be compiled, `RulesTooSlow` where they take too long.
+        Raise `RulesNotUsableError` where they cannot be compiled, `RulesTooSlowError` where they take too long.
         """
         said = list(dict.fromkeys(filter(None, texts)))
         if not rules.rules or not said:
@@ -209,7 +210,7 @@ class Screener:
         try:  # who waits may give up; the turn lasts until the process is free, and what it found is kept
             return await asyncio.wait_for(asyncio.shield(work), self._patience_s)
         except TimeoutError:
-            raise RulesTooSlow(rest_s=round(REST_S)) from None
+            raise RulesTooSlowError(rest_s=round(REST_S)) from None
 
     async def _screen_in_turn(self, guild_id: int, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
         key = (rules.key, _digest(texts))
@@ -221,39 +222,40 @@ class Screener:
 
     async def _screen(self, guild_id: int, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
         if rules.key in self._not_usable:
-            raise RulesNotUsable
+            raise RulesNotUsableError
         lane = self._slow if guild_id in self._rests_until else self._members
         try:
             return await self._run(guild_id, lane, lambda child: child.screen(rules, texts))
-        except InvalidRequest as error:
+        except InvalidRequestError as error:
             log.warning("guild=%s action=rules-not-usable why=%s", guild_id, error)
             _remember(self._not_usable, rules.key, error)
-            raise RulesNotUsable from None
+            raise RulesNotUsableError from None
 
     async def require_usable(self, guild_id: int, rules: RuleSet) -> None:
-        """Compile the rules before they are stored. Raise `InvalidRequest` with the reason, or `RulesTooSlow`."""
+        """Compile the rules before they are stored. Raise `InvalidRequestError` with the reason, or
+        `RulesTooSlowError`."""
         async with self._turn(guild_id):
             if rules.rules:
                 await self._run(guild_id, self._managers, lambda child: child.build(rules))
 
-    async def problem(self, guild_id: int, rules: RuleSet) -> InvalidRequest | RulesTooSlow | None:
+    async def problem(self, guild_id: int, rules: RuleSet) -> InvalidRequestError | RulesTooSlowError | None:
         """Return why the guild's rules cannot be used now, for its managers to read."""
         try:
             if rules.key not in self._not_usable:
                 await self.require_usable(guild_id, rules)
-        except (InvalidRequest, RulesTooSlow) as error:
+        except (InvalidRequestError, RulesTooSlowError) as error:
             return error
         return self._not_usable.get(rules.key)
 
     async def look_back(self, guild_id: int, rule: Rule, prompts: Sequence[tuple[str, ...]]) -> list[Match]:
-        """Return which prompts a rule matches, by their index. Raise `RulesTooSlow`."""
+        """Return which prompts a rule matches, by their index. Raise `RulesTooSlowError`."""
         request = LookBack((rule.kind.value, rule.text), [list(texts) for texts in prompts])
         async with self._turn(guild_id):
             answer = await self._run(guild_id, self._managers, lambda child: child.ask(request, cpu_s=BUILD_CPU_S))
         return answer.matches if isinstance(answer, Matched) else []
 
     async def read_file(self, guild_id: int, data: bytes) -> list[Rule]:
-        """Return the rules of a file. Raise `InvalidRequest` that says what is wrong, and where."""
+        """Return the rules of a file. Raise `InvalidRequestError` that says what is wrong, and where."""
         async with self._turn(guild_id):
             answer = await self._run(
                 guild_id, self._managers, lambda child: child.ask(ReadFile(data), cpu_s=BUILD_CPU_S)
@@ -269,13 +271,13 @@ class Screener:
 
     async def _run(self, guild_id: int, lane: Lane, work: Callable[[Child], T]) -> T:
         if self._clock() < self._rests_until.get(guild_id, 0):
-            raise RulesTooSlow(rest_s=round(REST_S))
+            raise RulesTooSlowError(rest_s=round(REST_S))
         try:
             return await asyncio.wrap_future(lane.submit(work))
         except StoppedError:
             log.warning("guild=%s action=screening-stopped rest_s=%s", guild_id, REST_S)
             self._rests_until[guild_id] = self._clock() + REST_S
-            raise RulesTooSlow(rest_s=round(REST_S)) from None
+            raise RulesTooSlowError(rest_s=round(REST_S)) from None
 
 
 def _end_all(lanes: Iterable[Lane]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.rules.rule import Action, Kind, Rule
 from generation.rules.rulebook import require_number
 from generation.translatable import Phrase
@@ -48,32 +48,32 @@ def read_exported(data: bytes) -> list[Rule]:
 
 
 def import_rules(data: bytes) -> list[Rule]:
-    """Return the rules of a file, each once. Raise `InvalidRequest` that says what is wrong, and where."""
+    """Return the rules of a file, each once. Raise `InvalidRequestError` that says what is wrong, and where."""
     if len(data) > MAX_FILE_BYTES:
         problem = Phrase("is over {most} MiB.", most=MAX_FILE_BYTES // 2**20)
-        raise InvalidRequest(what=Phrase("The file"), problem=problem)
+        raise InvalidRequestError(what=Phrase("The file"), problem=problem)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
         problem = Phrase("is not UTF-8 text (byte {start}). Save it as UTF-8 and try again.", start=wrong.start)
-        raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
+        raise InvalidRequestError(what=Phrase("The file"), problem=problem) from None
     written = _read_json(text) if text.lstrip().startswith("{") else _read_lines(text)
     if not written:
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("holds no rule."))
+        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("holds no rule."))
     require_number(written)  # before each is looked at: a pattern takes a while
     return [_checked(rule, where) for rule, where in written.items()]
 
 
 def _checked(rule: StoredRule, where: int | None) -> Rule:
-    """Return a checked rule. Raise `InvalidRequest` naming the line that it stands in."""
+    """Return a checked rule. Raise `InvalidRequestError` naming the line that it stands in."""
     try:
         return Rule(**msgspec.structs.asdict(rule))
-    except InvalidRequest as wrong:
+    except InvalidRequestError as wrong:
         if where is None:
             problem = Phrase("has a rule that cannot be used: {wrong}", wrong=wrong)
-            raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
+            raise InvalidRequestError(what=Phrase("The file"), problem=problem) from None
         problem = Phrase("cannot be used: {wrong}", wrong=wrong)
-        raise InvalidRequest(what=Phrase("Line {number}", number=where), problem=problem) from None
+        raise InvalidRequestError(what=Phrase("Line {number}", number=where), problem=problem) from None
 
 
 def _read_json(text: str) -> dict[StoredRule, int | None]:
@@ -81,7 +81,7 @@ def _read_json(text: str) -> dict[StoredRule, int | None]:
         return dict.fromkeys(msgspec.json.decode(text, type=RuleFile).rules)
     except (msgspec.DecodeError, UnicodeEncodeError) as wrong:
         problem = Phrase("cannot be read as rules: {wrong}.", wrong=str(wrong)[:150])
-        raise InvalidRequest(what=Phrase("The file"), problem=problem) from None
+        raise InvalidRequestError(what=Phrase("The file"), problem=problem) from None
 
 
 def _read_lines(text: str) -> dict[StoredRule, int | None]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from generation.errors import NotAllowed
+from generation.errors import NotAllowedError
 from generation.rules.rule import Kind, Rule, compile_pattern
 from generation.rules.rulebook import Rulebook
 from generation.safety.age_words import AGES, SEXUAL, TENS, YOUNG
@@ -26,12 +26,12 @@ THRESHOLD = 0.5
 REFUSAL = Phrase("I do not paint that.")
 
 
-class NotPainted(NotAllowed):
+class MinorSafetyError(NotAllowedError):
     """{why}"""
 
 
 @dataclass(frozen=True, slots=True)
-class Protection:
+class MinorSafety:
     """Both scorers. Each text of a request is looked at by itself: a negative prompt that keeps the one out of a
     picture of the other is no reason to refuse it.
     """
@@ -40,14 +40,14 @@ class Protection:
     sexual: Scorer
 
     def require_harmless(self, texts: Iterable[str]) -> None:
-        """Raise `NotPainted`, saying nothing of why."""
+        """Raise `MinorSafetyError`, saying nothing of why."""
         for text in texts:
             if (sexual := self.sexual(text)) < THRESHOLD:
                 continue
             if not (age := self.age(text)) < THRESHOLD:
                 digest = hashlib.sha256(text.encode()).hexdigest()[:16]
                 log.warning("action=refused-for-protection hash=%s age=%.2f sexual=%.2f", digest, age, sexual)
-                raise NotPainted(why=REFUSAL)
+                raise MinorSafetyError(why=REFUSAL)
 
 
 class WordScorer:
@@ -64,6 +64,6 @@ class WordScorer:
 
 
 @cache
-def protection() -> Protection:
+def protection() -> MinorSafety:
     """Return the rule as it holds in every installation."""
-    return Protection(age=WordScorer(YOUNG, AGES, ignoring=TENS), sexual=WordScorer(SEXUAL))
+    return MinorSafety(age=WordScorer(YOUNG, AGES, ignoring=TENS), sexual=WordScorer(SEXUAL))

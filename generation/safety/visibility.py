@@ -30,7 +30,7 @@ class Shown(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handling:
+class FlaggedHandling:
     """What was decided when a request was accepted."""
 
     level: SafetyLevel = SafetyLevel.BLOCK
@@ -39,18 +39,18 @@ class Handling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class SafetyScores:
     """What the safety checker said of a picture: `margins` over its thresholds, above zero speak against it."""
 
     is_flagged: bool
     margins: dict[str, float]
 
 
-UNREADABLE_JUDGEMENT = Judgement(is_flagged=True, margins={})
+UNREADABLE_JUDGEMENT = SafetyScores(is_flagged=True, margins={})
 """Stands for a stored judgement that cannot be read: what was not judged for certain counts as flagged."""
 
 
-def level_at(level: SafetyLevel, *, is_age_restricted: bool) -> SafetyLevel:
+def get_level_at(level: SafetyLevel, *, is_age_restricted: bool) -> SafetyLevel:
     """Return what a guild's level means in a place: off holds in age-restricted channels only, and blocks elsewhere."""
     return SafetyLevel.BLOCK if level is SafetyLevel.OFF and not is_age_restricted else level
 
@@ -59,7 +59,7 @@ def stricter(one: SafetyLevel, other: SafetyLevel) -> SafetyLevel:
     return max(one, other, key=_STRICTNESS.__getitem__)
 
 
-def how_shown(judgement: Judgement | None, level: SafetyLevel, *, is_harmless: bool) -> Shown:
+def how_shown(judgement: SafetyScores | None, level: SafetyLevel, *, is_harmless: bool) -> Shown:
     """Return how a picture is shown; with `is_harmless`, a missing judgement does not count."""
     is_flagged = judgement.is_flagged if judgement is not None else not is_harmless
     if not is_flagged or level is SafetyLevel.OFF:

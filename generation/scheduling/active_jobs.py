@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from generation.jobs.job import Image, Job, Outcome, Status, split_image_id
-from generation.requests.cost import BY_PIXELS, Work, cost_of_evaluations, image_cost
-from generation.scheduling.wait_simulation import Foreseen
+from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost, image_cost
+from generation.scheduling.wait_simulation import PredictedWait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class JobView:
 
 
 @dataclass(slots=True)
-class LiveImage:
+class ActiveImage:
     """One image that has not ended: the only mutable record of it, owned by the service."""
 
     image: Image
@@ -40,7 +40,7 @@ class LiveImage:
     losses: int = 0
     """Workers lost while they held it, in this run of the bot."""
     cancel_asked: bool = False
-    foreseen: Foreseen | None = None
+    foreseen: PredictedWait | None = None
     """What its wait was first expected to be."""
     painted_at_s: float | None = None
     """When it left the worker (monotonic): what the disk and the database take then is not painting."""
@@ -54,7 +54,7 @@ class LiveImage:
         """Return the cost units of so many model evaluations; 0 of none."""
         if not evaluations:
             return 0
-        return cost_of_evaluations(self.image.spec, evaluations, self.trace, work=self.work)
+        return compute_evaluations_cost(self.image.spec, evaluations, self.trace, work=self.work)
 
     def charge_for(self, evaluations: int) -> int:
         """Return what so many model evaluations are charged, as part of what was reserved.
@@ -72,17 +72,17 @@ class LiveImage:
 
 
 @dataclass(slots=True)
-class LiveJob:
+class ActiveJob:
     """A job that has not ended, with its images."""
 
     job: Job
-    images: dict[str, LiveImage]
+    images: dict[str, ActiveImage]
     ended: asyncio.Future[Job] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @classmethod
-    def of(cls, job: Job, work: Work) -> LiveJob:
+    def of(cls, job: Job, work: Work) -> ActiveJob:
         trace = job.request.replay.trace if job.request.replay else None
-        return cls(job, {image.id: LiveImage(image, trace, work) for image in job.images if not image.status.is_end})
+        return cls(job, {image.id: ActiveImage(image, trace, work) for image in job.images if not image.status.is_end})
 
     def started(self, image_id: str, attempt: int) -> None:
         self._update(image_id, status=Status.RUNNING, attempt=attempt)
@@ -92,7 +92,7 @@ class LiveJob:
         live.done, live.preview = 0, None
         self._update(image_id, status=Status.WAITING)
 
-    def ended_with(self, image_id: str, outcome: Outcome) -> None:
+    def record_end(self, image_id: str, outcome: Outcome) -> None:
         self._update(
             image_id,
             status=outcome.status,
@@ -119,31 +119,31 @@ class LiveJob:
         self.job = replace(self.job, images=images)
 
 
-class LiveJobs:
+class ActiveJobs:
     """Every job that has not ended, oldest first. `work_of` tells the work of a model by its name."""
 
     def __init__(self, work_of: Callable[[str], Work] = lambda model: BY_PIXELS) -> None:
         self._work_of = work_of
-        self._jobs: dict[str, LiveJob] = {}
+        self._jobs: dict[str, ActiveJob] = {}
 
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._jobs
 
-    def __iter__(self) -> Iterator[LiveJob]:
+    def __iter__(self) -> Iterator[ActiveJob]:
         return iter(self._jobs.values())
 
-    def add(self, job: Job) -> LiveJob:
-        live_job = self._jobs[job.id] = LiveJob.of(job, self._work_of(job.request.spec.model))
+    def add(self, job: Job) -> ActiveJob:
+        live_job = self._jobs[job.id] = ActiveJob.of(job, self._work_of(job.request.spec.model))
         return live_job
 
-    def get(self, job_id: str) -> LiveJob | None:
+    def get(self, job_id: str) -> ActiveJob | None:
         return self._jobs.get(job_id)
 
-    def of_image(self, image_id: str) -> LiveJob:
+    def of_image(self, image_id: str) -> ActiveJob:
         """Return the live job of an image. Raise `KeyError` if it has none."""
         return self._jobs[split_image_id(image_id)[0]]
 
-    def image(self, image_id: str) -> LiveImage:
+    def image(self, image_id: str) -> ActiveImage:
         return self.of_image(image_id).images[image_id]
 
     def remove(self, job_id: str) -> None:

@@ -6,10 +6,10 @@ import asyncio
 
 from generation.images.region import draw_mask
 from generation.images.store import ImageFiles
-from generation.jobs.protocol import Order, Share
+from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
 from generation.safety.visibility import SafetyLevel
-from generation.scheduling.active_jobs import LiveImage, LiveJobs
+from generation.scheduling.active_jobs import ActiveImage, ActiveJobs
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
 
@@ -23,16 +23,16 @@ class FileMissingError(Exception):
 class CommandBuilder:
     """Builds commands. `check_safety`: whether the worker runs the safety checker."""
 
-    def __init__(self, *, files: ImageFiles, queue: FairQueue, jobs: LiveJobs, check_safety: bool) -> None:
+    def __init__(self, *, files: ImageFiles, queue: FairQueue, jobs: ActiveJobs, check_safety: bool) -> None:
         self._files, self._queue, self._jobs = files, queue, jobs
         self._check_safety = check_safety
 
-    async def build(self, live: LiveImage, waiting: Waiting) -> Order:
+    async def build(self, live: ActiveImage, waiting: Waiting) -> GenerateCommand:
         """Return the command that makes an image. Raise `FileMissingError` if a start file is missing."""
         spec, job = live.image.spec, self._jobs.of_image(live.image.id).job
         weight, counter = self._queue.share_of(waiting.guild_id)
         start = spec.start.sha256 if spec.start else spec.upscale.sha256 if spec.upscale else None
-        return Order(
+        return GenerateCommand(
             image_id=waiting.image_id,
             attempt=live.image.attempt,
             spec=spec,

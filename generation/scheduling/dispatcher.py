@@ -14,31 +14,31 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 
-from generation.errors import Failed, SourceLost, WorkerLost
+from generation.errors import FailedError, SourceLostError, WorkerLostError
 from generation.failpoints import reached
 from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Outcome, Status
 from generation.jobs.ports import JobStore, Worker
 from generation.jobs.protocol import (
-    Broken,
     Cancel,
     Cancelled,
     Event,
     Finished,
-    Lost,
+    ImageFailed,
     Preview,
     Progress,
     Ready,
+    WorkerLost,
 )
 from generation.owner import Owner
 from generation.requests.spec import ImageSpec
-from generation.retry import durably
-from generation.scheduling.active_jobs import LiveImage, LiveJobs
+from generation.retry import retry_write
+from generation.scheduling.active_jobs import ActiveImage, ActiveJobs
 from generation.scheduling.command_builder import CommandBuilder, FileMissingError
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
 from generation.scheduling.outcome_builder import OutcomeBuilder
-from generation.scheduling.throughput import Pace
+from generation.scheduling.throughput import Throughput
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +63,15 @@ class Dispatcher:
         store: JobStore,
         files: ImageFiles,
         queue: FairQueue,
-        jobs: LiveJobs,
+        jobs: ActiveJobs,
         check_safety: bool,
         lookup_hashes: Callable[[ImageSpec], dict[str, str]],
         restore: Callable[[str, Owner], Awaitable[bool]],
         abandon: Callable[[str], Awaitable[None]],
         on_change: Callable[[str], None],
-        on_end: Callable[[LiveImage, Outcome], None],
+        on_end: Callable[[ActiveImage, Outcome], None],
     ) -> None:
-        self.pace = Pace()
+        self.pace = Throughput()
         self.is_draining = False
         self._is_paused = False
         self._worker, self._store = worker, store
@@ -123,7 +123,7 @@ class Dispatcher:
             self._tasks.create_task(self._dispatch(), name="dispatch")
             self._tasks.create_task(self._listen(), name="listen")
 
-    async def cancel(self, live: LiveImage) -> None:
+    async def cancel(self, live: ActiveImage) -> None:
         """Stop an image: at no cost while it waits; at the worker it pays for the steps it took."""
         image_id = live.image.id
         live.cancel_asked = True
@@ -173,7 +173,7 @@ class Dispatcher:
         return suspect
 
     async def _claim(self, waiting: Waiting) -> int | None:
-        attempt = await durably(lambda: self._store.claim(waiting.image_id))
+        attempt = await retry_write(lambda: self._store.claim(waiting.image_id))
         reached("claimed")
         return attempt
 
@@ -193,7 +193,7 @@ class Dispatcher:
             return
         except Exception:  # an unreadable disk or an unexpected row ends one picture, not all of them
             log.exception("image=%s action=order-failed", waiting.image_id)
-            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=Failed.code))
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=FailedError.code))
             return
         if live.cancel_asked:
             await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
@@ -206,14 +206,14 @@ class Dispatcher:
             await self._return_unstarted(live, attempt)
         self._on_change(live.image.job_id)
 
-    async def _return_unstarted(self, live: LiveImage, attempt: int) -> None:
+    async def _return_unstarted(self, live: ActiveImage, attempt: int) -> None:
         """Return an image to the line, without counting an attempt: the worker went down before it took the image."""
         if self._at_worker.get(live.image.id) == attempt:
             live.losses -= 1
             self._release_place(live.image.id)
             await self._return_to_line(live, attempt)
 
-    async def _wait_for_file(self, live: LiveImage, attempt: int, sha256: str) -> None:
+    async def _wait_for_file(self, live: ActiveImage, attempt: int, sha256: str) -> None:
         """Hold an image back while a missing file that it starts from is painted again.
 
         It keeps its turn, but no slot.
@@ -227,7 +227,7 @@ class Dispatcher:
         if self._fileless.pop(live.image.id, None) is None:
             return  # cancelled meanwhile
         if not is_there:
-            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=SourceLost.code))
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=SourceLostError.code))
             return
         live.losses -= 1
         live.foreseen = None
@@ -246,7 +246,7 @@ class Dispatcher:
                 self.trouble = None
                 self._forget_estimates()
                 self._wake.set()
-            case Lost():
+            case WorkerLost():
                 await self._lost(event.reason)
             case _ if self._at_worker.get(event.image_id) != event.attempt:
                 log.warning("image=%s attempt=%s action=stale-event", event.image_id, event.attempt)
@@ -255,7 +255,7 @@ class Dispatcher:
             case Preview():
                 self._jobs.image(event.image_id).preview = event.jpeg
                 self._changed(event.image_id)
-            case Finished() | Cancelled() | Broken():
+            case Finished() | Cancelled() | ImageFailed():
                 self._release_place(event.image_id)
                 self._jobs.image(event.image_id).painted_at_s = time.monotonic()
                 self._num_settling += 1
@@ -280,22 +280,22 @@ class Dispatcher:
         if self._suspect_at_work == image_id:
             self._suspect_at_work = None
 
-    async def _settle(self, event: Finished | Cancelled | Broken) -> None:
+    async def _settle(self, event: Finished | Cancelled | ImageFailed) -> None:
         """Settle an image that left the worker: make it durable, charge it, notify."""
         live = self._jobs.image(event.image_id)
         try:
             outcome = await self._outcomes.build(live, event)
         except Exception:
             log.exception("image=%s action=settle-failed", event.image_id)
-            outcome = Outcome(status=Status.FAILED, charged=0, error=Failed.code)
+            outcome = Outcome(status=Status.FAILED, charged=0, error=FailedError.code)
         await self._end(live, outcome)
         self._num_settling -= 1
         self._wake.set()
 
-    async def _end(self, live: LiveImage, outcome: Outcome) -> None:
+    async def _end(self, live: ActiveImage, outcome: Outcome) -> None:
         image = live.image
         self._give_up_place(image.id)
-        written = await durably(lambda: self._store.settle(image.id, image.attempt, outcome))
+        written = await retry_write(lambda: self._store.settle(image.id, image.attempt, outcome))
         reached("settled")
         if not written:
             log.error("image=%s attempt=%s action=stale-settle", image.id, image.attempt)
@@ -318,19 +318,19 @@ class Dispatcher:
         self._forget_estimates()
         self._wake.set()
 
-    async def _return_to_line(self, live: LiveImage, attempt: int) -> None:
+    async def _return_to_line(self, live: ActiveImage, attempt: int) -> None:
         self._give_up_place(live.image.id)
         live.losses += 1
         if live.losses >= MAX_LOSSES:
-            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=WorkerLost.code))
+            await self._end(live, Outcome(status=Status.FAILED, charged=0, error=WorkerLostError.code))
         elif live.cancel_asked:
             await self._end(live, Outcome(status=Status.CANCELLED, charged=0))
         else:
-            await durably(lambda: self._store.release(live.image.id, attempt))
+            await retry_write(lambda: self._store.release(live.image.id, attempt))
             live_job = self._jobs.of_image(live.image.id)
             live_job.waits_again(live.image.id)
             if live.losses >= LOSSES_BEFORE_ALONE:
-                self._suspects.append(waiting_of(live_job.job, live.image))
+                self._suspects.append(make_waiting(live_job.job, live.image))
             else:
                 self._queue.push_back(live.image.id)
             self._on_change(live.image.job_id)
@@ -357,6 +357,6 @@ class Dispatcher:
         self._tasks.create_task(work)
 
 
-def waiting_of(job: Job, image: Image) -> Waiting:
+def make_waiting(job: Job, image: Image) -> Waiting:
     """Return an image's entry in the line."""
     return Waiting(image.id, job.owner.guild_id, job.owner.user_id, image.reserved, job.boost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 
-class Claims:
+class FairCounters:
     """Service over weight of everyone with images resident, by key. Smallest is next, ties by who waited longest.
 
     A key is a path: `(guild,)` or `(guild, member)`. Those with the same beginning are rivals, and only they are

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from generation.errors import QueueFull
+from generation.errors import QueueFullError
 from generation.scheduling.counter_heap import CounterHeap
 from generation.scheduling.guild_line import GuildLine, Waiting
 from generation.translatable import Phrase
@@ -71,16 +71,16 @@ class FairQueue:
         self._guild(guild_id).weight = weight
 
     def check_room(self, guild_id: int, user_id: int, num_images: int, *, num_arriving: int = 0) -> None:
-        """Raise `QueueFull` if `num_images` more would be over what one member, or one guild, may have waiting.
+        """Raise `QueueFullError` if `num_images` more would be over what one member, or one guild, may have waiting.
 
         `num_arriving`: images of theirs that were let in and are not in the line yet.
         """
         guild = self._guild(guild_id)
         own, all_of_them = guild.num_waiting_of(user_id) + num_arriving, guild.num_waiting + num_arriving
         if own + num_images > self._max_per_user:
-            raise QueueFull(whose=Phrase("for one member"), waiting=own, limit=self._max_per_user)
+            raise QueueFullError(whose=Phrase("for one member"), waiting=own, limit=self._max_per_user)
         if all_of_them + num_images > self._max_per_guild:
-            raise QueueFull(whose=Phrase("in one server"), waiting=all_of_them, limit=self._max_per_guild)
+            raise QueueFullError(whose=Phrase("in one server"), waiting=all_of_them, limit=self._max_per_guild)
 
     def push(self, waiting: Waiting) -> None:
         """Put an image in line behind its owner's others. Raise `ValueError` if it is known already."""

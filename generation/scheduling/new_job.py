@@ -10,7 +10,7 @@ from generation.jobs.job import Image, Job, new_job_id
 from generation.owner import Owner
 from generation.requests.cost import Work, image_cost
 from generation.requests.spec import GenerationRequest
-from generation.safety.visibility import Handling
+from generation.safety.visibility import FlaggedHandling
 from generation.validation import check
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def build_job(
     created_at: datetime,
     is_from_upload: bool,
     boost: float = 1.0,
-    handling: Handling = Handling(),  # noqa: B008 - frozen
+    handling: FlaggedHandling = FlaggedHandling(),  # noqa: B008 - frozen
 ) -> Job:
     """Return a new job. `work`: of the request's model, for the price of each image."""
     job_id = new_job_id()

@@ -9,19 +9,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 
-from generation.errors import StartWithheld, Withheld
+from generation.errors import StartWithheldError, WithheldError
 from generation.failpoints import reached
 from generation.images.codec import pixels_sha256
 from generation.images.metadata import sign_png
 from generation.images.store import ImageFiles
 from generation.jobs.job import Outcome, Status
 from generation.jobs.ports import Worker
-from generation.jobs.protocol import Broken, Cancelled, Finished
+from generation.jobs.protocol import Cancelled, Finished, ImageFailed
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import ImageSpec
-from generation.retry import durably
-from generation.safety.visibility import Judgement
-from generation.scheduling.active_jobs import LiveImage, LiveJobs
+from generation.retry import retry_write
+from generation.safety.visibility import SafetyScores
+from generation.scheduling.active_jobs import ActiveImage, ActiveJobs
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,13 @@ class OutcomeBuilder:
         *,
         worker: Worker,
         files: ImageFiles,
-        jobs: LiveJobs,
+        jobs: ActiveJobs,
         lookup_hashes: Callable[[ImageSpec], dict[str, str]],
     ) -> None:
         self._worker, self._files, self._jobs = worker, files, jobs
         self._lookup_hashes = lookup_hashes
 
-    async def build(self, live: LiveImage, event: Finished | Cancelled | Broken) -> Outcome:
+    async def build(self, live: ActiveImage, event: Finished | Cancelled | ImageFailed) -> Outcome:
         """Return how an image ended. The pictures of the outcome are on disk when this returns."""
         match event:
             case Finished(withheld=True):
@@ -49,17 +49,17 @@ class OutcomeBuilder:
                 return await self._keep(live, event)
             case Cancelled():
                 return Outcome(status=Status.CANCELLED, charged=live.charge_for(event.evaluations))
-            case Broken():
+            case ImageFailed():
                 log.error("image=%s error=%s action=broken: %s", event.image_id, event.error, event.message)
                 return Outcome(status=Status.FAILED, charged=0, error=event.error)
 
-    async def _keep(self, live: LiveImage, event: Finished) -> Outcome:
+    async def _keep(self, live: ActiveImage, event: Finished) -> Outcome:
         """Sign the picture and write it to disk; wait while the disk is full."""
         replay = self._jobs.of_image(live.image.id).job.request.replay
         original = None if replay is None else replay.original
         recipe, png = await asyncio.to_thread(self._sign, event, self._build_recipe(live.image.spec, event), original)
         reached("signed")
-        file_sha256 = await durably(lambda: asyncio.to_thread(self._files.put, png))
+        file_sha256 = await retry_write(lambda: asyncio.to_thread(self._files.put, png))
         reached("file_renamed")
         is_in_vain = replay is not None and replay.is_unseen and file_sha256 != replay.original
         return Outcome(
@@ -86,11 +86,11 @@ class OutcomeBuilder:
     async def _withheld(self, event: Finished) -> Outcome:
         """Withhold and refund the picture; keep what moderators may see, if their guild wants that."""
         blurred = event.review_jpeg
-        review = await durably(lambda: asyncio.to_thread(self._files.put, blurred)) if blurred else None
+        review = await retry_write(lambda: asyncio.to_thread(self._files.put, blurred)) if blurred else None
         return Outcome(
             status=Status.WITHHELD,
             charged=0,
-            error=(StartWithheld if event.is_start_flagged else Withheld).code,
+            error=(StartWithheldError if event.is_start_flagged else WithheldError).code,
             judgement=_build_judgement(event),
             review_sha256=review,
         )
@@ -108,8 +108,8 @@ class OutcomeBuilder:
         )
 
 
-def _build_judgement(event: Finished) -> Judgement | None:
+def _build_judgement(event: Finished) -> SafetyScores | None:
     if not event.safety_scores and not event.flagged:
         return None
     finite = {name: score for name, score in event.safety_scores.items() if math.isfinite(score)}  # JSON has no NaN
-    return Judgement(is_flagged=event.flagged or finite.keys() != event.safety_scores.keys(), margins=finite)
+    return SafetyScores(is_flagged=event.flagged or finite.keys() != event.safety_scores.keys(), margins=finite)

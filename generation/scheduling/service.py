@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from generation.clock import Clock, utc_now
-from generation.errors import Closed, Draining, Outdated
+from generation.errors import ClosedError, DrainingError, OutdatedError
 from generation.failpoints import reached
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, ReplyTo, Status
@@ -30,22 +30,22 @@ from generation.policy.guild_settings import RoleBoost
 from generation.requests.prompt_addons import check_known
 from generation.requests.recipe import Fingerprint, require_trace
 from generation.requests.spec import GenerationRequest
-from generation.retry import durably
-from generation.safety.visibility import Handling
-from generation.scheduling.active_jobs import JobView, LiveImage, LiveJobs
-from generation.scheduling.dispatcher import Dispatcher, waiting_of
+from generation.retry import retry_write
+from generation.safety.visibility import FlaggedHandling
+from generation.scheduling.active_jobs import ActiveImage, ActiveJobs, JobView
+from generation.scheduling.dispatcher import Dispatcher, make_waiting
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
 from generation.scheduling.new_job import build_job, is_paintable
-from generation.scheduling.source_restorer import Restorer
-from generation.scheduling.wait_estimates import Forecast
+from generation.scheduling.source_restorer import SourceRestorer
+from generation.scheduling.wait_estimates import WaitEstimates
 
 log = logging.getLogger(__name__)
 
 _COUNTERS_EVERY_S = 2.0
 
 
-class Studio:
+class GenerationService:
     """See the module's text. All methods belong to one event loop; `run` must be running for anything to be made."""
 
     def __init__(
@@ -70,8 +70,8 @@ class Studio:
         self._store = store
         self._queue = FairQueue() if queue is None else queue  # an empty queue is falsy
         self._clock = clock
-        self._jobs = LiveJobs(catalog.work_of)
-        self._restorer = Restorer(store=store, files=files, paint=self._paint_unseen)
+        self._jobs = ActiveJobs(catalog.work_of)
+        self._restorer = SourceRestorer(store=store, files=files, paint=self._paint_unseen)
         self._dispatcher = Dispatcher(
             worker=worker,
             store=store,
@@ -85,7 +85,7 @@ class Studio:
             on_change=lambda job_id: self.on_change(job_id),
             on_end=self._handle_image_end,
         )
-        self._forecast = Forecast(self._jobs, self._queue, self._dispatcher.pace)
+        self._forecast = WaitEstimates(self._jobs, self._queue, self._dispatcher.pace)
         self._arriving: Counter[tuple[int, int]] = Counter()
         self._boosts: dict[int, dict[int, float]] = {}
         self._recovered = asyncio.Event()
@@ -110,7 +110,7 @@ class Studio:
         role_ids: Collection[int] = (),
         attached: Collection[str] = (),
         may_use_all: bool = False,
-        handling: Handling = Handling(),  # noqa: B008 - frozen
+        handling: FlaggedHandling = FlaggedHandling(),  # noqa: B008 - frozen
         asked_at: datetime | None = None,
     ) -> Job:
         """Accept a request: when this returns, the job is on disk and will end. Raise `RefusedError` otherwise.
@@ -131,7 +131,7 @@ class Studio:
             work=self.catalog.work_of(request.spec.model),
             created_at=asked_at or self._clock(),
             is_from_upload=is_from_upload,
-            boost=self.boost_of(owner.guild_id, role_ids),
+            boost=self.get_boost(owner.guild_id, role_ids),
             handling=handling,
         )
         self._arriving[owner.guild_id, owner.user_id] += request.count
@@ -188,11 +188,11 @@ class Studio:
         self._queue.check_room(*tenant, request.count, num_arriving=self._arriving[tenant])
 
     def require_open(self) -> None:
-        """Raise `Draining` or `Closed` while no request at all is accepted."""
+        """Raise `DrainingError` or `ClosedError` while no request at all is accepted."""
         if self._dispatcher.is_draining:
-            raise Draining
+            raise DrainingError
         if self.is_closed:
-            raise Closed
+            raise ClosedError
 
     async def cancel(self, job_id: str) -> bool:
         """Stop what has not ended of a job: waiting images at no cost, running ones for the steps they took.
@@ -207,7 +207,7 @@ class Studio:
             await self._dispatcher.cancel(live)
         return True
 
-    def jobs_of_user(self, user_id: int) -> list[str]:
+    def list_user_jobs(self, user_id: int) -> list[str]:
         """Return the ids of a user's jobs that have not ended, in every guild."""
         return [live.job.id for live in self._jobs if live.job.owner.user_id == user_id]
 
@@ -236,18 +236,18 @@ class Studio:
         return not self.is_ready or (self.is_paused and bool(waiting))
 
     async def finished(self, job_id: str) -> Job:
-        """Wait until a job has ended, and return it as it ended. Raise `UnknownJob`."""
+        """Wait until a job has ended, and return it as it ended. Raise `UnknownJobError`."""
         await self._recovered.wait()
         live_job = self._jobs.get(job_id)
         if live_job is None:
             return await self._store.fetch_job(job_id)
         return await asyncio.shield(live_job.ended)
 
-    def live_ids(self) -> list[str]:
+    def list_live_ids(self) -> list[str]:
         """Return the ids of all live jobs, oldest first."""
         return [live_job.job.id for live_job in self._jobs]
 
-    def jobs_of(self, guild_id: int) -> list[JobView]:
+    def list_guild_jobs(self, guild_id: int) -> list[JobView]:
         """Return the live jobs of one guild, oldest first."""
         views = (self.view(live.job.id) for live in self._jobs if live.job.owner.guild_id == guild_id)
         return [view for view in views if view is not None]
@@ -290,7 +290,7 @@ class Studio:
         self.set_weight(guild_id, 1.0)
         self._boosts.pop(guild_id, None)
 
-    def boost_of(self, guild_id: int, role_ids: Collection[int]) -> float:
+    def get_boost(self, guild_id: int, role_ids: Collection[int]) -> float:
         """Return the highest boost of a member's roles; 1 without one. The role whose id is the guild's is everyone."""
         boosts = self._boosts.get(guild_id, {})
         return max((boosts[role_id] for role_id in (*role_ids, guild_id) if role_id in boosts), default=1.0)
@@ -299,14 +299,14 @@ class Studio:
         """Return `(weight, part)`: a guild's weight, and the part of the machine it may claim now, 0 to 1."""
         return self._queue.share_of(guild_id)[0], self._queue.claim_of(guild_id)
 
-    def unusable_models(self) -> Mapping[str, str]:
+    def list_unusable_models(self) -> Mapping[str, str]:
         """Return why models cannot be used, by name: left out at the start, or found out since. Reads files."""
         return {**self.catalog.left_out, **self.failed_loads.of(self.catalog.models)}
 
     # The life of the studio.
 
     async def run(self) -> None:
-        """Recover, start the worker, and work until cancelled. Raise `Misconfigured` if no engine can be up."""
+        """Recover, start the worker, and work until cancelled. Raise `ConfigurationError` if no engine can be up."""
         await self.recover()
         await self._worker.start()
         try:
@@ -322,11 +322,11 @@ class Studio:
         """Take up every job that an earlier run left unfinished. A job that can no longer be painted fails alone."""
         jobs = await self._store.fetch_unfinished()
         waiting: list[Waiting] = []
-        outdated: list[LiveImage] = []
+        outdated: list[ActiveImage] = []
         for job in jobs:
             for live in self._jobs.add(job).images.values():
                 if is_paintable(job, live.image):
-                    waiting.append(waiting_of(job, live.image))
+                    waiting.append(make_waiting(job, live.image))
                 else:
                     outdated.append(live)
         self._queue.restore(await self._store.fetch_counters(), waiting)
@@ -339,9 +339,9 @@ class Studio:
         for job in jobs:
             self.on_change(job.id)
 
-    async def _fail_outdated(self, live: LiveImage) -> None:
+    async def _fail_outdated(self, live: ActiveImage) -> None:
         """End an image that this release cannot paint: refund it and tell its owner."""
-        outcome = Outcome(status=Status.FAILED, charged=0, error=Outdated.code)
+        outcome = Outcome(status=Status.FAILED, charged=0, error=OutdatedError.code)
         await self._store.settle(live.image.id, live.image.attempt, outcome)
         self._handle_image_end(live, outcome)
 
@@ -354,11 +354,11 @@ class Studio:
         if self._recovered.is_set():  # else there is nothing newer than what is stored
             await self._store.save_counters(self._queue.counters())
 
-    def _handle_image_end(self, live: LiveImage, outcome: Outcome) -> None:
+    def _handle_image_end(self, live: ActiveImage, outcome: Outcome) -> None:
         if outcome.status is Status.DONE:
             self._forecast.learn(live)
         live_job = self._jobs.of_image(live.image.id)
-        live_job.ended_with(live.image.id, outcome)
+        live_job.record_end(live.image.id, outcome)
         if live_job.job.is_end:
             self._jobs.remove(live_job.job.id)
             live_job.ended.set_result(live_job.job)
@@ -366,7 +366,7 @@ class Studio:
 
     def _enqueue(self, job: Job) -> None:
         for live in self._jobs.add(job).images.values():
-            self._queue.push(waiting_of(job, live.image))
+            self._queue.push(make_waiting(job, live.image))
         self._dispatcher.wake()
 
     async def _keep_counters(self) -> None:
@@ -375,7 +375,7 @@ class Studio:
             await asyncio.sleep(_COUNTERS_EVERY_S)
             counters = self._queue.counters()
             if counters != saved:
-                await durably(lambda now=counters: self._store.save_counters(now))  # type: ignore[misc]
+                await retry_write(lambda now=counters: self._store.save_counters(now))  # type: ignore[misc]
                 saved = counters
 
 

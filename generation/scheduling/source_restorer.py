@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Paint = Callable[[GenerationRequest, Owner], Awaitable[Job]]
 
 
-class Restorer:
+class SourceRestorer:
     """Brings files back. `paint` sees a request through to its end; it may itself need files that are gone."""
 
     def __init__(self, *, store: JobStore, files: ImageFiles, paint: Paint) -> None:

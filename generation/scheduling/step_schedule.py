@@ -32,15 +32,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from generation.jobs.protocol import Order
-from generation.scheduling.fair_counters import Claims
+from generation.jobs.protocol import GenerateCommand
+from generation.scheduling.fair_counters import FairCounters
 
 
 class Resident(Protocol):
     """What the schedule must know of an image. `serial` rises with admission; `charge` is one evaluation's cost."""
 
     @property
-    def order(self) -> Order: ...
+    def order(self) -> GenerateCommand: ...
     @property
     def serial(self) -> int: ...
     @property
@@ -62,8 +62,8 @@ class StepSchedule:
     def __init__(self, *, quantum: float = 0.0, swap_charge: float = 0.0) -> None:
         self._quantum = quantum
         self._swap_charge = swap_charge
-        self._guilds = Claims()
-        self._members = Claims()
+        self._guilds = FairCounters()
+        self._members = FairCounters()
         self._turn = 0
         self._key: Hashable = None
         self._model: str | None = None

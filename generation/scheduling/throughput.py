@@ -24,7 +24,7 @@ class _Forward(NamedTuple):
     images: int
 
 
-class Pace:
+class Throughput:
     """Seconds of a forward as a straight line over its cost units, fitted to the recent past.
 
     Only time in which something was being painted counts. Forwards are recognised by their reports, which come
@@ -87,7 +87,7 @@ class Pace:
         seconds = sum(each.seconds for each in self._select_usual())
         return sum(each.units for each in self._select_usual()) / seconds if seconds > 0 else None
 
-    def seconds_of_forward(self, units: Sequence[float]) -> float | None:
+    def estimate_forward_s(self, units: Sequence[float]) -> float | None:
         """Return the seconds of a forward of images with that many units each; None before anything was measured."""
         if not self._forwards:
             return None

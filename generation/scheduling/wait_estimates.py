@@ -10,10 +10,18 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from generation.jobs.job import Status
-from generation.scheduling.active_jobs import LiveImage, LiveJob, LiveJobs
+from generation.scheduling.active_jobs import ActiveImage, ActiveJob, ActiveJobs
 from generation.scheduling.fair_queue import FairQueue
-from generation.scheduling.throughput import Pace
-from generation.scheduling.wait_simulation import MAX_PLAYED, Ahead, Company, Experience, Foreseen, play, seconds_each
+from generation.scheduling.throughput import Throughput
+from generation.scheduling.wait_simulation import (
+    MAX_PLAYED,
+    Ahead,
+    Company,
+    PredictedWait,
+    WaitCorrection,
+    play,
+    seconds_each,
+)
 
 _AGE_S = 1.0
 _REST = 20
@@ -22,18 +30,18 @@ _SHORT_LINE = 200
 """Up to so many waiting images a new job's place is worked out at once rather than with the next second's."""
 
 
-class Forecast:
+class WaitEstimates:
     """Simulates the line (`generation.scheduling.wait_simulation`) and remembers how that compared with what came.
 
-    A wait that was interrupted (see `Pace`) is expected again when painting goes on; nothing is learnt of it.
+    A wait that was interrupted (see `Throughput`) is expected again when painting goes on; nothing is learnt of it.
     """
 
     def __init__(
-        self, jobs: LiveJobs, queue: FairQueue, pace: Pace, *, clock: Callable[[], float] = time.monotonic
+        self, jobs: ActiveJobs, queue: FairQueue, pace: Throughput, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._jobs, self._queue, self._pace, self._clock = jobs, queue, pace, clock
         self._interruptions = 0
-        self._experience = Experience()
+        self._experience = WaitCorrection()
         self._making: tuple[Ahead, ...] = ()
         self._places: dict[str, int] = {}
         self._ends_at_s: dict[str, float] = {}
@@ -41,7 +49,7 @@ class Forecast:
         self._end_of_head = (0.0, 0.0)
         """When the last image of the head will be done (clock), and what each one behind it adds, in seconds."""
 
-    def refresh(self, live_job: LiveJob, *, making: Collection[str], first: Sequence[str], slots: int) -> None:
+    def refresh(self, live_job: ActiveJob, *, making: Collection[str], first: Sequence[str], slots: int) -> None:
         """Compute all places and ends, if they are old or `live_job` is new in a short line.
 
         `making` are the ids of the images at the worker, `first` those that go before the line.
@@ -87,10 +95,10 @@ class Forecast:
         company = Company.of(self._making, self._jobs.of_image(image_id).job.owner.guild_id)
         live = self._jobs.image(image_id)
         if live.foreseen is None or live.foreseen.interruptions != self._interruptions:
-            live.foreseen = Foreseen(now_s, played_s, company, self._interruptions)
+            live.foreseen = PredictedWait(now_s, played_s, company, self._interruptions)
         return now_s + self._experience.corrected(played_s, company)
 
-    def learn(self, live: LiveImage) -> None:
+    def learn(self, live: ActiveImage) -> None:
         """Compare a finished image's wait with its estimate."""
         seen, done_at_s = live.foreseen, live.painted_at_s or self._clock()
         if seen is not None and seen.interruptions == self._pace.num_interruptions:

@@ -3,7 +3,7 @@
 Pure. The worker advances many images at once, and all get slower as more come, so a wait is not work over
 speed. Instead the coming forwards are played through, all those between two ends of images at once: the seats of a
 forward go to the guilds by weight, none getting more seats than it has images, inside a guild to its members, oldest
-first; an image that ends makes room for the next in line. Arrivals cannot be known: `Experience` learns by how
+first; an image that ends makes room for the next in line. Arrivals cannot be known: `WaitCorrection` learns by how
 much waits have been longer than this.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple, Self
 
-from generation.scheduling.throughput import Pace
+from generation.scheduling.throughput import Throughput
 
 MAX_PLAYED = 400
 """Images that are played through; what is behind them is estimated from the speed reached by then."""
@@ -34,12 +34,12 @@ class Ahead:
     left: float
 
 
-def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pace) -> dict[str, float]:
+def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Throughput) -> dict[str, float]:
     """Return the seconds until each image is done, if no other request comes. Consumes its arguments.
 
     Empty as long as nothing is known of the pace.
     """
-    if pace.seconds_of_forward([1.0]) is None:
+    if pace.estimate_forward_s([1.0]) is None:
         return {}
     residents, ends, now_s, next_in_line = list(making), dict[str, float](), 0.0, 0
     num_played = min(len(line), MAX_PLAYED)
@@ -50,7 +50,7 @@ def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pa
         rates = _share_seats(residents, pace.seats)
         forwards = min(each.left / rate for each, rate in zip(residents, rates, strict=True) if rate > 0)
         share = [each.units * rate for each, rate in zip(residents, rates, strict=True)]
-        now_s += forwards * (pace.seconds_of_forward(share) or 0.0)
+        now_s += forwards * (pace.estimate_forward_s(share) or 0.0)
         for each, rate in zip(residents, rates, strict=True):
             each.left -= forwards * rate
         ends.update((each.image_id, now_s) for each in residents if each.left < 1e-6)
@@ -58,9 +58,9 @@ def play(making: Iterable[Ahead], line: Sequence[Ahead], *, slots: int, pace: Pa
     return ends | dict(_estimate(line[next_in_line:], since_s=now_s, pace=pace))
 
 
-def seconds_each(line: Sequence[Ahead], *, pace: Pace) -> float:
+def seconds_each(line: Sequence[Ahead], *, pace: Throughput) -> float:
     """Return what each more image in a long line adds to the wait of those behind it, on average over `line`."""
-    return sum(each.left * (pace.seconds_of_forward([each.units] * pace.seats) or 0.0) for each in line) / (
+    return sum(each.left * (pace.estimate_forward_s([each.units] * pace.seats) or 0.0) for each in line) / (
         pace.seats * max(1, len(line))
     )
 
@@ -69,10 +69,10 @@ def _is_newcomer(waiting: Ahead, residents: Iterable[Ahead]) -> bool:
     return all(waiting.guild_id != each.guild_id for each in residents)
 
 
-def _estimate(rest: Iterable[Ahead], *, since_s: float, pace: Pace) -> Iterator[tuple[str, float]]:
+def _estimate(rest: Iterable[Ahead], *, since_s: float, pace: Throughput) -> Iterator[tuple[str, float]]:
     now_s = since_s
     for each in rest:
-        full = pace.seconds_of_forward([each.units] * pace.seats) or 0.0
+        full = pace.estimate_forward_s([each.units] * pace.seats) or 0.0
         now_s += each.left * full / pace.seats
         yield each.image_id, now_s
 
@@ -137,7 +137,7 @@ class Company(NamedTuple):
         return cls(min(3, len(guilds) // 4), min(2, guilds.count(guild_id) // 2))
 
 
-class Foreseen(NamedTuple):
+class PredictedWait(NamedTuple):
     """An image's first simulated wait, and when (monotonic seconds), after how many interruptions."""
 
     at_s: float
@@ -150,7 +150,7 @@ _Kind = tuple[int, Company]
 
 
 @dataclass(slots=True)
-class Experience:
+class WaitCorrection:
     """By what factor waits turned out longer than simulated, because other requests came.
 
     Learnt by length, as longer waits grow more, and by company: in a full queue, newcomers change less.

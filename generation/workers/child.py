@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from generation import failpoints
-from generation.errors import Misconfigured
-from generation.jobs.protocol import Cancel, Close, Command, Event, Finished, Order, Ready
+from generation.errors import ConfigurationError
+from generation.jobs.protocol import Cancel, Close, Command, Event, Finished, GenerateCommand, Ready
 from generation.models.catalog import Model
 from generation.requests.recipe import Fingerprint
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.environment import worker_environment
-from generation.workers.frames import HEADER, Unfit, decode_command, decode_config, encode, frame_length
+from generation.workers.frames import HEADER, StartupFailed, decode_command, decode_config, encode, read_frame_length
 
 EXIT_UNFIT = 3
 EXIT_NONSENSE = 4
@@ -44,7 +44,7 @@ class Engine(Protocol):
     def model_sha256(self) -> Mapping[str, str]: ...
     @property
     def is_idle(self) -> bool: ...
-    def admit(self, order: Order) -> None: ...
+    def admit(self, order: GenerateCommand) -> None: ...
     def step(self) -> list[Event]: ...
     def cancel(self, cancel: Cancel) -> list[Event]: ...
     def tune(self) -> bool: ...
@@ -84,7 +84,7 @@ class Inbox:
 def read_frame(source: RawIOBase) -> bytes | None:
     """Return the body of the next frame; None at the end, clean or torn."""
     header = _read_exactly(source, HEADER.size)
-    return None if header is None else _read_exactly(source, frame_length(header))
+    return None if header is None else _read_exactly(source, read_frame_length(header))
 
 
 def _read_exactly(source: RawIOBase, size: int) -> bytes | None:
@@ -115,7 +115,7 @@ def serve(engine: Engine, inbox: Inbox, send: Callable[[list[Event]], None], *, 
         for command in commands:
             if isinstance(command, Close):
                 return
-            if isinstance(command, Order):
+            if isinstance(command, GenerateCommand):
                 engine.admit(command)
             else:
                 send(engine.cancel(command))
@@ -151,8 +151,8 @@ def main() -> int:
 
     try:
         engine = _build(config.engine, config.models, config.settings)
-    except Misconfigured as error:
-        wire.write(encode(Unfit(str(error))))
+    except ConfigurationError as error:
+        wire.write(encode(StartupFailed(str(error))))
         wire.flush()
         return EXIT_UNFIT
     sha256 = dict(engine.model_sha256)

@@ -1,7 +1,7 @@
 """Frames between the bot and a worker process: four bytes of length (big endian), then msgpack.
 
 The first frame to the child is its `WorkerConfig`; every later one is a `Command`. Every frame from the child is a
-list of events, or, before the first of them, `Unfit` if the engine cannot be built.
+list of events, or, before the first of them, `StartupFailed` if the engine cannot be built.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Filled in by the supervisor: a child that finds another parent was born an orphan, and leaves."""
 
 
-class Unfit(msgspec.Struct, frozen=True, tag=True):
+class StartupFailed(msgspec.Struct, frozen=True, tag=True):
     """The engine cannot be built: a sentence for the operator."""
 
     message: str
@@ -54,7 +54,7 @@ def encode(value: Any) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
-def frame_length(header: bytes) -> int:
+def read_frame_length(header: bytes) -> int:
     """Return the bytes that follow a header. Raise `FrameError` for more than a frame may have."""
     (length,) = HEADER.unpack(header)
     if length > MAX_FRAME_BYTES:
@@ -70,7 +70,7 @@ def decode_command(body: bytes) -> Command:
     return _COMMANDS.decode(body)
 
 
-def decode_events(body: bytes) -> list[Event] | Unfit:
+def decode_events(body: bytes) -> list[Event] | StartupFailed:
     return _EVENTS.decode(body)
 
 
@@ -87,4 +87,4 @@ def _decode_path(kind: type, value: Any) -> Any:
 
 
 _COMMANDS: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
-_EVENTS: msgspec.msgpack.Decoder[list[Event] | Unfit] = msgspec.msgpack.Decoder(list[Event] | Unfit)
+_EVENTS: msgspec.msgpack.Decoder[list[Event] | StartupFailed] = msgspec.msgpack.Decoder(list[Event] | StartupFailed)

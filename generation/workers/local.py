@@ -15,18 +15,37 @@ from types import MappingProxyType
 import msgspec
 
 from generation import failpoints
-from generation.errors import Misconfigured
-from generation.jobs.protocol import Broken, Cancel, Cancelled, Close, Command, Event, Finished, Lost, Order, Ready
+from generation.errors import ConfigurationError
+from generation.jobs.protocol import (
+    Cancel,
+    Cancelled,
+    Close,
+    Command,
+    Event,
+    Finished,
+    GenerateCommand,
+    ImageFailed,
+    Ready,
+    WorkerLost,
+)
 from generation.models.catalog import check_files
 from generation.requests.recipe import Fingerprint
 from generation.workers.environment import worker_environment
-from generation.workers.frames import DEFAULT_ENGINE, HEADER, Unfit, WorkerConfig, decode_events, encode, frame_length
+from generation.workers.frames import (
+    DEFAULT_ENGINE,
+    HEADER,
+    StartupFailed,
+    WorkerConfig,
+    decode_events,
+    encode,
+    read_frame_length,
+)
 
 log = logging.getLogger(__name__)
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-class EngineUnfit(Misconfigured):
+class EngineStartError(ConfigurationError):
     """{why}"""
 
 
@@ -54,7 +73,7 @@ class LocalWorker:
         self._close_s = close_s
         self._pauses = (first_pause_s, longest_pause_s)
         self._pause_s = 0.0
-        self._events: asyncio.Queue[Event | EngineUnfit | None] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | EngineStartError | None] = asyncio.Queue()
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._resident: set[tuple[str, int]] = set()
@@ -80,14 +99,15 @@ class LocalWorker:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Begin supervising. Raise `Misconfigured` if the default model may not be opened."""
+        """Begin supervising. Raise `ConfigurationError` if the default model may not be opened."""
         if self._config.engine == DEFAULT_ENGINE:
             for model in self._config.models[:1]:
                 await asyncio.to_thread(check_files, model)
         self._supervisor = asyncio.create_task(self._supervise(), name="worker supervisor")
 
-    async def admit(self, order: Order) -> None:
-        """Hand over one image. Raise `ConnectionError` while no engine is up; one that dies later reports `Lost`."""
+    async def admit(self, order: GenerateCommand) -> None:
+        """Hand over one image. Raise `ConnectionError` while no engine is up; one that dies later reports
+        `WorkerLost`."""
         if self._ready is None:
             raise ConnectionError("no engine is up")
         if not self._resident:
@@ -100,9 +120,9 @@ class LocalWorker:
             await self._send(cancel)
 
     async def events(self) -> AsyncIterator[Event]:
-        """Yield the worker's events. Raise `EngineUnfit` if no engine can be built."""
+        """Yield the worker's events. Raise `EngineStartError` if no engine can be built."""
         while (event := await self._events.get()) is not None:
-            if isinstance(event, EngineUnfit):
+            if isinstance(event, EngineStartError):
                 raise event
             yield event
 
@@ -128,7 +148,7 @@ class LocalWorker:
         while not self._closing.is_set():
             try:
                 reason = await self._run_once()
-            except EngineUnfit as unfit:
+            except EngineStartError as unfit:
                 log.error("action=worker-unfit reason=%s", unfit)
                 self._events.put_nowait(unfit)
                 return
@@ -143,7 +163,7 @@ class LocalWorker:
     async def _recover(self, reason: str) -> None:
         log.error("action=worker-lost pause_s=%g reason=%s", self._pause_s, reason)
         self._resident.clear()
-        self._events.put_nowait(Lost(reason=reason))
+        self._events.put_nowait(WorkerLost(reason=reason))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), self._pause_s)
         first, longest = self._pauses
@@ -156,7 +176,7 @@ class LocalWorker:
         if self._closing.is_set():
             _kill(process)
         try:
-            config = msgspec.structs.replace(self._config, parent_pid=os.getpid(), failpoints=failpoints.hand_over())
+            config = msgspec.structs.replace(self._config, parent_pid=os.getpid(), failpoints=failpoints.take_armed())
             await self._send(config)
             reason = await self._listen(process)
         finally:
@@ -187,9 +207,9 @@ class LocalWorker:
         try:
             while True:
                 header = await process.stdout.readexactly(HEADER.size)
-                said = decode_events(await process.stdout.readexactly(frame_length(header)))
-                if isinstance(said, Unfit):
-                    raise EngineUnfit(why=said.message)
+                said = decode_events(await process.stdout.readexactly(read_frame_length(header)))
+                if isinstance(said, StartupFailed):
+                    raise EngineStartError(why=said.message)
                 self._heard_at = asyncio.get_running_loop().time()
                 for event in said:
                     self._hear(event)
@@ -219,7 +239,7 @@ class LocalWorker:
     def _hear(self, event: Event) -> None:
         if isinstance(event, Ready):
             self._ready = event
-        elif isinstance(event, Finished | Cancelled | Broken):
+        elif isinstance(event, Finished | Cancelled | ImageFailed):
             self._resident.discard((event.image_id, event.attempt))
             self._pause_s = 0.0
         self._events.put_nowait(event)

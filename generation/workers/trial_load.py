@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 from generation.workers.environment import worker_environment
 from generation.workers.frames import HEADER, WorkerConfig, encode
@@ -16,7 +16,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def require_loadable(model: Model) -> None:
-    """Load a model once, in a process of its own. Raise `Misconfigured` with the reason if it does not load."""
+    """Load a model once, in a process of its own. Raise `ConfigurationError` with the reason if it does not load."""
     environment = worker_environment(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
     tried = subprocess.run(
@@ -29,6 +29,6 @@ def require_loadable(model: Model) -> None:
     if tried.returncode:
         last = tried.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1][:200]
         problem = f"{model.path} could not be tried: its process ended with status {tried.returncode} ({last})."
-        raise Misconfigured(problem=problem, remedy="Is there enough memory? It was not added.")
+        raise ConfigurationError(problem=problem, remedy="Is there enough memory? It was not added.")
     if tried.stdout:
-        raise Misconfigured(problem=tried.stdout.decode(errors="replace"), remedy="It was not added.")
+        raise ConfigurationError(problem=tried.stdout.decode(errors="replace"), remedy="It was not added.")

@@ -24,7 +24,7 @@ from db.engine import Database, parse_url
 from db.lock import lock_all
 from db.migrate import migrate
 from discord_sandbox import Sandbox
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from tests.cli.test_offline import NOWHERE, run
 
 PAGE = 4096
@@ -147,7 +147,7 @@ def test_what_spoils_a_database_is_said_before_the_start_and_by_it(
     assert (result.outcome, says in result.text) == (Outcome.FAILED, True), result.text
     assert "\n" not in result.text
     assert everything(data_dir) == before
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         asyncio.run(Database.open(f"sqlite:///{file}", data_dir))
     assert str(refused.value) == result.text, "whatever else opens it says the same"
 
@@ -262,7 +262,7 @@ def test_files_of_another_user_are_named_with_their_owner(name: str) -> None:
         for each in (folder, *folder.iterdir()):
             if each.name != name and (name != "." or each != folder):
                 os.chown(each, STRANGER, STRANGER)
-        with stranger(), pytest.raises(Misconfigured, match=f"belongs to root, and {STRANGER}, .*sudo chown"):
+        with stranger(), pytest.raises(ConfigurationError, match=f"belongs to root, and {STRANGER}, .*sudo chown"):
             require_database_file(folder / "atelier.db")
 
 
@@ -275,12 +275,12 @@ def test_what_is_written_in_the_data_folder_must_be_ours(name: str) -> None:
         for each in (folder, *folder.rglob("*")):
             if each != folder / name:
                 os.chown(each, STRANGER, STRANGER)
-        with stranger(), pytest.raises(Misconfigured, match="belongs to root"):
+        with stranger(), pytest.raises(ConfigurationError, match="belongs to root"):
             require_data_folder(folder)
 
 
 def test_a_folder_that_cannot_be_made_is_said() -> None:
-    with as_a_stranger() as folder, stranger(), pytest.raises(Misconfigured, match="belongs to root"):
+    with as_a_stranger() as folder, stranger(), pytest.raises(ConfigurationError, match="belongs to root"):
         require_data_folder(folder / "below" / "data")
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from cli.health import LoopLag, serve_health
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 
 def free_port() -> int:
@@ -40,7 +40,7 @@ async def test_well_is_200_and_unwell_is_503_with_the_reason() -> None:
 async def test_a_taken_port_is_one_sentence() -> None:
     port = free_port()
     async with serve_health(port, dict):
-        with pytest.raises(Misconfigured, match=f"Port {port} of this machine is in use"):
+        with pytest.raises(ConfigurationError, match=f"Port {port} of this machine is in use"):
             async with serve_health(port, dict):
                 pass
 
@@ -59,7 +59,7 @@ async def test_a_port_that_cannot_be_opened_is_not_called_in_use(
         raise OSError(number, "as the system says")
 
     monkeypatch.setattr(web.TCPSite, "start", refuse)
-    with pytest.raises(Misconfigured, match=says):
+    with pytest.raises(ConfigurationError, match=says):
         async with serve_health(80, dict):
             pass
 

@@ -21,7 +21,7 @@ from cli.network import ProxyConnector, named, proxy_for, settle_proxy
 from cogs.common.attachments import fetch_attachment
 from cogs.common.modals import Attached
 from cogs.connection import keep_connected
-from generation.errors import InvalidRequest, Misconfigured
+from generation.errors import ConfigurationError, InvalidRequestError
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ async def test_every_client_goes_through_the_proxy(
             os.environ[how] = address
         settle_proxy(address if how == "setting" else None)
         async with aiohttp.ClientSession(connector=ProxyConnector()) as session:
-            with pytest.raises((aiohttp.ClientHttpProxyError, InvalidRequest)):
+            with pytest.raises((aiohttp.ClientHttpProxyError, InvalidRequestError)):
                 await ask(session)
         assert it.asked == [f"CONNECT {host}:443 HTTP/1.1"]
 
@@ -187,7 +187,7 @@ def test_the_setting_goes_before_the_variables_and_all_say_the_same() -> None:
 def test_a_proxy_that_cannot_be_used_is_one_sentence(proxy: str, says: str, how: str) -> None:
     if how != "setting":
         os.environ[how] = proxy
-    with pytest.raises(Misconfigured, match=says) as refused:
+    with pytest.raises(ConfigurationError, match=says) as refused:
         settle_proxy(proxy if how == "setting" else None)
     assert "geheim" not in str(refused.value)
     assert ("ATELIER_PROXY" if how == "setting" else "HTTPS_PROXY") in str(refused.value)

@@ -30,16 +30,16 @@ from cogs.settings._fields import FIELDS, PAGES
 from cogs.usage import _messages as usage_pages
 from db.stores.moderation import Refusals
 from generation import errors
-from generation.images.interchange import Foreign
-from generation.images.replay import Agreement, Verdict
+from generation.images.interchange import ForeignSettings
+from generation.images.replay import Agreement, ReplayVerdict
 from generation.jobs.delivery import Delivery, DeliveryState
-from generation.jobs.history import Kin, Look
+from generation.jobs.history import HistoryFilter, Relatives
 from generation.jobs.job import Image, Job, ReplyTo, Status
 from generation.models.catalog import Model
 from generation.owner import Owner
 from generation.policy.audit import Change
-from generation.policy.guild_access import Admission, Standing
-from generation.policy.guild_preferences import MAX_NAMED, Choices
+from generation.policy.guild_access import AccessDecision, GuildAccess
+from generation.policy.guild_preferences import MAX_NAMED, GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Allowance, Quota, Scope, Unit, Usage
 from generation.policy.usage import Day, GuildUsage, MemberUsage
@@ -50,7 +50,7 @@ from generation.requests.spec import Adapter, GenerationRequest, ImageSpec
 from generation.requests.style import MAX_NAME_CHARS, MAX_STYLES, Style
 from generation.rules.rule import MAX_REASON_CHARS, MAX_TEXT_CHARS, Action, Kind, Rule
 from generation.rules.rulebook import Hit
-from generation.safety.visibility import Judgement
+from generation.safety.visibility import SafetyScores
 from generation.scheduling.active_jobs import JobView
 from generation.translatable import Phrase
 from generation.validation import stored
@@ -212,7 +212,7 @@ def settings(draw: Draw) -> GuildSettings:
         named = many(draw, MAX_NAMED, lambda number: f"gone-{number}")
         return GuildSettings(
             guild_id=ID,
-            choices=Choices(
+            choices=GuildPreferences(
                 models=named,
                 default_model=draw(st.sampled_from((None, *(named or ["m" * 100])))),
                 channel_ids=ids,
@@ -233,7 +233,7 @@ def result(draw: Draw) -> MessageSpec:
     pictures = {image.index: picture(image.index) for image in made.images if flag(draw)}
     agreement = draw(st.sampled_from(Agreement))
     psnr_db = 41.5 if agreement is Agreement.NEAR else draw(st.sampled_from((None, 7.0)))
-    verdict = Verdict(verdict=agreement, psnr_db=psnr_db, why=text(draw, 1000))
+    verdict = ReplayVerdict(verdict=agreement, psnr_db=psnr_db, why=text(draw, 1000))
     notes = many(draw, 4, lambda number: f"{number} " + "ü" * 300)
     return replies.build_result(made, pictures, notes=notes, verdict=verdict if flag(draw) else None)
 
@@ -266,7 +266,7 @@ def history(draw: Draw) -> MessageSpec:
     sheet = draw(st.sampled_from((None, b"png")))
     made, sent = job(draw), delivery(draw) if flag(draw) else None
     past = many(draw, 3, lambda number: history_pages.PastJob(replace(made, id=f"{number:022}"), sheet, sent))
-    look = Look(words=text(draw, 30).encode()[:30].decode(errors="ignore"), favourites=flag(draw))
+    look = HistoryFilter(words=text(draw, 30).encode()[:30].decode(errors="ignore"), favourites=flag(draw))
     return history_pages.build_history(past, look, guild_id=ID, older=NOW if flag(draw) else None, is_first=flag(draw))
 
 
@@ -326,8 +326,8 @@ def tested(draw: Draw) -> MessageSpec:
 def servers(draw: Draw) -> MessageSpec:
     name = text(draw, 100)
     ids = many(draw, 300, lambda number: ID - number)
-    standings = dict.fromkeys(ids, draw(st.sampled_from(Standing))) if flag(draw) else {}
-    admission = Admission(is_listed_only=flag(draw), standings=standings)
+    standings = dict.fromkeys(ids, draw(st.sampled_from(AccessDecision))) if flag(draw) else {}
+    admission = GuildAccess(is_listed_only=flag(draw), standings=standings)
     return operating_pages.build_servers(dict.fromkeys(ids, name), admission, dict.fromkeys(ids, 0.123))
 
 
@@ -357,7 +357,7 @@ def review(draw: Draw) -> MessageSpec:
 
 def stats(draw: Draw) -> MessageSpec:
     names = many(draw, 40, lambda number: f"concept number {number}")
-    judged = many(draw, 8, lambda number: Judgement(is_flagged=True, margins=dict.fromkeys(names, -1.5)))
+    judged = many(draw, 8, lambda number: SafetyScores(is_flagged=True, margins=dict.fromkeys(names, -1.5)))
     return moderation_pages.build_stats(
         judged,
         many(
@@ -372,14 +372,14 @@ def stats(draw: Draw) -> MessageSpec:
 
 def recipe_of_job(draw: Draw) -> MessageSpec:
     made, other = job(draw, recipes=True), job(draw)
-    kin = Kin(parents=many(draw, 40, lambda number: (other, 1)), children=many(draw, 40, lambda number: other))
+    kin = Relatives(parents=many(draw, 40, lambda number: (other, 1)), children=many(draw, 40, lambda number: other))
     return recipe_pages.build_recipe(made, kin, {JOB_ID: delivery(draw)} if flag(draw) else {})
 
 
 def foreign(draw: Draw) -> MessageSpec:
     names = many(draw, 60, lambda number: "x" * 100)
     return recipe_pages.build_foreign(
-        Foreign(
+        ForeignSettings(
             tool="Stable Diffusion web UI",
             prompt=text(draw, 20_000),
             negative=text(draw, 20_000),

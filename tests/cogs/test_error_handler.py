@@ -14,18 +14,18 @@ from cogs.common.custom_ids import CustomId
 from cogs.common.messages import Action, Button
 from cogs.endpoints import set_base_url
 from cogs.error_handler import translate
-from generation.errors import InvalidRequest, Misconfigured, NotAccepted, UnknownJob
+from generation.errors import ConfigurationError, InvalidRequestError, NotAcceptedError, UnknownJobError
 
 
 def test_our_own_errors_speak_for_themselves() -> None:
-    error = InvalidRequest(what="Steps", problem="must be from 1 to 150, not 0.")
+    error = InvalidRequestError(what="Steps", problem="must be from 1 to 150, not 0.")
     assert translate(error).text == "Steps must be from 1 to 150, not 0."
     assert translate(error).level == logging.INFO
-    assert translate(NotAccepted()).level == logging.WARNING
+    assert translate(NotAcceptedError()).level == logging.WARNING
 
 
 def test_a_refused_value_of_masses_is_still_an_answer() -> None:
-    text = translate(InvalidRequest(what="Sampler", problem=f"“{'x' * 5000}” is not known.")).text
+    text = translate(InvalidRequestError(what="Sampler", problem=f"“{'x' * 5000}” is not known.")).text
     assert text.startswith("Sampler “xxx") and text.endswith("…") and len(text) <= 2000
 
 
@@ -34,8 +34,8 @@ def test_what_discord_py_wraps_is_unwrapped() -> None:
     async def paint(interaction: discord.Interaction) -> None:
         """Paint."""
 
-    wrapped = app_commands.CommandInvokeError(paint, UnknownJob())
-    assert translate(wrapped).text == str(UnknownJob())
+    wrapped = app_commands.CommandInvokeError(paint, UnknownJobError())
+    assert translate(wrapped).text == str(UnknownJobError())
 
 
 def test_what_nobody_expected_gets_a_number_and_keeps_its_words_to_the_log() -> None:
@@ -58,7 +58,7 @@ def test_a_custom_id_is_short_enough_and_found_again() -> None:
 @pytest.mark.parametrize("url", ["https://discord.com", "http://10.0.0.1:80", "http://127.0.0.1.evil.example:1", "x"])
 def test_only_this_machine_can_stand_in_for_discord(url: str) -> None:
     before = discord.http.Route.BASE
-    with pytest.raises(Misconfigured):
+    with pytest.raises(ConfigurationError):
         set_base_url(url)
     assert before == discord.http.Route.BASE
 

@@ -12,14 +12,14 @@ from cogs.moderation import _messages as moderation_pages
 from cogs.queue import _messages as queue_pages
 from cogs.quota import _messages as quota_pages
 from cogs.recipe import _messages as recipe_pages
-from generation.jobs.history import Kin
+from generation.jobs.history import Relatives
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
 from generation.policy.quota import Quota, Scope, Unit
 from generation.requests.edits import Upscale
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import GenerationRequest, ImageSpec
-from generation.safety.visibility import Judgement
+from generation.safety.visibility import SafetyScores
 from generation.scheduling.active_jobs import JobView
 
 PHONE = 29
@@ -49,23 +49,23 @@ def read(say: MessageSpec) -> str:
 
 
 def test_a_family_is_counted_right_and_a_large_one_ends_in_dots() -> None:
-    one = read(recipe_pages.build_recipe(painted(), Kin(children=(painted(1),)), {}))
+    one = read(recipe_pages.build_recipe(painted(), Relatives(children=(painted(1),)), {}))
     assert "**Child** painted\n" in one
     many = recipe_pages.build_recipe(
-        painted(), Kin(parents=((painted(), 0),), children=tuple(painted(n) for n in range(8))), {}
+        painted(), Relatives(parents=((painted(), 0),), children=tuple(painted(n) for n in range(8))), {}
     )
     assert "**Parent** painted\n" in read(many)
     assert f"**Children** {', '.join(['painted'] * 6)}, …\n" in read(many)
 
 
 def test_an_enlargement_has_no_trace_to_tell_of() -> None:
-    assert "1 · seed 7 · trace `2x20` · pixels `00`" in read(recipe_pages.build_recipe(painted(), Kin(), {}))
+    assert "1 · seed 7 · trace `2x20` · pixels `00`" in read(recipe_pages.build_recipe(painted(), Relatives(), {}))
     large = painted(spec=replace(SPEC, upscale=Upscale(sha256="ab" * 32)), trace="")
-    assert "1 · seed 7 · pixels `00`" in read(recipe_pages.build_recipe(large, Kin(), {}))
+    assert "1 · seed 7 · pixels `00`" in read(recipe_pages.build_recipe(large, Relatives(), {}))
 
 
 def test_how_pictures_were_judged_fits_on_a_phone() -> None:
-    judged = [Judgement(is_flagged=n == 9, margins={"start concept": n / 10 - 0.8, "care": -1.5}) for n in range(10)]
+    judged = [SafetyScores(is_flagged=n == 9, margins={"start concept": n / 10 - 0.8, "care": -1.5}) for n in range(10)]
     say = moderation_pages.build_stats(judged)
     assert "Flagged: **1** of the last 10 pictures." in read(say)
     table = next(block for block in say.blocks if isinstance(block, str) and block.startswith("```")).split("\n")[1:-1]
@@ -84,7 +84,7 @@ def test_how_pictures_were_judged_fits_on_a_phone() -> None:
 
 
 def test_what_was_never_compared_makes_no_table() -> None:
-    say = moderation_pages.build_stats([Judgement(is_flagged=True, margins={})])
+    say = moderation_pages.build_stats([SafetyScores(is_flagged=True, margins={})])
     assert read(say) == "### Safety\nFlagged: **1** of the one picture so far."
 
 

@@ -13,8 +13,18 @@ import psutil
 import pytest
 
 from bench.light_engine import ENGINE as LIGHT_ENGINE
-from generation.errors import Misconfigured
-from generation.jobs.protocol import Broken, Cancel, Cancelled, Event, Finished, Lost, Preview, Progress, Ready
+from generation.errors import ConfigurationError
+from generation.jobs.protocol import (
+    Cancel,
+    Cancelled,
+    Event,
+    Finished,
+    ImageFailed,
+    Preview,
+    Progress,
+    Ready,
+    WorkerLost,
+)
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import HEADER, WorkerConfig
 from generation.workers.local import LocalWorker
@@ -25,7 +35,7 @@ from tests.generation.engine.toy_checkpoint import save_checkpoint
 from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-END = (Finished, Cancelled, Broken, Lost)
+END = (Finished, Cancelled, ImageFailed, WorkerLost)
 NEVER_DONE = a_spec(prompt="endless-image", steps=150)
 
 
@@ -67,7 +77,7 @@ async def test_an_order_is_made_with_progress_and_preview(workplace: Workplace) 
     assert finished.evaluations == spec.num_evaluations
     assert [event.done for event in said if isinstance(event, Progress)] == list(range(1, spec.num_evaluations + 1))
     assert sum(isinstance(event, Preview) for event in said) == 1
-    assert all(event.attempt == 1 for event in said if not isinstance(event, Ready | Lost))
+    assert all(event.attempt == 1 for event in said if not isinstance(event, Ready | WorkerLost))
 
 
 async def test_the_same_order_gives_the_same_pixels(workplace: Workplace) -> None:
@@ -115,8 +125,8 @@ async def test_a_killed_process_is_lost_then_ready_again(workplace: Workplace) -
     await until(events, Progress)
     assert worker.pid is not None
     os.kill(worker.pid, signal.SIGKILL)
-    lost = (await until(events, Lost))[-1]
-    assert isinstance(lost, Lost) and "SIGKILL" in lost.reason
+    lost = (await until(events, WorkerLost))[-1]
+    assert isinstance(lost, WorkerLost) and "SIGKILL" in lost.reason
     assert isinstance(await anext(events), Ready), "nothing comes of images admitted before Lost"
     await worker.admit(an_order(image_id="b-0"))
     assert isinstance((await until(events, END))[-1], Finished)
@@ -127,7 +137,7 @@ async def test_what_is_wrong_with_one_image_ends_that_image_alone(workplace: Wor
     await worker.admit(an_order(a_spec(prompt="break-image", width_px=72, model="toy"), image_id="bad-0", replay="1x1"))
     await worker.admit(an_order(image_id="good-0"))
     ended = {event.image_id: event for event in [(await until(events, END))[-1] for _ in range(2)]}
-    assert isinstance(ended["bad-0"], Broken)
+    assert isinstance(ended["bad-0"], ImageFailed)
     assert isinstance(ended["good-0"], Finished)
 
 
@@ -188,7 +198,7 @@ async def test_a_poisonous_order_costs_its_own_life_each_time(make_light: MakeWo
     events = await ready(worker)
     for attempt in (1, 2):
         await worker.admit(an_order(a_spec(prompt="crash-worker"), attempt=attempt))
-        await until(events, Lost)
+        await until(events, WorkerLost)
         assert isinstance(await anext(events), Ready)
     await worker.admit(an_order())
     assert isinstance((await until(events, END))[-1], Finished)
@@ -199,7 +209,7 @@ async def test_a_hanging_process_is_killed(make_light: MakeWorker) -> None:
     events = await ready(worker)
     await worker.admit(an_order(a_spec(prompt="hang-worker")))
     lost = await anext(events)
-    assert isinstance(lost, Lost) and "silent" in lost.reason
+    assert isinstance(lost, WorkerLost) and "silent" in lost.reason
 
 
 async def test_an_idle_process_is_left_alone(make_light: MakeWorker) -> None:
@@ -267,7 +277,7 @@ async def test_when_memory_runs_out_the_child_goes_and_not_the_bot(make_light: M
 
 async def test_a_folder_that_may_not_be_opened_stops_the_start(tmp_path: Path) -> None:
     worker = LocalWorker(WorkerConfig(models=(toy_model(tmp_path / "nothing"),)))
-    with pytest.raises(Misconfigured, match="no such folder"):
+    with pytest.raises(ConfigurationError, match="no such folder"):
         await worker.start()
     await worker.close()
 
@@ -285,7 +295,7 @@ async def test_an_engine_that_cannot_be_built_says_why_and_is_not_tried_again() 
     config = WorkerConfig(models=(toy_model(Path("no/model/needed"), name="unfit"),), engine=LIGHT_ENGINE)
     worker = LocalWorker(config, first_pause_s=0.01)
     await worker.start()
-    with pytest.raises(Misconfigured, match="cannot be loaded"):
+    with pytest.raises(ConfigurationError, match="cannot be loaded"):
         await anext(worker.events())
     assert (worker.pid, worker.num_slots) == (None, 0)
     with pytest.raises(ConnectionError):
@@ -303,7 +313,7 @@ async def test_one_that_has_room_for_no_picture_is_not_waited_for(num_slots: int
     events = worker.events()
     for _ in range(2):
         lost = await anext(events)
-        assert isinstance(lost, Lost) and "num_slots" in lost.reason
+        assert isinstance(lost, WorkerLost) and "num_slots" in lost.reason
     assert worker.num_slots == 0
     await worker.close()
 
@@ -313,7 +323,7 @@ async def test_a_child_that_does_not_understand_ends(make_light: MakeWorker) -> 
     events = await ready(worker)
     assert worker._process is not None and worker._process.stdin is not None
     worker._process.stdin.write(HEADER.pack(3) + b"xyz")
-    assert isinstance(await anext(events), Lost)
+    assert isinstance(await anext(events), WorkerLost)
     assert isinstance(await anext(events), Ready)
 
 
@@ -325,7 +335,7 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
     await worker.start()
     events = worker.events()
     lost = await anext(events)
-    assert isinstance(lost, Lost) and "could not be started" in lost.reason
+    assert isinstance(lost, WorkerLost) and "could not be started" in lost.reason
     monkeypatch.undo()
     assert isinstance((await until(events, Ready))[-1], Ready)
 
@@ -350,5 +360,5 @@ async def test_what_its_supervisor_did_not_foresee_costs_one_try(
     events = worker.events()
     async with asyncio.timeout(PATIENCE_S):
         lost = await anext(events)
-        assert isinstance(lost, Lost) and "RuntimeError" in lost.reason
+        assert isinstance(lost, WorkerLost) and "RuntimeError" in lost.reason
         assert isinstance((await until(events, Ready))[-1], Ready)

@@ -15,7 +15,7 @@ from db.admin.reconcile import reconcile
 from db.backup import backup, check, restore
 from db.engine import Database, parse_url
 from db.stores.jobs import JobStore
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from tests.db.some_jobs import GUILD, NOW, a_job, a_reply
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "alembic" / "versions"
@@ -60,7 +60,7 @@ async def test_restoring_sets_aside_what_was_there_and_waits_for_the_bot_to_stop
     copy = tmp_path / "copy.db"
     backup(database.url, copy)
     await JobStore(database).save_counters({GUILD: 2.0})
-    with pytest.raises(Misconfigured, match="Another Atelier"):
+    with pytest.raises(ConfigurationError, match="Another Atelier"):
         restore(copy, database.url, tmp_path)
     await database.close()
     restore(copy, database.url, tmp_path)
@@ -107,7 +107,10 @@ async def test_a_disk_that_fails_while_restoring_leaves_one_whole_database(
             raise OSError(errno.ENOSPC, "No space left on device")
         sync(handle)
 
-    with monkeypatch.context() as patched, pytest.raises(Misconfigured, match=r"safely.*No space left.*Check free"):
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(ConfigurationError, match=r"safely.*No space left.*Check free"),
+    ):
         patched.setattr(os, "fsync", full_disk)
         restore(copy, database.url, tmp_path)
     assert not (tmp_path / "atelier.db.atelier.part").exists()
@@ -125,7 +128,7 @@ async def test_what_a_power_cut_left_of_a_restore_is_refused_and_can_be_mended_e
     await database.close()
     file.replace(aside)  # and then the power went
     for _start in range(2):
-        with pytest.raises(Misconfigured, match=r"set aside: .*before-restore\. Run `bot.py restore FILE` again"):
+        with pytest.raises(ConfigurationError, match=r"set aside: .*before-restore\. Run `bot.py restore FILE` again"):
             await Database.open(str(database.url), tmp_path)
         assert not file.exists()
     restore(copy, database.url, tmp_path)
@@ -154,9 +157,9 @@ async def test_a_damaged_or_foreign_file_is_no_backup_and_replaces_nothing(datab
     before = (tmp_path / "atelier.db").read_bytes()
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(Misconfigured, match=name):
+        with pytest.raises(ConfigurationError, match=name):
             restore(tmp_path / name, database.url, tmp_path)
-    with pytest.raises(Misconfigured, match="no backup"):
+    with pytest.raises(ConfigurationError, match="no backup"):
         restore(tmp_path / "absent.db", database.url, tmp_path)
     assert (tmp_path / "atelier.db").read_bytes() == before
 
@@ -164,17 +167,17 @@ async def test_a_damaged_or_foreign_file_is_no_backup_and_replaces_nothing(datab
 def test_a_backup_never_writes_over_a_file_and_leaves_no_half(url: str, tmp_path: Path) -> None:
     taken = tmp_path / "taken.db"
     taken.write_text("precious")
-    with pytest.raises(Misconfigured, match="exists already"):
+    with pytest.raises(ConfigurationError, match="exists already"):
         backup(parse_url(url), taken)
     assert taken.read_text() == "precious"
-    with pytest.raises(Misconfigured, match="no database"):
+    with pytest.raises(ConfigurationError, match="no database"):
         backup(parse_url(f"sqlite:///{tmp_path}/absent.db"), tmp_path / "b.db")
     with closing(sqlite3.connect(tmp_path / "foreign.db")) as foreign:
         foreign.execute("CREATE TABLE notes (text)")
-    with pytest.raises(Misconfigured, match="not a sound backup"):  # found before the copy gets its name
+    with pytest.raises(ConfigurationError, match="not a sound backup"):  # found before the copy gets its name
         backup(parse_url(f"sqlite:///{tmp_path}/foreign.db"), tmp_path / "b.db")
     (tmp_path / "scribbled.db").write_bytes(b"not a database " * 1000)
-    with pytest.raises(Misconfigured, match="could not be written"):
+    with pytest.raises(ConfigurationError, match="could not be written"):
         backup(parse_url(f"sqlite:///{tmp_path}/scribbled.db"), tmp_path / "b.db")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["atelier.db", "foreign.db", "scribbled.db", "taken.db"]
 

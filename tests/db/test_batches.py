@@ -35,8 +35,8 @@ from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.quotas import QuotaStore
 from db.stores.settings import SettingsStore
-from generation.errors import InvalidRequest
-from generation.jobs.history import Look
+from generation.errors import InvalidRequestError
+from generation.jobs.history import HistoryFilter
 from generation.owner import Owner
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
@@ -264,7 +264,7 @@ async def test_more_is_several_files_each_of_which_is_read_alone(database: Datab
 async def test_more_than_can_be_sent_is_said_and_leaves_nothing(database: Database, tmp_path: Path) -> None:
     await talkative(database, 100)
     before = names_in(tmp_path)
-    with pytest.raises(InvalidRequest, match=r"bot\.py export"):
+    with pytest.raises(InvalidRequestError, match=r"bot\.py export"):
         await exported(database, 6_000)
     assert names_in(tmp_path) == before
 
@@ -281,7 +281,7 @@ async def test_long_reads_are_beside_the_event_loop(many: Database) -> None:
 
     event.listen(many._apart, "before_cursor_execute", ran)
     await PersonalStore(many, clock=lambda: NOW).export(USER, part_bytes=2**20)
-    await HistoryStore(many).fetch_page(Owner(GUILD, USER), Look(words="nothing has this"), limit=10)
+    await HistoryStore(many).fetch_page(Owner(GUILD, USER), HistoryFilter(words="nothing has this"), limit=10)
     await JobStore(many).fetch_unfinished()
     await reconcile(many)
     assert len(there) > 10

@@ -21,7 +21,7 @@ from db.file_watch import DatabaseReplacedError
 from db.group_commit import DatabaseClosedError
 from db.stores.jobs import JobStore
 from db.stores.quotas import QuotaStore
-from generation.errors import Misconfigured, NotAccepted
+from generation.errors import ConfigurationError, NotAcceptedError
 from generation.policy.quota import Usage
 from tests.db.some_jobs import GUILD, NOW, a_job, a_reply
 from tests.patience import PATIENCE_S
@@ -97,7 +97,7 @@ async def test_every_write_is_flushed_to_the_disk(database: Database) -> None:
 
 
 async def test_a_second_bot_on_the_same_folder_is_refused_with_a_remedy(database: Database, tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="ATELIER_DATA_DIR"):
+    with pytest.raises(ConfigurationError, match="ATELIER_DATA_DIR"):
         await Database.open(str(database.url), tmp_path)
     await database.close()
     await (await Database.open(str(database.url), tmp_path)).close()
@@ -105,7 +105,7 @@ async def test_a_second_bot_on_the_same_folder_is_refused_with_a_remedy(database
 
 @pytest.mark.parametrize("url", ["postgresql://host/atelier", "sqlite://", "sqlite:///:memory:", "no address", ""])
 async def test_an_address_that_cannot_be_used_is_refused_and_the_folder_let_go(url: str, tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="ATELIER_DATABASE_URL"):
+    with pytest.raises(ConfigurationError, match="ATELIER_DATABASE_URL"):
         await Database.open(url, tmp_path)
     await (await Database.open(f"sqlite:///{tmp_path}/atelier.db", tmp_path)).close()
 
@@ -116,14 +116,14 @@ async def test_a_data_folder_that_can_be_none_is_one_sentence(kind: str, tmp_pat
     (tmp_path / "file").touch()
     (tmp_path / "circle").symlink_to("circle")
     folder = {"below a file": tmp_path / "file" / "data", "long": tmp_path / ("a" * 300)}.get(kind, tmp_path / kind)
-    with pytest.raises(Misconfigured, match=rf"{folder} .*ATELIER_DATA_DIR"):
+    with pytest.raises(ConfigurationError, match=rf"{folder} .*ATELIER_DATA_DIR"):
         await Database.open(f"sqlite:///{tmp_path}/atelier.db", folder)
 
 
 async def test_a_file_that_is_no_database_is_refused_and_the_folder_let_go(tmp_path: Path) -> None:
     (tmp_path / "atelier.db").write_text("not a database, and long enough to be seen as none " * 20)
     for _ in range(2):
-        with pytest.raises(Misconfigured, match=r"atelier\.db"):
+        with pytest.raises(ConfigurationError, match=r"atelier\.db"):
             await Database.open(f"sqlite:///{tmp_path}/atelier.db", tmp_path)
 
 
@@ -144,7 +144,7 @@ async def test_a_full_disk_accepts_nothing_and_keeps_nothing(database: Database)
     await database.write(lambda session: limit_pages(session, spare=1))
     big = [a_job(count=4) for _ in range(20)]
     answers = await asyncio.gather(*(JobStore(database).accept(job) for job in big), return_exceptions=True)
-    assert all(isinstance(answer, NotAccepted) for answer in answers)
+    assert all(isinstance(answer, NotAcceptedError) for answer in answers)
     await database.write(lambda session: limit_pages(session, spare=10_000))
     await assert_nothing_was_kept_and_the_next_is_accepted(database)
 
@@ -157,7 +157,7 @@ def set_read_only(database: Database, switch: str) -> None:
 
 async def test_a_read_only_database_accepts_nothing(database: Database) -> None:
     set_read_only(database, "ON")
-    with pytest.raises(NotAccepted):
+    with pytest.raises(NotAcceptedError):
         await JobStore(database).accept(a_job())
     set_read_only(database, "OFF")
     await assert_nothing_was_kept_and_the_next_is_accepted(database)
@@ -167,7 +167,7 @@ async def test_a_database_locked_for_too_long_accepts_nothing(url: str, tmp_path
     async with await Database.open(url, tmp_path, busy_timeout_s=0.05) as database:
         with closing(sqlite3.connect(tmp_path / "atelier.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(NotAccepted):
+            with pytest.raises(NotAcceptedError):
                 await JobStore(database).accept(a_job())
         await assert_nothing_was_kept_and_the_next_is_accepted(database)
 
@@ -206,7 +206,7 @@ async def test_a_closed_database_finishes_what_waits_and_then_refuses(url: str, 
     await asyncio.sleep(0)  # let them all be asked for
     await database.close()
     await asyncio.gather(*writes)
-    with pytest.raises(NotAccepted):
+    with pytest.raises(NotAcceptedError):
         await JobStore(database).accept(a_job())
     async with await Database.open(str(parse_url(url)), tmp_path) as again:
         assert await JobStore(again).fetch_counters() == {1: 100.0}
@@ -251,7 +251,7 @@ async def test_nothing_is_accepted_into_a_file_that_was_replaced_or_deleted(
     await store.accept(kept)
     assert database.files.problem is None
     take(file)
-    with pytest.raises(NotAccepted):
+    with pytest.raises(NotAcceptedError):
         await store.accept(a_job())
     assert str(file) in str(database.files.problem) and "nothing is saved" in str(database.files.problem)
 

@@ -14,8 +14,8 @@ import pytest
 
 from db.backup import backup, restore
 from db.engine import Database, parse_url
-from db.lock import DatabaseLock, FolderInUse, FolderLock, ModelsLock, lock_all
-from generation.errors import Misconfigured
+from db.lock import DatabaseLock, FolderInUseError, FolderLock, ModelsLock, lock_all
+from generation.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
@@ -97,7 +97,7 @@ async def test_one_database_has_one_bot_by_whatever_name(
     elsewhere.mkdir()
     other = name(tmp_path / "atelier.db", elsewhere)
     with another_process(tmp_path / "one", url) as process:
-        with pytest.raises(FolderInUse, match="using the database") as refused:
+        with pytest.raises(FolderInUseError, match="using the database") as refused:
             await Database.open(other, tmp_path / "two")
         if name is not by_a_hard_link:  # who it is lies beside the name it used
             assert f"process {process.pid} on " in str(refused.value) and str(tmp_path / "one") in str(refused.value)
@@ -108,7 +108,7 @@ async def test_one_database_has_one_bot_by_whatever_name(
 
 async def test_one_process_does_not_open_a_database_twice_either(url: str, tmp_path: Path) -> None:
     async with await Database.open(url, tmp_path / "one") as database:
-        with pytest.raises(FolderInUse, match="using the database"):
+        with pytest.raises(FolderInUseError, match="using the database"):
             await Database.open(url, tmp_path / "two")
         assert await database.write(lambda session: 1) == 1
         assert FolderLock(tmp_path / "two").holder() is None, "what was locked before is let go"
@@ -118,7 +118,7 @@ async def test_one_process_does_not_open_a_database_twice_either(url: str, tmp_p
 
 async def test_one_folder_has_one_bot_whatever_its_database(url: str, tmp_path: Path) -> None:
     with another_process(tmp_path, url) as process:
-        with pytest.raises(FolderInUse, match=f"the data folder .*process {process.pid} on .*ATELIER_DATA_DIR"):
+        with pytest.raises(FolderInUseError, match=f"the data folder .*process {process.pid} on .*ATELIER_DATA_DIR"):
             await Database.open(f"sqlite:///{tmp_path}/other.db", tmp_path)
         assert not (tmp_path / "other.db").exists()
 
@@ -148,7 +148,7 @@ def test_a_restore_respects_the_lock_of_the_database_and_a_backup_needs_none(url
     backup(parse_url(url), tmp_path / "copy.db")
     before = (tmp_path / "atelier.db").read_bytes()
     with another_process(tmp_path / "one", url):
-        with pytest.raises(FolderInUse, match="using the database"):
+        with pytest.raises(FolderInUseError, match="using the database"):
             restore(tmp_path / "copy.db", parse_url(url), tmp_path / "two")
         backup(parse_url(url), tmp_path / "second.db")
     assert (tmp_path / "atelier.db").read_bytes() == before
@@ -163,7 +163,7 @@ def test_a_restore_that_makes_a_database_sets_none_aside(url: str, tmp_path: Pat
     restore(tmp_path / "copy.db", parse_url(url), tmp_path)
     assert (tmp_path / "atelier.db.before-restore").read_bytes() == precious
     (tmp_path / "atelier.db").write_bytes(b"")  # what the lock leaves where a restore was cut short
-    with pytest.raises(Misconfigured, match="a restore set aside"):
+    with pytest.raises(ConfigurationError, match="a restore set aside"):
         lock_all_and_open(url, tmp_path)
 
 
@@ -175,7 +175,7 @@ def lock_all_and_open(url: str, data_dir: Path) -> None:
 
 
 def test_models_are_added_one_command_at_a_time(tmp_path: Path) -> None:
-    with ModelsLock(tmp_path), pytest.raises(FolderInUse, match="the models folder"):
+    with ModelsLock(tmp_path), pytest.raises(FolderInUseError, match="the models folder"):
         ModelsLock(tmp_path).reserve()
     with ModelsLock(tmp_path):
         pass
@@ -191,5 +191,5 @@ def test_models_are_added_one_command_at_a_time(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_that_would_weaken_the_database_is_refused(address: str) -> None:
-    with pytest.raises(Misconfigured, match="database address"):
+    with pytest.raises(ConfigurationError, match="database address"):
         parse_url(address)

@@ -18,7 +18,7 @@ from db.engine import Database, parse_url
 from db.migrate import alembic_config, migrate
 from db.models import Base
 from db.stores.jobs import JobStore
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from tests.db.some_jobs import NOW, a_job
 
 
@@ -90,7 +90,7 @@ def test_a_database_newer_than_the_code_is_refused_and_left_alone(file: Path) ->
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
     before = file.read_bytes()
-    with pytest.raises(Misconfigured, match=r"newer version of Atelier.*Update Atelier"):
+    with pytest.raises(ConfigurationError, match=r"newer version of Atelier.*Update Atelier"):
         migrate(parse_url(f"sqlite:///{file}"))
     assert file.read_bytes() == before
 
@@ -101,7 +101,7 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:  # a name that an upgrade takes later
         connection.execute("CREATE TABLE uploads (x)")
     before = schema(path)
-    with pytest.raises(Misconfigured, match="already exists"):
+    with pytest.raises(ConfigurationError, match="already exists"):
         migrate(parse_url(f"sqlite:///{path}"))
     assert schema(path) == before
 

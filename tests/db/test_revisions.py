@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 
 from db import revisions
 from db.migrate import alembic_config
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -32,18 +32,18 @@ def test_they_are_those_of_alembic() -> None:
 
 def test_no_folder_of_migrations_is_an_error(migrations: Path) -> None:
     shutil.rmtree(migrations)
-    with pytest.raises(Misconfigured, match=r"is incomplete\. Its database migrations are missing\. Install it"):
+    with pytest.raises(ConfigurationError, match=r"is incomplete\. Its database migrations are missing\. Install it"):
         revisions.newest_revision()
 
 
 def test_a_folder_without_migrations_is_an_error(migrations: Path) -> None:
     for path in migrations.glob("versions/*.py"):
         path.unlink()
-    with pytest.raises(Misconfigured, match=r"have 0 newest revisions, and must have one\. Install it again\."):
+    with pytest.raises(ConfigurationError, match=r"have 0 newest revisions, and must have one\. Install it again\."):
         revisions.newest_revision()
 
 
 def test_two_newest_are_an_error(migrations: Path) -> None:
     (migrations / "versions" / "0002_other.py").write_text('revision = "other"\ndown_revision = "0001"\n')
-    with pytest.raises(Misconfigured, match="have 2 newest revisions"):
+    with pytest.raises(ConfigurationError, match="have 2 newest revisions"):
         revisions.newest_revision()

@@ -23,9 +23,9 @@ from db.stores.settings import SettingsStore
 from generation.images.cleanup import sweep, tidy
 from generation.images.store import ImageFiles
 from generation.jobs.job import Outcome, Status
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
-from generation.safety.visibility import Handling
+from generation.safety.visibility import FlaggedHandling
 from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, USER, a_job, done
 from tests.running import run_for_a_day
@@ -112,12 +112,12 @@ async def test_one_right_reading_begins_the_day_again(machine: Machine) -> None:
 async def leave_things_behind(machine: Machine, database: Database) -> tuple[JobStore, ImageFiles]:
     """One of everything that goes by the clock, none of it over yet."""
     jobs, files = JobStore(database, clock=machine.clock), ImageFiles(machine.folder / "pictures")
-    week = GuildSettings(guild_id=GUILD, choices=Choices(retention_days=7))
+    week = GuildSettings(guild_id=GUILD, choices=GuildPreferences(retention_days=7))
     await SettingsStore(database).change(GUILD, lambda _old: week)
     kept, withheld = a_job(at=machine.now), a_job(at=machine.now)
     await jobs.accept(kept)
     assert await jobs.settle(kept.images[0].id, 0, done(kept, file=files.put(b"kept")))
-    object.__setattr__(withheld, "handling", Handling(review_hours=48))
+    object.__setattr__(withheld, "handling", FlaggedHandling(review_hours=48))
     await jobs.accept(withheld)
     outcome = Outcome(status=Status.WITHHELD, charged=0, review_sha256=files.put(b"blurred"))
     assert await jobs.settle(withheld.images[0].id, 0, outcome)

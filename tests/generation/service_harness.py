@@ -18,7 +18,7 @@ from generation.models.catalog import Catalog
 from generation.owner import Owner
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.scheduling.fair_queue import FairQueue
-from generation.scheduling.service import Studio
+from generation.scheduling.service import GenerationService
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
@@ -37,7 +37,7 @@ def spec(prompt: str = "a red circle", **changes: Any) -> ImageSpec:
 class Place:
     """A studio with what the tests look at."""
 
-    def __init__(self, studio: Studio, worker: LocalWorker, store: JobStore, folder: Path) -> None:
+    def __init__(self, studio: GenerationService, worker: LocalWorker, store: JobStore, folder: Path) -> None:
         self.studio, self.worker, self.store, self.folder = studio, worker, store, folder
         self.changes: list[str] = []
         self.running: asyncio.Task[None] | None = None
@@ -80,7 +80,9 @@ async def opened(
     worker = LocalWorker(config, first_pause_s=0.01)
     async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
         store = JobStore(database)
-        studio = Studio(worker=worker, store=store, files=ImageFiles(folder / "pictures"), catalog=catalog, queue=queue)
+        studio = GenerationService(
+            worker=worker, store=store, files=ImageFiles(folder / "pictures"), catalog=catalog, queue=queue
+        )
         place = Place(studio, worker, store, folder)
         place.running = running = asyncio.create_task(studio.run())
         try:

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 
 from generation.characters import category, is_newer, is_printable
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.metadata import read_recipe, sign_png
 from generation.models.hub import is_safe_name
 from generation.requests.prompt import check_prompt, clean_prompt
@@ -38,9 +38,9 @@ def test_a_newer_character_is_kept_wherever_people_write(char: str) -> None:
 @pytest.mark.parametrize("char", NOTHING)
 def test_what_never_is_a_character_is_removed_and_alone_is_empty(char: str) -> None:
     assert clean_prompt(f"a{char}cat") in ("acat", "a cat")
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         check_prompt(char, what="The prompt")
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         Style(guild_id=1, name=f"x{char}", prompt="x")
     assert not is_safe_name(f"x{char}.safetensors")
 
@@ -49,7 +49,7 @@ def test_selectors_and_tags_stay_but_show_nothing_of_their_own() -> None:
     flag = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
     assert clean_prompt(f"{flag} ❤\ufe0f") == f"{flag} ❤\ufe0f"
     for char in ("\ufe0f", "\U000e0067", "\U000e0100", "\u200d"):
-        with pytest.raises(InvalidRequest, match="is empty"):
+        with pytest.raises(InvalidRequestError, match="is empty"):
             check_prompt(char, what="The prompt")
 
 

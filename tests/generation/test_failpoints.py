@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from generation import failpoints
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,11 +64,11 @@ def test_the_third_passing_is_the_third() -> None:
 
 def test_a_worker_gets_its_places_once() -> None:
     failpoints.arm("posted, checked:2,rendered")
-    assert failpoints.hand_over() == "rendered:1,checked:2"
-    assert failpoints.hand_over() == ""
+    assert failpoints.take_armed() == "rendered:1,checked:2"
+    assert failpoints.take_armed() == ""
 
 
 @pytest.mark.parametrize("wrong", ["nowhere", "settled:0", "settled:x", "settled:-1", ":"])
 def test_a_name_that_does_not_exist_is_refused_with_those_that_do(wrong: str) -> None:
-    with pytest.raises(Misconfigured, match="marked_delivered"):
+    with pytest.raises(ConfigurationError, match="marked_delivered"):
         failpoints.arm(wrong)

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import pytest
 
-from generation.errors import Crowded
-from generation.fair_turns import MAX_WAITING_OF_GUILD, MAX_WAITING_OF_MEMBER, Turns
+from generation.errors import CrowdedError
+from generation.fair_turns import MAX_WAITING_OF_GUILD, MAX_WAITING_OF_MEMBER, FairTurns
 from generation.owner import Owner
 
 ADA, BO, CY, FAR = Owner(1, 100), Owner(1, 101), Owner(1, 102), Owner(2, 200)
@@ -76,7 +76,7 @@ def members(guild_id: int, number: int) -> list[Owner]:
 
 @pytest.mark.parametrize("is_fair", [True, False])
 async def test_another_servers_request_is_served_before_the_rest_of_a_flood(is_fair: bool) -> None:
-    room = Room(Turns(1, of_guild=1, of_member=1) if is_fair else FirstCome(1))
+    room = Room(FairTurns(1, of_guild=1, of_member=1) if is_fair else FirstCome(1))
     await room.come(*members(1, 20))
     await room.come(FAR)
     place = (await room.empty()).index(FAR)
@@ -84,7 +84,7 @@ async def test_another_servers_request_is_served_before_the_rest_of_a_flood(is_f
 
 
 async def test_a_server_never_holds_every_place() -> None:
-    room = Room(Turns(3, of_guild=2, of_member=1))
+    room = Room(FairTurns(3, of_guild=2, of_member=1))
     await room.come(*members(1, 10))
     assert len(room.inside) == 2
     await room.come(FAR)
@@ -92,7 +92,7 @@ async def test_a_server_never_holds_every_place() -> None:
 
 
 async def test_inside_a_server_members_take_turns() -> None:
-    room = Room(Turns(1, of_guild=1, of_member=1))
+    room = Room(FairTurns(1, of_guild=1, of_member=1))
     await room.come(ADA)
     await room.come(*(Owner(1, 100) for _ in range(5)), BO, CY)
     served = await room.empty()
@@ -100,7 +100,7 @@ async def test_inside_a_server_members_take_turns() -> None:
 
 
 async def test_a_member_holds_no_more_than_their_part() -> None:
-    room = Room(Turns(4, of_guild=4, of_member=2))
+    room = Room(FairTurns(4, of_guild=4, of_member=2))
     await room.come(*(Owner(1, 100) for _ in range(6)))
     assert len(room.inside) == 2
     await room.come(BO)
@@ -108,9 +108,9 @@ async def test_a_member_holds_no_more_than_their_part() -> None:
 
 
 async def test_more_than_can_wait_are_refused_and_nobody_else_is() -> None:
-    room = Room(Turns(1, of_guild=1, of_member=1))
+    room = Room(FairTurns(1, of_guild=1, of_member=1))
     coming = await room.come(*(Owner(1, 100) for _ in range(1 + MAX_WAITING_OF_MEMBER + 1)))
-    assert [type(task.exception()) for task in coming if task.done()] == [Crowded]
+    assert [type(task.exception()) for task in coming if task.done()] == [CrowdedError]
     many = members(3, MAX_WAITING_OF_GUILD + 2)
     coming = await room.come(*many)
     assert len([task for task in coming if task.done()]) == 2
@@ -119,7 +119,7 @@ async def test_more_than_can_wait_are_refused_and_nobody_else_is() -> None:
 
 
 async def test_who_gives_up_leaves_no_place_behind() -> None:
-    turns = Turns(1, of_guild=1, of_member=1)
+    turns = FairTurns(1, of_guild=1, of_member=1)
     room = Room(turns)
     (inside,) = await room.come(ADA)
     waiting = await room.come(BO, FAR)
@@ -135,7 +135,7 @@ async def test_who_gives_up_leaves_no_place_behind() -> None:
 
 
 async def test_who_gives_up_in_the_moment_a_place_comes_passes_it_on() -> None:
-    turns = Turns(1, of_guild=1, of_member=1)
+    turns = FairTurns(1, of_guild=1, of_member=1)
     room = Room(turns)
     await room.come(ADA)
     (second,) = await room.come(BO)
@@ -151,7 +151,7 @@ async def test_who_gives_up_in_the_moment_a_place_comes_passes_it_on() -> None:
 
 async def test_in_any_order_no_place_is_lost_and_no_limit_is_passed() -> None:
     generator = random.Random(5)
-    turns = Turns(4, of_guild=2, of_member=1)
+    turns = FairTurns(4, of_guild=2, of_member=1)
     room = Room(turns)
     everyone = [Owner(guild, user) for guild in range(4) for user in range(3)]
     for _ in range(400):

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from generation.retry import Problems, Task, every, growing, until_it_works
+from generation.retry import Problems, Task, double_pauses, retry_until_success, run_periodically
 from generation.translatable import Phrase
 from tests.patience import PATIENCE_S
 
@@ -30,13 +30,13 @@ class Refuses:
 
 
 def test_pauses_double_up_to_the_longest() -> None:
-    assert list(islice(growing(1, 5), 5)) == [1, 2, 4, 5, 5]
+    assert list(islice(double_pauses(1, 5), 5)) == [1, 2, 4, 5, 5]
 
 
 async def test_a_problem_is_there_from_the_first_failure_until_it_works() -> None:
     problems = Problems()
     work = Refuses(2, problems)
-    assert await until_it_works(TASK, work, problems) == "sent"
+    assert await retry_until_success(TASK, work, problems) == "sent"
     assert work.seen == [[], [TASK.problem], [TASK.problem]]
     assert not list(problems)
 
@@ -46,7 +46,7 @@ async def test_a_final_error_is_raised_at_once() -> None:
     work = Refuses(1, problems)
     final = Task("mail", TASK.problem, 0, 0, is_final=lambda error: isinstance(error, OSError))
     with pytest.raises(OSError, match="away"):
-        await until_it_works(final, work, problems)
+        await retry_until_success(final, work, problems)
     assert len(work.seen) == 1
     assert not list(problems)
 
@@ -54,7 +54,7 @@ async def test_a_final_error_is_raised_at_once() -> None:
 async def test_one_that_is_cut_off_is_no_problem_any_more() -> None:
     problems = Problems()
     work = Refuses(10**9, problems)
-    trying = asyncio.create_task(until_it_works(TASK, work, problems))
+    trying = asyncio.create_task(retry_until_success(TASK, work, problems))
     while not list(problems):  # noqa: ASYNC110 - nothing says when it has failed
         await asyncio.sleep(0)
     trying.cancel()
@@ -65,7 +65,7 @@ async def test_one_that_is_cut_off_is_no_problem_any_more() -> None:
 async def test_what_is_done_again_and_again_outlives_its_failures() -> None:
     problems = Problems()
     work = Refuses(3, problems)
-    going = asyncio.create_task(every(0, TASK, work, problems))
+    going = asyncio.create_task(run_periodically(0, TASK, work, problems))
     await asyncio.wait_for(work.worked.wait(), PATIENCE_S)
     going.cancel()
     await asyncio.wait((going,))

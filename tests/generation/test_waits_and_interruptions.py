@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from generation.jobs.job import Image, Job
 from generation.owner import Owner
 from generation.requests.spec import GenerationRequest, ImageSpec
-from generation.scheduling.active_jobs import LiveJob, LiveJobs
-from generation.scheduling.dispatcher import waiting_of
+from generation.scheduling.active_jobs import ActiveJob, ActiveJobs
+from generation.scheduling.dispatcher import make_waiting
 from generation.scheduling.fair_queue import FairQueue
-from generation.scheduling.throughput import Pace
-from generation.scheduling.wait_estimates import Forecast
+from generation.scheduling.throughput import Throughput
+from generation.scheduling.wait_estimates import WaitEstimates
 
 STEPS, FORWARD_S = 10, 0.5
 SPEC = ImageSpec(prompt="x", model="m", width_px=64, height_px=64, steps=STEPS, guidance=1.0, sampler="Euler", seed=1)
@@ -30,11 +30,11 @@ class Painter:
 
     def __init__(self) -> None:
         self.now_s = 1000.0
-        self.jobs, self.queue, self.pace = LiveJobs(), FairQueue(), Pace()
-        self.forecast = Forecast(self.jobs, self.queue, self.pace, clock=lambda: self.now_s)
+        self.jobs, self.queue, self.pace = ActiveJobs(), FairQueue(), Throughput()
+        self.forecast = WaitEstimates(self.jobs, self.queue, self.pace, clock=lambda: self.now_s)
         self._number = 0
 
-    def asks(self) -> LiveJob:
+    def asks(self) -> ActiveJob:
         self._number += 1
         job_id = f"{self._number:022d}"
         image = Image(job_id=job_id, index=0, spec=SPEC, reserved=100)
@@ -46,15 +46,15 @@ class Painter:
             images=(image,),
         )
         live_job = self.jobs.add(job)
-        self.queue.push(waiting_of(job, image))
+        self.queue.push(make_waiting(job, image))
         return live_job
 
-    def wait_s(self, live_job: LiveJob) -> float | None:
+    def wait_s(self, live_job: ActiveJob) -> float | None:
         self.now_s += 2.0  # what was worked out before is old
         self.forecast.refresh(live_job, making=[], first=[], slots=1)
         return self.forecast.wait_s(live_job.images.keys())
 
-    def paint(self, live_job: LiveJob, *, trouble: str = "", at: int = 0, seconds: float = 0.0) -> None:
+    def paint(self, live_job: ActiveJob, *, trouble: str = "", at: int = 0, seconds: float = 0.0) -> None:
         """See one picture through; at step `at` it is held up for so many seconds by `trouble`."""
         self.wait_s(live_job)
         (live,) = live_job.images.values()
@@ -110,7 +110,7 @@ async def paint_all(troubles: list[Trouble]) -> None:
     painter = Painter()
     for kind, at, seconds in troubles:
         painter.paint(painter.asks(), trouble=kind, at=at, seconds=seconds)
-    assert painter.pace.seconds_of_forward([10.0]) == pytest.approx(FORWARD_S, rel=0.01)
+    assert painter.pace.estimate_forward_s([10.0]) == pytest.approx(FORWARD_S, rel=0.01)
     assert painter.pace.units_per_s == pytest.approx(10.0 / FORWARD_S, rel=0.01)
     assert painter.wait_s(painter.asks()) == pytest.approx(STEPS * FORWARD_S, rel=0.35), "as exact as it is told"
 
@@ -131,10 +131,10 @@ async def test_a_break_of_many_who_wait_teaches_nothing() -> None:
 
 
 def test_a_painter_that_became_slower_is_believed() -> None:
-    pace, now_s = Pace(), 0.0
+    pace, now_s = Throughput(), 0.0
     pace.resumed(now_s=now_s)
     for seconds in [0.1] * 96 + [1.0] * 96:
         now_s += seconds
         pace.progressed("x", 10.0, now_s=now_s)
     pace.paused()
-    assert pace.seconds_of_forward([10.0]) == pytest.approx(1.0)
+    assert pace.estimate_forward_s([10.0]) == pytest.approx(1.0)

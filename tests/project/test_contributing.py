@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from cli import __version__
 from tests.project.test_versions import ROOT
 
 GITHUB = ROOT / ".github"
@@ -61,8 +61,7 @@ def test_the_changelog_is_by_release() -> None:
     first, *releases = re.findall(r"^## (.*)$", text, re.M)
     assert first == "[Unreleased]"
     assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", each) for each in releases)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert releases[0].startswith(f"[{project['version']}] - ")
+    assert releases[0].startswith(f"[{__version__}] - ")
     assert set(re.findall(r"^### (.*)$", text, re.M)) <= {
         "Added",
         "Changed",

@@ -24,7 +24,7 @@ import generation
 from cli import logging_setup
 from cogs.common.forms import Attached
 from config import Settings
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.images.c2pa import Credentials
 from generation.jobs.job import ReplyTo
 
@@ -107,7 +107,7 @@ def test_what_pydantic_says_of_a_bad_setting_repeats_no_value(monkeypatch: pytes
         Settings(discord_token=[CANARY], database_url=[CANARY])  # type: ignore[arg-type, call-arg]
     assert CANARY not in str(refused.value)
     monkeypatch.setenv("ATELIER_DISCORD_URL", f"https://u:{CANARY}@example.org")
-    with pytest.raises(Misconfigured) as wrong:
+    with pytest.raises(ConfigurationError) as wrong:
         config.load()
     assert CANARY not in str(wrong.value)
 

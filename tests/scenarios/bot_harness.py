@@ -44,7 +44,7 @@ from generation.retry import Problems
 from generation.rules.screening import Screener
 from generation.safety.checker_trust import STAND_IN
 from generation.scheduling.fair_queue import FairQueue
-from generation.scheduling.service import Studio
+from generation.scheduling.service import GenerationService
 from generation.workers.engine_settings import EngineSettings
 from generation.workers.frames import WorkerConfig
 from generation.workers.local import LocalWorker
@@ -135,7 +135,7 @@ class LivingBot:
         settings = EngineSettings(num_slots=self.num_slots, num_threads=2)
         config = WorkerConfig(models=catalog.models, settings=settings, engine=self._engine)
         self.worker = LocalWorker(config, first_pause_s=0.05)
-        self.studio = Studio(
+        self.studio = GenerationService(
             worker=self.worker,
             store=self.jobs,
             files=ImageFiles(self.data_dir / "pictures"),

@@ -282,7 +282,7 @@ async def test_47_buttons_by_others_twice_deleted_and_forged(house: House) -> No
     assert rerolled.attachments, "the button of a deleted message, pressed in the same moment, still counts"
     both = await asyncio.gather(people.ada.click(rerolled, "Recipe"), people.ada.click(rerolled, "Recipe"))
     assert all(pressed.ephemeral for pressed in both)
-    assert not bot.studio.live_ids()
+    assert not bot.studio.list_live_ids()
 
 
 async def test_48_a_guild_that_was_left_between_request_and_result(house: House) -> None:

@@ -155,7 +155,7 @@ async def test_forged_buttons_are_answered_in_private_and_do_nothing(
     for custom_id in forged:
         pressed = await people.bo.forging.click(message, custom_id)
         assert pressed.ephemeral, custom_id
-    assert not bot.studio.jobs_of(people.guild.id)
+    assert not bot.studio.list_guild_jobs(people.guild.id)
 
 
 async def test_a_job_of_another_server_is_not_known_here(discord: Sandbox, people: People, bot: LivingBot) -> None:

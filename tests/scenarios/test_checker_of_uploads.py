@@ -19,7 +19,7 @@ from cogs.common.messages import Action
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
@@ -39,7 +39,7 @@ class House:
     """Ada in an age-restricted channel."""
 
     async def choose(self, level: SafetyLevel) -> None:
-        settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=Choices())
+        settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=GuildPreferences())
         await self.bot.choose(settings)
 
     async def refused(self, asked: Interaction) -> None:
@@ -94,10 +94,10 @@ async def every_way_in(house: House, who: ScriptedUser) -> list[tuple[str, Inter
 
 
 async def test_a_picture_from_elsewhere_is_painted_from_after_dark_only(house: House) -> None:
-    before = len(house.bot.studio.live_ids())
+    before = len(house.bot.studio.list_live_ids())
     for name, asked in await every_way_in(house, house.people.ada):
         assert ONLY_THERE in (await told(house.discord, asked)).text, name
-    assert len(house.bot.studio.live_ids()) == before
+    assert len(house.bot.studio.list_live_ids()) == before
     for name, asked in await every_way_in(house, house.after_dark):
         assert (await house.job(await house.done(asked))).is_from_upload, name
 
@@ -148,7 +148,7 @@ async def test_a_channel_turned_safe_gets_none(house: House) -> None:
     dark = house.after_dark
     await house.bot.hold_painting()
     asked = await dark.slash("img2img", image=a_file(), prompt="x", steps=2, seed=2)
-    await house.discord.wait_for(lambda: house.bot.studio.live_ids())
+    await house.discord.wait_for(lambda: house.bot.studio.list_live_ids())
     dark.channel.set_nsfw(False)
     house.bot.go_on_painting()
     message = await until_done(house.discord, asked)

@@ -14,7 +14,7 @@ from db.admin.reconcile import reconcile
 from db.models import Base
 from db.stores.audit_log import Entry
 from discord_sandbox import Guild, Message, Sandbox, ScriptedUser
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
 from generation.requests.style import Style
@@ -34,7 +34,7 @@ async def live_in(discord: Sandbox, bot: LivingBot, guild: Guild, prompt: str) -
     lee = discord.act_as(guild.add_member(f"lee of {guild.name}"), lobby)
     message = await until_done(discord, await lee.slash("imagine", prompt=prompt, steps=2))
     services = bot.services
-    settings = GuildSettings(guild_id=guild.id, choices=Choices(max_steps=40))
+    settings = GuildSettings(guild_id=guild.id, choices=GuildPreferences(max_steps=40))
     await bot.choose(settings)
     await services.content_rules.add_rules(guild.id, [Rule(text="goblin")], by=lee.user.id)
     await services.styles.save(Style(guild_id=guild.id, name="Ink", prompt="in ink"), Entry(1, "for a test"))

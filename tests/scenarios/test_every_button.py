@@ -22,9 +22,9 @@ from generation.images.codec import decode_png
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
 from generation.models.catalog import Catalog
-from generation.policy.guild_preferences import Choices, Visibility
+from generation.policy.guild_preferences import GuildPreferences, Visibility
 from generation.policy.guild_settings import GuildSettings
-from generation.requests.prompt_addons import Extra
+from generation.requests.prompt_addons import PromptAddon
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done, until_shown
 from tests.tally import Tally
 
@@ -144,7 +144,7 @@ async def test_who_wants_to_be_told_is_told_once_it_is_done(house: House) -> Non
 
 async def test_where_results_are_private_the_word_that_they_are_done_is_too(house: House) -> None:
     bot, guild_id, ada = house.bot, house.people.guild.id, house.people.ada
-    private = GuildSettings(guild_id=guild_id, choices=Choices(visibility=Visibility.PRIVATE))
+    private = GuildSettings(guild_id=guild_id, choices=GuildPreferences(visibility=Visibility.PRIVATE))
     await bot.choose(private)
     num_public = len(house.people.general.messages)
     asked = await ada.slash("imagine", prompt="slow-image", steps=8)
@@ -296,7 +296,7 @@ async def test_a_remix_starts_with_what_was_and_may_start_from_the_picture(house
 async def test_a_form_shows_the_lora_and_reads_them_again(house: House, tmp_path: Path) -> None:
     ada, studio = house.people.ada, house.bot.studio
     lora = "ink"
-    extra = Extra(name=lora, path=tmp_path / "ink.safetensors", sha256="a" * 64)
+    extra = PromptAddon(name=lora, path=tmp_path / "ink.safetensors", sha256="a" * 64)
     studio.catalog = Catalog((replace(studio.catalog.default, loras=(extra,)),))
     asked = await ada.slash("imagine", prompt=f"{RED} <lora:{lora}:0.5>", seed=7, steps=2)
     message = await until_done(house.discord, asked)

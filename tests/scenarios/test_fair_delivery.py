@@ -10,7 +10,7 @@ import pytest
 from cogs.common import posting_turns
 from discord_sandbox import Channel, Interaction, Permission, Sandbox, ScriptedUser
 from discord_sandbox.faults import Fault
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.scheduling.delivery_turns import PLACES
 from tests.scenarios.bot_harness import LivingBot, People, is_going, job_id_in, until_done, until_shown
@@ -173,7 +173,7 @@ async def test_a_server_that_does_not_answer_spoils_no_announcement(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     log = people.guild.add_channel("log")
-    settings = GuildSettings(guild_id=people.guild.id, choices=Choices(log_channel_id=log.id))
+    settings = GuildSettings(guild_id=people.guild.id, choices=GuildPreferences(log_channel_id=log.id))
     await bot.choose(settings)
     lost = await lobby_of(discord, "Lost")
     discord.faults.drop_answer(f"/channels/{lost.id}/messages", performed=False)

@@ -153,7 +153,7 @@ async def test_refusals_are_private_and_free(
     assert asked.original_message is not None
     assert says in asked.original_message.content
     assert not people.bo.list_visible_messages()
-    assert not bot.studio.jobs_of(people.guild.id)
+    assert not bot.studio.list_guild_jobs(people.guild.id)
     assert await bot.jobs.fetch_unfinished() == []
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from discord_sandbox import Permission, Sandbox, ScriptedUser
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from tests.scenarios.bot_harness import LivingBot, People, until_done
 from tests.scenarios.test_settings_of_a_server import RED, choose, chosen, told
@@ -59,7 +59,7 @@ async def test_deleted_channels_and_roles_and_models_in_the_panel(
 ) -> None:
     gallery, log = people.guild.add_channel("gallery"), people.guild.add_channel("log")
     artists, others = people.guild.add_role("Artists"), people.guild.add_role("Others")
-    choices = Choices(
+    choices = GuildPreferences(
         channel_ids=(gallery.id,),
         role_ids=(artists.id, others.id),
         log_channel_id=log.id,
@@ -84,7 +84,7 @@ async def test_deleted_channels_and_roles_and_models_in_the_panel(
     await manager.click(panel, "Remove what is gone")
     await discord.wait_for(lambda: "No longer there" not in panel.text)
     left = (await bot.services.guilds.fetch(people.guild.id)).choices
-    assert left == Choices(role_ids=(others.id,), models=("paintbox",), max_steps=20)
+    assert left == GuildPreferences(role_ids=(others.id,), models=("paintbox",), max_steps=20)
     people.guild.members[people.ada.user.id].add_role(others)
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
 
@@ -94,8 +94,8 @@ async def test_a_server_whose_models_or_roles_are_all_gone_says_which_choice_it_
 ) -> None:
     settings = GuildSettings(guild_id=people.guild.id)
     for choices, why in (
-        (Choices(models=("gone-model",)), "None of the models that this server allows is here any more."),
-        (Choices(role_ids=(12345,)), "All roles whose members may paint in this server were deleted."),
+        (GuildPreferences(models=("gone-model",)), "None of the models that this server allows is here any more."),
+        (GuildPreferences(role_ids=(12345,)), "All roles whose members may paint in this server were deleted."),
     ):
         await bot.choose(replace(settings, choices=choices))
         assert why in (await told(discord, await people.ada.slash("imagine", prompt=RED))).text

@@ -20,7 +20,7 @@ from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.jobs.job import Image, Job, new_job_id
 from generation.owner import Owner
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
@@ -59,7 +59,7 @@ async def test_a_report_is_looked_at_and_dealt_with(discord: Sandbox, people: Pe
 
 
 async def test_kept_back_pictures_are_reviewed_blurred(discord: Sandbox, people: People, bot: LivingBot) -> None:
-    settings = GuildSettings(guild_id=people.guild.id, choices=Choices(review_hours=24))
+    settings = GuildSettings(guild_id=people.guild.id, choices=GuildPreferences(review_hours=24))
     await bot.choose(settings)
     await bot.ended(await people.ada.slash("imagine", prompt=f"{RED} withhold-image", steps=2))
     queue = await told(discord, await people.mo.slash("review"))
@@ -121,7 +121,7 @@ async def test_who_is_refused_how_often_is_shown_and_slows_them_down(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     async def choose(**choices: Any) -> None:
-        settings = GuildSettings(guild_id=people.guild.id, choices=Choices(**choices))
+        settings = GuildSettings(guild_id=people.guild.id, choices=GuildPreferences(**choices))
         await bot.choose(settings)
 
     await choose(requests_per_minute=2)

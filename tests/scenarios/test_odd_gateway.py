@@ -14,7 +14,7 @@ import pytest
 from cogs.connection import CONNECTED, keep_connected
 from cogs.pacing import Pacing
 from discord_sandbox import Sandbox
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 ODD_EVENTS: list[tuple[str, Any]] = [
@@ -213,13 +213,13 @@ async def test_every_connection_waits_its_turn(discord: Sandbox, people: People,
 async def test_a_refused_token_or_intent_is_final(discord: Sandbox, bot: LivingBot, code: int) -> None:
     discord.faults.refuse_gateway(code)
     async with kept_connected(bot) as kept:
-        with pytest.raises(Misconfigured, match=r"Discord refuses the (token|intents)\. \w+"):
+        with pytest.raises(ConfigurationError, match=r"Discord refuses the (token|intents)\. \w+"):
             await asyncio.wait_for(asyncio.shield(kept.keeping), 60)
 
 
 async def test_a_token_that_login_refuses_is_final(discord: Sandbox, bot: LivingBot) -> None:
     await bot.client.close()
-    with pytest.raises(Misconfigured, match="Copy it again"):
+    with pytest.raises(ConfigurationError, match="Copy it again"):
         await keep_connected(bot.services, "no.to.ken", url=discord.url)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from tests.scenarios.bot_harness import LivingBot, People, is_going, until_done, until_shown
 
@@ -126,7 +126,7 @@ async def test_an_announcement_reaches_each_server_once_and_rings_no_bell(
     discord: Sandbox, people: People, bot: LivingBot, boss: ScriptedUser
 ) -> None:
     log = people.guild.add_channel("log")
-    settings = GuildSettings(guild_id=people.guild.id, choices=Choices(log_channel_id=log.id))
+    settings = GuildSettings(guild_id=people.guild.id, choices=GuildPreferences(log_channel_id=log.id))
     await bot.choose(settings)
     meadow, cave = (discord.add_guild(name, has_bot=False) for name in ("Meadow", "Cave"))
     hall = cave.add_channel("hall")

@@ -20,7 +20,7 @@ import pytest
 from bench._lives import Life, Lives
 from bench.light_engine import ENGINE
 from discord_sandbox import Interaction, Sandbox
-from generation.errors import Crowded
+from generation.errors import CrowdedError
 from generation.jobs.job import Status
 from generation.retry import num_stuck
 from generation.workers.local import LocalWorker
@@ -225,7 +225,7 @@ async def test_more_than_can_be_let_in_are_refused_at_once_and_politely(
     assert len(refused) < len(crowd)
     assert not [each for each in refused if each in asked[-3:]], "one server's crowd kept another out"
     for each in refused:
-        assert each.messages[0].text == str(Crowded())
+        assert each.messages[0].text == str(CrowdedError())
     for each in asked:
         if each not in refused:
             assert (await until_done(discord, each)).attachments

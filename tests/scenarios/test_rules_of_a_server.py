@@ -10,7 +10,7 @@ from sqlalchemy import text as sql
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.models.catalog import Catalog
-from generation.requests.prompt_addons import Extra
+from generation.requests.prompt_addons import PromptAddon
 from generation.rules.rule import Rule
 from tests.generation.rules.slow_rules import NASTY_TEXT, slow_rules
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
@@ -150,8 +150,8 @@ async def test_the_name_of_a_style_passes_the_rules(
 async def test_names_of_lora_and_learned_words_pass_the_rules(
     discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser, tmp_path: Path, prompt: str
 ) -> None:
-    def extra(name: str) -> Extra:
-        return Extra(name=name, path=tmp_path / "x.safetensors", sha256="a" * 64)
+    def extra(name: str) -> PromptAddon:
+        return PromptAddon(name=name, path=tmp_path / "x.safetensors", sha256="a" * 64)
 
     catalog = bot.studio.catalog
     learned = (extra("InkGremlin2"), extra("ink_gremlin"))

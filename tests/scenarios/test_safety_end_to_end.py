@@ -19,7 +19,7 @@ from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.jobs.job import Job, Status
 from generation.models.catalog import PAINTBOX, Catalog, Model
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.checker_trust import is_harmless, is_vetted
 from generation.safety.visibility import SafetyLevel
@@ -41,7 +41,7 @@ class House:
     after_dark: ScriptedUser
 
     async def choose(self, level: SafetyLevel, **choices: Any) -> None:
-        settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=Choices(**choices))
+        settings = GuildSettings(guild_id=self.people.guild.id, safety=level, choices=GuildPreferences(**choices))
         await self.bot.choose(settings)
 
     async def ended(self, asked: Interaction) -> tuple[Message, Job]:

@@ -12,7 +12,7 @@ from cogs.maintenance import sweep
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.jobs.job import Status
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
 from tests.running import run_for_a_day
@@ -29,7 +29,7 @@ def after_dark(discord: Sandbox, people: People) -> ScriptedUser:
 
 
 async def choose(bot: LivingBot, people: People, level: SafetyLevel, **choices: object) -> None:
-    settings = GuildSettings(guild_id=people.guild.id, safety=level, choices=Choices(**choices))  # type: ignore[arg-type]
+    settings = GuildSettings(guild_id=people.guild.id, safety=level, choices=GuildPreferences(**choices))  # type: ignore[arg-type]
     await bot.choose(settings)
 
 

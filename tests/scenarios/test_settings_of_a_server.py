@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.requests.style import Style
 from generation.safety.visibility import SafetyLevel
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
@@ -116,7 +116,7 @@ async def test_nobody_else_changes_anything(
         assert "Manage Server" in (await told(discord, forged)).text
     wrong = await manager.forging.select(panel, "atelier-set:what:max_steps", ["9999"])
     assert "Choose from the menu" in (await told(discord, wrong)).text
-    assert (await bot.services.guilds.fetch(people.guild.id)).choices == Choices()
+    assert (await bot.services.guilds.fetch(people.guild.id)).choices == GuildPreferences()
 
 
 async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser) -> None:

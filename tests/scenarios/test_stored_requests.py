@@ -9,7 +9,7 @@ from contextlib import closing
 from db.admin.reconcile import reconcile
 from db.stores.deliveries import DeliveryStore
 from discord_sandbox import Sandbox
-from generation.errors import Outdated
+from generation.errors import OutdatedError
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
 from tests.scenarios.bot_harness import LivingBot, People, button_of, until_done, until_shown
@@ -46,7 +46,7 @@ async def test_requests_of_another_release_are_refunded_and_told_and_leave_other
     assert len((await until_done(discord, other)).attachments) == 1
     for each, job in zip(asked, jobs, strict=True):
         message = await until_done(discord, each)
-        assert str(Outdated()) in message.text
+        assert str(OutdatedError()) in message.text
         ended = await bot.jobs.fetch_job(job.id)
         assert [(image.status, image.charged) for image in ended.images] == [(Status.FAILED, 0)]
         await discord.wait_for(lambda: not bot.client.tracker.tasks, timeout_s=60)
@@ -73,7 +73,7 @@ async def test_finished_pictures_of_another_release_are_shown_and_their_buttons_
     pressed = await people.ada.click(message, button_of(message, "reroll"))
     told = await discord.wait_for(lambda: pressed.followups or (pressed.ephemeral and pressed.original_message))
     assert "Sampler “Not Yet Known” is not known" in (told[-1] if isinstance(told, list) else told).text
-    assert not bot.studio.live_ids()
+    assert not bot.studio.list_live_ids()
     opened = await people.ada.click(message, button_of(message, "recipe"))
     assert "Not Yet Known" in (await until_shown(discord, opened)).text
 

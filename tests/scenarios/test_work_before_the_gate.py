@@ -12,8 +12,8 @@ from PIL import Image
 
 from cogs.common import attachments
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
-from generation.policy.guild_access import Standing
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_access import AccessDecision
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.rate_limit import FILES_PER_MINUTE
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
@@ -91,21 +91,21 @@ async def blocked(people: People, bot: LivingBot) -> ScriptedUser:
 
 async def in_another_channel(people: People, bot: LivingBot) -> ScriptedUser:
     other = people.guild.add_channel("painting")
-    await choose(people, bot, Choices(channel_ids=(other.id,)))
+    await choose(people, bot, GuildPreferences(channel_ids=(other.id,)))
     return people.ada
 
 
 async def without_the_role(people: People, bot: LivingBot) -> ScriptedUser:
-    await choose(people, bot, Choices(role_ids=(1,)))
+    await choose(people, bot, GuildPreferences(role_ids=(1,)))
     return people.ada
 
 
 async def in_a_server_that_is_denied(people: People, bot: LivingBot) -> ScriptedUser:
-    await bot.services.operating.set_standing(people.guild.id, Standing.DENIED)
+    await bot.services.operating.set_standing(people.guild.id, AccessDecision.DENIED)
     return people.ada
 
 
-async def choose(people: People, bot: LivingBot, choices: Choices) -> None:
+async def choose(people: People, bot: LivingBot, choices: GuildPreferences) -> None:
     settings = GuildSettings(guild_id=people.guild.id, choices=choices)
     await bot.choose(settings)
 

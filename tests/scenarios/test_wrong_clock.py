@@ -13,7 +13,7 @@ from cogs.delivery import _poster as ladder
 from discord_sandbox import Message, Permission, Sandbox, Upload
 from generation.images.codec import encode_png
 from generation.jobs.job import ReplyTo
-from generation.policy.guild_preferences import Choices, Visibility
+from generation.policy.guild_preferences import GuildPreferences, Visibility
 from generation.policy.guild_settings import GuildSettings
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
 
@@ -24,7 +24,7 @@ WRONG = [timedelta(minutes=20), timedelta(days=90), timedelta(hours=-3)]
 
 async def choose(bot: LivingBot, people: People, **choices: object) -> None:
     settings = GuildSettings(guild_id=people.guild.id)
-    await bot.choose(replace(settings, choices=Choices(**choices)))  # type: ignore[arg-type]
+    await bot.choose(replace(settings, choices=GuildPreferences(**choices)))  # type: ignore[arg-type]
 
 
 def refusals(discord: Sandbox) -> list[int]:

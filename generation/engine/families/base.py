@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from generation.engine.text import Words
+from generation.engine.text import TokenizedPrompt
 from generation.requests.prompt_addons import Adapter
 from generation.requests.spec import ImageSpec
 
@@ -33,10 +33,10 @@ class Family(Protocol):
     def parts(self) -> Mapping[str, Any]:
         """The networks it is made of by their name in the folder: text encoders, `unet`, `vae`."""
 
-    def tokenize(self, spec: ImageSpec) -> Words:
+    def tokenize(self, spec: ImageSpec) -> TokenizedPrompt:
         """Return the prompt's tokens. Cheap: no model runs."""
 
-    def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
+    def condition(self, spec: ImageSpec, words: TokenizedPrompt) -> Conditioning:
         """Run the text encoders, always one prompt chunk at a time, so that the bits never depend on the company."""
 
     def use(self, adapters: tuple[Adapter, ...]) -> None:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
-from generation.engine.embeddings import LearnedWords
+from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import Conditioning
 from generation.engine.loading import ModelFolder
-from generation.engine.text import Tokens, Words, apply_weights, tokenize_pair
-from generation.errors import InvalidRequest
+from generation.engine.text import TokenizedPrompt, Tokens, apply_weights, tokenize_pair
+from generation.errors import InvalidRequestError
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
 from generation.requests.recipe import LADDER
@@ -37,7 +37,7 @@ class StableDiffusion:
         self._vae = folder.vae(device)
         self._cache = PromptCache(settings.num_cached_prompts)
         self._adapters = Adapters(model.loras, {"unet": self._unet, "text_encoder": self._text_encoder})
-        self._learned = LearnedWords(model.embeddings, (self._text_encoder,))
+        self._learned = TextualInversions(model.embeddings, (self._text_encoder,))
         self.scheduler_config: Mapping[str, Any] = folder.scheduler_config()
         self.latent_channels: int = self._vae.config.latent_channels
         self.pixels_per_latent: int = 2 ** (len(self._vae.config.block_out_channels) - 1)
@@ -46,16 +46,16 @@ class StableDiffusion:
     def parts(self) -> Mapping[str, Any]:
         return {"text_encoder": self._text_encoder, "unet": self._unet, "vae": self._vae}
 
-    def tokenize(self, spec: ImageSpec) -> Words:
+    def tokenize(self, spec: ImageSpec) -> TokenizedPrompt:
         length = self._text_encoder.config.max_position_embeddings
         tokens, dropped = tokenize_pair(
             self._tokenizer, spec, length=length, max_chunks=self._max_chunks, ids_of=self._learned.ids
         )
-        return Words((tokens,), dropped)
+        return TokenizedPrompt((tokens,), dropped)
 
-    def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
+    def condition(self, spec: ImageSpec, words: TokenizedPrompt) -> Conditioning:
         self.use(spec.adapters)
-        layer = hidden_layer(spec, self._text_encoder)
+        layer = find_hidden_layer(spec, self._text_encoder)
         return {
             "encoder_hidden_states": encode_rows(
                 words.tokens[0],
@@ -89,12 +89,13 @@ class StableDiffusion:
         return normed
 
 
-def hidden_layer(spec: ImageSpec, encoder: Any, *, last: int = -1) -> int:
-    """Return the text encoder layer that a spec uses, counted from the end. Raise `InvalidRequest` if there is none."""
+def find_hidden_layer(spec: ImageSpec, encoder: Any, *, last: int = -1) -> int:
+    """Return the text encoder layer that a spec uses, counted from the end. Raise `InvalidRequestError` if there is
+    none."""
     layer = last - (spec.clip_skip - 1)
     if -layer > encoder.config.num_hidden_layers:
         problem = f"must be at most {encoder.config.num_hidden_layers + 1 + last} with this model."
-        raise InvalidRequest(what="Clip skip", problem=problem)
+        raise InvalidRequestError(what="Clip skip", problem=problem)
     return layer
 
 

@@ -15,11 +15,18 @@ from torch import Tensor
 
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
-from generation.engine.embeddings import LearnedWords
+from generation.engine.embeddings import TextualInversions
 from generation.engine.families.base import Conditioning
-from generation.engine.families.sd import PromptCache, decode_latents, encode_pixels, encode_rows, hidden_layer, ids_key
+from generation.engine.families.sd import (
+    PromptCache,
+    decode_latents,
+    encode_pixels,
+    encode_rows,
+    find_hidden_layer,
+    ids_key,
+)
 from generation.engine.loading import ModelFolder
-from generation.engine.text import Words, tokenize_pair
+from generation.engine.text import TokenizedPrompt, tokenize_pair
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
 from generation.requests.recipe import LADDER
@@ -50,7 +57,7 @@ class StableDiffusionXL:
         self._vae = folder.vae(replace(device, dtype=torch.float32))
         parts = {"unet": self._unet, "text_encoder": self._encoders[0], "text_encoder_2": self._encoders[1]}
         self._adapters = Adapters(model.loras, parts)
-        self._learned = LearnedWords(model.embeddings, self._encoders)
+        self._learned = TextualInversions(model.embeddings, self._encoders)
         self._zeros_when_empty = bool(folder.index().get("force_zeros_for_empty_prompt", True))
         self.scheduler_config: Mapping[str, Any] = folder.scheduler_config()
         self.latent_channels: int = self._vae.config.latent_channels
@@ -61,15 +68,15 @@ class StableDiffusionXL:
         first, second = self._encoders
         return {"text_encoder": first, "text_encoder_2": second, "unet": self._unet, "vae": self._vae}
 
-    def tokenize(self, spec: ImageSpec) -> Words:
+    def tokenize(self, spec: ImageSpec) -> TokenizedPrompt:
         length = self._encoders[0].config.max_position_embeddings
         pairs = [
             tokenize_pair(tokenizer, spec, length=length, max_chunks=self._max_chunks, ids_of=self._learned.ids)
             for tokenizer in self._tokenizers
         ]
-        return Words(tuple(tokens for tokens, _ in pairs), pairs[0][1])
+        return TokenizedPrompt(tuple(tokens for tokens, _ in pairs), pairs[0][1])
 
-    def condition(self, spec: ImageSpec, words: Words) -> Conditioning:
+    def condition(self, spec: ImageSpec, words: TokenizedPrompt) -> Conditioning:
         self.use(spec.adapters)
         hidden = torch.cat(
             [encode_rows(words.tokens[which], self._select_hidden(which, spec)) for which in (0, 1)], dim=-1
@@ -109,7 +116,7 @@ class StableDiffusionXL:
         return lambda ids: self._encode(which, ids, spec).hidden
 
     def _encode(self, which: int, ids: Tensor, spec: ImageSpec) -> _Encoded:
-        layer = hidden_layer(spec, self._encoders[which], last=-2)
+        layer = find_hidden_layer(spec, self._encoders[which], last=-2)
         key = (ids_key(ids), spec.adapters, layer)
         encoded: _Encoded = self._caches[which].get(key, lambda: self._run_encoder(which, ids, layer))
         return encoded

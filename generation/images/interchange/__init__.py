@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from generation.images.interchange.a1111 import read_a1111
 from generation.images.interchange.comfyui import read_comfyui
 from generation.images.interchange.flat import read_flat
-from generation.images.interchange.foreign import Foreign as Foreign
+from generation.images.interchange.foreign import ForeignSettings as ForeignSettings
 
-_READERS: tuple[Callable[[Mapping[str, str]], Foreign | None], ...] = (read_a1111, read_comfyui, read_flat)
+_READERS: tuple[Callable[[Mapping[str, str]], ForeignSettings | None], ...] = (read_a1111, read_comfyui, read_flat)
 
 
-def read_foreign(text: Mapping[str, str]) -> Foreign | None:
+def read_foreign(text: Mapping[str, str]) -> ForeignSettings | None:
     """Return the settings among a picture's texts, by keyword; None if no known tool has written any.
 
     If a file holds several, those with a prompt go before those without.

@@ -12,8 +12,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 
 from generation.images.interchange import foreign
-from generation.images.interchange.foreign import MAX_TEXT_CHARS, Foreign
-from generation.images.interchange.samplers import our_sampler
+from generation.images.interchange.foreign import MAX_TEXT_CHARS, ForeignSettings
+from generation.images.interchange.samplers import find_sampler
 
 _MAX_SETTINGS_CHARS = 50_000
 _QUOTED = r'"(?:\\.|[^"\\]){0,20000}"(?=\s*(?:,|\n|\Z))'
@@ -40,7 +40,7 @@ _EFFECTS = (
 """Keys, or how they begin, of what changes a picture and is not read."""
 
 
-def read_a1111(text: Mapping[str, str]) -> Foreign | None:
+def read_a1111(text: Mapping[str, str]) -> ForeignSettings | None:
     """Return the settings, or None if there is no such text or it is not of this form."""
     written = text.get("parameters")
     if written is None or len(written) > MAX_TEXT_CHARS:
@@ -55,8 +55,8 @@ def read_a1111(text: Mapping[str, str]) -> Foreign | None:
     if tool == "ComfyUI":  # nodes there write so what they did not find
         prompt, negative = (half if half.strip() != "unknown" else "" for half in (prompt, negative))
     sampler = settings.get("sampler")
-    found = our_sampler(sampler, schedule=settings.get("schedule type", settings.get("scheduler")))
-    return Foreign(
+    found = find_sampler(sampler, schedule=settings.get("schedule type", settings.get("scheduler")))
+    return ForeignSettings(
         tool=tool,
         prompt=foreign.words(prompt),
         negative=foreign.words(negative),

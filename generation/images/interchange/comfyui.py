@@ -13,31 +13,31 @@ from typing import Any
 from generation.images.interchange import comfy_nodes as known
 from generation.images.interchange import foreign
 from generation.images.interchange.comfy_graph import MAX_HOPS, Graph, Node, Output
-from generation.images.interchange.foreign import MAX_WORDS_CHARS, Foreign
-from generation.images.interchange.samplers import our_sampler
+from generation.images.interchange.foreign import MAX_WORDS_CHARS, ForeignSettings
+from generation.images.interchange.samplers import find_sampler
 
 _EMBEDDING = re.compile(r"\bembedding:(?:[^\s,:()]*[/\\])?([^\s,:()]+?)(?:\.safetensors|\.pt|\.bin)?(?=[\s,:()]|$)")
 
 
-def read_comfyui(text: Mapping[str, str]) -> Foreign | None:
+def read_comfyui(text: Mapping[str, str]) -> ForeignSettings | None:
     """Return None without a graph that paints. A graph without readable words has an empty prompt."""
     graph = Graph.read(foreign.parsed(text.get("prompt")))
     if graph is None:
         written = foreign.parsed(text.get("workflow"))  # as it is drawn, not as it was sent to be painted
-        return Foreign(tool="ComfyUI", prompt="") if isinstance(written, dict) and "nodes" in written else None
+        return ForeignSettings(tool="ComfyUI", prompt="") if isinstance(written, dict) and "nodes" in written else None
     samplers, after = graph.first_passes()
     if not samplers:
         kinds = [node.kind for node in after if node.kind not in known.HARMLESS]
-        return Foreign(tool="ComfyUI", prompt="", unread=foreign.names(kinds)) if kinds else None
+        return ForeignSettings(tool="ComfyUI", prompt="", unread=foreign.names(kinds)) if kinds else None
     return _intersect([_Pass(graph, sampler, after).read() for sampler in samplers])
 
 
-def _intersect(found: Sequence[Foreign]) -> Foreign:
+def _intersect(found: Sequence[ForeignSettings]) -> ForeignSettings:
     """Return what several saved pictures share; the rest is not known of any one of them."""
     first, *others = found
-    names = [each.name for each in fields(Foreign) if each.name not in ("tool", "unread")]
+    names = [each.name for each in fields(ForeignSettings) if each.name not in ("tool", "unread")]
     differing = [name for name in names if any(getattr(each, name) != getattr(first, name) for each in others)]
-    plain = Foreign(tool="", prompt="")
+    plain = ForeignSettings(tool="", prompt="")
     unread = foreign.names(name for each in found for name in each.unread)
     return replace(first, **{name: getattr(plain, name) for name in differing}, unread=unread)
 
@@ -53,17 +53,17 @@ class _Pass:
         self._clips: list[Any] = []
         self._clip_skip: Any = None
 
-    def read(self) -> Foreign:
+    def read(self) -> ForeignSettings:
         inputs = self._gather_inputs()
         prompt = self._read_conditioning(inputs.get("positive"))
         clips, self._clips = self._clips, []
         negative = self._read_conditioning(inputs.get("negative"))
         loras, model = self._model(inputs.get("model"), self._encoders(clips))
         sampler = self._value(inputs.get("sampler_name"))
-        found = our_sampler(_read_word(sampler), schedule=_read_word(self._value(inputs.get("scheduler"))))
+        found = find_sampler(_read_word(sampler), schedule=_read_word(self._value(inputs.get("scheduler"))))
         denoise = foreign.number(self._value(inputs.get("denoise")))
         partly = ["denoise"] if denoise is not None and denoise < 1 else []
-        return Foreign(
+        return ForeignSettings(
             tool="ComfyUI",
             prompt=foreign.words(prompt),
             negative=foreign.words(negative),

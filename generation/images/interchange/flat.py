@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from generation.images.interchange import foreign
-from generation.images.interchange.foreign import MAX_LORAS, Foreign
-from generation.images.interchange.samplers import our_sampler
+from generation.images.interchange.foreign import MAX_LORAS, ForeignSettings
+from generation.images.interchange.samplers import find_sampler
 
 Settings = Mapping[str, Any]
 
@@ -35,7 +35,7 @@ _EFFECTS = frozenset(
 _NOTHING: tuple[Any, ...] = (None, False, 0, "", "None", "none", "[]", [], {})
 
 
-def read_flat(text: Mapping[str, str]) -> Foreign | None:
+def read_flat(text: Mapping[str, str]) -> ForeignSettings | None:
     """Return the settings, or None if no such tool has written any."""
     for tool, find in _TOOLS.items():
         settings = find(text)
@@ -44,14 +44,14 @@ def read_flat(text: Mapping[str, str]) -> Foreign | None:
     return None
 
 
-def _read(tool: str, settings: Settings) -> Foreign:
+def _read(tool: str, settings: Settings) -> ForeignSettings:
     sampler = _first(settings, (*_SAMPLER, *_SCHEDULE))
     schedule = _first(settings, _SCHEDULE) if _first(settings, _SAMPLER) is not None else None
-    found = our_sampler(_text(sampler), schedule=_text(schedule))
+    found = find_sampler(_text(sampler), schedule=_text(schedule))
     model = _first(settings, _MODEL)
     prompt, loras = foreign.words(_first(settings, _PROMPT)), _loras(settings)
     skipped = foreign.number(_first(settings, ("clip_skip", "clipskip", "clipstopatlayer")))
-    return Foreign(
+    return ForeignSettings(
         tool=tool,
         prompt=prompt,
         negative=foreign.words(_first(settings, _NEGATIVE)),

@@ -24,7 +24,7 @@ _SIDES = re.compile(r"\(?\s*(\d{1,5})\s*[x×,]\s*(\d{1,5})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreign:
+class ForeignSettings:
     """None where the tool said nothing usable. `sampler` is one of ours, `sampler_there` the tool's own word."""
 
     tool: str

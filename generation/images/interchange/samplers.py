@@ -41,7 +41,7 @@ def _fold_name(text: str) -> str:
 _BY_FOLDED = {_fold_name(name): name for name in SAMPLERS} | dict(_ELSEWHERE)
 
 
-def our_sampler(there: str | None, *, schedule: str | None = None) -> Found:
+def find_sampler(there: str | None, *, schedule: str | None = None) -> Found:
     """Return our sampler for another tool's, with the schedule within its name or beside it.
 
     A sampler we have keeps its name though its schedule is not here; one of which a word is unknown is another sampler.

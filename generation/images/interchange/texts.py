@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 from PIL.PngImagePlugin import iTXt
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.codec import MAX_UPLOAD_PX
 from generation.images.interchange import foreign
 from generation.translatable import Phrase
@@ -28,7 +28,7 @@ _PREFIXED = {0x010E, 0x010F, 0x0110}
 
 
 def read_texts(data: bytes) -> dict[str, str]:
-    """Raise `InvalidRequest` for what is no picture, is damaged, or holds absurdly much text."""
+    """Raise `InvalidRequestError` for what is no picture, is damaged, or holds absurdly much text."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -36,9 +36,9 @@ def read_texts(data: bytes) -> dict[str, str]:
                 _read_on(picture)
                 return _texts(picture)
     except UnidentifiedImageError:
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is not a PNG, JPEG or WebP file.")) from None
+        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is not a PNG, JPEG or WebP file.")) from None
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
-        raise InvalidRequest(what=Phrase("The file"), problem=Phrase("is damaged and cannot be read.")) from None
+        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is damaged and cannot be read.")) from None
 
 
 def _read_on(picture: PillowImage.Image) -> None:

@@ -13,10 +13,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from cogs.common.attachments import fetch_attachment, is_on_discord, open_attachment
-from generation.errors import InvalidRequest, TooManyFiles
-from generation.fair_turns import Turns
+from generation.errors import InvalidRequestError, TooManyFilesError
+from generation.fair_turns import FairTurns
 from generation.images.codec import MAX_UPLOAD_BYTES
-from generation.policy.rate_limit import FILES_PER_MINUTE, rates_of_files
+from generation.policy.rate_limit import FILES_PER_MINUTE, make_file_rate_limiter
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_a_file_on_the_cdn_is_fetched(cdn: str) -> None:
     ],
 )
 async def test_46_any_other_address_is_not_even_asked(url: str) -> None:
-    with pytest.raises(InvalidRequest, match="is not on Discord"):
+    with pytest.raises(InvalidRequestError, match="is not on Discord"):
         await fetch_attachment(attached(url), None)
 
 
@@ -82,7 +82,7 @@ async def test_46_any_other_address_is_not_even_asked(url: str) -> None:
     ],
 )
 async def test_what_is_too_large_elsewhere_or_gone_says_so(cdn: str, path: str, size: int, says: str) -> None:
-    with pytest.raises(InvalidRequest, match=says):
+    with pytest.raises(InvalidRequestError, match=says):
         await fetch_attachment(attached(f"{cdn}/{path}", size=size), None)
 
 
@@ -121,7 +121,7 @@ async def test_so_many_files_a_minute_of_one_member_in_all_servers(cdn: str) -> 
 
     for number in range(FILES_PER_MINUTE):
         await decode(number % 3, 1)
-    with pytest.raises(TooManyFiles, match=f"at most {FILES_PER_MINUTE} files"):
+    with pytest.raises(TooManyFilesError, match=f"at most {FILES_PER_MINUTE} files"):
         await decode(9, 1)
     await decode(1, 2)
     services.now_s += 61
@@ -129,8 +129,8 @@ async def test_so_many_files_a_minute_of_one_member_in_all_servers(cdn: str) -> 
 
 
 def files_of_members() -> SimpleNamespace:
-    services = SimpleNamespace(files_in_hand=Turns(3, of_guild=2, of_member=2), now_s=0.0)
-    services.file_rates = rates_of_files(lambda: services.now_s)
+    services = SimpleNamespace(files_in_hand=FairTurns(3, of_guild=2, of_member=2), now_s=0.0)
+    services.file_rates = make_file_rate_limiter(lambda: services.now_s)
     return services
 
 

@@ -29,7 +29,7 @@ from cogs.common.discord_errors import (
 )
 from cogs.common.messages import Gallery, MessageSpec, Picture
 from cogs.results._variants import MAX_CUTS, MessageVariant
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png, shrink
 
 RELIABILITY = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
@@ -115,7 +115,7 @@ def test_the_hardest_picture_is_shrunk_to_what_fits(max_bytes: int) -> None:
 
 
 def test_what_fits_nowhere_is_refused() -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         shrink(encode_png(bytes(64 * 64 * 3), (64, 64)), max_bytes=100)
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cogs.common.load_shedding import AT_ONCE, PLACES, PLACES_OF_ONE_GUILD, AdmissionLimiter
-from generation.errors import Crowded, Draining
+from generation.errors import CrowdedError, DrainingError
 from tests.patience import PATIENCE_S
 
 
@@ -31,12 +31,12 @@ async def test_one_guilds_crowd_leaves_room_for_others() -> None:
     reception, leave = AdmissionLimiter(), asyncio.Event()
     coming = [asyncio.create_task(crowd(reception, 1, number, leave, [])) for number in range(PLACES_OF_ONE_GUILD)]
     await asyncio.sleep(0)
-    with pytest.raises(Crowded):
+    with pytest.raises(CrowdedError):
         reception.check_capacity(1)
     reception.check_capacity(2)
     coming += [asyncio.create_task(crowd(reception, 2, 0, leave, [])) for _ in range(PLACES - PLACES_OF_ONE_GUILD)]
     await asyncio.sleep(0)
-    with pytest.raises(Crowded):
+    with pytest.raises(CrowdedError):
         reception.check_capacity(3)
     leave.set()
     await asyncio.gather(*coming)
@@ -62,7 +62,7 @@ async def test_closing_waits_for_those_inside_and_lets_nobody_else_in() -> None:
     await asyncio.sleep(0)
     closing = asyncio.create_task(reception.close(patience_s=60))
     await asyncio.sleep(0)
-    with pytest.raises(Draining):
+    with pytest.raises(DrainingError):
         reception.check_capacity(1)
     assert not closing.done()
     leave.set()

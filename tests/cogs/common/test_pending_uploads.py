@@ -9,7 +9,7 @@ import pytest
 from cogs.common import pending_uploads
 from cogs.common.forms import Attached
 from cogs.common.pending_uploads import KEPT_S, MAX_OF_MEMBER, PendingUploads
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.owner import Owner
 
 PHOTO = Attached("https://cdn.example/photo.png", 1000, "photo.png", (300, 200))
@@ -26,7 +26,7 @@ class Clock:
 def is_there(store: PendingUploads, key: str, owner: Owner) -> bool:
     try:
         return store.get(key, owner) == PHOTO
-    except InvalidRequest:
+    except InvalidRequestError:
         return False
 
 
@@ -40,7 +40,7 @@ def test_it_is_there_for_a_day_also_after_a_restart(tmp_path: Path) -> None:
     another = PendingUploads(tmp_path / "forms", clock=clock)
     assert another.get(key, ADA) == PHOTO
     clock.now_s += KEPT_S
-    with pytest.raises(InvalidRequest, match="too long ago"):
+    with pytest.raises(InvalidRequestError, match="too long ago"):
         another.get(key, ADA)
     another.put(PHOTO, BO)
     assert len(forms(tmp_path / "forms")) == 1, "what is too old is gone from disk"
@@ -56,7 +56,7 @@ def test_it_belongs_to_one_member_in_one_server(tmp_path: Path) -> None:
 def test_what_was_never_put_there_is_refused(tmp_path: Path, key: str) -> None:
     store = PendingUploads(tmp_path)
     store.put(PHOTO, ADA)
-    with pytest.raises(InvalidRequest, match="too long ago"):
+    with pytest.raises(InvalidRequestError, match="too long ago"):
         store.get(key, ADA)
 
 

@@ -34,9 +34,9 @@ from cogs.i18n.gettext import (
     use_language,
 )
 from generation import errors
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.policy.audit import read_change, write_change
-from generation.policy.guild_preferences import AUTO, Choices
+from generation.policy.guild_preferences import AUTO, GuildPreferences
 from generation.translatable import Phrase
 
 OTHERS = [language for language in list_languages() if language != SOURCE]
@@ -215,10 +215,10 @@ def test_a_servers_own_choice_goes_before_discords() -> None:
     assert get_guild_language(AUTO, "de") == "de"
     assert get_guild_language("en", "de") == "en"
     assert get_guild_language("tlh", "de") == "en", "a language that was taken away again"
-    assert Choices(language="de").language == "de"
+    assert GuildPreferences(language="de").language == "de"
     assert get_language_name("de") == "Deutsch"
-    with pytest.raises(InvalidRequest, match="must be a code"):
-        Choices(language="../../etc")
+    with pytest.raises(InvalidRequestError, match="must be a code"):
+        GuildPreferences(language="../../etc")
 
 
 async def test_one_task_does_not_change_anothers_language() -> None:
@@ -231,7 +231,7 @@ async def test_one_task_does_not_change_anothers_language() -> None:
 
 
 def test_an_error_from_deep_inside_is_told_in_the_readers_language() -> None:
-    error = InvalidRequest(what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto."))
+    error = InvalidRequestError(what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto."))
     assert str(error) == translate(error).text == "The language must be a code such as de, or auto."
     with use_language("de"):
         assert translate(error).text == "Die Sprache muss ein Kürzel wie de oder auto sein."
@@ -279,7 +279,7 @@ def bare_errors(path: Path) -> Iterator[str]:
     for call in calls(path):
         raised = (
             getattr(call.func, "id", None) in vars(errors)
-            and getattr(call.func, "id", None) != errors.Misconfigured.__name__
+            and getattr(call.func, "id", None) != errors.ConfigurationError.__name__
         )
         for each in call.keywords if raised else ():
             if each.arg in ("what", "problem", "why") and isinstance(each.value, ast.Constant | ast.JoinedStr):
@@ -301,10 +301,10 @@ def test_an_error_is_one_sentence_in_german() -> None:
     from generation.requests.spec import ImageSpec
 
     with use_language("de"):
-        with pytest.raises(InvalidRequest) as wrong:
+        with pytest.raises(InvalidRequestError) as wrong:
             check_prompt("x" * 9999, what=Phrase("The prompt"))
         assert format_error(wrong.value).startswith("Der Prompt ist 9999 Zeichen lang; erlaubt sind höchstens ")
-        with pytest.raises(InvalidRequest) as wrong:
+        with pytest.raises(InvalidRequestError) as wrong:
             ImageSpec(prompt="a", model="m", width_px=64, height_px=64, steps=4, guidance=31.5, sampler="Euler", seed=1)
         assert format_error(wrong.value) == "Guidance nur von 0 bis 30 möglich, nicht 31,5."
     assert str(wrong.value) == "Guidance must be from 0 to 30, not 31.5."

@@ -12,9 +12,9 @@ from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
 from cogs.results._result import _build_message
 from cogs.results._variants import MessageVariant
-from generation.images.interchange import Foreign
+from generation.images.interchange import ForeignSettings
 from generation.images.metadata import sign_png
-from generation.images.replay import Agreement, Verdict
+from generation.images.replay import Agreement, ReplayVerdict
 from generation.images.store import ImageFiles
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
@@ -167,9 +167,9 @@ def test_an_enlargement_offers_neither_vary_nor_reroll() -> None:
 
 def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:
     job = job_of(Status.DONE)
-    same = Verdict(verdict=Agreement.IDENTICAL, psnr_db=None, why="")
-    near = Verdict(verdict=Agreement.NEAR, psnr_db=41.7, why="torch 2.13 here, 2.12 then.")
-    other = Verdict(verdict=Agreement.DIFFERENT, psnr_db=None, why="The recipe was changed.")
+    same = ReplayVerdict(verdict=Agreement.IDENTICAL, psnr_db=None, why="")
+    near = ReplayVerdict(verdict=Agreement.NEAR, psnr_db=41.7, why="torch 2.13 here, 2.12 then.")
+    other = ReplayVerdict(verdict=Agreement.DIFFERENT, psnr_db=None, why="The recipe was changed.")
     assert "**Identical**" in read(replies.build_result(job, {}, verdict=same))
     assert "**Near** · 42 dB" in read(replies.build_result(job, {}, verdict=near))
     assert "**Different**\n-# The recipe was changed." in read(replies.build_result(job, {}, verdict=other))
@@ -195,7 +195,7 @@ def test_what_a_strangers_file_says_of_its_machine_is_never_repeated(tmp_path: P
 def test_a_file_of_masses_is_still_one_message() -> None:
     masses = "`" * 1500
     other = recipe_pages.build_foreign(
-        Foreign(tool="A1111", prompt=masses, negative=masses, sampler_there=masses, model_there=masses)
+        ForeignSettings(tool="A1111", prompt=masses, negative=masses, sampler_there=masses, model_there=masses)
     )
     named = Recipe(
         spec=replace(SPEC, model="*" * 6000, prompt=masses),

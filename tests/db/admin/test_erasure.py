@@ -16,7 +16,7 @@ from db.engine import Database
 from db.models import Base
 from db.stores.jobs import JobStore
 from db.stores.quotas import QuotaStore
-from generation.errors import UnknownJob
+from generation.errors import UnknownJobError
 from generation.jobs.job import Job
 from generation.owner import Owner
 from generation.policy.quota import Quota, Scope, Unit, Usage
@@ -100,7 +100,7 @@ async def test_a_deleted_job_is_gone_and_its_files_are_named(database: Database)
     made, running, waiting = await live(database, USER, prompt=PROMPT)
     assert await delete_job(database, made) == {f"{USER}-0", f"{USER}-1"}
     assert await delete_job(database, running) == frozenset()
-    with pytest.raises(UnknownJob):
+    with pytest.raises(UnknownJobError):
         await JobStore(database).fetch_job(made)
     assert [job.id for job in await JobStore(database).fetch_unfinished()] == [waiting]
     assert (await reconcile(database)).is_exact

@@ -16,7 +16,7 @@ from db.stores.settings import SettingsStore
 from generation.images.cleanup import keep_tidy, tidy
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, Status
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.edits import StartImage
 from tests.db.some_jobs import NOW, a_job, a_recipe, a_spec
@@ -44,7 +44,7 @@ async def expired(database: Database) -> frozenset[str]:
 
 
 async def keeps_for(database: Database, days: int) -> None:
-    settings = GuildSettings(guild_id=TIDY, choices=Choices(retention_days=days))
+    settings = GuildSettings(guild_id=TIDY, choices=GuildPreferences(retention_days=days))
     await SettingsStore(database).change(settings.guild_id, lambda _old: settings)
 
 

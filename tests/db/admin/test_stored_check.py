@@ -27,18 +27,18 @@ from db.stores.operator import OperatorStore
 from db.stores.quotas import QuotaStore
 from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
-from generation.errors import InvalidRequest
-from generation.jobs.history import Look
+from generation.errors import InvalidRequestError
+from generation.jobs.history import HistoryFilter
 from generation.jobs.job import Job, Status
 from generation.owner import Owner
-from generation.policy.guild_access import Standing
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_access import AccessDecision
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import RoleBoost
 from generation.policy.quota import Quota, Scope, Unit
 from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, GenerationRequest
 from generation.requests.style import Style
 from generation.rules.rule import Kind, Rule
-from generation.safety.visibility import Handling, Judgement, SafetyLevel
+from generation.safety.visibility import FlaggedHandling, SafetyLevel, SafetyScores
 from tests.db.guild_stores import open_stores
 from tests.db.some_jobs import GUILD, NOW, PROMPT, USER, a_job, a_recipe, a_reply, all_of, done
 from tests.stored import fetch_image
@@ -64,7 +64,7 @@ def stored(file: Path, query: str) -> str:
         return str(connection.execute(query).fetchone()[0])
 
 
-async def finished(database: Database, *, at_minute: int = 0, judgement: Judgement | None = None) -> Job:
+async def finished(database: Database, *, at_minute: int = 0, judgement: SafetyScores | None = None) -> Job:
     job = a_job(at=NOW + timedelta(minutes=at_minute))
     store = JobStore(database, clock=lambda: NOW)
     await store.accept(job, a_reply())
@@ -109,8 +109,8 @@ async def test_a_spec_that_cannot_be_used_stops_nothing_else(
 
     jobs, album = JobStore(database), HistoryStore(database)
     assert {job.id for job in await jobs.fetch_unfinished()} == {alive.id}
-    assert [job.id for job in await album.fetch_page(OWNER, Look(words="lighthouse"), limit=9)][-1] == good.id
-    assert {job.id for job in await album.fetch_page(OWNER, Look(), limit=9)} == {good.id, bad.id}
+    assert [job.id for job in await album.fetch_page(OWNER, HistoryFilter(words="lighthouse"), limit=9)][-1] == good.id
+    assert {job.id for job in await album.fetch_page(OWNER, HistoryFilter(), limit=9)} == {good.id, bad.id}
     assert (await jobs.fetch_job(bad.id)).images[0].status is Status.DONE
     assert len(await open_stores(database).content_rules.fetch_recent_prompts(GUILD)) == 3
     assert (await reconcile(database)).is_exact
@@ -151,14 +151,14 @@ async def test_a_request_that_is_no_request_reads_as_one_that_cannot_be_painted(
 
 async def test_what_is_wrong_with_a_picture_beside_its_spec_is_left_out(database: Database, tmp_path: Path) -> None:
     file = tmp_path / "atelier.db"
-    job = await finished(database, judgement=Judgement(is_flagged=False, margins={"concept": -0.1}))
+    job = await finished(database, judgement=SafetyScores(is_flagged=False, margins={"concept": -0.1}))
     change(file, "UPDATE images SET recipe = '{}', status = 'paused' WHERE job_id = ?", job.id)
     change(file, "UPDATE jobs SET handling = ?, boost = 9e999", '{"level": "maybe", "review_hours": 3}')
     change(file, "UPDATE images SET spec = '{}'")
     read = await JobStore(database).fetch_job(job.id)
     assert (read.images[0].recipe, read.images[0].spec) == (None, UNREADABLE_SPEC)
     assert read.images[0].status.is_end and read.boost == 1
-    assert read.handling == Handling(level=SafetyLevel.BLOCK, review_hours=3), "the part that can be read holds"
+    assert read.handling == FlaggedHandling(level=SafetyLevel.BLOCK, review_hours=3), "the part that can be read holds"
     recipe = a_recipe(job.images[0].spec)
     assert not await JobStore(database).keeps(recipe.spec, recipe.trace, recipe.pixels_sha256, OWNER)
     (part,) = await PersonalStore(database, clock=lambda: NOW).export(USER, part_bytes=2**20)
@@ -174,7 +174,7 @@ async def test_what_is_wrong_with_a_picture_beside_its_spec_is_left_out(database
 async def test_a_judgement_without_its_score_stops_nothing_and_counts_as_flagged(
     database: Database, tmp_path: Path, text: str
 ) -> None:
-    judged = Judgement(is_flagged=False, margins={"concept": -0.1})
+    judged = SafetyScores(is_flagged=False, margins={"concept": -0.1})
     await finished(database, judgement=judged)
     bad = await finished(database, at_minute=1, judgement=judged)
     change(tmp_path / "atelier.db", "UPDATE images SET judgement = ? WHERE job_id = ?", text, bad.id)
@@ -192,7 +192,9 @@ async def test_a_time_zone_this_machine_does_not_know_is_utc(
 ) -> None:
     store = SettingsStore(database)
     for guild_id in (GUILD, GUILD + 1):
-        await store.change(guild_id, lambda old: replace(old, timezone="Europe/Berlin", choices=Choices(max_steps=40)))
+        await store.change(
+            guild_id, lambda old: replace(old, timezone="Europe/Berlin", choices=GuildPreferences(max_steps=40))
+        )
     await QuotaStore(database).set_quota(GUILD, Quota(scope=Scope.GUILD, unit=Unit.IMAGES, limit=9))
     change(tmp_path / "atelier.db", "UPDATE guild_settings SET timezone = ? WHERE guild_id = ?", name, GUILD)
     zones = {each.guild_id: each.timezone for each in await store.fetch_all()}
@@ -204,19 +206,19 @@ async def test_a_time_zone_this_machine_does_not_know_is_utc(
 
 
 CHOICES = {
-    '{"visibility": "thread", "max_steps": 30}': Choices(max_steps=30),
-    '{"retention_days": -5, "max_steps": 30}': Choices(max_steps=30),
-    '{"retention_days": 99999, "channel_ids": [4]}': Choices(channel_ids=(4,)),
-    '{"of_a_newer_release": [1], "max_count": 2}': Choices(max_count=2),
-    '{"models": ["a"], "default_model": "b"}': Choices(models=("a",)),
-    "{": Choices(),
-    "[]": Choices(),
+    '{"visibility": "thread", "max_steps": 30}': GuildPreferences(max_steps=30),
+    '{"retention_days": -5, "max_steps": 30}': GuildPreferences(max_steps=30),
+    '{"retention_days": 99999, "channel_ids": [4]}': GuildPreferences(channel_ids=(4,)),
+    '{"of_a_newer_release": [1], "max_count": 2}': GuildPreferences(max_count=2),
+    '{"models": ["a"], "default_model": "b"}': GuildPreferences(models=("a",)),
+    "{": GuildPreferences(),
+    "[]": GuildPreferences(),
 }
 
 
 @pytest.mark.parametrize(("text", "read"), CHOICES.items())
 async def test_of_a_servers_choices_those_hold_that_can(
-    database: Database, tmp_path: Path, text: str, read: Choices
+    database: Database, tmp_path: Path, text: str, read: GuildPreferences
 ) -> None:
     await SettingsStore(database).change(GUILD, lambda old: replace(old, weight=2))
     change(tmp_path / "atelier.db", "UPDATE guild_settings SET choices = ?", text)
@@ -281,7 +283,7 @@ async def test_the_other_tables_lose_one_row_at_most(database: Database, tmp_pat
     assert await DeliveryStore(database).fetch_due() == []
 
     operator = OperatorStore(database)
-    await operator.set_standing(GUILD, Standing.ALLOWED)
+    await operator.set_standing(GUILD, AccessDecision.ALLOWED)
     change(file, "UPDATE guild_standings SET standing = 'watched'")
     assert not (await OperatorStore(database).admission()).is_admitted(GUILD)
 
@@ -310,5 +312,5 @@ async def test_a_damaged_key_of_blocks_lets_requests_through(database: Database,
 
 def test_a_new_value_is_checked_also_where_it_holds_a_stored_one() -> None:
     for build in (lambda: GenerationRequest(spec=UNREADABLE_SPEC), lambda: replace(UNREADABLE_SPEC, seed=2)):
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(InvalidRequestError):
             build()

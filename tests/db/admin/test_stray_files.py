@@ -21,12 +21,12 @@ from db.models import Base
 from db.stores.image_files import find_strays
 from db.stores.jobs import JobStore
 from generation.images import cleanup
-from generation.images.cleanup import keep_swept, sweep
+from generation.images.cleanup import sweep, sweep_periodically
 from generation.images.store import ImageFiles
 from generation.jobs.job import Job, Outcome, Status
 from generation.requests.edits import StartImage, Upscale
 from generation.requests.spec import GenerationRequest, Replay
-from generation.retry import durably
+from generation.retry import retry_write
 from tests.db.some_jobs import NOW, a_job, a_reply, a_spec, done, ended
 from tests.patience import PATIENCE_S
 
@@ -155,7 +155,7 @@ async def test_while_storage_refuses_rows_nothing_is_taken_for_a_stray(database:
         await mended.wait()
         return await JobStore(database).settle(job.images[0].id, 0, done(job, file=painted))
 
-    settling = asyncio.create_task(durably(settle))
+    settling = asyncio.create_task(retry_write(settle))
     await asyncio.wait_for(again.wait(), PATIENCE_S)
     assert await sweep(RetentionStore(database), folder.files, now=NOW) == 0
     mended.set()
@@ -199,7 +199,7 @@ async def test_where_much_was_put_the_sweep_comes_at_once(
     """By amount as well as by age: a flood would fill the disk long before the next sweep by the clock."""
     swept = Swept(RetentionStore(database))
     monkeypatch.setattr(cleanup, "PRESSED_BYTES", 100)
-    sweeping = asyncio.create_task(keep_swept(swept, folder.files, first_s=3600, look_every_s=0.001))
+    sweeping = asyncio.create_task(sweep_periodically(swept, folder.files, first_s=3600, look_every_s=0.001))
     folder.put("little")
     for _ in range(100):  # the control: it looks, and has nothing to do
         await asyncio.sleep(0.001)
@@ -256,7 +256,7 @@ async def test_sweeping_goes_on_after_trouble(folder: Folder) -> None:
         async def fetch_strays(self, files: object) -> frozenset[str]:
             raise AssertionError("nothing could be judged")
 
-    sweeping = asyncio.create_task(keep_swept(Away(), folder.files, first_s=0, every_s=0))
+    sweeping = asyncio.create_task(sweep_periodically(Away(), folder.files, first_s=0, every_s=0))
     await asyncio.wait_for(twice.wait(), PATIENCE_S)
     sweeping.cancel()
     await asyncio.wait((sweeping,))

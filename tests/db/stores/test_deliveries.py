@@ -8,7 +8,7 @@ import pytest
 from db.engine import Database
 from db.stores.deliveries import DeliveryStore
 from db.stores.jobs import JobStore
-from generation.errors import UnknownJob
+from generation.errors import UnknownJobError
 from generation.jobs.delivery import Delivery, DeliveryState
 from generation.jobs.job import Job, Status
 from tests.db.some_jobs import NOW, a_job, a_reply, ended
@@ -37,7 +37,7 @@ async def test_where_the_answer_goes_comes_back_as_it_was(database: Database, de
 async def test_a_job_from_the_shell_has_no_delivery(database: Database, deliveries: DeliveryStore) -> None:
     job = a_job()
     await JobStore(database).accept(job)
-    with pytest.raises(UnknownJob):
+    with pytest.raises(UnknownJobError):
         await deliveries.fetch(job.id)
     assert not await deliveries.set_message(job.id, channel_id=1, message_id=1)
 

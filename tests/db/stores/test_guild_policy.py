@@ -13,11 +13,11 @@ from db.engine import Database
 from db.stores.audit_log import Entry
 from db.stores.moderation import ModerationStore
 from db.stores.operator import OperatorStore
-from generation.errors import BlockedByRule, InvalidRequest, RulesNotUsable
-from generation.policy.guild_access import Standing
-from generation.policy.guild_preferences import Choices
+from generation.errors import BlockedByRuleError, InvalidRequestError, RulesNotUsableError
+from generation.policy.guild_access import AccessDecision
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
-from generation.policy.policy import Asker, Place
+from generation.policy.policy import ChannelContext, Requester
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import Match
@@ -55,16 +55,16 @@ async def test_rules_are_read_where_there_are_any(database: Database) -> None:
         with_rules, without = await again.guild_policy.fetch(GUILD), await again.guild_policy.fetch(GUILD + 1)
     assert len(begun) == 2
     asked = GenerationRequest(spec=a_spec(prompt="a goblin"))
-    asker, place = Asker(user_id=USER), Place()
+    asker, place = Requester(user_id=USER), ChannelContext()
     assert without.require_unblocked(await again.content_rules.screen(without, [asked.spec.prompt]), asker, place) == ()
-    with pytest.raises(BlockedByRule):
+    with pytest.raises(BlockedByRuleError):
         with_rules.require_unblocked(await again.content_rules.screen(with_rules, [asked.spec.prompt]), asker, place)
 
 
 async def test_a_change_is_seen_by_the_next_who_asks(database: Database) -> None:
     stores = open_stores(database)
     for number in (3, 4):
-        settings = GuildSettings(guild_id=GUILD, choices=Choices(requests_per_minute=number))
+        settings = GuildSettings(guild_id=GUILD, choices=GuildPreferences(requests_per_minute=number))
         await stores.guild_policy.fetch(GUILD)
         await stores.guild_policy.change_settings(
             settings.guild_id, lambda _old, new=settings: new, Entry(USER, "for a test")
@@ -76,7 +76,7 @@ async def test_a_read_that_began_before_a_change_is_not_kept(database: Database)
     stores = open_stores(database)
     early = asyncio.create_task(stores.guild_policy.fetch(GUILD))
     await asyncio.sleep(0)  # it is on its way
-    settings = GuildSettings(guild_id=GUILD, choices=Choices(requests_per_minute=5))
+    settings = GuildSettings(guild_id=GUILD, choices=GuildPreferences(requests_per_minute=5))
     await stores.guild_policy.change_settings(settings.guild_id, lambda _old: settings, Entry(USER, "for a test"))
     await early
     assert (await stores.guild_policy.fetch(GUILD)).choices.requests_per_minute == 5
@@ -88,9 +88,9 @@ async def test_admission_and_blocks_are_one_read_each(database: Database) -> Non
         await asyncio.gather(*(operating.admission() for _ in range(50)))
         await asyncio.gather(*(moderation.fetch_blocked_until(GUILD, USER) for _ in range(50)))
     assert len(begun) == 2
-    await operating.set_standing(GUILD, Standing.DENIED)
+    await operating.set_standing(GUILD, AccessDecision.DENIED)
     await moderation.block(GUILD, USER, Entry(1, "for a test"), lasting=None)
-    assert (await operating.admission()).standings == {GUILD: Standing.DENIED}
+    assert (await operating.admission()).standings == {GUILD: AccessDecision.DENIED}
     assert await moderation.fetch_blocked_until(GUILD, USER) is not None
 
 
@@ -105,9 +105,9 @@ async def test_patterns_that_cannot_be_compiled_together_are_not_stored(database
     stores = open_stores(database)
     await stores.content_rules.add_rules(GUILD, [Rule(text="goblin")], by=USER)
     changes = await stores.audit_log.fetch_changes(GUILD)
-    with pytest.raises(InvalidRequest, match="together"):
+    with pytest.raises(InvalidRequestError, match="together"):
         await stores.content_rules.add_rules(GUILD, TOO_LARGE_TOGETHER, by=USER)
-    with pytest.raises(InvalidRequest, match="together"):
+    with pytest.raises(InvalidRequestError, match="together"):
         await stores.content_rules.add_rules(GUILD, TOO_LARGE_TOGETHER, by=USER, replacing=True)
     assert [rule.text for rule in await stores.content_rules.fetch_rules(GUILD)] == ["goblin"]
     assert await stores.audit_log.fetch_changes(GUILD) == changes
@@ -123,7 +123,7 @@ async def test_two_who_add_at_once_are_counted_together(database: Database) -> N
     told = await asyncio.gather(
         *(stores.content_rules.add_rules(GUILD, half, by=USER) for half in halves), return_exceptions=True
     )
-    assert sorted(map(type, told), key=str) == sorted((int, InvalidRequest), key=str)
+    assert sorted(map(type, told), key=str) == sorted((int, InvalidRequestError), key=str)
     assert len(await stores.content_rules.fetch_rules(GUILD)) == 40
 
 
@@ -140,7 +140,7 @@ async def test_stored_rules_that_cannot_be_used_together_close_their_guild_alone
     stores = open_stores(database)
     await stores.content_rules.add_rules(GUILD + 1, [Rule(text="goblin")], by=USER)
     here, there = await stores.guild_policy.fetch(GUILD), await stores.guild_policy.fetch(GUILD + 1)
-    with pytest.raises(RulesNotUsable):
+    with pytest.raises(RulesNotUsableError):
         await stores.content_rules.screen(here, ["a lighthouse"])
     assert await stores.content_rules.screen(there, ["a goblin"]) == (Match(0, "goblin"),)
     rules = await stores.content_rules.fetch_rules(GUILD)

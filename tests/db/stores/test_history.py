@@ -14,8 +14,8 @@ from db.stores.favourites import FavouriteStore
 from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.styles import StyleStore
-from generation.errors import InvalidRequest
-from generation.jobs.history import Look
+from generation.errors import InvalidRequestError
+from generation.jobs.history import HistoryFilter
 from generation.jobs.job import Job, Outcome, ReplyTo, Status
 from generation.owner import Owner
 from generation.requests.style import MAX_STYLES, Style
@@ -50,33 +50,33 @@ async def test_a_page_is_newest_first_and_goes_on_where_the_last_one_ended(datab
     jobs = [await finished(database, ADA, f"picture {n}", minute=n) for n in range(4)]
     await finished(database, BO, "theirs", minute=9)
     album = HistoryStore(database)
-    first = await album.fetch_page(ADA, Look(), limit=3)
+    first = await album.fetch_page(ADA, HistoryFilter(), limit=3)
     assert [job.id for job in first] == [job.id for job in reversed(jobs[1:])]
-    rest = await album.fetch_page(ADA, Look(), limit=3, before=first[-1].created_at)
+    rest = await album.fetch_page(ADA, HistoryFilter(), limit=3, before=first[-1].created_at)
     assert [job.id for job in rest] == [jobs[0].id]
 
 
 async def test_words_are_found_in_any_order_and_case(database: Database) -> None:
     wanted = await finished(database, ADA, "ein GRÜNES Dreieck", minute=1)
     await finished(database, ADA, "ein grüner Kreis", minute=2)
-    found = await HistoryStore(database).fetch_page(ADA, Look(words="dreieck grünes"), limit=9)
+    found = await HistoryStore(database).fetch_page(ADA, HistoryFilter(words="dreieck grünes"), limit=9)
     assert [job.id for job in found] == [wanted.id]
 
 
 async def test_pictures_nobody_on_discord_asked_for_are_left_out(database: Database) -> None:
     await finished(database, ADA, "painted again for its file", minute=1, reply_to=None)
-    assert await HistoryStore(database).fetch_page(ADA, Look(), limit=9) == []
+    assert await HistoryStore(database).fetch_page(ADA, HistoryFilter(), limit=9) == []
 
 
 async def test_a_favourite_may_be_somebody_elses_and_turns_off_again(database: Database) -> None:
     theirs = await finished(database, BO, "theirs", minute=1)
     album, keepsakes = HistoryStore(database), FavouriteStore(database)
     assert await keepsakes.toggle_favourite(theirs.id, ADA.user_id)
-    liked = await album.fetch_page(ADA, Look(favourites=True), limit=9)
+    liked = await album.fetch_page(ADA, HistoryFilter(favourites=True), limit=9)
     assert [job.id for job in liked] == [theirs.id]
-    assert await album.fetch_page(Owner(2, ADA.user_id), Look(favourites=True), limit=9) == []
+    assert await album.fetch_page(Owner(2, ADA.user_id), HistoryFilter(favourites=True), limit=9) == []
     assert not await keepsakes.toggle_favourite(theirs.id, ADA.user_id)
-    assert await album.fetch_page(ADA, Look(favourites=True), limit=9) == []
+    assert await album.fetch_page(ADA, HistoryFilter(favourites=True), limit=9) == []
 
 
 async def test_who_wants_to_be_told_is_remembered_once_and_forgotten_when_told(database: Database) -> None:
@@ -96,7 +96,7 @@ async def test_erasing_a_member_takes_their_favourites_and_wishes_along(database
     await keepsakes.request_notification(theirs.id, ADA.user_id)
     await all_of(erase_user(database, ADA.user_id))
     assert await keepsakes.fetch_notified(theirs.id) == []
-    assert await HistoryStore(database).fetch_page(ADA, Look(favourites=True), limit=9) == []
+    assert await HistoryStore(database).fetch_page(ADA, HistoryFilter(favourites=True), limit=9) == []
 
 
 async def test_a_family_is_followed_up_and_down(database: Database) -> None:
@@ -120,10 +120,10 @@ async def test_styles_are_kept_by_guild_and_name(database: Database) -> None:
     await styles.save(Style(guild_id=2, name="Oil", prompt="in oil"), ENTRY)
     assert [style.prompt for style in await styles.fetch_all(1)] == ["in ink"]
     assert (await styles.fetch(2, "OIL")).prompt == "in oil"
-    with pytest.raises(InvalidRequest, match="There is: ink"):
+    with pytest.raises(InvalidRequestError, match="There is: ink"):
         await styles.fetch(1, "Oil")
     await styles.remove(1, "INK", ENTRY)
-    with pytest.raises(InvalidRequest, match="no other yet"):
+    with pytest.raises(InvalidRequestError, match="no other yet"):
         await styles.remove(1, "INK", ENTRY)
 
 
@@ -132,7 +132,7 @@ async def test_a_guild_has_only_so_many_styles(database: Database) -> None:
     for n in range(MAX_STYLES):
         await styles.save(Style(guild_id=1, name=f"s{n}", prompt="x"), ENTRY)
     await styles.save(Style(guild_id=1, name="s0", prompt="y"), ENTRY)
-    with pytest.raises(InvalidRequest, match="Remove one first"):
+    with pytest.raises(InvalidRequestError, match="Remove one first"):
         await styles.save(Style(guild_id=1, name="one more", prompt="x"), ENTRY)
 
 
@@ -141,5 +141,5 @@ def test_a_style_goes_around_the_words_or_behind_them() -> None:
     assert inside.around("a fox", "blue") == ("a poster of a fox, bold", "blue, dull")
     behind = Style(guild_id=1, name="a", prompt="bold")
     assert behind.around("a fox", "") == ("a fox, bold", "")
-    with pytest.raises(InvalidRequest, match="name"):
+    with pytest.raises(InvalidRequestError, match="name"):
         Style(guild_id=1, name="<@1>", prompt="x")

@@ -15,7 +15,7 @@ from db.stores.deliveries import DeliveryStore
 from db.stores.jobs import JobStore
 from db.stores.ledger import _RESERVED_BY
 from db.stores.quotas import QuotaStore
-from generation.errors import QuotaExceeded, UnknownJob
+from generation.errors import QuotaExceededError, UnknownJobError
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
 from generation.owner import Owner
@@ -54,7 +54,7 @@ async def test_an_accepted_job_comes_back_as_it_was(jobs: JobStore) -> None:
 
 @pytest.mark.parametrize("unknown", ["", "nothing", "0" * 22, "' OR 1=1 --"])
 async def test_what_is_not_there_is_unknown(jobs: JobStore, unknown: str) -> None:
-    with pytest.raises(UnknownJob):
+    with pytest.raises(UnknownJobError):
         await jobs.fetch_job(unknown)
 
 
@@ -184,7 +184,7 @@ async def test_of_200_simultaneous_submissions_a_quota_of_100_accepts_exactly_10
     every = [a_job(user=USER + n) for n in range(200)]
     answers = await asyncio.gather(*(jobs.accept(job, a_reply()) for job in every), return_exceptions=True)
     assert answers.count(None) == 100
-    assert all(isinstance(answer, QuotaExceeded) for answer in answers if answer is not None)
+    assert all(isinstance(answer, QuotaExceededError) for answer in answers if answer is not None)
 
     accepted = [job for job, answer in zip(every, answers, strict=True) if answer is None]
     reserved = sum(job.images[0].reserved for job in accepted)

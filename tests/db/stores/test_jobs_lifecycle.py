@@ -22,7 +22,7 @@ from db.engine import Database, _with_session
 from db.group_commit import _run_each
 from db.stores.jobs import JobStore
 from db.stores.quotas import QuotaStore
-from generation.errors import QuotaExceeded
+from generation.errors import QuotaExceededError
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Job, Outcome, Status
 from generation.owner import Owner
@@ -100,7 +100,7 @@ class Lifecycle(RuleBasedStateMachine):
 
         for job, answer in zip(every, self.run(accept_all()), strict=True):
             if self.used(*USERS).num_images + len(job.images) > QUOTA:
-                assert isinstance(answer, QuotaExceeded)
+                assert isinstance(answer, QuotaExceededError)
                 continue
             assert answer is None
             self.model |= {image.id: Expected(job, image.index) for image in job.images}

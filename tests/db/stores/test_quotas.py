@@ -10,7 +10,7 @@ from db.engine import Database
 from db.stores.jobs import JobStore
 from db.stores.quotas import QuotaStore
 from db.stores.settings import SettingsStore
-from generation.errors import InvalidRequest, QuotaExceeded
+from generation.errors import InvalidRequestError, QuotaExceededError
 from generation.jobs.job import Status
 from generation.owner import Owner
 from generation.policy.guild_settings import GuildSettings
@@ -40,7 +40,7 @@ async def room_for(jobs: JobStore, *roles: int, user: int = USER) -> int:
     for number in range(20):
         try:
             await jobs.accept(a_job(user=user), role_ids=roles)
-        except QuotaExceeded:
+        except QuotaExceededError:
             return number
     return 20
 
@@ -80,7 +80,7 @@ async def test_cost_is_a_quota_of_its_own_and_a_job_fits_whole_or_not_at_all(
     cost = a_job().images[0].reserved
     await quotas.set_quota(GUILD, by_role(GUILD, 3 * cost, Unit.COST))
     await quotas.set_quota(GUILD, by_role(GUILD, 100))
-    with pytest.raises(QuotaExceeded):
+    with pytest.raises(QuotaExceededError):
         await jobs.accept(a_job(count=4))
     await jobs.accept(a_job(count=3))
 
@@ -99,7 +99,7 @@ async def test_a_day_is_that_of_the_guilds_time_zone(database: Database, jobs: J
     await SettingsStore(database).change(GUILD, lambda old: replace(old, timezone="Asia/Kathmandu"))  # UTC + 5:45
     evening = NOW.replace(hour=18, minute=14)
     await jobs.accept(a_job(at=evening))
-    with pytest.raises(QuotaExceeded) as refused:
+    with pytest.raises(QuotaExceededError) as refused:
         await jobs.accept(a_job(at=evening))
     assert str(refused.value) == (
         "This would go over the quota of 1 picture a day: 0 left, 1 needed. It renews at midnight (Asia/Kathmandu)."
@@ -112,7 +112,7 @@ async def test_a_sliding_window_renews_as_pictures_age(jobs: JobStore, quotas: Q
     await quotas.set_quota(GUILD, quota)
     await jobs.accept(a_job(at=NOW))
     with pytest.raises(
-        QuotaExceeded, match=r"in 6 hours: 0 left, 1 needed. Some of it comes free on 01 March at 18:15"
+        QuotaExceededError, match=r"in 6 hours: 0 left, 1 needed. Some of it comes free on 01 March at 18:15"
     ):
         await jobs.accept(a_job(at=NOW + timedelta(hours=6)))
     await jobs.accept(a_job(at=NOW + timedelta(hours=6, minutes=15)))
@@ -154,5 +154,5 @@ async def test_settings_come_back_and_the_unset_have_defaults(database: Database
     "wrong", [{"weight": 0.0}, {"weight": float("nan")}, {"timezone": "Mars/Olympus"}, {"timezone": "../etc/passwd"}]
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         GuildSettings(guild_id=GUILD, **wrong)

@@ -19,7 +19,7 @@ from db.stores.moderation import ModerationStore
 from db.stores.settings import SettingsStore
 from generation.jobs.job import Job, Outcome, Source, Status
 from generation.owner import DM_TENANT, Owner
-from generation.policy.guild_preferences import Choices
+from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.edits import StartImage
 from generation.requests.spec import ImageSpec
@@ -186,7 +186,7 @@ async def expired(database: Database, *, at: datetime = NOW) -> frozenset[str]:
 
 
 async def test_retention_takes_uploads_with_the_pictures(database: Database) -> None:
-    thirty_days = GuildSettings(guild_id=GUILD, choices=Choices(retention_days=30))
+    thirty_days = GuildSettings(guild_id=GUILD, choices=GuildPreferences(retention_days=30))
     await SettingsStore(database).change(GUILD, lambda _old: thirty_days)
     old = await made(database, days_ago=31)
     young = await made(database, file="d" * 64, days_ago=29)

@@ -25,8 +25,8 @@ from db.stores.operator import OperatorStore
 from db.stores.quotas import QuotaStore
 from db.stores.settings import SettingsStore
 from db.stores.styles import StyleStore
-from generation.errors import InvalidRequest
-from generation.policy.guild_access import Standing
+from generation.errors import InvalidRequestError
+from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
 from generation.requests.style import MAX_STYLES, Style
@@ -197,11 +197,11 @@ async def test_what_was_written_for_a_caller_who_is_gone_is_in_force(database: D
         stores.guild_policy.fetch(GUILD), operating.admission(), moderating.fetch_blocked_until(GUILD, USER)
     )
     await cut_off(database, stores.guild_policy.change_settings(GUILD, lambda old: replace(old, weight=3.0), ENTRY))
-    await cut_off(database, operating.set_standing(GUILD, Standing.DENIED))
+    await cut_off(database, operating.set_standing(GUILD, AccessDecision.DENIED))
     await cut_off(database, moderating.block(GUILD, USER, ENTRY, lasting=None))
     assert (await SettingsStore(database).fetch(GUILD)).weight == 3.0
     assert (await stores.guild_policy.fetch(GUILD)).settings.weight == 3.0
-    assert (await operating.admission()).standings == {GUILD: Standing.DENIED}
+    assert (await operating.admission()).standings == {GUILD: AccessDecision.DENIED}
     assert await moderating.fetch_blocked_until(GUILD, USER) is not None
 
 
@@ -209,7 +209,7 @@ async def test_a_file_with_too_many_styles_changes_nothing(database: Database) -
     await StyleStore(database).save(Style(guild_id=GUILD, name="Ink", prompt="in ink"), ENTRY)
     before = await everything(database)
     too_many = [Style(guild_id=GUILD, name=f"s{number}", prompt="x") for number in range(MAX_STYLES + 1)]
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         await open_stores(database).guild_policy.change_settings(
             GUILD, lambda old: replace(old, timezone="Asia/Tokyo"), ENTRY, styles=too_many
         )
@@ -221,7 +221,7 @@ async def test_of_two_who_do_the_same_one_is_recorded(database: Database) -> Non
     before = len(await open_stores(database).audit_log.fetch_changes(GUILD, limit=99))
     for twice in ("a rule removed", "a style removed", "an end of a block", "a rule"):
         ended = await asyncio.gather(WRITERS[twice](database), WRITERS[twice](database), return_exceptions=True)
-        assert sum(isinstance(each, InvalidRequest) or each in (False, 0) for each in ended) == 1, twice
+        assert sum(isinstance(each, InvalidRequestError) or each in (False, 0) for each in ended) == 1, twice
     assert len(await open_stores(database).audit_log.fetch_changes(GUILD, limit=99)) == before + 4
 
 

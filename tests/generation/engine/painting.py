@@ -9,7 +9,7 @@ import numpy as np
 
 from generation.engine.engine import Engine
 from generation.images.codec import encode_png
-from generation.jobs.protocol import Broken, Cancelled, Event, Finished, Order, Share
+from generation.jobs.protocol import Cancelled, Event, Finished, GenerateCommand, ImageFailed, Share
 from generation.requests.edits import Margins, StartImage
 from generation.requests.spec import ImageSpec
 
@@ -32,13 +32,13 @@ def a_spec(**changes: Any) -> ImageSpec:
     return ImageSpec(**plain | changes)
 
 
-def an_order(spec: ImageSpec | None = None, *, image_id: str = "a-0", **changes: Any) -> Order:
+def an_order(spec: ImageSpec | None = None, *, image_id: str = "a-0", **changes: Any) -> GenerateCommand:
     spec = spec or a_spec()
     plain: dict[str, Any] = {"attempt": 1, "share": Share(1), "check_safety": False}
     if spec.start is not None:
         plain["start_png"] = a_picture(size_px=spec.start_size_px)
         plain["mask_png"] = a_mask(size_px=(spec.width_px, spec.height_px)) if spec.start.mask_sha256 else None
-    return Order(image_id=image_id, spec=spec, **plain | changes)
+    return GenerateCommand(image_id=image_id, spec=spec, **plain | changes)
 
 
 def a_start(*, strength: float = 0.6, mask: bool = False, margins: Margins | None = None) -> StartImage:
@@ -58,7 +58,7 @@ def a_mask(size_px: tuple[int, int] = (SIDE_PX, SIDE_PX)) -> bytes:
     return encode_png(mask.tobytes(), size_px)
 
 
-def run(engine: Engine, *orders: Order) -> list[Event]:
+def run(engine: Engine, *orders: GenerateCommand) -> list[Event]:
     """Admit, step until idle, and return everything that was said."""
     for order in orders:
         engine.admit(order)
@@ -68,12 +68,12 @@ def run(engine: Engine, *orders: Order) -> list[Event]:
     return said
 
 
-def ends(events: Iterable[Event]) -> dict[str, Finished | Cancelled | Broken]:
+def ends(events: Iterable[Event]) -> dict[str, Finished | Cancelled | ImageFailed]:
     """The last word about each image."""
-    return {event.image_id: event for event in events if isinstance(event, Finished | Cancelled | Broken)}
+    return {event.image_id: event for event in events if isinstance(event, Finished | Cancelled | ImageFailed)}
 
 
-def paint(engine: Engine, order: Order) -> Finished:
+def paint(engine: Engine, order: GenerateCommand) -> Finished:
     """One image alone, which must succeed."""
     end = ends(run(engine, order))[order.image_id]
     assert isinstance(end, Finished), end

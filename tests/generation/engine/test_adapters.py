@@ -13,8 +13,8 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from generation.engine.engine import Engine
-from generation.jobs.protocol import Broken, Finished
-from generation.requests.prompt_addons import Adapter, Extra
+from generation.jobs.protocol import Finished, ImageFailed
+from generation.requests.prompt_addons import Adapter, PromptAddon
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, as_array, ends, paint, run
 from tests.generation.engine.test_exact import crowd
@@ -33,33 +33,33 @@ from tests.generation.engine.toy_extras import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")  # in the stock pipelines
-MakeLora = Callable[[Path], Extra]
+MakeLora = Callable[[Path], PromptAddon]
 
 
 @pytest.fixture(scope="module")
-def loras(tmp_path_factory: pytest.TempPathFactory) -> tuple[Extra, ...]:
+def loras(tmp_path_factory: pytest.TempPathFactory) -> tuple[PromptAddon, ...]:
     folder = tmp_path_factory.mktemp("loras")
     kohya = [kohya_lora(folder / f"kohya{seed}.safetensors", seed=seed, rank=2 + seed) for seed in range(8)]
     return (*kohya, peft_lora(folder / "peft.safetensors", seed=9), peft_lora(folder / "alpha.safetensors", alpha=6.0))
 
 
 @pytest.fixture(scope="module")
-def painter(toy_folder: Path, loras: tuple[Extra, ...]) -> Engine:
+def painter(toy_folder: Path, loras: tuple[PromptAddon, ...]) -> Engine:
     return Engine([toy_model(toy_folder, loras=loras)], EngineSettings(num_threads=1))
 
 
-def an_engine(toy_folder: Path, *loras: Extra) -> Engine:
+def an_engine(toy_folder: Path, *loras: PromptAddon) -> Engine:
     return Engine([toy_model(toy_folder, loras=loras)], EngineSettings(num_threads=1))
 
 
-def with_stock(stock: StableDiffusionPipeline, loras: list[tuple[Extra, float]]) -> StableDiffusionPipeline:
+def with_stock(stock: StableDiffusionPipeline, loras: list[tuple[PromptAddon, float]]) -> StableDiffusionPipeline:
     for index, (lora, _) in enumerate(loras):
         stock.load_lora_weights(lora.path.parent, weight_name=lora.path.name, adapter_name=f"a{index}")
     stock.set_adapters([f"a{index}" for index in range(len(loras))], [weight for _, weight in loras])
     return stock
 
 
-def test_one_or_several_paint_as_stock_does(toy_folder: Path, painter: Engine, loras: tuple[Extra, ...]) -> None:
+def test_one_or_several_paint_as_stock_does(toy_folder: Path, painter: Engine, loras: tuple[PromptAddon, ...]) -> None:
     kohya, peft, alpha = loras[0], loras[8], loras[9]
     for chosen in ([(kohya, 1.0)], [(peft, 0.5)], [(alpha, 0.7)], [(peft, 0.6), (kohya, -0.4), (alpha, 1.2)]):
         spec = a_spec(adapters=tuple(called(*each) for each in chosen))
@@ -83,7 +83,7 @@ def test_both_text_encoders_of_xl_take_part(tmp_path: Path) -> None:
     assert np.abs(as_array(paint(engine, an_order(spec))) - expected).max() <= MAX_LEVELS_APART
 
 
-def test_a_picture_without_is_the_same_before_and_after(toy_folder: Path, loras: tuple[Extra, ...]) -> None:
+def test_a_picture_without_is_the_same_before_and_after(toy_folder: Path, loras: tuple[PromptAddon, ...]) -> None:
     engine = an_engine(toy_folder, *loras)
     before = paint(engine, an_order())
     paint(engine, an_order(a_spec(adapters=(called(loras[0], 2.0), called(loras[8])))))
@@ -91,7 +91,9 @@ def test_a_picture_without_is_the_same_before_and_after(toy_folder: Path, loras:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_in_a_crowd_of_many_every_picture_is_exact(toy_folder: Path, loras: tuple[Extra, ...], dtype: str) -> None:
+def test_in_a_crowd_of_many_every_picture_is_exact(
+    toy_folder: Path, loras: tuple[PromptAddon, ...], dtype: str
+) -> None:
     """Some with, some without, other weights, another order: replayed alone by an engine that saw nothing of it."""
     engine = Engine([toy_model(toy_folder, loras=loras)], EngineSettings(num_threads=1, dtype=dtype))
     fresh = Engine([toy_model(toy_folder, loras=loras)], EngineSettings(num_threads=1, dtype=dtype))
@@ -113,7 +115,7 @@ def test_in_a_crowd_of_many_every_picture_is_exact(toy_folder: Path, loras: tupl
     assert len({end.pixels for end in crowded.values()}) > len(orders) // 2
 
 
-def test_the_oldest_makes_room_and_comes_back_the_same(painter: Engine, loras: tuple[Extra, ...]) -> None:
+def test_the_oldest_makes_room_and_comes_back_the_same(painter: Engine, loras: tuple[PromptAddon, ...]) -> None:
     first = paint(painter, an_order(a_spec(adapters=(called(loras[0]),))))
     for lora in loras[1:]:
         paint(painter, an_order(a_spec(adapters=(called(lora),), steps=1)))
@@ -169,58 +171,58 @@ def test_whatever_tool_named_it_the_same_lora_paints_the_same(toy_folder: Path, 
     assert first.pixels != paint(engine, an_order(a_spec())).pixels
 
 
-def wrong_base(path: Path) -> Extra:
+def wrong_base(path: Path) -> PromptAddon:
     return kohya_lora(path, unet=WIDE)
 
 
-def wrong_depth(path: Path) -> Extra:
+def wrong_depth(path: Path) -> PromptAddon:
     return kohya_lora(path, unet={"down_blocks.7.attentions.0.proj_in": (16, 16)}, text={})
 
 
-def dora(path: Path) -> Extra:
+def dora(path: Path) -> PromptAddon:
     lora = kohya_lora(path)
     tensors = load_file(path)
     name = next(iter(tensors)).split(".")[0]
     save_file({**tensors, f"{name}.dora_scale": torch.ones(16, 1)}, path)
-    return Extra(name=lora.name, path=path, sha256=_hash(path))
+    return PromptAddon(name=lora.name, path=path, sha256=_hash(path))
 
 
-def loha(path: Path) -> Extra:
+def loha(path: Path) -> PromptAddon:
     save_file({"lora_unet_x.hada_w1_a": torch.ones(2, 2)}, path)
-    return Extra(name=path.stem, path=path, sha256=_hash(path))
+    return PromptAddon(name=path.stem, path=path, sha256=_hash(path))
 
 
-def not_a_number(path: Path) -> Extra:
+def not_a_number(path: Path) -> PromptAddon:
     kohya_lora(path, unet={**UNET_LAYERS, next(iter(UNET_LAYERS)): (16, 16)})
     tensors = load_file(path)
     next(iter(tensors.values())).fill_(float("nan"))
     save_file(tensors, path)
-    return Extra(name=path.stem, path=path, sha256=_hash(path))
+    return PromptAddon(name=path.stem, path=path, sha256=_hash(path))
 
 
-def changed(path: Path) -> Extra:
+def changed(path: Path) -> PromptAddon:
     lora = kohya_lora(path)
     kohya_lora(path, seed=5)
     return lora
 
 
-def pickle_in_disguise(path: Path) -> Extra:
+def pickle_in_disguise(path: Path) -> PromptAddon:
     path.write_bytes(b"\x80\x04cos\nsystem\n(S'true'\ntR.")
-    return Extra(name=path.stem, path=path, sha256=_hash(path))
+    return PromptAddon(name=path.stem, path=path, sha256=_hash(path))
 
 
-def misfit(path: Path) -> Extra:
+def misfit(path: Path) -> PromptAddon:
     lora = kohya_lora(path)
     tensors = load_file(path)
     name = next(name for name in tensors if name.endswith("lora_up.weight"))
     save_file({**tensors, name: torch.ones(tensors[name].shape[0], 7)}, path)
-    return Extra(name=lora.name, path=path, sha256=_hash(path))
+    return PromptAddon(name=lora.name, path=path, sha256=_hash(path))
 
 
-def foreign_settings(path: Path) -> Extra:
+def foreign_settings(path: Path) -> PromptAddon:
     peft_lora(path)
     save_file(load_file(path), path, metadata={"lora_adapter_metadata": '{"unet.use_dora": true}'})
-    return Extra(name=path.stem, path=path, sha256=_hash(path))
+    return PromptAddon(name=path.stem, path=path, sha256=_hash(path))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,7 @@ def test_one_that_cannot_be_used_ends_its_own_picture_only(
     refused = an_order(a_spec(adapters=(called(good), called(bad))), image_id="refused-0")
     end = ends(run(engine, fine, refused))
     broken = end["refused-0"]
-    assert isinstance(broken, Broken) and broken.error == "InvalidRequest" and says in broken.message
+    assert isinstance(broken, ImageFailed) and broken.error == "InvalidRequest" and says in broken.message
     alone = paint(an_engine(toy_folder, good), fine)
     assert isinstance(end["fine-0"], Finished) and end["fine-0"].pixels == alone.pixels
 
@@ -259,7 +261,7 @@ def test_one_that_is_refused_leaves_nothing_of_those_it_was_called_with(toy_fold
     for chosen in ((), (called(other),)):
         engine = an_engine(toy_folder, good, bad, other)
         before = paint(engine, an_order(a_spec(adapters=chosen)))
-        assert isinstance(ends(run(engine, refused))["refused-0"], Broken)
+        assert isinstance(ends(run(engine, refused))["refused-0"], ImageFailed)
         assert paint(engine, an_order(a_spec(adapters=chosen))).pixels == before.pixels
         assert paint(engine, an_order(a_spec(adapters=(*chosen, called(good))))).pixels != before.pixels
 
@@ -267,7 +269,7 @@ def test_one_that_is_refused_leaves_nothing_of_those_it_was_called_with(toy_fold
 def test_one_that_is_not_here_is_refused(painter: Engine) -> None:
     order = an_order(a_spec(adapters=(Adapter("gone", "0" * 64, 1.0),)))
     end = ends(run(painter, order))[order.image_id]
-    assert isinstance(end, Broken) and "is not here" in end.message
+    assert isinstance(end, ImageFailed) and "is not here" in end.message
 
 
 def _hash(path: Path) -> str:

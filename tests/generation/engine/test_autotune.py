@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from generation.engine.autotune import Measured, is_much_faster, pays_first, time_buckets
+from generation.engine.autotune import MeasurementCache, find_best_bucket, is_much_faster, time_buckets
 from generation.engine.devices import choose_device
 from generation.engine.engine import Engine
 from generation.workers.engine_settings import EngineSettings
@@ -28,7 +28,7 @@ from tests.generation.engine.toy import toy_model
     ids=["all rows are free", "none is", "free up to four", "a slow machine tried one"],
 )
 def test_the_bucket_that_pays_is_the_first_near_the_best(seconds: dict[int, float], bucket: int) -> None:
-    assert pays_first(seconds) == bucket
+    assert find_best_bucket(seconds) == bucket
 
 
 def run_whole(trial: Generator[None, None, dict[int, float]]) -> tuple[int, dict[int, float]]:
@@ -52,31 +52,31 @@ def test_every_bucket_is_timed_after_a_forward_that_does_not_count() -> None:
 
 def test_what_was_measured_is_kept(tmp_path: Path) -> None:
     file = str(tmp_path / "deep" / "measured.json")
-    assert Measured(file).get("speed", lambda: 3.5) == 3.5
-    assert Measured(file).get("speed", lambda: 99.0) == 3.5
+    assert MeasurementCache(file).get("speed", lambda: 3.5) == 3.5
+    assert MeasurementCache(file).get("speed", lambda: 99.0) == 3.5
     Path(file).write_text('["damaged"')
-    assert Measured(file).get("speed", lambda: 4.0) == 4.0
+    assert MeasurementCache(file).get("speed", lambda: 4.0) == 4.0
     assert json.loads(Path(file).read_text()) == {"speed": 4.0}
 
 
 def test_without_a_file_nothing_is_measured() -> None:
-    assert Measured("").get("speed", lambda: pytest.fail("measured")) is None
+    assert MeasurementCache("").get("speed", lambda: pytest.fail("measured")) is None
 
 
 def test_a_folder_that_cannot_be_written_to_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert Measured(str(tmp_path / "file" / "measured.json")).get("speed", lambda: 3.5) == 3.5
+    assert MeasurementCache(str(tmp_path / "file" / "measured.json")).get("speed", lambda: 3.5) == 3.5
 
 
 @pytest.mark.parametrize(("gain", "dtype"), [(3.0, torch.bfloat16), (1.2, torch.float32), (0.1, torch.float32)])
 def test_a_processor_gets_bfloat16_when_that_is_much_faster(tmp_path: Path, gain: float, dtype: torch.dtype) -> None:
     file = tmp_path / "measured.json"
     settings = EngineSettings(device="cpu", num_threads=1, measured=str(file))
-    choose_device(settings, (), Measured(str(file)))
+    choose_device(settings, (), MeasurementCache(str(file)))
     kept = json.loads(file.read_text())
     assert len(kept) == 1, "measured on this machine, whatever came out"
     file.write_text(json.dumps(dict.fromkeys(kept, gain)))
-    assert choose_device(settings, (), Measured(str(file))).dtype is dtype
+    assert choose_device(settings, (), MeasurementCache(str(file))).dtype is dtype
     assert is_much_faster(gain) == (dtype is torch.bfloat16)
     assert choose_device(EngineSettings(device="cpu", num_threads=1)).dtype is torch.float32
 

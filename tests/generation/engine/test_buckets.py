@@ -12,7 +12,7 @@ import torch
 
 from bench.light_engine import LightEngine
 from generation.engine import autotune as measuring
-from generation.engine.autotune import Measured, time_buckets
+from generation.engine.autotune import MeasurementCache, time_buckets
 from generation.engine.buckets import Buckets, Shape
 from generation.engine.engine import Engine
 from generation.jobs.protocol import Close, Command
@@ -28,7 +28,7 @@ LARGE = {"width_px": 512, "height_px": 512, "steps": 2}
 
 def buckets(file: Path, *, device: str = "cuda", max_rows: int = 0) -> Buckets:
     settings = EngineSettings(max_rows=max_rows)
-    return Buckets(settings, Measured(str(file)), Fingerprint({"gpu": "a card"}), device=device)
+    return Buckets(settings, MeasurementCache(str(file)), Fingerprint({"gpu": "a card"}), device=device)
 
 
 def finish_tuning(engine: Engine) -> int:

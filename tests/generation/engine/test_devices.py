@@ -8,7 +8,7 @@ import torch
 from generation.engine.devices import choose_device, num_cores
 from generation.engine.error_classes import broken, is_engine_broken, is_out_of_memory
 from generation.engine.fingerprint import take_fingerprint
-from generation.errors import InvalidRequest, Misconfigured
+from generation.errors import ConfigurationError, InvalidRequestError
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import an_order
 
@@ -28,10 +28,10 @@ def test_a_cpu_computes_in_full_precision_on_every_core_unless_told() -> None:
 
 
 def test_a_format_or_device_that_is_not_there_is_misconfigured() -> None:
-    with pytest.raises(Misconfigured, match="number format"):
+    with pytest.raises(ConfigurationError, match="number format"):
         choose_device(EngineSettings(device="cpu", dtype="int4"))
     if not torch.cuda.is_available():
-        with pytest.raises(Misconfigured, match="No CUDA device"):
+        with pytest.raises(ConfigurationError, match="No CUDA device"):
             choose_device(EngineSettings(device="cuda"))
 
 
@@ -65,6 +65,6 @@ def test_whose_fault_it_is(error: Exception, memory: bool, engine: bool) -> None
 
 def test_a_broken_image_names_a_class_people_have_a_sentence_for() -> None:
     assert broken(an_order(), MemoryError()).error == "OutOfMemory"
-    assert broken(an_order(), InvalidRequest(what="The mask", problem="is gone.")).message == "The mask is gone."
+    assert broken(an_order(), InvalidRequestError(what="The mask", problem="is gone.")).message == "The mask is gone."
     unknown = broken(an_order(), ZeroDivisionError("by zero"))
     assert unknown.error == "Failed" and "ZeroDivisionError" in unknown.message

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 from generation.engine.engine import Engine
 from generation.engine.outpaint import extend
 from generation.engine.pixels import read_picture
-from generation.jobs.protocol import Broken, Cancel, Cancelled, Finished, Preview, Progress, Share
+from generation.jobs.protocol import Cancel, Cancelled, Finished, ImageFailed, Preview, Progress, Share
 from generation.requests.edits import Hires, Margins, Upscale, Variation
 from generation.requests.recipe import Trace
 from generation.workers.engine_settings import EngineSettings
@@ -240,7 +240,7 @@ def test_what_cannot_be_made_is_refused_by_name(engine: Engine, order: object, e
     png = a_picture() if spec.start else None
     said = run(engine, an_order(spec, start_png=png), an_order(image_id="good-0"))
     bad, good = ends(said)["a-0"], ends(said)["good-0"]
-    assert isinstance(bad, Broken) and bad.error == error, bad
+    assert isinstance(bad, ImageFailed) and bad.error == error, bad
     assert isinstance(good, Finished)
 
 
@@ -252,7 +252,7 @@ def test_numbers_out_of_bounds_end_that_image_alone(engine: Engine) -> None:
     assert walk is not None
     walk.latents = torch.full_like(walk.latents, float("nan"))
     said = ends(run(engine))
-    assert isinstance(said["bad-0"], Broken) and said["bad-0"].error == "NotFinite", "the name finds the sentence"
+    assert isinstance(said["bad-0"], ImageFailed) and said["bad-0"].error == "NotFinite", "the name finds the sentence"
     good = said["good-0"]
     assert isinstance(good, Finished)
     assert good.pixels == paint(engine, an_order(replay=good.trace)).pixels

@@ -12,7 +12,7 @@ from generation.engine.batch import Batch
 from generation.engine.devices import Device
 from generation.engine.engine import Engine
 from generation.engine.slot import Slot
-from generation.jobs.protocol import Finished, Order, Share
+from generation.jobs.protocol import Finished, GenerateCommand, Share
 from generation.requests.edits import Hires, Margins, Variation
 from generation.requests.recipe import Trace
 from tests.generation.engine.painting import FIVE_SAMPLERS, a_spec, a_start, an_order, as_array, ends, paint
@@ -20,7 +20,7 @@ from tests.generation.engine.painting import FIVE_SAMPLERS, a_spec, a_start, an_
 MakeEngine = Callable[..., Engine]
 
 
-def some_orders(rng: random.Random, number: int) -> Iterator[Order]:
+def some_orders(rng: random.Random, number: int) -> Iterator[GenerateCommand]:
     """Mixed in everything that may differ within one key, and in guild and weight."""
     outpainted = a_start(strength=1.0, margins=Margins(left=16))  # sits inside a canvas of everybody's size
     for index in range(number):
@@ -39,7 +39,7 @@ def some_orders(rng: random.Random, number: int) -> Iterator[Order]:
         yield an_order(spec, image_id=f"{rng.randrange(2**32)}-{index}", share=share)
 
 
-def crowd(engine: Engine, orders: list[Order], rng: random.Random) -> dict[str, Finished]:
+def crowd(engine: Engine, orders: list[GenerateCommand], rng: random.Random) -> dict[str, Finished]:
     """Run the orders together, arriving at random moments."""
     waiting, finished = list(orders), {}
     while waiting or not engine.is_idle:

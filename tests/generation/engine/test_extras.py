@@ -15,13 +15,13 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from generation.engine.engine import Engine
-from generation.errors import InvalidRequest
-from generation.jobs.protocol import Broken
+from generation.errors import InvalidRequestError
+from generation.jobs.protocol import ImageFailed
 from generation.models.catalog import Model
 from generation.models.failed_loads import FailedLoads
 from generation.models.hashing import hash_files
-from generation.models.layout import FolderRefused
-from generation.requests.prompt_addons import Embedding, Extra
+from generation.models.layout import ModelRefusedError
+from generation.requests.prompt_addons import Embedding, PromptAddon
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, as_array, ends, paint, run
 from tests.generation.engine.test_exact import crowd
@@ -36,13 +36,13 @@ def an_engine(model: Model) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def styles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Extra, ...]:
+def styles(tmp_path_factory: pytest.TempPathFactory) -> tuple[PromptAddon, ...]:
     folder = tmp_path_factory.mktemp("words")
     return tuple(an_embedding(folder / f"style{seed}.safetensors", words=seed, seed=seed) for seed in (1, 3))
 
 
 @pytest.fixture(scope="module")
-def painter(toy_folder: Path, styles: tuple[Extra, ...]) -> Engine:
+def painter(toy_folder: Path, styles: tuple[PromptAddon, ...]) -> Engine:
     return an_engine(toy_model(toy_folder, embeddings=styles))
 
 
@@ -64,7 +64,9 @@ def stock_picture(
     return (output.images[0] * 255).round().astype(int)
 
 
-def test_a_learned_word_paints_as_stock_does(toy_folder: Path, painter: Engine, styles: tuple[Extra, ...]) -> None:
+def test_a_learned_word_paints_as_stock_does(
+    toy_folder: Path, painter: Engine, styles: tuple[PromptAddon, ...]
+) -> None:
     for style in styles:
         stock = load_stock(toy_folder)
         vectors = load_file(style.path)["emb_params"]
@@ -95,7 +97,7 @@ def test_the_summary_of_xl_is_taken_where_the_prompt_ends(tmp_path: Path) -> Non
 
 
 def test_learned_words_are_exact_in_a_crowd_and_change_nobody_elses(
-    toy_folder: Path, painter: Engine, styles: tuple[Extra, ...]
+    toy_folder: Path, painter: Engine, styles: tuple[PromptAddon, ...]
 ) -> None:
     prompts = [("a style1 cat", (word(styles[0]),)), ("a style3 dog", (word(styles[1]),)), ("a style1 cat", ())]
     orders = [
@@ -123,10 +125,10 @@ def test_a_word_of_another_model_is_refused(toy_folder: Path, tmp_path: Path, ma
     engine = an_engine(toy_model(toy_folder, embeddings=(style,)))
     order = an_order(a_spec(embeddings=(word(style),)))
     end = ends(run(engine, order))[order.image_id]
-    assert isinstance(end, Broken) and end.error == "InvalidRequest" and says in end.message
+    assert isinstance(end, ImageFailed) and end.error == "InvalidRequest" and says in end.message
     gone = an_order(a_spec(embeddings=(Embedding("gone", "0" * 64),)))
     end = ends(run(engine, gone))[gone.image_id]
-    assert isinstance(end, Broken) and "is not here" in end.message
+    assert isinstance(end, ImageFailed) and "is not here" in end.message
 
 
 def test_clip_skip_means_what_it_means_to_stock(toy_folder: Path, painter: Engine) -> None:
@@ -139,7 +141,7 @@ def test_clip_skip_means_what_it_means_to_stock(toy_folder: Path, painter: Engin
     assert np.abs(ours - expected).max() <= MAX_LEVELS_APART
     assert np.abs(ours - as_array(paint(painter, an_order(a_spec(guidance=1.0))))).max() > MAX_LEVELS_APART
     end = ends(run(painter, an_order(a_spec(clip_skip=3))))["a-0"]
-    assert isinstance(end, Broken) and "Clip skip must be at most 2 with this model" in end.message
+    assert isinstance(end, ImageFailed) and "Clip skip must be at most 2 with this model" in end.message
 
 
 def test_a_checkpoint_in_one_file_paints_what_its_folder_paints(
@@ -187,10 +189,10 @@ def test_what_does_not_fit_its_settings_is_refused(toy_folder: Path, tmp_path: P
     tensors = load_file(file)
     for name in ("model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.decoder.conv_in.weight"):
         save_file({each: tensor for each, tensor in tensors.items() if each != name}, file)
-        with pytest.raises(FolderRefused, match=r"toy\.safetensors"):
+        with pytest.raises(ModelRefusedError, match=r"toy\.safetensors"):
             an_engine(toy_model(file, config=toy_folder))
     save_file({**tensors, "first_stage_model.decoder.conv_in.bias": torch.full((8,), float("inf"))}, file)
-    with pytest.raises(FolderRefused, match="is not finite"):
+    with pytest.raises(ModelRefusedError, match="is not finite"):
         an_engine(toy_model(file, config=toy_folder))
 
 
@@ -213,7 +215,7 @@ def test_one_that_is_not_loaded_yet_is_looked_at_when_it_is(toy_folder: Path, tm
 
 
 def test_a_model_that_has_changed_since_it_was_added_is_refused(toy_folder: Path) -> None:
-    with pytest.raises(FolderRefused, match="has changed since it was added"):
+    with pytest.raises(ModelRefusedError, match="has changed since it was added"):
         an_engine(toy_model(toy_folder, sha256="0" * 64))
     an_engine(toy_model(toy_folder, sha256=hash_files(toy_folder))).close()
 
@@ -224,11 +226,11 @@ def test_a_link_or_another_format_is_no_checkpoint(toy_folder: Path, tmp_path: P
     link.symlink_to(file)
     shutil.copy(file, pickle)
     for path in (link, pickle):
-        with pytest.raises(FolderRefused):
+        with pytest.raises(ModelRefusedError):
             an_engine(toy_model(path, config=toy_folder))
 
 
-def test_an_extra_names_its_width(styles: tuple[Extra, ...]) -> None:
+def test_an_extra_names_its_width(styles: tuple[PromptAddon, ...]) -> None:
     assert styles[0].context_width == an_extra(styles[0].path).context_width == 16
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         Embedding("../x", "0" * 64)

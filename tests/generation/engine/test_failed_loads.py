@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from generation.engine import models
 from generation.engine.engine import Engine
-from generation.errors import Misconfigured
-from generation.jobs.protocol import Broken, Finished
+from generation.errors import ConfigurationError
+from generation.jobs.protocol import Finished, ImageFailed
 from generation.models.failed_loads import FailedLoads
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_spec, an_order, ends, run
@@ -57,12 +57,12 @@ def test_it_is_loaded_once_however_often_it_is_asked_for(
     assert isinstance(end["good-0"], Finished)
     for order in orders:
         failed = end[order.image_id]
-        assert isinstance(failed, Broken) and failed.error == "ModelUnusable"
+        assert isinstance(failed, ImageFailed) and failed.error == "ModelUnusable"
     assert tried == ["toy", "bad"]
     kept = FailedLoads(settings.failed_loads)
     assert "mid_block.resnets.0.conv1.weight" in kept.of(catalog)["bad"]
     again = Engine(catalog, settings)
-    assert isinstance(ends(run(again, orders[0]))["bad-0"], Broken)
+    assert isinstance(ends(run(again, orders[0]))["bad-0"], ImageFailed)
     assert tried == ["toy", "bad", "toy"], "nor after a restart"
     shutil.copyfile(toy_folder / WEIGHTS, broken / WEIGHTS)
     assert isinstance(ends(run(again, orders[0]))["bad-0"], Finished)
@@ -72,7 +72,7 @@ def test_it_is_loaded_once_however_often_it_is_asked_for(
 def test_as_the_default_it_is_said_and_tried_at_every_start(broken: Path, tmp_path: Path, tried: list[str]) -> None:
     settings = EngineSettings(num_threads=1, failed_loads=str(tmp_path / "failed.json"))
     for _ in range(2):
-        with pytest.raises(Misconfigured, match=r"1 weights are missing.*name the settings of the same kind"):
+        with pytest.raises(ConfigurationError, match=r"1 weights are missing.*name the settings of the same kind"):
             Engine([toy_model(broken)], settings)
     assert tried == ["toy", "toy"]
 
@@ -81,7 +81,7 @@ def test_one_that_is_gone_stops_nobody(toy_folder: Path, tmp_path: Path) -> None
     catalog = (toy_model(toy_folder), toy_model(tmp_path / "gone", name="gone"))
     engine = Engine(catalog, EngineSettings(num_threads=1))
     end = ends(run(engine, an_order(a_spec(model="gone"), image_id="gone-0"), an_order(image_id="good-0")))
-    assert isinstance(end["gone-0"], Broken) and isinstance(end["good-0"], Finished)
+    assert isinstance(end["gone-0"], ImageFailed) and isinstance(end["good-0"], Finished)
 
 
 def test_memory_that_ran_out_is_not_the_models_fault(
@@ -96,7 +96,7 @@ def test_memory_that_ran_out_is_not_the_models_fault(
 
     monkeypatch.setattr(models, "LoadedModel", no_room)
     failed = ends(run(engine, an_order(a_spec(model="second"))))["a-0"]
-    assert isinstance(failed, Broken) and failed.error == "OutOfMemory"
+    assert isinstance(failed, ImageFailed) and failed.error == "OutOfMemory"
     monkeypatch.setattr(models, "LoadedModel", real)
     assert isinstance(ends(run(engine, an_order(a_spec(model="second"))))["a-0"], Finished)
 

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from generation.engine.engine import Engine
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.add import add_path
 from generation.models.hashing import hash_files
-from generation.models.layout import FolderRefused, check_model, check_part
+from generation.models.layout import ModelRefusedError, check_model, check_part
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.toy import save_checker, save_toy, save_toy_xl, save_upscaler, toy_model
 from tests.generation.engine.toy_checkpoint import save_checkpoint
@@ -150,7 +150,7 @@ def test_pickles_beside_the_weights_are_never_opened(folder: Path) -> None:
 def test_a_folder_is_refused_before_it_is_opened(folder: Path, name: str) -> None:
     spoil, reason = BEFORE_OPENING[name]
     spoil(folder)
-    with pytest.raises(FolderRefused, match=reason):
+    with pytest.raises(ModelRefusedError, match=reason):
         check_model(folder, "sd")
 
 
@@ -160,7 +160,7 @@ def test_weights_that_cannot_be_read_are_refused_before_a_model_is_added(
 ) -> None:
     spoil, reason = BEFORE_OPENING[name]
     spoil(folder)
-    with pytest.raises(FolderRefused, match=reason):
+    with pytest.raises(ModelRefusedError, match=reason):
         add_path(tmp_path / "models", folder, say=lambda line: None, require_loadable=lambda model: None)
 
 
@@ -172,7 +172,7 @@ def test_half_precision_weights_are_weights(tmp_path: Path, family: str) -> None
     check_model(folder, family)
     second = next(folder.glob("text_encoder*/*.safetensors"))
     second.rename(second.with_suffix(".bin"))
-    with pytest.raises(FolderRefused, match=r"text_encoder(_2)? cannot be read"):
+    with pytest.raises(ModelRefusedError, match=r"text_encoder(_2)? cannot be read"):
         check_model(folder, family)
 
 
@@ -182,7 +182,7 @@ def test_a_vae_that_is_replaced_and_settings_beside_a_single_file_need_no_weight
     check_model(folder, "sd", has_other_vae=True)
     (folder / UNET).unlink()
     check_model(file, "sd", config=folder)
-    with pytest.raises(FolderRefused, match="unet cannot be read"):
+    with pytest.raises(ModelRefusedError, match="unet cannot be read"):
         check_model(folder, "sd", has_other_vae=True)
 
 
@@ -192,7 +192,7 @@ def test_a_checker_or_upscaler_without_safetensors_is_refused_by_name(tmp_path: 
     save(folder)
     check_part(folder)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(FolderRefused, match=r"no weights as .safetensors, only pytorch_model.bin"):
+    with pytest.raises(ModelRefusedError, match=r"no weights as .safetensors, only pytorch_model.bin"):
         check_part(folder)
 
 
@@ -200,12 +200,12 @@ def test_a_checker_or_upscaler_without_safetensors_is_refused_by_name(tmp_path: 
 def test_damaged_weights_are_refused(folder: Path, name: str) -> None:
     spoil, reason = ON_OPENING[name]
     spoil(folder)
-    with pytest.raises(FolderRefused, match=reason):
+    with pytest.raises(ModelRefusedError, match=reason):
         Engine([toy_model(folder)], EngineSettings(num_threads=1))
 
 
 def test_an_unknown_family_is_misconfigured(folder: Path) -> None:
-    with pytest.raises(Misconfigured, match="no model family"):
+    with pytest.raises(ConfigurationError, match="no model family"):
         check_model(folder, "gan")
 
 

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from generation.engine.devices import Device, lay_out
 from generation.engine.engine import Engine
-from generation.engine.memory import MODES, Shelf, arrange, choose_mode, loaded_bytes
-from generation.errors import Misconfigured
-from generation.jobs.protocol import Close, Event, Finished, Order
+from generation.engine.memory import MODES, PartOffloader, arrange, choose_mode, loaded_bytes
+from generation.errors import ConfigurationError
+from generation.jobs.protocol import Close, Event, Finished, GenerateCommand
 from generation.requests.edits import Upscale
 from generation.workers.child import Inbox, serve
 from generation.workers.engine_settings import EngineSettings
@@ -49,7 +49,7 @@ def test_auto_takes_the_fastest_mode_that_fits(device: torch.device, wanted: str
 
 
 def test_a_mode_there_is_not_is_refused() -> None:
-    with pytest.raises(Misconfigured, match="Choose one of: auto, full, sliced, offload"):
+    with pytest.raises(ConfigurationError, match="Choose one of: auto, full, sliced, offload"):
         choose_mode("lots", CPU, weights=0, free=0)
 
 
@@ -88,7 +88,7 @@ def test_a_single_file_counts_without_its_averages_and_with_the_vae_in_place_of_
 
 def test_only_the_part_at_work_is_on_the_device() -> None:
     """On `meta`, which every machine has, instead of a graphics card."""
-    shelf = Shelf(torch.device("meta"))
+    shelf = PartOffloader(torch.device("meta"))
     first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
     for part in (first, second):
         shelf.keep(part)
@@ -149,7 +149,7 @@ def test_a_rested_engine_loads_again_and_paints_the_same(toy_folder: Path) -> No
     ids=["painted", "enlarged"],
 )
 def test_without_room_only_a_model_that_nobody_waits_for_makes_way(
-    toy_folder: Path, monkeypatch: pytest.MonkeyPatch, first: Order
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch, first: GenerateCommand
 ) -> None:
     """What is at work is held: letting go of it frees nothing, and a preview or the end would load it again."""
     monkeypatch.setattr("generation.engine.models._ROOM_FACTOR", float("inf"))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from generation.engine.engine import Engine
-from generation.jobs.protocol import Broken, Finished, Order, Preview
+from generation.jobs.protocol import Finished, GenerateCommand, ImageFailed, Preview
 from generation.requests.edits import Hires, Upscale
 from generation.requests.spec import ImageSpec
 from generation.workers.engine_settings import EngineSettings
@@ -53,7 +53,7 @@ class Full:
         return result
 
 
-def order_of(spec: ImageSpec) -> Order:
+def order_of(spec: ImageSpec) -> GenerateCommand:
     return an_order(spec, check_safety=True, start_png=a_picture() if spec.upscale else None)
 
 
@@ -104,7 +104,7 @@ def test_memory_that_runs_out_twice_ends_that_image_alone(
         patched.setattr(holder, method, Full(getattr(holder, method), at=range(call, call + 2)))
         end = ends(run(engine, order_of(spec)))["a-0"]
     engine._starts._known.clear()
-    assert isinstance(end, Broken)
+    assert isinstance(end, ImageFailed)
     assert end.error == "OutOfMemory"
     assert paint(engine, order_of(a_spec())).pixels
 

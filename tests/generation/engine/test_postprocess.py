@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from generation.engine.postprocess import blurred, finish
+from generation.engine.postprocess import blurred, finish_image
 from generation.engine.safety import judge
-from generation.jobs.protocol import Order, Share
+from generation.jobs.protocol import GenerateCommand, Share
 from generation.requests.spec import ImageSpec
 
 CALM, LOUD = torch.full((17,), -0.1), torch.full((17,), 0.1)
@@ -22,9 +22,9 @@ NAN = torch.full((17,), torch.nan)
 
 def finished(care: torch.Tensor, concepts: torch.Tensor, **chosen: Any) -> Any:
     spec = ImageSpec(prompt="x", model="m", width_px=96, height_px=64, steps=1, guidance=1.0, sampler="Euler a", seed=1)
-    order = Order(image_id="i", attempt=1, spec=spec, share=Share(1), **chosen)
+    order = GenerateCommand(image_id="i", attempt=1, spec=spec, share=Share(1), **chosen)
     checker = SimpleNamespace(check=lambda picture: judge(care, concepts))
-    return finish(SimpleNamespace(safety=checker), order, PICTURE)  # type: ignore[arg-type]
+    return finish_image(SimpleNamespace(safety=checker), order, PICTURE)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -62,5 +62,5 @@ def test_a_checker_that_raises_lets_nothing_out() -> None:
         spec = ImageSpec(
             prompt="x", model="m", width_px=96, height_px=64, steps=1, guidance=1.0, sampler="Euler a", seed=1
         )
-        order = Order(image_id="i", attempt=1, spec=spec, share=Share(1), shows_flagged=True)
-        finish(SimpleNamespace(safety=SimpleNamespace(check=fail)), order, PICTURE)  # type: ignore[arg-type]
+        order = GenerateCommand(image_id="i", attempt=1, spec=spec, share=Share(1), shows_flagged=True)
+        finish_image(SimpleNamespace(safety=SimpleNamespace(check=fail)), order, PICTURE)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from generation.engine.devices import Device
 from generation.engine.engine import Engine
 from generation.engine.safety import SafetyChecker, judge
 from generation.images.codec import encode_png
-from generation.jobs.protocol import Finished, Order, Preview
+from generation.jobs.protocol import Finished, GenerateCommand, Preview
 from generation.requests.edits import StartImage, Upscale
 from generation.workers.engine_settings import EngineSettings
 from tests.generation.engine.painting import a_picture, a_spec, an_order, ends, paint, run
@@ -138,7 +138,7 @@ def of_two_minds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.nda
     return folder, flagged, fine
 
 
-def starting_from(picture: np.ndarray, name: str, **changes: bool) -> Order:
+def starting_from(picture: np.ndarray, name: str, **changes: bool) -> GenerateCommand:
     spec = a_spec(start=StartImage(sha256=name * 64, strength=0.5))
     png = encode_png(picture.tobytes(), (64, 64))
     return an_order(spec, image_id=f"{name}-0", check_safety=True, start_png=png, **changes)

@@ -17,9 +17,9 @@ from cli import models
 from generation.engine.engine import Engine
 from generation.engine.loading import ModelFolder
 from generation.engine.samplers import check_samplers
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog
-from generation.models.layout import FolderRefused, check_model, read_scheduler
+from generation.models.layout import ModelRefusedError, check_model, read_scheduler
 from generation.models.safetensors_header import Tensors
 from generation.models.scheduler_config import Stated, check_settings, merge_settings, read_stated
 from generation.requests.samplers import SAMPLERS
@@ -172,10 +172,10 @@ def test_what_a_sampler_fails_with_is_refused_before_it_is_tried(
     folder = with_settings(toy_folder, tmp_path / "folder", **settings)
     with pytest.raises(ValueError, match="sampler"):
         check_samplers(json.loads((folder / "scheduler" / "scheduler_config.json").read_text()))
-    with pytest.raises(FolderRefused, match=r"its scheduler [^.]+\..* Change scheduler_config.json") as refused:
+    with pytest.raises(ModelRefusedError, match=r"its scheduler [^.]+\..* Change scheduler_config.json") as refused:
         check_model(folder, "sd")
     assert "\n" not in str(refused.value)
-    with pytest.raises(FolderRefused):
+    with pytest.raises(ModelRefusedError):
         models.add(tmp_path / "models", str(folder), say=lambda line: None)
     assert not (tmp_path / "models" / "models.json").exists()
 
@@ -196,13 +196,13 @@ def test_a_scheduler_of_another_kind_of_model_is_refused(name: Any) -> None:
 def test_what_the_rules_do_not_know_is_found_before_a_picture_is_tried(toy_folder: Path, tmp_path: Path) -> None:
     folder = with_settings(toy_folder, tmp_path / "folder", disable_corrector=3)
     check_model(folder, "sd")
-    with pytest.raises(FolderRefused, match="its scheduler does not work with the sampler UniPC"):
+    with pytest.raises(ModelRefusedError, match="its scheduler does not work with the sampler UniPC"):
         ModelFolder(folder, "sd")
 
 
 def test_a_folder_without_scheduler_settings_is_refused(toy_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(toy_folder, tmp_path / "folder", ignore=shutil.ignore_patterns("scheduler")))
-    with pytest.raises(FolderRefused, match=r"has no scheduler/scheduler_config\.json"):
+    with pytest.raises(ModelRefusedError, match=r"has no scheduler/scheduler_config\.json"):
         check_model(folder, "sd")
 
 
@@ -254,7 +254,7 @@ def test_a_folder_can_be_told_what_it_predicts(toy_folder: Path, tmp_path: Path,
 def test_a_prediction_there_is_not_is_refused(
     toy_folder: Path, add: Callable[..., list[str]], prediction: str, said: str
 ) -> None:
-    with pytest.raises(Misconfigured, match=said):
+    with pytest.raises(ConfigurationError, match=said):
         add(toy_folder, prediction=prediction)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from generation.models.inspect import describe
-from generation.requests.prompt_addons import Adapter, Embedding, Extra
+from generation.requests.prompt_addons import Adapter, Embedding, PromptAddon
 from tests.generation.engine.toy import SECOND_WIDTH, WIDTH
 
 ATTENTION = "down_blocks.0.attentions.0.transformer_blocks.0.attn{which}.{part}"
@@ -48,7 +48,7 @@ def kohya_lora(
     rank: int = 2,
     alpha: float = 1.0,
     seed: int = 0,
-) -> Extra:
+) -> PromptAddon:
     """As kohya's scripts write it: dots are underscores, and every layer has its alpha. `text` by prefix."""
     parts = {"lora_unet": unet} | ({"lora_te": TEXT_LAYERS} if text is None else text)
     random = torch.Generator().manual_seed(seed)
@@ -63,7 +63,7 @@ def kohya_lora(
     return an_extra(path)
 
 
-def peft_lora(path: Path, *, rank: int = 4, alpha: float | None = None, seed: int = 0) -> Extra:
+def peft_lora(path: Path, *, rank: int = 4, alpha: float | None = None, seed: int = 0) -> PromptAddon:
     """As diffusers saves what PEFT trained; with `alpha`, that stands in the header."""
     random = torch.Generator().manual_seed(seed)
     tensors: dict[str, Tensor] = {}
@@ -81,7 +81,7 @@ def peft_lora(path: Path, *, rank: int = 4, alpha: float | None = None, seed: in
     return an_extra(path)
 
 
-def an_embedding(path: Path, *, words: int = 2, width: int = WIDTH, seed: int = 0, is_xl: bool = False) -> Extra:
+def an_embedding(path: Path, *, words: int = 2, width: int = WIDTH, seed: int = 0, is_xl: bool = False) -> PromptAddon:
     """A textual inversion: in AUTOMATIC1111's form for one text encoder, in the usual one for two."""
     random = torch.Generator().manual_seed(seed)
     widths = {"clip_l": width, "clip_g": SECOND_WIDTH} if is_xl else {"emb_params": width}
@@ -89,19 +89,19 @@ def an_embedding(path: Path, *, words: int = 2, width: int = WIDTH, seed: int = 
     return an_extra(path)
 
 
-def an_extra(path: Path) -> Extra:
+def an_extra(path: Path) -> PromptAddon:
     """A catalogue entry for a file, also for one that `models add` would refuse."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         width = describe(path).context_width
     except ValueError:
         width = 0
-    return Extra(name=path.stem, path=path, sha256=digest, context_width=width)
+    return PromptAddon(name=path.stem, path=path, sha256=digest, context_width=width)
 
 
-def called(extra: Extra, weight: float = 1.0) -> Adapter:
+def called(extra: PromptAddon, weight: float = 1.0) -> Adapter:
     return Adapter(extra.name, extra.sha256, weight)
 
 
-def word(extra: Extra) -> Embedding:
+def word(extra: PromptAddon) -> Embedding:
     return Embedding(extra.name, extra.sha256)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from generation.engine.trial import explain_failure
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.catalog import Model
 
 
 def require_loadable_here(model: Model) -> None:
-    """Raise `Misconfigured` with the reason if the model does not load."""
+    """Raise `ConfigurationError` with the reason if the model does not load."""
     if problem := explain_failure(model):
-        raise Misconfigured(problem=problem, remedy="It was not added.")
+        raise ConfigurationError(problem=problem, remedy="It was not added.")

@@ -12,8 +12,8 @@ pytest.importorskip("c2pa", reason="the extra atelier[c2pa] is not installed: co
 import c2pa
 
 import generation.images.c2pa
-from generation.errors import Misconfigured
-from generation.images.c2pa import CannotSign, Credentials, CredentialState, read_credentials
+from generation.errors import ConfigurationError
+from generation.images.c2pa import Credentials, CredentialState, SigningError, read_credentials
 from generation.images.codec import decode_png, shrink
 from generation.images.iptc import SourceType
 from generation.images.metadata import read_recipe, sign_png
@@ -70,13 +70,13 @@ def test_what_cannot_sign_is_found_at_the_start(credentials: Credentials, monkey
         Credentials(certificates=old.certificates, key=old.key),
         Credentials(certificates=credentials.certificates, key=credentials.key, algorithm="ed25519"),
     ):
-        with pytest.raises(Misconfigured, match="ATELIER_C2PA"):
+        with pytest.raises(ConfigurationError, match="ATELIER_C2PA"):
             wrong.check()
-    with pytest.raises(CannotSign):
+    with pytest.raises(SigningError):
         credentials.sign(b"no picture", SourceType.GENERATED)
     signed = credentials.sign(sign_png(PIXELS, (64, 64), a_recipe()), SourceType.GENERATED)
     monkeypatch.setattr(generation.images.c2pa, "is_installed", lambda: False)
-    with pytest.raises(Misconfigured, match=r"pip install -c constraints.txt -e '\.\[c2pa\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install -c constraints.txt -e '\.\[c2pa\]'"):
         credentials.check()
     read = read_credentials(signed)
     assert read is not None

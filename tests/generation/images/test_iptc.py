@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.codec import pixels_sha256, shrink
 from generation.images.iptc import SourceType
 from generation.images.metadata import read_recipe, sign_png
@@ -56,5 +56,5 @@ def test_pixels_that_were_changed_and_files_that_say_nothing() -> None:
     Image.new("RGB", (8, 8)).save(buffer, "PNG")
     assert read_disclosure(buffer.getvalue()) == Disclosure(source_type=None, is_intact=None)
     for data in (b"", b"<html>", buffer.getvalue()[:40]):
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(InvalidRequestError):
             read_disclosure(data)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images import untrusted_decoder
 from generation.images.codec import decode_png, encode_png
-from generation.images.interchange import Foreign
+from generation.images.interchange import ForeignSettings
 from generation.images.metadata import sign_png
 from generation.images.untrusted_decoder import fit_picture, read_settings, read_signed
 from generation.owner import Owner
@@ -62,7 +62,7 @@ KIND = "not a PNG, JPEG or WebP"
     ],
 )
 async def test_what_cannot_be_used_says_why(data: bytes, says: str) -> None:
-    with pytest.raises(InvalidRequest, match=says):
+    with pytest.raises(InvalidRequestError, match=says):
         await fit_picture(data, SIZE)
 
 
@@ -103,13 +103,13 @@ async def test_the_largest_picture_allowed_fits_the_limits() -> None:
 
 async def test_a_file_that_takes_too_much_memory_ends_only_its_own_process(wild_decoder: None) -> None:
     """A decoder that goes wild, as one with a hole would."""
-    with pytest.raises(InvalidRequest, match="too long or too much memory"):
+    with pytest.raises(InvalidRequestError, match="too long or too much memory"):
         await fit_picture(b"memory", SIZE)
 
 
 async def test_a_file_that_takes_for_ever_is_given_up(wild_decoder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(untrusted_decoder, "PATIENCE_S", 0.5)
-    with pytest.raises(InvalidRequest, match="too long or too much memory"):
+    with pytest.raises(InvalidRequestError, match="too long or too much memory"):
         await fit_picture(b"for ever", SIZE)
 
 
@@ -117,10 +117,10 @@ async def test_a_recipe_is_read_there_too_and_the_file_is_made_anew() -> None:
     foreign = encode_png(bytes(64 * 64 * 3), SIZE, text={"atelier": "{}"})
     plain = saved("PNG", "RGB", SIZE)
     for data, says in ((foreign, "cannot be read"), (plain, "carries no recipe"), (b"", "not a PNG")):
-        with pytest.raises(InvalidRequest, match=says):
+        with pytest.raises(InvalidRequestError, match=says):
             await read_signed(data)
     for data, says in ((foreign, "cannot be read"), (b"", "not a PNG")):
-        with pytest.raises(InvalidRequest, match=says):
+        with pytest.raises(InvalidRequestError, match=says):
             await read_settings(data)
     assert await read_settings(plain) is None
 
@@ -138,7 +138,7 @@ async def test_of_the_text_in_a_picture_only_settings_come_back(monkeypatch: pyt
     for number in range(50):
         picture = with_chunk(picture, b"zTXt", b"k%d\0\0" % number + zlib.compress(b"\xe9" * 1_000_000, 9))
     assert len(picture) < 100_000
-    assert await read_settings(picture) == Foreign(tool="A1111", prompt="a cat", steps=20)
+    assert await read_settings(picture) == ForeignSettings(tool="A1111", prompt="a cat", steps=20)
     assert len(answers[0]) < 1000
 
 

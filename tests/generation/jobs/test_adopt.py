@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from generation.errors import InvalidRequest
-from generation.images.interchange import Foreign
+from generation.errors import InvalidRequestError
+from generation.images.interchange import ForeignSettings
 from generation.jobs.adopt import adopt
 from generation.models.catalog import Catalog
-from generation.requests.prompt_addons import Adapter, Embedding, Extra, read_prompts
+from generation.requests.prompt_addons import Adapter, Embedding, PromptAddon, read_prompts
 
-ONE = Extra(name="one", path=Path("one"), sha256="11" * 32)
-MOODY = Extra(name="moody", path=Path("moody"), sha256="22" * 32)
-WIDE = Extra(name="wide", path=Path("wide"), sha256="33" * 32, context_width=2048)
+ONE = PromptAddon(name="one", path=Path("one"), sha256="11" * 32)
+MOODY = PromptAddon(name="moody", path=Path("moody"), sha256="22" * 32)
+WIDE = PromptAddon(name="wide", path=Path("wide"), sha256="33" * 32, context_width=2048)
 MODEL = replace(Catalog.open("paintbox").default, loras=(ONE, WIDE), embeddings=(MOODY,))
-PLAIN = Foreign(tool="A1111", prompt="a moody star <lora:One:0.8>", negative="Moody", clip_skip=2)
+PLAIN = ForeignSettings(tool="A1111", prompt="a moody star <lora:One:0.8>", negative="Moody", clip_skip=2)
 
 
 def test_lora_learned_words_and_clip_skip_are_read_as_typed_ones() -> None:
@@ -53,7 +53,7 @@ def test_lora_that_stand_beside_the_prompt_are_called_too() -> None:
     ],
 )
 def test_what_typing_would_refuse_is_refused_in_the_same_words(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         adopt(replace(PLAIN, **changes), MODEL, seed=5)
     assert says in str(refused.value)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from generation.errors import InvalidRequest, NotAllowed, UnknownJob
-from generation.jobs.derive import enlarge, enlarge_anew, outpaint, reproduce, reroll, vary, zoom_out
+from generation.errors import InvalidRequestError, NotAllowedError, UnknownJobError
+from generation.jobs.derive import apply_hires_fix, enlarge, outpaint, reproduce, reroll, vary, zoom_out
 from generation.jobs.job import Image, Job, new_job_id
 from generation.jobs.permissions import require_may_stop
 from generation.models.catalog import Catalog
-from generation.models.sizes import closest_shape, parse_size, shape_size
+from generation.models.sizes import find_closest_shape, get_shape_size, parse_size
 from generation.owner import Owner
 from generation.requests.edits import Hires, Margins, StartImage, Upscale
 from generation.requests.recipe import Fingerprint, Recipe
@@ -62,11 +62,11 @@ def test_an_enlargement_has_the_size_of_its_source_and_can_neither_be_rerolled_n
     first = enlarge(job_of(SPEC).images[0]).spec
     assert first.result_size_px == (256, 192)
     assert enlarge(job_of(first).images[0]).spec.result_size_px == (512, 384)
-    with pytest.raises(InvalidRequest, match="was enlarged"):
+    with pytest.raises(InvalidRequestError, match="was enlarged"):
         reroll(job_of(first), seed=1)
-    with pytest.raises(InvalidRequest, match="was enlarged"):
+    with pytest.raises(InvalidRequestError, match="was enlarged"):
         vary(job_of(first).images[0], seed=1)
-    with pytest.raises(InvalidRequest, match="as large as"):
+    with pytest.raises(InvalidRequestError, match="as large as"):
         enlarge(job_of(replace(SPEC, width_px=2048)).images[0])
 
 
@@ -81,7 +81,7 @@ def test_zooming_out_puts_the_whole_picture_in_the_middle_of_a_larger_canvas() -
     enlarged = enlarge(job_of(SPEC).images[0]).spec
     assert zoom_out(job_of(enlarged).images[0], 2.0, seed=9).spec.result_size_px == (512, 384)
     for factor in (1.0, 3.0):
-        with pytest.raises(InvalidRequest, match="Zoom must be above 1"):
+        with pytest.raises(InvalidRequestError, match="Zoom must be above 1"):
             zoom_out(job_of(SPEC).images[0], factor, seed=9)
 
 
@@ -92,11 +92,11 @@ def test_a_picture_is_outpainted_on_the_sides_that_are_asked_for() -> None:
 
 
 def test_painted_anew_larger_is_for_pictures_that_came_from_words() -> None:
-    larger = enlarge_anew(job_of(SPEC).images[0])
+    larger = apply_hires_fix(job_of(SPEC).images[0])
     assert larger.spec == replace(SPEC, hires=Hires(factor=2.0, strength=0.6))
     assert larger.spec.result_size_px == (256, 192)
-    with pytest.raises(InvalidRequest, match="Choose one painted from words"):
-        enlarge_anew(job_of(larger.spec).images[0])
+    with pytest.raises(InvalidRequestError, match="Choose one painted from words"):
+        apply_hires_fix(job_of(larger.spec).images[0])
     turned = vary(job_of(larger.spec).images[0], seed=8).spec
     again = vary(job_of(turned).images[0], seed=9).spec
     assert (again.hires, again.result_size_px) == (None, (256, 192)), "what starts from a file has its size"
@@ -108,7 +108,7 @@ def test_painted_anew_larger_is_for_pictures_that_came_from_words() -> None:
 )
 def test_a_forged_recipe_is_refused(trace: str) -> None:
     recipe = Recipe(spec=SPEC, model_sha256="00", trace=trace, fingerprint=Fingerprint({}), pixels_sha256="00")
-    with pytest.raises(InvalidRequest, match="The recipe"):
+    with pytest.raises(InvalidRequestError, match="The recipe"):
         reproduce(recipe)
 
 
@@ -125,28 +125,28 @@ def test_a_forged_recipe_is_refused(trace: str) -> None:
 def test_a_recipe_that_names_what_we_never_do_is_refused(made: dict[str, Any]) -> None:
     basis = Recipe(spec=SPEC, model_sha256="", trace="2x4", fingerprint=Fingerprint({}), pixels_sha256="ab" * 32)
     assert reproduce(basis).spec == SPEC
-    with pytest.raises(InvalidRequest, match="The recipe"):
+    with pytest.raises(InvalidRequestError, match="The recipe"):
         reproduce(replace(basis, **made))
 
 
 def test_sizes_are_rounded_to_what_the_model_paints_and_bounded() -> None:
     assert parse_size(MODEL, "100 x 131") == (96, 128)
-    assert shape_size(MODEL, "1:1") == (128, 128)
-    assert closest_shape(MODEL, (1920, 1080)) == shape_size(MODEL, "16:9")
+    assert get_shape_size(MODEL, "1:1") == (128, 128)
+    assert find_closest_shape(MODEL, (1920, 1080)) == get_shape_size(MODEL, "16:9")
     for bad in ("", "12", "1x2x3", "99999x1", "x", "-5x5"):
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(InvalidRequestError):
             parse_size(MODEL, bad)
-    with pytest.raises(InvalidRequest, match="Aspect"):
-        shape_size(MODEL, "7:1")
+    with pytest.raises(InvalidRequestError, match="Aspect"):
+        get_shape_size(MODEL, "7:1")
 
 
 def test_only_the_owner_or_a_moderator_of_the_same_server_stops_a_job() -> None:
     job = job_of(SPEC)
     require_may_stop(job, Owner(1, 2), is_moderator=False)
     require_may_stop(job, Owner(1, 3), is_moderator=True)
-    with pytest.raises(NotAllowed):
+    with pytest.raises(NotAllowedError):
         require_may_stop(job, Owner(1, 3), is_moderator=False)
-    with pytest.raises(UnknownJob):
+    with pytest.raises(UnknownJobError):
         require_may_stop(job, Owner(9, 3), is_moderator=True)
-    with pytest.raises(UnknownJob):
+    with pytest.raises(UnknownJobError):
         require_may_stop(job_of(SPEC, guild_id=0), Owner(0, 3), is_moderator=False)

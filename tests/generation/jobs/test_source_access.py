@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from cli import offline
-from generation.errors import NotAllowed, SourceLost
+from generation.errors import NotAllowedError, SourceLostError
 from generation.images.codec import encode_png
 from generation.images.replay import Agreement
-from generation.jobs.derive import enlarge, reproduce, reroll, vary, words_of, zoom_out
-from generation.jobs.derive_edits import Wishes, begin_from, remix, repaint_mask, wishes_of
+from generation.jobs.derive import enlarge, reproduce, reroll, reuse_settings, vary, zoom_out
+from generation.jobs.derive_edits import RemixOptions, get_remix_options, inpaint_mask, remix, start_from_image
 from generation.jobs.job import Image, Job, Status
 from generation.owner import Owner
 from generation.requests.edits import StartImage, Upscale
@@ -42,7 +42,7 @@ async def made(place: Place, request: GenerationRequest, owner: Owner = ADA) -> 
 
 
 def remixed(place: Place, job: Job) -> GenerationRequest:
-    wishes: Wishes = replace(wishes_of(job), strength=0.05)
+    wishes: RemixOptions = replace(get_remix_options(job), strength=0.05)
     return remix(job, wishes, place.studio.catalog.default)
 
 
@@ -57,16 +57,16 @@ async def test_no_request_of_another_member_starts_from_an_upload(tmp_path: Path
             "reroll": reroll(job, seed=1),
             "vary": vary(image, seed=1),
             "remix": remixed(place, job),
-            "mask": repaint_mask(image, upload.sha256, place.studio.catalog.default, prompt="x", seed=1),
+            "mask": inpaint_mask(image, upload.sha256, place.studio.catalog.default, prompt="x", seed=1),
             "forged": GenerationRequest(spec=replace(image.spec, start=None, upscale=Upscale(sha256=upload.sha256))),
             "forged replay": reproduce(replace(image.recipe, spec=replace(image.spec, seed=99))),
         }
         for name, request in requests.items():
-            with pytest.raises(NotAllowed, match="another member attached"):
+            with pytest.raises(NotAllowedError, match="another member attached"):
                 await place.studio.submit(request, BO)
                 pytest.fail(name)
         for name, request in (requests | {"replay": reproduce(image.recipe)}).items():
-            with pytest.raises(NotAllowed):
+            with pytest.raises(NotAllowedError):
                 await place.studio.submit(request, ELSEWHERE)
                 pytest.fail(name)
         for name in ("reroll", "vary", "remix"):
@@ -79,7 +79,7 @@ async def test_a_picture_is_started_from_in_its_own_server(tmp_path: Path) -> No
         [image] = (await of_an_upload(place)).images
         for request in (enlarge(image), zoom_out(image, 1.5, seed=1)):
             assert (await made(place, request, BO)).status is Status.DONE
-            with pytest.raises(NotAllowed, match="was deleted"):  # not even that there is one
+            with pytest.raises(NotAllowedError, match="was deleted"):  # not even that there is one
                 await place.studio.submit(request, ELSEWHERE)
 
 
@@ -90,7 +90,7 @@ async def test_the_words_of_a_recipe_start_from_nothing(tmp_path: Path) -> None:
         large = await made(place, enlarge(image))
         for recipe in (image.recipe, large.recipe):
             assert recipe is not None
-            request = words_of(recipe, model)
+            request = reuse_settings(recipe, model)
             assert request.spec.sources == frozenset()
             assert (request.spec.prompt, request.spec.seed) == (recipe.spec.prompt, recipe.spec.seed)
             assert (await made(place, request, ELSEWHERE)).status is Status.DONE
@@ -101,7 +101,7 @@ async def test_what_is_made_of_an_upload_is_known_to_be(tmp_path: Path) -> None:
         job = await of_an_upload(place)
         [image] = job.images
         large = await made(place, enlarge(image), BO)
-        further = GenerationRequest(spec=begin_from(large, strength=0.5, seed=1))
+        further = GenerationRequest(spec=start_from_image(large, strength=0.5, seed=1))
         words = await place.finished(await place.submit())
         ids = {"upload": job.id, "large": large.job_id, "words": words.id}
         ids["small"] = (await made(place, replace(further, spec=replace(further.spec, steps=2)), BO)).job_id
@@ -127,7 +127,7 @@ async def test_a_picture_that_was_painted_again_to_start_from_holds_nothing_back
         assert set(await place.store.forget_pictures(job.id)) == {upload.sha256, image.file_sha256}
         assert await place.store.fetch_painted(image.file_sha256) is None
         for owner in (ADA, BO):
-            with pytest.raises(NotAllowed, match="was deleted"):
+            with pytest.raises(NotAllowedError, match="was deleted"):
                 await place.studio.submit(enlarge(image), owner)
 
 
@@ -146,4 +146,4 @@ async def test_when_an_upload_is_lost_too_it_costs_nothing(tmp_path: Path) -> No
         [image] = (await of_an_upload(place)).images
         shutil.rmtree(tmp_path / "pictures")
         job = await place.finished(await place.studio.submit(enlarge(image), BO))
-        assert (job.images[0].error, job.images[0].charged) == (SourceLost.__name__, 0)
+        assert (job.images[0].error, job.images[0].charged) == (SourceLostError.__name__, 0)

@@ -23,10 +23,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from cli import models as command
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models import hub as hub_module
 from generation.models.catalog import Catalog
-from generation.models.registry import Kind, Register
+from generation.models.registry import Kind, ModelRegistry
 from generation.models.verify import verify
 from tests.patience import PATIENCE_S
 
@@ -52,7 +52,7 @@ def test_a_lora_is_added_listed_verified_and_offered(tmp_path: Path) -> None:
     file = a_lora(tmp_path / "Neon Lights!.safetensors")
     said = "\n".join(add(tmp_path, file))
     assert "Licence: MIT" in said and "<lora:Neon-Lights:0.8>" in said
-    (entry,) = Register.read(tmp_path / "models").entries
+    (entry,) = ModelRegistry.read(tmp_path / "models").entries
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     assert (entry.name, entry.kind, entry.context_width) == ("Neon-Lights", Kind.LORA, 768)
     assert entry.files == {".": digest}
@@ -73,9 +73,9 @@ def test_what_is_removed_is_offered_no_more_and_its_file_stays(tmp_path: Path) -
     file, said = a_lora(tmp_path / "glow.safetensors"), list[str]()
     add(tmp_path, file)
     command.remove(tmp_path / "models", "glow", say=said.append)
-    assert Register.read(tmp_path / "models").entries == ()
+    assert ModelRegistry.read(tmp_path / "models").entries == ()
     assert file.exists() and str(file) in said[-1]
-    with pytest.raises(Misconfigured, match="Nothing called glow was added"):
+    with pytest.raises(ConfigurationError, match="Nothing called glow was added"):
         command.remove(tmp_path / "models", "glow", say=said.append)
 
 
@@ -107,27 +107,27 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_what_is_spoilt_is_refused_and_nothing_entered(tmp_path: Path, name: str) -> None:
     spoil, says = SPOILT[name]
     spoil(tmp_path / "x.safetensors")
-    with pytest.raises(Misconfigured, match=says):
+    with pytest.raises(ConfigurationError, match=says):
         add(tmp_path, tmp_path / "x.safetensors")
-    assert Register.read(tmp_path / "models").entries == ()
+    assert ModelRegistry.read(tmp_path / "models").entries == ()
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".ckpt", ".pt", ".pth", ".pkl", ".zip"])
 def test_formats_that_run_code_are_never_opened(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"x{suffix}").mkdir() if suffix == ".zip" else (tmp_path / f"x{suffix}").write_bytes(b"\x80")
-    with pytest.raises(Misconfigured, match=r"can run code|neither"):
+    with pytest.raises(ConfigurationError, match=r"can run code|neither"):
         add(tmp_path, tmp_path / f"x{suffix}")
 
 
 @pytest.mark.parametrize("what", ["../../etc/nothing", "/no/such/file", "a\x00b", "x\\..\\y", "．．/y z", "x" * 5000])
 def test_paths_that_lead_nowhere_are_a_sentence(tmp_path: Path, what: str) -> None:
-    with pytest.raises(Misconfigured, match="There is nothing at"):
+    with pytest.raises(ConfigurationError, match="There is nothing at"):
         add(tmp_path, what)
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a\\b", "a\x00", "paintbox", "..", "．．"])
 def test_names_that_could_lead_out_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(Misconfigured, match=r"cannot be a name|is the built-in model"):
+    with pytest.raises(ConfigurationError, match=r"cannot be a name|is the built-in model"):
         add(tmp_path, a_lora(tmp_path / "x.safetensors"), name=name)
 
 
@@ -140,7 +140,7 @@ def test_a_model_folder_is_pinned_and_a_foreign_shard_list_refused(tmp_path: Pat
     index = toy / "unet" / "diffusion_pytorch_model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"conv_in.weight": "../../x.safetensors"}}))
     assert "names '../../x.safetensors'" in next(verify(tmp_path / "models")).problem
-    with pytest.raises(Misconfigured, match="names"):
+    with pytest.raises(ConfigurationError, match="names"):
         add(tmp_path, toy, name="again")
 
 
@@ -258,14 +258,14 @@ def test_from_the_hub_a_commit_is_fetched_checked_and_pinned(tmp_path: Path, hub
     assert done.returncode == 0, seen
     assert f"From someone/glow at commit {COMMIT}." in done.stdout and "Licence: mit" in done.stdout
     assert "100%" in seen and "HTTP Request" not in seen, "a bar shows how far it is, and nothing else"
-    (entry,) = Register.read(tmp_path / "data" / "models").entries
+    (entry,) = ModelRegistry.read(tmp_path / "data" / "models").entries
     assert (entry.path, entry.revision, entry.source) == ("glow/glow.safetensors", COMMIT, "someone/glow")
     assert models(tmp_path, hub, "verify").stdout == "ok   glow\n"
     again = models(tmp_path, hub, "add", "someone/glow")
     assert again.returncode == 2 and "There is already a LoRA called glow (someone/glow)" in again.stderr
     named = models(tmp_path, hub, "add", "someone/glow", "--replace")
     assert named.returncode == 0, named.stderr
-    (entry,) = Register.read(tmp_path / "data" / "models").entries
+    (entry,) = ModelRegistry.read(tmp_path / "data" / "models").entries
     assert entry.path == f"glow-{COMMIT[:12]}/glow.safetensors", "the folder that was there stays"
     missing = models(tmp_path, hub, "add", "someone/gone")
     assert missing.returncode == 2 and "There is no someone/gone on the hub." in missing.stderr

@@ -10,10 +10,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from cli import models as command
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog
 from generation.models.hashing import digests
-from generation.models.registry import Entry, Kind, Register
+from generation.models.registry import Entry, Kind, ModelRegistry
 from tests.generation.engine.toy import save_toy
 
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
         Entry(name="ink", kind=Kind.LORA, path=str(lora), files=digests(lora)),
         Entry(name="Word", kind=Kind.EMBEDDING, path=str(word), files=digests(word)),
     ]
-    Register(entries=tuple(entries)).write(models)
+    ModelRegistry(entries=tuple(entries)).write(models)
     return models
 
 
@@ -76,20 +76,20 @@ def test_loras_and_words_that_are_gone_are_not_offered(folder: Path) -> None:
 
 def test_the_default_must_be_there(folder: Path) -> None:
     shutil.rmtree(folder.parent / "toy")
-    with pytest.raises(Misconfigured, match=r"there is no such folder"):
+    with pytest.raises(ConfigurationError, match=r"there is no such folder"):
         Catalog.open("toy", folder)
 
 
 def test_names_that_an_older_release_let_in_twice_mean_the_first(folder: Path) -> None:
     """Words are looked up in whatever case; a LoRA with a built-in name was announced and never used."""
-    register = Register.read(folder)
+    register = ModelRegistry.read(folder)
     ink, word = register.get("ink"), register.get("Word")
     assert ink is not None and word is not None
     entries = tuple(
         Entry(name=name, kind=entry.kind, path=entry.path, files=entry.files)
         for name, entry in (("neon", ink), ("WORD", word))
     )
-    Register(entries=(*register.entries, *entries)).write(folder)
+    ModelRegistry(entries=(*register.entries, *entries)).write(folder)
     catalog = Catalog.open("toy", folder)
     assert [each.name for each in catalog.default.embeddings] == ["Word"]
     assert catalog.left_out.keys() == {"neon", "WORD"}
@@ -98,7 +98,7 @@ def test_names_that_an_older_release_let_in_twice_mean_the_first(folder: Path) -
 def test_a_folder_called_as_the_built_in_model_is_not_taken_for_it(folder: Path) -> None:
     """What the built-in model may paint without a checker is known by its name."""
     other = Path(shutil.copytree(folder.parent / "toy" / "model", folder.parent / "paintbox"))
-    with pytest.raises(Misconfigured, match="has the name of the built-in model"):
+    with pytest.raises(ConfigurationError, match="has the name of the built-in model"):
         Catalog.open(str(other), folder)
 
 

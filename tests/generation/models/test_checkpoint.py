@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cli import models
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.checkpoint import UNET
 from generation.models.inspect import describe
 from generation.models.layout import check_model
-from generation.models.registry import Register
+from generation.models.registry import ModelRegistry
 from tests.generation.engine.toy import save_toy, save_toy_xl
 from tests.generation.engine.toy_checkpoint import save_checkpoint, save_checkpoint_2, save_checkpoint_xl
 from tests.generation.engine.trial_here import require_loadable_here
@@ -190,10 +190,10 @@ FOLDERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
 
 
 def refusal(folder: Path, path: Path, **options: Any) -> str:
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         models.add(folder / "models", str(path), say=lambda line: None, name="m", **options)
     said = str(refused.value)
-    assert Register.read(folder / "models").entries == ()
+    assert ModelRegistry.read(folder / "models").entries == ()
     assert "\n" not in said and "Fetch it again as safetensors" not in said
     return said
 

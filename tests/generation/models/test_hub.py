@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from huggingface_hub.hf_api import RepoSibling
 
 from cli import models
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.hub import _one_file, is_hub_id
 
 
@@ -53,7 +53,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Refusing]:
 
 
 def sentence(folder: Path) -> str:
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         models.add(folder / "models", "someone/glow", say=lambda line: None)
     assert not [path for path in folder.rglob("*") if path.is_file()]
     said = str(refused.value)
@@ -121,5 +121,5 @@ def test_what_names_a_file_of_the_hub(what: str, *, is_one: bool) -> None:
 def test_a_file_with_blanks_in_its_name_can_be_asked_for() -> None:
     there = {name: RepoSibling(rfilename=name) for name in ("my lora.safetensors", "b.safetensors")}
     assert _one_file("o/n", there, "my lora.safetensors") == "my lora.safetensors"
-    with pytest.raises(Misconfigured, match="There are: my lora"):
+    with pytest.raises(ConfigurationError, match="There are: my lora"):
         _one_file("o/n", there, None)

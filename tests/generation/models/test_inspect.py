@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from cli import models
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.registry import Entry, Kind
 
 Shapes = dict[str, tuple[int, ...]]
@@ -166,7 +166,7 @@ def test_what_can_be_used_is_taken(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
     shapes, says = REFUSED[name]
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         add(tmp_path, write(tmp_path / "x.safetensors", shapes))
     assert says in str(refused.value) and str(refused.value).endswith(".") and "\n" not in str(refused.value)
     assert not (tmp_path / "models").exists()
@@ -177,7 +177,7 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, name: str)
 )
 def test_what_a_lora_says_of_itself_is_read_before_it_is_added(tmp_path: Path, settings: str) -> None:
     metadata = {"lora_adapter_metadata": settings}
-    with pytest.raises(Misconfigured, match=r"only plain LoRA|cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"only plain LoRA|cannot be read"):
         add(tmp_path, write(tmp_path / "x.safetensors", pair(f"unet.{ATTENTION}.to_k."), metadata))
 
 
@@ -193,5 +193,5 @@ def test_the_scale_that_peft_keeps_beside_its_file_is_said(tmp_path: Path) -> No
     _, said = add(tmp_path, file, name="ink")
     assert "trained at 0.5 times" in said
     beside.write_text(json.dumps({"r": 8, "lora_alpha": 8, "use_dora": True}))
-    with pytest.raises(Misconfigured, match="sets use_dora"):
+    with pytest.raises(ConfigurationError, match="sets use_dora"):
         add(tmp_path, file, name="other")

@@ -11,12 +11,12 @@ from msgspec import UNSET
 
 from generation import paintbox
 from generation.images.codec import decode_png
-from generation.images.metadata import parameters_line, read_recipe, sign_png
+from generation.images.metadata import format_parameters, read_recipe, sign_png
 from generation.jobs.derive import reproduce
 from generation.models.catalog import Catalog, model_of
-from generation.models.lookup_hashes import lookup_hashes, tensors_sha256
-from generation.models.registry import Entry, Kind, Register
-from generation.requests.prompt_addons import Adapter, Embedding, Extra
+from generation.models.lookup_hashes import hash_tensors, lookup_hashes
+from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.requests.prompt_addons import Adapter, Embedding, PromptAddon
 from generation.requests.recipe import Fingerprint, Recipe
 from tests.generation.service_harness import ADA, opened
 from tests.generation.service_harness import spec as a_spec
@@ -31,15 +31,15 @@ NEON = paintbox.LORA_DIR / "neon.safetensors"
 def test_of_a_lora_it_is_of_what_follows_the_header(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(FILE)
-    assert tensors_sha256(path, sha256(FILE).hexdigest()) == OF_ABCD
+    assert hash_tensors(path, sha256(FILE).hexdigest()) == OF_ABCD
 
 
 @pytest.mark.parametrize("data", [b"", b"abc", FILE[:-1], b"\xff" * 8 + FILE], ids=["empty", "short", "cut", "huge"])
 def test_of_another_file_than_the_one_added_there_is_none(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
-    assert tensors_sha256(path, sha256(FILE).hexdigest()) == ""
-    assert tensors_sha256(tmp_path / "gone", sha256(FILE).hexdigest()) == ""
+    assert hash_tensors(path, sha256(FILE).hexdigest()) == ""
+    assert hash_tensors(tmp_path / "gone", sha256(FILE).hexdigest()) == ""
 
 
 def a_catalog(folder: Path) -> Catalog:
@@ -48,8 +48,8 @@ def a_catalog(folder: Path) -> Catalog:
     model = Entry(name="one", kind=Kind.MODEL, path="one.safetensors", files={".": digest}, family="sd")
     pinned = Entry(name="two", kind=Kind.MODEL, path="two", files={"unet/a.safetensors": digest}, family="sd")
     lora = Entry(name="small", kind=Kind.LORA, path="one.safetensors", files={".": digest})
-    register = Register(entries=(model, pinned, lora))
-    extra = Extra(name=lora.name, path=folder / lora.path, sha256=digest)
+    register = ModelRegistry(entries=(model, pinned, lora))
+    extra = PromptAddon(name=lora.name, path=folder / lora.path, sha256=digest)
     added = (replace(model_of(register, each, folder), loras=(extra,)) for each in (model, pinned))
     return Catalog((*added, Catalog.open("paintbox").default))
 
@@ -69,14 +69,14 @@ def recipe_of(catalog: Catalog, **changes: object) -> Recipe:
 def test_the_line_names_the_file_of_a_model_and_the_tensors_of_a_lora(tmp_path: Path) -> None:
     catalog, digest = a_catalog(tmp_path), sha256(FILE).hexdigest()
     calls = {"adapters": (Adapter("small", digest, 0.5),), "embeddings": (Embedding("moody", "cd" * 32),)}
-    line = parameters_line(recipe_of(catalog, model="one", **calls)).splitlines()[-1]
+    line = format_parameters(recipe_of(catalog, model="one", **calls)).splitlines()[-1]
     assert f"Model hash: {digest[:10]}, Model: one," in line
     assert f'Lora hashes: "small: {OF_ABCD[:12]}", TI hashes: "moody: {"cd" * 6}", Version' in line
 
 
 @pytest.mark.parametrize("model", ["two", "paintbox"])
 def test_a_model_in_a_folder_has_no_hash_that_others_know(tmp_path: Path, model: str) -> None:
-    line = parameters_line(recipe_of(a_catalog(tmp_path), model=model)).splitlines()[-1]
+    line = format_parameters(recipe_of(a_catalog(tmp_path), model=model)).splitlines()[-1]
     assert "hash" not in line
     assert f"Size: 64x64, Model: {model}, Version" in line
 
@@ -91,7 +91,7 @@ async def test_a_finished_picture_carries_them_and_one_of_an_earlier_version_com
         assert image.recipe is not None and image.file_sha256 is not None
         png = place.studio.files.get(image.file_sha256)
         assert png is not None
-        assert f'Lora hashes: "neon: {sha256(tensors).hexdigest()[:12]}"' in parameters_line(read_recipe(png))
+        assert f'Lora hashes: "neon: {sha256(tensors).hexdigest()[:12]}"' in format_parameters(read_recipe(png))
         earlier = replace(image.recipe, lookup_hashes=UNSET)
         assert "lookup_hashes" not in earlier.to_json()
         original = sha256(sign_png(*decode_png(png), earlier)).hexdigest()

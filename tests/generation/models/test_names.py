@@ -10,10 +10,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from cli import models
-from generation.errors import Misconfigured
+from generation.errors import ConfigurationError
 from generation.models.catalog import Catalog
 from generation.models.names import name_for
-from generation.models.registry import Kind, Register
+from generation.models.registry import Kind, ModelRegistry
 
 A_LAYER = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
 
@@ -42,7 +42,7 @@ def add(folder: Path, what: Path, *, name: str | None = None, replaces: bool = F
 
 
 def names(folder: Path) -> list[tuple[str, Kind]]:
-    return [(entry.name, entry.kind) for entry in Register.read(folder / "models").entries]
+    return [(entry.name, entry.kind) for entry in ModelRegistry.read(folder / "models").entries]
 
 
 @pytest.mark.parametrize("second", ["anime", "Anime", "ANIME"])
@@ -51,7 +51,7 @@ def test_a_name_that_is_taken_stays_with_what_has_it(tmp_path: Path, make: objec
     """A LoRA named like a VAE took it out of the register, and the bot did not start."""
     add(tmp_path, a_vae(tmp_path / "vae"), name="anime")
     before = (tmp_path / "models" / "models.json").read_bytes()
-    with pytest.raises(Misconfigured, match=r"already a VAE called anime \(.*Choose another name with --name"):
+    with pytest.raises(ConfigurationError, match=r"already a VAE called anime \(.*Choose another name with --name"):
         add(tmp_path, make(tmp_path / "x.safetensors"), name=second)  # type: ignore[operator]
     assert (tmp_path / "models" / "models.json").read_bytes() == before
 
@@ -59,14 +59,14 @@ def test_a_name_that_is_taken_stays_with_what_has_it(tmp_path: Path, make: objec
 def test_words_that_differ_in_case_only_would_be_one_word_of_a_prompt(tmp_path: Path) -> None:
     add(tmp_path, a_word(tmp_path / "badhands.safetensors"))
     (tmp_path / "more").mkdir()
-    with pytest.raises(Misconfigured, match="already a textual inversion called badhands"):
+    with pytest.raises(ConfigurationError, match="already a textual inversion called badhands"):
         add(tmp_path, a_word(tmp_path / "more" / "BadHands.safetensors", value=2.0))
 
 
 @pytest.mark.parametrize("name", ["neon", "Neon", "paintbox", "PaintBox"])
 @pytest.mark.parametrize("replaces", [False, True])
 def test_built_in_names_are_never_given_away(tmp_path: Path, name: str, *, replaces: bool) -> None:
-    with pytest.raises(Misconfigured, match="built-in"):
+    with pytest.raises(ConfigurationError, match="built-in"):
         add(tmp_path, a_lora(tmp_path / f"{name}.safetensors"), replaces=replaces)
     assert names(tmp_path) == []
 
@@ -74,14 +74,14 @@ def test_built_in_names_are_never_given_away(tmp_path: Path, name: str, *, repla
 def test_what_is_to_be_replaced_gives_way_to_its_own_kind_only(tmp_path: Path) -> None:
     add(tmp_path, a_lora(tmp_path / "x.safetensors"))
     other = a_lora(tmp_path / "new" / "x.safetensors", value=2.0)
-    with pytest.raises(Misconfigured, match="replace it by another LoRA with --replace"):
+    with pytest.raises(ConfigurationError, match="replace it by another LoRA with --replace"):
         add(tmp_path, other)
     add(tmp_path, other, replaces=True)
     assert names(tmp_path) == [("x", Kind.LORA)]
     assert Catalog.open("paintbox", tmp_path / "models").default.loras[-1].path == other
-    with pytest.raises(Misconfigured, match="x is a LoRA and cannot be replaced by a textual inversion"):
+    with pytest.raises(ConfigurationError, match="x is a LoRA and cannot be replaced by a textual inversion"):
         add(tmp_path, a_word(tmp_path / "word.safetensors"), name="x", replaces=True)
-    with pytest.raises(Misconfigured, match="already a LoRA called x"):
+    with pytest.raises(ConfigurationError, match="already a LoRA called x"):
         add(tmp_path, other, name="X", replaces=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from generation.policy.policy import texts_of
+from generation.policy.policy import collect_texts
 from generation.requests.prompt_addons import Adapter, Embedding
 from generation.requests.spec import GenerationRequest
 from generation.rules.folding import words_of_name
@@ -39,11 +39,11 @@ def test_every_name_is_screened(name: str) -> None:
         spec(embeddings=(Embedding(name, SHA),)),
         spec(model=name),
     ):
-        assert BOOK.matches(texts_of(GenerationRequest(spec=called), default_model="paintbox"))
+        assert BOOK.matches(collect_texts(GenerationRequest(spec=called), default_model="paintbox"))
 
 
 def test_a_model_that_paints_by_default_is_no_one_s_saying() -> None:
-    assert not BOOK.matches(texts_of(GenerationRequest(spec=spec(model="gremlin")), default_model="gremlin"))
+    assert not BOOK.matches(collect_texts(GenerationRequest(spec=spec(model="gremlin")), default_model="gremlin"))
 
 
 def test_names_count_on_the_side_they_are_called_on() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from generation.errors import TooFast
+from generation.errors import TooFastError
 from generation.owner import Owner
-from generation.policy.rate_limit import Rates
+from generation.policy.rate_limit import RateLimiter
 
 ADA, BO = Owner(1, 100), Owner(1, 101)
 
@@ -22,23 +22,23 @@ class Clock:
 
 def test_a_member_who_is_too_quick_is_told_when_it_works_again() -> None:
     clock = Clock()
-    rates, began_s = Rates(monotonic=clock), clock.now_s
+    rates, began_s = RateLimiter(monotonic=clock), clock.now_s
     for second in (0, 10):
         clock.now_s = began_s + second
         rates.take(ADA, limit=2)
     rates.take(BO, limit=2)
     clock.now_s = began_s + 20
-    with pytest.raises(TooFast, match=r"allows 2 requests a minute.*try again in 40 s"):
+    with pytest.raises(TooFastError, match=r"allows 2 requests a minute.*try again in 40 s"):
         rates.take(ADA, limit=2)
     clock.now_s = began_s + 60
     rates.take(ADA, limit=2)
     clock.now_s = began_s + 61
-    with pytest.raises(TooFast, match="in 9 s"):
+    with pytest.raises(TooFastError, match="in 9 s"):
         rates.check(ADA, limit=2)
 
 
 def test_what_was_refused_otherwise_does_not_count_and_no_limit_counts_nothing() -> None:
-    rates = Rates()
+    rates = RateLimiter()
     rates.take(ADA, limit=1)
     rates.give_back(ADA)
     rates.take(ADA, limit=1)

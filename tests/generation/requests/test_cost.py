@@ -11,11 +11,11 @@ import pytest
 
 from generation.jobs.job import Image, Job, Status
 from generation.models.catalog import Catalog, Model
-from generation.requests.cost import BY_PIXELS, UNITS_PER_STEP, WORK, cost_of_evaluations, image_cost
+from generation.requests.cost import BY_PIXELS, UNITS_PER_STEP, WORK, compute_evaluations_cost, image_cost
 from generation.requests.defaults import Defaults
 from generation.requests.edits import Hires, Upscale
 from generation.requests.spec import GenerationRequest, ImageSpec, Replay
-from generation.scheduling.active_jobs import LiveImage, LiveJobs
+from generation.scheduling.active_jobs import ActiveImage, ActiveJobs
 from tests.generation.service_harness import ADA, opened, spec
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -73,9 +73,9 @@ def test_a_cancelled_picture_pays_its_part_of_what_was_reserved(reserved_times: 
     """Also when that was by the prices of an earlier release."""
     one = asked(1024)
     reserved = round(reserved_times * image_cost(one, work=XL))
-    image = LiveImage(Image(job_id="a", index=0, spec=one, reserved=reserved), work=XL)
+    image = ActiveImage(Image(job_id="a", index=0, spec=one, reserved=reserved), work=XL)
     assert image.charge_for(0) == 0
-    assert image.charge_for(5) == int(reserved_times * cost_of_evaluations(one, 5, work=XL))
+    assert image.charge_for(5) == int(reserved_times * compute_evaluations_cost(one, 5, work=XL))
     assert image.charge_for(20) == reserved
 
 
@@ -98,7 +98,7 @@ async def test_what_is_done_of_a_picture_counts_by_its_model() -> None:
     request = GenerationRequest(spec=one, replay=Replay(trace="4x20", pixels_sha256="0"))
     image = Image(job_id="a", index=0, spec=one, reserved=image_cost(one, "4x20", work=XL))
     job = Job(id="a", owner=ADA, request=request, created_at=NOW, images=(image,))
-    jobs = LiveJobs({"large": XL}.__getitem__)
+    jobs = ActiveJobs({"large": XL}.__getitem__)
     live = jobs.add(job).images[image.id]
     live.done = 20
     assert live.units_done == image.reserved == round(1000 * (4 * 20 * XL.of(512, 512) + 2))

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.errors import AtelierError, InvalidRequest
-from generation.images.metadata import parameters_line
-from generation.jobs.protocol import Order, Share
-from generation.requests.prompt_addons import Adapter, Embedding, Extra, check_known, is_name, read_prompts, split
+from generation.errors import AtelierError, InvalidRequestError
+from generation.images.metadata import format_parameters
+from generation.jobs.protocol import GenerateCommand, Share
+from generation.requests.prompt_addons import Adapter, Embedding, PromptAddon, check_known, is_name, read_prompts, split
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import ImageSpec
 from generation.workers.frames import decode_command
@@ -25,13 +25,13 @@ MODEL = toy_model(
     Path("nowhere"),
     context_width=768,
     loras=(
-        Extra(name="neon", path=Path("n"), sha256=A, context_width=768),
-        Extra(name="Ink (v2)", path=Path("i"), sha256=B),
-        Extra(name="xl", path=Path("x"), sha256=C, context_width=2048),
+        PromptAddon(name="neon", path=Path("n"), sha256=A, context_width=768),
+        PromptAddon(name="Ink (v2)", path=Path("i"), sha256=B),
+        PromptAddon(name="xl", path=Path("x"), sha256=C, context_width=2048),
     ),
     embeddings=(
-        Extra(name="EasyNegative", path=Path("e"), sha256=A, context_width=768),
-        Extra(name="other-base", path=Path("o"), sha256=B, context_width=1024),
+        PromptAddon(name="EasyNegative", path=Path("e"), sha256=A, context_width=768),
+        PromptAddon(name="other-base", path=Path("o"), sha256=B, context_width=1024),
     ),
 )
 SPEC = ImageSpec(prompt="a cat", model="toy", width_px=64, height_px=64, steps=4, guidance=3.0, sampler="DDIM", seed=1)
@@ -65,14 +65,14 @@ def test_tags_are_taken_out_and_their_order_kept() -> None:
     ],
 )
 def test_a_tag_that_cannot_be_used_says_why(tag: str, says: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         read_prompts(MODEL, f"a cat {tag}")
     assert says in str(refused.value)
     assert len(str(refused.value)) < 300
 
 
 def test_the_negative_prompt_cannot_call_one() -> None:
-    with pytest.raises(InvalidRequest, match="write it into the prompt"):
+    with pytest.raises(InvalidRequestError, match="write it into the prompt"):
         read_prompts(MODEL, "a cat", "<lora:neon:1>")
 
 
@@ -90,7 +90,7 @@ def test_a_learned_word_stands_alone_and_fits_the_model() -> None:
 @pytest.mark.parametrize("letter", ["\u0131", "\u0130"])
 def test_a_letter_that_only_resembles_one_is_plain_text(letter: str) -> None:
     """The i without a dot and the I with one: an i to regular expressions, another letter to `casefold`."""
-    model = replace(MODEL, embeddings=(Extra(name="ink", path=Path("i"), sha256=A),))
+    model = replace(MODEL, embeddings=(PromptAddon(name="ink", path=Path("i"), sha256=A),))
     prompt = f"a cat in {letter}nk"
     assert read_prompts(model, f"{prompt}, INK").embeddings == (Embedding("ink", A),)
     assert read_prompts(model, prompt)[:4] == (prompt, "", (), ())
@@ -101,14 +101,14 @@ def test_a_letter_that_only_resembles_one_is_plain_text(letter: str) -> None:
 def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
     try:
         written = read_prompts(MODEL, text)
-    except InvalidRequest:
+    except InvalidRequestError:
         return
     assert "<lora:" not in written.prompt.lower() or ">" not in written.prompt.split("<lora:", 1)[-1]
 
 
 @pytest.mark.parametrize("changes", [{"name": "../x"}, {"name": "a\x00b"}, {"name": "a\\b"}, {"sha256": "abc"}])
 def test_a_forged_recipe_cannot_name_a_path(changes: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         replace(Adapter("neon", A), **changes)
     forged = msgspec.json.encode({"name": "neon", "sha256": A} | changes)
     with pytest.raises((ValueError, AtelierError)):
@@ -122,21 +122,21 @@ def test_such_names_nothing_has(name: str) -> None:
 
 def test_what_a_recipe_calls_must_be_the_same_file_and_here() -> None:
     check_known(MODEL, [Adapter("neon", A)], [Embedding("EasyNegative", A)])
-    with pytest.raises(InvalidRequest, match="another file now"):
+    with pytest.raises(InvalidRequestError, match="another file now"):
         check_known(MODEL, [Adapter("neon", C)], [])
-    with pytest.raises(InvalidRequest, match="is not here"):
+    with pytest.raises(InvalidRequestError, match="is not here"):
         check_known(MODEL, [], [Embedding("gone", A)])
-    with pytest.raises(InvalidRequest, match="does not fit"):
+    with pytest.raises(InvalidRequestError, match="does not fit"):
         check_known(MODEL, [Adapter("xl", C)], [])
 
 
 def test_a_spec_takes_four_and_a_layer_there_may_be() -> None:
     four = tuple(Adapter(f"l{index}", A) for index in range(4))
     assert replace(SPEC, adapters=four).written == "a cat <lora:l0:1> <lora:l1:1> <lora:l2:1> <lora:l3:1>"
-    with pytest.raises(InvalidRequest, match="At most 4 LoRA"):
+    with pytest.raises(InvalidRequestError, match="At most 4 LoRA"):
         replace(SPEC, adapters=(*four, Adapter("l4", A)))
     for layer in (0, 13, 1.5):
-        with pytest.raises(InvalidRequest, match="Clip skip"):
+        with pytest.raises(InvalidRequestError, match="Clip skip"):
             replace(SPEC, clip_skip=layer)  # type: ignore[arg-type]
 
 
@@ -148,16 +148,18 @@ def test_recipe_and_parameters_line_tell_all() -> None:
     spec = replace(SPEC, adapters=(Adapter("neon", A, 0.8),), embeddings=(Embedding("EasyNegative", B),), clip_skip=2)
     recipe = a_recipe(spec)
     assert Recipe.from_json(recipe.to_json()) == recipe
-    line = parameters_line(recipe)
+    line = format_parameters(recipe)
     assert line.startswith("a cat <lora:neon:0.8>\n")
     assert 'Clip skip: 2, Lora hashes: "neon: aaaaaaaaaaaa", TI hashes: "EasyNegative: bbbbbbbbbbbb"' in line
 
 
 def test_what_was_written_before_there_were_any_is_still_read() -> None:
     recipe = msgspec.json.decode(a_recipe(SPEC).to_json())
-    order = msgspec.msgpack.decode(msgspec.msgpack.encode(Order(image_id="a", attempt=1, spec=SPEC, share=Share(1))))
+    order = msgspec.msgpack.decode(
+        msgspec.msgpack.encode(GenerateCommand(image_id="a", attempt=1, spec=SPEC, share=Share(1)))
+    )
     for field in ("adapters", "embeddings", "clip_skip"):
         del recipe["spec"][field], order["spec"][field]
     assert Recipe.from_json(msgspec.json.encode(recipe)).spec == SPEC
     command = decode_command(msgspec.msgpack.encode(order))
-    assert isinstance(command, Order) and command.spec == SPEC
+    assert isinstance(command, GenerateCommand) and command.spec == SPEC

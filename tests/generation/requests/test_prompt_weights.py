@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.metadata import sign_png
 from generation.requests.decimals import read_decimal
-from generation.requests.prompt_addons import Adapter, Extra, read_prompts
+from generation.requests.prompt_addons import Adapter, PromptAddon, read_prompts
 from generation.requests.prompt_weights import FIRST_SYNTAX, MAX_WEIGHT, MIN_WEIGHT, parse_weights, read_weights
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import ImageSpec
-from generation.requests.unread_syntax import notes_on
+from generation.requests.unread_syntax import list_prompt_notes
 from generation.rules.folding import fold
 from tests.generation.engine.toy import toy_model
 
 SPEC = ImageSpec(prompt="a", model="toy", width_px=64, height_px=64, steps=4, guidance=3.0, sampler="DDIM", seed=1)
-MODEL = toy_model(Path("nowhere"), loras=(Extra(name="neon", path=Path("n"), sha256="a" * 64),))
+MODEL = toy_model(Path("nowhere"), loras=(PromptAddon(name="neon", path=Path("n"), sha256="a" * 64),))
 NUMBERS = {
     ".5": 0.5,
     " 0.5": 0.5,
@@ -60,7 +60,7 @@ def test_every_form_of_a_number_is_read(written: str) -> None:
 @pytest.mark.parametrize("written", ["-0.5", "\u22120.5", "\u20130.5", "-½", "-5e-1"])
 def test_a_weight_below_nothing_is_nothing_and_is_told(written: str) -> None:
     assert parse_weights(f"(word:{written})") == [("word", 0.0)]
-    assert notes_on(replace(SPEC, prompt=f"(word:{written})", syntax=2)) == (
+    assert list_prompt_notes(replace(SPEC, prompt=f"(word:{written})", syntax=2)) == (
         f"Weights end at 0 and 2, and these go beyond: “(word:{written})”.",
     )
 
@@ -69,9 +69,9 @@ def test_a_weight_below_nothing_is_nothing_and_is_told(written: str) -> None:
 def test_what_is_meant_as_a_number_and_is_none_is_named_and_not_louder(written: str) -> None:
     prompt = f"a (word:{written}) b"
     assert parse_weights(prompt) == [(prompt, 1.0)]
-    [note] = notes_on(replace(SPEC, prompt="b", negative=prompt, syntax=2))
+    [note] = list_prompt_notes(replace(SPEC, prompt="b", negative=prompt, syntax=2))
     assert f"painted as plain words: “(word:{written})”" in note
-    with pytest.raises(InvalidRequest, match="is a number from -2 to 2"):
+    with pytest.raises(InvalidRequestError, match="is a number from -2 to 2"):
         read_prompts(MODEL, f"a <lora:neon:{written}>")
 
 
@@ -80,7 +80,7 @@ def test_what_is_meant_as_a_number_and_is_none_is_named_and_not_louder(written: 
 )
 def test_words_behind_a_colon_are_words_and_nothing_is_told(prompt: str) -> None:
     assert {weight for _, weight in parse_weights(prompt)} <= {1.0, 1.1}
-    assert notes_on(replace(SPEC, prompt=prompt, syntax=2)) == ()
+    assert list_prompt_notes(replace(SPEC, prompt=prompt, syntax=2)) == ()
 
 
 @pytest.mark.parametrize(
@@ -97,20 +97,23 @@ def test_syntax_that_is_not_read_is_plain_words_and_named(part: str) -> None:
         assert parse_weights(prompt) == [(prompt, 1.0)]
     spec = replace(SPEC, **read_prompts(MODEL, prompt)._asdict())
     assert spec.prompt == prompt
-    [note] = notes_on(spec)
+    [note] = list_prompt_notes(spec)
     assert f"“{part}”" in note
-    assert notes_on(replace(SPEC, prompt="b", negative=prompt, syntax=2)) == (note,)
+    assert list_prompt_notes(replace(SPEC, prompt="b", negative=prompt, syntax=2)) == (note,)
 
 
 def test_a_note_stays_short() -> None:
-    [note] = notes_on(
+    [note] = list_prompt_notes(
         replace(SPEC, prompt="[" + "x" * 900 + "|y] " + " ".join(f"__w{n}__" for n in range(50)), syntax=2)
     )
     assert len(note) < 500 and note.count("“") == 6
 
 
 def test_emoji_of_discord_are_no_syntax() -> None:
-    assert notes_on(replace(SPEC, prompt="a <a:dance:123456789012345678> <:cat:123456789012345678>", syntax=2)) == ()
+    assert (
+        list_prompt_notes(replace(SPEC, prompt="a <a:dance:123456789012345678> <:cat:123456789012345678>", syntax=2))
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ def test_emoji_of_discord_are_no_syntax() -> None:
     ],
 )
 def test_a_tag_with_more_than_a_weight_says_so(tag: str, says: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         read_prompts(MODEL, f"a {tag}")
     assert says in str(refused.value)
 
@@ -157,7 +160,7 @@ def test_a_weight_hides_no_word_from_the_rules(written: str) -> None:
 )
 def test_the_first_syntax_reads_as_it_always_did(prompt: str, meant: list[tuple[str, float]]) -> None:
     assert parse_weights(prompt, FIRST_SYNTAX) == meant
-    assert notes_on(replace(SPEC, prompt=prompt)) == ()
+    assert list_prompt_notes(replace(SPEC, prompt=prompt)) == ()
 
 
 def test_a_recipe_from_before_is_of_the_first_and_its_file_stays_the_same() -> None:
@@ -172,7 +175,7 @@ def test_a_recipe_says_by_which_syntax_it_was_read() -> None:
     spec = replace(SPEC, **read_prompts(MODEL, "a (b:.5)")._asdict())
     assert msgspec.json.decode(msgspec.json.encode(spec), type=ImageSpec) == spec
     assert spec.syntax_version == 2
-    with pytest.raises(InvalidRequest, match="The syntax of the prompt must be from 1 to 2, not 3"):
+    with pytest.raises(InvalidRequestError, match="The syntax of the prompt must be from 1 to 2, not 3"):
         replace(spec, syntax=3)
 
 
@@ -185,7 +188,9 @@ TYPED = st.text(st.sampled_from("()[]{}<>:：,.|\\_-+0123456789½e ab%"), max_si
 def test_any_text_is_read(text: str, syntax: int) -> None:
     reading = read_weights(text, syntax)
     assert all(math.isfinite(each.weight) and MIN_WEIGHT <= each.weight <= MAX_WEIGHT for each in reading.stretches)
-    notes_on(replace(SPEC, prompt="b", negative=" ".join(text.split()) if text.isprintable() else "", syntax=syntax))
+    list_prompt_notes(
+        replace(SPEC, prompt="b", negative=" ".join(text.split()) if text.isprintable() else "", syntax=syntax)
+    )
 
 
 @given(st.text(max_size=40) | st.floats().map(str) | st.floats(allow_nan=False, allow_infinity=False).map(repr))

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.codec import decode_png, encode_png, fit_upload, pixels_sha256, read_png_text, read_upload, tile
-from generation.images.metadata import parameters_line, read_recipe, recipe_in, sign_png
+from generation.images.metadata import format_parameters, read_recipe, recipe_in, sign_png
 from generation.images.replay import Agreement, judge, psnr_db
 from generation.images.store import ImageFiles
 from generation.requests.edits import Hires, Margins, StartImage, Variation
@@ -71,7 +71,7 @@ def test_the_same_picture_is_the_same_file() -> None:
 
 
 def test_the_parameters_line_is_what_other_tools_read() -> None:
-    assert parameters_line(RECIPE) == (
+    assert format_parameters(RECIPE) == (
         "a red circle, „größer“ 猫\nNegative prompt: blurry\n"
         "Steps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 7, Size: 64x64, "
         "Model hash: ababababab, Model: paintbox, Version: Atelier"
@@ -80,7 +80,7 @@ def test_the_parameters_line_is_what_other_tools_read() -> None:
 
 def test_a_prompt_cannot_forge_the_lines_below_it() -> None:
     forged = ImageSpec(**{**_fields(SPEC), "prompt": "x Negative prompt: y Steps: 99, Seed: 1"})
-    line = parameters_line(Recipe(**{**_fields(RECIPE), "spec": forged}))
+    line = format_parameters(Recipe(**{**_fields(RECIPE), "spec": forged}))
     assert line.count("Negative prompt:") == 1
     assert line.count("Steps:") == 1
 
@@ -93,7 +93,7 @@ def test_start_and_variation_are_in_the_parameters() -> None:
             "variation": Variation(seed=5, strength=0.25),
         }
     )
-    line = parameters_line(Recipe(**{**_fields(RECIPE), "spec": changed}))
+    line = format_parameters(Recipe(**{**_fields(RECIPE), "spec": changed}))
     assert "Denoising strength: 0.6" in line
     assert "Variation seed: 5, Variation seed strength: 0.25" in line
 
@@ -105,22 +105,22 @@ def test_outpaint_and_hires_fix_are_in_the_recipe_and_the_parameters() -> None:
         (outpainted, "Outpaint: left 8 bottom 16"),
     ):
         recipe = Recipe(**{**_fields(RECIPE), "spec": ImageSpec(**_fields(SPEC) | change)})
-        assert says in parameters_line(recipe)
+        assert says in format_parameters(recipe)
         assert read_recipe(sign_png(PIXELS, (64, 64), recipe)) == recipe
 
 
 def test_a_png_without_a_recipe_says_so() -> None:
-    with pytest.raises(InvalidRequest, match="carries no recipe"):
+    with pytest.raises(InvalidRequestError, match="carries no recipe"):
         read_recipe(encode_png(PIXELS, (64, 64)))
-    with pytest.raises(InvalidRequest, match="cannot be read"):
+    with pytest.raises(InvalidRequestError, match="cannot be read"):
         read_recipe(encode_png(PIXELS, (64, 64), text={"atelier": '{"spec": 3}'}))
-    with pytest.raises(InvalidRequest, match="not a PNG"):
+    with pytest.raises(InvalidRequestError, match="not a PNG"):
         read_recipe(b"GIF89a")
 
 
 def test_a_forged_recipe_that_is_too_long_or_too_deep_cannot_be_read() -> None:
     for forged in (replace(RECIPE, dropped="x" * (1 << 16)).to_json(), '{"x":' + "[" * 50_000):
-        with pytest.raises(InvalidRequest, match="carries a recipe that cannot be read"):
+        with pytest.raises(InvalidRequestError, match="carries a recipe that cannot be read"):
             recipe_in({"atelier": forged})
 
 
@@ -178,7 +178,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     ],
 )
 def test_uploads_that_cannot_be_used_say_why(data: bytes, says: str) -> None:
-    with pytest.raises(InvalidRequest, match=says):
+    with pytest.raises(InvalidRequestError, match=says):
         read_upload(data)
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.models.catalog import Catalog
-from generation.requests.cost import cost_of_evaluations, image_cost
+from generation.requests.cost import compute_evaluations_cost, image_cost
 from generation.requests.edits import Hires, Margins, StartImage, Upscale, Variation
 from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
 from generation.requests.ranges import MAX_SEED
@@ -68,7 +68,7 @@ def spec(**changes: Any) -> ImageSpec:
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(InvalidRequest, match=says.replace("(", r"\(")):
+    with pytest.raises(InvalidRequestError, match=says.replace("(", r"\(")):
         spec(**changes)
 
 
@@ -84,21 +84,21 @@ def test_a_model_fills_in_what_is_left_open_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("strength", [0.0, 1.5, math.nan, -0.1])
 def test_strengths_outside_their_range_are_refused(strength: float) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         StartImage(sha256="0" * 64, strength=strength)
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         Variation(seed=1, strength=strength)
 
 
 @pytest.mark.parametrize("sides", [{}, {"left": 12}, {"top": -8}, {"right": 4096}, {"left": 8.0}])
 def test_margins_that_are_none_or_off_the_grid_are_refused(sides: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequest, match="argin"):
+    with pytest.raises(InvalidRequestError, match="argin"):
         Margins(**sides)
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.5, math.nan])
 def test_hires_fix_makes_a_picture_larger_but_not_by_much(factor: float) -> None:
-    with pytest.raises(InvalidRequest, match="Hires factor"):
+    with pytest.raises(InvalidRequestError, match="Hires factor"):
         Hires(factor=factor)
 
 
@@ -107,7 +107,7 @@ def test_an_outpainted_picture_starts_from_a_smaller_file() -> None:
     outpainted = spec(start=start)
     assert outpainted.result_size_px == (128, 128)
     assert outpainted.start_size_px == (64, 112)
-    with pytest.raises(InvalidRequest, match="a mask cannot be used together"):
+    with pytest.raises(InvalidRequestError, match="a mask cannot be used together"):
         replace(start, mask_sha256="1" * 64)
 
 
@@ -117,7 +117,7 @@ def test_hires_fix_costs_both_passes() -> None:
     assert hires.result_size_px == (256, 256)
     assert hires.num_evaluations == 32
     assert image_cost(hires) == round(1000 * (2 * 68 + 2 * 4) / 16)
-    steps = [cost_of_evaluations(hires, done) for done in (0, 20, 32)]
+    steps = [compute_evaluations_cost(hires, done) for done in (0, 20, 32)]
     assert steps[1] - steps[0] == round(1000 * 2 * 20 / 16)
     assert steps[2] == image_cost(hires)
 
@@ -132,12 +132,12 @@ def test_a_spec_written_before_outpaint_and_hires_reads_back() -> None:
 
 @pytest.mark.parametrize("count", [0, 5, 1000])
 def test_a_count_outside_one_to_four_is_refused(count: int) -> None:
-    with pytest.raises(InvalidRequest, match="Count must be from 1 to 4"):
+    with pytest.raises(InvalidRequestError, match="Count must be from 1 to 4"):
         GenerationRequest(spec=spec(), count=count)
 
 
 def test_a_replay_is_of_one_picture() -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         GenerationRequest(spec=spec(), count=2, replay=Replay(trace="2x20", pixels_sha256="0" * 64))
 
 
@@ -157,7 +157,7 @@ def test_whatever_people_type_is_clean_or_empty_after_cleaning(text: str) -> Non
     assert clean_prompt(cleaned) == cleaned
     try:
         spec(prompt=cleaned)
-    except InvalidRequest as refused:
+    except InvalidRequestError as refused:
         assert "is empty" in str(refused)
 
 
@@ -179,14 +179,14 @@ def test_cost_counts_rows_steps_and_pixels() -> None:
     assert image_cost(spec(width_px=1024, height_px=512)) == 2 * small
     assert image_cost(spec(width_px=512, height_px=512, guidance=1.0)) == (20 + 2) * 1000
     assert image_cost(spec(width_px=512, height_px=512, sampler="Heun")) == (2 * 39 + 2) * 1000
-    assert cost_of_evaluations(spec(width_px=512, height_px=512), 5) == (2 * 5 + 2) * 1000
+    assert compute_evaluations_cost(spec(width_px=512, height_px=512), 5) == (2 * 5 + 2) * 1000
 
 
 def test_a_replay_costs_all_rows_of_its_trace() -> None:
     asked = spec(width_px=512, height_px=512)
     assert image_cost(asked, "2x20") == image_cost(asked)
     assert image_cost(asked, "16x12,4x8") == (16 * 12 + 4 * 8 + 2) * 1000
-    assert cost_of_evaluations(asked, 13, "16x12,4x8") == (16 * 12 + 4 + 2) * 1000
+    assert compute_evaluations_cost(asked, 13, "16x12,4x8") == (16 * 12 + 4 + 2) * 1000
     larger = spec(width_px=256, height_px=256, hires=Hires(factor=2.0, strength=0.5))
     assert image_cost(larger, "8x20,2x10") == (8 * 20 / 4 + 2 * 10 + 2) * 1000
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.rules.folding import fold, words
 from generation.rules.rule import MAX_RULES, Action, Kind, Rule
 from generation.rules.rulebook import Rulebook
@@ -106,7 +106,7 @@ def test_scope_and_order() -> None:
     ],
 )
 def test_what_cannot_be_a_rule_says_why(rule: dict[str, Any], why: str) -> None:
-    with pytest.raises(InvalidRequest, match=why):
+    with pytest.raises(InvalidRequestError, match=why):
         Rule(**rule)
 
 
@@ -119,9 +119,9 @@ def test_ten_thousand_rules_are_the_most() -> None:
     many = [Rule(text=f"word{number}x") for number in range(MAX_RULES)]
     book = Rulebook(many)
     assert caught(book, "a word9999x " * 80) == ["word9999x"]
-    with pytest.raises(InvalidRequest, match="at most 10000 rules, not 10001"):
+    with pytest.raises(InvalidRequestError, match="at most 10000 rules, not 10001"):
         Rulebook([*many, Rule(text="more")])
-    with pytest.raises(InvalidRequest, match="at most 500 patterns"):
+    with pytest.raises(InvalidRequestError, match="at most 500 patterns"):
         Rulebook(Rule(kind=Kind.PATTERN, text=f"a{number}") for number in range(501))
 
 
@@ -153,7 +153,7 @@ def test_a_file_is_read_back_and_a_list_of_words_is_taken() -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(data: bytes, why: str) -> None:
-    with pytest.raises(InvalidRequest, match=why):
+    with pytest.raises(InvalidRequestError, match=why):
         import_rules(data)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from generation.errors import InvalidRequest, RulesNotUsable, RulesTooSlow
+from generation.errors import InvalidRequestError, RulesNotUsableError, RulesTooSlowError
 from generation.rules import screening
 from generation.rules.patterns import MAX_INSTRUCTIONS
 from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Kind, Rule
@@ -55,7 +55,7 @@ async def test_what_takes_too_long_is_refused_for_that_guild_alone(screener: Scr
     assert await screener.screen(OTHER, GOBLIN, ["a goblin"]) == (Match(0, "goblin"),)
     asked = [asyncio.create_task(screener.screen(HOSTILE, slow, [f"{NASTY_TEXT}{each}"])) for each in range(50)]
     told = await asyncio.gather(*asked, return_exceptions=True)
-    assert {type(each) for each in told} == {RulesTooSlow}, "fails closed, and the guild rests after the first"
+    assert {type(each) for each in told} == {RulesTooSlowError}, "fails closed, and the guild rests after the first"
     assert await screener.screen(OTHER, GOBLIN, ["one goblin more"]) == (Match(0, "goblin"),)
 
 
@@ -68,7 +68,7 @@ async def test_guilds_that_use_up_their_time_leave_the_others_theirs(screener: S
     hostile = [asyncio.create_task(screener.screen(100 + each, slow, [NASTY_TEXT])) for each in range(4)]
     others = [asyncio.create_task(screener.screen(each, GOBLIN, [f"a goblin {each}"])) for each in range(200, 220)]
     assert await asyncio.gather(*others) == [(Match(0, "goblin"),)] * 20
-    assert {type(each) for each in await asyncio.gather(*hostile, return_exceptions=True)} == {RulesTooSlow}
+    assert {type(each) for each in await asyncio.gather(*hostile, return_exceptions=True)} == {RulesTooSlowError}
     screener._rests_until = dict.fromkeys(screener._rests_until, 0.0)
     hostile = [asyncio.create_task(screener.screen(100 + each, slow, [NASTY_TEXT])) for each in range(4)]
     for each in range(20):
@@ -85,7 +85,7 @@ async def test_the_loop_is_not_held_up_meanwhile(screener: Screener) -> None:
     while not screening_one.done():
         turns += 1
         await asyncio.sleep(0)
-    with pytest.raises(RulesTooSlow):
+    with pytest.raises(RulesTooSlowError):
         await screening_one
     assert turns > 1000
     assert time.thread_time() - used_before < 60
@@ -101,7 +101,7 @@ async def test_who_gives_up_leaves_the_turn_as_it_is(monkeypatch: pytest.MonkeyP
         return real(child, rules, texts)
 
     monkeypatch.setattr(screening.Child, "screen", held_up)
-    with pytest.raises(RulesTooSlow):
+    with pytest.raises(RulesTooSlowError):
         await screener.screen(OTHER, GOBLIN, ["a goblin"])
     assert screener._turn(OTHER).locked()
     goes_on.set()
@@ -142,9 +142,9 @@ async def test_a_guild_is_screened_again_after_its_rest(monkeypatch: pytest.Monk
     screener = Screener(patience_s=300, clock=lambda: now)
     slow = slow_rules()
     for _ in range(2):
-        with pytest.raises(RulesTooSlow):
+        with pytest.raises(RulesTooSlowError):
             await screener.screen(HOSTILE, slow, [NASTY_TEXT])
-    assert isinstance(await screener.problem(HOSTILE, slow), RulesTooSlow)
+    assert isinstance(await screener.problem(HOSTILE, slow), RulesTooSlowError)
     now += screening.REST_S
     assert await screener.screen(HOSTILE, GOBLIN, ["a goblin"]) == (Match(0, "goblin"),)
     screener.close()
@@ -182,7 +182,7 @@ TOO_LARGE_TOGETHER = [
 async def test_patterns_that_pass_one_by_one_are_refused_together(screener: Screener, rules: RuleSet) -> None:
     for rule in rules.rules[:3]:
         Rule(kind=rule.kind, text=rule.text)  # each may be a rule
-    with pytest.raises(InvalidRequest, match=f"at most {MAX_INSTRUCTIONS} RE2 instructions together"):
+    with pytest.raises(InvalidRequestError, match=f"at most {MAX_INSTRUCTIONS} RE2 instructions together"):
         await screener.require_usable(HOSTILE, rules)
 
 
@@ -198,7 +198,7 @@ async def test_rules_that_cannot_be_compiled_fail_closed(screener: Screener) -> 
     """As older data may be: every text is refused, and its managers are told why."""
     broken = RuleSet.of([Rule(text="goblin"), Rule.unchecked(kind=Kind.PATTERN, text="a(?=b)")])
     for text in ("a goblin", "a lighthouse"):
-        with pytest.raises(RulesNotUsable):
+        with pytest.raises(RulesNotUsableError):
             await screener.screen(HOSTILE, broken, [text])
     assert "invalid perl operator" in str(await screener.problem(HOSTILE, broken))
     assert await screener.screen(OTHER, GOBLIN, ["a goblin"]) == (Match(0, "goblin"),)

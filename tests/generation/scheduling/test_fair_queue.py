@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.errors import QueueFull
+from generation.errors import QueueFullError
 from generation.scheduling.fair_queue import FairQueue
 from generation.scheduling.guild_line import Waiting
 
@@ -216,12 +216,12 @@ def test_the_same_calls_give_the_same_order() -> None:
 def test_a_full_line_refuses_and_says_the_limit() -> None:
     queue = FairQueue(max_per_user=3, max_per_guild=5)
     fill(queue, [(1, 1, 1)] * 3 + [(1, 2, 1)])
-    with pytest.raises(QueueFull, match="At most 3 pictures may wait at once for one member, and 3 do already"):
+    with pytest.raises(QueueFullError, match="At most 3 pictures may wait at once for one member, and 3 do already"):
         queue.check_room(1, 1, 1)
-    with pytest.raises(QueueFull, match="At most 5"):
+    with pytest.raises(QueueFullError, match="At most 5"):
         queue.check_room(1, 2, 2)
     queue.check_room(1, 2, 1)
-    with pytest.raises(QueueFull, match="At most 5 pictures may wait at once in one server, and 5 do already"):
+    with pytest.raises(QueueFullError, match="At most 5 pictures may wait at once in one server, and 5 do already"):
         queue.check_room(1, 2, 1, num_arriving=1)
 
 

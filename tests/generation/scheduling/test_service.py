@@ -15,7 +15,7 @@ from db.admin.erasure import erase_user
 from db.engine import Database, parse_url
 from db.migrate import migrate
 from db.stores.jobs import JobStore
-from generation.errors import Draining, Misconfigured, QueueFull, UnknownModel
+from generation.errors import ConfigurationError, DrainingError, QueueFullError, UnknownModelError
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe
 from generation.jobs.job import Job, Status
@@ -81,12 +81,12 @@ async def test_progress_and_place_in_line_can_be_watched(folder: Path) -> None:
         last = place.studio.view(ahead.id)
         assert last is not None
         assert last.images_ahead == 2
-        assert [each.job.id for each in place.studio.jobs_of(ADA.guild_id)] == [
+        assert [each.job.id for each in place.studio.list_guild_jobs(ADA.guild_id)] == [
             *(job.id for job in hogs),
             waiting.id,
             ahead.id,
         ]
-        assert place.studio.jobs_of(BO.guild_id) == []
+        assert place.studio.list_guild_jobs(BO.guild_id) == []
 
 
 async def test_a_light_guild_starts_although_the_worker_is_full(place: Place) -> None:
@@ -196,7 +196,7 @@ async def test_an_engine_that_cannot_be_built_ends_the_studio_with_its_sentence(
     async with opened(folder, catalog=unfit) as place:
         job = await place.submit(model="unfit")
         async with asyncio.timeout(PATIENCE_S):
-            with pytest.raises(Misconfigured, match="The model “unfit” cannot be loaded"):
+            with pytest.raises(ConfigurationError, match="The model “unfit” cannot be loaded"):
                 assert place.running is not None
                 await asyncio.shield(place.running)
     async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
@@ -221,7 +221,7 @@ async def test_what_was_erased_while_it_waited_is_live_no_more(folder: Path) -> 
             pass
         place.studio.pause(False)
         assert (await place.finished(job)).status is Status.CANCELLED
-        assert place.studio.live_ids() == []
+        assert place.studio.list_live_ids() == []
 
 
 async def test_a_disk_that_takes_no_pictures_does_not_fill_the_memory(folder: Path) -> None:
@@ -244,13 +244,13 @@ async def test_a_start_image_that_is_gone_fails_and_is_refunded(place: Place) ->
 
 async def test_refusals_leave_nothing_behind(folder: Path) -> None:
     async with opened(folder, queue=FairQueue(max_per_user=4)) as place:
-        with pytest.raises(UnknownModel, match="Available: paintbox"):
+        with pytest.raises(UnknownModelError, match="Available: paintbox"):
             await place.submit(model="nope")
         for started in (4, 8, 12, 16):
             await place.submit("endless-image", count=4)
             await place.until(lambda want=started: place.studio.num_running == want)
         await place.submit(count=4)
-        with pytest.raises(QueueFull, match="At most 4"):
+        with pytest.raises(QueueFullError, match="At most 4"):
             await place.submit()
         history = await fetch_jobs(place.store, ADA)
         assert len(history) == 5
@@ -260,7 +260,7 @@ async def test_many_at_once_cannot_slip_past_the_cap(folder: Path) -> None:
     async with opened(folder, queue=FairQueue(max_per_user=6)) as place:
         answers = await asyncio.gather(*(place.submit("endless-image") for _ in range(60)), return_exceptions=True)
         accepted = [answer for answer in answers if isinstance(answer, Job)]
-        assert all(isinstance(answer, Job | QueueFull) for answer in answers)
+        assert all(isinstance(answer, Job | QueueFullError) for answer in answers)
         assert 6 <= len(accepted) <= 6 + 16, "the cap, and at most what started meanwhile"
 
 
@@ -281,7 +281,7 @@ async def test_draining_accepts_nothing_and_lets_the_running_end(place: Place) -
     await place.until(lambda: place.is_running(job))
     await place.studio.drain(grace_s=20)
     assert (await place.finished(job)).status is Status.DONE
-    with pytest.raises(Draining):
+    with pytest.raises(DrainingError):
         await place.submit()
 
 
@@ -315,6 +315,6 @@ async def test_no_number_is_told_while_the_painter_is_paused_or_gone(folder: Pat
         assert place.worker.pid is not None
         os.kill(place.worker.pid, signal.SIGKILL)
         await place.until(lambda: not place.studio.is_ready)
-        assert all(view.wait_s is None for view in place.studio.jobs_of(ADA.guild_id))
+        assert all(view.wait_s is None for view in place.studio.list_guild_jobs(ADA.guild_id))
         await place.studio.cancel(hog.id)
         await place.finished(waits)

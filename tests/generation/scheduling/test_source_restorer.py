@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.light_engine import PACED_ENGINE
-from generation.errors import SourceLost
+from generation.errors import SourceLostError
 from generation.jobs.derive import enlarge, reproduce, vary, zoom_out
-from generation.jobs.derive_edits import repaint_cells
+from generation.jobs.derive_edits import inpaint_cells
 from generation.jobs.job import Image, Job, Status
 from generation.requests.cost import image_cost
 from generation.requests.edits import StartImage
@@ -49,7 +49,7 @@ async def test_several_generations_come_back_one_after_another(tmp_path: Path) -
     async with opened(tmp_path) as place:
         zoomed = await made(place, zoom_out(await first_of(place), 1.5, seed=5))
         painted = await made(
-            place, repaint_cells(zoomed, (0, 4), place.studio.catalog.default, prompt="a blue square", seed=6)
+            place, inpaint_cells(zoomed, (0, 4), place.studio.catalog.default, prompt="a blue square", seed=6)
         )
         large = await made(place, enlarge(painted))
         assert large.recipe is not None
@@ -97,7 +97,7 @@ async def waiting_for_its_file(place: Place, first: Image) -> Job:
     """An enlargement whose file is gone and is just being painted again."""
     forget_files(place.folder)
     job = await place.studio.submit(enlarge(first), ADA)
-    await place.until(lambda: len(place.studio.live_ids()) == 2 and place.studio.num_running == 1)
+    await place.until(lambda: len(place.studio.list_live_ids()) == 2 and place.studio.num_running == 1)
     return job
 
 
@@ -117,7 +117,7 @@ async def test_bytes_that_are_of_no_use_cost_nothing(tmp_path: Path) -> None:
     forget_files(tmp_path)
     async with opened(tmp_path, engine="tests.generation.other_device_engine:AnotherCard") as place:
         large = (await place.finished(await place.studio.submit(enlarge(first), ADA))).images[0]
-        assert (large.status, large.error) == (Status.FAILED, SourceLost.__name__)
+        assert (large.status, large.error) == (Status.FAILED, SourceLostError.__name__)
         assert await used(place) == first.charged
 
 
@@ -125,7 +125,7 @@ async def test_cancelled_while_its_file_is_painted_again_it_ends_at_once_and_so_
     async with opened(tmp_path, engine=PACED_ENGINE) as place:
         first = await first_of(place, steps=20)
         job = await waiting_for_its_file(place, first)
-        (unseen,) = set(place.studio.live_ids()) - {job.id}
+        (unseen,) = set(place.studio.list_live_ids()) - {job.id}
         await place.studio.cancel(job.id)
         assert (await place.finished(job)).status is Status.CANCELLED
         again = (await place.finished(await place.store.fetch_job(unseen))).images[0]
@@ -137,5 +137,5 @@ async def test_a_file_that_somebody_attached_cannot_come_back_and_costs_nothing(
     async with opened(tmp_path) as place:
         job = await place.finished(await place.submit(start=StartImage(sha256="0" * 64, strength=0.5)))
     assert job.images[0].status is Status.FAILED
-    assert job.images[0].error == SourceLost.__name__
+    assert job.images[0].error == SourceLostError.__name__
     assert job.images[0].charged == 0

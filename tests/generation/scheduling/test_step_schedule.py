@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from generation.jobs.protocol import Order, Share
-from generation.scheduling.fair_counters import Claims
+from generation.jobs.protocol import GenerateCommand, Share
+from generation.scheduling.fair_counters import FairCounters
 from generation.scheduling.step_schedule import StepSchedule
 from tests.generation.engine.painting import a_spec, an_order
 
@@ -21,7 +21,7 @@ ROWS = 8
 
 @dataclass(eq=False)
 class Resident:
-    order: Order
+    order: GenerateCommand
     serial: int
     key: str
     rows: int = 2
@@ -149,7 +149,7 @@ def test_having_asked_for_little_earns_no_credit() -> None:
 
 
 def test_without_the_lift_of_the_content_the_same_check_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Claims, "level", lambda *_, **__: None)
+    monkeypatch.setattr(FairCounters, "level", lambda *_, **__: None)
     assert trickle_then_flood(House()) > 40 // 3 + ROWS // 2
 
 

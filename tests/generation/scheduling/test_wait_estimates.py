@@ -10,11 +10,11 @@ import pytest
 from generation.jobs.job import Image, Job
 from generation.owner import Owner
 from generation.requests.spec import GenerationRequest, ImageSpec
-from generation.scheduling.active_jobs import LiveJob, LiveJobs
-from generation.scheduling.dispatcher import waiting_of
+from generation.scheduling.active_jobs import ActiveJob, ActiveJobs
+from generation.scheduling.dispatcher import make_waiting
 from generation.scheduling.fair_queue import FairQueue
-from generation.scheduling.throughput import Pace
-from generation.scheduling.wait_estimates import Forecast
+from generation.scheduling.throughput import Throughput
+from generation.scheduling.wait_estimates import WaitEstimates
 from generation.scheduling.wait_simulation import MAX_PLAYED
 
 SPEC = ImageSpec(prompt="x", model="m", width_px=64, height_px=64, steps=10, guidance=1.0, sampler="Euler", seed=1)
@@ -30,17 +30,17 @@ def a_job(number: int) -> Job:
 
 async def test_the_waits_go_on_behind_those_that_are_played_through() -> None:
     """One member's line of equal pictures: each waits a little longer than the one before it, all the way."""
-    queue, jobs, pace = FairQueue(max_per_user=NUMBER, max_per_guild=NUMBER), LiveJobs(), Pace()
+    queue, jobs, pace = FairQueue(max_per_user=NUMBER, max_per_guild=NUMBER), ActiveJobs(), Throughput()
     for number in range(NUMBER):
         job = a_job(number)
         for live in jobs.add(job).images.values():
-            queue.push(waiting_of(job, live.image))
+            queue.push(make_waiting(job, live.image))
     now_s = time.monotonic()
     for step in range(50):
         pace.progressed("x", 80, now_s=now_s + step * 0.1)
-    forecast = Forecast(jobs, queue, pace)
+    forecast = WaitEstimates(jobs, queue, pace)
 
-    def wait_s(live_job: LiveJob) -> float:
+    def wait_s(live_job: ActiveJob) -> float:
         forecast.refresh(live_job, making=[], first=[], slots=8)
         found = forecast.wait_s(live_job.images.keys())
         assert found is not None

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.scheduling.throughput import Pace
-from generation.scheduling.wait_simulation import Ahead, Company, Experience, play, tolerance_s
+from generation.scheduling.throughput import Throughput
+from generation.scheduling.wait_simulation import Ahead, Company, WaitCorrection, play, tolerance_s
 
 
-def pace(*, seats: int = 4, fixed_s: float = 0.1, image_s: float = 0.1) -> Pace:
+def pace(*, seats: int = 4, fixed_s: float = 0.1, image_s: float = 0.1) -> Throughput:
     """One that has seen forwards of one image and of `seats`."""
-    seen, now_s = Pace(), 0.0
+    seen, now_s = Throughput(), 0.0
     seen.resumed(now_s=now_s)
     for images in [1] * 10 + [seats] * 10:
         now_s += fixed_s + image_s * images
@@ -29,22 +29,22 @@ def ahead(name: str, *, guild: int = 1, left: float = 10.0, weight: float = 1.0,
 def test_the_pace_is_a_line_through_what_was_seen() -> None:
     seen = pace()
     assert seen.seats == 4
-    assert seen.seconds_of_forward([10.0]) == pytest.approx(0.2)
-    assert seen.seconds_of_forward([10.0] * 3) == pytest.approx(0.4)
+    assert seen.estimate_forward_s([10.0]) == pytest.approx(0.2)
+    assert seen.estimate_forward_s([10.0] * 3) == pytest.approx(0.4)
 
 
 def test_idle_time_does_not_count() -> None:
-    seen = Pace()
+    seen = Throughput()
     for start_s in (0.0, 1000.0):
         seen.resumed(now_s=start_s)
         for step in range(1, 6):
             seen.progressed("x", 10.0, now_s=start_s + 0.5 * step)
         seen.paused()
-    assert seen.seconds_of_forward([10.0]) == pytest.approx(0.5)
+    assert seen.estimate_forward_s([10.0]) == pytest.approx(0.5)
 
 
 def test_before_anything_was_painted_nothing_is_told() -> None:
-    assert play([ahead("a")], [], slots=4, pace=Pace()) == {}
+    assert play([ahead("a")], [], slots=4, pace=Throughput()) == {}
 
 
 def test_alone_it_takes_what_it_takes_alone() -> None:
@@ -78,7 +78,7 @@ ALONE, CROWD = Company(0, 0), Company(3, 0)
 
 
 def test_experience_learns_by_how_much_waits_are_longer() -> None:
-    learnt = Experience()
+    learnt = WaitCorrection()
     assert learnt.corrected(10.0, ALONE) == 10.0
     for _ in range(100):
         learnt.learn(10.0, ALONE, 15.0)
@@ -88,21 +88,21 @@ def test_experience_learns_by_how_much_waits_are_longer() -> None:
 
 
 def test_experience_says_what_is_right_for_most_not_the_mean() -> None:
-    learnt = Experience()
+    learnt = WaitCorrection()
     for waited_s in [20.0, 21.0, 22.0, 90.0] * 25:
         learnt.learn(20.0, ALONE, waited_s)
     assert 20.0 <= learnt.corrected(20.0, ALONE) <= 22.0
 
 
 def test_one_odd_wait_settles_nothing() -> None:
-    learnt = Experience()
+    learnt = WaitCorrection()
     learnt.learn(10.0, ALONE, 60.0)
     assert learnt.corrected(10.0, ALONE) < 14.0
 
 
 @given(st.lists(st.floats(0.2, 500.0), min_size=1, max_size=12))
 def test_no_other_answer_is_right_for_more(waits_s: list[float]) -> None:
-    learnt = Experience()
+    learnt = WaitCorrection()
     for waited_s in waits_s:
         learnt.learn(16.0, ALONE, waited_s)
     seen = [*waits_s, 16.0, 16.0, 16.0]  # it begins with three waits as played, each right within 30 %

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from generation.paintbox.vocabulary import WORDS_FILE, some_known_words, unknown_words
+from generation.paintbox.vocabulary import WORDS_FILE, find_unknown_words, suggest_known_words
 from training.paintbox import captions, tokens
 
 
@@ -48,7 +48,7 @@ def test_prompts_are_framed_and_padded_like_clip(tokenizer: CLIPTokenizer) -> No
     ],
 )
 def test_unknown_words_are_named_once_in_order(prompt: str, unknown: tuple[str, ...]) -> None:
-    assert unknown_words(prompt) == unknown
+    assert find_unknown_words(prompt) == unknown
 
 
 def test_the_words_at_run_time_are_those_of_the_training(tmp_path: Path) -> None:
@@ -57,9 +57,9 @@ def test_the_words_at_run_time_are_those_of_the_training(tmp_path: Path) -> None
 
 
 def test_every_suggestion_is_itself_known() -> None:
-    suggested = [phrase for phrases in some_known_words().values() for phrase in phrases]
+    suggested = [phrase for phrases in suggest_known_words().values() for phrase in phrases]
     assert len(suggested) > 30
-    assert [unknown_words(phrase) for phrase in suggested] == [()] * len(suggested)
+    assert [find_unknown_words(phrase) for phrase in suggested] == [()] * len(suggested)
 
 
 def test_the_bot_can_ask_without_loading_torch() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from generation.images.interchange import Foreign, read_foreign
+from generation.images.interchange import ForeignSettings, read_foreign
 
 Graph = dict[str, Any]
 
@@ -45,13 +45,13 @@ def sampler(**changes: Any) -> Graph:
     return {**plain, "inputs": plain["inputs"] | changes}
 
 
-def read(nodes: Graph) -> Foreign:
+def read(nodes: Graph) -> ForeignSettings:
     found = read_foreign({"prompt": json.dumps(nodes)})
     assert found is not None
     return found
 
 
-PLAIN = Foreign(
+PLAIN = ForeignSettings(
     tool="ComfyUI",
     prompt="a red circle",
     negative="blurry",

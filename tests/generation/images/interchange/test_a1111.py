@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.images.codec import encode_png
-from generation.images.interchange import Foreign, read_foreign
-from generation.images.interchange.samplers import our_sampler
+from generation.images.interchange import ForeignSettings, read_foreign
+from generation.images.interchange.samplers import find_sampler
 from generation.images.untrusted_decoder import read_settings
 
 LINE = "Steps: 25, Sampler: Euler a, CFG scale: 6.5, Seed: 1234, Size: 512x768"
 WORDS = "a cat on a roof\nNegative prompt: blurry, ugly\n"
 
 
-def read(text: str) -> Foreign:
+def read(text: str) -> ForeignSettings:
     found = read_foreign({"parameters": text})
     assert found is not None
     return found
@@ -116,7 +116,7 @@ def test_words_that_look_like_settings_stay_words(prompt: str) -> None:
 def test_a_sampler_and_its_schedule(
     sampler: str | None, schedule: str | None, ours: str | None, unread: tuple[str, ...]
 ) -> None:
-    assert our_sampler(sampler, schedule=schedule) == (ours, unread)
+    assert find_sampler(sampler, schedule=schedule) == (ours, unread)
 
 
 def test_what_changes_a_picture_and_is_not_read_is_named() -> None:
@@ -174,7 +174,7 @@ def test_no_text_is_an_error(text: str) -> None:
 async def test_texts_made_to_take_for_ever_are_read_within_the_limits_of_the_process(unit: str) -> None:
     text = "a cat\nSteps: 20, " + unit * (990_000 // len(unit))
     picture = encode_png(bytes(64 * 64 * 3), (64, 64), text={"parameters": text})
-    assert isinstance(await read_settings(picture), Foreign)
+    assert isinstance(await read_settings(picture), ForeignSettings)
     await read_settings(encode_png(bytes(64 * 64 * 3), (64, 64), text={"parameters": text[::-1]}))
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from generation.images.codec import encode_png
-from generation.images.interchange import Foreign, read_foreign
+from generation.images.interchange import ForeignSettings, read_foreign
 from generation.images.untrusted_decoder import read_settings
 
 A1111 = """masterpiece, (a lighthouse:1.2) at dusk,
@@ -70,7 +70,7 @@ def many_paths(depth: int) -> dict[str, object]:
 
 
 def test_a1111() -> None:
-    assert read_foreign({"parameters": A1111}) == Foreign(
+    assert read_foreign({"parameters": A1111}) == ForeignSettings(
         tool="A1111",
         prompt="masterpiece, (a lighthouse:1.2) at dusk, oil on canvas",
         negative="blurry, Steps: 3 of them, watermark",
@@ -96,7 +96,7 @@ def test_a1111_without_a_negative_prompt_or_any_prompt() -> None:
 
 
 def test_comfyui_follows_the_links_to_words_and_model() -> None:
-    assert read_foreign({"prompt": json.dumps(COMFY), "workflow": "{}"}) == Foreign(
+    assert read_foreign({"prompt": json.dumps(COMFY), "workflow": "{}"}) == ForeignSettings(
         tool="ComfyUI",
         prompt="a glass bottle with a galaxy inside",
         negative="text, watermark",
@@ -112,7 +112,7 @@ def test_comfyui_follows_the_links_to_words_and_model() -> None:
 
 
 def test_invokeai() -> None:
-    assert read_foreign({"invokeai_metadata": json.dumps(INVOKE)}) == Foreign(
+    assert read_foreign({"invokeai_metadata": json.dumps(INVOKE)}) == ForeignSettings(
         tool="InvokeAI",
         prompt="a stone bridge",
         negative="people",
@@ -136,7 +136,7 @@ def test_invokeai() -> None:
 )
 async def test_a_picture_read_in_the_decoders_process_says_the_same(text: dict[str, str]) -> None:
     found = await read_settings(encode_png(bytes(64 * 64 * 3), (64, 64), text=text))
-    assert isinstance(found, Foreign)
+    assert isinstance(found, ForeignSettings)
     assert found == read_foreign(text)
 
 
@@ -160,7 +160,7 @@ async def test_a_text_made_to_take_for_ever_is_read_before_the_process_is_given_
 ) -> None:
     """Its ten seconds of processor time are no measure of speed: none of these would end in ten minutes."""
     found = await read_settings(encode_png(bytes(64 * 64 * 3), (64, 64), text=text))
-    assert isinstance(found, Foreign)
+    assert isinstance(found, ForeignSettings)
     assert found.prompt == says
 
 

@@ -11,16 +11,16 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from generation.errors import InvalidRequest
+from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png
-from generation.images.interchange import Foreign, read_foreign
+from generation.images.interchange import ForeignSettings, read_foreign
 from generation.images.interchange.texts import read_texts
 from generation.images.untrusted_decoder import read_settings
 from tests.generation.images.hostile_files import with_chunk
 
 WORDS = "a cat, テスト, größer"
 PARAMETERS = f"{WORDS}\nSteps: 25, Sampler: Euler a, Seed: 1234"
-READ = Foreign(tool="A1111", prompt=WORDS, steps=25, sampler="Euler a", sampler_there="Euler a", seed=1234)
+READ = ForeignSettings(tool="A1111", prompt=WORDS, steps=25, sampler="Euler a", sampler_there="Euler a", seed=1234)
 
 
 def picture(
@@ -63,7 +63,7 @@ async def test_exif_is_read_in_every_encoding(kind: str, byte_order: bytes, valu
 
 def test_jis_and_nonsense_in_exif() -> None:
     japanese = b"JIS\0\0\0\0\0" + "a cat, テスト\nSteps: 25".encode("iso2022_jp")
-    assert read_foreign(read_texts(picture("JPEG", exif=comment(japanese)))) == Foreign(
+    assert read_foreign(read_texts(picture("JPEG", exif=comment(japanese)))) == ForeignSettings(
         tool="A1111", prompt="a cat, テスト", steps=25
     )
     for value in (b"", b"UNICODE\0", b"UNICODE\0\xff", b"\xff" * 200, b"UNICODE\0" + b"\xd8\0" * 20):
@@ -76,7 +76,7 @@ async def test_utf_8_in_a_latin_1_chunk_and_latin_1_itself() -> None:
     plain = encode_png(bytes(64 * 64 * 3), (64, 64))
     for text, words in ((PARAMETERS.encode(), WORDS), (b"gr\xf6\xdfer\nSteps: 25", "größer")):
         found = await read_settings(with_chunk(plain, b"tEXt", b"parameters\0" + text))
-        assert isinstance(found, Foreign)
+        assert isinstance(found, ForeignSettings)
         assert found.prompt == words
 
 
@@ -88,7 +88,7 @@ async def test_the_size_of_a_picture_is_nothing_to_its_settings(size: tuple[int,
 async def test_of_a_png_that_was_cut_short_the_text_before_the_cut_is_read() -> None:
     whole = picture("PNG", size=(512, 512), text={"parameters": PARAMETERS})
     assert await read_settings(whole[: whole.index(b"IDAT") + 20]) == READ
-    with pytest.raises(InvalidRequest, match="damaged"):
+    with pytest.raises(InvalidRequestError, match="damaged"):
         await read_settings(picture("PNG", size=(512, 512))[:60])
 
 
@@ -102,7 +102,7 @@ def test_a_graph_in_a_webp_lies_where_a_camera_has_its_name() -> None:
     exif = Image.Exif()
     exif[0x0110], exif[0x010F] = f"prompt:{json.dumps(GRAPH)}", "workflow:{}"
     found = read_foreign(read_texts(picture("WEBP", exif=exif)))
-    assert found == Foreign(tool="ComfyUI", prompt="a cat", seed=5)
+    assert found == ForeignSettings(tool="ComfyUI", prompt="a cat", seed=5)
     within = json.dumps({"prompt": GRAPH, "workflow": {}})
     assert read_foreign(read_texts(picture("JPEG", exif=comment(within.encode())))) == found
     camera = Image.Exif()
@@ -230,7 +230,7 @@ async def test_tools_that_write_json(
     text: dict[str, str], tool: str, loras: tuple[str, ...], unread: tuple[str, ...]
 ) -> None:
     found = await read_settings(picture("PNG", text=text))
-    assert isinstance(found, Foreign)
+    assert isinstance(found, ForeignSettings)
     assert (found.tool, found.prompt, found.negative) == (tool, "a castle", "fog")
     assert (found.steps, found.guidance, found.size_px) == (20, 7.0, (512, 768))
     assert found.seed == (2**40 if tool == "SwarmUI" else 77)
