@@ -5,8 +5,8 @@ from __future__ import annotations
 from cogs.context import BaseBot
 from cogs.results import _buttons, _context_menus, _more_buttons, _remix
 from cogs.results._messages import DONE, build_progress, format_undelivered
+from cogs.results._reduced_variants import MessageVariant
 from cogs.results._result import build_result_message, fetch_visibility
-from cogs.results._variants import MessageVariant
 
 __all__ = [
     "DONE",

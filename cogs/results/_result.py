@@ -10,7 +10,7 @@ from dataclasses import replace
 from cogs.common.messages import MessageSpec, Picture
 from cogs.i18n.gettext import _
 from cogs.results import _messages
-from cogs.results._variants import MessageVariant
+from cogs.results._reduced_variants import MessageVariant
 from cogs.services import Services
 from generation.errors import InvalidRequestError
 from generation.images.c2pa import ROOM_BYTES, Credentials, SigningError

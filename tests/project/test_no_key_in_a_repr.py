@@ -38,7 +38,7 @@ _HARMLESS = {
     "Settings.discord_url",  # of this machine only
     "Settings.discord_token",  # SecretStr
     "Settings.c2pa_key",  # SecretStr
-    "Words.tokens",  # of a text model
+    "TokenizedPrompt.tokens",  # of a text model
     *(f"{field}.key" for field in ("Field", "Text", "Pick", "File")),  # names of fields of a form
     "Lines.key",  # what lists it again
     "Texts.delimiter_key",  # the name of a node's input

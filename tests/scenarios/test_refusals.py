@@ -10,7 +10,7 @@ import pytest
 from cogs.common import discord_errors
 from cogs.common.discord_errors import REFUSALS, Step
 from cogs.delivery import _tracker as delivery
-from cogs.results._variants import MAX_CUTS
+from cogs.results._reduced_variants import MAX_CUTS
 from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox
 from discord_sandbox.refusals import REFUSALS as SENT_BY_DISCORD
 from generation.jobs.delivery import DeliveryState

@@ -28,7 +28,7 @@ from cogs.common.discord_errors import (
     classify_error,
 )
 from cogs.common.messages import Gallery, MessageSpec, Picture
-from cogs.results._variants import MAX_CUTS, MessageVariant
+from cogs.results._reduced_variants import MAX_CUTS, MessageVariant
 from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png, shrink
 

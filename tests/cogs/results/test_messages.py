@@ -10,8 +10,8 @@ from cogs.common.message_limits import fit_message
 from cogs.common.messages import Action, Gallery, MessageSpec, Tone
 from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
+from cogs.results._reduced_variants import MessageVariant
 from cogs.results._result import _build_message
-from cogs.results._variants import MessageVariant
 from generation.images.interchange import ForeignSettings
 from generation.images.metadata import sign_png
 from generation.images.replay import Agreement, ReplayVerdict
