@@ -54,7 +54,8 @@ class Full:
 
 
 def order_of(spec: ImageSpec) -> GenerateCommand:
-    return an_order(spec, check_safety=True, start_png=a_picture() if spec.upscale else None)
+    picture: dict[str, Any] = {"start_png": a_picture()} if spec.upscale else {}  # a start picture brings its own
+    return an_order(spec, check_safety=True, **picture)
 
 
 STAGES = [

@@ -63,5 +63,7 @@ def test_every_suggestion_is_itself_known() -> None:
 
 
 def test_the_bot_can_ask_without_loading_torch() -> None:
-    code = "import sys, generation.paintbox.vocabulary as v; v.find_unknown_words('x'); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, generation.paintbox.vocabulary as v; v.find_unknown_words('x'); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
