@@ -146,4 +146,4 @@ async def test_when_an_upload_is_lost_too_it_costs_nothing(tmp_path: Path) -> No
         [image] = (await of_an_upload(place)).images
         shutil.rmtree(tmp_path / "pictures")
         job = await place.finished(await place.studio.submit(enlarge(image), BO))
-        assert (job.images[0].error, job.images[0].charged) == (SourceLostError.__name__, 0)
+        assert (job.images[0].error, job.images[0].charged) == (SourceLostError.code, 0)

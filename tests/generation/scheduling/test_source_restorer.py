@@ -117,7 +117,7 @@ async def test_bytes_that_are_of_no_use_cost_nothing(tmp_path: Path) -> None:
     forget_files(tmp_path)
     async with opened(tmp_path, engine="tests.generation.other_device_engine:AnotherCard") as place:
         large = (await place.finished(await place.studio.submit(enlarge(first), ADA))).images[0]
-        assert (large.status, large.error) == (Status.FAILED, SourceLostError.__name__)
+        assert (large.status, large.error) == (Status.FAILED, SourceLostError.code)
         assert await used(place) == first.charged
 
 
@@ -137,5 +137,5 @@ async def test_a_file_that_somebody_attached_cannot_come_back_and_costs_nothing(
     async with opened(tmp_path) as place:
         job = await place.finished(await place.submit(start=StartImage(sha256="0" * 64, strength=0.5)))
     assert job.images[0].status is Status.FAILED
-    assert job.images[0].error == SourceLostError.__name__
+    assert job.images[0].error == SourceLostError.code
     assert job.images[0].charged == 0
