@@ -155,7 +155,7 @@ def _schema(file: Path) -> str | None:
 
 
 def running_bot(settings: Settings) -> str | None:
-    """Return who runs with this data folder and this database, None if nobody does.
+    """Return who runs with this data folder and this database, None if no process does.
 
     Raise `ConfigurationError` if only one of them is in use, or each by another program.
     """

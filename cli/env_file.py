@@ -143,7 +143,8 @@ def _by_setting(pairs: Iterable[tuple[str, str]], known: set[str], base: Path, w
 
 
 def _tidy(text: str) -> str:
-    """Without what nobody sees at its ends, and without quotation marks around it: `docker --env-file` keeps those."""
+    """Return it without invisible characters at its ends, and without the quotation marks that
+    `docker --env-file` keeps."""
     text = text.strip().strip(_INVISIBLE).strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1].strip()

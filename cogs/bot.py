@@ -152,12 +152,12 @@ class AtelierBot(BaseBot):
 
 
 class Tree(app_commands.CommandTree[BaseBot]):
-    """The slash commands, in the language of whoever types; what they raise is told by the one table."""
+    """The slash commands, in the language of the person who types. Errors go through `cogs.error_handler`."""
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         set_language(interaction.locale)
         if (wrong := _find_bad_number(interaction.data)) is not None:
-            # discord.py would stumble over it before anything of ours hears of the command, and nobody be answered.
+            # discord.py raises on it before our code sees the command, and the person would get no answer.
             await answer(interaction, wrong)
             return False
         return True

@@ -33,7 +33,7 @@ JOB = "atelier.job"
 LOST = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
 """What becomes of words to a Discord that is busy, down or out of reach. (A TimeoutError is an OSError.)"""
 RETRY_S = (0.5, 2.0, 5.0, 10.0)
-"""Pauses between tries to say what somebody waits to read."""
+"""Pauses between tries to say what a person waits to read."""
 
 STALE = N_("That command has just been changed. Give Discord a minute to notice, then try again.")
 BAD_VALUE = N_("An option cannot be “{value}”. Choose it from what Discord offers.")

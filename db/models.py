@@ -307,7 +307,7 @@ class BlockRow(Base):
 
 
 class ReportRow(Base):
-    """Somebody's word about a job, until a moderator has looked at it; gone with either of them."""
+    """A report about a job, until a moderator has looked at it; gone with either of them."""
 
     __tablename__ = "reports"
     __table_args__ = (Index(None, "job_id", "by"),)

@@ -47,7 +47,7 @@ class PersistentButton(ui.DynamicItem[ui.Button[ui.LayoutView]], template=PATTER
         return cls(item, action=match["name"], subject=match["subject"])  # type: ignore[arg-type]
 
     async def callback(self, interaction: Interaction) -> None:  # type: ignore[override]
-        """Hand the press to whoever does that. discord.py would only log an exception, and the person see nothing."""
+        """Call the handler of the button. discord.py would only log an exception, and the person would see nothing."""
         set_language(interaction.locale)
         try:
             await interaction.client.handle_button(interaction, self.action, self.subject)

@@ -17,7 +17,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def escape_markdown(text: str, *, limit: int = MAX_SHOWN) -> str:
-    """Somebody's words as Discord shows them letter by letter: no mention, link, heading or code comes of them."""
+    """Return a person's words escaped: Discord makes no mention, link, heading or code of them."""
     return _MARKDOWN.sub(r"\\\1", cut_text(text, limit))
 
 

@@ -34,7 +34,7 @@ class AdmissionLimiter:
         self._empty.set()
 
     async def close(self, *, patience_s: float) -> None:
-        """Let nobody else in, and wait for those inside: Discord has shown them “thinking…” already."""
+        """Refuse new requests, and wait for those inside: Discord has shown them “thinking…” already."""
         self._is_closed = True
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):

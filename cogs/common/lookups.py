@@ -1,6 +1,6 @@
 """What a button, menu or form is about: its `subject` names a job, or one picture of it, and is looked up each time.
 
-Whoever presses is looked at again, too: a button may be years old, somebody else's, or forged.
+The person who presses is checked again, too: a button may be years old, another person's, or forged.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ async def require_may_request(interaction: Interaction) -> Policy:
 
 
 def _require_possible(interaction: Interaction, policy: Policy) -> None:
-    """Raise `NotAllowedError` where everything that a choice names is gone: nobody can do what it asks for."""
+    """Raise `NotAllowedError` where everything that a choice names is gone: no member can do what it asks for."""
     models = [model.name for model in interaction.client.services.studio.catalog.models]
     for key, gone in find_deleted(policy.choices, interaction.guild, models).items():
         if key in NOTHING_LEFT and len(gone) == len(getattr(policy.choices, key)):

@@ -103,7 +103,7 @@ def filter_choices(pairs: list[tuple[str, str]], typed: str) -> list[app_command
 
 
 def clean_typed_prompt(text: str | None) -> str:
-    """Return what somebody typed, cleaned."""
+    """Return what a person typed, cleaned."""
     return clean_prompt(text) if text else ""
 
 
@@ -129,7 +129,7 @@ async def _fetch_linked_job_id(interaction: Interaction, channel_id: int, messag
         raise UnknownJobError
     may = channel.permissions_for(interaction.user)
     is_closed = isinstance(channel, discord.Thread) and channel.is_private() and not may.manage_threads
-    # Who is in a private thread is not known here; whoever asks from inside it is.
+    # Who is in a private thread is not known here; a person who asks from inside it is.
     if not (may.view_channel and may.read_message_history) or (is_closed and channel_id != interaction.channel_id):
         raise UnknownJobError
     partial = interaction.client.get_partial_messageable(channel_id).get_partial_message(message_id)

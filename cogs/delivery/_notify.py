@@ -1,4 +1,4 @@
-"""“Tell me when done”: an edit rings nobody's bell, so those who asked for it get a message of their own."""
+"""“Tell me when done”: an edit notifies no one, so members who asked for it get a message of their own."""
 
 from __future__ import annotations
 

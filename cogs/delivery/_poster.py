@@ -53,7 +53,7 @@ _GARBLED = (TypeError, KeyError, ValueError)
 
 
 class TokenRefusedError(Exception):
-    """Discord does not take the token. It is not used again: whoever tries once more goes on by the next rung."""
+    """Discord does not take the token. It is not used again: the next try takes the next way."""
 
 
 @dataclass(frozen=True, slots=True)

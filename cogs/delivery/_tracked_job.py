@@ -20,7 +20,7 @@ class TrackedJob:
     order: int
     """The smaller, the longer it is followed: the older of two results is posted first."""
     reply_to: ReplyTo | None = None
-    """Where the answer goes, if whoever began the round knew; else it is looked up."""
+    """Where the answer goes, if it was known when tracking began; else it is looked up."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     shown: MessageSpec | None = None

@@ -45,7 +45,7 @@ T = TypeVar("T")
 PAUSES_S = (0.4, 1.0, 2.0)
 """Between edits of one message: the first come quicker, then about one in two seconds."""
 PLACE_EVERY_S = 10.0
-"""How often the place in line is shown anew while nothing else happens to a job; more rarely in a long line, so that
+"""How often the place in line is shown again while nothing else happens to a job; more rarely in a long line, so that
 all of them together stay at about `PLACES_PER_S`."""
 PLACES_PER_S = 20
 RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
@@ -161,7 +161,7 @@ class DeliveryTracker:
         await _retry_until_it_works(job_id, lambda: self._deliver(job_id, reply_to, going))
 
     async def _fetch(self, job_id: str) -> ReplyTo | None:
-        """None for a job that nobody on Discord waits for: from the shell, told already, or erased."""
+        """None for a job that no one on Discord waits for: from the shell, told already, or erased."""
         try:
             delivery = await self._services.deliveries.fetch(job_id)
         except UnknownJobError:

@@ -1,4 +1,4 @@
-"""/help and /about: for somebody who has just arrived."""
+"""/help and /about: for a person who has just arrived."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _is_useful(command: AnyCommand, interaction: Interaction) -> bool:
 
 
 def _get_clickable_name(command: AnyCommand) -> str:
-    """Return the name to mention: Discord lets nobody click a group, so its first subcommand stands for it."""
+    """Return the name to mention: a group cannot be clicked in Discord, so its first subcommand stands for it."""
     return command.name if isinstance(command, app_commands.Command) else command.commands[0].qualified_name
 
 

@@ -14,7 +14,7 @@ HELP, ABOUT = "help", "about"
 
 
 def build_help(commands: Collection[tuple[str, str, int | None]]) -> MessageSpec:
-    """For somebody new: what to type first, what the buttons do, their commands (name, what it does, id)."""
+    """Return the first help: what to type first, what the buttons do, their commands (name, what it does, id)."""
     start = _(
         "### Hello, I paint\n"
         "Type `/imagine` and say what you would like to see, for example\n"

@@ -33,7 +33,7 @@ class PastJob:
 def build_history(
     past: Sequence[PastJob], look: HistoryFilter, *, guild_id: int, older: datetime | None, is_first: bool
 ) -> MessageSpec:
-    """One page of somebody's pictures. `older`: from when the next page goes on; None on the last."""
+    """Return one page of a person's pictures. `older`: from when the next page goes on; None on the last."""
     title = _("### Your favourites here") if look.favourites else _("### Your pictures here")
     if look.words:
         title += ": " + _("“{words}”", words=escape_markdown(look.words))

@@ -1,4 +1,4 @@
-"""Finds every text of ours that somebody may read, and keeps the catalogues of `cogs/i18n/locale/` in step with them.
+"""Finds every text that people may read, and keeps the catalogues of `cogs/i18n/locale/` in step with them.
 
 `python -m cogs.i18n.extract` adds what is new to every language, empty, and takes out what is gone; `python -m
 cogs.i18n.extract fr` begins a language. Which texts there are, three places say: calls of `_`, `N_`, `ngettext` and
@@ -43,7 +43,7 @@ NO_HEADERS = tuple(
     f'"{name}'
     for name in ("POT-Creation", "PO-Revision", "Last-T", "Language-Team", "Report", "Generated", "Project-Id")
 )
-"""Nobody reads them, and every run would change some."""
+"""No one reads them, and every run would change some."""
 
 
 def extract_texts() -> Catalog:
@@ -61,7 +61,8 @@ def read(language: str) -> Catalog:
 
 
 def update(language: str) -> tuple[int, int]:
-    """Write the catalogue anew: what is said stays, what is new is empty. How many texts, and how many are empty."""
+    """Write the catalogue again: what is translated stays, what is new is empty. Return how many texts, and how
+    many are empty."""
     path = FOLDER / language / FILE
     catalogue = extract_texts()
     catalogue.locale = language

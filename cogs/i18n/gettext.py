@@ -184,7 +184,7 @@ def join_list(items: Sequence[str], style: str = "standard") -> str:
 
 @cache
 def _load_catalogue(language: str) -> gettext.NullTranslations:
-    """Read from its `.po` file and compiled in memory, so that nobody has to compile anything."""
+    """Read from its `.po` file and compiled in memory, so that no one has to compile anything."""
     if language == SOURCE:
         return gettext.NullTranslations()
     with (FOLDER / language / FILE).open("rb") as file:

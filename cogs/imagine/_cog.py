@@ -1,4 +1,4 @@
-"""/imagine: from what somebody typed to a request."""
+"""/imagine: from typed options to a request."""
 
 from __future__ import annotations
 

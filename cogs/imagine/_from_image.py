@@ -1,4 +1,4 @@
-"""/img2img, /inpaint and /upscale: what begins with somebody's own picture."""
+"""/img2img, /inpaint and /upscale: requests that start from a person's own picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One word of the operator to every server: where its managers read such things, once, ringing nobody's bell."""
+"""Broadcast an operator announcement to every server once, silently, where its managers read such messages."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _KEPT = N_(
 
 
 class Privacy(commands.Cog):
-    """One's own data only: there is no way to name somebody else."""
+    """One's own data only: there is no way to name another person."""
 
     @app_commands.command(description="What I keep of you; as a file; or delete all of it.")
     @app_commands.describe(

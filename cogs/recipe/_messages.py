@@ -44,7 +44,7 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
 
 
 def build_file_recipe(made: Recipe) -> MessageSpec:
-    """Return the recipe that a PNG of ours carries, whoever asked for the picture."""
+    """Return the recipe in a PNG of ours, for any member's picture."""
     command = format_small(_("Make it again, byte for byte: `/reproduce` with this file."))
     return MessageSpec(blocks=(_("### Recipe"), _format_facts(made), Rule(), _build_parameters(made), command))
 
@@ -137,7 +137,7 @@ def _format_trace(image: Image, made: Recipe) -> str:
 
 
 def _format_family(kin: Relatives, places: Places, guild_id: int) -> list[str]:
-    """Links only, and no words of others' prompts: whether somebody may read that message is Discord's to say."""
+    """Links only, and no words of others' prompts: Discord decides who may read that message."""
     lines = []
     if kin.parents:
         steps = (

@@ -1,4 +1,4 @@
-"""/settings: one panel for all that a server chooses. Menus hold nothing: each choice is checked and applied anew."""
+"""/settings: one panel for all that a server chooses. Menus hold nothing: each choice is checked when it is applied."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def build_own(
     boost: float,
     units_per_s: float | None,
 ) -> MessageSpec:
-    """Return what somebody asked for here, and what is left of what binds them."""
+    """Return what a member asked for here, and what is left of what binds them."""
     best = [max(group, key=lambda each: each.left) for group in allowances]
     daily = [each.quota.limit for each in best if each.quota.window_hours is None and each.quota.unit is Unit.IMAGES]
     blocks: list[Block] = [

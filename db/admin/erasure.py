@@ -1,4 +1,4 @@
-"""Forgetting: a job somebody deletes, everything of a member who asks for it, or of a guild that removed the bot.
+"""Erasure: a job that is deleted, everything of a member who asks for it, or of a guild that removed the bot.
 
 A member or a guild may have a hundred thousand jobs: some go in one transaction, and others' writes in between. What
 was begun is found by what is still there: a member whose id is below zero, a guild that is still among those gone.
@@ -59,7 +59,7 @@ _NAMES_A_MEMBER = [
 """Columns whose rows go with their member, or, where they may be empty, forget them."""
 _CANCELLED = Outcome(status=Status.CANCELLED, charged=0)
 _STAY: tuple[type[Base], ...] = (LedgerRow, BalanceRow, BlockRow, GuildStandingRow, CounterRow)
-"""What names a guild and stays when it goes; the counters are the queue's, which writes them anew every few seconds."""
+"""What names a guild and stays when it goes; the counters are the queue's, which writes them every few seconds."""
 
 
 async def erase_user(database: Database, user_id: int, *, clock: Clock = utc_now) -> AsyncIterator[frozenset[str]]:
