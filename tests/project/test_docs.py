@@ -18,7 +18,7 @@ PAGES = [
     *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("packages/*/*.md"),
     *ROOT.glob("packages/*/docs/*.md"),
-    ROOT / "generation/paintbox/README.md",
+    *ROOT.glob("generation/**/*.md"),
 ]
 
 
