@@ -1,4 +1,4 @@
-# Built in two stages so that compilers and caches stay behind. Runs as nobody in particular.
+# Built in two stages so that compilers and caches stay behind. Runs as an ordinary user.
 #   docker build -t atelier .                               (CPU)
 #   docker build -t atelier --build-arg TORCH_INDEX= .      (NVIDIA; run with --gpus all)
 # The base image is named by digest, so that every build starts from the same bytes. To take a newer one:

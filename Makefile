@@ -95,7 +95,7 @@ bench: $(VENV)/.dev
 reliability: $(VENV)/.dev
 	@$(BIN)/python -m tests.reliability.$(ARGS)
 
-# Takes the pictures of docs/images/ anew; ARGS="grid recipe" some of them. Needs Chromium.
+# Takes the screenshots of docs/images/ again; ARGS="grid recipe" some of them. Needs Chromium.
 pictures: $(VENV)/.dev
 	@PYTHONPATH=.:$(SANDBOX)/tests $(BIN)/python -m tests.pictures $(ARGS)
 

@@ -31,7 +31,7 @@ HANG_S = 6.0
 
 
 class Lives:
-    """The side that asks for lives. `open`, then `start` again and again; `close` ends whoever lives."""
+    """The side that starts lives. `open`, then `start` any number of times; `close` ends the living ones."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process

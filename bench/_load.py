@@ -82,7 +82,7 @@ class Load:
         self.calls = Calls()
 
     async def run(self, command: str, options: Mapping[str, Any], *, rate: float, seconds: float) -> None:
-        """Returns when everybody has been told something, or nobody could be for `PATIENCE_S`."""
+        """Return when every request has an answer, or when none came for `PATIENCE_S`."""
         loop = asyncio.get_running_loop()
         forget = self._discord.journal.on_entry(self.calls.note)
         deafen = self._discord.world.subscribe(self._hear)

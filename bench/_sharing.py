@@ -114,7 +114,7 @@ class Ours:
 
 
 class Fifo:
-    """Oldest first, whoever asked."""
+    """First come, first served."""
 
     def __init__(self, forward: int) -> None:
         self._forward = forward

@@ -11,8 +11,8 @@ answer that says the request is safely in line (or refused); `over_3s` without a
 `edits_per_s` by the requests' tokens, `edits_most` of one request in 5 s (Discord's limit: 5), `global_most` calls in a
 second that count against the bot's own limit (50); `loop_lag_p99_ms` of the bot; `bot_cpu_ms`, `worker_cpu_ms`,
 `discord_cpu_ms`, processor time a request; `delivered` by the end of the load; `plain_ack_p50_ms`, `plain_ack_p99_ms`,
-`plain_queued_p99_ms`, `plain_cpu_ms` of the plain bot. Exit status 0 if nobody waited over 3 s, nothing broke a rule,
-and everyone was accepted or politely refused.
+`plain_queued_p99_ms`, `plain_cpu_ms` of the plain bot. Exit status 0 if no request waited over 3 s, none broke a rule,
+and all were accepted or politely refused.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ on all of them; figures are medians over rounds. All sides use the same weights,
 
 Keys: `images_per_s`, `mean_s`, `p95_s` of the engine; `ratio_serial`, `ratio_batched` against the two others;
 `ratio_possible`, the gain for a whole picture of the best bucket over a lone picture; `share_of_possible`;
-`padding`, the part of all rows run that nobody owned; `share_of_peak` against a matrix product of the same format.
+`padding`, the part of all rows that belonged to no image; `share_of_peak` against a matrix product of the same format.
 With `--profile` also `profile`: the share of the time of one more run of the engine that each part of it takes.
 """
 

@@ -10,7 +10,7 @@ tenth; each end takes a while too.
 Keys: `within` is the part of the jobs whose estimate was within max(30 %, 2 s) of what happened (to be at least 0.9);
 `within_quiet` and `within_crowded` the same for jobs that came while less, or more, was in line than the worker's
 slots; `median_ratio` of told to waited; `jobs`, `load` (part of the day the painter was at work). The peer, under
-`work_over_rate`, is the usual estimate: everything ahead over the speed of late.
+`work_over_rate`, is the usual estimate: everything ahead, divided by the recent speed.
 
 With `--futures N`, one job in `--every` is let happen N more times from the same state, each time with other people
 coming after it. `ceiling` is how often the best single answer, chosen afterwards, would have been right for those:

@@ -95,7 +95,7 @@ def named(proxy: URL) -> str:
 
 
 class ProxyConnector(aiohttp.TCPConnector):
-    """Connects through the proxy that the variables name: REST, downloads and the gateway's web socket alike."""
+    """Connects through the proxy that the variables name: REST, downloads and the gateway's websocket."""
 
     async def connect(self, req: ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:
         if req.proxy is None and (proxy := proxy_for(req.url)) is not None:

@@ -119,8 +119,8 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Run `work(session)` on one consistent snapshot, beside any writer. Its connection refuses writes.
 
-        `close` waits for the read, even where the caller no longer does: a connection given back to a pool that is
-        closed is one that nobody closes. Raise `DatabaseClosedError` after `close`.
+        `close` waits for the read, even where the caller no longer does: a connection returned to a closed pool would
+        never be closed. Raise `DatabaseClosedError` after `close`.
         """
         return await self._tracked(self._read(work))
 

@@ -42,7 +42,7 @@ class _Entry:
             self.then()
         except Exception:  # the writer must outlive any failure, and the write itself stands
             log.exception("action=after-write-failed")
-        if self.future.done():  # whoever asked was cancelled; what is written stays written
+        if self.future.done():  # the caller was cancelled; what is written stays written
             return
         if isinstance(result, BaseException):
             self.future.set_exception(result)

@@ -1,4 +1,4 @@
-"""A key, its certificate and the issuer's, made on the spot for content credentials: nobody trusts them."""
+"""A key, its certificate and the issuer's, made on the spot for content credentials. They are trusted nowhere."""
 
 from __future__ import annotations
 

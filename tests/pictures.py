@@ -1,4 +1,4 @@
-"""The pictures of the documentation, taken anew: the real bot with the built-in model, the local Discord, a browser.
+"""Takes the screenshots of the documentation: the real bot with the built-in model, the local Discord, a browser.
 
 `make pictures` takes all of them, in a few minutes; `make pictures ARGS="grid recipe"` takes some. Hours, ids and
 some seeds are others each time, so look at them and keep those that show something new.
@@ -195,7 +195,7 @@ PICTURES: dict[str, Callable[[Studio], Awaitable[bytes]]] = {
 
 
 def small(png: bytes) -> bytes:
-    """The same with few colours: a tenth of the size, and nobody sees it."""
+    """Reduce the colours: a tenth of the size, without a visible difference."""
     buffer = io.BytesIO()
     flat = Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     flat.save(buffer, "PNG", optimize=True)

@@ -1,4 +1,4 @@
-"""Pictures kept back of late are found without looking at all pictures there ever were."""
+"""Add an index that finds recently withheld pictures without a scan of all pictures."""
 
 import sqlalchemy as sa
 

@@ -1,7 +1,7 @@
 """Who attached which file, and which pictures were made of such files.
 
-Until now only the specs name what pictures start from: whoever was the first to start from a file that is no picture of
-ours attached it. A later one of the same file may be a reroll or a reproduction, and gives no right to it.
+Until now only the specs name what pictures start from. The first member who started from a file that is no picture of
+ours attached it. A later one may be a reroll or a reproduction, and gives no right to the file.
 """
 
 import sqlalchemy as sa

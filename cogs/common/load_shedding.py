@@ -1,7 +1,7 @@
-"""Who is being let in right now: so many at a time, the next wait their turn, and more than can wait are refused.
+"""Limits admission: a number of requests at a time, the next ones wait in order, and further ones are refused.
 
-Without it everybody waits for everybody: at 100 requests a second nobody was acknowledged in the 3 s Discord allows.
-A refusal costs a tenth of an acceptance, so however many ask, those let in are let in soon. See `bench ack`.
+Without a limit every request waits for every other: at 100 a second none was acknowledged in the 3 s Discord allows.
+A refusal costs a tenth of an acceptance, so admitted requests are served soon under any load. See `bench ack`.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from generation.jobs.job import ReplyTo
 TOKEN_LIFE_S = 15 * 60.0
 """How long Discord takes the token of an interaction."""
 MAX_REFUSED, WITHIN_S = 500, 600.0
-"""So many tokens of an earlier run are tried in vain in ten minutes: Discord shuts out who is refused 10,000 times."""
+"""Refused tokens of an earlier run in ten minutes: Discord blocks a bot that is refused 10,000 times."""
 _MAX_REMEMBERED = 10_000
 _TOKEN_IS_REFUSED = {10015, 10062, 50027}
 """Unknown webhook or interaction; invalid webhook token."""

@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 async def recheck_visibility(
     client: BaseBot, services: Services, job: Job, reply_to: ReplyTo
 ) -> tuple[Job, ChannelContext]:
-    """Where the result will be read, and the job with nothing left in it that may no longer be shown there.
+    """Return the job without what may no longer be shown, and the channel in which its result will be read.
 
-    Withholding cannot be undone, so only a channel that was really seen decides it: what may not be shown just
-    anywhere is left out of the message where nobody can say what the channel is, and stays in the history.
+    Withholding cannot be undone, so only a known channel decides it. In an unknown channel, what may not be shown
+    everywhere is left out of the message and stays in the history.
     """
     is_dm = job.owner.guild_id == DM_TENANT
     place = ChannelContext(channel_ids=(reply_to.channel_id,), is_dm=is_dm)

@@ -142,7 +142,7 @@ def format_count(number: int) -> str:
 
 def format_number(value: float) -> str:
     """To six digits, as `:g` does, without grouping: `0.05`, `7.5`."""
-    if not abs(value) < _MANY:  # what nobody means: infinite, no number, or hundreds of digits
+    if not abs(value) < _MANY:  # not meant by a user: infinite, no number, or hundreds of digits
         return f"{value:g}"
     plain = float(f"{value:g}")
     return format_decimal(plain, "0.######", locale=_spoken.get(), decimal_quantization=False)

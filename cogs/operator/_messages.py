@@ -115,7 +115,7 @@ def _format_server(guild_id: int, name: str | None, admission: GuildAccess, weig
 def build_usage(
     used: Sequence[GuildUsage], names: Mapping[int, str], *, days: int, units_per_s: float | None
 ) -> MessageSpec:
-    """Return what each server used, most work first. `units_per_s`: the painter's pace of late, None before any is
+    """Return what each server used, most work first. `units_per_s`: the recent speed of the worker, None before it is
     known."""
     lines = tuple(
         f"**{number}** {_name(each.guild_id, names)} · {_format_used(each, units_per_s)}"

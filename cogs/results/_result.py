@@ -170,7 +170,7 @@ def _find_promised(
         try:
             return read_recipe(png), decode_png(png)[0]
         except InvalidRequestError:
-            pass  # the original is a file that somebody attached, and it lost its recipe: its hash still counts
+            pass  # the original is an attached file that lost its recipe: its hash still counts
     return Recipe(
         spec=made.spec,
         model_sha256=made.model_sha256,

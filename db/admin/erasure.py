@@ -93,11 +93,11 @@ async def _erase_key(database: Database, key: int, clock: Clock) -> AsyncIterato
 
 
 async def erase_guild(database: Database, guild_id: int, *, clock: Clock = utc_now) -> AsyncIterator[frozenset[str]]:
-    """Forget everything of a guild that is gone; yields the files to remove, as `delete_jobs` returns them.
+    """Delete all data of a guild that removed the bot; yield the files to remove, as `delete_jobs` returns them.
 
-    What stays: sums of use, so that the books add up; blocks, so that inviting the bot anew does not lift them; the
-    operator's word about the guild. Members who are known from nowhere else are forgotten too. Nothing happens to a
-    guild that is back. That it is gone is forgotten last: until then an erasure that was cut off is begun again.
+    What stays: sums of use, so that the ledger adds up; blocks, so that a new invitation does not lift them; whether
+    the operator allows the guild. Members without data elsewhere are deleted too. A guild that invited the bot again is
+    left alone. The row of the removed guild is deleted last: until then an interrupted erasure begins again.
     """
     after = ""
     while job_ids := await database.read_apart(partial(_jobs_of_guild, guild_id=guild_id, after=after)):

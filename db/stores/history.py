@@ -44,7 +44,7 @@ class HistoryStore:
 
 
 def _page(session: Session, owner: Owner, look: HistoryFilter, *, limit: int, before: datetime | None) -> list[Job]:
-    """Search for words here and not in the database: no two databases fold the case of letters alike."""
+    """Search for words here and not in the database: each database folds the case of letters differently."""
     wanted = select(JobRow.id, JobRow.request).where(*_conditions(session, owner, look))
     if before is not None:
         wanted = wanted.where(JobRow.created_at < before)
@@ -66,7 +66,7 @@ def _conditions(session: Session, owner: Owner, look: HistoryFilter) -> list[Col
     key = find_key(session, owner.user_id)
     mine = JobRow.member_key == key
     liked = exists().where(FavouriteRow.job_id == JobRow.id, FavouriteRow.member_key == key)
-    # Direct messages are nobody else's business: not even a favourite leads into them.
+    # Direct messages are private: not even a favourite leads into them.
     whose = [liked, or_(mine, JobRow.guild_id != DM_TENANT)] if look.favourites else [mine]
     return [
         JobRow.guild_id == owner.guild_id,

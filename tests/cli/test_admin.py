@@ -62,7 +62,7 @@ def test_the_books_are_checked_and_mended(folder: Path) -> None:
     assert status == 1
     assert "5 used" in said
     assert "--repair" in said
-    assert run("quota", "reconcile", "--repair")[0] == 1, "what was found is told, even when it was mended"
+    assert run("quota", "reconcile", "--repair")[0] == 1, "a difference is reported, even when it was repaired"
     assert run("quota", "reconcile") == (0, "The books are exact: every image, posting and balance agrees.\n")
 
 

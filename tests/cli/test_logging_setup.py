@@ -1,4 +1,4 @@
-"""No secret reaches a log, whoever writes the line."""
+"""No secret reaches a log, from any logger."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def _calls(node: ast.AST, *names: str) -> list[ast.Call]:
 
 
 def test_every_message_builder_is_known_to_the_test_above() -> None:
-    """Whoever writes another one adds it to `messages.py`."""
+    """A new message builder must be added to `messages.py`."""
     found = set()
     for path in COGS.rglob("*.py"):
         for function in _functions(ast.parse(path.read_text(encoding="utf-8"))):

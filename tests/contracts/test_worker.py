@@ -174,7 +174,7 @@ async def test_closing_returns_when_the_process_is_gone(make_light: MakeWorker, 
     assert pid is not None
     if state == "frozen":
         os.kill(pid, signal.SIGSTOP)
-        # More than a pipe takes: whoever writes now waits.
+        # More than a pipe holds: the writer waits now.
         await asyncio.wait([asyncio.create_task(worker.admit(an_order(start_png=bytes(1 << 20))))], timeout=0.05)
     await worker.close()
     assert not psutil.pid_exists(pid)
@@ -291,7 +291,7 @@ async def test_a_checkpoint_in_one_file_is_no_folder_and_starts(toy_folder: Path
 
 
 async def test_an_engine_that_cannot_be_built_says_why_and_is_not_tried_again() -> None:
-    """It was started again for ever, and whoever waited for its first picture waited as long."""
+    """It restarted for ever, and a caller that waited for its first picture waited as long."""
     config = WorkerConfig(models=(toy_model(Path("no/model/needed"), name="unfit"),), engine=LIGHT_ENGINE)
     worker = LocalWorker(config, first_pause_s=0.01)
     await worker.start()
@@ -351,7 +351,7 @@ async def test_what_its_supervisor_did_not_foresee_costs_one_try(
         nonlocal tries
         tries += 1
         if tries == 1:
-            raise RuntimeError("nobody thought of this")
+            raise RuntimeError("unforeseen")
         return await listen(worker, process)
 
     monkeypatch.setattr(LocalWorker, "_listen", stumble)

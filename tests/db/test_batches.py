@@ -129,7 +129,7 @@ async def test_no_transaction_grows_with_what_there_is(many: Database, name: str
 
 
 async def test_others_write_between_the_parts(many: Database) -> None:
-    """Somebody asks for a picture as soon as the first part is through, and does not wait for the last."""
+    """A request that arrives after the first part does not wait for the last."""
     parts = erase_user(many, USER)
     await anext(parts)
     await JobStore(many).accept(a_job(user=OTHER))
@@ -141,12 +141,12 @@ async def test_others_write_between_the_parts(many: Database) -> None:
 async def test_what_is_asked_for_while_one_is_erased_is_kept_whole(many: Database) -> None:
     parts = erase_user(many, USER)
     await anext(parts)
-    anew = a_job()
-    await settle(many, anew, file="new")
+    later = a_job()
+    await settle(many, later, file="new")
     files = await all_of(parts)
     assert len(files) == NUM_JOBS - JOBS_AT_ONCE
     assert "new" not in files
-    assert [job.id for job in await fetch_jobs(JobStore(many), anew.owner)] == [anew.id]
+    assert [job.id for job in await fetch_jobs(JobStore(many), later.owner)] == [later.id]
     assert (await reconcile(many)).is_exact
 
 

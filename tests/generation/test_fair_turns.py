@@ -21,7 +21,7 @@ class Line(Protocol):
 
 
 class FirstCome:
-    """The control: who comes first is served first, whoever they are."""
+    """The control: first come, first served."""
 
     def __init__(self, places: int) -> None:
         self._places = asyncio.Semaphore(places)
@@ -141,7 +141,7 @@ async def test_who_gives_up_in_the_moment_a_place_comes_passes_it_on() -> None:
     (second,) = await room.come(BO)
     third = (await room.come(FAR))[0]
     room._leave[id(ADA)].set()
-    await asyncio.sleep(0)  # the place is given, and whoever has it does not run yet
+    await asyncio.sleep(0)  # the place is given, and its holder does not run yet
     second.cancel()
     third.cancel()
     await asyncio.gather(second, third, return_exceptions=True)

@@ -1,14 +1,14 @@
-"""Kill it, freeze it, drop its answers; then see whether anything was lost, doubled, or charged wrongly.
+"""Kills and freezes the bot and drops its answers; then checks whether anything was lost, doubled, or charged wrongly.
 
 Bot and worker run as processes against a local Discord that never dies and is the witness. Lives of the bot follow one
-another; in each, people ask for pictures and something happens: a failpoint strikes (all of them in turn, the first
-life of each deterministically at its first passing), a process is killed at a random moment, frozen beyond its
-patience, told to stop, or its answers from Discord are dropped; now and then tokens grow too old and people delete
-what they were told. At the end one life is left in peace until everything is done.
+another. In each, users ask for pictures and something happens: a failpoint is hit (all of them in turn, the first life
+of each at its first passing), a process is killed at a random moment, frozen beyond its timeout, told to stop, or its
+answers from Discord are dropped. Sometimes tokens expire and users delete messages. One last life runs without faults
+until everything is done.
 
 Keys: `kills` of bots and workers; `jobs`; `lost`, `duplicates`, `drift`, `unfinished`, `stale_writes` as
 `oracle.py` counts them, all to be 0; `failpoints`, how often each struck; `unanswered`, commands whose bot died
-before it had accepted anything (nobody was told otherwise); `seconds`. Exit status 0 only if all is well.
+before it had accepted anything (no user was told otherwise); `seconds`. Exit status 0 only if all is well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a crash test is judged by: what Discord, which never died, was told, held against the books.
+"""The oracle of the crash tests: compares what Discord, which never died, was told with the database.
 
-Discord's side is noted from outside while it happens. In the database a trigger notes every change of an image that
-had ended already: whoever writes it, only a stale writer would.
+Discord's side is recorded from outside while it happens. In the database a trigger records every change of an image
+that had ended already: only a stale writer would make one.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def num_claims(path: Path) -> int:
 
 
 async def judge(path: Path, witness: Witness) -> Judgement:
-    """The verdict, when nobody runs any more."""
+    """Return the verdict, when no process runs any more."""
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT job_id, count(*), sum(status = 'done') FROM images GROUP BY job_id")
         wanted = {job_id: (number, done) for job_id, number, done in rows}

@@ -1,12 +1,12 @@
-"""Twice as much is asked for as can be painted, for as long as you like: does anything grow that should not?
+"""Requests twice as much as can be generated, for any time: does anything grow that should not?
 
-The real bot process with a paced engine in its worker; members of three servers ask a local Discord for one picture
-each, evenly, at twice the engine's pace, so that the line is full and about half is refused. Every few seconds its
-memory, open files, tasks, database and event-loop lag are noted from outside.
+The real bot process has a paced engine in its worker. Members of three servers ask a local Discord for one picture
+each, evenly, at twice the engine's speed, so that the queue is full and about half is refused. Every few seconds its
+memory, open files, tasks, database and event-loop lag are measured from outside.
 
-While it is busy, tasks are as many as live jobs and requests under way, and files as many as connections to Discord
-that the busiest moment of late needed: both say how busy it is, not whether something is left behind. So those two are
-compared at rest: after a first short crowd (everything that is opened once is open then), and after the last.
+While it is busy, there are as many tasks as live jobs and requests, and as many files as connections to Discord that
+the busiest recent moment needed. Both show the load, not a leak. So those two are compared at rest: after a first short
+load (everything that is opened once is open then), and after the last.
 
 Keys: `memory_growth`, the last fifth of the time against the second fifth (0.05 is 5 %); `files_growth` and
 `tasks_growth`, the second rest against the first; `files`, `tasks` at the second; `lag_p99_ms`, the median over the
@@ -212,7 +212,7 @@ class Soak:
 
 
 async def _rest(look: Callable[[], Awaitable[Sample]]) -> Sample:
-    """Nobody asks any more: what is left when all is painted and posted, and idle connections are closed."""
+    """Return a sample at rest: no requests, everything posted, and idle connections closed."""
     async with asyncio.timeout(_PATIENCE_S):
         while (sample := await look()).waiting or sample.running:  # noqa: ASYNC110 - another process
             await asyncio.sleep(1)

@@ -1,4 +1,4 @@
-"""What `soak` reckons and draws. The soak itself takes an hour, and is not run here."""
+"""The figures and curves of `soak`. The soak itself takes an hour, and is not run here."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The twenty things of the world, each as filled shapes in the unit square.
 
-x runs right and y runs down, both from -1 to 1, so that one radius in pixels sizes every thing alike.
+x runs right and y runs down, both from -1 to 1, so that one radius in pixels sets the size of every thing.
 """
 
 import math

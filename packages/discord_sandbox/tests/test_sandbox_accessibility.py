@@ -1,4 +1,4 @@
-"""The page's main states, judged by axe-core, which is nobody's here: light, dark, and on a phone."""
+"""The page's main states, checked by axe-core, an independent tool: light, dark, and on a phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection that ends, in every way Discord ends one: discord.py resumes, identifies anew, or gives up."""
+"""A connection that ends, in every way Discord ends one: discord.py resumes, identifies again, or gives up."""
 
 from __future__ import annotations
 

@@ -35,15 +35,15 @@ async def troubled(browser: Browser, server: Sandbox) -> AsyncIterator[Tab]:
         yield ada
 
 
-async def press(somebody: Tab, switch: str, told: str) -> None:
-    await somebody.page.locator("#inspector").get_by_role("button", name=switch, exact=True).click()
-    await expect(somebody.page.locator(".toast").last).to_contain_text(told)
+async def press(user: Tab, switch: str, told: str) -> None:
+    await user.page.locator("#inspector").get_by_role("button", name=switch, exact=True).click()
+    await expect(user.page.locator(".toast").last).to_contain_text(told)
 
 
-async def whisper(somebody: Tab, words: str) -> None:
+async def whisper(user: Tab, words: str) -> None:
     """Ask the bot for an answer that only this person sees."""
-    await somebody.box.fill(f"/whisper {words}")
-    await somebody.box.press("Enter")
+    await user.box.fill(f"/whisper {words}")
+    await user.box.press("Enter")
 
 
 def find_channel(server: Sandbox, name: str) -> Channel:
@@ -147,8 +147,8 @@ async def test_a_deleted_channel_takes_everybody_elsewhere(browser: Browser, ser
         await expect(cleo.page.get_by_role("heading", level=1, name="weekend ideas")).to_be_visible()
         general, thread = find_channel(server, "general"), find_channel(server, "weekend ideas")
         await press(ada, "Delete channel", "The channel general was deleted")
-        for somebody in (ada, cleo):
-            await expect(somebody.page.get_by_role("heading", level=1, name="gallery")).to_be_visible()
+        for user in (ada, cleo):
+            await expect(user.page.get_by_role("heading", level=1, name="gallery")).to_be_visible()
         assert bot.get_channel(general.id) is bot.get_channel(thread.id) is None
         for name in ("gallery", "after-dark", "announcements"):
             await press(ada, "Delete channel", f"The channel {name} was deleted")
@@ -187,7 +187,7 @@ async def test_what_is_gone_is_said_in_words(browser: Browser, server: Sandbox) 
         source = await pictures.first.get_attribute("src")
         assert (await ada.page.request.get(f"{server.url}{source}")).status == 200
         await press(ada, "Lose files", "Files lost: 6")
-        for _ in range(2):  # at once, and for whoever opens the page now
+        for _ in range(2):  # at once, and for a user who opens the page now
             await expect(pictures).to_have_count(0)
             await expect(ada.page.get_by_text("This picture no longer exists")).to_have_count(5)
             await expect(ada.page.locator(".file", has_text="notes.pdf")).to_contain_text("no longer exists")

@@ -18,14 +18,14 @@ async def discord() -> AsyncIterator[Sandbox]:
         assert not server.violations, "\n".join(map(str, server.violations))
 
 
-def somebody(server: Sandbox, name: str = "cleo", channel: str = "general") -> ScriptedUser:
+def act_as_member(server: Sandbox, name: str = "cleo", channel: str = "general") -> ScriptedUser:
     guild = next(g for g in server.world.guilds.values() if g.name == "Harbour")
     member = next(m for m in guild.members.values() if m.user.username == name)
     return server.act_as(member, next(c for c in guild.channels.values() if c.name == channel))
 
 
 async def test_slash_command_defers_and_edits_in_files(discord: Sandbox) -> None:
-    reply = await somebody(discord).slash("draw", prompt="a red circle", count=2)
+    reply = await act_as_member(discord).slash("draw", prompt="a red circle", count=2)
     assert reply.response_type == 5
     message = await discord.wait_for(lambda: reply.original_message if reply.original_message.attachments else None)
     assert [a.filename for a in message.attachments] == ["picture-0.png", "picture-1.png"]
@@ -35,19 +35,19 @@ async def test_slash_command_defers_and_edits_in_files(discord: Sandbox) -> None
 
 async def test_uploaded_option_is_read_from_the_cdn(discord: Sandbox) -> None:
     picture = png(3, 3)
-    reply = await somebody(discord).slash("draw", prompt="x", base=Upload("base.png", picture))
+    reply = await act_as_member(discord).slash("draw", prompt="x", base=Upload("base.png", picture))
     await discord.wait_for(lambda: reply.original_message.attachments)
     edits = [c.request["content"] for c in discord.journal.calls if c.method == "PATCH"]
     assert edits[0] == f"Drawing **x** from {len(picture)} bytes …"
 
 
 async def test_autocomplete_offers_what_the_bot_answers(discord: Sandbox) -> None:
-    choices = await somebody(discord).autocomplete("draw", focused="model", value="pa", prompt="half a sen")
+    choices = await act_as_member(discord).autocomplete("draw", focused="model", value="pa", prompt="half a sen")
     assert choices == [{"name": "The paintbox", "value": "paintbox"}, {"name": "The pastel", "value": "pastel"}]
 
 
 async def test_buttons_edit_open_modals_and_follow_up(discord: Sandbox) -> None:
-    cleo = somebody(discord)
+    cleo = act_as_member(discord)
     message = (await cleo.slash("panel")).original_message
     assert message is not None and [b["label"] for b in message.buttons] == ["Feedback", "Think", "Off"]
     thinking = await cleo.click(message, "Think")
@@ -60,7 +60,7 @@ async def test_buttons_edit_open_modals_and_follow_up(discord: Sandbox) -> None:
 
 
 async def test_modal_carries_text_choice_and_file(discord: Sandbox) -> None:
-    cleo = somebody(discord)
+    cleo = act_as_member(discord)
     message = (await cleo.slash("panel")).original_message
     opened = await cleo.click(message, "feedback")
     assert opened.modal is not None and opened.modal["title"] == "Feedback"
@@ -71,7 +71,7 @@ async def test_modal_carries_text_choice_and_file(discord: Sandbox) -> None:
 
 
 async def test_selects_of_text_and_of_members(discord: Sandbox) -> None:
-    cleo, bo = somebody(discord), somebody(discord, "bo")
+    cleo, bo = act_as_member(discord), act_as_member(discord, "bo")
     message = (await cleo.slash("panel")).original_message
     chosen = await cleo.select(message, "who", [bo.member])
     assert chosen.original_message.content == "chose bo"
@@ -80,7 +80,7 @@ async def test_selects_of_text_and_of_members(discord: Sandbox) -> None:
 
 
 async def test_ephemeral_messages_are_for_one_person(discord: Sandbox) -> None:
-    cleo, bo = somebody(discord), somebody(discord, "bo")
+    cleo, bo = act_as_member(discord), act_as_member(discord, "bo")
     reply = await cleo.slash("whisper", text="secret")
     assert reply.ephemeral and reply.original_message in cleo.list_visible_messages()
     assert reply.original_message not in bo.list_visible_messages()
@@ -89,14 +89,14 @@ async def test_ephemeral_messages_are_for_one_person(discord: Sandbox) -> None:
 
 
 async def test_context_menus_on_messages_and_members(discord: Sandbox) -> None:
-    cleo, bo = somebody(discord), somebody(discord, "bo")
+    cleo, bo = act_as_member(discord), act_as_member(discord, "bo")
     said = bo.say("hello there")
     assert (await cleo.context_menu("Count letters", said)).original_message.content == "11 letters"
     assert (await cleo.context_menu("Greet", bo.member)).original_message.content == "Hello Bo"
 
 
 async def test_subcommands_resolve_roles_and_channels_and_respect_permissions(discord: Sandbox) -> None:
-    ada, cleo = somebody(discord, "ada"), somebody(discord)
+    ada, cleo = act_as_member(discord, "ada"), act_as_member(discord)
     role = next(r for r in ada.member.guild.roles.values() if r.name == "Regular")
     reply = await ada.slash("settings limits set", value=3, role=role, where=ada.channel)
     assert reply.original_message.content == "3 for Regular in general"
@@ -106,7 +106,7 @@ async def test_subcommands_resolve_roles_and_channels_and_respect_permissions(di
 
 
 async def test_components_v2_come_back_resolved(discord: Sandbox) -> None:
-    cleo = somebody(discord)
+    cleo = act_as_member(discord)
     message = (await cleo.slash("showcase")).original_message
     gallery = next(c for c in message.list_components() if c["type"] == 12)
     assert gallery["items"][0]["media"]["width"] == 96
@@ -115,7 +115,7 @@ async def test_components_v2_come_back_resolved(discord: Sandbox) -> None:
 
 
 async def test_a_file_shown_by_an_embed_is_not_listed_beside_it(discord: Sandbox) -> None:
-    message = (await somebody(discord).slash("framed")).original_message
+    message = (await act_as_member(discord).slash("framed")).original_message
     answered = discord.journal.calls[-1].response["resource"]["message"]
     assert answered["attachments"] == [] and "hm=" in answered["embeds"][0]["image"]["url"]
     assert message.attachments[0].filename == "frame.png"
@@ -123,12 +123,12 @@ async def test_a_file_shown_by_an_embed_is_not_listed_beside_it(discord: Sandbox
 
 async def test_age_restricted_commands_only_in_such_channels(discord: Sandbox) -> None:
     with pytest.raises(ActionRefusedError, match="age-restricted"):
-        await somebody(discord).slash("adult")
-    assert (await somebody(discord, channel="after-dark").slash("adult")).original_message.content == "ok"
+        await act_as_member(discord).slash("adult")
+    assert (await act_as_member(discord, channel="after-dark").slash("adult")).original_message.content == "ok"
 
 
 async def test_direct_messages_carry_a_user_and_no_member(discord: Sandbox) -> None:
-    dm = discord.act_as(somebody(discord).member)
+    dm = discord.act_as(act_as_member(discord).member)
     reply = await dm.slash("whisper")
     assert reply.guild is None and reply.original_message.channel.is_dm
 
@@ -145,18 +145,18 @@ async def test_direct_messages_carry_a_user_and_no_member(discord: Sandbox) -> N
 )
 async def test_the_client_stops_what_does_not_fit(discord: Sandbox, options: dict[str, object], reason: str) -> None:
     with pytest.raises(ActionRefusedError, match=reason):
-        await somebody(discord).slash("draw", **options)
+        await act_as_member(discord).slash("draw", **options)
 
 
 async def test_no_rights_to_write_no_words(discord: Sandbox) -> None:
     with pytest.raises(ActionRefusedError):
-        somebody(discord, channel="announcements").say("hi")
-    assert not somebody(discord).permissions & Permission.MANAGE_GUILD
+        act_as_member(discord, channel="announcements").say("hi")
+    assert not act_as_member(discord).permissions & Permission.MANAGE_GUILD
 
 
 async def test_a_press_after_a_restart_reaches_the_new_bot() -> None:
     async with Sandbox(seed_world=True) as server:
-        cleo = somebody(server)
+        cleo = act_as_member(server)
         async with running(server):
             message = (await cleo.slash("panel")).original_message
             reply = await cleo.slash("draw", prompt="x")

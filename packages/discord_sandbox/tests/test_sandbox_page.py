@@ -78,7 +78,7 @@ async def test_two_people_a_modal_and_a_secret(browser: Browser, server: Sandbox
         await bo.box.fill("did you see that, @Cleo?")
         await bo.box.press("Enter")
         await expect(cleo.page.locator(".message .mention").get_by_text("@Cleo")).to_be_visible()
-        assert await cleo.page.get_by_text("very fine").count() == 0, "somebody else's secret"
+        assert await cleo.page.get_by_text("very fine").count() == 0, "the secret of another user"
         await bo.page.get_by_role("button", name="Dismiss message").click()
         await expect(bo.page.get_by_text("very fine")).to_have_count(0)
 
@@ -120,7 +120,7 @@ async def test_the_keyboard_goes_everywhere_and_comes_back(browser: Browser, ser
         await press("Enter", "ArrowDown")
         assert await press("Escape") == "Choose a colour"
         await page.get_by_role("button", name="Inspector", exact=True).focus()
-        assert await press("Enter") == "Inspector", "drawn anew, and still in focus"
+        assert await press("Enter") == "Inspector", "drawn again, and still in focus"
         await page.get_by_text("Inject faults").focus()
         assert await press("Escape") == "Inspector"
         await expect(page.locator("#inspector")).to_be_hidden()
@@ -348,8 +348,8 @@ async def test_what_you_caused_is_scrolled_to(browser: Browser, server: Sandbox)
         ada.say(f"line {number}")
     async with tab(browser, server, "cleo") as cleo:
         await cleo.page.locator("#scroll").evaluate("node => { node.scrollTop = 0 }")
-        ada.say("somebody else's")
-        await expect(cleo.page.get_by_text("somebody else's")).not_to_be_in_viewport()
+        ada.say("of another user")
+        await expect(cleo.page.get_by_text("of another user")).not_to_be_in_viewport()
         await cleo.box.fill("/draw a fox")
         await cleo.box.press("Enter")
         await expect(cleo.page.locator(".gallery img")).to_be_in_viewport()

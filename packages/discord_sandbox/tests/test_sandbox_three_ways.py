@@ -46,7 +46,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def namespaces() -> None:
     """Skips where there can be none."""
     if shutil.which("unshare") is None or subprocess.run([*SHUT_IN, "true"], capture_output=True).returncode:
-        pytest.skip("nobody may make a network namespace here (unshare --map-root-user --net --mount)")
+        pytest.skip("network namespaces are not allowed here (unshare --map-root-user --net --mount)")
 
 
 class Loopback(AbstractResolver):
@@ -68,14 +68,14 @@ class Loopback(AbstractResolver):
         pass
 
 
-def somebody(server: Sandbox) -> ScriptedUser:
+def act_as_member(server: Sandbox) -> ScriptedUser:
     guild = server.add_guild("Guild")
     return server.act_as(guild.add_member("ada"), guild.add_channel("general"))
 
 
 async def test_by_three_attributes() -> None:
     async with Sandbox() as server:
-        ada = somebody(server)
+        ada = act_as_member(server)
         async with running(server):
             for scenario in SCENARIOS:
                 await scenario(server, ada)
@@ -97,7 +97,7 @@ async def test_by_a_connector_with_tls(certificate: Path, real_addresses: None) 
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ours.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
     async with Sandbox(tls=ours) as server:
-        ada = somebody(server)
+        ada = act_as_member(server)
         theirs = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
         bot = SampleBot(connector=aiohttp.TCPConnector(resolver=Loopback(server.port), ssl=theirs))
         connected = asyncio.create_task(bot.start(server.token))

@@ -59,7 +59,7 @@ def traces(user: int, prompt: str) -> list[bytes]:
 
 
 async def test_an_erased_member_is_in_no_row_and_no_byte(database: Database, tmp_path: Path) -> None:
-    await live(database, OTHER, prompt="somebody else's")
+    await live(database, OTHER, prompt="of another member")
     others = await rows(database)
     await live(database, USER, prompt=PROMPT)
     for trace in traces(USER, PROMPT):
@@ -69,7 +69,7 @@ async def test_an_erased_member_is_in_no_row_and_no_byte(database: Database, tmp
     assert files == {f"{USER}-0", f"{USER}-1"}
     for trace in traces(USER, PROMPT):
         assert trace not in bytes_of(tmp_path)
-    for trace in traces(OTHER, "somebody else's"):
+    for trace in traces(OTHER, "of another member"):
         assert trace in bytes_of(tmp_path)
     assert (await reconcile(database)).is_exact
 

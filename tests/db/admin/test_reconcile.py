@@ -1,4 +1,4 @@
-"""The check of the books finds what is wrong (it is given something to find) and mends it by new postings only."""
+"""Reconciliation finds seeded differences in the ledger and repairs them by new postings only."""
 
 import pytest
 from sqlalchemy import text
@@ -14,7 +14,7 @@ from tests.stored import fetch_usage
 BREAKAGES = {
     "balance wrong": "UPDATE balances SET used = used + 5",
     "balance missing": "DELETE FROM balances WHERE member_key != 0",
-    "balance of nobody": "INSERT INTO balances VALUES (1, 2, '2026-03-01 12:00:00.000000', 1, 1, 1)",
+    "balance without a member": "INSERT INTO balances VALUES (1, 2, '2026-03-01 12:00:00.000000', 1, 1, 1)",
     "image charged without a posting": "UPDATE images SET charged = charged + 5 WHERE status = 'done'",
     "image ended without a posting": "UPDATE images SET status = 'cancelled' WHERE status = 'waiting'",
 }

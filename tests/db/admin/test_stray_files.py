@@ -1,4 +1,4 @@
-"""Files that no row names go when they have lain there for an hour; whatever somebody may need, or may name, stays."""
+"""Stray files are deleted after an hour; a file that is needed, or may be named, is kept."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ async def test_a_file_of_every_kind_stays_and_what_nothing_names_goes(database: 
 
 async def test_what_is_put_again_counts_as_new(database: Database, folder: Folder) -> None:
     await accepted(database, a_job())
-    old = folder.put("brought again by somebody else", before=datetime.now(UTC))
-    folder.files.put(b"brought again by somebody else")
+    old = folder.put("uploaded again by another member", before=datetime.now(UTC))
+    folder.files.put(b"uploaded again by another member")
     now = datetime.now(UTC)
     assert await sweep(RetentionStore(database), folder.files, now=now) == 0
     assert not folder.files.remove_untouched(old, until=now - timedelta(hours=1)), "nor in the last moment"
@@ -143,7 +143,7 @@ async def test_files_that_another_database_may_name_stay(database: Database, fol
 async def test_while_storage_refuses_rows_nothing_is_taken_for_a_stray(database: Database, folder: Folder) -> None:
     job = await accepted(database, a_job())
     painted = folder.put("painted")
-    again, mended = asyncio.Event(), asyncio.Event()
+    again, repaired = asyncio.Event(), asyncio.Event()
     tries = 0
 
     async def settle() -> bool:
@@ -152,13 +152,13 @@ async def test_while_storage_refuses_rows_nothing_is_taken_for_a_stray(database:
         if tries == 1:
             raise OSError("the disk is full")
         again.set()
-        await mended.wait()
+        await repaired.wait()
         return await JobStore(database).settle(job.images[0].id, 0, done(job, file=painted))
 
     settling = asyncio.create_task(retry_write(settle))
     await asyncio.wait_for(again.wait(), PATIENCE_S)
     assert await sweep(RetentionStore(database), folder.files, now=NOW) == 0
-    mended.set()
+    repaired.set()
     assert await settling
     assert await sweep(RetentionStore(database), folder.files, now=NOW) == 0
     assert folder.there() == {painted}

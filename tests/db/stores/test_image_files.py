@@ -1,4 +1,4 @@
-"""Deleting pictures: the rows let go of their files, and a file that somebody else's picture has too is kept."""
+"""Deleting pictures removes their references; a file that another member's picture also has is kept."""
 
 from __future__ import annotations
 

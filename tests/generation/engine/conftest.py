@@ -13,7 +13,7 @@ from tests.generation.engine.toy import save_toy, toy_model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Diffusers builds numpy arrays from tensors in a way numpy means to change; that is not ours to mend."""
+    """Ignore a warning of numpy about the way diffusers builds arrays from tensors: we cannot fix that here."""
     theirs = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):

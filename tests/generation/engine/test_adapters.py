@@ -254,7 +254,7 @@ def test_one_that_cannot_be_used_ends_its_own_picture_only(
 
 
 def test_one_that_is_refused_leaves_nothing_of_those_it_was_called_with(toy_folder: Path, tmp_path: Path) -> None:
-    """The first is put in before the second turns out to be for another model. Whoever comes next gets their own."""
+    """The first is applied before the second turns out to be for another model. The next image gets its own."""
     good, other = (kohya_lora(tmp_path / f"{seed}.safetensors", seed=seed) for seed in (2, 5))
     bad = wrong_base(tmp_path / "bad.safetensors")
     refused = an_order(a_spec(adapters=(called(good), called(bad))), image_id="refused-0")

@@ -206,7 +206,7 @@ def test_a_picture_that_comes_ends_the_trial_and_it_begins_again(second: Path, t
     before = paint(engine, larger)
     assert engine.tune()
     engine.admit(larger)
-    assert not engine.tune(), "somebody waits"
+    assert not engine.tune(), "a request waits"
     assert list(json.loads(file.read_text())) == [name]
     assert paint(engine, larger).pixels == before.pixels
     finish_tuning(engine)

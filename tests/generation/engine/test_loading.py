@@ -212,7 +212,7 @@ def test_an_unknown_family_is_misconfigured(folder: Path) -> None:
 def test_the_hash_is_of_all_that_is_read_and_of_nothing_else(folder: Path) -> None:
     before = hash_files(folder)
     (folder / "README.md").write_text("words")
-    (folder / "unet" / "old.ckpt").write_text("weights nobody opens")
+    (folder / "unet" / "old.ckpt").write_text("weights that are not opened")
     assert hash_files(folder) == before
     change_json(folder / "scheduler/scheduler_config.json", steps_offset=0)
     assert hash_files(folder) != before

@@ -169,7 +169,7 @@ def test_without_room_only_a_model_that_nobody_waits_for_makes_way(
 
 def test_a_worker_with_nothing_to_do_gives_its_memory_back_and_takes_the_next_order(toy_folder: Path) -> None:
     engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
-    reading, writing = os.pipe()  # never closed: the inbox ends its process when nobody can write any more
+    reading, writing = os.pipe()  # never closed: the inbox ends its process when no writer is left
     said: list[Event] = []
     inbox = Inbox(open(reading, "rb", buffering=0))  # noqa: PTH123, SIM115
     worker = threading.Thread(target=serve, args=(engine, inbox, said.extend), kwargs={"idle_s": 0.05})

@@ -234,7 +234,7 @@ def test_a_grey_profile() -> None:
 
 
 def ink_profile() -> bytes:
-    """Of four inks, each of which takes light away alike: none is Lab 100, any full one is Lab 0."""
+    """Build a profile of four equal inks: no ink is Lab 100, any full ink is Lab 0."""
     corners = [0 if number else 255 for number in range(16)]
     cells = b"".join(bytes((light, 128, 128)) for light in corners)
     ramp = bytes(range(256))

@@ -1,4 +1,4 @@
-"""Somebody's file is decoded elsewhere, under limits: what it cannot do there, it cannot do to the bot."""
+"""Untrusted files are decoded in a process of their own, under limits, so they cannot harm the bot."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def test_a_recipe_comes_with_its_picture_and_neither_is_decoded_again(monk
         without.setattr(Image, "open", lambda *_, **__: pytest.fail("decoded by the bot"))
         recipe, clean = await read_signed(with_chunk(sign_png(pixels, SIZE, RECIPE), b"tEXt", b"secret\0place"))
     assert recipe == RECIPE
-    assert clean == sign_png(pixels, SIZE, RECIPE), "made anew, with nothing else in it"
+    assert clean == sign_png(pixels, SIZE, RECIPE), "written again, with nothing else in it"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -146,7 +146,7 @@ def test_a_model_folder_is_pinned_and_a_foreign_shard_list_refused(tmp_path: Pat
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    """The settings of a toy model with tiny weights that nobody loads."""
+    """Write the settings of a toy model, with tiny weights that are not loaded."""
     from tests.generation.engine.toy import save_toy
 
     return save_toy(tmp_path / "toy")

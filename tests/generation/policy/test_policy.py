@@ -1,4 +1,4 @@
-"""What a request says besides its prompts: the names of the files that it calls."""
+"""The texts of a request other than its prompts: the names of the files that it calls."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def patterns(number: int, of: Callable[[int], str]) -> RuleSet:
 
 
 def slow_rules() -> RuleSet:
-    """Each begins with another class: what begins alike RE2 does but once."""
+    """Return patterns that each begin with another class: RE2 matches a common beginning only once."""
     return patterns(500, lambda each: rf"{_class(each)}\C{{{100 + each % 90}}}{_class(7 * each)}{each}")
 
 

@@ -73,7 +73,7 @@ async def test_guilds_that_use_up_their_time_leave_the_others_theirs(screener: S
     hostile = [asyncio.create_task(screener.screen(100 + each, slow, [NASTY_TEXT])) for each in range(4)]
     for each in range(20):
         assert await screener.screen(OTHER, GOBLIN, [f"another goblin {each}"]) == (Match(0, "goblin"),)
-    assert sum(each.done() for each in hostile) < 4, "nobody waited for them"
+    assert sum(each.done() for each in hostile) < 4, "no request waited for them"
     await asyncio.gather(*hostile, return_exceptions=True)
 
 

@@ -191,7 +191,7 @@ def hold_claims(place: Place) -> tuple[asyncio.Event, asyncio.Event]:
 
 
 async def test_an_engine_that_cannot_be_built_ends_the_studio_with_its_sentence(folder: Path) -> None:
-    """Whoever waits hears it at once: nothing is tried again, and the job stays in line for a later start."""
+    """Waiting callers fail at once: nothing is tried again, and the job stays in the queue for a later start."""
     unfit = Catalog((replace(Catalog.open("paintbox").default, name="unfit"),))
     async with opened(folder, catalog=unfit) as place:
         job = await place.submit(model="unfit")

@@ -167,7 +167,7 @@ def weigh(drawn: Sequence[Scene]) -> _Odds:
 
 
 def _rows_by_kind(drawn: Sequence[Scene], data: UnetData) -> tuple[_Rows, ...]:
-    """Return rows of the pool: first the simple scenes, then those of one thing, several alike, a pair."""
+    """Return rows of the pool: first the simple scenes, then those of one thing, several of one thing, a pair."""
     world = range(data.simple_size, len(drawn))
     pairs = [row for row in world if drawn[row].relation]
     singles = [row for row in world if len(drawn[row].placed) == 1]

@@ -21,7 +21,7 @@ export function buildInspector() {
     h("details", { class: "faults" }, h("summary", {}, "Inject faults"), buildFaults()),
     h("div", { class: "pills filters", role: "group", "aria-label": "Show" }, h("span", { class: "pills-name", "aria-hidden": "true" }, "Show"), ["all", "rest", "gateway", "violations"].map(choose)),
     list);
-  // Whoever looks at the end stays there when the switches open above it, but not while an entry is being read.
+  // A view of the end stays at the end when the switches open above it, but not while an entry is being read.
   new ResizeObserver(follow).observe(list);
   list.addEventListener("scroll", () => (isFollowed = list.scrollHeight - list.scrollTop - list.clientHeight < 60));
 }
