@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence_without_its_content(
 
 @pytest.mark.skipif(os.name == "nt", reason="needs pipes with a name, and links")
 @pytest.mark.parametrize("kind", ["folder", "pipe", "circle", "nowhere"])
-def test_what_is_no_file_is_not_passed_over_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+def test_pipes_and_folders_are_refused_without_waiting(tmp_path: Path, kind: str) -> None:
     file = tmp_path / ".env"
     {
         "folder": file.mkdir,
@@ -245,7 +245,7 @@ def test_the_home_folder_is_the_programs_unless_another_is_named(
 
 
 @pytest.mark.parametrize("name", [".env", "data/atelier.db"])
-def test_what_earlier_versions_found_where_the_shell_stands_is_not_passed_over(
+def test_files_of_earlier_versions_in_the_current_folder_are_not_ignored(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     """A start without it would be a start with an empty database."""
@@ -261,7 +261,7 @@ def test_what_earlier_versions_found_where_the_shell_stands_is_not_passed_over(
         assert config.load().model == "paintbox", "another program's"
 
 
-def test_what_kubernetes_says_of_a_service_is_no_setting_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PORT", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_8790_TCP", "PORT_8790_TCP_ADDR"):
         monkeypatch.setenv(f"ATELIER_{name}", "tcp://10.0.0.1:8790")
     with pytest.raises(ConfigurationError, match="is no setting"):
@@ -294,6 +294,6 @@ def test_a_value_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         config.load()
 
 
-def test_a_key_on_one_line_has_its_lines_again(tmp_path: Path) -> None:
+def test_a_one_line_key_gets_its_line_breaks(tmp_path: Path) -> None:
     write(tmp_path, 'ATELIER_C2PA_CERTIFICATES="-----BEGIN-----\\nabc\\n-----END-----"\n')
     assert config.load().c2pa_certificates == "-----BEGIN-----\nabc\n-----END-----"

@@ -51,7 +51,7 @@ def test_weights_and_boosts_are_kept_for_the_next_start(folder: Path) -> None:
     assert "must be from 0.01 to 100" in run("weight", "5", "0")[1]
 
 
-def test_the_books_are_checked_and_mended(folder: Path) -> None:
+def test_reconcile_finds_and_repairs_differences(folder: Path) -> None:
     async def spoil(database: Database) -> None:
         await JobStore(database).accept(a_job())
         await database.write(lambda session: session.execute(text("UPDATE balances SET used = used + 5")))
@@ -104,7 +104,7 @@ def test_the_drill_of_a_backup(folder: Path) -> None:
     assert run("quota", "reconcile")[0] == 0
 
 
-def test_what_is_no_backup_is_refused_and_nothing_is_replaced(folder: Path) -> None:
+def test_an_invalid_backup_is_refused_and_replaces_nothing(folder: Path) -> None:
     assert run("weight", "5", "2")[0] == 0
     (folder / "picture.png").write_bytes(b"\x89PNG")
     assert run("restore", "picture.png")[0] == 2
@@ -119,7 +119,7 @@ def test_a_start_after_a_restore_that_was_cut_short_makes_no_empty_database(fold
     assert (code, "a restore set aside" in said, (folder / "atelier.db").exists()) == (2, True, False)
 
 
-def test_what_is_kept_of_a_person_is_written_for_the_operator_alone(folder: Path, tmp_path: Path) -> None:
+def test_an_export_is_readable_by_its_owner_alone(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "export"
     before = os.umask(0o022)
     try:

@@ -137,7 +137,7 @@ SPOILT: list[tuple[Callable[[Path], None], str]] = [
 
 @pytest.mark.skipif(os.name == "nt", reason="some of these files exist on Unix only")
 @pytest.mark.parametrize(("spoil", "says"), SPOILT, ids=[spoil.__name__ for spoil, _ in SPOILT])
-def test_what_spoils_a_database_is_said_before_the_start_and_by_it(
+def test_database_problems_are_reported_by_doctor_and_serve(
     spoil: Callable[[Path], None], says: str, data_dir: Path
 ) -> None:
     file = data_dir / "atelier.db"
@@ -217,7 +217,7 @@ def test_an_older_database_is_not_upgraded_by_looking(tmp_path: Path) -> None:
     assert everything(tmp_path) == before
 
 
-async def test_beside_a_running_bot_it_finds_no_fault_and_keeps_nobody_out(data_dir: Path) -> None:
+async def test_doctor_works_beside_a_running_bot(data_dir: Path) -> None:
     given = settings(data_dir)
     async with await Database.open(given.url_of_database, data_dir) as database:
         with socket.socket() as page:  # the bot's own /healthz
@@ -267,7 +267,7 @@ def test_files_of_another_user_are_named_with_their_owner(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["atelier.lock", "pictures", "pictures/ab", "measured.json", "."])
-def test_what_is_written_in_the_data_folder_must_be_ours(name: str) -> None:
+def test_files_in_the_data_folder_must_be_ours(name: str) -> None:
     with as_a_stranger() as folder:
         (folder / "pictures" / "ab").mkdir(parents=True)
         for each in ("atelier.lock", "measured.json"):
@@ -284,7 +284,7 @@ def test_a_folder_that_cannot_be_made_is_said() -> None:
         require_data_folder(folder / "below" / "data")
 
 
-def test_root_is_told_of_a_folder_of_another() -> None:
+def test_root_is_warned_of_a_folder_of_another_user() -> None:
     with as_a_stranger() as folder:
         os.chown(folder, STRANGER, STRANGER)
         result = found(settings(folder))["Data folder"]
@@ -314,7 +314,7 @@ def test_a_network_file_system_is_known_by_the_mount_that_holds_the_folder(
     assert network_file_system(tmp_path / "far away" / "disk" / "x") is network_file_system(tmp_path / "far") is None
 
 
-async def test_what_discord_says_of_the_token_is_said_before_the_start(tmp_path: Path) -> None:
+async def test_a_refused_token_is_reported_before_the_start(tmp_path: Path) -> None:
     async with Sandbox(bot_name="Atelier") as server:
         for token, outcome in ((server.token, Outcome.OK), ("a.b.c", Outcome.FAILED), (None, Outcome.FAILED)):
             given = settings(tmp_path, discord_token=token, discord_url=server.url)
@@ -334,13 +334,13 @@ def test_a_token_is_taken_as_people_paste_it(pasted: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("pasted", ["a.b\nc", "a b.c", "a.b.ü", "a\u200b.b.c"])
-def test_what_no_header_can_hold_is_refused_and_not_shown(pasted: str, tmp_path: Path) -> None:
+def test_a_token_no_header_can_hold_is_refused_and_not_shown(pasted: str, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="signs that no token has") as refused:
         settings(tmp_path, discord_token=pasted)
     assert pasted not in str(refused.value)
 
 
-def test_what_content_credentials_need_is_checked_before_the_start(tmp_path: Path) -> None:
+def test_content_credentials_are_checked_before_the_start(tmp_path: Path) -> None:
     result = found(settings(tmp_path, c2pa_certificates="x"))["Content credentials"]
     assert (result.outcome, "belong together" in result.text) == (Outcome.FAILED, True)
 

@@ -157,7 +157,7 @@ async def test_its_name_and_password_are_sent_and_never_logged() -> None:
         ("", "http://localhost:8080/", False),
     ],
 )
-def test_what_is_reached_without_it(no_proxy: str, address: str, is_proxied: bool) -> None:
+def test_hosts_reached_without_a_proxy(no_proxy: str, address: str, is_proxied: bool) -> None:
     os.environ["NO_PROXY"] = no_proxy
     settle_proxy("http://proxy.example.org:3128")
     assert (proxy_for(URL(address)) is not None) == is_proxied

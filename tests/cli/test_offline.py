@@ -116,7 +116,9 @@ def test_several_pictures_get_numbered_files(painted: Path) -> None:
         (2, ("serve",), "There is no Discord token"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(status: int, words: tuple[str, ...], says: str, tmp_path: Path) -> None:
+def test_an_impossible_command_ends_with_one_sentence(
+    status: int, words: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
     if words[0] == "backup":
         assert run("weight", "5", data_dir=tmp_path).returncode == 0
     done = run(*words, data_dir=tmp_path)
@@ -129,13 +131,13 @@ def test_what_cannot_be_done_is_one_sentence(status: int, words: tuple[str, ...]
 
 @pytest.mark.skipif(os.name == "nt", reason="its names are text")
 @pytest.mark.parametrize(("encoding", "name"), [("ascii", "🎨“ü”"), ("cp1252", "🎨ü"), ("utf-8", "\udcff")])
-def test_what_a_console_cannot_show_ends_no_command(encoding: str, name: str, tmp_path: Path) -> None:
+def test_an_unprintable_character_ends_no_command(encoding: str, name: str, tmp_path: Path) -> None:
     done = run("export", "5", tmp_path / name, data_dir=tmp_path, PYTHONIOENCODING=encoding)
     assert done.returncode == 0, done.stderr
     assert "my-data.json is written." in done.stdout and (tmp_path / name / "my-data.json").exists()
 
 
-def test_settings_are_found_beside_the_program_and_not_where_the_shell_stands(tmp_path: Path) -> None:
+def test_settings_are_found_beside_the_program_not_in_the_current_folder(tmp_path: Path) -> None:
     program, elsewhere = tmp_path / "program", tmp_path / "elsewhere"
     elsewhere.mkdir()
     program.mkdir()
@@ -215,7 +217,7 @@ def test_a_damaged_database_ends_the_command_and_doctor_says_so(tmp_path: Path) 
     assert "BAD  Database: The database " in looked.stdout and " is damaged (" in looked.stdout
 
 
-def test_doctor_names_what_is_stored_and_cannot_be_used(tmp_path: Path) -> None:
+def test_doctor_names_unusable_stored_values(tmp_path: Path) -> None:
     assert run("weight", "42", "1.5", data_dir=tmp_path).returncode == 0
     with closing(sqlite3.connect(tmp_path / "atelier.db")) as connection:
         connection.execute("UPDATE guild_settings SET timezone = 'europe/nowhere'")

@@ -14,7 +14,7 @@ from db.engine import Database
 from db.stores.operator import OperatorStore
 
 
-async def test_what_the_operator_chose_holds_after_a_restart(tmp_path: Path) -> None:
+async def test_operator_choices_survive_a_restart(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, num_threads=1)
     async with await Database.open(settings.url_of_database, tmp_path) as database:
         await OperatorStore(database).set_closed(True)
@@ -23,7 +23,7 @@ async def test_what_the_operator_chose_holds_after_a_restart(tmp_path: Path) -> 
         assert build_services(app, settings).studio is app.studio
 
 
-async def test_what_is_opened_is_closed(tmp_path: Path) -> None:
+async def test_everything_opened_is_closed(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, num_threads=1)
     before = asyncio.all_tasks()
     async with open_app(settings) as app:

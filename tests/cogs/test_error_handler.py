@@ -29,7 +29,7 @@ def test_a_refused_value_of_masses_is_still_an_answer() -> None:
     assert text.startswith("Sampler “xxx") and text.endswith("…") and len(text) <= 2000
 
 
-def test_what_discord_py_wraps_is_unwrapped() -> None:
+def test_wrapped_errors_are_unwrapped() -> None:
     @app_commands.command()
     async def paint(interaction: discord.Interaction) -> None:
         """Paint."""
@@ -38,7 +38,7 @@ def test_what_discord_py_wraps_is_unwrapped() -> None:
     assert translate(wrapped).text == str(UnknownJobError())
 
 
-def test_what_nobody_expected_gets_a_number_and_keeps_its_words_to_the_log() -> None:
+def test_an_unforeseen_error_gets_an_incident_number() -> None:
     answer = translate(RuntimeError("secret detail"))
     assert answer.incident is not None
     assert answer.incident in answer.text

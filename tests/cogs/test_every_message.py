@@ -100,7 +100,7 @@ def test_the_pages_of_a_list_show_every_line_once(data: st.DataObject) -> None:
         assert shown == list(lines)
 
 
-def test_what_is_left_out_is_in_the_file_to_the_last_letter() -> None:
+def test_text_beyond_the_limit_is_whole_in_the_file() -> None:
     whole = "a ``b`` 😀 " * 2000
     say = fit_message(MessageSpec(blocks=("head", Long(whole, "recipe.txt", "The recipe", is_code=True))))
     assert [each.data.decode() for each in say.attached] == [whole]
@@ -139,7 +139,7 @@ def test_plain_text_of_any_length_can_be_sent(sign: str, length: int) -> None:
 
 
 @pytest.mark.parametrize("language", list_languages())
-def test_warnings_of_many_rules_are_told_in_full(language: str) -> None:
+def test_warnings_of_many_rules_are_shown_in_full(language: str) -> None:
     rules = [rules_pages.rules.Rule(text="x", reason=f"{number} {'😀' * 190}") for number in range(50)]
     with use_language(language):
         said = format_warnings(rules)
@@ -150,7 +150,7 @@ def test_warnings_of_many_rules_are_told_in_full(language: str) -> None:
 
 @pytest.mark.parametrize("language", list_languages())
 @pytest.mark.parametrize("number", [0, 1, 79, 80, 81, 96, 1000])
-def test_all_who_want_to_be_told_are_mentioned_once(number: int, language: str) -> None:
+def test_every_user_to_notify_is_mentioned_once(number: int, language: str) -> None:
     members = [2**63 - 1 - each for each in range(number)]
     groups = split_batches(members)
     assert [each for group in groups for each in group] == members
@@ -164,7 +164,7 @@ def test_all_who_want_to_be_told_are_mentioned_once(number: int, language: str) 
 
 @settings(max_examples=20)
 @given(st.data())
-def test_what_is_offered_while_typing_fits(data: st.DataObject) -> None:
+def test_autocomplete_choices_fit(data: st.DataObject) -> None:
     name, value = text(data.draw, 3000, 1), text(data.draw, 150)
     offered = filter_choices(list(many(data.draw, 60, lambda number: (f"{number}{name}", f"{number}{value}"))), "")
     assert wrongs_of_choices(offered) == []
@@ -172,7 +172,7 @@ def test_what_is_offered_while_typing_fits(data: st.DataObject) -> None:
 
 @settings(max_examples=40)
 @given(st.data())
-def test_every_form_fits_and_loses_nothing_that_stands_in_it(data: st.DataObject) -> None:
+def test_every_form_fits_and_keeps_its_text(data: st.DataObject) -> None:
     draw, title, label = data.draw, text(data.draw, 60, 1), text(data.draw, 60, 1)
     value = text(draw, 2000)
     line = Text(key="a", label=label, value=value, hint=text(draw, 150), is_long=True, max_chars=1500)
@@ -286,7 +286,7 @@ OFFLINE = load_offline_bot()
 
 
 @pytest.mark.parametrize("language", list_languages())
-def test_what_discord_shows_of_the_commands_fits_in_every_language(language: str) -> None:
+def test_command_descriptions_fit_in_every_language(language: str) -> None:
     """Descriptions and choices: 1 to 100; what is shown in the menu of a message: 1 to 32."""
 
     def said(text: object) -> str:

@@ -83,12 +83,12 @@ def test_how_pictures_were_judged_fits_on_a_phone() -> None:
     assert "+0,100" in german
 
 
-def test_what_was_never_compared_makes_no_table() -> None:
+def test_pictures_without_margins_have_no_table() -> None:
     say = moderation_pages.build_stats([SafetyScores(is_flagged=True, margins={})])
     assert read(say) == "### Safety\nFlagged: **1** of the one picture so far."
 
 
-def test_a_quota_of_everyone_mentions_nobody() -> None:
+def test_a_quota_of_everyone_mentions_no_member() -> None:
     everyone = Quota(scope=Scope.ROLE, subject_id=1, unit=Unit.IMAGES, limit=3)
     role = replace(everyone, subject_id=5)
     say = quota_pages.build_quotas(
@@ -99,7 +99,7 @@ def test_a_quota_of_everyone_mentions_nobody() -> None:
     assert isinstance(say.blocks[1], Rule)
 
 
-def test_a_line_of_the_queue_begins_with_whose_it_is_and_knows_no_time_in_a_break() -> None:
+def test_a_queue_line_names_the_owner_and_no_wait_during_a_break() -> None:
     view = JobView(job=painted(), progress=0.0, images_ahead=2, wait_s=30.0)
     shown = {"viewer_id": 9, "num_waiting": 3, "num_running": 0, "share": (1.0, 0.5), "boost": 1.0, "is_ready": True}
     text = read(queue_pages.build_queue([view], **shown))  # type: ignore[arg-type]

@@ -58,14 +58,14 @@ async def until(events: AsyncIterator[Event], kind: type | tuple[type, ...]) -> 
 # What any worker does.
 
 
-async def test_it_says_ready_and_what_it_is(workplace: Workplace) -> None:
+async def test_a_worker_reports_ready_and_its_fingerprint(workplace: Workplace) -> None:
     worker = workplace.worker
     assert worker.num_slots > 0
     assert worker.fingerprint is not None and worker.fingerprint.facts
     assert set(worker.model_sha256) == {"toy"}
 
 
-async def test_an_order_is_made_with_progress_and_preview(workplace: Workplace) -> None:
+async def test_a_command_reports_progress_and_a_preview(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     spec = a_spec()
     await worker.admit(an_order(spec, num_previews=1))
@@ -80,7 +80,7 @@ async def test_an_order_is_made_with_progress_and_preview(workplace: Workplace) 
     assert all(event.attempt == 1 for event in said if not isinstance(event, Ready | WorkerLost))
 
 
-async def test_the_same_order_gives_the_same_pixels(workplace: Workplace) -> None:
+async def test_the_same_command_gives_the_same_pixels(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     pixels = []
     for image_id in ("a-0", "b-0"):
@@ -91,7 +91,7 @@ async def test_the_same_order_gives_the_same_pixels(workplace: Workplace) -> Non
     assert pixels[0] == pixels[1]
 
 
-async def test_a_cancelled_order_ends_cancelled_and_names_what_ran(workplace: Workplace) -> None:
+async def test_a_cancelled_command_reports_the_steps_done(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     await worker.admit(an_order(NEVER_DONE, attempt=3))
     await until(events, Progress)
@@ -103,14 +103,14 @@ async def test_a_cancelled_order_ends_cancelled_and_names_what_ran(workplace: Wo
     assert (end.attempt, 0 < end.evaluations < 150) == (3, True)
 
 
-async def test_cancelling_what_is_not_there_says_nothing(workplace: Workplace) -> None:
+async def test_cancelling_an_unknown_image_does_nothing(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     await worker.cancel(Cancel(image_id="never-0", attempt=1))
     await worker.admit(an_order())
     assert {event.image_id for event in await until(events, END)} == {"a-0"}
 
 
-async def test_many_orders_all_end(workplace: Workplace) -> None:
+async def test_many_commands_all_end(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     for index in range(12):
         await worker.admit(an_order(a_spec(seed=index, steps=2), image_id=f"a-{index}"))
@@ -132,7 +132,7 @@ async def test_a_killed_process_is_lost_then_ready_again(workplace: Workplace) -
     assert isinstance((await until(events, END))[-1], Finished)
 
 
-async def test_what_is_wrong_with_one_image_ends_that_image_alone(workplace: Workplace) -> None:
+async def test_an_error_of_one_image_fails_that_image_alone(workplace: Workplace) -> None:
     worker, events = workplace.worker, workplace.events
     await worker.admit(an_order(a_spec(prompt="break-image", width_px=72, model="toy"), image_id="bad-0", replay="1x1"))
     await worker.admit(an_order(image_id="good-0"))
@@ -181,19 +181,19 @@ async def test_closing_returns_when_the_process_is_gone(make_light: MakeWorker, 
     assert worker.pid is None
 
 
-async def test_no_order_is_taken_while_no_engine_is_up(make_light: MakeWorker) -> None:
+async def test_no_command_is_accepted_without_an_engine(make_light: MakeWorker) -> None:
     with pytest.raises(ConnectionError):
         await make_light().admit(an_order())
 
 
-async def test_a_print_cannot_corrupt_the_wire(make_light: MakeWorker) -> None:
+async def test_a_print_cannot_corrupt_the_protocol(make_light: MakeWorker) -> None:
     worker = make_light()
     events = await ready(worker)
     await worker.admit(an_order(a_spec(prompt="print-noise")))
     assert isinstance((await until(events, END))[-1], Finished)
 
 
-async def test_a_poisonous_order_costs_its_own_life_each_time(make_light: MakeWorker) -> None:
+async def test_a_poison_image_kills_only_its_worker(make_light: MakeWorker) -> None:
     worker = make_light(first_pause_s=0.01)
     events = await ready(worker)
     for attempt in (1, 2):
@@ -251,7 +251,7 @@ NEEDED = {
 }
 
 
-async def test_the_child_sees_what_torch_needs_and_nothing_else(
+async def test_the_child_gets_an_allow_list_of_the_environment(
     make_light: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in SECRETS:
@@ -290,7 +290,7 @@ async def test_a_checkpoint_in_one_file_is_no_folder_and_starts(toy_folder: Path
     await worker.close()
 
 
-async def test_an_engine_that_cannot_be_built_says_why_and_is_not_tried_again() -> None:
+async def test_an_engine_that_cannot_be_built_is_not_retried() -> None:
     """It restarted for ever, and a caller that waited for its first picture waited as long."""
     config = WorkerConfig(models=(toy_model(Path("no/model/needed"), name="unfit"),), engine=LIGHT_ENGINE)
     worker = LocalWorker(config, first_pause_s=0.01)
@@ -304,7 +304,7 @@ async def test_an_engine_that_cannot_be_built_says_why_and_is_not_tried_again() 
 
 
 @pytest.mark.parametrize("num_slots", [-1, -16])
-async def test_one_that_has_room_for_no_picture_is_not_waited_for(num_slots: int) -> None:
+async def test_a_worker_without_room_is_replaced(num_slots: int) -> None:
     """It would never be given one, and so never be found silent."""
     settings = EngineSettings(num_slots=num_slots)
     config = WorkerConfig(models=(toy_model(Path("no/model/needed")),), engine=LIGHT_ENGINE, settings=settings)
@@ -340,9 +340,7 @@ async def test_a_process_that_cannot_be_started_is_tried_again(
     assert isinstance((await until(events, Ready))[-1], Ready)
 
 
-async def test_what_its_supervisor_did_not_foresee_costs_one_try(
-    make_light: MakeWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unforeseen_error_costs_one_attempt(make_light: MakeWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its supervisor, no process would ever be started again, and nothing would say so."""
     tries = 0
     listen = LocalWorker._listen

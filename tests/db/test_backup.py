@@ -76,7 +76,7 @@ def relative(tmp_path: Path) -> Path:
     return Path(os.path.relpath(tmp_path / "copy.db"))
 
 
-async def test_a_damaged_database_can_be_replaced_and_what_its_log_held_is_set_aside(
+async def test_a_damaged_database_and_its_log_are_set_aside_by_a_restore(
     url: str, tmp_path: Path, relative: Path
 ) -> None:
     file, copy = tmp_path / "atelier.db", relative
@@ -118,7 +118,7 @@ async def test_a_disk_that_fails_while_restoring_leaves_one_whole_database(
         assert await JobStore(opened).fetch_counters() == {GUILD: 1.0 if is_restored else 2.0}
 
 
-async def test_what_a_power_cut_left_of_a_restore_is_refused_and_can_be_mended_either_way(
+async def test_an_interrupted_restore_is_refused_and_can_be_completed_or_undone(
     database: Database, tmp_path: Path
 ) -> None:
     await JobStore(database).save_counters({GUILD: 1.0})
@@ -189,7 +189,7 @@ def lay(path: Path, *, hours_ago: float) -> Path:
     return path
 
 
-async def test_what_a_killed_backup_left_half_written_is_swept(database: Database, tmp_path: Path) -> None:
+async def test_a_half_written_backup_is_deleted(database: Database, tmp_path: Path) -> None:
     folder = tmp_path / "backups"
     folder.mkdir()
     dead = lay(folder / "monday.db.atelier.part", hours_ago=30)

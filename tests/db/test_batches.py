@@ -119,7 +119,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-async def test_no_transaction_grows_with_what_there_is(many: Database, name: str) -> None:
+async def test_no_transaction_grows_with_the_data(many: Database, name: str) -> None:
     await wait_in_line(many)
     with transactions(many) as changed:
         await SWEEPS[name](many)
@@ -138,7 +138,7 @@ async def test_others_write_between_the_parts(many: Database) -> None:
     await all_of(parts)
 
 
-async def test_what_is_asked_for_while_one_is_erased_is_kept_whole(many: Database) -> None:
+async def test_requests_during_an_erasure_are_kept(many: Database) -> None:
     parts = erase_user(many, USER)
     await anext(parts)
     later = a_job()
@@ -182,7 +182,7 @@ async def test_every_column_that_names_a_member_forgets_them(database: Database)
                 assert "SEARCH" in plan[0][3], f"{table.name}.{key.parent.name}: {plan}"
 
 
-async def test_an_erased_server_that_is_back_keeps_what_is_left(many: Database) -> None:
+async def test_a_returning_server_keeps_its_remaining_data(many: Database) -> None:
     departures = RemovedGuildStore(many, clock=lambda: NOW, grace=timedelta(0))
     await SettingsStore(many).change(GUILD, lambda _old: GuildSettings(guild_id=GUILD, weight=5))
     await departures.mark_removed(GUILD)
@@ -232,7 +232,7 @@ async def test_a_little_is_one_file_to_read(database: Database) -> None:
     assert json.loads((await exported(database, 2**20))["my-data.json"]) == read
 
 
-async def test_one_of_whom_nothing_is_kept_gets_an_empty_file(database: Database) -> None:
+async def test_a_member_without_data_gets_an_empty_export(database: Database) -> None:
     (data,) = (await exported(database, 2**20)).values()
     assert json.loads(data) == {"discord_user_id": USER, "tables": {}}
 
@@ -308,7 +308,7 @@ async def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     assert peaks[2] < 2 * peaks[1]
 
 
-async def test_books_that_are_wrong_throughout_are_put_right_in_parts(many: Database) -> None:
+async def test_a_ledger_full_of_differences_is_repaired_in_parts(many: Database) -> None:
     def spoil(session: Any) -> None:
         session.execute(text("UPDATE images SET charged = charged + 1 WHERE status = 'done'"))
         session.execute(text("UPDATE balances SET used = used + 7"))
@@ -323,7 +323,7 @@ async def test_books_that_are_wrong_throughout_are_put_right_in_parts(many: Data
     assert (await reconcile(many)).is_exact
 
 
-async def test_of_very_many_differences_the_first_are_named(many: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_first_of_many_differences_are_named(many: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("db.admin.reconcile.MAX_NAMED", 10)
     monkeypatch.setattr("db.admin.reconcile._PASS", 7)
     await many.write(lambda session: session.execute(text("UPDATE images SET charged = charged + 1")))

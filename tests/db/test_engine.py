@@ -104,7 +104,7 @@ async def test_a_second_bot_on_the_same_folder_is_refused_with_a_remedy(database
 
 
 @pytest.mark.parametrize("url", ["postgresql://host/atelier", "sqlite://", "sqlite:///:memory:", "no address", ""])
-async def test_an_address_that_cannot_be_used_is_refused_and_the_folder_let_go(url: str, tmp_path: Path) -> None:
+async def test_an_unusable_url_is_refused_and_the_folder_unlocked(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="ATELIER_DATABASE_URL"):
         await Database.open(url, tmp_path)
     await (await Database.open(f"sqlite:///{tmp_path}/atelier.db", tmp_path)).close()
@@ -120,7 +120,7 @@ async def test_a_data_folder_that_can_be_none_is_one_sentence(kind: str, tmp_pat
         await Database.open(f"sqlite:///{tmp_path}/atelier.db", folder)
 
 
-async def test_a_file_that_is_no_database_is_refused_and_the_folder_let_go(tmp_path: Path) -> None:
+async def test_a_foreign_file_is_refused_and_the_folder_unlocked(tmp_path: Path) -> None:
     (tmp_path / "atelier.db").write_text("not a database, and long enough to be seen as none " * 20)
     for _ in range(2):
         with pytest.raises(ConfigurationError, match=r"atelier\.db"):
@@ -199,7 +199,7 @@ async def test_closing_waits_for_readers_and_refuses_later_ones(url: str, tmp_pa
     gc.collect()
 
 
-async def test_a_closed_database_finishes_what_waits_and_then_refuses(url: str, tmp_path: Path) -> None:
+async def test_a_closed_database_finishes_waiting_work_then_refuses(url: str, tmp_path: Path) -> None:
     database = await Database.open(url, tmp_path)
     await JobStore(database).save_counters({1: 0.0})
     writes = [asyncio.create_task(database.write(increment)) for _ in range(100)]
@@ -271,7 +271,7 @@ async def test_a_file_that_is_taken_during_the_write_is_noticed_too(database: Da
         await database.write(write)
 
 
-async def test_what_follows_a_write_may_fail_and_the_writer_goes_on(database: Database) -> None:
+async def test_the_writer_continues_after_a_failed_callback(database: Database) -> None:
     """All writes share one task: if it ended, every later one would wait for ever."""
 
     def stumble() -> None:

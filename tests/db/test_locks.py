@@ -133,7 +133,7 @@ async def test_a_copy_of_a_folder_in_use_is_free(url: str, tmp_path: Path) -> No
             pass
 
 
-def test_to_ask_who_holds_a_lock_takes_none(url: str, tmp_path: Path) -> None:
+def test_reading_the_holder_takes_no_lock(url: str, tmp_path: Path) -> None:
     database = DatabaseLock(tmp_path / "atelier.db")
     assert (database.holder(), FolderLock(tmp_path).holder()) == (None, None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["atelier.db"]

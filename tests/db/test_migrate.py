@@ -54,7 +54,7 @@ def test_the_models_equal_the_migrated_schema(file: Path) -> None:
     engine.dispose()
 
 
-def test_what_the_comparison_above_cannot_see_is_equal_too(file: Path) -> None:
+def test_partial_indexes_and_foreign_keys_are_equal_too(file: Path) -> None:
     """Alembic compares neither the conditions of partial indexes nor what a foreign key does on delete."""
     written = {name: sql for kind, name, sql in schema(file) if kind == "index" and sql and " WHERE " in sql}
     partial = {
@@ -118,7 +118,7 @@ def test_the_same_migration_can_be_printed_for_postgresql() -> None:
     assert "TIMESTAMP WITH TIME ZONE" in printed.getvalue()
 
 
-def test_every_column_says_what_becomes_of_it_when_its_member_is_erased() -> None:
+def test_every_column_declares_its_erasure() -> None:
     columns = [column for table in Base.metadata.tables.values() for column in table.columns]
     silent = [str(column) for column in columns if not isinstance(column.info.get("on_erase"), OnErase)]
     assert silent == []
@@ -141,7 +141,7 @@ async def test_a_time_without_a_zone_is_refused(database: Database) -> None:
     assert (await JobStore(database).fetch_job(job.id)).created_at.utcoffset() == NOW.utcoffset()
 
 
-async def test_looking_for_the_living_and_the_due_reads_only_those(file: Path) -> None:
+async def test_live_and_due_jobs_are_found_by_index(file: Path) -> None:
     plans = {
         "ix_images_alive": "SELECT job_id FROM images WHERE images.status IN ('waiting', 'running')",
         "ix_deliveries_due": "SELECT job_id FROM deliveries WHERE deliveries.state = 'due'",

@@ -96,7 +96,7 @@ async def test_a_day_of_running_is_counted_over_restarts_and_time_off_does_not_c
         assert await confirmed(machine, database, after=CONFIRMED_BY) == machine.now
 
 
-async def test_one_right_reading_begins_the_day_again(machine: Machine) -> None:
+async def test_a_lower_reading_restarts_the_confirmation(machine: Machine) -> None:
     async with machine.started() as database:
         await run_for_a_day(database, machine.clock)
         for _ in range(5):
@@ -167,7 +167,7 @@ async def test_a_start_with_the_clock_forty_days_ahead_deletes_nothing(machine: 
         assert found == nothing | {"strays": 1}, "the upload that no request came for"
 
 
-async def test_what_is_over_by_a_clock_that_a_day_has_confirmed_goes(machine: Machine) -> None:
+async def test_expired_data_is_deleted_by_a_confirmed_clock(machine: Machine) -> None:
     async with machine.started() as database:
         await confirmed(machine, database)
         await confirmed(machine, database, after=2 * DAY)
@@ -181,7 +181,7 @@ async def test_what_is_over_by_a_clock_that_a_day_has_confirmed_goes(machine: Ma
         assert found["servers"] == [GONE] and all(found[name] for name in ("pictures", "reviews", "refusals"))
 
 
-async def test_what_was_written_while_the_clock_was_not_set_is_not_over(machine: Machine) -> None:
+async def test_times_of_an_unset_clock_never_expire(machine: Machine) -> None:
     right, machine.now = machine.now, datetime(1970, 1, 1, 0, 5, tzinfo=NOW.tzinfo)
     async with machine.started() as database:
         _, files = await leave_things_behind(machine, database)

@@ -36,7 +36,7 @@ def test_a_newer_character_is_kept_wherever_people_write(char: str) -> None:
 
 
 @pytest.mark.parametrize("char", NOTHING)
-def test_what_never_is_a_character_is_removed_and_alone_is_empty(char: str) -> None:
+def test_noncharacters_are_removed(char: str) -> None:
     assert clean_prompt(f"a{char}cat") in ("acat", "a cat")
     with pytest.raises(InvalidRequestError):
         check_prompt(char, what="The prompt")
@@ -62,7 +62,7 @@ def test_a_newer_character_hides_no_forbidden_word_and_can_be_forbidden(char: st
     assert Rulebook([Rule(kind=Kind.PATTERN, text=char)]).matches([f"a {char} cat"])
 
 
-def test_a_picture_tells_a_newer_character_as_it_was_typed() -> None:
+def test_a_recipe_keeps_a_newer_character() -> None:
     prompt = f"a {''.join(NEW)} cat"
     spec = ImageSpec(
         prompt=prompt, model="m", width_px=64, height_px=64, steps=2, guidance=1.0, sampler="Euler", seed=1

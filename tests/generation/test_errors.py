@@ -23,5 +23,5 @@ def test_any_other_name_is_a_plain_failure(code: str | None) -> None:
     assert failure_class(code) is FailedError
 
 
-def test_the_other_stored_names_are_what_they_were() -> None:
+def test_the_other_stored_names_are_unchanged() -> None:
     assert (FailedError.code, InvalidRequestError.code) == ("Failed", "InvalidRequest")

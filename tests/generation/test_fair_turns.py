@@ -107,7 +107,7 @@ async def test_a_member_holds_no_more_than_their_part() -> None:
     assert room.inside.count(BO) == 1
 
 
-async def test_more_than_can_wait_are_refused_and_nobody_else_is() -> None:
+async def test_only_requests_beyond_the_limit_are_refused() -> None:
     room = Room(FairTurns(1, of_guild=1, of_member=1))
     coming = await room.come(*(Owner(1, 100) for _ in range(1 + MAX_WAITING_OF_MEMBER + 1)))
     assert [type(task.exception()) for task in coming if task.done()] == [CrowdedError]
@@ -118,7 +118,7 @@ async def test_more_than_can_wait_are_refused_and_nobody_else_is() -> None:
     assert FAR in await room.empty()
 
 
-async def test_who_gives_up_leaves_no_place_behind() -> None:
+async def test_a_cancelled_request_frees_its_place() -> None:
     turns = FairTurns(1, of_guild=1, of_member=1)
     room = Room(turns)
     (inside,) = await room.come(ADA)
@@ -134,7 +134,7 @@ async def test_who_gives_up_leaves_no_place_behind() -> None:
     assert (turns._free, dict(turns._held), turns._served, turns._waiting) == (1, {}, {}, [])
 
 
-async def test_who_gives_up_in_the_moment_a_place_comes_passes_it_on() -> None:
+async def test_a_place_given_to_a_cancelled_request_is_passed_on() -> None:
     turns = FairTurns(1, of_guild=1, of_member=1)
     room = Room(turns)
     await room.come(ADA)

@@ -34,14 +34,14 @@ def test_a_file_to_write_is_looked_for_without_leaving_anything(tmp_path: Path) 
         ("old.png/a.png", "folder that is not there"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_told_why(tmp_path: Path, name: str, says: str) -> None:
+def test_an_unwritable_file_is_refused_with_the_reason(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "old.png").touch()
     with pytest.raises(FileUnusableError, match=says):
         require_writable(tmp_path / name)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="everything may be written by this user")
-def test_a_folder_that_may_not_be_written_is_told_so(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_refused_with_the_reason(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(FileUnusableError, match="may not be used by this user"):
         require_writable(tmp_path / "a.png")

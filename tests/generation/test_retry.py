@@ -51,7 +51,7 @@ async def test_a_final_error_is_raised_at_once() -> None:
     assert not list(problems)
 
 
-async def test_one_that_is_cut_off_is_no_problem_any_more() -> None:
+async def test_a_cancelled_retry_is_no_longer_a_problem() -> None:
     problems = Problems()
     work = Refuses(10**9, problems)
     trying = asyncio.create_task(retry_until_success(TASK, work, problems))
@@ -62,7 +62,7 @@ async def test_one_that_is_cut_off_is_no_problem_any_more() -> None:
     assert not list(problems)
 
 
-async def test_what_is_done_again_and_again_outlives_its_failures() -> None:
+async def test_a_periodic_task_continues_after_failures() -> None:
     problems = Problems()
     work = Refuses(3, problems)
     going = asyncio.create_task(run_periodically(0, TASK, work, problems))

@@ -102,7 +102,7 @@ LISTS = st.tuples(
 
 @settings(max_examples=60, deadline=None)
 @given(LISTS)
-def test_whatever_held_pictures_up_the_next_wait_is_what_painting_takes(troubles: list[Trouble]) -> None:
+def test_interruptions_do_not_change_the_next_estimate(troubles: list[Trouble]) -> None:
     asyncio.run(paint_all(troubles))
 
 
@@ -115,7 +115,7 @@ async def paint_all(troubles: list[Trouble]) -> None:
     assert painter.wait_s(painter.asks()) == pytest.approx(STEPS * FORWARD_S, rel=0.35), "as exact as it is told"
 
 
-async def test_a_break_of_many_who_wait_teaches_nothing() -> None:
+async def test_a_break_while_many_wait_is_not_learned() -> None:
     """All who waited through it waited as long: that would count as what is usual."""
     painter = Painter()
     for _ in range(5):
@@ -130,7 +130,7 @@ async def test_a_break_of_many_who_wait_teaches_nothing() -> None:
     assert after == pytest.approx([wait_s for _, wait_s in before], rel=0.35)
 
 
-def test_a_painter_that_became_slower_is_believed() -> None:
+def test_a_slower_worker_changes_the_estimate() -> None:
     pace, now_s = Throughput(), 0.0
     pace.resumed(now_s=now_s)
     for seconds in [0.1] * 96 + [1.0] * 96:

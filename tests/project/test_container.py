@@ -12,7 +12,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
 
 
-def test_it_runs_as_nobody_in_particular_and_its_code_is_not_its_own() -> None:
+def test_it_runs_as_an_ordinary_user_without_write_access_to_its_code() -> None:
     last = DOCKERFILE.rpartition("\nFROM ")[2]
     assert re.findall(r"^USER (\S+)", last, re.M) == ["atelier"]
     assert "--chown=root:root bot.py" in last, "the program cannot change itself"

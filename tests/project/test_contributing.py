@@ -32,7 +32,7 @@ def test_a_workflow_may_only_read_and_ends(path: Path) -> None:
                 assert step["with"]["persist-credentials"] == "false"
 
 
-def test_the_workflow_runs_what_contributors_run_on_the_oldest_python_and_the_newest() -> None:
+def test_the_workflow_runs_the_contributors_commands_on_both_pythons() -> None:
     jobs = read(GITHUB / "workflows" / "ci.yml")["jobs"]
     assert jobs["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
     said = {name: "\n".join(step.get("run", "") for step in job["steps"]) for name, job in jobs.items()}

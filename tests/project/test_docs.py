@@ -82,7 +82,7 @@ def test_no_page_installs_the_other_atelier_of_the_package_index(page: Path) -> 
     assert not INSTALLS_ANOTHER.search(text), f"{page}: the distribution is called atelier-bot"
 
 
-def test_what_installs_the_other_atelier_is_seen() -> None:
+def test_commands_that_install_the_other_atelier_are_found() -> None:
     for wrong in ("pip install atelier", "pipx install 'atelier[sandbox]'", "uv tool install --force atelier==1"):
         assert INSTALLS_ANOTHER.search(wrong)
     for right in ("pip install atelier-bot", "pipx install dist/atelier_bot-0.1.0-py3-none-any.whl", "pip install ."):

@@ -108,7 +108,7 @@ def breaches(path: Path, allowed: set[str], forbidden: set[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_what_it_may(room: str) -> None:
+def test_a_package_imports_only_what_it_may(room: str) -> None:
     files = [
         path for path in ROOT.glob(room) if room == (name := path.relative_to(ROOT).as_posix()) or name not in ROOMS
     ]
@@ -174,7 +174,7 @@ def test_the_check_of_public_faces_sees_a_breach() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(LOW), ids=lambda path: f"{path.parent.name}.{path.stem}")
-def test_what_is_common_imports_no_feature(path: Path) -> None:
+def test_common_imports_no_feature(path: Path) -> None:
     assert not [module for module in imported(path) if is_within(module, {f"cogs.{each}" for each in FEATURES})]
 
 

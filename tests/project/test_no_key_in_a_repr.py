@@ -101,7 +101,7 @@ def shown_fields(cls: type) -> list[str]:
     return []
 
 
-def test_what_pydantic_says_of_a_bad_setting_repeats_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_settings_error_repeats_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValidationError) as refused:
         Settings(discord_token=[CANARY], database_url=[CANARY])  # type: ignore[arg-type, call-arg]

@@ -105,7 +105,7 @@ def find_missing_slash_commands(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_what_a_page_names_exists(page: Path) -> None:
+def test_everything_a_page_names_exists(page: Path) -> None:
     text = read(page)
     assert find_missing_files(text, page) == []
     assert find_missing_modules(text) == []
@@ -115,7 +115,7 @@ def test_what_a_page_names_exists(page: Path) -> None:
     assert find_missing_slash_commands(text) == []
 
 
-def test_what_does_not_exist_is_found() -> None:
+def test_missing_references_are_found() -> None:
     page = ROOT / "README.md"
     assert find_missing_files("`cogs/paper.py` `cogs/gone/` `gone.py` `bot.py`", page) == [
         "cogs/paper.py",

@@ -35,7 +35,7 @@ def test_every_pinned_file_has_its_hash_but_those_of_torch() -> None:
     assert all(hashes and all(len(each) == 64 for each in hashes) for _, hashes in hashed.values())
 
 
-def test_what_is_required_is_locked() -> None:
+def test_every_requirement_is_locked() -> None:
     locked = _locked("requirements.lock")
     assert {canonicalize_name(each.name) for each in REQUIRED} - {"torch"} <= locked.keys()
     for each in REQUIRED:

@@ -144,7 +144,7 @@ def test_the_sandbox_is_an_extra(installed: Installed, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, said)
 
 
-def test_it_paints_and_keeps_its_data_in_the_platforms_folder(installed: Installed, tmp_path: Path) -> None:
+def test_the_wheel_generates_and_stores_data_in_the_platform_folder(installed: Installed, tmp_path: Path) -> None:
     looked = installed.run("atelier", "doctor", cwd=tmp_path)
     assert looked.returncode == 1 and "BAD  Discord: There is no Discord token." in looked.stdout, looked.stderr
     assert "ok   Database: there is none yet" in looked.stdout

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.reliability.chaos import Chaos
 
 
-async def test_control_the_usual_way_loses_doubles_and_drifts_and_is_seen_to(tmp_path: Path) -> None:
+async def test_control_the_naive_bot_loses_duplicates_and_drifts(tmp_path: Path) -> None:
     figures = await Chaos(tmp_path, kills=24, seed=6, is_naive=True).run()
     assert figures["lost"]
     assert figures["duplicates"]

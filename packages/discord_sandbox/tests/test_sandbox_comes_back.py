@@ -78,9 +78,7 @@ async def test_discord_py_gives_up_where_it_must(server: Sandbox, code: int) -> 
             await life
 
 
-async def test_who_resumes_hears_what_was_missed_once_and_in_order(
-    server: Sandbox, guild: Guild, ada: ScriptedUser
-) -> None:
+async def test_resume_replays_missed_events_once_in_order(server: Sandbox, guild: Guild, ada: ScriptedUser) -> None:
     bot = SampleBot(intents=dpy.Intents(guilds=True, messages=True, message_content=True))
     async with running(server, bot):
         ada.say("before")
@@ -122,7 +120,7 @@ async def test_only_the_named_shard_is_closed(server: Sandbox) -> None:
         assert sum(e.name == "RESUMED" for e in server.journal.events) == 1
 
 
-async def test_who_missed_too_much_must_identify_anew(
+async def test_a_session_that_missed_too_much_must_identify_again(
     server: Sandbox, guild: Guild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("discord_sandbox.gateway_session.REPLAY_LENGTH", 3)

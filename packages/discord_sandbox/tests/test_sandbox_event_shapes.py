@@ -231,7 +231,7 @@ async def test_all_that_discord_py_reads_is_there(heard: dict[str, list[Any]]) -
 
 
 @pytest.mark.skipif("DISCORD_OPENAPI" not in os.environ, reason="no description of Discord's API (DISCORD_OPENAPI)")
-async def test_what_events_carry_is_what_discord_describes(heard: dict[str, list[Any]]) -> None:
+async def test_event_payloads_match_discords_description(heard: dict[str, list[Any]]) -> None:
     description = _load(Path(os.environ["DISCORD_OPENAPI"]))
     wrong = [
         f"{name}.{key}: {error}"

@@ -105,7 +105,7 @@ async def test_the_bot_comes_back_and_answers(
         await expect(ada.page.locator(".entry-line", has_text=wanted).first).to_be_attached()
 
 
-async def test_there_is_nobody_to_disconnect(browser: Browser, server: Sandbox) -> None:
+async def test_the_switch_reports_that_no_bot_is_connected(browser: Browser, server: Sandbox) -> None:
     async with AsyncExitStack() as stack:
         async with running(server):
             ada = await stack.enter_async_context(troubled(browser, server))
@@ -130,7 +130,7 @@ async def test_the_bot_may_not_write_and_may_again(browser: Browser, server: San
         assert await ada.page.get_by_text("unheard").count() == 0
 
 
-async def test_thrown_out_and_invited_back(browser: Browser, server: Sandbox) -> None:
+async def test_the_bot_is_removed_and_invited_again(browser: Browser, server: Sandbox) -> None:
     async with running(server), troubled(browser, server) as ada:
         await press(ada, "Remove bot", "removed from Harbour")
         await expect(ada.page.get_by_text("No commands can be used here")).to_be_visible()
@@ -141,7 +141,7 @@ async def test_thrown_out_and_invited_back(browser: Browser, server: Sandbox) ->
         await expect(ada.page.get_by_text("welcome back", exact=True)).to_be_visible()
 
 
-async def test_a_deleted_channel_takes_everybody_elsewhere(browser: Browser, server: Sandbox) -> None:
+async def test_users_leave_a_deleted_channel(browser: Browser, server: Sandbox) -> None:
     async with running(server) as bot, troubled(browser, server) as ada, tab(browser, server, "cleo") as cleo:
         await cleo.page.locator("#channels").get_by_role("button", name="weekend ideas").click()
         await expect(cleo.page.get_by_role("heading", level=1, name="weekend ideas")).to_be_visible()
@@ -171,7 +171,7 @@ async def test_fifteen_minutes_later(browser: Browser, server: Sandbox) -> None:
         assert last - first >= timedelta(minutes=15)
 
 
-async def test_what_is_gone_is_said_in_words(browser: Browser, server: Sandbox) -> None:
+async def test_lost_files_are_shown_as_lost(browser: Browser, server: Sandbox) -> None:
     general = find_channel(server, "general")
     async with running(server), troubled(browser, server) as ada:
         await press(ada, "Lose files", "no files to lose")

@@ -95,7 +95,7 @@ async def test_a_late_answer_waits_and_only_where_it_should(server: Sandbox, bot
     assert slow.ms > 200 > max(quick.ms, after.ms) and slow.fault == "delayed" and slow.status == 200
 
 
-async def test_trouble_ends_when_it_is_cleared(server: Sandbox, bot: RawBot) -> None:
+async def test_faults_end_when_they_are_cleared(server: Sandbox, bot: RawBot) -> None:
     server.faults.fail(times=100)
     server.faults.drop_answer("/gateway", times=100)
     assert (await bot.call("GET", "/gateway"))[0] == 503
@@ -236,7 +236,7 @@ async def test_every_route_answers_as_described(server: Sandbox, channel: Channe
     assert server.num_validated > 30
 
 
-async def test_a_file_may_be_gone_before_it_is_read(server: Sandbox, bot: RawBot, channel: Channel) -> None:
+async def test_a_file_may_be_lost_before_it_is_read(server: Sandbox, bot: RawBot, channel: Channel) -> None:
     form = aiohttp.FormData(quote_fields=False)
     form.add_field("files[0]", b"x", filename="a.bin")
     _, message = await bot.call("POST", f"/channels/{channel.id}/messages", data=form)
@@ -245,7 +245,7 @@ async def test_a_file_may_be_gone_before_it_is_read(server: Sandbox, bot: RawBot
         assert answer.status == 404
 
 
-async def test_discord_py_cannot_read_a_file_that_is_gone(server: Sandbox, channel: Channel) -> None:
+async def test_discord_py_cannot_read_a_lost_file(server: Sandbox, channel: Channel) -> None:
     intents = dpy.Intents(guilds=True, messages=True, message_content=True)
     ada = server.act_as(channel.guild.add_member("ada"), channel)
     async with running(server, SampleBot(intents=intents)) as bot:

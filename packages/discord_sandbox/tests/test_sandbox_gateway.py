@@ -140,7 +140,7 @@ async def test_ephemeral_and_hidden_messages_make_no_events(server: Sandbox) -> 
         assert not {("message", "secret"), ("message", "unseen")} & set(bot.seen)
 
 
-async def test_being_thrown_out_ends_access(server: Sandbox) -> None:
+async def test_removal_from_a_guild_ends_access(server: Sandbox) -> None:
     guild = server.add_guild("Guild")
     async with running(server) as bot:
         guild.kick_bot()

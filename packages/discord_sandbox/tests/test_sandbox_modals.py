@@ -125,7 +125,7 @@ async def test_the_client_stops_what_does_not_answer(
         await actor.submit_modal(await waiting.act, {} if values is None else {"it": values})
 
 
-async def test_what_is_left_out_keeps_what_it_came_with(server: Sandbox, bot: RawBot, actor: ScriptedUser) -> None:
+async def test_an_omitted_field_keeps_its_default(server: Sandbox, bot: RawBot, actor: ScriptedUser) -> None:
     assert actor.channel.guild is not None
     role = actor.channel.guild.add_role("Painter")
     there, gone = ({"id": str(number), "type": "role"} for number in (role.id, 1))

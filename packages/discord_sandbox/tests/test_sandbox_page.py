@@ -182,7 +182,7 @@ async def test_several_are_chosen_in_a_form_by_mouse(browser: Browser, server: S
         await expect(page.get_by_text("both/good+bad/[]")).to_be_visible()
 
 
-async def test_what_a_menu_shows_as_chosen_is_not_sent_again(browser: Browser, server: Sandbox) -> None:
+async def test_a_preselected_option_is_not_sent_again(browser: Browser, server: Sandbox) -> None:
     """As in Discord's own client: only once the message has changed."""
 
     async def choose(name: str) -> None:
@@ -258,7 +258,7 @@ async def test_on_a_phone(browser: Browser, server: Sandbox) -> None:
         assert box["x"] + box["width"] <= 390 - 14, "words too long for a phone end in dots"
 
 
-async def test_the_inspector_shows_the_wire_and_no_secret(browser: Browser, server: Sandbox) -> None:
+async def test_the_inspector_shows_messages_without_secrets(browser: Browser, server: Sandbox) -> None:
     async with tab(browser, server, "ada") as ada:
         page = ada.page
         await page.get_by_role("button", name="Inspector", exact=True).click()
@@ -340,7 +340,7 @@ async def test_links_to_messages_stay_on_the_page(browser: Browser, server: Sand
         await expect(cleo.page.get_by_role("heading", name="gallery", exact=True)).to_be_visible()
 
 
-async def test_what_you_caused_is_scrolled_to(browser: Browser, server: Sandbox) -> None:
+async def test_the_page_scrolls_to_the_answer_to_you(browser: Browser, server: Sandbox) -> None:
     guild = next(iter(server.world.guilds.values()))
     general = next(iter(guild.channels.values()))
     ada = server.act_as(guild.members[guild.owner_id], general)

@@ -81,7 +81,7 @@ async def test_46_any_other_address_is_not_even_asked(url: str) -> None:
         ("nothing", 9, "could not be fetched from Discord"),
     ],
 )
-async def test_what_is_too_large_elsewhere_or_gone_says_so(cdn: str, path: str, size: int, says: str) -> None:
+async def test_oversized_foreign_and_missing_files_are_refused(cdn: str, path: str, size: int, says: str) -> None:
     with pytest.raises(InvalidRequestError, match=says):
         await fetch_attachment(attached(f"{cdn}/{path}", size=size), None)
 

@@ -64,7 +64,7 @@ def test_a_foreign_or_forged_custom_id_is_not_read(text: str) -> None:
 
 
 @given(st.text(max_size=100))
-def test_what_is_read_is_written_back_the_same(text: str) -> None:
+def test_a_custom_id_round_trips(text: str) -> None:
     found = CustomId.parse(text)
     assert found is None or str(found) == text
 

@@ -73,7 +73,7 @@ def test_the_pause_that_is_asked_for_is_kept_within_bounds(asked: str, pause_s: 
     assert MessageRefusedError.of(error(429, **{"Retry-After": asked})).pause_s == pause_s
 
 
-def test_what_may_pass_is_final_some_day() -> None:
+def test_repeated_refusals_end() -> None:
     refused = MessageRefusedError(Refusal(Step.AGAIN, "busy"), pause_s=3.0)
     assert refused.wait_s(MAX_TRIES - 1) == 3.0
     assert refused.wait_s(MAX_TRIES) is None
@@ -98,14 +98,14 @@ def test_any_refusals_one_after_the_other_lead_to_an_end(steps: list[Step], num_
     assert num_sent <= MAX_CUTS + 3
 
 
-def test_what_is_to_wait_keeps_its_variant() -> None:
+def test_a_waiting_message_keeps_its_variant() -> None:
     for step in LATER:
         with pytest.raises(MessageRefusedError):
             MessageVariant().after(MessageRefusedError(Refusal(step, "why")), MessageSpec(blocks=("words",)))
 
 
 @pytest.mark.parametrize("max_bytes", [400_000, 100_000, 30_000, 12_000])
-def test_the_hardest_picture_is_shrunk_to_what_fits(max_bytes: int) -> None:
+def test_the_largest_jpeg_is_shrunk_until_it_fits(max_bytes: int) -> None:
     """Noise: no quality alone brings it below the smaller limits."""
     png = encode_png(random.Random(1).randbytes(512 * 512 * 3), (512, 512))
     jpeg = shrink(png, max_bytes=max_bytes)
@@ -114,7 +114,7 @@ def test_the_hardest_picture_is_shrunk_to_what_fits(max_bytes: int) -> None:
         assert picture.format == "JPEG" and picture.width == picture.height
 
 
-def test_what_fits_nowhere_is_refused() -> None:
+def test_a_picture_that_never_fits_is_refused() -> None:
     with pytest.raises(InvalidRequestError):
         shrink(encode_png(bytes(64 * 64 * 3), (64, 64)), max_bytes=100)
 

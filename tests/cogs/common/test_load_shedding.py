@@ -43,7 +43,7 @@ async def test_one_guilds_crowd_leaves_room_for_others() -> None:
     reception.check_capacity(1)
 
 
-async def test_who_is_cut_off_leaves_no_place_taken() -> None:
+async def test_a_cancelled_request_frees_its_admission_place() -> None:
     reception = AdmissionLimiter()
     coming = [asyncio.create_task(crowd(reception, 1, each, asyncio.Event(), [])) for each in range(PLACES)]
     await asyncio.sleep(0)
@@ -56,7 +56,7 @@ async def test_who_is_cut_off_leaves_no_place_taken() -> None:
     assert not reception.num_inside
 
 
-async def test_closing_waits_for_those_inside_and_lets_nobody_else_in() -> None:
+async def test_closing_waits_for_admitted_requests_and_admits_no_more() -> None:
     reception, leave, entered = AdmissionLimiter(), asyncio.Event(), list[int]()
     coming = [asyncio.create_task(crowd(reception, 1, number, leave, entered)) for number in range(AT_ONCE + 1)]
     await asyncio.sleep(0)

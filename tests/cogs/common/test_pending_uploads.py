@@ -53,7 +53,7 @@ def test_it_belongs_to_one_member_in_one_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "0" * 10, "../../etc/passwd", "0123456789.json", "*", "0" * 10 + ".json"])
-def test_what_was_never_put_there_is_refused(tmp_path: Path, key: str) -> None:
+def test_an_unknown_pending_upload_is_refused(tmp_path: Path, key: str) -> None:
     store = PendingUploads(tmp_path)
     store.put(PHOTO, ADA)
     with pytest.raises(InvalidRequestError, match="too long ago"):
@@ -69,7 +69,7 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path: Path) -> None:
     assert is_there(store, store.put(PHOTO, ADA), ADA), "and what was cut off in the middle is made again"
 
 
-def test_whoever_opens_very_many_drops_only_their_own_oldest(tmp_path: Path) -> None:
+def test_many_pending_uploads_drop_only_the_members_own_oldest(tmp_path: Path) -> None:
     clock = Clock()
     store = PendingUploads(tmp_path, clock=clock)
     others = [(store.put(PHOTO, owner), owner) for owner in (BO, ADA_ELSEWHERE, Owner(2, 9))]
@@ -97,7 +97,7 @@ def test_a_full_server_drops_those_of_the_members_with_most(tmp_path: Path, monk
     assert len(forms(tmp_path)) == 8 + 1
 
 
-def test_it_does_not_say_whose_it_is_and_goes_when_they_ask(tmp_path: Path) -> None:
+def test_a_pending_upload_hides_its_owner_and_is_deleted_on_request(tmp_path: Path) -> None:
     store = PendingUploads(tmp_path)
     keys = {owner: store.put(PHOTO, owner) for owner in (ADA, ADA_ELSEWHERE, BO)}
     everything = "".join(forms(tmp_path)).encode() + b"".join(path.read_bytes() for path in tmp_path.iterdir())

@@ -52,7 +52,7 @@ async def another_gets_its_turn(places: PostingTurns) -> None:
     [(429, {}), (503, {}), (200, {"X-RateLimit-Remaining": "0"})],
     ids=["limited", "error", "used up"],
 )
-async def test_who_is_told_to_wait_gives_the_place_back(status: int, headers: dict[str, str]) -> None:
+async def test_a_rate_limited_post_frees_its_place(status: int, headers: dict[str, str]) -> None:
     places = one_place()
     async with discord_that_says(status, headers) as (session, url), places.turn(post(1)) as turn:
         async with session.post(url):
@@ -61,7 +61,7 @@ async def test_who_is_told_to_wait_gives_the_place_back(status: int, headers: di
         await another_gets_its_turn(places)
 
 
-async def test_who_is_answered_keeps_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answered_post_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: it has not ended, and has not been told to wait."""
     places = one_place()
     async with discord_that_says(200, {"X-RateLimit-Remaining": "4"}) as (session, url):
@@ -84,7 +84,7 @@ async def test_silence_gives_the_place_back(monkeypatch: pytest.MonkeyPatch) -> 
         await another_gets_its_turn(places)
 
 
-async def test_of_too_many_that_wait_the_longest_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_longest_silent_post_is_given_up_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posting_turns, "SILENCE_S", 0.01)
     places = one_place(max_stalled=2)
     ended: list[int] = []
@@ -109,7 +109,7 @@ async def test_of_too_many_that_wait_the_longest_silent_is_given_up(monkeypatch:
     assert places.num_at_work == 0
 
 
-async def test_who_sleeps_off_a_global_limit_for_all_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_post_that_waits_for_a_global_limit_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """discord.py lets every request wait for that one; cancelled, it would never let them go."""
     places = one_place(max_stalled=1)
     async with discord_that_says(429, {"X-RateLimit-Global": "true"}) as (session, url), places.turn(post(1)) as turn:
@@ -141,7 +141,7 @@ async def test_a_request_that_outlives_its_turn_counts_no_more(monkeypatch: pyte
     await waits
 
 
-async def test_one_cancelled_in_line_leaves_nothing_behind() -> None:
+async def test_a_cancelled_waiting_post_leaves_nothing_behind() -> None:
     places = one_place()
     async with places.turn(post(1)):
         waits = asyncio.create_task(another_gets_its_turn(places))

@@ -88,7 +88,7 @@ def sources() -> Iterator[Path]:
     return (path for room in extract.ROOMS for path in (extract.ROOT / room).glob("**/*.py"))
 
 
-def test_what_is_marked_is_found(template: Catalog) -> None:
+def test_marked_texts_are_found(template: Catalog) -> None:
     """Babel reads no marks inside of f-strings, and none of what is put together first."""
     known = {form for message in of(template) for form in forms(message.id)}
     lost = {text for path in sources() for call in calls(path) for text in marked(call)} - known
@@ -173,7 +173,7 @@ def test_plurals_have_as_many_forms_as_the_language(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_what_discord_shows_of_commands_fits(language: str) -> None:
+def test_command_descriptions_fit(language: str) -> None:
     """Discord takes 100 characters of a description or choice, and 32 of a name in a menu."""
     for message in of(extract.read(language)):
         if any(where == "commands" for where, _line in message.locations):
@@ -230,7 +230,7 @@ async def test_one_task_does_not_change_anothers_language() -> None:
     assert await asyncio.gather(say("de"), say("en-US"), say("de")) == ["Schritte", "Steps", "Schritte"]
 
 
-def test_an_error_from_deep_inside_is_told_in_the_readers_language() -> None:
+def test_an_inner_error_is_translated_for_the_reader() -> None:
     error = InvalidRequestError(what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto."))
     assert str(error) == translate(error).text == "The language must be a code such as de, or auto."
     with use_language("de"):
@@ -290,7 +290,7 @@ SHELL_ONLY = {"verify.py", "models", "engine", "families", "workers"}
 """Their words are read at the console, where everything is English."""
 
 
-def test_errors_from_the_rooms_that_know_no_language_are_phrases() -> None:
+def test_errors_outside_cogs_are_phrases() -> None:
     paths = [path for room in ("generation", "db", "cogs") for path in (extract.ROOT / room).rglob("*.py")]
     paths = [path for path in paths if not SHELL_ONLY & {path.name, path.parent.name} or path.name == "sizes.py"]
     assert [where for path in paths for where in bare_errors(path)] == []

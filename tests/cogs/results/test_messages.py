@@ -64,7 +64,7 @@ def labels(say: MessageSpec) -> list[list[str]]:
     return [[button.label for button in row] for row in say.rows]
 
 
-def test_what_the_model_did_not_read_is_said_once() -> None:
+def test_unread_words_are_named_once() -> None:
     job = job_of(Status.DONE, Status.DONE)
     recipe = Recipe(
         spec=SPEC, model_sha256="00", trace="", fingerprint=Fingerprint({}), pixels_sha256="00", dropped="a hat"
@@ -85,7 +85,7 @@ def test_waiting_says_the_place_and_the_time() -> None:
     assert "warming up" in read(replies.build_progress(view, is_ready=False))
 
 
-def test_painting_shows_a_bar_a_preview_and_how_many_are_done() -> None:
+def test_progress_shows_a_bar_a_preview_and_a_count() -> None:
     job = job_of(Status.DONE, Status.RUNNING)
     say = replies.build_progress(JobView(job=job, progress=0.5, wait_s=4, preview=b"jpeg"), is_ready=True)
     assert "50% · about 4 sec left · 1 of 2 done" in read(say)
@@ -109,7 +109,7 @@ def test_four_done_have_rows_of_u_and_v() -> None:
     assert say.tone is Tone.DONE
 
 
-def test_what_did_not_become_a_picture_is_explained_once() -> None:
+def test_a_failed_picture_is_explained_once() -> None:
     say = replies.build_result(job_of(Status.DONE, Status.WITHHELD, Status.WITHHELD), {})
     assert read(say).count("could not be painted") == 1
     assert "**2 and 3** · That could not be painted. It costs nothing." in read(say)
@@ -128,13 +128,13 @@ def test_a_cancelled_job_says_what_it_cost() -> None:
     assert "**2** · Stopped before being painted." in some
 
 
-def test_only_what_was_painted_is_said_to_be_generated() -> None:
+def test_only_finished_pictures_are_labelled_as_generated() -> None:
     assert "AI-generated" in read(replies.build_result(job_of(Status.DONE, Status.CANCELLED), {}))
     assert "AI-generated" not in read(replies.build_result(job_of(Status.CANCELLED), {}))
     assert "AI-generated" not in read(replies.build_result(job_of(Status.FAILED), {}))
 
 
-def test_each_of_several_pictures_is_told_from_the_others_without_seeing_it() -> None:
+def test_every_picture_has_its_own_alt_text() -> None:
     job = job_of(Status.DONE, Status.DONE)
     assert [replies.build_picture(job, image, b"").alt for image in job.images] == [
         "1 of 2: a red circle",
@@ -175,7 +175,7 @@ def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:
     assert "**Different**\n-# The recipe was changed." in read(replies.build_result(job, {}, verdict=other))
 
 
-def test_what_a_strangers_file_says_of_its_machine_is_never_repeated(tmp_path: Path) -> None:
+def test_the_machine_in_an_untrusted_file_is_never_repeated(tmp_path: Path) -> None:
     """The verdict stands in the channel: no words, links or masses of text come into it from a file."""
     files = ImageFiles(tmp_path)
     facts = {"torch": "[Free](https://evil.example)", "@everyone\n# HEADING": "x" * 5000, "device": "cpu"}
@@ -216,7 +216,7 @@ def test_every_button_of_a_job_names_it() -> None:
     assert {button.action for row in say.rows for button in row} >= {Action.UPSCALE, Action.VARY, Action.REROLL}
 
 
-def test_a_job_that_is_partly_painted_says_why_the_rest_does_not_begin() -> None:
+def test_a_partly_done_job_says_why_the_rest_waits() -> None:
     job = job_of(Status.DONE, Status.WAITING)
     view = JobView(job=job, progress=0.5)
     assert "having a break" in read(replies.build_progress(view, is_ready=True, is_paused=True))

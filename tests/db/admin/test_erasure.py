@@ -83,7 +83,7 @@ async def test_an_erased_member_is_in_no_row_and_no_byte(database: Database, tmp
     assert guild == Usage(num_images=2 + 6, reserved=2 * used, used=2 * used)
 
 
-async def test_what_a_running_worker_says_of_an_erased_job_is_dropped(database: Database) -> None:
+async def test_results_of_an_erased_job_are_dropped(database: Database) -> None:
     job = a_job()
     await JobStore(database).accept(job)
     await JobStore(database).claim(job.images[0].id)
@@ -92,11 +92,11 @@ async def test_what_a_running_worker_says_of_an_erased_job_is_dropped(database: 
     assert await fetch_jobs(JobStore(database), job.owner) == []
 
 
-async def test_somebody_unknown_can_be_erased(database: Database) -> None:
+async def test_an_unknown_member_can_be_erased(database: Database) -> None:
     assert await all_of(erase_user(database, 42)) == frozenset()
 
 
-async def test_a_deleted_job_is_gone_and_its_files_are_named(database: Database) -> None:
+async def test_a_deletion_returns_the_files_of_the_job(database: Database) -> None:
     made, running, waiting = await live(database, USER, prompt=PROMPT)
     assert await delete_job(database, made) == {f"{USER}-0", f"{USER}-1"}
     assert await delete_job(database, running) == frozenset()
@@ -107,7 +107,7 @@ async def test_a_deleted_job_is_gone_and_its_files_are_named(database: Database)
     assert await delete_job(database, "nothing") == frozenset()
 
 
-async def test_a_file_somebody_still_needs_is_not_named(database: Database) -> None:
+async def test_a_file_still_in_use_is_not_returned_for_deletion(database: Database) -> None:
     jobs = JobStore(database)
     same = [a_job() for _ in range(2)]  # the same picture twice: one file
     enlarging = a_job(user=OTHER, spec=a_spec(upscale=Upscale(sha256="shared")))
@@ -133,7 +133,7 @@ async def started_from(
     return job
 
 
-async def test_whoever_reproduced_a_picture_does_not_take_its_upload_away(database: Database) -> None:
+async def test_erasing_a_reproducer_keeps_the_upload(database: Database) -> None:
     await started_from(database, OTHER, minutes=0, attached={"upload", "mask"}, mask_sha256="mask")
     again = await started_from(database, USER, minutes=1, mask_sha256="mask")
     await started_from(database, USER, minutes=2, attached={"own mask"}, mask_sha256="own mask")
@@ -142,7 +142,7 @@ async def test_whoever_reproduced_a_picture_does_not_take_its_upload_away(databa
     assert await all_of(erase_user(database, OTHER)) == {f"of {OTHER} at 0", "upload", "mask"}
 
 
-async def test_whoever_brought_an_upload_takes_it_away_though_others_reproduced_it(database: Database) -> None:
+async def test_erasing_an_uploader_deletes_the_upload_despite_reproductions(database: Database) -> None:
     await started_from(database, OTHER, minutes=0, attached={"upload"})
     await started_from(database, OTHER, minutes=2)
     await started_from(database, USER, minutes=1)
@@ -150,7 +150,7 @@ async def test_whoever_brought_an_upload_takes_it_away_though_others_reproduced_
     assert await JobStore(database).fetch_painted(f"of {USER} at 1") is not None
 
 
-async def test_whoever_painted_a_picture_takes_it_away_though_another_was_the_first_to_enlarge_it(
+async def test_erasing_an_owner_deletes_a_picture_others_upscaled(
     database: Database,
 ) -> None:
     made = a_job(user=OTHER, at=NOW)

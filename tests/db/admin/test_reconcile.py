@@ -25,7 +25,7 @@ async def ledger(database: Database) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
-async def test_a_difference_is_found_and_mended_by_new_postings_only(database: Database, breakage: str) -> None:
+async def test_a_difference_is_repaired_by_new_postings_only(database: Database, breakage: str) -> None:
     job = a_job(count=2)
     await JobStore(database).accept(job)
     await JobStore(database).claim(job.images[0].id)
@@ -40,7 +40,7 @@ async def test_a_difference_is_found_and_mended_by_new_postings_only(database: D
     assert (await ledger(database))[: len(before)] == before
 
 
-async def test_after_mending_members_have_what_their_images_cost(database: Database) -> None:
+async def test_after_a_repair_balances_equal_the_costs(database: Database) -> None:
     job = a_job()
     await JobStore(database).accept(job)
     await database.write(lambda session: session.execute(text(BREAKAGES["image ended without a posting"])))

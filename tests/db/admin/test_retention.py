@@ -53,7 +53,7 @@ async def test_a_guild_that_chose_nothing_keeps_everything(database: Database) -
     assert await expired(database) == frozenset()
 
 
-async def test_what_is_older_than_a_guild_keeps_goes_and_its_row_and_recipe_stay(database: Database) -> None:
+async def test_expired_files_are_deleted_and_their_rows_kept(database: Database) -> None:
     await keeps_for(database, 30)
     old = await finished(database, "a" * 64, days_ago=31)
     await finished(database, "b" * 64, days_ago=29)
@@ -76,7 +76,7 @@ async def test_a_favourite_stays_and_so_does_a_file_that_a_younger_picture_share
     assert await expired(database) == frozenset()
 
 
-async def test_what_a_waiting_picture_starts_from_stays(database: Database) -> None:
+async def test_the_source_of_a_waiting_picture_is_kept(database: Database) -> None:
     await keeps_for(database, 30)
     await finished(database, "a" * 64, days_ago=31)
     waiting = a_job(guild=TIDY, spec=a_spec(start=StartImage(sha256="a" * 64, strength=0.5)))
@@ -84,7 +84,7 @@ async def test_what_a_waiting_picture_starts_from_stays(database: Database) -> N
     assert await expired(database) == frozenset()
 
 
-async def test_tidying_removes_what_lies_on_disk_and_is_over(database: Database, tmp_path: Path) -> None:
+async def test_cleanup_deletes_expired_files_on_disk(database: Database, tmp_path: Path) -> None:
     files = ImageFiles(tmp_path / "pictures")
     old, young, unknown = (files.put(data) for data in (b"old", b"young", b"unknown"))
     await finished(database, old, days_ago=31)
@@ -101,7 +101,7 @@ async def test_tidying_removes_what_lies_on_disk_and_is_over(database: Database,
     assert await tidy(limits, files) == 0
 
 
-async def test_tidying_asks_of_what_lies_on_disk_only(database: Database, tmp_path: Path) -> None:
+async def test_cleanup_asks_only_about_files_on_disk(database: Database, tmp_path: Path) -> None:
     """However much was painted: what is gone from the disk costs nothing."""
     files, asked = ImageFiles(tmp_path / "pictures"), list[str]()
     there = files.put(b"there")
@@ -118,7 +118,7 @@ async def test_tidying_asks_of_what_lies_on_disk_only(database: Database, tmp_pa
     assert asked == [there]
 
 
-async def test_tidying_goes_on_after_trouble(tmp_path: Path) -> None:
+async def test_cleanup_continues_after_an_error(tmp_path: Path) -> None:
     twice = asyncio.Event()
 
     class Away(RetentionStore):

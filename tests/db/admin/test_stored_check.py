@@ -126,7 +126,7 @@ def good_file(_job: Job, at_minute: int = 0) -> str:
     return f"{at_minute:064x}"
 
 
-async def test_what_only_fails_todays_checks_is_read_as_it_was_written(database: Database, tmp_path: Path) -> None:
+async def test_values_that_fail_new_checks_are_read_unchanged(database: Database, tmp_path: Path) -> None:
     job = await finished(database)
     spec = stored(tmp_path / "atelier.db", "SELECT spec FROM images")
     change(tmp_path / "atelier.db", "UPDATE images SET spec = ?", edited(spec, prompt=HEART, sampler="x", steps=999))
@@ -135,9 +135,7 @@ async def test_what_only_fails_todays_checks_is_read_as_it_was_written(database:
 
 
 @pytest.mark.parametrize("text", ["{not json", "", "[]", "null", '"x"', "12"])
-async def test_a_request_that_is_no_request_reads_as_one_that_cannot_be_painted(
-    database: Database, tmp_path: Path, text: str
-) -> None:
+async def test_an_unreadable_request_reads_as_an_invalid_one(database: Database, tmp_path: Path, text: str) -> None:
     good, bad = await finished(database), await waiting(database)
     change(tmp_path / "atelier.db", "UPDATE jobs SET request = ? WHERE id = ?", text, bad.id)
     found = await JobStore(database).fetch_unfinished()
@@ -149,7 +147,7 @@ async def test_a_request_that_is_no_request_reads_as_one_that_cannot_be_painted(
         assert len(json.load(part.file)["tables"]["jobs"]) == 2
 
 
-async def test_what_is_wrong_with_a_picture_beside_its_spec_is_left_out(database: Database, tmp_path: Path) -> None:
+async def test_invalid_values_outside_the_spec_are_left_out(database: Database, tmp_path: Path) -> None:
     file = tmp_path / "atelier.db"
     job = await finished(database, judgement=SafetyScores(is_flagged=False, margins={"concept": -0.1}))
     change(file, "UPDATE images SET recipe = '{}', status = 'paused' WHERE job_id = ?", job.id)
@@ -217,7 +215,7 @@ CHOICES = {
 
 
 @pytest.mark.parametrize(("text", "read"), CHOICES.items())
-async def test_of_a_servers_choices_those_hold_that_can(
+async def test_valid_settings_of_a_server_are_kept(
     database: Database, tmp_path: Path, text: str, read: GuildPreferences
 ) -> None:
     await SettingsStore(database).change(GUILD, lambda old: replace(old, weight=2))
@@ -229,7 +227,7 @@ async def test_of_a_servers_choices_those_hold_that_can(
 
 
 @pytest.mark.parametrize("weight", [-1, 0, 1e300, "heavy", float("inf")])
-async def test_claims_that_are_none_are_held_to_what_may_be(database: Database, tmp_path: Path, weight: object) -> None:
+async def test_invalid_weights_are_clamped(database: Database, tmp_path: Path, weight: object) -> None:
     store = SettingsStore(database)
     await store.change(GUILD, lambda old: replace(old, weight=2))
     await store.save_boost(RoleBoost(guild_id=GUILD, role_id=5, boost=2))
@@ -300,7 +298,7 @@ async def test_a_counter_that_is_no_number_is_forgotten(database: Database, tmp_
     assert await store.fetch_counters() == {2: 5.0}
 
 
-async def test_a_damaged_key_of_blocks_lets_requests_through(database: Database, tmp_path: Path) -> None:
+async def test_a_damaged_block_key_blocks_no_request(database: Database, tmp_path: Path) -> None:
     store = ModerationStore(database, clock=lambda: NOW)
     await store.block(GUILD, USER, ENTRY, lasting=None)
     change(tmp_path / "atelier.db", "UPDATE secrets SET value = 'no hex'")

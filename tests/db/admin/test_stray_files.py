@@ -98,7 +98,7 @@ async def everything_that_can_be_named(database: Database, folder: Folder) -> se
     return named
 
 
-async def test_a_file_of_every_kind_stays_and_what_nothing_names_goes(database: Database, folder: Folder) -> None:
+async def test_only_unreferenced_files_are_deleted(database: Database, folder: Folder) -> None:
     named = await everything_that_can_be_named(database, folder)
     young = folder.put("an upload of a request that is being accepted", minutes_ago=50)
     for name in ("tmpab_12cd9", "notes.txt"):
@@ -114,7 +114,7 @@ async def test_a_file_of_every_kind_stays_and_what_nothing_names_goes(database: 
     assert len(named) == 8
 
 
-async def test_what_is_put_again_counts_as_new(database: Database, folder: Folder) -> None:
+async def test_writing_a_file_again_renews_its_age(database: Database, folder: Folder) -> None:
     await accepted(database, a_job())
     old = folder.put("uploaded again by another member", before=datetime.now(UTC))
     folder.files.put(b"uploaded again by another member")
@@ -164,7 +164,7 @@ async def test_while_storage_refuses_rows_nothing_is_taken_for_a_stray(database:
     assert folder.there() == {painted}
 
 
-async def test_strays_are_found_without_reading_every_picture(database: Database) -> None:
+async def test_stray_files_are_found_by_index(database: Database) -> None:
     def plans(session: Session) -> list[str]:
         connection, asked = session.connection(), []
 
@@ -210,7 +210,7 @@ async def test_where_much_was_put_the_sweep_comes_at_once(
     await asyncio.wait((sweeping,))
 
 
-async def test_a_sweep_since_a_time_leaves_what_is_older(database: Database, folder: Folder) -> None:
+async def test_a_limited_sweep_keeps_older_files(database: Database, folder: Folder) -> None:
     await accepted(database, a_job())
     old, new = folder.put("old", minutes_ago=120), folder.put("new", minutes_ago=30)
     register = RetentionStore(database)
@@ -238,7 +238,7 @@ class Swept:
         return await self._register.fetch_strays(files)
 
 
-async def test_sweeping_goes_on_after_trouble(folder: Folder) -> None:
+async def test_the_sweep_continues_after_an_error(folder: Folder) -> None:
     twice = asyncio.Event()
 
     class Away:

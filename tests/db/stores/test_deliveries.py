@@ -42,9 +42,7 @@ async def test_a_job_from_the_shell_has_no_delivery(database: Database, deliveri
     assert not await deliveries.set_message(job.id, channel_id=1, message_id=1)
 
 
-async def test_what_is_due_stays_due_oldest_first_until_people_have_it(
-    database: Database, deliveries: DeliveryStore
-) -> None:
+async def test_results_stay_due_oldest_first_until_delivered(database: Database, deliveries: DeliveryStore) -> None:
     second, first = await a_due_job(database, minute=1), await a_due_job(database)
     assert [due.job_id for due in await deliveries.fetch_due()] == [first.id, second.id]
     assert await deliveries.mark_tried(first.id, "503 " * 100)
@@ -66,7 +64,7 @@ async def test_an_ended_delivery_stays_ended_and_forgets_its_token(
     assert await deliveries.fetch(job.id) == kept
 
 
-async def test_what_was_kept_can_be_due_again_and_what_was_posted_cannot(
+async def test_an_undelivered_result_can_be_due_again_a_posted_one_cannot(
     database: Database, deliveries: DeliveryStore
 ) -> None:
     job = await a_due_job(database)

@@ -61,7 +61,7 @@ async def test_rules_are_read_where_there_are_any(database: Database) -> None:
         with_rules.require_unblocked(await again.content_rules.screen(with_rules, [asked.spec.prompt]), asker, place)
 
 
-async def test_a_change_is_seen_by_the_next_who_asks(database: Database) -> None:
+async def test_the_next_read_sees_a_change(database: Database) -> None:
     stores = open_stores(database)
     for number in (3, 4):
         settings = GuildSettings(guild_id=GUILD, choices=GuildPreferences(requests_per_minute=number))
@@ -116,7 +116,7 @@ async def test_patterns_that_cannot_be_compiled_together_are_not_stored(database
     )
 
 
-async def test_two_who_add_at_once_are_counted_together(database: Database) -> None:
+async def test_concurrent_additions_are_counted_together(database: Database) -> None:
     """Each half would do by itself; what is compiled is what will be there."""
     stores = open_stores(database)
     halves = [[Rule(kind=Kind.PATTERN, text=rf"[{one}].{{200}}{number}") for number in range(40)] for one in "ab"]
@@ -133,7 +133,7 @@ async def store_as_it_is(database: Database, text: str) -> None:
     await database.write(lambda session: session.execute(statement, {"guild": GUILD, "rule": text}))
 
 
-async def test_stored_rules_that_cannot_be_used_together_close_their_guild_alone(database: Database) -> None:
+async def test_unusable_stored_rules_refuse_their_guild_alone(database: Database) -> None:
     stored = [msgspec.json.encode(rule).decode() for rule in TOO_LARGE_TOGETHER]
     for text in stored:
         await store_as_it_is(database, text)

@@ -63,12 +63,12 @@ async def test_words_are_found_in_any_order_and_case(database: Database) -> None
     assert [job.id for job in found] == [wanted.id]
 
 
-async def test_pictures_nobody_on_discord_asked_for_are_left_out(database: Database) -> None:
+async def test_pictures_not_requested_on_discord_are_left_out(database: Database) -> None:
     await finished(database, ADA, "painted again for its file", minute=1, reply_to=None)
     assert await HistoryStore(database).fetch_page(ADA, HistoryFilter(), limit=9) == []
 
 
-async def test_a_favourite_may_be_somebody_elses_and_turns_off_again(database: Database) -> None:
+async def test_a_favourite_of_another_member_can_be_toggled(database: Database) -> None:
     theirs = await finished(database, BO, "theirs", minute=1)
     album, keepsakes = HistoryStore(database), FavouriteStore(database)
     assert await keepsakes.toggle_favourite(theirs.id, ADA.user_id)
@@ -79,7 +79,7 @@ async def test_a_favourite_may_be_somebody_elses_and_turns_off_again(database: D
     assert await album.fetch_page(ADA, HistoryFilter(favourites=True), limit=9) == []
 
 
-async def test_who_wants_to_be_told_is_remembered_once_and_forgotten_when_told(database: Database) -> None:
+async def test_a_notification_is_stored_once_and_removed_when_sent(database: Database) -> None:
     job = await finished(database, ADA, "a", minute=1)
     keepsakes = FavouriteStore(database)
     assert await keepsakes.request_notification(job.id, BO.user_id)
@@ -89,7 +89,7 @@ async def test_who_wants_to_be_told_is_remembered_once_and_forgotten_when_told(d
     assert await keepsakes.fetch_notified(job.id) == []
 
 
-async def test_erasing_a_member_takes_their_favourites_and_wishes_along(database: Database) -> None:
+async def test_erasing_a_member_deletes_favourites_and_notifications(database: Database) -> None:
     theirs = await finished(database, BO, "theirs", minute=1)
     keepsakes = FavouriteStore(database)
     await keepsakes.toggle_favourite(theirs.id, ADA.user_id)

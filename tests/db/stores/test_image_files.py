@@ -27,7 +27,7 @@ async def finished(store: JobStore, files: list[str], *, at: datetime = NOW) -> 
     return job
 
 
-async def test_files_are_let_go_unless_another_picture_is_the_same(database: Database) -> None:
+async def test_files_are_deleted_unless_another_picture_has_them(database: Database) -> None:
     store = JobStore(database)
     shared, own = "a" * 64, "b" * 64
     first = await finished(store, [shared, own, own])
@@ -44,9 +44,7 @@ async def test_files_are_let_go_unless_another_picture_is_the_same(database: Dat
     assert await store.forget_pictures(second.id) == [shared]
 
 
-async def test_a_purge_goes_in_parts_and_lets_others_write_in_between(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_purge_runs_in_parts_between_other_writes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "JOBS_AT_ONCE", 2)
     monkeypatch.setattr(moderation, "JOBS_AT_ONCE", 2)
     store, moderators = JobStore(database), ModerationStore(database, clock=lambda: NOW)

@@ -53,7 +53,7 @@ async def test_an_accepted_job_comes_back_as_it_was(jobs: JobStore) -> None:
 
 
 @pytest.mark.parametrize("unknown", ["", "nothing", "0" * 22, "' OR 1=1 --"])
-async def test_what_is_not_there_is_unknown(jobs: JobStore, unknown: str) -> None:
+async def test_a_missing_job_is_unknown(jobs: JobStore, unknown: str) -> None:
     with pytest.raises(UnknownJobError):
         await jobs.fetch_job(unknown)
 
@@ -103,7 +103,7 @@ async def test_a_settled_image_keeps_its_recipe_and_cannot_end_twice(database: D
 
 
 @pytest.mark.parametrize("status", [Status.WITHHELD, Status.CANCELLED, Status.FAILED])
-async def test_what_was_not_delivered_is_refunded_in_full(database: Database, jobs: JobStore, status: Status) -> None:
+async def test_an_unfinished_image_is_refunded_in_full(database: Database, jobs: JobStore, status: Status) -> None:
     job = a_job(count=2)
     await jobs.accept(job)
     reserved = job.images[0].reserved
@@ -155,7 +155,7 @@ async def test_the_delivery_is_due_when_the_last_image_ends(database: Database, 
     assert [due.job_id for due in await deliveries.fetch_due()] == [job.id]
 
 
-async def test_at_a_start_what_ran_waits_again_oldest_first(jobs: JobStore) -> None:
+async def test_running_images_wait_again_after_a_start(jobs: JobStore) -> None:
     newer, older, over = (a_job(at=NOW + timedelta(seconds=s)) for s in (5, 1, 0))
     for job in (newer, older, over):
         await jobs.accept(job)
@@ -177,7 +177,7 @@ async def test_counters_are_replaced_as_a_whole(jobs: JobStore) -> None:
     assert await jobs.fetch_counters() == {}
 
 
-async def test_of_200_simultaneous_submissions_a_quota_of_100_accepts_exactly_100(
+async def test_a_quota_of_100_accepts_exactly_100_of_200_simultaneous_submissions(
     database: Database, jobs: JobStore
 ) -> None:
     await QuotaStore(database).set_quota(GUILD, Quota(scope=Scope.GUILD, unit=Unit.IMAGES, limit=100))
@@ -221,7 +221,7 @@ async def test_one_refusal_does_not_spoil_the_others(database: Database, jobs: J
     assert await usage(database) == Usage(num_images=4, reserved=4 * taken.images[0].reserved)
 
 
-async def test_how_many_pictures_of_theirs_were_kept_back_of_late(jobs: JobStore, database: Database) -> None:
+async def test_recently_withheld_pictures_are_counted(jobs: JobStore, database: Database) -> None:
     """Settled so, or kept back after all; of this member and guild only; remembered, and read again when it changes."""
     num_reads = 0
 
@@ -276,7 +276,7 @@ async def test_every_posting_notes_the_cost_table_its_reservation_went_by(
     }
 
 
-async def test_what_a_reservation_went_by_is_found_by_its_index(database: Database) -> None:
+async def test_the_table_version_of_a_reservation_is_found_by_index(database: Database) -> None:
     query = str(_RESERVED_BY.compile(compile_kwargs={"literal_binds": False}))
     steps = await database.read(
         lambda session: [

@@ -36,7 +36,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_every_job_somebody_was_told_about_survives_sigkill(url: str, tmp_path: Path) -> None:
+async def test_every_accepted_job_survives_sigkill(url: str, tmp_path: Path) -> None:
     with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs on this loop
         [sys.executable, "-c", PROGRAM, url, str(tmp_path)],
         stdout=subprocess.PIPE,

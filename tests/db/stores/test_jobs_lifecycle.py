@@ -262,12 +262,12 @@ SETTINGS = settings(
 )
 
 
-def test_whatever_happens_the_books_agree(migrated: bytes) -> None:
+def test_the_ledger_always_adds_up(migrated: bytes) -> None:
     Lifecycle.template = migrated
     run_state_machine_as_test(Lifecycle, settings=settings(SETTINGS, max_examples=12, stateful_step_count=20))
 
 
-def test_after_thousands_of_histories_the_books_agree(migrated: bytes) -> None:
+def test_the_ledger_adds_up_after_thousands_of_histories(migrated: bytes) -> None:
     QuickLifecycle.template, QuickLifecycle.memory = migrated, Memory()
     with asyncio.Runner() as QuickLifecycle.runner:
         run_state_machine_as_test(QuickLifecycle, settings=settings(SETTINGS, max_examples=2000, stateful_step_count=6))

@@ -54,7 +54,7 @@ def _steps(connection: Any, asked: tuple[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", OF_A_SERVER)
-async def test_what_is_of_one_server_is_not_looked_for_among_all(database: Database, name: str) -> None:
+async def test_queries_of_one_server_use_its_index(database: Database, name: str) -> None:
     steps = await plan(database, OF_A_SERVER[name])
     assert any(step.startswith("SEARCH") for step in steps)
     assert [
@@ -92,7 +92,7 @@ async def _erase(database: Database) -> None:
     await all_of(erase_user(database, USER))
 
 
-async def test_who_else_starts_from_a_file_is_found_without_reading_every_picture(database: Database) -> None:
+async def test_other_uses_of_a_file_are_found_by_index(database: Database) -> None:
     releasing = await plan(
         database,
         lambda database: database.write(lambda session: release_uploads(session, ["a" * 64])),
@@ -110,7 +110,7 @@ async def test_who_else_starts_from_a_file_is_found_without_reading_every_pictur
     assert any(step.startswith("SEARCH uploads USING COVERING INDEX") and ">(?,?)" in step for step in dropping)
 
 
-async def test_of_many_pictures_that_start_from_one_upload_the_first_living_one_will_do(database: Database) -> None:
+async def test_the_search_for_a_use_of_an_upload_stops_at_the_first(database: Database) -> None:
     """However many a member made of it: letting go of one costs the same."""
 
     async def cost(number: int) -> int:

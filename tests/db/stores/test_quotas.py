@@ -56,7 +56,7 @@ async def test_everyones_quota_counts_each_member_alone(jobs: JobStore, quotas: 
     await jobs.accept(a_job(guild=GUILD + 1))
 
 
-async def test_of_several_roles_the_most_generous_counts(jobs: JobStore, quotas: QuotaStore) -> None:
+async def test_the_most_generous_role_counts(jobs: JobStore, quotas: QuotaStore) -> None:
     for quota in (by_role(GUILD, 1), by_role(ARTISTS, 3), by_role(PATRONS, 5)):
         await quotas.set_quota(GUILD, quota)
     assert await room_for(jobs, ARTISTS, PATRONS) == 5
@@ -130,7 +130,7 @@ async def test_quotas_are_listed_replaced_and_removed(quotas: QuotaStore) -> Non
     assert await quotas.fetch_quotas(GUILD + 1) == []
 
 
-async def test_what_is_left_can_be_shown(jobs: JobStore, quotas: QuotaStore) -> None:
+async def test_the_rest_of_a_quota_can_be_shown(jobs: JobStore, quotas: QuotaStore) -> None:
     owner = Owner(GUILD, USER)
     await quotas.set_quota(GUILD, by_role(GUILD, 5))
     [[unknown]] = await quotas.fetch_allowances(owner, role_ids=(), now=NOW)

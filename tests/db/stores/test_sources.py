@@ -60,7 +60,7 @@ async def usable(database: Database, owner: Owner, sha256: str = UPLOAD) -> bool
     return (await JobStore(database).fetch_sources([sha256], owner)).get(sha256, Source()).is_usable
 
 
-async def test_an_upload_is_usable_by_who_attached_it_and_a_picture_by_its_server(database: Database) -> None:
+async def test_uploads_belong_to_members_and_pictures_to_servers(database: Database) -> None:
     await made(database)
     await made(database, BO, attached=False, file="d" * 64)  # a reproduction
     assert await JobStore(database).fetch_sources([UPLOAD, PICTURE, MASK], ADA) == {
@@ -84,14 +84,14 @@ async def test_a_picture_in_direct_messages_is_usable_by_its_owner_alone(databas
         assert kept is expected
 
 
-async def test_what_starts_from_words_alone_is_not_from_an_upload(database: Database) -> None:
+async def test_a_picture_from_words_is_not_from_an_upload(database: Database) -> None:
     await made(database, spec=a_spec(), attached=False, is_from_upload=False)
     assert await JobStore(database).fetch_sources([PICTURE], BO) == {
         PICTURE: Source(is_usable=True, is_from_upload=False)
     }
 
 
-async def test_only_the_very_recipe_of_a_picture_of_the_server_that_is_not_deleted_is_kept(database: Database) -> None:
+async def test_only_exact_recipes_of_existing_pictures_count_as_ours(database: Database) -> None:
     job, store = await made(database), JobStore(database)
     recipe = a_recipe(job.images[0].spec)
 
@@ -162,7 +162,7 @@ async def _forgotten(database: Database, job: Job) -> set[str]:
 
 
 @pytest.mark.parametrize("end", [_purged, _erased, _departed, _deleted, _forgotten])
-async def test_whatever_takes_the_pictures_takes_the_upload(
+async def test_deleting_the_pictures_deletes_the_upload(
     database: Database, end: Callable[[Database, Job], object]
 ) -> None:
     await made(database, Owner(GUILD + 1, OTHER), attached=False, file="d" * 64)  # of the time before this rule
@@ -204,9 +204,7 @@ async def test_retention_takes_uploads_with_the_pictures(database: Database) -> 
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.WITHHELD])
-async def test_a_picture_that_did_not_come_to_be_can_be_asked_for_again_for_a_day(
-    database: Database, status: Status
-) -> None:
+async def test_a_failed_picture_keeps_its_upload_for_a_day(database: Database, status: Status) -> None:
     await made(database, outcome=lambda job: ended(status))
     assert await expired(database, at=NOW + timedelta(hours=23)) == frozenset()
     assert await usable(database, ADA)
@@ -214,7 +212,7 @@ async def test_a_picture_that_did_not_come_to_be_can_be_asked_for_again_for_a_da
     assert not await usable(database, ADA)
 
 
-async def test_uploads_are_not_strays(database: Database, tmp_path: Path) -> None:
+async def test_uploads_are_not_stray_files(database: Database, tmp_path: Path) -> None:
     folder = Folder(tmp_path / "pictures")
     upload = folder.put("upload")
     await made(database, spec=starting(upload), file=folder.put("picture"))

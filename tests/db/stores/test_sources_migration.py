@@ -40,7 +40,7 @@ def write(connection: sqlite3.Connection) -> None:
         )
 
 
-def test_uploads_are_given_to_the_first_who_started_from_them(tmp_path: Path) -> None:
+def test_the_migration_gives_uploads_to_their_first_user(tmp_path: Path) -> None:
     path = tmp_path / "atelier.db"
     migrate(parse_url(f"sqlite:///{path}"))
     run_alembic(path, "downgrade", "0009")

@@ -80,7 +80,7 @@ async def everything(database: Database) -> dict[str, list[Any]]:
         st.dictionaries(st.sampled_from(sorted(CHANGES)), st.integers(0, 40), min_size=2), min_size=1, max_size=4
     )
 )
-async def test_all_that_is_changed_at_once_is_kept_and_told(database: Database, rounds: list[dict[str, int]]) -> None:
+async def test_concurrent_changes_are_all_stored_and_recorded(database: Database, rounds: list[dict[str, int]]) -> None:
     stores = open_stores(database)
     expected, told = (
         await SettingsStore(database).fetch(GUILD),
@@ -149,7 +149,7 @@ async def settle_in(database: Database) -> None:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-async def test_what_cannot_be_recorded_is_not_done(database: Database, name: str) -> None:
+async def test_an_unrecorded_change_is_rolled_back(database: Database, name: str) -> None:
     await settle_in(database)
     before = await everything(database)
     with trail_is_full(database), pytest.raises(IntegrityError, match="the trail is full"):
@@ -161,7 +161,7 @@ async def test_what_cannot_be_recorded_is_not_done(database: Database, name: str
     assert {table for table in after if after[table] != before[table]} > {"changes"}
 
 
-async def test_what_could_not_be_recorded_is_not_in_force(database: Database) -> None:
+async def test_an_unrecorded_change_is_not_in_force(database: Database) -> None:
     stores = open_stores(database)
     before = await stores.guild_policy.fetch(GUILD)
     with trail_is_full(database):
@@ -189,7 +189,7 @@ async def cut_off(database: Database, change: Awaitable[object]) -> None:
     await asyncio.gather(changing, return_exceptions=True)
 
 
-async def test_what_was_written_for_a_caller_who_is_gone_is_in_force(database: Database) -> None:
+async def test_a_write_of_a_cancelled_caller_is_in_force(database: Database) -> None:
     """Shown for what is kept in memory: policies, admission, blocks."""
     stores, operating = open_stores(database), OperatorStore(database)
     moderating = moderation(database)
@@ -216,7 +216,7 @@ async def test_a_file_with_too_many_styles_changes_nothing(database: Database) -
     assert await everything(database) == before
 
 
-async def test_of_two_who_do_the_same_one_is_recorded(database: Database) -> None:
+async def test_the_same_change_twice_is_recorded_once(database: Database) -> None:
     await settle_in(database)
     before = len(await open_stores(database).audit_log.fetch_changes(GUILD, limit=99))
     for twice in ("a rule removed", "a style removed", "an end of a block", "a rule"):

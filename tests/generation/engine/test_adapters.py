@@ -59,7 +59,9 @@ def with_stock(stock: StableDiffusionPipeline, loras: list[tuple[PromptAddon, fl
     return stock
 
 
-def test_one_or_several_paint_as_stock_does(toy_folder: Path, painter: Engine, loras: tuple[PromptAddon, ...]) -> None:
+def test_one_or_several_loras_match_the_stock_pipeline(
+    toy_folder: Path, painter: Engine, loras: tuple[PromptAddon, ...]
+) -> None:
     kohya, peft, alpha = loras[0], loras[8], loras[9]
     for chosen in ([(kohya, 1.0)], [(peft, 0.5)], [(alpha, 0.7)], [(peft, 0.6), (kohya, -0.4), (alpha, 1.2)]):
         spec = a_spec(adapters=tuple(called(*each) for each in chosen))
@@ -154,7 +156,7 @@ SPELLINGS: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_whatever_tool_named_it_the_same_lora_paints_the_same(toy_folder: Path, tmp_path: Path, spelling: str) -> None:
+def test_a_lora_gives_the_same_pixels_under_every_key_naming(toy_folder: Path, tmp_path: Path, spelling: str) -> None:
     """Every one of these is added; each was loaded under no name or the wrong one."""
     rename, parts = SPELLINGS[spelling]
     peft_lora(tmp_path / "all.safetensors")
@@ -239,9 +241,7 @@ def foreign_settings(path: Path) -> PromptAddon:
         (foreign_settings, "only plain LoRA"),
     ],
 )
-def test_one_that_cannot_be_used_ends_its_own_picture_only(
-    toy_folder: Path, tmp_path: Path, make: MakeLora, says: str
-) -> None:
+def test_an_unusable_lora_fails_only_its_picture(toy_folder: Path, tmp_path: Path, make: MakeLora, says: str) -> None:
     bad, good = make(tmp_path / "x.safetensors"), kohya_lora(tmp_path / "good.safetensors", seed=2)
     engine = an_engine(toy_folder, bad, good)
     fine = an_order(a_spec(adapters=(called(good),)), image_id="fine-0")
@@ -253,7 +253,7 @@ def test_one_that_cannot_be_used_ends_its_own_picture_only(
     assert isinstance(end["fine-0"], Finished) and end["fine-0"].pixels == alone.pixels
 
 
-def test_one_that_is_refused_leaves_nothing_of_those_it_was_called_with(toy_folder: Path, tmp_path: Path) -> None:
+def test_a_refused_lora_leaves_no_other_lora_active(toy_folder: Path, tmp_path: Path) -> None:
     """The first is applied before the second turns out to be for another model. The next image gets its own."""
     good, other = (kohya_lora(tmp_path / f"{seed}.safetensors", seed=seed) for seed in (2, 5))
     bad = wrong_base(tmp_path / "bad.safetensors")
@@ -266,7 +266,7 @@ def test_one_that_is_refused_leaves_nothing_of_those_it_was_called_with(toy_fold
         assert paint(engine, an_order(a_spec(adapters=(*chosen, called(good))))).pixels != before.pixels
 
 
-def test_one_that_is_not_here_is_refused(painter: Engine) -> None:
+def test_a_missing_lora_is_refused(painter: Engine) -> None:
     order = an_order(a_spec(adapters=(Adapter("gone", "0" * 64, 1.0),)))
     end = ends(run(painter, order))[order.image_id]
     assert isinstance(end, ImageFailed) and "is not here" in end.message

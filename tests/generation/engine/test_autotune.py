@@ -50,7 +50,7 @@ def test_every_bucket_is_timed_after_a_forward_that_does_not_count() -> None:
     assert seconds.keys() == {1, 2}
 
 
-def test_what_was_measured_is_kept(tmp_path: Path) -> None:
+def test_measurements_are_kept(tmp_path: Path) -> None:
     file = str(tmp_path / "deep" / "measured.json")
     assert MeasurementCache(file).get("speed", lambda: 3.5) == 3.5
     assert MeasurementCache(file).get("speed", lambda: 99.0) == 3.5
@@ -81,7 +81,7 @@ def test_a_processor_gets_bfloat16_when_that_is_much_faster(tmp_path: Path, gain
     assert choose_device(EngineSettings(device="cpu", num_threads=1)).dtype is torch.float32
 
 
-def test_an_engine_measures_once_and_paints_exactly_what_it_painted(toy_folder: Path, tmp_path: Path) -> None:
+def test_an_engine_measures_once_and_keeps_its_bytes(toy_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "measured.json"
     settings = EngineSettings(num_threads=1, dtype="float32", measured=str(file))
     first = Engine([toy_model(toy_folder)], settings)

@@ -49,7 +49,7 @@ def rewrite(file: Path, change: Any) -> None:
 
 
 @pytest.mark.parametrize(("side_px", "rows"), [(128, 256), (512, 16), (768, 7), (1024, 4)])
-def test_what_the_default_does_limits_no_other_model(tmp_path: Path, side_px: int, rows: int) -> None:
+def test_the_bucket_of_the_default_limits_no_other_model(tmp_path: Path, side_px: int, rows: int) -> None:
     """On a card, two guided pictures of any model share a forward before anything of it was measured."""
     known = buckets(tmp_path / "measured.json")
     known.keep(Shape.of("small", (128, 128)), 16)
@@ -88,7 +88,7 @@ def test_a_measured_size_is_kept_for_the_next_start_and_not_wanted_again(tmp_pat
     assert second.most_rows("sd", (512, 512)) == 4
 
 
-def test_what_the_operator_fixed_is_not_measured(tmp_path: Path) -> None:
+def test_a_fixed_bucket_is_not_measured(tmp_path: Path) -> None:
     fixed = buckets(tmp_path / "measured.json", max_rows=8)
     fixed.want("sd", "a", (512, 512))
     assert fixed.next_wanted is None
@@ -198,7 +198,7 @@ def test_two_guided_pictures_of_a_second_model_share_a_forward(second: Path, tmp
         assert again.pixels == shared.pixels, "whatever is measured, a trace means the same"  # type: ignore[union-attr]
 
 
-def test_a_picture_that_comes_ends_the_trial_and_it_begins_again(second: Path, tmp_path: Path) -> None:
+def test_an_arriving_picture_interrupts_the_measurement(second: Path, tmp_path: Path) -> None:
     file = tmp_path / "measured.json"
     engine = Engine([toy_model(second)], EngineSettings(num_threads=1, dtype="float32", measured=str(file)))
     (name,) = json.loads(file.read_text())
@@ -213,7 +213,7 @@ def test_a_picture_that_comes_ends_the_trial_and_it_begins_again(second: Path, t
     assert len(json.loads(file.read_text())) == 2
 
 
-def test_a_model_that_was_let_go_is_not_loaded_to_measure_it(second: Path, tmp_path: Path) -> None:
+def test_an_evicted_model_is_not_loaded_for_a_measurement(second: Path, tmp_path: Path) -> None:
     file = tmp_path / "measured.json"
     engine = Engine([toy_model(second)], EngineSettings(num_threads=1, dtype="float32", measured=str(file)))
     paint(engine, an_order(a_spec(width_px=128, height_px=128)))

@@ -20,14 +20,14 @@ def keep_threads() -> object:
     torch.set_num_threads(before)
 
 
-def test_a_cpu_computes_in_full_precision_on_every_core_unless_told() -> None:
+def test_a_cpu_uses_float32_and_all_cores_by_default() -> None:
     device = choose_device(EngineSettings(device="cpu"))
     assert (device.kind, device.dtype, device.num_threads) == ("cpu", torch.float32, num_cores())
     assert choose_device(EngineSettings(device="cpu", dtype="bfloat16", num_threads=1)).dtype == torch.bfloat16
     assert torch.get_num_threads() == 1
 
 
-def test_a_format_or_device_that_is_not_there_is_misconfigured() -> None:
+def test_an_absent_format_or_device_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="number format"):
         choose_device(EngineSettings(device="cpu", dtype="int4"))
     if not torch.cuda.is_available():
@@ -59,11 +59,11 @@ def test_the_fingerprint_changes_with_threads_and_format_and_is_plain_text() -> 
         (ValueError("nothing to do with it"), False, False),
     ],
 )
-def test_whose_fault_it_is(error: Exception, memory: bool, engine: bool) -> None:
+def test_exceptions_are_classified(error: Exception, memory: bool, engine: bool) -> None:
     assert (is_out_of_memory(error), is_engine_broken(error) and not is_out_of_memory(error)) == (memory, engine)
 
 
-def test_a_broken_image_names_a_class_people_have_a_sentence_for() -> None:
+def test_a_failed_image_names_a_class_with_a_message() -> None:
     assert broken(an_order(), MemoryError()).error == "OutOfMemory"
     assert broken(an_order(), InvalidRequestError(what="The mask", problem="is gone.")).message == "The mask is gone."
     unknown = broken(an_order(), ZeroDivisionError("by zero"))

@@ -45,7 +45,7 @@ def test_an_idle_engine_says_nothing(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("max_rows", "slots"), [(2, 2), (8, 5), (16, 10), (0, 10)])
-def test_slots_are_what_a_forward_holds_and_some_to_follow(make_engine: MakeEngine, max_rows: int, slots: int) -> None:
+def test_there_are_more_slots_than_rows_of_a_forward(make_engine: MakeEngine, max_rows: int, slots: int) -> None:
     """By default a CPU would run 64 rows of the toy's 64 pixels at once, but its ladder ends at 16."""
     assert make_engine(max_rows=max_rows).num_slots == slots
 
@@ -149,7 +149,7 @@ def test_previews_are_as_many_as_asked_and_small(engine: Engine) -> None:
     assert said.index(previews[0]) < said.index(previews[1]) < len(said) - 1
 
 
-def test_a_variation_lies_between_its_two_seeds(engine: Engine) -> None:
+def test_a_variation_interpolates_between_two_seeds(engine: Engine) -> None:
     ends_of = [as_array(paint(engine, an_order(a_spec(seed=seed)))) for seed in (1, 2)]
     slight = a_spec(seed=1, variation=Variation(seed=2, strength=0.05))
     full = a_spec(seed=1, variation=Variation(seed=2, strength=1.0))
@@ -176,7 +176,7 @@ def test_an_outpainted_picture_keeps_its_inside_to_the_byte(engine: Engine) -> N
     assert not np.array_equal(painted[:, 96:], other[:, 96:]), "the margin is painted, from the seed"
 
 
-def test_the_margins_are_filled_from_the_edge_before_anything_is_painted() -> None:
+def test_the_margins_are_filled_from_the_edge_before_sampling() -> None:
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[:, :16] = 200
     canvas = extend(picture, Margins(left=32, top=64))
@@ -234,7 +234,7 @@ def test_an_upscaler_works_tile_by_tile_and_others_step_in_between(toy_folder: P
     ],
     ids=["no such model", "start picture of another size"],
 )
-def test_what_cannot_be_made_is_refused_by_name(engine: Engine, order: object, error: str) -> None:
+def test_an_impossible_command_is_refused_by_its_value(engine: Engine, order: object, error: str) -> None:
     assert hasattr(order, "spec")
     spec = order.spec
     png = a_picture() if spec.start else None

@@ -128,7 +128,7 @@ def test_another_bucket_is_other_bytes_somewhere(engine: Engine) -> None:
     assert differing > 0
 
 
-def test_an_engine_of_another_process_history_paints_the_same(make_engine: MakeEngine) -> None:
+def test_another_process_history_gives_the_same_pixels(make_engine: MakeEngine) -> None:
     """Buffers that held other things, caches that are warm: none of it shows."""
     worn, fresh = make_engine(), make_engine(num_cached_prompts=0)
     order = an_order(a_spec(sampler="DPM++ 2M SDE"))

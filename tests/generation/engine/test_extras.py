@@ -64,7 +64,7 @@ def stock_picture(
     return (output.images[0] * 255).round().astype(int)
 
 
-def test_a_learned_word_paints_as_stock_does(
+def test_a_textual_inversion_matches_the_stock_pipeline(
     toy_folder: Path, painter: Engine, styles: tuple[PromptAddon, ...]
 ) -> None:
     for style in styles:
@@ -96,7 +96,7 @@ def test_the_summary_of_xl_is_taken_where_the_prompt_ends(tmp_path: Path) -> Non
     assert len(paint(engine, an_order(spec)).pixels) == 64 * 64 * 3
 
 
-def test_learned_words_are_exact_in_a_crowd_and_change_nobody_elses(
+def test_textual_inversions_are_exact_in_a_batch_and_affect_no_other_image(
     toy_folder: Path, painter: Engine, styles: tuple[PromptAddon, ...]
 ) -> None:
     prompts = [("a style1 cat", (word(styles[0]),)), ("a style3 dog", (word(styles[1]),)), ("a style1 cat", ())]
@@ -131,7 +131,7 @@ def test_a_word_of_another_model_is_refused(toy_folder: Path, tmp_path: Path, ma
     assert isinstance(end, ImageFailed) and "is not here" in end.message
 
 
-def test_clip_skip_means_what_it_means_to_stock(toy_folder: Path, painter: Engine) -> None:
+def test_clip_skip_matches_the_stock_pipeline(toy_folder: Path, painter: Engine) -> None:
     stock = load_stock(toy_folder)
     # The pipeline looks for a level that transformers has taken out of this class, and fails without.
     stock.text_encoder.__dict__["text_model"] = stock.text_encoder
@@ -144,9 +144,7 @@ def test_clip_skip_means_what_it_means_to_stock(toy_folder: Path, painter: Engin
     assert isinstance(end, ImageFailed) and "Clip skip must be at most 2 with this model" in end.message
 
 
-def test_a_checkpoint_in_one_file_paints_what_its_folder_paints(
-    toy_folder: Path, painter: Engine, tmp_path: Path
-) -> None:
+def test_a_single_file_gives_the_same_pixels_as_its_folder(toy_folder: Path, painter: Engine, tmp_path: Path) -> None:
     file = save_checkpoint(toy_folder, tmp_path / "toy.safetensors")
     single = toy_model(file, config=without_weights(toy_folder, tmp_path / "config"))
     assert paint(an_engine(single), an_order()).pixels == paint(painter, an_order()).pixels
@@ -184,7 +182,7 @@ def test_another_vae_is_used_and_counts_as_another_model(toy_folder: Path, tmp_p
     assert hash_files(toy_folder, vae=file) != hash_files(toy_folder)
 
 
-def test_what_does_not_fit_its_settings_is_refused(toy_folder: Path, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_the_settings_are_refused(toy_folder: Path, tmp_path: Path) -> None:
     file = save_checkpoint(toy_folder, tmp_path / "toy.safetensors")
     tensors = load_file(file)
     for name in ("model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.decoder.conv_in.weight"):
@@ -196,7 +194,7 @@ def test_what_does_not_fit_its_settings_is_refused(toy_folder: Path, tmp_path: P
         an_engine(toy_model(file, config=toy_folder))
 
 
-def test_one_that_is_not_loaded_yet_is_looked_at_when_it_is(toy_folder: Path, tmp_path: Path) -> None:
+def test_a_model_is_checked_when_it_is_first_loaded(toy_folder: Path, tmp_path: Path) -> None:
     """Hashing all models at every start would take minutes."""
     same, changed = save_toy(tmp_path / "same", seed=1), save_toy(tmp_path / "changed", seed=2)
     models = [

@@ -77,7 +77,7 @@ def test_as_the_default_it_is_said_and_tried_at_every_start(broken: Path, tmp_pa
     assert tried == ["toy", "toy"]
 
 
-def test_one_that_is_gone_stops_nobody(toy_folder: Path, tmp_path: Path) -> None:
+def test_a_missing_model_stops_no_other(toy_folder: Path, tmp_path: Path) -> None:
     catalog = (toy_model(toy_folder), toy_model(tmp_path / "gone", name="gone"))
     engine = Engine(catalog, EngineSettings(num_threads=1))
     end = ends(run(engine, an_order(a_spec(model="gone"), image_id="gone-0"), an_order(image_id="good-0")))

@@ -48,7 +48,7 @@ def test_auto_takes_the_fastest_mode_that_fits(device: torch.device, wanted: str
     assert choose_mode(wanted, device, weights=4 * GIB, free=free_gib * GIB) == mode
 
 
-def test_a_mode_there_is_not_is_refused() -> None:
+def test_an_unknown_memory_mode_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="Choose one of: auto, full, sliced, offload"):
         choose_mode("lots", CPU, weights=0, free=0)
 
@@ -123,7 +123,7 @@ def test_a_large_picture_is_decoded_in_tiles(sliced: Engine) -> None:
     assert (large.width_px, large.height_px) == (576, 64)
 
 
-def test_parts_that_come_and_go_paint_the_same_bytes(sliced: Engine, toy_folder: Path) -> None:
+def test_offloaded_parts_give_the_same_bytes(sliced: Engine, toy_folder: Path) -> None:
     """What `offload` does on a graphics card, with the processor in its place."""
     engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
     arrange(engine._models.get("toy").family.parts, "offload", CPU)
@@ -131,7 +131,7 @@ def test_parts_that_come_and_go_paint_the_same_bytes(sliced: Engine, toy_folder:
     assert paint(engine, order).pixels == paint(sliced, order).pixels
 
 
-def test_a_rested_engine_loads_again_and_paints_the_same(toy_folder: Path) -> None:
+def test_a_released_engine_reloads_and_gives_the_same_pixels(toy_folder: Path) -> None:
     engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
     order = an_order()
     before = paint(engine, order)
@@ -148,7 +148,7 @@ def test_a_rested_engine_loads_again_and_paints_the_same(toy_folder: Path) -> No
     ],
     ids=["painted", "enlarged"],
 )
-def test_without_room_only_a_model_that_nobody_waits_for_makes_way(
+def test_only_an_unused_model_is_evicted(
     toy_folder: Path, monkeypatch: pytest.MonkeyPatch, first: GenerateCommand
 ) -> None:
     """What is at work is held: letting go of it frees nothing, and a preview or the end would load it again."""
@@ -167,7 +167,7 @@ def test_without_room_only_a_model_that_nobody_waits_for_makes_way(
     assert set(engine._models._loaded) == {"idle"}
 
 
-def test_a_worker_with_nothing_to_do_gives_its_memory_back_and_takes_the_next_order(toy_folder: Path) -> None:
+def test_an_idle_worker_releases_memory_and_takes_the_next_command(toy_folder: Path) -> None:
     engine = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
     reading, writing = os.pipe()  # never closed: the inbox ends its process when no writer is left
     said: list[Event] = []
@@ -206,7 +206,7 @@ def test_every_mode_has_a_name_for_settings() -> None:
     assert get_args(config.Settings.model_fields["memory"].annotation) == ("auto", *MODES)
 
 
-def test_weights_laid_out_for_tensor_cores_paint_the_same_picture(toy_folder: Path, engine: Engine) -> None:
+def test_channels_last_weights_give_the_same_picture(toy_folder: Path, engine: Engine) -> None:
     """The layout CUDA gets, tried on the processor; bytes may differ, so CUDA's fingerprint names it."""
     laid_out = Engine([toy_model(toy_folder)], EngineSettings(num_threads=1))
     with torch.inference_mode():

@@ -127,7 +127,7 @@ def test_memory_is_given_back_before_the_second_try(engine: Engine, monkeypatch:
     assert held[1] == 0, "the buffers of the forwards went first"
 
 
-def test_models_that_nobody_uses_go_first(toy_folder: Path) -> None:
+def test_unused_models_are_evicted_first(toy_folder: Path) -> None:
     engine = Engine([toy_model(toy_folder), toy_model(toy_folder, name="idle")], EngineSettings(num_threads=1))
     paint(engine, an_order(a_spec(model="idle")))
     assert set(engine._models._loaded) == {"toy", "idle"}

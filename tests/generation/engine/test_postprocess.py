@@ -48,13 +48,13 @@ def test_the_most_that_a_guild_can_choose(
     assert finished(care, concepts).review_jpeg == b""
 
 
-def test_what_moderators_see_has_lost_its_detail() -> None:
+def test_review_copies_have_no_detail() -> None:
     small = blurred(PICTURE)
     assert small.shape == (170, 256, 3)
     assert len(np.unique(np.diff(small.astype(int), axis=1))) < len(np.unique(np.diff(PICTURE.astype(int), axis=1))) / 4
 
 
-def test_a_checker_that_raises_lets_nothing_out() -> None:
+def test_a_checker_that_raises_withholds_the_picture() -> None:
     def fail(picture: np.ndarray) -> None:
         raise RuntimeError("broken")
 

@@ -144,7 +144,7 @@ def starting_from(picture: np.ndarray, name: str, **changes: bool) -> GenerateCo
     return an_order(spec, image_id=f"{name}-0", check_safety=True, start_png=png, **changes)
 
 
-def test_a_flagged_start_picture_is_not_painted_from(
+def test_a_flagged_start_picture_is_not_used(
     toy_folder: Path, of_two_minds: tuple[Path, np.ndarray, np.ndarray]
 ) -> None:
     folder, flagged, fine = of_two_minds

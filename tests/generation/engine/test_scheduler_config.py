@@ -73,7 +73,7 @@ def painted(path: Path, **options: Any) -> np.ndarray:
     ],
     ids=str,
 )
-def test_a_single_file_is_painted_as_a_folder_with_those_settings(
+def test_a_single_file_is_sampled_like_a_folder_with_its_settings(
     toy_folder: Path, tmp_path: Path, marks: Any, metadata: Any, prediction: str, settings: dict[str, Any]
 ) -> None:
     file = checkpoint(toy_folder, tmp_path / "file.safetensors", marks, metadata)
@@ -85,14 +85,14 @@ def test_a_single_file_is_painted_as_a_folder_with_those_settings(
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("start", [None, a_start()], ids=["text", "picture"])
-def test_zero_snr_is_what_stock_makes_of_it(toy_folder: Path, tmp_path: Path, sampler: str, start: Any) -> None:
+def test_zero_snr_matches_the_stock_pipeline(toy_folder: Path, tmp_path: Path, sampler: str, start: Any) -> None:
     folder = with_settings(toy_folder, tmp_path / "folder", **ZERO_SNR)
     engine = Engine([toy_model(folder)], EngineSettings(num_threads=1))
     spec = a_spec(sampler=sampler, start=start, steps=5)
     assert levels_apart(engine, load_stock(folder), spec) <= MAX_LEVELS_APART
 
 
-def test_a_marked_file_is_what_stock_paints_with_its_settings(toy_folder: Path, tmp_path: Path) -> None:
+def test_a_marked_file_matches_the_stock_pipeline(toy_folder: Path, tmp_path: Path) -> None:
     file = checkpoint(toy_folder, tmp_path / "file.safetensors", MARKED_ZERO_SNR)
     folder = with_settings(toy_folder, tmp_path / "folder", **ZERO_SNR)
     engine = Engine([toy_model(file, config=toy_folder)], EngineSettings(num_threads=1))
@@ -166,9 +166,7 @@ ACCEPTED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("settings", REFUSED.values(), ids=REFUSED)
-def test_what_a_sampler_fails_with_is_refused_before_it_is_tried(
-    toy_folder: Path, tmp_path: Path, settings: dict[str, Any]
-) -> None:
+def test_settings_no_sampler_can_use_are_refused(toy_folder: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
     folder = with_settings(toy_folder, tmp_path / "folder", **settings)
     with pytest.raises(ValueError, match="sampler"):
         check_samplers(json.loads((folder / "scheduler" / "scheduler_config.json").read_text()))
@@ -181,7 +179,7 @@ def test_what_a_sampler_fails_with_is_refused_before_it_is_tried(
 
 
 @pytest.mark.parametrize("settings", ACCEPTED.values(), ids=ACCEPTED)
-def test_what_every_sampler_can_do_is_accepted(toy_folder: Path, settings: dict[str, Any]) -> None:
+def test_settings_every_sampler_can_use_are_accepted(toy_folder: Path, settings: dict[str, Any]) -> None:
     merged = {**read_scheduler(toy_folder), **settings}
     check_settings(merged)
     check_samplers(merged)
@@ -193,7 +191,7 @@ def test_a_scheduler_of_another_kind_of_model_is_refused(name: Any) -> None:
         check_settings({"_class_name": name})
 
 
-def test_what_the_rules_do_not_know_is_found_before_a_picture_is_tried(toy_folder: Path, tmp_path: Path) -> None:
+def test_a_trial_load_finds_unknown_scheduler_errors(toy_folder: Path, tmp_path: Path) -> None:
     folder = with_settings(toy_folder, tmp_path / "folder", disable_corrector=3)
     check_model(folder, "sd")
     with pytest.raises(ModelRefusedError, match="its scheduler does not work with the sampler UniPC"):
@@ -228,7 +226,7 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[s
         (None, None, "the file itself does not say. Should its pictures be noise, add it again with --prediction v."),
     ],
 )
-def test_adding_says_what_a_model_predicts_and_who_says_so(
+def test_adding_reports_the_prediction_type_and_its_source(
     toy_folder: Path, tmp_path: Path, add: Callable[..., list[str]], marks: Any, prediction: str | None, line: str
 ) -> None:
     file = checkpoint(toy_folder, tmp_path / "file.safetensors", marks)
@@ -239,7 +237,9 @@ def test_adding_says_what_a_model_predicts_and_who_says_so(
     assert model.prediction == expected, "only what the operator says is recorded: the file speaks for itself"
 
 
-def test_a_folder_can_be_told_what_it_predicts(toy_folder: Path, tmp_path: Path, add: Callable[..., list[str]]) -> None:
+def test_the_prediction_of_a_folder_can_be_overridden(
+    toy_folder: Path, tmp_path: Path, add: Callable[..., list[str]]
+) -> None:
     said = add(toy_folder, name="model", prediction="v")
     assert "It is painted as predicting v, as you say." in said
     model = Catalog.open("model", tmp_path / "models").default
@@ -251,7 +251,7 @@ def test_a_folder_can_be_told_what_it_predicts(toy_folder: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("prediction", "said"), [("sample", "'sample' is nothing a model predicts. Say v or epsilon."), ("", "Say v or")]
 )
-def test_a_prediction_there_is_not_is_refused(
+def test_an_unknown_prediction_is_refused(
     toy_folder: Path, add: Callable[..., list[str]], prediction: str, said: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):

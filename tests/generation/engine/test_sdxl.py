@@ -70,7 +70,9 @@ def stock_picture(stock: StableDiffusionXLPipeline, spec: ImageSpec) -> np.ndarr
     ],
     ids=str,
 )
-def test_it_paints_as_stock_does(engine: Engine, stock: StableDiffusionXLPipeline, changes: dict[str, Any]) -> None:
+def test_sdxl_matches_the_stock_pipeline(
+    engine: Engine, stock: StableDiffusionXLPipeline, changes: dict[str, Any]
+) -> None:
     spec = a_spec(**changes)
     assert np.abs(as_array(paint(engine, an_order(spec))) - stock_picture(stock, spec)).max() <= 1
 

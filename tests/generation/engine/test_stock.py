@@ -79,7 +79,7 @@ def levels_apart(engine: Engine, stock: StableDiffusionPipeline, spec: ImageSpec
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("start", [None, a_start(), a_start(mask=True)], ids=["text", "picture", "inpaint"])
-def test_every_sampler_paints_as_stock_does(
+def test_every_sampler_matches_the_stock_pipeline(
     engine: Engine, stock: StableDiffusionPipeline, sampler: str, start: Any
 ) -> None:
     assert levels_apart(engine, stock, a_spec(sampler=sampler, start=start, steps=5)) <= MAX_LEVELS_APART
@@ -96,7 +96,7 @@ def test_every_sampler_paints_as_stock_does(
     ],
     ids=str,
 )
-def test_settings_mean_what_they_mean_to_stock(
+def test_settings_match_the_stock_pipeline(
     engine: Engine, stock: StableDiffusionPipeline, changes: dict[str, Any]
 ) -> None:
     assert levels_apart(engine, stock, a_spec(**changes)) <= MAX_LEVELS_APART

@@ -52,7 +52,7 @@ def test_weights_are_bounded_and_deep_brackets_are_quick() -> None:
     assert time.thread_time() - started < 1.0
 
 
-def test_beyond_every_number_is_as_loud_as_can_be_and_may_still_be_silenced() -> None:
+def test_infinite_weights_are_clamped() -> None:
     beyond = "(" * 103 + "cat" + ":999)" * 103
     assert read_back(beyond) == [("cat", MAX_WEIGHT)]
     assert read_back(f"({beyond}:0)") == [("cat", MIN_WEIGHT)]

@@ -61,7 +61,9 @@ def test_a_byte_changed_afterwards_is_seen(credentials: Credentials) -> None:
     assert read_credentials(sign_png(PIXELS, (64, 64), a_recipe())) is None
 
 
-def test_what_cannot_sign_is_found_at_the_start(credentials: Credentials, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_certificate_is_found_at_the_start(
+    credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     others, old = make_chain(), make_chain(days_left=-1)
     for wrong in (
         Credentials(certificates=credentials.certificates, key=others.key),

@@ -164,7 +164,7 @@ def test_webp_with_and_without_losses_and_transparency() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_of_a_moving_picture_the_first_is_taken(kind: str) -> None:
+def test_the_first_picture_of_an_animation_is_used(kind: str) -> None:
     frames = [Image.new("RGB", (SIDE, SIDE), colour) for colour in (RED, GREEN, BLUE)]
     options = {"lossless": True} if kind == "WEBP" else {}
     assert colour_of(saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)) == RED
@@ -377,7 +377,7 @@ ODD_TAGS = {
 
 
 @pytest.mark.parametrize("name", ODD_TAGS)
-def test_a_tag_that_nobody_needs_does_not_decide(name: str) -> None:
+def test_an_unneeded_exif_tag_is_ignored(name: str) -> None:
     block = exif_block(6, ODD_TAGS[name])
     for data in (
         saved(quarters(), "JPEG", quality=95, exif=b"Exif\0\0" + block),
@@ -416,7 +416,7 @@ def with_segment(jpeg: bytes, marker: int, body: bytes) -> bytes:
         (0xFE, b"\xff\xd8 a comment"),
     ],
 )
-def test_a_segment_that_nobody_needs_does_not_decide(marker: int, body: bytes) -> None:
+def test_an_unneeded_segment_is_ignored(marker: int, body: bytes) -> None:
     jpeg = saved(quarters(), "JPEG", quality=95, exif=b"Exif\0\0" + exif_block(6))
     assert seen_corners(with_segment(jpeg, marker, body)) == CORNERS[6]
 
@@ -433,11 +433,11 @@ def test_a_segment_that_nobody_needs_does_not_decide(marker: int, body: bytes) -
         (b"bKGD", b""),
     ],
 )
-def test_a_chunk_that_nobody_needs_does_not_decide(kind: bytes, body: bytes) -> None:
+def test_an_unneeded_chunk_is_ignored(kind: bytes, body: bytes) -> None:
     assert seen_corners(with_chunk(saved(quarters(), "PNG"), kind, body)) == CORNERS[1]
 
 
-def test_a_chunk_with_a_wrong_checksum_does_not_decide() -> None:
+def test_a_chunk_with_a_wrong_checksum_is_ignored() -> None:
     png = with_chunk(saved(quarters(), "PNG"), b"eXIf", exif_block(6))
     at = png.index(b"eXIf") + 5
     assert seen_corners(png[:at] + b"\xff" + png[at + 1 :]) == CORNERS[1]
@@ -445,7 +445,7 @@ def test_a_chunk_with_a_wrong_checksum_does_not_decide() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_whatever_stands_in_exif_the_picture_is_read(data: st.DataObject) -> None:
+def test_a_picture_is_read_with_any_exif(data: st.DataObject) -> None:
     block = bytearray(exif_block(1, *ODD_TAGS.values()))
     for _ in range(data.draw(st.integers(1, 6))):
         block[data.draw(st.integers(0, len(block) - 1))] = data.draw(st.integers(0, 255))

@@ -70,7 +70,7 @@ def test_an_independent_reader_finds_every_setting(sampler: str) -> None:
         {"prompt": 'quotes "and, commas": everywhere', "seed": 0, "guidance": 0.0},
     ],
 )
-def test_our_own_reader_of_that_line_gives_the_settings_back(changes: dict[str, Any]) -> None:
+def test_our_reader_reads_our_parameters_line(changes: dict[str, Any]) -> None:
     spec = recipe_of(**changes).spec
     found = read_foreign(read_png_text(sign_png(PIXELS, (64, 64), recipe_of(**changes))))
     assert found is not None

@@ -25,14 +25,14 @@ def test_the_file_of_a_refused_request_goes_and_that_of_an_accepted_one_stays(fi
     assert files.get(accepted.sha256) == b"another"
 
 
-def test_what_lay_there_before_stays(files: ImageFiles) -> None:
+def test_an_earlier_file_stays(files: ImageFiles) -> None:
     sha256 = files.put(DATA)
     files.end_loan(files.lend(DATA), is_kept=False)
     assert files.get(sha256) == DATA
 
 
 @pytest.mark.parametrize("first_is_kept", [True, False])
-def test_of_two_requests_with_one_file_one_accepted_is_enough(files: ImageFiles, first_is_kept: bool) -> None:
+def test_a_shared_file_stays_if_one_request_is_accepted(files: ImageFiles, first_is_kept: bool) -> None:
     first, second = files.lend(DATA), files.lend(DATA)
     files.end_loan(first, is_kept=first_is_kept)
     assert files.get(first.sha256) == DATA, "the other may yet be accepted"
@@ -40,7 +40,7 @@ def test_of_two_requests_with_one_file_one_accepted_is_enough(files: ImageFiles,
     assert files.get(first.sha256) == DATA
 
 
-def test_of_two_refused_requests_with_one_file_nothing_stays(files: ImageFiles, tmp_path: Path) -> None:
+def test_two_refused_requests_leave_no_shared_file(files: ImageFiles, tmp_path: Path) -> None:
     loans = [files.lend(DATA), files.lend(DATA)]
     for loan in loans:
         files.end_loan(loan, is_kept=False)
@@ -79,7 +79,7 @@ def test_new_bytes_are_counted_once(files: ImageFiles) -> None:
     assert files.num_bytes_put == len(DATA) + len(b"more")
 
 
-def test_what_is_lent_is_not_swept_however_old_it_looks(files: ImageFiles) -> None:
+def test_lent_files_are_not_swept(files: ImageFiles) -> None:
     """The clock was set ahead while a request is being looked at."""
     loan, days_later = files.lend(DATA), datetime.now(UTC) + timedelta(days=3)
     assert not files.remove_untouched(loan.sha256, until=days_later)

@@ -61,7 +61,7 @@ KIND = "not a PNG, JPEG or WebP"
         pytest.param(header_only(1, 20000), "sides of 16 to 8192", id="44"),
     ],
 )
-async def test_what_cannot_be_used_says_why(data: bytes, says: str) -> None:
+async def test_an_unusable_file_is_refused_with_the_reason(data: bytes, says: str) -> None:
     with pytest.raises(InvalidRequestError, match=says):
         await fit_picture(data, SIZE)
 
@@ -77,7 +77,7 @@ async def test_what_cannot_be_used_says_why(data: bytes, says: str) -> None:
         pytest.param(saved("WEBP", "RGBA", (96, 80)), id="42 WebP with transparency"),
     ],
 )
-async def test_what_is_merely_unusual_becomes_one_plain_picture(data: bytes) -> None:
+async def test_an_unusual_file_becomes_a_plain_picture(data: bytes) -> None:
     made = Image.open(io.BytesIO(await fit_picture(data, SIZE)))
     assert (made.format, made.mode, made.size) == ("PNG", "RGB", SIZE)
     assert getattr(made, "n_frames", 1) == 1
@@ -113,7 +113,7 @@ async def test_a_file_that_takes_for_ever_is_given_up(wild_decoder: None, monkey
         await fit_picture(b"for ever", SIZE)
 
 
-async def test_a_recipe_is_read_there_too_and_the_file_is_made_anew() -> None:
+async def test_a_recipe_is_read_in_the_process_and_the_file_written_again() -> None:
     foreign = encode_png(bytes(64 * 64 * 3), SIZE, text={"atelier": "{}"})
     plain = saved("PNG", "RGB", SIZE)
     for data, says in ((foreign, "cannot be read"), (plain, "carries no recipe"), (b"", "not a PNG")):
@@ -125,7 +125,7 @@ async def test_a_recipe_is_read_there_too_and_the_file_is_made_anew() -> None:
     assert await read_settings(plain) is None
 
 
-async def test_of_the_text_in_a_picture_only_settings_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_settings_come_back_from_the_text_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """50 kilobytes that unpack to fifty million characters would fill the bot, were they handed on."""
     answers, decode = [], untrusted_decoder._decode
 

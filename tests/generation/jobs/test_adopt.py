@@ -52,19 +52,19 @@ def test_lora_that_stand_beside_the_prompt_are_called_too() -> None:
         ({"prompt": "", "unread": ("Nobody's",)}, "but no prompt outside of what I cannot read: Nobody's."),
     ],
 )
-def test_what_typing_would_refuse_is_refused_in_the_same_words(changes: dict[str, Any], says: str) -> None:
+def test_adopted_prompts_get_the_same_refusals(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         adopt(replace(PLAIN, **changes), MODEL, seed=5)
     assert says in str(refused.value)
 
 
-def test_of_a_seed_the_last_32_bits_count_as_they_do_in_torch() -> None:
+def test_the_last_32_bits_of_a_seed_count() -> None:
     for seed in (156680208700286, 2**64 - 5, 2**32, 7):
         ours = adopt(replace(PLAIN, seed=seed), MODEL, seed=5).spec.seed
         drawn = [torch.randn(16, generator=torch.Generator().manual_seed(each)) for each in (seed, ours)]
         assert torch.equal(*drawn)
 
 
-def test_clip_skip_is_nothing_to_sdxl() -> None:
+def test_clip_skip_does_not_apply_to_sdxl() -> None:
     assert adopt(PLAIN, replace(MODEL, family="sdxl"), seed=5).spec.clip_skip == 1
     assert adopt(replace(PLAIN, clip_skip=None), MODEL, seed=5).spec.clip_skip == 1

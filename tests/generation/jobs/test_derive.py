@@ -91,7 +91,7 @@ def test_a_picture_is_outpainted_on_the_sides_that_are_asked_for() -> None:
     assert wider.start_size_px == (128, 96)
 
 
-def test_painted_anew_larger_is_for_pictures_that_came_from_words() -> None:
+def test_hires_fix_needs_a_picture_from_words_alone() -> None:
     larger = apply_hires_fix(job_of(SPEC).images[0])
     assert larger.spec == replace(SPEC, hires=Hires(factor=2.0, strength=0.6))
     assert larger.spec.result_size_px == (256, 192)
@@ -122,14 +122,14 @@ def test_a_forged_recipe_is_refused(trace: str) -> None:
         {"trace": "64x3"},
     ],
 )
-def test_a_recipe_that_names_what_we_never_do_is_refused(made: dict[str, Any]) -> None:
+def test_a_recipe_with_impossible_values_is_refused(made: dict[str, Any]) -> None:
     basis = Recipe(spec=SPEC, model_sha256="", trace="2x4", fingerprint=Fingerprint({}), pixels_sha256="ab" * 32)
     assert reproduce(basis).spec == SPEC
     with pytest.raises(InvalidRequestError, match="The recipe"):
         reproduce(replace(basis, **made))
 
 
-def test_sizes_are_rounded_to_what_the_model_paints_and_bounded() -> None:
+def test_sizes_are_rounded_to_the_grid_of_the_model_and_bounded() -> None:
     assert parse_size(MODEL, "100 x 131") == (96, 128)
     assert get_shape_size(MODEL, "1:1") == (128, 128)
     assert find_closest_shape(MODEL, (1920, 1080)) == get_shape_size(MODEL, "16:9")

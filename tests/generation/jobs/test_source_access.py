@@ -96,7 +96,7 @@ async def test_the_words_of_a_recipe_start_from_nothing(tmp_path: Path) -> None:
             assert (await made(place, request, ELSEWHERE)).status is Status.DONE
 
 
-async def test_what_is_made_of_an_upload_is_known_to_be(tmp_path: Path) -> None:
+async def test_results_from_an_upload_are_marked(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         job = await of_an_upload(place)
         [image] = job.images
@@ -110,7 +110,7 @@ async def test_what_is_made_of_an_upload_is_known_to_be(tmp_path: Path) -> None:
     assert found == {"upload": True, "large": True, "small": True, "words": False, "larger words": False}
 
 
-async def test_a_picture_that_was_painted_again_to_start_from_holds_nothing_back(tmp_path: Path) -> None:
+async def test_a_regenerated_source_does_not_keep_an_upload(tmp_path: Path) -> None:
     """Its file had been cleared away. When its owner deletes it, the one painted again and the upload go too."""
     async with opened(tmp_path) as place:
         job = await of_an_upload(place)
@@ -131,7 +131,7 @@ async def test_a_picture_that_was_painted_again_to_start_from_holds_nothing_back
                 await place.studio.submit(enlarge(image), owner)
 
 
-async def test_the_operator_replays_any_picture_at_the_shell_and_holds_none(tmp_path: Path) -> None:
+async def test_the_operator_can_replay_any_picture_in_the_shell(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         job = await of_an_upload(place)
         running = asyncio.create_task(asyncio.Event().wait())

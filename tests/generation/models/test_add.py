@@ -69,7 +69,7 @@ def test_a_lora_is_added_listed_verified_and_offered(tmp_path: Path) -> None:
     assert [found.problem for found in verify(tmp_path / "models")] == [f"{file} is gone."]
 
 
-def test_what_is_removed_is_offered_no_more_and_its_file_stays(tmp_path: Path) -> None:
+def test_a_removed_model_is_not_offered_and_its_file_stays(tmp_path: Path) -> None:
     file, said = a_lora(tmp_path / "glow.safetensors"), list[str]()
     add(tmp_path, file)
     command.remove(tmp_path / "models", "glow", say=said.append)
@@ -104,7 +104,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_what_is_spoilt_is_refused_and_nothing_entered(tmp_path: Path, name: str) -> None:
+def test_a_damaged_model_is_refused_and_not_registered(tmp_path: Path, name: str) -> None:
     spoil, says = SPOILT[name]
     spoil(tmp_path / "x.safetensors")
     with pytest.raises(ConfigurationError, match=says):

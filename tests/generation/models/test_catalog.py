@@ -46,7 +46,7 @@ def test_all_that_is_there_is_offered(folder: Path) -> None:
     assert names(catalog) == ["toy", "toy-soft", "paintbox"] and catalog.left_out == {}
 
 
-def test_a_model_that_is_gone_stops_nobody_and_is_named(folder: Path) -> None:
+def test_a_missing_model_is_named_and_left_out(folder: Path) -> None:
     """One missing file stopped every command that opens the house."""
     shutil.rmtree(folder.parent / "toy")
     catalog = Catalog.open("paintbox", folder)
@@ -60,13 +60,13 @@ def test_so_does_one_that_may_not_be_opened_any_more(folder: Path) -> None:
     assert "holds code" in Catalog.open("paintbox", folder).left_out["toy"]
 
 
-def test_a_vae_that_is_gone_takes_its_model_out_and_no_other(folder: Path) -> None:
+def test_a_missing_vae_excludes_only_its_model(folder: Path) -> None:
     shutil.rmtree(folder.parent / "vae")
     catalog = Catalog.open("toy", folder)
     assert names(catalog) == ["toy", "paintbox"] and "VAE" in catalog.left_out["toy-soft"]
 
 
-def test_loras_and_words_that_are_gone_are_not_offered(folder: Path) -> None:
+def test_missing_loras_and_embeddings_are_not_offered(folder: Path) -> None:
     (folder.parent / "ink.safetensors").unlink()
     (folder.parent / "word.safetensors").unlink()
     catalog = Catalog.open("toy", folder)
@@ -80,7 +80,7 @@ def test_the_default_must_be_there(folder: Path) -> None:
         Catalog.open("toy", folder)
 
 
-def test_names_that_an_older_release_let_in_twice_mean_the_first(folder: Path) -> None:
+def test_duplicate_names_of_an_older_release_mean_the_first(folder: Path) -> None:
     """Words are looked up in whatever case; a LoRA with a built-in name was announced and never used."""
     register = ModelRegistry.read(folder)
     ink, word = register.get("ink"), register.get("Word")

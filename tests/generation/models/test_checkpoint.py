@@ -199,7 +199,7 @@ def refusal(folder: Path, path: Path, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_checkpoint_that_cannot_paint_is_refused(toys: Path, tmp_path: Path, name: str) -> None:
+def test_an_unusable_checkpoint_is_refused(toys: Path, tmp_path: Path, name: str) -> None:
     of, change, says = FILES[name]
     file = tmp_path / "x.safetensors"
     changed = change(load_file(toys / f"{of}.safetensors"))
@@ -209,7 +209,7 @@ def test_a_checkpoint_that_cannot_paint_is_refused(toys: Path, tmp_path: Path, n
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_folder_that_cannot_paint_is_refused(toys: Path, tmp_path: Path, name: str) -> None:
+def test_an_unusable_folder_is_refused(toys: Path, tmp_path: Path, name: str) -> None:
     of, spoil, says = FOLDERS[name]
     shutil.copytree(toys / of, tmp_path / of)
     spoil(tmp_path / of / "model")
@@ -219,7 +219,7 @@ def test_a_folder_that_cannot_paint_is_refused(toys: Path, tmp_path: Path, name:
 @pytest.mark.parametrize(
     ("file", "family", "of"), [("sd", "sd", "sd"), ("sd2", "sd", "sd"), ("xl", "sdxl", "xl"), ("sd", "sd", "no vae")]
 )
-def test_whole_models_are_taken(toys: Path, tmp_path: Path, file: str, family: str, of: str) -> None:
+def test_complete_models_are_accepted(toys: Path, tmp_path: Path, file: str, family: str, of: str) -> None:
     path, config = toys / f"{file}.safetensors", toys / ("sd" if of == "no vae" else of) / "model"
     if of == "no vae":
         path = tmp_path / "x.safetensors"
@@ -231,7 +231,7 @@ def test_whole_models_are_taken(toys: Path, tmp_path: Path, file: str, family: s
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers
 @pytest.mark.parametrize("of", ["sd", "xl"])
-def test_what_no_header_tells_the_loader_tells_before_it_is_added(
+def test_a_trial_load_finds_what_headers_do_not_tell(
     toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
 ) -> None:
     """One weight less in the middle of a network: no rule of ours knows its name, and the engine would.

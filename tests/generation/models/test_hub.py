@@ -90,9 +90,7 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(tmp_path: Path, monkeypatc
         assert "The hub cannot be reached for someone/glow" in sentence(tmp_path)
 
 
-def test_a_library_told_to_stay_offline_says_which_setting_does_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_offline_hub_error_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE" in sentence(tmp_path)
 
@@ -114,7 +112,7 @@ def test_a_library_told_to_stay_offline_says_which_setting_does_it(
         ("/o/n/x.safetensors", False),
     ],
 )
-def test_what_names_a_file_of_the_hub(what: str, *, is_one: bool) -> None:
+def test_names_of_hub_files(what: str, *, is_one: bool) -> None:
     assert is_hub_id(what) is is_one
 
 

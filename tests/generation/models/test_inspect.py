@@ -157,14 +157,14 @@ REFUSED: dict[str, tuple[Shapes, str]] = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_what_can_be_used_is_taken(tmp_path: Path, name: str) -> None:
+def test_usable_files_are_accepted(tmp_path: Path, name: str) -> None:
     shapes, kind, width = TAKEN[name]
     entry, _ = add(tmp_path, write(tmp_path / "x.safetensors", shapes))
     assert (entry.kind, entry.context_width) == (kind, width)
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+def test_unusable_files_are_refused_with_a_sentence(tmp_path: Path, name: str) -> None:
     shapes, says = REFUSED[name]
     with pytest.raises(ConfigurationError) as refused:
         add(tmp_path, write(tmp_path / "x.safetensors", shapes))
@@ -175,13 +175,13 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, name: str)
 @pytest.mark.parametrize(
     "settings", ['{"unet.use_dora": true}', '{"unet.use_rslora": true}', "[]", "{", '{"unet.lora_alpha": NaN}']
 )
-def test_what_a_lora_says_of_itself_is_read_before_it_is_added(tmp_path: Path, settings: str) -> None:
+def test_the_metadata_of_a_lora_is_read_before_it_is_added(tmp_path: Path, settings: str) -> None:
     metadata = {"lora_adapter_metadata": settings}
     with pytest.raises(ConfigurationError, match=r"only plain LoRA|cannot be read"):
         add(tmp_path, write(tmp_path / "x.safetensors", pair(f"unet.{ATTENTION}.to_k."), metadata))
 
 
-def test_what_is_not_used_is_said(tmp_path: Path) -> None:
+def test_unused_parts_of_a_lora_are_named(tmp_path: Path) -> None:
     _, said = add(tmp_path, write(tmp_path / "x.safetensors", kohya() | {"bundle_emb.tok.string_to_param.*": (2, 768)}))
     assert "The textual inversion in it is not used" in said
 

@@ -28,14 +28,14 @@ OF_ABCD = "88d4266fd4e6338d13b845fcf289579d209c897823b9217da3e161936f031589"
 NEON = paintbox.LORA_DIR / "neon.safetensors"
 
 
-def test_of_a_lora_it_is_of_what_follows_the_header(tmp_path: Path) -> None:
+def test_a_lora_is_hashed_without_its_header(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(FILE)
     assert hash_tensors(path, sha256(FILE).hexdigest()) == OF_ABCD
 
 
 @pytest.mark.parametrize("data", [b"", b"abc", FILE[:-1], b"\xff" * 8 + FILE], ids=["empty", "short", "cut", "huge"])
-def test_of_another_file_than_the_one_added_there_is_none(tmp_path: Path, data: bytes) -> None:
+def test_a_changed_file_has_no_lookup_hash(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
     assert hash_tensors(path, sha256(FILE).hexdigest()) == ""
@@ -81,7 +81,7 @@ def test_a_model_in_a_folder_has_no_hash_that_others_know(tmp_path: Path, model:
     assert f"Size: 64x64, Model: {model}, Version" in line
 
 
-async def test_a_finished_picture_carries_them_and_one_of_an_earlier_version_comes_back_to_the_byte(
+async def test_recipes_hold_lookup_hashes_and_earlier_pictures_are_unchanged(
     tmp_path: Path,
 ) -> None:
     called = Adapter("neon", sha256(NEON.read_bytes()).hexdigest(), 0.5)

@@ -47,7 +47,7 @@ def names(folder: Path) -> list[tuple[str, Kind]]:
 
 @pytest.mark.parametrize("second", ["anime", "Anime", "ANIME"])
 @pytest.mark.parametrize("make", [a_lora, a_word])
-def test_a_name_that_is_taken_stays_with_what_has_it(tmp_path: Path, make: object, second: str) -> None:
+def test_a_taken_name_is_refused(tmp_path: Path, make: object, second: str) -> None:
     """A LoRA named like a VAE took it out of the register, and the bot did not start."""
     add(tmp_path, a_vae(tmp_path / "vae"), name="anime")
     before = (tmp_path / "models" / "models.json").read_bytes()
@@ -71,7 +71,7 @@ def test_built_in_names_are_never_given_away(tmp_path: Path, name: str, *, repla
     assert names(tmp_path) == []
 
 
-def test_what_is_to_be_replaced_gives_way_to_its_own_kind_only(tmp_path: Path) -> None:
+def test_replace_needs_the_same_kind(tmp_path: Path) -> None:
     add(tmp_path, a_lora(tmp_path / "x.safetensors"))
     other = a_lora(tmp_path / "new" / "x.safetensors", value=2.0)
     with pytest.raises(ConfigurationError, match="replace it by another LoRA with --replace"):

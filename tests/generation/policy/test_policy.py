@@ -42,7 +42,7 @@ def test_every_name_is_screened(name: str) -> None:
         assert BOOK.matches(collect_texts(GenerationRequest(spec=called), default_model="paintbox"))
 
 
-def test_a_model_that_paints_by_default_is_no_one_s_saying() -> None:
+def test_the_name_of_the_default_model_is_not_screened() -> None:
     assert not BOOK.matches(collect_texts(GenerationRequest(spec=spec(model="gremlin")), default_model="gremlin"))
 
 

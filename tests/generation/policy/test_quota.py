@@ -63,7 +63,7 @@ def by(scope: Scope, subject: int, unit: Unit = Unit.IMAGES, limit: int = 1) -> 
     return Quota(scope=scope, subject_id=subject, unit=unit, limit=limit)
 
 
-def test_who_is_bound_by_what() -> None:
+def test_quotas_apply_to_their_scope() -> None:
     everyone, artists, own = by(Scope.ROLE, 7), by(Scope.ROLE, 8), by(Scope.USER, 1)
     dear, others = by(Scope.ROLE, 7, Unit.COST), by(Scope.USER, 2)
     every = [everyone, artists, own, dear, others, DAILY]
@@ -79,7 +79,7 @@ def test_a_refusal_names_the_most_generous_alternative() -> None:
         require_room(group, {Unit.IMAGES: 4}, timezone="UTC")
 
 
-def test_what_is_left_is_never_below_nothing() -> None:
+def test_the_rest_of_a_quota_is_never_negative() -> None:
     over = Allowance(by(Scope.GUILD, 0, Unit.COST, limit=10), Usage(num_images=1, reserved=8, used=7))
     assert over.left == 0
 

@@ -20,7 +20,7 @@ class Clock:
         return self.now_s
 
 
-def test_a_member_who_is_too_quick_is_told_when_it_works_again() -> None:
+def test_a_rate_limit_refusal_names_the_time_to_retry() -> None:
     clock = Clock()
     rates, began_s = RateLimiter(monotonic=clock), clock.now_s
     for second in (0, 10):
@@ -37,7 +37,7 @@ def test_a_member_who_is_too_quick_is_told_when_it_works_again() -> None:
         rates.check(ADA, limit=2)
 
 
-def test_what_was_refused_otherwise_does_not_count_and_no_limit_counts_nothing() -> None:
+def test_refused_requests_do_not_count_towards_the_rate() -> None:
     rates = RateLimiter()
     rates.take(ADA, limit=1)
     rates.give_back(ADA)

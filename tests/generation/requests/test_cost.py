@@ -38,7 +38,7 @@ def test_a_step_of_sd_at_its_own_size_is_the_standard_step() -> None:
 
 
 @pytest.mark.parametrize(("side_px", "times"), [(512, 1.98), (768, 4.53), (1024, 8.42), (1536, 21.5)])
-def test_a_step_of_xl_costs_what_it_takes(side_px: int, times: float) -> None:
+def test_the_cost_of_an_xl_step_is_its_operations(side_px: int, times: float) -> None:
     steps = image_cost(asked(side_px), work=XL) - FIXED * side_px**2 // 512**2
     assert steps / (20 * UNITS_PER_STEP) == pytest.approx(times, rel=0.01)
 
@@ -48,7 +48,7 @@ def test_attention_is_charged_with_the_square_of_the_pixels() -> None:
     assert SD.of(1024, 512) == SD.of(512, 1024) > 2 * SD.of(512, 512)
 
 
-def test_the_built_in_model_costs_what_it_did() -> None:
+def test_the_cost_of_the_built_in_model_is_unchanged() -> None:
     model = Catalog.open("paintbox").default
     assert model.work == BY_PIXELS
     assert image_cost(asked(128), work=model.work) == 2 * 21 * 1000 // 16
@@ -93,7 +93,7 @@ async def test_a_model_is_charged_for_everywhere_as_it_is_reserved(tmp_path: Pat
         assert charged["large"] > 1.9 * charged["small"]
 
 
-async def test_what_is_done_of_a_picture_counts_by_its_model() -> None:
+async def test_steps_done_are_charged_by_the_model() -> None:
     one = replace(asked(512), model="large")
     request = GenerationRequest(spec=one, replay=Replay(trace="4x20", pixels_sha256="0"))
     image = Image(job_id="a", index=0, spec=one, reserved=image_cost(one, "4x20", work=XL))

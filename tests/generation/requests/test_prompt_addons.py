@@ -98,7 +98,7 @@ def test_a_letter_that_only_resembles_one_is_plain_text(letter: str) -> None:
 
 
 @given(st.text(alphabet="<lora:neon>1.() xl-", max_size=60))
-def test_whatever_is_typed_is_read_or_refused(text: str) -> None:
+def test_any_prompt_is_read_or_refused(text: str) -> None:
     try:
         written = read_prompts(MODEL, text)
     except InvalidRequestError:
@@ -120,7 +120,7 @@ def test_such_names_nothing_has(name: str) -> None:
     assert not is_name(name)
 
 
-def test_what_a_recipe_calls_must_be_the_same_file_and_here() -> None:
+def test_the_files_of_a_recipe_must_be_here_unchanged() -> None:
     check_known(MODEL, [Adapter("neon", A)], [Embedding("EasyNegative", A)])
     with pytest.raises(InvalidRequestError, match="another file now"):
         check_known(MODEL, [Adapter("neon", C)], [])
@@ -153,7 +153,7 @@ def test_recipe_and_parameters_line_tell_all() -> None:
     assert 'Clip skip: 2, Lora hashes: "neon: aaaaaaaaaaaa", TI hashes: "EasyNegative: bbbbbbbbbbbb"' in line
 
 
-def test_what_was_written_before_there_were_any_is_still_read() -> None:
+def test_specs_without_addons_are_still_read() -> None:
     recipe = msgspec.json.decode(a_recipe(SPEC).to_json())
     order = msgspec.msgpack.decode(
         msgspec.msgpack.encode(GenerateCommand(image_id="a", attempt=1, spec=SPEC, share=Share(1)))

@@ -58,7 +58,7 @@ def test_every_form_of_a_number_is_read(written: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["-0.5", "\u22120.5", "\u20130.5", "-½", "-5e-1"])
-def test_a_weight_below_nothing_is_nothing_and_is_told(written: str) -> None:
+def test_a_negative_weight_counts_as_zero_with_a_note(written: str) -> None:
     assert parse_weights(f"(word:{written})") == [("word", 0.0)]
     assert list_prompt_notes(replace(SPEC, prompt=f"(word:{written})", syntax=2)) == (
         f"Weights end at 0 and 2, and these go beyond: “(word:{written})”.",
@@ -66,7 +66,7 @@ def test_a_weight_below_nothing_is_nothing_and_is_told(written: str) -> None:
 
 
 @pytest.mark.parametrize("written", NONE)
-def test_what_is_meant_as_a_number_and_is_none_is_named_and_not_louder(written: str) -> None:
+def test_an_invalid_weight_is_named_and_has_no_effect(written: str) -> None:
     prompt = f"a (word:{written}) b"
     assert parse_weights(prompt) == [(prompt, 1.0)]
     [note] = list_prompt_notes(replace(SPEC, prompt="b", negative=prompt, syntax=2))
@@ -78,7 +78,7 @@ def test_what_is_meant_as_a_number_and_is_none_is_named_and_not_louder(written: 
 @pytest.mark.parametrize(
     "prompt", ["(style: baroque)", "(at 12:30 pm)", "(a red: cat)", "(red:)", "a :) b", "C++", "12:30"]
 )
-def test_words_behind_a_colon_are_words_and_nothing_is_told(prompt: str) -> None:
+def test_words_after_a_colon_are_words_without_a_note(prompt: str) -> None:
     assert {weight for _, weight in parse_weights(prompt)} <= {1.0, 1.1}
     assert list_prompt_notes(replace(SPEC, prompt=prompt, syntax=2)) == ()
 

@@ -55,7 +55,7 @@ def test_a_trace_reads_back_what_it_wrote(buckets: list[int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["8", "8x", "x3", "0x3", "8x3,", "8x-1", "8x3;4x1", "99999x1"])
-def test_what_is_not_a_trace_is_refused(text: str) -> None:
+def test_an_invalid_trace_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a trace"):
         Trace.parse(text)
 

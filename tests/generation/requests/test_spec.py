@@ -72,7 +72,7 @@ def test_a_value_that_cannot_be_used_is_named(changes: dict[str, Any], says: str
         spec(**changes)
 
 
-def test_a_model_fills_in_what_is_left_open_and_nothing_else() -> None:
+def test_a_model_fills_in_only_unset_values() -> None:
     model = Catalog.open("paintbox").default
     own = model.defaults
     spec = ImageSpec.for_model(model, prompt="a", seed=1)
@@ -152,7 +152,7 @@ def test_variations_keep_the_seed_and_turn_the_second_one() -> None:
 
 
 @given(st.text(max_size=400))
-def test_whatever_people_type_is_clean_or_empty_after_cleaning(text: str) -> None:
+def test_any_text_is_clean_or_empty_after_cleaning(text: str) -> None:
     cleaned = clean_prompt(text)
     assert clean_prompt(cleaned) == cleaned
     try:

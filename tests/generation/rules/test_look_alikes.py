@@ -100,7 +100,7 @@ def test_mixed_and_hidden_letters(text: str) -> None:
 
 
 @pytest.mark.parametrize("gap", ["\u2800", "\u3164", "\u200b", "\uffa0", "\u00a0", "\u2003"])
-def test_what_shows_nothing_can_part_words_too(gap: str) -> None:
+def test_invisible_characters_can_divide_words(gap: str) -> None:
     assert GREMLIN.matches([f"red{gap}gremlin{gap}ink"])
     assert Rulebook([Rule(text="red gremlin")]).matches([f"a red{gap}gremlin"])
     assert Rulebook([Rule(kind=Kind.PATTERN, text=r"\bgremlins\b")]).matches([f"red{gap}gremlins"])
@@ -144,7 +144,7 @@ def test_patterns_see_an_upright_stroke_both_ways(pattern: str) -> None:
         ("ass", "аss\u00adembly"),
     ],
 )
-def test_what_only_shares_a_letter_is_left_alone(rule: str, text: str) -> None:
+def test_words_that_share_a_letter_do_not_match(rule: str, text: str) -> None:
     assert not Rulebook([Rule(text=rule)]).matches([text])
 
 

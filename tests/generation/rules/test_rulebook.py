@@ -105,7 +105,7 @@ def test_scope_and_order() -> None:
         ({"text": "a", "reason": "a" * 201}, "at most 200 characters"),
     ],
 )
-def test_what_cannot_be_a_rule_says_why(rule: dict[str, Any], why: str) -> None:
+def test_an_invalid_rule_is_refused_with_the_reason(rule: dict[str, Any], why: str) -> None:
     with pytest.raises(InvalidRequestError, match=why):
         Rule(**rule)
 

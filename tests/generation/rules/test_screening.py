@@ -49,7 +49,7 @@ async def test_rules_are_found_by_their_position(screener: Screener) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there only the clock ends a process")
-async def test_what_takes_too_long_is_refused_for_that_guild_alone(screener: Screener) -> None:
+async def test_slow_screening_is_refused_for_that_guild_alone(screener: Screener) -> None:
     slow = slow_rules()
     await screener.require_usable(HOSTILE, slow)  # it compiles: only a text shows what it costs
     assert await screener.screen(OTHER, GOBLIN, ["a goblin"]) == (Match(0, "goblin"),)
@@ -91,7 +91,7 @@ async def test_the_loop_is_not_held_up_meanwhile(screener: Screener) -> None:
     assert time.thread_time() - used_before < 60
 
 
-async def test_who_gives_up_leaves_the_turn_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cancelled_screening_keeps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the clock only the answer is given up: the guild's next waits for the process, and finds what was found."""
     screener, goes_on = Screener(patience_s=0.01), threading.Event()
     real = screening.Child.screen
@@ -218,7 +218,7 @@ async def test_rules_that_cannot_be_compiled_fail_closed(screener: Screener) -> 
         pytest.param("x{}", "\ufdfa" * 1500, id="one sign for many"),
     ],
 )
-def test_ten_thousand_words_cost_what_ten_do(rule: str, text: str) -> None:
+def test_ten_thousand_words_cost_as_much_as_ten(rule: str, text: str) -> None:
     few = Rulebook(Rule(text=rule.format(each)) for each in range(10))
     many = Rulebook(Rule(text=rule.format(each)) for each in range(MAX_RULES))
     for book in (few, many):

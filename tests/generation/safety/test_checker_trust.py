@@ -9,7 +9,7 @@ from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.safety.checker_trust import is_vetted
 
 
-def test_only_a_real_checker_vouches_for_pictures_from_elsewhere(tmp_path: Path) -> None:
+def test_only_a_real_checker_counts_for_uploads(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     built_in = Catalog.open(PAINTBOX).get(PAINTBOX)
     real, bare = replace(built_in, name="real", safety_checker=tmp_path), replace(built_in, safety_checker=None)

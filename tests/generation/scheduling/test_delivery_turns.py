@@ -154,7 +154,7 @@ def test_first_come_first_served_is_seen_to_be_unfair() -> None:
     assert run(Watch(turns()), deeds) <= 1
 
 
-def test_a_flood_of_one_channel_that_is_slowed_down_keeps_one_place_and_then_none() -> None:
+def test_a_slow_channel_holds_one_place_then_none() -> None:
     watch = Watch(turns())
     for _ in range(40):
         watch.push(0, 0, is_limited=True)
@@ -167,7 +167,7 @@ def test_a_flood_of_one_channel_that_is_slowed_down_keeps_one_place_and_then_non
     assert not watch.turns.is_idle(first.channel_id)
 
 
-def test_a_server_whose_channels_all_stall_keeps_nothing_from_another() -> None:
+def test_stalled_channels_of_a_server_delay_no_other_server() -> None:
     watch = Watch(turns())
     for channel in range(60):
         watch.push(0, channel, is_limited=True)
@@ -179,7 +179,7 @@ def test_a_server_whose_channels_all_stall_keeps_nothing_from_another() -> None:
     assert quiet in (watch.start(), watch.start())
 
 
-def test_one_with_a_limit_of_its_own_does_not_wait_for_the_channels() -> None:
+def test_a_post_with_its_own_rate_limit_does_not_wait_for_the_channel() -> None:
     watch = Watch(turns())
     watch.push(0, 0, is_limited=True)
     watch.push(0, 0, is_limited=True)
@@ -210,7 +210,7 @@ def test_a_sign_of_life_puts_off_being_given_up() -> None:
 
 
 @pytest.mark.parametrize("state", ["waiting", "at work", "stalled"])
-def test_whatever_ends_leaves_nothing_behind(state: str) -> None:
+def test_every_end_frees_its_place(state: str) -> None:
     watch = Watch(turns())
     post = watch.push(0, 0, is_limited=True)
     if state != "waiting":

@@ -94,7 +94,7 @@ def test_the_same_check_fails_for_a_queue_that_is_not_fair(control: Callable[[],
 
 @settings(max_examples=100, deadline=None)
 @given(arrivals_strategy, st.data())
-def test_whatever_happens_nothing_is_lost_and_nothing_idles(arrivals: Arrivals, data: st.DataObject) -> None:
+def test_no_image_is_lost_and_no_slot_idles(arrivals: Arrivals, data: st.DataObject) -> None:
     queue = FairQueue(max_per_user=1000)
     waiting: set[str] = set()
     flying: set[str] = set()
@@ -138,7 +138,7 @@ def test_a_guild_that_returns_from_idle_earns_no_credit() -> None:
     assert sum(each is not None and each.guild_id == 2 for each in first_twenty) in (10, 11)
 
 
-def test_a_guild_that_left_last_is_what_the_next_one_starts_from() -> None:
+def test_a_new_guild_starts_at_the_level_of_the_last_one() -> None:
     queue = FairQueue()
     for number in range(3):
         queue.push(Waiting(f"early{number}", 1, 1, 100))
@@ -156,7 +156,7 @@ def test_within_a_guild_members_share_and_each_keeps_their_order() -> None:
     assert [each.image_id for each in picked if each.user_id == 7] == ["image0", "image1", "image2"]
 
 
-def test_what_did_not_run_is_given_back() -> None:
+def test_unused_cost_is_refunded() -> None:
     queue = FairQueue()
     fill(queue, [(1, 1, 100), (2, 2, 100)])
     queue.pick()
@@ -174,7 +174,7 @@ def test_an_image_whose_worker_was_lost_goes_first_again_and_pays_once() -> None
     assert queue.pick() == lost
 
 
-def test_a_restart_changes_no_ones_share() -> None:
+def test_a_restart_keeps_the_shares() -> None:
     arrivals = [(guild, guild, cost) for cost in (30, 70, 20) for guild in (1, 2, 3) for _ in range(5)]
     before = FairQueue()
     fill(before, arrivals)
@@ -213,7 +213,7 @@ def test_the_same_calls_give_the_same_order() -> None:
     assert run() == run()
 
 
-def test_a_full_line_refuses_and_says_the_limit() -> None:
+def test_a_full_queue_refuses_and_names_the_limit() -> None:
     queue = FairQueue(max_per_user=3, max_per_guild=5)
     fill(queue, [(1, 1, 1)] * 3 + [(1, 2, 1)])
     with pytest.raises(QueueFullError, match="At most 3 pictures may wait at once for one member, and 3 do already"):

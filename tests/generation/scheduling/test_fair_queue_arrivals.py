@@ -129,7 +129,7 @@ A_TRICKLE = [
 @given(moves, st.fixed_dictionaries({guild: st.sampled_from(WEIGHTS) for guild in GUILDS}))
 @example(A_RETURN, EVEN)
 @example(A_TRICKLE, EVEN)
-def test_the_gap_stays_within_the_bound_whoever_comes_and_goes(script: list, weights: dict[int, float]) -> None:  # type: ignore[type-arg]
+def test_the_gap_stays_within_the_bound_for_any_arrivals(script: list, weights: dict[int, float]) -> None:  # type: ignore[type-arg]
     largest_charge = MAX_COST / min(weights.values())
     assert drive(fair(weights), script) <= 2 * largest_charge * (1 + 1e-9)
 
@@ -146,7 +146,7 @@ def test_first_come_first_served_fails_the_same_check() -> None:
     assert drive(fair(EVEN), script) <= 2 * 50
 
 
-def test_what_was_refunded_is_made_good_before_anything_else() -> None:
+def test_a_refund_counts_before_the_next_choice() -> None:
     queue = FairQueue(max_per_user=1000)
     for number in range(30):
         queue.push(Waiting(f"unlucky{number}", 1, 1, 10))
@@ -160,7 +160,7 @@ def test_what_was_refunded_is_made_good_before_anything_else() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(GUILDS[1:]), st.integers(1, MAX_COST)), min_size=200, max_size=300))
-def test_nobody_starves_whatever_the_others_ask_for(others: list[tuple[int, int]]) -> None:
+def test_no_member_starves_under_any_load(others: list[tuple[int, int]]) -> None:
     """The first in line waits for at most two charges' worth of each other guild, however much keeps arriving."""
     watch = fair(EVEN)
     for guild, cost in others[:60]:
@@ -180,7 +180,7 @@ def test_nobody_starves_whatever_the_others_ask_for(others: list[tuple[int, int]
     assert all(served[guild] <= 2 * MAX_COST for guild in GUILDS[1:])
 
 
-def test_within_a_guild_somebody_new_is_not_ahead_of_those_who_painted_all_day() -> None:
+def test_a_new_member_gets_no_credit_over_busy_members() -> None:
     queue = FairQueue(max_per_user=1000)
     for number in range(100):
         queue.push(Waiting(f"early{number}", 1, 7, 10))
@@ -204,7 +204,7 @@ def test_a_boost_counts_inside_the_guild_and_takes_nothing_from_others() -> None
     assert users.count(7) == 30, "three of four pictures of the guild are the boosted member's"
 
 
-def test_what_was_in_flight_at_a_crash_is_not_charged_twice() -> None:
+def test_images_in_flight_at_a_crash_are_charged_once() -> None:
     before = FairQueue()
     for guild in (1, 2):
         for number in range(4):
@@ -217,7 +217,7 @@ def test_what_was_in_flight_at_a_crash_is_not_charged_twice() -> None:
     assert sorted(each.guild_id for each in picked if each is not None) == [1, 1, 2, 2]
 
 
-def test_a_claim_is_ones_weight_among_those_who_have_work() -> None:
+def test_the_share_is_the_weight_among_guilds_with_work() -> None:
     queue = FairQueue()
     queue.set_weight(1, 3.0)
     queue.push(Waiting("a", 1, 1, 10))

@@ -63,12 +63,12 @@ async def test_a_request_becomes_a_signed_file_and_a_charge(place: Place) -> Non
         assert decode_png(png)[1] == (64, 64)
 
 
-async def test_the_job_is_on_disk_before_anybody_is_told(place: Place) -> None:
+async def test_the_job_is_on_disk_before_the_user_is_told(place: Place) -> None:
     job = await place.submit("endless-image")
     assert (await place.store.fetch_job(job.id)).owner == ADA
 
 
-async def test_progress_and_place_in_line_can_be_watched(folder: Path) -> None:
+async def test_progress_and_queue_position_can_be_watched(folder: Path) -> None:
     async with opened(folder) as place:
         hogs = [await place.submit("endless-image", count=4) for _ in range(4)]
         await place.until(lambda: all(place.is_running(job) for job in hogs[:1]))
@@ -126,7 +126,7 @@ async def test_a_running_job_pays_the_steps_it_took(place: Place) -> None:
     ("prompt", "status", "error"),
     [("break-image", Status.FAILED, "Failed"), ("withhold-image", Status.WITHHELD, "Withheld")],
 )
-async def test_what_cannot_be_shown_is_refunded_and_says_why(
+async def test_a_withheld_picture_is_refunded_with_the_reason(
     place: Place, prompt: str, status: Status, error: str
 ) -> None:
     bad, good = await place.submit(prompt), await place.submit()
@@ -135,7 +135,7 @@ async def test_what_cannot_be_shown_is_refunded_and_says_why(
     assert (await place.finished(good)).status is Status.DONE, "the next request works"
 
 
-async def test_a_killed_worker_costs_nobody_a_picture(place: Place) -> None:
+async def test_a_killed_worker_loses_no_picture(place: Place) -> None:
     jobs = [await place.submit("endless-image" if n == 0 else "a star", owner=(ADA, BO)[n % 2]) for n in range(4)]
     await place.until(lambda: place.is_running(jobs[0]))
     assert place.worker.pid is not None
@@ -154,7 +154,7 @@ async def test_a_poison_image_fails_alone(place: Place) -> None:
     assert [(await place.finished(job)).status for job in innocents] == [Status.DONE] * 5
 
 
-async def test_a_suspect_that_is_cancelled_in_between_holds_nobody_up(place: Place) -> None:
+async def test_a_cancelled_suspect_delays_no_other(place: Place) -> None:
     """It was to be tried alone: nothing else is begun meanwhile. It ends before it ever reaches the worker."""
     job = await place.submit("endless-image")
     for losses in (0, 1):
@@ -190,7 +190,7 @@ def hold_claims(place: Place) -> tuple[asyncio.Event, asyncio.Event]:
     return begun, may_go_on
 
 
-async def test_an_engine_that_cannot_be_built_ends_the_studio_with_its_sentence(folder: Path) -> None:
+async def test_an_engine_that_cannot_be_built_ends_the_service(folder: Path) -> None:
     """Waiting callers fail at once: nothing is tried again, and the job stays in the queue for a later start."""
     unfit = Catalog((replace(Catalog.open("paintbox").default, name="unfit"),))
     async with opened(folder, catalog=unfit) as place:
@@ -213,7 +213,7 @@ async def test_a_file_that_cannot_be_read_ends_one_picture_and_not_the_bot(place
     assert (await place.finished(await place.submit())).status is Status.DONE
 
 
-async def test_what_was_erased_while_it_waited_is_live_no_more(folder: Path) -> None:
+async def test_an_erased_waiting_job_is_no_longer_active(folder: Path) -> None:
     async with opened(folder) as place:
         place.studio.pause(True)
         job = await place.submit()
@@ -224,7 +224,7 @@ async def test_what_was_erased_while_it_waited_is_live_no_more(folder: Path) -> 
         assert place.studio.list_live_ids() == []
 
 
-async def test_a_disk_that_takes_no_pictures_does_not_fill_the_memory(folder: Path) -> None:
+async def test_a_full_disk_does_not_fill_the_memory(folder: Path) -> None:
     (folder / "pictures").write_text("in the way")
     async with opened(folder, queue=FairQueue(max_per_user=1000)) as place:
         jobs = [await place.submit(count=4, seed=4 * n, steps=1) for n in range(60)]
@@ -236,7 +236,7 @@ async def test_a_disk_that_takes_no_pictures_does_not_fill_the_memory(folder: Pa
         assert {(await place.finished(job)).status for job in jobs} == {Status.DONE}
 
 
-async def test_a_start_image_that_is_gone_fails_and_is_refunded(place: Place) -> None:
+async def test_a_missing_start_image_fails_and_is_refunded(place: Place) -> None:
     job = await place.submit(start=StartImage(sha256="0" * 64, strength=0.5))
     image = (await place.finished(job)).images[0]
     assert (image.status, image.error, image.charged) == (Status.FAILED, "SourceLost", 0)
@@ -276,7 +276,7 @@ async def test_after_a_crash_every_job_ends_once(folder: Path) -> None:
         assert ended[:4] == ended_before, "what had ended was not done again"
 
 
-async def test_draining_accepts_nothing_and_lets_the_running_end(place: Place) -> None:
+async def test_draining_accepts_nothing_and_finishes_running_images(place: Place) -> None:
     job = await place.submit(steps=100)
     await place.until(lambda: place.is_running(job))
     await place.studio.drain(grace_s=20)
@@ -285,7 +285,7 @@ async def test_draining_accepts_nothing_and_lets_the_running_end(place: Place) -
         await place.submit()
 
 
-async def test_a_restart_changes_no_ones_share(folder: Path) -> None:
+async def test_a_restart_keeps_the_shares(folder: Path) -> None:
     async with opened(folder) as place:
         for owner in (ADA, BO, ADA):
             await place.finished(await place.submit(owner=owner))
@@ -300,7 +300,7 @@ async def test_a_restart_changes_no_ones_share(folder: Path) -> None:
     assert after[3] >= before[ADA.guild_id], "a newcomer starts level with those who were served before the restart"
 
 
-async def test_no_number_is_told_while_the_painter_is_paused_or_gone(folder: Path) -> None:
+async def test_there_is_no_estimate_while_the_worker_is_paused_or_lost(folder: Path) -> None:
     async with opened(folder) as place:
         await place.finished(await place.submit(count=4))
         hog = await place.submit("endless-image")

@@ -55,7 +55,7 @@ def pixels(place: Place, image: Image) -> bytes:
     return decode_png(png)[0]
 
 
-async def test_one_among_seven_others_is_made_again_exactly(place: Place) -> None:
+async def test_a_picture_among_seven_others_is_reproduced_exactly(place: Place) -> None:
     start = place.studio.files.put(encode_png(bytes(range(256)) * 48, (64, 64)))
     samplers = ("Euler a", "DDIM", "DPM++ 2M Karras", "PLMS", "Euler", "UniPC", "Heun")
     others = [

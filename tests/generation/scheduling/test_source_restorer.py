@@ -61,7 +61,7 @@ async def test_several_generations_come_back_one_after_another(tmp_path: Path) -
             assert place.studio.files.get(lost.file_sha256) is not None
 
 
-async def test_four_that_need_the_same_file_have_it_painted_once(tmp_path: Path) -> None:
+async def test_a_file_is_regenerated_once_for_four_requests(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         turned = await made(place, vary(await first_of(place), seed=3))
         forget_files(tmp_path)
@@ -72,7 +72,7 @@ async def test_four_that_need_the_same_file_have_it_painted_once(tmp_path: Path)
         assert len([each for each in jobs if each.request.replay is not None]) == 1
 
 
-async def test_a_damaged_file_is_painted_again_too(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_regenerated(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         first = await first_of(place)
         (path,) = (tmp_path / "pictures").rglob("*.png")
@@ -101,7 +101,7 @@ async def waiting_for_its_file(place: Place, first: Image) -> Job:
     return job
 
 
-async def test_a_restart_in_between_paints_the_file_once(tmp_path: Path) -> None:
+async def test_a_restart_regenerates_the_file_once(tmp_path: Path) -> None:
     async with opened(tmp_path, engine=PACED_ENGINE) as place:
         first = await first_of(place, steps=12)
         job = await waiting_for_its_file(place, first)
@@ -121,7 +121,7 @@ async def test_bytes_that_are_of_no_use_cost_nothing(tmp_path: Path) -> None:
         assert await used(place) == first.charged
 
 
-async def test_cancelled_while_its_file_is_painted_again_it_ends_at_once_and_so_does_that(tmp_path: Path) -> None:
+async def test_cancelling_also_ends_the_regeneration(tmp_path: Path) -> None:
     async with opened(tmp_path, engine=PACED_ENGINE) as place:
         first = await first_of(place, steps=20)
         job = await waiting_for_its_file(place, first)
@@ -133,7 +133,7 @@ async def test_cancelled_while_its_file_is_painted_again_it_ends_at_once_and_so_
         assert again.charged < cost_again(first)
 
 
-async def test_a_file_that_somebody_attached_cannot_come_back_and_costs_nothing(tmp_path: Path) -> None:
+async def test_a_lost_upload_fails_and_is_refunded(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         job = await place.finished(await place.submit(start=StartImage(sha256="0" * 64, strength=0.5)))
     assert job.images[0].status is Status.FAILED

@@ -153,7 +153,7 @@ def test_without_the_lift_of_the_content_the_same_check_fails(monkeypatch: pytes
     assert trickle_then_flood(House()) > 40 // 3 + ROWS // 2
 
 
-def test_who_asks_for_another_model_pays_the_swap() -> None:
+def test_the_guild_that_changes_the_model_pays_for_the_swap() -> None:
     house = House(swap_charge=10.0)
     for _ in range(ROWS):
         house.add(1, key="common", model="common")
@@ -198,7 +198,7 @@ def test_inside_a_guild_the_oldest_image_goes_first() -> None:
     assert house.step() == images[1:5]
 
 
-def test_inside_a_guild_somebody_new_does_not_wait_for_anothers_pictures_to_end() -> None:
+def test_a_new_member_does_not_wait_for_others_pictures_to_end() -> None:
     house = House()
     for _ in range(ROWS):
         house.add(1, user_id=7)

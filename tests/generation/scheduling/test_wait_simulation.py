@@ -26,7 +26,7 @@ def ahead(name: str, *, guild: int = 1, left: float = 10.0, weight: float = 1.0,
     return Ahead(name, guild, user, weight, 10.0, left)
 
 
-def test_the_pace_is_a_line_through_what_was_seen() -> None:
+def test_the_throughput_is_fitted_to_the_measurements() -> None:
     seen = pace()
     assert seen.seats == 4
     assert seen.estimate_forward_s([10.0]) == pytest.approx(0.2)
@@ -43,15 +43,15 @@ def test_idle_time_does_not_count() -> None:
     assert seen.estimate_forward_s([10.0]) == pytest.approx(0.5)
 
 
-def test_before_anything_was_painted_nothing_is_told() -> None:
+def test_there_is_no_estimate_before_the_first_picture() -> None:
     assert play([ahead("a")], [], slots=4, pace=Throughput()) == {}
 
 
-def test_alone_it_takes_what_it_takes_alone() -> None:
+def test_a_lone_picture_has_the_time_of_a_lone_picture() -> None:
     assert play([ahead("a")], [], slots=8, pace=pace()) == {"a": pytest.approx(10 * 0.2)}
 
 
-def test_company_makes_everybodys_forwards_longer() -> None:
+def test_parallel_pictures_make_forwards_longer() -> None:
     ends = play([ahead("a"), ahead("b", guild=2, left=5)], [], slots=8, pace=pace())
     assert ends == {"b": pytest.approx(5 * 0.3), "a": pytest.approx(5 * 0.3 + 5 * 0.2)}
 
@@ -69,7 +69,7 @@ def test_a_weight_is_a_claim_to_seats() -> None:
     assert ends["b1"] > ends["b0"]
 
 
-def test_the_line_is_taken_up_as_others_end() -> None:
+def test_waiting_pictures_begin_as_others_end() -> None:
     ends = play([ahead("now")], [ahead("next"), ahead("last")], slots=1, pace=pace(seats=1))
     assert [round(ends[name], 6) for name in ("now", "next", "last")] == [2.0, 4.0, 6.0]
 
@@ -77,7 +77,7 @@ def test_the_line_is_taken_up_as_others_end() -> None:
 ALONE, CROWD = Company(0, 0), Company(3, 0)
 
 
-def test_experience_learns_by_how_much_waits_are_longer() -> None:
+def test_the_estimate_learns_the_growth_of_waits() -> None:
     learnt = WaitCorrection()
     assert learnt.corrected(10.0, ALONE) == 10.0
     for _ in range(100):
@@ -87,14 +87,14 @@ def test_experience_learns_by_how_much_waits_are_longer() -> None:
     assert learnt.corrected(10.0, CROWD) == 10.0, "so have those in a crowd"
 
 
-def test_experience_says_what_is_right_for_most_not_the_mean() -> None:
+def test_the_estimate_fits_most_waits_not_the_mean() -> None:
     learnt = WaitCorrection()
     for waited_s in [20.0, 21.0, 22.0, 90.0] * 25:
         learnt.learn(20.0, ALONE, waited_s)
     assert 20.0 <= learnt.corrected(20.0, ALONE) <= 22.0
 
 
-def test_one_odd_wait_settles_nothing() -> None:
+def test_one_odd_wait_changes_little() -> None:
     learnt = WaitCorrection()
     learnt.learn(10.0, ALONE, 60.0)
     assert learnt.corrected(10.0, ALONE) < 14.0
@@ -119,7 +119,7 @@ def test_no_other_answer_is_right_for_more(waits_s: list[float]) -> None:
     assert right(told_s) == best
 
 
-def test_company_is_seen_from_ones_own_guild() -> None:
+def test_load_is_counted_per_guild() -> None:
     making = [ahead("a"), ahead("b"), ahead("c", guild=2), ahead("d", guild=2), ahead("e", guild=2)]
     assert Company.of(making, 1) == Company(1, 1)
     assert Company.of(making, 3) == Company(1, 0)

@@ -9,7 +9,7 @@ from PIL import Image
 from training.paintbox import curves
 
 
-def test_what_was_written_last_for_a_step_counts(tmp_path: Path) -> None:
+def test_the_last_value_of_a_step_counts(tmp_path: Path) -> None:
     """A lesson that was cut off goes on from its checkpoint, and writes some steps again."""
     file = tmp_path / "vae.tsv"
     file.write_text(
@@ -18,7 +18,7 @@ def test_what_was_written_last_for_a_step_counts(tmp_path: Path) -> None:
     assert curves.read(file) == [(60, 4.0)]
 
 
-def test_a_run_that_learns_faster_lies_below(tmp_path: Path) -> None:
+def test_a_faster_run_is_drawn_below(tmp_path: Path) -> None:
     slow = [(step, 1.0 / (1 + step / 1000)) for step in range(0, 2000, 100)]
     fast = [(step, loss / (1 + step / 400)) for step, loss in slow]
     sheet = curves.draw({"unet": [slow, fast], "vae": [slow, fast]}, ["slow", "fast"])

@@ -46,7 +46,7 @@ def test_it_is_not_fooled_by_the_wrong_colour_thing_or_place() -> None:
     assert wrong_reading.seen == () or wrong_reading.seen[0].thing != "heart"
 
 
-def test_an_empty_picture_and_noise_hold_nothing_to_praise() -> None:
+def test_an_empty_picture_and_noise_score_nothing() -> None:
     assert judge.read(Image.new("RGB", (128, 128), COLOURS["cyan"])).seen == ()
     noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     assert len(judge.read(Image.fromarray(noise)).seen) != 1
@@ -71,7 +71,7 @@ def test_it_tells_left_from_right_and_above_from_below() -> None:
     assert judge.related(judge.read(alone), *scene.placed) is None
 
 
-def test_a_thing_in_its_shade_alone_does_not_pass_for_its_colour() -> None:
+def test_a_shade_alone_does_not_count_as_the_colour() -> None:
     dark = np.full((128, 128, 3), 250, np.uint8)
     dark[40:90, 40:90] = (109, 19, 19)
     assert judge.read(Image.fromarray(dark)).seen[0].colour != "red"

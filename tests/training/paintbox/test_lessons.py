@@ -53,7 +53,7 @@ def test_standard_latents_decode_to_the_same_pictures() -> None:
     assert vae.latent_scale(network, drawings) == pytest.approx(1, abs=0.01)
 
 
-def test_the_sharpening_lesson_mends_the_worst_and_holds_the_latents(tmp_path: Path) -> None:
+def test_the_sharpening_lesson_improves_the_worst_and_keeps_the_latents(tmp_path: Path) -> None:
     shown, moved = pool(12, seed=2, side_px=32), []
     pictures = to_pictures(from_bytes(shown))
     for pull in (0.0, 20.0):
@@ -70,7 +70,7 @@ def test_the_sharpening_lesson_mends_the_worst_and_holds_the_latents(tmp_path: P
     assert moved[1] < 0.2 * moved[0]
 
 
-def test_what_is_drawn_worst_is_shown_most_and_nothing_is_forgotten() -> None:
+def test_the_worst_pictures_are_shown_most_and_none_is_left_out() -> None:
     errors = torch.tensor([1.0, 1.0, 9.0, 0.0])
     shown = torch.cat([sharpen.choose(errors, 1, chance(0, step)) for step in range(300)]).bincount(minlength=4)
     assert shown[2] > 1.5 * (shown.sum() - shown[2]) and shown[3] > 0
@@ -83,7 +83,7 @@ def test_times_are_spread_over_the_whole_range_most_where_things_are_settled() -
     assert ((times >= 400) & (times < 900)).sum() == pytest.approx(72, abs=1)
 
 
-def test_crops_of_the_upscaler_match_and_lie_where_there_is_something_to_learn() -> None:
+def test_upscaler_crops_match_and_contain_edges() -> None:
     data = upscaler.UpscalerData(pool_size=4, batch=64, crop_px=16, side_px=128)
     pairs = upscaler.pairs(data, 1, data.side_px)
     given, wanted = upscaler.crops(pairs, data, chance(0, 3))
@@ -127,7 +127,7 @@ def test_a_moved_example_keeps_its_size_and_repeats_its_edge() -> None:
     assert torch.equal(safety._moved(pixels, 5, chance(0, 1)), moved)
 
 
-def test_the_painters_lesson_learns(tmp_path: Path) -> None:
+def test_the_unet_lesson_learns(tmp_path: Path) -> None:
     tokens.write_tokenizer(tmp_path / "t", captions.words())
     data = unet.UnetData(simple_size=8, world_size=8, batch=4, side_px=64)
     text_encoder, painter = unet.teach(
@@ -199,7 +199,7 @@ def test_the_written_model_is_the_published_layout(tmp_path: Path) -> None:
     assert pipe("a red star", num_inference_steps=2, guidance_scale=3.0).images[0].size == (128, 128)
 
 
-def test_the_painters_lessons_learn_and_the_lora_touches_nothing_else(tmp_path: Path) -> None:
+def test_the_unet_and_lora_lessons_learn_and_the_lora_changes_no_other_weight(tmp_path: Path) -> None:
     tokens.write_tokenizer(tmp_path / "t", captions.words())
     tokenizer, network = CLIPTokenizer.from_pretrained(tmp_path / "t"), toy_vae()
     painter = unet.Painter(unet.build_text_encoder(len(tokenizer)), unet.build_unet((16, 16, 16)))

@@ -60,7 +60,7 @@ def test_everything_together_is_light() -> None:
     assert 1 < measures.weights_mb(MODEL_DIR.parent) <= 40
 
 
-def test_the_same_seed_paints_the_same_picture(painter: Painter) -> None:
+def test_the_same_seed_gives_the_same_picture(painter: Painter) -> None:
     prompts = ["a red circle on a blue background"]
     first, again = painter.paint(prompts, first_seed=7), painter.paint(prompts, first_seed=7)
     assert first[0].size == (NATIVE_PX, NATIVE_PX)
@@ -68,7 +68,7 @@ def test_the_same_seed_paints_the_same_picture(painter: Painter) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_paints_the_asked_background(name: str, painter: Painter) -> None:
+def test_every_sampler_gives_the_requested_background(name: str, painter: Painter) -> None:
     cls, options = SAMPLERS[name]
     stock = painter.pipe.scheduler
     try:

@@ -73,7 +73,7 @@ def test_left_of_above_and_how_many_are_mostly_right(painter: Painter) -> None:
     assert score_counts(painter, 12, seed=5).share >= 0.6
 
 
-def test_a_negative_prompt_takes_a_colour_away(painter: Painter) -> None:
+def test_a_negative_prompt_removes_a_colour(painter: Painter) -> None:
     prompts = ["a circle on a white background"] * 4
     pictures = painter.paint(prompts, negative=["red"] * 4)
     assert all(piece.colour != "red" for picture in pictures for piece in judge.read(picture).seen)

@@ -34,7 +34,7 @@ def test_a_fifth_is_held_out_and_stays_the_same_fifth() -> None:
     assert [is_held_out(*triple) for triple in known] == [False, False, False]
 
 
-def test_training_never_draws_a_held_out_scene_though_the_lot_would() -> None:
+def test_training_never_draws_a_held_out_scene() -> None:
     rng = random.Random(4)
     assert all(is_training(sample_training(rng)) for _ in range(300))
     assert not all(is_training(scene) for scene in scenes(300, seed=4))

@@ -119,7 +119,7 @@ def test_a_sampler_and_its_schedule(
     assert find_sampler(sampler, schedule=schedule) == (ours, unread)
 
 
-def test_what_changes_a_picture_and_is_not_read_is_named() -> None:
+def test_unread_settings_are_named() -> None:
     found = read(f"{WORDS}{LINE}, Clip skip: 2, Denoising strength: 0.5, Hires upscale: 2, ControlNet 0: canny, VAE: x")
     assert found.clip_skip == 2
     assert found.unread == ("denoising strength: 0.5", "hires upscale: 2", "controlnet 0: canny")
@@ -148,7 +148,7 @@ PIECES = [
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=5)).map("".join))
-def test_no_text_is_an_error(text: str) -> None:
+def test_any_parameters_text_is_read_without_an_error(text: str) -> None:
     read_foreign({"parameters": text})
 
 
@@ -185,7 +185,7 @@ def test_seeds_of_64_bits_are_read_to_the_last_digit() -> None:
         assert read(f"a cat\nSteps: 5, Seed: {bad}").seed is None
 
 
-def test_what_a_node_of_comfyui_did_not_find_is_left_to_the_graph() -> None:
+def test_empty_values_of_a_comfyui_node_are_read_from_the_graph() -> None:
     graph = '{"1": {"class_type": "KSampler", "inputs": {"positive": ["2", 0], "seed": 5, "steps": 3}},'
     graph += '"2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a cat"}}}'
     written = (

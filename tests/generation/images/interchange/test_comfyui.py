@@ -21,7 +21,7 @@ def both(kind: str, **more: Any) -> Graph:
 @pytest.mark.parametrize(
     "kind", ["ControlNetApplyAdvanced", "ControlNetApplySD3", "InpaintModelConditioning", "ACN_AdvancedControlNetApply"]
 )
-def test_of_a_node_with_two_outputs_the_one_that_is_linked_counts(kind: str) -> None:
+def test_the_linked_output_of_a_node_counts(kind: str) -> None:
     linked = {"positive": ["10", 0], "negative": ["10", 1]}
     found = read(graph(n3=sampler(**linked), n10=both(kind)))
     assert (found.prompt, found.negative, found.unread) == ("a red circle", "blurry", (kind,))

@@ -40,7 +40,7 @@ def test_the_first_pass_counts_wherever_it_stands_and_the_second_is_named() -> N
         assert set(found.unread) == {"KSampler", "LatentUpscale"}
 
 
-def test_what_leads_to_no_saved_picture_does_not_count() -> None:
+def test_nodes_without_a_saved_picture_do_not_count() -> None:
     stray = {
         "n1": sampler(seed=1),
         "n2": node("PreviewImage", images=["1", 0]),
@@ -50,14 +50,14 @@ def test_what_leads_to_no_saved_picture_does_not_count() -> None:
     assert read(dict(sorted(nodes.items()))) == PLAIN
 
 
-def test_of_two_saved_pictures_only_what_they_share_is_known() -> None:
+def test_two_saved_pictures_give_only_their_common_settings() -> None:
     other = {"n1": sampler(seed=1, positive=["7", 0]), "n2": node("SaveImage", images=["1", 0])}
     found = read(graph(**other))
     assert (found.prompt, found.seed) == ("", None)
     assert (found.negative, found.steps) == ("blurry", 3)
 
 
-def test_what_is_painted_over_the_picture_is_named() -> None:
+def test_later_passes_over_the_picture_are_named() -> None:
     detailer = node("FaceDetailer", image=["8", 0], seed=9, steps=20, positive=["7", 0], negative=["6", 0])
     found = read(graph(n9=node("SaveImage", images=["10", 0]), n10=detailer))
     assert (found.prompt, found.seed, found.unread) == ("a red circle", 42, ("FaceDetailer",))
@@ -172,11 +172,11 @@ def test_rows_of_lora() -> None:
 
 
 @pytest.mark.parametrize("stray", [{}, {"n10": sampler(seed=43)}], ids=["alone", "beside a known one"])
-def test_a_graph_of_a_sampler_nobody_knows_is_a_graph_of_comfyui(stray: Graph) -> None:
+def test_a_graph_with_an_unknown_sampler_counts_as_comfyui(stray: Graph) -> None:
     found = read(graph(n3=node("Nobody's", text="a red circle"), **stray))
     assert (found.tool, found.prompt, found.unread) == ("ComfyUI", "", ("Nobody's",))
 
 
-def test_a_link_that_leads_nowhere_is_named_as_it_stands() -> None:
+def test_a_broken_link_is_named() -> None:
     found = read(graph(n3=sampler(positive=["66", 0])))
     assert (found.prompt, found.unread) == ("", ("['66', 0]",))

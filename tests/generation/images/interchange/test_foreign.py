@@ -179,7 +179,7 @@ async def test_a_text_made_to_take_for_ever_is_read_before_the_process_is_given_
         {"invokeai_metadata": "null"},
     ],
 )
-def test_what_no_tool_wrote_is_not_read(text: dict[str, str]) -> None:
+def test_texts_of_no_tool_are_not_read(text: dict[str, str]) -> None:
     assert read_foreign(text) is None
 
 
@@ -191,7 +191,7 @@ def test_numbers_out_of_bounds_are_left_out_not_believed() -> None:
     assert read.sampler_there == "Nobody's"
 
 
-def test_a_graph_that_bites_its_own_tail_ends() -> None:
+def test_a_cyclic_graph_ends() -> None:
     loop = {
         "1": {"class_type": "KSampler", "inputs": {"positive": ["2", 0], "negative": ["1", 0], "steps": ["2", 0]}},
         "2": {"class_type": "CLIPTextEncode", "inputs": {"text": ["3", 0]}},

@@ -81,11 +81,11 @@ async def test_utf_8_in_a_latin_1_chunk_and_latin_1_itself() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (15, 64), (8200, 2), (4200, 4200)])
-async def test_the_size_of_a_picture_is_nothing_to_its_settings(size: tuple[int, int]) -> None:
+async def test_settings_are_read_at_any_picture_size(size: tuple[int, int]) -> None:
     assert await read_settings(picture("PNG", size=size, text={"parameters": PARAMETERS})) == READ
 
 
-async def test_of_a_png_that_was_cut_short_the_text_before_the_cut_is_read() -> None:
+async def test_the_text_of_a_truncated_png_is_read() -> None:
     whole = picture("PNG", size=(512, 512), text={"parameters": PARAMETERS})
     assert await read_settings(whole[: whole.index(b"IDAT") + 20]) == READ
     with pytest.raises(InvalidRequestError, match="damaged"):
@@ -98,7 +98,7 @@ GRAPH = {
 }
 
 
-def test_a_graph_in_a_webp_lies_where_a_camera_has_its_name() -> None:
+def test_a_graph_in_a_webp_is_read_from_the_camera_tag() -> None:
     exif = Image.Exif()
     exif[0x0110], exif[0x010F] = f"prompt:{json.dumps(GRAPH)}", "workflow:{}"
     found = read_foreign(read_texts(picture("WEBP", exif=exif)))
@@ -272,7 +272,7 @@ def test_their_jpegs_say_the_same(exif: bytes, tool: str) -> None:
         ({"parameters": json.dumps({"sui_image_params": {}})}, "SwarmUI", ""),
     ],
 )
-def test_what_cannot_be_read_is_named_as_what_it_is(text: dict[str, str], tool: str, prompt: str) -> None:
+def test_an_unreadable_format_is_named(text: dict[str, str], tool: str, prompt: str) -> None:
     found = read_foreign(text)
     assert found is not None
     assert (found.tool, found.prompt) == (tool, prompt)
