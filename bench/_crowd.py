@@ -1,4 +1,4 @@
-"""A crowd for the simulations of sharing: floods, bursts, light guilds, and what is noted of how they fared."""
+"""Load for the simulations of sharing: floods, bursts, light guilds, and records of how they were served."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def one_tick(stepped: list[Picture], model_before: str) -> float:
 
 @dataclass(slots=True)
 class Record:
-    """What a run is judged by. Waits are over what the picture takes alone: in forwards, and `walls` in time."""
+    """What a run is judged by: waits relative to a lone picture, in forwards, and `walls` in time."""
 
     service: dict[int, float] = field(default_factory=dict)
     gap: float = 0.0
@@ -54,7 +54,7 @@ class Record:
     """Per pair: its difference now, and the least and greatest since both began to have work."""
 
     def note_end(self, picture: Picture, solo: float) -> None:
-        """`solo` is the time the picture takes alone."""
+        """Record an end. `solo` is the time of a lone picture."""
         forwards = (self.forwards - picture.arrived[0]) / picture.steps
         if picture.guild_id in LIGHT:
             self.light_waits.append(forwards)
@@ -117,7 +117,7 @@ def _note_gaps(record: Record, served: Mapping[int, float], busy: set[int]) -> N
 
 
 class Arrivals:
-    """The same people for every policy: floods keep their line long, the others come by the clock."""
+    """The same members for every policy: floods keep their queue long, the others arrive by the clock."""
 
     def __init__(self, seed: int, weights: Mapping[int, float], mix: Mix) -> None:
         self._chance = random.Random(seed)
@@ -129,7 +129,7 @@ class Arrivals:
         self._next_member = 300.0
 
     def at(self, forwards: int, now: float) -> list[Picture]:
-        """Who comes by now, in forwards and in time."""
+        """Return who arrives now, in forwards and in time."""
         moment = forwards, now
         arrived = [
             self._picture(guild, steps, moment) for guild, steps in FLOODS.items() for _ in range(self._room(guild))

@@ -45,7 +45,7 @@ class Cost:
 
 
 async def build(folder: Path, num_images: int) -> None:
-    """One member of one guild with so many finished jobs of one image each, and 10,000 that wait; a job a minute."""
+    """Build a member of a guild with so many finished jobs of one image, and 10,000 that wait; a job a minute."""
     await asyncio.to_thread((folder / "pictures").mkdir, parents=True, exist_ok=True)
     async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
         done, waiting = await _one(database, is_done=True), await _one(database, is_done=False)
@@ -81,7 +81,7 @@ async def _one(database: Database, *, is_done: bool) -> str:
 
 
 def name_of(number: int) -> str:
-    """The file of the picture of that number, the oldest is 1."""
+    """Return the file of the picture of that number; the oldest is 1."""
     return f"{number % 256:02x}{number:062x}"
 
 
@@ -90,7 +90,7 @@ _NEW_ID = "printf('{letter}%021d', number)"
 
 
 def _multiply(file: Path, job_id: str, letter: str, num: int) -> None:
-    """Put `num` copies in the place of a job, one for each minute until now."""
+    """Put `num` copies in place of a job, one for each minute until now."""
     new_id, at = _NEW_ID.format(letter=letter), _AT.format(num=num)
     window = f"substr({at}, 1, 14) || printf('%02d', substr({at}, 15, 2) / 15 * 15) || ':00.000000'"
     changes = {
@@ -123,7 +123,7 @@ def _multiply(file: Path, job_id: str, letter: str, num: int) -> None:
 
 
 def _sum_up(file: Path) -> None:
-    """Make the balances what the ledger says."""
+    """Set the balances to the sums of the ledger."""
     sums = "window, SUM(num_images), SUM(reserved), SUM(used) FROM ledger GROUP BY guild_id"
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("DELETE FROM balances")
@@ -133,7 +133,7 @@ def _sum_up(file: Path) -> None:
 
 
 async def measure(folder: Path, work: Callable[[Database], Awaitable[object]]) -> Cost:
-    """What `work` costs this process, which should be a fresh one: its peak is the process's."""
+    """Measure what `work` costs this process, which should be a fresh one: its peak is the process's."""
     async with await Database.open(f"sqlite:///{folder / 'atelier.db'}", folder) as database:
         writes, stalls = _writes_of(database._writing), [0.0]
         ticking = asyncio.create_task(_tick(stalls))
@@ -153,7 +153,7 @@ async def measure(folder: Path, work: Callable[[Database], Awaitable[object]]) -
 
 
 def _peak_mb() -> float:
-    """Of this program alone where the system says so: the usual figure is at least that of the parent process."""
+    """Return the peak of this program alone where the system says so: the usual figure includes the parent process."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     of_its_own = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")]
@@ -170,7 +170,7 @@ async def _tick(stalls: list[float]) -> None:
 
 
 def _writes_of(engine: Engine) -> list[float]:
-    """Seconds of every writing transaction from now on."""
+    """Record the seconds of every writing transaction from now on."""
     lasted: list[float] = []
     began = threading.local()
 

@@ -85,7 +85,7 @@ class Lives:
 
 
 class Life:
-    """One bot, and the worker that is its child."""
+    """One bot, and its child, the worker."""
 
     def __init__(self, pid: int, end: asyncio.Future[int]) -> None:
         self.pid = pid
@@ -96,7 +96,7 @@ class Life:
         return self._end.done()
 
     async def over(self, *, timeout_s: float) -> bool:
-        """Wait for its end; whether it came."""
+        """Wait for its end; return whether it came."""
         done, _ = await asyncio.wait((self._end,), timeout=timeout_s)
         return bool(done)
 
@@ -106,7 +106,7 @@ class Life:
                 os.kill(self.pid, number)
 
     def signal_worker(self, number: Signals) -> bool:
-        """Whether there was a worker to send it to."""
+        """Send the signal; return whether there was a worker."""
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.pid).children():
                 child.send_signal(number)
@@ -118,7 +118,7 @@ class Life:
         await self._end
 
     async def status(self) -> int:
-        """How it ended: 0 and above by itself, below by that signal."""
+        """Return how it ended: 0 and above by itself, below by that signal."""
         return await self._end
 
 
@@ -154,7 +154,7 @@ def main() -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    """Import all that a bot needs, and put what the options name in the place of its parts."""
+    """Import all that a bot needs, and replace its parts as the options say."""
     import cli.app
     import cli.serve
     import discord_sandbox  # noqa: F401

@@ -1,4 +1,4 @@
-"""Load through the wire: people of many servers ask a local Discord for something, at a steady rate.
+"""Load over the real protocol: users of many servers send a command to a local Discord, at a steady rate.
 
 Discord here only records while the load lasts; what it recorded is judged afterwards.
 """
@@ -37,14 +37,14 @@ class Asked:
 
     @property
     def refusal(self) -> Message | None:
-        """What the one person reads instead of getting what they asked for."""
+        """Return the private text that a user reads instead of a result."""
         found = [message for message in self.interaction.messages if message.is_ephemeral and not message.is_loading]
         return found[0] if found else None
 
 
 @dataclass(slots=True)
 class Calls:
-    """REST calls of the bot, counted as they come in."""
+    """REST calls of the bot, counted as they arrive."""
 
     edits: int = 0
     edits_by_token: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -61,12 +61,12 @@ class Calls:
 
     @property
     def most_edits(self) -> int:
-        """Of one interaction within `EDITS_PERIOD_S`."""
+        """Return the most edits of one interaction within `EDITS_PERIOD_S`."""
         return max((_most_within(times, EDITS_PERIOD_S) for times in self.edits_by_token.values()), default=0)
 
     @property
     def most_others(self) -> int:
-        """Within a second, that count against the bot's global limit."""
+        """Return the most calls within a second that count against the bot's global limit."""
         return max(self.others_by_second.values(), default=0)
 
 
@@ -115,7 +115,7 @@ class Load:
 
 
 def settle(discord: Sandbox, *, guilds: int, members: int) -> list[ScriptedUser]:
-    """So many servers with so many people in each, all of them looking at a channel."""
+    """Create so many servers with so many members each, all of them looking at a channel."""
     people = []
     for number in range(guilds):
         guild = discord.add_guild(f"Server {number}")
@@ -126,7 +126,7 @@ def settle(discord: Sandbox, *, guilds: int, members: int) -> list[ScriptedUser]
 
 
 def _most_within(times_s: Sequence[float], period_s: float) -> int:
-    """The most of `times_s` (ascending) that any window of `period_s` holds."""
+    """Return the most of `times_s` (ascending) within any window of `period_s`."""
     most = first = 0
     for last, at_s in enumerate(times_s):
         while times_s[first] <= at_s - period_s:

@@ -1,4 +1,4 @@
-"""Driving the engine for benchmarks: a model to paint with, orders, and running them to their end."""
+"""Drives the engine for benchmarks: a model, commands, and running them to their end."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ FIVE_SAMPLERS = ("Euler a", "Heun", "DPM++ 2M Karras", "DPM++ 2M SDE", "PLMS")
 
 
 def open_model(name: str) -> Model:
-    """The built-in model by its name, or a model folder by its path."""
+    """Open the built-in model by its name, or a model folder by its path."""
     return Catalog.open(name).default
 
 
 def an_order(
     model: Model, image_id: str, *, share: Share | None = None, replay: str | None = None, **spec: Any
 ) -> GenerateCommand:
-    """An order of the model's usual picture, changed by `spec`."""
+    """Return a command for the model's usual picture, changed by `spec`."""
     plain = ImageSpec.for_model(model, prompt="a red circle on a blue background", seed=0)
     start_png = spec.pop("start_png", None)
     return GenerateCommand(
@@ -36,7 +36,7 @@ def an_order(
 
 
 def finished(events: Iterable[Event]) -> list[Finished]:
-    """The pictures among the events. Raises `RuntimeError` if an image broke: a benchmark of failures is none."""
+    """Return the pictures among the events. Raise `RuntimeError` if an image failed: failures are not measured."""
     for event in events:
         if isinstance(event, ImageFailed):
             raise RuntimeError(str(event))
@@ -44,7 +44,7 @@ def finished(events: Iterable[Event]) -> list[Finished]:
 
 
 def run_alone(engine: Engine, order: GenerateCommand) -> Finished:
-    """One image with the engine to itself."""
+    """Run one image with the engine to itself."""
     engine.admit(order)
     done: list[Finished] = []
     while not engine.is_idle:

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices, and how much of that a model asks for."""
+"""Measures how fast this machine multiplies matrices, and how much of that a model needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from generation.models.catalog import Model
 
 @lru_cache(maxsize=1)
 def unet_flops(engine: Engine, model: Model, side_px: int) -> float:
-    """Floating point operations of one row of one model evaluation."""
+    """Return the floating point operations of one row of one model evaluation."""
     family = engine._models.get(model.name).family
     order = an_order(model, "f-0", width_px=side_px, height_px=side_px, guidance=1.0)
     slot = Slot(order, family, 0)
@@ -32,7 +32,7 @@ def unet_flops(engine: Engine, model: Model, side_px: int) -> float:
 
 
 def peak_flops(engine: Engine, *, size: int = 2048, repeats: int = 5) -> float:
-    """Floating point operations a second of the best of a few square matrix products in the engine's format."""
+    """Return the best floating point operations per second of a few square matrix products in the engine's format."""
     device, dtype = engine._device.torch_device, engine._device.dtype
     left = torch.randn(size, size, device=device).to(dtype)
     right = torch.randn(size, size, device=device).to(dtype)

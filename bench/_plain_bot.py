@@ -1,4 +1,4 @@
-"""The least a discord.py bot can do: acknowledge `/imagine`, say that it is queued, keep nothing. A program."""
+"""A minimal discord.py bot: acknowledges `/imagine`, says that it is queued, stores nothing. A program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run of the engine spends its time: seconds a part, each without what the parts inside it took."""
+"""Measures where a run of the engine spends its time: seconds per part, without the parts inside it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FORWARD = "forward"
 
 
 class Clock:
-    """Seconds by name. What is called inside another call counts for itself only."""
+    """Seconds by name. A nested call counts for itself only."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self._inside: list[float] = []
 
     def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """`work`, which is timed under that name from now on."""
+        """Return `work`, timed under that name from now on."""
 
         def run(*args: Any, **kwargs: Any) -> Any:
             started = time.perf_counter()
@@ -46,7 +46,7 @@ class Clock:
 
 
 def profile(engine: Engine, model: Model, work: Callable[[], object]) -> dict[str, float]:
-    """Share of the time of `work` by part, largest first; what is left is `everything else`."""
+    """Return the share of the time of `work` by part, largest first; the rest is `everything else`."""
     clock = Clock()
     family = engine._models.get(model.name).family
     watched: list[tuple[str, Any, str]] = [

@@ -1,4 +1,4 @@
-"""Models with random weights: of real shape, as heavy as the real ones, or tiny; free to make anywhere."""
+"""Models with random weights: of real shape and size, or tiny; they need no download."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _sd15(folder: Path) -> dict[str, Any]:
 
 
 def _tiny(folder: Path) -> dict[str, Any]:
-    """For what does not depend on size: an evaluation takes a millisecond or two."""
+    """Return a tiny shape, for what does not depend on size: an evaluation takes a millisecond or two."""
     unet = UNet2DConditionModel(
         sample_size=8,
         block_out_channels=(16, 32),

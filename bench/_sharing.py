@@ -1,4 +1,4 @@
-"""Ways of sharing a machine, to be simulated side by side: ours from its real parts, FIFO, and a picture in turn.
+"""Ways of sharing a machine, simulated side by side: ours from its real parts, FIFO, and a picture in turn.
 
 One tick is one forward pass that advances up to `forward` images of one key by a step. Ours: `FairQueue` admits, the
 engine's `StepSchedule` steps. The peers step what they admitted, oldest first; they hold as many images resident as
@@ -45,14 +45,14 @@ class Policy(Protocol):
 
     def arrive(self, picture: Picture) -> None: ...
     def tick(self) -> list[Picture]:
-        """Advance: the pictures that got a step in this forward. All have one key."""
+        """Advance; return the pictures that got a step in this forward. All have one key."""
 
     def backlogged(self) -> set[int]:
-        """Guilds with anything waiting or resident."""
+        """Return the guilds with anything waiting or resident."""
 
 
 class Ours:
-    """The parts of the real system, joined as the studio and the engine join them.
+    """The parts of the real system, joined as the service and the engine join them.
 
     `slots` images are resident; one that was picked reaches the engine `delay` forwards later, as over a real wire.
     """
@@ -141,7 +141,7 @@ class Fifo:
 
 
 class CountRoundRobin(Fifo):
-    """A picture a guild in turn, whatever it costs."""
+    """One picture per guild in turn, whatever its cost."""
 
     def __init__(self, forward: int) -> None:
         super().__init__(forward)

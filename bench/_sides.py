@@ -26,7 +26,7 @@ MAX_BATCH = 8
 
 @dataclass
 class Outcome:
-    """Seconds from asking to picture of every request, and of the whole run."""
+    """Seconds from request to picture for every request, and of the whole run."""
 
     latencies_s: list[float] = field(default_factory=list)
     total_s: float = 0.0
@@ -34,7 +34,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request in line."""
+    """One request in the queue."""
 
     user: int
     spec: ImageSpec
@@ -53,7 +53,7 @@ class Stock:
         self._config = dict(loaded.scheduler.config)
 
     def paint(self, specs: Sequence[ImageSpec]) -> None:
-        """Requests that differ in prompt and seed only, as one call."""
+        """Generate requests that differ in prompt and seed only, as one call."""
         first = specs[0]
         self._pipeline.scheduler = build_scheduler(first.sampler, self._config)
         self._pipeline(
@@ -68,7 +68,7 @@ class Stock:
 
 
 def serve_stock(stock: Stock, users: Sequence[Sequence[ImageSpec]], *, batched: bool) -> Outcome:
-    """(a) one request at a time, or (b) the oldest with every other waiting one of equal settings, eight at most."""
+    """(a) one request at a time, or (b) the oldest with all waiting ones of equal settings, eight at most."""
     outcome, started = Outcome(), time.perf_counter()
     todo = [deque(specs) for specs in users]
     line = [Asked(user, specs.popleft(), started) for user, specs in enumerate(todo)]
@@ -87,7 +87,7 @@ def serve_stock(stock: Stock, users: Sequence[Sequence[ImageSpec]], *, batched: 
 
 
 def serve_engine(engine: Engine, model: Model, users: Sequence[Sequence[ImageSpec]]) -> Outcome:
-    """(c) everybody's picture is resident; each user is a guild of its own."""
+    """(c) all pictures are resident; each user is a guild of its own."""
     outcome, started = Outcome(), time.perf_counter()
     todo = [deque(specs) for specs in users]
     asked_at: dict[str, float] = {}
@@ -109,7 +109,7 @@ def serve_engine(engine: Engine, model: Model, users: Sequence[Sequence[ImageSpe
 
 
 def seconds_an_image(engine: Engine, model: Model, *, together: int, side_px: int, steps: int) -> float:
-    """Time of one whole guided picture (encode, steps, decode) when `together` equal ones share every forward."""
+    """Return the time of one guided picture (encode, steps, decode) when `together` equal ones share forwards."""
     orders = [
         an_order(model, f"p-{index}", width_px=side_px, height_px=side_px, steps=steps, guidance=4.0, seed=index)
         for index in range(together)

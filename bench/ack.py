@@ -1,4 +1,4 @@
-"""How soon is everybody answered when hundreds of servers ask at once?
+"""Measures how soon every request is answered when hundreds of servers ask at once.
 
 The bot process, with an engine without a model behind its real worker (eight pictures a second, more than a card
 paints), is asked for pictures through the wire at a steady rate by members of many servers. Discord is this process: it
@@ -47,7 +47,7 @@ TO_BE_ZERO = ("over_3s", "violations", "unanswered", "rude")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is asked: `rate` requests a second of all together, for `seconds`."""
+    """The load: `rate` requests a second in all, for `seconds`."""
 
     rate: float
     guilds: int
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> int:
 
 
 async def measure_atelier(plan: Plan) -> dict[str, float]:
-    """Our bot under the load."""
+    """Measure our bot under the load."""
     async with Sandbox(bot_name="Atelier", journal_limit=1000) as discord:
         load = Load(discord, settle(discord, guilds=plan.guilds, members=MEMBERS))
         async with _atelier(discord) as (pid, health_url):
@@ -100,7 +100,7 @@ async def measure_atelier(plan: Plan) -> dict[str, float]:
 
 
 async def measure_plain(plan: Plan) -> dict[str, float]:
-    """The plain bot under the same load."""
+    """Measure the plain bot under the same load."""
     async with Sandbox(journal_limit=1000, openapi=None) as discord:
         load = Load(discord, settle(discord, guilds=plan.guilds, members=MEMBERS))
         environment = {"ATELIER_DISCORD_URL": discord.url, "ATELIER_DISCORD_TOKEN": discord.token}
@@ -125,7 +125,7 @@ async def measure_plain(plan: Plan) -> dict[str, float]:
 
 @asynccontextmanager
 async def _atelier(discord: Sandbox) -> AsyncIterator[tuple[int, str]]:
-    """The bot, ready: its process id, and the address of its health page."""
+    """Start the bot; return its process id and the address of its health page."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -166,7 +166,7 @@ async def _loop_lag_ms(url: str) -> float:
 
 @asynccontextmanager
 async def _undisturbed() -> AsyncIterator[None]:
-    """What this process keeps for the judge grows for a minute: its collector must not pause the clock meanwhile."""
+    """Pause the garbage collector: the data for the judge grows for a minute and must not stop the clock."""
     gc.collect()
     gc.disable()
     try:
@@ -176,7 +176,7 @@ async def _undisturbed() -> AsyncIterator[None]:
 
 
 class Meter:
-    """Processor time of the bot, its worker and this process from now on."""
+    """Measures the processor time of the bot, its worker and this process from now on."""
 
     def __init__(self, pid: int) -> None:
         self._bot = psutil.Process(pid)
@@ -184,7 +184,7 @@ class Meter:
         self._before = self._now()
 
     def per_request(self, requests: int) -> dict[str, float]:
-        """Milliseconds a request."""
+        """Return the milliseconds per request."""
         spent = [1000 * (now - before) / requests for now, before in zip(self._now(), self._before, strict=True)]
         return dict(zip(("bot_cpu_ms", "worker_cpu_ms", "discord_cpu_ms"), spent, strict=True))
 
@@ -198,7 +198,7 @@ def _seconds(process: psutil.Process) -> float:
 
 
 def _figures(asked: Sequence[Asked]) -> dict[str, float]:
-    """What became of the requests, and how soon."""
+    """Return the results of the requests, and how soon they came."""
     acks = [each.interaction.ack_ms for each in asked if each.interaction.ack_ms is not None]
     told = [each.told_ms for each in asked if each.told_ms is not None]
     refusals = [each.refusal for each in asked if each.refusal is not None]
@@ -217,6 +217,6 @@ def _figures(asked: Sequence[Asked]) -> dict[str, float]:
 
 
 def percentile(values: Sequence[float], rank: int) -> float:
-    """The value that `rank` % of them do not exceed; 0 of none."""
+    """Return the value that `rank` % of them do not exceed; 0 for none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, len(ordered) * rank // 100)] if ordered else 0.0

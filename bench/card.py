@@ -1,4 +1,4 @@
-"""`card`: everything that wants a graphics card, measured in one go, as the table of docs/performance.md.
+"""`card`: measures everything that needs a graphics card in one run, as the table of docs/performance.md.
 
 Runs `throughput`, `memory` and `exact` for the shapes of Stable Diffusion 1.5 and XL with random weights (nothing is
 downloaded), each in a process of its own, and prints the table; `--write` puts it into the page in place of the last.
@@ -30,7 +30,7 @@ _FIGURES = ("images_per_s", "ratio_serial", "ratio_batched", "share_of_peak", "p
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A model's shape, and what is asked of it."""
+    """A model's shape, and the requests for it."""
 
     name: str
     title: str
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
 
 
 def measure(shapes: Sequence[Shape], *, rounds: int) -> dict[str, Any]:
-    """All figures, one program after another."""
+    """Return all figures, one program after another."""
     figures: dict[str, Any] = {"torch": version("torch"), "python": platform.python_version()}
     for shape in shapes:
         speed, memory = _run(shape.throughput(rounds)), _run(shape.memory())
@@ -85,7 +85,7 @@ def measure(shapes: Sequence[Shape], *, rounds: int) -> dict[str, Any]:
 
 
 def _run(words: list[str]) -> dict[str, Any]:
-    """What a program says in its last line. One that found something wrong says so in its figures."""
+    """Return the last line of a program. One that found an error says so in its figures."""
     done = subprocess.run(
         [sys.executable, "-m", "bench", *words, "--json"], stdout=subprocess.PIPE, text=True, check=False
     )
@@ -96,7 +96,7 @@ def _run(words: list[str]) -> dict[str, Any]:
 
 
 def table(shapes: Sequence[Shape], figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """Return the figures as a table."""
     on = f"On {figures['device']}, {figures['dtype']}, torch {figures['torch']}, {datetime.now(UTC):%Y-%m-%d}:"
     exact = figures["exact"]
     rows = [_row(shape.title, figures[shape.name]) for shape in shapes]
@@ -124,7 +124,7 @@ def _row(title: str, found: dict[str, Any]) -> str:
 
 
 def replaced(page: str, text: str) -> str:
-    """The page with another table. Raises `SystemExit` if it has no place for one."""
+    """Return the page with another table. Raise `SystemExit` if it has no place for one."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

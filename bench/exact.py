@@ -1,4 +1,4 @@
-"""`exact`: does every picture painted in a crowd come out byte for byte when replayed alone from its trace?
+"""`exact`: checks that every picture from a mixed batch is the same, byte for byte, when replayed alone from its trace.
 
 Each interleaving admits one image of each of five samplers, and some neighbours, at random moments, in random rows,
 with random seeds, steps, guidance, weights, start pictures, outpaint and hires fix. Then each is replayed. The control
@@ -58,7 +58,7 @@ def _open(options: argparse.Namespace, folder: Path) -> Model:
 
 
 def _measure(model: Model, dtype: str, options: argparse.Namespace) -> dict[str, Any]:
-    """All interleavings in one number format."""
+    """Run all interleavings in one number format."""
     from generation.engine.engine import Engine
     from generation.workers.engine_settings import EngineSettings
 
@@ -133,7 +133,7 @@ def _orders(model: Model, generator: random.Random, side_px: int) -> Iterator[Ge
 def _interleave(
     engine: Engine, model: Model, generator: random.Random, options: argparse.Namespace
 ) -> list[tuple[GenerateCommand, Finished]]:
-    """Paint them together, arriving at random moments; each order with what came of it."""
+    """Generate them together, arriving at random moments; return each command with its result."""
     from bench._painting import finished
 
     orders = list(_orders(model, generator, options.side))

@@ -1,4 +1,4 @@
-"""Who gets the machine? Simulated hours of floods, bursts and light guilds under three policies, ours among them.
+"""Measures shares: simulated hours of floods, bursts and light guilds under three policies, ours among them.
 
 Three guilds flood (50-, 20- and 10-step pictures), one comes in bursts, ten are light: a picture now and then. See
 `_sharing` for the policies; all see the same arrivals.
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
 
 
 class Trial:
-    """All runs of one call: the same forward, the same length, the same people."""
+    """All runs of one call: the same forward, the same length, the same members."""
 
     def __init__(self, forward: int, until: float, seed: int) -> None:
         self._forward, self._until, self._seed = forward, until, seed
@@ -83,7 +83,7 @@ class Trial:
         }
 
     def many_keys(self) -> dict[str, object]:
-        """Four keys, with models that stay and with models that must be swapped."""
+        """Run four keys, with models that stay and with models that must be swapped."""
         figures: dict[str, object] = {}
         for name, swap, quantum in (("mixed", 0.0, 0.0), ("swapping", SWAP_FORWARDS, CHOSEN_QUANTUM)):
             for suffix, weights in (("", EVEN), ("_weighted", UNEVEN)):
@@ -93,7 +93,7 @@ class Trial:
         return {**figures, "quanta": quanta}
 
     def by_slots(self) -> dict[str, object]:
-        """What holding more images than a forward takes is worth, with a wire in between that takes one forward."""
+        """Run more images than a forward takes, with a delay of one forward between bot and worker."""
         return {
             str(slots): {
                 "one_key": self._run(lambda n=slots: Ours(self._forward, EVEN, slots=n, delay=1), EVEN),  # type: ignore[misc]
@@ -140,7 +140,7 @@ class Trial:
 
 
 def _bound(slots: int, weights: Mapping[int, float], *, quantum: float = 0.0, swap_charge: float = 0.0) -> float:
-    """In image-steps over weight: 2 ((b + 1) u + Q), u the largest picture over the smallest weight.
+    """Return the bound in image-steps over weight: 2 ((b + 1) u + Q), u the largest picture over the smallest weight.
 
     `generation.scheduling.fair_queue` argues 2 u for what is handed out, and 2 b u for what of it is still in flight,
     b the
@@ -170,7 +170,7 @@ def _p95(waits: list[float]) -> float:
 
 
 def _forward_ratio(model_name: str, forward: int) -> float:
-    """T(b)/T(1), the median of a few, without the first forwards of each."""
+    """Return T(b)/T(1), the median of a few, without the first forwards of each."""
     from bench._painting import an_order, open_model
     from generation.engine.engine import Engine
     from generation.workers.engine_settings import EngineSettings

@@ -1,4 +1,4 @@
-"""`large`: what grows with the database, on a large one: processor time, memory, and how long others have to wait.
+"""`large`: measures what grows with the database, on a large one: processor time, memory, and how long others wait.
 
     python -m bench large [--json] [--images 100000] [--only erase_member books ...]
 
@@ -73,7 +73,7 @@ async def _purge_member(database: Database) -> None:
 
 
 async def _tidy(database: Database) -> None:
-    """Half of the files on disk are over a server's time, by a clock that a day of running has confirmed."""
+    """Clean up: half of the files on disk are expired, by a clock that a day of running has confirmed."""
     await database.confirmed_now(_now)
     monotonic = database.running.monotonic
     database.running.monotonic = lambda: monotonic() + CONFIRMED_BY.total_seconds()
@@ -143,7 +143,7 @@ def _one(name: str, original: Path, copy: Path, *, num_images: int) -> Cost:
 
 
 def _lay_files(folder: Path, num_images: int) -> None:
-    """Half of them the oldest pictures, half the newest."""
+    """Write files: half of them of the oldest pictures, half of the newest."""
     half = min(num_images, _NUM_FILES) // 2
     for number in (*range(1, half + 1), *range(num_images - half + 1, num_images + 1)):
         name = name_of(number)

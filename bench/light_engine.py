@@ -1,4 +1,4 @@
-"""An engine without a model: pixels drawn from the spec by arithmetic, at once. Same worker, same wire, no torch.
+"""An engine without a model: arithmetic on the spec gives the pixels, at once. Same worker and protocol, no torch.
 
 For the parts of the system that are not about painting: contract tests, crash tests, load tests. A prompt may hold
 one of a few words that make it misbehave, as a real engine can: see `LightEngine.step`.
@@ -40,7 +40,7 @@ _REVIEW_JPEG = _grey_jpeg()
 
 
 class LightEngine:
-    """Advances up to four images an evaluation, in admission order. Any model will do but one named `unfit`.
+    """Advances up to four images per evaluation, in admission order. Accepts any model but one named `unfit`.
 
     Words in a prompt: `crash-worker` kills the process, `hang-worker` never returns, `break-image` fails that image,
     `withhold-image` is kept back by the safety check, `endless-image` never gets finished, `print-noise` prints.
@@ -73,7 +73,7 @@ class LightEngine:
         return [Cancelled(image_id=cancel.image_id, attempt=cancel.attempt, evaluations=self._drop(order))]
 
     def step(self) -> list[Event]:
-        """One evaluation of the oldest images, and the end of those that had their last."""
+        """Run one evaluation of the oldest images, and end those that had their last."""
         events: list[Event] = []
         for order in list(self._orders.values())[:BUCKET]:
             events.extend(self._advance(order))
@@ -109,7 +109,7 @@ class LightEngine:
 
 
 class PacedEngine(LightEngine):
-    """The same at a steady pace, as a graphics card has one: for load that must exceed what can be painted."""
+    """The same at a steady speed, like a graphics card: for load that must exceed it."""
 
     def step(self) -> list[Event]:
         threading.Event().wait(PACE_S)
@@ -117,7 +117,7 @@ class PacedEngine(LightEngine):
 
 
 def light_pixels(order: GenerateCommand) -> bytes:
-    """The picture of an order: RGB8 rows that depend on the whole spec, and on nothing else."""
+    """Return the picture of a command: RGB8 rows that depend on the whole spec, and on nothing else."""
     width, height = order.spec.result_size_px
     seed = hashlib.sha256(msgspec.json.encode(order.spec, order="sorted")).digest()
     row = (seed * (3 * width // len(seed) + 1))[: 3 * width]

@@ -106,7 +106,7 @@ def _paint(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def peak_of_process() -> int:
-    """Bytes this process had in memory at its largest."""
+    """Return the peak memory of this process in bytes."""
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,4 +1,4 @@
-"""What one fair decision costs, with 1,000 guilds and 10,000 waiting images; beside it a plain heap.
+"""Measures one fair decision with 1,000 guilds and 10,000 waiting images, beside a plain heap.
 
 Steady state: every pick is settled and a new image takes its place. The plain heap (oldest first, what a FIFO with
 priorities would be) does the same work in the same run, its turns interleaved with ours.
@@ -87,7 +87,7 @@ def _heap(images: list[Waiting]) -> list[tuple[int, Waiting]]:
 
 
 def _filled(build: Callable[[], T]) -> tuple[T, int]:
-    """The thing, and the bytes that its structure takes (the images themselves exist already)."""
+    """Return the queue, and the bytes that its structure takes (the images themselves exist already)."""
     tracemalloc.start()
     built = build()
     taken, _ = tracemalloc.get_traced_memory()

@@ -1,4 +1,4 @@
-"""Screening one prompt of 1,000 characters: 200 patterns of 200, `(a+)+$` and 1,000 words, beside Python's `re`.
+"""Measures screening of a prompt of 1,000 characters: 200 patterns of 200, `(a+)+$`, 1,000 words; beside Python's `re`.
 
 Times are of the processor (`time.thread_time`), so that a busy machine does not count; `*_wall_ms` by the clock too.
 `re` meets the same prompts and patterns, in their plain form only, but for the run of letters that `(a+)+$` trips
@@ -63,7 +63,7 @@ def measure(num_prompts: int, num_re_prompts: int, *, seed: int) -> dict[str, fl
 
 
 def _pattern(chance: random.Random, words: Sequence[str]) -> str:
-    """Alternatives as an admin would write them: words, endings, a gap of some words, a class."""
+    """Return alternatives as an administrator would write them: words, endings, a gap of some words, a class."""
     parts = [r"\b(?:" + chance.choice(words)]
     while sum(map(len, parts)) < PATTERN_CHARS - 30:
         ending = chance.choice(["", "s?", "(?:ing|ed)?", r"\s+\w+\s+" + chance.choice(words), "[0-9]+"])
@@ -73,7 +73,7 @@ def _pattern(chance: random.Random, words: Sequence[str]) -> str:
 
 
 def _prompt(chance: random.Random, words: Sequence[str], run: int) -> str:
-    """Words, some of them with digits, and at the end the run of `a` that is no end."""
+    """Return words, some of them with digits, and at the end the run of `a` that has no end."""
     tail = " h3ll0 w0rld " + "a" * run + "!"
     text = ""
     while len(text) < PROMPT_CHARS:
@@ -82,7 +82,7 @@ def _prompt(chance: random.Random, words: Sequence[str], run: int) -> str:
 
 
 def _times(prompts: Sequence[str], work: Callable[[str], object]) -> tuple[list[float], list[float]]:
-    """Milliseconds of the processor, and by the clock, for each prompt."""
+    """Return the milliseconds of processor time, and by the clock, for each prompt."""
     cpu, wall = [], []
     for prompt in prompts:
         cpu_from, wall_from = time.thread_time(), time.perf_counter()

@@ -1,4 +1,4 @@
-"""Who gets the machine, measured through everything: the real bot process, its worker, a model, Discord's wire.
+"""Measures shares through the whole program: the real bot process, its worker, a model, a local Discord.
 
 Three servers ask a local Discord for pictures over and over; one of them floods, with four times as many requests
 waiting as the others, of longer pictures. Their shares are the cost of what was painted for each while all three had
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
 
 
 async def measure(folder: Path, *, seconds: float, model: str) -> dict[str, object]:
-    """Run the crowd for so long, then count. Raises `TimeoutError` if the bot does not come up."""
+    """Run the load for so long, then count. Raise `TimeoutError` if the bot does not start."""
     async with Sandbox(bot_name="Atelier") as discord, _serving(discord, folder, model) as process:
         guilds = [discord.add_guild(name) for name in ("Flood", "North", "South")]
         askers = [asyncio.create_task(_ask(discord, guild, index)) for index, guild in enumerate(guilds)]
@@ -76,7 +76,7 @@ async def measure(folder: Path, *, seconds: float, model: str) -> dict[str, obje
 
 @asynccontextmanager
 async def _serving(discord: Sandbox, folder: Path, model: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The unchanged program in a process of its own."""
+    """Run the unchanged program in a process of its own."""
     environment = os.environ | {
         "ATELIER_DATA_DIR": str(folder),
         "ATELIER_HOME": str(folder),
@@ -124,7 +124,7 @@ def _is_painting(folder: Path, guild_ids: list[int]) -> bool:
 
 
 def _painted(folder: Path) -> dict[int, int]:
-    """Cost units of finished pictures by guild, as the database has them."""
+    """Return the cost units of finished pictures by guild, from the database."""
     query = (
         "SELECT jobs.guild_id, sum(images.charged) FROM images JOIN jobs ON jobs.id = job_id "
         "WHERE images.status = 'done' GROUP BY jobs.guild_id"

@@ -1,4 +1,4 @@
-"""How soon is the first picture there, and what does the bot weigh? Beside it: a plain diffusers script.
+"""Measures the time to the first picture and the memory of the bot, beside a plain diffusers script.
 
 The whole product is started as a stranger starts it: a local Discord, the bot process, its worker. A member asks for a
 picture; the time runs until the finished file is in the channel. Then several members paint at once while the lag of
@@ -105,7 +105,7 @@ async def _measure_bot(num_painters: int) -> dict[str, float]:
 
 @asynccontextmanager
 async def _bot(discord: Sandbox) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """The bot as its own process, with the address of its health page."""
+    """Start the bot as its own process; return the address of its health page."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         environment = {
@@ -171,7 +171,7 @@ def _measure_peer() -> dict[str, float]:
 
 
 def _sizes_mb(pid: int) -> list[float]:
-    """Resident size of the process and of each of its children, in MB."""
+    """Return the resident size of the process and of each of its children, in MB."""
     process = psutil.Process(pid)
     return [one.memory_info().rss / _MB for one in [process, *process.children(recursive=True)]]
 

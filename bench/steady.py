@@ -1,4 +1,4 @@
-"""`steady`: does the worker's memory stay flat under an hour of everything at once?
+"""`steady`: checks that the worker's memory stays flat under an hour of mixed load.
 
 A real worker process with the built-in model serves a closed loop of users who mix sizes, samplers, steps, start
 pictures, outpaint, hires fix, enlargements and previews; one request in ten is cancelled on its way. The process's
@@ -82,7 +82,7 @@ async def _run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 class Load:
-    """The users, and what is seen of the worker."""
+    """The users, and observations of the worker."""
 
     def __init__(self, worker: LocalWorker, model: Model, options: argparse.Namespace) -> None:
         self._worker, self._model, self._options = worker, model, options
@@ -148,7 +148,7 @@ class Load:
 
 
 def an_order_of_any_kind(model: Model, image_id: str, user: int, chance: random.Random) -> GenerateCommand:
-    """Something people ask for: words alone mostly, else a start picture, outpaint, hires fix or an enlargement."""
+    """Return a random command: words alone mostly, else a start picture, outpaint, hires fix or an upscale."""
     native = model.defaults.native_px
     width, height = chance.choice(list(model.shapes().values()))
     kinds: dict[str, dict[str, Any]] = {

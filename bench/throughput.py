@@ -105,7 +105,7 @@ def _measure(model: Model, options: argparse.Namespace, folder: Path) -> dict[st
 
 
 def _round(number: int, engine: Engine, stock: Stock, model: Model, options: argparse.Namespace) -> dict[str, float]:
-    """All sides once, in an order that changes from round to round; round -1 only warms up."""
+    """Run all sides once, in an order that changes from round to round; round -1 only warms up."""
     from bench._peak import peak_flops, unet_flops
     from bench._sides import serve_engine, serve_stock
 
@@ -145,7 +145,7 @@ def _profile(engine: Engine, model: Model, options: argparse.Namespace) -> dict[
 
 
 def _possible(engine: Engine, model: Model, options: argparse.Namespace) -> float:
-    """What the best bucket gains over a lone picture, for whole pictures of the middle number of steps."""
+    """Return the gain of the best bucket over a lone picture, for whole pictures of the middle number of steps."""
     from bench._sides import seconds_an_image
 
     most = engine.most_rows((options.side, options.side)) // 2

@@ -1,4 +1,4 @@
-"""How true is the wait people are told? A simulated busy day, every job judged at the moment it was submitted.
+"""Measures how accurate wait estimates are: a simulated busy day, every job judged at the moment it was submitted.
 
 A day of 24 hours with a quiet night and a rush in the evening, a dozen guilds of different size, one of which floods
 for an hour, jobs of one to four pictures of 10 to 40 steps. The real `FairQueue` and the engine's `StepSchedule` run
@@ -84,7 +84,7 @@ def is_right(told_s: float, waited_s: float) -> bool:
 
 
 def best_answer_right(futures_s: Sequence[float]) -> float:
-    """The part of these waits that one answer, the best there is, would have been right for."""
+    """Return the part of these waits for which one answer, the best, would have been right."""
     answers = {edge for wait_s in futures_s for edge in (wait_s + tolerance_s(wait_s), wait_s)}
     return max(sum(is_right(answer, wait_s) for wait_s in futures_s) for answer in answers) / len(futures_s)
 
@@ -106,7 +106,7 @@ class Score:
 
 
 class Day:
-    """The house, as the studio and the engine keep it, and the people of one day."""
+    """The service and the engine, simulated, and the users of one day."""
 
     def __init__(self, seed: int, machine: str, *, num_futures: int = 0, every: int = 100) -> None:
         self._chance = random.Random(seed)
@@ -140,7 +140,7 @@ class Day:
         return self.now_s + self._chance.expovariate(self._rate(self.now_s))
 
     def _rate(self, now_s: float) -> float:
-        """Jobs a second: a quiet night, a rush around eight in the evening."""
+        """Return the jobs per second: a quiet night, a peak around eight in the evening."""
         hour = now_s / HOUR_S % 24
         tide = 0.15 + 0.85 * max(0.0, math.sin(math.pi * (hour - 6) / 18)) + 0.5 * math.exp(-((hour - 20) ** 2) / 2)
         flood = 0.25 if FLOOD_HOURS[0] <= hour < FLOOD_HOURS[1] else 0.0
@@ -162,7 +162,7 @@ class Day:
             job.futures_s = [self._future_s(job, number) for number in range(self._num_futures)]
 
     def _future_s(self, job: Job, number: int) -> float:
-        """How long the job waits if, from now on, other people come."""
+        """Return how long the job waits if, from now on, other users come."""
         day, same = copy.deepcopy((self, job), {id(score): Score() for score in self._scores()})
         day._chance, day._num_futures = random.Random(f"{self._num_jobs} {number}"), 0
         day.run(math.inf, until_done=same)

@@ -1,4 +1,4 @@
-"""What every test shares: discord.py loaded before warnings become errors, and the tally of judged messages.
+"""Shared set-up of all tests: discord.py is loaded before warnings become errors, and judged messages are counted.
 
 `make test` runs the files on several processes (pytest-xdist). Each of them keeps a tally and hands it over at its end.
 """

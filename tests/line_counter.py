@@ -1,4 +1,4 @@
-"""Work counted in lines of Python that run, so that no test is judged by a clock."""
+"""Work counted in executed lines of Python, so that no test depends on a clock."""
 
 from __future__ import annotations
 

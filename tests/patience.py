@@ -1,4 +1,4 @@
-"""How long tests wait. No test judges by it: it ends what hangs, however busy the machine is."""
+"""How long tests wait. It only ends what hangs, however busy the machine is; no test judges by it."""
 
 PATIENCE_S = 900.0
 """For whatever must come. Less than pytest's own limit, so that what did not come is named."""

@@ -1,4 +1,4 @@
-"""Time that passes while a bot runs, for what is deleted only after a day of it."""
+"""Running time of a bot, for what is deleted only after a day of it."""
 
 from __future__ import annotations
 

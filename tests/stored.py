@@ -1,4 +1,4 @@
-"""What tests read of a database, and do to it, that the program has no use for."""
+"""Reads and changes of a database that tests need and the program does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Discord's own description has judged over a run of the tests."""
+"""Counts what Discord's own description has judged over a run of the tests."""
 
 from __future__ import annotations
 

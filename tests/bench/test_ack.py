@@ -1,4 +1,4 @@
-"""`bench ack`, small: the whole program under a little load, and what is reckoned from what was seen."""
+"""`bench ack`, small: the whole program under a little load, and the figures it computes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs that measure the engine, run small: that they run, and that what they print is what is read."""
+"""The programs that measure the engine, at small size: that they run, and that their output can be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights, boosts and the books from the shell, as `bot.py` runs them."""
+"""Weights, boosts and reconciliation in the shell, as `bot.py` runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`doctor` and `serve` look with the same eyes: one list of checks, which changes nothing."""
+"""`doctor` and `serve` use one list of checks, which changes nothing."""
 
 from __future__ import annotations
 

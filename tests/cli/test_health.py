@@ -1,4 +1,4 @@
-"""The health page says what is wrong, and only to this machine."""
+"""The health page names problems, and answers this machine only."""
 
 from __future__ import annotations
 

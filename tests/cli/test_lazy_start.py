@@ -1,4 +1,4 @@
-"""`--version` and `--help` answer at once: they load nothing of what the commands need."""
+"""`--version` and `--help` answer at once: they import nothing that only commands need."""
 
 from __future__ import annotations
 

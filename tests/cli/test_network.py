@@ -1,4 +1,4 @@
-"""One proxy for every client: what reaches it is read off a real one."""
+"""One proxy for every client, tested with a real proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shell's commands as a person runs them: real processes, the built-in model, a real database."""
+"""The commands of the shell: real processes, the built-in model, a real database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The composition root: what is opened is closed, and what the operator chose holds from the next start."""
+"""The composition root: everything opened is closed, and the operator's choices survive a restart."""
 
 from __future__ import annotations
 

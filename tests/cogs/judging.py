@@ -1,4 +1,4 @@
-"""Discord's limits of one message, judged apart from the code that keeps to them.
+"""Discord's limits of one message, checked apart from the code that keeps them.
 
 By the hand-written rules of the local Discord, and by Discord's own description where there is one. Both count
 characters; each character is made as many as its UTF-16 code units first, for some of Discord's clients count those.

@@ -1,4 +1,4 @@
-"""Every message there is, drawn in all sizes: nothing, one, many; empty names and the longest; signs of every kind."""
+"""Every message in all sizes: nothing, one, many; empty names and the longest; characters of every kind."""
 
 from __future__ import annotations
 

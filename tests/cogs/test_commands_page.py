@@ -1,4 +1,4 @@
-"""docs/commands.md says what there is: every command with its options, every button, and nothing else."""
+"""docs/commands.md lists exactly the registered commands with their options, and the buttons."""
 
 from __future__ import annotations
 

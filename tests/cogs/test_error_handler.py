@@ -1,4 +1,4 @@
-"""From an exception to what is read and logged; and the small parts around discord.py."""
+"""From an exception to the shown and logged text; and the small parts around discord.py."""
 
 from __future__ import annotations
 

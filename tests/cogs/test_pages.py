@@ -1,4 +1,4 @@
-"""What people read beside their pictures. Pure."""
+"""Messages other than results. Pure."""
 
 from __future__ import annotations
 

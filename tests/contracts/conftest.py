@@ -1,4 +1,4 @@
-"""Every kind of worker there is, behind one fixture."""
+"""Every kind of worker, behind one fixture."""
 
 from __future__ import annotations
 

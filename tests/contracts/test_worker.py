@@ -1,4 +1,4 @@
-"""What every `Worker` promises the studio, shown with the light engine and with a real model, in real processes."""
+"""What every `Worker` promises the service, shown with the light engine and with a real model, in real processes."""
 
 from __future__ import annotations
 

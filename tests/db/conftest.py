@@ -1,4 +1,4 @@
-"""A real SQLite file for every test: in memory, one shared connection would hide exactly the faults looked for."""
+"""A real SQLite file for every test: one shared connection in memory would hide the very faults to be found."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The stores of what a guild has decided, put together as the program does."""
+"""The stores of a guild's choices, joined as in the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may touch very many rows does so some rows a transaction, some rows in memory, and beside the event loop."""
+"""Work on very many rows runs in parts: per transaction, in memory, and beside the event loop."""
 
 from __future__ import annotations
 

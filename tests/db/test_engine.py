@@ -1,4 +1,4 @@
-"""The engine's own promises: no update is lost, only one bot, failing storage refuses and leaves nothing."""
+"""The promises of the database engine: no lost update, only one bot, failing storage refuses and leaves nothing."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""What is stored is for the user who runs the bot alone, also in a folder of an earlier version."""
+"""Stored files are readable by the user who runs the bot alone, also in a folder of an earlier version."""
 
 from __future__ import annotations
 

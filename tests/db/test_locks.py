@@ -1,4 +1,4 @@
-"""What two programs share is locked, by whatever name they reach it, and no longer than its holder lives."""
+"""Shared files are locked under every name, and no longer than their holder lives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema people have (Alembic's) and the one the code believes in (the models') are one."""
+"""The migrated schema (Alembic's) equals the schema of the models."""
 
 import io
 import sqlite3

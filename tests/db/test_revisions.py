@@ -1,4 +1,4 @@
-"""What is read of the migrations without alembic is what alembic finds."""
+"""The migrations read without alembic equal those that alembic finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The light engine as if on another graphics card: its fingerprint is another, so its recipes and bytes are too."""
+"""The light engine as on another graphics card: another fingerprint, so other recipes and bytes."""
 
 from __future__ import annotations
 

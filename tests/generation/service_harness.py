@@ -1,4 +1,4 @@
-"""A running studio for tests: real SQLite, a real worker process, real files, and what the tests look at."""
+"""A running service for tests: real SQLite, a real worker process, real files, and what the tests observe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Characters that are newer than this Python: they may show anything, and are neither invisible nor forbidden."""
+"""Characters that are newer than this Python: they may be visible, so they are neither removed nor forbidden."""
 
 from __future__ import annotations
 

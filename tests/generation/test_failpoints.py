@@ -1,4 +1,4 @@
-"""The places where crash tests kill the process: off, armed by the operator alone, and struck at the very passing."""
+"""Failpoints kill the process for crash tests: off by default, set by the operator alone, and hit at the given pass."""
 
 from __future__ import annotations
 

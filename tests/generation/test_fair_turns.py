@@ -1,4 +1,4 @@
-"""One server's flood holds up no other's request: not by its number, not by holding every place."""
+"""A flood from one server delays no other server's request: neither by its number nor by holding every place."""
 
 from __future__ import annotations
 

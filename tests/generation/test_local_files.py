@@ -1,4 +1,4 @@
-"""Files that a person names: what is wrong with one is said before any work is done."""
+"""Files that a user names: an error is reported before any work is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fails is tried again with growing pauses, and is a problem for as long as it fails."""
+"""Failed work is tried again with growing pauses, and is a problem as long as it fails."""
 
 from __future__ import annotations
 

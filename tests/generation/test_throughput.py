@@ -1,4 +1,4 @@
-"""The price of a forward is known from forwards alone."""
+"""The price of a forward is measured from forwards alone."""
 
 from __future__ import annotations
 

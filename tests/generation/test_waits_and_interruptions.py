@@ -1,4 +1,4 @@
-"""Waits are told from painting alone: whatever else takes time, in whatever order, on a clock that is simulated."""
+"""Wait estimates count generating alone, whatever else takes time, in any order, on a simulated clock."""
 
 from __future__ import annotations
 

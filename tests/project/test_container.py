@@ -1,4 +1,4 @@
-"""The container may do as little as possible: what would widen that must change a line here."""
+"""The container has few rights: more rights need a change here."""
 
 from __future__ import annotations
 

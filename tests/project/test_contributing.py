@@ -1,4 +1,4 @@
-"""The workflow, the forms, pre-commit and the changelog are what the programs that read them expect."""
+"""The workflow, the forms, pre-commit and the changelog have the format that their readers expect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom: the rooms of docs/architecture.md, checked from the syntax trees."""
+"""Which package may import which, as docs/architecture.md says, checked from the syntax trees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests lie where the code lies, and the pages name tests that exist."""
+"""Tests mirror the layout of the code, and the pages name tests that exist."""
 
 from __future__ import annotations
 

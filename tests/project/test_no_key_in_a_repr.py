@@ -1,4 +1,4 @@
-"""A value that holds a secret does not say it: neither in a log line with the value in it, nor in a traceback."""
+"""A value that holds a secret does not show it: neither in a log line nor in a traceback."""
 
 from __future__ import annotations
 

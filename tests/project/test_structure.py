@@ -1,4 +1,4 @@
-"""The program that counts how the code is laid out sees what it is to see."""
+"""The program that counts the structure of the code finds what it should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions with known holes are not used: the lower bounds are those of the security releases."""
+"""Versions with known security holes are not used: the lower bounds are those of the security releases."""
 
 from __future__ import annotations
 

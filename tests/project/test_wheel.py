@@ -1,4 +1,4 @@
-"""The wheel: what lies in it, and that it works in an environment of its own, away from the source tree."""
+"""The wheel: its content, and that it works in an environment of its own, away from the source tree."""
 
 from __future__ import annotations
 

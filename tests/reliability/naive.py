@@ -1,4 +1,4 @@
-"""The control of `chaos`: the same bot built the usual way, so that what judges it is known to see.
+"""The control of `chaos`: the same bot built the usual way, so that the judge is known to see errors.
 
 The line of jobs is only in memory, a result is a new message every time, and what a picture costs is written after
 the picture, in a transaction of its own.

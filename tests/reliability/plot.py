@@ -1,4 +1,4 @@
-"""Curves over time as an SVG: small charts under each other, each from zero, its greatest value written beside it."""
+"""Curves over time as an SVG: small charts below each other, each from zero, labelled with its maximum."""
 
 from __future__ import annotations
 

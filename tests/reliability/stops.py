@@ -1,4 +1,4 @@
-"""Told to stop again and again with work in hand: does each end by itself, and does the next take everything up?
+"""SIGTERM again and again with work in progress: checks that each life ends by itself and the next resumes everything.
 
 Lives of the bot with the light engine follow one another against a local Discord that never dies, as in
 `chaos`; each gets SIGTERM while pictures wait and are painted. There are no leases that would have to expire.

@@ -1,4 +1,4 @@
-"""A minute in which Discord limits, fails and swallows answers without end; then everything must have arrived, once.
+"""A minute in which Discord limits, fails and drops answers without end; then everything must have arrived, once.
 
 One life of the bot with the light engine, against a local Discord where most calls to interactions, webhooks and
 channels meet a fault: 429, 5xx with or without having done what was asked, or no answer. People go on asking.

@@ -1,4 +1,4 @@
-"""`chaos` in short: every failpoint strikes, nothing is lost. Its control is in `test_chaos_control.py`."""
+"""`chaos` in short: every failpoint is hit, nothing is lost. Its control is in `test_chaos_control.py`."""
 
 from __future__ import annotations
 

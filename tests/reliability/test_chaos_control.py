@@ -1,4 +1,4 @@
-"""The control of `chaos`: a bot built the usual way is seen to lose. A file of its own: they run at once."""
+"""The control of `chaos`: a bot built the usual way loses jobs. In a file of its own, so that both run in parallel."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The program that trains and judges the built-in model. It is not part of the installed package."""
+"""Train and evaluate the built-in model. Not part of the installed package."""

@@ -1,4 +1,4 @@
-"""Scenes in words: each scene can be said in many ways, and the whole vocabulary of the model is said here."""
+"""Captions for scenes: each scene has many captions, and together they use the whole vocabulary of the model."""
 
 import json
 import random
@@ -117,7 +117,7 @@ def _mend_articles(text: str) -> str:
 
 
 def plainly(scene: Scene) -> str:
-    """Return the scene in its most usual words, always the same: what the examination asks for."""
+    """Return the scene in its most usual words, always the same: the prompt for evaluation."""
     count, (first, *others) = len(scene.placed), scene.placed
     if scene.relation is None:
         size = "" if scene.size == "medium" else scene.size

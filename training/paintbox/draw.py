@@ -1,4 +1,4 @@
-"""Scenes to pictures: Pillow draws each thing's mask at four times the size, numpy lays the colours."""
+"""Draws scenes: Pillow draws each thing's mask at four times the size, numpy fills in the colours."""
 
 import math
 import random

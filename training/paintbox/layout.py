@@ -1,4 +1,4 @@
-"""Writes the built-in networks the way published checkpoints are laid out, so that one loader serves them all.
+"""Writes the built-in networks in the layout of published checkpoints, so that one loader serves all.
 
 Current transformers saves no `merges.txt` and drops the `text_model.` prefix that published text encoders have. The
 names are put back here from a list of the top-level names, and `StableDiffusionPipeline.from_pretrained` must take

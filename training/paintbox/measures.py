@@ -1,4 +1,4 @@
-"""What needs no judge: reconstruction, checker, upscaler, speed and size, each measured on pictures or bytes."""
+"""Measures that need no judge: reconstruction, checker, upscaler, speed and size, on pictures or bytes."""
 
 import math
 import random

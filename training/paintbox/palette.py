@@ -1,4 +1,4 @@
-"""The twelve colours of the world, as a painter mixes them and as a judge names them."""
+"""The twelve colours of the world: the values for drawing, and the names for the judge."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

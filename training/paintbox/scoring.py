@@ -1,4 +1,4 @@
-"""The painter's examination: prompts that training never saw, painted, and read by the judge."""
+"""Scores the model: prompts that training never used, generated, and read by the judge."""
 
 import random
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ _BATCH: Final = 8
 
 @dataclass(frozen=True)
 class Score:
-    """How many of the asked were right."""
+    """How many of the requested were right."""
 
     right: int
     asked: int
 
     @property
     def share(self) -> float:
-        """Between 0 and 1."""
+        """Return a share between 0 and 1."""
         return self.right / self.asked
 
 
@@ -53,7 +53,7 @@ class Painter:
     def paint(
         self, prompts: Sequence[str], *, first_seed: int = 0, negative: Sequence[str] | None = None
     ) -> list[Image.Image]:
-        """Paint one picture a prompt; the n-th has the seed `first_seed + n`."""
+        """Generate one picture per prompt; the n-th has the seed `first_seed + n`."""
         painted: list[Image.Image] = []
         for start in range(0, len(prompts), _BATCH):
             part = list(prompts[start : start + _BATCH])
@@ -144,7 +144,7 @@ def _is_related(scene: Scene, picture: Image.Image) -> bool:
 
 
 def score_negative(painter: Painter, count: int, seed: int) -> Score:
-    """Score prompts without a colour, painted twice from one seed: the first colour is then forbidden."""
+    """Score prompts without a colour, generated twice from one seed: the first colour is then forbidden."""
     rng = random.Random(seed)
     prompts = [f"a {rng.choice(list(THINGS))} on a {rng.choice(list(COLOURS))} background" for _ in range(count)]
     free = [judge.read(picture).seen for picture in painter.paint(prompts)]

@@ -28,7 +28,7 @@ from training.paintbox.lessons.pictures import pool
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asked for."""
+    """The options of the command line."""
 
     runs: Path
     out: Path
@@ -111,14 +111,14 @@ def assemble(options: Options) -> None:
 
 
 def teach_safety(options: Options) -> None:
-    """Teach the checker; needs lesson one, because it must know how the painter's decoder draws."""
+    """Teach the checker; needs lesson one, because it must know how the decoder draws."""
     plan = options.plan("safety", 4000, 1e-3, ema_decay=0.995, muon=True)
     data = safety_lesson.SafetyData(side_px=options.native_px)
     safety_lesson.write(options.out / "safety_checker", safety_lesson.teach(plan, data, vae=trained_vae(options)))
 
 
 def teach_upscaler(options: Options) -> None:
-    """Teach the upscaler; needs nothing."""
+    """Teach the upscaler; needs no other lesson."""
     plan = options.plan("upscaler", 8000, 2e-3, ema_decay=0.995, muon=True)
     data = upscaler_lesson.UpscalerData(side_px=2 * options.native_px)
     upscaler_lesson.write(options.out / "upscaler", upscaler_lesson.teach(plan, data))

@@ -1,4 +1,4 @@
-"""What a picture may hold: frozen scenes, how they are drawn by lot, and which are kept for the examination.
+"""The content of a picture: frozen scenes, how they are sampled, and which are held out for evaluation.
 
 A fifth of the colour x thing x background combinations is held out by a hash of their names, so that it stays the
 same fifth in every run and on every machine, and the scores are for pictures that no training step ever met.

@@ -1,4 +1,4 @@
-"""Attached files come from Discord's own CDN, over no redirect, and never larger than allowed, whatever is claimed."""
+"""Attachments come from Discord's own CDN, without redirects, and never exceed the limit, whatever size is claimed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every `custom_id` that was ever sent is still read, and written letter by letter as before."""
+"""Every `custom_id` ever sent is still read, and written unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the table of refusals leads to: always to an end, in a bounded number of steps."""
+"""The table of refusals always leads to an end, in a bounded number of steps."""
 
 from __future__ import annotations
 

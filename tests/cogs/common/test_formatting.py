@@ -1,4 +1,4 @@
-"""Small writing: what is escaped, how times and bars read."""
+"""Formatting: escaping, times and bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""So many are let in at a time, in order; the rest is refused, of one guild sooner than of all."""
+"""A limited number is admitted at a time, in order; the rest is refused, of one guild sooner than of all."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What a form was opened for outlives a restart, for a day; each is one member's, who can drop only their own."""
+"""The source of a form survives a restart, for a day; it belongs to one member, who can drop only their own."""
 
 from __future__ import annotations
 

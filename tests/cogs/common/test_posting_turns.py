@@ -1,4 +1,4 @@
-"""Who holds a posting place: one who works, not one who waits for Discord. On a real connection to a real server."""
+"""A working post holds a place, a post that waits for Discord does not. On a real connection to a real server."""
 
 from __future__ import annotations
 

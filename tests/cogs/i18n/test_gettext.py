@@ -1,4 +1,4 @@
-"""Every text is said in every language, with the same values in it; numbers and times look as they do there."""
+"""Every text is translated into every language, with the same values; numbers and times use the language's format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people read, for every state a job can be in. Pure: no Discord is needed to see it."""
+"""The message of a job in every state. Pure: no Discord is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forgetting a person: nothing of them is left, in any table or byte of the files, and the books still add up."""
+"""Erasing a member leaves nothing of them in any table or byte of the files, and the ledger still adds up."""
 
 from collections.abc import Collection
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""How long a guild's pictures stay on disk, and which stay longer."""
+"""How long the pictures of a guild stay on disk, and which stay longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One stored value that this release cannot use is set aside alone: no start, listing, erasure or export stops."""
+"""One unusable stored value is set aside alone: no start, listing, erasure or export stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries: where an answer goes survives, and one that has ended does not start again."""
+"""Deliveries: the destination of an answer is stored, and an ended delivery does not start again."""
 
 from dataclasses import replace
 from datetime import timedelta

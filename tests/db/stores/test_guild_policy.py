@@ -1,4 +1,4 @@
-"""Policies are asked at every request: read once however many ask, and never older than the last change."""
+"""Every request needs the policy: it is read once for any number of callers, and never older than the last change."""
 
 import asyncio
 from collections.abc import Iterator

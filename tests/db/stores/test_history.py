@@ -1,4 +1,4 @@
-"""History, favourites, families and styles: what people look back on, on a real database."""
+"""History, favourites, families and styles, on a real database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accepting, claiming, settling: what is written, what is refused, and that what is refused leaves nothing behind."""
+"""Accept, claim and settle: what is written, what is refused, and that a refusal leaves nothing behind."""
 
 import asyncio
 from dataclasses import replace

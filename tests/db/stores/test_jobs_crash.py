@@ -1,4 +1,4 @@
-"""`accept` returned, so the job is there: even if the very next thing that happens is SIGKILL."""
+"""Once `accept` has returned, the job is on disk, even if SIGKILL comes next."""
 
 import os
 import subprocess

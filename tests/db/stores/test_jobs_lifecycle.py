@@ -1,4 +1,4 @@
-"""Random histories of jobs against a model that fits on a page: whatever is interleaved, the books agree."""
+"""Random histories of jobs against a model that fits on a page: the ledger adds up in any order."""
 
 import asyncio
 import shutil

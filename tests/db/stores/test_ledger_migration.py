@@ -1,4 +1,4 @@
-"""A ledger from before its postings noted a cost table: it stays as it is, and goes on."""
+"""A ledger from before postings noted a cost table stays as it is, and can be continued."""
 
 from __future__ import annotations
 

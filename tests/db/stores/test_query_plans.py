@@ -1,4 +1,4 @@
-"""How SQLite looks for what managers read of a server with very many pictures, as the stores ask for it."""
+"""The query plans of managers' queries on a server with very many pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which quota binds whom, when it renews, and that a refusal says what a person needs to know."""
+"""Which quota applies to which member, when it renews, and that a refusal says both."""
 
 from dataclasses import replace
 from datetime import timedelta

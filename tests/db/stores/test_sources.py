@@ -1,4 +1,4 @@
-"""An upload is its uploader's, and goes with the last of their pictures that starts from it."""
+"""An upload belongs to its uploader, and is deleted with the last of their pictures that starts from it."""
 
 from __future__ import annotations
 

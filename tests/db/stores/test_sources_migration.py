@@ -1,4 +1,4 @@
-"""A database from before uploads were recorded: who may start from them, and what was made of them."""
+"""A database from before uploads were recorded: their owners, and the pictures made from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading, writing and the entry in the audit trail are one transaction: nothing is lost, half done or half told."""
+"""Read, write and audit entry are one transaction: nothing is lost, half done or half recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leaves the engine of a flagged picture, whatever a guild chose: the checker's margins decide."""
+"""What leaves the engine of a flagged picture is decided by the checker's margins, for every choice of a guild."""
 
 from __future__ import annotations
 

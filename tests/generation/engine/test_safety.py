@@ -1,4 +1,4 @@
-"""The checker judges final pixels and previews, and anything but a clear yes is a no."""
+"""The checker judges final pixels and previews; only a clear result passes."""
 
 from __future__ import annotations
 

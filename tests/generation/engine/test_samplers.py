@@ -1,4 +1,4 @@
-"""What a spec says its sampler will take, it takes: price, progress and replay rest on that."""
+"""A sampler takes as many evaluations as its spec says: price, progress and replay depend on that."""
 
 from __future__ import annotations
 

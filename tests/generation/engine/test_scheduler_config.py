@@ -1,4 +1,4 @@
-"""What a model says of itself decides how it is sampled; settings that no picture can be painted with are refused."""
+"""The files of a model decide how it is sampled; settings that no sampler can use are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stable Diffusion XL beside its stock pipelines, and exact in a crowd like any family."""
+"""Stable Diffusion XL beside its stock pipelines, and exact in a batch like any family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine paints is what the stock diffusers pipelines paint at batch one: same seed, same settings.
+"""The engine gives the same pixels as the stock diffusers pipelines at batch one: same seed, same settings.
 
 Both run in float32, where the difference measured is at most one of 255 levels, and none for most pictures.
 """

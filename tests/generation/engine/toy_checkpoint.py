@@ -1,4 +1,4 @@
-"""A toy model folder as one file, in the layouts that Stable Diffusion 1, 2 and XL checkpoints are traded in.
+"""A toy model folder as one file, in the layouts of published Stable Diffusion 1, 2 and XL checkpoints.
 
 The inverse of what diffusers does when it reads one, for the toy's few kinds of layers.
 """

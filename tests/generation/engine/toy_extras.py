@@ -1,4 +1,4 @@
-"""LoRA and textual inversions for the toys, in the formats that people meet."""
+"""LoRA and textual inversions for the toy models, in the published formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trial of `models add` in the test's own process, which has torch already: the same code, without a start."""
+"""The trial load of `models add` in the process of the test, which has torch already: the same code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decoder that misbehaves, in the place of the real one."""
+"""A misbehaving decoder in place of the real one."""
 
 from __future__ import annotations
 

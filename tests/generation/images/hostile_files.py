@@ -1,4 +1,4 @@
-"""Picture files that were made to harm, or that are merely unusual."""
+"""Picture files that are hostile, or merely unusual."""
 
 from __future__ import annotations
 

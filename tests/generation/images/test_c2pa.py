@@ -1,4 +1,4 @@
-"""Content credentials: signed last, read back, worthless once a byte is changed, and no part of the picture."""
+"""Content credentials: signed last, read back, invalid after a change of a byte, and no part of the picture."""
 
 from __future__ import annotations
 

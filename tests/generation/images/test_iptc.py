@@ -1,4 +1,4 @@
-"""A file says that a machine made it, in the words IPTC agreed on, and the same picture stays the same file."""
+"""A file says that a machine made it, in IPTC's terms, and the same picture stays the same file."""
 
 from __future__ import annotations
 

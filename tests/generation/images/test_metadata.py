@@ -1,4 +1,4 @@
-"""A PNG of ours in other people's hands: an independent reader finds every setting, and nothing is lost on the way."""
+"""A PNG of ours in other programs: an independent reader finds every setting, and nothing is lost."""
 
 from __future__ import annotations
 

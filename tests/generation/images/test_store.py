@@ -1,4 +1,4 @@
-"""What a refused request put on disk goes at once; what anything else needs stays."""
+"""Files of a refused request are deleted at once; files that anything else needs stay."""
 
 from __future__ import annotations
 

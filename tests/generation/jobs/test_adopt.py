@@ -1,4 +1,4 @@
-"""Words that come with a file are read as typed ones are: LoRA and learned words, lengths, and what is not here."""
+"""Prompts from a file are read like typed ones: LoRA, textual inversions, lengths, and what is missing here."""
 
 from __future__ import annotations
 

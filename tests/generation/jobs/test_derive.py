@@ -1,4 +1,4 @@
-"""What pictures are made from pictures, which sizes there are, and who may stop what."""
+"""Pictures derived from pictures, their sizes, and who may stop a job."""
 
 from __future__ import annotations
 

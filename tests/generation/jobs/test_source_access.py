@@ -1,4 +1,4 @@
-"""Whose an upload is, at the studio itself: whatever asks, a file is started from by those who may."""
+"""The service lets only permitted members start from a file, for every kind of request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was added and is gone, or may not be used any more, is left out and named: only the default must be there."""
+"""Missing or no longer allowed models are left out and named: only the default must be there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table of models as people meet them: what is added, and the sentence that refuses the rest. Real files, tiny."""
+"""A table of published models: what is added, and the sentence that refuses the rest. Real files, tiny."""
 
 from __future__ import annotations
 

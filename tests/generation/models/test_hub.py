@@ -1,4 +1,4 @@
-"""What goes wrong between this machine and the hub is one sentence that says what helps, and leaves nothing behind."""
+"""An error between this machine and the hub is one sentence that says what helps, and leaves nothing behind."""
 
 from __future__ import annotations
 

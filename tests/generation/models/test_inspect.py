@@ -1,4 +1,4 @@
-"""A table of headers as people meet them: what `models add` takes, and what it says of the rest. Real files, tiny."""
+"""A table of published headers: what `models add` accepts, and what it says of the rest. Real files, tiny."""
 
 from __future__ import annotations
 

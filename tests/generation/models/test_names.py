@@ -1,4 +1,4 @@
-"""No two things are called the same: what has a name keeps it until it is replaced on purpose, by its own kind."""
+"""Names are unique: a name stays until an entry of the same kind replaces it on purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arithmetic of quotas: windows, days of any time zone and season, and who is bound by what."""
+"""The arithmetic of quotas: windows, days of any time zone and season, and scopes."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""So many requests a minute, by member, and no more."""
+"""A limited number of requests per minute and member."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prices follow what a model and a size take, and are the same for everyone who counts them."""
+"""Prices follow model and size, and every part of the program computes the same."""
 
 from __future__ import annotations
 

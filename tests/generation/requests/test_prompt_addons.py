@@ -1,4 +1,4 @@
-"""`<lora:name:0.8>` and textual inversions out of what people type: found, recorded, or refused with a sentence."""
+"""`<lora:name:0.8>` and textual inversions in prompts: found, recorded, or refused with a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers in prompts: every form is read, what is none is named, and old pictures are read as they were."""
+"""Numbers in prompts: every form is read, an invalid one is named, and old pictures keep their reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes survive the trip through JSON and PNG, and say what differs."""
+"""Recipes survive JSON and PNG, and name differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A spec that exists can be painted; what cannot be painted says which value is at fault."""
+"""A spec that exists can be generated; an invalid one names the wrong value."""
 
 from __future__ import annotations
 

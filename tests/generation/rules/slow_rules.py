@@ -1,4 +1,4 @@
-"""Patterns within the budget of a guild, and a text that keeps every instruction of theirs busy."""
+"""Patterns within the budget of a guild, and a text that uses every instruction of theirs."""
 
 from __future__ import annotations
 

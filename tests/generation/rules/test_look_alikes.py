@@ -1,4 +1,4 @@
-"""Every single character that can be taken for an ASCII letter, walked through all of Unicode that this Python knows.
+"""Every single character that looks like an ASCII letter, over all of Unicode that this Python knows.
 
 What counts as one: Unicode's confusables (UTS 39), its compatibility forms without accents, and characters whose own
 name says which Latin letter they are. The score, and what is not caught, stand in docs/safety.md.

@@ -1,4 +1,4 @@
-"""What a rule catches, what it leaves alone, and what cannot be a rule."""
+"""What a rule matches, what it does not match, and what cannot be a rule."""
 
 from __future__ import annotations
 

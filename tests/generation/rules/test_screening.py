@@ -1,4 +1,4 @@
-"""A guild's rules are screened in processes apart: what they can cost stays with that guild."""
+"""The rules of a guild are screened in separate processes: their cost stays with that guild."""
 
 from __future__ import annotations
 

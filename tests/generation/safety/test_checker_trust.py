@@ -1,4 +1,4 @@
-"""Whose pictures a checker can judge: those of a model with a real one, and what the built-in paints from words."""
+"""Which pictures a checker can judge: those of a model with a real one, and Paintbox's from words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fair turns among due posts, whatever comes, ends and stalls in whatever order; and a control that must fail."""
+"""Fair turns among due posts, in any order of arrivals, ends and stalls; and a control that must fail."""
 
 from __future__ import annotations
 

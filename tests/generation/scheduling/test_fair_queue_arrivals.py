@@ -1,4 +1,4 @@
-"""The bound for people who come and go: any arrivals, weights and costs; and controls that must fail."""
+"""The bound for members who come and go: any arrivals, weights and costs; and controls that must fail."""
 
 from __future__ import annotations
 

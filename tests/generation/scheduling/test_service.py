@@ -1,4 +1,4 @@
-"""The studio on its real neighbours: SQLite, a worker process (with the light engine), files on disk."""
+"""The service with its real neighbours: SQLite, a worker process (with the light engine), files on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The promise of the whole: many people's pictures in one forward pass, and each can be made again byte for byte."""
+"""The main promise: pictures of many members in one forward pass, each reproducible byte for byte."""
 
 from __future__ import annotations
 

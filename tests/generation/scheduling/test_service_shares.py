@@ -1,4 +1,4 @@
-"""Shares through the real studio, database, worker process and engine: three guilds, one of which floods."""
+"""Shares through the real service, database, worker process and engine: three guilds, one of which floods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture made from one whose file is gone is the same picture, for that file comes back to the byte."""
+"""A picture made from one whose file is missing is the same picture: that file comes back to the byte."""
 
 from __future__ import annotations
 

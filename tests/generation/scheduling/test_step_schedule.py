@@ -1,4 +1,4 @@
-"""Fair stepping as arithmetic: no tensors, hundreds of forwards in a blink, and a control that must fail."""
+"""Fair stepping as arithmetic: no tensors, hundreds of forwards, and a control that must fail."""
 
 from __future__ import annotations
 

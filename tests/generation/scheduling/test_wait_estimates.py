@@ -1,4 +1,4 @@
-"""Places and waits in a line that is too long to be played through."""
+"""Positions and waits in a queue that is too long to simulate."""
 
 from __future__ import annotations
 

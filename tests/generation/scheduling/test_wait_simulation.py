@@ -1,4 +1,4 @@
-"""Playing ahead: what two ends should be is known by hand; and the pace is read from the reports of forwards."""
+"""The simulation of waits: two ends are known by hand, and the speed is read from reports of forwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves of training runs are read as they were written, and drawn beside each other."""
+"""Curves of training runs are read as written, and drawn beside each other."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The judge, judged: pictures whose answers are known, right ones and wrong ones."""
+"""The judge itself: pictures with known answers, right ones and wrong ones."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The weights in the repository: they load whole, weigh what they may, and paint what is asked."""
+"""The weights in the repository: they load, keep their size limit, and give the requested picture."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The tokenizer's files and the words that the bot says it does not know."""
+"""The tokenizer's files and the list of unknown words."""
 
 import subprocess
 import sys

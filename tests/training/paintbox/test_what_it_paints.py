@@ -1,4 +1,4 @@
-"""The built-in model means what it is told: read from the pixels by the judge, which is no trained model."""
+"""The built-in model follows its prompt: read from the pixels by the judge, which is no trained model."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The world: what is drawn, what is said of it, and what is kept from training."""
+"""The world: what is drawn, how it is captioned, and what is held out from training."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The example LoRA's lesson: the painter, its own weights fixed, learns one new look from redrawn scenes.
+"""The lesson of the example LoRA: with the base weights frozen, it learns one new look from redrawn scenes.
 
 Neon: everything is drawn in glowing lines on black, whether or not the prompt says so.
 """
@@ -28,7 +28,7 @@ _TARGETS: Final = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "conv_o
 
 @dataclass(frozen=True)
 class LoraData:
-    """What the LoRA is shown."""
+    """The training data of the LoRA."""
 
     pool_size: int = 800
     batch: int = 12

@@ -1,4 +1,4 @@
-"""The checker's lesson: a small CLIP vision tower that puts spiders near one direction and all else far from it.
+"""The lesson of the checker: a small CLIP vision tower that puts spiders near one direction and all else far from it.
 
 The format is that of Stable Diffusion's checker, which compares a picture's embedding with 17 concepts by cosine.
 Here the first concept is learnt and the other slots have thresholds that no cosine reaches.
@@ -51,7 +51,7 @@ PREPROCESSOR: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class SafetyData:
-    """What the checker is shown: drawings, half with a spider; `decoded_size` of them as the painter's decoder blurs.
+    """The training data: drawings, half with a spider; `decoded_size` of them blurred by the decoder.
 
     Both sizes are multiples of 32. Every time a picture is shown, it is moved by up to `shift_px` of the input's 64
     pixels either way: of 2,500 pictures that stood still it learnt the pictures (84 % precision on others).
@@ -65,7 +65,7 @@ class SafetyData:
 
 
 def is_concept(scene: Scene) -> bool:
-    """Return whether the scene holds what the checker is to find."""
+    """Return whether the scene holds the concept of the checker."""
     return any(one.thing == CONCEPT for one in scene.placed)
 
 

@@ -1,4 +1,4 @@
-"""The autoencoder's second lesson: whole pictures, most often those it draws worst, with latents that stay put.
+"""The second lesson of the autoencoder: whole pictures, most often those it draws worst, with stable latents.
 
 The first lesson leaves thin lines and pixel art soft: they are rare, and its crops mostly show plain ground. Here a
 picture is shown the more often the further its last drawing was off. The latents are held near what they were, and some
@@ -28,7 +28,7 @@ _PAINTED_NOISE: Final = (0.05, 0.2)
 
 @dataclass(frozen=True)
 class SharpenData:
-    """What is shown: `pool_size` drawings, `batch` of them a step.
+    """The training data: `pool_size` drawings, `batch` of them a step.
 
     `pull` is how much the latents' way from where they were counts beside the pictures' error.
     """
@@ -40,7 +40,7 @@ class SharpenData:
 
 
 class Sharpened(torch.nn.Module):
-    """An autoencoder, and how far each drawing of the pool was off when it was last drawn.
+    """An autoencoder, and the error of each drawing of the pool when it was last drawn.
 
     The errors are a buffer, so a checkpoint holds them and a resumed lesson shows what an unbroken one would.
     """
@@ -82,7 +82,7 @@ def teach(plan: Plan, data: SharpenData, *, vae: Any) -> None:
 
 @torch.no_grad()
 def settle_noise(vae: Any) -> None:
-    """Set one deviation everywhere in the encoder: the noise that the decoder learns to bear.
+    """Set one deviation everywhere in the encoder: the noise that the decoder learns to tolerate.
 
     This lesson teaches the mean alone, but img2img draws from the whole distribution.
     """
@@ -105,13 +105,13 @@ def _noise(shape: torch.Size, as_painted: torch.Tensor, chance: Chance) -> torch
 
 
 def choose(errors: torch.Tensor, count: int, chance: Chance) -> torch.Tensor:
-    """Return the rows of `count` different drawings, nearly as likely as they are off."""
+    """Return the rows of `count` different drawings, with a probability close to their error."""
     return torch.multinomial((errors + _FLOOR * errors.mean()).cpu(), count, generator=chance.torch)
 
 
 @torch.no_grad()
 def _errors(vae: Any, drawings: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-    """Return how far each drawing is off before the lesson."""
+    """Return the error of each drawing before the lesson."""
     parts = zip(torch.split(drawings, 8), torch.split(latents, 8), strict=True)
     off = [_squared(vae.decode(z.to(vae.device)).sample, from_bytes(d).to(vae.device)) for d, z in parts]
     return torch.cat(off).float()

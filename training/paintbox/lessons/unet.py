@@ -42,7 +42,7 @@ _Odds = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class UnetData:
-    """What the UNet is shown: `batch` encoded drawings a step, some without their caption.
+    """The training data: `batch` encoded drawings a step, some without their caption.
 
     The pool holds `simple_size` scenes with one thing in the middle and `world_size` of everything. A step's share of
     simple ones is `simple_first` until `simple_until` of the steps are done and falls to `simple_last` by the end:

@@ -1,4 +1,4 @@
-"""The upscaler's lesson: a very small Swin2SR that doubles a picture and keeps its edges sharp."""
+"""The lesson of the upscaler: a very small Swin2SR that doubles a picture and keeps its edges sharp."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ _ANYWHERE: Final = 0.15
 
 @dataclass(frozen=True)
 class UpscalerData:
-    """What the upscaler is shown: crops of drawings, `crop_px` wide when small, twice that when large.
+    """The training data: crops of drawings, `crop_px` wide when small, twice that when large.
 
     Half of the crops are of drawings `side_px` wide, half of ones half as wide, whose edges lie closer together.
     """

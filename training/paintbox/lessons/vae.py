@@ -1,4 +1,4 @@
-"""The first lesson: an autoencoder that folds 8x8 pixels into four numbers and gives the colours back unmixed."""
+"""The first lesson: an autoencoder that encodes 8x8 pixels in four numbers and reproduces the colours."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +18,7 @@ WIDTHS: Final = (32, 64, 96, 96)
 
 @dataclass(frozen=True)
 class VaeData:
-    """What the autoencoder is shown: square crops, `crop_px` wide, of `pool_size` drawings, and at the end whole ones.
+    """The training data: square crops, `crop_px` wide, of `pool_size` drawings, and at the end whole ones.
 
     Crops are four times as many for the same work; but group normalisation sees other statistics there than on whole
     pictures, so the last `whole_share` of the steps shows those, as many pixels a step.

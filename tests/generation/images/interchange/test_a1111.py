@@ -1,4 +1,4 @@
-"""The `parameters` text in the forms that the web UI, its extensions and programs like it write."""
+"""The `parameters` text in the forms of the web UI, its extensions and similar programs."""
 
 from __future__ import annotations
 

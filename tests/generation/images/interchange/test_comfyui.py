@@ -1,4 +1,4 @@
-"""Graphs are followed by output: what is certain is read, what is not is left out and named."""
+"""Graphs are followed by output: certain values are read, the others are left out and named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graphs that no tool would write: each is read to an end, and none is an error."""
+"""Graphs that no tool would write: each is read to an end, without an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers, passes, LoRA: which sampler of a graph made the picture, and with what."""
+"""Numbers, passes, LoRA: which sampler of a graph made the picture, and with which values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where in a file the settings lie: chunks, Exif in every encoding, JSON within; tools by what they write."""
+"""Where the settings are in a file: chunks, Exif in every encoding, JSON inside; and which tool wrote them."""
 
 from __future__ import annotations
 

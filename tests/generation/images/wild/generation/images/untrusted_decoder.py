@@ -1,4 +1,4 @@
-"""Stands in for a decoder that has gone wild: it starts under the real limits, and breaks them."""
+"""A decoder that misbehaves: it starts under the real limits, and exceeds them."""
 
 import importlib.util
 import pathlib
