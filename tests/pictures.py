@@ -35,7 +35,7 @@ LOAD_S = 75
 
 @dataclass
 class Studio:
-    """The bot, the people and the browser that look at it."""
+    """The bot, its users and the browser that shows it."""
 
     discord: Sandbox
     bot: LivingBot
@@ -168,7 +168,7 @@ async def set_up(studio: Studio) -> bytes:
 
 
 async def load(studio: Studio) -> bytes:
-    """More than can be painted, and long enough for the first, who asks five times as often, to have a line."""
+    """Request more than can be generated, so that the first server, which asks most, has a queue."""
     async with studio.page(studio.person("cleo"), WIDE) as page:
         await page.get_by_role("button", name="Load generator", exact=True).click()
         await page.get_by_label("Requests a second").fill("3")

@@ -80,7 +80,7 @@ async def test_a_boost_is_kept_with_the_job(tmp_path: Path) -> None:
 
 
 def test_the_drill_of_a_backup(folder: Path) -> None:
-    """P13: copied while jobs are accepted, the database lost, put back: the books are exact, nothing older is gone."""
+    """P13: copied while jobs are accepted, lost, restored: the ledger is exact, and nothing older is lost."""
 
     async def fill(database: Database) -> tuple[list[str], list[str], tuple[int, str]]:
         before, after = [a_job(user=n) for n in range(5)], [a_job(user=n) for n in range(5)]

@@ -237,7 +237,7 @@ async def test_doctor_works_beside_a_running_bot(data_dir: Path) -> None:
 
 @contextmanager
 def as_a_stranger() -> Iterator[Path]:
-    """A folder that root, or we, own; and looked at by a user who may read it, not write."""
+    """Return a folder that root or we own, seen by a user with the right to read but not to write."""
     if os.name == "nt" or os.geteuid() != 0:
         pytest.skip("only root can become another user")
     with tempfile.TemporaryDirectory(prefix="atelier-test-") as folder:

@@ -35,7 +35,7 @@ def spec(prompt: str = "a red circle", **changes: Any) -> ImageSpec:
 
 
 class Place:
-    """A studio with what the tests look at."""
+    """A service with what the tests observe."""
 
     def __init__(self, studio: GenerationService, worker: LocalWorker, store: JobStore, folder: Path) -> None:
         self.studio, self.worker, self.store, self.folder = studio, worker, store, folder
@@ -74,7 +74,7 @@ class Place:
 async def opened(
     folder: Path, *, queue: FairQueue | None = None, catalog: Catalog | None = None, engine: str = ENGINE
 ) -> AsyncIterator[Place]:
-    """A running studio in a folder that may hold an earlier one's database."""
+    """Open a running service in a folder that may hold an earlier one's database."""
     catalog = catalog or Catalog.open("paintbox")
     config = WorkerConfig(models=catalog.models, engine=engine, settings=EngineSettings(num_threads=1), nice=0)
     worker = LocalWorker(config, first_pause_s=0.01)

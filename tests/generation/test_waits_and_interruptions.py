@@ -26,7 +26,7 @@ SHORT = ("loading", "tried again", "idle")
 
 
 class Painter:
-    """Paints one picture after the other, on a clock of its own, and tells the pace as the dispatcher does."""
+    """Generates one picture after the other, on its own clock, and reports progress as the dispatcher does."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0

@@ -21,11 +21,13 @@ RUNTIME_FILES = {
     "discord/discord-api-spec",
     "cogs/i18n/locale/fr/LC_MESSAGES/atelier.po", "/etc/systemd/system/atelier.service", "env.txt",
 }  # fmt: skip
+CODE = ("bench", "cli", "cogs", "db", "generation", "packages", "tests", "tools", "training")
 FILE = re.compile(r"(?:[\w.-]+/)*[\w-][\w.-]*\.(?:py|md|toml|txt|lock|ya?ml|json|css|js|po|sh)")
 FOLDER = re.compile(
     r"(?:bench|cli|cogs|db|docs|generation|packages|tests|tools|training|alembic|\.github)(?:/[\w.-]+)+/?"
 )
 MODULE = re.compile(r"(?:bench|cli|cogs|config|db|discord_sandbox|generation|tests|tools|training)(?:\.\w+)+")
+CLASS = re.compile(r"[A-Z]+[a-z]+(?:[A-Z][a-z0-9]+)+")
 FOREIGN_SLASHES = {"healthz", "data", "models", "etc", "path", "pattern", "venv", "opt", "srv", "run", "users"}
 
 
@@ -42,10 +44,15 @@ def find_code(text: str) -> list[str]:
 
 @cache
 def list_file_names() -> set[str]:
-    top = ("bench", "cli", "cogs", "db", "generation", "packages", "tests", "tools", "training")
-    return {path.name for folder in top for path in (ROOT / folder).rglob("*.*")} | {
+    return {path.name for folder in CODE for path in (ROOT / folder).rglob("*.*")} | {
         path.name for path in ROOT.iterdir()
     }
+
+
+@cache
+def list_class_names() -> set[str]:
+    sources = (path for folder in CODE for path in (ROOT / folder).rglob("*.py"))
+    return {name for path in sources for name in re.findall(r"\w+", read(path)) if CLASS.fullmatch(name)}
 
 
 def is_there(name: str, page: Path) -> bool:
@@ -74,6 +81,10 @@ def find_missing_modules(text: str) -> list[str]:
     named = {code.removesuffix("()") for code in find_code(text)}
     named |= {module for code in find_code(text) for module in re.findall(r"-m ([\w.]+)", code)}
     return sorted(name for name in named if MODULE.fullmatch(name) and not FILE.fullmatch(name) and not resolves(name))
+
+
+def find_missing_classes(text: str) -> list[str]:
+    return [code for code in find_code(text) if CLASS.fullmatch(code) and code not in list_class_names()]
 
 
 def find_missing_commands(text: str) -> list[str]:
@@ -109,6 +120,7 @@ def test_everything_a_page_names_exists(page: Path) -> None:
     text = read(page)
     assert find_missing_files(text, page) == []
     assert find_missing_modules(text) == []
+    assert find_missing_classes(text) == []
     assert find_missing_commands(text) == []
     assert find_missing_targets(text) == []
     assert find_missing_settings(text) == []
@@ -126,6 +138,8 @@ def test_missing_references_are_found() -> None:
         "bench.gone",
         "cogs.gate.require",
     ]
+    gone = "Gone" + "AwayError"  # written whole, it would be found in this file
+    assert find_missing_classes(f"`GenerationService` `{gone}`") == [gone]
     assert find_missing_commands("`bot.py paint` `bot.py --home x serve` `python -m bench chaos`") == ["paint", "chaos"]
     assert find_missing_targets("`make texts` and `make nothing`") == ["nothing"]
     assert find_missing_settings("ATELIER_MODEL=x `ATELIER_MODLE` ATELIER_C2PA_KEY_FILE") == ["ATELIER_MODLE"]

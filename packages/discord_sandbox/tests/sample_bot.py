@@ -1,4 +1,4 @@
-"""A discord.py bot that has nothing to do with ours: every feature that the sandbox must carry, once."""
+"""An independent discord.py bot: every feature that the sandbox must support, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's browser tab on the sandbox's page, and what goes wrong in it."""
+"""A user's browser tab on the sandbox's page, and the errors in it."""
 
 from __future__ import annotations
 

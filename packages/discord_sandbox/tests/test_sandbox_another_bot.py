@@ -1,4 +1,4 @@
-"""A bot of the older kind: prefix commands, reactions, replies waited for, threads, pins, roles, direct messages."""
+"""A bot of the older kind: prefix commands, reactions, awaited replies, threads, pins, roles, direct messages."""
 
 from __future__ import annotations
 

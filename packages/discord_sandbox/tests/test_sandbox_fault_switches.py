@@ -1,4 +1,4 @@
-"""Every switch for trouble, pressed in a real Chromium with a discord.py bot behind it: what a person then sees."""
+"""Every fault switch, pressed in a real Chromium with a discord.py bot behind it, and what a user then sees."""
 
 from __future__ import annotations
 

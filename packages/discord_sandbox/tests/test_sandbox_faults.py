@@ -1,4 +1,4 @@
-"""Injected faults, and how discord.py takes them; and the OpenAPI validator, which must find mistakes."""
+"""Injected faults, and how discord.py handles them; and the OpenAPI validator, which must find mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger's discord.py bot, driven as people drive it: every kind of interaction, over the socket."""
+"""An independent discord.py bot, driven as users drive it: every kind of interaction, over the socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package imports: nothing in a circle, nothing that a plain installation lacks."""
+"""The imports of the package: no circle, and nothing that a plain installation lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture over the page, in a real Chromium: looked at closely, moved about, turned, left again."""
+"""A picture over the page, in a real Chromium: enlarged, moved, turned to the next, closed."""
 
 from __future__ import annotations
 

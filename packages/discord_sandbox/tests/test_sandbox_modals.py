@@ -1,4 +1,4 @@
-"""The rules of modals: what a bot may ask in one, and what a person may answer."""
+"""The rules of modals: what a bot may ask in one, and what a user may answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page, in a real Chromium: what a person types, presses and sees."""
+"""The page, in a real Chromium: what a user types, presses and sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox and the bot as processes, the way a stranger starts them."""
+"""The sandbox and the bot as processes, started as a user starts them."""
 
 from __future__ import annotations
 

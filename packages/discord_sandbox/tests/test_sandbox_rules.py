@@ -1,4 +1,4 @@
-"""Discord's refusals: every limit answers with Discord's own code and is written down against the bot."""
+"""Discord's refusals: every limit answers with Discord's own code and is recorded as a violation."""
 
 from __future__ import annotations
 

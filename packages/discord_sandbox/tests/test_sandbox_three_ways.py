@@ -1,4 +1,4 @@
-"""The same scenarios, whichever way a discord.py bot comes to the sandbox; in the last it cannot know where it is."""
+"""The same scenarios for each way to connect a bot; in the last one, the bot cannot know where it is."""
 
 from __future__ import annotations
 

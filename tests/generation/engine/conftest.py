@@ -1,4 +1,4 @@
-"""One toy model for the whole run, and engines that paint with it on one thread (the machine may be busy)."""
+"""One toy model for the whole run, and engines that run it on one thread (the machine may be busy)."""
 
 from __future__ import annotations
 

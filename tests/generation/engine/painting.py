@@ -1,4 +1,4 @@
-"""Orders for toys, and driving an engine to their end."""
+"""Commands for toy models, and running an engine to their end."""
 
 from __future__ import annotations
 

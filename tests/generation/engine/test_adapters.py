@@ -1,4 +1,4 @@
-"""LoRA: what stock diffusers makes of the same file, exact in company, and nothing left behind for anyone else."""
+"""LoRA: the same pixels as stock diffusers with the same file, exact in a batch, and no effect on other images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured once: which bucket pays, which number format, and that it is kept."""
+"""What is measured once: the best bucket, the best number format, and that both are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many rows pay is known by network and size: what one model does at its size limits no other."""
+"""The best number of rows is measured by network and size: one model's measurement limits no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine computes with, and whose fault an exception is."""
+"""The device and number format of the engine, and the classes of exceptions."""
 
 from __future__ import annotations
 

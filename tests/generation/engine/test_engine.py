@@ -1,4 +1,4 @@
-"""Coming, going and going wrong: cancel, fairness between steps, previews, failures that stay one image's own."""
+"""The engine: cancel, fairness between steps, previews, and failures of one image alone."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_idle_engine_says_nothing(engine: Engine) -> None:
 
 @pytest.mark.parametrize(("max_rows", "slots"), [(2, 2), (8, 5), (16, 10), (0, 10)])
 def test_there_are_more_slots_than_rows_of_a_forward(make_engine: MakeEngine, max_rows: int, slots: int) -> None:
-    """By default a CPU would run 64 rows of the toy's 64 pixels at once, but its ladder ends at 16."""
+    """By default a CPU would run 64 rows of the toy's 64 pixels at once, but its largest bucket is 16."""
     assert make_engine(max_rows=max_rows).num_slots == slots
 
 

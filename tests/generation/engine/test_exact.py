@@ -1,4 +1,4 @@
-"""The promise the engine is built on: the trace decides the bytes, and nothing about the neighbours does."""
+"""The promise of the engine: the trace decides the bytes, and nothing about the neighbours does."""
 
 from __future__ import annotations
 

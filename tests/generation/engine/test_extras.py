@@ -1,4 +1,4 @@
-"""Textual inversion, clip skip, checkpoints in one file and another VAE: each against the stock pipelines or itself."""
+"""Textual inversion, clip skip, single-file checkpoints and another VAE: each against the stock pipelines or itself."""
 
 from __future__ import annotations
 

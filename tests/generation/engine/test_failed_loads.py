@@ -1,4 +1,4 @@
-"""A model that does not load is tried once: its pictures fail at once, others' go on, and the reason can be read."""
+"""A model that does not load is tried once: its pictures fail at once, others continue, and the reason is stored."""
 
 from __future__ import annotations
 

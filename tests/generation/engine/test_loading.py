@@ -1,4 +1,4 @@
-"""Model folders are other people's files: what may not be loaded is refused before anything is opened."""
+"""Model folders are untrusted: what may not be loaded is refused before anything is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory modes: which one `auto` takes, what each does to a model, and memory that is given back."""
+"""Memory modes: which one `auto` takes, what each does to a model, and releasing memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prices' table is what PyTorch counts in the real networks: full size, on the meta device, without weights."""
+"""The price table equals what PyTorch counts in the real networks: full size, on the meta device, without weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that runs out once, anywhere, costs a second try and not the picture; and its bytes are the same."""
+"""Memory that runs out once, anywhere, costs a second attempt and not the picture; the bytes are the same."""
 
 from __future__ import annotations
 

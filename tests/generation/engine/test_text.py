@@ -1,4 +1,4 @@
-"""Weights read back from prompts, and prompts cut into chunks."""
+"""Weights read from prompts, and prompts split into chunks."""
 
 from __future__ import annotations
 

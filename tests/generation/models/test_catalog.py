@@ -47,7 +47,7 @@ def test_all_that_is_there_is_offered(folder: Path) -> None:
 
 
 def test_a_missing_model_is_named_and_left_out(folder: Path) -> None:
-    """One missing file stopped every command that opens the house."""
+    """One missing file stopped every command that opens the application."""
     shutil.rmtree(folder.parent / "toy")
     catalog = Catalog.open("paintbox", folder)
     assert names(catalog) == ["paintbox"]
