@@ -38,7 +38,7 @@ TALLY = pytest.StashKey[Tally]()
 
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An empty home folder: a `.env` of the checkout is no part of any test."""
+    """Return an empty home folder: a `.env` of the checkout is no part of any test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_HOME", str(tmp_path_factory.mktemp("home")))
         yield
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what was measured to be slow, and run the longest files first, so that no process waits for another."""
+    """Mark slow files as measured, and run the longest files first, so that no process waits for another."""
     lines = [line.split() for line in LIST.read_text(encoding="utf-8").splitlines()]
     seconds = {path: float(number) for number, path in lines}
     for item in items:
@@ -66,7 +66,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object | None) -> None:
-    """A process of pytest-xdist has ended; one that died has said nothing."""
+    """Collect the tally of a finished process of pytest-xdist; one that died has sent nothing."""
     found = getattr(node, "workeroutput", {}).get("tally")
     if found is not None:
         node.config.stash[TALLY].add(Tally(**found))

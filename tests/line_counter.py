@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def steps_of(work: Callable[[], object]) -> int:
-    """How many lines of our own code run."""
+    """Return how many lines of our own code run."""
     steps = 0
 
     def count(frame: object, event: str, argument: object) -> object:

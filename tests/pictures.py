@@ -50,7 +50,7 @@ class Studio:
         return await until_done(self.discord, await who.slash("imagine", prompt=prompt, **options))
 
     async def told(self, asked: Interaction) -> Message:
-        """What only the one who asked reads."""
+        """Return the private answer."""
         return await until_shown(self.discord, asked)
 
     @asynccontextmanager
@@ -68,7 +68,7 @@ class Studio:
         await context.close()
 
     async def message(self, who: ScriptedUser, message: Message) -> bytes:
-        """One message, as wide as a narrow window."""
+        """Show one message, as wide as a narrow window."""
         async with self.page(who, NARROW) as page:
             node = page.locator(f"#m{message.id}")
             await node.scroll_into_view_if_needed()
@@ -76,7 +76,7 @@ class Studio:
             return await node.screenshot()
 
     async def window(self, who: ScriptedUser) -> bytes:
-        """The whole page."""
+        """Show the whole page."""
         async with self.page(who, WIDE) as page:
             await _with_its_pictures(page)
             return await page.screenshot()
@@ -204,7 +204,7 @@ def small(png: bytes) -> bytes:
 
 @asynccontextmanager
 async def _running(bot: LivingBot) -> AsyncIterator[None]:
-    """Cut off at the end: what the load generator asked for is not waited for."""
+    """Run it, cut off at the end: requests of the load generator are not awaited."""
     await bot.start()
     try:
         yield

@@ -10,7 +10,7 @@ from db.running_time import CONFIRMED_BY
 
 
 async def run_for_a_day(database: Database, clock: Callable[[], datetime]) -> None:
-    """The clock is read, and the seconds of a day pass; what it says at the end is the caller's."""
+    """Read the clock and let the seconds of a day pass; the caller sets the clock at the end."""
     await database.confirmed_now(clock)
     before = database.running.monotonic
     database.running.monotonic = lambda: before() + CONFIRMED_BY.total_seconds()

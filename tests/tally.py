@@ -15,7 +15,7 @@ class Tally:
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
-        """Take up what another process found."""
+        """Add the findings of another process."""
         self.num_servers += other.num_servers
         self.judged += other.judged
         self.violations += other.violations

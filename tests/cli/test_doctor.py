@@ -36,7 +36,7 @@ def settings(data_dir: Path, **more: Any) -> Settings:
 
 
 def found(given: Settings) -> dict[str, CheckResult]:
-    """What the checks before a start find, by name. The graphics card takes seconds and is the same everywhere."""
+    """Return the findings of the checks before a start, by name. The graphics card takes seconds and is left out."""
     return {each.name: each for each in asyncio.run(run_checks(given, doctor.AT_START))}
 
 
@@ -49,7 +49,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 def everything(folder: Path) -> dict[str, tuple[int, int, int, bytes]]:
-    """Names, modes, times and bytes of all there is."""
+    """Return names, modes, times and bytes of all files."""
     files = [folder, *folder.rglob("*")] if folder.exists() else []
     return {
         str(path): (
@@ -167,7 +167,7 @@ def test_serve_refuses_in_the_words_of_doctor(data_dir: Path) -> None:
 
 
 def left_by_a_crash(data_dir: Path) -> Path:
-    """A folder as a killed bot leaves it: with a log that holds what the database does not, and its index."""
+    """Return a folder as a killed bot leaves it: with a log that holds more than the database, and its index."""
     left = data_dir.with_name("left")
 
     async def copy() -> None:

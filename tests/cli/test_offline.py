@@ -29,7 +29,7 @@ PROMPT = "a red circle on a blue background"
 
 
 def run(*words: str | Path, data_dir: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    """`bot.py WORDS`, away from any .env and with nothing of ours in the environment but what is given."""
+    """Run `bot.py WORDS`, away from any .env and with only the given settings in the environment."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
     environment = clean | {"ATELIER_HOME": str(data_dir), "ATELIER_DATA_DIR": str(data_dir)}
     environment |= {"ATELIER_LOG_LEVEL": "WARNING"} | extra
@@ -229,7 +229,7 @@ def test_doctor_names_unusable_stored_values(tmp_path: Path) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_command_at_once(tmp_path: Path) -> None:
-    """It waited for ever: the worker said why it could not start, and was started again."""
+    """It waited for ever: the worker said why it could not start, and was restarted."""
     model = save_toy(tmp_path / "toy")
     weights = model / "unet" / "diffusion_pytorch_model.safetensors"
     save_file({name: each for name, each in load_file(weights).items() if "mid_block.resnets.0" not in name}, weights)

@@ -26,7 +26,7 @@ MAX_CONTENT, MAX_FILES, MAX_ALT, MAX_FILE_NAME, MAX_REQUEST_NONCE = 2000, 10, 10
 
 
 def wide(value: Any) -> Any:
-    """The same with two letters for each character of two code units."""
+    """Return the text with two letters for each character of two code units."""
     match value:
         case str():
             return _WIDE.sub("xx", value)
@@ -39,13 +39,13 @@ def wide(value: Any) -> Any:
 
 
 def description() -> OpenApiDescription | None:
-    """Discord's own description, where this machine has one."""
+    """Return Discord's own description, if this machine has one."""
     path = environ.get("DISCORD_OPENAPI")
     return _load(Path(path)) if path else None
 
 
 def wrongs_of_view(view: ui.LayoutView, files: Sequence[discord.File]) -> list[str]:
-    """What Discord would have against a message of components with these files."""
+    """Return Discord's objections to a message of components with these files."""
     components = wide(view.to_components())
     wrong = [*_wrongs(lambda: check_components(components, is_v2=True)), *_wrongs_of_files(components, files)]
     payload = {"components": components, "flags": 1 << 15, "attachments": _attachments(files)}
@@ -53,7 +53,7 @@ def wrongs_of_view(view: ui.LayoutView, files: Sequence[discord.File]) -> list[s
 
 
 def wrongs_of_text(content: str, files: Sequence[discord.File], nonce: str = "") -> list[str]:
-    """What Discord would have against a message of plain text with these files."""
+    """Return Discord's objections to a message of plain text with these files."""
     wrong = [f"{len(wide(content))} characters"] if not 1 <= len(wide(content)) <= MAX_CONTENT else []
     wrong += [f"nonce {nonce}"] if len(nonce) > MAX_REQUEST_NONCE else []
     payload = {"content": wide(content), "attachments": _attachments(files)}
@@ -61,13 +61,13 @@ def wrongs_of_text(content: str, files: Sequence[discord.File], nonce: str = "")
 
 
 def wrongs_of_modal(modal: ui.Modal) -> list[str]:
-    """What Discord would have against a form."""
+    """Return Discord's objections to a form."""
     payload = wide(modal.to_dict())
     return [*_wrongs(lambda: check_modal(payload)), *_by_description(payload, "ModalInteractionCallbackRequestData")]
 
 
 def wrongs_of_choices(choices: Sequence[discord.app_commands.Choice[str]]) -> list[str]:
-    """What Discord would have against choices that are offered while typing."""
+    """Return Discord's objections to autocomplete choices."""
     payload = {"choices": wide([choice.to_dict() for choice in choices])}
     wrong = [f"{len(choices)} choices"] if len(choices) > 25 else []
     wrong += [str(each) for each in payload["choices"] if not 1 <= len(each["name"]) <= 100 or len(each["value"]) > 100]

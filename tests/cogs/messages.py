@@ -78,14 +78,14 @@ JOB_ID = "j" * 22
 
 
 def text(draw: Draw, most: int, least: int = 0) -> str:
-    """So many signs of one kind; one character more or less than a limit finds more than random letters do."""
+    """Return so many characters of one kind; a length near a limit finds more than random letters do."""
     sign = draw(st.sampled_from(SIGNS))
     length = draw(st.sampled_from((least, min(1, most), most // 3, most)))
     return (sign * (length // len(sign) + 1))[:length]
 
 
 def many(draw: Draw, most: int, make: Callable[[int], Any]) -> tuple[Any, ...]:
-    """None, one or many. They differ by their number only, so that large ones are quick to draw."""
+    """Return none, one or many. They differ by their number only, so that large ones are quick to build."""
     return tuple(make(number) for number in range(draw(st.sampled_from((0, 1, 2, most // 4, most)))))
 
 

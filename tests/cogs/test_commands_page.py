@@ -14,7 +14,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/commands.md").read_text(enco
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the table under a heading, without its head."""
+    """Return the cells of the table under a heading, without its head."""
     part = PAGE.split(f"## {heading}")[1].split("\n## ")[0]
     lines = [line for line in part.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]

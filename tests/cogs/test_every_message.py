@@ -232,7 +232,7 @@ SENT_OTHERWISE = {
 
 
 def test_every_message_goes_through_the_budget() -> None:
-    """Wherever something is sent or changed, its arguments are those of `new`, `changed` or `plain`."""
+    """Every sent or edited message comes from `render_new`, `render_edit` or `build_plain`."""
     sends = ("send", "send_message", "edit", "edit_message", "edit_original_response", "send_modal")
     found = set()
     for path in COGS.rglob("*.py"):

@@ -19,7 +19,7 @@ class Clock:
 
 
 async def _connect(pacing: Pacing, clock: Clock, *, is_resume: bool, shard_id: int = 0) -> float:
-    """Connect as soon as it is allowed; how long that took."""
+    """Connect as soon as it is allowed; return how long that took."""
     pause_s = max(0.0, pacing.pause_s(shard_id, is_resume=is_resume))
     clock.now_s += pause_s
     await pacing.wait(shard_id, is_resume=is_resume)

@@ -27,7 +27,7 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def make_light() -> AsyncIterator[MakeWorker]:
-    """Workers that run the light engine; closed afterwards."""
+    """Make workers that run the light engine; they are closed afterwards."""
     made: list[LocalWorker] = []
 
     def make(**options: float) -> LocalWorker:
@@ -42,7 +42,7 @@ async def make_light() -> AsyncIterator[MakeWorker]:
 
 @dataclass
 class Workplace:
-    """A worker that is up, and what it says after `Ready`."""
+    """A worker that is up, and its events after `Ready`."""
 
     worker: LocalWorker
     events: AsyncIterator[Event]
@@ -50,7 +50,7 @@ class Workplace:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["light", "real"])
 async def workplace(request: pytest.FixtureRequest, toy_folder: Path) -> AsyncIterator[Workplace]:
-    """One of each kind for the module (a real one takes seconds to start): tests leave nothing resident behind."""
+    """Open one of each kind for the module (a real one takes seconds to start): tests leave nothing resident behind."""
     engine = LIGHT_ENGINE if request.param == "light" else DEFAULT_ENGINE
     settings = EngineSettings(num_threads=1, device="cpu")
     worker = LocalWorker(WorkerConfig(models=(toy_model(toy_folder),), settings=settings, engine=engine, nice=0))

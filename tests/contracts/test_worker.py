@@ -48,7 +48,7 @@ async def ready(worker: LocalWorker) -> AsyncIterator[Event]:
 
 
 async def until(events: AsyncIterator[Event], kind: type | tuple[type, ...]) -> list[Event]:
-    """Everything up to and with the first event of that kind."""
+    """Return all events up to and with the first of that kind."""
     said = [await anext(events)]
     while not isinstance(said[-1], kind):
         said.append(await anext(events))
@@ -224,7 +224,7 @@ async def test_an_idle_process_is_left_alone(make_light: MakeWorker) -> None:
 
 
 async def test_the_child_dies_with_its_parent(make_light: MakeWorker, tmp_path: Path) -> None:
-    """The supervisor's own process is killed, not closed: no one is left to tell the child."""
+    """The supervisor's own process is killed, not closed, so it cannot tell the child."""
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.contracts.parent", stdout=asyncio.subprocess.PIPE
     )

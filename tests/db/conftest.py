@@ -11,7 +11,7 @@ from db.migrate import migrate
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The bytes of a fresh database, so that each test need not migrate its own."""
+    """Return the bytes of a new database, so that each test need not migrate its own."""
     path = tmp_path_factory.mktemp("template") / "atelier.db"
     migrate(parse_url(f"sqlite:///{path}"))
     return path.read_bytes()

@@ -74,5 +74,5 @@ def ended(status: Status, charged: int = 0) -> Outcome:
 
 
 async def all_of(parts: AsyncIterator[frozenset[str]]) -> frozenset[str]:
-    """All files that an erasure names, when it is over."""
+    """Return all files that an erasure names, when it is over."""
     return frozenset[str]().union(*[part async for part in parts])

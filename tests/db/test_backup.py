@@ -72,7 +72,7 @@ async def test_restoring_sets_aside_what_was_there_and_waits_for_the_bot_to_stop
 
 @pytest.fixture
 def relative(tmp_path: Path) -> Path:
-    """As people type it."""
+    """Return the path as users type it."""
     return Path(os.path.relpath(tmp_path / "copy.db"))
 
 

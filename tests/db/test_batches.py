@@ -54,7 +54,7 @@ ROWS_OF_A_WAITING_JOB = 2 + 4 * 5 + 2
 
 @pytest.fixture
 async def many(database: Database) -> Database:
-    """A member with more jobs than fit one part, all liked by another; and one job of another."""
+    """Create a member with more jobs than fit one part, all favourites of another member, and one job of theirs."""
     await settle(database, a_job(user=OTHER), file="of the other")
     jobs = [a_job(at=NOW + timedelta(seconds=number // 3)) for number in range(NUM_JOBS)]
     await asyncio.gather(*(settle(database, job, file=f"file {number}") for number, job in enumerate(jobs)))
@@ -69,7 +69,7 @@ async def settle(database: Database, job: Any, *, file: str) -> None:
 
 @contextmanager
 def transactions(database: Database) -> Iterator[list[int]]:
-    """How many rows each writing transaction changed meanwhile, those that go with others too."""
+    """Record how many rows each writing transaction changes meanwhile, cascades included."""
     changed: list[int] = []
     before = 0
 
@@ -101,7 +101,7 @@ async def erase_server(database: Database) -> frozenset[str]:
 
 
 async def wait_in_line(database: Database) -> None:
-    """More of the member's pictures wait than fit one part."""
+    """Let more of the member's pictures wait than fit one part."""
     await asyncio.gather(*(JobStore(database).accept(a_job(count=4), a_reply()) for _ in range(JOBS_AT_ONCE)))
 
 
@@ -213,7 +213,7 @@ async def exported(database: Database, part_bytes: int) -> dict[str, bytes]:
 
 
 async def talkative(database: Database, number: int) -> None:
-    """Jobs whose words cannot be packed."""
+    """Create jobs whose words cannot be compressed."""
     words = Random(1)
     prompts = [
         "".join(words.choice("abcdefghijklmnopqrstuvwxyz0123456789 ") for _ in range(900)) for _ in range(number)
@@ -239,7 +239,7 @@ async def test_a_member_without_data_gets_an_empty_export(database: Database) ->
 
 @pytest.fixture
 def small_margin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of some kilobytes, so that a few jobs fill many."""
+    """Use parts of some kilobytes, so that a few jobs fill many."""
     monkeypatch.setattr(export, "_MARGIN", 2**11)
 
 

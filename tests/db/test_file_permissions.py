@@ -29,7 +29,7 @@ def usual_umask() -> Iterator[None]:
 
 
 async def use(data: Path) -> None:
-    """Leave behind every kind of file there is."""
+    """Create every kind of file."""
     url = f"sqlite:///{data / 'atelier.db'}"
     async with await Database.open(url, data) as database:
         await JobStore(database).accept(a_job())

@@ -31,7 +31,7 @@ sys.stdin.read()
 
 @contextmanager
 def another_process(data_dir: Path, url: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds both locks until its input ends or it is killed."""
+    """Start a process that holds both locks until its input ends or it is killed."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(data_dir), url],
         cwd=ROOT,

@@ -16,7 +16,7 @@ from generation.errors import ConfigurationError
 
 @pytest.fixture
 def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of them, in the place of the real ones."""
+    """Copy the migrations, in place of the real ones."""
     shutil.copytree(revisions.find_migrations(), tmp_path / "copy")
     monkeypatch.setattr(revisions, "_PLACES", (tmp_path / "copy",))
     revisions.read_revisions.cache_clear()

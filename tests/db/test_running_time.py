@@ -36,7 +36,7 @@ GONE = 77
 
 @dataclass
 class Machine:
-    """A data folder, and the two clocks of the machine it lies on."""
+    """A data folder, and the two clocks of its machine."""
 
     folder: Path
     url: str
@@ -44,7 +44,7 @@ class Machine:
     seconds: list[float] = field(default_factory=lambda: [0.0])
 
     def run(self, time: timedelta) -> None:
-        """Time passes while the bot runs."""
+        """Let time pass while the bot runs."""
         self.now += time
         self.seconds[0] += time.total_seconds()
 
@@ -110,7 +110,7 @@ async def test_a_lower_reading_restarts_the_confirmation(machine: Machine) -> No
 
 
 async def leave_things_behind(machine: Machine, database: Database) -> tuple[JobStore, ImageFiles]:
-    """One of everything that goes by the clock, none of it over yet."""
+    """Create one of everything that is deleted by the clock, none of it expired yet."""
     jobs, files = JobStore(database, clock=machine.clock), ImageFiles(machine.folder / "pictures")
     week = GuildSettings(guild_id=GUILD, choices=GuildPreferences(retention_days=7))
     await SettingsStore(database).change(GUILD, lambda _old: week)
@@ -133,7 +133,7 @@ async def leave_things_behind(machine: Machine, database: Database) -> tuple[Job
 
 
 async def what_goes(machine: Machine, database: Database, files: ImageFiles) -> dict[str, object]:
-    """Every deletion by the clock, as the bot's sweeps do it."""
+    """Run every deletion by the clock, as the bot's sweeps do it."""
     moderation = ModerationStore(database, clock=machine.clock)
     retention = RetentionStore(database, clock=machine.clock)
     await moderation.forget_old_refusals()

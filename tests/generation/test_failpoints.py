@@ -42,7 +42,7 @@ def test_every_place_is_passed_once_in_the_code_and_no_other() -> None:
 
 
 def test_only_the_start_of_a_process_arms_them() -> None:
-    """From the operator's environment, or from what the bot hands its worker: nothing else in the program can."""
+    """They come from the operator's environment, or from what the bot passes to its worker, and nothing else."""
     assert set(calls("arm")) == {"cli/execution.py", "generation/workers/child.py"}
 
 

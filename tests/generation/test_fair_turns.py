@@ -31,7 +31,7 @@ class FirstCome:
 
 
 class Room:
-    """Those who come to a line, and who holds a place of it."""
+    """Requests that arrive at a queue, and the holders of its places."""
 
     def __init__(self, line: Line) -> None:
         self.line = line
@@ -51,12 +51,12 @@ class Room:
             await asyncio.sleep(0)
 
     async def leave(self, owner: Owner) -> None:
-        """One of that owner's turns ends."""
+        """End one of that owner's turns."""
         self._leave[id(owner)].set()
         await self.settle()
 
     async def empty(self) -> list[Owner]:
-        """Let one after another leave; the order in which they came in."""
+        """End one turn after another; return the order of admission."""
         while self.inside:
             await self.leave(self.inside[0])
         return self.order

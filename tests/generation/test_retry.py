@@ -15,7 +15,7 @@ TASK = Task("mail", Phrase("No mail is sent; that is tried again."), 0, 0)
 
 
 class Refuses:
-    """Work that fails so many times. `seen`: the problems there were at each try."""
+    """Work that fails so many times. `seen`: the problems at each attempt."""
 
     def __init__(self, times: int, problems: Problems) -> None:
         self.times, self.problems, self.seen = times, problems, list[list[str]]()

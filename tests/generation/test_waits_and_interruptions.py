@@ -55,7 +55,7 @@ class Painter:
         return self.forecast.wait_s(live_job.images.keys())
 
     def paint(self, live_job: ActiveJob, *, trouble: str = "", at: int = 0, seconds: float = 0.0) -> None:
-        """See one picture through; at step `at` it is held up for so many seconds by `trouble`."""
+        """Finish one picture; at step `at`, `trouble` delays it for so many seconds."""
         self.wait_s(live_job)
         (live,) = live_job.images.values()
         if trouble == "idle":
@@ -116,7 +116,7 @@ async def paint_all(troubles: list[Trouble]) -> None:
 
 
 async def test_a_break_while_many_wait_is_not_learned() -> None:
-    """All who waited through it waited as long: that would count as what is usual."""
+    """All waited equally long through the break: that would count as usual."""
     painter = Painter()
     for _ in range(5):
         painter.paint(painter.asks())

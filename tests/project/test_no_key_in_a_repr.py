@@ -47,7 +47,7 @@ _HARMLESS = {
 
 
 def values() -> Iterator[Any]:
-    """One of every kind of value that holds a secret."""
+    """Return one of every kind of value that holds a secret."""
     yield ReplyTo(application_id=1, channel_id=2, token=CANARY)
     yield Credentials(certificates="public", key=PEM)
     yield Attached(f"https://cdn.discordapp.com/ephemeral-attachments/1/2/a.png?hm={CANARY}", 3, "a.png")
@@ -64,7 +64,7 @@ def test_no_secret_is_in_a_repr(value: Any) -> None:
 
 
 def test_the_canary_is_there_to_be_found() -> None:
-    """The control: the values do hold it."""
+    """The control: the values do hold the secret."""
     reply_to, credentials, attached, settings = values()
     assert CANARY in reply_to.token and CANARY in credentials.key and CANARY in attached.url
     assert CANARY in settings.secrets and settings.secrets.count(CANARY) == 3

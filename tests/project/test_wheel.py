@@ -29,7 +29,7 @@ PAINTED = ("imagine", "a red circle on a blue background", "--seed", "7", "--out
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source distribution of a copy of the tree: a build leaves folders behind."""
+    """Build a source distribution of a copy of the tree: a build leaves folders behind."""
     tree, target = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("sdist")
     for name in (*ROOMS, "alembic"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -42,7 +42,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the source distribution, as `python -m build` does, without a network."""
+    """Build it from the source distribution, as `python -m build` does, without a network."""
     target = tmp_path_factory.mktemp("wheel")
     offline = ("--no-deps", "--no-build-isolation", "--no-index")
     run_checked(sys.executable, "-m", "pip", "wheel", "-q", *offline, "-w", str(target), str(sdist), cwd=target)
@@ -163,7 +163,7 @@ def test_the_wheel_generates_and_stores_data_in_the_platform_folder(installed: I
 
 @pytest.fixture
 def old_home(tmp_path: Path) -> Path:
-    """The folder of an installation made before: `.env` and an older database beside the program."""
+    """Return the folder of an earlier installation: `.env` and an older database beside the program."""
     home = tmp_path / "old"
     (home / "data").mkdir(parents=True)
     (home / ".env").write_text("ATELIER_LOG_LEVEL=WARNING\n", encoding="utf-8")

@@ -77,7 +77,7 @@ TO_BE_ZERO = ("lost", "duplicates", "drift", "unfinished", "stale_writes")
 
 
 class Chaos:
-    """One run. Everything it decides comes from `seed`; what the processes make of it depends on the machine."""
+    """One run. `seed` decides everything; the behaviour of the processes depends on the machine."""
 
     remembers = 1000
     """How many calls the local Discord keeps in its journal."""
@@ -147,7 +147,7 @@ class Chaos:
         await self._trouble(life, way, worker_deaths=_WORKER_DEATHS - in_worker)
 
     async def _begin(self, failpoint: str) -> Life:
-        """A bot that is connected, or over already: what was left to do may have met the failpoint."""
+        """Return a bot that is connected, or has ended: unfinished work may have hit the failpoint."""
         await until(lambda: not self._discord.gateway.is_connected, timeout_s=10)
         life = await self._lives.start(self._environment(failpoint), self._folder, self._log)
         self._seen = len(self._witness.told())
@@ -180,20 +180,20 @@ class Chaos:
         await life.over(timeout_s=self._chance.choice((0.0, 0.1, 0.3, 0.6)))
 
     async def _kill_worker(self, life: Life) -> None:
-        """At a moment when there is one."""
+        """Kill the worker when there is one."""
         await life.over(timeout_s=self._chance.uniform(0, 8 if self._is_real else 0.4))
         if not life.is_over and life.signal_worker(signal.SIGKILL):
             self._kills += 1
 
     async def _count(self, life: Life) -> None:
-        """The end of a life: its own kill, and those by failpoints in its workers."""
+        """Count the end of a life: its own kill, and those by failpoints in its workers."""
         struck, self._struck = self._struck, self._num_struck()
         status = await life.status()
         self._kills += status == -signal.SIGKILL
         self._kills += sum(name in OF_WORKER for name in self._strikes()[struck:])
 
     def _spoil_messages(self) -> None:
-        """Tokens grow too old; people delete what says “waiting”: then only a new message can bring the result."""
+        """Let tokens expire and users delete waiting messages: then only a new message can bring the result."""
         if self._chance.random() < 0.25:
             self._discord.clock.advance(TWENTY_MINUTES_S)
             self._discord.faults.clear()

@@ -23,7 +23,7 @@ from generation.jobs.job import Job, Outcome, ReplyTo
 
 
 def spoil() -> None:
-    """Replace what makes the bot of this process safe."""
+    """Replace the parts that make the bot of this process safe."""
     store: Any = JobStore
     ladder: Any = MessagePoster
     store.fetch_unfinished = _forget_the_line

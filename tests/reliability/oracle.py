@@ -46,7 +46,7 @@ class Judgement:
 
 
 class Witness:
-    """Sees every message of a Discord from now on."""
+    """Observes every message of a Discord from now on."""
 
     def __init__(self, discord: Sandbox) -> None:
         self._shown: defaultdict[str, dict[int, Message]] = defaultdict(dict)
@@ -56,28 +56,28 @@ class Witness:
         discord.world.subscribe(lambda change: self._look(change.message))
 
     def knows(self, message: Message) -> bool:
-        """Whether the message speaks of a job."""
+        """Return whether the message names a job."""
         return _job_of(message) is not None
 
     def is_going(self, message: Message) -> bool:
         return any(":cancel:" in button.get("custom_id", "") for button in message.buttons)
 
     def told(self) -> set[str]:
-        """Every job that was ever spoken of."""
+        """Return every job that was ever named."""
         return set(self._shown)
 
     def asked(self, asked: Iterable[Interaction]) -> set[str]:
-        """The jobs that the first answers to these show."""
+        """Return the jobs that the first answers to these show."""
         messages = (each.original_message for each in asked if not each.failed)
         return {job_id for message in messages if message and (job_id := _job_of(message))}
 
     def results(self, job_id: str) -> int:
-        """How many messages show the job's result, or did until the bot itself deleted them."""
+        """Return how many messages show the job's result, or did until the bot deleted them."""
         standing = (each for each in self._shown.get(job_id, {}).values() if each.id not in self.removed)
         return sum(not self.is_going(message) for message in standing)
 
     def pictures(self, job_id: str) -> int:
-        """The most pictures a finished message of the job has shown."""
+        """Return the most pictures that a finished message of the job has shown."""
         return self._pictures[job_id]
 
     def still_going(self, job_id: str) -> bool:
@@ -94,14 +94,14 @@ class Witness:
 
 
 def prepare(path: Path) -> None:
-    """Make the database, and the trigger that notes stale writes."""
+    """Create the database, and the trigger that records stale writes."""
     migrate(parse_url(f"sqlite:///{path}"))
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(_AUDIT)
 
 
 def num_open(path: Path) -> int:
-    """Images that have not ended and results that were not delivered, as the database has them now."""
+    """Return the number of unfinished images and undelivered results in the database."""
     query = (
         "SELECT (SELECT count(*) FROM images WHERE status IN ('waiting', 'running'))"
         " + (SELECT count(*) FROM deliveries WHERE state IN ('live', 'due'))"
@@ -111,7 +111,7 @@ def num_open(path: Path) -> int:
 
 
 def num_claims(path: Path) -> int:
-    """How often a worker was handed an image, so far."""
+    """Return how often a worker was handed an image so far."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
         return int(connection.execute("SELECT coalesce(sum(attempt), 0) FROM images").fetchone()[0])
 

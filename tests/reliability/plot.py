@@ -18,7 +18,7 @@ class Curve:
 
 
 def draw(curves: Sequence[Curve]) -> str:
-    """The picture."""
+    """Return the chart."""
     height = len(curves) * (HEIGHT + GAP) + GAP
     charts = "".join(_chart(curve, GAP + number * (HEIGHT + GAP)) for number, curve in enumerate(curves))
     head = (

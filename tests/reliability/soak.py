@@ -141,7 +141,7 @@ class Soak:
     async def _busy(
         self, people: Sequence[ScriptedUser], look: Callable[[], Awaitable[Sample]], seconds: float, *, every_s: float
     ) -> list[Sample]:
-        """A crowd for so long, and what was seen meanwhile."""
+        """Run a load for so long; return the samples."""
         samples: list[Sample] = []
         crowd = asyncio.create_task(self._crowd(people))
         until = time.monotonic() + seconds
@@ -155,7 +155,7 @@ class Soak:
         return samples
 
     async def _crowd(self, people: Sequence[ScriptedUser]) -> None:
-        """One request after another, evenly, whatever becomes of them."""
+        """Send one request after another, evenly, whatever their results."""
         pause_s = 1 / (OVERLOAD * CAPACITY)
         due, number = time.monotonic(), 0
         async with asyncio.TaskGroup() as asking:
@@ -229,7 +229,7 @@ def _is_answered(asked: Interaction) -> bool:
 
 
 def _is_polite(asked: Interaction) -> bool:
-    """A sentence, to the one person."""
+    """Return whether it is one private sentence."""
     said = asked.followups[0] if asked.followups else asked.original_message
     return said is not None and said.is_ephemeral and said.text.rstrip().endswith(".")
 

@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
 
 
 class Storm(Chaos):
-    """One life, and no peace for it for so many seconds."""
+    """One life with faults for so many seconds."""
 
     remembers = 100_000
 

@@ -21,7 +21,7 @@ from generation.policy.rate_limit import FILES_PER_MINUTE, make_file_rate_limite
 
 @pytest.fixture
 async def cdn(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
-    """A CDN on loopback that answers as one would not wish; its address."""
+    """Start a hostile CDN on loopback; return its address."""
 
     async def large(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
@@ -92,7 +92,7 @@ async def test_a_few_files_at_a_time_are_in_memory(cdn: str) -> None:
 
 
 async def most_in_hand(cdn: str, guilds: Iterable[int]) -> int:
-    """Fetch a file for each of these; return how many were in memory at most, as long as another takes to come."""
+    """Fetch a file for each of these; return how many were in memory at most, until the next one came."""
     services, in_hand, most, go_on = files_of_members(), 0, 0, asyncio.Event()
 
     async def decode(guild_id: int) -> None:

@@ -36,7 +36,7 @@ RELIABILITY = Path(__file__).resolve().parents[3] / "docs" / "reliability.md"
 
 
 def error(status: int, code: int | None = None, *, text: str = "", **headers: str) -> discord.HTTPException:
-    """As discord.py raises it; without a `code` it is the page of a proxy."""
+    """Return an error as discord.py raises it; without a `code` it is the page of a proxy."""
     response: Any = SimpleNamespace(status=status, reason="", headers=headers)
     if code is None:
         return discord.HTTPException(response, "<html></html>")

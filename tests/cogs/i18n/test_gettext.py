@@ -50,7 +50,7 @@ AT_THE_CONSOLE = {"extract.py", "connection.py", "endpoints.py"}
 
 @pytest.fixture(scope="module")
 def template() -> Catalog:
-    """Every text there is now."""
+    """Return every present text."""
     return extract.extract_texts()
 
 
@@ -77,7 +77,7 @@ def calls(path: Path) -> Iterator[ast.Call]:
 
 
 def marked(call: ast.Call) -> list[str]:
-    """The texts that a call marks: what stands in it as text."""
+    """Return the texts that a call marks: its literals."""
     if getattr(call.func, "id", None) not in extract.MARKS:
         return []
     texts = call.args[: 2 if getattr(call.func, "id", None) == "ngettext" else 1]
@@ -108,7 +108,7 @@ def test_a_mark_is_never_put_around_a_text_that_is_filled_in_already() -> None:
 
 
 def sentences(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Texts with two words in a row that stand in the code unmarked: neither documentation, log, nor a name."""
+    """Return unmarked texts with two words in a row: no documentation, log or name."""
     if isinstance(tree, ast.Call):
         name = getattr(tree.func, "id", None) or getattr(tree.func, "attr", None)
         if name in UNREAD or name in extract.MARKS:
@@ -275,7 +275,7 @@ async def test_commands_say_themselves_in_every_language() -> None:
 
 
 def bare_errors(path: Path) -> Iterator[str]:
-    """Where an error that people read is given words that are no `Phrase`."""
+    """Return where a user error is given a text that is no `Phrase`."""
     for call in calls(path):
         raised = (
             getattr(call.func, "id", None) in vars(errors)

@@ -56,7 +56,7 @@ def job_of(*statuses: Status, spec: ImageSpec = SPEC, charged: int = 0, error: s
 
 
 def read(say: MessageSpec) -> str:
-    """The words of a message; where its lines may break is another matter."""
+    """Return the words of a message, without its line breaks."""
     return "\n".join(block for block in fit_message(say).blocks if isinstance(block, str)).replace("\u00a0", " ")
 
 
@@ -176,7 +176,7 @@ def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:
 
 
 def test_the_machine_in_an_untrusted_file_is_never_repeated(tmp_path: Path) -> None:
-    """The verdict stands in the channel: no words, links or masses of text come into it from a file."""
+    """The verdict is public: no words, links or long texts of a file may enter it."""
     files = ImageFiles(tmp_path)
     facts = {"torch": "[Free](https://evil.example)", "@everyone\n# HEADING": "x" * 5000, "device": "cpu"}
     forged = Recipe(spec=SPEC, model_sha256="00", trace="2x20", fingerprint=Fingerprint(facts), pixels_sha256="00" * 32)

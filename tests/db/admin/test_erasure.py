@@ -28,7 +28,7 @@ OTHER = USER + 1
 
 
 async def live(database: Database, user: int, *, prompt: str) -> list[str]:
-    """One job made, one running, one waiting, and a quota: all that a member can leave behind."""
+    """Create one finished, one running and one waiting job, and a quota: all that a member can leave behind."""
     jobs = JobStore(database)
     made, running, waiting = (a_job(user=user, count=2, spec=a_spec(prompt=prompt)) for _ in range(3))
     for job in (made, running, waiting):
@@ -125,7 +125,7 @@ async def test_a_file_still_in_use_is_not_returned_for_deletion(database: Databa
 async def started_from(
     database: Database, user: int, *, minutes: int, attached: Collection[str] = (), **files: str
 ) -> Job:
-    """A finished picture of an upload, and of what else is named."""
+    """Create a finished picture from an upload and from the other named files."""
     start = StartImage(**{"sha256": "upload", "strength": 0.5, **files})  # type: ignore[arg-type]
     job = a_job(user=user, at=NOW + timedelta(minutes=minutes), spec=a_spec(start=start))
     await JobStore(database).accept(job, attached=attached)

@@ -39,7 +39,7 @@ async def finished(database: Database, sha256: str, *, guild: int = TIDY, days_a
 
 
 async def expired(database: Database) -> frozenset[str]:
-    """Of all that these tests put on disk."""
+    """Return the expired files of all that these tests put on disk."""
     return await RetentionStore(database).fetch_expired([letter * 64 for letter in "abc"], now=NOW)
 
 

@@ -49,7 +49,7 @@ ENTRY = Entry(USER, "something")
 
 
 def change(file: Path, statement: str, *values: object) -> None:
-    """Write past the code, as another release would, or a hand."""
+    """Write to the database directly, as another release or an operator would."""
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute(statement, values).rowcount == 1, statement
         connection.commit()

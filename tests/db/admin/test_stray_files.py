@@ -34,7 +34,7 @@ LONG_AGO = NOW - timedelta(days=1)
 
 
 class Folder:
-    """The pictures of a bot that runs, put when the test says."""
+    """The pictures of a running bot, with chosen times."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder
@@ -77,7 +77,7 @@ def reproducing(original: str) -> Job:
 
 
 async def everything_that_can_be_named(database: Database, folder: Folder) -> set[str]:
-    """A file of every kind, and the rows that name them."""
+    """Create a file of every kind, and the rows that name them."""
     painted, due, posted = a_job(), reproducing(folder.put("due original")), reproducing(folder.put("seen original"))
     await settled(database, painted, done(painted, file=folder.put("painted")))
     start = StartImage(strength=0.5, sha256=folder.put("start"), mask_sha256=folder.put("mask"))
@@ -221,7 +221,7 @@ async def test_a_limited_sweep_keeps_older_files(database: Database, folder: Fol
 
 
 class Swept:
-    """A register that says when it was asked."""
+    """A register that records when it was asked."""
 
     def __init__(self, register: RetentionStore) -> None:
         self.once = asyncio.Event()

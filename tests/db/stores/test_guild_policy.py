@@ -27,7 +27,7 @@ from tests.db.some_jobs import GUILD, NOW, USER, a_spec
 
 @contextmanager
 def reads(database: Database) -> Iterator[list[object]]:
-    """One entry for each reading transaction that began meanwhile."""
+    """Record each reading transaction that begins meanwhile."""
     begun: list[object] = []
 
     def count(connection: object) -> None:
@@ -128,7 +128,7 @@ async def test_concurrent_additions_are_counted_together(database: Database) -> 
 
 
 async def store_as_it_is(database: Database, text: str) -> None:
-    """A rule as an older release, or another RE2, may have stored it."""
+    """Store a rule as an older release, or another RE2, may have stored it."""
     statement = sql.text("INSERT INTO content_rules (guild_id, rule) VALUES (:guild, :rule)")
     await database.write(lambda session: session.execute(statement, {"guild": GUILD, "rule": text}))
 

@@ -36,7 +36,7 @@ USERS = (1, 2)
 
 @dataclass
 class Expected:
-    """What the model holds of one image."""
+    """The model's state of one image."""
 
     job: Job
     index: int
@@ -56,7 +56,7 @@ class Expected:
 
 
 class Lifecycle(RuleBasedStateMachine):
-    """On a real file, with the real group commit; a crash is a copy of the file as it lies there."""
+    """On a real file, with the real group commit; a crash is a copy of the file at that moment."""
 
     images = Bundle("images")
     template: bytes
@@ -133,7 +133,7 @@ class Lifecycle(RuleBasedStateMachine):
         part=st.integers(0, 500),
     )
     def settle_twice(self, ids: list[str], pick: int, age: int, end: Status, part: int) -> None:
-        """As a late worker, a cancel, or both at once would."""
+        """Settle twice, as a late worker, a cancel, or both at once would."""
         image = self.model.get(ids[pick % len(ids)])
         attempt = (image.attempt if image else 0) - age
         outcome = self.outcome(image, end, part)
@@ -155,7 +155,7 @@ class Lifecycle(RuleBasedStateMachine):
         return ended(Status.FAILED if end is Status.DONE else end, charged=paid)
 
     def crash(self) -> None:
-        """The files as they lie at this moment are all a crash leaves: go on from a copy of them."""
+        """Continue from a copy of the files at this moment, as after a crash."""
         after = self.path.with_name(str(int(self.path.name) + 1))
         shutil.copytree(self.path, after)
         self.run(self.database.close())
@@ -235,7 +235,7 @@ class Memory:
 
 
 class QuickLifecycle(Lifecycle):
-    """The same in memory, looked at in the end; a crash leaves what was committed, and that is all there is."""
+    """The same in memory, checked at the end; a crash leaves what was committed."""
 
     checks_every_step = False
     runner: asyncio.Runner

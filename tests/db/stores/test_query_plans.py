@@ -111,7 +111,7 @@ async def test_other_uses_of_a_file_are_found_by_index(database: Database) -> No
 
 
 async def test_the_search_for_a_use_of_an_upload_stops_at_the_first(database: Database) -> None:
-    """However many a member made of it: letting go of one costs the same."""
+    """Releasing an upload costs the same for any number of pictures."""
 
     async def cost(number: int) -> int:
         for _ in range(number):
@@ -126,7 +126,7 @@ async def test_the_search_for_a_use_of_an_upload_stops_at_the_first(database: Da
 
 
 def _instructions(session: Session, work: Callable[[], object]) -> int:
-    """How many instructions SQLite runs for it."""
+    """Return how many instructions SQLite runs for it."""
     number = 0
 
     def count() -> None:

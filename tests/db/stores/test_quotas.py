@@ -36,7 +36,7 @@ def by_role(role: int, limit: int, unit: Unit = Unit.IMAGES) -> Quota:
 
 
 async def room_for(jobs: JobStore, *roles: int, user: int = USER) -> int:
-    """How many single pictures the member may still ask for, at most 20: found by asking."""
+    """Return how many single pictures the member may still ask for, at most 20, by asking."""
     for number in range(20):
         try:
             await jobs.accept(a_job(user=user), role_ids=roles)

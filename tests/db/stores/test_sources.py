@@ -47,7 +47,7 @@ async def made(
     days_ago: int = 0,
     is_from_upload: bool = True,
 ) -> Job:
-    """A picture of an upload that has ended, by default well."""
+    """Create an ended picture of an upload, by default a finished one."""
     job = a_job(guild=owner.guild_id, user=owner.user_id, spec=spec or starting())
     store = JobStore(database, clock=lambda: NOW - timedelta(days=days_ago))
     files = job.request.spec.files if attached else ()
@@ -179,7 +179,7 @@ async def test_an_upload_in_another_server_stays_when_one_departs(database: Data
 
 
 async def expired(database: Database, *, at: datetime = NOW) -> frozenset[str]:
-    """What goes of all that these tests put on disk."""
+    """Return the expired files of all that these tests put on disk."""
     store = RetentionStore(database)
     pictures = await store.fetch_expired([letter * 64 for letter in "abcdef"], now=at)
     return pictures | await all_of(store.drop_uploads(now=at))

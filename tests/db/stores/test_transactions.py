@@ -56,7 +56,7 @@ def with_one(old: GuildSettings, name: str, value: Any) -> GuildSettings:
 
 @contextmanager
 def trail_is_full(database: Database) -> Iterator[None]:
-    """No entry can be added to the audit trail."""
+    """Let no entry be added to the audit log."""
     with database._writing.begin() as connection:
         connection.execute(
             text("CREATE TRIGGER full BEFORE INSERT ON changes BEGIN SELECT RAISE(ABORT, 'the trail is full'); END")
@@ -138,7 +138,7 @@ async def decide(database: Database) -> list[str]:
 
 
 async def settle_in(database: Database) -> None:
-    """One of everything that the writers above change."""
+    """Create one of everything that the writers above change."""
     job = a_job()
     await JobStore(database).accept(job)
     await JobStore(database).settle(job.images[0].id, 0, done(job))
@@ -176,7 +176,7 @@ async def test_an_unrecorded_change_is_not_in_force(database: Database) -> None:
 
 
 async def cut_off(database: Database, change: Awaitable[object]) -> None:
-    """Cancel the caller of a change while the writer is at it, and wait until that is through."""
+    """Cancel the caller of a change while the writer runs it, and wait until that is done."""
     began, go_on = threading.Event(), threading.Event()
     held = asyncio.ensure_future(database.write(lambda session: (began.set(), go_on.wait())))
     changing = asyncio.ensure_future(change)

@@ -27,7 +27,7 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_engine(toy_folder: Path) -> Iterator[Callable[..., Engine]]:
-    """Engines by settings, kept for the run: what an engine did before must not matter to what it does next."""
+    """Return engines by settings, kept for the run: what an engine did before must not matter."""
     kept: dict[EngineSettings, Engine] = {}
 
     def make(**settings: object) -> Engine:

@@ -51,7 +51,7 @@ def a_picture(seed: int = 0, size_px: tuple[int, int] = (SIDE_PX, SIDE_PX)) -> b
 
 
 def a_mask(size_px: tuple[int, int] = (SIDE_PX, SIDE_PX)) -> bytes:
-    """White (repaint) above, black (keep) below."""
+    """Return a mask: white (repaint) above, black (keep) below."""
     width, height = size_px
     mask = np.zeros((height, width, 3), np.uint8)
     mask[: height // 2] = 255
@@ -59,7 +59,7 @@ def a_mask(size_px: tuple[int, int] = (SIDE_PX, SIDE_PX)) -> bytes:
 
 
 def run(engine: Engine, *orders: GenerateCommand) -> list[Event]:
-    """Admit, step until idle, and return everything that was said."""
+    """Admit, step until idle, and return all events."""
     for order in orders:
         engine.admit(order)
     said: list[Event] = []
@@ -69,12 +69,12 @@ def run(engine: Engine, *orders: GenerateCommand) -> list[Event]:
 
 
 def ends(events: Iterable[Event]) -> dict[str, Finished | Cancelled | ImageFailed]:
-    """The last word about each image."""
+    """Return the last event of each image."""
     return {event.image_id: event for event in events if isinstance(event, Finished | Cancelled | ImageFailed)}
 
 
 def paint(engine: Engine, order: GenerateCommand) -> Finished:
-    """One image alone, which must succeed."""
+    """Generate one image alone, which must succeed."""
     end = ends(run(engine, order))[order.image_id]
     assert isinstance(end, Finished), end
     return end

@@ -126,7 +126,7 @@ def test_the_oldest_makes_room_and_comes_back_the_same(painter: Engine, loras: t
 
 
 def old_processor(name: str) -> str:
-    """As diffusers called what it trained before 0.22: only the four matrices of an attention have such names."""
+    """Return LoRA keys as diffusers named them before 0.22: only the four matrices of an attention have such names."""
     for new, old in ((".to_q.", ".processor.to_q_lora."), (".to_out.0.", ".processor.to_out_lora.")):
         name = name.replace(new, old)
     for new, old in (("q_proj.", "to_q_lora."), ("out_proj.", "to_out_lora.")):
@@ -157,7 +157,7 @@ SPELLINGS: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_lora_gives_the_same_pixels_under_every_key_naming(toy_folder: Path, tmp_path: Path, spelling: str) -> None:
-    """Every one of these is added; each was loaded under no name or the wrong one."""
+    """Every one of these is added; each was loaded under no name or a wrong one."""
     rename, parts = SPELLINGS[spelling]
     peft_lora(tmp_path / "all.safetensors")
     tensors = load_file(tmp_path / "all.safetensors")

@@ -32,7 +32,7 @@ def buckets(file: Path, *, device: str = "cuda", max_rows: int = 0) -> Buckets:
 
 
 def finish_tuning(engine: Engine) -> int:
-    """Forwards that were run to measure what was wanted."""
+    """Run the wanted measurements; return the forwards."""
     forwards = 0
     while engine.tune():
         forwards += 1
@@ -40,7 +40,7 @@ def finish_tuning(engine: Engine) -> int:
 
 
 def rewrite(file: Path, change: Any) -> None:
-    """Another machine's figures, as if it had measured them."""
+    """Write figures as another machine would have measured them."""
     kept = json.loads(file.read_text())
     file.write_text(json.dumps({name: change(name, value) for name, value in kept.items()}))
 
@@ -108,7 +108,7 @@ def seconds_of(trial: Generator[None, None, dict[int, float]]) -> dict[int, floa
 
 
 def forwards(seconds: dict[int, float], monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
-    """Forwards that take so long, by a clock of their own."""
+    """Return forwards of these durations, on a clock of their own."""
     monkeypatch.setattr(measuring, "_seconds", lambda work: work())
     return {bucket: lambda taken=taken: taken for bucket, taken in seconds.items()}
 
@@ -164,7 +164,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def engine_with(second: Path, file: Path) -> Engine:
-    """The built-in model as default, and another."""
+    """Return an engine with the built-in model as default, and another."""
     models = [Catalog.open("paintbox").default, toy_model(second)]
     return Engine(models, EngineSettings(num_threads=1, dtype="float32", measured=str(file), num_slots=8))
 

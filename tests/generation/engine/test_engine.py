@@ -27,7 +27,7 @@ MakeEngine = Callable[..., Engine]
 
 
 def progressed(engine: Engine) -> set[str]:
-    """The images that one step advanced."""
+    """Return the images that one step advanced."""
     return {event.image_id for event in engine.step() if isinstance(event, Progress)}
 
 
@@ -259,7 +259,7 @@ def test_numbers_out_of_bounds_end_that_image_alone(engine: Engine) -> None:
 
 
 class NoRoom:
-    """A UNet on a machine with room for `max_rows` rows: the one part no test machine can be trusted to have."""
+    """A UNet on a machine with room for `max_rows` rows, which no test machine can guarantee."""
 
     def __init__(self, denoise: Callable[..., torch.Tensor], max_rows: int) -> None:
         self._denoise = denoise

@@ -21,7 +21,7 @@ MakeEngine = Callable[..., Engine]
 
 
 def some_orders(rng: random.Random, number: int) -> Iterator[GenerateCommand]:
-    """Mixed in everything that may differ within one key, and in guild and weight."""
+    """Return commands that differ in everything possible within one key, and in guild and weight."""
     outpainted = a_start(strength=1.0, margins=Margins(left=16))  # sits inside a canvas of everybody's size
     for index in range(number):
         start = rng.choice([None, None, a_start(strength=0.5), a_start(strength=1.0), a_start(mask=True), outpainted])
@@ -40,7 +40,7 @@ def some_orders(rng: random.Random, number: int) -> Iterator[GenerateCommand]:
 
 
 def crowd(engine: Engine, orders: list[GenerateCommand], rng: random.Random) -> dict[str, Finished]:
-    """Run the orders together, arriving at random moments."""
+    """Run the commands together, arriving at random moments."""
     waiting, finished = list(orders), {}
     while waiting or not engine.is_idle:
         if waiting and (engine.is_idle or rng.random() < 0.5):
@@ -65,7 +65,7 @@ def test_replayed_alone_every_picture_of_a_crowd_has_the_same_bytes(
 
 
 def test_the_crowd_met_many_buckets(engine: Engine) -> None:
-    """The test above would be empty if every image had run alone."""
+    """Without this, the test above would be empty if every image had run alone."""
     rng = random.Random(0)
     crowded = crowd(engine, list(some_orders(rng, 8)), rng)
     assert len({bucket for end in crowded.values() for bucket in Trace.parse(end.trace).buckets()}) >= 3
@@ -129,7 +129,7 @@ def test_another_bucket_is_other_bytes_somewhere(engine: Engine) -> None:
 
 
 def test_another_process_history_gives_the_same_pixels(make_engine: MakeEngine) -> None:
-    """Buffers that held other things, caches that are warm: none of it shows."""
+    """Used buffers and warm caches have no effect."""
     worn, fresh = make_engine(), make_engine(num_cached_prompts=0)
     order = an_order(a_spec(sampler="DPM++ 2M SDE"))
     assert paint(worn, order).pixels == paint(fresh, order).pixels

@@ -23,7 +23,7 @@ WEIGHTS = Path("unet/diffusion_pytorch_model.safetensors")
 
 @pytest.fixture
 def broken(toy_folder: Path, tmp_path: Path) -> Path:
-    """A model that no rule of ours refuses, and that lacks a weight."""
+    """Return a model that passes the rules but lacks a weight."""
     folder = Path(shutil.copytree(toy_folder, tmp_path / "broken"))
     weights = load_file(folder / WEIGHTS)
     save_file(
@@ -34,7 +34,7 @@ def broken(toy_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the models that were loaded, or tried, in order."""
+    """Record the names of the models that were loaded, or tried, in order."""
     names: list[str] = []
     real = models.LoadedModel
 

@@ -28,7 +28,7 @@ UNET = Path("unet/diffusion_pytorch_model.safetensors")
 
 @pytest.fixture
 def folder(toy_folder: Path, tmp_path: Path) -> Path:
-    """A good model to spoil."""
+    """Return a good model to damage."""
     return Path(shutil.copytree(toy_folder, tmp_path / "model"))
 
 
@@ -73,7 +73,7 @@ BEFORE_OPENING: dict[str, tuple[Spoil, str]] = {
 
 
 def only(weights: str, part: str, suffix: str) -> tuple[Spoil, str]:
-    """A part whose weights lie there in another format alone."""
+    """Store the weights of a part in another format alone."""
     other = f"{Path(weights).stem}{suffix}"
 
     def spoil(folder: Path) -> None:
@@ -83,7 +83,7 @@ def only(weights: str, part: str, suffix: str) -> tuple[Spoil, str]:
 
 
 def missing_shard(folder: Path) -> None:
-    """Weights in two files, of which one was not fetched."""
+    """Split weights into two files, and remove one."""
     weights = load_file(folder / UNET)
     (folder / UNET).unlink()
     first, second = (f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2))

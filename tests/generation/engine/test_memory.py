@@ -44,7 +44,7 @@ GIB = 2**30
     ],
 )
 def test_auto_takes_the_fastest_mode_that_fits(device: torch.device, wanted: str, free_gib: int, mode: str) -> None:
-    """For a model of 4 GiB. A processor has nowhere to move parts to."""
+    """For a model of 4 GiB. A CPU cannot move parts elsewhere."""
     assert choose_mode(wanted, device, weights=4 * GIB, free=free_gib * GIB) == mode
 
 
@@ -151,7 +151,7 @@ def test_a_released_engine_reloads_and_gives_the_same_pixels(toy_folder: Path) -
 def test_only_an_unused_model_is_evicted(
     toy_folder: Path, monkeypatch: pytest.MonkeyPatch, first: GenerateCommand
 ) -> None:
-    """What is at work is held: letting go of it frees nothing, and a preview or the end would load it again."""
+    """A model in use is held: evicting it frees nothing, and a preview or the end would load it again."""
     monkeypatch.setattr("generation.engine.models._ROOM_FACTOR", float("inf"))
     engine = Engine(
         [toy_model(toy_folder, name=name) for name in ("idle", "one", "two")], EngineSettings(num_threads=1)

@@ -33,13 +33,13 @@ def engine(toy_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def part(name: str) -> Callable[[Engine], tuple[Any, str]]:
-    """Whose method does a stage's work: `family.decode`, `safety.check`."""
+    """Return the object whose method does a stage's work: `family.decode`, `safety.check`."""
     holder, method = name.split(".")
     return lambda engine: (getattr(engine._models.get("toy"), holder), method)
 
 
 class Full:
-    """The real work on a device that has no room at some of the calls."""
+    """The real work on a device without room at some of the calls."""
 
     def __init__(self, work: Callable[..., Any], *, at: range) -> None:
         self._work, self._at = work, at

@@ -128,7 +128,7 @@ def test_a_checker_with_a_weight_that_is_no_number_is_not_loaded(lenient: Path, 
 
 @pytest.fixture(scope="module")
 def of_two_minds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray]:
-    """A checker, a picture it flags, and one it does not: its threshold lies between the two."""
+    """Return a checker, a picture it flags, and one it does not: its threshold is between the two."""
     probe = SafetyChecker(save_checker(tmp_path_factory.mktemp("probe"), threshold=0.0), CPU)
     dark, light = (np.full((64, 64, 3), value, np.uint8) for value in (10, 240))
     with torch.inference_mode():

@@ -36,7 +36,7 @@ MARKED_V, MARKED_ZERO_SNR = {"v_pred": torch.tensor([])}, {"v_pred": torch.tenso
 
 
 def with_settings(folder: Path, to: Path, **settings: Any) -> Path:
-    """A copy of a toy folder whose scheduler has other settings."""
+    """Copy a toy folder with other scheduler settings."""
     copy = Path(shutil.copytree(folder, to))
     file = copy / "scheduler" / "scheduler_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
@@ -46,7 +46,7 @@ def with_settings(folder: Path, to: Path, **settings: Any) -> Path:
 def checkpoint(
     folder: Path, file: Path, marks: dict[str, torch.Tensor] | None = None, metadata: dict[str, str] | None = None
 ) -> Path:
-    """The weights of a toy folder in one file, with what such a file may say of itself."""
+    """Write the weights of a toy folder into one file, with metadata that such a file may have."""
     save_file({**load_file(save_checkpoint(folder, file)), **(marks or {})}, file, metadata)
     return file
 

@@ -110,6 +110,6 @@ def test_v_prediction_is_read_from_the_model(tmp_path: Path) -> None:
 
 
 def test_the_comparison_can_tell_pictures_apart(engine: Engine, stock: StableDiffusionPipeline) -> None:
-    """The control: another seed is far off, so agreeing within a level says something."""
+    """The control: another seed gives a distant picture, so agreement within a level means something."""
     ours = as_array(paint(engine, an_order(a_spec(seed=6))))
     assert np.abs(ours - stock_picture(stock, a_spec(seed=5))).max() > 20 * MAX_LEVELS_APART

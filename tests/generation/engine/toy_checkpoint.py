@@ -78,14 +78,14 @@ def save_checkpoint(model: Path, file: Path) -> Path:
 
 
 def save_checkpoint_2(model: Path, file: Path) -> Path:
-    """As Stable Diffusion 2 has it."""
+    """Write it as Stable Diffusion 2 has it."""
     text = _in_open_clip(model / "text_encoder", "cond_stage_model.model.")
     save_file(_painting(model) | text, file)
     return file
 
 
 def save_checkpoint_xl(model: Path, file: Path) -> Path:
-    """As Stable Diffusion XL has it."""
+    """Write it as Stable Diffusion XL has it."""
     first = _in_clip(model / "text_encoder", "conditioner.embedders.0.transformer.")
     second = _in_open_clip(model / "text_encoder_2", "conditioner.embedders.1.model.")
     save_file(_painting(model) | first | second, file)

@@ -118,18 +118,18 @@ def test_an_interlaced_png() -> None:
 
 
 def planes(*levels: int) -> Image.Image:
-    """Four channels of one level each: ink, from 0 to 255."""
+    """Return four channels of one level each: ink, from 0 to 255."""
     return Image.merge("CMYK", [Image.new("L", (SIDE, SIDE), level) for level in levels])
 
 
 def with_transform(jpeg: bytes, transform: int) -> bytes:
-    """The same file, saying by its Adobe segment how its channels are meant."""
+    """Return the same file with an Adobe segment that says how its channels are meant."""
     at = jpeg.index(b"\xff\xee") + 15
     return jpeg[:at] + bytes([transform]) + jpeg[at + 1 :]
 
 
 def test_jpegs_in_ink_are_seen_as_viewers_show_them() -> None:
-    """Adobe writes ink upside down, and so everybody reads it: red = 255 (1 - c) (1 - k)."""
+    """Adobe writes ink inverted, and so all viewers read it: red = 255 (1 - c) (1 - k)."""
     for ink, seen in {
         (0, 0, 0, 0): WHITE,
         (255, 0, 0, 0): (0, 255, 255),
@@ -207,7 +207,7 @@ def test_adobe_rgb_and_transparency() -> None:
 
 
 def grey_profile(gamma: float) -> bytes:
-    """Of one curve."""
+    """Build a profile of one curve."""
     curve = b"curv\0\0\0\0" + struct.pack(">IH2x", 1, round(gamma * 256))
     point = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(each * 65536) for each in (0.9642, 1, 0.8249)))
     return an_icc(b"GRAY", b"XYZ ", b"mntr", {b"wtpt": point, b"kTRC": curve})
@@ -460,7 +460,7 @@ def test_a_picture_is_read_with_any_exif(data: st.DataObject) -> None:
 
 
 def strokes(stroke: tuple[int, ...], ground: tuple[int, ...]) -> bytes:
-    """The left half drawn on a ground."""
+    """Draw the left half on a ground."""
     picture = Image.new("RGBA", (SIDE, SIDE), ground)
     picture.paste(stroke, (0, 0, SIDE // 2, SIDE))
     return saved(picture, "PNG")

@@ -80,7 +80,7 @@ def test_new_bytes_are_counted_once(files: ImageFiles) -> None:
 
 
 def test_lent_files_are_not_swept(files: ImageFiles) -> None:
-    """The clock was set ahead while a request is being looked at."""
+    """The clock was set ahead while a request is being checked."""
     loan, days_later = files.lend(DATA), datetime.now(UTC) + timedelta(days=3)
     assert not files.remove_untouched(loan.sha256, until=days_later)
     files.end_loan(loan, is_kept=True)

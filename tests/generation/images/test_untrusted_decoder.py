@@ -102,7 +102,7 @@ async def test_the_largest_picture_allowed_fits_the_limits() -> None:
 
 
 async def test_a_file_that_takes_too_much_memory_ends_only_its_own_process(wild_decoder: None) -> None:
-    """A decoder that goes wild, as one with a hole would."""
+    """A decoder misbehaves, as one with a security hole would."""
     with pytest.raises(InvalidRequestError, match="too long or too much memory"):
         await fit_picture(b"memory", SIZE)
 

@@ -153,7 +153,7 @@ def toy(tmp_path: Path) -> Path:
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of the hub's protocol as fetching needs."""
+    """A hub with the parts of the protocol that downloads need."""
 
     folder: Path
     asked: list[str]
@@ -223,7 +223,7 @@ def hub(tmp_path: Path) -> Iterator[str]:
 
 
 def on_a_terminal(*arguments: Any, **options: Any) -> tuple[subprocess.CompletedProcess[str], str]:
-    """What `models` gives, and what a person watching the terminal saw meanwhile."""
+    """Return the result of `models`, and what a user at the terminal saw meanwhile."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     try:

@@ -19,7 +19,7 @@ from tests.generation.engine.toy import save_toy
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A register with one of each kind, and a second model that paints with the VAE."""
+    """Return a registry with one of each kind, and a second model with the VAE."""
     models = tmp_path / "models"
     toy = save_toy(tmp_path / "toy")
     vae = Path(shutil.copytree(toy / "vae", tmp_path / "vae"))

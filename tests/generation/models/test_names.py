@@ -48,7 +48,7 @@ def names(folder: Path) -> list[tuple[str, Kind]]:
 @pytest.mark.parametrize("second", ["anime", "Anime", "ANIME"])
 @pytest.mark.parametrize("make", [a_lora, a_word])
 def test_a_taken_name_is_refused(tmp_path: Path, make: object, second: str) -> None:
-    """A LoRA named like a VAE took it out of the register, and the bot did not start."""
+    """A LoRA named like a VAE removed it from the registry, and the bot did not start."""
     add(tmp_path, a_vae(tmp_path / "vae"), name="anime")
     before = (tmp_path / "models" / "models.json").read_bytes()
     with pytest.raises(ConfigurationError, match=r"already a VAE called anime \(.*Choose another name with --name"):

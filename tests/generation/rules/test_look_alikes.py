@@ -35,7 +35,7 @@ GREMLIN = Rulebook([Rule(text="gremlin")])
 
 @cache
 def look_alikes() -> dict[str, set[str]]:
-    """Each character, and the letters it has to be caught as."""
+    """Return each character, and the letters it must be matched as."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for key, others in confusables.confusables_data.items():
         char = key.strip("\u200e")

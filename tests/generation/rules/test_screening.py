@@ -78,7 +78,7 @@ async def test_guilds_that_use_up_their_time_leave_the_others_theirs(screener: S
 
 
 async def test_the_loop_is_not_held_up_meanwhile(screener: Screener) -> None:
-    """Not by a stopwatch: the loop takes thousands of turns while one text is screened."""
+    """Without a stopwatch: the loop takes thousands of turns while one text is screened."""
     slow = slow_rules()
     screening_one = asyncio.create_task(screener.screen(HOSTILE, slow, [NASTY_TEXT]))
     used_before, turns = time.thread_time(), 0

@@ -32,7 +32,7 @@ class Fifo(DeliveryTurns):
 
 @dataclass
 class Watch:
-    """Drives the turns, and checks after every call what must hold."""
+    """Drives the turns, and checks the invariants after every call."""
 
     turns: DeliveryTurns
     numbers: count[int] = field(default_factory=count)
@@ -116,7 +116,7 @@ DEEDS = st.lists(
 
 
 def run(watch: Watch, deeds: list[Deed]) -> int:
-    """Do it all, then let everything end. How often one server overtook another that could have started."""
+    """Do it all, then let everything end. Return how often one server overtook another that could have started."""
     worst = 0
     for what, guild, channel, is_limited in deeds:
         match what:

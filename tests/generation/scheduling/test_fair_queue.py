@@ -22,7 +22,7 @@ def fill(queue: FairQueue, arrivals: Arrivals, *, start: int = 0) -> None:
 
 
 class Fifo:
-    """What most bots do. The control: it must fail the fairness check."""
+    """First come, first served, as in most bots. The control: it must fail the fairness check."""
 
     def __init__(self) -> None:
         self._line: deque[Waiting] = deque()
@@ -35,7 +35,7 @@ class Fifo:
 
 
 class CountRoundRobin(Fifo):
-    """One image a guild in turn, whatever it costs. The second control."""
+    """One image per guild in turn, whatever its cost. The second control."""
 
     def pick(self) -> Waiting | None:
         if not self._line:

@@ -19,7 +19,7 @@ MAX_COST = 50
 
 
 class Fifo:
-    """What most bots do."""
+    """First come, first served, as in most bots."""
 
     def __init__(self) -> None:
         self._line: deque[Waiting] = deque()

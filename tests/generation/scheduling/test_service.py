@@ -178,7 +178,7 @@ def losses_of(place: Place, job: Job) -> int:
 
 
 def hold_claims(place: Place) -> tuple[asyncio.Event, asyncio.Event]:
-    """From now on a claim says that it has begun, and waits until it may go on."""
+    """Let each claim report that it has begun, and wait until it may continue."""
     begun, may_go_on, claim = asyncio.Event(), asyncio.Event(), place.store.claim
 
     async def slowly(image_id: str) -> int | None:

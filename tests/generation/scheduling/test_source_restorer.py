@@ -94,7 +94,7 @@ def cost_again(image: Image) -> int:
 
 
 async def waiting_for_its_file(place: Place, first: Image) -> Job:
-    """An enlargement whose file is gone and is just being painted again."""
+    """Submit an upscale whose file is missing and is just being generated again."""
     forget_files(place.folder)
     job = await place.studio.submit(enlarge(first), ADA)
     await place.until(lambda: len(place.studio.list_live_ids()) == 2 and place.studio.num_running == 1)

@@ -31,7 +31,7 @@ class Resident:
 
 @dataclass
 class House:
-    """Guilds that always have `depth` images resident; counts who is served what."""
+    """Guilds that always have `depth` images resident; counts the service of each."""
 
     quantum: float = 0.0
     swap_charge: float = 0.0
@@ -105,7 +105,7 @@ def test_the_gap_stays_within_the_stated_bound(
 
 
 def test_first_come_first_served_breaks_the_bound() -> None:
-    """The control: the same house, always the oldest images."""
+    """The control: the same guilds, always the oldest images."""
     house = backlogged(0.0, keys=("square",), weights=(1.0, 1.0, 1.0))
     house.schedule.pick = lambda residents, max_rows: list(residents)[: ROWS // 2]  # type: ignore[method-assign]
     assert widest_gap(house, 600) > 2 * (ROWS // 2)

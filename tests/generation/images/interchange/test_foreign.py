@@ -61,7 +61,7 @@ MARKS = "\u0301" * 200_000 + "\u0316" * 200_000
 
 
 def many_paths(depth: int) -> dict[str, object]:
-    """A graph each of whose nodes leads to the next by four links."""
+    """Return a graph in which each node leads to the next by four links."""
     four = [f"conditioning_{n}" for n in range(1, 5)]
     kind = "ConditioningCombineMultiple+"
     links = {str(at): {"class_type": kind, "inputs": {n: [str(at + 1), 0] for n in four}} for at in range(1, depth + 1)}

@@ -35,7 +35,7 @@ def picture(
 
 
 def comment(value: bytes, *, byte_order: bytes = b"MM") -> bytes:
-    """An Exif block of one `UserComment`, worked out by hand in either byte order."""
+    """Return an Exif block of one `UserComment`, built by hand in either byte order."""
     pack = ">" if byte_order == b"MM" else "<"
     head = byte_order + struct.pack(pack + "HI", 42, 8)
     main = struct.pack(pack + "HHHII", 1, 0x8769, 4, 1, 26) + bytes(4)
