@@ -92,10 +92,10 @@ def find_missing_commands(text: str) -> list[str]:
     known = groups | {
         command.name or command.callback.__name__ for command in app.registered_commands if command.callback
     }
-    named = re.findall(r"\bbot\.py (?:--\w+ \S+ )?([a-z]\w*)", "\n".join(find_code(text)))
+    named = re.findall(r"(?:\bbot\.py|\batelier) (?:--\w+ \S+ )?(?=([a-z]\w*))", "\n".join(find_code(text)))
     named += re.findall(r"(?:^|\bpython -m |bench\.)bench ([a-z]\w*)", "\n".join(find_code(text)), re.M)
     benches = {path.stem for path in (ROOT / "bench").glob("[a-z]*.py")}
-    return [name for name in named if name not in known | benches]
+    return [name for name in named if name not in known | benches | {"atelier"}]  # also a service of compose.yaml
 
 
 def find_missing_targets(text: str) -> list[str]:
@@ -140,7 +140,13 @@ def test_missing_references_are_found() -> None:
     ]
     gone = "Gone" + "AwayError"  # written whole, it would be found in this file
     assert find_missing_classes(f"`GenerationService` `{gone}`") == [gone]
-    assert find_missing_commands("`bot.py paint` `bot.py --home x serve` `python -m bench chaos`") == ["paint", "chaos"]
+    assert find_missing_commands(
+        "`bot.py paint` `bot.py --home x serve` `exec atelier atelier draw` `python -m bench chaos`"
+    ) == [
+        "paint",
+        "draw",
+        "chaos",
+    ]
     assert find_missing_targets("`make texts` and `make nothing`") == ["nothing"]
     assert find_missing_settings("ATELIER_MODEL=x `ATELIER_MODLE` ATELIER_C2PA_KEY_FILE") == ["ATELIER_MODLE"]
     assert find_missing_slash_commands("`/quota set` `/style` `/nothing`") == ["nothing"]
