@@ -1,0 +1,55 @@
+"""The tables. Every column declares in `info["on_erase"]` what becomes of it when its member is erased.
+
+Rows never carry a Discord user id: they carry a random member key, and `members` alone knows whose it is. Deleting a
+row there takes the member's jobs, pictures and deliveries with it; the ledger keeps its sums under a key that leads to
+no one. Tables are made by Alembic, never from here; a test holds the two equal.
+"""
+
+from db.models.base import Base, table
+from db.models.guilds import ContentRuleRow, GuildSettingsRow, GuildStandingRow, RemovedGuildRow, RoleBoostRow, StyleRow
+from db.models.jobs import (
+    DeliveryRow,
+    FavouriteRow,
+    FileRole,
+    ImageFileRow,
+    ImageRow,
+    JobRow,
+    MemberRow,
+    NotificationRow,
+    UploadRow,
+)
+from db.models.moderation import BlockRow, ChangeRow, RefusalRow, ReportRow, ReviewRow
+from db.models.program import ClockReadingRow, CounterRow, OperatorChoiceRow, SecretRow
+from db.models.quotas import BalanceRow, LedgerRow, QuotaRow
+
+__all__ = [
+    "BalanceRow",
+    "Base",
+    "BlockRow",
+    "ChangeRow",
+    "ClockReadingRow",
+    "ContentRuleRow",
+    "CounterRow",
+    "DeliveryRow",
+    "FavouriteRow",
+    "FileRole",
+    "GuildSettingsRow",
+    "GuildStandingRow",
+    "ImageFileRow",
+    "ImageRow",
+    "JobRow",
+    "LedgerRow",
+    "MemberRow",
+    "NotificationRow",
+    "OperatorChoiceRow",
+    "QuotaRow",
+    "RefusalRow",
+    "RemovedGuildRow",
+    "ReportRow",
+    "ReviewRow",
+    "RoleBoostRow",
+    "SecretRow",
+    "StyleRow",
+    "UploadRow",
+    "table",
+]
