@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.models import DeliveryRow, FavouriteRow, ImageRow, JobRow
-from db.stores.jobs import build_job
+from db.stores.job_rows import build_job
 from db.stores.members import find_key
 from generation.jobs.history import HistoryFilter, Relatives
 from generation.jobs.job import Job, split_image_id

@@ -25,6 +25,7 @@ from db.stores.image_files import (
     record_sources,
     record_uploads,
 )
+from db.stores.job_rows import build_image, build_job, serialize_delivery, serialize_image, serialize_job
 from db.stores.ledger import Account, make_ending, make_reservation, post
 from db.stores.members import ensure_key
 from db.stores.quotas import check_quotas
@@ -37,9 +38,8 @@ from generation.jobs import ports
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Image, Job, Outcome, ReplyTo, Source, Status
 from generation.owner import Owner
-from generation.policy.guild_settings import check_claim
 from generation.policy.quota import find_window
-from generation.requests.spec import UNREADABLE_REQUEST, UNREADABLE_SPEC, ImageSpec
+from generation.requests.spec import ImageSpec
 
 log = logging.getLogger(__name__)
 WITHHELD_REMEMBERED = timedelta(hours=1)
@@ -219,56 +219,14 @@ def _accept(
     member_key = ensure_key(session, job.owner.user_id)
     check_quotas(session, job, member_key=member_key, role_ids=role_ids)
     record_uploads(session, attached, member_key)
-    session.execute(_INSERT_JOB, _job_values(job, member_key))
-    session.execute(_INSERT_IMAGE, [_image_values(image) for image in job.images])
+    session.execute(_INSERT_JOB, serialize_job(job, member_key))
+    session.execute(_INSERT_IMAGE, [serialize_image(image) for image in job.images])
     record_sources(session, job.images, job.request.replay.original if job.request.replay else None)
     account = Account(guild_id=job.owner.guild_id, member_key=member_key, window=find_window(job.created_at))
     reservations = [make_reservation(image.id, image.reserved) for image in job.images]
     post(session, account, reservations, at=job.created_at)
     if reply_to is not None:
-        session.execute(_INSERT_DELIVERY, _delivery_values(job.id, reply_to))
-
-
-def _job_values(job: Job, member_key: int) -> dict[str, object]:
-    return {
-        "id": job.id,
-        "guild_id": job.owner.guild_id,
-        "member_key": member_key,
-        "request": job.request,
-        "created_at": job.created_at,
-        "boost": job.boost,
-        "handling": job.handling,
-        "is_from_upload": job.is_from_upload,
-        "parent": job.request.parent,
-    }
-
-
-def _image_values(image: Image) -> dict[str, object]:
-    return {
-        "id": image.id,
-        "job_id": image.job_id,
-        "position": image.index,
-        "spec": image.spec,
-        "status": image.status,
-        "attempt": image.attempt,
-        "reserved": image.reserved,
-        "charged": image.charged,
-    }
-
-
-def _delivery_values(job_id: str, reply_to: ReplyTo) -> dict[str, object]:
-    return {
-        "job_id": job_id,
-        "application_id": reply_to.application_id,
-        "channel_id": reply_to.channel_id,
-        "token": reply_to.token,
-        "token_expires_at": reply_to.token_expires_at,
-        "message_id": reply_to.message_id,
-        "locale": reply_to.locale,
-        "is_private": reply_to.is_private,
-        "state": DeliveryState.LIVE,
-        "attempts": 0,
-    }
+        session.execute(_INSERT_DELIVERY, serialize_delivery(job.id, reply_to))
 
 
 def _claim(session: Session, image_id: str) -> int | None:
@@ -291,7 +249,7 @@ def _fetch_painted(session: Session, sha256: str) -> Image | None:
     made = select(ImageRow).join(ImageFileRow, ImageFileRow.image_id == ImageRow.id)
     made = made.where(ImageFileRow.sha256 == sha256, IS_RESULT, ImageRow.recipe.is_not(None))
     row = session.scalars(made.limit(1)).first()
-    return None if row is None else _image(row)
+    return None if row is None else build_image(row)
 
 
 def _let_wait(session: Session) -> None:
@@ -318,35 +276,3 @@ def _save_counters(session: Session, counters: Mapping[int, float]) -> None:
 
 def _jobs_of(rows: Iterable[JobRow]) -> list[Job]:
     return [build_job(row) for row in rows]
-
-
-def build_job(row: JobRow) -> Job:
-    """Return the value of a row, with its images."""
-    if row.request is UNREADABLE_REQUEST or any(image.spec is UNREADABLE_SPEC for image in row.images):
-        log.warning("job=%s action=job-unreadable", row.id)
-    return Job(
-        id=row.id,
-        owner=Owner(row.guild_id, row.member.user_id),
-        request=row.request,
-        created_at=row.created_at,
-        images=tuple(_image(image) for image in row.images),
-        boost=check_claim(row.boost),
-        handling=row.handling,
-        is_from_upload=row.is_from_upload,
-    )
-
-
-def _image(row: ImageRow) -> Image:
-    return Image(
-        job_id=row.job_id,
-        index=row.position,
-        spec=row.spec,
-        reserved=row.reserved,
-        status=row.status,
-        attempt=row.attempt,
-        charged=row.charged,
-        recipe=row.recipe,
-        file_sha256=row.file_sha256,
-        error=row.error,
-        judgement=row.judgement,
-    )
