@@ -20,6 +20,7 @@ from generation.rules.patterns import MAX_INSTRUCTIONS
 from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Kind, Rule
 from generation.rules.rulebook import Match, Rulebook, RuleSet
 from generation.rules.screening import Screener
+from generation.rules.screening_processes import Child
 from tests.generation.rules.slow_rules import NASTY_TEXT, patterns, slow_rules
 from tests.line_counter import steps_of
 
@@ -94,13 +95,13 @@ async def test_the_loop_is_not_held_up_meanwhile(screener: Screener) -> None:
 async def test_a_cancelled_screening_keeps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the clock only the answer is given up: the guild's next waits for the process, and finds what was found."""
     screener, goes_on = Screener(patience_s=0.01), threading.Event()
-    real = screening.Child.screen
+    real = Child.screen
 
-    def held_up(child: screening.Child, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
+    def held_up(child: Child, rules: RuleSet, texts: Sequence[str]) -> tuple[Match, ...]:
         goes_on.wait(60)
         return real(child, rules, texts)
 
-    monkeypatch.setattr(screening.Child, "screen", held_up)
+    monkeypatch.setattr(Child, "screen", held_up)
     with pytest.raises(RulesTooSlowError):
         await screener.screen(OTHER, GOBLIN, ["a goblin"])
     assert screener._turn(OTHER).locked()
@@ -130,7 +131,7 @@ async def test_one_screening_at_a_time_of_each_guild(screener: Screener, monkeyp
 
 async def test_a_text_is_screened_once(screener: Screener, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await screener.screen(OTHER, GOBLIN, ["a goblin"])
-    monkeypatch.setattr(screening.Child, "ask", None)  # asked again it would fail
+    monkeypatch.setattr(Child, "ask", None)  # asked again it would fail
     assert await screener.screen(OTHER, GOBLIN, ["a goblin"]) == first
     assert await screener.screen(OTHER, RuleSet.of([Rule(text="goblin", reason="other")]), ["a goblin"]) == first
     with pytest.raises(TypeError):
