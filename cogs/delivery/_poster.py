@@ -21,16 +21,9 @@ import discord
 
 from cogs.common.components import list_custom_ids
 from cogs.common.custom_ids import find_job_id
-from cogs.common.discord_errors import (
-    LATER,
-    LATER_PERHAPS,
-    MessageRefusedError,
-    Refusal,
-    Step,
-    UnreachableError,
-    classify_error,
-)
+from cogs.common.discord_errors import LATER, LATER_PERHAPS, Refusal, Step, classify_error
 from cogs.common.messages import MessageSpec
+from cogs.common.refused_messages import MessageRefusedError, UnreachableError
 from cogs.common.rendering import render_edit, render_new
 from cogs.context import BaseBot
 from cogs.i18n.gettext import N_

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cogs.common.discord_errors import MessageRefusedError
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.posting_turns import Turn
+from cogs.common.refused_messages import MessageRefusedError
 from cogs.context import BaseBot
 from cogs.delivery._poster import MessagePoster, Posted
 from cogs.delivery._visibility import recheck_visibility

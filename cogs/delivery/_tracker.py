@@ -11,34 +11,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
 from typing import TypeVar
 
 import discord
 
-from cogs.common.discord_errors import MessageRefusedError, Step, UnreachableError
+from cogs.common.discord_errors import Step
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
-from cogs.common.messages import MessageSpec
 from cogs.common.posting_turns import PostingTurns
+from cogs.common.refused_messages import MessageRefusedError, UnreachableError
 from cogs.common.submission import send_note
 from cogs.context import BaseBot, Interaction
 from cogs.delivery._notify import notify_owner, notify_subscribers
 from cogs.delivery._poster import MessagePoster, Posted, TokenRefusedError
 from cogs.delivery._presenter import ResultPresenter
+from cogs.delivery._progress import ProgressMessages
 from cogs.delivery._reopening import ReopenSchedule
 from cogs.delivery._tracked_job import TrackedJob, settle
 from cogs.error_handler import LOST
 from cogs.i18n.gettext import set_language
-from cogs.results import build_progress, format_undelivered
+from cogs.results import format_undelivered
 from cogs.services import Services
 from generation.errors import AtelierError, UnknownJobError
 from generation.failpoints import reached
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Job, ReplyTo, Status
 from generation.retry import double_pauses
-from generation.scheduling.delivery_turns import DeliveryTurns, Post
+from generation.scheduling.delivery_turns import Post
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -66,9 +67,7 @@ class DeliveryTracker:
         self._kept: defaultdict[int, list[str]] = defaultdict(list)
         self._orders = count()
         self._places = PostingTurns()
-        self._edits = PostingTurns(DeliveryTurns.unlimited())
-        self._shared_edits: set[int] = set()
-        """Channels in which progress is being shown within the channel's rate limit, which results need too."""
+        self._progress = ProgressMessages(services, self._poster, self._places)
 
     async def start(self) -> None:
         """Hear of changes from now on, and take up what an earlier run left to deliver."""
@@ -153,7 +152,7 @@ class DeliveryTracker:
         set_language(reply_to.locale)
         while self._services.studio.is_live(job_id):
             try:
-                await self._show_progress(job_id, reply_to, going)
+                await self._progress.show(job_id, reply_to, going)
             except Exception:  # what may end with progress is the progress, never the job's delivery
                 log.exception("job=%s action=progress-failed", job_id)
             await self._until_news(going)
@@ -167,56 +166,6 @@ class DeliveryTracker:
         except UnknownJobError:
             return None
         return delivery.reply_to if delivery.state in (DeliveryState.LIVE, DeliveryState.DUE) else None
-
-    async def _show_progress(self, job_id: str, reply_to: ReplyTo, going: TrackedJob) -> None:
-        """Best effort: a progress message that fails is not worth a second try."""
-        going.changed.clear()
-        view = self._services.studio.view(job_id)
-        if view is None or going.is_message_gone:
-            return
-        studio = self._services.studio
-        say = build_progress(view, is_ready=studio.is_ready, is_paused=studio.is_paused)
-        if say == going.shown:
-            return
-        try:
-            with self._edit_of(reply_to) as may_edit:
-                if not may_edit:
-                    return
-                going.is_message_gone = await self._edit(reply_to, say, going) is None
-            settle(going.first, not going.is_message_gone)
-        except TokenRefusedError:
-            going.changed.set()  # to be shown by the next rung, within that one's limits
-            return
-        except UnreachableError:
-            going.is_message_gone = True
-        except (MessageRefusedError, *LOST) as error:
-            log.info("job=%s action=progress-not-shown error=%s", job_id, type(error).__name__)
-        going.shown, going.num_edits = say, going.num_edits + 1
-
-    async def _edit(self, reply_to: ReplyTo, say: MessageSpec, going: TrackedJob) -> Posted | None:
-        """Show progress. When the job ends meanwhile, an edit of which nothing is heard is given up for the result."""
-        post = Post(going.order, "progress", 0, reply_to.channel_id, is_limited_by_channel=False)
-        async with self._edits.turn(post) as going.edit:
-            try:
-                return await self._poster.edit(reply_to, say)
-            finally:
-                going.edit = None
-
-    @contextmanager
-    def _edit_of(self, reply_to: ReplyTo) -> Iterator[bool]:
-        """Return whether progress may be shown now. Where it uses up a channel's rate limit: one at a time, after
-        results."""
-        channel_id = reply_to.channel_id
-        if self._poster.has_token(reply_to):
-            yield True
-        elif channel_id in self._shared_edits or not self._places.is_idle(channel_id):
-            yield False
-        else:
-            self._shared_edits.add(channel_id)
-            try:
-                yield True
-            finally:
-                self._shared_edits.remove(channel_id)
 
     async def _until_news(self, going: TrackedJob) -> None:
         """Wait for a change, but leave the message alone for a while; the end of the job interrupts both."""

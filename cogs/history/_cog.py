@@ -11,10 +11,11 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
-from cogs.common.discord_errors import CONTENT, MessageRefusedError
+from cogs.common.discord_errors import CONTENT
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import Action, MessageSpec
 from cogs.common.policy_checks import get_place
+from cogs.common.refused_messages import MessageRefusedError
 from cogs.common.responses import edit_reply
 from cogs.context import Interaction, get_owner
 from cogs.error_handler import PRIVATE

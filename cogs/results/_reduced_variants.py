@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from cogs.common.discord_errors import CONTENT, LATER, MessageRefusedError, Step, UnreachableError
+from cogs.common.discord_errors import CONTENT, LATER, Step
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import MessageSpec
+from cogs.common.refused_messages import MessageRefusedError, UnreachableError
 
 CUT = 0.7
 MAX_CUTS = 12

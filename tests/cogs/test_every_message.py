@@ -219,7 +219,7 @@ def test_every_message_builder_is_known_to_the_test_above() -> None:
 
 ARGUMENTS = {"render_new", "render_edit", "build_plain"}
 SENT_OTHERWISE = {
-    "delivery._tracker._edit": "the poster's `edit`, kept there",
+    "delivery._progress._edit": "the poster's `edit`, kept there",
     "onboarding._cog.greet_guild": "the set-up message, judged above",
     "common.modals.open_form": "a form, judged above",
     "moderation._cog._apply_decision": "what `_build_next` made",

@@ -273,7 +273,7 @@ async def test_progress_that_stumbles_does_not_take_the_result_with_it(
     def stumble(*_args: object, **_options: object) -> None:
         raise RuntimeError("nobody thought of this")
 
-    monkeypatch.setattr("cogs.delivery._tracker.build_progress", stumble)
+    monkeypatch.setattr("cogs.delivery._progress.build_progress", stumble)
     with heard("cogs.delivery._tracker", "action=progress-failed") as failed:
         bot.client.tracker.on_job_changed(job_id)
         await asyncio.wait_for(failed.acquire(), PATIENCE_S)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cogs.common import discord_errors
+from cogs.common import discord_errors, refused_messages
 from cogs.common.discord_errors import REFUSALS, Step
 from cogs.delivery import _tracker as delivery
 from cogs.results._reduced_variants import MAX_CUTS
@@ -44,7 +44,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "RETRY_S", 0.0)
     monkeypatch.setattr(delivery, "PAUSES_S", (3600.0,))
     monkeypatch.setattr(discord_errors, "MANAGER_PAUSES_S", ())
-    monkeypatch.setattr(discord_errors, "MAX_TRIES", 3)
+    monkeypatch.setattr(refused_messages, "MAX_TRIES", 3)
 
 
 @dataclass

@@ -15,19 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cogs.common.discord_errors import (
-    BY_STATUS,
-    LATER,
-    MAX_TRIES,
-    REFUSALS,
-    UNKNOWN,
-    MessageRefusedError,
-    Refusal,
-    Step,
-    UnreachableError,
-    classify_error,
-)
+from cogs.common.discord_errors import BY_STATUS, LATER, REFUSALS, UNKNOWN, Refusal, Step, classify_error
 from cogs.common.messages import Gallery, MessageSpec, Picture
+from cogs.common.refused_messages import MAX_TRIES, MessageRefusedError, UnreachableError
 from cogs.results._reduced_variants import MAX_CUTS, MessageVariant
 from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png, shrink
