@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from discord_sandbox import gateway_codes as codes
 from discord_sandbox.gateway_faults import HELLO_NAME, GatewayFaults
 from discord_sandbox.gateway_session import (
     MAX_SENDS,
@@ -18,25 +19,14 @@ from discord_sandbox.gateway_session import (
     Connection,
     PerSession,
     Session,
-    open_zlib_stream,
-    open_zstd_stream,
+    open_compression,
 )
 from discord_sandbox.guilds import Guild
 from discord_sandbox.intents import GUILD_MEMBERS, GUILDS, KNOWN, PRIVILEGED, hears
 from discord_sandbox.journal import GatewayEvent, Journal, Violation
 from discord_sandbox.json_types import Json
-from discord_sandbox.payloads import serialize_bot_user, serialize_guild_create, serialize_member
+from discord_sandbox.payloads import serialize_guild_create, serialize_member, serialize_ready
 from discord_sandbox.world import World
-
-DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME, RECONNECT = 0, 1, 2, 3, 4, 6, 7
-REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 8, 9, 10, 11
-
-UNKNOWN_OP, DECODE_ERROR, NOT_AUTHENTICATED, AUTH_FAILED, ALREADY_AUTHENTICATED = 4001, 4002, 4003, 4004, 4005
-INVALID_SEQ, RATE_LIMITED, SESSION_TIMED_OUT, INVALID_SHARD = 4007, 4008, 4009, 4010
-INVALID_VERSION, INVALID_INTENTS, DISALLOWED_INTENTS = 4012, 4013, 4014
-
-# After these a bot must identify again, if it may connect again at all.
-ENDS_THE_SESSION = frozenset({1000, 1001, AUTH_FAILED, INVALID_SEQ, SESSION_TIMED_OUT, *range(INVALID_SHARD, 4015)})
 
 HEARTBEAT_INTERVAL_S = 41.25
 MAX_SENT_BYTES = 4096
@@ -83,15 +73,15 @@ class Gateway:
         """Send one event to one session, numbered."""
         session.seq += 1
         data = self.faults.apply_alteration(event, data)
-        payload = json.dumps({"op": DISPATCH, "d": data, "s": session.seq, "t": event}, separators=(",", ":"))
+        payload = json.dumps({"op": codes.DISPATCH, "d": data, "s": session.seq, "t": event}, separators=(",", ":"))
         session.sent.append((session.seq, payload))
-        self._note(session.id, DISPATCH, event, data, is_sent=True)
+        self._note(session.id, codes.DISPATCH, event, data, is_sent=True)
         if session.connection is not None:
             session.connection.push(payload)
 
     def _send_control(self, connection: Connection, op: int, data: Any = None) -> None:
         session_id = connection.session.id if connection.session else ""
-        data = self.faults.apply_alteration(HELLO_NAME, data) if op == HELLO else data
+        data = self.faults.apply_alteration(HELLO_NAME, data) if op == codes.HELLO else data
         self._note(session_id, op, None, data, is_sent=True)
         connection.push(json.dumps({"op": op, "d": data, "s": None, "t": None}, separators=(",", ":")))
 
@@ -102,7 +92,7 @@ class Gateway:
         for connection in self.connections:
             session = connection.session
             if session is not None and shard in (None, session.shard[0]):
-                if code in ENDS_THE_SESSION:
+                if code in codes.ENDS_THE_SESSION:
                     self._sessions.pop(session.id, None)
                 await connection.close(code)
 
@@ -123,12 +113,12 @@ class Gateway:
     def ask_to_reconnect(self) -> None:
         """Send op 7 to every connection."""
         for connection in self.connections:
-            self._send_control(connection, RECONNECT)
+            self._send_control(connection, codes.RECONNECT)
 
     def invalidate(self, *, is_resumable: bool = False) -> None:
         """Send op 9 to every connection; a session that is not resumable is forgotten."""
         for connection in self.connections:
-            self._send_control(connection, INVALID_SESSION, is_resumable)
+            self._send_control(connection, codes.INVALID_SESSION, is_resumable)
             if not is_resumable and connection.session is not None:
                 self._sessions.pop(connection.session.id, None)
 
@@ -137,17 +127,12 @@ class Gateway:
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one websocket of the bot."""
         socket = web.WebSocketResponse(max_msg_size=1 << 20)
-        compression = request.query.get("compress")
-        compress = open_zlib_stream() if compression == "zlib-stream" else None
-        if compression == "zstd-stream":
-            compress = open_zstd_stream()
-            if compress is None:
-                raise web.HTTPBadRequest(text="zstd-stream needs the package zstandard here; use zlib-stream")
+        compress = open_compression(request.query.get("compress"))
         await socket.prepare(request)
         connection = Connection(socket, compress)
         self.num_connections += 1
         if request.query.get("v", "10") != "10" or request.query.get("encoding", "json") != "json":
-            await socket.close(code=INVALID_VERSION)
+            await socket.close(code=codes.INVALID_VERSION)
             return socket
         writer = asyncio.create_task(connection.write())
         watch = asyncio.create_task(self._watch(connection))
@@ -161,7 +146,7 @@ class Gateway:
         return socket
 
     async def _talk(self, connection: Connection) -> None:
-        self._send_control(connection, HELLO, {"heartbeat_interval": int(self.heartbeat_interval_s * 1000)})
+        self._send_control(connection, codes.HELLO, {"heartbeat_interval": int(self.heartbeat_interval_s * 1000)})
         async for frame in connection.socket:
             if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 continue
@@ -176,7 +161,7 @@ class Gateway:
         while True:
             await asyncio.sleep(self.heartbeat_interval_s)
             if loop.time() - connection.last_heard_s > self.heartbeat_interval_s * 1.5:
-                await connection.close(SESSION_TIMED_OUT)
+                await connection.close(codes.SESSION_TIMED_OUT)
 
     def _detach(self, connection: Connection) -> None:
         session = connection.session
@@ -188,32 +173,33 @@ class Gateway:
         """Handle one payload of the bot. Return the code to close with, or None."""
         if len(frame) > MAX_SENT_BYTES:
             self._blame(f"a payload of {len(frame)} bytes; at most {MAX_SENT_BYTES}")
-            return DECODE_ERROR
+            return codes.DECODE_ERROR
         if connection.is_flooding():
             self._blame(f"more than {MAX_SENDS} payloads in {SENDS_WINDOW_S:.0f} s")
-            return RATE_LIMITED
+            return codes.RATE_LIMITED
         try:
             payload = json.loads(frame)
             op, data = payload["op"], payload.get("d")
         except (ValueError, KeyError, TypeError):
             self._blame("a payload that is no JSON object with an op")
-            return DECODE_ERROR
+            return codes.DECODE_ERROR
         self._note(connection.session.id if connection.session else "", op, None, data, is_sent=False)
-        if op == HEARTBEAT:
-            self._send_control(connection, HEARTBEAT_ACK)
+        if op == codes.HEARTBEAT:
+            self._send_control(connection, codes.HEARTBEAT_ACK)
             return None
-        if op in (IDENTIFY, RESUME):
+        if op in (codes.IDENTIFY, codes.RESUME):
             if connection.session is not None:
-                return ALREADY_AUTHENTICATED
+                return codes.ALREADY_AUTHENTICATED
             if (code := self.faults.take_refusal()) is not None:
                 return code
-            return self._handle_identify(connection, data) if op == IDENTIFY else self._handle_resume(connection, data)
+            handle = self._handle_identify if op == codes.IDENTIFY else self._handle_resume
+            return handle(connection, data)
         if connection.session is None:
-            return NOT_AUTHENTICATED
-        if op == REQUEST_MEMBERS:
+            return codes.NOT_AUTHENTICATED
+        if op == codes.REQUEST_MEMBERS:
             self._send_members(connection.session, data)
             return None
-        return None if op in (PRESENCE, VOICE) else UNKNOWN_OP
+        return None if op in (codes.PRESENCE, codes.VOICE) else codes.UNKNOWN_OP
 
     # -- identify and resume -------------------------------------------------------------------------
 
@@ -221,13 +207,13 @@ class Gateway:
         shard_id, num_shards = data.get("shard") or (0, 1)
         intents = data.get("intents")
         if data.get("token", "").removeprefix("Bot ") != self._world.application.token:
-            return AUTH_FAILED
+            return codes.AUTH_FAILED
         if not 0 <= shard_id < num_shards:
-            return INVALID_SHARD
+            return codes.INVALID_SHARD
         if not isinstance(intents, int) or intents & ~KNOWN:
-            return INVALID_INTENTS
+            return codes.INVALID_INTENTS
         if intents & PRIVILEGED & ~self._world.application.privileged_intents:
-            return DISALLOWED_INTENTS
+            return codes.DISALLOWED_INTENTS
         self._forget_shadows((shard_id, num_shards))
         session = Session((shard_id, num_shards), intents)
         self._sessions[session.id] = session
@@ -249,24 +235,7 @@ class Gateway:
 
     def _send_ready(self, session: Session) -> None:
         guilds = [g for g in self._world.guilds.values() if g.has_bot and session.covers(g.id)]
-        application = self._world.application
-        ready: Json = {
-            "v": 10,
-            "user": serialize_bot_user(self._world.bot),
-            "guilds": [{"id": str(guild.id), "unavailable": True} for guild in guilds],
-            "session_id": session.id,
-            "resume_gateway_url": self.url,
-            "session_type": "normal",
-            "shard": list(session.shard),
-            "application": {"id": str(application.id), "flags": 1 << 13 | 1 << 15 | 1 << 19},
-            "private_channels": [],
-            "presences": [],
-            "relationships": [],
-            "user_settings": {},
-            "geo_ordered_rtc_regions": [],
-            "guild_join_requests": [],
-            "_trace": ["sandbox"],
-        }
+        ready = serialize_ready(self._world, guilds, session_id=session.id, shard=session.shard, url=self.url)
         self.send(session, "READY", ready)
         if session.intents & GUILDS:
             for guild in guilds:
@@ -277,14 +246,14 @@ class Gateway:
 
     def _handle_resume(self, connection: Connection, data: Json) -> int | None:
         if data.get("token", "").removeprefix("Bot ") != self._world.application.token:
-            return AUTH_FAILED
+            return codes.AUTH_FAILED
         session = self._sessions.get(data.get("session_id", ""))
         seq = data.get("seq") or 0
         if session is not None and seq > session.seq:
-            return INVALID_SEQ
+            return codes.INVALID_SEQ
         lost = session is None or (session.sent and session.sent[0][0] > seq + 1)
         if session is None or lost:
-            self._send_control(connection, INVALID_SESSION, False)
+            self._send_control(connection, codes.INVALID_SESSION, False)
             return None
         missed = [payload for number, payload in session.sent if number > seq]
         self._attach(connection, session)

@@ -29,13 +29,24 @@ class Compressor(Protocol):
     def __call__(self, payload: bytes) -> bytes: ...
 
 
-def open_zlib_stream() -> Compressor:
+def open_compression(name: str | None) -> Compressor | None:
+    """Return the compression that a bot asks for with `compress`; None for none. Raise 400 if it is not to be had."""
+    if name == "zlib-stream":
+        return _open_zlib_stream()
+    if name != "zstd-stream":
+        return None
+    if (compress := _open_zstd_stream()) is None:
+        raise web.HTTPBadRequest(text="zstd-stream needs the package zstandard here; use zlib-stream")
+    return compress
+
+
+def _open_zlib_stream() -> Compressor:
     """Return a compressor for `compress=zlib-stream`: one context, flushed after each payload."""
     context = zlib.compressobj()
     return lambda payload: context.compress(payload) + context.flush(zlib.Z_SYNC_FLUSH)
 
 
-def open_zstd_stream() -> Compressor | None:
+def _open_zstd_stream() -> Compressor | None:
     """Return a compressor for `compress=zstd-stream`; None without Python 3.14 or the package `zstandard`."""
     with suppress(ImportError):
         compressor: Any = import_module("compression.zstd").ZstdCompressor()

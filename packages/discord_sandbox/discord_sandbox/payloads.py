@@ -5,6 +5,8 @@ Messages are in `message_payload.py`. Key by key after Discord's own API descrip
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from discord_sandbox.clock import timestamp
 from discord_sandbox.effective_permissions import compute_channel_permissions, compute_guild_permissions
 from discord_sandbox.guilds import Channel, Guild, Member
@@ -38,6 +40,29 @@ def serialize_user(user: User) -> Json:
 def serialize_bot_user(user: User) -> Json:
     """Return the bot as it sees itself: `GET /users/@me` and READY."""
     return serialize_user(user) | {"mfa_enabled": True, "locale": "en-US", "verified": True, "email": None}
+
+
+def serialize_ready(
+    world: World, guilds: Sequence[Guild], *, session_id: str, shard: tuple[int, int], url: str
+) -> Json:
+    """Return what READY says. `url`: where the bot connects again to resume."""
+    return {
+        "v": 10,
+        "user": serialize_bot_user(world.bot),
+        "guilds": [{"id": str(guild.id), "unavailable": True} for guild in guilds],
+        "session_id": session_id,
+        "resume_gateway_url": url,
+        "session_type": "normal",
+        "shard": list(shard),
+        "application": {"id": str(world.application.id), "flags": 1 << 13 | 1 << 15 | 1 << 19},
+        "private_channels": [],
+        "presences": [],
+        "relationships": [],
+        "user_settings": {},
+        "geo_ordered_rtc_regions": [],
+        "guild_join_requests": [],
+        "_trace": ["sandbox"],
+    }
 
 
 def serialize_role(role: Role) -> Json:

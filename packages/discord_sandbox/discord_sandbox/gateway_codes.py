@@ -1,0 +1,16 @@
+"""Opcodes and close codes of the gateway.
+
+Source: https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway
+"""
+
+from __future__ import annotations
+
+DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE, RESUME, RECONNECT = 0, 1, 2, 3, 4, 6, 7
+REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 8, 9, 10, 11
+
+UNKNOWN_OP, DECODE_ERROR, NOT_AUTHENTICATED, AUTH_FAILED, ALREADY_AUTHENTICATED = 4001, 4002, 4003, 4004, 4005
+INVALID_SEQ, RATE_LIMITED, SESSION_TIMED_OUT, INVALID_SHARD = 4007, 4008, 4009, 4010
+INVALID_VERSION, INVALID_INTENTS, DISALLOWED_INTENTS = 4012, 4013, 4014
+
+# After these a bot must identify again, if it may connect again at all.
+ENDS_THE_SESSION = frozenset({1000, 1001, AUTH_FAILED, INVALID_SEQ, SESSION_TIMED_OUT, *range(INVALID_SHARD, 4015)})
