@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.project.test_versions import ROOT
@@ -26,3 +27,25 @@ def test_circles_verbs_and_lengths_are_counted(tmp_path: Path) -> None:
 def test_no_folder_of_ours_has_a_circle() -> None:
     for name in ("cogs", "generation", "db", "cli", "packages/discord_sandbox/discord_sandbox"):
         assert measure(ROOT / name).circle == (), name
+
+
+MAX_LINES = 300
+LONGER = re.compile(r"^- `([^`]+)` \((\d+)\):", re.MULTILINE)
+SOURCE = ("bot.py", "config.py", "alembic", "bench", "cli", "cogs", "db", "generation", "packages", "tools", "training")
+
+
+def list_lengths() -> dict[str, int]:
+    """Count the lines of every file of the source; tests are left out."""
+    paths = [
+        path for name in SOURCE for path in ([ROOT / name] if name.endswith(".py") else (ROOT / name).rglob("*.py"))
+    ]
+    counted = {path.relative_to(ROOT): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
+    return {str(path): lines for path, lines in counted.items() if "tests" not in path.parts}
+
+
+def test_a_file_is_longer_than_300_lines_only_where_a_record_says_why() -> None:
+    record = (ROOT / "docs/decisions/0041-files-longer-than-300-lines.md").read_text(encoding="utf-8")
+    ceilings = {name: int(ceiling) for name, ceiling in LONGER.findall(record)}
+    longer = {name: lines for name, lines in list_lengths().items() if lines > MAX_LINES}
+    assert longer.keys() == ceilings.keys()
+    assert {name: lines for name, lines in longer.items() if lines > ceilings[name]} == {}
