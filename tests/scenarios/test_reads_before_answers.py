@@ -24,17 +24,20 @@ import pytest_asyncio
 from sqlalchemy import event
 
 from cogs.common.messages import Action
+from cogs.moderation._cog import _VERBS as VERBS
 from cogs.registered import load_offline_bot as registered_offline
+from cogs.settings._fields import PAGES
 from db.stores.audit_log import Entry
-from discord_sandbox import Interaction, Message, Permission, Sandbox
+from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.requests.style import Style
 from generation.rules.rule import Rule
-from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
+from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done, until_shown
 from tests.scenarios.every_command import answer_to, filled, registered
 from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"
+CONTEXT_MENUS = tuple(menu.name for menu in registered_offline().context_menus)
 SMALL = {
     *(
         "CONSTANT",
@@ -168,43 +171,64 @@ async def test_no_command_reads_what_grows_before_it_answers(house: House) -> No
     assert not wrong, "\n".join(wrong)
 
 
-BUTTONS = tuple(each for each in registered_offline().button_handlers if each is not Action.PURGE)
-"""All under pictures; pages and purges are under private messages, and are acknowledged first."""
+async def message_with(house: House, action: Action) -> Message:
+    """A message under which that button, or a menu with it, stands."""
+    ada = house.people.ada
+    if action in (Action.OPEN, Action.HISTORY):
+        return await of_history(house)
+    if action in (Action.CANCEL, Action.TELL):
+        return await until_shown(house.discord, await ada.slash("imagine", prompt="slow-image", steps=8))
+    if action in (Action.PAGE, Action.PURGE):
+        asked = await (ada.slash("rules list") if action is Action.PAGE else ada.slash("purge", member=ada.user))
+        await house.discord.wait_for(lambda: is_said(asked))
+        return asked.followups[-1] if asked.followups else await until_shown(house.discord, asked)
+    return await house.painted()
 
 
-async def test_no_menu_button_or_form_reads_what_grows_before_it_answers(house: House) -> None:
-    bo, wrong = house.people.bo, list[str]()
-    for action in BUTTONS:
-        message = await house.painted()
-        names_picture = action in PICTURES
-        subject = job_id_in(message) + (":0" if names_picture else "")
-        shown = message
-        if action in (Action.OPEN, Action.HISTORY):
-            shown = await of_history(house)
-            subject = next(each for each in ids(shown) if each.startswith(f"atelier:{action}:")).split(":", 2)[2]
-        custom_id = f"atelier:{action}:{subject}"
-        if custom_id in ids(shown) or action is Action.CANCEL or action is Action.TELL:
-            wrong += await house.complaints(action, lambda: bo.forging.click(shown, custom_id))  # noqa: B023
-        else:
-            menu = f"atelier-menu:{job_id_in(message)}"
-            wrong += await house.complaints(action, lambda: bo.select(shown, menu, [custom_id]))  # noqa: B023
-    shown = await house.painted()
-    for name in (menu.name for menu in registered_offline().context_menus):
-        wrong += await house.complaints(name, lambda: bo.context_menu(name, shown))  # noqa: B023
-    job_id = job_id_in(shown)
-    remix = await bo.click(shown, f"atelier:remix:{job_id}")
-    region = await bo.select(shown, f"atelier-menu:{job_id}", [f"atelier:region:{job_id}:0"])
-    for opened, typed in ((remix, {"prompt": "a fox"}), (region, {"cells": ["4"], "prompt": "a blue square"})):
-        wrong += await house.complaints(f"form {typed}", lambda: bo.submit_modal(opened, typed))  # noqa: B023
-    opened = await bo.context_menu("Use as start image", shown)
-    wrong += await house.complaints("form start", lambda: bo.submit_modal(opened, {"prompt": "x", "strength": "0.5"}))
+async def press(house: House, action: Action) -> Interaction:
+    """Press a button where it stands: among the buttons, or in the menu."""
+    message = await message_with(house, action)
+    menus = [each for each in message.list_components() if each.get("options")]
+    offered = [*ids(message), *(option["value"] for menu in menus for option in menu["options"])]
+    custom_id = next(each for each in offered if each.startswith(f"atelier:{action}:"))
+    who = house.people.ada if action in MANAGED else house.people.bo
+    if custom_id in ids(message):
+        return await who.click(message, custom_id)
+    return await who.select(message, menus[0]["custom_id"], [custom_id])
+
+
+MANAGED = {Action.CANCEL, Action.DELETE, Action.PAGE, Action.PURGE}
+"""What is pressed by an administrator here: a member may only do it to what is theirs."""
+
+
+async def test_no_button_reads_what_grows_before_it_answers(house: House) -> None:
+    many = [Rule(text=f"phrase number {number}", reason="why " * 40) for number in range(100)]
+    await house.bot.services.content_rules.add_rules(house.people.guild.id, many, by=house.people.ada.user.id)
+    handlers, wrong = house.bot.client.button_handlers, list[str]()
+    assert {Action.PAGE, Action.PURGE, Action.CANCEL, Action.VARY} < handlers.keys()
+    for action in handlers:
+        wrong += await house.complaints(action, lambda: press(house, action))  # noqa: B023
     assert not wrong, "\n".join(wrong)
 
 
-PICTURES = set(BUTTONS) - {
-    *(Action.CANCEL, Action.DELETE, Action.REROLL, Action.REMIX, Action.RECIPE, Action.FAVOURITE, Action.TELL),
-    *(Action.HISTORY, Action.OPEN),
-}
+async def test_no_menu_or_form_reads_what_grows_before_it_answers(house: House) -> None:
+    ada, bo, wrong = house.people.ada, house.people.bo, list[str]()
+    shown = await house.painted()
+    for name in CONTEXT_MENUS:
+        wrong += await house.complaints(name, lambda: bo.context_menu(name, shown))  # noqa: B023
+    panel = (await ada.slash("settings")).original_message
+    assert panel is not None
+    await ada.click(panel, "atelier-set:styles:open")
+    forms: dict[Action, tuple[ScriptedUser, Interaction, dict[str, Any]]] = {
+        Action.REMIX: (bo, await press(house, Action.REMIX), {"prompt": "a fox"}),
+        Action.REGION: (bo, await press(house, Action.REGION), {"cells": ["4"], "prompt": "a blue square"}),
+        Action.START: (bo, await bo.context_menu("Use as start image", shown), {"prompt": "x", "strength": "0.5"}),
+        Action.STYLE: (ada, await ada.click(panel, "Add a style"), {"name": "oil", "prompt": "in oil", "negative": ""}),
+    }
+    assert forms.keys() == house.bot.client.form_handlers.keys()
+    for action, (who, opened, typed) in forms.items():
+        wrong += await house.complaints(f"form {action}", lambda: who.submit_modal(opened, typed))  # noqa: B023
+    assert not wrong, "\n".join(wrong)
 
 
 def ids(message: Message) -> list[str]:
@@ -224,12 +248,14 @@ async def test_nothing_of_the_panel_and_the_review_reads_what_grows_before_it_an
     ada, wrong = house.people.ada, []
     panel = (await ada.slash("settings")).original_message
     assert panel is not None
-    for page in ("what", "who", "safety", "styles"):
-        await ada.click(panel, f"atelier-set:{page}:open")
+    pages = [each for each in ids(panel) if each.endswith(":open")]
+    assert {f"atelier-set:{page}:open" for page in PAGES} <= set(pages)
+    for page in pages:
+        await ada.click(panel, page)
         for custom_id in ids(panel):
             wrong += await house.complaints(custom_id, lambda: touch(house, panel, custom_id))  # noqa: B023
-            await ada.click(panel, f"atelier-set:{page}:open")
-    for verb in ("dismiss", "delete", "warn", "block"):
+            await ada.click(panel, page)
+    for verb in VERBS:
         await answer_to(house.discord, await house.people.bo.context_menu("Report picture", await house.painted()))
         asked = await ada.slash("review")
         await answer_to(house.discord, asked)
