@@ -29,6 +29,7 @@ from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"
+SAMPLES = Path(__file__).resolve().parents[1] / "samples" / "0.1.0"
 
 
 @dataclass
@@ -170,6 +171,16 @@ async def test_a_trace_with_larger_forwards_is_followed_only_of_a_picture_made_h
     impossible = sign_png(pixels, size_px, replace(recipe, trace="16x600"))
     asked = await bo.slash("reproduce", file=Upload("impossible.png", impossible))
     assert "a trace that no picture of ours has" in await house.refusal(asked)
+
+
+async def test_a_file_of_an_earlier_release_is_shown_and_painted_again(house: House) -> None:
+    bo, data = house.people.bo, (SAMPLES / "circle.png").read_bytes()
+    text = (await until_shown(house.discord, await bo.slash("recipe", file=Upload("circle.png", data)))).text
+    assert "4294967295" in text
+    assert "DPM++ 2M Karras" in text
+    job = await house.job_from(await bo.slash("reproduce", file=Upload("circle.png", data)))
+    assert job.status is Status.DONE
+    assert job.request.spec == read_recipe(data).spec
 
 
 async def test_recipe_by_id_by_link_and_by_file(house: House) -> None:
