@@ -7,8 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from cogs.common.stored_files import remove_files
 from cogs.services import Services
+from generation.images.cleanup import remove_files
 from generation.retry import Task, run_periodically
 from generation.translatable import Phrase
 
@@ -58,14 +58,14 @@ async def _forget_refusals(services: Services) -> int:
 
 async def _drop_reviewed(services: Services) -> int:
     gone = await services.reviews.drop_reviewed()
-    await remove_files(services, gone)
+    await remove_files(services.studio.files, gone)
     return len(gone)
 
 
 async def _finish_erasing(services: Services) -> int:
     number = 0
     async for files in services.personal.finish_erasing():
-        await remove_files(services, files)
+        await remove_files(services.studio.files, files)
         number += len(files)
     return number
 
@@ -78,7 +78,7 @@ async def _erase_guild(services: Services, guild_id: int) -> int:
     for view in studio.list_guild_jobs(guild_id):
         await studio.cancel(view.job.id)
     async for files in services.departures.erase(guild_id):
-        await remove_files(services, files)
+        await remove_files(services.studio.files, files)
         number += len(files)
     services.guild_policy.forget(guild_id)
     await _renew_claims(services, guild_id)

@@ -7,10 +7,10 @@ import logging
 import discord
 
 from cogs.common.policy_checks import build_place
-from cogs.common.stored_files import remove_files
 from cogs.context import BaseBot
 from cogs.results import fetch_visibility
 from cogs.services import Services
+from generation.images.cleanup import remove_files
 from generation.jobs.job import Image, Job, ReplyTo, Status
 from generation.owner import DM_TENANT
 from generation.policy.policy import ChannelContext
@@ -63,6 +63,6 @@ async def _withhold_hidden(services: Services, job: Job, place: ChannelContext) 
     if not withheld:
         return job
     for image in withheld:
-        await remove_files(services, await services.jobs.withhold(image.id))
+        await remove_files(services.studio.files, await services.jobs.withhold(image.id))
         log.info("image=%s action=withheld-at-delivery", image.id)
     return await services.jobs.fetch_job(job.id)

@@ -27,7 +27,6 @@ from cogs.common.messages import Action, Gallery, Picture
 from cogs.common.plain_text import build_plain
 from cogs.common.rendering import New, render_new
 from cogs.common.responses import send_reply, send_text
-from cogs.common.stored_files import remove_files
 from cogs.context import ButtonHandler, Interaction
 from cogs.error_handler import answer, tell_privately
 from cogs.i18n.gettext import N_, _, ngettext, set_language, use_language
@@ -35,6 +34,7 @@ from cogs.moderation import _messages
 from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
 from generation.errors import InvalidRequestError, UnknownJobError
+from generation.images.cleanup import remove_files
 from generation.jobs.job import Job, split_image_id
 from generation.policy.policy import ChannelContext
 from generation.translatable import Phrase
@@ -136,7 +136,7 @@ async def handle_purge(interaction: Interaction, subject: str) -> None:
         guild_id, user_id, by=interaction.user.id, said=_describe_purge, at=interaction.created_at
     )
     async for more, gone in purging:
-        await remove_files(services, gone)
+        await remove_files(services.studio.files, gone)
         number += more
     await tell_log_channel(interaction, _describe_purge(number))
     said = ngettext(
@@ -195,7 +195,7 @@ async def _apply_decision(interaction: Interaction, verb: str, job_id: str) -> N
     blocked_for = timedelta(days=1) if verb == "block" else None
     entry, deletes = build_audit_entry(interaction, said), verb != "dismiss"
     gone = await services.moderation.decide(guild_id, job, entry, deletes=deletes, blocked_for=blocked_for)
-    await remove_files(services, gone)
+    await remove_files(services.studio.files, gone)
     if deletes:
         await _take_down(interaction, job, warns=verb == "warn")
     await tell_log_channel(interaction, said)

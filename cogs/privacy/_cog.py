@@ -15,10 +15,10 @@ from cogs.common.formatting import format_small
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import MessageSpec, Picture, Rule
 from cogs.common.responses import send_reply, send_text
-from cogs.common.stored_files import remove_files
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, ngettext
 from generation.errors import InvalidRequestError
+from generation.images.cleanup import remove_files
 from generation.translatable import Phrase
 
 SURE = "DELETE"
@@ -123,7 +123,7 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
     await asyncio.to_thread(services.pending_uploads.forget, user_id)  # before: what is attached meanwhile is kept
     number = 0
     async for gone in services.personal.erase(user_id):
-        await remove_files(services, gone)
+        await remove_files(services.studio.files, gone)
         number += len(gone)
     services.jobs.forget_withheld()
     interaction.client.tracker.take_kept(user_id)

@@ -9,13 +9,13 @@ import discord
 from cogs.common.checks import get_permissions_in_server, may_moderate_in
 from cogs.common.lookups import fetch_image_to_change, fetch_job, fetch_job_to_change
 from cogs.common.messages import Action
-from cogs.common.stored_files import remove_files
 from cogs.common.submission import acknowledge_and_submit
 from cogs.context import ButtonHandler, Interaction, get_owner
 from cogs.error_handler import tell_privately
 from cogs.i18n.gettext import _
 from cogs.results import _messages
 from generation.errors import UnknownJobError
+from generation.images.cleanup import remove_files
 from generation.jobs.derive import enlarge, reroll, vary
 from generation.jobs.job import Job, ReplyTo
 from generation.jobs.permissions import require_may_stop
@@ -54,7 +54,7 @@ async def press_delete(interaction: Interaction, subject: str) -> None:
         await tell_privately(interaction, _(_messages.STILL_PAINTING))
         return
     await interaction.response.defer()
-    await remove_files(services, await services.jobs.forget_pictures(job.id))
+    await remove_files(services.studio.files, await services.jobs.forget_pictures(job.id))
     with suppress(discord.NotFound):
         await interaction.delete_original_response()
     await _delete_posted(interaction, job)

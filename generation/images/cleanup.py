@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -84,14 +84,15 @@ async def tidy(limits: Limits, files: ImageFiles) -> int:
         names = await asyncio.to_thread(files.names, part)
         for first in range(0, len(names), _AT_ONCE):
             over = await limits.fetch_expired(names[first : first + _AT_ONCE], now=now)
-            num_removed += await asyncio.to_thread(_remove, files, over)
+            num_removed += await remove_files(files, over)
     async for gone in limits.drop_uploads(now=now):
-        num_removed += await asyncio.to_thread(_remove, files, gone)
+        num_removed += await remove_files(files, gone)
     return num_removed
 
 
-def _remove(files: ImageFiles, names: Collection[str]) -> int:
-    return sum(files.remove(sha256) for sha256 in names)
+async def remove_files(files: ImageFiles, gone: Iterable[str]) -> int:
+    """Remove files by their SHA-256 that no row names any more, off the event loop. Return how many there were."""
+    return sum([await asyncio.to_thread(files.remove, sha256) for sha256 in gone])
 
 
 async def sweep_periodically(
