@@ -13,9 +13,7 @@ before it had accepted anything (no user was told otherwise); `seconds`. Exit st
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import random
 import re
 import signal
@@ -33,6 +31,7 @@ from bench._lives import HANG_S, Life, Lives
 from bench.light_engine import ENGINE
 from discord_sandbox import Interaction, Sandbox, ScriptedUser
 from generation.failpoints import NAMES, OF_WORKER
+from tests.reliability.figures import make_parser, report
 from tests.reliability.oracle import Judgement, Witness, judge, num_claims, num_open, prepare
 
 PROMPT = "a red circle on a blue background"
@@ -53,8 +52,7 @@ _WORKER_DEATHS = 2
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability.chaos", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser = make_parser("chaos", __doc__)
     parser.add_argument("--kills", type=int, default=100, help="how many processes to kill")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random here (not: of timing)")
     parser.add_argument("--real", action="store_true", help="the built-in model in the worker, not the light engine")
@@ -66,11 +64,7 @@ def main(argv: list[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         chaos = Chaos(folder, kills=options.kills, seed=options.seed, is_real=options.real, is_naive=options.naive)
         figures = asyncio.run(chaos.run())
-    if not options.json:
-        for name, value in figures.items():
-            print(f"{name:14} {value}")
-    print(json.dumps(figures))
-    return 0 if figures["kills"] and not any(figures[name] for name in TO_BE_ZERO) else 1
+    return report(figures, is_short=options.json, to_be_zero=TO_BE_ZERO, needed=("kills",))
 
 
 TO_BE_ZERO = ("lost", "duplicates", "drift", "unfinished", "stale_writes")

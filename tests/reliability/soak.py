@@ -17,9 +17,7 @@ growth is at most 5 %, the lag below 50 ms, and no refusal was rude.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import socket
 import statistics
 import sys
@@ -35,6 +33,7 @@ import psutil
 from bench._lives import Life, Lives
 from bench.light_engine import BUCKET, PACE_S, PACED_ENGINE
 from discord_sandbox import Interaction, Sandbox, ScriptedUser
+from tests.reliability.figures import make_parser, report
 from tests.reliability.plot import Curve, draw
 
 STEPS = 20
@@ -64,8 +63,7 @@ class Sample:
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability.soak", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser = make_parser("soak", __doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--picture", type=Path, default=Path("soak.svg"), help="where to draw the curves")
     options = parser.parse_args(argv)
@@ -74,10 +72,7 @@ def main(argv: list[str]) -> int:
         asyncio.run(soak.run(seconds=options.minutes * 60))
     figures = soak.figures() | {"picture": str(options.picture)}
     options.picture.write_text(draw(_curves(soak.samples)), encoding="utf-8")
-    if not options.json:
-        for name, value in figures.items():
-            print(f"{name:18} {value}")
-    print(json.dumps(figures))
+    report(figures, is_short=options.json)
     return 0 if _is_well(figures) else 1
 
 

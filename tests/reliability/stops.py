@@ -9,9 +9,7 @@ status was not 0; `longest_s`; then as of `chaos`. Exit status 0 only if all tha
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import signal
 import sys
 import tempfile
@@ -19,24 +17,20 @@ import time
 from pathlib import Path
 
 from tests.reliability.chaos import TO_BE_ZERO, Chaos, until
+from tests.reliability.figures import make_parser, report
 from tests.reliability.oracle import Judgement
 
 GRACE_S, MARGIN_S = 2.0, 10.0
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability.stops", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser = make_parser("stops", __doc__)
     parser.add_argument("--stops", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(Stops(Path(folder), kills=options.stops, seed=options.seed).run())
-    if not options.json:
-        for name, value in figures.items():
-            print(f"{name:14} {value}")
-    print(json.dumps(figures))
-    return 0 if figures["jobs"] and not any(figures[name] for name in (*TO_BE_ZERO, "slow", "unclean")) else 1
+    return report(figures, is_short=options.json, to_be_zero=(*TO_BE_ZERO, "slow", "unclean"), needed=("jobs",))
 
 
 class Stops(Chaos):

@@ -11,9 +11,7 @@ status 0 only if all that has to be 0 is.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import signal
 import sys
 import tempfile
@@ -22,6 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tests.reliability.chaos import TO_BE_ZERO, Chaos
+from tests.reliability.figures import make_parser, report
 from tests.reliability.oracle import Judgement
 
 EVERY_S, ASK_EVERY_S = 0.1, 1.0
@@ -33,20 +32,14 @@ MAX_INVALID = 10_000
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability.storm", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
+    parser = make_parser("storm", __doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(Storm(Path(folder), seconds=options.seconds, seed=options.seed).run())
-    if not options.json:
-        for name, value in figures.items():
-            print(f"{name:14} {value}")
-    print(json.dumps(figures))
-    is_well = not any(figures[name] for name in (*TO_BE_ZERO, "unanswered", "unasked")) and figures["jobs"]
-    is_well = is_well and bool(figures["first_answers"])
-    return 0 if is_well and figures["is_far_from_a_ban"] else 1
+    to_be_zero, needed = (*TO_BE_ZERO, "unanswered", "unasked"), ("jobs", "first_answers", "is_far_from_a_ban")
+    return report(figures, is_short=options.json, to_be_zero=to_be_zero, needed=needed)
 
 
 class Storm(Chaos):
