@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import ssl
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,34 +16,17 @@ import discord.http
 import pytest
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
+from closed_network import make_certificate, run_shut_in
 from sample_bot import SampleBot, running
 from scenarios import SCENARIOS
 
 from discord_sandbox import Sandbox, ScriptedUser
 from discord_sandbox.tls_names import NAMES
 
-HERE = Path(__file__).parent
-needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
-SHUT_IN = ("unshare", "--map-root-user", "--net", "--mount")
-
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `cert.pem` and `key.pem`, for Discord's own names."""
-    folder = tmp_path_factory.mktemp("tls")
-    names = ",".join(f"DNS:{name}" for name in sorted(NAMES))
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=sandbox", "-addext", f"subjectAltName={names}"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run([*command, *files], check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture
-def namespaces() -> None:
-    """Skips where there can be none."""
-    if shutil.which("unshare") is None or subprocess.run([*SHUT_IN, "true"], capture_output=True).returncode:
-        pytest.skip("network namespaces are not allowed here (unshare --map-root-user --net --mount)")
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 class Loopback(AbstractResolver):
@@ -91,7 +71,6 @@ def real_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", gateway)
 
 
-@needs_openssl
 async def test_by_a_connector_with_tls(certificate: Path, real_addresses: None) -> None:
     """Nothing patched: discord.py's own addresses, led here by a resolver, and a certificate of ours."""
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -112,15 +91,8 @@ async def test_by_a_connector_with_tls(certificate: Path, real_addresses: None) 
     assert not server.violations
 
 
-@needs_openssl
-async def test_unchanged_where_nothing_but_loopback_exists(namespaces: None, certificate: Path, tmp_path: Path) -> None:
+async def test_unchanged_where_nothing_but_loopback_exists(certificate: Path) -> None:
     """A process that is told its token and nothing else, in a network namespace of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SAMPLE_")}
-    python = (sys.executable, "-W", "ignore")
-    shut_in = await asyncio.create_subprocess_exec(
-        *SHUT_IN, *python, str(HERE / "namespace_runner.py"), str(certificate), "SAMPLE_TOKEN", "sample",
-        *python, str(HERE / "sample_bot.py"),
-        cwd=tmp_path, env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    said, _ = await shut_in.communicate()
-    assert shut_in.returncode == 0, said.decode()
+    bot = Path(__file__).with_name("sample_bot.py")
+    await run_shut_in(bot, token_in="SAMPLE_TOKEN", scenarios="sample", folder=certificate, env=kept)
