@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from cli.env_file import ENV_FILE, PREFIX, Written, find_home, read_written, refuse_left_behind
 from generation.errors import ConfigurationError
+from generation.loopback import is_loopback_url
 from generation.workers.engine_settings import EngineSettings
 
 _DEFAULT_DATA = "data"
@@ -103,7 +104,7 @@ class Settings(BaseModel):
     @field_validator("discord_url")
     @classmethod
     def _only_loopback(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("http://127.0.0.1:", "http://localhost:", "http://[::1]:")):
+        if url is not None and not is_loopback_url(url):
             raise ValueError("must be a loopback address such as http://127.0.0.1:8080")
         return url
 

@@ -8,7 +8,6 @@ the model hub read. `ATELIER_PROXY` is put there in their place. aiohttp reads t
 from __future__ import annotations
 
 import base64
-import ipaddress
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from aiohttp.helpers import strip_auth_from_url
 from yarl import URL
 
 from generation.errors import ConfigurationError
+from generation.loopback import is_loopback_host
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _SCHEMES = {"ws": "http", "wss": "https"}
@@ -76,17 +76,10 @@ def _secrets(proxy: str) -> Iterator[str]:
 def proxy_for(url: URL) -> URL | None:
     """Return the proxy that leads to `url`, None if it is reached without one. This machine always is."""
     host = url.host or ""
-    if _is_local(host) or proxy_bypass(f"{host}:{url.port}" if url.port else host):
+    if is_loopback_host(host) or proxy_bypass(f"{host}:{url.port}" if url.port else host):
         return None
     proxy = getproxies().get(_SCHEMES.get(url.scheme, url.scheme))
     return URL(proxy) if proxy else None
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host in _LOCAL
 
 
 def named(proxy: URL) -> str:

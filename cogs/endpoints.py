@@ -5,7 +5,6 @@ These three class attributes are all the addresses discord.py has; nothing of ou
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 import discord
@@ -14,25 +13,17 @@ import discord.http
 import yarl
 
 from generation.errors import ConfigurationError
+from generation.loopback import is_loopback_url
 
 
 def set_base_url(discord_url: str) -> None:
     """Speak to the Discord at `http://127.0.0.1:PORT`. Raise `ConfigurationError` for an address beyond this
     machine."""
-    parts = urlsplit(discord_url)
-    if parts.scheme != "http" or not _is_loopback(parts.hostname):
+    if not is_loopback_url(discord_url):
         problem = f"{discord_url} is not a loopback address."
         raise ConfigurationError(problem=problem, remedy="Use something like http://127.0.0.1:8080, or leave it out.")
-    base = f"http://{parts.netloc}"
+    netloc = urlsplit(discord_url).netloc
+    base = f"http://{netloc}"
     discord.http.Route.BASE = f"{base}/api/v10"
     discord.Asset.BASE = f"{base}/cdn"
-    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(f"ws://{parts.netloc}/gateway")
-
-
-def _is_loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
+    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(f"ws://{netloc}/gateway")

@@ -25,6 +25,7 @@ BASICS = {
         "failpoints",
         "fair_turns",
         "local_files",
+        "loopback",
         "owner",
         "retry",
         "translatable",
@@ -34,12 +35,15 @@ BASICS = {
 # room -> (which of our own modules it may import, which outside ones it must never); a file's own rule goes first
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bot.py": ({"cli.app"}, NOT_TORCH),
-    "config.py": ({"cli.env_file", "generation.errors", "generation.workers.engine_settings"}, NOT_TORCH),
+    "config.py": (
+        {"cli.env_file", "generation.errors", "generation.loopback", "generation.workers.engine_settings"},
+        NOT_TORCH,
+    ),
     "cli/*.py": ({"cli", "config", "db", "generation"}, NOT_TORCH),
     "cli/serve.py": ({"cli", "cogs", "config", "db", "generation"}, {"sqlalchemy"} | TORCH),
     "cli/env_file.py": ({"generation.errors", "generation.local_files"}, NOT_TORCH),
     "cli/logging_setup.py": (set(), NOT_TORCH),
-    "cli/network.py": ({"generation.errors"}, NOT_TORCH),
+    "cli/network.py": ({"generation.errors", "generation.loopback"}, NOT_TORCH),
     "generation/*.py": (BASICS, NOT_TORCH),
     "generation/rules/*.py": (BASICS | {"generation.rules"}, NOT_TORCH),
     "generation/requests/*.py": (BASICS | {f"generation.{room}" for room in ("rules", "requests")}, NOT_TORCH),
