@@ -92,7 +92,7 @@ async def tidy(limits: Limits, files: ImageFiles) -> int:
 
 async def remove_files(files: ImageFiles, gone: Iterable[str]) -> int:
     """Remove files by their SHA-256 that no row names any more, off the event loop. Return how many there were."""
-    return sum([await asyncio.to_thread(files.remove, sha256) for sha256 in gone])
+    return await asyncio.to_thread(lambda: sum(map(files.remove, gone)))
 
 
 async def sweep_periodically(
