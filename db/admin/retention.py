@@ -116,7 +116,7 @@ def _watched_since(session: Session, set_aside: Path) -> datetime | None:
 def _expired(session: Session, files: Collection[str], now: datetime) -> frozenset[str]:
     """Return the files of which no picture is kept: all pictures of the same content share one."""
     is_over, found, kept = _is_over(session, now), set[str](), set[str]()
-    for picture in _pictures(session, ImageFileRow.sha256.in_(files), IS_RESULT):
+    for picture in _pictures(session, ImageFileRow.sha256.in_(files), IS_RESULT, is_made=IS_RESULT):
         found.add(picture.sha256)
         if not is_over(picture):
             kept.add(picture.sha256)
@@ -135,7 +135,8 @@ def _without_pictures(session: Session, *, uploads: Collection[Upload], now: dat
     is_over, files = _is_over(session, now), {sha256 for sha256, _ in uploads}
     was_deleted = and_(ImageRow.status == Status.DONE, ImageRow.file_sha256.is_(None))
     is_there = or_(IS_ALIVE, and_(IS_SEEN, not_(was_deleted)))
-    pictures = _pictures(session, ImageFileRow.sha256.in_(files), IS_SOURCE, is_there)
+    is_made = ImageRow.file_sha256.is_not(None)
+    pictures = _pictures(session, ImageFileRow.sha256.in_(files), IS_SOURCE, is_there, is_made=is_made)
     return set(uploads) - {(each.sha256, each.member_key) for each in pictures if not is_over(each)}
 
 
@@ -146,10 +147,9 @@ def _drop(session: Session, *, uploads: Collection[Upload], now: datetime) -> fr
     return find_unneeded(session, {sha256 for sha256, _ in over})
 
 
-def _pictures(session: Session, *where: ColumnElement[bool]) -> Iterator[Holder]:
+def _pictures(session: Session, *where: ColumnElement[bool], is_made: ColumnElement[bool]) -> Iterator[Holder]:
     """Yield the pictures that refer to a file so, with that file."""
     liked = exists().where(FavouriteRow.job_id == ImageRow.job_id)
-    is_made = ImageRow.file_sha256.is_not(None)
     pictures = select(ImageFileRow.sha256, JobRow.member_key, JobRow.guild_id, ImageRow.ended_at, liked, is_made)
     pictures = pictures.join_from(ImageFileRow, ImageRow, ImageRow.id == ImageFileRow.image_id)
     pictures = pictures.join(JobRow, JobRow.id == ImageRow.job_id).where(*where)
