@@ -2,10 +2,10 @@
 
 `AtelierError`
 ├── `RefusedError`               nothing was accepted, nothing is charged
-│   ├── `InvalidRequestError`    a value cannot be used: says which, and what can
+│   ├── `InvalidRequestError`    a value cannot be used: each room's `errors.py` has a class for each kind of it
 │   ├── `UnknownModelError`
 │   ├── `UnknownJobError`
-│   ├── `NotAllowedError`        the person, channel or bot lacks a permission
+│   ├── `NotAllowedError`        the person, channel or bot lacks a permission; classes as above
 │   ├── `BlockedByRuleError`     a content rule of the guild, with its reason
 │   ├── `RulesNotUsableError`    the guild's content rules cannot be compiled, so nothing can be screened
 │   ├── `RulesTooSlowError`      screening by the guild's content rules met its limit
@@ -33,7 +33,10 @@ Messages are templates filled from keyword details, so that a catalogue of anoth
 from __future__ import annotations
 
 import inspect
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from generation.translatable import Phrase, pack_value, unpack_value
 
 
 class AtelierError(Exception):
@@ -53,8 +56,17 @@ class AtelierError(Exception):
     def template(self) -> str:
         return inspect.getdoc(type(self)) or type(self).__name__
 
+    @property
+    def phrase(self) -> Phrase:
+        """What it says, to be translated where it is shown."""
+        return Phrase(self.template, **self.details)
+
     def __str__(self) -> str:
-        return self.template.format(**self.details)
+        return str(self.phrase)
+
+    def packed(self) -> list[Any]:
+        """Return it as a list and plain values, for a format that carries JSON: see `unpack_error`."""
+        return [self.code, {name: pack_value(value) for name, value in self.details.items()}]
 
 
 class RefusedError(AtelierError):
@@ -63,6 +75,14 @@ class RefusedError(AtelierError):
 
 class InvalidRequestError(RefusedError):
     """{what} {problem}"""
+
+
+class FileTooLargeError(InvalidRequestError):
+    """The file is over {most} MiB. Choose a smaller one."""
+
+
+class NotUtf8Error(InvalidRequestError):
+    """The file is not UTF-8 text (byte {byte}). Save it as UTF-8 and try again."""
 
 
 class UnknownModelError(RefusedError):
@@ -166,3 +186,17 @@ class ConfigurationError(AtelierError):
 def failure_class(code: str | None) -> type[FailedError]:
     """Return the class of a stored failure; `FailedError` for one that this release does not know."""
     return next((each for each in FailedError.__subclasses__() if each.code == code), FailedError)
+
+
+def unpack_error(packed: list[Any]) -> AtelierError:
+    """Return the error that another process of this release packed. Raise `LookupError` for a class not known here."""
+    code, details = packed
+    known = {each.code: each for each in iterate_classes()}
+    return known[code](**{name: unpack_value(value) for name, value in details.items()})
+
+
+def iterate_classes(kind: type[AtelierError] = AtelierError) -> Iterator[type[AtelierError]]:
+    """Yield a class of errors and every class below it that is loaded."""
+    yield kind
+    for each in kind.__subclasses__():
+        yield from iterate_classes(each)

@@ -31,21 +31,14 @@ class Phrase(str):
         self.template, self.values = template, values
         return self
 
-    @classmethod
-    def of(cls, value: object) -> Phrase:
-        """Return `value` if it is a phrase already, else its text as one."""
-        return value if isinstance(value, Phrase) else cls(str(value))
-
     def packed(self) -> Any:
         """Return it as lists and plain values, for a format that carries JSON."""
-        return [self.template, {name: _pack(value) for name, value in self.values.items()}]
+        return [self.template, {name: pack_value(value) for name, value in self.values.items()}]
 
     @classmethod
     def unpacked(cls, packed: Any) -> Phrase:
         template, values = packed
-        return cls(
-            template, **{name: cls.unpacked(each) if isinstance(each, list) else each for name, each in values.items()}
-        )
+        return cls(template, **{name: unpack_value(each) for name, each in values.items()})
 
 
 def in_english(value: object) -> str:
@@ -60,7 +53,8 @@ def in_english(value: object) -> str:
             return str(value)
 
 
-def _pack(value: object) -> Any:
+def pack_value(value: object) -> Any:
+    """Return a value as JSON can carry it: a phrase with its parts, a moment or a tuple as its English text."""
     match value:
         case Phrase():
             return value.packed()
@@ -68,3 +62,7 @@ def _pack(value: object) -> Any:
             return value
         case _:
             return in_english(value)
+
+
+def unpack_value(packed: Any) -> Any:
+    return Phrase.unpacked(packed) if isinstance(packed, list) else packed

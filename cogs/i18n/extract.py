@@ -9,6 +9,7 @@ discord.py asks for translations.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import io
 import sys
@@ -25,7 +26,7 @@ from discord import app_commands
 from cogs.i18n.gettext import FILE, FOLDER
 from cogs.i18n.translator import is_translated
 from cogs.registered import load_offline_bot
-from generation import errors
+from generation.errors import AtelierError, ConfigurationError, iterate_classes
 from generation.jobs.job_kind import JobKind
 from generation.policy.guild_access import AccessDecision
 from generation.rules.rule import Action, Kind
@@ -92,9 +93,21 @@ def _extract_code() -> Iterator[tuple[str, str | tuple[str, ...], list[str]]]:
 
 
 def _extract_errors() -> Iterator[tuple[str, str, list[str]]]:
-    for each in vars(errors).values():
-        if isinstance(each, type) and issubclass(each, errors.AtelierError):
-            yield "generation/errors.py", inspect.getdoc(each) or "", []
+    """Return what the classes of errors say: each room has its own in files named `errors.py`.
+
+    Those of `ConfigurationError` and of the engine stay out: the console and the log speak English.
+    """
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("errors.py"):
+            importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for each in iterate_classes():
+        if _is_translated_error(each):
+            yield each.__module__.replace(".", "/") + ".py", inspect.getdoc(each) or "", []
+
+
+def _is_translated_error(kind: type[AtelierError]) -> bool:
+    module = kind.__module__.split(".")
+    return module[0] in ROOMS and module[:2] != ["generation", "engine"] and not issubclass(kind, ConfigurationError)
 
 
 def _extract_words() -> Iterator[tuple[str, str, list[str]]]:

@@ -19,6 +19,7 @@ from db.stores.audit_log import Entry, record
 from generation.clock import Clock, utc_now
 from generation.errors import InvalidRequestError
 from generation.policy.policy import Policy
+from generation.rules.errors import UnknownRuleError
 from generation.rules.rule import UNREADABLE_RULE, Kind, Rule
 from generation.rules.rulebook import Match, RuleSet, count_patterns, require_numbers
 from generation.rules.screening import Screener
@@ -170,8 +171,6 @@ def _remove(session: Session, guild_id: int, rule_id: int) -> Rule:
         )
     )
     if text is None:
-        raise InvalidRequestError(
-            what=Phrase("A rule"), problem=Phrase("of number {id} does not exist here. See `/rules list`.", id=rule_id)
-        )
+        raise UnknownRuleError(id=rule_id)
     session.execute(delete(ContentRuleRow).where(ContentRuleRow.id == rule_id))
     return _read_rule(text).with_id(rule_id)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from generation.errors import InvalidRequestError
+from generation.errors import InvalidRequestError, unpack_error
 from generation.fair_turns import FairTurns
 from generation.images.codec import SizeMismatchError, decode_png, fit_upload
 from generation.images.interchange import ForeignSettings, read_foreign
@@ -105,7 +105,7 @@ async def _decode(data: bytes, owner: Owner, *words: str) -> bytes:
                 process.kill()
             await process.wait()
     if process.returncode == _REFUSED:
-        raise InvalidRequestError(**{name: Phrase.unpacked(each) for name, each in json.loads(answer).items()})
+        raise unpack_error(json.loads(answer))
     if process.returncode == _OTHER_SIZE:
         width_px, height_px = json.loads(answer)
         raise SizeMismatchError((width_px, height_px))
@@ -140,8 +140,7 @@ def main(words: list[str]) -> int:
     try:
         answer = _work(data, words)
     except InvalidRequestError as wrong:
-        details = {name: Phrase.of(each).packed() for name, each in wrong.details.items()}
-        sys.stdout.buffer.write(json.dumps(details).encode())
+        sys.stdout.buffer.write(json.dumps(wrong.packed()).encode())
         return _REFUSED
     except SizeMismatchError as other:
         sys.stdout.buffer.write(json.dumps(other.size_px).encode())

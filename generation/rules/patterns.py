@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import re2
 
-from generation.errors import InvalidRequestError
+from generation.rules.errors import PatternsNotCompiledError, PatternsTooLargeError
 from generation.rules.rule import compile_pattern, options
-from generation.translatable import Phrase
 
 MAX_INSTRUCTIONS = 100_000
 """Of all patterns of a guild together. A pattern of plain words has about as many as it has characters."""
@@ -36,8 +35,7 @@ class PatternSet:
         try:
             self._set.Compile()
         except re2.error:
-            problem = Phrase("cannot be compiled together. Remove some of them, or shorten their repeats.")
-            raise InvalidRequestError(what=Phrase("The patterns of a server"), problem=problem) from None
+            raise PatternsNotCompiledError from None
 
     def matches(self, text: str) -> Iterator[tuple[int, str]]:
         """Yield the index of each pattern that matches, and the piece of text it matches."""
@@ -50,20 +48,7 @@ def _require_affordable(patterns: Sequence[str]) -> int:
     """Return the instructions of all of them. Raise `InvalidRequestError` as soon as they are too many."""
     total = 0
     for pattern in patterns:
-        try:
-            total += (own := compile_pattern(pattern).programsize)
-        except InvalidRequestError as error:
-            raise InvalidRequestError(
-                what=Phrase("The pattern “{text}”", text=pattern), problem=error.details["problem"]
-            ) from None
+        total += (own := compile_pattern(pattern).programsize)
         if total > MAX_INSTRUCTIONS:
-            problem = Phrase(
-                "may compile to at most {most} RE2 instructions together, and “{text}” with its {own} is one too many. "
-                "Shorten repeats such as .{repeat}, or remove patterns.",
-                most=MAX_INSTRUCTIONS,
-                text=pattern,
-                own=own,
-                repeat="{60}",
-            )
-            raise InvalidRequestError(what=Phrase("The patterns of a server"), problem=problem)
+            raise PatternsTooLargeError(most=MAX_INSTRUCTIONS, text=pattern, own=own, repeat="{60}")
     return total

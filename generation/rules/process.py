@@ -13,7 +13,7 @@ import struct
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
@@ -21,7 +21,6 @@ from generation.errors import InvalidRequestError
 from generation.rules.rule import Kind, Rule
 from generation.rules.rulebook import Match, Rulebook, look_back
 from generation.rules.transfer import export_rules, import_rules
-from generation.translatable import Phrase
 
 MAX_WEIGHT = 500_000
 """Of all rulebooks kept, see `Rulebook.weight`: some 200 MB at the worst."""
@@ -66,17 +65,9 @@ class NotBuilt(msgspec.Struct, frozen=True, tag=True):
 
 
 class NotUsable(msgspec.Struct, frozen=True, tag=True):
-    """What an `InvalidRequestError` says: packed phrases (see `Phrase.packed`)."""
+    """An `InvalidRequestError`, packed."""
 
-    what: list[object]
-    problem: list[object]
-
-    @classmethod
-    def of(cls, error: InvalidRequestError) -> NotUsable:
-        return cls(*(Phrase.of(error.details[name]).packed() for name in ("what", "problem")))
-
-    def as_error(self) -> InvalidRequestError:
-        return InvalidRequestError(what=Phrase.unpacked(self.what), problem=Phrase.unpacked(self.problem))
+    error: list[Any]
 
 
 class Matched(msgspec.Struct, frozen=True, tag=True):
@@ -110,7 +101,7 @@ class Books:
         try:
             return self._answer(request)
         except InvalidRequestError as error:
-            return NotUsable.of(error)
+            return NotUsable(error.packed())
 
     def _answer(self, request: Request) -> Answer:
         match request:

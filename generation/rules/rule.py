@@ -8,9 +8,14 @@ from typing import Any
 
 import re2
 
-from generation.errors import InvalidRequestError
 from generation.rules import folding
-from generation.translatable import Phrase
+from generation.rules.errors import (
+    EmptyPatternError,
+    PatternUnusableError,
+    ReasonTooLongError,
+    RuleTooLongError,
+    RuleWithoutTextError,
+)
 from generation.validation import checked, stored
 
 MAX_RULES = 10_000
@@ -47,17 +52,14 @@ class Rule:
     """0 until it is stored."""
 
     def __post_init__(self) -> None:
-        for what, text, most in (
-            (Phrase("A rule"), self.text, MAX_TEXT_CHARS),
-            (Phrase("A reason"), self.reason, MAX_REASON_CHARS),
-        ):
-            if len(text) > most:
-                problem = Phrase("is at most {most} characters long, not {number}.", most=most, number=len(text))
-                raise InvalidRequestError(what=what, problem=problem)
+        if len(self.text) > MAX_TEXT_CHARS:
+            raise RuleTooLongError(most=MAX_TEXT_CHARS, number=len(self.text))
+        if len(self.reason) > MAX_REASON_CHARS:
+            raise ReasonTooLongError(most=MAX_REASON_CHARS, number=len(self.reason))
         if self.kind is Kind.PATTERN:
             compile_pattern(self.text)
         elif not folding.words(folding.fold(self.text)):
-            raise InvalidRequestError(what=Phrase("A rule"), problem=Phrase("needs at least one letter or digit."))
+            raise RuleWithoutTextError
 
     @classmethod
     def unchecked(cls, **values: Any) -> Rule:
@@ -90,14 +92,13 @@ def compile_pattern(text: str) -> re2._Regexp:
     Raise `InvalidRequestError` with RE2's own reason: it knows no look-around and no back-references.
     """
     if not text:
-        raise InvalidRequestError(what=Phrase("A pattern"), problem=Phrase("cannot be empty."))
+        raise EmptyPatternError
     try:
         return re2.compile(text, options())
     except re2.error as wrong:
         said = wrong.args[0] if wrong.args else ""
         reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        problem = Phrase("cannot be used: {reason}.", reason=reason)
-        raise InvalidRequestError(what=Phrase("The pattern"), problem=problem) from None
+        raise PatternUnusableError(text=text, reason=reason) from None
 
 
 def options() -> re2.Options:

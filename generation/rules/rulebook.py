@@ -15,12 +15,11 @@ from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
-from generation.errors import InvalidRequestError
 from generation.rules import folding
+from generation.rules.errors import TooManyPatternsError, TooManyRulesError
 from generation.rules.patterns import PatternSet
 from generation.rules.phrases import PhraseIndex
 from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Action, Kind, Rule
-from generation.translatable import Phrase
 
 
 class Match(NamedTuple):
@@ -128,15 +127,9 @@ def count_patterns(rules: Iterable[HasKind]) -> int:
 def require_numbers(num_rules: int, num_patterns: int) -> None:
     """Check numbers as `require_number` does, where they were only counted; patterns count as rules."""
     if num_rules > MAX_RULES:
-        problem = Phrase("may have at most {most} rules, not {number}.", most=MAX_RULES, number=num_rules)
-        raise InvalidRequestError(what=Phrase("A server"), problem=problem)
+        raise TooManyRulesError(most=MAX_RULES, number=num_rules)
     if num_patterns > MAX_PATTERNS:
-        problem = Phrase(
-            "may have at most {most} patterns, not {number}. Words are not limited like that.",
-            most=MAX_PATTERNS,
-            number=num_patterns,
-        )
-        raise InvalidRequestError(what=Phrase("A server"), problem=problem)
+        raise TooManyPatternsError(most=MAX_PATTERNS, number=num_patterns)
 
 
 def holds(rule: Rule, *, channel_ids: Collection[int], role_ids: Collection[int]) -> bool:

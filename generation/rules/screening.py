@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from generation.errors import InvalidRequestError, RulesNotUsableError, RulesTooSlowError
+from generation.errors import InvalidRequestError, RulesNotUsableError, RulesTooSlowError, unpack_error
 from generation.rules.process import FileRead, LookBack, Matched, NotUsable, ReadFile
 from generation.rules.rule import Rule
 from generation.rules.rulebook import Match, RuleSet
@@ -126,7 +126,7 @@ class Screener:
                 guild_id, self._managers, lambda child: child.ask(ReadFile(data), cpu_s=BUILD_CPU_S)
             )
         if isinstance(answer, NotUsable):
-            raise answer.as_error()
+            raise unpack_error(answer.error)
         assert isinstance(answer, FileRead)
         return await asyncio.to_thread(read_exported, answer.data)
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
+from generation.errors import unpack_error
 from generation.rules import process
 from generation.rules.process import Build, Matched, NotBuilt, NotUsable, Screen
 from generation.rules.rulebook import Match, RuleSet
@@ -88,7 +89,7 @@ class Child:
         packed = [(rule.kind.value, rule.text) for rule in rules.rules]
         answer = self.ask(Build(rules.key, packed), cpu_s=BUILD_CPU_S)
         if isinstance(answer, NotUsable):
-            raise answer.as_error()
+            raise unpack_error(answer.error)
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._is_closed:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from generation.errors import InvalidRequestError
+from generation.errors import FileTooLargeError, InvalidRequestError, NotUtf8Error
+from generation.rules.errors import NoRuleInFileError, RuleInFileError, RuleInLineError, RulesFileError
 from generation.rules.rule import Action, Kind, Rule
 from generation.rules.rulebook import require_number
-from generation.translatable import Phrase
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 VERSION = 1
@@ -50,16 +50,14 @@ def read_exported(data: bytes) -> list[Rule]:
 def import_rules(data: bytes) -> list[Rule]:
     """Return the rules of a file, each once. Raise `InvalidRequestError` that says what is wrong, and where."""
     if len(data) > MAX_FILE_BYTES:
-        problem = Phrase("is over {most} MiB.", most=MAX_FILE_BYTES // 2**20)
-        raise InvalidRequestError(what=Phrase("The file"), problem=problem)
+        raise FileTooLargeError(most=MAX_FILE_BYTES // 2**20)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
-        problem = Phrase("is not UTF-8 text (byte {start}). Save it as UTF-8 and try again.", start=wrong.start)
-        raise InvalidRequestError(what=Phrase("The file"), problem=problem) from None
+        raise NotUtf8Error(byte=wrong.start) from None
     written = _read_json(text) if text.lstrip().startswith("{") else _read_lines(text)
     if not written:
-        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("holds no rule."))
+        raise NoRuleInFileError
     require_number(written)  # before each is looked at: a pattern takes a while
     return [_checked(rule, where) for rule, where in written.items()]
 
@@ -70,18 +68,15 @@ def _checked(rule: StoredRule, where: int | None) -> Rule:
         return Rule(**msgspec.structs.asdict(rule))
     except InvalidRequestError as wrong:
         if where is None:
-            problem = Phrase("has a rule that cannot be used: {wrong}", wrong=wrong)
-            raise InvalidRequestError(what=Phrase("The file"), problem=problem) from None
-        problem = Phrase("cannot be used: {wrong}", wrong=wrong)
-        raise InvalidRequestError(what=Phrase("Line {number}", number=where), problem=problem) from None
+            raise RuleInFileError(reason=wrong.phrase) from None
+        raise RuleInLineError(number=where, reason=wrong.phrase) from None
 
 
 def _read_json(text: str) -> dict[StoredRule, int | None]:
     try:
         return dict.fromkeys(msgspec.json.decode(text, type=RuleFile).rules)
     except (msgspec.DecodeError, UnicodeEncodeError) as wrong:
-        problem = Phrase("cannot be read as rules: {wrong}.", wrong=str(wrong)[:150])
-        raise InvalidRequestError(what=Phrase("The file"), problem=problem) from None
+        raise RulesFileError(reason=str(wrong)[:150]) from None
 
 
 def _read_lines(text: str) -> dict[StoredRule, int | None]:

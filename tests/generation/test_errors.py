@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from generation.errors import FailedError, InvalidRequestError, failure_class
+from generation.errors import (
+    BlockedByRuleError,
+    FailedError,
+    InvalidRequestError,
+    NotUtf8Error,
+    failure_class,
+    unpack_error,
+)
+from generation.translatable import Phrase
 
 STORED = (
     *("WorkerLost", "OutOfMemory", "ModelUnusable", "NotFinite", "Outdated"),
@@ -25,3 +35,16 @@ def test_any_other_name_is_a_plain_failure(code: str | None) -> None:
 
 def test_the_other_stored_names_are_unchanged() -> None:
     assert (FailedError.code, InvalidRequestError.code) == ("Failed", "InvalidRequest")
+
+
+def test_an_error_of_another_process_is_of_the_same_class_and_can_be_translated() -> None:
+    sent = BlockedByRuleError(reason=Phrase("in {days} days", days=0.5))
+    got = unpack_error(json.loads(json.dumps(sent.packed())))
+    assert type(got) is BlockedByRuleError and str(got) == str(sent)
+    assert isinstance(reason := got.details["reason"], Phrase) and reason.template == "in {days} days"
+    assert type(unpack_error(NotUtf8Error(byte=2).packed())) is NotUtf8Error
+
+
+def test_a_class_that_is_not_known_is_no_error_of_ours() -> None:
+    with pytest.raises(LookupError):
+        unpack_error(["OfAnotherRelease", {}])
