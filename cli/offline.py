@@ -14,6 +14,7 @@ from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe
 from generation.images.replay import Agreement, ReplayVerdict, judge
 from generation.images.verify import Disclosure, read_disclosure
+from generation.jobs.errors import PictureDeletedError
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job, Status
 from generation.jobs.ports import JobStore
 from generation.local_files import FileUnusableError
@@ -23,6 +24,16 @@ from generation.requests.spec import GenerationRequest, Replay
 from generation.scheduling.service import GenerationService
 
 T = TypeVar("T")
+
+
+class FileUnreadableError(InvalidRequestError):
+    """{path} cannot be read: it {problem}. {remedy}"""
+
+
+class NoFinishedPictureError(InvalidRequestError):
+    """That job has no finished picture."""
+
+
 _MAX_PICTURE_BYTES = 2**28
 OWNER = Owner(guild_id=0, user_id=0)
 """Of pictures from the shell: no user of Discord."""
@@ -58,7 +69,7 @@ def read_png(studio: GenerationService, image: Image) -> bytes:
     """Return the finished file of an image. Raise `InvalidRequestError` if it was deleted since."""
     png = studio.files.get(image.file_sha256) if image.file_sha256 else None
     if png is None:
-        raise InvalidRequestError(what="The picture", problem="is not on disk any more.")
+        raise PictureDeletedError
     return png
 
 
@@ -85,9 +96,7 @@ def _read(path: Path) -> bytes:
     try:
         return local_files.read_file(path, max_bytes=_MAX_PICTURE_BYTES)
     except FileUnusableError as wrong:
-        raise InvalidRequestError(
-            what=str(path), problem=f"cannot be read: it {wrong.problem}. {wrong.remedy}"
-        ) from None
+        raise FileUnreadableError(path=path, problem=wrong.problem, remedy=wrong.remedy) from None
 
 
 async def read_job(studio: GenerationService, store: JobStore, job_id: str) -> list[tuple[Recipe, bytes | None]]:
@@ -95,7 +104,7 @@ async def read_job(studio: GenerationService, store: JobStore, job_id: str) -> l
     job = await store.fetch_job(job_id[:JOB_ID_LENGTH])
     done = [image for image in job.images if image.recipe is not None]
     if not done:
-        raise InvalidRequestError(what="That job", problem="has no finished picture.")
+        raise NoFinishedPictureError
     pngs = [studio.files.get(image.file_sha256) if image.file_sha256 else None for image in done]
     pixels = [decode_png(png)[0] if png else None for png in pngs]
     return [(image.recipe, original) for image, original in zip(done, pixels, strict=True) if image.recipe]

@@ -19,6 +19,7 @@ from cogs.command_sync import HEAD_START_S, register_commands
 from cogs.common.components import PersistentButton, PersistentMenu, list_custom_ids
 from cogs.common.custom_ids import CustomId
 from cogs.common.discord_errors import LONGEST_LIMIT_S
+from cogs.common.errors import NotANumberError
 from cogs.common.forms import Answers
 from cogs.common.messages import Action
 from cogs.common.modals import read_form
@@ -30,7 +31,8 @@ from cogs.i18n.gettext import _, set_language
 from cogs.i18n.translator import Translator
 from cogs.pacing import Pacing
 from cogs.services import Services
-from generation.errors import InvalidRequestError, UnknownJobError
+from generation.errors import UnknownJobError
+from generation.requests.ranges import MAX_SHOWN_CHARS
 from generation.translatable import Phrase
 
 EXTENSIONS: tuple[str, ...] = (
@@ -166,7 +168,7 @@ class Tree(app_commands.CommandTree[BaseBot]):
         await answer(interaction, error)
 
 
-def _find_bad_number(data: Any) -> InvalidRequestError | None:
+def _find_bad_number(data: Any) -> NotANumberError | None:
     """Return what is wrong with an option, at whatever depth, that should hold a number. Only a forged client sends
     that."""
     for option in (data or {}).get("options") or ():
@@ -175,8 +177,8 @@ def _find_bad_number(data: Any) -> InvalidRequestError | None:
                 return found
         # What is half typed, for a list of choices, may be anything.
         elif not option.get("focused") and not isinstance(option.get("value"), int | float):
-            problem = Phrase("must be a number, not “{text}”.", text=str(option.get("value"))[:20])
-            return InvalidRequestError(what=Phrase(str(option["name"]).capitalize()), problem=problem)
+            name = Phrase(str(option["name"]).capitalize())
+            return NotANumberError(name=name, text=str(option.get("value"))[:MAX_SHOWN_CHARS])
     return None
 
 

@@ -74,7 +74,7 @@ class RefusedError(AtelierError):
 
 
 class InvalidRequestError(RefusedError):
-    """{what} {problem}"""
+    """The request holds a value that cannot be used."""
 
 
 class FileTooLargeError(InvalidRequestError):
@@ -94,7 +94,7 @@ class UnknownJobError(RefusedError):
 
 
 class NotAllowedError(RefusedError):
-    """{why}"""
+    """You may not do that here."""
 
 
 class BlockedByRuleError(RefusedError):

@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager
 import aiohttp
 import discord
 
+from cogs.common.errors import FileNotFetchedError, FileNotOnDiscordError, MaskSizeError
 from cogs.common.forms import Attached
 from cogs.context import Interaction, get_owner
-from generation.errors import AtelierError, InvalidRequestError
+from generation.errors import AtelierError, FileTooLargeError
 from generation.images.codec import MAX_UPLOAD_BYTES, SizeMismatchError
 from generation.images.store import PendingFile
 from generation.images.untrusted_decoder import fit_picture
 from generation.owner import DM_TENANT, Owner
 from generation.policy.rate_limit import FILES_PER_MINUTE
-from generation.translatable import Phrase
 
 TIMEOUT_S = 20.0
 _CDN = "https://cdn.discordapp.com"
@@ -53,11 +53,9 @@ async def fetch_attachment(
     """Return the bytes of an attached file. Raise `InvalidRequestError` if it is too large, gone, or not where it
     should be."""
     if not is_on_discord(attachment.url):
-        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is not on Discord."))
+        raise FileNotOnDiscordError
     if attachment.size > max_bytes:
-        raise InvalidRequestError(
-            what=Phrase("The file"), problem=Phrase("is over {most} MiB.", most=max_bytes // 2**20)
-        )
+        raise FileTooLargeError(most=max_bytes // 2**20)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:
         async with (
@@ -68,11 +66,11 @@ async def fetch_attachment(
             while 0 < len(data) <= max_bytes and (more := await answer.content.read(max_bytes)):
                 data += more
     except (aiohttp.ClientError, TimeoutError, OSError):
-        raise InvalidRequestError(
-            what=Phrase("The file"), problem=Phrase("could not be fetched from Discord. Attach it again.")
-        ) from None
-    if not data or len(data) > max_bytes:
-        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is empty, gone, or too large."))
+        raise FileNotFetchedError from None
+    if not data:
+        raise FileNotFetchedError
+    if len(data) > max_bytes:
+        raise FileTooLargeError(most=max_bytes // 2**20)
     return data
 
 
@@ -149,10 +147,8 @@ async def fit_upright(
 
 
 def require_size_px(mask_px: Size | None, size_px: Size) -> None:
-    """Raise `InvalidRequestError` unless the mask has the picture's size: it could not be told where its white is
+    """Raise `MaskSizeError` unless the mask has the picture's size: it could not be told where its white is
     meant."""
     if mask_px != size_px:
-        there = Phrase("of no known size") if mask_px is None else "{}x{}".format(*mask_px)
-        wanted = "{}x{}".format(*size_px)
-        problem = Phrase("is {there}; it must be {wanted}, as the picture is.", there=there, wanted=wanted)
-        raise InvalidRequestError(what=Phrase("The mask"), problem=problem)
+        width, height = size_px
+        raise MaskSizeError(width=width, height=height)

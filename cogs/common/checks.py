@@ -11,37 +11,32 @@ from contextlib import suppress
 
 import discord
 
+from cogs.common.errors import ManagedInServerError, NotAManagerError, NotAModeratorError, RolesUnknownError
 from cogs.common.plain_text import build_plain
 from cogs.context import Interaction
 from cogs.error_handler import LOST
-from cogs.i18n.gettext import N_, format_value, get_guild_language, use_language
+from cogs.i18n.gettext import format_value, get_guild_language, use_language
 from db.stores.audit_log import Entry
 from generation.errors import NotAllowedError
-from generation.translatable import Phrase
-
-NOT_A_MANAGER = N_("Only those who may manage this server (“Manage Server”) can do that.")
-NOT_A_MODERATOR = N_("Only moderators of this server (“Manage Messages” in the whole server) can do that.")
-ONLY_IN_SERVERS = N_("That belongs to a server: there is nothing to manage in direct messages.")
-ROLES_UNKNOWN = N_("I do not know this server's roles yet, and cannot tell whether you may. Try again in a minute.")
 
 
 def require_manager(interaction: Interaction) -> int:
     """Return the server's id. Raise `NotAllowedError` unless the person may manage it."""
-    return _require(interaction, discord.Permissions(manage_guild=True), NOT_A_MANAGER)
+    return _require(interaction, discord.Permissions(manage_guild=True), NotAManagerError)
 
 
 def require_moderator(interaction: Interaction) -> int:
     """Return the server's id. Raise `NotAllowedError` unless the person may moderate all of it."""
-    return _require(interaction, discord.Permissions(manage_messages=True), NOT_A_MODERATOR)
+    return _require(interaction, discord.Permissions(manage_messages=True), NotAModeratorError)
 
 
-def _require(interaction: Interaction, needed: discord.Permissions, otherwise: str) -> int:
+def _require(interaction: Interaction, needed: discord.Permissions, otherwise: type[NotAllowedError]) -> int:
     if interaction.guild_id is None:
-        raise NotAllowedError(why=Phrase(ONLY_IN_SERVERS))
+        raise ManagedInServerError
     if interaction.guild is None or interaction.guild.get_role(interaction.guild_id) is None:  # @everyone
-        raise NotAllowedError(why=Phrase(ROLES_UNKNOWN))
+        raise RolesUnknownError
     if not get_permissions_in_server(interaction) >= needed:
-        raise NotAllowedError(why=Phrase(otherwise))
+        raise otherwise
     return interaction.guild_id
 
 

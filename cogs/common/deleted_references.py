@@ -10,11 +10,10 @@ from dataclasses import replace
 
 import discord
 
+from cogs.common.errors import IdError, RoleDeletedError
 from cogs.i18n.gettext import _
-from generation.errors import InvalidRequestError
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
-from generation.translatable import Phrase
 
 _ROLES = ("role_ids", "start_image_role_ids")
 
@@ -83,16 +82,14 @@ def format_channel(channel_id: int, gone: Collection[int]) -> str:
 
 
 def require_role(guild: discord.Guild | None, role_id: int) -> None:
-    """Raise `InvalidRequestError` for a role that was deleted."""
+    """Raise `RoleDeletedError` for a role that was deleted."""
     if find_deleted_roles(guild, (role_id,)):
-        problem = Phrase("is not in this server any more. Choose another one.")
-        raise InvalidRequestError(what=Phrase("That role"), problem=problem)
+        raise RoleDeletedError
 
 
 def read_id(text: str) -> int:
-    """Return the id that was typed or pasted, also as a mention. Raise `InvalidRequestError` for anything else."""
+    """Return the id that was typed or pasted, also as a mention. Raise `IdError` for anything else."""
     digits = text.strip().strip("<@&#!>")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 20 and int(digits) < 2**63):
-        problem = Phrase("must be the number Discord gives it: see “Copy ID” in Discord's developer mode.")
-        raise InvalidRequestError(what=Phrase("The id"), problem=problem)
+        raise IdError
     return int(digits)

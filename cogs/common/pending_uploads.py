@@ -20,10 +20,9 @@ from pathlib import Path
 
 import msgspec
 
+from cogs.common.errors import ExpiredFormError
 from cogs.common.forms import Attached
-from generation.errors import InvalidRequestError
 from generation.owner import Owner
-from generation.translatable import Phrase
 
 KEPT_S = 24 * 3600.0
 """Discord's links to attachments are good for a day."""
@@ -67,12 +66,11 @@ class PendingUploads:
         return key
 
     def get(self, key: str, owner: Owner, *, now_s: float | None = None) -> Attached:
-        """Raise `InvalidRequestError` for one that is gone, another's, or never was put here."""
+        """Raise `ExpiredFormError` for one that is gone, another's, or never was put here."""
         with self._lock:
             found = self._find(key, owner, self._clock() if now_s is None else now_s)
         if found is None:
-            problem = Phrase("was opened too long ago. Choose “Use as start image” again.")
-            raise InvalidRequestError(what=Phrase("That form"), problem=problem)
+            raise ExpiredFormError
         return found
 
     def forget(self, user_id: int) -> None:

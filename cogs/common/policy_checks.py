@@ -10,10 +10,18 @@ import discord
 
 from cogs.common.custom_ids import find_job_id
 from cogs.common.deleted_references import find_deleted
+from cogs.common.errors import (
+    BlockedError,
+    BlockedUntilError,
+    ChannelsDeletedError,
+    ModelsGoneError,
+    RolesDeletedError,
+    ServersOnlyError,
+    WithheldTooOftenError,
+)
 from cogs.context import Interaction, get_owner, list_role_ids
-from cogs.i18n.gettext import N_
 from cogs.services import Services
-from generation.errors import BlockedByRuleError, NotAllowedError
+from generation.errors import BlockedByRuleError
 from generation.jobs.source_access import require_sources
 from generation.models.catalog import Model
 from generation.owner import Owner
@@ -22,18 +30,10 @@ from generation.policy.policy import ChannelContext, Policy, Requester, collect_
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
 from generation.safety.checker_trust import is_vetted
-from generation.safety.minor_safety import MinorSafetyError, protection
-from generation.translatable import Phrase
+from generation.safety.errors import MinorSafetyError
+from generation.safety.minor_safety import protection
 
-NOTHING_LEFT = {
-    "channel_ids": N_("All channels where this server lets me paint were deleted."),
-    "role_ids": N_("All roles whose members may paint in this server were deleted."),
-    "models": N_("None of the models that this server allows is here any more."),
-}
-KEPT_BACK_TOO_OFTEN = N_(
-    "The safety checker kept many of your pictures back within the last hour. "
-    "Please take a break from asking, up to an hour; what you have is not lost."
-)
+NOTHING_LEFT = {"channel_ids": ChannelsDeletedError, "role_ids": RolesDeletedError, "models": ModelsGoneError}
 
 
 async def fetch_policy(interaction: Interaction) -> Policy:
@@ -82,7 +82,7 @@ async def require_may_request(interaction: Interaction) -> Policy:
     services, owner = interaction.client.services, get_owner(interaction)
     (await services.operating.admission()).require_admitted(owner.guild_id)
     if place.is_dm and not services.allows_dms:
-        raise NotAllowedError(why=Phrase("I paint in servers only, not in direct messages."))
+        raise ServersOnlyError
     await _require_not_blocked(services, owner, policy, now=interaction.created_at)
     _require_possible(interaction, policy)
     policy.require_place(get_requester(interaction), place)
@@ -94,10 +94,7 @@ def _require_possible(interaction: Interaction, policy: Policy) -> None:
     models = [model.name for model in interaction.client.services.studio.catalog.models]
     for key, gone in find_deleted(policy.choices, interaction.guild, models).items():
         if key in NOTHING_LEFT and len(gone) == len(getattr(policy.choices, key)):
-            how = Phrase(
-                "{why} Those who manage this server can choose others in `/settings`.", why=Phrase(NOTHING_LEFT[key])
-            )
-            raise NotAllowedError(why=how)
+            raise NOTHING_LEFT[key]
 
 
 async def _require_not_blocked(services: Services, owner: Owner, policy: Policy, *, now: datetime) -> None:
@@ -108,17 +105,13 @@ async def _require_not_blocked(services: Services, owner: Owner, policy: Policy,
     choices = policy.choices
     if (until := await services.moderation.fetch_blocked_until(owner.guild_id, owner.user_id, now=now)) is not None:
         is_short = until - now < timedelta(days=1000)
-        when = f"<t:{int(until.timestamp())}:f>"
-        why = Phrase("A moderator of this server lets you ask for nothing here until {when}.", when=when)
-        raise NotAllowedError(
-            why=why if is_short else Phrase("A moderator of this server lets you ask for nothing here.")
-        )
+        raise BlockedUntilError(when=f"<t:{int(until.timestamp())}:f>") if is_short else BlockedError()
     services.rates.check(owner, limit=choices.requests_per_minute)
     if choices.withheld_per_hour:
         since = now - timedelta(hours=1)
         withheld = await services.jobs.num_withheld(owner, since=since)
         if withheld >= choices.withheld_per_hour:
-            raise NotAllowedError(why=Phrase(KEPT_BACK_TOO_OFTEN))
+            raise WithheldTooOftenError
 
 
 def get_requester(interaction: Interaction) -> Requester:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import discord
 
+from cogs.common.errors import CannotPostError
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, join_list
-from generation.errors import NotAllowedError
-from generation.translatable import Phrase
 
 
 def can_write_in(channel: discord.TextChannel | discord.Thread) -> bool:
@@ -17,16 +16,12 @@ def can_write_in(channel: discord.TextChannel | discord.Thread) -> bool:
 
 
 def require_can_post(interaction: Interaction) -> None:
-    """Raise `NotAllowedError` naming what the bot lacks to post pictures here: checked before any work is done."""
+    """Raise `CannotPostError` naming what the bot lacks to post pictures here: checked before any work is done."""
     is_thread = isinstance(interaction.channel, discord.Thread)
     missing = _list_missing(interaction.app_permissions, is_thread=is_thread, sends_files=True)
     if missing:
         names = join_list([_("“{permission}”", permission=_(name)) for name in missing])
-        raise NotAllowedError(
-            why=Phrase(
-                "I could not post your pictures here: I lack the permission {names} in this channel.", names=names
-            )
-        )
+        raise CannotPostError(names=names)
 
 
 def _list_missing(have: discord.Permissions, *, is_thread: bool, sends_files: bool) -> list[str]:

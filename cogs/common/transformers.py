@@ -10,11 +10,12 @@ from discord import app_commands
 
 from cogs.common.components import list_custom_ids
 from cogs.common.custom_ids import find_job_id
+from cogs.common.errors import PictureReferenceError
 from cogs.common.formatting import format_pictures
 from cogs.common.message_limits import MAX_OPTION, MAX_OPTIONS, cut_text, measure_text
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
-from generation.errors import InvalidRequestError, UnknownJobError
+from generation.errors import UnknownJobError
 from generation.jobs.job import JOB_ID_LENGTH, Status
 from generation.models.catalog import Model
 from generation.requests.prompt import MAX_PROMPT_CHARS, clean_prompt
@@ -22,7 +23,6 @@ from generation.requests.ranges import MAX_COUNT, MAX_GUIDANCE, MAX_SEED, MAX_ST
 from generation.requests.samplers import SAMPLERS
 from generation.requests.style import Style
 from generation.scheduling.active_jobs import JobView
-from generation.translatable import Phrase
 
 Prompt = app_commands.Range[str, 1, MAX_PROMPT_CHARS]
 Steps = app_commands.Range[int, 1, MAX_STEPS]
@@ -116,9 +116,7 @@ async def parse_picture_id(interaction: Interaction, text: str) -> tuple[str, in
         return text[:JOB_ID_LENGTH], int(index or 0)
     link = _LINK.fullmatch(text)
     if link is None:
-        raise InvalidRequestError(
-            what=Phrase("The picture"), problem=Phrase("is named by its id, or by the link to its message.")
-        )
+        raise PictureReferenceError
     return await _fetch_linked_job_id(interaction, int(link[1]), int(link[2])), 0
 
 

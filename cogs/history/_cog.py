@@ -12,6 +12,7 @@ from discord.app_commands import Choice
 from discord.ext import commands
 
 from cogs.common.discord_errors import CONTENT
+from cogs.common.errors import SearchTooLongError
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
 from cogs.common.messages import Action, MessageSpec
 from cogs.common.policy_checks import get_place
@@ -22,14 +23,13 @@ from cogs.error_handler import PRIVATE
 from cogs.history import _messages
 from cogs.results import MessageVariant, build_result_message, fetch_visibility
 from cogs.services import Services
-from generation.errors import InvalidRequestError, UnknownJobError
+from generation.errors import UnknownJobError
 from generation.images.codec import tile
 from generation.jobs.history import HistoryFilter
 from generation.jobs.job import Job, Status
 from generation.jobs.permissions import require_visible
 from generation.policy.policy import ChannelContext
 from generation.safety.visibility import Shown
-from generation.translatable import Phrase
 
 PAGE = 3
 Search = app_commands.Range[str, 1, 30]
@@ -118,7 +118,7 @@ def _tile_files(services: Services, hashes: Sequence[str]) -> bytes | None:
 def _clean_search(search: str | None) -> str:
     words = " ".join((search or "").split())
     if len(words.encode()) > _messages.MAX_SEARCH_BYTES:
-        raise InvalidRequestError(what=Phrase("The search"), problem=Phrase("is too long: a word or two will do."))
+        raise SearchTooLongError
     return words
 
 

@@ -93,16 +93,19 @@ def _extract_code() -> Iterator[tuple[str, str | tuple[str, ...], list[str]]]:
 
 
 def _extract_errors() -> Iterator[tuple[str, str, list[str]]]:
-    """Return what the classes of errors say: each room has its own in files named `errors.py`.
+    for each in list_errors():
+        yield each.__module__.replace(".", "/") + ".py", inspect.getdoc(each) or "", []
+
+
+def list_errors() -> list[type[AtelierError]]:
+    """Return the classes of errors that people read in Discord: each room has its own in files named `errors.py`.
 
     Those of `ConfigurationError` and of the engine stay out: the console and the log speak English.
     """
     for room in ROOMS:
         for path in (ROOT / room).rglob("errors.py"):
             importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    for each in iterate_classes():
-        if _is_translated_error(each):
-            yield each.__module__.replace(".", "/") + ".py", inspect.getdoc(each) or "", []
+    return [each for each in iterate_classes() if _is_translated_error(each)]
 
 
 def _is_translated_error(kind: type[AtelierError]) -> bool:

@@ -11,12 +11,12 @@ from discord.ext import commands
 
 from cogs.common import transformers
 from cogs.common.attachments import NO_FILE, lend_files, read_attachment, require_size_px
+from cogs.common.errors import AspectOrSizeError
 from cogs.common.forms import Attached
 from cogs.common.policy_checks import fetch_default_aspect, fetch_default_model, require_words_allowed
 from cogs.common.submission import acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.context import Interaction
 from cogs.imagine._messages import format_rounded_size
-from generation.errors import InvalidRequestError
 from generation.jobs.job import Job
 from generation.models.catalog import Model
 from generation.models.sizes import find_closest_shape, get_native_size, get_shape_size, parse_size
@@ -26,7 +26,6 @@ from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.style import Style
 from generation.rules.folding import words_of_name
-from generation.translatable import Phrase
 
 DEFAULT_STRENGTH = 0.6
 
@@ -129,7 +128,7 @@ def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None)
 def choose_size(typed: Typed, start_size_px: tuple[int, int] | None) -> tuple[int, int]:
     """Return what will be painted, in pixels, from a picture of that size (None: from none, or none is known)."""
     if typed.size is not None and typed.aspect is not None:
-        raise InvalidRequestError(what=Phrase("Aspect and size"), problem=Phrase("exclude each other: choose one."))
+        raise AspectOrSizeError
     if typed.size is not None:
         return parse_size(typed.model, typed.size)
     if typed.aspect is not None:

@@ -12,20 +12,20 @@ from discord.ext import commands
 
 from cogs.common import transformers
 from cogs.common.attachments import NO_FILE, Size, lend_files, read_attachment, require_size_px
+from cogs.common.errors import EnlargeSizeError
 from cogs.common.forms import Attached
 from cogs.common.policy_checks import fetch_default_model
 from cogs.common.submission import acknowledge, submit
 from cogs.context import Interaction
 from cogs.i18n.gettext import _
 from cogs.imagine._cog import DEFAULT_STRENGTH, Typed, submit_from_image
-from generation.errors import InvalidRequestError
+from generation.images.errors import NotAPictureError
 from generation.jobs.derive_edits import REGION_STRENGTH
 from generation.jobs.job import Job
 from generation.models.catalog import Model
 from generation.requests.edits import Upscale as Enlarge
 from generation.requests.ranges import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX
 from generation.requests.spec import GenerationRequest, ImageSpec
-from generation.translatable import Phrase
 
 _IMAGE = "The picture."
 _STRENGTH = "How much of it may change, 0.05 to 1."
@@ -137,14 +137,8 @@ async def submit_upscale(interaction: Interaction, image: Attached) -> Job:
 def _check_sides(size_px: Size | None) -> Size:
     """Return a picture's size as the model takes it. Raise `InvalidRequestError` for one that cannot be enlarged."""
     if size_px is None:
-        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is not a picture."))
+        raise NotAPictureError
     width, height = size_px
     if max(size_px) * 2 > MAX_SIDE_PX or min(size_px) < MIN_SIDE_PX:
-        problem = Phrase(
-            "is {size}; I enlarge pictures with sides of {least} to {most} pixels.",
-            size=f"{width}x{height}",
-            least=MIN_SIDE_PX,
-            most=MAX_SIDE_PX // 2,
-        )
-        raise InvalidRequestError(what=Phrase("The picture"), problem=problem)
+        raise EnlargeSizeError(width=width, height=height, least=MIN_SIDE_PX, most=MAX_SIDE_PX // 2)
     return width // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX, height // SIDE_MULTIPLE_PX * SIDE_MULTIPLE_PX

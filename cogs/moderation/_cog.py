@@ -22,6 +22,7 @@ from cogs.common.checks import (
 from cogs.common.components import list_custom_ids
 from cogs.common.custom_ids import PATTERNS, CustomId, Kind, find_job_id
 from cogs.common.deleted_references import read_id
+from cogs.common.errors import OneMemberError
 from cogs.common.lookups import fetch_job
 from cogs.common.messages import Action, Gallery, Picture
 from cogs.common.plain_text import build_plain
@@ -33,7 +34,7 @@ from cogs.i18n.gettext import N_, _, ngettext, set_language, use_language
 from cogs.moderation import _messages
 from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
-from generation.errors import InvalidRequestError, UnknownJobError
+from generation.errors import UnknownJobError
 from generation.images.cleanup import remove_files
 from generation.jobs.job import Job, split_image_id
 from generation.policy.policy import ChannelContext
@@ -281,5 +282,5 @@ def _describe_purge(number: int) -> Phrase:
 def _get_member_id(member: discord.User | None, typed: str | None) -> int:
     """Return the id of the one member who was named, by a menu or by their number. Raise `InvalidRequestError`."""
     if (member is None) == (typed is None):
-        raise InvalidRequestError(what=Phrase("The member"), problem=Phrase("is named either by the menu or by an id."))
+        raise OneMemberError
     return member.id if member is not None else read_id(typed or "")

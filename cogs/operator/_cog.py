@@ -11,35 +11,33 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs.common.checks import build_audit_entry
+from cogs.common.errors import NotTheOperatorError, ServerIdError
 from cogs.common.messages import MessageSpec
 from cogs.common.responses import send_reply, send_text
 from cogs.common.transformers import filter_choices
 from cogs.context import Interaction, ListBuilder, is_operator
 from cogs.error_handler import tell_privately
-from cogs.i18n.gettext import N_, _
+from cogs.i18n.gettext import _
 from cogs.operator import _messages
 from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, broadcast
-from generation.errors import InvalidRequestError, NotAllowedError, UnknownJobError
+from generation.errors import UnknownJobError
 from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
 from generation.translatable import Phrase
 
-NOT_THE_OPERATOR = N_("Only the operator of this bot can do that.")
 MAX_DAYS = 90
 
 
 class ServerOption(app_commands.Transformer[Any]):
     """A server by name or id, completed while typing, for operators alone. Becomes its id; the bot may not be there.
 
-    Raises `NotAllowedError` for anybody else, before anything is said of the id.
+    Raises `NotTheOperatorError` for anyone else, before anything is said of the id.
     """
 
     async def transform(self, interaction: Interaction, value: str, /) -> int:
         require_operator(interaction)
         if not value.isdecimal() or not 0 < int(value) < 2**63:
-            raise InvalidRequestError(
-                what=Phrase("A server"), problem=Phrase("is named by its id, a number. Choose it while typing.")
-            )
+            raise ServerIdError
         return int(value)
 
     async def autocomplete(  # type: ignore[override]
@@ -172,9 +170,9 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
 
 
 def require_operator(interaction: Interaction) -> None:
-    """Raise `NotAllowedError` unless the person is named in `ATELIER_OWNER_IDS`."""
+    """Raise `NotTheOperatorError` unless the person is named in `ATELIER_OWNER_IDS`."""
     if not is_operator(interaction):
-        raise NotAllowedError(why=Phrase(NOT_THE_OPERATOR))
+        raise NotTheOperatorError
 
 
 async def _set_paused(interaction: Interaction, *, is_paused: bool) -> None:

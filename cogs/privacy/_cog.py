@@ -10,6 +10,7 @@ from discord import app_commands
 from discord.app_commands import Choice
 from discord.ext import commands
 
+from cogs.common.errors import NotSureError
 from cogs.common.formatting import format_pictures as in_pictures
 from cogs.common.formatting import format_small
 from cogs.common.message_limits import DEFAULT_SIZE_LIMIT
@@ -17,9 +18,7 @@ from cogs.common.messages import MessageSpec, Picture, Rule
 from cogs.common.responses import send_reply, send_text
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, ngettext
-from generation.errors import InvalidRequestError
 from generation.images.cleanup import remove_files
-from generation.translatable import Phrase
 
 SURE = "DELETE"
 _WHAT = [Choice(name=name, value=name) for name in ("show", "export", "delete")]
@@ -114,8 +113,7 @@ def _read(file: IO[bytes]) -> bytes:
 
 async def _delete(interaction: Interaction, sure: str | None) -> None:
     if sure != SURE:
-        problem = Phrase("must be {word}: this deletes everything and cannot be undone.", word=SURE)
-        raise InvalidRequestError(what=Phrase("`sure`"), problem=problem)
+        raise NotSureError(word=SURE)
     await interaction.response.defer(ephemeral=True, thinking=True)
     services, user_id = interaction.client.services, interaction.user.id
     for job_id in services.studio.list_user_jobs(user_id):

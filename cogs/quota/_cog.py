@@ -13,13 +13,13 @@ from discord.ext import commands
 
 from cogs.common.checks import build_audit_entry, require_manager
 from cogs.common.deleted_references import find_deleted_roles, read_id, require_role
+from cogs.common.errors import IdAloneError, RoleOrMemberError, UnknownQuotaError
 from cogs.common.messages import MessageSpec
 from cogs.common.responses import send_reply
 from cogs.common.transformers import filter_choices
 from cogs.context import Interaction, ListBuilder
 from cogs.i18n.gettext import _
 from cogs.quota import _messages
-from generation.errors import InvalidRequestError
 from generation.policy.quota import MAX_WINDOW_HOURS, Quota, Scope, Unit
 from generation.requests.cost import UNITS_PER_STEP
 from generation.translatable import Phrase
@@ -90,12 +90,12 @@ class QuotaGroup(
         if id is None:
             scope, subject_id = _choose_subject(role, member)
         elif role is not None or member is not None:
-            raise InvalidRequestError(what=Phrase("The id"), problem=Phrase("goes without a role and a member."))
+            raise IdAloneError
         else:
             scope, subject_id = _find_stored_subject(await quotas.fetch_quotas(guild_id), read_id(id))
         quota = Quota(scope=scope, subject_id=subject_id, unit=unit, limit=0)
         if not await quotas.remove_quota(guild_id, quota):
-            raise _build_not_found()
+            raise UnknownQuotaError
         gone = find_deleted_roles(interaction.guild, (subject_id,)) if scope is Scope.ROLE else frozenset[int]()
         await _answer(interaction, guild_id, done=_messages.format_removed(quota, guild_id, gone=gone))
 
@@ -139,7 +139,7 @@ async def _rebuild(interaction: Interaction, _: str) -> MessageSpec:
 
 def _choose_subject(role: discord.Role | None, member: discord.User | None) -> tuple[Scope, int]:
     if role is not None and member is not None:
-        raise InvalidRequestError(what=Phrase("Role and member"), problem=Phrase("exclude each other: choose one."))
+        raise RoleOrMemberError
     if role is not None:
         return Scope.ROLE, role.id
     return (Scope.USER, member.id) if member is not None else (Scope.GUILD, 0)
@@ -150,17 +150,11 @@ def _list_role_ids(quotas: Sequence[Quota]) -> list[int]:
 
 
 def _find_stored_subject(quotas: Sequence[Quota], subject_id: int) -> tuple[Scope, int]:
-    """Return what an id stands for in a stored quota. Raise `InvalidRequestError` if there is none."""
+    """Return what an id stands for in a stored quota. Raise `UnknownQuotaError` if there is none."""
     scope = next((each.scope for each in quotas if each.subject_id == subject_id), None)
     if scope is None or scope is Scope.GUILD:
-        raise _build_not_found()
+        raise UnknownQuotaError
     return scope, subject_id
-
-
-def _build_not_found() -> InvalidRequestError:
-    return InvalidRequestError(
-        what=Phrase("That quota"), problem=Phrase("is not there. `/quota show` lists all there are.")
-    )
 
 
 LISTS: dict[str, ListBuilder] = {_messages.KEY: _rebuild}

@@ -7,6 +7,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs.common.attachments import open_attachment, read_attachment
+from cogs.common.errors import NoSettingsError, OnePictureError
 from cogs.common.forms import Attached
 from cogs.common.lookups import fetch_job
 from cogs.common.policy_checks import require_may_request
@@ -16,10 +17,8 @@ from cogs.context import Interaction, get_owner
 from cogs.error_handler import PRIVATE
 from cogs.recipe import _messages
 from cogs.recipe._recipe import show_recipe
-from generation.errors import InvalidRequestError
 from generation.images.interchange import ForeignSettings
 from generation.images.untrusted_decoder import read_settings
-from generation.translatable import Phrase
 
 
 class RecipeCog(commands.Cog):
@@ -34,9 +33,7 @@ class RecipeCog(commands.Cog):
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
     ) -> None:
         if (picture is None) == (file is None):
-            raise InvalidRequestError(
-                what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
-            )
+            raise OnePictureError
         if file is not None:
             await show_file(interaction, read_attachment(file))
         elif picture is not None:
@@ -46,13 +43,13 @@ class RecipeCog(commands.Cog):
 
 
 async def show_file(interaction: Interaction, file: Attached) -> None:
-    """Show what a file says of itself, to the person alone. Raise `InvalidRequestError` if it says nothing."""
+    """Show what a file says of itself, to the person alone. Raise `NoSettingsError` if it says nothing."""
     await require_may_request(interaction)
     interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     async with open_attachment(interaction, file) as png:
         found = await read_settings(png, owner=get_owner(interaction))
     if found is None:
-        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("says nothing of how it was made."))
+        raise NoSettingsError
     say = _messages.build_foreign(found) if isinstance(found, ForeignSettings) else _messages.build_file_recipe(found)
     await edit_reply(interaction, say)

@@ -10,13 +10,14 @@ from discord import app_commands
 from discord.ext import commands
 
 from cogs.common.attachments import lend_files, open_attachment
+from cogs.common.errors import NoSettingsError, OnePictureError
 from cogs.common.policy_checks import fetch_default_model
 from cogs.common.submission import acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.common.transformers import parse_picture_id
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
 from cogs.recipe import _messages
-from generation.errors import InvalidRequestError, UnknownJobError
+from generation.errors import UnknownJobError
 from generation.images.interchange import ForeignSettings
 from generation.images.untrusted_decoder import read_settings, read_signed
 from generation.jobs.adopt import adopt
@@ -26,7 +27,6 @@ from generation.jobs.source_access import is_kept
 from generation.requests.recipe import Recipe
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest
-from generation.translatable import Phrase
 
 
 class Reproduce(commands.Cog):
@@ -41,9 +41,7 @@ class Reproduce(commands.Cog):
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None
     ) -> None:
         if (picture is None) == (file is None):
-            raise InvalidRequestError(
-                what=Phrase("The picture"), problem=Phrase("is named by its id or link, or attached as a file.")
-            )
+            raise OnePictureError
         if picture is not None:
             await acknowledge_and_submit(interaction, await _build_from_id(interaction, picture))
         elif file is not None:
@@ -71,10 +69,7 @@ async def _submit_from_file(interaction: Interaction, file: discord.Attachment) 
             request = adopt(found, await fetch_default_model(interaction), seed=draw_seed())
             note = _messages.format_adopted(found)
         elif found is None:
-            raise InvalidRequestError(
-                what=Phrase("The file"),
-                problem=Phrase("carries no recipe of this bot, and no settings of a tool that I know."),
-            )
+            raise NoSettingsError
         else:
             recipe, clean = await read_signed(png, owner=owner)
             request, note = await _build_from_recipe(interaction, recipe, sha256(clean).hexdigest())

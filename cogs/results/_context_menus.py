@@ -9,6 +9,7 @@ from discord import app_commands
 
 from cogs.common.components import list_custom_ids
 from cogs.common.custom_ids import find_job_id
+from cogs.common.errors import NoPictureInMessageError, PictureNumberError, SeveralPicturesError
 from cogs.common.forms import Answers, Attached, Form, Text
 from cogs.common.lookups import fetch_image_to_change, fetch_job
 from cogs.common.message_images import find_pictures
@@ -18,11 +19,10 @@ from cogs.common.policy_checks import fetch_default_model, require_may_request
 from cogs.common.submission import acknowledge_and_submit
 from cogs.common.transformers import clean_typed_prompt
 from cogs.context import Interaction, get_owner
-from cogs.i18n.gettext import N_, _
+from cogs.i18n.gettext import _
 from cogs.imagine import DEFAULT_STRENGTH, Typed, submit_from_image, submit_upscale
 from cogs.recipe import show_file, show_recipe
 from cogs.results._remix import HOW_MUCH, PROMPT, STRENGTH, build_prompt_field, parse_number
-from generation.errors import InvalidRequestError
 from generation.jobs.derive import enlarge
 from generation.jobs.derive_edits import replace_prompt, start_from_image
 from generation.jobs.job import JOB_ID_LENGTH, Image, Job
@@ -31,7 +31,6 @@ from generation.requests.spec import GenerationRequest
 from generation.translatable import Phrase
 
 NUMBER = "number"
-_NO_PICTURE = N_("holds no picture that I can use.")
 
 
 @app_commands.context_menu(name="Use as start image")
@@ -66,7 +65,7 @@ async def use_as_start(interaction: Interaction, message: discord.Message) -> No
 
 
 async def send_start(interaction: Interaction, subject: str, answers: Answers) -> None:
-    strength = parse_number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
+    strength = parse_number(answers.texts.get(STRENGTH, ""), name=Phrase("Strength"))
     prompt = clean_typed_prompt(answers.texts.get(PROMPT))
     if len(subject) != JOB_ID_LENGTH:
         held, now_s = interaction.client.services.pending_uploads, interaction.created_at.timestamp()
@@ -98,9 +97,7 @@ async def enlarge_this(interaction: Interaction, message: discord.Message) -> No
     if job is None:
         await submit_upscale(interaction, _find_picture(message))
     elif len(job.images) > 1:
-        raise InvalidRequestError(
-            what=Phrase("That message"), problem=Phrase("holds several pictures: press U1 to U4 under it.")
-        )
+        raise SeveralPicturesError
     else:
         await acknowledge_and_submit(interaction, enlarge(await fetch_image_to_change(interaction, f"{job.id}:0")))
 
@@ -120,12 +117,11 @@ async def _find_job(interaction: Interaction, message: discord.Message) -> Job |
 def _find_picture(message: discord.Message) -> Attached:
     picture = next(find_pictures(message), None)
     if picture is None:
-        raise InvalidRequestError(what=Phrase("That message"), problem=Phrase(_NO_PICTURE))
+        raise NoPictureInMessageError
     return picture
 
 
 def _choose_image(job: Job, text: str) -> Image:
     if not text.strip().isdecimal() or not 1 <= int(text) <= len(job.images):
-        problem = Phrase("is a number from 1 to {most}.", most=len(job.images))
-        raise InvalidRequestError(what=Phrase("The picture"), problem=problem)
+        raise PictureNumberError(most=len(job.images))
     return job.images[int(text) - 1]

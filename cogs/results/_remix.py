@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 
 from cogs.common.attachments import NO_FILE, lend_files, require_size_px
+from cogs.common.errors import NotANumberError, NotAWholeNumberError, PartsOrMaskError
 from cogs.common.forms import Answers, File, Form, Pick, Text
 from cogs.common.lookups import fetch_image_to_change, fetch_job_to_change
 from cogs.common.messages import Action
@@ -14,7 +15,6 @@ from cogs.common.submission import acknowledge, acknowledge_and_submit, submit
 from cogs.common.transformers import clean_typed_prompt
 from cogs.context import FormHandler, Interaction
 from cogs.i18n.gettext import N_, _
-from generation.errors import InvalidRequestError
 from generation.images.region import CELLS
 from generation.jobs.derive_edits import (
     REGION_STRENGTH,
@@ -24,8 +24,10 @@ from generation.jobs.derive_edits import (
     inpaint_mask,
     remix,
 )
+from generation.jobs.errors import PictureDeletedError
 from generation.jobs.job import Image, Job
 from generation.requests.prompt import MAX_PROMPT_CHARS
+from generation.requests.ranges import MAX_SHOWN_CHARS
 from generation.requests.seeds import draw_seed
 from generation.translatable import Phrase
 
@@ -90,9 +92,9 @@ async def send_remix(interaction: Interaction, subject: str, answers: Answers) -
     wishes = RemixOptions(
         prompt=clean_typed_prompt(texts.get(PROMPT)),
         negative=clean_typed_prompt(texts.get(NEGATIVE)),
-        guidance=now.guidance if not texts.get(GUIDANCE) else parse_number(texts[GUIDANCE], what=Phrase("Guidance")),
-        seed=draw_seed() if not texts.get(SEED) else _parse_whole(texts[SEED], what=Phrase("Seed")),
-        strength=parse_number(texts[STRENGTH], what=Phrase("Strength")) if texts.get(STRENGTH) else None,
+        guidance=now.guidance if not texts.get(GUIDANCE) else parse_number(texts[GUIDANCE], name=Phrase("Guidance")),
+        seed=draw_seed() if not texts.get(SEED) else _parse_whole(texts[SEED], name=Phrase("Seed")),
+        strength=parse_number(texts[STRENGTH], name=Phrase("Strength")) if texts.get(STRENGTH) else None,
     )
     model = interaction.client.services.studio.catalog.get(job.request.spec.model)
     await acknowledge_and_submit(interaction, remix(job, wishes, model, picture=_get_only_image(job, subject)))
@@ -109,7 +111,7 @@ def _get_only_image(job: Job, subject: str) -> Image | None:
 async def press_region(interaction: Interaction, subject: str) -> None:
     image = await fetch_image_to_change(interaction, subject)
     if image.file_sha256 is None:
-        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
+        raise PictureDeletedError
     cells = Pick(
         key=CELLS_KEY,
         label=_("Which parts"),
@@ -134,12 +136,11 @@ async def press_region(interaction: Interaction, subject: str) -> None:
 async def send_region(interaction: Interaction, subject: str, answers: Answers) -> None:
     image = await fetch_image_to_change(interaction, subject)
     prompt = clean_typed_prompt(answers.texts.get(PROMPT))
-    strength = parse_number(answers.texts.get(STRENGTH, ""), what=Phrase("Strength"))
+    strength = parse_number(answers.texts.get(STRENGTH, ""), name=Phrase("Strength"))
     cells = tuple(int(each) for each in answers.picked.get(CELLS_KEY, ()) if each.isdecimal())
     file = answers.files.get(MASK)
     if (file is None) == (not cells):
-        problem = Phrase("is chosen either by its parts or by a mask: do one of the two.")
-        raise InvalidRequestError(what=Phrase("The region"), problem=problem)
+        raise PartsOrMaskError
     seed, model = draw_seed(), interaction.client.services.studio.catalog.get(image.spec.model)
     if file is None:
         drawing = partial(inpaint_cells, image, cells, model, prompt=prompt, seed=seed, strength=strength)
@@ -158,19 +159,17 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
         await submit(interaction, request, reply_to, attached={mask})
 
 
-def parse_number(text: str, *, what: str) -> float:
-    """Return a number as people type it, with either decimal sign. Raise `InvalidRequestError`."""
+def parse_number(text: str, *, name: str) -> float:
+    """Return a number as people type it, with either decimal sign. Raise `NotANumberError`."""
     try:
         return float(text.strip().replace(",", "."))
     except ValueError:
-        raise InvalidRequestError(
-            what=what, problem=Phrase("must be a number, not “{text}”.", text=text[:20])
-        ) from None
+        raise NotANumberError(name=name, text=text[:MAX_SHOWN_CHARS]) from None
 
 
-def _parse_whole(text: str, *, what: str) -> int:
+def _parse_whole(text: str, *, name: str) -> int:
     if not text.strip().isdecimal():
-        raise InvalidRequestError(what=what, problem=Phrase("must be a whole number, not “{text}”.", text=text[:20]))
+        raise NotAWholeNumberError(name=name, text=text[:MAX_SHOWN_CHARS])
     return int(text)
 
 

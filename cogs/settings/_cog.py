@@ -14,6 +14,7 @@ from cogs.common.attachments import open_attachment
 from cogs.common.checks import build_audit_entry, require_manager, tell_log_channel
 from cogs.common.custom_ids import PATTERNS, Kind
 from cogs.common.deleted_references import find_deleted, remove_deleted
+from cogs.common.errors import ModelsInFileError, NotOfferedError
 from cogs.common.forms import Answers
 from cogs.common.messages import Action
 from cogs.common.responses import send_reply
@@ -34,7 +35,6 @@ from cogs.settings._views import (
     build_setup_view,
     list_channel_types,
 )
-from generation.errors import InvalidRequestError
 from generation.policy.settings_file import MAX_FILE_BYTES, export_settings, read_settings
 from generation.translatable import Phrase
 
@@ -58,8 +58,7 @@ class SettingsPanel(commands.Cog):
             taken = read_settings(data)
         known = {model.name for model in services.studio.catalog.models}
         if unknown := set(taken.choices.models) - known:
-            problem = Phrase("names models that are not here: {models}.", models=", ".join(sorted(unknown)))
-            raise InvalidRequestError(what=Phrase("The file"), problem=problem)
+            raise ModelsInFileError(models=", ".join(sorted(unknown)))
         styles = taken.styles_of(guild_id)
         for style in styles or ():
             await style_page.require_style_allowed(interaction, style)
@@ -138,7 +137,7 @@ async def change_setting(interaction: Interaction, guild_id: int, field: Field, 
     services = interaction.client.services
     models = _list_models(interaction)
     if not _offers(interaction, field, values, models):
-        raise InvalidRequestError(what=Phrase(field.title), problem=Phrase("cannot be that. Choose from the menu."))
+        raise NotOfferedError(title=Phrase(field.title))
     said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=describe_choice(field, values, models))
     before, after = await services.guild_policy.change_settings(
         guild_id, lambda old: field.change(old, values), build_audit_entry(interaction, said)

@@ -7,16 +7,15 @@ from discord.ext import commands
 
 from cogs.common import transformers
 from cogs.common.checks import require_manager
+from cogs.common.errors import StylesInServerError
 from cogs.common.messages import MessageSpec
 from cogs.common.responses import send_reply
 from cogs.context import Interaction, ListBuilder, get_owner
 from cogs.i18n.gettext import _
 from cogs.settings import _style_messages as pages
 from cogs.settings._styles import keep_style, remove_style
-from generation.errors import InvalidRequestError
 from generation.owner import DM_TENANT
 from generation.requests.style import MAX_NAME_CHARS, Style
-from generation.translatable import Phrase
 
 Name = app_commands.Range[str, 1, MAX_NAME_CHARS]
 
@@ -68,7 +67,7 @@ async def _answer(interaction: Interaction, guild_id: int, *, done: str | None =
 
 async def _build_styles(interaction: Interaction, guild_id: int, *, done: str | None = None) -> MessageSpec:
     if guild_id == DM_TENANT:
-        raise InvalidRequestError(what=Phrase("Styles"), problem=Phrase("belong to a server."))
+        raise StylesInServerError
     return pages.build_styles(await interaction.client.services.styles.fetch_all(guild_id), done=done)
 
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from generation.errors import InvalidRequestError
-from generation.translatable import Phrase
+from db.stores.errors import ExportTooLargeError
 
 MAX_PARTS = 10
 _MARGIN = 2**17
@@ -63,13 +62,7 @@ class Export:
 
     def _open(self) -> None:
         if len(self._files) == MAX_PARTS:
-            problem = Phrase(
-                "is more than {number} files of {most} MiB, and no more can be sent here. The operator of this bot can "
-                "give it to you, with `bot.py export`.",
-                number=MAX_PARTS,
-                most=self._part_bytes // 2**20,
-            )
-            raise InvalidRequestError(what=Phrase("Your data"), problem=problem)
+            raise ExportTooLargeError(number=MAX_PARTS, most=self._part_bytes // 2**20)
         self._files.append(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - the caller closes it
         self._zip = zipfile.ZipFile(self._files[-1], "w", zipfile.ZIP_DEFLATED)
         self._entry = self._zip.open(f"my-data-{len(self._files)}.json", "w", force_zip64=True)

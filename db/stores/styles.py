@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.models import StyleRow
 from db.stores.audit_log import Entry, record
+from db.stores.errors import NoStylesError, TooManyStylesError, UnknownStyleError
 from generation.clock import Clock, utc_now
-from generation.errors import InvalidRequestError
 from generation.requests.style import MAX_STYLES, Style
-from generation.translatable import Phrase
 from generation.validation import stored
 
 
@@ -70,18 +69,14 @@ def _named(session: Session, guild_id: int, name: str) -> Style:
         if style.name.casefold() == name.casefold():
             return style
     known = ", ".join(style.name for style in styles)
-    problem = Phrase("named “{name}” is not known here, and there is no other yet.", name=name[:40])
-    if known:
-        problem = Phrase("named “{name}” is not known here. There is: {known}.", name=name[:40], known=known)
-    raise InvalidRequestError(what=Phrase("A style"), problem=problem)
+    raise UnknownStyleError(name=name[:40], known=known) if known else NoStylesError(name=name[:40])
 
 
 def _save(session: Session, style: Style) -> None:
     _remove(session, style.guild_id, style.name)
     num = session.scalar(select(func.count()).where(StyleRow.guild_id == style.guild_id)) or 0
     if num >= MAX_STYLES:
-        problem = Phrase("has {number} styles, as many as it may. Remove one first.", number=num)
-        raise InvalidRequestError(what=Phrase("This server"), problem=problem)
+        raise TooManyStylesError(number=num)
     values = {"guild_id": style.guild_id, "name": style.name, "prompt": style.prompt, "negative": style.negative}
     session.execute(insert(StyleRow).values(values))
 

@@ -18,8 +18,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import set_peft_model_state_dict
 from torch import nn
 
+from generation.engine.errors import AddonMissingError
 from generation.engine.lora_file import LoraLayer, read_lora
-from generation.errors import InvalidRequestError
 from generation.requests.prompt_addons import MAX_ADAPTERS, Adapter, PromptAddon
 
 _MAX_RESIDENT = 2 * MAX_ADAPTERS
@@ -59,7 +59,7 @@ class Adapters:
     def _require(self, adapter: Adapter) -> None:
         if adapter.sha256 not in self._resident:
             if adapter.sha256 not in self._loras:
-                raise InvalidRequestError(what=f"The LoRA “{adapter.name}”", problem="is not here, or has changed.")
+                raise AddonMissingError(name=adapter.name)
             self._add(self._loras[adapter.sha256])
         self._resident[adapter.sha256] = None
         self._resident.move_to_end(adapter.sha256)

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from generation.engine.errors import AddonMissingError
 from generation.engine.lora_file import read_checked, unusable
-from generation.errors import InvalidRequestError
 from generation.models.inspect import word_tensors
 from generation.requests.prompt_addons import Embedding, PromptAddon
 
@@ -35,7 +35,7 @@ class TextualInversions:
         """Return the token ids of an embedding. Raise `InvalidRequestError` if it is not here or does not fit the
         model."""
         if embedding.sha256 not in self._extras:
-            raise InvalidRequestError(what=f"The embedding “{embedding.name}”", problem="is not here, or has changed.")
+            raise AddonMissingError(name=embedding.name)
         if embedding.sha256 not in self._ids:
             self._ids[embedding.sha256] = self._add(self._extras[embedding.sha256])
         return self._ids[embedding.sha256]

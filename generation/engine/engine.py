@@ -287,10 +287,10 @@ class Engine:
         model, spec = self._get_model(order), order.spec
         start = None
         if spec.upscale is not None:
-            picture = read_picture(order.start_png, (spec.width_px, spec.height_px), what="The picture to enlarge")
+            picture = read_picture(order.start_png, (spec.width_px, spec.height_px), name="The picture to enlarge")
             start = self._starts.judge(model, order, picture, sha256=spec.upscale.sha256)
         elif spec.start is not None:
-            picture = read_picture(order.start_png, spec.start_size_px, what="The start picture")
+            picture = read_picture(order.start_png, spec.start_size_px, name="The start picture")
             start = self._starts.judge(model, order, picture, sha256=spec.start.sha256)
         if start is not None and (refused := refuse_start(order, start, picture)) is not None:
             self._events.append(refused)

@@ -45,12 +45,12 @@ def begin(
     """Return `(latents, repaint)` before the first evaluation, on the CPU in float32; `shape` is (1, C, h, w)."""
     if order.spec.start is None:
         return _noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma, None
-    picture = read_picture(order.start_png, order.spec.start_size_px, what="The start picture")
+    picture = read_picture(order.start_png, order.spec.start_size_px, name="The start picture")
     if order.spec.start.margins is not None:
         mask = torch.from_numpy(build_repaint_mask(picture, order.spec.start.margins))[None, None]
         return _begin_inpaint(family, sampling, order, shape, extend(picture, order.spec.start.margins), mask)
     if order.spec.start.mask_sha256 is not None:
-        mask = to_mask(read_picture(order.mask_png, order.spec.start_size_px, what="The mask"))
+        mask = to_mask(read_picture(order.mask_png, order.spec.start_size_px, name="The mask"))
         return _begin_inpaint(family, sampling, order, shape, picture, mask)
     kept = _encode(family, sampling, picture)
     return sampling.add_noise(kept, _noise(sampling, order, shape), 0), None

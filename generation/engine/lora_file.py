@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from generation.errors import InvalidRequestError
+from generation.engine.errors import AddonUnusableError
 from generation.models.lora_names import KOHYA, read_name, read_names, read_settings
 from generation.requests.prompt_addons import PromptAddon
 
@@ -71,8 +71,8 @@ def read_checked(extra: PromptAddon) -> tuple[bytes, dict[str, Tensor]]:
     return data, tensors
 
 
-def unusable(extra: PromptAddon, why: str) -> InvalidRequestError:
-    return InvalidRequestError(what=f"“{extra.name}”", problem=f"cannot be used: {why}")
+def unusable(extra: PromptAddon, why: str) -> AddonUnusableError:
+    return AddonUnusableError(name=extra.name, why=why)
 
 
 def _read(extra: PromptAddon) -> dict[str, Tensor]:

@@ -9,21 +9,24 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from generation.errors import InvalidRequestError
+from generation.engine.errors import StartFileDamagedError, StartFileMissingError, StartFileSizeError
 from generation.images.codec import decode_png
 
 
-def read_picture(png: bytes | None, size_px: tuple[int, int], *, what: str) -> np.ndarray:
+def read_picture(png: bytes | None, size_px: tuple[int, int], *, name: str) -> np.ndarray:
     """Return a PNG of ours as (height, width, 3) uint8. Raise `InvalidRequestError` if it is missing or of another
     size."""
     if png is None:
-        raise InvalidRequestError(what=what, problem="is no longer here.")
+        raise StartFileMissingError(name=name)
     try:
         rows, size = decode_png(png)
     except (OSError, ValueError, SyntaxError):
-        raise InvalidRequestError(what=what, problem="is damaged and cannot be read.") from None
+        raise StartFileDamagedError(name=name) from None
     if size != size_px:
-        raise InvalidRequestError(what=what, problem=f"is {size[0]}x{size[1]} pixels, not {size_px[0]}x{size_px[1]}.")
+        width, height = size
+        raise StartFileSizeError(
+            name=name, width=width, height=height, wanted_width=size_px[0], wanted_height=size_px[1]
+        )
     return np.frombuffer(rows, np.uint8).reshape(size[1], size[0], 3)
 
 

@@ -26,7 +26,7 @@ def decode(slot: Slot, latents: Tensor) -> np.ndarray:
     spec, start_png = slot.order.spec, slot.order.start_png
     if spec.start is None or spec.start.margins is None:
         return picture
-    inside = read_picture(start_png, spec.start_size_px, what="The start picture")
+    inside = read_picture(start_png, spec.start_size_px, name="The start picture")
     return put_back(picture, inside, spec.start.margins)
 
 

@@ -14,7 +14,7 @@ import diffusers
 import torch
 from torch import Tensor
 
-from generation.errors import InvalidRequestError
+from generation.engine.errors import SamplerUnusableError
 from generation.requests.samplers import SAMPLERS
 from generation.requests.spec import ImageSpec, count_steps_run
 
@@ -102,4 +102,4 @@ class Sampling:
         try:
             self.scheduler.set_timesteps(spec.steps, device="cpu")
         except ValueError as error:
-            raise InvalidRequestError(what=f"The sampler {spec.sampler}", problem=f"cannot do this: {error}") from error
+            raise SamplerUnusableError(name=spec.sampler, reason=str(error)) from error

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from generation.engine.errors import LatentSizeError, TraceLengthError
 from generation.engine.families.base import Conditioning, Family
 from generation.engine.initial_latents import Repaint, begin, begin_larger
 from generation.engine.safety import SafetyVerdict
 from generation.engine.samplers import Sampling
 from generation.engine.text import TokenizedPrompt
-from generation.errors import InvalidRequestError
 from generation.jobs.protocol import GenerateCommand
 from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost
 from generation.requests.prompt_addons import Adapter
@@ -125,8 +125,7 @@ class Slot:
         conditioning = self.family.condition(spec, self.words)
         self.walk = SamplingRun(sampling, conditioning, latents.to(device), repaint)
         if self.replay is not None and len(self.replay) != self.total:
-            problem = f"has {len(self.replay)} evaluations where this picture takes {self.total}."
-            raise InvalidRequestError(what="The trace", problem=problem)
+            raise TraceLengthError(number=len(self.replay), wanted=self.total)
 
     def model_input(self) -> Tensor:
         """Return (1, C, h, w) for the coming evaluation, the same for all rows of this image."""
@@ -189,11 +188,11 @@ def _keyed(family: Family, order: GenerateCommand, coming: Pass, words: Tokenize
 
 
 def latent_shape(family: Family, size_px: tuple[int, int]) -> tuple[int, int, int]:
-    """Return (C, h, w). Raise `InvalidRequestError` for a size the model's latents cannot express."""
+    """Return (C, h, w). Raise `LatentSizeError` for a size the model's latents cannot express."""
     cell = family.pixels_per_latent
     width, height = size_px
     if width % cell or height % cell:
-        raise InvalidRequestError(what="The size", problem=f"must be a multiple of {cell} pixels a side.")
+        raise LatentSizeError(step=cell)
     return family.latent_channels, height // cell, width // cell
 
 

@@ -15,21 +15,25 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 from PIL.WebPImagePlugin import WebPImageFile
 
-from generation.errors import InvalidRequestError
+from generation.errors import FileTooLargeError
 from generation.images.colours import convert_to_mask, on_white, plain
+from generation.images.errors import (
+    EmptyFileError,
+    NotAPictureError,
+    NotAPngError,
+    PictureDamagedError,
+    PictureSizeError,
+    PictureTooLargeToSendError,
+)
 from generation.images.essentials import JPEG, PNG, essentials
-from generation.translatable import Phrase
 
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 MAX_UPLOAD_PX = 4096 * 4096
-MAX_UPLOAD_SIDE_PX = 8192
+MIN_UPLOAD_SIDE_PX, MAX_UPLOAD_SIDE_PX = 16, 8192
 _KINDS: tuple[tuple[re.Pattern[bytes], type[ImageFile.ImageFile]], ...] = (
     (re.compile(re.escape(PNG)), PngImageFile),
     (re.compile(re.escape(JPEG)), JpegImageFile),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
-)
-_TOO_LARGE = Phrase(
-    "must have sides of 16 to {most} pixels, and at most 16 megapixels in all.", most=MAX_UPLOAD_SIDE_PX
 )
 
 
@@ -77,24 +81,20 @@ def read_upload(data: bytes, *, is_mask: bool = False) -> PillowImage.Image:
     what is wrong.
     """
     if not data:
-        raise InvalidRequestError(what=Phrase("The picture"), problem=Phrase("is empty."))
+        raise EmptyFileError
     if len(data) > MAX_UPLOAD_BYTES:
-        problem = Phrase("is over {most} MiB.", most=MAX_UPLOAD_BYTES // 2**20)
-        raise InvalidRequestError(what=Phrase("The picture"), problem=problem)
+        raise FileTooLargeError(most=MAX_UPLOAD_BYTES // 2**20)
     needed = essentials(data)
     try:
         picture = _open(needed.data)
         _check_size(picture.size)
         return (convert_to_mask if is_mask else on_white)(plain(picture, needed.exif))
     except UnidentifiedImageError:
-        raise InvalidRequestError(
-            what=Phrase("The picture"), problem=Phrase("is not a PNG, JPEG or WebP file.")
-        ) from None
+        raise NotAPictureError from None
     except PillowImage.DecompressionBombError:
-        raise InvalidRequestError(what=Phrase("The picture"), problem=_TOO_LARGE) from None
+        raise _size_refused() from None
     except (OSError, ValueError, SyntaxError):
-        problem = Phrase("is damaged or cut short and cannot be read.")
-        raise InvalidRequestError(what=Phrase("The picture"), problem=problem) from None
+        raise PictureDamagedError from None
 
 
 def _open(data: bytes) -> PillowImage.Image:
@@ -127,9 +127,9 @@ def read_png_text(data: bytes) -> dict[str, str]:
             picture.load()
             return {key: str(value) for key, value in getattr(picture, "text", {}).items()}
     except UnidentifiedImageError:
-        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is not a PNG.")) from None
+        raise NotAPngError from None
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
-        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is damaged and cannot be read.")) from None
+        raise PictureDamagedError from None
 
 
 _SHRUNK = (*((1.0, quality) for quality in (95, 90, 80, 65, 50, 30)), *((part, 75) for part in (0.7, 0.5, 0.35, 0.2)))
@@ -150,7 +150,7 @@ def shrink(png: bytes, *, max_bytes: int) -> bytes:
         scaled.save(buffer, "JPEG", quality=quality, optimize=True, xmp=xmp)
         if buffer.tell() <= max_bytes:
             return buffer.getvalue()
-    raise InvalidRequestError(what=Phrase("The picture"), problem=Phrase("is too large to send."))
+    raise PictureTooLargeToSendError
 
 
 def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
@@ -168,7 +168,11 @@ def tile(pngs: list[bytes], *, gap_px: int = 4) -> bytes:
     return buffer.getvalue()
 
 
-def _check_size(size_px: tuple[int, int], *, least_px: int = 16) -> None:
+def _check_size(size_px: tuple[int, int], *, least_px: int = MIN_UPLOAD_SIDE_PX) -> None:
     width, height = size_px
     if width * height > MAX_UPLOAD_PX or max(size_px) > MAX_UPLOAD_SIDE_PX or min(size_px) < least_px:
-        raise InvalidRequestError(what=Phrase("The picture"), problem=_TOO_LARGE)
+        raise _size_refused()
+
+
+def _size_refused() -> PictureSizeError:
+    return PictureSizeError(least=MIN_UPLOAD_SIDE_PX, most=MAX_UPLOAD_SIDE_PX)

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 from msgspec import UNSET
 
-from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png, read_png_text
+from generation.images.errors import NoRecipeError
 from generation.images.iptc import build_xmp
+from generation.requests.errors import RecipeUnusableError
 from generation.requests.recipe import Recipe
 from generation.requests.spec import ImageSpec
-from generation.translatable import Phrase
 
 RECIPE_KEYWORD = "atelier"
 PARAMETERS_KEYWORD = "parameters"
@@ -42,14 +42,13 @@ def recipe_in(text: Mapping[str, str]) -> Recipe:
     """
     written = text.get(RECIPE_KEYWORD)
     if written is None:
-        raise InvalidRequestError(what=Phrase("The picture"), problem=Phrase("carries no recipe of this bot."))
+        raise NoRecipeError
     try:
         if len(written) > MAX_RECIPE_CHARS:
             raise ValueError("no recipe of ours is so long")
         return Recipe.from_json(written)
     except (ValueError, RecursionError):
-        problem = Phrase("carries a recipe that cannot be read.")
-        raise InvalidRequestError(what=Phrase("The picture"), problem=problem) from None
+        raise RecipeUnusableError from None
 
 
 def format_parameters(recipe: Recipe) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from PIL import Image as PillowImage
 
-from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png
+from generation.requests.errors import RegionError
 from generation.translatable import Phrase
 
 GRID = 3
@@ -33,12 +33,11 @@ CELLS = (
 def draw_mask(cells: Iterable[int], size_px: tuple[int, int]) -> bytes:
     """Return a PNG of `size_px`, white in the cells (to be repainted), black elsewhere.
 
-    Raise `InvalidRequestError` for bad cells.
+    Raise `RegionError` for bad cells.
     """
     chosen = sorted(set(cells))
     if not chosen or not set(chosen) <= set(range(len(CELLS))):
-        problem = Phrase("is one or more of the nine parts of the picture.")
-        raise InvalidRequestError(what=Phrase("The region"), problem=problem)
+        raise RegionError
     width, height = size_px
     mask = PillowImage.new("RGB", size_px)
     for cell in chosen:

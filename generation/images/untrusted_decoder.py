@@ -23,12 +23,12 @@ import msgspec
 from generation.errors import InvalidRequestError, unpack_error
 from generation.fair_turns import FairTurns
 from generation.images.codec import SizeMismatchError, decode_png, fit_upload
+from generation.images.errors import PictureDamagedError, PictureTooCostlyError
 from generation.images.interchange import ForeignSettings, read_foreign
 from generation.images.interchange.texts import read_texts
 from generation.images.metadata import RECIPE_KEYWORD, read_recipe, sign_png
 from generation.owner import DM_TENANT, Owner
 from generation.requests.recipe import Recipe
-from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
 
@@ -113,10 +113,9 @@ async def _decode(data: bytes, owner: Owner, *words: str) -> bytes:
         log.error(
             "action=decode status=%s error=%s", process.returncode, answer.decode("utf-8", "replace")[:_MAX_LOGGED]
         )
-        raise InvalidRequestError(what=Phrase("The picture"), problem=Phrase("cannot be decoded: it is damaged."))
+        raise PictureDamagedError
     if process.returncode != 0 or not answer:
-        problem = Phrase("cannot be read: it takes too long or too much memory.")
-        raise InvalidRequestError(what=Phrase("The picture"), problem=problem)
+        raise PictureTooCostlyError
     return answer
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
-from generation.errors import InvalidRequestError
 from generation.images.c2pa import CredentialState, read_credentials
 from generation.images.codec import XMP_KEYWORD, decode_png, pixels_sha256
+from generation.images.errors import NotAPictureError, PictureDamagedError
 from generation.images.iptc import parse_source_type
 from generation.images.metadata import RECIPE_KEYWORD, read_recipe
 
@@ -38,9 +38,9 @@ def read_disclosure(data: bytes) -> Disclosure:
             xmp = picture.info.get("xmp") or picture.info.get(XMP_KEYWORD) or b""
             is_ours = picture.format == "PNG" and RECIPE_KEYWORD in picture.info
     except UnidentifiedImageError:
-        raise InvalidRequestError(what="The file", problem="is not a PNG, JPEG or WebP picture.") from None
+        raise NotAPictureError from None
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
-        raise InvalidRequestError(what="The file", problem="is damaged and cannot be read.") from None
+        raise PictureDamagedError from None
     intact = pixels_sha256(decode_png(data)[0]) == read_recipe(data).pixels_sha256 if is_ours else None
     signed = read_credentials(data)
     return Disclosure(

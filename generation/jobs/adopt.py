@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from generation.errors import InvalidRequestError
 from generation.images.interchange.foreign import ForeignSettings
+from generation.jobs.errors import NoPromptInFileError, PromptNotReadError
 from generation.models.catalog import Model
 from generation.models.sizes import find_nearest_size
 from generation.requests.prompt_addons import read_prompts
 from generation.requests.ranges import MAX_SEED
 from generation.requests.spec import GenerationRequest, ImageSpec
-from generation.translatable import Phrase
 
 
 def adopt(found: ForeignSettings, model: Model, *, seed: int) -> GenerationRequest:
@@ -19,7 +19,7 @@ def adopt(found: ForeignSettings, model: Model, *, seed: int) -> GenerationReque
     one.
     """
     if not found.prompt:
-        raise InvalidRequestError(what=Phrase("The file"), problem=_explain_no_prompt(found))
+        raise _explain_no_prompt(found)
     written = read_prompts(model, " ".join((found.prompt, *found.loras)), found.negative)
     spec = ImageSpec.for_model(
         model,
@@ -39,13 +39,10 @@ def seed_here(seed: int) -> int:
     return seed & MAX_SEED
 
 
-def _explain_no_prompt(found: ForeignSettings) -> Phrase:
+def _explain_no_prompt(found: ForeignSettings) -> InvalidRequestError:
     if not found.unread:
-        return Phrase("holds settings of {tool}, but no prompt that I can find.", tool=found.tool)
-    names = ", ".join(found.unread)
-    return Phrase(
-        "holds settings of {tool}, but no prompt outside of what I cannot read: {names}.", tool=found.tool, names=names
-    )
+        return NoPromptInFileError(tool=found.tool)
+    return PromptNotReadError(tool=found.tool, names=", ".join(found.unread))
 
 
 def _clip_skip(found: ForeignSettings, model: Model) -> int:

@@ -6,12 +6,14 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from generation.errors import InvalidRequestError
+from generation.jobs.errors import NotFromWordsError, PictureDeletedError, PictureEnlargedError
 from generation.jobs.job import Image, Job
 from generation.models.catalog import Model
+from generation.models.errors import AlreadyLargestError
 from generation.models.sizes import can_be_upscaled, find_nearest_size
 from generation.requests.edits import Hires, Margins, StartImage, Upscale, Variation
-from generation.requests.ranges import MAX_COUNT, SIDE_MULTIPLE_PX
+from generation.requests.errors import RecipeUnusableError
+from generation.requests.ranges import MAX_COUNT, SIDE_MULTIPLE_PX, check_above
 from generation.requests.recipe import Recipe, require_trace
 from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.translatable import Phrase
@@ -50,7 +52,7 @@ def enlarge(image: Image) -> GenerationRequest:
     """Return a request for the picture at twice the width and height. Raise `InvalidRequestError` if that is too
     large."""
     if not can_be_upscaled(image.spec):
-        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
+        raise AlreadyLargestError
     return GenerationRequest(spec=_from_file(image.spec, upscale=Upscale(sha256=_file_of(image))), parent=image.id)
 
 
@@ -82,8 +84,7 @@ def apply_hires_fix(image: Image, factor: float = 2.0, *, strength: float = 0.6)
     Raise `InvalidRequestError` for a picture that did not come from words alone.
     """
     if image.spec.start is not None or image.spec.upscale is not None or image.spec.hires is not None:
-        problem = Phrase("was made from another picture or is enlarged already. Choose one painted from words alone.")
-        raise InvalidRequestError(what=Phrase("This picture"), problem=problem)
+        raise NotFromWordsError
     hires = Hires(factor=factor, strength=strength)
     return GenerationRequest(spec=replace(image.spec, hires=hires), parent=image.id)
 
@@ -96,7 +97,7 @@ def reproduce(recipe: Recipe, *, parent: str | None = None, original: str | None
     """
     require_trace(recipe.spec, recipe.trace)
     if not all(map(_SHA256.fullmatch, (recipe.pixels_sha256, *recipe.spec.sources))):
-        raise InvalidRequestError(what=Phrase("The recipe"), problem=Phrase("names a file in a way that we never do."))
+        raise RecipeUnusableError
     again = Replay(trace=recipe.trace, pixels_sha256=recipe.pixels_sha256, original=original)
     return GenerationRequest(spec=recipe.spec, parent=parent, replay=again)
 
@@ -127,9 +128,7 @@ def _from_file(spec: ImageSpec, **changes: Any) -> ImageSpec:
 
 
 def _check_zoom(factor: float) -> None:
-    if not 1 < factor <= MAX_ZOOM:
-        problem = Phrase("must be above 1 and at most {most}, not {factor}.", most=MAX_ZOOM, factor=factor)
-        raise InvalidRequestError(what=Phrase("Zoom"), problem=problem)
+    check_above(Phrase("Zoom"), factor, low=1, high=MAX_ZOOM)
 
 
 def _compute_margin(side_px: int, factor: float) -> int:
@@ -139,11 +138,10 @@ def _compute_margin(side_px: int, factor: float) -> int:
 
 def _require_painted(spec: ImageSpec) -> None:
     if spec.upscale is not None:
-        problem = Phrase("was enlarged, not painted. Use the one it came from.")
-        raise InvalidRequestError(what=Phrase("This picture"), problem=problem)
+        raise PictureEnlargedError
 
 
 def _file_of(image: Image) -> str:
     if image.file_sha256 is None:
-        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
+        raise PictureDeletedError
     return image.file_sha256

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from generation.errors import InvalidRequestError
 from generation.images.region import mask_sha256
 from generation.jobs.derive import vary
+from generation.jobs.errors import PictureDeletedError, PictureEnlargedError, StrengthWithoutPictureError
 from generation.jobs.job import Image, Job
 from generation.requests.edits import StartImage
 from generation.requests.prompt_addons import AddonLibrary, read_prompts
 from generation.requests.spec import GenerationRequest, ImageSpec
-from generation.translatable import Phrase
 
 STRONG_VARIATION = 0.6
 STRONG_REPAINT = 0.75
@@ -69,8 +68,7 @@ def remix(job: Job, wishes: RemixOptions, model: AddonLibrary, *, picture: Image
     """
     spec = job.request.spec
     if spec.upscale is not None:
-        problem = Phrase("was enlarged, not painted. Remix the one it came from.")
-        raise InvalidRequestError(what=Phrase("This picture"), problem=problem)
+        raise PictureEnlargedError
     changed = replace_prompt(spec, model, wishes.prompt, wishes.negative)
     changed = replace(changed, guidance=wishes.guidance, seed=wishes.seed)
     if wishes.strength is not None:
@@ -85,9 +83,7 @@ def _set_strength(spec: ImageSpec, strength: float, picture: Image | None) -> Im
     if spec.variation is not None:
         return replace(spec, variation=replace(spec.variation, strength=strength))
     if picture is None:
-        raise InvalidRequestError(
-            what=Phrase("Strength"), problem=Phrase("needs a picture to start from. Leave it empty.")
-        )
+        raise StrengthWithoutPictureError
     return start_from_image(picture, strength=strength, seed=spec.seed, basis=spec)
 
 
@@ -97,7 +93,7 @@ def start_from_image(image: Image, *, strength: float, seed: int, basis: ImageSp
     Raise `InvalidRequestError` if that was deleted.
     """
     if image.file_sha256 is None:
-        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is not on disk any more."))
+        raise PictureDeletedError
     width_px, height_px = image.spec.result_size_px
     return replace(
         basis or image.spec,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from generation.errors import NotAllowedError, UnknownJobError
+from generation.errors import UnknownJobError
+from generation.jobs.errors import NotYourPicturesError
 from generation.jobs.history import Relatives
 from generation.jobs.job import Job
 from generation.jobs.ports import JobStore
 from generation.owner import DM_TENANT, Owner
 from generation.requests.recipe import Recipe, Trace
-from generation.translatable import Phrase
 
 
 def require_visible(job: Job, to: Owner) -> None:
@@ -42,7 +42,10 @@ def select_visible_relatives(kin: Relatives, to: Owner) -> Relatives:
 
 
 def require_may_stop(job: Job, who: Owner, *, is_moderator: bool) -> None:
-    """Raise `UnknownJobError` or `NotAllowedError` unless the user owns the job or moderates: for cancel and delete."""
+    """Raise `UnknownJobError` or `NotYourPicturesError` unless the user owns the job or moderates.
+
+    For cancel and delete.
+    """
     require_visible(job, who)
     if job.owner.user_id != who.user_id and not is_moderator:
-        raise NotAllowedError(why=Phrase("Only the person who asked for these pictures, or a moderator, can do that."))
+        raise NotYourPicturesError

@@ -7,20 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from generation.errors import NotAllowedError
+from generation.jobs.errors import NotYourUploadError, SourceDeletedError
 from generation.jobs.job import Source
 from generation.jobs.ports import JobStore
 from generation.owner import Owner
 from generation.requests.recipe import Recipe
 from generation.requests.spec import GenerationRequest, ImageSpec
-from generation.translatable import Phrase
-
-NOT_YOURS = Phrase(
-    "This starts from a picture that another member attached, so only they can make others of it. To start from what "
-    "you see here, choose “Use as start image” in the menu of its message."
-)
-GONE = Phrase("The picture that this one starts from was deleted, so it cannot be used again. Start from another one.")
-
 
 _UNKNOWN = Source()
 
@@ -37,16 +29,16 @@ async def require_sources(
     sources = await _fetch_sources(request.spec, owner, store, attached)
     barred = [each for each in sources if not each.is_usable]
     if barred and not all(each.is_upload for each in barred):
-        raise NotAllowedError(why=GONE)
+        raise SourceDeletedError
     if barred and not await _is_exact(request, owner, store):
-        raise NotAllowedError(why=NOT_YOURS)
+        raise NotYourUploadError
     return bool(attached) or any(each.is_from_upload for each in sources)
 
 
 async def require_uploader(spec: ImageSpec, owner: Owner, store: JobStore) -> None:
-    """Raise `NotAllowedError` if a picture of that spec starts from another user's upload."""
+    """Raise `NotYourUploadError` if a picture of that spec starts from another user's upload."""
     if any(each.is_upload and not each.is_usable for each in await _fetch_sources(spec, owner, store)):
-        raise NotAllowedError(why=NOT_YOURS)
+        raise NotYourUploadError
 
 
 async def starts_from_upload(spec: ImageSpec, owner: Owner, store: JobStore) -> bool:

@@ -6,9 +6,10 @@ import re
 
 from generation.errors import InvalidRequestError
 from generation.models.catalog import Model
+from generation.models.errors import AlreadyLargestError, SizeFormatError, SizeTooLargeError
+from generation.requests.errors import UnknownAspectError
 from generation.requests.ranges import MAX_SIDE_PX
 from generation.requests.spec import ImageSpec
-from generation.translatable import Phrase
 
 MAX_GROWTH = 2
 """A side may be this many times the model's native side: beyond, pictures repeat themselves and cost too much."""
@@ -23,8 +24,7 @@ def get_shape_size(model: Model, name: str) -> tuple[int, int]:
     """Return width and height of an aspect ratio such as `3:2`. Raise `InvalidRequestError` naming those there are."""
     shapes = model.shapes()
     if name not in shapes:
-        problem = Phrase("must be one of {shapes}, not “{name}”.", shapes=", ".join(shapes), name=name[:20])
-        raise InvalidRequestError(what=Phrase("Aspect"), problem=problem)
+        raise UnknownAspectError(name=name[:20], aspects=", ".join(shapes))
     return shapes[name]
 
 
@@ -32,8 +32,7 @@ def parse_size(model: Model, text: str) -> tuple[int, int]:
     """Return `500x700` as the nearest paintable size. Raise `InvalidRequestError` if it is no size, or too large."""
     found = _SIZE.fullmatch(text)
     if found is None:
-        problem = Phrase("is WIDTHxHEIGHT, for example 512x768, not “{text}”.", text=text[:20])
-        raise InvalidRequestError(what=Phrase("Size"), problem=problem)
+        raise SizeFormatError(text=text[:20])
     grid = 64 if model.defaults.native_px >= 512 else 8
     width, height = (round(int(side) / grid) * grid for side in found.groups())
     require_size(model, (width, height))
@@ -59,20 +58,13 @@ def require_size(model: Model, size_px: tuple[int, int]) -> None:
     limit = min(MAX_SIDE_PX, MAX_GROWTH * model.defaults.native_px)
     if max(size_px) > limit:
         width, height = size_px
-        problem = Phrase(
-            "of {width}x{height} is too large for {name}: sides may be up to {limit} pixels.",
-            width=width,
-            height=height,
-            name=model.name,
-            limit=limit,
-        )
-        raise InvalidRequestError(what=Phrase("A size"), problem=problem)
+        raise SizeTooLargeError(width=width, height=height, model=model.name, most=limit)
 
 
 def require_enlargeable(spec: ImageSpec) -> None:
     """Raise `InvalidRequestError` if the enlargement that `spec` asks for is larger than pictures get here."""
     if max(spec.result_size_px) > MAX_SIDE_PX:
-        raise InvalidRequestError(what=Phrase("This picture"), problem=Phrase("is as large as pictures get here."))
+        raise AlreadyLargestError
 
 
 def can_be_upscaled(spec: ImageSpec) -> bool:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from generation.errors import NotAllowedError
 from generation.owner import DM_TENANT
-from generation.translatable import Phrase
+from generation.policy.errors import GuildDeniedError, GuildNotNamedError
 
 
 class AccessDecision(StrEnum):
@@ -33,18 +32,9 @@ class GuildAccess:
         return standing is AccessDecision.ALLOWED
 
     def require_admitted(self, guild_id: int) -> None:
-        """Raise `NotAllowedError`, politely, unless the guild is served."""
+        """Raise `GuildDeniedError` or `GuildNotNamedError` unless the guild is served."""
         if self.is_admitted(guild_id):
             return
         if guild_id in self.standings:
-            raise NotAllowedError(
-                why=Phrase(
-                    "The operator of this bot does not let me paint in this server. "
-                    "What you have made here is not lost."
-                )
-            )
-        raise NotAllowedError(
-            why=Phrase(
-                "I paint only in servers that the operator of this bot has named, and this one is not among them yet."
-            )
-        )
+            raise GuildDeniedError
+        raise GuildNotNamedError

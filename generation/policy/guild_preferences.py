@@ -7,8 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from generation.errors import InvalidRequestError
-from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX
+from generation.policy.errors import DefaultModelNotAllowedError, LanguageCodeError, TooManyNamedError
+from generation.requests.errors import UnknownAspectError
+from generation.requests.ranges import MAX_COUNT, MAX_SIDE_PX, MAX_STEPS, MIN_SIDE_PX, check_range
 from generation.translatable import Phrase
 
 ASPECTS = ("1:1", "3:2", "2:3", "16:9", "9:16")
@@ -67,32 +68,27 @@ class GuildPreferences:
     """What is said to the whole server is said in this language, by its code; `auto`: as the server is on Discord."""
 
     def __post_init__(self) -> None:
-        _check(Phrase("Steps"), self.max_steps, 1, MAX_STEPS)
-        _check(Phrase("The largest side"), self.max_side_px, MIN_SIDE_PX, MAX_SIDE_PX)
-        _check(Phrase("Pictures at once"), self.max_count, 1, MAX_COUNT)
-        _check(Phrase("Requests a minute"), self.requests_per_minute, 0, MAX_PER_MINUTE)
-        _check(Phrase("Pictures kept back an hour"), self.withheld_per_hour, 0, MAX_WITHHELD_PER_HOUR)
-        _check(Phrase("Retention in days"), self.retention_days, 0, MAX_RETENTION_DAYS)
-        _check(Phrase("Review in hours"), self.review_hours, 0, MAX_REVIEW_HOURS)
-        for what, named in (
+        check_range(Phrase("Steps"), self.max_steps, low=1, high=MAX_STEPS)
+        check_range(Phrase("The largest side"), self.max_side_px, low=MIN_SIDE_PX, high=MAX_SIDE_PX)
+        check_range(Phrase("Pictures at once"), self.max_count, low=1, high=MAX_COUNT)
+        check_range(Phrase("Requests a minute"), self.requests_per_minute, low=0, high=MAX_PER_MINUTE)
+        check_range(Phrase("Pictures kept back an hour"), self.withheld_per_hour, low=0, high=MAX_WITHHELD_PER_HOUR)
+        check_range(Phrase("Retention in days"), self.retention_days, low=0, high=MAX_RETENTION_DAYS)
+        check_range(Phrase("Review in hours"), self.review_hours, low=0, high=MAX_REVIEW_HOURS)
+        for name, named in (
             (Phrase("Models"), self.models),
             (Phrase("Channels"), self.channel_ids),
             (Phrase("Roles"), self.role_ids),
             (Phrase("Roles for start images"), self.start_image_role_ids),
         ):
             if len(named) > MAX_NAMED:
-                problem = Phrase("can be at most {most}, not {number}.", most=MAX_NAMED, number=len(named))
-                raise InvalidRequestError(what=what, problem=problem)
+                raise TooManyNamedError(name=name, most=MAX_NAMED, number=len(named))
         if self.language != AUTO and not _LANGUAGE.fullmatch(self.language):
-            raise InvalidRequestError(
-                what=Phrase("The language"), problem=Phrase("must be a code such as de, or auto.")
-            )
+            raise LanguageCodeError
         if self.default_aspect is not None and self.default_aspect not in ASPECTS:
-            problem = Phrase("must be one of {aspects}.", aspects=", ".join(ASPECTS))
-            raise InvalidRequestError(what=Phrase("The shape"), problem=problem)
+            raise UnknownAspectError(name=self.default_aspect[:20], aspects=", ".join(ASPECTS))
         if self.default_model is not None and self.models and self.default_model not in self.models:
-            problem = Phrase("“{name}” is not among the models allowed here.", name=self.default_model[:60])
-            raise InvalidRequestError(what=Phrase("The default model"), problem=problem)
+            raise DefaultModelNotAllowedError(name=self.default_model[:60])
 
     def choose_default_model(self, known: Collection[str]) -> str | None:
         """Return the model, among those `known` in order, to use if none was named; None for the default."""
@@ -100,9 +96,3 @@ class GuildPreferences:
         if self.default_model in allowed:
             return self.default_model
         return allowed[0] if allowed and self.models else None
-
-
-def _check(what: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        problem = Phrase("must be from {low} to {high}, not {value}.", low=low, high=high, value=value)
-        raise InvalidRequestError(what=what, problem=problem)

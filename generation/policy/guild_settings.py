@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from generation.errors import InvalidRequestError
+from generation.policy.errors import UnknownTimeZoneError
 from generation.policy.guild_preferences import GuildPreferences
+from generation.requests.ranges import check_number
 from generation.safety.visibility import SafetyLevel
 from generation.translatable import Phrase
 
@@ -27,9 +29,7 @@ class GuildSettings:
     choices: GuildPreferences = field(default_factory=GuildPreferences)
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.weight) and MIN_WEIGHT <= self.weight <= MAX_WEIGHT):
-            problem = Phrase("must be from {low} to {high}.", low=MIN_WEIGHT, high=MAX_WEIGHT)
-            raise InvalidRequestError(what=Phrase("Weight"), problem=problem)
+        check_number(Phrase("Weight"), self.weight, low=MIN_WEIGHT, high=MAX_WEIGHT)
         zone(self.timezone)
 
 
@@ -42,9 +42,7 @@ class RoleBoost:
     boost: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.boost) and MIN_WEIGHT <= self.boost <= MAX_WEIGHT):
-            problem = Phrase("must be from {low} to {high}.", low=MIN_WEIGHT, high=MAX_WEIGHT)
-            raise InvalidRequestError(what=Phrase("Boost"), problem=problem)
+        check_number(Phrase("Boost"), self.boost, low=MIN_WEIGHT, high=MAX_WEIGHT)
 
 
 def check_claim(stored: object) -> float:
@@ -67,5 +65,4 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        problem = Phrase("“{name}” is not known. Use a name such as Europe/Berlin or UTC.", name=name[:60])
-        raise InvalidRequestError(what=Phrase("Time zone"), problem=problem) from None
+        raise UnknownTimeZoneError(name=name[:60]) from None

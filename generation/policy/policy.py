@@ -8,9 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from generation.errors import BlockedByRuleError, NotAllowedError
+from generation.errors import BlockedByRuleError
 from generation.jobs.job import Image, Job
 from generation.owner import Owner
+from generation.policy.errors import (
+    CountNotAllowedError,
+    ModelNotAllowedError,
+    NoPaintingRoleError,
+    NoStartImageRoleError,
+    NotThisChannelError,
+    NotYourButtonError,
+    SideNotAllowedError,
+    StepsNotAllowedError,
+    UncheckedModelError,
+    UncheckedUploadError,
+)
 from generation.policy.guild_preferences import GuildPreferences, Pressers
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import GenerationRequest
@@ -70,14 +82,8 @@ class Policy:
         if is_vetted or place.is_age_restricted:
             return
         if is_from_upload:
-            why = Phrase(
-                "Nothing checks what this model makes of attached pictures, so it starts from them, and from what was "
-                "made of them, in age-restricted channels only."
-            )
-            raise NotAllowedError(why=why)
-        raise NotAllowedError(
-            why=Phrase("Nothing checks what this model paints, so it works in age-restricted channels only.")
-        )
+            raise UncheckedUploadError
+        raise UncheckedModelError
 
     def handling(self, place: ChannelContext) -> FlaggedHandling:
         """Return how flagged pictures requested in that place are handled."""
@@ -97,49 +103,33 @@ class Policy:
     def require_may_press(self, owner: Owner, asker: Requester) -> None:
         """Raise `NotAllowedError` where only one's own buttons may be pressed."""
         if self.choices.pressers is Pressers.OWNER and owner.user_id != asker.user_id:
-            raise NotAllowedError(
-                why=Phrase("In this server only the person who asked for these pictures can press that.")
-            )
+            raise NotYourButtonError
 
     def require_place(self, asker: Requester, place: ChannelContext) -> None:
         """Raise `NotAllowedError` where the guild does not let this person paint."""
         choices = self.choices
         if choices.channel_ids and set(choices.channel_ids).isdisjoint(place.channel_ids):
             named = ", ".join(f"<#{channel_id}>" for channel_id in choices.channel_ids[:5])
-            raise NotAllowedError(why=Phrase("In this server I paint in {channels} only.", channels=named))
+            raise NotThisChannelError(channels=named)
         if choices.role_ids and set(choices.role_ids).isdisjoint(_add_everyone(self, asker)):
-            why = Phrase("This server lets only members with certain roles paint, and you have none of them.")
-            raise NotAllowedError(why=why)
+            raise NoPaintingRoleError
 
     def _require_limits(self, request: GenerationRequest) -> None:
         choices, spec = self.choices, request.spec
         if choices.models and spec.model not in choices.models:
-            allowed = ", ".join(choices.models[:10])
-            why = Phrase(
-                "The model “{model}” is not used in this server. There is: {allowed}.",
-                model=spec.model,
-                allowed=allowed,
-            )
-            raise NotAllowedError(why=why)
-        over = {
-            Phrase("steps"): (spec.steps, choices.max_steps),
-            Phrase("pictures at once"): (request.count, choices.max_count),
-            Phrase("pixels a side"): (max(spec.result_size_px), choices.max_side_px),
-        }
-        for what, (asked, most) in over.items():
-            if asked > most:
-                why = Phrase(
-                    "This server allows at most {most} {what}, not {asked}.", most=most, what=what, asked=asked
-                )
-                raise NotAllowedError(why=why)
+            raise ModelNotAllowedError(model=spec.model, allowed=", ".join(choices.models[:10]))
+        if spec.steps > choices.max_steps:
+            raise StepsNotAllowedError(most=choices.max_steps, asked=spec.steps)
+        if request.count > choices.max_count:
+            raise CountNotAllowedError(most=choices.max_count, asked=request.count)
+        if (side_px := max(spec.result_size_px)) > choices.max_side_px:
+            raise SideNotAllowedError(most=choices.max_side_px, asked=side_px)
 
     def _require_start_image(self, request: GenerationRequest, asker: Requester) -> None:
         wanted = self.choices.start_image_role_ids
         is_upload = request.spec.start is not None and request.parent is None
         if is_upload and wanted and set(wanted).isdisjoint(_add_everyone(self, asker)):
-            raise NotAllowedError(
-                why=Phrase("Here only members with certain roles may start from a picture of their own.")
-            )
+            raise NoStartImageRoleError
 
 
 def collect_texts(request: GenerationRequest, *, default_model: str) -> tuple[str, ...]:

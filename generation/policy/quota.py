@@ -14,7 +14,8 @@ from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from generation.errors import InvalidRequestError, QuotaExceededError
+from generation.errors import QuotaExceededError
+from generation.policy.errors import NegativeQuotaError, QuotaWindowError
 from generation.requests.cost import UNITS_PER_STEP
 from generation.translatable import Phrase
 
@@ -50,10 +51,9 @@ class Quota:
 
     def __post_init__(self) -> None:
         if self.limit < 0:
-            raise InvalidRequestError(what=Phrase("A quota"), problem=Phrase("must be 0 or more."))
+            raise NegativeQuotaError
         if self.window_hours is not None and not 1 <= self.window_hours <= MAX_WINDOW_HOURS:
-            problem = Phrase("must be from 1 to {most} hours.", most=MAX_WINDOW_HOURS)
-            raise InvalidRequestError(what=Phrase("A quota's window"), problem=problem)
+            raise QuotaWindowError(most=MAX_WINDOW_HOURS)
 
 
 @dataclass(frozen=True, slots=True)

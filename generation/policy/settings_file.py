@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import msgspec
 
-from generation.errors import InvalidRequestError
+from generation.errors import NotUtf8Error
+from generation.policy.errors import SettingsFileError
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.style import Style
 from generation.safety.visibility import SafetyLevel
-from generation.translatable import Phrase
 
 MAX_FILE_BYTES = 1024 * 1024
 VERSION = 2
@@ -59,7 +59,6 @@ def read_settings(data: bytes) -> SettingsFile:
     try:
         return msgspec.json.decode(data.decode("utf-8-sig"), type=SettingsFile)
     except UnicodeDecodeError as wrong:
-        problem = Phrase("is not UTF-8 text (byte {byte}). Save it as UTF-8 and try again.", byte=wrong.start)
+        raise NotUtf8Error(byte=wrong.start) from None
     except msgspec.DecodeError as wrong:
-        problem = Phrase("cannot be read as settings: {reason}.", reason=str(wrong)[:150])
-    raise InvalidRequestError(what=Phrase("The file"), problem=problem)
+        raise SettingsFileError(reason=str(wrong)[:150]) from None

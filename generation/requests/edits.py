@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from generation.errors import InvalidRequestError
+from generation.requests.errors import MarginStepError, MarginsWithMaskError, RegionError, UpscaleFactorError
 from generation.requests.ranges import (
     MAX_SIDE_PX,
     SIDE_MULTIPLE_PX,
-    check_finite,
+    check_above,
     check_range,
     check_seed,
     check_strength,
+    shorten,
 )
 from generation.translatable import Phrase
 from generation.validation import checked
@@ -32,10 +33,7 @@ class Margins:
         for side_px in sides:
             check_range(Phrase("A margin"), side_px, low=0, high=MAX_SIDE_PX)
         if not any(sides) or any(side_px % SIDE_MULTIPLE_PX for side_px in sides):
-            problem = Phrase(
-                "must be multiples of {multiple} pixels, and at least one above 0.", multiple=SIDE_MULTIPLE_PX
-            )
-            raise InvalidRequestError(what=Phrase("Margins"), problem=problem)
+            raise MarginStepError(step=SIDE_MULTIPLE_PX)
 
 
 @checked
@@ -57,10 +55,9 @@ class StartImage:
     def __post_init__(self) -> None:
         check_strength(Phrase("Strength"), self.strength)
         if self.cells and (self.mask_sha256 is None or not set(self.cells) <= set(range(9))):
-            problem = Phrase("is one or more of the nine parts of the picture.")
-            raise InvalidRequestError(what=Phrase("The region"), problem=problem)
+            raise RegionError
         if self.margins is not None and self.mask_sha256 is not None:
-            raise InvalidRequestError(what=Phrase("Margins"), problem=Phrase("and a mask cannot be used together."))
+            raise MarginsWithMaskError
 
 
 @checked
@@ -86,8 +83,7 @@ class Upscale:
 
     def __post_init__(self) -> None:
         if self.factor != 2:
-            problem = Phrase("must be 2, not {factor}.", factor=self.factor)
-            raise InvalidRequestError(what=Phrase("Upscale factor"), problem=problem)
+            raise UpscaleFactorError(factor=shorten(self.factor))
 
 
 @checked
@@ -102,8 +98,5 @@ class Hires:
     strength: float = 0.6
 
     def __post_init__(self) -> None:
-        check_finite(Phrase("Hires factor"), self.factor)
-        if not 1 < self.factor <= 2:
-            problem = Phrase("must be above 1 and at most 2, not {factor}.", factor=self.factor)
-            raise InvalidRequestError(what=Phrase("Hires factor"), problem=problem)
+        check_above(Phrase("Hires factor"), self.factor, low=1, high=2)
         check_strength(Phrase("Hires strength"), self.strength)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import unicodedata
 
 from generation.characters import category
-from generation.errors import InvalidRequestError
-from generation.translatable import Phrase
+from generation.requests.errors import ControlCharactersError, EmptyPromptError, PromptTooLongError
 
 MAX_PROMPT_CHARS = 1500
 MAX_COMBINING_RUN = 3
@@ -31,17 +30,14 @@ def clean_prompt(text: str) -> str:
     return " ".join(_limit_combining(composed, MAX_COMBINING_RUN).split())
 
 
-def check_prompt(text: str, *, what: str, may_be_empty: bool = False) -> None:
+def check_prompt(text: str, *, name: str, may_be_empty: bool = False) -> None:
     """Raise `InvalidRequestError` unless `text` is clean, not too long, and (unless allowed) shows something."""
     if len(text) > MAX_PROMPT_CHARS:
-        problem = Phrase(
-            "is {number} characters long; at most {most} are allowed.", number=len(text), most=MAX_PROMPT_CHARS
-        )
-        raise InvalidRequestError(what=what, problem=problem)
+        raise PromptTooLongError(name=name, most=MAX_PROMPT_CHARS, number=len(text))
     if any(_is_removed(char) for char in text):
-        raise InvalidRequestError(what=what, problem=Phrase("holds control characters that cannot be used."))
+        raise ControlCharactersError(name=name)
     if not may_be_empty and not _has_visible_text(text):
-        raise InvalidRequestError(what=what, problem=Phrase("is empty. Describe a picture, for example: a red circle."))
+        raise EmptyPromptError(name=name)
 
 
 def _is_removed(char: str) -> bool:

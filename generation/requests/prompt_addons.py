@@ -6,7 +6,6 @@ spec with the SHA-256 of its file, so a picture does not change when a file does
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,22 @@ from typing import Any, NamedTuple, Protocol
 
 from generation.errors import InvalidRequestError
 from generation.requests.decimals import read_decimal
+from generation.requests.errors import (
+    AddonChangedError,
+    AddonMismatchError,
+    AddonNamedTwiceError,
+    AddonNameError,
+    AddonNotRecordedError,
+    LoraInNegativePromptError,
+    LoraWeightError,
+    TooManyEmbeddingsError,
+    TooManyLorasError,
+    UnknownEmbeddingError,
+    UnknownLoraError,
+    UnknownTagError,
+)
 from generation.requests.prompt_weights import SYNTAX
+from generation.requests.ranges import is_number
 from generation.translatable import Phrase
 from generation.validation import checked
 
@@ -52,7 +66,7 @@ class Embedding:
     sha256: str
 
     def __post_init__(self) -> None:
-        _check_extra(Phrase("embedding"), self.name, self.sha256)
+        _check_extra(self.name, self.sha256)
 
 
 @checked
@@ -65,13 +79,9 @@ class Adapter:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_extra(Phrase("LoRA"), self.name, self.sha256)
-        if not isinstance(self.weight, int | float) or isinstance(self.weight, bool) or not math.isfinite(self.weight):
-            problem = Phrase("must be a finite number.")
-            raise InvalidRequestError(what=Phrase("The weight of the LoRA “{name}”", name=self.name), problem=problem)
-        if abs(self.weight) > MAX_WEIGHT:
-            problem = Phrase("must be from -{high} to {high}, not {weight}.", high=MAX_WEIGHT, weight=self.weight)
-            raise InvalidRequestError(what=Phrase("The weight of the LoRA “{name}”", name=self.name), problem=problem)
+        _check_extra(self.name, self.sha256)
+        if not is_number(self.weight, int | float) or not abs(self.weight) <= MAX_WEIGHT:
+            raise LoraWeightError(name=self.name, high=MAX_WEIGHT)
 
     def __str__(self) -> str:
         """Return it as people write it in a prompt."""
@@ -110,8 +120,7 @@ def read_prompts(model: AddonLibrary, prompt: str, negative: str = "") -> Parsed
     """
     adapters = tuple(_read_tag(model, tag) for tag in _TAG.finditer(prompt))
     if _TAG.search(negative):
-        problem = Phrase("cannot call a LoRA; write it into the prompt.")
-        raise InvalidRequestError(what=Phrase("The negative prompt"), problem=problem)
+        raise LoraInNegativePromptError
     fitting = {each.name.casefold(): each for each in model.embeddings if fits(model, each)}
     called = {word.casefold(): None for text in (prompt, negative) for word, is_name in split(text, fitting) if is_name}
     embeddings = tuple(Embedding(fitting[name].name, fitting[name].sha256) for name in called)
@@ -138,17 +147,14 @@ def split(text: str, names: Iterable[str]) -> Iterator[tuple[str, bool]]:
 
 def check_extras(adapters: Sequence[Adapter], embeddings: Sequence[Embedding]) -> None:
     """Raise `InvalidRequestError` for too many, or for one that is named twice."""
-    for what, called, most in (
-        (Phrase("LoRA"), adapters, MAX_ADAPTERS),
-        (Phrase("embeddings"), embeddings, MAX_EMBEDDINGS),
-    ):
+    if len(adapters) > MAX_ADAPTERS:
+        raise TooManyLorasError(most=MAX_ADAPTERS, number=len(adapters))
+    if len(embeddings) > MAX_EMBEDDINGS:
+        raise TooManyEmbeddingsError(most=MAX_EMBEDDINGS, number=len(embeddings))
+    for called in (adapters, embeddings):
         names = [each.name for each in called]
-        if len(names) > most:
-            problem = Phrase("can be used at once, not {number}.", number=len(names))
-            raise InvalidRequestError(what=Phrase("At most {most} {what}", most=most, what=what), problem=problem)
         if twice := next((name for name in names if names.count(name) > 1), None):
-            problem = Phrase("is named twice among the {what}.", what=what)
-            raise InvalidRequestError(what=Phrase("“{name}”", name=twice), problem=problem)
+            raise AddonNamedTwiceError(name=twice)
 
 
 def check_known(model: AddonLibrary, adapters: Iterable[Adapter], embeddings: Iterable[Embedding]) -> None:
@@ -156,18 +162,16 @@ def check_known(model: AddonLibrary, adapters: Iterable[Adapter], embeddings: It
 
     For specs that were not just read from a prompt: those of old recipes, and of buttons under old pictures.
     """
-    for what, called, here in (
-        (Phrase("LoRA"), adapters, model.loras),
-        (Phrase("embedding"), embeddings, model.embeddings),
-    ):
-        for each in called:
-            extra = _find(what, each.name, here)
-            _require_fit(what, model, extra)
-            if extra.sha256 != each.sha256:
-                problem = Phrase("is another file now than the one that picture was made with.")
-                raise InvalidRequestError(
-                    what=Phrase("The {what} “{name}”", what=what, name=each.name), problem=problem
-                )
+    for adapter in adapters:
+        _require_same(adapter, _find(adapter.name, model.loras, UnknownLoraError), model)
+    for embedding in embeddings:
+        _require_same(embedding, _find(embedding.name, model.embeddings, UnknownEmbeddingError), model)
+
+
+def _require_same(called: Adapter | Embedding, extra: PromptAddon, model: AddonLibrary) -> None:
+    _require_fit(model, extra)
+    if extra.sha256 != called.sha256:
+        raise AddonChangedError(name=called.name)
 
 
 def is_name(text: str) -> bool:
@@ -183,11 +187,10 @@ def fits(model: AddonLibrary, extra: PromptAddon) -> bool:
 def _read_tag(model: AddonLibrary, tag: re.Match[str]) -> Adapter:
     kind, inner = tag[1].lower(), tag[2]
     if kind != "lora":
-        problem = Phrase("is not read here; <lora:name:0.8> is.")
-        raise InvalidRequestError(what=Phrase("“<{kind}:…>”", kind=kind), problem=problem)
+        raise UnknownTagError(kind=kind)
     name, *weights = (part.strip() for part in inner.split(":"))
-    extra = _find(Phrase("LoRA"), name, model.loras)
-    _require_fit(Phrase("LoRA"), model, extra)
+    extra = _find(name, model.loras, UnknownLoraError)
+    _require_fit(model, extra)
     return Adapter(extra.name, extra.sha256, _read_weight(extra.name, weights))
 
 
@@ -196,43 +199,32 @@ def _read_weight(name: str, weights: list[str]) -> float:
 
     The web UI's second, for the UNet alone, must be the same.
     """
-    numbers = {read_decimal(weight) for weight in weights or ("1",)}
-    if None in numbers:
-        problem = Phrase("is a number from -{high} to {high}: <lora:{name}:0.8>.", high=MAX_WEIGHT, name=name)
-        raise InvalidRequestError(what=Phrase("The weight of the LoRA “{name}”", name=name), problem=problem)
-    if len(numbers) > 1 or len(weights) > 2:
-        problem = Phrase("is one number here, for text encoder and UNet alike: <lora:{name}:0.8>.", name=name)
-        raise InvalidRequestError(what=Phrase("The weight of the LoRA “{name}”", name=name), problem=problem)
-    return next(number for number in numbers if number is not None)
+    first, *others = {read_decimal(weight) for weight in weights or ("1",)}
+    if first is None or others or len(weights) > 2:
+        raise LoraWeightError(name=name, high=MAX_WEIGHT)
+    return first
 
 
-def _find(what: str, name: str, here: Sequence[PromptAddon]) -> PromptAddon:
-    """Find by exact name, else by the same letters in another case."""
+def _find(name: str, here: Sequence[PromptAddon], unknown: type[InvalidRequestError]) -> PromptAddon:
+    """Find by exact name, else by the same letters in another case. Raise `unknown` if there is none."""
     found = [each for each in here if each.name == name] or [
         each for each in here if each.name.casefold() == name.casefold()
     ]
     if found:
         return found[0]
-    shown = name[:MAX_NAME_CHARS] or Phrase("nothing")
     available = ", ".join(each.name for each in here) or Phrase("none")
-    problem = Phrase("is not here. Available: {available}.", available=available)
-    raise InvalidRequestError(what=Phrase("The {what} “{name}”", what=what, name=shown), problem=problem)
+    raise unknown(name=name[:MAX_NAME_CHARS], available=available)
 
 
-def _require_fit(what: str, model: AddonLibrary, extra: PromptAddon) -> None:
+def _require_fit(model: AddonLibrary, extra: PromptAddon) -> None:
     if fits(model, extra):
         return
     made_for = BASES.get(extra.context_width, Phrase("another kind of model"))
-    problem = Phrase("was made for {made_for} and does not fit “{name}”.", made_for=made_for, name=model.name)
-    raise InvalidRequestError(what=Phrase("The {what} “{name}”", what=what, name=extra.name), problem=problem)
+    raise AddonMismatchError(name=extra.name, made_for=made_for, model=model.name)
 
 
-def _check_extra(what: str, name: Any, sha256: Any) -> None:
+def _check_extra(name: Any, sha256: Any) -> None:
     if not isinstance(name, str) or not is_name(name):
-        problem = Phrase("has a name none can have.")
-        raise InvalidRequestError(
-            what=Phrase("The {what} “{name}”", what=what, name=str(name)[:MAX_NAME_CHARS]), problem=problem
-        )
+        raise AddonNameError(name=str(name)[:MAX_NAME_CHARS])
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        problem = Phrase("is recorded without the SHA-256 of its file.")
-        raise InvalidRequestError(what=Phrase("The {what} “{name}”", what=what, name=name), problem=problem)
+        raise AddonNotRecordedError(name=name)

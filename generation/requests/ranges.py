@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from generation.errors import InvalidRequestError
+from generation.requests.errors import NumberNotAboveError, NumberOutOfRangeError, OutOfRangeError, SizeOutOfRangeError
 from generation.translatable import Phrase
 
 MAX_SEED = 2**32 - 1
@@ -15,39 +14,58 @@ MAX_STEPS = 150
 MAX_GUIDANCE = 30.0
 MAX_COUNT = 4
 MAX_CLIP_SKIP = 12
+MAX_SHOWN_CHARS = 20
 
 
-def check_range(what: str, value: Any, *, low: int, high: int) -> None:
-    """Raise `InvalidRequestError` unless the value is a whole number from `low` to `high`."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        problem = Phrase("must be a whole number from {low} to {high}.", low=low, high=high)
-        raise InvalidRequestError(what=what, problem=problem)
-    if not low <= value <= high:
-        problem = Phrase("must be from {low} to {high}, not {value}.", low=low, high=high, value=value)
-        raise InvalidRequestError(what=what, problem=problem)
+def check_range(name: str, value: Any, *, low: int, high: int) -> None:
+    """Raise `OutOfRangeError` unless the value is a whole number from `low` to `high`."""
+    if not is_number(value, int) or not low <= value <= high:
+        raise OutOfRangeError(name=name, low=low, high=high, value=shorten(value))
 
 
 def check_seed(seed: Any) -> None:
-    """Raise `InvalidRequestError` unless the value is a seed."""
+    """Raise `OutOfRangeError` unless the value is a seed."""
     check_range(Phrase("Seed"), seed, low=0, high=MAX_SEED)
 
 
-def check_finite(what: str, value: Any) -> None:
-    """Raise `InvalidRequestError` unless the value is a finite number."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise InvalidRequestError(what=what, problem=Phrase("must be a finite number."))
+def check_number(name: str, value: Any, *, low: float, high: float) -> None:
+    """Raise `NumberOutOfRangeError` unless the value is a number from `low` to `high`."""
+    if not is_number(value, int | float) or not low <= value <= high:
+        raise NumberOutOfRangeError(name=name, low=low, high=high, value=shorten(value))
 
 
-def check_strength(what: str, value: Any) -> None:
-    """Raise `InvalidRequestError` unless the value is above 0 and at most 1."""
-    check_finite(what, value)
-    if not 0 < value <= 1:
-        raise InvalidRequestError(what=what, problem=Phrase("must be above 0 and at most 1, not {value}.", value=value))
+def check_above(name: str, value: Any, *, low: float, high: float) -> None:
+    """Raise `NumberNotAboveError` unless the value is a number above `low` and at most `high`."""
+    if not is_number(value, int | float) or not low < value <= high:
+        raise NumberNotAboveError(name=name, low=low, high=high, value=shorten(value))
 
 
-def check_side(what: str, side_px: Any) -> None:
-    """Raise `InvalidRequestError` unless the value is a side that can be painted."""
-    check_range(what, side_px, low=MIN_SIDE_PX, high=MAX_SIDE_PX)
-    if side_px % SIDE_MULTIPLE_PX:
-        problem = Phrase("must be a multiple of {multiple}, not {value}.", multiple=SIDE_MULTIPLE_PX, value=side_px)
-        raise InvalidRequestError(what=what, problem=problem)
+def check_strength(name: str, value: Any) -> None:
+    """Raise `NumberNotAboveError` unless the value is above 0 and at most 1."""
+    check_above(name, value, low=0, high=1)
+
+
+def check_size(width_px: Any, height_px: Any) -> None:
+    """Raise `SizeOutOfRangeError` unless both are sides that can be painted."""
+    if not (_is_side(width_px) and _is_side(height_px)):
+        raise SizeOutOfRangeError(
+            least=MIN_SIDE_PX,
+            most=MAX_SIDE_PX,
+            step=SIDE_MULTIPLE_PX,
+            width=shorten(width_px),
+            height=shorten(height_px),
+        )
+
+
+def is_number(value: Any, kinds: Any) -> bool:
+    """Return whether the value is of these kinds of numbers; to Python, True and False are whole numbers too."""
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def shorten(value: Any) -> Any:
+    """Return a number as it is, and the beginning of anything else."""
+    return value if is_number(value, int | float) else str(value)[:MAX_SHOWN_CHARS]
+
+
+def _is_side(side_px: Any) -> bool:
+    return is_number(side_px, int) and MIN_SIDE_PX <= side_px <= MAX_SIDE_PX and side_px % SIDE_MULTIPLE_PX == 0

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from generation.errors import InvalidRequestError
+from generation.requests.errors import RecipeUnusableError
 from generation.requests.spec import ImageSpec
 from generation.translatable import Phrase
 
@@ -64,18 +64,14 @@ class Trace:
 
 
 def require_trace(spec: ImageSpec, text: str) -> Trace:
-    """Return the trace if a picture of that spec can have it. Raise `InvalidRequestError` otherwise."""
+    """Return the trace if a picture of that spec can have it. Raise `RecipeUnusableError` otherwise."""
     try:
         trace = Trace.parse(text)
     except ValueError:
-        raise InvalidRequestError(
-            what=Phrase("The recipe"), problem=Phrase("holds a trace that cannot be read.")
-        ) from None
+        raise RecipeUnusableError from None
     is_possible = all(bucket in LADDER and bucket >= spec.num_rows for bucket, _ in trace.runs)
     if not is_possible or trace.num_evaluations != spec.num_evaluations:
-        raise InvalidRequestError(
-            what=Phrase("The recipe"), problem=Phrase("holds a trace that no picture of ours has.")
-        )
+        raise RecipeUnusableError
     return trace
 
 

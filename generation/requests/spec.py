@@ -11,9 +11,14 @@ from typing import Any, NamedTuple, Self
 
 from msgspec import UNSET, UnsetType
 
-from generation.errors import InvalidRequestError
 from generation.requests.defaults import HasDefaults
 from generation.requests.edits import Hires, StartImage, Upscale, Variation
+from generation.requests.errors import (
+    HiresFromPictureError,
+    HiresTooLargeError,
+    MarginsTooLargeError,
+    UnknownSamplerError,
+)
 from generation.requests.prompt import check_prompt
 from generation.requests.prompt_addons import Adapter, Embedding, check_extras
 from generation.requests.prompt_weights import FIRST_SYNTAX, SYNTAX
@@ -26,10 +31,10 @@ from generation.requests.ranges import (
     MAX_STEPS,
     MIN_INSIDE_PX,
     SIDE_MULTIPLE_PX,
-    check_finite,
+    check_number,
     check_range,
     check_seed,
-    check_side,
+    check_size,
 )
 from generation.requests.samplers import SAMPLERS
 from generation.rules.folding import words_of_name
@@ -101,22 +106,13 @@ class ImageSpec:
         )
 
     def __post_init__(self) -> None:
-        check_prompt(self.prompt, what=Phrase("The prompt"))
-        check_prompt(self.negative, what=Phrase("The negative prompt"), may_be_empty=True)
-        check_side(Phrase("Width"), self.width_px)
-        check_side(Phrase("Height"), self.height_px)
+        check_prompt(self.prompt, name=Phrase("The prompt"))
+        check_prompt(self.negative, name=Phrase("The negative prompt"), may_be_empty=True)
+        check_size(self.width_px, self.height_px)
         check_range(Phrase("Steps"), self.steps, low=1, high=MAX_STEPS)
-        check_finite(Phrase("Guidance"), self.guidance)
-        if not 0 <= self.guidance <= MAX_GUIDANCE:
-            problem = Phrase("must be from 0 to {high}, not {guidance}.", high=MAX_GUIDANCE, guidance=self.guidance)
-            raise InvalidRequestError(what=Phrase("Guidance"), problem=problem)
+        check_number(Phrase("Guidance"), self.guidance, low=0, high=MAX_GUIDANCE)
         if self.sampler not in SAMPLERS:
-            problem = Phrase(
-                "“{sampler}” is not known. Choose one of: {samplers}.",
-                sampler=self.sampler,
-                samplers=", ".join(SAMPLERS),
-            )
-            raise InvalidRequestError(what=Phrase("Sampler"), problem=problem)
+            raise UnknownSamplerError(name=self.sampler, samplers=", ".join(SAMPLERS))
         most = SAMPLERS[self.sampler].max_steps
         if most is not None:
             check_range(Phrase("Steps with {sampler}", sampler=self.sampler), self.steps, low=1, high=most)
@@ -148,25 +144,12 @@ class ImageSpec:
         """Raise `InvalidRequestError` if the parts of the spec disagree about sizes."""
         if self.start is not None and self.start.margins is not None and min(self.start_size_px) < MIN_INSIDE_PX:
             width, height = self.start_size_px
-            problem = Phrase(
-                "leave {width}x{height} pixels for the picture inside; at least {least} a side are needed.",
-                width=width,
-                height=height,
-                least=MIN_INSIDE_PX,
-            )
-            raise InvalidRequestError(what=Phrase("The margins"), problem=problem)
+            raise MarginsTooLargeError(width=width, height=height, least=MIN_INSIDE_PX)
         if self.hires is not None and (self.start is not None or self.upscale is not None):
-            problem = Phrase("begins from words alone, without a picture.")
-            raise InvalidRequestError(what=Phrase("Hires fix"), problem=problem)
+            raise HiresFromPictureError
         if self.hires is not None and max(self.result_size_px) > MAX_SIDE_PX:
             width, height = self.result_size_px
-            problem = Phrase(
-                "would make {width}x{height} pixels; at most {most} a side are possible.",
-                width=width,
-                height=height,
-                most=MAX_SIDE_PX,
-            )
-            raise InvalidRequestError(what=Phrase("Hires fix"), problem=problem)
+            raise HiresTooLargeError(width=width, height=height, most=MAX_SIDE_PX)
 
     @property
     def written(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from generation.characters import is_newer
-from generation.errors import InvalidRequestError
+from generation.requests.errors import StyleNameError
 from generation.requests.prompt import check_prompt
 from generation.translatable import Phrase
 from generation.validation import checked
@@ -29,10 +29,9 @@ class Style:
 
     def __post_init__(self) -> None:
         if len(self.name) > MAX_NAME_CHARS or not _is_name(self.name):
-            problem = Phrase("is up to {most} letters, digits, spaces and dashes.", most=MAX_NAME_CHARS)
-            raise InvalidRequestError(what=Phrase("A style's name"), problem=problem)
-        check_prompt(self.prompt, what=Phrase("The style's prompt"))
-        check_prompt(self.negative, what=Phrase("The style's negative prompt"), may_be_empty=True)
+            raise StyleNameError(most=MAX_NAME_CHARS)
+        check_prompt(self.prompt, name=Phrase("The style's prompt"))
+        check_prompt(self.negative, name=Phrase("The style's negative prompt"), may_be_empty=True)
 
     def around(self, prompt: str, negative: str) -> tuple[str, str]:
         """Return prompt and negative prompt with the style's words: what is screened, painted and shown."""

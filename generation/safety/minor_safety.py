@@ -13,21 +13,15 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from generation.errors import NotAllowedError
 from generation.rules.rule import Kind, Rule, compile_pattern
 from generation.rules.rulebook import Rulebook
 from generation.safety.age_words import AGES, SEXUAL, TENS, YOUNG
-from generation.translatable import Phrase
+from generation.safety.errors import MinorSafetyError
 
 log = logging.getLogger(__name__)
 Scorer = Callable[[str], float]
 """A text's score, 0 to 1; not a number counts as 1."""
 THRESHOLD = 0.5
-REFUSAL = Phrase("I do not paint that.")
-
-
-class MinorSafetyError(NotAllowedError):
-    """{why}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,7 @@ class MinorSafety:
             if not (age := self.age(text)) < THRESHOLD:
                 digest = hashlib.sha256(text.encode()).hexdigest()[:16]
                 log.warning("action=refused-for-protection hash=%s age=%.2f sexual=%.2f", digest, age, sexual)
-                raise MinorSafetyError(why=REFUSAL)
+                raise MinorSafetyError
 
 
 class WordScorer:

@@ -48,7 +48,7 @@ def test_weights_and_boosts_are_kept_for_the_next_start(folder: Path) -> None:
     assert store == [RoleBoost(guild_id=5, role_id=77, boost=3.0)]
     assert run("boost", "5", "77", "1")[0] == 0
     assert asyncio.run(_with_database(folder, lambda database: SettingsStore(database).fetch_boosts())) == []
-    assert "must be from 0.01 to 100" in run("weight", "5", "0")[1]
+    assert "must be a number from 0.01 to 100" in run("weight", "5", "0")[1]
 
 
 def test_reconcile_finds_and_repairs_differences(folder: Path) -> None:

@@ -110,9 +110,9 @@ def test_several_pictures_get_numbered_files(painted: Path) -> None:
     ("status", "words", "says"),
     [
         (1, ("imagine", " ", "--out", "x.png"), "The prompt is empty"),
-        (1, ("imagine", "a star", "--size", "7x7", "--out", "x.png"), "Width must be from 64"),
-        (1, ("imagine", "a star", "--size", "big", "--out", "x.png"), "Size is WIDTHxHEIGHT"),
-        (1, ("imagine", "a star", "--steps", "0", "--out", "x.png"), "Steps must be from 1 to 150"),
+        (1, ("imagine", "a star", "--size", "7x7", "--out", "x.png"), "The width and height must each be from 64"),
+        (1, ("imagine", "a star", "--size", "big", "--out", "x.png"), "Write the size as WIDTHxHEIGHT"),
+        (1, ("imagine", "a star", "--steps", "0", "--out", "x.png"), "Steps must be a whole number from 1 to 150"),
         (1, ("imagine", "a star", "--sampler", "Eulr", "--out", "x.png"), "Choose one of: Euler a"),
         (2, ("imagine", "a star", "--model", "/nowhere", "--out", "x.png"), "The model /nowhere has no model_index"),
         (2, ("imagine", "a star", "--out", "gone/x.png"), "--out gone/x.png lies in a folder that is not there."),

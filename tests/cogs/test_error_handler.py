@@ -14,19 +14,20 @@ from cogs.common.custom_ids import CustomId
 from cogs.common.messages import Action, Button
 from cogs.endpoints import set_base_url
 from cogs.error_handler import translate
-from generation.errors import ConfigurationError, InvalidRequestError, NotAcceptedError, UnknownJobError
+from generation.errors import ConfigurationError, NotAcceptedError, UnknownJobError
+from generation.requests.errors import OutOfRangeError, UnknownSamplerError
 
 
 def test_our_own_errors_speak_for_themselves() -> None:
-    error = InvalidRequestError(what="Steps", problem="must be from 1 to 150, not 0.")
-    assert translate(error).text == "Steps must be from 1 to 150, not 0."
+    error = OutOfRangeError(name="Steps", low=1, high=150, value=0)
+    assert translate(error).text == "Steps must be a whole number from 1 to 150, not 0."
     assert translate(error).level == logging.INFO
     assert translate(NotAcceptedError()).level == logging.WARNING
 
 
 def test_a_refused_value_of_masses_is_still_an_answer() -> None:
-    text = translate(InvalidRequestError(what="Sampler", problem=f"“{'x' * 5000}” is not known.")).text
-    assert text.startswith("Sampler “xxx") and text.endswith("…") and len(text) <= 2000
+    text = translate(UnknownSamplerError(name="x" * 5000, samplers="Euler")).text
+    assert text.startswith("There is no sampler named “xxx") and text.endswith("…") and len(text) <= 2000
 
 
 def test_wrapped_errors_are_unwrapped() -> None:

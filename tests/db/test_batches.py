@@ -29,13 +29,13 @@ from db.admin.removed_guilds import RemovedGuildStore
 from db.batches import JOBS_AT_ONCE
 from db.engine import Database
 from db.models import Base
+from db.stores.errors import ExportTooLargeError
 from db.stores.favourites import FavouriteStore
 from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.moderation import ModerationStore
 from db.stores.quotas import QuotaStore
 from db.stores.settings import SettingsStore
-from generation.errors import InvalidRequestError
 from generation.jobs.history import HistoryFilter
 from generation.owner import Owner
 from generation.policy.guild_settings import GuildSettings
@@ -264,7 +264,7 @@ async def test_more_is_several_files_each_of_which_is_read_alone(database: Datab
 async def test_more_than_can_be_sent_is_said_and_leaves_nothing(database: Database, tmp_path: Path) -> None:
     await talkative(database, 100)
     before = names_in(tmp_path)
-    with pytest.raises(InvalidRequestError, match=r"bot\.py export"):
+    with pytest.raises(ExportTooLargeError):
         await exported(database, 6_000)
     assert names_in(tmp_path) == before
 

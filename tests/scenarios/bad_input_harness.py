@@ -16,7 +16,9 @@ from safetensors.numpy import save_file
 
 from cli import models
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
+from generation.errors import AtelierError
 from generation.policy.quota import Usage
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, judged, until_done
 from tests.tally import Tally
 
@@ -86,11 +88,11 @@ async def answer(house: House, asked: Interaction) -> str:
     return said.text
 
 
-async def refuses(house: House, says: str, **options: Any) -> None:
-    """The private answer holds `says`; nothing was reserved or charged; nobody else saw a thing; and life goes on."""
+async def refuses(house: House, kind: type[AtelierError], **options: Any) -> None:
+    """The private answer is that of `kind`; nothing was reserved or charged; no one else saw a thing; life goes on."""
     before, seen = await house.usage(), len(house.people.bo.list_visible_messages())
     said = await answer(house, await house.people.ada.forging.slash("imagine", **({"prompt": RED} | options)))
-    assert says in said, said
+    assert is_said(kind, said), said
     assert "Incident" not in said, "it was foreseen"
     assert await house.usage() == before
     assert await house.bot.jobs.fetch_unfinished() == []

@@ -9,7 +9,9 @@ from PIL import Image
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.owner import Owner
+from generation.policy.errors import UnknownTimeZoneError
 from generation.policy.guild_settings import RoleBoost
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 from tests.stored import fetch_jobs
 
@@ -61,7 +63,8 @@ async def test_steps_hours_members_and_time_zones(
     await discord.wait_for(lambda: refused.followups)
     assert "quota of 1 standard step in 6 hours: 1 left" in refused.followups[0].content
     assert "more than the whole quota" in refused.followups[0].content
-    assert "not known" in (await told(discord, await manager.slash("quota timezone", zone="Mars/Olympus"))).text
+    said = (await told(discord, await manager.slash("quota timezone", zone="Mars/Olympus"))).text
+    assert is_said(UnknownTimeZoneError, said, name="Mars/Olympus")
 
 
 @pytest.mark.parametrize(

@@ -13,67 +13,88 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cogs.common.errors import (
+    FileNotFetchedError,
+    MaskSizeError,
+    NoSettingsError,
+    NotAManagerError,
+    NotANumberError,
+    PictureReferenceError,
+)
 from discord_sandbox import Upload
+from generation.errors import AtelierError, UnknownJobError, UnknownModelError
 from generation.images.codec import decode_png, read_png_text
+from generation.images.errors import NotAPictureError, PictureDamagedError, PictureSizeError
+from generation.jobs.errors import NotYourPicturesError
 from generation.jobs.job import Job, Status
+from generation.models.errors import SizeFormatError, SizeTooLargeError
+from generation.requests.errors import (
+    AddonMismatchError,
+    EmptyPromptError,
+    NumberNotAboveError,
+    NumberOutOfRangeError,
+    OutOfRangeError,
+    PromptTooLongError,
+    SizeOutOfRangeError,
+    UnknownLoraError,
+)
 from tests.generation.images.hostile_files import header_only, many_frames, saved, text_bomb
+from tests.messages import is_said
 from tests.patience import PATIENCE_S
 from tests.scenarios.bad_input_harness import RED, House, answer, refuses
 from tests.scenarios.bot_harness import delete_by_hand, job_id_in, until_done, until_shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-EMPTY = "The prompt is empty. Describe a picture"
-LONG = "characters long; at most 1500 are allowed"
 
 
 # Prompts that show nothing, or too much.
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "kind"),
     [
-        pytest.param({"prompt": "   "}, EMPTY, id="1 blank"),
-        pytest.param({"prompt": ""}, EMPTY, id="1 empty, forged"),
-        pytest.param({"prompt": "y" * 5000}, f"The prompt is 5000 {LONG}", id="2 too long, forged"),
-        pytest.param({"prompt": "\u200b\u200d\ufeff\u2060"}, EMPTY, id="3 only zero-width"),
-        pytest.param({"prompt": "\x00\x01\x7f"}, EMPTY, id="4 only control bytes"),
-        pytest.param({"prompt": "\u202e\u2066"}, EMPTY, id="6 only directions"),
-        pytest.param({"prompt": "(" * 1000 + "x" + ")" * 1000}, LONG, id="11 1,000-deep parentheses, forged"),
-        pytest.param({"seed": -1}, "Seed must be from 0 to 4294967295, not -1", id="20 seed -1"),
-        pytest.param({"seed": 2**32}, "must be from 0 to 4294967295, not 4294967296", id="20 seed 2^32"),
-        pytest.param({"seed": 2**64}, "not 18446744073709551616", id="20 seed 2^64"),
-        pytest.param({"seed": "seven"}, "Seed must be a whole number", id="20 seed in words"),
-        pytest.param({"size": "0x0"}, "Width must be from 64", id="21 size 0"),
-        pytest.param({"size": "7x7"}, "Width must be from 64", id="21 size 7"),
-        pytest.param({"size": "513x513"}, "sides may be up to 256 pixels", id="21 size 513"),
-        pytest.param({"size": "16384x16384"}, "sides may be up to 256 pixels", id="21 size 16384"),
-        pytest.param({"size": "9" * 99}, "Size is WIDTHxHEIGHT", id="21 size of digits"),
-        pytest.param({"size": "{0.__class__}"}, "Size is WIDTHxHEIGHT", id="18 a template as a size"),
-        pytest.param({"steps": 0}, "Steps must be from 1 to 150, not 0", id="22 no steps"),
-        pytest.param({"steps": 10_000}, "Steps must be from 1 to 150, not 10000", id="22 10,000 steps"),
-        pytest.param({"guidance": float("nan")}, "Guidance must be a finite number", id="23 guidance nan"),
-        pytest.param({"guidance": float("inf")}, "Guidance must be a finite number", id="23 guidance inf"),
-        pytest.param({"guidance": -3.0}, "Guidance must be from 0 to 30, not -3", id="23 guidance below 0"),
+        pytest.param({"prompt": "   "}, EmptyPromptError, id="1 blank"),
+        pytest.param({"prompt": ""}, EmptyPromptError, id="1 empty, forged"),
+        pytest.param({"prompt": "y" * 5000}, PromptTooLongError, id="2 too long, forged"),
+        pytest.param({"prompt": "\u200b\u200d\ufeff\u2060"}, EmptyPromptError, id="3 only zero-width"),
+        pytest.param({"prompt": "\x00\x01\x7f"}, EmptyPromptError, id="4 only control bytes"),
+        pytest.param({"prompt": "\u202e\u2066"}, EmptyPromptError, id="6 only directions"),
         pytest.param(
-            {"guidance": -1e308}, "Guidance must be from 0 to 30, not -1e+308", id="23 guidance of 309 digits"
+            {"prompt": "(" * 1000 + "x" + ")" * 1000}, PromptTooLongError, id="11 1,000-deep parentheses, forged"
         ),
-        pytest.param({"guidance": "much"}, "Guidance must be a number, not “much”", id="26 words for a fraction"),
-        pytest.param({"count": 0}, "Count must be from 1 to 4, not 0", id="24 count 0"),
-        pytest.param({"count": 1000}, "Count must be from 1 to 4, not 1000", id="24 count 1,000"),
-        pytest.param({"steps": "many"}, "Steps must be a whole number from 1 to 150", id="26 words for a number"),
-        pytest.param({"steps": 4.5}, "Steps must be a whole number from 1 to 150", id="26 a fraction"),
-        pytest.param({"prompt": "a <lora:../../x:1>"}, "The LoRA “../../x” is not here", id="13 a path as a LoRA"),
-        pytest.param({"prompt": "a <lora:wide:1>"}, "does not fit “paintbox”", id="32 a LoRA of another base"),
-        pytest.param({"model": "../../etc/passwd"}, "There is no model named", id="27 a path as a model"),
-        pytest.param({"model": "/etc/passwd"}, "There is no model named", id="28 an absolute path as a model"),
-        pytest.param({"prompt": "a <lora:/etc/passwd:1>"}, "is not here", id="28 an absolute path as a LoRA"),
-        pytest.param({"model": "x\x00y"}, "There is no model named", id="29 NUL in a name"),
-        pytest.param({"model": "..\\..\\x"}, "There is no model named", id="30 back-slashes"),
-        pytest.param({"model": "．．／etc／passwd"}, "There is no model named", id="30 full-width dots"),
+        pytest.param({"seed": -1}, OutOfRangeError, id="20 seed -1"),
+        pytest.param({"seed": 2**32}, OutOfRangeError, id="20 seed 2^32"),
+        pytest.param({"seed": 2**64}, OutOfRangeError, id="20 seed 2^64"),
+        pytest.param({"seed": "seven"}, OutOfRangeError, id="20 seed in words"),
+        pytest.param({"size": "0x0"}, SizeOutOfRangeError, id="21 size 0"),
+        pytest.param({"size": "7x7"}, SizeOutOfRangeError, id="21 size 7"),
+        pytest.param({"size": "513x513"}, SizeTooLargeError, id="21 size 513"),
+        pytest.param({"size": "16384x16384"}, SizeTooLargeError, id="21 size 16384"),
+        pytest.param({"size": "9" * 99}, SizeFormatError, id="21 size of digits"),
+        pytest.param({"size": "{0.__class__}"}, SizeFormatError, id="18 a template as a size"),
+        pytest.param({"steps": 0}, OutOfRangeError, id="22 no steps"),
+        pytest.param({"steps": 10_000}, OutOfRangeError, id="22 10,000 steps"),
+        pytest.param({"guidance": float("nan")}, NumberOutOfRangeError, id="23 guidance nan"),
+        pytest.param({"guidance": float("inf")}, NumberOutOfRangeError, id="23 guidance inf"),
+        pytest.param({"guidance": -3.0}, NumberOutOfRangeError, id="23 guidance below 0"),
+        pytest.param({"guidance": -1e308}, NumberOutOfRangeError, id="23 guidance of 309 digits"),
+        pytest.param({"guidance": "much"}, NotANumberError, id="26 words for a fraction"),
+        pytest.param({"count": 0}, OutOfRangeError, id="24 count 0"),
+        pytest.param({"count": 1000}, OutOfRangeError, id="24 count 1,000"),
+        pytest.param({"steps": "many"}, OutOfRangeError, id="26 words for a number"),
+        pytest.param({"steps": 4.5}, OutOfRangeError, id="26 a fraction"),
+        pytest.param({"prompt": "a <lora:../../x:1>"}, UnknownLoraError, id="13 a path as a LoRA"),
+        pytest.param({"prompt": "a <lora:wide:1>"}, AddonMismatchError, id="32 a LoRA of another base"),
+        pytest.param({"model": "../../etc/passwd"}, UnknownModelError, id="27 a path as a model"),
+        pytest.param({"model": "/etc/passwd"}, UnknownModelError, id="28 an absolute path as a model"),
+        pytest.param({"prompt": "a <lora:/etc/passwd:1>"}, UnknownLoraError, id="28 an absolute path as a LoRA"),
+        pytest.param({"model": "x\x00y"}, UnknownModelError, id="29 NUL in a name"),
+        pytest.param({"model": "..\\..\\x"}, UnknownModelError, id="30 back-slashes"),
+        pytest.param({"model": "．．／etc／passwd"}, UnknownModelError, id="30 full-width dots"),
     ],
 )
-async def test_a_request_that_cannot_be_made(house: House, options: dict[str, Any], says: str) -> None:
-    await refuses(house, says, **options)
+async def test_a_request_that_cannot_be_made(house: House, options: dict[str, Any], kind: type[AtelierError]) -> None:
+    await refuses(house, kind, **options)
 
 
 # Prompts that only look dangerous are painted, and shown letter by letter.
@@ -122,7 +143,7 @@ async def test_10_a_forged_settings_line_stays_a_part_of_the_prompt(house: House
 
 async def test_19_a_prompt_cannot_write_lines_into_the_log(house: House) -> None:
     await house.paints("red \x1b[31mcircle\r\n2026-01-01 ERROR action=forged")
-    await refuses(house, "Size is WIDTHxHEIGHT", size="x\r\naction=forged")
+    await refuses(house, SizeFormatError, size="x\r\naction=forged")
     said = house.log.getvalue()
     assert "action=accepted" in said
     assert "action=forged" not in said and "\x1b" not in said
@@ -134,32 +155,32 @@ async def test_what_lies_at_the_edge_is_painted(house: House) -> None:
     await house.paints(steps=1, seed=2**32 - 1, guidance=0)
     start = Upload("start.png", saved("PNG", "RGB", (64, 64)))
     await house.paints(image=start, strength=1.0)
-    await refuses(house, "Steps must be a whole number", steps="1")
-    await refuses(house, "Strength must be above 0 and at most 1, not 0", image=start, strength=0)
-    await refuses(house, "Strength must be above 0 and at most 1, not 7", image=start, strength=7)
+    await refuses(house, OutOfRangeError, steps="1")
+    await refuses(house, NumberNotAboveError, image=start, strength=0)
+    await refuses(house, NumberNotAboveError, image=start, strength=7)
 
 
 # Pictures, over the wire. tests/generation/images/test_untrusted_decoder.py tries every kind on the decoder itself.
 
 
 @pytest.mark.parametrize(
-    ("filename", "data", "says"),
+    ("filename", "data", "kind"),
     [
-        pytest.param("a.png", header_only(60000, 60000), "at most 16 megapixels", id="36 a giant header"),
-        pytest.param("a.png", header_only(9459, 9459), "at most 16 megapixels", id="37 just below Pillow's limit"),
-        pytest.param("a.png", text_bomb(200), "damaged or cut short", id="38 a bomb of text"),
-        pytest.param(
-            "a.png", saved("TIFF", "RGB", (64, 64)), "is not a PNG, JPEG or WebP file", id="40 TIFF named .png"
-        ),
-        pytest.param("a.png", saved("PNG", "RGB", (64, 64))[:60], "damaged or cut short", id="39 cut short"),
-        pytest.param("a.png", b"<svg/>", "is not a PNG, JPEG or WebP file", id="40 SVG named .png"),
-        pytest.param("a.png", b"<html>", "is not a PNG, JPEG or WebP file", id="40 HTML named .png"),
-        pytest.param("a.png", b"", "is empty", id="40 empty"),
-        pytest.param("a.png", header_only(1, 20000), "sides of 16 to 8192", id="44 a hair"),
+        pytest.param("a.png", header_only(60000, 60000), PictureSizeError, id="36 a giant header"),
+        pytest.param("a.png", header_only(9459, 9459), PictureSizeError, id="37 just below Pillow's limit"),
+        pytest.param("a.png", text_bomb(200), PictureDamagedError, id="38 a bomb of text"),
+        pytest.param("a.png", saved("TIFF", "RGB", (64, 64)), NotAPictureError, id="40 TIFF named .png"),
+        pytest.param("a.png", saved("PNG", "RGB", (64, 64))[:60], PictureDamagedError, id="39 cut short"),
+        pytest.param("a.png", b"<svg/>", NotAPictureError, id="40 SVG named .png"),
+        pytest.param("a.png", b"<html>", NotAPictureError, id="40 HTML named .png"),
+        pytest.param("a.png", b"", FileNotFetchedError, id="40 empty"),
+        pytest.param("a.png", header_only(1, 20000), PictureSizeError, id="44 a hair"),
     ],
 )
-async def test_a_start_picture_that_cannot_be_used(house: House, filename: str, data: bytes, says: str) -> None:
-    await refuses(house, says, image=Upload(filename, data, "image/png"))
+async def test_a_start_picture_that_cannot_be_used(
+    house: House, filename: str, data: bytes, kind: type[AtelierError]
+) -> None:
+    await refuses(house, kind, image=Upload(filename, data, "image/png"))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +246,7 @@ async def test_43_a_photograph_on_its_side_counts_as_people_see_it(house: House)
     assert (await until_done(house.discord, painted)).attachments
     before = await house.usage()
     said = await answer(house, await ada.slash("inpaint", image=photograph, mask=lying, prompt=RED))
-    assert said == "The mask is 96x64; it must be 64x96, as the picture is."
+    assert is_said(MaskSizeError, said, width=64, height=96)
     assert await house.usage() == before
 
 
@@ -236,7 +257,7 @@ async def test_45_an_attachment_that_is_gone_before_it_is_read(house: House) -> 
         said = await answer(house, await house.people.ada.slash("imagine", prompt=RED, image=picture))
     finally:
         stop()
-    assert said == "The file could not be fetched from Discord. Attach it again."
+    assert is_said(FileNotFetchedError, said)
     await house.paints()
 
 
@@ -245,14 +266,14 @@ async def test_a_file_to_reproduce_that_is_none_of_ours(house: House, data: byte
     before = await house.usage()
     asked = await house.people.ada.slash("reproduce", file=Upload("a.png", data))
     said = await answer(house, asked)
-    assert any(words in said for words in ("is not a PNG", "carries no recipe", "is empty")), said
+    assert any(is_said(kind, said) for kind in (NotAPictureError, NoSettingsError, FileNotFetchedError)), said
     assert await house.usage() == before
 
 
 async def test_a_link_with_a_number_longer_than_any_id(house: House) -> None:
     for number in ("9" * 21, "9" * 5000, "٣"):
         asked = await house.people.ada.slash("reproduce", picture=f"https://discord.com/channels/1/2/{number}")
-        assert await answer(house, asked) == "The picture is named by its id, or by the link to its message."
+        assert is_said(PictureReferenceError, await answer(house, asked))
 
 
 async def test_a_link_to_a_message_that_cannot_be(house: House) -> None:
@@ -262,7 +283,7 @@ async def test_a_link_to_a_message_that_cannot_be(house: House) -> None:
     for message_id in ("9" * 20, "1"):
         link = f"https://discord.com/channels/{people.guild.id}/{people.general.id}/{message_id}"
         asked = await people.ada.slash("reproduce", picture=link)
-        assert await answer(house, asked) == "That picture is not known here any more."
+        assert is_said(UnknownJobError, await answer(house, asked))
 
 
 # Discord itself.
@@ -272,7 +293,7 @@ async def test_47_buttons_by_others_twice_deleted_and_forged(house: House) -> No
     people, bot = house.people, house.bot
     message = await house.paints()
     before = await house.usage()
-    assert "Only the person who asked" in await answer(house, await people.bo.click(message, "Delete"))
+    assert is_said(NotYourPicturesError, await answer(house, await people.bo.click(message, "Delete")))
     long = "atelier:reroll:" + "A" * 85
     for custom_id in (long, "x" * 100, f"atelier:up:{job_id_in(message)}:7", "atelier::", "atelier:reroll:'--"):
         assert await answer(house, await people.bo.forging.click(message, custom_id))
@@ -306,7 +327,7 @@ async def test_48_a_guild_that_was_left_between_request_and_result(house: House)
 
 async def test_49_an_admin_command_without_the_permission(house: House) -> None:
     said = await answer(house, await house.people.bo.forging.slash("quota set", limit=1))
-    assert "Manage Server" in said
+    assert is_said(NotAManagerError, said)
     assert await house.bot.services.quotas.fetch_quotas(house.people.guild.id) == []
 
 

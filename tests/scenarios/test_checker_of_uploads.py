@@ -19,6 +19,7 @@ from cogs.common.messages import Action
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
+from generation.policy.errors import UncheckedUploadError
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
@@ -27,7 +28,7 @@ from tests.scenarios.test_safety_of_a_server import told
 from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-ONLY_THERE = "in age-restricted channels only"
+ONLY_THERE = str(UncheckedUploadError())
 
 
 @dataclass

@@ -7,8 +7,11 @@ import re
 from dataclasses import replace
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
+from generation.errors import UnknownJobError
 from generation.images.codec import decode_png, encode_png
+from generation.images.errors import NotAPictureError
 from generation.images.metadata import read_recipe
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -52,7 +55,8 @@ async def test_cancel_by_name_and_all_at_once(discord: Sandbox, people: People, 
     await people.ada.slash("cancel", picture=offered[0]["value"])
     await until_done(discord, asked[1])
     stolen = job_id_in(await until_shown(discord, theirs))
-    assert "not known" in (await told(discord, await people.ada.forging.slash("cancel", picture=stolen))).text
+    said = (await told(discord, await people.ada.forging.slash("cancel", picture=stolen))).text
+    assert is_said(UnknownJobError, said)
     await people.ada.slash("cancel")
     await until_done(discord, asked[0])
     await until_done(discord, asked[2])
@@ -132,7 +136,7 @@ async def test_reproduce_refuses_what_it_cannot_know(discord: Sandbox, people: P
     by_file = await people.bo.slash("reproduce", file=Upload("a.txt", b"hello"))
     await discord.wait_for(lambda: by_file.followups)
     assert by_file.followups[0].is_ephemeral
-    assert "is not a PNG" in by_file.followups[0].content
+    assert is_said(NotAPictureError, by_file.followups[0].content)
 
 
 async def test_a_forged_recipe_cannot_ask_for_a_giant(discord: Sandbox, people: People, bot: LivingBot) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from cogs.common.errors import BlockedError
 from cogs.maintenance import sweep
 from db.admin.erasure import list_guild_tables
 from db.admin.reconcile import reconcile
@@ -19,6 +20,7 @@ from generation.policy.guild_settings import GuildSettings
 from generation.policy.quota import Quota, Scope, Unit
 from generation.requests.style import Style
 from generation.rules.rule import Rule
+from tests.messages import is_said
 from tests.patience import PATIENCE_S
 from tests.running import run_for_a_day
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
@@ -122,4 +124,4 @@ async def test_a_server_that_left_is_forgotten_after_the_grace_and_not_before(
 
     discord.add_bot(meadow)
     refused = await until_shown(discord, await lee.slash("imagine", prompt=RED))
-    assert "lets you ask for nothing here" in refused.text, "inviting the bot anew does not lift a block"
+    assert is_said(BlockedError, refused.text), "inviting the bot anew does not lift a block"

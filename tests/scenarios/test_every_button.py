@@ -15,16 +15,29 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from cogs.common.errors import MaskSizeError, NotANumberError, NotAWholeNumberError, PartsOrMaskError
 from cogs.common.messages import Action
+from cogs.error_handler import STRAY_BUTTON
 from cogs.registered import load_offline_bot
+from cogs.results._messages import NOTHING_TO_CANCEL
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
+from generation.errors import InvalidRequestError
 from generation.images.codec import decode_png
 from generation.images.region import draw_mask
+from generation.jobs.errors import PictureDeletedError
 from generation.jobs.job import Job, Status
 from generation.models.catalog import Catalog
 from generation.policy.guild_preferences import GuildPreferences, Visibility
 from generation.policy.guild_settings import GuildSettings
+from generation.requests.errors import (
+    EmptyPromptError,
+    NumberNotAboveError,
+    NumberOutOfRangeError,
+    OutOfRangeError,
+    UnknownLoraError,
+)
 from generation.requests.prompt_addons import PromptAddon
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done, until_shown
 from tests.tally import Tally
 
@@ -195,7 +208,8 @@ async def test_on_a_deleted_job_each_does_what_can_be_done_or_says_why_not(house
     assert "Incident" not in pressed.original_message.text
     if action not in PRIVATE:
         text = pressed.original_message.text
-        assert any(why in text for why in ("not on disk any more", "nothing left to cancel", "does not belong"))
+        kinds = (PictureDeletedError, NOTHING_TO_CANCEL, STRAY_BUTTON)
+        assert any(is_said(kind, text) for kind in kinds)
 
 
 @pytest.mark.parametrize("action", [*PAINTING, Action.RECIPE, Action.FAVOURITE])
@@ -264,22 +278,24 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_after_it(house: 
 
 
 @pytest.mark.parametrize(
-    ("filled", "says"),
+    ("filled", "kind"),
     [
-        ({"guidance": "much"}, "Guidance must be a number"),
-        ({"guidance": "nan"}, "Guidance must be a finite number"),
-        ({"seed": "-1"}, "Seed must be a whole number"),
-        ({"seed": "4294967296"}, "Seed must be from 0"),
-        ({"strength": "1e9"}, "Strength must be above 0"),
-        ({"prompt": "\u200b"}, "The prompt is empty"),
+        ({"guidance": "much"}, NotANumberError),
+        ({"guidance": "nan"}, NumberOutOfRangeError),
+        ({"seed": "-1"}, NotAWholeNumberError),
+        ({"seed": "4294967296"}, OutOfRangeError),
+        ({"strength": "1e9"}, NumberNotAboveError),
+        ({"prompt": "\u200b"}, EmptyPromptError),
     ],
 )
-async def test_a_form_filled_in_wrongly_is_refused_in_private(house: House, filled: dict[str, str], says: str) -> None:
+async def test_a_form_filled_in_wrongly_is_refused_in_private(
+    house: House, filled: dict[str, str], kind: type[InvalidRequestError]
+) -> None:
     opened = await house.people.ada.click(await house.painted(), "Remix")
     sent = await house.people.ada.submit_modal(opened, filled)
     assert sent.ephemeral
     assert sent.original_message is not None
-    assert says in sent.original_message.text
+    assert is_said(kind, sent.original_message.text)
 
 
 async def test_a_remix_starts_with_what_was_and_may_start_from_the_picture(house: House) -> None:
@@ -308,7 +324,7 @@ async def test_a_form_shows_the_lora_and_reads_them_again(house: House, tmp_path
     assert other.request.spec.adapters == ()
     wrong = await ada.submit_modal(await ada.click(message, "Remix"), {"prompt": "a fox <lora:nope>"})
     assert wrong.original_message is not None
-    assert "The LoRA “nope” is not here. Available:" in wrong.original_message.text
+    assert is_said(UnknownLoraError, wrong.original_message.text, name="nope")
 
 
 async def test_a_region_needs_parts_or_a_mask_of_the_right_size(house: House) -> None:
@@ -317,11 +333,11 @@ async def test_a_region_needs_parts_or_a_mask_of_the_right_size(house: House) ->
     opened = await ada.select(message, menu, [value])
     neither = await ada.submit_modal(opened, {})
     assert neither.original_message is not None
-    assert "parts or by a mask" in neither.original_message.text
+    assert is_said(PartsOrMaskError, neither.original_message.text)
     small = await ada.select(message, menu, [value])
     wrong = await ada.submit_modal(small, {"mask": Upload("mask.png", draw_mask((0,), (64, 64)))})
     assert wrong.original_message is not None
-    assert "must be 128x128" in wrong.original_message.text
+    assert is_said(MaskSizeError, wrong.original_message.text, width=128, height=128)
     again = await ada.select(message, menu, [value])
     grey = Image.open(io.BytesIO(draw_mask((0,), (128, 128)))).convert("L").point([64] * 128 + [192] * 128)
     buffer = io.BytesIO()

@@ -7,9 +7,15 @@ import time
 
 import pytest
 
+from cogs.common.errors import AspectOrSizeError
 from discord_sandbox import Message, Permission, Sandbox, Upload
+from generation.errors import AtelierError, UnknownModelError
 from generation.images.codec import encode_png
+from generation.images.errors import NotAPictureError
 from generation.jobs.job import Status
+from generation.models.errors import SizeFormatError, SizeTooLargeError
+from generation.requests.errors import EmptyPromptError
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 from tests.tally import Tally
 
@@ -135,23 +141,23 @@ async def test_a_picture_kept_back_and_one_that_broke_say_so_and_cost_nothing(
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "kind"),
     [
-        ({"prompt": "   "}, "is empty"),
-        ({"prompt": "​‎"}, "is empty"),
-        ({"prompt": RED, "size": "big"}, "WIDTHxHEIGHT"),
-        ({"prompt": RED, "size": "16384x64"}, "too large"),
-        ({"prompt": RED, "size": "128x128", "aspect": "1:1"}, "exclude each other"),
-        ({"prompt": RED, "model": "../../etc/passwd"}, "no model named"),
+        ({"prompt": "   "}, EmptyPromptError),
+        ({"prompt": "​‎"}, EmptyPromptError),
+        ({"prompt": RED, "size": "big"}, SizeFormatError),
+        ({"prompt": RED, "size": "16384x64"}, SizeTooLargeError),
+        ({"prompt": RED, "size": "128x128", "aspect": "1:1"}, AspectOrSizeError),
+        ({"prompt": RED, "model": "../../etc/passwd"}, UnknownModelError),
     ],
 )
 async def test_refusals_are_private_and_free(
-    options: dict[str, object], says: str, discord: Sandbox, people: People, bot: LivingBot
+    options: dict[str, object], kind: type[AtelierError], discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     asked = await people.ada.forging.slash("imagine", **options)
     assert asked.ephemeral
     assert asked.original_message is not None
-    assert says in asked.original_message.content
+    assert is_said(kind, asked.original_message.content)
     assert not people.bo.list_visible_messages()
     assert not bot.studio.list_guild_jobs(people.guild.id)
     assert await bot.jobs.fetch_unfinished() == []
@@ -190,7 +196,7 @@ async def test_a_bad_start_image_is_refused_in_private(discord: Sandbox, people:
     asked = await people.ada.slash("imagine", prompt=RED, image=Upload("cat.png", b"<svg/>"))
     await discord.wait_for(lambda: asked.followups)
     assert asked.followups[0].is_ephemeral
-    assert "not a PNG" in asked.followups[0].content
+    assert is_said(NotAPictureError, asked.followups[0].content)
     assert people.bo.list_visible_messages() == [], "the public “thinking” is gone"
 
 

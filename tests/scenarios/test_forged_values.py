@@ -15,20 +15,23 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from cogs.common.errors import NotOfferedError
 from cogs.common.messages import Action
 from cogs.settings._fields import FIELDS, Of
 from db.stores.audit_log import Entry
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from discord_sandbox.interactions import COMPONENT, MODAL_SUBMIT
+from generation.errors import UnknownJobError
 from generation.requests.style import Style
 from generation.rules.rule import Rule
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
 from tests.scenarios.every_command import answer_to, rows
 from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RED = "a red circle on a blue background"
-UNKNOWN = "That picture is not known here any more."
+UNKNOWN = str(UnknownJobError())
 SELECTS = {Of.OPTIONS: 3, Of.ROLES: 6, Of.CHANNELS: 8}
 MANAGING = int(Permission.MANAGE_GUILD | Permission.MANAGE_MESSAGES)
 
@@ -117,7 +120,7 @@ async def test_the_panel_takes_only_what_this_server_has(house: House, key: str)
             house.boss, panel, custom_id_of(panel, key), [str(each) for each in values], kind_of(key)
         )
         said = await answer_to(house.discord, pressed)
-        assert said.endswith("cannot be that. Choose from the menu."), (values, said)
+        assert is_said(NotOfferedError, said), (values, said)
     assert house.state() == before
 
 

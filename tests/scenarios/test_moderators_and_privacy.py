@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from cogs.common.errors import BlockedError, BlockedUntilError, NotSureError
 from cogs.maintenance import sweep
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox
@@ -24,6 +25,7 @@ from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.requests.spec import GenerationRequest
 from generation.rules.rule import Rule
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 from tests.stored import fetch_jobs
 
@@ -53,7 +55,7 @@ async def test_a_report_is_looked_at_and_dealt_with(discord: Sandbox, people: Pe
     assert message.is_deleted
     assert not list((bot.data_dir / "pictures").rglob("*.png"))
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
-    assert "lets you ask for nothing here until" in refused.text
+    assert is_said(BlockedUntilError, refused.text)
     assert "can ask again" in (await told(discord, await people.mo.slash("unblock", member=people.ada.user))).text
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
 
@@ -100,7 +102,8 @@ async def test_delete_leaves_no_trace_in_database_files_or_logs(
     assert {"jobs", "images", "ledger", "reports"} <= set(tables)
     assert OWN in exported.decode()
     assert RED not in exported.decode()
-    assert "must be DELETE" in (await told(discord, await people.ada.slash("privacy", what="delete"))).text
+    said = (await told(discord, await people.ada.slash("privacy", what="delete"))).text
+    assert is_said(NotSureError, said, word="DELETE")
     said = await told(discord, await people.ada.slash("privacy", what="delete", sure="DELETE"))
     assert "1 file went" in said.text
 
@@ -110,7 +113,7 @@ async def test_delete_leaves_no_trace_in_database_files_or_logs(
     assert (await reconcile(bot.database)).is_exact
     assert len(list((bot.data_dir / "pictures").rglob("*.png"))) == 1
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
-    assert "lets you ask for nothing here." in refused.text, "the block outlives the erasure"
+    assert is_said(BlockedError, refused.text), "the block outlives the erasure"
 
 
 def everything(folder: Path) -> bytes:

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from cogs.common.errors import ServerIdError
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, is_going, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -93,7 +95,7 @@ async def test_a_denied_server_is_refused_politely_until_it_is_allowed(
     offered = await boss.autocomplete("operator deny", focused="server", value="harb")
     assert offered == [{"name": f"Harbour ({harbour})", "value": harbour}]
     assert await people.ada.forging.autocomplete("operator deny", focused="server", value="harb") == []
-    assert "is named by its id" in (await told(discord, await boss.slash("operator deny", server="Harbour"))).text
+    assert is_said(ServerIdError, (await told(discord, await boss.slash("operator deny", server="Harbour"))).text)
 
     assert "Harbour" in (await told(discord, await boss.slash("operator deny", server=harbour))).text
     for asked in (await people.ada.slash("imagine", prompt=RED), await people.bo.click(painted, "Reroll")):

@@ -16,12 +16,13 @@ import discord
 import pytest
 import pytest_asyncio
 
-from cogs.common.checks import NOT_A_MANAGER, NOT_A_MODERATOR, ROLES_UNKNOWN
+from cogs.common.errors import NotAManagerError, NotAModeratorError, RolesUnknownError
 from cogs.common.messages import Action
 from cogs.moderation._cog import _VERBS as VERBS
 from cogs.registered import load_offline_bot as registered_offline
 from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox, ScriptedUser
 from discord_sandbox.permissions import ALL
+from generation.jobs.errors import NotYourPicturesError
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, judged, until_done
 from tests.scenarios.every_command import answer_to, filled, registered, rows
 from tests.tally import Tally
@@ -30,8 +31,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PAGE = (Path(__file__).resolve().parents[2] / "docs/safety.md").read_text(encoding="utf-8")
 RED = "a red circle on a blue background"
 BOTH = Permission.MANAGE_GUILD | Permission.MANAGE_MESSAGES
-REFUSALS = (NOT_A_MANAGER, NOT_A_MODERATOR)
-NOT_YOURS = "Only the person who asked for these pictures, or a moderator, can do that."
+NOT_A_MANAGER, NOT_A_MODERATOR = REFUSALS = (str(NotAManagerError()), str(NotAModeratorError()))
+NOT_YOURS = str(NotYourPicturesError())
 WORDS = re.compile(r"`([^`]+)`")
 
 
@@ -210,7 +211,7 @@ async def test_where_the_roles_are_not_known_yet_nothing_is_guessed(house: House
     everyone = known._roles.pop(known.id)
     said = await answer_to(house.discord, await boss.forging.slash("rules list"))
     known._roles[known.id] = everyone
-    assert said == ROLES_UNKNOWN
+    assert said == str(RolesUnknownError())
 
 
 async def test_each_menu_and_button_of_the_panel_asks_again(house: House) -> None:

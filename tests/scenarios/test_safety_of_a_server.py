@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from cogs.common.errors import ServersOnlyError
 from cogs.maintenance import sweep
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.jobs.job import Status
+from generation.policy.errors import UncheckedModelError
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
+from tests.messages import is_said
 from tests.running import run_for_a_day
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
@@ -189,7 +192,7 @@ async def test_a_model_nobody_can_judge_stays_in_age_restricted_channels(
     real = replace(paintbox, name="real", safety_checker=None)
     bot.studio.catalog = replace(bot.studio.catalog, models=(paintbox, real))
     refused = await told(discord, await people.ada.slash("imagine", prompt="a red circle", model="real"))
-    assert refused.text == "Nothing checks what this model paints, so it works in age-restricted channels only."
+    assert is_said(UncheckedModelError, refused.text)
     asked = await after_dark.slash("imagine", prompt="a red circle", model="real", steps=2)
     assert (await until_shown(discord, asked)).text
 
@@ -199,4 +202,4 @@ async def test_direct_messages_are_off_unless_the_operator_wants_them(
 ) -> None:
     bot.client.services = replace(bot.services, allows_dms=False)
     refused = await told(discord, await discord.act_as(people.ada.user).slash("imagine", prompt="a red circle"))
-    assert refused.text == "I paint in servers only, not in direct messages."
+    assert is_said(ServersOnlyError, refused.text)

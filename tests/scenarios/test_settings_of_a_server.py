@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
+from generation.errors import NotUtf8Error
+from generation.policy.errors import CountNotAllowedError, SettingsFileError, StepsNotAllowedError
 from generation.policy.guild_preferences import GuildPreferences
+from generation.requests.errors import OutOfRangeError
 from generation.requests.style import Style
 from generation.safety.visibility import SafetyLevel
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -53,9 +57,9 @@ async def test_what_is_chosen_holds_at_once_for_everybody(
     await choose(manager, panel, "what", "default_aspect", "3:2")
     await discord.wait_for(lambda: "At most 2 at once" in chosen(panel))
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=11))
-    assert refused.text == "This server allows at most 10 steps, not 11."
+    assert is_said(StepsNotAllowedError, refused.text, most=10, asked=11)
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=3))
-    assert "at most 2 pictures at once, not 3" in refused.text
+    assert is_said(CountNotAllowedError, refused.text, most=2, asked=3)
     job = await bot.ended(await people.ada.slash("imagine", prompt=RED, steps=2))
     assert job.request.spec.width_px > job.request.spec.height_px
 
@@ -145,10 +149,11 @@ async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: Livi
     del old["styles"]
     await told(discord, await manager.slash("settings", file=json.dumps(old).encode()))
     assert await bot.services.styles.fetch_all(people.guild.id) == [ink], "a file that knows no styles leaves them"
-    for data, why in ((b"\xff\xfe", "not UTF-8"), (b"{}", "cannot be read as settings"), (b"[", "cannot be read")):
-        assert why in (await told(discord, await manager.slash("settings", file=data))).text
+    for data, kind in ((b"\xff\xfe", NotUtf8Error), (b"{}", SettingsFileError), (b"[", SettingsFileError)):
+        assert is_said(kind, (await told(discord, await manager.slash("settings", file=data))).text)
     bad = exported.replace(b'"max_steps": 20', b'"max_steps": 0')
-    assert "must be from 1 to 150" in (await told(discord, await manager.slash("settings", file=bad))).text
+    said = (await told(discord, await manager.slash("settings", file=bad))).text
+    assert is_said(OutOfRangeError, said, low=1, high=150, value=0)
 
 
 async def test_styles_in_the_panel(discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser) -> None:

@@ -12,6 +12,8 @@ from discord_sandbox import Sandbox
 from generation.errors import OutdatedError
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
+from generation.requests.errors import UnknownSamplerError
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, button_of, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -72,7 +74,7 @@ async def test_finished_pictures_of_another_release_are_shown_and_their_buttons_
     assert kept.attachments
     pressed = await people.ada.click(message, button_of(message, "reroll"))
     told = await discord.wait_for(lambda: pressed.followups or (pressed.ephemeral and pressed.original_message))
-    assert "Sampler “Not Yet Known” is not known" in (told[-1] if isinstance(told, list) else told).text
+    assert is_said(UnknownSamplerError, (told[-1] if isinstance(told, list) else told).text, name="Not Yet Known")
     assert not bot.studio.list_live_ids()
     opened = await people.ada.click(message, button_of(message, "recipe"))
     assert "Not Yet Known" in (await until_shown(discord, opened)).text

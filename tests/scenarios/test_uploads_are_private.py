@@ -14,17 +14,19 @@ from PIL import Image
 
 from cogs.common.messages import Action
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
+from generation.errors import UnknownJobError
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
+from generation.jobs.errors import PictureDeletedError, SourceDeletedError
 from generation.jobs.job import Job, Status
 from generation.requests.edits import Upscale
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
 from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 THEIRS = "another member attached"
-GONE = "was deleted, so it cannot be used again"
 WORDS_ONLY = "with its words and settings alone"
 FOR_ALL = (Action.UPSCALE, Action.VARY, Action.REROLL, Action.REMIX)
 IN_THE_MENU = (Action.STRONG, Action.REGION, Action.ZOOM_HALF, Action.ZOOM)
@@ -196,7 +198,7 @@ async def test_in_another_server_a_file_lends_its_words_and_settings_only(house:
     remixed = await house.made(await house.mallory.submit_modal(opened, {"strength": "0.05"}))
     assert remixed.request.spec.files == {job.images[0].file_sha256}, "from what was painted there"
     known = await house.mallory.forging.slash("reproduce", picture=job_id_in(message))
-    assert "not known here" in await house.said(known)
+    assert is_said(UnknownJobError, await house.said(known))
 
 
 async def test_a_recipe_that_names_an_upload_by_its_hash_gets_nothing_of_it(house: House) -> None:
@@ -234,11 +236,11 @@ async def test_delete_takes_the_upload_and_leaves_no_way_back(house: House) -> N
     await ada.click(message, button_of(message, "delete"))
     await house.discord.wait_for(lambda: message.is_deleted)
     assert house.files() == before
-    assert GONE in await house.said(await ada.submit_modal(opened, {"strength": "0.05"}))
+    assert is_said(SourceDeletedError, await house.said(await ada.submit_modal(opened, {"strength": "0.05"})))
     late = await house.said(await bo.submit_modal(start, {"prompt": "x", "strength": "0.05"}))
-    assert "is not on disk any more" in late
+    assert is_said(PictureDeletedError, late)
     for who in (ada, bo):
-        assert GONE in await house.said(await who.slash("reproduce", picture=job.id))
+        assert is_said(SourceDeletedError, await house.said(await who.slash("reproduce", picture=job.id)))
         asked = await who.slash("reproduce", file=posted(message))
         assert (await house.made(asked)).request.spec.sources == frozenset()
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cogs.common.checks import NOT_A_MANAGER, NOT_A_MODERATOR
-from cogs.operator._cog import NOT_THE_OPERATOR
+from cogs.common.errors import NotAManagerError, NotAModeratorError, NotTheOperatorError
 from discord_sandbox import Permission, Sandbox, ScriptedUser
 from tests.scenarios.bot_harness import LivingBot, People
 from tests.scenarios.every_command import answer_to, filled, registered, rows
@@ -31,9 +30,9 @@ async def test_every_command_of_managers_moderators_and_operators_is_refused_to_
         return discord.act_as(people.guild.add_member(name, permissions=int(permission)), people.general)
 
     closest = {  # to whom each kind is nearest, and still not theirs
-        NOT_A_MANAGER: people.mo,
-        NOT_A_MODERATOR: come("gil", Permission.MANAGE_GUILD),
-        NOT_THE_OPERATOR: come("root", Permission.ADMINISTRATOR),
+        str(NotAManagerError()): people.mo,
+        str(NotAModeratorError()): come("gil", Permission.MANAGE_GUILD),
+        str(NotTheOperatorError()): come("root", Permission.ADMINISTRATOR),
     }
     walked = [(name, filled(each, people)) for name, each in registered(discord.commands) if name not in FOR_EVERYBODY]
     assert len(walked) > 25

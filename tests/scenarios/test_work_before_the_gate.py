@@ -12,10 +12,13 @@ from PIL import Image
 
 from cogs.common import attachments
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
+from generation.errors import TooManyFilesError
+from generation.images.errors import NotAPictureError
 from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.policy.rate_limit import FILES_PER_MINUTE
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -200,6 +203,7 @@ async def test_files_of_one_member_have_a_rate_even_where_no_job_comes_of_them(
     for _ in range(limit):
         await told(discord, await people.ada.slash("recipe", file=Upload("a.txt", b"hello")))
     refused = await told(discord, await people.ada.slash("recipe", file=Upload("late.txt", b"hello")))
-    assert f"at most {limit} files" in refused.text
+    assert is_said(TooManyFilesError, refused.text, limit=limit)
     assert "late.txt" not in fetched
-    assert "is not a PNG" in (await told(discord, await people.bo.slash("recipe", file=Upload("a.txt", b"x")))).text
+    said = (await told(discord, await people.bo.slash("recipe", file=Upload("a.txt", b"x")))).text
+    assert is_said(NotAPictureError, said)

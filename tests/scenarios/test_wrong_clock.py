@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from cogs.common.errors import BlockedError, WithheldTooOftenError
 from cogs.delivery import _poster as ladder
 from discord_sandbox import Message, Permission, Sandbox, Upload
 from generation.images.codec import encode_png
@@ -132,13 +133,13 @@ async def blocked_for_an_hour(discord: Sandbox, people: People, bot: LivingBot) 
     manager = people.mo
     shown = await until_shown(discord, await manager.slash("block", member=people.ada.user, lasting=1))
     assert "blocked" in shown.text or str(people.ada.user.id) in shown.text
-    return "lets you ask for nothing here"
+    return str(BlockedError()).rstrip(".")
 
 
 async def too_often_kept_back(discord: Sandbox, people: People, bot: LivingBot) -> str:
     await choose(bot, people, withheld_per_hour=1)
     await until_done(discord, await people.ada.slash("imagine", prompt="withhold-image", steps=1))
-    return "kept many of your pictures back"
+    return str(WithheldTooOftenError())
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=20), timedelta(hours=-20)], ids=str)

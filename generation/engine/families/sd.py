@@ -12,10 +12,10 @@ from torch import Tensor
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
+from generation.engine.errors import ClipSkipError
 from generation.engine.families.base import Conditioning
 from generation.engine.loading import ModelFolder
 from generation.engine.text import TokenizedPrompt, Tokens, apply_weights, tokenize_pair
-from generation.errors import InvalidRequestError
 from generation.models.catalog import Model
 from generation.requests.prompt_addons import Adapter
 from generation.requests.recipe import LADDER
@@ -90,12 +90,11 @@ class StableDiffusion:
 
 
 def find_hidden_layer(spec: ImageSpec, encoder: Any, *, last: int = -1) -> int:
-    """Return the text encoder layer that a spec uses, counted from the end. Raise `InvalidRequestError` if there is
+    """Return the text encoder layer that a spec uses, counted from the end. Raise `ClipSkipError` if there is
     none."""
     layer = last - (spec.clip_skip - 1)
     if -layer > encoder.config.num_hidden_layers:
-        problem = f"must be at most {encoder.config.num_hidden_layers + 1 + last} with this model."
-        raise InvalidRequestError(what="Clip skip", problem=problem)
+        raise ClipSkipError(most=encoder.config.num_hidden_layers + 1 + last)
     return layer
 
 

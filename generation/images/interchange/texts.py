@@ -15,10 +15,9 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 from PIL.PngImagePlugin import iTXt
 
-from generation.errors import InvalidRequestError
 from generation.images.codec import MAX_UPLOAD_PX
+from generation.images.errors import NotAPictureError, PictureDamagedError
 from generation.images.interchange import foreign
-from generation.translatable import Phrase
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _EXIF, _USER_COMMENT, _XP_COMMENT = 0x8769, 0x9286, 0x9C9C
@@ -36,9 +35,9 @@ def read_texts(data: bytes) -> dict[str, str]:
                 _read_on(picture)
                 return _texts(picture)
     except UnidentifiedImageError:
-        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is not a PNG, JPEG or WebP file.")) from None
+        raise NotAPictureError from None
     except (OSError, ValueError, SyntaxError, PillowImage.DecompressionBombError):
-        raise InvalidRequestError(what=Phrase("The file"), problem=Phrase("is damaged and cannot be read.")) from None
+        raise PictureDamagedError from None
 
 
 def _read_on(picture: PillowImage.Image) -> None:

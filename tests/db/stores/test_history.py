@@ -10,14 +10,15 @@ import pytest
 from db.admin.erasure import erase_user
 from db.engine import Database
 from db.stores.audit_log import Entry
+from db.stores.errors import NoStylesError, TooManyStylesError, UnknownStyleError
 from db.stores.favourites import FavouriteStore
 from db.stores.history import HistoryStore
 from db.stores.jobs import JobStore
 from db.stores.styles import StyleStore
-from generation.errors import InvalidRequestError
 from generation.jobs.history import HistoryFilter
 from generation.jobs.job import Job, Outcome, ReplyTo, Status
 from generation.owner import Owner
+from generation.requests.errors import StyleNameError
 from generation.requests.style import MAX_STYLES, Style
 from tests.db.some_jobs import NOW, a_job, all_of
 
@@ -120,10 +121,10 @@ async def test_styles_are_kept_by_guild_and_name(database: Database) -> None:
     await styles.save(Style(guild_id=2, name="Oil", prompt="in oil"), ENTRY)
     assert [style.prompt for style in await styles.fetch_all(1)] == ["in ink"]
     assert (await styles.fetch(2, "OIL")).prompt == "in oil"
-    with pytest.raises(InvalidRequestError, match="There is: ink"):
+    with pytest.raises(UnknownStyleError, match="ink"):
         await styles.fetch(1, "Oil")
     await styles.remove(1, "INK", ENTRY)
-    with pytest.raises(InvalidRequestError, match="no other yet"):
+    with pytest.raises(NoStylesError):
         await styles.remove(1, "INK", ENTRY)
 
 
@@ -132,7 +133,7 @@ async def test_a_guild_has_only_so_many_styles(database: Database) -> None:
     for n in range(MAX_STYLES):
         await styles.save(Style(guild_id=1, name=f"s{n}", prompt="x"), ENTRY)
     await styles.save(Style(guild_id=1, name="s0", prompt="y"), ENTRY)
-    with pytest.raises(InvalidRequestError, match="Remove one first"):
+    with pytest.raises(TooManyStylesError):
         await styles.save(Style(guild_id=1, name="one more", prompt="x"), ENTRY)
 
 
@@ -141,5 +142,5 @@ def test_a_style_goes_around_the_words_or_behind_them() -> None:
     assert inside.around("a fox", "blue") == ("a poster of a fox, bold", "blue, dull")
     behind = Style(guild_id=1, name="a", prompt="bold")
     assert behind.around("a fox", "") == ("a fox, bold", "")
-    with pytest.raises(InvalidRequestError, match="name"):
+    with pytest.raises(StyleNameError):
         Style(guild_id=1, name="<@1>", prompt="x")

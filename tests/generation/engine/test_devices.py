@@ -7,6 +7,7 @@ import torch
 
 from generation.engine.devices import choose_device, num_cores
 from generation.engine.error_classes import broken, is_engine_broken, is_out_of_memory
+from generation.engine.errors import StartFileMissingError
 from generation.engine.fingerprint import take_fingerprint
 from generation.errors import ConfigurationError, InvalidRequestError
 from generation.workers.engine_settings import EngineSettings
@@ -65,6 +66,7 @@ def test_exceptions_are_classified(error: Exception, memory: bool, engine: bool)
 
 def test_a_failed_image_names_a_class_with_a_message() -> None:
     assert broken(an_order(), MemoryError()).error == "OutOfMemory"
-    assert broken(an_order(), InvalidRequestError(what="The mask", problem="is gone.")).message == "The mask is gone."
+    ended = broken(an_order(), StartFileMissingError(name="The mask"))
+    assert (ended.error, ended.message) == (InvalidRequestError.code, "The mask is no longer here.")
     unknown = broken(an_order(), ZeroDivisionError("by zero"))
     assert unknown.error == "Failed" and "ZeroDivisionError" in unknown.message

@@ -168,7 +168,7 @@ def test_an_outpainted_picture_keeps_its_inside_to_the_byte(engine: Engine) -> N
     start = a_start(strength=1.0, margins=Margins(right=32))
     spec = a_spec(width_px=128, start=start)
     painted = as_array(paint(engine, an_order(spec)))
-    inside = read_picture(a_picture(size_px=(96, 64)), (96, 64), what="it").astype(int)
+    inside = read_picture(a_picture(size_px=(96, 64)), (96, 64), name="it").astype(int)
     assert painted.shape == (64, 128, 3)
     assert np.array_equal(painted[:, :88], inside[:, :88])
     assert not np.array_equal(painted[:, 88:96], inside[:, 88:])

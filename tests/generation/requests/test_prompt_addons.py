@@ -14,11 +14,26 @@ from hypothesis import strategies as st
 from generation.errors import AtelierError, InvalidRequestError
 from generation.images.metadata import format_parameters
 from generation.jobs.protocol import GenerateCommand, Share
+from generation.requests.errors import (
+    AddonChangedError,
+    AddonMismatchError,
+    AddonNamedTwiceError,
+    AddonNameError,
+    AddonNotRecordedError,
+    LoraInNegativePromptError,
+    LoraWeightError,
+    OutOfRangeError,
+    TooManyLorasError,
+    UnknownEmbeddingError,
+    UnknownLoraError,
+    UnknownTagError,
+)
 from generation.requests.prompt_addons import Adapter, Embedding, PromptAddon, check_known, is_name, read_prompts, split
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import ImageSpec
 from generation.workers.frames import decode_command
 from tests.generation.engine.toy import toy_model
+from tests.messages import is_said
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 MODEL = toy_model(
@@ -45,34 +60,34 @@ def test_tags_are_taken_out_and_their_order_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "says"),
+    ("tag", "kind", "details"),
     [
-        ("<lora:../../x:1>", "The LoRA “../../x” is not here. Available: neon, Ink (v2), xl."),
-        ("<lora:/etc/passwd:1>", "is not here"),
-        ("<lora:..\\..\\x:1>", "is not here"),
-        ("<lora:．．／x:1>", "is not here"),
-        ("<lora:neon\x00:1>", "is not here"),
-        ("<lora::1>", "“nothing” is not here"),
-        (f"<lora:{'x' * 5000}:1>", "is not here"),
-        ("<lora:xl:1>", "The LoRA “xl” was made for Stable Diffusion XL and does not fit “toy”."),
-        ("<lora:neon:nan>", "is a number from -2 to 2"),
-        ("<lora:neon:1e309>", "is a number from -2 to 2"),
-        ("<lora:neon:1:2>", "is one number here, for text encoder and UNet alike"),
-        ("<lora:neon:>", "is a number from -2 to 2"),
-        ("<lora:neon:3>", "must be from -2 to 2, not 3"),
-        ("<lora:neon:1> <lora:NEON:1>", "“neon” is named twice"),
-        ("<hypernet:x:1>", "is not read here; <lora:name:0.8> is."),
+        ("<lora:../../x:1>", UnknownLoraError, {"name": "../../x", "available": "neon, Ink (v2), xl"}),
+        ("<lora:/etc/passwd:1>", UnknownLoraError, {}),
+        ("<lora:..\\..\\x:1>", UnknownLoraError, {}),
+        ("<lora:．．／x:1>", UnknownLoraError, {}),
+        ("<lora:neon\x00:1>", UnknownLoraError, {}),
+        ("<lora::1>", UnknownLoraError, {"name": ""}),
+        (f"<lora:{'x' * 5000}:1>", UnknownLoraError, {}),
+        ("<lora:xl:1>", AddonMismatchError, {"name": "xl", "made_for": "Stable Diffusion XL", "model": "toy"}),
+        ("<lora:neon:nan>", LoraWeightError, {"name": "neon", "high": 2}),
+        ("<lora:neon:1e309>", LoraWeightError, {}),
+        ("<lora:neon:1:2>", LoraWeightError, {}),
+        ("<lora:neon:>", LoraWeightError, {}),
+        ("<lora:neon:3>", LoraWeightError, {}),
+        ("<lora:neon:1> <lora:NEON:1>", AddonNamedTwiceError, {"name": "neon"}),
+        ("<hypernet:x:1>", UnknownTagError, {"kind": "hypernet"}),
     ],
 )
-def test_a_tag_that_cannot_be_used_says_why(tag: str, says: str) -> None:
-    with pytest.raises(InvalidRequestError) as refused:
+def test_a_tag_that_cannot_be_used_says_why(tag: str, kind: type[InvalidRequestError], details: dict[str, Any]) -> None:
+    with pytest.raises(kind) as refused:
         read_prompts(MODEL, f"a cat {tag}")
-    assert says in str(refused.value)
+    assert is_said(kind, str(refused.value), **details)
     assert len(str(refused.value)) < 300
 
 
 def test_the_negative_prompt_cannot_call_one() -> None:
-    with pytest.raises(InvalidRequestError, match="write it into the prompt"):
+    with pytest.raises(LoraInNegativePromptError):
         read_prompts(MODEL, "a cat", "<lora:neon:1>")
 
 
@@ -108,7 +123,7 @@ def test_any_prompt_is_read_or_refused(text: str) -> None:
 
 @pytest.mark.parametrize("changes", [{"name": "../x"}, {"name": "a\x00b"}, {"name": "a\\b"}, {"sha256": "abc"}])
 def test_a_forged_recipe_cannot_name_a_path(changes: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequestError):
+    with pytest.raises((AddonNameError, AddonNotRecordedError)):
         replace(Adapter("neon", A), **changes)
     forged = msgspec.json.encode({"name": "neon", "sha256": A} | changes)
     with pytest.raises((ValueError, AtelierError)):
@@ -122,21 +137,21 @@ def test_such_names_nothing_has(name: str) -> None:
 
 def test_the_files_of_a_recipe_must_be_here_unchanged() -> None:
     check_known(MODEL, [Adapter("neon", A)], [Embedding("EasyNegative", A)])
-    with pytest.raises(InvalidRequestError, match="another file now"):
+    with pytest.raises(AddonChangedError):
         check_known(MODEL, [Adapter("neon", C)], [])
-    with pytest.raises(InvalidRequestError, match="is not here"):
+    with pytest.raises(UnknownEmbeddingError):
         check_known(MODEL, [], [Embedding("gone", A)])
-    with pytest.raises(InvalidRequestError, match="does not fit"):
+    with pytest.raises(AddonMismatchError):
         check_known(MODEL, [Adapter("xl", C)], [])
 
 
 def test_a_spec_takes_four_and_a_layer_there_may_be() -> None:
     four = tuple(Adapter(f"l{index}", A) for index in range(4))
     assert replace(SPEC, adapters=four).written == "a cat <lora:l0:1> <lora:l1:1> <lora:l2:1> <lora:l3:1>"
-    with pytest.raises(InvalidRequestError, match="At most 4 LoRA"):
+    with pytest.raises(TooManyLorasError):
         replace(SPEC, adapters=(*four, Adapter("l4", A)))
     for layer in (0, 13, 1.5):
-        with pytest.raises(InvalidRequestError, match="Clip skip"):
+        with pytest.raises(OutOfRangeError, match="Clip skip"):
             replace(SPEC, clip_skip=layer)  # type: ignore[arg-type]
 
 

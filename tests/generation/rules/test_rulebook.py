@@ -122,7 +122,9 @@ A_LOOKAHEAD = PatternUnusableError(text="a(?=b)", reason="invalid perl operator:
         ({"text": "a", "reason": "a" * 201}, ReasonTooLongError, "at most 200"),
     ],
 )
-def test_an_invalid_rule_is_refused_with_the_reason(rule: dict[str, Any], kind: type[InvalidRequestError], why: str) -> None:
+def test_an_invalid_rule_is_refused_with_the_reason(
+    rule: dict[str, Any], kind: type[InvalidRequestError], why: str
+) -> None:
     with pytest.raises(kind) as refused:
         Rule(**rule)
     assert why in str(refused.value)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from generation.errors import InvalidRequestError
 from generation.images.codec import decode_png, encode_png
 from generation.images.replay import Agreement, judge
 from generation.jobs.job import Image, Status
 from generation.models.catalog import Catalog
+from generation.models.errors import AlreadyLargestError
 from generation.owner import Owner
 from generation.requests.cost import WORK, image_cost
 from generation.requests.edits import StartImage, Upscale
+from generation.requests.errors import RecipeUnusableError
 from generation.requests.recipe import Trace
 from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.workers.frames import DEFAULT_ENGINE
@@ -95,7 +96,7 @@ async def test_a_replay_in_large_forwards_pays_for_them(place: Place) -> None:
 
 @pytest.mark.parametrize("trace", ["8x2", "1x3", "2x9999", "nonsense"])
 async def test_an_impossible_trace_is_refused_before_it_is_accepted(place: Place, trace: str) -> None:
-    with pytest.raises(InvalidRequestError, match="trace"):
+    with pytest.raises(RecipeUnusableError):
         await place.studio.submit(
             GenerationRequest(spec=ask(steps=3), replay=Replay(trace=trace, pixels_sha256="0" * 64)), ADA
         )
@@ -105,7 +106,7 @@ async def test_an_impossible_trace_is_refused_before_it_is_accepted(place: Place
 async def test_an_enlargement_beyond_what_is_offered_is_refused(place: Place) -> None:
     """A recipe in a file may ask for one; the price grows with it, the memory of this machine does not."""
     huge = ask(width_px=2048, height_px=2048, upscale=Upscale(sha256="0" * 64))
-    with pytest.raises(InvalidRequestError, match="as large as pictures get"):
+    with pytest.raises(AlreadyLargestError):
         await place.studio.submit(GenerationRequest(spec=huge), ADA, attached=huge.files)
 
 

@@ -1,0 +1,178 @@
+"""What people cannot ask for in Discord. The docstring of a class is the sentence a person reads."""
+
+from __future__ import annotations
+
+from generation.errors import InvalidRequestError, NotAllowedError
+
+
+class NotANumberError(InvalidRequestError):
+    """{name} must be a number, not “{text}”."""
+
+
+class NotAWholeNumberError(InvalidRequestError):
+    """{name} must be a whole number, not “{text}”."""
+
+
+# Pictures and files.
+
+
+class PictureReferenceError(InvalidRequestError):
+    """Name the picture by its id, or by the link to its message."""
+
+
+class OnePictureError(InvalidRequestError):
+    """Name a picture by its id or link, or attach a file: one of the two."""
+
+
+class PictureNumberError(InvalidRequestError):
+    """Choose the picture by a number from 1 to {most}."""
+
+
+class SeveralPicturesError(InvalidRequestError):
+    """That message holds several pictures. Press U1 to U4 under it."""
+
+
+class NoPictureInMessageError(InvalidRequestError):
+    """That message holds no picture that I can use."""
+
+
+class EnlargeSizeError(InvalidRequestError):
+    """The picture is {width} x {height} pixels. I enlarge pictures with sides of {least} to {most} pixels."""
+
+
+class FileNotOnDiscordError(InvalidRequestError):
+    """The file is not on Discord. Attach it to your message."""
+
+
+class FileNotFetchedError(InvalidRequestError):
+    """The file could not be fetched from Discord, or is empty. Attach it again."""
+
+
+class NoSettingsError(InvalidRequestError):
+    """The file does not say how it was made: it holds no recipe of this bot, and no settings of a tool that I know."""
+
+
+class MaskSizeError(InvalidRequestError):
+    """The mask must be as large as the picture: {width} x {height} pixels."""
+
+
+class PartsOrMaskError(InvalidRequestError):
+    """Choose either parts of the picture or a mask: one of the two."""
+
+
+class AspectOrSizeError(InvalidRequestError):
+    """Choose either an aspect ratio or a size, not both."""
+
+
+class ExpiredFormError(InvalidRequestError):
+    """That form was opened too long ago. Choose “Use as start image” again."""
+
+
+# Servers.
+
+
+class SearchTooLongError(InvalidRequestError):
+    """The search is too long. Use a word or two."""
+
+
+class ServerIdError(InvalidRequestError):
+    """Name the server by its id, a number: choose it while typing."""
+
+
+class OneMemberError(InvalidRequestError):
+    """Name the member either in the menu or by an id: one of the two."""
+
+
+class RoleDeletedError(InvalidRequestError):
+    """That role is not in this server any more. Choose another one."""
+
+
+class IdError(InvalidRequestError):
+    """The id must be the number Discord gives it: see “Copy ID” in Discord's developer mode."""
+
+
+class IdAloneError(InvalidRequestError):
+    """Give the id alone, without a role or a member."""
+
+
+class RoleOrMemberError(InvalidRequestError):
+    """Choose either a role or a member, not both."""
+
+
+class UnknownQuotaError(InvalidRequestError):
+    """There is no such quota. `/quota show` lists all there are."""
+
+
+class ModelsInFileError(InvalidRequestError):
+    """The file names models that are not here: {models}. Remove them from it."""
+
+
+class NotOfferedError(InvalidRequestError):
+    """{title}: this cannot be chosen. Choose from the menu."""
+
+
+class StylesInServerError(InvalidRequestError):
+    """Styles belong to a server. Use this command in one."""
+
+
+class NotSureError(InvalidRequestError):
+    """Write {word} as `sure`: this deletes everything and cannot be undone."""
+
+
+# Who may do what.
+
+
+class ServersOnlyError(NotAllowedError):
+    """I paint in servers only, not in direct messages."""
+
+
+class ManagedInServerError(NotAllowedError):
+    """That belongs to a server: there is nothing to manage in direct messages."""
+
+
+class RolesUnknownError(NotAllowedError):
+    """I do not know this server's roles yet, and cannot tell whether you may. Try again in a minute."""
+
+
+class NotAManagerError(NotAllowedError):
+    """Only those who may manage this server (“Manage Server”) can do that."""
+
+
+class NotAModeratorError(NotAllowedError):
+    """Only moderators of this server (“Manage Messages” in the whole server) can do that."""
+
+
+class NotTheOperatorError(NotAllowedError):
+    """Only the operator of this bot can do that."""
+
+
+class CannotPostError(NotAllowedError):
+    """I could not post your pictures here: I lack the permission {names} in this channel."""
+
+
+class BlockedError(NotAllowedError):
+    """A moderator has blocked you from making requests here."""
+
+
+class BlockedUntilError(NotAllowedError):
+    """A moderator has blocked you from making requests here until {when}."""
+
+
+class WithheldTooOftenError(NotAllowedError):
+    """The safety checker kept many of your pictures back within the last hour. \
+Please take a break from asking, up to an hour; what you have is not lost."""
+
+
+class ChannelsDeletedError(NotAllowedError):
+    """All channels where this server lets me paint were deleted. \
+Those who manage this server can choose others in `/settings`."""
+
+
+class RolesDeletedError(NotAllowedError):
+    """All roles whose members may paint in this server were deleted. \
+Those who manage this server can choose others in `/settings`."""
+
+
+class ModelsGoneError(NotAllowedError):
+    """None of the models that this server allows is here any more. \
+Those who manage this server can choose others in `/settings`."""

@@ -1,0 +1,135 @@
+"""What can be wrong with a request. The docstring of a class is the sentence a person reads."""
+
+from __future__ import annotations
+
+from generation.errors import InvalidRequestError
+
+
+class OutOfRangeError(InvalidRequestError):
+    """{name} must be a whole number from {low} to {high}, not {value}."""
+
+
+class NumberOutOfRangeError(InvalidRequestError):
+    """{name} must be a number from {low} to {high}, not {value}."""
+
+
+class NumberNotAboveError(InvalidRequestError):
+    """{name} must be a number above {low} and at most {high}, not {value}."""
+
+
+class SizeOutOfRangeError(InvalidRequestError):
+    """The width and height must each be from {least} to {most} pixels, in steps of {step}; \
+yours are {width} x {height}."""
+
+
+class UnknownAspectError(InvalidRequestError):
+    """There is no aspect ratio “{name}” here. Choose one of: {aspects}."""
+
+
+class UnknownSamplerError(InvalidRequestError):
+    """There is no sampler named “{name}” here. Choose one of: {samplers}."""
+
+
+# Words.
+
+
+class PromptTooLongError(InvalidRequestError):
+    """{name} may be at most {most} characters long, not {number}."""
+
+
+class ControlCharactersError(InvalidRequestError):
+    """{name} holds control characters. Remove them."""
+
+
+class EmptyPromptError(InvalidRequestError):
+    """{name} is empty. Describe a picture, for example: a red circle."""
+
+
+class StyleNameError(InvalidRequestError):
+    """A style's name may be up to {most} letters, digits, spaces and dashes."""
+
+
+# LoRA and embeddings.
+
+
+class UnknownLoraError(InvalidRequestError):
+    """There is no LoRA named “{name}” here. Available: {available}."""
+
+
+class UnknownEmbeddingError(InvalidRequestError):
+    """There is no embedding named “{name}” here. Available: {available}."""
+
+
+class AddonNameError(InvalidRequestError):
+    """“{name}” is not a valid name of a LoRA or an embedding."""
+
+
+class AddonNotRecordedError(InvalidRequestError):
+    """“{name}” is recorded without the SHA-256 of its file, so it cannot be used."""
+
+
+class AddonMismatchError(InvalidRequestError):
+    """“{name}” was made for {made_for} and does not fit the model “{model}”."""
+
+
+class AddonChangedError(InvalidRequestError):
+    """The file of “{name}” has changed since that picture was made, so the picture cannot be made with it again."""
+
+
+class AddonNamedTwiceError(InvalidRequestError):
+    """“{name}” is named twice. Name it once."""
+
+
+class TooManyLorasError(InvalidRequestError):
+    """At most {most} LoRA can be used at once, not {number}."""
+
+
+class TooManyEmbeddingsError(InvalidRequestError):
+    """At most {most} embeddings can be used at once, not {number}."""
+
+
+class LoraInNegativePromptError(InvalidRequestError):
+    """The negative prompt cannot call a LoRA. Write it into the prompt."""
+
+
+class LoraWeightError(InvalidRequestError):
+    """Write the weight of the LoRA “{name}” as one number from -{high} to {high}: <lora:{name}:0.8>."""
+
+
+class UnknownTagError(InvalidRequestError):
+    """“<{kind}:…>” is not read here. Call a LoRA like this: <lora:name:0.8>."""
+
+
+# Other pictures.
+
+
+class RegionError(InvalidRequestError):
+    """Choose one or more of the nine parts of the picture as the region."""
+
+
+class MarginStepError(InvalidRequestError):
+    """Margins must be multiples of {step} pixels, and at least one of them above 0."""
+
+
+class MarginsTooLargeError(InvalidRequestError):
+    """The margins leave {width} x {height} pixels for the picture inside. Leave at least {least} a side."""
+
+
+class MarginsWithMaskError(InvalidRequestError):
+    """Margins and a mask cannot be used together. Choose one of them."""
+
+
+class UpscaleFactorError(InvalidRequestError):
+    """A picture can be upscaled by the factor 2, not {factor}."""
+
+
+class HiresFromPictureError(InvalidRequestError):
+    """Hires fix cannot start from a picture. Leave out one of the two."""
+
+
+class HiresTooLargeError(InvalidRequestError):
+    """Hires fix would make {width} x {height} pixels. A side may be at most {most} pixels."""
+
+
+class RecipeUnusableError(InvalidRequestError):
+    """The recipe is damaged or was changed, so it cannot be used."""
