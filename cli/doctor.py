@@ -33,6 +33,7 @@ from generation.errors import ConfigurationError
 from generation.images.c2pa import load_credentials
 from generation.models.catalog import Catalog, Model
 from generation.models.failed_loads import FailedLoads
+from generation.program import format_command
 from generation.safety.checker_trust import is_vetted
 
 _ENOUGH_BYTES, _LEAST_BYTES = 2 * 2**30, 16 * 2**20
@@ -94,7 +95,7 @@ async def require_startable(settings: Settings) -> list[CheckResult]:
     results = await run_checks(settings, AT_START)
     failed = [f"{each.name}: {each.text}" for each in results if each.outcome is Outcome.FAILED]
     if failed:
-        raise ConfigurationError(problem=" ".join(failed), remedy="`bot.py doctor` shows all that was looked at.")
+        raise ConfigurationError(problem=" ".join(failed), remedy=f"{format_command('doctor')} shows all checks.")
     return [each for each in results if each.outcome is Outcome.WARNING]
 
 
@@ -241,7 +242,9 @@ async def _accelerator(settings: Settings) -> str:
 
 async def _discord(settings: Settings) -> str:
     if settings.discord_token is None:
-        remedy = "Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try `bot.py sandbox` without one."
+        remedy = (
+            f"Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try {format_command('sandbox')} without one."
+        )
         raise ConfigurationError(problem="There is no Discord token.", remedy=remedy)
     address = URL(f"{settings.discord_url}/api/v10" if settings.discord_url else _DISCORD_API) / "users/@me"
     proxy = proxy_for(address)
@@ -273,7 +276,7 @@ def _unreachable(error: Exception, way: str) -> StartConcernError:
     if isinstance(error, aiohttp.ClientHttpProxyError) and error.status == 407:
         remedy = "Write them into it: ATELIER_PROXY=http://NAME:PASSWORD@HOST:PORT."
         return StartConcernError(
-            problem=f"Discord cannot be reached{way}: it wants a name and a password.", remedy=remedy
+            problem=f"Discord cannot be reached{way}: the proxy needs a name and a password.", remedy=remedy
         )
     said = f"HTTP status {error.status}" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
     remedy = "Check the network of this machine, and its proxy if it needs one (ATELIER_PROXY). The bot tries again."

@@ -19,6 +19,7 @@ from dotenv.variables import parse_variables
 
 from generation.errors import ConfigurationError
 from generation.local_files import FileUnusableError, decode_text, read_file, resolve_path
+from generation.program import IS_INSTALLED
 
 PREFIX = "ATELIER_"
 ENV_FILE = ".env"
@@ -71,16 +72,11 @@ def find_home(said: Path | None = None) -> Path:
     """
     chosen = _chosen_home(said)
     if not chosen:
-        return _platform_home() if _is_installed() else _ROOT
+        return _platform_home() if IS_INSTALLED else _ROOT
     home = Written("--home" if said else _HOME, chosen, Path()).resolve(chosen)
     if not home.is_dir():
         raise ConfigurationError(problem=f"The home folder {home} is not there.", remedy="Make it, or name another.")
     return home
-
-
-def _is_installed() -> bool:
-    """Only a wheel has the migrations there; in the source tree they are in `alembic`."""
-    return (_ROOT / "db" / "migrations" / "env.py").is_file()
 
 
 def _platform_home() -> Path:
@@ -110,7 +106,7 @@ def refuse_left_behind(home: Path, name: str, *, said: Path | None) -> None:
 def read_written(home: Path, settings: Collection[str]) -> dict[str, Written]:
     """Return what is written for each of `settings` (their names in lower case); the environment wins over `.env`.
 
-    Raise `ConfigurationError` for `.env` that cannot be read, a name that is no setting, and a setting written twice.
+    Raise `ConfigurationError` for `.env` that cannot be read, a name that is not a setting, a setting written twice.
     """
     known = {f"{PREFIX}{name.upper()}" for name in settings}
     file = home / ENV_FILE
@@ -168,7 +164,7 @@ def _refuse_unknown(name: str, known: set[str], *, is_in_file: bool) -> None:
     meant = difflib.get_close_matches(variable, known, n=1, cutoff=0.6 if PREFIX[:-1] in variable else 0.85)
     if meant or PREFIX[:-1] in variable:
         remedy = f"Did you mean {meant[0]}?" if meant else "docs/settings.md names all there are."
-        raise ConfigurationError(problem=f"{variable} is no setting.", remedy=remedy)
+        raise ConfigurationError(problem=f"{variable} is not a setting.", remedy=remedy)
 
 
 def _read_env_file(path: Path) -> Iterator[tuple[str, str]]:
@@ -188,7 +184,7 @@ def _read_env_file(path: Path) -> Iterator[tuple[str, str]]:
     for binding in parse_stream(io.StringIO(text.replace("\\", "\0"))):
         if binding.error or (binding.value is None and _looks_ours(binding.key)):
             problem = f"Line {_line(binding)} of {path} cannot be read."
-            raise ConfigurationError(problem=problem, remedy="Write NAME=value, and close what quotation marks open.")
+            raise ConfigurationError(problem=problem, remedy="Write NAME=value, and close every quotation mark.")
         if binding.key and binding.value:  # what is empty counts as absent
             value = "".join(part.resolve(values) for part in parse_variables(binding.value)).replace("\0", "\\")
             values[binding.key] = value

@@ -68,7 +68,7 @@ def _explain(error: OSError) -> ConfigurationError:
     from generation.local_files import FileUnusableError
 
     if error.filename is None:
-        return ConfigurationError(problem=f"The system refuses: {error.strerror or error}.", remedy="")
+        return ConfigurationError(problem=f"The system refuses this: {error.strerror or error}.", remedy="")
     reason = FileUnusableError.of(error)
     return ConfigurationError(problem=f"{error.filename} {reason.problem}.", remedy=reason.remedy)
 

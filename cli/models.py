@@ -12,6 +12,7 @@ from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.names import check_name, label, name_for
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.scheduler_config import V_PREDICTION, Stated
+from generation.program import format_command
 from generation.requests.prompt_addons import BASES, PromptAddon
 from generation.workers.trial_load import require_loadable
 
@@ -20,7 +21,7 @@ _USE = {
     Kind.MODEL: "It is offered to members from the bot's next start; ATELIER_MODEL={name} makes it the default.",
     Kind.LORA: "From the bot's next start members call it by <lora:{name}:0.8> in a prompt.",
     Kind.EMBEDDING: "From the bot's next start members call it by its name, {name}, in a prompt.",
-    Kind.VAE: "Use it with a model: bot.py models add MODEL --vae {name}.",
+    Kind.VAE: f"Use it with a model: {format_command('models add MODEL --vae {name}')}.",
 }
 
 
@@ -107,7 +108,7 @@ def remove(models_dir: Path, name: str, *, say: Say) -> None:
     entry = register.get(name)
     if entry is None:
         raise ConfigurationError(
-            problem=f"Nothing called {name} was added.", remedy="`bot.py models list` shows what was."
+            problem=f"Nothing called {name} was added.", remedy=f"{format_command('models list')} shows what was."
         )
     if users := [each.name for each in register.entries if each.vae == name]:
         raise ConfigurationError(problem=f"{', '.join(users)} uses it as its VAE.", remedy=f"Remove {users[0]} first.")

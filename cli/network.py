@@ -56,7 +56,7 @@ def _usable(proxy: str, source: str) -> str:
         is_whole = False
     remedy = "Use one such as http://proxy.example.org:3128, or leave it out."
     if not is_whole or any(sign.isspace() for sign in proxy):
-        raise ConfigurationError(problem=f"The proxy in {source} is no address.", remedy=remedy)
+        raise ConfigurationError(problem=f"The proxy in {source} is not an address.", remedy=remedy)
     if parts.scheme.startswith("socks"):
         problem = f"The proxy in {source} is a SOCKS proxy, which Atelier cannot use."
         raise ConfigurationError(problem=problem, remedy=remedy)

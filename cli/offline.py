@@ -19,6 +19,7 @@ from generation.jobs.job import JOB_ID_LENGTH, Image, Job, Status
 from generation.jobs.ports import JobStore
 from generation.local_files import FileUnusableError
 from generation.owner import Owner
+from generation.program import format_command
 from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import GenerationRequest, Replay
 from generation.scheduling.service import GenerationService
@@ -61,7 +62,7 @@ async def _while_running(running: asyncio.Task[None], work: Coroutine[Any, Any, 
         raise error or errors.DrainingError
     problem = f"The studio has stopped ({type(error).__name__}: {str(error).splitlines()[0]})."
     raise ConfigurationError(
-        problem=problem, remedy="Run `bot.py doctor`: it looks at everything the bot needs."
+        problem=problem, remedy=f"Run {format_command('doctor')}: it checks everything the bot needs."
     ) from error
 
 

@@ -54,7 +54,7 @@ def require_data_folder(folder: Path) -> None:
         require_creatable(folder)
         return
     if not folder.is_dir():
-        raise ConfigurationError(problem=f"{folder} is no folder.", remedy="Set ATELIER_DATA_DIR to a folder.")
+        raise ConfigurationError(problem=f"{folder} is not a folder.", remedy="Set ATELIER_DATA_DIR to a folder.")
     _require_writable(folder)
     for path in _written_in(folder):
         _require_writable(path)
@@ -68,7 +68,9 @@ def require_creatable(folder: Path) -> None:
     except OSError as error:
         raise _unreachable(folder, error) from None
     if not above.is_dir():
-        raise ConfigurationError(problem=f"{above} is no folder.", remedy="Choose another place in ATELIER_DATA_DIR.")
+        raise ConfigurationError(
+            problem=f"{above} is not a folder.", remedy="Choose another place in ATELIER_DATA_DIR."
+        )
     _require_writable(above)
 
 
@@ -116,7 +118,7 @@ def _require_writable(path: Path) -> None:
         raise ConfigurationError(problem=f"{path} is yours, and you may not write it.", remedy=remedy)
     problem = f"{path} belongs to {owner}, and {me}, who runs this, may not write it."
     raise ConfigurationError(
-        problem=problem, remedy=f"Run Atelier as its owner, or give it away: sudo chown {me} {path}"
+        problem=problem, remedy=f"Run Atelier as its owner, or change its owner: sudo chown {me} {path}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from db.revisions import newest_revision, read_revisions
 from generation.errors import ConfigurationError
+from generation.program import format_command
 
 Ask = Callable[[str], list[Any]]
 """Runs one statement and returns its rows."""
@@ -48,7 +49,7 @@ def require_references(ask: Ask) -> None:
 
 
 def damaged(file: Path, how: object) -> ConfigurationError:
-    remedy = "Stop the bot and run `bot.py restore` with a backup."
+    remedy = f"Stop the bot, and put a backup in its place: {format_command('restore FILE')}."
     return ConfigurationError(problem=f"The database {file} is damaged ({how}).", remedy=remedy)
 
 

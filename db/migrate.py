@@ -15,6 +15,7 @@ from db.backup import find_kept_beside, is_there
 from db.integrity import Ask, explain, require_references, require_usable
 from db.revisions import find_migrations, newest_revision
 from generation.errors import ConfigurationError
+from generation.program import format_command
 
 
 def alembic_config() -> Config:
@@ -54,8 +55,9 @@ def require_not_half_restored(file: Path) -> None:
     if kept.exists() and not is_there(file):
         raise ConfigurationError(
             problem=f"There is no database at {file}, but one that a restore set aside: {kept}.",
-            remedy="Run `bot.py restore FILE` again. Or, to have back what was there before, rename every "
-            f"{kept.name}* to what it was called without “.before-restore”; or, to begin anew, move them elsewhere.",
+            remedy=f"Run {format_command('restore FILE')} again. To have back what was there before, remove "
+            f"“.before-restore” from the name of every {kept.name}*. To begin with an empty database, move them "
+            "elsewhere.",
         )
 
 

@@ -99,7 +99,7 @@ def test_a_mistyped_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         (tmp_path / ".env").write_text("ATELIER_MODLE=mine\nOTHERS=1\n")
     else:
         monkeypatch.setenv("ATELIER_MODLE", "mine")
-    with pytest.raises(ConfigurationError, match=r"^ATELIER_MODLE is no setting\. Did you mean ATELIER_MODEL\?"):
+    with pytest.raises(ConfigurationError, match=r"^ATELIER_MODLE is not a setting\. Did you mean ATELIER_MODEL\?"):
         config.load()
 
 
@@ -146,9 +146,9 @@ def test_a_file_of_any_editor_is_read_as_it_was_written(tmp_path: Path, text: st
         ("ATELIER_MODEL: x", r"^Line 1 of"),
         ("ATELIER_MODEL=a\nATELIER_MODEL=b", r"^ATELIER_MODEL has two values in .*\.env\. Keep one"),
         ("ATELIER_DISCORD_TOKEN=s3cret\nATELIER_DISCORD_TOKEN_FILE=b", r"^ATELIER_DISCORD_TOKEN has two values"),
-        ("ATELEIR_MODEL=x", r"^ATELEIR_MODEL is no setting\. Did you mean ATELIER_MODEL\?$"),
-        ('$env:ATELIER_MODEL="x"', r"MODEL is no setting\. Did you mean ATELIER_MODEL\?$"),
-        ("\u200bATELIER_MODEL=x", r"is no setting\. Did you mean ATELIER_MODEL\?$"),
+        ("ATELEIR_MODEL=x", r"^ATELEIR_MODEL is not a setting\. Did you mean ATELIER_MODEL\?$"),
+        ('$env:ATELIER_MODEL="x"', r"MODEL is not a setting\. Did you mean ATELIER_MODEL\?$"),
+        ("\u200bATELIER_MODEL=x", r"is not a setting\. Did you mean ATELIER_MODEL\?$"),
         ("ATELIER_HOME=/x", r"^ATELIER_HOME in \.env comes too late"),
         (b"#" * (2**20 + 1), r"\.env is larger than 1 MiB"),
     ],
@@ -264,7 +264,7 @@ def test_files_of_earlier_versions_in_the_current_folder_are_not_ignored(
 def test_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PORT", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_8790_TCP", "PORT_8790_TCP_ADDR"):
         monkeypatch.setenv(f"ATELIER_{name}", "tcp://10.0.0.1:8790")
-    with pytest.raises(ConfigurationError, match="is no setting"):
+    with pytest.raises(ConfigurationError, match="is not a setting"):
         config.load()
     monkeypatch.setenv("ATELIER_SERVICE_HOST", "10.0.0.1")
     assert config.load().health_port == 8790

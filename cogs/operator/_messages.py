@@ -12,6 +12,7 @@ from generation.owner import DM_TENANT
 from generation.policy.guild_access import AccessDecision, GuildAccess
 from generation.policy.quota import Unit
 from generation.policy.usage import GuildUsage
+from generation.program import format_command
 from generation.safety.checker_trust import is_harmless, is_vetted
 from generation.translatable import Phrase
 
@@ -158,7 +159,9 @@ def build_models(found: Sequence[Model], *, checks_safety: bool, unusable: Mappi
         _("**{name}** cannot be used: {why}", name=escape_markdown(name, limit=60), why=escape_markdown(why, limit=200))
         for name, why in unusable.items()
     ]
-    more = format_small(_("The first is the default. `bot.py models` adds and verifies them, from the shell."))
+    more = format_small(
+        _("The first is the default. Add and verify them from the shell: {command}.", command=format_command("models"))
+    )
     return MessageSpec(blocks=(_("### Models"), Lines(tuple(lines), MODELS), more))
 
 

@@ -94,6 +94,6 @@ def _choose_dtype(name: str, device: torch.device, num_threads: int, measured: M
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     if name not in _DTYPES:
         raise ConfigurationError(
-            problem=f"“{name}” is no number format.", remedy=f"Choose one of: {', '.join(_DTYPES)}."
+            problem=f"“{name}” is not a number format.", remedy=f"Choose one of: {', '.join(_DTYPES)}."
         )
     return _DTYPES[name]

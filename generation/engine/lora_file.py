@@ -64,7 +64,7 @@ def read_checked(extra: PromptAddon) -> tuple[bytes, dict[str, Tensor]]:
     try:
         tensors = load(data)
     except (SafetensorError, ValueError) as error:
-        raise unusable(extra, "its file is no safetensors file.") from error
+        raise unusable(extra, "its file is not a safetensors file.") from error
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise unusable(extra, f"it holds numbers that are not finite ({name}).")

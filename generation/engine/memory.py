@@ -74,7 +74,7 @@ def choose_mode(wanted: str, device: torch.device, *, weights: int, free: int) -
     """
     if wanted not in ("auto", *MODES):
         raise ConfigurationError(
-            problem=f"“{wanted}” is no way to use memory.", remedy=f"Choose one of: auto, {', '.join(MODES)}."
+            problem=f"“{wanted}” is not a way to use memory.", remedy=f"Choose one of: auto, {', '.join(MODES)}."
         )
     # Without a device of its own there is nowhere to move a part to.
     possible = MODES if device.type == "cuda" else MODES[:2]

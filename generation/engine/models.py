@@ -19,6 +19,7 @@ from generation.models.catalog import Model, check_files
 from generation.models.failed_loads import FailedLoads
 from generation.models.hashing import hash_files
 from generation.models.layout import ModelRefusedError
+from generation.program import format_command
 from generation.workers.engine_settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,8 @@ class Models:
     def _require_unchanged(self, model: Model) -> None:
         """Raise `ModelRefusedError` if it is not what was added to the models folder. Looked at once."""
         if model.sha256 and model.name not in self._unchanged and model.sha256 != _hash(model):
-            remedy = "`bot.py models verify` says which file; if it should be so, add it again with --replace."
+            which = format_command("models verify")
+            remedy = f"{which} says which file. If it should be so, add the model again with --replace."
             raise ModelRefusedError(folder=str(model.path), problem="it has changed since it was added.", remedy=remedy)
         self._unchanged.add(model.name)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from generation.errors import ConfigurationError
 from generation.images.iptc import SourceType, full_name
+from generation.program import format_install
 
 ROOM_BYTES = 64 * 1024
 """What a signature may add to a file: a chain of certificates is most of it."""
@@ -54,8 +55,7 @@ class Credentials:
         """Sign a trial picture. Raise `ConfigurationError` if that fails, or the extra is not installed."""
         if not is_installed():
             problem = "ATELIER_C2PA_KEY is set, but what signs with it is not installed."
-            remedy = "Install it: .venv/bin/python -m pip install -c constraints.txt -e '.[c2pa]'."
-            raise ConfigurationError(problem=problem, remedy=remedy)
+            raise ConfigurationError(problem=problem, remedy=f"Install it: {format_install('c2pa')}.")
         from generation.images.codec import encode_png
 
         try:

@@ -21,6 +21,7 @@ from generation.models.names import check_kind, check_name, label, name_for
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.safetensors_header import check_numbers
 from generation.models.scheduler_config import PREDICTIONS
+from generation.program import format_command
 
 Say = Callable[[str], None]
 
@@ -155,7 +156,7 @@ def _find_config_folder(
             raise ConfigurationError(problem="--config is for checkpoints in one file.", remedy="Leave it out.")
         return None
     if config is None:
-        remedy = "Say --config NAME|FOLDER: any model folder of the same kind, with or without its weights."
+        remedy = "Use --config NAME|FOLDER: any model folder of the same kind, with or without its weights."
         raise ConfigurationError(
             problem=f"{path.name} holds weights only, no settings and no word lists.", remedy=remedy
         )
@@ -171,7 +172,7 @@ def _require_vae(register: ModelRegistry, found: Description, vae: str | None) -
     entry = register.get(vae)
     if entry is None or entry.kind is not Kind.VAE:
         raise ConfigurationError(
-            problem=f"There is no VAE “{vae[:80]}”.", remedy="Add it first: bot.py models add FILE."
+            problem=f"There is no VAE “{vae[:80]}”.", remedy=f"Add it first: {format_command('models add FILE')}."
         )
 
 
@@ -182,7 +183,7 @@ def _prediction(found: Description, wanted: str | None) -> str:
     if found.kind is not Kind.MODEL:
         raise ConfigurationError(problem="--prediction is for models.", remedy="Leave it out.")
     if wanted.lower() not in PREDICTIONS:
-        raise ConfigurationError(problem=f"{wanted[:40]!r} is nothing a model predicts.", remedy="Say v or epsilon.")
+        raise ConfigurationError(problem=f"{wanted[:40]!r} is not what a model predicts.", remedy="Use v or epsilon.")
     return PREDICTIONS[wanted.lower()]
 
 

@@ -19,6 +19,7 @@ from generation.models.inspect import (
 )
 from generation.models.layout import check_model
 from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.program import format_command
 from generation.requests.cost import BY_PIXELS, WORK, Work
 from generation.requests.defaults import Defaults
 from generation.requests.prompt_addons import PromptAddon
@@ -145,7 +146,9 @@ def _replace_with_folder(path: Path, models: list[Model], left_out: dict[str, st
     model = _read_folder(path)
     if model.name == PAINTBOX:  # what it may paint is known by that name
         problem = f"The folder {path} has the name of the built-in model."
-        raise ConfigurationError(problem=problem, remedy="Add it under another: bot.py models add FOLDER --name NAME.")
+        raise ConfigurationError(
+            problem=problem, remedy=f"Add it under another: {format_command('models add FOLDER --name NAME')}."
+        )
     left_out |= {each.name: "The default model has the same name." for each in models if each.name == model.name}
     return [model, *(each for each in models if each.name != model.name)]
 
@@ -184,9 +187,8 @@ def _load_built_in_loras() -> tuple[PromptAddon, ...]:
 
 def _read_folder(path: Path) -> Model:
     """Return a folder in the diffusers layout that was not added: name, kind and sizes. No weights are opened."""
-    remedy = (
-        "Set ATELIER_MODEL to a name from `bot.py models list`, to a folder in the diffusers layout, or leave it out."
-    )
+    names = format_command("models list")
+    remedy = f"Set ATELIER_MODEL to a name from {names}, to a folder in the diffusers layout, or leave it out."
     try:
         family = detect_family(path)
     except ValueError as error:
@@ -209,8 +211,10 @@ def model_of(register: ModelRegistry, entry: Entry, folder: Path) -> Model:
     config = folder / entry.config if entry.config else None
     vae = register.get(entry.vae) if entry.vae else None
     if entry.vae and vae is None:
-        problem = f"The model “{entry.name}” wants the VAE “{entry.vae}”, which is not in the register."
-        raise ConfigurationError(problem=problem, remedy=f"Add it: bot.py models add FILE --name {entry.vae}.")
+        problem = f"The model “{entry.name}” needs the VAE “{entry.vae}”, which is not in the register."
+        raise ConfigurationError(
+            problem=problem, remedy=f"Add it: {format_command(f'models add FILE --name {entry.vae}')}."
+        )
     return Model(
         name=entry.name,
         path=path,

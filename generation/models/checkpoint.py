@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from generation.program import format_command
+
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 Shapes = Mapping[str, tuple[int, ...]]
@@ -105,7 +107,7 @@ def require_parts(shapes: Shapes, family: str, *, has_other_vae: bool = False) -
         return
     if decoder is None:
         raise IncompatibleFileError(
-            "holds no VAE", "Add a VAE first (bot.py models add FILE), and this with --vae NAME."
+            "holds no VAE", f"Add a VAE first ({format_command('models add FILE')}), and this with --vae NAME."
         )
     if decoder[1:2] != (LATENT_CHANNELS,):
         raise IncompatibleFileError(f"holds a VAE of {decoder[1:2]} latent channels, not {LATENT_CHANNELS}")

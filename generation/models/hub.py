@@ -28,6 +28,7 @@ from generation.characters import is_printable
 from generation.errors import AtelierError, ConfigurationError
 from generation.models.hashing import digest_file
 from generation.models.layout import LAYOUTS, is_settings
+from generation.program import format_command
 
 _ID = re.compile(
     r"(?P<repo>[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})(?:/(?P<file>.+\.safetensors))?"
@@ -113,7 +114,8 @@ def fetch(
 
 def _require_no_folder(target: Path) -> None:
     if target.exists():
-        remedy = f"Add what lies there (bot.py models add {target}), choose another name with --name, or remove it."
+        adding = format_command(f"models add {target}")
+        remedy = f"Add what lies there ({adding}), choose another name with --name, or remove it."
         raise ConfigurationError(problem=f"There is already a folder {target}.", remedy=remedy)
 
 
@@ -198,7 +200,7 @@ def _failure(repo: str, error: Exception) -> ConfigurationError:
     """Return the error to show for an error of the library, with a remedy."""
     if isinstance(error, GatedRepoError):
         remedy = "Accept its terms on its page, and write HF_TOKEN=… (a token of your account) before the command."
-        return ConfigurationError(problem=f"{repo} wants its terms accepted first.", remedy=remedy)
+        return ConfigurationError(problem=f"{repo} is open only to those who accept its terms.", remedy=remedy)
     if isinstance(error, RevisionNotFoundError):
         return ConfigurationError(problem=f"{repo} has no such revision.", remedy="Name a branch, a tag or a commit.")
     if isinstance(error, RepositoryNotFoundError):
@@ -206,7 +208,9 @@ def _failure(repo: str, error: Exception) -> ConfigurationError:
             problem=f"There is no {repo} on the hub.", remedy="Check the name; private ones need HF_TOKEN."
         )
     if isinstance(error, OfflineModeIsEnabled):
-        return ConfigurationError(problem="HF_HUB_OFFLINE forbids to ask the hub.", remedy="Unset it for this command.")
+        return ConfigurationError(
+            problem="HF_HUB_OFFLINE is set, so the hub is not asked.", remedy="Unset it for this command."
+        )
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None:
         return _answered(repo, int(status))
@@ -220,13 +224,13 @@ def _failure(repo: str, error: Exception) -> ConfigurationError:
 
 def _answered(repo: str, status: int) -> ConfigurationError:
     """Return the error to show when the hub, or a proxy before it, answered with an error."""
-    problem = f"The hub does not hand out {repo} (HTTP status {status})."
+    problem = f"The hub refuses {repo} (HTTP status {status})."
     if status in (401, 403):
         remedy = "Check HF_TOKEN, and that its account may read the repository."
     elif status == 407:
-        remedy = "The proxy of this machine wants a name and a password: see its settings."
+        remedy = "The proxy of this machine needs a name and a password: see its settings."
     elif status == 429:
-        remedy = "It was asked too often: wait some minutes, or write HF_TOKEN=… before the command."
+        remedy = "The hub was asked too often. Wait some minutes, or write HF_TOKEN=… before the command."
     else:
         remedy = "Try again later; what was fetched is kept."
     return ConfigurationError(problem=problem, remedy=remedy)

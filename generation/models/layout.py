@@ -18,6 +18,7 @@ from generation.models.compatibility import check_checkpoint, check_parts
 from generation.models.json_file import read_json
 from generation.models.safetensors_header import read_tensors
 from generation.models.scheduler_config import Stated, check_settings, merge_settings, read_stated
+from generation.program import format_command
 
 Components = Mapping[str, str | tuple[str, ...]]
 """The parts a model must have: folder name to the class, or classes, its index may name for it."""
@@ -147,11 +148,13 @@ def check_part(folder: Path) -> None:
 def check_file(file: Path) -> None:
     """Check a single file of weights."""
     if not file.exists():
-        raise _refusal(file, "it is not there.", "Put it back, or remove its name: bot.py models remove NAME.")
+        raise _refusal(
+            file, "it is not there.", f"Put it back, or remove its name: {format_command('models remove NAME')}."
+        )
     if file.is_symlink():
         raise _refusal(file, "it is a link.", "Name the real file.")
     if not file.is_file() or file.suffix != ".safetensors":
-        raise _refusal(file, "it is no .safetensors file.", "Other formats can run code and are never opened.")
+        raise _refusal(file, "it is not a .safetensors file.", "Other formats can run code and are never opened.")
 
 
 def files_read(folder: Path) -> list[Path]:
@@ -225,7 +228,7 @@ def _check_index(folder: Path, components: Components) -> None:
     for name, value in index.items():
         if isinstance(value, list) and value and value[0] not in (None, *_LIBRARIES):
             raise _refusal(
-                folder, f"{name} wants the library {value[0]!r}.", "Only diffusers and transformers are used."
+                folder, f"{name} needs the library {value[0]!r}.", "Only diffusers and transformers are used."
             )
     for name, classes in components.items():
         wanted = (classes,) if isinstance(classes, str) else classes

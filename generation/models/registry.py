@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from generation.errors import ConfigurationError
+from generation.program import format_command
 
 REGISTER = "models.json"
 
@@ -72,7 +73,7 @@ class ModelRegistry(msgspec.Struct, frozen=True, kw_only=True):
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError) as error:
-            remedy = "Put it right, or move it away and add your models again with `bot.py models add`."
+            remedy = f"Correct it, or move it away and add your models again with {format_command('models add')}."
             raise ConfigurationError(problem=f"{path} cannot be read ({error}).", remedy=remedy) from None
 
     def write(self, folder: Path) -> None:

@@ -29,6 +29,6 @@ def require_loadable(model: Model) -> None:
     if tried.returncode:
         last = tried.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1][:200]
         problem = f"{model.path} could not be tried: its process ended with status {tried.returncode} ({last})."
-        raise ConfigurationError(problem=problem, remedy="Is there enough memory? It was not added.")
+        raise ConfigurationError(problem=problem, remedy="Check that there is enough memory. It was not added.")
     if tried.stdout:
         raise ConfigurationError(problem=tried.stdout.decode(errors="replace"), remedy="It was not added.")

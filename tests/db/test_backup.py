@@ -128,7 +128,9 @@ async def test_an_interrupted_restore_is_refused_and_can_be_completed_or_undone(
     await database.close()
     file.replace(aside)  # and then the power went
     for _start in range(2):
-        with pytest.raises(ConfigurationError, match=r"set aside: .*before-restore\. Run `bot.py restore FILE` again"):
+        with pytest.raises(
+            ConfigurationError, match=r"set aside: .*before-restore\. Run `python bot.py restore FILE` again"
+        ):
             await Database.open(str(database.url), tmp_path)
         assert not file.exists()
     restore(copy, database.url, tmp_path)

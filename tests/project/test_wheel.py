@@ -147,6 +147,7 @@ def test_the_sandbox_is_an_extra(installed: Installed, tmp_path: Path) -> None:
 def test_the_wheel_generates_and_stores_data_in_the_platform_folder(installed: Installed, tmp_path: Path) -> None:
     looked = installed.run("atelier", "doctor", cwd=tmp_path)
     assert looked.returncode == 1 and "BAD  Discord: There is no Discord token." in looked.stdout, looked.stderr
+    assert "try `atelier sandbox` without one" in looked.stdout, "what it says to type is its own command"
     assert "ok   Database: there is none yet" in looked.stdout
     assert list(installed.home.iterdir()) == []
     done = installed.run("atelier", *PAINTED, cwd=tmp_path)

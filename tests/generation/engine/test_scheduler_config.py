@@ -249,7 +249,7 @@ def test_the_prediction_of_a_folder_can_be_overridden(
 
 
 @pytest.mark.parametrize(
-    ("prediction", "said"), [("sample", "'sample' is nothing a model predicts. Say v or epsilon."), ("", "Say v or")]
+    ("prediction", "said"), [("sample", "'sample' is not what a model predicts. Use v or epsilon."), ("", "Use v or")]
 )
 def test_an_unknown_prediction_is_refused(
     toy_folder: Path, add: Callable[..., list[str]], prediction: str, said: str

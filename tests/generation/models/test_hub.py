@@ -64,7 +64,7 @@ def sentence(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("status", "code", "says"),
     [
-        (401, "GatedRepo", "wants its terms accepted first"),
+        (401, "GatedRepo", "those who accept its terms"),
         (401, "", "Check HF_TOKEN"),
         (403, "", "Check HF_TOKEN"),
         (404, "RepoNotFound", "There is no someone/glow on the hub"),
