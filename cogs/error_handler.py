@@ -26,10 +26,6 @@ from cogs.i18n.gettext import N_, _, format_error
 from generation.errors import AtelierError, NotAcceptedError
 
 log = logging.getLogger(__name__)
-PRIVATE = "atelier.private"
-"""Key of `interaction.extras`: set when the deferred answer is one that only the person sees."""
-JOB = "atelier.job"
-"""Key of `interaction.extras`: the job whose message the tracker makes of the deferred answer."""
 LOST = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError)
 """What becomes of words to a Discord that is busy, down or out of reach. (A TimeoutError is an OSError.)"""
 RETRY_S = (0.5, 2.0, 5.0, 10.0)
@@ -47,6 +43,10 @@ ACCEPTED = N_(
     "Something went wrong on my side, and I have written down what. What you asked for is accepted all the same. "
     "(Incident `{incident}`)"
 )
+
+
+class AnsweredError(Exception):
+    """Something went wrong and the person has been told, so nothing is left to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +78,46 @@ def translate(error: BaseException, *, is_accepted: bool = False) -> Answer:
             return Answer(_(ACCEPTED if is_accepted else UNEXPECTED, incident=incident), logging.ERROR, incident)
 
 
-async def answer(interaction: Interaction, error: BaseException) -> None:
-    """Tell the person, privately, and the log. Never raises for what Discord may have against it."""
-    if isinstance(_unwrap(error), NotAcknowledgedError):
-        log.warning("interaction=%s action=not-acknowledged reason=%s", interaction.id, _unwrap(error))
-        return
-    answered = translate(error, is_accepted=JOB in interaction.extras)
+async def answer(
+    interaction: Interaction,
+    error: BaseException,
+    *,
+    is_accepted: bool = False,
+    make_way: Callable[[], Awaitable[object]] | None = None,
+) -> None:
+    """Tell the person, privately, and the log. Never raises for what Discord may have against it.
+
+    `is_accepted`: see `translate`. `make_way`: what comes before a follow-up, which Discord would put in the place of a
+    “thinking…” that all can see.
+    """
+    match _unwrap(error):
+        case AnsweredError():
+            return
+        case NotAcknowledgedError() as unheard:
+            log.warning("interaction=%s action=not-acknowledged reason=%s", interaction.id, unheard)
+            return
+    answered = translate(error, is_accepted=is_accepted)
     _log(interaction, _unwrap(error), answered)
     try:
+        if make_way is not None:
+            await make_way()
         await tell_privately(interaction, answered.text)
     except (*LOST, NotAcknowledgedError, discord.InteractionResponded) as failed:
         log.warning("interaction=%s action=answer-failed error=%s", interaction.id, type(failed).__name__)
 
 
 async def tell_privately(interaction: Interaction, text: str) -> None:
-    """Say something that only the person sees, wherever the interaction stands.
-
-    A public “thinking…” cannot become private, so it is deleted first; but not one that is a job's message by now.
-    """
-    response = interaction.response
-    if not response.is_done():
-        await response.send_message(**build_plain(text), ephemeral=True)
+    """Say something that only the person sees: first, or after an answer that all may see or only they do."""
+    if not interaction.response.is_done():
+        await interaction.response.send_message(**build_plain(text), ephemeral=True)
         return
-    is_thinking = response.type is discord.InteractionResponseType.deferred_channel_message
-    if is_thinking and JOB in interaction.extras:
-        await interaction.client.tracker.shown(interaction.extras[JOB])
-    elif is_thinking and not interaction.extras.get(PRIVATE):
-        with suppress(discord.NotFound):
-            await retry_briefly(interaction.delete_original_response)
     await retry_briefly(lambda: interaction.followup.send(**build_plain(text), ephemeral=True))
+
+
+async def delete_answer(interaction: Interaction) -> None:
+    """Delete a public “thinking…”: it cannot become private."""
+    with suppress(discord.NotFound):
+        await retry_briefly(interaction.delete_original_response)
 
 
 async def retry_briefly(work: Callable[[], Awaitable[object]]) -> None:

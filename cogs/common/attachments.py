@@ -27,8 +27,6 @@ _PROXIES = (
     "https://images-ext-2.discordapp.net",
 )
 """Where Discord keeps what it shows of other sites, and smaller forms of what is on its CDN."""
-NO_FILE = "0" * 64
-"""Stands for a file that is not fetched yet, where a request is checked before the acknowledgement."""
 Size = tuple[int, int]
 
 

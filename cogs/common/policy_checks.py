@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +24,7 @@ from cogs.context import Interaction, get_owner, list_role_ids
 from cogs.services import Services
 from generation.errors import BlockedByRuleError
 from generation.jobs.source_access import require_sources
-from generation.models.catalog import Model
+from generation.models.catalog import Catalog, Model
 from generation.owner import Owner
 from generation.policy.guild_preferences import Pressers
 from generation.policy.policy import ChannelContext, Policy, Requester, collect_texts
@@ -36,31 +37,51 @@ from generation.safety.minor_safety import protection
 NOTHING_LEFT = {"channel_ids": ChannelsDeletedError, "role_ids": RolesDeletedError, "models": ModelsGoneError}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """Who asks, where, and what binds them there: read once, and handed on. Equal as long as none of it has changed."""
+
+    owner: Owner
+    requester: Requester
+    place: ChannelContext
+    policy: Policy
+
+
 async def fetch_policy(interaction: Interaction) -> Policy:
     """Return what binds requests where the person is."""
     return await interaction.client.services.guild_policy.fetch(get_owner(interaction).guild_id)
 
 
+async def fetch_context(interaction: Interaction) -> RequestContext:
+    """Return all that decides about requests of this person here, as of now."""
+    owner = get_owner(interaction)
+    return RequestContext(
+        owner=owner,
+        requester=get_requester(interaction),
+        place=get_place(interaction),
+        policy=await interaction.client.services.guild_policy.fetch(owner.guild_id),
+    )
+
+
 async def require_allowed(
-    interaction: Interaction, request: GenerationRequest, *, attached: Collection[str] = ()
+    interaction: Interaction, context: RequestContext, request: GenerationRequest, *, attached: Collection[str] = ()
 ) -> tuple[Rule, ...]:
     """Raise `Refused` unless the request may be made. What comes back are rules the person is to be told of.
 
-    `attached`: the files of the request that came with it.
+    `context` is what `require_may_request` returned; `attached`: the files of the request that came with it.
     """
-    policy, asker, place = await require_may_request(interaction), get_requester(interaction), get_place(interaction)
-    services, owner = interaction.client.services, get_owner(interaction)
+    services, owner, policy = interaction.client.services, context.owner, context.policy
     model = services.studio.catalog.get(request.spec.model)
     is_from_upload = await require_sources(request, owner, services.jobs, attached=attached)
     is_judged = is_vetted(model, checks_safety=services.studio.checks_safety, is_from_upload=is_from_upload)
-    policy.require_vetted(place, is_vetted=is_judged, is_from_upload=is_from_upload)
+    policy.require_vetted(context.place, is_vetted=is_judged, is_from_upload=is_from_upload)
     if policy.choices.pressers is Pressers.OWNER:
-        await _require_own(interaction, policy)
-    policy.require_allowed(request, asker, place)
+        await _require_own(interaction, context)
+    policy.require_within_limits(request, context.requester)
     try:
         protection().require_harmless(request.spec.said)
-        texts = collect_texts(request, default_model=(await fetch_default_model(interaction)).name)
-        return await require_words_allowed(interaction, texts)
+        default = choose_default_model(services.studio.catalog, policy)
+        return await _require_words_allowed(services, context, collect_texts(request, default_model=default.name))
     except (BlockedByRuleError, MinorSafetyError):
         await services.moderation.record_refusal(owner.guild_id, owner.user_id)
         raise
@@ -68,25 +89,27 @@ async def require_allowed(
 
 async def require_words_allowed(interaction: Interaction, texts: Iterable[str]) -> tuple[Rule, ...]:
     """Raise `BlockedByRuleError` if a rule of the server forbids one of these here. Return the rules that only warn."""
-    policy = await fetch_policy(interaction)
-    matches = await interaction.client.services.content_rules.screen(policy, texts)
-    return policy.require_unblocked(matches, get_requester(interaction), get_place(interaction))
+    return await _require_words_allowed(interaction.client.services, await fetch_context(interaction), texts)
 
 
-async def require_may_request(interaction: Interaction) -> Policy:
-    """Return the policy; raise `Refused` unless this person may ask here and now, for whatever it is.
+async def _require_words_allowed(services: Services, context: RequestContext, texts: Iterable[str]) -> tuple[Rule, ...]:
+    matches = await services.content_rules.screen(context.policy, texts)
+    return context.policy.require_unblocked(matches, context.requester, context.place)
+
+
+async def require_may_request(interaction: Interaction) -> RequestContext:
+    """Return the context; raise `Refused` unless this person may ask here and now, for whatever it is.
 
     Asked before anything is fetched, decoded or drawn for them.
     """
-    policy, place = await fetch_policy(interaction), get_place(interaction)
-    services, owner = interaction.client.services, get_owner(interaction)
-    (await services.operating.admission()).require_admitted(owner.guild_id)
-    if place.is_dm and not services.allows_dms:
+    context, services = await fetch_context(interaction), interaction.client.services
+    (await services.operating.admission()).require_admitted(context.owner.guild_id)
+    if context.place.is_dm and not services.allows_dms:
         raise ServersOnlyError
-    await _require_not_blocked(services, owner, policy, now=interaction.created_at)
-    _require_possible(interaction, policy)
-    policy.require_place(get_requester(interaction), place)
-    return policy
+    await _require_not_blocked(services, context.owner, context.policy, now=interaction.created_at)
+    _require_possible(interaction, context.policy)
+    context.policy.require_place(context.requester, context.place)
+    return context
 
 
 def _require_possible(interaction: Interaction, policy: Policy) -> None:
@@ -133,23 +156,22 @@ def build_place(channel: object, *, channel_id: int, is_dm: bool) -> ChannelCont
     )
 
 
-async def _require_own(interaction: Interaction, policy: Policy) -> None:
+async def _require_own(interaction: Interaction, context: RequestContext) -> None:
     """Where a button, menu or form asks: it must be under pictures of one's own."""
     data: Any = interaction.data or {}
     job_id = find_job_id([str(data.get("custom_id", ""))])
     if job_id is None:
         return
     job = await interaction.client.services.jobs.fetch_job(job_id)
-    policy.require_may_press(job.owner, get_requester(interaction))
+    context.policy.require_may_press(job.owner, context.requester)
 
 
 async def fetch_default_model(interaction: Interaction) -> Model:
-    """Return the model that paints here where none is named: the guild's choice, else the installation's."""
-    catalog = interaction.client.services.studio.catalog
-    name = (await fetch_policy(interaction)).choices.choose_default_model([model.name for model in catalog.models])
+    """Return the model that paints here where none is named."""
+    return choose_default_model(interaction.client.services.studio.catalog, await fetch_policy(interaction))
+
+
+def choose_default_model(catalog: Catalog, policy: Policy) -> Model:
+    """Return the model that paints where none is named: the guild's choice, else the installation's."""
+    name = policy.choices.choose_default_model([model.name for model in catalog.models])
     return catalog.default if name is None else catalog.get(name)
-
-
-async def fetch_default_aspect(interaction: Interaction) -> str | None:
-    """Return the shape that pictures have here where none is asked for; None for the model's own."""
-    return (await fetch_policy(interaction)).choices.default_aspect

@@ -1,60 +1,97 @@
 """The way every request takes, whether typed or pressed: check, acknowledge, submit, and have its message followed.
 
 Acknowledging decides whether an answer is seen by all or by one. So what can be refused by looking alone is refused
-before it; what is refused after it deletes the public message first (see `cogs.error_handler.tell_privately`).
+before it; what is refused after it deletes the public message first. What was checked before it is handed on and is not
+checked again, unless something it was checked against has changed (docs/decisions/0040-check-once.md).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 
 import discord
 
 from cogs.common.plain_text import build_plain
-from cogs.common.policy_checks import fetch_policy, get_place, require_allowed, require_may_request
+from cogs.common.policy_checks import RequestContext, require_allowed, require_may_request
 from cogs.common.posting_permissions import require_can_post
 from cogs.common.submission_notes import format_warnings, list_word_notes
 from cogs.context import Interaction, get_owner
-from cogs.error_handler import JOB, LOST, PRIVATE
+from cogs.error_handler import LOST, AnsweredError, answer, delete_answer
 from cogs.i18n.gettext import get_guild_language, match_language
 from generation.errors import RefusedError
 from generation.jobs.job import Job, ReplyTo
 from generation.policy.guild_preferences import Visibility
 from generation.requests.spec import GenerationRequest
+from generation.requests.unfetched import hide_files
 from generation.rules.rule import Rule
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """An interaction that shows “thinking…”, and what was found before it did. `submit` consumes it."""
+
+    context: RequestContext
+    reply_to: ReplyTo
+    request: GenerationRequest | None
+    """What was checked; None where it was not known yet."""
+    warnings: tuple[Rule, ...] = ()
+    """The rules that warn of it."""
+
+    def covers(self, context: RequestContext, request: GenerationRequest, attached: Collection[str]) -> bool:
+        """Return whether just this was checked, but for the names of the files that had to be fetched first."""
+        return self.request is not None and (context == self.context and hide_files(request, attached) == self.request)
+
+
+@asynccontextmanager
 async def acknowledge(
     interaction: Interaction, request: GenerationRequest | None = None, *, attached: Collection[str] = ()
-) -> ReplyTo:
-    """Refuse at once what can be refused at once; else show everyone “thinking…”. Where the answer will go.
+) -> AsyncIterator[Acknowledged]:
+    """Refuse at once what can be refused at once; else show everyone “thinking…”. What fails inside is told privately.
 
     `request` is None where it can only be known after the acknowledgement; `attached`: its files that the person sent.
     """
-    services, owner = interaction.client.services, get_owner(interaction)
-    services.admission_limiter.check_capacity(owner.guild_id)
-    with services.admission_limiter.slot(owner.guild_id):
-        return await _acknowledge(interaction, request, attached)
+    limiter, guild_id = interaction.client.services.admission_limiter, get_owner(interaction).guild_id
+    limiter.check_capacity(guild_id)
+    with limiter.slot(guild_id):
+        acknowledged = await _acknowledge(interaction, request, attached)
+    make_way = None if acknowledged.reply_to.is_private else partial(delete_answer, interaction)
+    try:
+        yield acknowledged
+    except AnsweredError:
+        raise
+    except Exception as error:
+        await answer(interaction, error, make_way=make_way)
+        raise AnsweredError from error
 
 
 async def _acknowledge(
     interaction: Interaction, request: GenerationRequest | None, attached: Collection[str]
-) -> ReplyTo:
-    received_s = interaction.client.services.monotonic()
+) -> Acknowledged:
+    services, warnings = interaction.client.services, tuple[Rule, ...]()
+    received_s = services.monotonic()
     require_can_post(interaction)
     if request is not None:
-        interaction.client.services.studio.check(request, get_owner(interaction))
-        await require_allowed(interaction, request, attached=attached)
+        services.studio.check(request, get_owner(interaction))
     else:
-        interaction.client.services.studio.require_open()
-        await require_may_request(interaction)
-    choices = (await fetch_policy(interaction)).choices
+        services.studio.require_open()
+    context = await require_may_request(interaction)
+    if request is not None:
+        warnings = await require_allowed(interaction, context, request, attached=attached)
+    reply_to = await _defer(interaction, context, received_s=received_s)
+    return Acknowledged(context=context, reply_to=reply_to, request=request, warnings=warnings)
+
+
+async def _defer(interaction: Interaction, context: RequestContext, *, received_s: float) -> ReplyTo:
+    """Show “thinking…”, to everyone or to the person alone as the server chose. Return where the answer goes."""
+    choices = context.policy.choices
     is_private = choices.visibility is Visibility.PRIVATE
-    is_alone = is_private or interaction.guild_id is None
-    interaction.extras[PRIVATE] = is_private
+    is_alone = is_private or context.place.is_dm
     response = await interaction.response.defer(thinking=True, ephemeral=is_private)
     return ReplyTo(
         application_id=interaction.application_id,
@@ -71,55 +108,74 @@ async def _acknowledge(
 
 
 async def submit(
-    interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo, *, attached: Collection[str] = ()
+    interaction: Interaction,
+    request: GenerationRequest,
+    acknowledged: Acknowledged,
+    *,
+    attached: Collection[str] = (),
 ) -> Job:
     """Have the request accepted; from here on the tracker looks after its message."""
-    async with interaction.client.services.admission_limiter.acquire(get_owner(interaction).guild_id):
-        job, warnings = await _submit(interaction, request, reply_to, attached)
-    notes = [format_warnings(warnings)] if warnings else []
-    if interaction.type is not discord.InteractionType.component:  # a button repeats words that were told of before
-        notes += list_word_notes(request)
-    if notes:  # this waits for Discord, so it keeps no turn from others
-        await send_note(interaction, "\n".join(notes))
+    async with interaction.client.services.admission_limiter.acquire(acknowledged.context.owner.guild_id):
+        job, warnings = await _submit(interaction, request, acknowledged, attached)
+    async with accepted(interaction, job):
+        notes = [format_warnings(warnings)] if warnings else []
+        if interaction.type is not discord.InteractionType.component:  # a button repeats words that were told of before
+            notes += list_word_notes(request)
+        if notes:  # this waits for Discord, so it keeps no turn from others
+            await send_note(interaction, "\n".join(notes), job_id=job.id)
     return job
 
 
 async def _submit(
-    interaction: Interaction, request: GenerationRequest, reply_to: ReplyTo, attached: Collection[str]
+    interaction: Interaction, request: GenerationRequest, acknowledged: Acknowledged, attached: Collection[str]
 ) -> tuple[Job, tuple[Rule, ...]]:
     """Submit the request. Return the job, and the rules that warn of it."""
-    client = interaction.client
-    warnings = await require_allowed(interaction, request, attached=attached)
-    policy, owner = await fetch_policy(interaction), get_owner(interaction)
-    services = client.services
-    services.rates.take(owner, limit=policy.choices.requests_per_minute)
-    roles = interaction.user.roles if isinstance(interaction.user, discord.Member) else []
+    client, services = interaction.client, interaction.client.services
+    context, warnings = await require_may_request(interaction), acknowledged.warnings
+    is_checked = acknowledged.covers(context, request, attached)
+    if not is_checked:
+        warnings = await require_allowed(interaction, context, request, attached=attached)
+    services.rates.take(context.owner, limit=context.policy.choices.requests_per_minute)
     try:
         job = await services.studio.submit(
             request,
-            owner,
-            reply_to=reply_to,
-            role_ids=[role.id for role in roles],
+            context.owner,
+            reply_to=acknowledged.reply_to,
+            role_ids=context.requester.role_ids,
             asked_at=interaction.created_at,
             attached=attached,
-            handling=policy.handling(get_place(interaction)),
+            handling=context.policy.handling(context.place),
+            is_checked=is_checked,
         )
     except RefusedError:
-        services.rates.give_back(owner)
+        services.rates.give_back(context.owner)
         raise
-    client.tracker.watch(job.id, reply_to, size_limit=interaction.filesize_limit)
-    interaction.extras[JOB] = job.id
+    client.tracker.watch(job.id, acknowledged.reply_to, size_limit=interaction.filesize_limit)
     return job, warnings
 
 
 async def acknowledge_and_submit(interaction: Interaction, request: GenerationRequest) -> Job:
     """Both in one, for a request that is complete."""
-    return await submit(interaction, request, await acknowledge(interaction, request))
+    async with acknowledge(interaction, request) as acknowledged:
+        return await submit(interaction, request, acknowledged)
 
 
-async def send_note(interaction: Interaction, text: str) -> bool:
-    """Say something to the person alone, beside the answer they asked for. Whether it could be said."""
-    job_id = interaction.extras.get(JOB)
+@asynccontextmanager
+async def accepted(interaction: Interaction, job: Job) -> AsyncIterator[None]:
+    """Hold what is done for a request after it has become a job: an error in here takes nothing back."""
+    try:
+        yield
+    except Exception as error:
+        shown = partial(interaction.client.tracker.shown, job.id)
+        await answer(interaction, error, is_accepted=True, make_way=shown)
+        raise AnsweredError from error
+
+
+async def send_note(interaction: Interaction, text: str, *, job_id: str | None = None) -> bool:
+    """Say something to the person alone, beside the answer they asked for. Whether it could be said.
+
+    `job_id`: the job whose message that answer becomes.
+    """
     if job_id is not None and not await interaction.client.tracker.shown(job_id):
         return False
     try:

@@ -132,8 +132,15 @@ class DeliveryTracker:
     async def tell_kept(self, interaction: Interaction) -> None:
         """Tell a person, on the next occasion, of results that could not be posted."""
         reasons = self.take_kept(interaction.user.id)
-        if reasons and not await send_note(interaction, format_undelivered(reasons)):
+        if reasons and not await send_note(
+            interaction, format_undelivered(reasons), job_id=self._find_job(interaction.token)
+        ):
             self._kept[interaction.user.id] += reasons
+
+    def _find_job(self, token: str) -> str | None:
+        """Return the followed job whose message is made of an interaction's answer; None if there is none."""
+        answers = ((job_id, going.reply_to) for job_id, going in self._rounds.items())
+        return next((job_id for job_id, reply_to in answers if reply_to and reply_to.token == token), None)
 
     def _forget(self, job_id: str, task: asyncio.Task[None]) -> None:
         settle(self._rounds[job_id].first, False)

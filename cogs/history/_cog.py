@@ -19,7 +19,6 @@ from cogs.common.policy_checks import get_place
 from cogs.common.refused_messages import MessageRefusedError
 from cogs.common.responses import edit_reply
 from cogs.context import Interaction, get_owner
-from cogs.error_handler import PRIVATE
 from cogs.history import _messages
 from cogs.results import MessageVariant, build_result_message, fetch_visibility
 from cogs.services import Services
@@ -45,7 +44,6 @@ class History(commands.Cog):
         self, interaction: Interaction, search: Search | None = None, show: Choice[str] | None = None
     ) -> None:
         look = HistoryFilter(words=_clean_search(search), favourites=show is not None)
-        interaction.extras[PRIVATE] = True
         await interaction.response.defer(ephemeral=True)
         async with interaction.client.services.drawing.turn(get_owner(interaction)):
             say = await _build_page(interaction, look, before=None)
@@ -70,7 +68,6 @@ async def press_open(interaction: Interaction, subject: str) -> None:
     # Others' pictures open only for those who have them as a favourite: whose message they could press that under.
     if not job.is_end or (job.owner != owner and not await services.album.is_favourite(job.id, owner.user_id)):
         raise UnknownJobError
-    interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     variant = MessageVariant(interaction.filesize_limit or DEFAULT_SIZE_LIMIT)
     async with services.drawing.turn(owner):

@@ -10,11 +10,11 @@ from discord.app_commands import Choice, Transform
 from discord.ext import commands
 
 from cogs.common import transformers
-from cogs.common.attachments import NO_FILE, lend_files, read_attachment, require_size_px
+from cogs.common.attachments import lend_files, read_attachment, require_size_px
 from cogs.common.errors import AspectOrSizeError
 from cogs.common.forms import Attached
-from cogs.common.policy_checks import fetch_default_aspect, fetch_default_model, require_words_allowed
-from cogs.common.submission import acknowledge, acknowledge_and_submit, send_note, submit
+from cogs.common.policy_checks import choose_default_model, fetch_policy, require_words_allowed
+from cogs.common.submission import accepted, acknowledge, acknowledge_and_submit, send_note, submit
 from cogs.context import Interaction
 from cogs.imagine._messages import format_rounded_size
 from generation.jobs.job import Job
@@ -25,6 +25,7 @@ from generation.requests.prompt_addons import read_prompts
 from generation.requests.seeds import draw_seed
 from generation.requests.spec import GenerationRequest, ImageSpec
 from generation.requests.style import Style
+from generation.requests.unfetched import NO_FILE
 from generation.rules.folding import words_of_name
 
 DEFAULT_STRENGTH = 0.6
@@ -88,10 +89,11 @@ class Imagine(commands.Cog):
             prompt, negative = style.around(
                 transformers.clean_typed_prompt(prompt), transformers.clean_typed_prompt(negative)
             )
+        policy = await fetch_policy(interaction)
         typed = Typed(
             prompt=prompt,
-            model=model or await fetch_default_model(interaction),
-            aspect=aspect.value if aspect else None if size or image else await fetch_default_aspect(interaction),
+            model=model or choose_default_model(interaction.client.services.studio.catalog, policy),
+            aspect=aspect.value if aspect else None if size or image else policy.choices.default_aspect,
             size=size,
             count=count,
             seed=seed,
@@ -104,8 +106,9 @@ class Imagine(commands.Cog):
             job = await acknowledge_and_submit(interaction, build_request(typed))
         else:
             job = await submit_from_image(interaction, typed, read_attachment(image), strength=strength)
-        if size is not None and (note := format_rounded_size(size, job)) is not None:
-            await send_note(interaction, note)
+        async with accepted(interaction, job):
+            if size is not None and (note := format_rounded_size(size, job)) is not None:
+                await send_note(interaction, note, job_id=job.id)
 
 
 def build_request(typed: Typed, *, start_size_px: tuple[int, int] | None = None) -> GenerationRequest:
@@ -143,9 +146,9 @@ async def submit_from_image(
 ) -> Job:
     """Fetch the files once the answer is on its way (that may take longer than Discord waits), and have it painted."""
     request = build_request(typed, start_size_px=image.size_px)
-    trial = StartImage(sha256=NO_FILE, strength=strength, mask_sha256=NO_FILE if mask is not None else None)
-    reply_to = await acknowledge(interaction, _add_start_image(request, trial), attached={NO_FILE})
-    async with lend_files(interaction) as lent:
+    unfetched = StartImage(sha256=NO_FILE, strength=strength, mask_sha256=NO_FILE if mask is not None else None)
+    trial = _add_start_image(request, unfetched)
+    async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
         sha256, size_px = await lent.keep_attached(image, lambda shown_px: choose_size(typed, shown_px))
         mask_sha256 = None
         if mask is not None:
@@ -156,7 +159,7 @@ async def submit_from_image(
             request = build_request(typed, start_size_px=size_px)
         start = StartImage(sha256=sha256, strength=strength, mask_sha256=mask_sha256)
         request = _add_start_image(request, start)
-        return await submit(interaction, request, reply_to, attached=request.spec.files)
+        return await submit(interaction, request, acknowledged, attached=request.spec.files)
 
 
 def _add_start_image(request: GenerationRequest, start: StartImage) -> GenerationRequest:

@@ -126,12 +126,12 @@ async def submit_upscale(interaction: Interaction, image: Attached) -> Job:
         seed=0,
         upscale=Enlarge(sha256=NO_FILE),
     )
-    reply_to = await acknowledge(interaction, GenerationRequest(spec=spec), attached={NO_FILE})
-    async with lend_files(interaction) as lent:
+    trial = GenerationRequest(spec=spec)
+    async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
         sha256, size_px = await lent.keep_attached(image, _check_sides)
         width_px, height_px = _check_sides(size_px)
         spec = replace(spec, width_px=width_px, height_px=height_px, upscale=Enlarge(sha256=sha256))
-        return await submit(interaction, GenerationRequest(spec=spec), reply_to, attached={sha256})
+        return await submit(interaction, GenerationRequest(spec=spec), acknowledged, attached={sha256})
 
 
 def _check_sides(size_px: Size | None) -> Size:

@@ -14,7 +14,6 @@ from cogs.common.policy_checks import require_may_request
 from cogs.common.responses import edit_reply
 from cogs.common.transformers import parse_picture_id
 from cogs.context import Interaction, get_owner
-from cogs.error_handler import PRIVATE
 from cogs.recipe import _messages
 from cogs.recipe._recipe import show_recipe
 from generation.images.interchange import ForeignSettings
@@ -45,7 +44,6 @@ class RecipeCog(commands.Cog):
 async def show_file(interaction: Interaction, file: Attached) -> None:
     """Show what a file says of itself, to the person alone. Raise `NoSettingsError` if it says nothing."""
     await require_may_request(interaction)
-    interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     async with open_attachment(interaction, file) as png:
         found = await read_settings(png, owner=get_owner(interaction))

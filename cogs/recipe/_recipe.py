@@ -6,7 +6,6 @@ from cogs.common.lookups import fetch_job
 from cogs.common.messages import Action
 from cogs.common.responses import edit_reply
 from cogs.context import Interaction, get_owner
-from cogs.error_handler import PRIVATE
 from cogs.recipe import _messages
 from generation.errors import UnknownJobError
 from generation.jobs.job import Job
@@ -21,7 +20,6 @@ async def show_recipe(interaction: Interaction, job: Job) -> None:
     """Show a job's recipe with its family, to the person alone. Raise `UnknownJobError` if nothing was painted."""
     if not any(image.recipe for image in job.images):
         raise UnknownJobError
-    interaction.extras[PRIVATE] = True
     await interaction.response.defer(ephemeral=True, thinking=True)
     services = interaction.client.services
     kin = select_visible_relatives(await services.album.fetch_kin(job), get_owner(interaction))

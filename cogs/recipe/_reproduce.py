@@ -12,7 +12,14 @@ from discord.ext import commands
 from cogs.common.attachments import lend_files, open_attachment
 from cogs.common.errors import NoSettingsError, OnePictureError
 from cogs.common.policy_checks import fetch_default_model
-from cogs.common.submission import acknowledge, acknowledge_and_submit, send_note, submit
+from cogs.common.submission import (
+    Acknowledged,
+    accepted,
+    acknowledge,
+    acknowledge_and_submit,
+    send_note,
+    submit,
+)
 from cogs.common.transformers import parse_picture_id
 from cogs.context import Interaction, get_owner
 from cogs.i18n.gettext import _
@@ -60,9 +67,12 @@ async def _build_from_id(interaction: Interaction, text: str) -> GenerationReque
 
 async def _submit_from_file(interaction: Interaction, file: discord.Attachment) -> None:
     """Read the file and submit what it says, which is known only after the acknowledgement."""
-    owner = get_owner(interaction)
-    reply_to = await acknowledge(interaction)
-    note, clean = None, None
+    async with acknowledge(interaction) as acknowledged:
+        await _read_and_submit(interaction, file, acknowledged)
+
+
+async def _read_and_submit(interaction: Interaction, file: discord.Attachment, acknowledged: Acknowledged) -> None:
+    owner, note, clean = acknowledged.context.owner, None, None
     async with open_attachment(interaction, file) as png:
         found = await read_settings(png, owner=owner)
         if isinstance(found, ForeignSettings):
@@ -76,9 +86,10 @@ async def _submit_from_file(interaction: Interaction, file: discord.Attachment) 
     async with lend_files(interaction) as lent:
         if clean is not None and request.replay is not None:
             await lent.keep(clean)  # what comes out is compared with it
-        await submit(interaction, request, reply_to)
+        job = await submit(interaction, request, acknowledged)
     if note is not None:
-        await send_note(interaction, note)
+        async with accepted(interaction, job):
+            await send_note(interaction, note, job_id=job.id)
 
 
 async def _build_from_recipe(

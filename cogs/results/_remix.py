@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from cogs.common.attachments import NO_FILE, lend_files, require_size_px
+from cogs.common.attachments import lend_files, require_size_px
 from cogs.common.errors import NotANumberError, NotAWholeNumberError, PartsOrMaskError
 from cogs.common.forms import Answers, File, Form, Pick, Text
 from cogs.common.lookups import fetch_image_to_change, fetch_job_to_change
@@ -29,6 +29,7 @@ from generation.jobs.job import Image, Job
 from generation.requests.prompt import MAX_PROMPT_CHARS
 from generation.requests.ranges import MAX_SHOWN_CHARS
 from generation.requests.seeds import draw_seed
+from generation.requests.unfetched import NO_FILE
 from generation.translatable import Phrase
 
 PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
@@ -151,12 +152,11 @@ async def send_region(interaction: Interaction, subject: str, answers: Answers) 
     size_px = image.spec.result_size_px
     require_size_px(file.size_px, size_px)
     trial = inpaint_mask(image, NO_FILE, model, prompt=prompt, seed=seed, strength=strength)
-    reply_to = await acknowledge(interaction, trial, attached={NO_FILE})
-    async with lend_files(interaction) as lent:
+    async with acknowledge(interaction, trial, attached={NO_FILE}) as acknowledged, lend_files(interaction) as lent:
         mask, mask_px = await lent.keep_attached(file, lambda picture_px: size_px, is_mask=True)
         require_size_px(mask_px, size_px)
         request = inpaint_mask(image, mask, model, prompt=prompt, seed=seed, strength=strength)
-        await submit(interaction, request, reply_to, attached={mask})
+        await submit(interaction, request, acknowledged, attached={mask})
 
 
 def parse_number(text: str, *, name: str) -> float:

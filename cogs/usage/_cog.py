@@ -12,7 +12,6 @@ from cogs.common.checks import require_manager
 from cogs.common.messages import MessageSpec
 from cogs.common.responses import edit_reply
 from cogs.context import Interaction, get_owner, list_role_ids
-from cogs.error_handler import PRIVATE
 from cogs.usage import _messages
 from generation.policy.guild_settings import zone
 from generation.policy.usage import beginning, list_last_days
@@ -32,7 +31,6 @@ class Usage(commands.Cog):
         is_server = whose is not None and whose.value == _SERVER
         if is_server:
             require_manager(interaction)
-        interaction.extras[PRIVATE] = True
         await interaction.response.defer(ephemeral=True)
         async with interaction.client.services.drawing.turn(get_owner(interaction)):
             say = await (_build_server(interaction) if is_server else _build_own(interaction))

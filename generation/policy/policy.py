@@ -61,9 +61,8 @@ class Policy:
     def choices(self) -> GuildPreferences:
         return self.settings.choices
 
-    def require_allowed(self, request: GenerationRequest, asker: Requester, place: ChannelContext) -> None:
-        """Raise `RefusedError` unless the request may be made, without regard to its text, which is screened next."""
-        self.require_place(asker, place)
+    def require_within_limits(self, request: GenerationRequest, asker: Requester) -> None:
+        """Raise `NotAllowedError` for more than the guild allows, without regard to the text, which is screened."""
         self._require_limits(request)
         self._require_start_image(request, asker)
 

@@ -112,19 +112,25 @@ class GenerationService:
         may_use_all: bool = False,
         handling: FlaggedHandling = FlaggedHandling(),  # noqa: B008 - frozen
         asked_at: datetime | None = None,
+        is_checked: bool = False,
     ) -> Job:
         """Accept a request: when this returns, the job is on disk and will end. Raise `RefusedError` otherwise.
 
         `role_ids` are the owner's roles in the guild, for quotas of roles; `attached` are the files that came with the
         request; `may_use_all` is for the operator at the shell, who may start from any file; `handling` is the guild's
-        choice for flagged pictures; `asked_at` is the time of the request by Discord's clock, else it is now.
+        choice for flagged pictures; `asked_at` is the time of the request by Discord's clock, else it is now;
+        `is_checked`: this request, but for the names of its files, has passed `check`: what cannot change since is not
+        checked again.
         """
         await self._recovered.wait()  # else a job accepted meanwhile would be taken up twice
         if may_use_all:
             is_from_upload = await starts_from_upload(request.spec, owner, self._store)
         else:
             is_from_upload = await require_sources(request, owner, self._store, attached=attached)
-        self.check(request, owner)
+        self.require_open()
+        if not is_checked:
+            self._require_paintable(request)
+        self._require_room(request.count, owner)
         job = build_job(
             request,
             owner,
@@ -176,6 +182,11 @@ class GenerationService:
     def check(self, request: GenerationRequest, owner: Owner) -> None:
         """Raise `RefusedError` if it is plain without asking the store that `submit` would refuse."""
         self.require_open()
+        self._require_paintable(request)
+        self._require_room(request.count, owner)
+
+    def _require_paintable(self, request: GenerationRequest) -> None:
+        """Raise `RefusedError` for what no model here can paint. It depends on nothing that changes."""
         spec, model = request.spec, self.catalog.get(request.spec.model)
         check_known(model, spec.adapters, spec.embeddings)
         if spec.upscale is None:
@@ -184,8 +195,11 @@ class GenerationService:
             require_enlargeable(spec)
         if request.replay is not None:
             require_trace(spec, request.replay.trace)
+
+    def _require_room(self, count: int, owner: Owner) -> None:
+        """Raise `RefusedError` if so many more pictures of this owner have no room in the queue."""
         tenant = (owner.guild_id, owner.user_id)
-        self._queue.check_room(*tenant, request.count, num_arriving=self._arriving[tenant])
+        self._queue.check_room(*tenant, count, num_arriving=self._arriving[tenant])
 
     def require_open(self) -> None:
         """Raise `DrainingError` or `ClosedError` while no request at all is accepted."""
