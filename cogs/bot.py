@@ -173,7 +173,7 @@ def _find_bad_number(data: Any) -> NotANumberError | None:
     that."""
     for option in (data or {}).get("options") or ():
         if option["type"] != discord.AppCommandOptionType.number.value:
-            if (found := _find_bad_number(option)) is not None:
+            if option.get("options") and (found := _find_bad_number(option)) is not None:
                 return found
         # What is half typed, for a list of choices, may be anything.
         elif not option.get("focused") and not isinstance(option.get("value"), int | float):

@@ -7,6 +7,7 @@ never are characters; only of the latter is it known that they show nothing.
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 UNASSIGNED, SYMBOL = "Cn", "So"
 _RESERVED_IGNORABLE = (
@@ -20,6 +21,7 @@ _RESERVED_IGNORABLE = (
 """Unassigned, and invisible whatever they become (Default_Ignorable_Code_Point in DerivedCoreProperties.txt)."""
 
 
+@lru_cache(maxsize=2**15)  # asked of every character that is typed
 def category(char: str) -> str:
     """Return the general category; `So` for what may be a newer character, since it may show anything."""
     return SYMBOL if is_newer(char) else unicodedata.category(char)

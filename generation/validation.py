@@ -42,10 +42,8 @@ def stored() -> Iterator[None]:
 
 def check(value: object) -> None:
     """Run today's checks of a value and of every value in it. Raise what they raise."""
-    if isinstance(value, tuple):
-        for each in value:
-            check(each)
-    elif is_dataclass(value):
-        for field in fields(value):
-            check(getattr(value, field.name))
-        getattr(value, "__post_init__", lambda: None)()
+    parts = [getattr(value, field.name) for field in fields(value)] if is_dataclass(value) else value
+    for part in parts if isinstance(parts, list | tuple) else ():
+        if is_dataclass(part) or (part and isinstance(part, tuple)):
+            check(part)
+    getattr(value, "__post_init__", lambda: None)()

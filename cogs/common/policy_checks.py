@@ -80,6 +80,8 @@ async def require_allowed(
     policy.require_within_limits(request, context.requester)
     try:
         protection().require_harmless(request.spec.said)
+        if not policy.rules.rules:
+            return ()
         default = choose_default_model(services.studio.catalog, policy)
         return await _require_words_allowed(services, context, collect_texts(request, default_model=default.name))
     except (BlockedByRuleError, MinorSafetyError):
@@ -114,9 +116,12 @@ async def require_may_request(interaction: Interaction) -> RequestContext:
 
 def _require_possible(interaction: Interaction, policy: Policy) -> None:
     """Raise `NotAllowedError` where everything that a choice names is gone: no member can do what it asks for."""
+    choices = policy.choices
+    if not (choices.channel_ids or choices.role_ids or choices.models):
+        return
     models = [model.name for model in interaction.client.services.studio.catalog.models]
-    for key, gone in find_deleted(policy.choices, interaction.guild, models).items():
-        if key in NOTHING_LEFT and len(gone) == len(getattr(policy.choices, key)):
+    for key, gone in find_deleted(choices, interaction.guild, models).items():
+        if key in NOTHING_LEFT and len(gone) == len(getattr(choices, key)):
             raise NOTHING_LEFT[key]
 
 

@@ -8,6 +8,13 @@ from cogs.common.errors import CannotPostError
 from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, join_list
 
+_VIEW, _SEND, _SEND_IN_THREAD, _ATTACH = (
+    N_("View Channel"),
+    N_("Send Messages"),
+    N_("Send Messages in Threads"),
+    N_("Attach Files"),
+)
+
 
 def can_write_in(channel: discord.TextChannel | discord.Thread) -> bool:
     """Return whether the bot may write text in a channel of a server."""
@@ -27,10 +34,8 @@ def require_can_post(interaction: Interaction) -> None:
 def _list_missing(have: discord.Permissions, *, is_thread: bool, sends_files: bool) -> list[str]:
     """Return the names of the permissions that are missing, as Discord shows them."""
     needed = {
-        N_("View Channel"): have.view_channel,
-        N_("Send Messages in Threads") if is_thread else N_("Send Messages"): (
-            have.send_messages_in_threads if is_thread else have.send_messages
-        ),
-        N_("Attach Files"): have.attach_files or not sends_files,
+        _VIEW: have.view_channel,
+        _SEND_IN_THREAD if is_thread else _SEND: have.send_messages_in_threads if is_thread else have.send_messages,
+        _ATTACH: have.attach_files or not sends_files,
     }
     return [name for name, is_granted in needed.items() if not is_granted]

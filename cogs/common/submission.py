@@ -24,6 +24,7 @@ from cogs.error_handler import LOST, AnsweredError, answer, delete_answer
 from cogs.i18n.gettext import get_guild_language, match_language
 from generation.errors import RefusedError
 from generation.jobs.job import Job, ReplyTo
+from generation.owner import Owner
 from generation.policy.guild_preferences import Visibility
 from generation.requests.spec import GenerationRequest
 from generation.requests.unfetched import hide_files
@@ -56,10 +57,10 @@ async def acknowledge(
 
     `request` is None where it can only be known after the acknowledgement; `attached`: its files that the person sent.
     """
-    limiter, guild_id = interaction.client.services.admission_limiter, get_owner(interaction).guild_id
-    limiter.check_capacity(guild_id)
-    with limiter.slot(guild_id):
-        acknowledged = await _acknowledge(interaction, request, attached)
+    limiter, owner = interaction.client.services.admission_limiter, get_owner(interaction)
+    limiter.check_capacity(owner.guild_id)
+    with limiter.slot(owner.guild_id):
+        acknowledged = await _acknowledge(interaction, owner, request, attached)
     make_way = None if acknowledged.reply_to.is_private else partial(delete_answer, interaction)
     try:
         yield acknowledged
@@ -71,13 +72,13 @@ async def acknowledge(
 
 
 async def _acknowledge(
-    interaction: Interaction, request: GenerationRequest | None, attached: Collection[str]
+    interaction: Interaction, owner: Owner, request: GenerationRequest | None, attached: Collection[str]
 ) -> Acknowledged:
     services, warnings = interaction.client.services, tuple[Rule, ...]()
     received_s = services.monotonic()
     require_can_post(interaction)
     if request is not None:
-        services.studio.check(request, get_owner(interaction))
+        services.studio.check(request, owner)
     else:
         services.studio.require_open()
     context = await require_may_request(interaction)

@@ -11,7 +11,7 @@ from discord.app_commands import Choice, Transform
 from discord.ext import commands
 
 from cogs.common import transformers
-from cogs.common.attachments import NO_FILE, Size, lend_files, read_attachment, require_size_px
+from cogs.common.attachments import Size, lend_files, read_attachment, require_size_px
 from cogs.common.errors import EnlargeSizeError
 from cogs.common.forms import Attached
 from cogs.common.policy_checks import fetch_default_model
@@ -26,6 +26,7 @@ from generation.models.catalog import Model
 from generation.requests.edits import Upscale as Enlarge
 from generation.requests.ranges import MAX_SIDE_PX, MIN_SIDE_PX, SIDE_MULTIPLE_PX
 from generation.requests.spec import GenerationRequest, ImageSpec
+from generation.requests.unfetched import NO_FILE
 
 _IMAGE = "The picture."
 _STRENGTH = "How much of it may change, 0.05 to 1."

@@ -61,11 +61,6 @@ class Policy:
     def choices(self) -> GuildPreferences:
         return self.settings.choices
 
-    def require_within_limits(self, request: GenerationRequest, asker: Requester) -> None:
-        """Raise `NotAllowedError` for more than the guild allows, without regard to the text, which is screened."""
-        self._require_limits(request)
-        self._require_start_image(request, asker)
-
     def require_unblocked(self, matches: Iterable[Match], asker: Requester, place: ChannelContext) -> tuple[Rule, ...]:
         """Raise `BlockedByRuleError` if a rule that matched holds here and blocks. Return the rules that only warn."""
         hits = self.rules.hits(matches, channel_ids=place.channel_ids, role_ids=_add_everyone(self, asker))
@@ -113,7 +108,8 @@ class Policy:
         if choices.role_ids and set(choices.role_ids).isdisjoint(_add_everyone(self, asker)):
             raise NoPaintingRoleError
 
-    def _require_limits(self, request: GenerationRequest) -> None:
+    def require_within_limits(self, request: GenerationRequest, asker: Requester) -> None:
+        """Raise `NotAllowedError` for more than the guild allows, without regard to the text, which is screened."""
         choices, spec = self.choices, request.spec
         if choices.models and spec.model not in choices.models:
             raise ModelNotAllowedError(model=spec.model, allowed=", ".join(choices.models[:10]))
@@ -123,10 +119,8 @@ class Policy:
             raise CountNotAllowedError(most=choices.max_count, asked=request.count)
         if (side_px := max(spec.result_size_px)) > choices.max_side_px:
             raise SideNotAllowedError(most=choices.max_side_px, asked=side_px)
-
-    def _require_start_image(self, request: GenerationRequest, asker: Requester) -> None:
-        wanted = self.choices.start_image_role_ids
-        is_upload = request.spec.start is not None and request.parent is None
+        wanted = choices.start_image_role_ids
+        is_upload = spec.start is not None and request.parent is None
         if is_upload and wanted and set(wanted).isdisjoint(_add_everyone(self, asker)):
             raise NoStartImageRoleError
 

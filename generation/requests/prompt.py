@@ -7,6 +7,8 @@ nothing uncleaned can reach a log, a PNG or a model.
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
+from itertools import filterfalse
 
 from generation.characters import category
 from generation.requests.errors import ControlCharactersError, EmptyPromptError, PromptTooLongError
@@ -25,7 +27,7 @@ def clean_prompt(text: str) -> str:
     Runs of white space become one space, and more than three combining marks in a row are cut.
     """
     spaced = "".join(" " if char.isspace() else char for char in text)
-    visible = "".join(char for char in spaced if not _is_removed(char))
+    visible = "".join(filterfalse(_is_removed, spaced))
     composed = unicodedata.normalize("NFC", _limit_combining(visible, _SORTED_AT_ONCE))
     return " ".join(_limit_combining(composed, MAX_COMBINING_RUN).split())
 
@@ -34,18 +36,15 @@ def check_prompt(text: str, *, name: str, may_be_empty: bool = False) -> None:
     """Raise `InvalidRequestError` unless `text` is clean, not too long, and (unless allowed) shows something."""
     if len(text) > MAX_PROMPT_CHARS:
         raise PromptTooLongError(name=name, most=MAX_PROMPT_CHARS, number=len(text))
-    if any(_is_removed(char) for char in text):
+    if any(map(_is_removed, text)):
         raise ControlCharactersError(name=name)
-    if not may_be_empty and not _has_visible_text(text):
+    if not may_be_empty and not any(kind[0] in "LNPS" for kind in map(category, text)):
         raise EmptyPromptError(name=name)
 
 
+@lru_cache(maxsize=2**15)
 def _is_removed(char: str) -> bool:
     return char in _BIDI_CONTROLS or category(char) in _INVISIBLE_CATEGORIES
-
-
-def _has_visible_text(text: str) -> bool:
-    return any(category(char)[0] in "LNPS" for char in text)
 
 
 def _limit_combining(text: str, most: int) -> str:

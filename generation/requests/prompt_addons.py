@@ -122,7 +122,8 @@ def read_prompts(model: AddonLibrary, prompt: str, negative: str = "") -> Parsed
     if _TAG.search(negative):
         raise LoraInNegativePromptError
     fitting = {each.name.casefold(): each for each in model.embeddings if fits(model, each)}
-    called = {word.casefold(): None for text in (prompt, negative) for word, is_name in split(text, fitting) if is_name}
+    texts = (prompt, negative) if fitting else ()
+    called = {word.casefold(): None for text in texts for word, is_name in split(text, fitting) if is_name}
     embeddings = tuple(Embedding(fitting[name].name, fitting[name].sha256) for name in called)
     words = " ".join(_TAG.sub(" ", prompt).split())
     check_extras(adapters, embeddings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from generation.requests.errors import NumberNotAboveError, NumberOutOfRangeError, OutOfRangeError, SizeOutOfRangeError
 from generation.translatable import Phrase
@@ -17,6 +17,26 @@ MAX_CLIP_SKIP = 12
 MAX_SHOWN_CHARS = 20
 
 
+class Range(NamedTuple):
+    """Whole numbers that a value may be, and the name that users read of it."""
+
+    name: Phrase
+    low: int
+    high: int
+
+
+SEED = Range(Phrase("Seed"), 0, MAX_SEED)
+STEPS = Range(Phrase("Steps"), 1, MAX_STEPS)
+CLIP_SKIP = Range(Phrase("Clip skip"), 1, MAX_CLIP_SKIP)
+
+
+def check_ranges(*values: tuple[Range, Any]) -> None:
+    """Raise `OutOfRangeError` for the first value that is not in its range."""
+    for (name, low, high), value in values:
+        if type(value) is not int or not low <= value <= high:
+            check_range(name, value, low=low, high=high)
+
+
 def check_range(name: str, value: Any, *, low: int, high: int) -> None:
     """Raise `OutOfRangeError` unless the value is a whole number from `low` to `high`."""
     if not is_number(value, int) or not low <= value <= high:
@@ -25,7 +45,7 @@ def check_range(name: str, value: Any, *, low: int, high: int) -> None:
 
 def check_seed(seed: Any) -> None:
     """Raise `OutOfRangeError` unless the value is a seed."""
-    check_range(Phrase("Seed"), seed, low=0, high=MAX_SEED)
+    check_ranges((SEED, seed))
 
 
 def check_number(name: str, value: Any, *, low: float, high: float) -> None:
@@ -47,14 +67,15 @@ def check_strength(name: str, value: Any) -> None:
 
 def check_size(width_px: Any, height_px: Any) -> None:
     """Raise `SizeOutOfRangeError` unless both are sides that can be painted."""
-    if not (_is_side(width_px) and _is_side(height_px)):
-        raise SizeOutOfRangeError(
-            least=MIN_SIDE_PX,
-            most=MAX_SIDE_PX,
-            step=SIDE_MULTIPLE_PX,
-            width=shorten(width_px),
-            height=shorten(height_px),
-        )
+    for side_px in (width_px, height_px):
+        if type(side_px) is not int or not MIN_SIDE_PX <= side_px <= MAX_SIDE_PX or side_px % SIDE_MULTIPLE_PX:
+            raise SizeOutOfRangeError(
+                least=MIN_SIDE_PX,
+                most=MAX_SIDE_PX,
+                step=SIDE_MULTIPLE_PX,
+                width=shorten(width_px),
+                height=shorten(height_px),
+            )
 
 
 def is_number(value: Any, kinds: Any) -> bool:
@@ -65,7 +86,3 @@ def is_number(value: Any, kinds: Any) -> bool:
 def shorten(value: Any) -> Any:
     """Return a number as it is, and the beginning of anything else."""
     return value if is_number(value, int | float) else str(value)[:MAX_SHOWN_CHARS]
-
-
-def _is_side(side_px: Any) -> bool:
-    return is_number(side_px, int) and MIN_SIDE_PX <= side_px <= MAX_SIDE_PX and side_px % SIDE_MULTIPLE_PX == 0

@@ -23,23 +23,29 @@ from generation.requests.prompt import check_prompt
 from generation.requests.prompt_addons import Adapter, Embedding, check_extras
 from generation.requests.prompt_weights import FIRST_SYNTAX, SYNTAX
 from generation.requests.ranges import (
-    MAX_CLIP_SKIP,
+    CLIP_SKIP,
     MAX_COUNT,
     MAX_GUIDANCE,
     MAX_SEED,
     MAX_SIDE_PX,
-    MAX_STEPS,
     MIN_INSIDE_PX,
+    SEED,
     SIDE_MULTIPLE_PX,
+    STEPS,
+    Range,
     check_number,
     check_range,
-    check_seed,
+    check_ranges,
     check_size,
 )
 from generation.requests.samplers import SAMPLERS
 from generation.rules.folding import words_of_name
 from generation.translatable import Phrase
 from generation.validation import check, checked, stored
+
+_PROMPT, _NEGATIVE, _GUIDANCE = Phrase("The prompt"), Phrase("The negative prompt"), Phrase("Guidance")
+_SYNTAX = Range(Phrase("The syntax of the prompt"), FIRST_SYNTAX, SYNTAX)
+_COUNT, _ONE = (Range(Phrase("Count"), 1, most) for most in (MAX_COUNT, 1))
 
 
 class Pass(NamedTuple):
@@ -106,21 +112,22 @@ class ImageSpec:
         )
 
     def __post_init__(self) -> None:
-        check_prompt(self.prompt, name=Phrase("The prompt"))
-        check_prompt(self.negative, name=Phrase("The negative prompt"), may_be_empty=True)
+        check_prompt(self.prompt, name=_PROMPT)
+        if self.negative != "":
+            check_prompt(self.negative, name=_NEGATIVE, may_be_empty=True)
         check_size(self.width_px, self.height_px)
-        check_range(Phrase("Steps"), self.steps, low=1, high=MAX_STEPS)
-        check_number(Phrase("Guidance"), self.guidance, low=0, high=MAX_GUIDANCE)
+        check_ranges((STEPS, self.steps))
+        check_number(_GUIDANCE, self.guidance, low=0, high=MAX_GUIDANCE)
         if self.sampler not in SAMPLERS:
             raise UnknownSamplerError(name=self.sampler, samplers=", ".join(SAMPLERS))
         most = SAMPLERS[self.sampler].max_steps
         if most is not None:
             check_range(Phrase("Steps with {sampler}", sampler=self.sampler), self.steps, low=1, high=most)
-        check_seed(self.seed)
-        check_extras(self.adapters, self.embeddings)
-        check_range(Phrase("Clip skip"), self.clip_skip, low=1, high=MAX_CLIP_SKIP)
-        check_range(Phrase("The syntax of the prompt"), self.syntax_version, low=FIRST_SYNTAX, high=SYNTAX)
-        self._check_sizes()
+        check_ranges((SEED, self.seed), (CLIP_SKIP, self.clip_skip), (_SYNTAX, self.syntax_version))
+        if self.adapters or self.embeddings:
+            check_extras(self.adapters, self.embeddings)
+        if self.start is not None or self.hires is not None:
+            self._check_sizes()
 
     @property
     def syntax_version(self) -> int:
@@ -164,6 +171,8 @@ class ImageSpec:
     @property
     def said(self) -> tuple[str, str]:
         """What is asked for and what is to be avoided, each with the names it calls taken apart into words."""
+        if not self.adapters and not self.embeddings:
+            return self.prompt, self.negative
         wanted = [each.name for each in self.adapters]
         wanted += [each.name for each in self.embeddings if each.name.casefold() in self.prompt.casefold()]
         avoided = [each.name for each in self.embeddings if each.name.casefold() in self.negative.casefold()]
@@ -241,7 +250,7 @@ class GenerationRequest:
 
     def __post_init__(self) -> None:
         check(self.spec)  # it may have been read from storage
-        check_range(Phrase("Count"), self.count, low=1, high=MAX_COUNT if self.replay is None else 1)
+        check_ranges((_COUNT if self.replay is None else _ONE, self.count))
 
     def images(self) -> Iterator[ImageSpec]:
         """Yield the spec of each picture, in the order they are shown."""

@@ -63,7 +63,8 @@ class PhraseIndex:
         for reading, places in readings:
             words = set(reading) if places is None else {reading[place] for place in places}
             for word in words - seen:
-                yield from self._found((word,))
+                if (word,) in self._whole or word[: self._shortest_stem] in self._heads:
+                    yield from self._found((word,))
             seen |= words
             if self._lengths:
                 yield from self._find_phrases(reading, places)

@@ -17,6 +17,7 @@ import msgspec
 
 from generation.rules import folding
 from generation.rules.errors import TooManyPatternsError, TooManyRulesError
+from generation.rules.look_alikes import BAR
 from generation.rules.patterns import PatternSet
 from generation.rules.phrases import PhraseIndex
 from generation.rules.rule import MAX_PATTERNS, MAX_RULES, Action, Kind, Rule
@@ -83,7 +84,7 @@ class Rulebook:
         found: dict[int, str] = {}
         groups: set[int] = set()
         for text in filter(None, texts):
-            for index, piece in self._match_patterns(text):
+            for index, piece in self._match_patterns(text) if self._pattern_indexes else ():
                 found.setdefault(index, piece)
             for numbers, words in self._match_phrases(text):
                 if id(numbers) not in groups:  # the same words again: ten thousand rules may hold them
@@ -98,15 +99,15 @@ class Rulebook:
         return RuleSet(self.rules).hits(self.matches(texts), channel_ids=channel_ids, role_ids=role_ids)
 
     def _match_patterns(self, text: str) -> Iterator[tuple[int, str]]:
-        if self._pattern_indexes:
-            for way in dict.fromkeys((folding.plain(text), *folding.resolved(folding.fold(text)))):
-                yield from ((self._pattern_indexes[number], piece) for number, piece in self._patterns.matches(way))
+        for way in dict.fromkeys((folding.plain(text), *folding.resolved(folding.fold(text)))):
+            yield from ((self._pattern_indexes[number], piece) for number, piece in self._patterns.matches(way))
 
     def _match_phrases(self, text: str) -> Iterator[tuple[set[int], str]]:
         folded = folding.fold(text)
         own = () if text.isascii() else folding.readings(folding.native(text))
         yield from self._phrases.find((reading, None) for reading in chain(folding.readings(folded), own))
-        yield from self._strokes.find(folding.readings_of_strokes(folded))
+        if BAR in folded:
+            yield from self._strokes.find(folding.readings_of_strokes(folded))
         yield from self._phrases.find_unspaced(folded)
 
 

@@ -35,7 +35,7 @@ class MinorSafety:
 
     def require_harmless(self, texts: Iterable[str]) -> None:
         """Raise `MinorSafetyError`, saying nothing of why."""
-        for text in texts:
+        for text in filter(None, texts):
             if (sexual := self.sexual(text)) < THRESHOLD:
                 continue
             if not (age := self.age(text)) < THRESHOLD:

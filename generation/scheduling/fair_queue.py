@@ -193,7 +193,9 @@ class FairQueue:
             self._enter(each, first=False, lift=False)
 
     def _guild(self, guild_id: int) -> GuildLine:
-        return self._guilds.setdefault(guild_id, GuildLine(guild_id))
+        if guild_id not in self._guilds:
+            self._guilds[guild_id] = GuildLine(guild_id)
+        return self._guilds[guild_id]
 
     def _enter(self, waiting: Waiting, *, first: bool, lift: bool = True) -> None:
         if waiting.image_id in self._where or waiting.image_id in self._in_flight:
