@@ -13,8 +13,14 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from cogs.i18n.gettext import N_
 from generation.retry import Problems, Task, retry_until_success
 from generation.translatable import Phrase
+
+NOT_TAKEN_YET = N_(
+    "Discord has not taken the commands yet; they are tried again. Those it knows from before still work."
+)
+REFUSED = N_("Discord refuses the commands, so they are not tried again: {why}")
 
 Command = app_commands.Command[Any, ..., Any] | app_commands.ContextMenu | app_commands.Group
 log = logging.getLogger(__name__)
@@ -25,9 +31,7 @@ SUBJECT = "commands"
 _DAILY_LIMIT = 30034
 """Discord takes no new commands today."""
 _TOO_LONG_SHOWN = 300
-_WAITING = Phrase(
-    "Discord has not taken the commands yet; they are tried again. Those it knows from before still work."
-)
+_WAITING = Phrase(NOT_TAKEN_YET)
 _TEXT = {"name", "description", "type", "nsfw", "contexts", "integration_types", "default_member_permissions"}
 _OPTIONS = {"options", "required", "choices", "value", "autocomplete", "channel_types"}
 _LANGUAGES = {"name_localizations", "description_localizations"}
@@ -47,7 +51,7 @@ async def register_commands(
     except discord.HTTPException as refused:
         log.error("action=commands-refused status=%s code=%s reason=%s", refused.status, refused.code, refused.text)
         why = refused.text[:_TOO_LONG_SHOWN]
-        problems.set(SUBJECT, Phrase("Discord refuses the commands, so they are not tried again: {why}", why=why))
+        problems.set(SUBJECT, Phrase(REFUSED, why=why))
         return {}
 
 

@@ -12,7 +12,7 @@ from generation.errors import AtelierError
 _NAME = re.compile(r"\{(\w*)\}")
 
 
-def is_said(what: type[AtelierError] | str, text: str, **details: object) -> bool:
+def is_said(what: type[AtelierError] | str, text: str, /, **details: object) -> bool:
     """Return whether `text` holds the message of an error class (or of one of its subclasses), or a template.
 
     A name in braces stands for any words, unless `details` gives what it must be. The template is looked up in the

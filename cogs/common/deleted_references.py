@@ -11,9 +11,12 @@ from dataclasses import replace
 import discord
 
 from cogs.common.errors import IdError, RoleDeletedError
-from cogs.i18n.gettext import _
+from cogs.i18n.gettext import N_, _
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
+
+DELETED_ROLE = N_("role `{id}` (deleted)")
+DELETED_CHANNEL = N_("channel `{id}` (deleted)")
 
 _ROLES = ("role_ids", "start_image_role_ids")
 
@@ -73,12 +76,12 @@ def remove_deleted(settings: GuildSettings, gone: dict[str, tuple[str, ...]]) ->
 
 def format_role(role_id: int, gone: Collection[int]) -> str:
     """Return a role as people read it: one that was deleted has only its number left."""
-    return _("role `{id}` (deleted)", id=role_id) if role_id in gone else f"<@&{role_id}>"
+    return _(DELETED_ROLE, id=role_id) if role_id in gone else f"<@&{role_id}>"
 
 
 def format_channel(channel_id: int, gone: Collection[int]) -> str:
     """Return a channel as people read it."""
-    return _("channel `{id}` (deleted)", id=channel_id) if channel_id in gone else f"<#{channel_id}>"
+    return _(DELETED_CHANNEL, id=channel_id) if channel_id in gone else f"<#{channel_id}>"
 
 
 def require_role(guild: discord.Guild | None, role_id: int) -> None:

@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable
 
 from cogs.common.message_limits import cut_text
-from cogs.i18n.gettext import _, format_measure, format_tenths, ngettext
+from cogs.i18n.gettext import N_, _, format_measure, format_tenths, ngettext
 from generation.policy.quota import Unit, amount
 from generation.requests.spec import GenerationRequest, ImageSpec
+
+SEED = N_("seed {seed}")
+SEEDS = N_("seeds {first}–{last}")
 
 MAX_SHOWN = 300
 BAR_CELLS = 16
@@ -104,6 +107,6 @@ def make_slug(prompt: str) -> str:
 
 def _format_seeds(spec: ImageSpec, count: int) -> str:
     if spec.variation is not None or count == 1:
-        return _("seed {seed}", seed=spec.seed)
+        return _(SEED, seed=spec.seed)
     last = (spec.seed + count - 1) % 2**32
-    return _("seeds {first}–{last}", first=spec.seed, last=last)
+    return _(SEEDS, first=spec.seed, last=last)

@@ -13,7 +13,10 @@ from dataclasses import replace
 from itertools import groupby
 
 from cogs.common.messages import Action, Block, Button, Entry, Lines, Long, MessageSpec, Picture, Row, Weight
-from cogs.i18n.gettext import _, format_count
+from cogs.i18n.gettext import N_, _, format_count
+
+PAGE_OF = N_("Page {number} of {total}")
+IN_A_FILE = N_("All of it is in the file {name}.")
 
 MAX_TEXT = 4000
 """All texts of a message made of components, together."""
@@ -87,7 +90,7 @@ def fit_message(say: MessageSpec, page: int = 0) -> MessageSpec:
         pages = split_pages(listing.lines, left)
         shown = min(max(0, page), len(pages) - 1)
         if len(pages) > 1:
-            note = "-# " + _("Page {number} of {total}", number=format_count(shown + 1), total=format_count(len(pages)))
+            note = "-# " + _(PAGE_OF, number=format_count(shown + 1), total=format_count(len(pages)))
             rows = (*rows, _build_pager(listing.key, shown, len(pages)))
         text = "\n".join(pages[shown])
         index = shortened.index(listing)
@@ -143,7 +146,7 @@ def _shorten(blocks: list[Block], room: int) -> tuple[list[Block], list[Picture]
             continue
         whole = block if isinstance(block, Long) else Long(_get_text(block), "text.txt", _("The whole text"))
         name = whole.filename if not files else f"{len(files) + 1}-{whole.filename}"
-        part = _part(whole, most, "\n-# " + _("All of it is in the file {name}.", name=f"`{name}`"))
+        part = _part(whole, most, "\n-# " + _(IN_A_FILE, name=f"`{name}`"))
         shown.append(replace(block, text=part) if isinstance(block, Entry) else part)
         files.append(Picture(name, whole.text.encode("utf-8", "replace"), whole.alt))
     return shown, files

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cogs.common.formatting import escape_markdown
-from cogs.i18n.gettext import _, format_value
+from cogs.i18n.gettext import N_, _, format_value
 from generation.requests.spec import GenerationRequest
 from generation.requests.unread_syntax import list_prompt_notes
 from generation.rules.rule import Rule
+
+WARNING = N_("A word about your prompt: {reasons}.")
 
 MAX_NOTE = 800
 
@@ -17,7 +19,7 @@ def format_warnings(hit: Sequence[Rule]) -> str:
     """Told to the person whose prompt matched rules that only warn."""
     usual = _("it holds something this server would rather not see")
     reasons = dict.fromkeys(escape_markdown(rule.reason) if rule.reason else usual for rule in hit)
-    return _("A word about your prompt: {reasons}.", reasons="; ".join(reasons))
+    return _(WARNING, reasons="; ".join(reasons))
 
 
 def list_word_notes(request: GenerationRequest) -> list[str]:

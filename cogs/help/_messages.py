@@ -7,7 +7,18 @@ from collections.abc import Collection, Sequence
 from cogs.common.formatting import escape_markdown, format_small
 from cogs.common.messages import Lines, MessageSpec, Rule
 from cogs.common.status_lines import describe_state
-from cogs.i18n.gettext import _, ngettext
+from cogs.i18n.gettext import N_, _, ngettext
+
+ABOUT_BOT = N_(
+    "### Atelier\n"
+    "A painter for Discord that runs on its keeper's own machine. Nothing you type leaves it, and every picture "
+    "can be made again, byte for byte."
+)
+HELLO = N_(
+    "### Hello, I paint\n"
+    "Type `/imagine` and say what you would like to see, for example\n"
+    "> a red circle on a blue background"
+)
 
 HELP, ABOUT = "help", "about"
 """Lists that are shown by pages."""
@@ -15,11 +26,7 @@ HELP, ABOUT = "help", "about"
 
 def build_help(commands: Collection[tuple[str, str, int | None]]) -> MessageSpec:
     """Return the first help: what to type first, what the buttons do, their commands (name, what it does, id)."""
-    start = _(
-        "### Hello, I paint\n"
-        "Type `/imagine` and say what you would like to see, for example\n"
-        "> a red circle on a blue background"
-    )
+    start = _(HELLO)
     buttons = _(
         "**Under the pictures**\n"
         "**U** enlarges one, **V** paints four more like it, **Reroll** tries again.\n"
@@ -44,11 +51,7 @@ def build_about(
     *, models: Sequence[tuple[str, str]], is_ready: bool, num_waiting: int, num_running: int, is_paused: bool = False
 ) -> MessageSpec:
     """Return what this is and how it is doing."""
-    head = _(
-        "### Atelier\n"
-        "A painter for Discord that runs on its keeper's own machine. Nothing you type leaves it, "
-        "and every picture can be made again, byte for byte."
-    )
+    head = _(ABOUT_BOT)
     painted = tuple(format_small(f"{escape_markdown(name)} ({escape_markdown(licence)})") for name, licence in models)
     now = describe_state(num_running, is_ready=is_ready, is_paused=is_paused)
     waiting = ngettext("{number} picture is waiting.", "{number} pictures are waiting.", num_waiting)

@@ -17,6 +17,8 @@ NO_HISTORY = N_("Nothing here yet. Try `/imagine prompt:a red circle on a blue b
 NO_MORE = N_("That was the oldest.")
 NOT_FOUND = N_("Nothing like that here.")
 NO_FAVOURITES = N_("No favourites here yet: press Favourite under a picture.")
+TITLE = N_("### Your pictures here")
+KEPT_HERE = N_("kept here: {reason}")
 MAX_SEARCH_BYTES = 30
 """More would not fit into a button."""
 
@@ -34,7 +36,7 @@ def build_history(
     past: Sequence[PastJob], look: HistoryFilter, *, guild_id: int, older: datetime | None, is_first: bool
 ) -> MessageSpec:
     """Return one page of a person's pictures. `older`: from when the next page goes on; None on the last."""
-    title = _("### Your favourites here") if look.favourites else _("### Your pictures here")
+    title = _("### Your favourites here") if look.favourites else _(TITLE)
     if look.words:
         title += ": " + _("“{words}”", words=escape_markdown(look.words))
     if not past:
@@ -65,7 +67,7 @@ def _format_job(number: int, each: PastJob, guild_id: int) -> str:
     place = each.delivery.reply_to if each.delivery is not None else None
     if each.delivery is not None and each.delivery.state is DeliveryState.KEPT:
         reason = each.delivery.last_error or "–"
-        lines.append(format_small(_("kept here: {reason}", reason=_(reason))))
+        lines.append(format_small(_(KEPT_HERE, reason=_(reason))))
     elif place is not None and place.message_id is not None:
         where = guild_id or "@me"
         link = f"https://discord.com/channels/{where}/{place.channel_id}/{place.message_id}"

@@ -30,7 +30,7 @@ from cogs.common.rendering import New, render_new
 from cogs.common.responses import send_reply, send_text
 from cogs.context import ButtonHandler, Interaction
 from cogs.error_handler import answer, tell_privately
-from cogs.i18n.gettext import N_, _, ngettext, set_language, use_language
+from cogs.i18n.gettext import N_, _, set_language, use_language
 from cogs.moderation import _messages
 from cogs.results import MessageVariant, build_result_message
 from cogs.services import Services
@@ -39,6 +39,9 @@ from generation.images.cleanup import remove_files
 from generation.jobs.job import Job, split_image_id
 from generation.policy.policy import ChannelContext
 from generation.translatable import Phrase
+
+KEPT_BACK = N_("Kept back by the safety checker")
+UNBLOCKED = N_("{whom} can ask again.")
 
 LASTING = {N_("one hour"): 1, N_("one day"): 24, N_("one week"): 7 * 24, N_("four weeks"): 28 * 24}
 _LASTING = [Choice(name=name, value=hours) for name, hours in LASTING.items()]
@@ -103,7 +106,7 @@ class Moderation(commands.Cog):
         if was:
             await tell_log_channel(interaction, done)
         whom = f"<@{user_id}>"
-        said = _("{whom} can ask again.", whom=whom) if was else _("{whom} was not blocked.", whom=whom)
+        said = _(UNBLOCKED, whom=whom) if was else _("{whom} was not blocked.", whom=whom)
         await tell_privately(interaction, said)
 
     @app_commands.command(description="Delete all pictures of a member in this server from my disk. For moderators.")
@@ -140,12 +143,7 @@ async def handle_purge(interaction: Interaction, subject: str) -> None:
         await remove_files(services.studio.files, gone)
         number += more
     await tell_log_channel(interaction, _describe_purge(number))
-    said = ngettext(
-        "{number} picture deleted from my disk. Messages with it stay: delete those in Discord.",
-        "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
-        number,
-    )
-    await send_text(interaction, said)
+    await send_text(interaction, _messages.format_purged(number))
 
 
 PRESSES: dict[Action, ButtonHandler] = {Action.PURGE: handle_purge}
@@ -241,7 +239,7 @@ async def _build_next(services: Services, guild_id: int, *, now: datetime) -> Ne
         pictures += await _build_pictures(services, job_id)
     jobs = {report.job_id for report in reports} | {split_image_id(each.image_id)[0] for each in kept}
     say = _messages.build_review(
-        title=_("Reported") if reports else _("Kept back by the safety checker"),
+        title=_("Reported") if reports else _(KEPT_BACK),
         prompt=job.request.spec.prompt,
         user_id=job.owner.user_id,
         reason=_(reports[0].reason) if reports else "",

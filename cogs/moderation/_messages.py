@@ -16,6 +16,11 @@ NOTHING_TO_REVIEW = N_("Nothing to look at: no reports, and nothing kept back.")
 WARNED = N_("{whom} A moderator deleted pictures of yours. Please mind this server's rules.")
 REPORTED = N_("Thank you. The moderators of this server will look at it; nobody else learns that you reported it.")
 REPORTED_ALREADY = N_("You have reported that already; the moderators have it.")
+BY = N_("By {whom}. {reason}")
+RATE = N_("Of theirs within 30 days: {rate}")
+NUM_FLAGGED = N_("pictures flagged: {number} of {all}")
+NUM_REFUSED = N_("requests refused by rules: {number} of {all}")
+PURGE_QUESTION = N_("Delete all pictures of {whom} in this server from my disk? This cannot be undone.")
 _PARTS = (0.5, 0.9, 0.99)
 
 
@@ -34,11 +39,11 @@ def build_review(
     num_more: int,
 ) -> MessageSpec:
     """One thing to look at. `refusals`: how often the member was refused within 30 days."""
-    by = _("By {whom}. {reason}", whom=f"<@{user_id}>", reason=escape_markdown(reason))
+    by = _(BY, whom=f"<@{user_id}>", reason=escape_markdown(reason))
     blocks: list[Block] = [f"### {title}", f"> {escape_markdown(prompt)}", by]
     if pictures:
         blocks.append(Gallery(tuple(pictures)))
-    blocks.append(format_small(_("Of theirs within 30 days: {rate}", rate=_format_rate(refusals))))
+    blocks.append(format_small(_(RATE, rate=_format_rate(refusals))))
     if num_more:
         blocks.append(format_small(_("{number} more to look at.", number=format_count(num_more))))
     return MessageSpec(blocks=tuple(blocks), tone=Tone.TROUBLE)
@@ -55,19 +60,27 @@ def format_blocked(user_id: int, until: datetime, *, is_for_ever: bool) -> str:
 
 def build_purge_question(user_id: int) -> MessageSpec:
     """Asked before all pictures of a member go."""
-    text = _("Delete all pictures of {whom} in this server from my disk? This cannot be undone.", whom=f"<@{user_id}>")
+    text = _(PURGE_QUESTION, whom=f"<@{user_id}>")
     row = (Button(Action.PURGE, str(user_id), _("Delete all of them")),)
     return MessageSpec(blocks=(text,), rows=(row,), tone=Tone.TROUBLE)
 
 
+def format_purged(number: int) -> str:
+    return ngettext(
+        "{number} picture deleted from my disk. Messages with it stay: delete those in Discord.",
+        "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
+        number,
+    )
+
+
 def _format_rate(refusals: Refusals) -> str:
     flagged = _(
-        "pictures flagged: {number} of {all}",
+        NUM_FLAGGED,
         number=format_count(refusals.num_flagged),
         all=format_count(refusals.num_images),
     )
     refused = _(
-        "requests refused by rules: {number} of {all}",
+        NUM_REFUSED,
         number=format_count(refusals.num_refused),
         all=format_count(refusals.num_refused + refusals.num_accepted),
     )

@@ -17,7 +17,7 @@ from cogs.common.responses import send_reply, send_text
 from cogs.common.transformers import filter_choices
 from cogs.context import Interaction, ListBuilder, is_operator
 from cogs.error_handler import tell_privately
-from cogs.i18n.gettext import _
+from cogs.i18n.gettext import N_, _
 from cogs.operator import _messages
 from cogs.operator._broadcast import MAX_ANNOUNCEMENT_CHARS, broadcast
 from generation.errors import UnknownJobError
@@ -25,6 +25,7 @@ from generation.policy.guild_access import AccessDecision
 from generation.policy.guild_settings import MAX_WEIGHT, MIN_WEIGHT
 from generation.translatable import Phrase
 
+WEIGHT_CHANGED = N_("the operator gave this server weight {value}")
 MAX_DAYS = 90
 
 
@@ -157,7 +158,7 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
         if value is None:
             settings = await services.guilds.fetch(server)
         else:
-            said = Phrase("the operator gave this server weight {value}", value=value)
+            said = Phrase(WEIGHT_CHANGED, value=value)
             _before, settings = await services.guild_policy.change_settings(
                 server, lambda old: replace(old, weight=value), build_audit_entry(interaction, said)
             )

@@ -16,6 +16,18 @@ from generation.program import format_command
 from generation.safety.checker_trust import is_harmless, is_vetted
 from generation.translatable import Phrase
 
+CLOSED = N_("Closed to new requests.")
+PAUSED = N_("Paused: nothing new is begun.")
+WEIGHT = N_("Server {id} has weight {value} (1 is usual).")
+OTHER_WEIGHT = N_("weight {value}")
+ONLY_ALLOWED = N_("Only servers that were allowed are served: {number} of them.")
+ALL_BUT_DENIED = N_("Every server is served but those that were denied: {number} of them.")
+NOT_SERVED = N_("not served")
+NOTHING_USED = N_("Nothing was asked for.")
+DIRECT_MESSAGES = N_("direct messages")
+GPU_SECONDS = N_("{number} GPU-seconds")
+HARMLESS = N_("Cannot paint what a checker looks for; starts from attached pictures in age-restricted channels only.")
+
 SERVERS, USAGE, MODELS = "servers", "used", "models"
 """Lists that are shown by pages."""
 _JUDGED = {
@@ -24,7 +36,8 @@ _JUDGED = {
         "**{name}** ({id}) is refused from now on; what it has stays, and what is in line is painted."
     ),
 }
-_STANDING = {AccessDecision.ALLOWED: N_("allowed"), AccessDecision.DENIED: N_("denied")}
+ALLOWED = N_("allowed")
+_STANDING = {AccessDecision.ALLOWED: ALLOWED, AccessDecision.DENIED: N_("denied")}
 
 
 def format_closed(num_stopping: int | None) -> str:
@@ -48,8 +61,8 @@ def build_state(
     problems: Iterable[Phrase],
 ) -> str:
     lines = (
-        _("Closed to new requests.") if is_closed else _("Open."),
-        *([_("Paused: nothing new is begun.")] if is_paused else []),
+        _(CLOSED) if is_closed else _("Open."),
+        *([_(PAUSED)] if is_paused else []),
         _("The painter is up.") if is_ready else _("The painter is starting or restarting."),
         _(
             "{running} being painted, {waiting} waiting.",
@@ -69,17 +82,17 @@ def format_standing(guild_id: int, name: str | None, standing: AccessDecision) -
 
 
 def format_weight(guild_id: int, value: float) -> str:
-    return _("Server {id} has weight {value} (1 is usual).", id=guild_id, value=value)
+    return _(WEIGHT, id=guild_id, value=value)
 
 
 def format_admission(admission: GuildAccess) -> str:
     denied = sum(each is AccessDecision.DENIED for each in admission.standings.values())
     if admission.is_listed_only:
         allowed = format_count(len(admission.standings) - denied)
-        return _("Only servers that were allowed are served: {number} of them.", number=allowed)
+        return _(ONLY_ALLOWED, number=allowed)
     if not denied:
         return _("Every server is served.")
-    return _("Every server is served but those that were denied: {number} of them.", number=format_count(denied))
+    return _(ALL_BUT_DENIED, number=format_count(denied))
 
 
 def format_announced(told: int, untold: int) -> str:
@@ -107,9 +120,9 @@ def _format_server(guild_id: int, name: str | None, admission: GuildAccess, weig
     if guild_id in admission.standings:
         parts.append(_(_STANDING[admission.standings[guild_id]]))
     elif not admission.is_admitted(guild_id):
-        parts.append(_("not served"))
+        parts.append(_(NOT_SERVED))
     if weight != 1:
-        parts.append(_("weight {value}", value=weight))
+        parts.append(_(OTHER_WEIGHT, value=weight))
     return " · ".join(parts)
 
 
@@ -127,13 +140,13 @@ def build_usage(
     else:
         how = _("GPU-seconds are told once something has been painted since the start.")
     title = ngettext("Usage of {number} day", "Usage of {number} days", days)
-    listed = Lines(lines, f"{USAGE}:{days}") if lines else _("Nothing was asked for.")
+    listed = Lines(lines, f"{USAGE}:{days}") if lines else _(NOTHING_USED)
     return MessageSpec(blocks=(f"### {title}", listed, format_small(how)))
 
 
 def _name(guild_id: int, names: Mapping[int, str]) -> str:
     if guild_id == DM_TENANT:
-        return _("direct messages")
+        return _(DIRECT_MESSAGES)
     return (
         escape_markdown(names[guild_id], limit=60) if guild_id in names else _("`{id}`, which removed me", id=guild_id)
     )
@@ -144,7 +157,7 @@ def _format_used(each: GuildUsage, units_per_s: float | None) -> str:
     if units_per_s:
         seconds = each.usage.used / units_per_s
         shown = format_count(round(seconds)) if seconds >= 10 else format_number(round(seconds, 1))
-        parts.append(_("{number} GPU-seconds", number=shown))
+        parts.append(_(GPU_SECONDS, number=shown))
     return ", ".join(parts)
 
 
@@ -171,9 +184,7 @@ def _format_hash(model: Model) -> str:
 
 def _format_checked(model: Model, *, checks_safety: bool) -> str:
     if is_harmless(model, is_from_upload=False):
-        return _(
-            "Cannot paint what a checker looks for; starts from attached pictures in age-restricted channels only."
-        )
+        return _(HARMLESS)
     if is_vetted(model, checks_safety=checks_safety, is_from_upload=False):
         return _("Its own safety checker looks at every picture.")
     return _("Nothing checks its pictures: age-restricted channels only.")

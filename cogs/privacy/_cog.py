@@ -20,6 +20,9 @@ from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, ngettext
 from generation.images.cleanup import remove_files
 
+OF_YOU = N_("Of you: {requests}, {pictures}.")
+FILE_OF = N_("File {number} of {total}.")
+
 SURE = "DELETE"
 _WHAT = [Choice(name=name, value=name) for name in ("show", "export", "delete")]
 _DELETED = N_("Everything of yours is deleted: requests, pictures, history, quotas of your own.")
@@ -79,7 +82,7 @@ def build_summary(days: int, num_jobs: int, num_pictures: int) -> MessageSpec:
             _("### Privacy"),
             _(_KEPT, retention=retention if days else "").replace("  ", " "),
             Rule(),
-            _("Of you: {requests}, {pictures}.", requests=requests, pictures=in_pictures(num_pictures)),
+            _(OF_YOU, requests=requests, pictures=in_pictures(num_pictures)),
             format_small(_("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it.")),
         )
     )
@@ -89,7 +92,7 @@ def build_export(name: str, data: bytes, number: int, total: int) -> MessageSpec
     """One of the files with what is kept of a person."""
     said = _("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`.")
     if total > 1:
-        said += "\n" + format_small(_("File {number} of {total}.", number=number, total=total))
+        said += "\n" + format_small(_(FILE_OF, number=number, total=total))
     return MessageSpec(blocks=(said,), attached=(Picture(name, data, _("Your data")),))
 
 
@@ -125,5 +128,9 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
         number += len(gone)
     services.jobs.forget_withheld()
     interaction.client.tracker.take_kept(user_id)
-    files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", number)
-    await send_text(interaction, f"{_(_DELETED)} {files_gone}")
+    await send_text(interaction, format_deleted(number))
+
+
+def format_deleted(num_files: int) -> str:
+    files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", num_files)
+    return f"{_(_DELETED)} {files_gone}"

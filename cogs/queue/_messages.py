@@ -21,6 +21,7 @@ from generation.scheduling.active_jobs import JobView
 
 KEY = "queue"
 NOTHING_OF_YOURS = N_("You have nothing in line here.")
+NOTHING_WAITING = N_("Nobody is waiting here. The brushes are clean.")
 
 
 def build_queue(
@@ -40,7 +41,7 @@ def build_queue(
     """
     blocks: list[Block] = [_("### In line here")]
     shown = tuple(_format_line(view, viewer_id=viewer_id, is_paused=is_paused) for view in views)
-    blocks.append(Lines(shown, KEY) if shown else _("Nobody is waiting here. The brushes are clean."))
+    blocks.append(Lines(shown, KEY) if shown else _(NOTHING_WAITING))
     blocks.append(Rule())
     everywhere = ngettext(
         "Over all servers {number} picture being painted, {waiting} waiting.",

@@ -15,6 +15,9 @@ NO_QUOTAS = N_("There are no quotas here. `/quota set` makes one.")
 WHAT_A_STEP_IS = N_(
     "A standard step is one step of one 512 × 512 picture; larger pictures and more steps count for more."
 )
+DAY_START = N_("Days begin at midnight, {timezone}.")
+LOCKED_OUT = N_("**Nobody can ask for anything here**: a quota of everyone is 0. `/quota set` makes it more.")
+BINDS_NO_ONE = N_("A quota of a deleted role binds nobody. `/quota remove id:` takes it away.")
 
 
 def build_quotas(
@@ -28,9 +31,9 @@ def build_quotas(
     if any(quota.unit is Unit.COST for quota in found):
         notes.append(_(WHAT_A_STEP_IS))
     if gone:
-        notes.append(_("A quota of a deleted role binds nobody. `/quota remove id:` takes it away."))
+        notes.append(_(BINDS_NO_ONE))
     if any(_locks_everyone_out(quota, guild_id) for quota in found):
-        blocks.append(_("**Nobody can ask for anything here**: a quota of everyone is 0. `/quota set` makes it more."))
+        blocks.append(_(LOCKED_OUT))
     blocks.append("\n".join(format_small(note) for note in (*notes, format_day_start(timezone))))
     return MessageSpec(blocks=tuple(blocks), tone=Tone.DONE if done else Tone.PLAIN)
 
@@ -73,4 +76,4 @@ def _format_subject(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> 
 
 
 def format_day_start(timezone: str) -> str:
-    return _("Days begin at midnight, {timezone}.", timezone=timezone)
+    return _(DAY_START, timezone=timezone)

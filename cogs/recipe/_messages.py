@@ -24,6 +24,9 @@ UNKNOWN_TRACE = N_(
     "I do not know that file, and it asks for larger steps than its picture needs. So I paint with its settings, as a "
     "usual request; the bytes may differ. Use the picture's id instead if it was made here."
 )
+TITLE = N_("### Recipe")
+SETTINGS_LINE = N_("**Settings** {line}")
+FOREIGN_SETTINGS = N_("### Settings from {tool}")
 MAX_KIN = 6
 Places = Mapping[str, Delivery]
 """Where the messages of a family stand, by job id."""
@@ -33,7 +36,7 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
     """All that is needed to make these pictures again; for one person's eyes. Some picture of `job` has a recipe."""
     done = [(image, image.recipe) for image in job.images if image.recipe is not None]
     first = done[0][1]
-    blocks: list[Block] = [_("### Recipe"), _format_settings(job, first), Rule()]
+    blocks: list[Block] = [_(TITLE), _format_settings(job, first), Rule()]
     blocks.append(_build_parameters(first))
     blocks.append("\n".join(_format_trace(image, made) for image, made in done))
     if family := _format_family(kin, places, job.owner.guild_id):
@@ -46,7 +49,7 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
 def build_file_recipe(made: Recipe) -> MessageSpec:
     """Return the recipe in a PNG of ours, for any member's picture."""
     command = format_small(_("Make it again, byte for byte: `/reproduce` with this file."))
-    return MessageSpec(blocks=(_("### Recipe"), _format_facts(made), Rule(), _build_parameters(made), command))
+    return MessageSpec(blocks=(_(TITLE), _format_facts(made), Rule(), _build_parameters(made), command))
 
 
 def build_foreign(found: ForeignSettings) -> MessageSpec:
@@ -63,7 +66,7 @@ def build_foreign(found: ForeignSettings) -> MessageSpec:
         N_("Model there"): found.model_there and escape_markdown(found.model_there, limit=80),
         N_("Not read"): _join_names(found) or None,
     }
-    head = _("### Settings from {tool}", tool=found.tool)
+    head = _(FOREIGN_SETTINGS, tool=found.tool)
     known = "\n".join(f"**{_(name)}** {value}" for name, value in facts.items() if value is not None)
     prompt = Long(found.prompt or "–", "prompt.txt", _("The prompt"), is_code=True)
     blocks: list[Block] = [head, prompt]
@@ -101,7 +104,7 @@ def _build_parameters(made: Recipe) -> Long:
 
 
 def _format_settings(job: Job, made: Recipe) -> str:
-    return _("**Settings** {line}", line=format_settings(job.request)) + "\n" + _format_facts(made)
+    return _(SETTINGS_LINE, line=format_settings(job.request)) + "\n" + _format_facts(made)
 
 
 def _format_facts(made: Recipe) -> str:

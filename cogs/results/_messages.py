@@ -44,10 +44,32 @@ NO_FAVOURITE = N_("No longer one of your favourites.")
 WILL_TELL = N_("I will tell you when it is done.")
 DONE_ALREADY = N_("That is done already.")
 DONE = N_("It is done.")
+PAUSED = N_("**Waiting** · the painter is having a break, and you keep your place in line")
+PAUSED_REST = N_("the painter is having a break, and the rest keeps its place in line")
+STARTING = N_("the painter is warming up")
+WAITING_TO_START = N_("**Waiting** · the painter is warming up")
+WAITING = N_("**Waiting**")
+NEXT = N_("next in line")
+TIME_LEFT = N_("{time} left")
+NUM_DONE = N_("{done} of {total} done")
+UNREAD = N_("The prompt was too long for the model, which did not read: “{words}”")
+IDENTICAL = N_("**Identical** · every byte of the picture came out the same.")
+NEAR = N_("**Near** · {measured}: the same to the eye.")
+DIFFERENT = N_("**Different**")
+DIFFERENT_BY = N_("**Different** · {measured}")
+STOPPED = N_("Stopped before being painted.")
+CANCELLED_LATE = N_("**Cancelled** · only the strokes painted so far count.")
+CANCELLED = N_("**Cancelled** · it costs nothing.")
+AI_GENERATED = N_("AI-generated")
+PICTURES_LEFT_OUT = N_("The pictures are not shown here: {reason}. Open them with `/history`.")
+WORDS_LEFT_OUT = N_("The words are left out here: {reason}.")
+UNKNOWN_WORDS = N_(
+    "I do not know: {words}. I am a small model that knows {things} …, colours ({colours} …) and a few scenes."
+)
 MAX_UNREAD = 160
 _BEFORE_SIGN = re.compile(r"\s+([,.;:!?])")
 """A model's words come back with a space before every sign."""
-_TITLES = {
+TITLES = {
     JobKind.VARIED: N_("**Variations**"),
     JobKind.REMIXED: N_("**Remix**"),
     JobKind.REGION: N_("**Region painted again**"),
@@ -77,27 +99,27 @@ def build_progress(view: JobView, *, is_ready: bool, is_paused: bool = False) ->
 
 def _format_waiting(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
     if is_paused:
-        return _("**Waiting** · the painter is having a break, and you keep your place in line")
+        return _(PAUSED)
     if not is_ready:
-        return _("**Waiting** · the painter is warming up")
+        return _(WAITING_TO_START)
     ahead = view.images_ahead or 0
     place = ngettext("{number} picture ahead of yours", "{number} pictures ahead of yours", ahead)
     time = [bind_words(format_duration(view.wait_s))] if view.wait_s is not None else []
-    return join_dotted([_("**Waiting**"), place if ahead else _("next in line"), *time])
+    return join_dotted([_(WAITING), place if ahead else _(NEXT), *time])
 
 
 def _format_painting(view: JobView, *, is_ready: bool, is_paused: bool) -> str:
     parts = [f"{draw_bar(view.progress)} {format_part(view.progress)}"]
     job = view.job
     if not is_ready:
-        parts.append(_("the painter is warming up"))
+        parts.append(_(STARTING))
     elif is_paused and any(image.status is Status.WAITING for image in job.images):
-        parts.append(_("the painter is having a break, and the rest keeps its place in line"))
+        parts.append(_(PAUSED_REST))
     elif view.wait_s is not None:
-        parts.append(bind_words(_("{time} left", time=format_duration(view.wait_s))))
+        parts.append(bind_words(_(TIME_LEFT, time=format_duration(view.wait_s))))
     done = sum(image.status.is_end for image in job.images)
     if done:
-        parts.append(bind_words(_("{done} of {total} done", done=done, total=len(job.images))))
+        parts.append(bind_words(_(NUM_DONE, done=done, total=len(job.images))))
     return join_dotted(parts)
 
 
@@ -131,25 +153,25 @@ def _list_unread(job: Job) -> list[str]:
     if not dropped:
         return []
     words = escape_markdown(_BEFORE_SIGN.sub(r"\1", dropped), limit=MAX_UNREAD)
-    return [_("The prompt was too long for the model, which did not read: “{words}”", words=words)]
+    return [_(UNREAD, words=words)]
 
 
 def _get_title(job: Job, verdict: ReplayVerdict | None) -> str | None:
     if verdict is not None:
         return _format_verdict(verdict)
-    title = _TITLES.get(get_job_kind(job.request)) if job.status is Status.DONE else None
+    title = TITLES.get(get_job_kind(job.request)) if job.status is Status.DONE else None
     return None if title is None else _(title)
 
 
 def _format_verdict(verdict: ReplayVerdict) -> str:
     if verdict.verdict is Agreement.IDENTICAL:
-        return _("**Identical** · every byte of the picture came out the same.")
+        return _(IDENTICAL)
     if verdict.verdict is Agreement.NEAR:
-        head = _("**Near** · {measured}: the same to the eye.", measured=f"{verdict.psnr_db:.0f} dB")
+        head = _(NEAR, measured=f"{verdict.psnr_db:.0f} dB")
     elif verdict.psnr_db is None:
-        head = _("**Different**")
+        head = _(DIFFERENT)
     else:
-        head = _("**Different** · {measured}", measured=f"{verdict.psnr_db:.0f} dB")
+        head = _(DIFFERENT_BY, measured=f"{verdict.psnr_db:.0f} dB")
     return f"{head}\n{format_small(format_value(verdict.why))}"
 
 
@@ -173,7 +195,7 @@ def _list_troubles(job: Job) -> list[str]:
 def _get_reason(image: Image) -> str | None:
     """Why an image is not to be seen; None for one that is."""
     if image.status is Status.CANCELLED:
-        return _("Stopped before being painted.")
+        return _(STOPPED)
     if image.status is not Status.DONE:
         return _format_failure(image)
     return _(FILE_GONE) if image.file_sha256 is None else None
@@ -182,8 +204,8 @@ def _get_reason(image: Image) -> str | None:
 def _format_cancelled(job: Job) -> str:
     started = any(image.charged for image in job.images)
     if started:
-        return _("**Cancelled** · only the strokes painted so far count.")
-    return _("**Cancelled** · it costs nothing.")
+        return _(CANCELLED_LATE)
+    return _(CANCELLED)
 
 
 def _format_failure(image: Image) -> str:
@@ -211,7 +233,7 @@ def quote_prompt(job: Job) -> str:
 def _format_owner(job: Job, *, is_painted: bool) -> str:
     """Return the settings, and whose they are; of what was painted also that no hand did it."""
     whom = bind_words(_("for {whom}", whom=f"<@{job.owner.user_id}>"))
-    made = (_("AI-generated"),) if is_painted else ()
+    made = (_(AI_GENERATED),) if is_painted else ()
     return join_dotted((*made, format_settings(job.request), whom))
 
 
@@ -228,9 +250,9 @@ def list_left_out(why: str, *, files: bool, words: bool) -> list[str]:
     """Return what is missing from a message that Discord would not take whole. `why` is marked, and said here."""
     said = []
     if words:
-        said.append(_("The words are left out here: {reason}.", reason=_(why)))
+        said.append(_(WORDS_LEFT_OUT, reason=_(why)))
     if files:
-        said.append(_("The pictures are not shown here: {reason}. Open them with `/history`.", reason=_(why)))
+        said.append(_(PICTURES_LEFT_OUT, reason=_(why)))
     return said
 
 
@@ -242,7 +264,7 @@ def format_unknown_words(unknown: Sequence[str], known: Mapping[str, Sequence[st
     things = ", ".join(known.get("things", ())[:8])
     colours = ", ".join(known.get("colours", ())[:4])
     return _(
-        "I do not know: {words}. I am a small model that knows {things} …, colours ({colours} …) and a few scenes.",
+        UNKNOWN_WORDS,
         words=shown,
         things=things,
         colours=colours,

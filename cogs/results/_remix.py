@@ -32,6 +32,8 @@ from generation.requests.seeds import draw_seed
 from generation.requests.unfetched import NO_FILE
 from generation.translatable import Phrase
 
+NEGATIVE_LABEL = N_("What to avoid")
+
 PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
     "prompt",
     "negative",
@@ -66,9 +68,7 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
         hint=_(_FROM_PICTURE if now.strength is None else HOW_MUCH),
         max_chars=6,
     )
-    negative = Text(
-        key=NEGATIVE, label=_("What to avoid"), value=now.negative, is_long=True, max_chars=MAX_PROMPT_CHARS
-    )
+    negative = Text(key=NEGATIVE, label=_(NEGATIVE_LABEL), value=now.negative, is_long=True, max_chars=MAX_PROMPT_CHARS)
     fields = (
         build_prompt_field(now.prompt),
         negative,

@@ -11,15 +11,26 @@ from cogs.i18n.gettext import N_, _, format_count, ngettext
 from generation.rules import rule as rules
 from generation.rules.rulebook import Hit
 
+NO_MATCH = N_("No rule matches. It would be painted.")
+FOUND_AS = N_("found as “{text}”")
+MATCHES_MUCH = N_("**This rule matches nearly everything.** If that is not what you want: {command}.")
+NOT_IN_FORCE = N_("**not in force**: this version of me cannot use it, remove it or write it again")
+HOLDS_NOWHERE = N_("**holds nowhere any more**: `/rules remove number:{number}` takes it away")
+CAUGHT = N_("“{text}” in: {prompt}")
+IN_CHANNELS = N_("in {channels}")
+FOR_ROLES = N_("for {roles}")
+
 KEY = "rules"
 MAX_NAMED = 5
 MAX_EXAMPLES = 5
 MANY = 0.5
 """The part of recent prompts from which on a rule is probably a mistake."""
 NONE = N_("There are no rules here. `/rules add` makes one, `/rules import` takes a list.")
+BLOCKS_WORD = N_("blocks “{text}”")
+BLOCKS_PATTERN = N_("blocks the pattern “{text}”")
 _DOES = {
-    (rules.Action.BLOCK, rules.Kind.WORD): N_("blocks “{text}”"),
-    (rules.Action.BLOCK, rules.Kind.PATTERN): N_("blocks the pattern “{text}”"),
+    (rules.Action.BLOCK, rules.Kind.WORD): BLOCKS_WORD,
+    (rules.Action.BLOCK, rules.Kind.PATTERN): BLOCKS_PATTERN,
     (rules.Action.WARN, rules.Kind.WORD): N_("warns of “{text}”"),
     (rules.Action.WARN, rules.Kind.PATTERN): N_("warns of the pattern “{text}”"),
 }
@@ -61,15 +72,15 @@ def format_rule(rule: rules.Rule, *, is_usable: bool = True, gone: Collection[in
     """`3 · blocks “word” · in #channel · for @role · reason`."""
     parts = [f"**{rule.id}**", _(_DOES[rule.action, rule.kind], text=escape_markdown(rule.text, limit=60))]
     if rule.channel_ids:
-        parts.append(_("in {channels}", channels=_join_some([format_channel(each, gone) for each in rule.channel_ids])))
+        parts.append(_(IN_CHANNELS, channels=_join_some([format_channel(each, gone) for each in rule.channel_ids])))
     if rule.role_ids:
-        parts.append(_("for {roles}", roles=_join_some([format_role(each, gone) for each in rule.role_ids])))
+        parts.append(_(FOR_ROLES, roles=_join_some([format_role(each, gone) for each in rule.role_ids])))
     if any(named and set(named) <= set(gone) for named in (rule.channel_ids, rule.role_ids)):
-        parts.append(_("**holds nowhere any more**: `/rules remove number:{number}` takes it away", number=rule.id))
+        parts.append(_(HOLDS_NOWHERE, number=rule.id))
     if rule.reason:
         parts.append(escape_markdown(rule.reason, limit=60))
     if not is_usable:
-        parts.append(_("**not in force**: this version of me cannot use it, remove it or write it again"))
+        parts.append(_(NOT_IN_FORCE))
     return join_dotted(parts)
 
 
@@ -87,7 +98,7 @@ def build_added(
     if is_much:
         blocks.append(
             _(
-                "**This rule matches nearly everything.** If that is not what you want: {command}.",
+                MATCHES_MUCH,
                 command=f"`/rules remove number:{rule.id}`",
             )
         )
@@ -97,8 +108,8 @@ def build_added(
 def build_test(text: str, hits: Sequence[Hit]) -> MessageSpec:
     blocks: list[Block] = [_("### Test"), f"> {escape_markdown(text)}"]
     if not hits:
-        return MessageSpec(blocks=(*blocks, _("No rule matches. It would be painted.")), tone=Tone.DONE)
-    found = [format_small(_("found as “{text}”", text=escape_markdown(hit.found, limit=60))) for hit in hits]
+        return MessageSpec(blocks=(*blocks, _(NO_MATCH)), tone=Tone.DONE)
+    found = [format_small(_(FOUND_AS, text=escape_markdown(hit.found, limit=60))) for hit in hits]
     every = "\n".join(f"{format_rule(hit.rule)}\n{how}" for hit, how in zip(hits, found, strict=True))
     blocks.append(Long(every, "matches.txt", _("All matches")))
     is_blocked = hits[0].rule.action is rules.Action.BLOCK
@@ -128,9 +139,7 @@ def _format_looking_back(caught: Sequence[tuple[str, str]], num_looked_at: int) 
         caught=format_count(len(caught)),
     )
     shown = [
-        format_small(
-            _("“{text}” in: {prompt}", text=escape_markdown(found, limit=40), prompt=escape_markdown(prompt, limit=80))
-        )
+        format_small(_(CAUGHT, text=escape_markdown(found, limit=40), prompt=escape_markdown(prompt, limit=80)))
         for prompt, found in caught
     ]
     return "\n".join([said, *shown[:MAX_EXAMPLES]])

@@ -20,7 +20,7 @@ from cogs.common.messages import Action
 from cogs.common.responses import send_reply
 from cogs.context import FormHandler, Interaction
 from cogs.error_handler import answer
-from cogs.i18n.gettext import get_guild_language, set_language, use_language
+from cogs.i18n.gettext import N_, get_guild_language, set_language, use_language
 from cogs.settings import _notes as settings_notes
 from cogs.settings import _styles as style_page
 from cogs.settings._audit_log import show_changes
@@ -37,6 +37,9 @@ from cogs.settings._views import (
 )
 from generation.policy.settings_file import MAX_FILE_BYTES, export_settings, read_settings
 from generation.translatable import Phrase
+
+CHANGED = N_("changed a setting · {change}")
+CHOSEN = N_("{title}: {chosen}")
 
 
 class SettingsPanel(commands.Cog):
@@ -138,12 +141,12 @@ async def change_setting(interaction: Interaction, guild_id: int, field: Field, 
     models = _list_models(interaction)
     if not _offers(interaction, field, values, models):
         raise NotOfferedError(title=Phrase(field.title))
-    said = Phrase("{title}: {chosen}", title=Phrase(field.title), chosen=describe_choice(field, values, models))
+    said = Phrase(CHOSEN, title=Phrase(field.title), chosen=describe_choice(field, values, models))
     before, after = await services.guild_policy.change_settings(
         guild_id, lambda old: field.change(old, values), build_audit_entry(interaction, said)
     )
     if after != before:
-        await tell_log_channel(interaction, Phrase("changed a setting · {change}", change=said))
+        await tell_log_channel(interaction, Phrase(CHANGED, change=said))
 
 
 async def _remove_gone(interaction: Interaction, guild_id: int) -> None:

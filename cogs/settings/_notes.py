@@ -11,9 +11,14 @@ from cogs.i18n.gettext import N_, _
 from cogs.settings._fields import CHANNELS, LOG, MODELS, RETENTION, ROLES, START_ROLES, Field
 from generation.policy.guild_settings import GuildSettings
 
+NO_LONGER_THERE = N_("No longer there: {listed}.")
+DELETES_OLD = N_("Pictures that are older already are deleted soon, and cannot be brought back.")
+UNWRITABLE = N_("I may not write in {channels}: let me see them and send messages there.")
+
 _MAX_NAMED = 10
+NO_CHANNEL_LEFT = N_("All of them are gone, so I paint nowhere here: choose others, or remove them below.")
 _NOTHING_LEFT = {
-    CHANNELS.key: N_("All of them are gone, so I paint nowhere here: choose others, or remove them below."),
+    CHANNELS.key: NO_CHANNEL_LEFT,
     ROLES.key: N_("All of them are gone, so nobody may ask: choose others, or remove them below."),
     START_ROLES.key: N_(
         "All of them are gone, so nobody may start from a picture of their own: choose others, or remove them below."
@@ -31,14 +36,14 @@ def list_notes(
     if gone:
         shown = [f"`{escape_markdown(each, limit=60)}`" for each in sorted(gone)]
         listed = ", ".join((*shown[:_MAX_NAMED], *(["…"] if len(shown) > _MAX_NAMED else [])))
-        notes.append(_("No longer there: {listed}.", listed=listed))
+        notes.append(_(NO_LONGER_THERE, listed=listed))
     if gone and set(chosen) <= set(gone) and field.key in _NOTHING_LEFT:
         notes.append(_(_NOTHING_LEFT[field.key]))
     if field.key in (CHANNELS.key, LOG.key) and guild is not None:
         there = [each for each in chosen if each not in gone]
         notes += _is_unwritable(guild, there)
     if field.key == RETENTION.key and settings.choices.retention_days:
-        notes.append(_("Pictures that are older already are deleted soon, and cannot be brought back."))
+        notes.append(_(DELETES_OLD))
     return notes
 
 
@@ -46,7 +51,7 @@ def _is_unwritable(guild: discord.Guild, channel_ids: Sequence[str]) -> Iterator
     closed = [each for each in channel_ids if not may_write(guild, int(each))]
     if closed:
         listed = ", ".join(f"<#{each}>" for each in closed[:5])
-        yield _("I may not write in {channels}: let me see them and send messages there.", channels=listed)
+        yield _(UNWRITABLE, channels=listed)
 
 
 def may_write(guild: discord.Guild, channel_id: int) -> bool:

@@ -29,6 +29,8 @@ from generation.safety.minor_safety import protection
 from generation.translatable import Phrase
 
 TITLE = N_("Styles")
+KEPT = N_("kept the style “{name}”")
+NONE_YET = N_("None yet. Members choose one with `/imagine style:`.")
 REMOVE, ADD = "style_remove", "style_add"
 _NAME, _PROMPT, _NEGATIVE = "name", "prompt", "negative"
 
@@ -57,7 +59,7 @@ async def keep_style(interaction: Interaction, style: Style) -> None:
     """Keep a style, record it, and tell the log channel. Raise `InvalidRequestError` where there are too many."""
     await require_style_allowed(interaction, style)
     require_readable(interaction.client.services.studio.catalog.models, style)
-    said = Phrase("kept the style “{name}”", name=style.name)
+    said = Phrase(KEPT, name=style.name)
     await interaction.client.services.styles.save(style, build_audit_entry(interaction, said))
     await tell_log_channel(interaction, said)
 
@@ -80,7 +82,7 @@ def build_items(known: Sequence[Style], *, room: int) -> tuple[str, list[ui.Item
         lines[number:] = [
             format_small(_("and {number} more: `/style list`, `/style remove`", number=len(known) - number))
         ]
-    text = "\n".join(lines) or _("None yet. Members choose one with `/imagine style:`.")
+    text = "\n".join(lines) or _(NONE_YET)
     button: ui.Button[Any] = ui.Button(label=_("Add a style"), custom_id=ADD)
     if not known:
         return text, [button]

@@ -24,6 +24,8 @@ from generation.policy.guild_settings import GuildSettings
 from generation.requests.style import Style
 from generation.translatable import Phrase
 
+PANEL_TITLE = N_("### Settings · {page}")
+
 FIRST_PAGE = "what"
 SETUP_PAGE = "hello"
 STYLES_PAGE = "styles"
@@ -61,7 +63,7 @@ def build_panel_view(
     titles = {key: titled[0] for key, titled in PAGES.items()} | {STYLES_PAGE: style_page.TITLE}
     page = page if page in titles else FIRST_PAGE
     container: ui.Container[ui.LayoutView] = ui.Container(accent_colour=int(Tone.PLAIN))
-    head, foot = _("### Settings · {page}", page=_(titles[page])), format_small(_(FOOT))
+    head, foot = _(PANEL_TITLE, page=_(titles[page])), format_small(_(FOOT))
     container.add_item(ui.TextDisplay(head))
     if page == STYLES_PAGE:
         _add_styles(container, styles, room=MAX_TEXT - measure_text(head) - measure_text(foot))

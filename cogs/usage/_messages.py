@@ -15,12 +15,15 @@ from cogs.common.formatting import (
 )
 from cogs.common.messages import Block, Gallery, MessageSpec, Picture, Rule
 from cogs.common.status_lines import format_boost, format_share
-from cogs.i18n.gettext import _, format_count, format_day, ngettext
+from cogs.i18n.gettext import N_, _, format_count, format_day, ngettext
 from cogs.quota import WHAT_A_STEP_IS, format_day_start, format_quota
 from cogs.usage import _chart as chart
 from generation.policy.quota import Allowance, Unit, Usage
 from generation.policy.usage import Day, MemberUsage, total
 from generation.requests.cost import UNITS_PER_STEP
+
+LEFT = N_("{number} left")
+TODAY = N_("**Today** {used}")
 
 MAX_MEMBERS = 15
 
@@ -64,7 +67,7 @@ def _format_allowance(allowance: Allowance, guild_id: int) -> str:
     quota = allowance.quota
     used = allowance.usage.of(quota.unit)
     head = format_quota(quota, guild_id)
-    number = _("{number} left", number=format_amount(allowance.left, quota.unit))
+    number = _(LEFT, number=format_amount(allowance.left, quota.unit))
     left = f"{draw_bar(min(1.0, used / quota.limit) if quota.limit else 1.0)} {number}"
     if allowance.renews_at is None:
         return f"{head}\n{left}"
@@ -103,7 +106,7 @@ def _format_member(number: int, each: MemberUsage) -> str:
 
 def _format_summary(days: Sequence[Day]) -> str:
     week = total(each.usage for each in days[-7:])
-    today = _("**Today** {used}", used=_format_sum(days[-1].usage))
+    today = _(TODAY, used=_format_sum(days[-1].usage))
     return today + "\n" + _("**Last 7 days** {used}", used=_format_sum(week))
 
 

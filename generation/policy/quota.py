@@ -19,6 +19,7 @@ from generation.policy.errors import NegativeQuotaError, QuotaWindowError
 from generation.requests.cost import UNITS_PER_STEP
 from generation.translatable import Phrase
 
+TOO_MUCH = Phrase("That is more than the whole quota: ask for less.")
 WINDOW = timedelta(minutes=15)
 MAX_WINDOW_HOURS = 31 * 24
 
@@ -159,7 +160,7 @@ def require_room(group: Collection[Allowance], needed: Mapping[Unit, int], *, ti
 
 def _find_renewal(allowance: Allowance, needed: int, timezone: str) -> Phrase:
     if needed > allowance.quota.limit:
-        return Phrase("That is more than the whole quota: ask for less.")
+        return TOO_MUCH
     if allowance.quota.window_hours is None:
         return Phrase("It renews at midnight ({timezone}).", timezone=timezone)
     assert allowance.renews_at is not None, "what is used up has been used by something"

@@ -7,10 +7,18 @@ import io
 import pytest
 from PIL import Image
 
+from cogs.common.errors import NotAManagerError
+from cogs.common.formatting import format_pictures
+from cogs.common.status_lines import BOOST, SHARE, WEIGHT
+from cogs.quota._messages import DAY_START, NO_QUOTAS, format_quota
+from cogs.usage._messages import LEFT, TODAY
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
+from generation.errors import QuotaExceededError
 from generation.owner import Owner
 from generation.policy.errors import UnknownTimeZoneError
 from generation.policy.guild_settings import RoleBoost
+from generation.policy.quota import TOO_MUCH, Quota, Scope, Unit
+from generation.requests.cost import UNITS_PER_STEP
 from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 from tests.stored import fetch_jobs
@@ -28,22 +36,29 @@ async def told(discord: Sandbox, asked: Interaction) -> Message:
     return await until_shown(discord, asked)
 
 
+def each_member(guild_id: int, limit: int) -> Quota:
+    return Quota(scope=Scope.ROLE, subject_id=guild_id, unit=Unit.IMAGES, limit=limit)
+
+
+def shown_as(quota: Quota, people: People) -> str:
+    return format_quota(quota, people.guild.id).replace("\N{NO-BREAK SPACE}", " ")
+
+
 async def test_a_quota_is_set_met_refused_and_removed(
     discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     said = await told(discord, await manager.slash("quota set", limit=3, role=people.guild.everyone))
-    assert "**3 pictures a day** · each member\n" in said.text, "everyone has no role to mention"
+    line = shown_as(each_member(people.guild.id, 3), people)
+    assert f"{line}\n" in said.text, "everyone has no role to mention"
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=2))
     refused = await people.ada.slash("imagine", prompt=RED, count=2)
     await discord.wait_for(lambda: refused.followups)
     assert refused.followups[0].is_ephemeral
-    assert refused.followups[0].content == (
-        "This would go over the quota of 3 pictures a day: 1 left, 2 needed. It renews at midnight (UTC)."
-    )
+    assert is_said(QuotaExceededError, refused.followups[0].content, limit=3, left=1, needed=2)
     await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2, count=2))
-    assert "1 left" in (await told(discord, await people.ada.slash("usage"))).text
+    assert is_said(LEFT, (await told(discord, await people.ada.slash("usage"))).text, number=1)
     gone = await told(discord, await manager.slash("quota remove", role=people.guild.everyone))
-    assert "There are no quotas here" in gone.text
+    assert is_said(NO_QUOTAS, gone.text)
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=2))
 
 
@@ -56,13 +71,14 @@ async def test_steps_hours_members_and_time_zones(
     assert [each["value"] for each in offered] == ["Europe/Berlin"]
     await told(discord, await manager.slash("quota timezone", zone="Europe/Berlin"))
     shown = (await told(discord, await manager.slash("quota show"))).text
-    assert "**500 pictures a day** · the whole server together" in shown
-    assert f"**1 standard step in 6 hours** · <@{people.ada.user.id}> alone" in shown
-    assert "midnight, Europe/Berlin" in shown
+    everyone = Quota(scope=Scope.GUILD, subject_id=0, unit=Unit.IMAGES, limit=500)
+    assert shown_as(everyone, people) in shown
+    alone = Quota(scope=Scope.USER, subject_id=people.ada.user.id, unit=Unit.COST, limit=UNITS_PER_STEP, window_hours=6)
+    assert shown_as(alone, people) in shown
+    assert is_said(DAY_START, shown, timezone="Europe/Berlin")
     refused = await people.ada.slash("imagine", prompt=RED, steps=50)
     await discord.wait_for(lambda: refused.followups)
-    assert "quota of 1 standard step in 6 hours: 1 left" in refused.followups[0].content
-    assert "more than the whole quota" in refused.followups[0].content
+    assert is_said(QuotaExceededError, refused.followups[0].content, limit=1, left=1, renewal=TOO_MUCH)
     said = (await told(discord, await manager.slash("quota timezone", zone="Mars/Olympus"))).text
     assert is_said(UnknownTimeZoneError, said, name="Mars/Olympus")
 
@@ -81,7 +97,7 @@ async def test_only_managers_may_whatever_the_client_lets_through(
     discord: Sandbox, people: People, bot: LivingBot, command: str, options: dict[str, object]
 ) -> None:
     said = await told(discord, await people.mo.forging.slash(command, **options))
-    assert "Manage Server" in said.text
+    assert is_said(NotAManagerError, said.text)
     assert await bot.services.quotas.fetch_quotas(people.guild.id) == []
 
 
@@ -91,14 +107,14 @@ async def test_usage_is_a_chart_with_words_for_those_who_cannot_see_it(
     await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=3))
     await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2))
     own = await told(discord, await people.ada.slash("usage"))
-    assert "**Today** 3 pictures" in own.text
+    assert is_said(TODAY, own.text) and format_pictures(3) in own.text
     [chart] = own.attachments
     picture = Image.open(io.BytesIO(chart.data))
     assert (picture.format, picture.size) == ("PNG", (1040, 440))
     assert chart.description.endswith(", 0, 3.")
     everybody = await told(discord, await manager.slash("usage", whose="server"))
-    assert f"**1** <@{people.ada.user.id}> · 3 pictures" in everybody.text
-    assert f"**2** <@{people.bo.user.id}> · 1 picture" in everybody.text
+    assert f"**1** <@{people.ada.user.id}> · {format_pictures(3)}" in everybody.text
+    assert f"**2** <@{people.bo.user.id}> · {format_pictures(1)}" in everybody.text
     assert everybody.attachments[0].description.endswith(", 0, 4.")
 
 
@@ -106,8 +122,8 @@ async def test_weights_and_boosts_are_visible(discord: Sandbox, people: People, 
     bot.studio.set_weight(people.guild.id, 3.0)
     bot.studio.set_boost(RoleBoost(guild_id=people.guild.id, role_id=people.guild.id, boost=2.0))
     shown = await told(discord, await people.ada.slash("queue"))
-    assert "100% of the painter is for this server. Its weight is 3; 1 is usual." in shown.text
-    assert "counts you 2 times" in shown.text
+    assert is_said(SHARE, shown.text, part="100%") and is_said(WEIGHT, shown.text, weight=3)
+    assert is_said(BOOST, shown.text, times=2)
     message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
     assert message.attachments
     [job] = await fetch_jobs(bot.jobs, Owner(people.guild.id, people.ada.user.id))

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from cogs.common.errors import FileNotFetchedError
+from cogs.rules._messages import FOUND_AS, MATCHES_MUCH
 from discord_sandbox import ScriptedUser
-from generation.errors import InvalidRequestError, NotUtf8Error
+from generation.errors import BlockedByRuleError, InvalidRequestError, NotUtf8Error
 from generation.rules.errors import RulesFileError, TooManyRulesError
 from generation.rules.rule import MAX_RULES
 from tests.messages import is_said
@@ -29,7 +30,6 @@ EVASIONS = [
     .read_text(encoding="utf-8")
     .splitlines()
 ]
-FORBIDDEN = "A rule of this server does not allow that: No gremlins, please."
 
 
 async def set_rules(house: House, manager: ScriptedUser, *lines: str) -> str:
@@ -48,7 +48,7 @@ async def test_15_a_forbidden_word_in_35_spellings(house: House) -> None:
     for spelling in EVASIONS:
         asked = await house.people.ada.forging.slash("imagine", prompt=spelling, steps=1)
         if asked.ephemeral:
-            assert await answer(house, asked) == FORBIDDEN
+            assert is_said(BlockedByRuleError, await answer(house, asked), reason="No gremlins, please.")
         else:
             painted += bool((await until_done(house.discord, asked)).attachments)
     assert len(EVASIONS) == 35
@@ -68,7 +68,8 @@ async def test_15_a_forbidden_word_in_35_spellings(house: House) -> None:
 async def test_a_forbidden_word_where_it_is_not_looked_for(house: House, options: dict[str, Any]) -> None:
     await answer(house, await house.manager().slash("rules add", text="gremlin", reason="No gremlins, please."))
     before = await house.usage()
-    assert await answer(house, await house.people.ada.slash("imagine", **({"prompt": RED} | options))) == FORBIDDEN
+    refused = await answer(house, await house.people.ada.slash("imagine", **({"prompt": RED} | options)))
+    assert is_said(BlockedByRuleError, refused, reason="No gremlins, please.")
     assert await house.usage() == before
     await house.paints()
 
@@ -78,7 +79,8 @@ async def test_51_a_pattern_that_would_take_for_ever_elsewhere(house: House) -> 
     await set_rules(house, manager, "/(a+)+$/")
     began = time.thread_time()
     assert (await house.paints("a" * 40 + "!" + "a" * 1400 + "!")).attachments
-    assert "found as “aaa" in await answer(house, await manager.slash("rules test", text="b" + "a" * 90))
+    tested = await answer(house, await manager.slash("rules test", text="b" + "a" * 90))
+    assert is_said(FOUND_AS, tested) and "“aaa" in tested
     assert time.thread_time() - began < 5, "a matcher that goes back would not be done in years"
 
 
@@ -101,7 +103,7 @@ async def test_a_pattern_that_cannot_be_one(house: House, pattern: str, says: st
 async def test_53_ten_thousand_rules_and_one_more(house: House) -> None:
     manager = house.manager()
     many = [f"word{number}x" for number in range(MAX_RULES)]
-    assert "10,000 rules" in await set_rules(house, manager, *many)
+    assert "10,000" in await set_rules(house, manager, *many)
     await house.paints("a word 9 x and no more")
     for said in (
         await set_rules(house, manager, *many, "more"),
@@ -117,7 +119,7 @@ async def test_54_a_rule_that_matches_everything(house: House) -> None:
     await set_rules(house, manager, "goblin")
     await house.paints("a lighthouse")
     said = await answer(house, await manager.slash("rules add", text="(a+)*$", kind="pattern", action="warn"))
-    assert "matches nearly everything" in said
+    assert is_said(MATCHES_MUCH, said)
     assert "a lighthouse" in said, "what it would have caught is shown"
     await house.paints()
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from cogs.error_handler import STRAY_BUTTON
+from cogs.results._messages import CANCELLED, CANCELLED_LATE, TITLES
 from discord_sandbox import Interaction, Message, Sandbox
+from generation.jobs.errors import NotYourPicturesError
 from generation.jobs.job import Status, new_job_id
+from generation.jobs.job_kind import JobKind
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -40,7 +45,7 @@ async def test_vary_paints_four_near_that_one(discord: Sandbox, people: People, 
     near = await until_done(discord, pressed)
     job = await bot.job_of(pressed)
     assert len(near.attachments) == 4
-    assert "Variations" in near.text
+    assert is_said(TITLES[JobKind.VARIED], near.text)
     assert {image.spec.seed for image in job.images} == {9}
     assert job.request.parent == f"{job_id_in(message)}-2"
     again = await until_done(discord, await people.ada.click(near, "V1"))
@@ -51,7 +56,7 @@ async def test_upscale_doubles_the_size(discord: Sandbox, people: People, bot: L
     message = await painted(discord, people, count=2)
     large = await until_done(discord, await people.bo.click(message, "U2"))
     assert (large.attachments[0].width, large.attachments[0].height) == (256, 256)
-    assert "Enlarged" in large.text
+    assert is_said(TITLES[JobKind.ENLARGED], large.text)
     assert [button["label"] for button in large.buttons] == ["Upscale", "Recipe", "Favourite", "Delete"]
     forged = await people.ada.forging.click(large, f"atelier:vary:{job_id_in(large)}:0")
     assert forged.ephemeral
@@ -81,7 +86,7 @@ async def test_delete_is_for_the_owner_and_moderators(discord: Sandbox, people: 
     message = await painted(discord, people)
     refused = await people.bo.click(message, "Delete")
     assert refused.ephemeral
-    assert "Only the person who asked" in said(refused)
+    assert is_said(NotYourPicturesError, said(refused))
     sha256 = (await bot.jobs.fetch_job(job_id_in(message))).images[0].file_sha256
     assert sha256 is not None
     await people.mo.click(message, "Delete")
@@ -112,7 +117,7 @@ async def test_cancel_while_waiting_costs_nothing(discord: Sandbox, people: Peop
     job_id = job_id_in(message)
     await people.ada.click(message, "Cancel")
     await until_done(discord, asked)
-    assert "costs nothing" in message.text
+    assert is_said(CANCELLED, message.text)
     job = await bot.jobs.fetch_job(job_id)
     assert job.status is Status.CANCELLED
     assert job.images[0].charged == 0
@@ -132,7 +137,7 @@ async def test_cancel_while_running_pays_for_what_was_painted(discord: Sandbox, 
     assert job.status is Status.CANCELLED
     assert all(image.charged <= image.reserved for image in job.images)
     assert any(image.charged for image in job.images), "of one a step was seen; the other may not have had one yet"
-    assert "painted so far" in message.text
+    assert is_said(CANCELLED_LATE, message.text)
     late = await people.ada.forging.click(message, f"atelier:cancel:{job_id}")
     assert late.ephemeral
 
@@ -165,7 +170,7 @@ async def test_a_job_of_another_server_is_not_known_here(discord: Sandbox, peopl
     theirs = await until_done(discord, await kit.slash("imagine", prompt="a blue square", steps=2))
     pressed = await kit.forging.click(theirs, button_of(message, "recipe"))
     assert pressed.ephemeral
-    assert "not known here" in said(pressed) or "does not belong" in said(pressed)
+    assert is_said(STRAY_BUTTON, said(pressed))
 
 
 async def test_buttons_work_after_a_restart_and_twenty_minutes_later(

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from cogs.results._messages import IDENTICAL
 from discord_sandbox import Interaction, Message, Sandbox
 from generation.models.catalog import PAINTBOX, Catalog
 from generation.workers.frames import DEFAULT_ENGINE
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -46,14 +48,14 @@ async def test_the_last_picture_of_a_family_comes_back_when_every_file_is_gone(
     region = await done(await ada.submit_modal(form, {"cells": ["Middle", "Right"], "prompt": "a yellow star"}))
     large = await done(await ada.click(region, "Upscale"))
     again = await done(await chosen(large, "again"))
-    assert "Identical" in again.text
+    assert is_said(IDENTICAL, again.text)
     assert (large.attachments[0].width, large.attachments[0].height) == (384, 384)
 
     await bot.stop()
     shutil.rmtree(tmp_path / "pictures")
     await bot.start()
     replayed = await done(await ada.slash("reproduce", picture=f"{job_id_in(large)}-0"))
-    assert "Identical" in replayed.text
+    assert is_said(IDENTICAL, replayed.text)
     assert replayed.attachments[0].data == large.attachments[0].data
 
     recipe = await until_shown(discord, await ada.click(large, "Recipe"))

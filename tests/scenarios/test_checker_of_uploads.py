@@ -16,6 +16,7 @@ import pytest_asyncio
 from PIL import Image
 
 from cogs.common.messages import Action
+from cogs.results._messages import NOT_SHOWN_HERE
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.images.region import draw_mask
 from generation.jobs.job import Job, Status
@@ -23,6 +24,7 @@ from generation.policy.errors import UncheckedUploadError
 from generation.policy.guild_preferences import GuildPreferences
 from generation.policy.guild_settings import GuildSettings
 from generation.safety.visibility import SafetyLevel
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in, judged, until_done, until_shown
 from tests.scenarios.test_safety_of_a_server import told
 from tests.tally import Tally
@@ -141,7 +143,7 @@ async def test_it_is_not_shown_elsewhere_either(house: House) -> None:
         assert (await until_shown(house.discord, await dark.click(here, opening))).attachments
         opened = await until_shown(house.discord, await ada.forging.click(here, opening))
         assert not opened.attachments, level
-        assert "nor one that it cannot judge" in opened.text
+        assert is_said(NOT_SHOWN_HERE, opened.text)
     await house.choose(SafetyLevel.BLOCK)
 
 

@@ -6,6 +6,11 @@ import asyncio
 import re
 from dataclasses import replace
 
+from cogs.common.formatting import format_pictures
+from cogs.help._messages import ABOUT_BOT, HELLO
+from cogs.history._messages import NO_HISTORY
+from cogs.queue._messages import NOTHING_OF_YOURS, NOTHING_WAITING
+from cogs.results._messages import DIFFERENT_BY, IDENTICAL
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from generation.errors import UnknownJobError
 from generation.images.codec import decode_png, encode_png
@@ -24,12 +29,12 @@ async def told(discord: Sandbox, asked: Interaction) -> Message:
 
 async def test_queue_shows_who_waits_but_only_ones_own_words(discord: Sandbox, people: People, bot: LivingBot) -> None:
     empty = await told(discord, await people.ada.slash("queue"))
-    assert "Nobody is waiting" in empty.text
+    assert is_said(NOTHING_WAITING, empty.text)
     await until_shown(discord, await people.ada.slash("imagine", prompt="endless-image of ada", count=4))
     await until_shown(discord, await people.bo.slash("imagine", prompt="endless-image of bo", count=2))
     full = await told(discord, await people.ada.slash("queue"))
-    assert f"<@{people.ada.user.id}>, 4 pictures" in full.text
-    assert f"<@{people.bo.user.id}>, 2 pictures" in full.text
+    assert f"<@{people.ada.user.id}>, {format_pictures(4)}" in full.text
+    assert f"<@{people.bo.user.id}>, {format_pictures(2)}" in full.text
     assert r"of ada" in full.text
     assert "of bo" not in full.text
 
@@ -37,12 +42,12 @@ async def test_queue_shows_who_waits_but_only_ones_own_words(discord: Sandbox, p
 async def test_direct_messages_know_nothing_of_each_other(discord: Sandbox, people: People, bot: LivingBot) -> None:
     ada, bo = discord.act_as(people.ada.user), discord.act_as(people.bo.user)
     mine = await until_shown(discord, await ada.slash("imagine", prompt="endless-image"))
-    assert "Nobody is waiting" in (await told(discord, await bo.slash("queue"))).text
-    assert "1 picture" in (await told(discord, await ada.slash("queue"))).text
+    assert is_said(NOTHING_WAITING, (await told(discord, await bo.slash("queue"))).text)
+    assert format_pictures(1) in (await told(discord, await ada.slash("queue"))).text
     page = await told(discord, await bo.slash("history"))
     for action in ("cancel", "recipe", "reroll", "open"):
         assert (await bo.forging.click(page, f"atelier:{action}:{job_id_in(mine)}")).ephemeral
-    assert "nothing in line" in (await told(discord, await bo.slash("cancel"))).text
+    assert is_said(NOTHING_OF_YOURS, (await told(discord, await bo.slash("cancel"))).text)
 
 
 async def test_cancel_by_name_and_all_at_once(discord: Sandbox, people: People, bot: LivingBot) -> None:
@@ -60,13 +65,13 @@ async def test_cancel_by_name_and_all_at_once(discord: Sandbox, people: People, 
     await people.ada.slash("cancel")
     await until_done(discord, asked[0])
     await until_done(discord, asked[2])
-    assert "nothing in line" in (await told(discord, await people.ada.slash("cancel"))).text
+    assert is_said(NOTHING_OF_YOURS, (await told(discord, await people.ada.slash("cancel"))).text)
     assert bot.studio.is_live(stolen)
 
 
 async def test_history_is_private_and_has_pages(discord: Sandbox, people: People, bot: LivingBot) -> None:
     nothing = await told(discord, await people.ada.slash("history"))
-    assert "Nothing here yet" in nothing.text
+    assert is_said(NO_HISTORY, nothing.text)
     for n in range(5):
         await until_done(
             discord, await people.ada.slash("imagine", prompt=f"a red circle {n}", steps=2, count=1 + n % 2)
@@ -103,7 +108,7 @@ async def test_reproduce_by_id_by_link_and_by_file_is_identical(
     file = Upload("some.png", message.attachments[0].data)
     for options in ({"picture": f"{job_id}-1"}, {"picture": link}, {"file": file}):
         again = await until_done(discord, await people.bo.slash("reproduce", **options))
-        assert "Identical" in again.text, options
+        assert is_said(IDENTICAL, again.text), options
         wanted = message.attachments[1 if options.get("picture") == f"{job_id}-1" else 0].data
         assert again.attachments[0].data == wanted
 
@@ -115,8 +120,7 @@ async def test_reproduce_says_different_and_why(discord: Sandbox, people: People
     pixels, size = decode_png(png)
     changed = encode_png(pixels[:3] * (size[0] * size[1]), size, text={"atelier": recipe.to_json()})
     again = await until_done(discord, await people.bo.slash("reproduce", file=Upload("forged.png", changed)))
-    assert "Different" in again.text
-    assert "dB" in again.text
+    assert is_said(DIFFERENT_BY, again.text) and " dB" in again.text
 
 
 async def test_reproduce_refuses_what_it_cannot_know(discord: Sandbox, people: People, bot: LivingBot) -> None:
@@ -151,8 +155,8 @@ async def test_a_forged_recipe_cannot_ask_for_a_giant(discord: Sandbox, people: 
 
 async def test_help_and_about_are_for_newcomers(discord: Sandbox, people: People, bot: LivingBot) -> None:
     help_text = (await told(discord, await people.ada.slash("help"))).text
-    assert "a red circle on a blue background" in help_text
-    assert "byte for byte" in (await told(discord, await people.ada.slash("about"))).text
+    assert is_said(HELLO, help_text) and RED in help_text
+    assert is_said(ABOUT_BOT, (await told(discord, await people.ada.slash("about"))).text)
 
 
 async def test_help_lists_what_is_of_use_to_who_asks(discord: Sandbox, people: People, bot: LivingBot) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cogs.results._messages import IDENTICAL
 from discord_sandbox import Sandbox, Upload
+from tests.messages import is_said
 
 pytest.importorskip("c2pa", reason="the extra atelier[c2pa] is not installed: content credentials are not tested")
 
@@ -50,7 +52,7 @@ async def test_posted_pictures_are_signed_and_stay_reproducible(
 
     again = await people.bo.slash("reproduce", file=Upload("signed.png", posted))
     shown = await until_done(discord, again)
-    assert "Identical" in shown.text
+    assert is_said(IDENTICAL, shown.text)
     [image] = (await bot.ended(again)).images
     assert isinstance(image.recipe, Recipe)
     assert image.file_sha256 == job.images[0].file_sha256, "the file on disk is the same to the byte"

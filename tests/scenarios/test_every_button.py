@@ -19,7 +19,7 @@ from cogs.common.errors import MaskSizeError, NotANumberError, NotAWholeNumberEr
 from cogs.common.messages import Action
 from cogs.error_handler import STRAY_BUTTON
 from cogs.registered import load_offline_bot
-from cogs.results._messages import NOTHING_TO_CANCEL
+from cogs.results._messages import IDENTICAL, NOTHING_TO_CANCEL
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
 from generation.errors import InvalidRequestError
 from generation.images.codec import decode_png
@@ -229,7 +229,7 @@ async def answers_about(house: House, who: ScriptedUser, command: str, job_id: s
     if command == "reproduce":
         assert (await house.job_from(asked)).status is Status.DONE
         assert asked.original_message is not None
-        assert "Identical" in asked.original_message.text
+        assert is_said(IDENTICAL, asked.original_message.text)
     else:
         assert asked.ephemeral
         assert RED in (await until_shown(house.discord, asked)).text

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cogs.common import posting_turns
+from cogs.operator._messages import format_announced
 from discord_sandbox import Channel, Interaction, Permission, Sandbox, ScriptedUser
 from discord_sandbox.faults import Fault
 from generation.policy.guild_preferences import GuildPreferences
@@ -179,7 +180,7 @@ async def test_a_server_that_does_not_answer_spoils_no_announcement(
     discord.faults.drop_answer(f"/channels/{lost.id}/messages", performed=False)
     asked = await boss(people, bot).slash("operator announce", text="The bot moves house.")
     message = await discord.wait_for(lambda: asked.original_message if asked.original_message.text else None)
-    assert message.text.startswith("Told 1 server. 1 server was not told:")
+    assert message.text == format_announced(told=1, untold=1)
     assert [each.content for each in log.messages if "moves house" in each.content]
 
 

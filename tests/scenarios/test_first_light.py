@@ -7,9 +7,13 @@ import time
 
 import pytest
 
-from cogs.common.errors import AspectOrSizeError
+from cogs.common.errors import AspectOrSizeError, CannotPostError
+from cogs.common.formatting import SEED, SEEDS
+from cogs.error_handler import UNEXPECTED
+from cogs.imagine._messages import ROUNDED
+from cogs.results._messages import NUM_DONE, UNKNOWN_WORDS, WAITING
 from discord_sandbox import Message, Permission, Sandbox, Upload
-from generation.errors import AtelierError, UnknownModelError
+from generation.errors import AtelierError, FailedError, QueueFullError, UnknownModelError, WithheldError
 from generation.images.codec import encode_png
 from generation.images.errors import NotAPictureError
 from generation.jobs.job import Status
@@ -41,9 +45,9 @@ async def test_from_command_to_picture(discord: Sandbox, people: People, bot: Li
     asked = await people.ada.slash("imagine", prompt=RED, seed=7)
     assert asked.response_type == 5
     message = await until_done(discord, asked)
-    assert any("Waiting" in text or "%" in text for text in seen), "progress was shown"
+    assert any(is_said(WAITING, text) or "%" in text for text in seen), "progress was shown"
     assert RED in message.text
-    assert "seed 7" in message.text
+    assert is_said(SEED, message.text, seed=7)
     assert [file.filename for file in message.attachments] == ["a-red-circle-on-a-blue-background-1.png"]
     assert message.attachments[0].description == RED
     labels = [button["label"] for button in message.buttons]
@@ -65,7 +69,7 @@ async def test_progress_has_a_place_then_a_bar_and_a_preview(discord: Sandbox, p
     assert "%" in message.text
     await until_done(discord, asked)
     await until_done(discord, behind)
-    assert any("of 4 done" in text for text in seen)
+    assert any(is_said(NUM_DONE, text, total=4) for text in seen)
 
 
 async def test_four_pictures_are_four_files_with_buttons_for_each(
@@ -85,7 +89,7 @@ async def test_four_pictures_are_four_files_with_buttons_for_each(
         ["Reroll", "Remix", "Recipe", "Favourite", "Delete"],
         [],
     ], "the last row is a menu"
-    assert "seeds 40–43" in message.text
+    assert is_said(SEEDS, message.text, first=40, last=43)
     gallery = next(component for component in message.list_components() if component["type"] == 12)
     assert [item["description"] for item in gallery["items"]] == [f"{number} of 4: {RED}" for number in range(1, 5)]
 
@@ -106,7 +110,7 @@ async def test_every_option_reaches_the_request(discord: Sandbox, people: People
     job = await bot.ended(asked)
     await discord.wait_for(lambda: asked.followups)
     assert asked.followups[0].is_ephemeral
-    assert "152 × 96 instead of 150x100" in asked.followups[0].content
+    assert is_said(ROUNDED, asked.followups[0].content, width=152, height=96, typed="150x100")
     spec = job.images[1].spec
     assert (spec.prompt, spec.negative, spec.width_px, spec.height_px) == ("a red circle", "blue", 152, 96)
     assert (spec.steps, spec.guidance, spec.sampler, spec.model, spec.seed) == (3, 2.5, "Heun", "paintbox", 0)
@@ -125,17 +129,17 @@ async def test_a_start_image_is_taken_from_the_attachment(discord: Sandbox, peop
 
 async def test_words_the_small_model_does_not_know_are_named(discord: Sandbox, people: People, bot: LivingBot) -> None:
     message = await until_done(discord, await people.ada.slash("imagine", prompt="a red wizard"))
-    assert "I do not know: wizard." in message.text
+    assert is_said(UNKNOWN_WORDS, message.text, words="wizard")
 
 
 async def test_a_picture_kept_back_and_one_that_broke_say_so_and_cost_nothing(
     discord: Sandbox, people: People, bot: LivingBot
 ) -> None:
     withheld = await until_done(discord, await people.ada.slash("imagine", prompt="withhold-image"))
-    assert "Kept back by the safety checker" in withheld.text
+    assert is_said(WithheldError, withheld.text)
     assert not withheld.attachments
     broken = await people.ada.slash("imagine", prompt="break-image")
-    assert "could not be painted" in (await until_done(discord, broken)).text
+    assert is_said(FailedError, (await until_done(discord, broken)).text)
     job = await bot.job_of(broken)
     assert job.images[0].charged == 0
 
@@ -188,7 +192,7 @@ async def test_forged_values_are_refused_by_name(
     said = asked.followups[0] if asked.followups else asked.original_message
     assert said is not None
     assert said.is_ephemeral
-    assert "Incident" not in said.content
+    assert not is_said(UNEXPECTED, said.content)
     assert await bot.jobs.fetch_unfinished() == []
 
 
@@ -205,7 +209,9 @@ async def test_what_the_bot_may_not_post_is_not_painted(discord: Sandbox, people
     asked = await people.ada.slash("imagine", prompt=RED)
     assert asked.ephemeral
     assert asked.original_message is not None
-    assert "“Attach Files”" in asked.original_message.content
+    assert (
+        is_said(CannotPostError, asked.original_message.content) and "“Attach Files”" in asked.original_message.content
+    )
     assert await bot.jobs.fetch_unfinished() == []
 
 
@@ -217,7 +223,7 @@ async def test_a_full_line_is_refused_before_anybody_sees_it(discord: Sandbox, p
     asked = await people.ada.slash("imagine", prompt=RED, count=4)
     assert asked.ephemeral
     assert asked.original_message is not None
-    assert "may wait at once" in asked.original_message.content
+    assert is_said(QueueFullError, asked.original_message.content)
 
 
 async def test_hostile_prompts_are_shown_letter_by_letter(discord: Sandbox, people: People, bot: LivingBot) -> None:

@@ -17,7 +17,10 @@ from PIL import Image
 
 from cogs.common.errors import NotOfferedError
 from cogs.common.messages import Action
+from cogs.error_handler import UNEXPECTED
 from cogs.settings._fields import FIELDS, Of
+from cogs.settings._styles import TITLE
+from cogs.settings._views import PANEL_TITLE
 from db.stores.audit_log import Entry
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from discord_sandbox.interactions import COMPONENT, MODAL_SUBMIT
@@ -180,7 +183,7 @@ async def test_what_is_of_another_server_is_not_known_here(house: House) -> None
     ]
     for pressed in tried:
         said = await answer_to(house.discord, pressed)
-        assert "Incident" not in said, said
+        assert not is_said(UNEXPECTED, said), said
     assert house.state(theirs, mine) == before
 
 
@@ -189,7 +192,7 @@ async def test_a_style_form_forged_under_anothers_message_leaves_that_message(ho
     opened = await house.boss.click(theirs, "Remix")
     before = theirs.revisions, theirs.text
     sent = await send_form(house.boss, "atelier:style:", {"name": "forged", "prompt": "x"}, opened)
-    assert "Settings · Styles" in await answer_to(house.discord, sent)
+    assert is_said(PANEL_TITLE, await answer_to(house.discord, sent), page=TITLE)
     assert (theirs.revisions, theirs.text) == before
 
 

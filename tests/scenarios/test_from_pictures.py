@@ -23,11 +23,15 @@ from cogs.common.errors import (
     OnePictureError,
     SeveralPicturesError,
 )
+from cogs.history._messages import NOT_FOUND
+from cogs.recipe._messages import FOREIGN_SETTINGS, TITLE, UNKNOWN_TRACE
+from cogs.settings._style_messages import NO_STYLES
 from db.stores.errors import UnknownStyleError
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from discord_sandbox.message_content import IS_COMPONENTS_V2
 from discord_sandbox.message_service import MessageBody
 from discord_sandbox.users import User
+from generation.errors import UnknownJobError
 from generation.images.codec import decode_png
 from generation.images.errors import NotAPictureError
 from generation.images.metadata import read_recipe, sign_png
@@ -156,7 +160,7 @@ async def test_settings_of_other_tools_are_shown_and_taken_over(
     bo = house.people.bo
     shown = await bo.slash("recipe", file=Upload("a.png", file))
     text = await house.refusal(shown)
-    assert f"Settings from {tool}" in text
+    assert is_said(FOREIGN_SETTINGS, text, tool=tool)
     assert prompt in text
     asked = await bo.slash("reproduce", file=Upload("a.png", file))
     job = await house.job_from(asked)
@@ -176,7 +180,7 @@ async def test_a_trace_with_larger_forwards_is_followed_only_of_a_picture_made_h
     assert (job.request.spec, job.request.replay) == (recipe.spec, None)
     assert job.images[0].charged == image_cost(recipe.spec)
     await house.discord.wait_for(
-        lambda: [each for each in asked.followups if "usual request" in each.text], timeout_s=30
+        lambda: [each for each in asked.followups if is_said(UNKNOWN_TRACE, each.text)], timeout_s=30
     )
     job = await house.job_from(await bo.slash("reproduce", file=Upload("real.png", posted)))
     assert job.request.replay is not None
@@ -205,7 +209,7 @@ async def test_recipe_by_id_by_link_and_by_file(house: House) -> None:
     ):
         text = await house.refusal(await bo.slash("recipe", **options))
         assert "Seed: 7" in text, options
-        assert "### Recipe" in text
+        assert is_said(TITLE, text)
     assert is_said(OnePictureError, await house.refusal(await bo.slash("recipe")))
     bare = await bo.slash("recipe", file=Upload("a.png", png()))
     assert is_said(NoSettingsError, await house.refusal(bare))
@@ -214,7 +218,7 @@ async def test_recipe_by_id_by_link_and_by_file(house: House) -> None:
 async def test_styles_are_for_all_and_changed_by_managers(house: House) -> None:
     guild, people = house.people.guild, house.people
     boss = house.discord.act_as(guild.add_member("boss", permissions=int(Permission.MANAGE_GUILD)), people.general)
-    assert "No styles yet" in await house.refusal(await people.ada.slash("style list"))
+    assert is_said(NO_STYLES, await house.refusal(await people.ada.slash("style list")))
     refused = await people.ada.slash("style add", name="ink", prompt="in ink")
     assert is_said(NotAManagerError, await house.refusal(refused))
     added = await boss.slash("style add", name="ink", prompt="ink drawing of {prompt}", negative="colour")
@@ -239,14 +243,14 @@ async def test_history_is_searched_and_has_favourites_of_others(house: House) ->
     await ada.click(found, "Newest")
     await house.discord.wait_for(lambda: "lighthouse 3" in found.text)
     nothing = await until_shown(house.discord, await ada.slash("history", search="submarine"))
-    assert "Nothing like that" in nothing.text
+    assert is_said(NOT_FOUND, nothing.text)
     await bo.click(mine[0], "Favourite")
     liked = await until_shown(house.discord, await bo.slash("history", show="favourites"))
     assert "lighthouse 0" in liked.text
     assert (await bo.click(liked, "Open 1")).ephemeral
     stranger = house.discord.act_as(house.people.guild.add_member("kim"), house.people.general)
     opened = await stranger.forging.click(liked, f"atelier:open:{job_id_in(mine[0])}")
-    assert "not known" in await house.refusal(opened) or "does not belong" in await house.refusal(opened)
+    assert is_said(UnknownJobError, await house.refusal(opened))
     long = await ada.slash("history", search="猫" * 20)
     assert "too long" in await house.refusal(long)
 
@@ -294,7 +298,8 @@ async def test_recipe_and_upscale_in_the_menu(house: House) -> None:
     ours = await house.painted()
     assert "Seed: 7" in await house.refusal(await bo.context_menu("Show recipe", ours))
     theirs = ada.say("from another tool", files=[Upload("fox.png", A1111)])
-    assert "Settings from A1111" in await house.refusal(await bo.context_menu("Show recipe", theirs))
+    shown = await house.refusal(await bo.context_menu("Show recipe", theirs))
+    assert is_said(FOREIGN_SETTINGS, shown, tool="A1111")
     for message in (ours, theirs):
         job = await house.job_from(await bo.context_menu("Upscale", message))
         assert job.request.spec.upscale is not None
@@ -350,7 +355,8 @@ async def test_a_forwarded_message_is_a_picture_of_its_own(house: House) -> None
     ada, bo = house.people.ada, house.people.bo
     photo = bo.say("look", files=[Upload("fox.png", A1111)])
     forwarded = bo.forward(photo)
-    assert "Settings from A1111" in await house.refusal(await ada.context_menu("Show recipe", forwarded))
+    shown = await house.refusal(await ada.context_menu("Show recipe", forwarded))
+    assert is_said(FOREIGN_SETTINGS, shown, tool="A1111")
     ours = bo.forward(await house.painted())
     assert "Seed: 7" in await house.refusal(await bo.context_menu("Show recipe", ours))
     words = bo.forward(bo.say("no picture here"))

@@ -10,8 +10,14 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from cogs.common.discord_errors import GONE as CHANNEL_GONE
+from cogs.common.discord_errors import NO_PERMISSION
+from cogs.error_handler import ACCEPTED
+from cogs.history._messages import KEPT_HERE
+from cogs.results._messages import RECODED, format_undelivered
 from discord_sandbox import Interaction, Message, Permission, Sandbox
 from generation.jobs.delivery import DeliveryState
+from tests.messages import is_said
 from tests.patience import PATIENCE_S
 from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, is_going, job_id_in, until_done, until_shown
 
@@ -155,11 +161,11 @@ async def test_a_deleted_channel_leaves_the_result_in_the_history(
     await discord.wait_for(lambda: asked.followups)
     assert asked.original_message is not None
     assert "circle" in asked.original_message.text, "the notice has not taken the place of the answer"
-    assert "could not post (the channel is gone)" in asked.followups[0].content
+    assert asked.followups[0].content == format_undelivered([CHANNEL_GONE])
     assert asked.followups[0].is_ephemeral
     history = await elsewhere.slash("history")
     shown = await until_shown(discord, history)
-    assert "kept here: the channel is gone" in shown.text
+    assert is_said(KEPT_HERE, shown.text, reason=CHANNEL_GONE)
     opened = await elsewhere.click(shown, "Open 1")
     full = await discord.wait_for(lambda: opened.original_message if opened.original_message.attachments else None)
     assert full.is_ephemeral
@@ -175,7 +181,7 @@ async def test_a_lost_permission_leaves_the_result_in_the_history(
     bot.go_on_painting()
     await bot.studio.finished(job_id)
     assert await settled(bot, job_id) is DeliveryState.KEPT
-    assert "permission" in ((await bot.deliveries.fetch(job_id)).last_error or "")
+    assert (await bot.deliveries.fetch(job_id)).last_error == NO_PERMISSION
 
 
 async def test_a_message_deleted_while_waiting_is_written_anew(
@@ -200,7 +206,7 @@ async def test_a_result_over_the_size_limit_is_a_jpeg_and_says_so(
     if len(original) > 10_000:
         assert message.attachments[0].filename.endswith(".jpg")
         assert message.attachments[0].size <= 10_000
-        assert "too large to send here" in message.text
+        assert is_said(RECODED, message.text)
 
 
 # What is said beside an answer, to the person alone.
@@ -233,7 +239,7 @@ async def test_what_was_kept_is_told_until_that_is_known_to_have_worked(
         await asyncio.wait_for(failed.acquire(), PATIENCE_S)
     second = await elsewhere.slash("history")
     await discord.wait_for(lambda: second.followups)
-    assert "could not post (the channel is gone)" in second.followups[0].content
+    assert second.followups[0].content == format_undelivered([CHANNEL_GONE])
 
 
 async def test_a_slip_after_the_acceptance_leaves_the_message_and_claims_no_refusal(
@@ -242,8 +248,7 @@ async def test_a_slip_after_the_acceptance_leaves_the_message_and_claims_no_refu
     monkeypatch.delattr("cogs.imagine._cog.format_rounded_size")
     asked = await people.ada.slash("imagine", prompt=RED, size="100x100", steps=2)
     await discord.wait_for(lambda: asked.followups)
-    assert "Incident" in asked.followups[0].content
-    assert "is accepted all the same" in asked.followups[0].content
+    assert is_said(ACCEPTED, asked.followups[0].content)
     message = await until_done(discord, asked)
     assert len(message.attachments) == 1
     assert message in people.general.messages

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from cogs.i18n.gettext import use_language
+from cogs.help._messages import HELLO
+from cogs.i18n.gettext import _, use_language
+from cogs.recipe._messages import SETTINGS_LINE
+from cogs.results._messages import AI_GENERATED, DONE, FAVOURITE, WAITING, WILL_TELL
+from cogs.results._remix import NEGATIVE_LABEL
+from cogs.settings._cog import CHANGED, CHOSEN
+from cogs.settings._fields import LANGUAGE, PAGES
+from cogs.settings._views import PANEL_TITLE
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.models.errors import SizeFormatError
+from generation.translatable import Phrase
 from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, until_done, until_shown
 
@@ -20,6 +28,15 @@ async def told(discord: Sandbox, asked: Interaction) -> str:
     message = asked.followups[-1] if asked.followups else await until_shown(discord, asked)
     assert message.is_ephemeral
     return message.text
+
+
+def is_said_in(language: str, template: str, text: str, **details: object) -> bool:
+    with use_language(language):
+        return is_said(template, text, **details)
+
+
+def is_open_in_german(panel: Message, page: str) -> bool:
+    return is_said_in("de", PANEL_TITLE, panel.text, page=Phrase(PAGES[page][0]))
 
 
 def labels(message: Message) -> set[str]:
@@ -44,8 +61,11 @@ async def manager(discord: Sandbox, people: People, name: str, locale: str) -> S
 async def test_commands_say_themselves_in_every_language(discord: Sandbox, people: People, bot: LivingBot) -> None:
     assert bot.client.command_ids
     found = localised(discord.commands)
-    assert ("description_localizations", "Malt ein Bild von dem, was du beschreibst.") in found
-    assert ("name_localizations", "Als Startbild verwenden") in found
+    english = {command["name"]: command["description"] for command in discord.commands}
+    with use_language("de"):
+        assert ("description_localizations", _(english["imagine"])) in found
+        assert ("name_localizations", _("Use as start image")) in found
+    assert english["imagine"] not in [text for _key, text in found]
     assert all(len(text) <= 100 for _key, text in found)
     menus = [command for command in discord.commands if command["type"] == 3]
     assert menus
@@ -59,8 +79,8 @@ async def test_one_server_two_languages(discord: Sandbox, people: People, bot: L
     kim, lee = await manager(discord, people, "kim", "de"), await manager(discord, people, "lee", "en-GB")
 
     # What one person reads is in their own language.
-    assert "Hallo, ich male" in await told(discord, await ada.slash("help"))
-    assert "Hello, I paint" in await told(discord, await bo.slash("help"))
+    assert is_said_in("de", HELLO, await told(discord, await ada.slash("help")))
+    assert is_said_in("en", HELLO, await told(discord, await bo.slash("help")))
     wrong = {"prompt": RED, "size": "large"}
     in_german, in_english = [await told(discord, await each.slash("imagine", **wrong)) for each in (ada, bo)]
     assert is_said(SizeFormatError, in_english, text="large")
@@ -69,53 +89,52 @@ async def test_one_server_two_languages(discord: Sandbox, people: People, bot: L
 
     # What all read is in the server's, whoever asked: here English, as French is not there.
     shared = await until_done(discord, await ada.slash("imagine", prompt=RED, steps=2))
-    assert "AI-generated" in shared.text
+    assert is_said_in("en", AI_GENERATED, shared.text)
     assert "Reroll" in labels(shared)
     opened = await ada.click(shared, "Remix")
     assert opened.modal is not None
-    assert "Was vermieden werden soll" in str(opened.modal)
-    assert "**Einstellungen**" in await told(discord, await ada.click(shared, "Recipe"))
-    assert "**Settings**" in await told(discord, await bo.click(shared, "Recipe"))
+    assert is_said_in("de", NEGATIVE_LABEL, str(opened.modal))
+    assert is_said_in("de", SETTINGS_LINE, await told(discord, await ada.click(shared, "Recipe")))
+    assert is_said_in("en", SETTINGS_LINE, await told(discord, await bo.click(shared, "Recipe")))
 
     # A manager chooses German for everybody.
     panel = await until_shown(discord, await kim.slash("settings"))
-    assert "Einstellungen · Was gemalt wird" in panel.text
-    await kim.click(panel, "Sicherheit und Aufbewahrung")
-    await discord.wait_for(lambda: "Einstellungen · Sicherheit" in panel.text)
+    assert is_open_in_german(panel, "what")
+    await kim.click(panel, "atelier-set:safety:open")
+    await discord.wait_for(lambda: is_open_in_german(panel, "safety"))
     await kim.select(panel, "atelier-set:safety:log_channel_id", [log])
     await kim.select(panel, "atelier-set:safety:language", ["de"])
     await discord.wait_for(lambda: len(log.messages) == 2)
-    assert "hat eine Einstellung geändert · Sprache dessen, was alle lesen: Deutsch" in log.messages[-1].text
+    chosen = Phrase(CHOSEN, title=Phrase(LANGUAGE.title), chosen="Deutsch")
+    assert is_said_in("de", CHANGED, log.messages[-1].text, change=chosen)
     english = await until_shown(discord, await lee.slash("settings"))
-    assert "Language of what everybody reads\\: Deutsch" in await told(
-        discord, await lee.click(english, "Who changed what")
-    )
-    assert "Sprache dessen, was alle lesen\\: Deutsch" in await told(
-        discord, await kim.click(panel, "Wer hat was geändert?")
-    )
+    for who, there, page, language in ((lee, english, "what", "en"), (kim, panel, "safety", "de")):
+        changes = await told(discord, await who.click(there, f"atelier-set:{page}:changes"))
+        assert is_said_in(language, CHOSEN, changes.replace("\\", ""), title=Phrase(LANGUAGE.title), chosen="Deutsch")
 
     # From now on so are messages that all read, and they stay so after a restart.
     await bot.hold_painting()
     asked = await bo.slash("imagine", prompt=RED, steps=2, count=2)
     waiting = await until_shown(discord, asked)
-    await discord.wait_for(lambda: "**Wartet**" in waiting.text or "noch" in waiting.text or "%" in waiting.text)
+    await discord.wait_for(lambda: is_said_in("de", WAITING, waiting.text) or "%" in waiting.text)
     assert labels(waiting) == {"Abbrechen", "Sag Bescheid"}
-    assert await told(discord, await bo.click(waiting, "Sag Bescheid")) == "I will tell you when it is done."
+    assert is_said_in("en", WILL_TELL, await told(discord, await bo.click(waiting, "Sag Bescheid")))
     bot.go_on_painting()
     await bot.crash()
     await bot.start()
     done = await until_done(discord, asked)
-    assert "KI-generiert" in done.text
+    assert is_said_in("de", AI_GENERATED, done.text)
     assert {"V1", "Neu würfeln"} <= labels(done)
-    rung = await discord.wait_for(lambda: [each for each in people.general.messages if "Es ist fertig" in each.text])
-    assert f"<@{bo.user.id}>" in rung[0].text
-    assert await told(discord, await bo.click(done, "Favorit")) == (
-        "Now one of your favourites: `/history show:favourites` has them. Press again to take it back."
+    rung = await discord.wait_for(
+        lambda: [each for each in people.general.messages if is_said_in("de", DONE, each.text)]
     )
+    assert f"<@{bo.user.id}>" in rung[0].text
+    assert is_said_in("en", FAVOURITE, await told(discord, await bo.click(done, "Favorit")))
 
     registrations = [call for call in discord.journal.calls if call.method == "PUT" and "commands" in call.template]
     assert len(registrations) == 1, "the second start found them as they are, in every language"
 
     # In direct messages a person is alone.
     alone = discord.act_as(people.ada.user, locale="de")
-    assert "KI-generiert" in (await until_done(discord, await alone.slash("imagine", prompt=RED, steps=2))).text
+    painted = await until_done(discord, await alone.slash("imagine", prompt=RED, steps=2))
+    assert is_said_in("de", AI_GENERATED, painted.text)

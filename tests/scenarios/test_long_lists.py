@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from cogs.common.errors import NotAManagerError
+from cogs.common.message_limits import IN_A_FILE, PAGE_OF
+from cogs.error_handler import STRAY_BUTTON
+from cogs.quota._messages import format_set
+from cogs.results._messages import DONE
+from cogs.rules._messages import BLOCKS_WORD
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.policy.quota import Quota, Scope, Unit
 from generation.rules.rule import Action, Rule
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
 
 RED = "a red circle on a blue background"
@@ -36,14 +43,15 @@ async def test_all_pages_of_a_list_together_hold_all_of_it(
     while "Next" in [button["label"] for button in message.buttons]:
         number = len(texts) + 1
         await manager.click(message, "Next")
-        await discord.wait_for(lambda number=number: f"Page {number} of" in message.text)
+        await discord.wait_for(lambda number=number: is_said(PAGE_OF, message.text, number=number))
         texts.append(message.text)
     assert len(texts) > 1
     for role in roles:
         assert sum(f"<@&{role.id}>" in text for text in texts) == 1
     last = await told(discord, await manager.slash("quota set", limit=5, role=roles[0]))
-    assert "Set: **5 pictures a day**" in last.text
-    assert "Page 1 of" in last.text
+    quota = Quota(scope=Scope.ROLE, subject_id=roles[0].id, unit=Unit.IMAGES, limit=5)
+    assert format_set(quota, people.guild.id) in last.text
+    assert is_said(PAGE_OF, last.text, number=1)
 
 
 async def test_a_list_that_has_become_shorter_shows_its_last_page(
@@ -54,11 +62,11 @@ async def test_a_list_that_has_become_shorter_shows_its_last_page(
     message = await told(discord, await manager.slash("rules list"))
     assert "phrase number 99" in message.text
     await manager.click(message, "Last")
-    await discord.wait_for(lambda: "phrase number 0”" in message.text)
+    await discord.wait_for(lambda: is_said(BLOCKS_WORD, message.text, text="phrase number 0"))
     for rule in (await bot.services.content_rules.fetch_rules(people.guild.id))[:-2]:
         await bot.services.content_rules.remove_rule(people.guild.id, rule.id, by=manager.user.id)
     await manager.click(message, "Previous")
-    await discord.wait_for(lambda: "Page" not in message.text)
+    await discord.wait_for(lambda: not is_said(PAGE_OF, message.text))
     assert "phrase number 99" in message.text
     assert not message.buttons
 
@@ -74,7 +82,7 @@ async def test_a_page_is_only_for_who_may_still_read_the_list(
     member.remove_role(member.roles[-1])
     refused = await manager.click(message, "Next")
     await discord.wait_for(lambda: refused.followups)
-    assert "may manage this server" in refused.followups[0].text
+    assert is_said(NotAManagerError, refused.followups[0].text)
     assert message.text == before
 
 
@@ -85,7 +93,7 @@ async def test_a_forged_page_shows_nothing_and_changes_nothing(
     public = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=1))
     before = public.text
     pressed = await people.ada.forging.click(public, f"atelier:page:{forged}")
-    assert "does not belong to anything I know" in (await told(discord, pressed)).text
+    assert is_said(STRAY_BUTTON, (await told(discord, pressed)).text)
     assert public.text == before
 
 
@@ -98,7 +106,7 @@ async def test_however_many_want_to_be_told_all_are(discord: Sandbox, people: Pe
         await bot.services.keepsakes.request_notification(job_id, member)
     bot.go_on_painting()
     await until_done(discord, asked)
-    await discord.wait_for(lambda: len([each for each in people.general.messages if "It is done." in each.text]) == 3)
+    await discord.wait_for(lambda: len([each for each in people.general.messages if is_said(DONE, each.text)]) == 3)
     texts = "\n".join(each.text for each in people.general.messages)
     assert [texts.count(f"<@{member}>") for member in members] == [1] * len(members)
 
@@ -113,4 +121,4 @@ async def test_warnings_too_long_for_a_message_come_with_a_file(
     await until_done(discord, asked)
     await discord.wait_for(lambda: asked.followups)
     assert [file.filename for file in asked.followups[0].attachments] == ["text.txt"]
-    assert "All of it is in the file `text.txt`." in asked.followups[0].text
+    assert is_said(IN_A_FILE, asked.followups[0].text, name="`text.txt`")

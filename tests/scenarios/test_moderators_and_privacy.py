@@ -15,10 +15,24 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from cogs.common.errors import BlockedError, BlockedUntilError, NotSureError
+from cogs.common.errors import BlockedError, BlockedUntilError, NotAModeratorError, NotSureError, WithheldTooOftenError
+from cogs.common.formatting import format_pictures
 from cogs.maintenance import sweep
+from cogs.moderation._cog import KEPT_BACK, UNBLOCKED
+from cogs.moderation._messages import (
+    BY,
+    NOTHING_TO_REVIEW,
+    NUM_FLAGGED,
+    NUM_REFUSED,
+    RATE,
+    REPORTED,
+    REPORTED_ALREADY,
+    format_purged,
+)
+from cogs.privacy._cog import FILE_OF, OF_YOU, format_deleted
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox
+from generation.errors import TooFastError
 from generation.jobs.job import Image, Job, new_job_id
 from generation.owner import Owner
 from generation.policy.guild_preferences import GuildPreferences
@@ -42,21 +56,22 @@ async def told(discord: Sandbox, asked: Interaction) -> Message:
 
 async def test_a_report_is_looked_at_and_dealt_with(discord: Sandbox, people: People, bot: LivingBot) -> None:
     message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
-    assert "moderators" in (await told(discord, await people.bo.context_menu("Report picture", message))).text
+    reported = await told(discord, await people.bo.context_menu("Report picture", message))
+    assert is_said(REPORTED, reported.text)
     again = await people.bo.context_menu("Report picture", message)
-    assert "already" in (await told(discord, again)).text
+    assert is_said(REPORTED_ALREADY, (await told(discord, again)).text)
     queue = await told(discord, await people.mo.slash("review"))
-    assert f"By <@{people.ada.user.id}>" in queue.text
+    assert is_said(BY, queue.text, whom=f"<@{people.ada.user.id}>")
     assert queue.attachments
     forged = await people.ada.forging.click(queue, queue.buttons[0]["custom_id"])
-    assert "Only moderators" in (await told(discord, forged)).text
+    assert is_said(NotAModeratorError, (await told(discord, forged)).text)
     await people.mo.click(queue, "Delete and block for a day")
-    await discord.wait_for(lambda: "Nothing to look at" in queue.text)
+    await discord.wait_for(lambda: is_said(NOTHING_TO_REVIEW, queue.text))
     assert message.is_deleted
     assert not list((bot.data_dir / "pictures").rglob("*.png"))
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
     assert is_said(BlockedUntilError, refused.text)
-    assert "can ask again" in (await told(discord, await people.mo.slash("unblock", member=people.ada.user))).text
+    assert is_said(UNBLOCKED, (await told(discord, await people.mo.slash("unblock", member=people.ada.user))).text)
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
 
 
@@ -65,11 +80,11 @@ async def test_kept_back_pictures_are_reviewed_blurred(discord: Sandbox, people:
     await bot.choose(settings)
     await bot.ended(await people.ada.slash("imagine", prompt=f"{RED} withhold-image", steps=2))
     queue = await told(discord, await people.mo.slash("review"))
-    assert "Kept back by the safety checker" in queue.text
-    assert "Of theirs within 30 days: pictures flagged: 1 of 1 · " in queue.text
+    assert is_said(KEPT_BACK, queue.text)
+    assert is_said(RATE, queue.text) and is_said(NUM_FLAGGED, queue.text, number=1, all=1)
     assert queue.attachments[0].filename.endswith(".jpg")
     await people.mo.click(queue, "Nothing wrong")
-    await discord.wait_for(lambda: "Nothing to look at" in queue.text)
+    await discord.wait_for(lambda: is_said(NOTHING_TO_REVIEW, queue.text))
     assert not list((bot.data_dir / "pictures").rglob("*.png"))
 
 
@@ -78,7 +93,7 @@ async def test_purge_takes_one_members_pictures(discord: Sandbox, people: People
     kept = await until_done(discord, await people.bo.slash("imagine", prompt=RED, steps=2))
     asked = await told(discord, await people.mo.slash("purge", member=people.ada.user))
     said = await told(discord, await people.mo.click(asked, "Delete all of them"))
-    assert "2 pictures deleted" in said.text
+    assert format_purged(2) in said.text
     assert len(list((bot.data_dir / "pictures").rglob("*.png"))) == len(kept.attachments)
 
 
@@ -96,7 +111,7 @@ async def test_delete_leaves_no_trace_in_database_files_or_logs(
     assert all(trace in everything(bot.data_dir) for trace in traces[1:]), "the search below would find nothing anyway"
 
     shown = (await told(discord, await people.ada.slash("privacy"))).text
-    assert "Of you: 1 request, 1 picture" in shown
+    assert is_said(OF_YOU, shown, pictures=format_pictures(1))
     exported = (await told(discord, await people.ada.slash("privacy", what="export"))).attachments[0].data
     tables = json.loads(exported)["tables"]
     assert {"jobs", "images", "ledger", "reports"} <= set(tables)
@@ -105,7 +120,7 @@ async def test_delete_leaves_no_trace_in_database_files_or_logs(
     said = (await told(discord, await people.ada.slash("privacy", what="delete"))).text
     assert is_said(NotSureError, said, word="DELETE")
     said = await told(discord, await people.ada.slash("privacy", what="delete", sure="DELETE"))
-    assert "1 file went" in said.text
+    assert said.text == format_deleted(1)
 
     left = everything(bot.data_dir)
     assert [trace for trace in traces if trace in left] == []
@@ -132,7 +147,7 @@ async def test_who_is_refused_how_often_is_shown_and_slows_them_down(
         message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
     for asked in (await people.ada.slash("imagine", prompt=RED), await people.ada.click(message, "Reroll")):
         said = (await told(discord, asked)).text
-        assert "This server allows 2 requests a minute. Please try again in" in said
+        assert is_said(TooFastError, said, limit=2)
     assert (await until_done(discord, await people.bo.click(message, "Reroll"))).attachments, "others are not held up"
     discord.clock.advance(61)
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
@@ -143,11 +158,11 @@ async def test_who_is_refused_how_often_is_shown_and_slows_them_down(
     asked = await people.ada.slash("imagine", prompt="withhold-image", steps=2, count=2)
     await until_done(discord, asked)
     said = (await told(discord, await people.ada.slash("imagine", prompt=RED))).text
-    assert "kept many of your pictures back within the last hour" in said
+    assert is_said(WithheldTooOftenError, said)
     manager = discord.act_as(people.guild.add_member("gil", permissions=int(Permission.MANAGE_GUILD)), people.general)
     shown = (await told(discord, await manager.slash("safety"))).text
-    facts = (f"<@{people.ada.user.id}>", "50%", "pictures flagged: 2 of 5", "requests refused by rules: 1 of 5")
-    assert " · ".join(facts) in shown
+    assert f"<@{people.ada.user.id}> · 50% · " in shown
+    assert is_said(NUM_FLAGGED, shown, number=2, all=5) and is_said(NUM_REFUSED, shown, number=1, all=5)
     assert f"<@{people.bo.user.id}>" not in shown
     discord.clock.advance(3600)
     assert (await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))).attachments
@@ -190,7 +205,7 @@ async def test_an_export_over_the_limit_comes_as_several_files(
     found = set()
     for number, message in enumerate(sent, start=1):
         assert message.is_ephemeral
-        assert f"File {number} of {len(sent)}." in message.text
+        assert is_said(FILE_OF, message.text, number=number, total=len(sent))
         (attached,) = message.attachments
         assert len(attached.data) <= 300_000
         with zipfile.ZipFile(io.BytesIO(attached.data)) as unpacking:
@@ -209,4 +224,4 @@ def like(job: Job, prompt: str) -> Job:
 
 def is_whole(sent: list[Message]) -> bool:
     """Whether the last of so many files is there."""
-    return bool(sent) and f"File {len(sent)} of {len(sent)}." in sent[-1].text
+    return bool(sent) and is_said(FILE_OF, sent[-1].text, number=len(sent), total=len(sent))

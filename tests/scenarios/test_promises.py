@@ -20,10 +20,11 @@ import pytest
 from bench._lives import Life, Lives
 from bench.light_engine import ENGINE
 from discord_sandbox import Interaction, Sandbox
-from generation.errors import CrowdedError
+from generation.errors import CrowdedError, NotAcceptedError
 from generation.jobs.job import Status
 from generation.retry import num_stuck
 from generation.workers.local import LocalWorker
+from tests.messages import is_said
 from tests.patience import PATIENCE_S
 from tests.scenarios import bot_harness
 from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, job_id_in, until_done, until_shown
@@ -116,7 +117,7 @@ async def test_a_database_locked_by_another_accepts_nothing_and_goes_on_after(
         await storage_refuses()
         other.execute("ROLLBACK")
     assert refused.followups[0].is_ephemeral
-    assert "was not accepted and costs nothing" in refused.followups[0].content
+    assert is_said(NotAcceptedError, refused.followups[0].content)
     await until_done(discord, first)
     assert num_stuck() == 0
     assert results(people) == [job_id_in(first.original_message)] if first.original_message else False

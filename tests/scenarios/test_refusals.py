@@ -10,11 +10,14 @@ import pytest
 from cogs.common import discord_errors, refused_messages
 from cogs.common.discord_errors import REFUSALS, Step
 from cogs.delivery import _tracker as delivery
+from cogs.history._messages import KEPT_HERE
+from cogs.results._messages import PICTURES_LEFT_OUT, RECODED, TOO_LARGE, format_undelivered
 from cogs.results._reduced_variants import MAX_CUTS
 from discord_sandbox import Channel, Interaction, Message, Permission, Sandbox
 from discord_sandbox.refusals import REFUSALS as SENT_BY_DISCORD
 from generation.jobs.delivery import DeliveryState
 from generation.jobs.job import Status
+from tests.messages import is_said
 from tests.patience import PATIENCE_S
 from tests.scenarios.bot_harness import LivingBot, People, delete_by_hand, job_id_in, until_shown
 from tests.scenarios.test_ladder import RED, TWENTY_MINUTES_S, heard, settled
@@ -114,16 +117,21 @@ async def test_a_refusal_met_once(way: str, step: Step, discord: Sandbox, people
         files = [each.filename for each in message.attachments]
         assert [name.rpartition(".")[2] for name in files] == FILES[expected], code
         assert (MARK in repr(message.components) + repr(files)) is (expected not in ("plain", Step.NO_WORDS)), code
-        assert ("Open them with `/history`" in message.text) is (not files), code
-        assert ("smaller copy" in message.text) is (expected == Step.SMALLER), code
+        assert is_said(PICTURES_LEFT_OUT, message.text) is (not files), code
+        assert is_said(RECODED, message.text) is (expected == Step.SMALLER), code
+
+
+def is_undelivered(text: str) -> bool:
+    """Whether it says that one result could not be posted, for whatever reason."""
+    before, after = format_undelivered(["…"]).split("…")
+    return text.startswith(before) and text.endswith(after)
 
 
 async def is_told(discord: Sandbox, people: People, code: int) -> None:
     discord.clock.advance(TWENTY_MINUTES_S)
     later = await people.ada.slash("help")
     await discord.wait_for(lambda: later.followups)
-    assert "I painted a picture for you that I could not post" in later.followups[0].content, "told once"
-    assert "/history" in later.followups[0].content, code
+    assert is_undelivered(later.followups[0].content), code
 
 
 # What never passes.
@@ -143,10 +151,10 @@ async def test_what_is_refused_every_time_ends_and_the_member_is_told(
     assert 0 < sum(fault.num_met for fault in faults) <= 2 * MAX_CUTS + 10
     assert len([m for m in people.general.messages_ever if m.attachments]) == 0
     written = discord.world.open_direct_channel(people.ada.user).messages
-    assert "could not post" in written[0].content and "/history" in written[0].content
+    assert is_undelivered(written[0].content)
     discord.faults.clear()
     opened = await people.ada.slash("history")
-    assert "kept here" in (await until_shown(discord, opened)).text
+    assert is_said(KEPT_HERE, (await until_shown(discord, opened)).text)
 
 
 async def test_a_permission_that_comes_back_lets_a_kept_result_arrive(
@@ -182,9 +190,9 @@ async def test_a_proxys_page_for_too_large_is_read_as_one(
     assert await painted(bot, asked) is DeliveryState.POSTED
     (message,) = shown(people, asked)
     if times == 1:
-        assert message.attachments[0].filename.endswith(".jpg") and "smaller copy" in message.text
+        assert message.attachments[0].filename.endswith(".jpg") and is_said(RECODED, message.text)
     else:
-        assert not message.attachments and "too large to send here" in message.text
+        assert not message.attachments and is_said(TOO_LARGE, message.text)
     job = await bot.jobs.fetch_job(asked.job_id)
     assert bot.studio.files.get(job.images[0].file_sha256 or "") is not None, "the original stays"
 
@@ -198,7 +206,7 @@ async def test_a_limit_that_fell_while_a_picture_waited(
     people.guild.attachment_size_limit = 1500
     assert await painted(bot, asked) is DeliveryState.POSTED
     (message,) = shown(people, asked)
-    assert message.attachments[0].size <= 1500 and "smaller copy" in message.text
+    assert message.attachments[0].size <= 1500 and is_said(RECODED, message.text)
 
 
 async def test_the_history_shows_a_smaller_copy_too(discord: Sandbox, people: People, bot: LivingBot) -> None:
@@ -207,7 +215,7 @@ async def test_the_history_shows_a_smaller_copy_too(discord: Sandbox, people: Pe
     listed = await until_shown(discord, await people.ada.slash("history"))
     discord.faults.fail(TOKEN, method="PATCH", status=413, page="<html></html>")
     opened = await until_shown(discord, await people.ada.click(listed, "Open 1"))
-    assert opened.attachments[0].filename.endswith(".jpg") and "smaller copy" in opened.text
+    assert opened.attachments[0].filename.endswith(".jpg") and is_said(RECODED, opened.text)
 
 
 # Threads and old messages.

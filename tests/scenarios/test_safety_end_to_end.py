@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from cogs.moderation._cog import KEPT_BACK
+from cogs.moderation._messages import NOTHING_TO_REVIEW
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Sandbox, ScriptedUser, Upload
+from generation.errors import FailedError, StartWithheldError, WithheldError
 from generation.jobs.job import Job, Status
 from generation.models.catalog import PAINTBOX, Catalog, Model
 from generation.policy.guild_preferences import GuildPreferences
@@ -26,6 +29,7 @@ from generation.safety.visibility import SafetyLevel
 from generation.workers.frames import DEFAULT_ENGINE
 from tests.generation.engine.painting import a_picture
 from tests.generation.engine.toy import save_checker, save_toy, toy_model
+from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, judged, until_done
 from tests.scenarios.test_safety_of_a_server import spoilers, told
 from tests.tally import Tally
@@ -109,7 +113,7 @@ async def test_block_blur_and_off_on_the_pixels(house: House) -> None:
         assert image.file_sha256 is not None or expected is None
         if expected is None:
             assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
-            assert "Kept back by the safety checker" in message.text
+            assert is_said(WithheldError, message.text)
             assert not message.attachments
         else:
             assert (image.status, image.charged) == (Status.DONE, image.reserved)
@@ -123,11 +127,11 @@ async def test_what_is_kept_back_can_be_reviewed_blurred(house: House) -> None:
     num_pictures = house.pictures()
     _, job = await house.ended(await house.people.ada.slash("imagine", prompt="a cat", model="flagging", steps=2))
     queue = await told(house.discord, await house.people.mo.slash("review"))
-    assert "Kept back by the safety checker" in queue.text
+    assert is_said(KEPT_BACK, queue.text)
     assert queue.attachments[0].filename.endswith(".jpg")
     assert spoilers(queue) == [True]
     await house.people.mo.click(queue, "Nothing wrong")
-    await house.discord.wait_for(lambda: "Nothing to look at" in queue.text)
+    await house.discord.wait_for(lambda: is_said(NOTHING_TO_REVIEW, queue.text))
     assert house.pictures() == num_pictures
     assert job.images[0].charged == 0
 
@@ -141,7 +145,7 @@ async def test_a_channel_turned_safe_between_submit_and_delivery(house: House) -
     house.bot.go_on_painting()
     message, job = await house.ended(asked)
     house.after_dark.channel.set_nsfw(True)
-    assert "Kept back by the safety checker" in message.text
+    assert is_said(WithheldError, message.text)
     assert not message.attachments
     assert (job.images[0].status, job.images[0].charged, job.images[0].file_sha256) == (Status.WITHHELD, 0, None)
     assert house.pictures() == num_pictures
@@ -154,7 +158,7 @@ async def test_a_checker_that_raises_has_not_said_yes_even_where_everything_is_s
         num_pictures = house.pictures()
         message, job = await house.ended(await who.slash("imagine", prompt="a cat", model="raising", steps=2))
         assert (job.images[0].status, job.images[0].charged) == (Status.FAILED, 0)
-        assert "could not be painted. It costs nothing" in message.text
+        assert is_said(FailedError, message.text) and not is_said(WithheldError, message.text)
         assert not message.attachments
         assert house.pictures() == num_pictures
     assert (await reconcile(house.bot.database)).is_exact
@@ -168,7 +172,7 @@ async def test_a_flagged_start_picture_is_refused_and_refunded(house: House) -> 
         message, job = await house.ended(asked)
         assert (job.images[0].status, job.images[0].charged) == (Status.WITHHELD, 0)
         assert job.images[0].error == "StartWithheld"
-        assert "does not let me start from that picture" in message.text
+        assert is_said(StartWithheldError, message.text)
         assert job.images[0].judgement is not None
         assert set(job.images[0].judgement.margins) == {"start care", "start concept"}
     fine, _ = await house.ended(await ada.slash("imagine", prompt="a cat", image=start, model="passing", steps=2))

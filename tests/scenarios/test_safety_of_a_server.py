@@ -10,8 +10,11 @@ import pytest
 
 from cogs.common.errors import ServersOnlyError
 from cogs.maintenance import sweep
+from cogs.results._messages import FLAGGED as FLAGGED_HERE
+from cogs.results._messages import NOT_SHOWN_HERE
 from db.admin.reconcile import reconcile
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
+from generation.errors import WithheldError
 from generation.jobs.job import Status
 from generation.policy.errors import UncheckedModelError
 from generation.policy.guild_preferences import GuildPreferences
@@ -69,12 +72,12 @@ async def test_blocked_blurred_or_shown_as_the_server_chose(
         assert image.judgement.margins == {"light": 1.0}
         if expected is None:
             assert (image.status, image.charged, image.file_sha256) == (Status.WITHHELD, 0, None)
-            assert "Kept back by the safety checker" in message.text
+            assert is_said(WithheldError, message.text)
             assert not message.attachments
         else:
             assert (image.status, image.charged) == (Status.DONE, image.reserved)
             assert spoilers(message) == expected
-            assert ("flagged what is behind the spoiler" in message.text) == expected[0]
+            assert is_said(FLAGGED_HERE, message.text) == expected[0]
     fine = await until_done(discord, await people.ada.slash("imagine", prompt="a red circle", steps=2))
     assert spoilers(fine) == [False]
     assert (await reconcile(bot.database)).is_exact
@@ -90,7 +93,7 @@ async def test_a_channel_turned_safe_before_the_result_is_posted(
     message = await until_done(discord, asked)
     job = await bot.jobs.fetch_job((await bot.job_of(asked)).id)
     assert not message.attachments
-    assert "Kept back by the safety checker" in message.text
+    assert is_said(WithheldError, message.text)
     assert (job.images[0].status, job.images[0].charged, job.images[0].file_sha256) == (Status.WITHHELD, 0, None)
     assert (await reconcile(bot.database)).is_exact
     assert not list((bot.data_dir / "pictures").rglob("*.png"))
@@ -155,7 +158,7 @@ async def test_in_a_channel_that_cannot_be_seen_nothing_is_shown_and_nothing_del
     message = await until_done(discord, asked)
     [image] = (await bot.job_of(asked)).images
     assert not message.attachments
-    assert "flagged is not shown here" in message.text
+    assert is_said(NOT_SHOWN_HERE, message.text)
     assert (image.status, image.charged) == (Status.DONE, image.reserved)
     assert bot.studio.files.get(image.file_sha256 or "")
 

@@ -9,9 +9,20 @@ from typing import Any
 
 import pytest
 
+from cogs.common.errors import NotAManagerError
+from cogs.settings._fields import COUNT, PAGES, PER_MINUTE, SAFETY, STEPS, Field, describe_choice
+from cogs.settings._styles import KEPT, NONE_YET
+from cogs.settings._views import HELLO, PANEL_TITLE
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.errors import NotUtf8Error
-from generation.policy.errors import CountNotAllowedError, SettingsFileError, StepsNotAllowedError
+from generation.policy.errors import (
+    CountNotAllowedError,
+    NoPaintingRoleError,
+    NotThisChannelError,
+    NotYourButtonError,
+    SettingsFileError,
+    StepsNotAllowedError,
+)
 from generation.policy.guild_preferences import GuildPreferences
 from generation.requests.errors import OutOfRangeError
 from generation.requests.style import Style
@@ -45,17 +56,32 @@ async def choose(who: ScriptedUser, panel: Message, page: str, key: str, *values
     await who.select(panel, f"atelier-set:{page}:{key}", list(values))
 
 
+def get_option(field: Field, value: str) -> str:
+    """What a menu of the panel calls one of its options."""
+    label = describe_choice(field, [value], ())
+    return label[:1].upper() + label[1:]
+
+
+def is_open_at(panel: Message, page: str) -> bool:
+    return is_said(PANEL_TITLE, panel.text, page=PAGES[page][0])
+
+
+async def turn_to(discord: Sandbox, who: ScriptedUser, panel: Message, page: str) -> None:
+    await who.click(panel, f"atelier-set:{page}:open")
+    await discord.wait_for(lambda: is_open_at(panel, page))
+
+
 async def test_what_is_chosen_holds_at_once_for_everybody(
     discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser
 ) -> None:
     gallery, log = people.guild.add_channel("gallery"), people.guild.add_channel("log")
     artists = people.guild.add_role("Artists")
     panel = await told(discord, await manager.slash("settings"))
-    assert "Settings · What is painted" in panel.text
+    assert is_open_at(panel, "what")
     await choose(manager, panel, "what", "max_steps", "10")
     await choose(manager, panel, "what", "max_count", "2")
     await choose(manager, panel, "what", "default_aspect", "3:2")
-    await discord.wait_for(lambda: "At most 2 at once" in chosen(panel))
+    await discord.wait_for(lambda: get_option(COUNT, "2") in chosen(panel))
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=11))
     assert is_said(StepsNotAllowedError, refused.text, most=10, asked=11)
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=2, count=3))
@@ -63,17 +89,15 @@ async def test_what_is_chosen_holds_at_once_for_everybody(
     job = await bot.ended(await people.ada.slash("imagine", prompt=RED, steps=2))
     assert job.request.spec.width_px > job.request.spec.height_px
 
-    await manager.click(panel, "Where and who")
-    await discord.wait_for(lambda: "Settings · Where and who" in panel.text)
+    await turn_to(discord, manager, panel, "who")
     await choose(manager, panel, "who", "channel_ids", gallery)
     await discord.wait_for(lambda: str(gallery.id) in chosen(panel))
-    assert (
-        f"I paint in <#{gallery.id}> only" in (await told(discord, await people.ada.slash("imagine", prompt=RED))).text
-    )
+    refused = await told(discord, await people.ada.slash("imagine", prompt=RED))
+    assert is_said(NotThisChannelError, refused.text, channels=f"<#{gallery.id}>")
     await choose(manager, panel, "who", "channel_ids")
     await choose(manager, panel, "who", "role_ids", artists)
     refused = await told(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
-    assert "only members with certain roles paint" in refused.text
+    assert is_said(NoPaintingRoleError, refused.text)
     people.guild.members[people.ada.user.id].add_role(artists)
     await choose(manager, panel, "who", "visibility", "private")
     await choose(manager, panel, "who", "pressers", "owner")
@@ -82,16 +106,15 @@ async def test_what_is_chosen_holds_at_once_for_everybody(
     assert shown.is_ephemeral
     assert shown.attachments
 
-    await manager.click(panel, "Safety and keeping")
-    await discord.wait_for(lambda: "Settings · Safety" in panel.text)
+    await turn_to(discord, manager, panel, "safety")
     await choose(manager, panel, "safety", "log_channel_id", log)
     await choose(manager, panel, "safety", "safety", "blur")
     await discord.wait_for(lambda: len(log.messages) == 2)
-    assert "shown behind a spoiler" in log.messages[-1].text
+    assert describe_choice(SAFETY, ["blur"], ()) in log.messages[-1].text
     assert (await bot.services.guilds.fetch(people.guild.id)).safety is SafetyLevel.BLUR
     changes = (await told(discord, await manager.click(panel, "Who changed what"))).text
     assert f"<@{manager.user.id}>" in changes
-    assert "at most 10 steps" in changes
+    assert describe_choice(STEPS, ["10"], ()) in changes
 
 
 async def test_only_the_owners_buttons_where_the_server_says_so(
@@ -99,11 +122,10 @@ async def test_only_the_owners_buttons_where_the_server_says_so(
 ) -> None:
     message = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
     panel = await told(discord, await manager.slash("settings"))
-    await manager.click(panel, "Where and who")
-    await discord.wait_for(lambda: "Where and who" in panel.text)
+    await turn_to(discord, manager, panel, "who")
     await choose(manager, panel, "who", "pressers", "owner")
     refused = await told(discord, await people.bo.click(message, "Reroll"))
-    assert "only the person who asked" in refused.text
+    assert is_said(NotYourButtonError, refused.text)
     assert (await until_done(discord, await people.ada.click(message, "Reroll"))).attachments
 
 
@@ -117,7 +139,7 @@ async def test_nobody_else_changes_anything(
         await people.mo.forging.click(panel, "Export"),
         await people.mo.forging.select(panel, "atelier-set:what:max_steps", ["10"]),
     ):
-        assert "Manage Server" in (await told(discord, forged)).text
+        assert is_said(NotAManagerError, (await told(discord, forged)).text)
     wrong = await manager.forging.select(panel, "atelier-set:what:max_steps", ["9999"])
     assert "Choose from the menu" in (await told(discord, wrong)).text
     assert (await bot.services.guilds.fetch(people.guild.id)).choices == GuildPreferences()
@@ -126,12 +148,10 @@ async def test_nobody_else_changes_anything(
 async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser) -> None:
     panel = await told(discord, await manager.slash("settings"))
     await choose(manager, panel, "what", "max_steps", "20")
-    await manager.click(panel, "Where and who")
-    await discord.wait_for(lambda: "Where and who" in panel.text.split("\n")[0])
+    await turn_to(discord, manager, panel, "who")
     await choose(manager, panel, "who", "requests_per_minute", "5")
-    await discord.wait_for(lambda: "5 a minute" in chosen(panel))
-    await manager.click(panel, "What is painted")
-    await discord.wait_for(lambda: "What is painted" in panel.text.split("\n")[0])
+    await discord.wait_for(lambda: get_option(PER_MINUTE, "5") in chosen(panel))
+    await turn_to(discord, manager, panel, "what")
     await told(discord, await manager.slash("style add", name="Ink", prompt="in ink", negative="colour"))
     exported = (await told(discord, await manager.click(panel, "Export"))).attachments[0].data
     await choose(manager, panel, "what", "max_steps", "75")
@@ -139,7 +159,7 @@ async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: Livi
     await told(discord, await manager.slash("style add", name="Oil", prompt="in oil"))
     before = await bot.services.guilds.fetch(people.guild.id)
     said = await told(discord, await manager.slash("settings", file=exported))
-    assert "At most 20 steps" in chosen(said)
+    assert get_option(STEPS, "20") in chosen(said)
     after = await bot.services.guilds.fetch(people.guild.id)
     assert after == replace(before, choices=replace(before.choices, max_steps=20)), "every choice came back"
     assert after.choices.requests_per_minute == 5
@@ -158,8 +178,8 @@ async def test_a_file_there_and_back(discord: Sandbox, people: People, bot: Livi
 
 async def test_styles_in_the_panel(discord: Sandbox, people: People, bot: LivingBot, manager: ScriptedUser) -> None:
     panel = await told(discord, await manager.slash("settings"))
-    await manager.click(panel, "Styles")
-    await discord.wait_for(lambda: "None yet" in panel.text)
+    await manager.click(panel, "atelier-set:styles:open")
+    await discord.wait_for(lambda: is_said(NONE_YET, panel.text))
     opened = await manager.click(panel, "Add a style")
     typed = {"name": "Ink", "prompt": "{prompt}, in ink", "negative": ""}
     await manager.submit_modal(opened, typed)
@@ -168,13 +188,13 @@ async def test_styles_in_the_panel(discord: Sandbox, people: People, bot: Living
     bad = await manager.submit_modal(await manager.click(panel, "Add a style"), typed | {"name": "!?"})
     assert "A style's name" in (await told(discord, bad)).text
     forged = await people.ada.forging.select(panel, "atelier-set:styles:style_remove", ["Ink"])
-    assert "Manage Server" in (await told(discord, forged)).text
+    assert is_said(NotAManagerError, (await told(discord, forged)).text)
     sent = await people.ada.forging.submit_modal(await manager.click(panel, "Add a style"), typed | {"name": "Oil"})
-    assert "Manage Server" in (await told(discord, sent)).text
+    assert is_said(NotAManagerError, (await told(discord, sent)).text)
     changes = (await told(discord, await manager.click(panel, "Who changed what"))).text
-    assert "kept the style “Ink”" in changes
+    assert is_said(KEPT, changes, name="Ink")
     await manager.select(panel, "atelier-set:styles:style_remove", ["Ink"])
-    await discord.wait_for(lambda: "None yet" in panel.text)
+    await discord.wait_for(lambda: is_said(NONE_YET, panel.text))
     assert await bot.services.styles.fetch_all(people.guild.id) == []
 
 
@@ -187,12 +207,12 @@ async def test_the_first_minutes_in_a_new_server(discord: Sandbox, people: Peopl
     discord.add_bot(guild)
     hello: Any = await discord.wait_for(lambda: lobby.messages and lobby.messages[0])
     assert hello is not None
-    assert "I paint" in hello.text
+    assert is_said(HELLO, hello.text)
     assert not closed.messages
     refused = await told(discord, await guest.select(hello, "atelier-set:hello:safety", ["blur"]))
-    assert "Manage Server" in refused.text
+    assert is_said(NotAManagerError, refused.text)
     await boss.select(hello, "atelier-set:hello:safety", ["blur"])
-    await discord.wait_for(lambda: "Shown behind a spoiler" in chosen(hello))
+    await discord.wait_for(lambda: get_option(SAFETY, "blur") in chosen(hello))
     assert (await bot.services.guilds.fetch(guild.id)).safety is SafetyLevel.BLUR
     assert len(lobby.messages_ever) == 2  # the greeting, and the refusal that only the guest saw
 
@@ -203,8 +223,7 @@ async def test_two_managers_at_once_lose_no_choice(
     """Three panels and a command beside each other; the trail names what is stored."""
     hal = discord.act_as(people.guild.add_member("hal", permissions=int(Permission.MANAGE_GUILD)), people.general)
     steps, size, safety = [await told(discord, await who.slash("settings")) for who in (manager, hal, manager)]
-    await manager.click(safety, "Safety and keeping")
-    await discord.wait_for(lambda: "Settings · Safety" in safety.text)
+    await turn_to(discord, manager, safety, "safety")
     for number in range(8):
         most, px, level, zone = (20, 512, "block", "Europe/Berlin") if number % 2 else (50, 1024, "blur", "Asia/Tokyo")
         asked = await asyncio.gather(

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from cogs.common.errors import NoSettingsError
+from cogs.recipe._messages import FOREIGN_SETTINGS
 from discord_sandbox import Upload
 from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png, read_png_text
@@ -106,7 +107,8 @@ async def test_a_photograph_lends_its_settings_and_the_recipe_shows_them(house: 
     file = Upload("a.jpg", buffer.getvalue())
     assert (await painted(house, file))[0].prompt == "a star"
     shown = await until_shown(house.discord, await house.people.ada.slash("recipe", file=file))
-    for says in ("Settings from A1111", "**Clip skip** 2", "**Not read** hires upscale\\: 2"):
+    assert is_said(FOREIGN_SETTINGS, shown.text, tool="A1111")
+    for says in ("** 2\n", "** hires upscale\\: 2"):
         assert says in shown.text, shown.text
 
 

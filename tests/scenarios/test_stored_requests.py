@@ -6,6 +6,8 @@ import json
 import sqlite3
 from contextlib import closing
 
+from cogs.history._messages import TITLE
+from cogs.recipe._messages import TITLE as RECIPE
 from db.admin.reconcile import reconcile
 from db.stores.deliveries import DeliveryStore
 from discord_sandbox import Sandbox
@@ -58,7 +60,7 @@ async def test_requests_of_another_release_are_refunded_and_told_and_leave_other
     again = await until_done(discord, await people.ada.slash("imagine", prompt=RED, steps=2))
     assert len(again.attachments) == 1
     history = await until_shown(discord, await people.ada.slash("history"))
-    assert "Your pictures here" in history.text
+    assert is_said(TITLE, history.text)
 
 
 async def test_finished_pictures_of_another_release_are_shown_and_their_buttons_say_what_is_wrong(
@@ -83,4 +85,4 @@ async def test_finished_pictures_of_another_release_are_shown_and_their_buttons_
     rows = await until_shown(discord, await people.ada.slash("history"))
     assert RED in rows.text and rows.attachments
     seen = await until_shown(discord, await people.ada.click(message, button_of(message, "recipe")))
-    assert "Recipe" in seen.text
+    assert is_said(RECIPE, seen.text)

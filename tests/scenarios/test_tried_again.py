@@ -12,8 +12,10 @@ import pytest
 
 from cogs import bot as client
 from cogs import command_sync, maintenance
+from cogs.command_sync import NOT_TAKEN_YET, REFUSED
 from discord_sandbox import Sandbox
 from generation.retry import num_stuck
+from tests.messages import is_said
 from tests.patience import PATIENCE_S
 from tests.scenarios.bot_harness import LivingBot, People, until_shown
 
@@ -46,7 +48,7 @@ async def test_commands_that_discord_cannot_take_are_registered_later(
     await fresh.start()
     assert not people.ada.list_visible_commands()
     (problem,) = fresh.services.problems
-    assert "has not taken the commands" in problem
+    assert is_said(NOT_TAKEN_YET, problem)
     discord.faults.clear()
     await until(people.ada.list_visible_commands)
     await until(lambda: fresh.client.command_ids)
@@ -64,7 +66,7 @@ async def test_commands_that_discord_refuses_are_not_tried_again(
     assert refusing.num_met == 1
     assert caplog.text.count("action=commands-refused") == 1
     (problem,) = fresh.services.problems
-    assert "refuses the commands" in problem
+    assert is_said(REFUSED, problem)
     await fresh.client.close()
     discord.faults.clear()
     await fresh.reconnect()

@@ -13,12 +13,15 @@ import pytest_asyncio
 from PIL import Image
 
 from cogs.common.messages import Action
+from cogs.moderation._messages import format_purged
+from cogs.recipe._messages import WORDS_ONLY
+from cogs.results._messages import IDENTICAL
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from generation.errors import UnknownJobError
 from generation.images.codec import decode_png
 from generation.images.metadata import read_recipe, sign_png
 from generation.images.region import draw_mask
-from generation.jobs.errors import PictureDeletedError, SourceDeletedError
+from generation.jobs.errors import NotYourUploadError, PictureDeletedError, SourceDeletedError
 from generation.jobs.job import Job, Status
 from generation.requests.edits import Upscale
 from tests.messages import is_said
@@ -26,8 +29,7 @@ from tests.scenarios.bot_harness import LivingBot, People, button_of, job_id_in,
 from tests.tally import Tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-THEIRS = "another member attached"
-WORDS_ONLY = "with its words and settings alone"
+THEIRS = str(NotYourUploadError())
 FOR_ALL = (Action.UPSCALE, Action.VARY, Action.REROLL, Action.REMIX)
 IN_THE_MENU = (Action.STRONG, Action.REGION, Action.ZOOM_HALF, Action.ZOOM)
 
@@ -133,7 +135,7 @@ async def test_what_others_may_do_is_reproduce_and_start_from_what_they_see(hous
     ]
     for asked in again:
         shown = await until_done(house.discord, asked)
-        assert "Identical" in shown.text
+        assert is_said(IDENTICAL, shown.text)
         for name in ("reroll", "remix", "vary"):  # what was made again is no way to the upload either
             assert THEIRS in await house.said(await bo.click(shown, button_of(shown, name))), name
     opened = await bo.context_menu("Use as start image", message)
@@ -187,7 +189,7 @@ async def test_in_another_server_a_file_lends_its_words_and_settings_only(house:
         shown = await until_done(house.discord, asked)
         await house.discord.wait_for(lambda asked=asked: [m for m in asked.followups if WORDS_ONLY in m.text])
         job, origin = await house.job_in(shown), await house.job_in(each)
-        assert "Identical" not in shown.text
+        assert not is_said(IDENTICAL, shown.text)
         assert job.request.spec.sources == frozenset()
         assert (job.request.replay, job.is_from_upload) == (None, False)
         assert (job.request.spec.prompt, job.request.spec.seed) == (
@@ -256,7 +258,7 @@ async def test_purge_takes_uploads_also_of_what_did_not_come_to_be(house: House)
     asked = await mo.slash("purge", member=kim.user)
     await house.said(asked)
     purged = await mo.click(asked.messages[0], "Delete all of them")
-    assert "1 picture deleted" in await house.said(purged)
+    assert format_purged(1) in await house.said(purged)
     assert house.files() == before
 
 

@@ -14,7 +14,11 @@ from pathlib import Path
 import aiohttp
 from PIL import Image
 
+from cogs.command_sync import NOT_TAKEN_YET
+from cogs.results._messages import IDENTICAL
 from discord_sandbox import Sandbox, Upload
+from generation.policy.errors import UncheckedUploadError
+from tests.messages import is_said
 from tests.patience import PATIENCE_S
 from tests.scenarios.bot_harness import People, job_id_in, until_done, until_shown
 
@@ -62,11 +66,11 @@ async def test_killed_with_jobs_in_hand_it_delivers_each_once(discord: Sandbox, 
         picture = Image.open(io.BytesIO(messages[0].attachments[0].data))
         assert picture.size == (128, 128)
         again = await people.bo.slash("reproduce", picture=f"{job_id_in(messages[0])}-1")
-        assert "Identical" in (await until_done(discord, again)).text
+        assert is_said(IDENTICAL, (await until_done(discord, again)).text)
         start = Upload("start.png", messages[0].attachments[0].data)
         unchecked = await people.bo.slash("imagine", prompt="a green square", image=start, steps=8)
         refused = await until_shown(discord, unchecked)
-        assert "in age-restricted channels only" in refused.text
+        assert is_said(UncheckedUploadError, refused.text)
         people.general.set_nsfw(True)
         painted_over = await people.bo.slash("imagine", prompt="a green square", image=start, steps=8)
         assert (await until_done(discord, painted_over)).attachments
@@ -95,7 +99,7 @@ async def test_health_names_commands_that_are_not_registered_until_they_are(
         port = int(probe.getsockname()[1])
     discord.faults.fail("/applications/*/commands", times=10_000, status=403)  # discord.py does not try that again
     async with serving(discord, tmp_path, tmp_path / "log", health_port=port):
-        await until_health(port, lambda said: "has not taken the commands" in said)
+        await until_health(port, lambda said: is_said(NOT_TAKEN_YET, said))
         assert not people.ada.list_visible_commands()
         discord.faults.clear()
         await until_health(port, lambda said: "commands" not in said)
