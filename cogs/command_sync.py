@@ -18,9 +18,9 @@ from generation.retry import Problems, Task, retry_until_success
 from generation.translatable import Phrase
 
 NOT_TAKEN_YET = N_(
-    "Discord has not taken the commands yet; they are tried again. Those it knows from before still work."
+    "The commands are not registered with Discord yet. The bot tries again. Commands registered earlier still work."
 )
-REFUSED = N_("Discord refuses the commands, so they are not tried again: {why}")
+REFUSED = N_("Discord refuses the commands, and the bot does not try again: {why}")
 
 Command = app_commands.Command[Any, ..., Any] | app_commands.ContextMenu | app_commands.Group
 log = logging.getLogger(__name__)

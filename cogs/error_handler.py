@@ -31,16 +31,16 @@ LOST = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError
 RETRY_S = (0.5, 2.0, 5.0, 10.0)
 """Pauses between tries to say what a person waits to read."""
 
-STALE = N_("That command has just been changed. Give Discord a minute to notice, then try again.")
-BAD_VALUE = N_("An option cannot be “{value}”. Choose it from what Discord offers.")
-NOT_HERE = N_("That does not work here. Try it in a channel of a server.")
-FORBIDDEN = N_("I am not allowed to do that here. Someone who manages this server can grant it under “Integrations”.")
-STRAY_BUTTON = N_("That button does not belong to anything I know. It costs nothing.")
-UNEXPECTED = N_(
-    "Something went wrong on my side, and I have written down what. It costs nothing. (Incident `{incident}`)"
+STALE = N_("This command was just updated. Wait a minute, then try again.")
+BAD_VALUE = N_("“{value}” is not a valid option. Choose one that Discord offers.")
+NOT_HERE = N_("This does not work here. Try it in a channel of a server.")
+FORBIDDEN = N_(
+    "I do not have the permission to do that here. Someone with “Manage Server” can allow it under “Integrations”."
 )
+STRAY_BUTTON = N_("I do not know this button. It costs nothing.")
+UNEXPECTED = N_("Something went wrong in the bot, and it is in the log. It costs nothing. (Incident `{incident}`)")
 ACCEPTED = N_(
-    "Something went wrong on my side, and I have written down what. What you asked for is accepted all the same. "
+    "Something went wrong in the bot, and it is in the log. Your request is accepted and continues. "
     "(Incident `{incident}`)"
 )
 

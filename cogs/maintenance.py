@@ -14,7 +14,7 @@ from generation.translatable import Phrase
 
 log = logging.getLogger(__name__)
 EVERY_S, RETRY_S = 600.0, 60.0
-_PROBLEM = Phrase("What is to be deleted by now cannot all be deleted; that is tried again. The log says why.")
+_PROBLEM = Phrase("Some data that is due for deletion cannot be deleted. The bot tries again. The log says why.")
 
 
 async def keep_promises(services: Services) -> None:

@@ -50,19 +50,19 @@ class Refusal:
     why: str
 
 
-GONE = N_("the channel is gone")
-NO_PERMISSION = N_("I lack the permission to post there")
+GONE = N_("the channel was deleted")
+NO_PERMISSION = N_("I do not have the permission to post there")
 NOT_TAKEN = N_("Discord refused the message")
-BUSY = N_("Discord would not take it for a long time")
-_CLOSED_DM = N_("you take no direct messages from me")
-_NO_TEXT = N_("that kind of channel takes no messages of mine")
+BUSY = N_("Discord did not accept the message for a long time")
+_CLOSED_DM = N_("you do not accept direct messages from me")
+_NO_TEXT = N_("I cannot post in this kind of channel")
 _LOCKED = N_("the thread is locked")
 _ARCHIVED = N_("the thread is archived")
 _FULL = N_("the server has too many active threads")
-_BANNED = N_("that server is closed to me")
-_BLOCKED = N_("the server's automatic moderation blocked it")
-_TOO_LARGE = N_("Discord takes no file of that size there")
-_NO_FILES = N_("Discord takes no files there")
+_BANNED = N_("I have no access to that server")
+_BLOCKED = N_("AutoMod of the server blocked the message")
+_TOO_LARGE = N_("the file is too large for Discord there")
+_NO_FILES = N_("Discord accepts no files there")
 _FLAGGED = N_("Discord has restricted this bot")
 
 
@@ -190,7 +190,7 @@ def _list_rows() -> Iterator[tuple[Step, str, tuple[int, ...]]]:
     yield Step.MANAGER, _FULL, (160006, 160007)  # active threads, of announcements
     yield (
         Step.MANAGER,
-        N_("the server lacks the boosts for it"),
+        N_("the server does not have enough boosts for that"),
         (
             20015,  # premium subscription
             20035,  # level of the server

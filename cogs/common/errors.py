@@ -127,19 +127,19 @@ class ServersOnlyError(NotAllowedError):
 
 
 class ManagedInServerError(NotAllowedError):
-    """That belongs to a server: there is nothing to manage in direct messages."""
+    """This command works in servers only, not in direct messages."""
 
 
 class RolesUnknownError(NotAllowedError):
-    """I do not know this server's roles yet, and cannot tell whether you may. Try again in a minute."""
+    """I do not know the roles of this server yet, so I cannot check your permissions. Try again in a minute."""
 
 
 class NotAManagerError(NotAllowedError):
-    """Only those who may manage this server (“Manage Server”) can do that."""
+    """Only members with the permission “Manage Server” can do that."""
 
 
 class NotAModeratorError(NotAllowedError):
-    """Only moderators of this server (“Manage Messages” in the whole server) can do that."""
+    """Only members with the permission “Manage Messages” in the whole server can do that."""
 
 
 class NotTheOperatorError(NotAllowedError):
@@ -147,7 +147,7 @@ class NotTheOperatorError(NotAllowedError):
 
 
 class CannotPostError(NotAllowedError):
-    """I could not post your pictures here: I lack the permission {names} in this channel."""
+    """I cannot post pictures here: I do not have the permission {names} in this channel."""
 
 
 class BlockedError(NotAllowedError):
@@ -159,20 +159,20 @@ class BlockedUntilError(NotAllowedError):
 
 
 class WithheldTooOftenError(NotAllowedError):
-    """The safety checker kept many of your pictures back within the last hour. \
-Please take a break from asking, up to an hour; what you have is not lost."""
+    """The safety checker withheld many of your pictures in the last hour. \
+Please wait up to an hour before you make new requests. Your other pictures are not lost."""
 
 
 class ChannelsDeletedError(NotAllowedError):
-    """All channels where this server lets me paint were deleted. \
-Those who manage this server can choose others in `/settings`."""
+    """This server lets me paint only in channels that were deleted. \
+Someone with “Manage Server” can choose others in `/settings`."""
 
 
 class RolesDeletedError(NotAllowedError):
-    """All roles whose members may paint in this server were deleted. \
-Those who manage this server can choose others in `/settings`."""
+    """This server lets only members with certain roles paint, and those roles were deleted. \
+Someone with “Manage Server” can choose others in `/settings`."""
 
 
 class ModelsGoneError(NotAllowedError):
-    """None of the models that this server allows is here any more. \
-Those who manage this server can choose others in `/settings`."""
+    """This server allows only models that were removed from this bot. \
+Someone with “Manage Server” can choose others in `/settings`."""

@@ -16,7 +16,7 @@ from cogs.common.messages import Action, Block, Button, Entry, Lines, Long, Mess
 from cogs.i18n.gettext import N_, _, format_count
 
 PAGE_OF = N_("Page {number} of {total}")
-IN_A_FILE = N_("All of it is in the file {name}.")
+IN_A_FILE = N_("The file {name} has the whole text.")
 
 MAX_TEXT = 4000
 """All texts of a message made of components, together."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cogs.i18n.gettext import N_, _, format_part
 
-SHARE = N_("As things are, {part} of the painter is for this server.")
-WEIGHT = N_("Its weight is {weight}; 1 is usual.")
-PAUSED = N_("The painter is having a break: nothing new is begun for now, and everybody keeps their place.")
-BOOST = N_("One of your roles counts you {times} times among the members here.")
+SHARE = N_("This server now gets {part} of the bot's time.")
+WEIGHT = N_("Its weight is {weight}; the usual weight is 1.")
+PAUSED = N_("The bot is paused: it starts no new pictures for now, and everyone keeps their place in the queue.")
+BOOST = N_("One of your roles gives you {times} times the share of other members.")
 
 
 def format_share(weight: float, part: float) -> str:
@@ -23,8 +23,8 @@ def describe_state(num_running: int, *, is_ready: bool, is_paused: bool) -> str:
     if is_paused:
         return _(PAUSED)
     if num_running:
-        return _("The painter is at work.")
-    return _("The painter is ready.") if is_ready else _("The painter is warming up.")
+        return _("The bot is painting.")
+    return _("The bot is ready.") if is_ready else _("The bot is starting.")
 
 
 def format_boost(boost: float) -> str:

@@ -10,14 +10,14 @@ from generation.requests.spec import GenerationRequest
 from generation.requests.unread_syntax import list_prompt_notes
 from generation.rules.rule import Rule
 
-WARNING = N_("A word about your prompt: {reasons}.")
+WARNING = N_("A note about your prompt: {reasons}.")
 
 MAX_NOTE = 800
 
 
 def format_warnings(hit: Sequence[Rule]) -> str:
     """Told to the person whose prompt matched rules that only warn."""
-    usual = _("it holds something this server would rather not see")
+    usual = _("it contains something that this server does not want to see")
     reasons = dict.fromkeys(escape_markdown(rule.reason) if rule.reason else usual for rule in hit)
     return _(WARNING, reasons="; ".join(reasons))
 

@@ -236,7 +236,7 @@ async def _try(
 def _get_private_error(refusal: Refusal | None) -> Exception:
     """Return the error for a private answer: it can be changed by its token only."""
     if refusal is None or refusal.step is Step.ANOTHER_WAY:
-        return UnreachableError(N_("the private answer had expired"))
+        return UnreachableError(N_("the private answer has expired"))
     return MessageRefusedError(refusal) if refusal.step is Step.PLAIN else UnreachableError(refusal.why)
 
 

@@ -19,11 +19,11 @@ AnyCommand = app_commands.Command[Any, ..., Any] | app_commands.Group
 class Help(commands.Cog):
     """Where to begin."""
 
-    @app_commands.command(description="How to ask for pictures, and what the buttons do.")
+    @app_commands.command(description="Learn how to make pictures and what the buttons do.")
     async def help(self, interaction: Interaction) -> None:
         await send_reply(interaction, await _build_help(interaction, ""))
 
-    @app_commands.command(description="What this bot is, and how it is doing.")
+    @app_commands.command(description="Show what this bot is, its models and its state.")
     async def about(self, interaction: Interaction) -> None:
         await send_reply(interaction, await _build_about(interaction, ""))
 

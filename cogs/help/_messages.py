@@ -11,12 +11,12 @@ from cogs.i18n.gettext import N_, _, ngettext
 
 ABOUT_BOT = N_(
     "### Atelier\n"
-    "A painter for Discord that runs on its keeper's own machine. Nothing you type leaves it, and every picture "
-    "can be made again, byte for byte."
+    "A Discord bot that paints pictures on its operator's own machine. What you type stays on that "
+    "machine, and every picture can be made again, byte for byte."
 )
 HELLO = N_(
-    "### Hello, I paint\n"
-    "Type `/imagine` and say what you would like to see, for example\n"
+    "### Hello, I paint pictures\n"
+    "Type `/imagine` and describe what you want to see, for example\n"
     "> a red circle on a blue background"
 )
 
@@ -28,15 +28,16 @@ def build_help(commands: Collection[tuple[str, str, int | None]]) -> MessageSpec
     """Return the first help: what to type first, what the buttons do, their commands (name, what it does, id)."""
     start = _(HELLO)
     buttons = _(
-        "**Under the pictures**\n"
-        "**U** enlarges one, **V** paints four more like it, **Reroll** tries again.\n"
-        "**Remix** changes the words, **More** zooms out, repaints a part, adds detail.\n"
-        "**Recipe** shows all settings; with the same seed and settings you get the same picture."
+        "**Buttons under the pictures**\n"
+        "**U** enlarges a picture, **V** paints four variations of it, **Reroll** tries again with a new "
+        "seed.\n"
+        "**Remix** changes the prompt, **More** zooms out, repaints a part or adds detail.\n"
+        "**Recipe** shows all settings: the same seed and settings give the same picture."
     )
     fair = _(
-        "**Waiting**\n"
-        "All servers share one painter. Servers take turns, and inside a server its members do, "
-        "so nobody is held up by somebody's hundred pictures."
+        "**Queue**\n"
+        "All servers share one queue. Servers take turns, and so do the members of a server. If one "
+        "member asks for a hundred pictures, the others do not wait for all of them."
     )
     listed = tuple(f"{_format_command(name, command_id)} {_(text)}" for name, text, command_id in commands)
     return MessageSpec(blocks=(start, Rule(), buttons, Rule(), fair, Rule(), Lines(listed, HELP)))

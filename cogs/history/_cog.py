@@ -37,8 +37,11 @@ Search = app_commands.Range[str, 1, 30]
 class History(commands.Cog):
     """What was painted before."""
 
-    @app_commands.command(description="Your own pictures here, newest first. Only you see the answer.")
-    @app_commands.describe(search="Words of the prompt.", show="Your favourites, yours and others', instead.")
+    @app_commands.command(description="Show your pictures in this server, newest first. Only you see the answer.")
+    @app_commands.describe(
+        search="Words to search for in the prompts.",
+        show="Show your favourites only, including other members' pictures.",
+    )
     @app_commands.choices(show=[Choice(name="favourites", value="favourites")])
     async def history(
         self, interaction: Interaction, search: Search | None = None, show: Choice[str] | None = None

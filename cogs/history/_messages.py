@@ -13,12 +13,12 @@ from generation.jobs.delivery import Delivery, DeliveryState
 from generation.jobs.history import HistoryFilter
 from generation.jobs.job import Job
 
-NO_HISTORY = N_("Nothing here yet. Try `/imagine prompt:a red circle on a blue background`.")
-NO_MORE = N_("That was the oldest.")
-NOT_FOUND = N_("Nothing like that here.")
-NO_FAVOURITES = N_("No favourites here yet: press Favourite under a picture.")
+NO_HISTORY = N_("You have no pictures here yet. Try `/imagine prompt:a red circle on a blue background`.")
+NO_MORE = N_("There are no older pictures.")
+NOT_FOUND = N_("No pictures match your search.")
+NO_FAVOURITES = N_("You have no favourites here yet. Press Favourite under a picture to add one.")
 TITLE = N_("### Your pictures here")
-KEPT_HERE = N_("kept here: {reason}")
+KEPT_HERE = N_("not posted, kept here: {reason}")
 MAX_SEARCH_BYTES = 30
 """More would not fit into a button."""
 

@@ -53,18 +53,18 @@ class Imagine(commands.Cog):
     @app_commands.command(description="Paint a picture of what you describe.")
     @app_commands.describe(
         prompt="What to paint.",
-        aspect="Shape of the picture.",
+        aspect="The shape of the picture.",
         count="How many pictures, 1 to 4.",
         image="A picture to start from.",
-        strength="With a start image: how much of it may change, 0.05 to 1. Usually 0.6.",
+        strength="With a start image: how much of it may change, 0.05 to 1. Default: 0.6.",
         negative="What to avoid.",
         seed="The same seed and settings give the same picture. Random if left out.",
-        steps="Denoising steps: more take longer.",
+        steps="The number of denoising steps. More steps take longer.",
         guidance="How closely to follow the prompt.",
-        sampler="How the picture is worked out of the noise.",
+        sampler="How noise becomes the picture (A1111 names).",
         size="Exact size in pixels, for example 512x768, instead of a shape.",
-        style="A way of asking that this server has named.",
-        model="Which model paints.",
+        style="A style of this server: words that are added to your prompt.",
+        model="The model that paints the picture.",
     )
     @app_commands.choices(aspect=transformers.ASPECTS, sampler=transformers.SAMPLER_CHOICES)
     async def imagine(

@@ -33,19 +33,23 @@ _STRENGTH = "How much of it may change, 0.05 to 1."
 _SETTINGS = {
     "negative": "What to avoid.",
     "seed": "The same seed and settings give the same picture. Random if left out.",
-    "steps": "Denoising steps: more take longer.",
+    "steps": "The number of denoising steps. More steps take longer.",
     "guidance": "How closely to follow the prompt.",
-    "sampler": "How the picture is worked out of the noise.",
-    "model": "Which model paints.",
+    "sampler": "How noise becomes the picture (A1111 names).",
+    "model": "The model that paints the picture.",
 }
 
 
 class FromImage(commands.Cog):
     """Pictures from pictures."""
 
-    @app_commands.command(description="Paint from a picture of yours, changing as much of it as you say.")
+    @app_commands.command(description="Paint from your own picture. You choose how much of it may change.")
     @app_commands.describe(
-        image=_IMAGE, prompt="What it should become.", strength=_STRENGTH, count="How many, 1 to 4.", **_SETTINGS
+        image=_IMAGE,
+        prompt="What the picture should become.",
+        strength=_STRENGTH,
+        count="How many pictures, 1 to 4.",
+        **_SETTINGS,
     )
     @app_commands.choices(sampler=transformers.SAMPLER_CHOICES)
     async def img2img(
@@ -74,10 +78,10 @@ class FromImage(commands.Cog):
         )
         await submit_from_image(interaction, typed, read_attachment(image), strength=strength)
 
-    @app_commands.command(description="Paint a part of a picture again: where the mask is white.")
+    @app_commands.command(description="Repaint a part of a picture: where the mask is white.")
     @app_commands.describe(
         image=_IMAGE,
-        mask="A picture of the same size: white (or transparent) is painted again, black stays.",
+        mask="A picture of the same size: white (or transparent) is repainted, black stays.",
         prompt="What the white part should become.",
         strength=_STRENGTH,
         **_SETTINGS,
@@ -111,7 +115,7 @@ class FromImage(commands.Cog):
             require_size_px(hole.size_px, picture.size_px)
         await submit_from_image(interaction, typed, picture, strength=strength, mask=hole)
 
-    @app_commands.command(description="A picture of yours at twice its width and height.")
+    @app_commands.command(description="Enlarge your own picture to twice its width and height.")
     @app_commands.describe(image=_IMAGE)
     async def upscale(self, interaction: Interaction, image: discord.Attachment) -> None:
         await submit_upscale(interaction, read_attachment(image))

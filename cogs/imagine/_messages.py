@@ -8,7 +8,7 @@ from cogs.common.formatting import escape_markdown
 from cogs.i18n.gettext import N_, _
 from generation.jobs.job import Job
 
-ROUNDED = N_("I paint {width} × {height} instead of {typed}: that is the nearest size I can.")
+ROUNDED = N_("I paint {width} × {height} instead of {typed}, because it is the nearest possible size.")
 
 
 def format_rounded_size(typed: str, job: Job) -> str | None:

@@ -40,8 +40,8 @@ from generation.jobs.job import Job, split_image_id
 from generation.policy.policy import ChannelContext
 from generation.translatable import Phrase
 
-KEPT_BACK = N_("Kept back by the safety checker")
-UNBLOCKED = N_("{whom} can ask again.")
+KEPT_BACK = N_("Withheld by the safety checker")
+UNBLOCKED = N_("{whom} can make requests again.")
 
 LASTING = {N_("one hour"): 1, N_("one day"): 24, N_("one week"): 7 * 24, N_("four weeks"): 28 * 24}
 _LASTING = [Choice(name=name, value=hours) for name, hours in LASTING.items()]
@@ -58,7 +58,7 @@ _REVIEW_BYTES = 8 * 1024 * 1024
 class Moderation(commands.Cog):
     """Every one of these checks the permission itself: what Discord shows is only a hint to its client."""
 
-    @app_commands.command(description="Look at what was reported or kept back, one after the other. For moderators.")
+    @app_commands.command(description="Review reported and withheld pictures, one by one. For moderators.")
     @app_commands.guild_only()
     @app_commands.default_permissions(manage_messages=True)
     async def review(self, interaction: Interaction) -> None:
@@ -67,11 +67,11 @@ class Moderation(commands.Cog):
         due = await _build_next(interaction.client.services, guild_id, now=interaction.created_at)
         await interaction.followup.send(**due, ephemeral=True)
 
-    @app_commands.command(description="Let a member ask for nothing here for a while. For moderators.")
+    @app_commands.command(description="Block a member from making requests here. For moderators.")
     @app_commands.describe(
-        member="Whom.",
-        lasting="For how long. Left out: until you unblock them.",
-        id="The number of a member who left, instead.",
+        member="The member.",
+        lasting="How long. If left out: until you unblock them.",
+        id="Or the Discord id of a member who left.",
     )
     @app_commands.choices(lasting=_LASTING)
     @app_commands.guild_only()
@@ -92,8 +92,8 @@ class Moderation(commands.Cog):
         await tell_log_channel(interaction, said)
         await tell_privately(interaction, _messages.format_blocked(user_id, until, is_for_ever=lasting is None))
 
-    @app_commands.command(description="Let a blocked member ask again. For moderators.")
-    @app_commands.describe(member="Whom.", id="The number of a member who left, instead.")
+    @app_commands.command(description="Let a blocked member make requests again. For moderators.")
+    @app_commands.describe(member="The member.", id="Or the Discord id of a member who left.")
     @app_commands.guild_only()
     @app_commands.default_permissions(manage_messages=True)
     async def unblock(
@@ -109,15 +109,19 @@ class Moderation(commands.Cog):
         said = _(UNBLOCKED, whom=whom) if was else _("{whom} was not blocked.", whom=whom)
         await tell_privately(interaction, said)
 
-    @app_commands.command(description="Delete all pictures of a member in this server from my disk. For moderators.")
-    @app_commands.describe(member="Whose.", id="The number of a member who left, instead.")
+    @app_commands.command(description="Delete all pictures of a member in this server from the bot. For moderators.")
+    @app_commands.describe(
+        member="The member whose pictures are deleted.", id="Or the Discord id of a member who left."
+    )
     @app_commands.guild_only()
     @app_commands.default_permissions(manage_messages=True)
     async def purge(self, interaction: Interaction, member: discord.User | None = None, id: str | None = None) -> None:
         require_moderator(interaction)
         await send_reply(interaction, _messages.build_purge_question(_get_member_id(member, id)))
 
-    @app_commands.command(description="How pictures here were judged, and who is refused most often. For managers.")
+    @app_commands.command(
+        description="Show results of the safety checker, and who is refused most often. For managers."
+    )
     @app_commands.guild_only()
     @app_commands.default_permissions(manage_guild=True)
     async def safety(self, interaction: Interaction) -> None:
@@ -231,7 +235,7 @@ async def _build_next(services: Services, guild_id: int, *, now: datetime) -> Ne
     since = now - _LOOK_BACK
     refusals = await services.moderation.fetch_refusals(guild_id, job.owner.user_id, since=since)
     pictures = [
-        Picture(f"kept-{number}.jpg", data, _("Kept back, blurred"), is_spoiler=True)
+        Picture(f"kept-{number}.jpg", data, _("Withheld picture, blurred"), is_spoiler=True)
         for number, each in enumerate(kept)
         if each.image_id.startswith(job_id) and (data := services.studio.files.get(each.sha256)) is not None
     ]

@@ -12,15 +12,15 @@ from cogs.i18n.gettext import N_, _, format_count, format_part, format_signed, n
 from db.stores.moderation import Refusals
 from generation.safety.visibility import SafetyScores
 
-NOTHING_TO_REVIEW = N_("Nothing to look at: no reports, and nothing kept back.")
-WARNED = N_("{whom} A moderator deleted pictures of yours. Please mind this server's rules.")
-REPORTED = N_("Thank you. The moderators of this server will look at it; nobody else learns that you reported it.")
-REPORTED_ALREADY = N_("You have reported that already; the moderators have it.")
+NOTHING_TO_REVIEW = N_("There is nothing to review: no reports and no withheld pictures.")
+WARNED = N_("{whom} A moderator deleted pictures of yours. Please follow this server's rules.")
+REPORTED = N_("Thank you. The moderators of this server will look at it. Only they can see the report.")
+REPORTED_ALREADY = N_("You have already reported this. The moderators have your report.")
 BY = N_("By {whom}. {reason}")
-RATE = N_("Of theirs within 30 days: {rate}")
+RATE = N_("This member in the last 30 days: {rate}")
 NUM_FLAGGED = N_("pictures flagged: {number} of {all}")
 NUM_REFUSED = N_("requests refused by rules: {number} of {all}")
-PURGE_QUESTION = N_("Delete all pictures of {whom} in this server from my disk? This cannot be undone.")
+PURGE_QUESTION = N_("Delete all pictures of {whom} in this server from the bot? This cannot be undone.")
 _PARTS = (0.5, 0.9, 0.99)
 
 
@@ -45,17 +45,17 @@ def build_review(
         blocks.append(Gallery(tuple(pictures)))
     blocks.append(format_small(_(RATE, rate=_format_rate(refusals))))
     if num_more:
-        blocks.append(format_small(_("{number} more to look at.", number=format_count(num_more))))
+        blocks.append(format_small(_("{number} more to review.", number=format_count(num_more))))
     return MessageSpec(blocks=tuple(blocks), tone=Tone.TROUBLE)
 
 
 def format_blocked(user_id: int, until: datetime, *, is_for_ever: bool) -> str:
     whom, when = f"<@{user_id}>", f"<t:{int(until.timestamp())}:f>"
     if is_for_ever:
-        head = _("{whom} can ask for nothing here until you unblock them.", whom=whom)
+        head = _("{whom} cannot make requests here until you unblock them.", whom=whom)
     else:
-        head = _("{whom} can ask for nothing here until {when}.", whom=whom, when=when)
-    return head + " " + _("What they have in line is still painted.")
+        head = _("{whom} cannot make requests here until {when}.", whom=whom, when=when)
+    return head + " " + _("I still paint what they have in the queue.")
 
 
 def build_purge_question(user_id: int) -> MessageSpec:
@@ -67,8 +67,8 @@ def build_purge_question(user_id: int) -> MessageSpec:
 
 def format_purged(number: int) -> str:
     return ngettext(
-        "{number} picture deleted from my disk. Messages with it stay: delete those in Discord.",
-        "{number} pictures deleted from my disk. Messages with them stay: delete those in Discord.",
+        "{number} picture deleted from the bot. Delete messages with it in Discord.",
+        "{number} pictures deleted from the bot. Delete messages with them in Discord.",
         number,
     )
 
@@ -90,7 +90,7 @@ def _format_rate(refusals: Refusals) -> str:
 def format_most_refused(members: Sequence[Refusals]) -> list[Block]:
     """Who is refused most often."""
     lines = [join_dotted((f"<@{each.user_id}>", format_part(each.rate), _format_rate(each))) for each in members]
-    title = _("**Most often refused within 30 days**")
+    title = _("**Most refused in the last 30 days**")
     return ["\n".join((title, *lines))] if lines else []
 
 
@@ -98,7 +98,11 @@ def build_stats(judgements: Sequence[SafetyScores], members: Sequence[Refusals] 
     """How the last pictures were judged, how close to the thresholds they came, and who is refused most often."""
     if not judgements:
         return MessageSpec(
-            blocks=(_("### Safety"), _("No picture here was judged yet."), *format_most_refused(members))
+            blocks=(
+                _("### Safety"),
+                _("The safety checker has not checked any pictures here yet."),
+                *format_most_refused(members),
+            )
         )
     num_flagged = sum(each.is_flagged for each in judgements)
     flagged = ngettext(
@@ -108,8 +112,9 @@ def build_stats(judgements: Sequence[SafetyScores], members: Sequence[Refusals] 
         flagged=format_count(num_flagged),
     )
     how = _(
-        "How far over the checker's thresholds they came: half of them stayed at or below the first number, nine of "
-        "ten at or below the second, and 99 of 100 at or below the third. Above zero speaks against a picture."
+        "The table shows how far pictures are above the checker's thresholds: 50% of them are at or below"
+        " the first number, 90% at or below the second, 99% at or below the third. A picture above 0 is "
+        "flagged."
     )
     table = _format_margins(judgements)
     shown = (table, format_small(how)) if table else ()

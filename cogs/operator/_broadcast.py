@@ -19,7 +19,7 @@ from generation.scheduling.delivery_turns import DeliveryTurns, Post
 log = logging.getLogger(__name__)
 MAX_ANNOUNCEMENT_CHARS = 1800
 AT_ONCE = 4
-_HEAD = N_("**A word from those who run me**")
+_HEAD = N_("**A message from the operator of this bot**")
 
 
 async def broadcast(client: BaseBot, text: str) -> tuple[int, int]:

@@ -55,11 +55,11 @@ Server = app_commands.Transform[int, ServerOption]
 
 
 @app_commands.default_permissions(administrator=True)
-class Operator(commands.GroupCog, group_name="operator", group_description="For those who run this bot."):
+class Operator(commands.GroupCog, group_name="operator", group_description="For operators of this bot."):
     """Every one of these checks the id itself: what Discord shows is only a hint to its client."""
 
-    @app_commands.command(description="Take no more requests, in any server, until opened again.")
-    @app_commands.describe(stop="Also stop everything that waits or is painted.")
+    @app_commands.command(description="Stop accepting requests in all servers, until /operator open.")
+    @app_commands.describe(stop="Also stop all waiting and running requests.")
     async def close(self, interaction: Interaction, stop: bool = False) -> None:
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
@@ -71,7 +71,7 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
             await services.studio.cancel(job_id)
         await send_text(interaction, _messages.format_closed(len(stopping) if stop else None))
 
-    @app_commands.command(description="Take requests again.")
+    @app_commands.command(description="Accept requests again.")
     async def open(self, interaction: Interaction) -> None:
         require_operator(interaction)
         services = interaction.client.services
@@ -79,17 +79,19 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
         services.studio.is_closed = False
         await tell_privately(interaction, _("Open."))
 
-    @app_commands.command(description="Begin no more pictures; requests are taken and keep their place in line.")
+    @app_commands.command(description="Start no new pictures. Requests are accepted and keep their place in the queue.")
     async def pause(self, interaction: Interaction) -> None:
         await _set_paused(interaction, is_paused=True)
-        await tell_privately(interaction, _("Paused. What is being painted ends; what waits keeps its place."))
+        await tell_privately(
+            interaction, _("Paused. Pictures in progress are finished, and waiting requests keep their place.")
+        )
 
-    @app_commands.command(description="Begin pictures again, after a pause.")
+    @app_commands.command(description="Start pictures again after a pause.")
     async def resume(self, interaction: Interaction) -> None:
         await _set_paused(interaction, is_paused=False)
-        await tell_privately(interaction, _("Going on."))
+        await tell_privately(interaction, _("Resumed."))
 
-    @app_commands.command(description="What the machine is doing, over all servers.")
+    @app_commands.command(description="Show the state of the bot over all servers.")
     async def state(self, interaction: Interaction) -> None:
         require_operator(interaction)
         services = interaction.client.services
@@ -106,8 +108,8 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
         )
         await tell_privately(interaction, text)
 
-    @app_commands.command(description="Tell every server something, once, in its log channel or system channel.")
-    @app_commands.describe(text="What to tell. It mentions nobody and rings nobody's bell.")
+    @app_commands.command(description="Post a message once in every server, in its log channel or system channel.")
+    @app_commands.describe(text="The message. It mentions no one and sends no notifications.")
     async def announce(
         self, interaction: Interaction, text: app_commands.Range[str, 1, MAX_ANNOUNCEMENT_CHARS]
     ) -> None:
@@ -117,36 +119,41 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
         await send_text(interaction, _messages.format_announced(told, untold))
 
     @app_commands.command(description="Let a server use the bot.")
-    @app_commands.describe(server="Its id, offered while you type.")
+    @app_commands.describe(server="The server's id. Choose it while typing.")
     async def allow(self, interaction: Interaction, server: Server) -> None:
         await _judge(interaction, server, AccessDecision.ALLOWED)
 
-    @app_commands.command(description="Refuse requests from a server, politely. What it has stays.")
-    @app_commands.describe(server="Its id, offered while you type.")
+    @app_commands.command(description="Refuse requests from a server. Its pictures stay.")
+    @app_commands.describe(server="The server's id. Choose it while typing.")
     async def deny(self, interaction: Interaction, server: Server) -> None:
         await _judge(interaction, server, AccessDecision.DENIED)
 
-    @app_commands.command(description="Whom to serve: everyone not denied, or only servers that were allowed.")
-    @app_commands.describe(only_allowed="Serve only servers that were allowed by name.")
+    @app_commands.command(
+        description="Choose who may use the bot: all servers except denied ones, or only allowed ones."
+    )
+    @app_commands.describe(only_allowed="Let only allowed servers use the bot.")
     async def admission(self, interaction: Interaction, only_allowed: bool) -> None:
         require_operator(interaction)
         operating = interaction.client.services.operating
         await operating.set_listed_only(only_allowed)
         await tell_privately(interaction, _messages.format_admission(await operating.admission()))
 
-    @app_commands.command(description="Which servers there are, and how each may use the bot.")
+    @app_commands.command(description="List all servers and whether each may use the bot.")
     async def servers(self, interaction: Interaction) -> None:
         await send_reply(interaction, await _build_servers(interaction, ""))
 
-    @app_commands.command(description="What each server used: pictures, and time of the graphics card.")
-    @app_commands.describe(days="Over so many past days; 7 if left out.")
+    @app_commands.command(description="Show what each server used: pictures and GPU time.")
+    @app_commands.describe(days="The number of past days. 7 if left out.")
     async def usage(self, interaction: Interaction, days: app_commands.Range[int, 1, MAX_DAYS] = 7) -> None:
         require_operator(interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         await send_reply(interaction, await _build_usage(interaction, str(days)))
 
-    @app_commands.command(description="How much of the machine a server may claim relative to the others.")
-    @app_commands.describe(server="Its id, offered while you type.", value="1 is usual. Left out: only look.")
+    @app_commands.command(description="Show or set how much of the bot's time a server gets, compared with others.")
+    @app_commands.describe(
+        server="The server's id. Choose it while typing.",
+        value="The weight. 1 is usual. If left out, the weight is only shown.",
+    )
     async def weight(
         self,
         interaction: Interaction,
@@ -165,7 +172,7 @@ class Operator(commands.GroupCog, group_name="operator", group_description="For 
             services.studio.set_weight(server, settings.weight)
         await tell_privately(interaction, _messages.format_weight(server, settings.weight))
 
-    @app_commands.command(description="The models of this installation: what each is, and who checks its pictures.")
+    @app_commands.command(description="List all models with their licence and safety checker.")
     async def models(self, interaction: Interaction) -> None:
         await send_reply(interaction, await _build_models(interaction, ""))
 

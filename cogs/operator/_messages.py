@@ -17,23 +17,26 @@ from generation.safety.checker_trust import is_harmless, is_vetted
 from generation.translatable import Phrase
 
 CLOSED = N_("Closed to new requests.")
-PAUSED = N_("Paused: nothing new is begun.")
-WEIGHT = N_("Server {id} has weight {value} (1 is usual).")
+PAUSED = N_("Paused: no new pictures are started.")
+WEIGHT = N_("Server {id} has weight {value} (the usual weight is 1).")
 OTHER_WEIGHT = N_("weight {value}")
-ONLY_ALLOWED = N_("Only servers that were allowed are served: {number} of them.")
-ALL_BUT_DENIED = N_("Every server is served but those that were denied: {number} of them.")
-NOT_SERVED = N_("not served")
-NOTHING_USED = N_("Nothing was asked for.")
+ONLY_ALLOWED = N_("Only allowed servers may use the bot: {number} of them.")
+ALL_BUT_DENIED = N_("Every server may use the bot, except denied ones: {number} of them.")
+NOT_SERVED = N_("may not use the bot")
+NOTHING_USED = N_("There were no requests.")
 DIRECT_MESSAGES = N_("direct messages")
 GPU_SECONDS = N_("{number} GPU-seconds")
-HARMLESS = N_("Cannot paint what a checker looks for; starts from attached pictures in age-restricted channels only.")
+HARMLESS = N_(
+    "Needs no safety checker: it cannot paint what a checker looks for. Attached pictures work in "
+    "age-restricted channels only."
+)
 
 SERVERS, USAGE, MODELS = "servers", "used", "models"
 """Lists that are shown by pages."""
 _JUDGED = {
     AccessDecision.ALLOWED: N_("**{name}** ({id}) may use the bot."),
     AccessDecision.DENIED: N_(
-        "**{name}** ({id}) is refused from now on; what it has stays, and what is in line is painted."
+        "**{name}** ({id}) may not use the bot any more. Its pictures stay, and requests in the queue are painted."
     ),
 }
 ALLOWED = N_("allowed")
@@ -43,10 +46,12 @@ _STANDING = {AccessDecision.ALLOWED: ALLOWED, AccessDecision.DENIED: N_("denied"
 def format_closed(num_stopping: int | None) -> str:
     """`num_stopping`: how many requests are being stopped; None where what is in line goes on."""
     if num_stopping is None:
-        said = _("What is in line is still painted.")
+        said = _("Requests in the queue are still painted.")
     else:
         said = ngettext("Stopping {number} request.", "Stopping {number} requests.", num_stopping)
-    return " ".join((_("Closed, also after a restart."), said, _("`/operator open` opens again.")))
+    return " ".join(
+        (_("Closed. The bot stays closed after a restart."), said, _("Use `/operator open` to open it again."))
+    )
 
 
 def build_state(
@@ -63,9 +68,9 @@ def build_state(
     lines = (
         _(CLOSED) if is_closed else _("Open."),
         *([_(PAUSED)] if is_paused else []),
-        _("The painter is up.") if is_ready else _("The painter is starting or restarting."),
+        _("The worker is running.") if is_ready else _("The worker is starting or restarting."),
         _(
-            "{running} being painted, {waiting} waiting.",
+            "{running} pictures in progress, {waiting} waiting.",
             running=format_count(num_running),
             waiting=format_count(num_waiting),
         ),
@@ -91,17 +96,17 @@ def format_admission(admission: GuildAccess) -> str:
         allowed = format_count(len(admission.standings) - denied)
         return _(ONLY_ALLOWED, number=allowed)
     if not denied:
-        return _("Every server is served.")
+        return _("Every server may use the bot.")
     return _(ALL_BUT_DENIED, number=format_count(denied))
 
 
 def format_announced(told: int, untold: int) -> str:
-    said = ngettext("Told {number} server.", "Told {number} servers.", told)
+    said = ngettext("Sent to {number} server.", "Sent to {number} servers.", told)
     if not untold:
         return said
     rest = ngettext(
-        "{number} server was not told: it has no channel that I may write to, or Discord did not answer.",
-        "{number} servers were not told: they have no channel that I may write to, or Discord did not answer.",
+        "Not sent to {number} server: it has no channel where I may write, or Discord did not answer.",
+        "Not sent to {number} servers: they have no channel where I may write, or Discord did not answer.",
         untold,
     )
     return f"{said} {rest}"
@@ -116,7 +121,7 @@ def build_servers(names: Mapping[int, str], admission: GuildAccess, weights: Map
 
 
 def _format_server(guild_id: int, name: str | None, admission: GuildAccess, weight: float) -> str:
-    parts = [f"**{escape_markdown(name, limit=60)}**" if name is not None else _("not there"), f"`{guild_id}`"]
+    parts = [f"**{escape_markdown(name, limit=60)}**" if name is not None else _("bot not in server"), f"`{guild_id}`"]
     if guild_id in admission.standings:
         parts.append(_(_STANDING[admission.standings[guild_id]]))
     elif not admission.is_admitted(guild_id):
@@ -136,9 +141,9 @@ def build_usage(
         for number, each in enumerate(used, start=1)
     )
     if units_per_s:
-        how = _("GPU-seconds are reckoned from the work done and the painter's pace of late.")
+        how = _("GPU-seconds are estimated from the work done and the bot's recent speed.")
     else:
-        how = _("GPU-seconds are told once something has been painted since the start.")
+        how = _("GPU-seconds are shown after the bot has painted something since its start.")
     title = ngettext("Usage of {number} day", "Usage of {number} days", days)
     listed = Lines(lines, f"{USAGE}:{days}") if lines else _(NOTHING_USED)
     return MessageSpec(blocks=(f"### {title}", listed, format_small(how)))
@@ -147,9 +152,7 @@ def build_usage(
 def _name(guild_id: int, names: Mapping[int, str]) -> str:
     if guild_id == DM_TENANT:
         return _(DIRECT_MESSAGES)
-    return (
-        escape_markdown(names[guild_id], limit=60) if guild_id in names else _("`{id}`, which removed me", id=guild_id)
-    )
+    return escape_markdown(names[guild_id], limit=60) if guild_id in names else _("`{id}` (bot removed)", id=guild_id)
 
 
 def _format_used(each: GuildUsage, units_per_s: float | None) -> str:
@@ -172,22 +175,23 @@ def build_models(found: Sequence[Model], *, checks_safety: bool, unusable: Mappi
         _("**{name}** cannot be used: {why}", name=escape_markdown(name, limit=60), why=escape_markdown(why, limit=200))
         for name, why in unusable.items()
     ]
+    command = format_command("models")
     more = format_small(
-        _("The first is the default. Add and verify them from the shell: {command}.", command=format_command("models"))
+        _("The first model is the default. To add or verify models, use {command} in a shell.", command=command)
     )
     return MessageSpec(blocks=(_("### Models"), Lines(tuple(lines), MODELS), more))
 
 
 def _format_hash(model: Model) -> str:
-    return f"`{model.sha256[:12]}`" if model.sha256 else _("not pinned")
+    return f"`{model.sha256[:12]}`" if model.sha256 else _("no hash recorded")
 
 
 def _format_checked(model: Model, *, checks_safety: bool) -> str:
     if is_harmless(model, is_from_upload=False):
         return _(HARMLESS)
     if is_vetted(model, checks_safety=checks_safety, is_from_upload=False):
-        return _("Its own safety checker looks at every picture.")
-    return _("Nothing checks its pictures: age-restricted channels only.")
+        return _("Its own safety checker checks every picture.")
+    return _("No safety checker checks its pictures: it works in age-restricted channels only.")
 
 
 def _format_servers(number: int) -> str:

@@ -20,33 +20,34 @@ from cogs.context import Interaction
 from cogs.i18n.gettext import N_, _, ngettext
 from generation.images.cleanup import remove_files
 
-OF_YOU = N_("Of you: {requests}, {pictures}.")
+OF_YOU = N_("Stored about you: {requests}, {pictures}.")
 FILE_OF = N_("File {number} of {total}.")
 
 SURE = "DELETE"
 _WHAT = [Choice(name=name, value=name) for name in ("show", "export", "delete")]
-_DELETED = N_("Everything of yours is deleted: requests, pictures, history, quotas of your own.")
+_DELETED = N_("All your data is deleted: requests, pictures, history and your own quotas.")
 _KEPT = N_(
-    "**What I keep of you**\n"
-    "Your requests (words, settings, seeds), the pictures made of them, pictures you attached to start from, your "
-    "favourites, and how much you asked for, under a random key that only one table can lead back to you.\n"
-    "**For how long**\n"
-    "Until you delete it, or your server's managers do. {retention} Logs hold no words of yours. Backups that the "
-    "operator made before keep it until they are thrown away.\n"
-    "**What I do not keep**\n"
-    "Your name, your messages, or anything you did not send me with a command, button or form.\n"
-    "**What stays when you delete**\n"
-    "Sums of what was used, under a key that leads to no one, so that the books add up; and that a moderator blocked "
-    "you, as a keyed hash."
+    "**What I store about you**\n"
+    "Your requests (prompts, settings, seeds), their pictures, pictures that you attach, your "
+    "favourites, and how much you use the bot. All of it is stored under a random key. Only one table"
+    " connects that key to you.\n"
+    "**How long I store it**\n"
+    "Until you or the managers of your server delete it. {retention} Logs do not contain your "
+    "prompts. Backups that the operator made earlier contain your data until they are deleted.\n"
+    "**What I do not store**\n"
+    "Your name, your messages, and anything that you do not send me with a command, button or form.\n"
+    "**What stays after you delete your data**\n"
+    "Totals of what was used, under a key that is not connected to you, so that the sums stay "
+    "correct. If a moderator blocked you, a keyed hash of that block."
 )
 
 
 class Privacy(commands.Cog):
     """One's own data only: there is no way to name another person."""
 
-    @app_commands.command(description="What I keep of you; as a file; or delete all of it.")
+    @app_commands.command(description="Show, export or delete the data that the bot stores about you.")
     @app_commands.describe(
-        what="Show what is kept, export it, or delete it.", sure=f"To delete: type {SURE}. It cannot be undone."
+        what="Show, export or delete your data.", sure=f"To delete: type {SURE}. It cannot be undone."
     )
     @app_commands.choices(what=_WHAT)
     async def privacy(self, interaction: Interaction, what: Choice[str] | None = None, sure: str | None = None) -> None:
@@ -83,14 +84,19 @@ def build_summary(days: int, num_jobs: int, num_pictures: int) -> MessageSpec:
             _(_KEPT, retention=retention if days else "").replace("  ", " "),
             Rule(),
             _(OF_YOU, requests=requests, pictures=in_pictures(num_pictures)),
-            format_small(_("`/privacy what:export` gives it to you, `/privacy what:delete sure:DELETE` deletes it.")),
+            format_small(
+                _(
+                    "To get your data as a file: `/privacy what:export`. To delete it: `/privacy what:delete "
+                    "sure:DELETE`."
+                )
+            ),
         )
     )
 
 
 def build_export(name: str, data: bytes, number: int, total: int) -> MessageSpec:
     """One of the files with what is kept of a person."""
-    said = _("### Your data\nAll that is kept of you, as JSON. Pictures are in `/history`.")
+    said = _("### Your data\nEverything the bot stores about you, as JSON. Your pictures are in `/history`.")
     if total > 1:
         said += "\n" + format_small(_(FILE_OF, number=number, total=total))
     return MessageSpec(blocks=(said,), attached=(Picture(name, data, _("Your data")),))
@@ -132,5 +138,5 @@ async def _delete(interaction: Interaction, sure: str | None) -> None:
 
 
 def format_deleted(num_files: int) -> str:
-    files_gone = ngettext("{number} file went from my disk.", "{number} files went from my disk.", num_files)
+    files_gone = ngettext("{number} file deleted from the bot.", "{number} files deleted from the bot.", num_files)
     return f"{_(_DELETED)} {files_gone}"

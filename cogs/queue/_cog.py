@@ -19,12 +19,12 @@ from generation.errors import UnknownJobError
 class Queue(commands.Cog):
     """The line."""
 
-    @app_commands.command(description="See who is waiting here, and for how long.")
+    @app_commands.command(description="Show the queue of this server and how long it takes.")
     async def queue(self, interaction: Interaction) -> None:
         await send_reply(interaction, await _build_queue(interaction, ""))
 
-    @app_commands.command(description="Stop pictures you asked for. What has not begun costs nothing.")
-    @app_commands.describe(picture="Which; leave it out to stop everything you have in line here.")
+    @app_commands.command(description="Stop your requests. Pictures that have not started cost nothing.")
+    @app_commands.describe(picture="The request to stop. Leave it out to stop all your requests here.")
     async def cancel(self, interaction: Interaction, picture: Transform[str, LiveJobOption] | None = None) -> None:
         studio, owner = interaction.client.services.studio, get_owner(interaction)
         mine = [view.job.id for view in studio.list_guild_jobs(owner.guild_id) if view.job.owner == owner]

@@ -20,8 +20,8 @@ from generation.jobs.job import Status
 from generation.scheduling.active_jobs import JobView
 
 KEY = "queue"
-NOTHING_OF_YOURS = N_("You have nothing in line here.")
-NOTHING_WAITING = N_("Nobody is waiting here. The brushes are clean.")
+NOTHING_OF_YOURS = N_("You have no requests in the queue here.")
+NOTHING_WAITING = N_("The queue is empty here.")
 
 
 def build_queue(
@@ -39,17 +39,17 @@ def build_queue(
 
     Words of prompts are shown to their owner only: channels differ in who reads them.
     """
-    blocks: list[Block] = [_("### In line here")]
+    blocks: list[Block] = [_("### Queue of this server")]
     shown = tuple(_format_line(view, viewer_id=viewer_id, is_paused=is_paused) for view in views)
     blocks.append(Lines(shown, KEY) if shown else _(NOTHING_WAITING))
     blocks.append(Rule())
     everywhere = ngettext(
-        "Over all servers {number} picture being painted, {waiting} waiting.",
-        "Over all servers {number} pictures being painted, {waiting} waiting.",
+        "All servers together: {number} picture in progress, {waiting} waiting.",
+        "All servers together: {number} pictures in progress, {waiting} waiting.",
         num_running,
         waiting=format_count(num_waiting),
     )
-    turns = _("Servers take turns, and so do the members of each.")
+    turns = _("Servers take turns, and so do the members of a server.")
     notes = [] if is_ready and not is_paused else [describe_state(num_running, is_ready=is_ready, is_paused=is_paused)]
     boosted = [format_boost(boost)] if boost != 1 else []
     lines = (*notes, everywhere, f"{turns} {format_share(*share)}", *boosted)
@@ -73,7 +73,7 @@ def _format_line(view: JobView, *, viewer_id: int, is_paused: bool) -> str:
 
 def format_cancelling(number: int) -> str:
     return ngettext(
-        "Stopping {number} request. What has not begun costs nothing.",
-        "Stopping {number} requests. What has not begun costs nothing.",
+        "Stopping {number} request. Pictures that have not started cost nothing.",
+        "Stopping {number} requests. Pictures that have not started cost nothing.",
         number,
     )

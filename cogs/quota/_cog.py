@@ -33,21 +33,21 @@ Hours = app_commands.Range[int, 1, MAX_WINDOW_HOURS]
 @app_commands.guild_only()
 @app_commands.default_permissions(manage_guild=True)
 class QuotaGroup(
-    commands.GroupCog, group_name="quota", group_description="What members of this server may ask for. For managers."
+    commands.GroupCog, group_name="quota", group_description="Limit how much members may paint. For managers."
 ):
     """Every one of these checks the permission itself: what Discord shows is only a hint to its client."""
 
-    @app_commands.command(description="All quotas of this server.")
+    @app_commands.command(description="Show all quotas of this server.")
     async def show(self, interaction: Interaction) -> None:
         await _answer(interaction, require_manager(interaction))
 
-    @app_commands.command(name="set", description="Limit the server, a role's members or one member.")
+    @app_commands.command(name="set", description="Set a limit for the server, for a role's members or for one member.")
     @app_commands.describe(
-        limit="How many.",
-        of="Pictures, or standard steps: one step of one 512 × 512 picture.",
-        role="Each member with this role; @everyone means each member. Left out: the whole server together.",
-        member="One member, whatever their roles.",
-        hours="Over so many past hours. Left out: a calendar day.",
+        limit="The number of pictures or standard steps.",
+        of="What to count: pictures, or standard steps (a step of a 512 × 512 picture).",
+        role="For each member with this role (@everyone: each member). If left out: the whole server together.",
+        member="For this member, with any roles.",
+        hours="The last hours that count. If left out: a calendar day.",
     )
     @app_commands.choices(of=UNITS)
     async def set_(
@@ -69,12 +69,12 @@ class QuotaGroup(
         await interaction.client.services.quotas.set_quota(guild_id, quota)
         await _answer(interaction, guild_id, done=_messages.format_set(quota, guild_id))
 
-    @app_commands.command(description="Take a quota away.")
+    @app_commands.command(description="Remove a quota.")
     @app_commands.describe(
-        of="Of pictures, or of standard steps.",
-        role="That of this role.",
-        member="That of this member.",
-        id="That of a role that was deleted, or of a member who left: the number Discord gives it.",
+        of="The quota of pictures or of standard steps.",
+        role="The quota of this role.",
+        member="The quota of this member.",
+        id="The quota of a deleted role or of a member who left, by their Discord id.",
     )
     @app_commands.choices(of=UNITS)
     async def remove(
@@ -106,7 +106,7 @@ class QuotaGroup(
         gone = find_deleted_roles(interaction.guild, _list_role_ids(found))
         return filter_choices([(_("role {id} (deleted)", id=each), str(each)) for each in sorted(gone)], typed)
 
-    @app_commands.command(description="Where this server's days begin.")
+    @app_commands.command(description="Set the time zone in which the days of this server start.")
     @app_commands.describe(zone="A time zone, for example Europe/Berlin.")
     async def timezone(self, interaction: Interaction, zone: str) -> None:
         guild_id = require_manager(interaction)
@@ -114,7 +114,7 @@ class QuotaGroup(
         await interaction.client.services.guild_policy.change_settings(
             guild_id, lambda old: replace(old, timezone=zone), entry
         )
-        await _answer(interaction, guild_id, done=_("Days of this server now begin at midnight, {zone}.", zone=zone))
+        await _answer(interaction, guild_id, done=_("Days of this server now start at midnight, {zone}.", zone=zone))
 
     @timezone.autocomplete("zone")
     async def _zones(self, interaction: Interaction, typed: str) -> list[Choice[str]]:

@@ -11,13 +11,11 @@ from cogs.i18n.gettext import N_, _, ngettext
 from generation.policy.quota import Quota, Scope, Unit, unit_name
 
 KEY = "quotas"
-NO_QUOTAS = N_("There are no quotas here. `/quota set` makes one.")
-WHAT_A_STEP_IS = N_(
-    "A standard step is one step of one 512 × 512 picture; larger pictures and more steps count for more."
-)
-DAY_START = N_("Days begin at midnight, {timezone}.")
-LOCKED_OUT = N_("**Nobody can ask for anything here**: a quota of everyone is 0. `/quota set` makes it more.")
-BINDS_NO_ONE = N_("A quota of a deleted role binds nobody. `/quota remove id:` takes it away.")
+NO_QUOTAS = N_("There are no quotas here. Use `/quota set` to add one.")
+WHAT_A_STEP_IS = N_("A standard step is one step of one 512 × 512 picture. Larger pictures and more steps count more.")
+DAY_START = N_("Days start at midnight, {timezone}.")
+LOCKED_OUT = N_("**No one can make requests here**: a quota for everyone is 0. Use `/quota set` to raise it.")
+BINDS_NO_ONE = N_("A quota of a deleted role has no effect. Use `/quota remove id:` to remove it.")
 
 
 def build_quotas(
@@ -27,7 +25,7 @@ def build_quotas(
     lines = [format_quota(quota, guild_id, gone) for quota in found]
     blocks: list[Block] = [done, Rule()] if done else []
     blocks += [_("### Quotas of this server"), Lines(tuple(lines), KEY) if lines else _(NO_QUOTAS)]
-    notes = [_("A member's own quota goes before those of roles; of several roles the most generous counts.")]
+    notes = [_("A member's own quota replaces the quotas of roles. With several roles, the highest quota counts.")]
     if any(quota.unit is Unit.COST for quota in found):
         notes.append(_(WHAT_A_STEP_IS))
     if gone:
@@ -72,7 +70,7 @@ def _format_subject(quota: Quota, guild_id: int, gone: Collection[int] = ()) -> 
         case Scope.ROLE:
             return _("each member with {role}", role=format_role(quota.subject_id, gone))
         case Scope.USER:
-            return _("{member} alone", member=f"<@{quota.subject_id}>")
+            return _("only {member}", member=f"<@{quota.subject_id}>")
 
 
 def format_day_start(timezone: str) -> str:

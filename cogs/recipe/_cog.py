@@ -23,10 +23,10 @@ from generation.images.untrusted_decoder import read_settings
 class RecipeCog(commands.Cog):
     """Settings to read and copy."""
 
-    @app_commands.command(description="All settings of a picture, to read and copy. Only you see the answer.")
+    @app_commands.command(description="Show all settings of a picture. Only you see the answer.")
     @app_commands.describe(
-        picture="The picture's id (its recipe shows it), or the link to its message.",
-        file="Or a file: a PNG of ours, or a picture of another tool, such as A1111 or ComfyUI.",
+        picture="The id of the picture (see its recipe), or the link to its message.",
+        file="Or a file: a PNG from this bot, or from a tool such as A1111 or ComfyUI.",
     )
     async def recipe(
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None

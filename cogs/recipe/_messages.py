@@ -17,16 +17,23 @@ from generation.jobs.job_kind import get_job_kind
 from generation.requests.recipe import Recipe
 
 WORDS_ONLY = N_(
-    "That picture was made from another one, which I do not use here: I paint with its words and settings alone, so it "
-    "is another picture."
+    "The recipe starts from another picture, which cannot be used here. I paint with its prompt and "
+    "settings only, so the result is a different picture."
 )
 UNKNOWN_TRACE = N_(
-    "I do not know that file, and it asks for larger steps than its picture needs. So I paint with its settings, as a "
-    "usual request; the bytes may differ. Use the picture's id instead if it was made here."
+    "I do not know this file, and its recipe needs larger batches than its picture. So I paint with "
+    "its settings as a normal request, and the bytes may differ. If the picture was made here, use "
+    "its id instead."
 )
 TITLE = N_("### Recipe")
 SETTINGS_LINE = N_("**Settings** {line}")
 FOREIGN_SETTINGS = N_("### Settings from {tool}")
+FROM_TOOL = N_(
+    "This file is from {tool}. I paint with its settings but with my own model and noise, so the result is a "
+    "different picture."
+)
+UNREAD_SETTINGS = N_("I cannot read these settings, so I do not use them: {names}.")
+SEED_CUT = N_("I use {here} instead of its seed {there}: only 32 bits of a seed count here.")
 MAX_KIN = 6
 Places = Mapping[str, Delivery]
 """Where the messages of a family stand, by job id."""
@@ -42,19 +49,19 @@ def build_recipe(job: Job, kin: Relatives, places: Places) -> MessageSpec:
     if family := _format_family(kin, places, job.owner.guild_id):
         blocks.append("\n".join(family))
     command = f"`/reproduce picture:{job.id}-{done[0][0].index}`"
-    blocks.append(format_small(_("Make one again, byte for byte: {command}", command=command)))
+    blocks.append(format_small(_("To make a picture again, byte for byte: {command}", command=command)))
     return MessageSpec(blocks=tuple(blocks))
 
 
 def build_file_recipe(made: Recipe) -> MessageSpec:
     """Return the recipe in a PNG of ours, for any member's picture."""
-    command = format_small(_("Make it again, byte for byte: `/reproduce` with this file."))
+    command = format_small(_("To make the picture again, byte for byte: `/reproduce` with this file."))
     return MessageSpec(blocks=(_(TITLE), _format_facts(made), Rule(), _build_parameters(made), command))
 
 
 def build_foreign(found: ForeignSettings) -> MessageSpec:
     """Return the settings another tool wrote, and which of them hold here."""
-    there = found.sampler_there and _("{name} (not here)", name=escape_markdown(found.sampler_there, limit=80))
+    there = found.sampler_there and _("{name} (not available)", name=escape_markdown(found.sampler_there, limit=80))
     facts = {
         N_("Steps"): found.steps,
         N_("Guidance"): None if found.guidance is None else format_number(found.guidance),
@@ -63,7 +70,7 @@ def build_foreign(found: ForeignSettings) -> MessageSpec:
         N_("Sampler"): found.sampler or there,
         N_("Clip skip"): found.clip_skip,
         N_("LoRA"): ", ".join(map(escape_markdown, found.loras)) or None,
-        N_("Model there"): found.model_there and escape_markdown(found.model_there, limit=80),
+        N_("Original model"): found.model_there and escape_markdown(found.model_there, limit=80),
         N_("Not read"): _join_names(found) or None,
     }
     head = _(FOREIGN_SETTINGS, tool=found.tool)
@@ -75,7 +82,11 @@ def build_foreign(found: ForeignSettings) -> MessageSpec:
         blocks += [_("**What to avoid**"), avoided]
     if known:
         blocks.append(known)
-    blocks.append(format_small(_("`/reproduce` with this file paints with these settings, from noise of our own.")))
+    blocks.append(
+        format_small(
+            _("To paint with these settings: `/reproduce` with this file. The noise differs, so the picture differs.")
+        )
+    )
     return MessageSpec(blocks=tuple(blocks))
 
 
@@ -83,14 +94,20 @@ def format_adopted(found: ForeignSettings) -> str:
     """Told to the person whose file lent its settings: what of it does not count here."""
     said = [
         _(
-            "That file is from {tool}: I paint with its settings and my own model and noise, so it is another picture.",
+            FROM_TOOL,
             tool=found.tool,
         )
     ]
     if found.unread:
-        said.append(_("I cannot read these settings of it and leave them out: {names}.", names=_join_names(found)))
+        said.append(_(UNREAD_SETTINGS, names=_join_names(found)))
     if found.seed is not None and (here := seed_here(found.seed)) != found.seed:
-        said.append(_("Its seed {there} is {here} here: no more of it counts.", there=str(found.seed), here=str(here)))
+        said.append(
+            _(
+                SEED_CUT,
+                there=str(found.seed),
+                here=str(here),
+            )
+        )
     return " ".join(said)
 
 

@@ -39,10 +39,10 @@ from generation.requests.spec import GenerationRequest
 class Reproduce(commands.Cog):
     """Pictures again."""
 
-    @app_commands.command(description="Make a picture again, byte for byte, and compare.")
+    @app_commands.command(description="Paint a picture again, byte for byte, and compare the two.")
     @app_commands.describe(
-        picture="The picture's id (its recipe shows it), or the link to its message.",
-        file="Or the PNG itself. A file of another tool, such as A1111 or ComfyUI, lends its settings.",
+        picture="The id of the picture (see its recipe), or the link to its message.",
+        file="Or a file: the PNG. From a file of A1111 or ComfyUI, only the settings are used.",
     )
     async def reproduce(
         self, interaction: Interaction, picture: str | None = None, file: discord.Attachment | None = None

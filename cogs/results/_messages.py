@@ -24,47 +24,51 @@ from generation.jobs.job import Image, Job, Status
 from generation.jobs.job_kind import JobKind, get_job_kind
 from generation.scheduling.active_jobs import JobView
 
-NOTHING_TO_CANCEL = N_("There is nothing left to cancel: those pictures have ended.")
-STILL_PAINTING = N_("These pictures are still being painted. Press Cancel first.")
+NOTHING_TO_CANCEL = N_("There is nothing to cancel: these pictures are finished.")
+STILL_PAINTING = N_("These pictures are still in progress. Press Cancel first.")
 RECODED = N_(
-    "The original is too large to send here, so this is a smaller copy (JPEG). The exact file is kept: `/history` "
-    "shows it where larger files may be sent."
+    "The original is too large to send here, so this is a smaller copy (JPEG). The bot keeps the "
+    "original: use `/history` in a place that allows larger files."
 )
-TOO_LARGE = N_("A picture is too large to send here. It is kept: `/history` shows it where larger files may be sent.")
-NO_WORDS = N_("(words left out)")
-NOT_SHOWN_HERE = N_("A picture that the safety checker flagged is not shown here, nor one that it cannot judge.")
-FILE_AWAY = N_("The file was cleared away since. Reproduce paints it again, byte for byte.")
+TOO_LARGE = N_(
+    "A picture is too large to send here. The bot keeps it: use `/history` in a place that allows larger files."
+)
+NO_WORDS = N_("(prompt not shown)")
+NOT_SHOWN_HERE = N_("Pictures that the safety checker flagged or cannot check are not shown here.")
+FILE_AWAY = N_("The file was removed from the disk. Press Reproduce to paint it again, byte for byte.")
 STARTED_AWAY = N_(
-    "The file was cleared away since. Reproduce paints it again, byte for byte, if what it starts from is still there."
+    "The file was removed from the disk. Press Reproduce to paint it again, byte for byte, if its "
+    "start image is still there."
 )
-FILE_GONE = N_("Deleted since.")
-FLAGGED = N_("The safety checker flagged what is behind the spoiler.")
-FAVOURITE = N_("Now one of your favourites: `/history show:favourites` has them. Press again to take it back.")
-NO_FAVOURITE = N_("No longer one of your favourites.")
-WILL_TELL = N_("I will tell you when it is done.")
-DONE_ALREADY = N_("That is done already.")
-DONE = N_("It is done.")
-PAUSED = N_("**Waiting** · the painter is having a break, and you keep your place in line")
-PAUSED_REST = N_("the painter is having a break, and the rest keeps its place in line")
-STARTING = N_("the painter is warming up")
-WAITING_TO_START = N_("**Waiting** · the painter is warming up")
+FILE_GONE = N_("This picture was deleted.")
+FLAGGED = N_("The safety checker flagged the picture behind the spoiler.")
+FAVOURITE = N_("Added to your favourites. See them with `/history show:favourites`. Press again to remove it.")
+NO_FAVOURITE = N_("Removed from your favourites.")
+WILL_TELL = N_("I will notify you when the pictures are ready.")
+DONE_ALREADY = N_("These pictures are already finished.")
+DONE = N_("Your pictures are ready.")
+PAUSED = N_("**Waiting** · the bot is paused, and you keep your place in the queue")
+PAUSED_REST = N_("the bot is paused, and the other pictures keep their place in the queue")
+STARTING = N_("the bot is starting")
+WAITING_TO_START = N_("**Waiting** · the bot is starting")
 WAITING = N_("**Waiting**")
-NEXT = N_("next in line")
+NEXT = N_("next in the queue")
 TIME_LEFT = N_("{time} left")
 NUM_DONE = N_("{done} of {total} done")
-UNREAD = N_("The prompt was too long for the model, which did not read: “{words}”")
-IDENTICAL = N_("**Identical** · every byte of the picture came out the same.")
-NEAR = N_("**Near** · {measured}: the same to the eye.")
+UNREAD = N_("The prompt was too long. The model did not read this part: “{words}”")
+IDENTICAL = N_("**Identical** · every byte of the picture is the same.")
+NEAR = N_("**Near** · {measured}: it looks the same.")
 DIFFERENT = N_("**Different**")
 DIFFERENT_BY = N_("**Different** · {measured}")
-STOPPED = N_("Stopped before being painted.")
-CANCELLED_LATE = N_("**Cancelled** · only the strokes painted so far count.")
+STOPPED = N_("Stopped before it was painted.")
+CANCELLED_LATE = N_("**Cancelled** · you pay only for the steps already done.")
 CANCELLED = N_("**Cancelled** · it costs nothing.")
 AI_GENERATED = N_("AI-generated")
 PICTURES_LEFT_OUT = N_("The pictures are not shown here: {reason}. Open them with `/history`.")
-WORDS_LEFT_OUT = N_("The words are left out here: {reason}.")
+WORDS_LEFT_OUT = N_("The prompt is not shown here: {reason}.")
 UNKNOWN_WORDS = N_(
-    "I do not know: {words}. I am a small model that knows {things} …, colours ({colours} …) and a few scenes."
+    "The model does not know: {words}. It is a small model that knows {things} …, colours ({colours} "
+    "…) and a few scenes."
 )
 MAX_UNREAD = 160
 _BEFORE_SIGN = re.compile(r"\s+([,.;:!?])")
@@ -72,7 +76,7 @@ _BEFORE_SIGN = re.compile(r"\s+([,.;:!?])")
 TITLES = {
     JobKind.VARIED: N_("**Variations**"),
     JobKind.REMIXED: N_("**Remix**"),
-    JobKind.REGION: N_("**Region painted again**"),
+    JobKind.REGION: N_("**Region repainted**"),
     JobKind.ZOOMED: N_("**Zoomed out**"),
     JobKind.DETAILED: N_("**Enlarged 2× with new detail**"),
     JobKind.ENLARGED: N_("**Enlarged 2×**"),
@@ -90,7 +94,7 @@ def build_progress(view: JobView, *, is_ready: bool, is_paused: bool = False) ->
     line = write(view, is_ready=is_ready, is_paused=is_paused)
     blocks: list[Block] = [quote_prompt(job), line]
     if view.preview is not None:
-        alt = _("Unfinished: {prompt}", prompt=job.request.spec.prompt)
+        alt = _("Preview: {prompt}", prompt=job.request.spec.prompt)
         blocks.append(Gallery((Picture("preview.jpg", view.preview, alt),)))
     blocks.append(format_small(format_settings(job.request)))
     row = (Button(Action.CANCEL, job.id, _("Cancel")), Button(Action.TELL, job.id, _("Tell me when done")))
@@ -212,8 +216,8 @@ def _format_failure(image: Image) -> str:
     """Return the sentence of the error an image ended with."""
     if image.error == errors.InvalidRequestError.code:
         return _(
-            "The painter could not use what was asked for: a LoRA, a learned word, the size or the recipe has changed, "
-            "or does not fit this model. It costs nothing."
+            "The bot cannot paint this request: a LoRA, an embedding, the size or the recipe has changed, or "
+            "does not fit this model. It costs nothing."
         )
     return format_error(errors.failure_class(image.error)(attempts=image.attempt))
 
@@ -274,10 +278,8 @@ def format_unknown_words(unknown: Sequence[str], known: Mapping[str, Sequence[st
 def format_undelivered(reasons: Sequence[str]) -> str:
     """Told on the next occasion, when a result could not be posted."""
     return ngettext(
-        "I painted a picture for you that I could not post ({reason}). You find it in `/history`, "
-        "and nothing was lost.",
-        "I painted {number} sets of pictures for you that I could not post ({reason}). You find them in `/history`, "
-        "and nothing was lost.",
+        "I could not post your pictures ({reason}). They are not lost: open them with `/history`.",
+        "I could not post the pictures of {number} requests ({reason}). They are not lost: open them with `/history`.",
         len(reasons),
         reason=_(reasons[-1]),
     )

@@ -45,8 +45,8 @@ PROMPT, NEGATIVE, GUIDANCE, SEED, STRENGTH, CELLS_KEY, MASK = (
 )
 MAX_WRITTEN_CHARS = 4000
 """As many as Discord takes in one field."""
-_FROM_PICTURE = N_("0.05 to 1 starts from this picture and changes so much of it. Empty paints afresh.")
-HOW_MUCH = N_("0.05 to 1: how much may change.")
+_FROM_PICTURE = N_("0.05 to 1: start from this picture and change this much. Empty: paint a new picture.")
+HOW_MUCH = N_("0.05 to 1: how much of the picture may change.")
 
 
 def build_prompt_field(value: str = "") -> Text:
@@ -79,7 +79,7 @@ async def press_remix(interaction: Interaction, subject: str) -> None:
             hint=_("0 to 30: how closely to follow the prompt."),
             max_chars=6,
         ),
-        Text(key=SEED, label=_("Seed"), value=str(now.seed), hint=_("Empty takes another one."), max_chars=10),
+        Text(key=SEED, label=_("Seed"), value=str(now.seed), hint=_("Leave empty for a random seed."), max_chars=10),
     )
     form = Form(
         action=Action.REMIX, subject=subject, title=_("Remix"), fields=(*fields, strength) if can_start else fields
@@ -117,10 +117,10 @@ async def press_region(interaction: Interaction, subject: str) -> None:
         key=CELLS_KEY,
         label=_("Which parts"),
         choices=tuple((_(name).capitalize(), str(number)) for number, name in enumerate(CELLS)),
-        hint=_("The picture in three rows of three."),
+        hint=_("The picture is split into three rows of three parts."),
     )
     size = "{} × {}".format(*image.spec.result_size_px)
-    hint = _("A picture of {size}: white is painted again.", size=size)
+    hint = _("A picture of {size}. White parts are repainted.", size=size)
     mask = File(key=MASK, label=_("Or a mask"), hint=hint)
     strength = Text(
         key=STRENGTH,

@@ -30,16 +30,16 @@ ACTIONS = [Choice(name="block", value=Action.BLOCK.value), Choice(name="warn", v
 @app_commands.guild_only()
 @app_commands.default_permissions(manage_guild=True)
 class RulesGroup(
-    commands.GroupCog, group_name="rules", group_description="What prompts may not hold here. For managers."
+    commands.GroupCog, group_name="rules", group_description="Manage what prompts may not contain. For managers."
 ):
     """Every one of these checks the permission itself: what Discord shows is only a hint to its client."""
 
-    @app_commands.command(description="Forbid a word or a pattern; shows what it would have caught.")
+    @app_commands.command(description="Forbid a word or a pattern, and show which earlier prompts match.")
     @app_commands.describe(
-        text="One or several words, in any spelling; * at the end allows any ending. Or a pattern.",
+        text="One or more words, in any spelling (* at the end matches any ending), or a pattern.",
         kind="Whole words, or a pattern (RE2 regular expression).",
         action="Refuse the prompt, or only warn.",
-        reason="Shown to the person.",
+        reason="The reason that the member reads.",
         channel="Only in this channel and its threads.",
         role="Only for members with this role.",
     )
@@ -80,7 +80,7 @@ class RulesGroup(
             said = _("added a rule: {rule}", rule=_messages.format_rule(stored))
         await tell_log_channel(interaction, said)
 
-    @app_commands.command(description="Take a rule away.")
+    @app_commands.command(description="Remove a rule.")
     @app_commands.describe(number="Its number in /rules list.")
     async def remove(self, interaction: Interaction, number: app_commands.Range[int, 1]) -> None:
         guild_id = require_manager(interaction)
@@ -92,14 +92,14 @@ class RulesGroup(
             said = _("removed a rule: {rule}", rule=_messages.format_rule(removed))
         await tell_log_channel(interaction, said)
 
-    @app_commands.command(name="list", description="All content rules of this server.")
+    @app_commands.command(name="list", description="Show all content rules of this server.")
     async def list_(self, interaction: Interaction) -> None:
         guild_id = require_manager(interaction)
         await interaction.response.defer(ephemeral=True)
         await _list(interaction, guild_id)
 
-    @app_commands.command(description="Try a text: which rules match here, and why. Nothing is painted.")
-    @app_commands.describe(text="What somebody might type.")
+    @app_commands.command(description="Test a text: show which rules match here, and why. Nothing is painted.")
+    @app_commands.describe(text="A prompt to test.")
     async def test(self, interaction: Interaction, text: app_commands.Range[str, 1, MAX_PROMPT_CHARS]) -> None:
         guild_id = require_manager(interaction)
         await interaction.response.defer(ephemeral=True)
@@ -110,10 +110,10 @@ class RulesGroup(
         hits = policy.rules.hits(matches, channel_ids=get_place(interaction).channel_ids, role_ids=every_role)
         await send_reply(interaction, _messages.build_test(text, hits))
 
-    @app_commands.command(name="import", description="Take rules from a file: an export, or a list of words.")
+    @app_commands.command(name="import", description="Import rules from a file: an export, or a list of words.")
     @app_commands.describe(
-        file="UTF-8. One word or /pattern/ a line, or what /rules export gave.",
-        replacing="Remove all rules there are first.",
+        file="A UTF-8 file: one word or /pattern/ per line, or a file from /rules export.",
+        replacing="Remove all present rules first.",
     )
     async def import_(self, interaction: Interaction, file: discord.Attachment, replacing: bool = False) -> None:
         guild_id = require_manager(interaction)
@@ -129,7 +129,7 @@ class RulesGroup(
             said = _("imported rules: {outcome}", outcome=_messages.format_imported(number, len(rules)))
         await tell_log_channel(interaction, said)
 
-    @app_commands.command(description="All rules as a file, to keep or to take to another server.")
+    @app_commands.command(description="Export all rules as a file, for a backup or for another server.")
     async def export(self, interaction: Interaction) -> None:
         guild_id = require_manager(interaction)
         rules = await interaction.client.services.content_rules.fetch_rules(guild_id)

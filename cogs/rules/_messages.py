@@ -11,11 +11,11 @@ from cogs.i18n.gettext import N_, _, format_count, ngettext
 from generation.rules import rule as rules
 from generation.rules.rulebook import Hit
 
-NO_MATCH = N_("No rule matches. It would be painted.")
+NO_MATCH = N_("No rule matches. This prompt is allowed.")
 FOUND_AS = N_("found as “{text}”")
-MATCHES_MUCH = N_("**This rule matches nearly everything.** If that is not what you want: {command}.")
-NOT_IN_FORCE = N_("**not in force**: this version of me cannot use it, remove it or write it again")
-HOLDS_NOWHERE = N_("**holds nowhere any more**: `/rules remove number:{number}` takes it away")
+MATCHES_MUCH = N_("**This rule matches nearly everything.** To remove it: {command}.")
+NOT_IN_FORCE = N_("**not in force**: this version of the bot cannot use it. Remove it, or write it in another way")
+HOLDS_NOWHERE = N_("**has no effect any more**: use `/rules remove number:{number}` to remove it")
 CAUGHT = N_("“{text}” in: {prompt}")
 IN_CHANNELS = N_("in {channels}")
 FOR_ROLES = N_("for {roles}")
@@ -25,14 +25,14 @@ MAX_NAMED = 5
 MAX_EXAMPLES = 5
 MANY = 0.5
 """The part of recent prompts from which on a rule is probably a mistake."""
-NONE = N_("There are no rules here. `/rules add` makes one, `/rules import` takes a list.")
+NONE = N_("There are no rules here. Use `/rules add` to add one, or `/rules import` to add a list.")
 BLOCKS_WORD = N_("blocks “{text}”")
 BLOCKS_PATTERN = N_("blocks the pattern “{text}”")
 _DOES = {
     (rules.Action.BLOCK, rules.Kind.WORD): BLOCKS_WORD,
     (rules.Action.BLOCK, rules.Kind.PATTERN): BLOCKS_PATTERN,
-    (rules.Action.WARN, rules.Kind.WORD): N_("warns of “{text}”"),
-    (rules.Action.WARN, rules.Kind.PATTERN): N_("warns of the pattern “{text}”"),
+    (rules.Action.WARN, rules.Kind.WORD): N_("warns about “{text}”"),
+    (rules.Action.WARN, rules.Kind.PATTERN): N_("warns about the pattern “{text}”"),
 }
 
 
@@ -51,7 +51,7 @@ def build_listing(
     """
     blocks: list[Block] = [_("### Content rules")]
     if problem is not None:
-        blocks += [_("**Nothing is painted here** until this is put right: {problem}", problem=problem), Rule()]
+        blocks += [_("**I cannot paint here** until a manager fixes this: {problem}", problem=problem), Rule()]
     if done is not None:
         blocks += [done, Rule()]
     lines = [format_rule(each, is_usable=each.id not in unusable, gone=gone) for each in reversed(every)]
@@ -92,7 +92,7 @@ def build_added(
     rule: rules.Rule, caught: Sequence[tuple[str, str]], num_looked_at: int, *, is_new: bool
 ) -> MessageSpec:
     """Return a rule that was added, and which of the last prompts it would have caught (prompt, what was found)."""
-    blocks: list[Block] = [_("### Rule added") if is_new else _("### That rule was there already"), format_rule(rule)]
+    blocks: list[Block] = [_("### Rule added") if is_new else _("### This rule already exists"), format_rule(rule)]
     blocks.append(_format_looking_back(caught, num_looked_at))
     is_much = rule.matches_everything or (num_looked_at >= 20 and len(caught) > MANY * num_looked_at)
     if is_much:
@@ -113,7 +113,7 @@ def build_test(text: str, hits: Sequence[Hit]) -> MessageSpec:
     every = "\n".join(f"{format_rule(hit.rule)}\n{how}" for hit, how in zip(hits, found, strict=True))
     blocks.append(Long(every, "matches.txt", _("All matches")))
     is_blocked = hits[0].rule.action is rules.Action.BLOCK
-    blocks.append(_("It would be **refused**.") if is_blocked else _("It would be painted, with a warning."))
+    blocks.append(_("This prompt is **refused**.") if is_blocked else _("This prompt is allowed, with a warning."))
     return MessageSpec(blocks=tuple(blocks), tone=Tone.TROUBLE if is_blocked else Tone.WAITING)
 
 
@@ -122,8 +122,8 @@ def format_imported(number: int, of: int) -> str:
     if not there:
         return ngettext("{number} rule added.", "{number} rules added.", number)
     return ngettext(
-        "{number} rule added, {there} were there already.",
-        "{number} rules added, {there} were there already.",
+        "{number} rule added. Already there: {there}.",
+        "{number} rules added. Already there: {there}.",
         number,
         there=format_count(there),
     )
@@ -131,10 +131,10 @@ def format_imported(number: int, of: int) -> str:
 
 def _format_looking_back(caught: Sequence[tuple[str, str]], num_looked_at: int) -> str:
     if not num_looked_at:
-        return format_small(_("Nothing was painted here yet, so there is nothing to try it on."))
+        return format_small(_("There are no earlier prompts here to test it on."))
     said = ngettext(
-        "It would have caught **{caught}** of the one prompt so far.",
-        "It would have caught **{caught}** of the last {number} prompts.",
+        "It matches **{caught}** of the one prompt so far.",
+        "It matches **{caught}** of the last {number} prompts.",
         num_looked_at,
         caught=format_count(len(caught)),
     )

@@ -30,12 +30,12 @@ def build_page(changes: Sequence[Change]) -> MessageSpec:
     """Return the last changes, newest first."""
     lines = tuple(_format_change(each) for each in changes)
     return MessageSpec(
-        blocks=(_("### Who changed what"), Lines(lines, KEY) if lines else _("Nothing was changed yet."))
+        blocks=(_("### Who changed what"), Lines(lines, KEY) if lines else _("There are no changes yet."))
     )
 
 
 def _format_change(change: Change) -> str:
-    who = f"<@{change.user_id}>" if change.user_id else _("somebody since erased")
+    who = f"<@{change.user_id}>" if change.user_id else _("a deleted member")
     return f"<t:{int(change.at.timestamp())}:R> · {who} · {escape_markdown(format_value(change.text), limit=MAX_CHARS)}"
 
 

@@ -45,8 +45,8 @@ CHOSEN = N_("{title}: {chosen}")
 class SettingsPanel(commands.Cog):
     """Every change is checked here: what Discord shows is only a hint to its client."""
 
-    @app_commands.command(description="What this server has chosen, to look at and to change. For managers.")
-    @app_commands.describe(file="Settings to take over: what the panel's Export gave.")
+    @app_commands.command(description="Show and change the settings of this server. For managers.")
+    @app_commands.describe(file="A file of settings to import, from the Export button.")
     @app_commands.guild_only()
     @app_commands.default_permissions(manage_guild=True)
     async def settings(self, interaction: Interaction, file: discord.Attachment | None = None) -> None:
@@ -65,7 +65,7 @@ class SettingsPanel(commands.Cog):
         styles = taken.styles_of(guild_id)
         for style in styles or ():
             await style_page.require_style_allowed(interaction, style)
-        said = Phrase("took over settings from a file")
+        said = Phrase("imported settings from a file")
         entry = build_audit_entry(interaction, said)
         await services.guild_policy.change_settings(guild_id, taken.over, entry, styles=styles)
         await interaction.followup.send(view=await build_panel(interaction, FIRST_PAGE), ephemeral=True)
@@ -152,7 +152,7 @@ async def change_setting(interaction: Interaction, guild_id: int, field: Field, 
 async def _remove_gone(interaction: Interaction, guild_id: int) -> None:
     """Take out of the choices what was deleted or removed."""
     models = _list_models(interaction)
-    said = Phrase("removed what is gone from the settings")
+    said = Phrase("removed deleted channels, roles and models from the settings")
     before, after = await interaction.client.services.guild_policy.change_settings(
         guild_id,
         lambda old: remove_deleted(old, find_deleted(old.choices, interaction.guild, models)),

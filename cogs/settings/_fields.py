@@ -96,7 +96,7 @@ MODELS = Field(
 )
 DEFAULT_MODEL = Field(
     key="default_model",
-    title=N_("Usual model"),
+    title=N_("Default model"),
     empty=N_("the bot's own default"),
     chosen=lambda settings: [settings.choices.default_model] if settings.choices.default_model else [],
     change=lambda settings, values: _with(settings, default_model=values[0] if values else None),
@@ -105,8 +105,8 @@ DEFAULT_MODEL = Field(
 )
 ASPECT = Field(
     key="default_aspect",
-    title=N_("Usual shape"),
-    empty=N_("square, as the model likes it"),
+    title=N_("Default shape"),
+    empty=N_("square, in the model's native size"),
     chosen=lambda settings: [settings.choices.default_aspect] if settings.choices.default_aspect else [],
     change=lambda settings, values: _with(settings, default_aspect=values[0] if values else None),
     options=_fixed(*((each, each) for each in ASPECTS)),
@@ -119,15 +119,16 @@ SIDE = _read_choice(
 COUNT = _read_choice(
     "max_count", N_("Pictures at once"), int, _up_to(N_("at most {number} at once"), 1, 2, 3, MAX_COUNT)
 )
-CHANNELS = _named("channel_ids", N_("Where I paint"), N_("every channel I may write to"), Of.CHANNELS)
-ROLES = _named("role_ids", N_("Who may ask"), N_("everyone"), Of.ROLES)
-START_ROLES = _named("start_image_role_ids", N_("Who may start from a picture of their own"), N_("everyone"), Of.ROLES)
+CHANNELS = _named("channel_ids", N_("Where I paint"), N_("every channel where I may write"), Of.CHANNELS)
+ROLES = _named("role_ids", N_("Who may make requests"), N_("everyone"), Of.ROLES)
+START_ROLES = _named("start_image_role_ids", N_("Who may use their own start images"), N_("everyone"), Of.ROLES)
 VISIBILITY = _read_choice(
     "visibility",
     N_("Who sees results"),
     Visibility,
     _fixed(
-        (Phrase("everyone sees them"), Visibility.PUBLIC.value), (Phrase("only who asked"), Visibility.PRIVATE.value)
+        (Phrase("everyone"), Visibility.PUBLIC.value),
+        (Phrase("only the member who made the request"), Visibility.PRIVATE.value),
     ),
 )
 PRESSERS = _read_choice(
@@ -135,35 +136,35 @@ PRESSERS = _read_choice(
     N_("Who may press Reroll, Vary and Upscale"),
     Pressers,
     _fixed(
-        (Phrase("everyone, charged to who presses"), Pressers.EVERYONE.value),
-        (Phrase("only who asked"), Pressers.OWNER.value),
+        (Phrase("everyone; the member who presses pays"), Pressers.EVERYONE.value),
+        (Phrase("only the member who made the request"), Pressers.OWNER.value),
     ),
 )
 PER_MINUTE = _read_choice(
     "requests_per_minute",
-    N_("Requests a member may make a minute"),
+    N_("Requests per member and minute"),
     int,
     lambda models: (
-        (Phrase("as many as they like"), "0"),
+        (Phrase("no limit"), "0"),
         *_up_to(N_("{number} a minute"), 1, 2, 3, 5, 10, 20)(models),
     ),
 )
 WITHHELD = _read_choice(
     "withheld_per_hour",
-    N_("A pause for pictures kept back again and again"),
+    N_("Pause after too many withheld pictures"),
     int,
     lambda models: ((Phrase("never"), "0"), *_up_to(N_("after {number} within an hour"), 3, 5, 10, 20, 50)(models)),
 )
 SAFETY = Field(
     key="safety",
-    title=N_("Pictures the safety checker flags"),
+    title=N_("Pictures that the safety checker flags"),
     empty="",
     chosen=lambda settings: (settings.safety.value,),
     change=lambda settings, values: replace(settings, safety=SafetyLevel(values[0])),
     options=_fixed(
-        (Phrase("kept back and refunded"), SafetyLevel.BLOCK.value),
-        (Phrase("shown behind a spoiler"), SafetyLevel.BLUR.value),
-        (Phrase("shown, in age-restricted channels only; else kept back"), SafetyLevel.OFF.value),
+        (Phrase("withhold and refund"), SafetyLevel.BLOCK.value),
+        (Phrase("show behind a spoiler"), SafetyLevel.BLUR.value),
+        (Phrase("show in age-restricted channels only, withhold elsewhere"), SafetyLevel.OFF.value),
     ),
 )
 REVIEW = _read_choice(
@@ -180,7 +181,7 @@ REVIEW = _read_choice(
 )
 RETENTION = _read_choice(
     "retention_days",
-    N_("Delete finished pictures from my disk"),
+    N_("Delete finished pictures"),
     int,
     _fixed(
         (Phrase("never"), "0"),
@@ -190,8 +191,8 @@ RETENTION = _read_choice(
 )
 LOG = Field(
     key="log_channel_id",
-    title=N_("Tell changes of settings and rules in"),
-    empty=N_("nowhere (the history has them)"),
+    title=N_("Channel for changes of settings and rules"),
+    empty=N_("no channel (changes are listed in this panel)"),
     chosen=lambda settings: [str(settings.choices.log_channel_id)] if settings.choices.log_channel_id else [],
     change=lambda settings, values: _with(settings, log_channel_id=int(values[0]) if values else 0),
     of=Of.CHANNELS,
@@ -199,10 +200,10 @@ LOG = Field(
 )
 LANGUAGE = _read_choice(
     "language",
-    N_("Language of what everybody reads"),
+    N_("Language of public messages"),
     str,
     lambda models: (
-        (Phrase("as this server is on Discord"), AUTO),
+        (Phrase("same as the server's language on Discord"), AUTO),
         *((get_language_name(language), language) for language in list_languages()),
     ),
 )

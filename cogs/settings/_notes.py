@@ -11,19 +11,19 @@ from cogs.i18n.gettext import N_, _
 from cogs.settings._fields import CHANNELS, LOG, MODELS, RETENTION, ROLES, START_ROLES, Field
 from generation.policy.guild_settings import GuildSettings
 
-NO_LONGER_THERE = N_("No longer there: {listed}.")
-DELETES_OLD = N_("Pictures that are older already are deleted soon, and cannot be brought back.")
-UNWRITABLE = N_("I may not write in {channels}: let me see them and send messages there.")
+NO_LONGER_THERE = N_("Deleted: {listed}.")
+DELETES_OLD = N_("Pictures that are already older are deleted soon. This cannot be undone.")
+UNWRITABLE = N_("I may not write in {channels}. Give me the permissions to view them and to send messages there.")
 
 _MAX_NAMED = 10
-NO_CHANNEL_LEFT = N_("All of them are gone, so I paint nowhere here: choose others, or remove them below.")
+NO_CHANNEL_LEFT = N_("All of them were deleted, so I cannot paint in this server. Choose others, or remove them below.")
 _NOTHING_LEFT = {
     CHANNELS.key: NO_CHANNEL_LEFT,
-    ROLES.key: N_("All of them are gone, so nobody may ask: choose others, or remove them below."),
+    ROLES.key: N_("All of them were deleted, so no one may make requests. Choose others, or remove them below."),
     START_ROLES.key: N_(
-        "All of them are gone, so nobody may start from a picture of their own: choose others, or remove them below."
+        "All of them were deleted, so no one may use their own start images. Choose others, or remove them below."
     ),
-    MODELS.key: N_("All of them are gone, so nothing is painted here: choose others, or remove them below."),
+    MODELS.key: N_("All of them were removed, so I cannot paint in this server. Choose others, or remove them below."),
 }
 
 

@@ -22,18 +22,20 @@ Name = app_commands.Range[str, 1, MAX_NAME_CHARS]
 
 @app_commands.guild_only()
 class StyleGroup(
-    commands.GroupCog, group_name="style", group_description="Named ways of asking, for everyone in this server."
+    commands.GroupCog,
+    group_name="style",
+    group_description="Styles: named words to add to a prompt, for everyone in this server.",
 ):
     """Everyone may look; only those who manage the server may change them."""
 
-    @app_commands.command(description="The styles of this server.")
+    @app_commands.command(description="Show the styles of this server.")
     async def list(self, interaction: Interaction) -> None:
         await _answer(interaction, get_owner(interaction).guild_id)
 
-    @app_commands.command(description="Add a style, or replace the one of that name. For managers.")
+    @app_commands.command(description="Add a style, or replace the style with the same name. For managers.")
     @app_commands.describe(
-        name="What members choose.",
-        prompt="The words; {prompt} stands for what a member types, which otherwise comes first.",
+        name="The name that members choose.",
+        prompt="The words. {prompt} stands for the member's prompt; without it, the prompt comes first.",
         negative="What to avoid.",
     )
     async def add(
@@ -53,7 +55,7 @@ class StyleGroup(
         await keep_style(interaction, style)
         await _answer(interaction, guild_id, done=_(pages.STYLE_KEPT, name=style.name))
 
-    @app_commands.command(description="Take a style away. For managers.")
+    @app_commands.command(description="Remove a style. For managers.")
     @app_commands.describe(name="Its name.")
     async def remove(self, interaction: Interaction, name: app_commands.Transform[str, transformers.StyleName]) -> None:
         guild_id = require_manager(interaction)

@@ -10,9 +10,9 @@ from cogs.i18n.gettext import N_, _
 from generation.requests.style import Style
 
 KEY = "styles"
-NO_STYLES = N_("No styles yet. `/style add` makes one, for those who manage this server.")
-STYLE_KEPT = N_("**{name}** can be chosen with `/imagine style:`.")
-STYLE_GONE = N_("**{name}** is gone.")
+NO_STYLES = N_("There are no styles yet. Members with “Manage Server” can add one with `/style add`.")
+STYLE_KEPT = N_("Saved the style **{name}**. Choose it with `/imagine style:`.")
+STYLE_GONE = N_("Removed the style **{name}**.")
 MAX_STYLE_CHARS = 120
 
 

@@ -29,8 +29,8 @@ from generation.safety.minor_safety import protection
 from generation.translatable import Phrase
 
 TITLE = N_("Styles")
-KEPT = N_("kept the style “{name}”")
-NONE_YET = N_("None yet. Members choose one with `/imagine style:`.")
+KEPT = N_("saved the style “{name}”")
+NONE_YET = N_("There are no styles yet. Members choose a style with `/imagine style:`.")
 REMOVE, ADD = "style_remove", "style_add"
 _NAME, _PROMPT, _NEGATIVE = "name", "prompt", "negative"
 
@@ -87,13 +87,13 @@ def build_items(known: Sequence[Style], *, room: int) -> tuple[str, list[ui.Item
     if not known:
         return text, [button]
     options = [discord.SelectOption(label=each.name, value=each.name) for each in known[:MAX_OPTIONS]]
-    menu: ui.Select[Any] = ui.Select(options=options, placeholder=_("Take a style away …"), custom_id=REMOVE)
+    menu: ui.Select[Any] = ui.Select(options=options, placeholder=_("Remove a style …"), custom_id=REMOVE)
     return text, [menu, button]
 
 
 async def ask_for_style(interaction: Interaction) -> None:
     """Show the form."""
-    hint = _("{prompt} stands for what a member types; it comes first if it is left out.", prompt="{prompt}")
+    hint = _("{prompt} stands for the member's prompt. Without it, the prompt comes first.", prompt="{prompt}")
     fields = (
         Text(key=_NAME, label=_("Name"), is_required=True, max_chars=MAX_NAME_CHARS),
         Text(key=_PROMPT, label=_("Words"), hint=hint, is_long=True, is_required=True, max_chars=MAX_PROMPT_CHARS),

@@ -30,11 +30,11 @@ FIRST_PAGE = "what"
 SETUP_PAGE = "hello"
 STYLES_PAGE = "styles"
 HELLO = N_(
-    "### Hello! I paint.\n"
-    "Type `/imagine` and say what. Everything works as it is; whoever may manage this server can choose here, "
-    "and everything else in `/settings`, `/quota` and `/rules`."
+    "### Hello! I paint pictures.\n"
+    "Type `/imagine` and describe a picture. The bot is ready to use. Members with “Manage Server” "
+    "can change the main settings here, and all settings in `/settings`, `/quota` and `/rules`."
 )
-FOOT = N_("Quotas: `/quota`. Content rules: `/rules`. Every change holds at once.")
+FOOT = N_("Quotas: `/quota`. Content rules: `/rules`. Every change takes effect at once.")
 SETUP_FIELDS = (CHANNELS, ROLES, SAFETY, VISIBILITY)
 TIDY = "tidy"
 _READABLE_KINDS = [discord.ChannelType.text, discord.ChannelType.news]
@@ -87,7 +87,7 @@ def build_panel_view(
 def build_export(data: bytes) -> MessageSpec:
     """Return the settings as a file."""
     attached = (Picture("settings.json", data, _("The settings")),)
-    return MessageSpec(blocks=(_("### Settings as a file\nTake them over with `/settings file:`."),), attached=attached)
+    return MessageSpec(blocks=(_("### Settings as a file\nTo import them: `/settings file:`."),), attached=attached)
 
 
 def _add_styles(container: ui.Container[Any], styles: Sequence[Style], *, room: int) -> None:
@@ -106,7 +106,7 @@ def build_setup_view(settings: GuildSettings) -> ui.LayoutView:
         add_field(container, field, list(field.chosen(settings)), page=SETUP_PAGE, models=())
     container.add_item(ui.Separator())
     container.add_item(
-        ui.TextDisplay(format_small(_("A limit a day for everyone: `/quota set limit:20 role:@everyone`.")))
+        ui.TextDisplay(format_small(_("To set a daily limit for each member: `/quota set limit:20 role:@everyone`.")))
     )
     view = create_view()
     view.add_item(container)
@@ -127,13 +127,13 @@ def add_field(
     if left_out := list_offered(field, values, models)[1]:
         title += "\n" + format_small(
             _(
-                "{number} more have no room in this menu; `/settings file:` takes them too.",
+                "{number} more do not fit into this menu. Use `/settings file:` to choose them.",
                 number=format_count(left_out),
             )
         )
     menu = _build_menu(field, values, models)
     if menu is None:
-        container.add_item(ui.TextDisplay(title + "\n" + format_small(_("There is nothing to choose from."))))
+        container.add_item(ui.TextDisplay(title + "\n" + format_small(_("There are no options to choose from."))))
         return
     menu.custom_id = str(CustomId(Kind.SETTING, page, field.key))  # type: ignore[attr-defined]
     container.add_item(ui.TextDisplay(title))

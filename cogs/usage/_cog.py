@@ -24,8 +24,8 @@ WHOSE = [Choice(name="mine", value=_MINE), Choice(name="the whole server's", val
 class Usage(commands.Cog):
     """Who used how much."""
 
-    @app_commands.command(description="What you used here and what is left. Only you see the answer.")
-    @app_commands.describe(whose="Yours, or everybody's (for those who manage the server).")
+    @app_commands.command(description="Show what you used here and what is left. Only you see the answer.")
+    @app_commands.describe(whose="Your own, or the whole server's (needs “Manage Server”).")
     @app_commands.choices(whose=WHOSE)
     async def usage(self, interaction: Interaction, whose: Choice[str] | None = None) -> None:
         is_server = whose is not None and whose.value == _SERVER

@@ -50,12 +50,12 @@ def build_own(
     ]
     blocks.append(Rule())
     blocks.append(
-        "\n".join(_format_allowance(each, guild_id) for each in best) if best else _("No quota binds you here.")
+        "\n".join(_format_allowance(each, guild_id) for each in best) if best else _("You have no quota here.")
     )
     notes = [_(WHAT_A_STEP_IS), format_day_start(timezone)]
     if units_per_s:
         steps_a_minute = format_count(round(60 * units_per_s / UNITS_PER_STEP))
-        pace = _("At its present pace the painter does about {number} of them a minute.", number=steps_a_minute)
+        pace = _("The bot now does about {number} standard steps a minute.", number=steps_a_minute)
         notes.insert(1, pace)
     if boost != 1:
         notes.append(format_boost(boost))
@@ -88,8 +88,8 @@ def build_server(
         _build_chart(_("Pictures a day"), days, ()),
     ]
     lines = [_format_member(number, each) for number, each in enumerate(members[:MAX_MEMBERS], start=1)]
-    blocks.append("\n".join(lines) if lines else _("Nobody asked for anything."))
-    notes = [_("By member over these {number} days.", number=len(days)) + " " + _(WHAT_A_STEP_IS)]
+    blocks.append("\n".join(lines) if lines else _("There were no requests."))
+    notes = [_("Members are listed by their use in these {number} days.", number=len(days)) + " " + _(WHAT_A_STEP_IS)]
     if len(members) > MAX_MEMBERS:
         rest = total(each.usage for each in members[MAX_MEMBERS:])
         others = ngettext("and {number} more member", "and {number} more members", len(members) - MAX_MEMBERS)

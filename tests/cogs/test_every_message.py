@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import cogs
 from cogs.common.forms import File, Form, Pick, Text
-from cogs.common.message_limits import cut_text, fit_message, fit_text, measure_text
+from cogs.common.message_limits import IN_A_FILE, cut_text, fit_message, fit_text, measure_text
 from cogs.common.messages import Action, Entry, Gallery, Lines, Long, MessageSpec, Picture
 from cogs.common.modals import build_modal
 from cogs.common.plain_text import build_files, build_plain
@@ -27,6 +27,7 @@ from cogs.settings._fields import MODELS
 from cogs.settings._views import list_offered
 from tests.cogs.judging import wrongs_of_choices, wrongs_of_modal, wrongs_of_text, wrongs_of_view
 from tests.cogs.messages import MESSAGES, SIGNS, Draw, many, text
+from tests.messages import is_said
 
 COGS = Path(cogs.__file__).parent
 OTHER_SAYS = {
@@ -104,7 +105,7 @@ def test_text_beyond_the_limit_is_whole_in_the_file() -> None:
     whole = "a ``b`` 😀 " * 2000
     say = fit_message(MessageSpec(blocks=("head", Long(whole, "recipe.txt", "The recipe", is_code=True))))
     assert [each.data.decode() for each in say.attached] == [whole]
-    assert "All of it is in the file `recipe.txt`." in str(say.blocks[1])
+    assert is_said(IN_A_FILE, str(say.blocks[1]), name="`recipe.txt`")
     shown, files = fit_text("😀" * 1001)
     assert [each.data.decode() for each in files] == ["😀" * 1001]
     assert "`text.txt`" in shown

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cogs.common.errors import NoSettingsError
-from cogs.recipe._messages import FOREIGN_SETTINGS
+from cogs.recipe._messages import FOREIGN_SETTINGS, FROM_TOOL, SEED_CUT, UNREAD_SETTINGS
 from discord_sandbox import Upload
 from generation.errors import InvalidRequestError
 from generation.images.codec import encode_png, read_png_text
@@ -57,9 +57,8 @@ async def test_lora_and_clip_skip_of_another_tool_are_used_and_its_file_tells_th
     spec, data, told = await painted(house, png(parameters=f"a star <lora:neon:0.8>\nNegative prompt: blurry\n{LINE}"))
     assert (spec.prompt, spec.negative, spec.clip_skip) == ("a star", "blurry", 2)
     assert [str(adapter) for adapter in spec.adapters] == ["<lora:neon:0.8>"]
-    assert told == (
-        "That file is from A1111: I paint with its settings and my own model and noise, so it is another picture."
-    )
+    assert is_said(FROM_TOOL, told, tool="A1111")
+    assert not is_said(UNREAD_SETTINGS, told)
     parameters = read_png_text(data)["parameters"]
     assert parameters.startswith("a star <lora:neon:0.8>\n")
     assert "Clip skip: 2, Lora hashes:" in parameters
@@ -85,10 +84,8 @@ async def test_what_imagine_refuses_is_refused_and_costs_nothing(
 async def test_a_graph_is_painted_as_it_was_meant_and_what_is_left_out_is_told(house: House) -> None:
     spec, _, told = await painted(house, png(prompt=json.dumps(graph())))
     assert (spec.prompt, spec.negative, spec.seed, spec.sampler) == ("a red circle", "blurry", 7, "Euler")
-    assert told.endswith(
-        "I cannot read these settings of it and leave them out: ControlNetApplyAdvanced, Schedule type\\: beta. "
-        "Its seed 1099511627783 is 7 here: no more of it counts."
-    )
+    assert is_said(UNREAD_SETTINGS, told, names="ControlNetApplyAdvanced, Schedule type\\: beta")
+    assert is_said(SEED_CUT, told, there=2**40 + 7, here=7)
 
 
 async def test_a_graph_without_words_that_are_certain_is_refused(house: House) -> None:

@@ -12,6 +12,7 @@ from cogs.recipe import _messages as recipe_pages
 from cogs.results import _messages as replies
 from cogs.results._reduced_variants import MessageVariant
 from cogs.results._result import _build_message
+from generation.errors import FailedError, WithheldError, WorkerLostError
 from generation.images.interchange import ForeignSettings
 from generation.images.metadata import sign_png
 from generation.images.replay import Agreement, ReplayVerdict
@@ -23,6 +24,7 @@ from generation.requests.recipe import Fingerprint, Recipe
 from generation.requests.spec import GenerationRequest, ImageSpec, Replay
 from generation.safety.visibility import Shown
 from generation.scheduling.active_jobs import JobView
+from tests.messages import is_said
 
 SPEC = ImageSpec(
     prompt="a red circle",
@@ -70,10 +72,11 @@ def test_unread_words_are_named_once() -> None:
         spec=SPEC, model_sha256="00", trace="", fingerprint=Fingerprint({}), pixels_sha256="00", dropped="a hat"
     )
     read_all = replace(job, images=tuple(replace(image, recipe=recipe) for image in job.images))
-    assert read(replies.build_result(read_all, {})).count("did not read: “a hat”") == 1
-    assert "did not read" not in read(replies.build_result(job, {}))
+    assert read(replies.build_result(read_all, {})).count("“a hat”") == 1
+    assert not is_said(replies.UNREAD, read(replies.build_result(job, {})))
     as_tokens = replace(read_all, images=(replace(job.images[0], recipe=replace(recipe, dropped="a hat , a cat .")),))
-    assert "did not read: “a hat, a cat.”" in read(replies.build_result(as_tokens, {})).replace("\\", "")
+    said = read(replies.build_result(as_tokens, {})).replace("\\", "")
+    assert is_said(replies.UNREAD, said, words="a hat, a cat.")
 
 
 def test_waiting_says_the_place_and_the_time() -> None:
@@ -81,8 +84,8 @@ def test_waiting_says_the_place_and_the_time() -> None:
     say = replies.build_progress(view, is_ready=True)
     assert "**Waiting** · 3 pictures ahead of yours · about 8 sec" in read(say)
     assert labels(say) == [["Cancel", "Tell me when done"]]
-    assert "next in line" in read(replies.build_progress(replace(view, images_ahead=0), is_ready=True))
-    assert "warming up" in read(replies.build_progress(view, is_ready=False))
+    assert is_said(replies.NEXT, read(replies.build_progress(replace(view, images_ahead=0), is_ready=True)))
+    assert is_said(replies.STARTING, read(replies.build_progress(view, is_ready=False)))
 
 
 def test_progress_shows_a_bar_a_preview_and_a_count() -> None:
@@ -112,20 +115,20 @@ def test_four_done_have_rows_of_u_and_v() -> None:
 def test_a_failed_picture_is_explained_once() -> None:
     say = replies.build_result(job_of(Status.DONE, Status.WITHHELD, Status.WITHHELD), {})
     assert read(say).count("could not be painted") == 1
-    assert "**2 and 3** · That could not be painted. It costs nothing." in read(say)
+    assert f"**2 and 3** · {FailedError()}" in read(say)
     assert say.tone is Tone.TROUBLE
     all_of_them = read(replies.build_result(job_of(Status.WITHHELD, Status.WITHHELD, error="Withheld"), {}))
-    assert "\nKept back by the safety checker. It costs nothing.\n" in all_of_them
+    assert f"\n{WithheldError()}\n" in all_of_them
     lost = replies.build_result(job_of(Status.FAILED, error="WorkerLost"), {})
-    assert "stopped 3 times" in read(lost)
+    assert is_said(WorkerLostError, read(lost), attempts=3)
     assert labels(lost) == [["Try again", "Remix"]]
 
 
 def test_a_cancelled_job_says_what_it_cost() -> None:
-    assert "costs nothing" in read(replies.build_result(job_of(Status.CANCELLED), {}))
-    assert "painted so far" in read(replies.build_result(job_of(Status.CANCELLED, charged=5), {}))
+    assert is_said(replies.CANCELLED, read(replies.build_result(job_of(Status.CANCELLED), {})))
+    assert is_said(replies.CANCELLED_LATE, read(replies.build_result(job_of(Status.CANCELLED, charged=5), {})))
     some = read(replies.build_result(job_of(Status.DONE, Status.CANCELLED), {}))
-    assert "**2** · Stopped before being painted." in some
+    assert f"**2** · {replies.STOPPED}" in some
 
 
 def test_only_finished_pictures_are_labelled_as_generated() -> None:
@@ -153,8 +156,8 @@ def test_buttons_of_one_picture_fill_the_lines_of_a_phone() -> None:
 
 def test_many_unknown_words_are_counted() -> None:
     known = {"things": ("circle",), "colours": ("red",)}
-    assert "I do not know: a, b. I am" in replies.format_unknown_words("ab", known)
-    assert "I do not know: a, b, c, d, e, f and 2 more. I am" in replies.format_unknown_words("abcdefgh", known)
+    assert is_said(replies.UNKNOWN_WORDS, replies.format_unknown_words("ab", known), words="a, b")
+    assert "a, b, c, d, e, f and 2 more" in replies.format_unknown_words("abcdefgh", known)
 
 
 def test_an_enlargement_offers_neither_vary_nor_reroll() -> None:
@@ -170,8 +173,8 @@ def test_the_verdict_of_a_reproduction_is_the_first_thing_read() -> None:
     same = ReplayVerdict(verdict=Agreement.IDENTICAL, psnr_db=None, why="")
     near = ReplayVerdict(verdict=Agreement.NEAR, psnr_db=41.7, why="torch 2.13 here, 2.12 then.")
     other = ReplayVerdict(verdict=Agreement.DIFFERENT, psnr_db=None, why="The recipe was changed.")
-    assert "**Identical**" in read(replies.build_result(job, {}, verdict=same))
-    assert "**Near** · 42 dB" in read(replies.build_result(job, {}, verdict=near))
+    assert is_said(replies.IDENTICAL, read(replies.build_result(job, {}, verdict=same)))
+    assert is_said(replies.NEAR, read(replies.build_result(job, {}, verdict=near)), measured="42 dB")
     assert "**Different**\n-# The recipe was changed." in read(replies.build_result(job, {}, verdict=other))
 
 
@@ -219,7 +222,7 @@ def test_every_button_of_a_job_names_it() -> None:
 def test_a_partly_done_job_says_why_the_rest_waits() -> None:
     job = job_of(Status.DONE, Status.WAITING)
     view = JobView(job=job, progress=0.5)
-    assert "having a break" in read(replies.build_progress(view, is_ready=True, is_paused=True))
-    assert "warming up" in read(replies.build_progress(view, is_ready=False))
+    assert is_said(replies.PAUSED_REST, read(replies.build_progress(view, is_ready=True, is_paused=True)))
+    assert is_said(replies.STARTING, read(replies.build_progress(view, is_ready=False)))
     whole = replace(view, job=job_of(Status.DONE, Status.RUNNING), wait_s=4)
     assert "left" in read(replies.build_progress(whole, is_ready=True, is_paused=True)), "what is begun goes on"
