@@ -22,6 +22,15 @@ in_a_browser = [
 ]
 
 
+FOCUS = "(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()"
+
+
+async def focus_on(page: Page, name: str) -> None:
+    """Wait until the focus is on what has this name, or one that begins so. The page may move it a task later."""
+    here = f"document.activeElement !== document.body && {FOCUS}.startsWith(name)"
+    await page.wait_for_function(f"name => {here}", arg=name)
+
+
 class Tab:
     """A person's tab, and whatever went wrong in it."""
 

@@ -6,7 +6,7 @@ import re
 
 from playwright.async_api import Browser, expect
 from sample_bot import running
-from tabs import in_a_browser, tab
+from tabs import focus_on, in_a_browser, tab
 
 from discord_sandbox import Sandbox
 from discord_sandbox.message_service import MessageBody
@@ -83,18 +83,16 @@ async def test_two_people_a_modal_and_a_secret(browser: Browser, server: Sandbox
         await expect(bo.page.get_by_text("very fine")).to_have_count(0)
 
 
-FOCUS = "(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()"
-
-
 async def test_the_keyboard_goes_everywhere_and_comes_back(browser: Browser, server: Sandbox) -> None:
     async with tab(browser, server, "cleo") as cleo:
         page, keyboard = cleo.page, cleo.page.keyboard
 
-        async def press(*keys: str) -> str:
-            """The name of what has the focus after these keys."""
+        async def press(*keys: str, then: str = "") -> None:
+            """Press these keys, and wait until the focus is on what is called so."""
             for key in keys:
                 await keyboard.press(key)
-            return str(await page.evaluate(FOCUS))
+            if then:
+                await focus_on(page, then)
 
         await keyboard.type("hello")
         await press("Enter")
@@ -102,27 +100,26 @@ async def test_the_keyboard_goes_everywhere_and_comes_back(browser: Browser, ser
         await press("Enter", "Enter")
         await expect(page.get_by_role("button", name="Feedback")).to_be_visible()
         await page.locator("#scroll").focus()
-        assert (await press("ArrowUp")).startswith("Bot, "), "the last message"
-        assert (await press("ArrowUp")).startswith("Cleo, ")
+        await press("ArrowUp", then="Bot, ")  # the last message
+        await press("ArrowUp", then="Cleo, ")
         await press("Enter")
-        assert (await press("ArrowDown", "ArrowUp")).startswith("Count letters")
-        assert (await press("Escape")).startswith("Cleo, "), "back on the message"
-        assert await press("Tab") == "Reply"
-        await press("Tab", "Tab")
-        assert await page.evaluate(FOCUS) == "More"
+        await press("ArrowDown", "ArrowUp", then="Count letters")
+        await press("Escape", then="Cleo, ")  # back on the message
+        await press("Tab", then="Reply")
+        await press("Tab", "Tab", then="More")
         await press("Enter")
-        assert await press("Escape") == "More"
+        await press("Escape", then="More")
         await page.get_by_role("button", name="Feedback").focus()
         await press("Enter")
         await expect(page.get_by_role("dialog", name="Feedback")).to_be_visible()
-        assert await press("Escape") == "Feedback"
+        await press("Escape", then="Feedback")
         await page.get_by_role("button", name="Choose a colour").focus()
         await press("Enter", "ArrowDown")
-        assert await press("Escape") == "Choose a colour"
+        await press("Escape", then="Choose a colour")
         await page.get_by_role("button", name="Inspector", exact=True).focus()
-        assert await press("Enter") == "Inspector", "drawn again, and still in focus"
+        await press("Enter", then="Inspector")  # drawn again, and still in focus
         await page.get_by_text("Inject faults").focus()
-        assert await press("Escape") == "Inspector"
+        await press("Escape", then="Inspector")
         await expect(page.locator("#inspector")).to_be_hidden()
 
 
@@ -212,7 +209,7 @@ async def test_a_follow_up_names_its_command_as_a_command(browser: Browser, serv
         await cleo.box.press("Enter")
         await cleo.page.keyboard.press("Enter")
         await expect(cleo.page.get_by_text("and again")).to_be_visible()
-        assert await cleo.page.locator(".above .mention").all_inner_texts() == ["/twice", "/twice"]
+        await expect(cleo.page.locator(".above .mention")).to_have_text(["/twice", "/twice"])
 
 
 async def test_three_tall_pictures_fill_their_place(browser: Browser, server: Sandbox) -> None:
@@ -235,21 +232,21 @@ async def test_words_are_never_markup(browser: Browser, server: Sandbox) -> None
         line = cleo.page.locator("#messages .markdown")
         await expect(line).to_contain_text("<img src=https://evil.example/x.png onerror=alert(1)> bold code")
         assert await line.locator("img, a[href^=javascript]").count() == 0
-        assert await line.locator("strong").inner_text() == "bold"
+        await expect(line.locator("strong")).to_have_text("bold")
 
 
 async def test_on_a_phone(browser: Browser, server: Sandbox) -> None:
     async with tab(browser, server, "dev", width=390) as dev:
         page = dev.page
-        assert not await page.get_by_role("button", name="gallery").is_visible()
+        await expect(page.get_by_role("button", name="gallery")).to_be_hidden()
         await page.get_by_role("button", name="Servers and channels").click()
-        assert await page.evaluate("document.querySelector('#main').inert"), "out of reach under the drawer"
+        await page.wait_for_function("document.querySelector('#main').inert")  # out of reach under the drawer
         await page.get_by_role("button", name="gallery").click()
         await expect(page.get_by_role("heading", name="Welcome to #gallery")).to_be_visible()
         await dev.box.fill("/draw a very long prompt that goes on and on, well beyond the width of a phone count:4")
         await dev.box.press("Enter")
         await expect(page.locator(".gallery img")).to_have_count(4)
-        assert await page.evaluate("document.documentElement.scrollWidth") == 390, "nothing sticks out"
+        await page.wait_for_function("document.documentElement.scrollWidth === 390")  # nothing sticks out
         await dev.box.fill("/showcase")
         await dev.box.press("Enter")
         await page.keyboard.press("Enter")

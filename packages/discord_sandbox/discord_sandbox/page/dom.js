@@ -81,18 +81,18 @@ export function toast(text) {
 }
 
 // A dialog in the top layer: the browser keeps the focus inside it and gives it back.
-export function openDialog(node, { label, onClose } = {}) {
+export function openDialog(node, { label } = {}) {
   const dialog = h("dialog", { class: "dialog", "aria-label": label }, node);
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });
-  dialog.addEventListener("close", () => {
+  document.body.append(dialog);
+  dialog.showModal();
+  // Not on "close": that comes in a later task, and until then the focus is on what cannot be seen.
+  new MutationObserver(() => {
     dialog.remove();
     // The element that opened it may have been drawn again since.
     if (document.activeElement === document.body) document.getElementById("scroll").focus();
-    onClose?.();
-  });
-  document.body.append(dialog);
-  dialog.showModal();
+  }).observe(dialog, { attributeFilter: ["open"] });
   return dialog;
 }
