@@ -31,7 +31,7 @@ SIZE := about 0.4 GB where torch comes without CUDA (macOS, Windows), about 4 GB
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev sandbox run test test-fast coverage check bench reliability doctor format wheel lock texts pictures clean
+.PHONY: help setup setup-dev sandbox run test test-fast coverage lint check bench reliability doctor format wheel lock texts pictures clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -77,10 +77,12 @@ test-fast: $(VENV)/.dev
 coverage: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
 
-check: $(VENV)/.dev
+lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+check: lint
 	@$(BIN)/python -m pytest -q tests/project
 
 format: $(VENV)/.dev

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from tests.patience import ACK_S, PATIENCE_S
 from tests.tally import Tally
+
+# One thread in each of the processes that share the cores: several wait for each other, and that costs processor time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 with warnings.catch_warnings():
     # On Python 3.11 discord.py imports the deprecated `audioop`.
@@ -56,6 +62,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if seconds.get(item.nodeid.split("::")[0], 0.0) >= SLOW_S:
             item.add_marker("slow")
     items.sort(key=lambda item: -seconds.get(item.nodeid.split("::")[0], 0.0))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what is loaded by now: a look at all of torch takes longer than most tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Coverage counts what the quick tests reach; a slow one runs at full speed."""
+    counting = Coverage.current() if item.get_closest_marker("slow") else None
+    if counting is None:
+        return (yield)
+    counting.stop()
+    try:
+        return (yield)
+    finally:
+        counting.start()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -26,13 +26,15 @@ ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = {"ATELIER_DISCORD_TOKEN": "a.b.c", "ATELIER_DISCORD_URL": "http://127.0.0.1:1", "ATELIER_HEALTH_PORT": "0"}
 """A Discord that is not there: only the rest of the program can come up."""
 PROMPT = "a red circle on a blue background"
+QUICK = (PROMPT, "--steps", "4", "--seed", "7", "--out")
+"""The pictures are compared byte for byte: how good they are does not matter."""
 
 
 def run(*words: str | Path, data_dir: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run `bot.py WORDS`, away from any .env and with only the given settings in the environment."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ATELIER_")}
     environment = clean | {"ATELIER_HOME": str(data_dir), "ATELIER_DATA_DIR": str(data_dir)}
-    environment |= {"ATELIER_LOG_LEVEL": "WARNING"} | extra
+    environment |= {"ATELIER_LOG_LEVEL": "WARNING", "ATELIER_NUM_THREADS": "1"} | extra
     command = [sys.executable, str(ROOT / "bot.py"), *map(str, words)]
     return subprocess.run(
         command,
@@ -49,14 +51,14 @@ def run(*words: str | Path, data_dir: Path, **extra: str) -> subprocess.Complete
 @pytest.fixture(scope="module")
 def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shell")
-    done = run("imagine", PROMPT, "--seed", "7", "--out", folder / "a.png", data_dir=folder)
+    done = run("imagine", *QUICK, folder / "a.png", data_dir=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
 
 def test_the_same_seed_gives_the_same_bytes(painted: Path) -> None:
     typed = f" {PROMPT}\n"  # cleaned, as any prompt is
-    assert run("imagine", typed, "--seed", "7", "--out", painted / "b.png", data_dir=painted).returncode == 0
+    assert run("imagine", typed, *QUICK[1:], painted / "b.png", data_dir=painted).returncode == 0
     assert (painted / "a.png").read_bytes() == (painted / "b.png").read_bytes()
 
 

@@ -24,7 +24,7 @@ from db.revisions import newest_revision
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("cli", "cogs", "db", "generation")
-PAINTED = ("imagine", "a red circle on a blue background", "--seed", "7", "--out", "a.png")
+PAINTED = ("imagine", "a red circle on a blue background", "--steps", "4", "--seed", "7", "--out", "a.png")
 
 
 @pytest.fixture(scope="module")

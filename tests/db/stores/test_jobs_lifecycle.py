@@ -1,6 +1,7 @@
 """Random histories of jobs against a model that fits on a page: the ledger adds up in any order."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -262,13 +263,18 @@ SETTINGS = settings(
 )
 
 
+HISTORIES = int(os.environ.get("TEST_HISTORIES", "500"))
+"""The number of histories in memory. After a change of the ledger, run 10,000: CONTRIBUTING.md."""
+
+
 def test_the_ledger_always_adds_up(migrated: bytes) -> None:
     Lifecycle.template = migrated
     run_state_machine_as_test(Lifecycle, settings=settings(SETTINGS, max_examples=12, stateful_step_count=20))
 
 
-def test_the_ledger_adds_up_after_thousands_of_histories(migrated: bytes) -> None:
+def test_the_ledger_adds_up_after_hundreds_of_histories(migrated: bytes) -> None:
     QuickLifecycle.template, QuickLifecycle.memory = migrated, Memory()
     with asyncio.Runner() as QuickLifecycle.runner:
-        run_state_machine_as_test(QuickLifecycle, settings=settings(SETTINGS, max_examples=2000, stateful_step_count=6))
+        chosen = settings(SETTINGS, max_examples=HISTORIES, stateful_step_count=6)
+        run_state_machine_as_test(QuickLifecycle, settings=chosen)
     QuickLifecycle.memory.close()

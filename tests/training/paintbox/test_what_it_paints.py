@@ -45,10 +45,10 @@ def roundness(picture: Image.Image, colour: tuple[int, int, int]) -> float:
 
 
 def test_a_red_circle_is_red_and_round(painter: Painter) -> None:
-    pictures = painter.paint(["a red circle on a blue background"] * 6)
-    assert [judge.read(picture).background for picture in pictures] == ["blue"] * 6
-    assert [largest(picture).colour for picture in pictures] == ["red"] * 6
-    assert sum(largest(picture).thing == "circle" for picture in pictures) >= 5
+    pictures = painter.paint(["a red circle on a blue background"] * 4)
+    assert [judge.read(picture).background for picture in pictures] == ["blue"] * 4
+    assert [largest(picture).colour for picture in pictures] == ["red"] * 4
+    assert sum(largest(picture).thing == "circle" for picture in pictures) >= 3
     assert np.median([roundness(picture, (220, 40, 45)) for picture in pictures]) > 0.75
 
 
@@ -61,16 +61,14 @@ def test_things_follow_their_words(painter: Painter) -> None:
         "house": "a purple house on a yellow background",
         "fish": "an orange fish on a cyan background",
     }
-    pictures = painter.paint([prompt for prompt in asked.values() for _ in range(2)])
-    seen = [largest(picture).thing for picture in pictures]
-    right = sum(thing == name for thing, name in zip(seen, [n for n in asked for _ in range(2)], strict=True))
-    assert right >= 10, seen
+    seen = [largest(picture).thing for picture in painter.paint(list(asked.values()))]
+    assert sum(thing == name for thing, name in zip(seen, asked, strict=True)) >= 5, seen
 
 
 def test_left_of_above_and_how_many_are_mostly_right(painter: Painter) -> None:
     """On held-out combinations; the model card has the scores over more of them."""
-    assert score_relations(painter, 12, seed=5).share >= 0.7
-    assert score_counts(painter, 12, seed=5).share >= 0.6
+    assert score_relations(painter, 8, seed=5).share >= 0.7
+    assert score_counts(painter, 8, seed=5).share >= 0.6
 
 
 def test_a_negative_prompt_removes_a_colour(painter: Painter) -> None:
