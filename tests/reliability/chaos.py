@@ -91,7 +91,8 @@ class Chaos:
         started = time.monotonic()
         await asyncio.to_thread(prepare, self._database)
         self._log.touch()
-        async with Sandbox(bot_name="Atelier", journal_limit=self.remembers) as self._discord:
+        # What arrives is judged here, not its form: the scenarios judge that, and it takes longer than all lives.
+        async with Sandbox(bot_name="Atelier", journal_limit=self.remembers, openapi="") as self._discord:
             self._witness = Witness(self._discord)
             self._people = self._settle()
             changed_by = "tests.reliability.naive:spoil" if self._is_naive else ""

@@ -9,7 +9,7 @@ from tests.reliability.chaos import TO_BE_ZERO, Chaos
 
 
 async def test_killed_at_every_failpoint_nothing_is_lost_doubled_or_charged_twice(tmp_path: Path) -> None:
-    figures = await Chaos(tmp_path, kills=16, seed=6).run()
+    figures = await Chaos(tmp_path, kills=24, seed=6).run()
     assert figures["jobs"]
     assert {name: figures[name] for name in TO_BE_ZERO} == dict.fromkeys(TO_BE_ZERO, 0), figures
     strikes = figures["failpoints"]

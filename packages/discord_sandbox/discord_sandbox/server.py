@@ -46,7 +46,7 @@ class Sandbox:
     """Discord on 127.0.0.1, for one bot.
 
     `port` 0 takes any free port. `seed_world` puts users and servers in it. `openapi` is the path of Discord's
-    OpenAPI description; None takes the environment's `DISCORD_OPENAPI`, and without that nothing is validated.
+    OpenAPI description; None takes the environment's `DISCORD_OPENAPI`. Without that, or with "", nothing is validated.
     `bot_name` is the bot's user name, `ack_deadline_s` the time it has for a first answer (Discord's: 3 s).
     With `tls` (a certificate for the names in `route_gateway_name.NAMES`) it answers as discord.com itself.
     `journal_limit` is how many calls and events are remembered.
@@ -70,7 +70,7 @@ class Sandbox:
         self.clock = Clock()
         self.journal = Journal(limit=journal_limit)
         self.world = World(self.clock, bot_name)
-        description = openapi or os.environ.get("DISCORD_OPENAPI") or None
+        description = os.environ.get("DISCORD_OPENAPI") if openapi is None else openapi
         self._validator = OpenApiValidator(self.journal, Path(description) if description else None)
         self.files = FileStore(self.clock)
         self._messages = MessageService(self.world, self.files)
