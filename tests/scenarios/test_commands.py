@@ -16,6 +16,7 @@ from generation.errors import UnknownJobError
 from generation.images.codec import decode_png, encode_png
 from generation.images.errors import NotAPictureError
 from generation.images.metadata import read_recipe
+from generation.models.errors import SizeTooLargeError
 from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, job_id_in, until_done, until_shown
 
@@ -150,7 +151,7 @@ async def test_a_forged_recipe_cannot_ask_for_a_giant(discord: Sandbox, people: 
     png = encode_png(b"\0" * 3 * 64 * 64, (64, 64), text={"atelier": giant.to_json()})
     asked = await people.bo.slash("reproduce", file=Upload("giant.png", png))
     await discord.wait_for(lambda: asked.followups)
-    assert "too large" in asked.followups[0].content
+    assert is_said(SizeTooLargeError, asked.followups[0].content)
 
 
 async def test_help_and_about_are_for_newcomers(discord: Sandbox, people: People, bot: LivingBot) -> None:

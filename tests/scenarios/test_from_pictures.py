@@ -25,7 +25,7 @@ from cogs.common.errors import (
 )
 from cogs.history._messages import NOT_FOUND
 from cogs.recipe._messages import FOREIGN_SETTINGS, TITLE, UNKNOWN_TRACE
-from cogs.settings._style_messages import NO_STYLES
+from cogs.settings._style_messages import NO_STYLES, STYLE_GONE
 from db.stores.errors import UnknownStyleError
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser, Upload
 from discord_sandbox.message_content import IS_COMPONENTS_V2
@@ -230,7 +230,8 @@ async def test_styles_are_for_all_and_changed_by_managers(house: House) -> None:
     assert (spec.prompt, spec.negative) == (f"ink drawing of {RED}", "colour")
     unknown = await people.ada.forging.slash("imagine", prompt="x", style="oil")
     assert is_said(UnknownStyleError, await house.refusal(unknown), known="ink")
-    assert "is gone" in await house.refusal(await boss.slash("style remove", name="ink"))
+    removed = await boss.slash("style remove", name="ink")
+    assert is_said(STYLE_GONE, await house.refusal(removed), name="ink")
 
 
 async def test_history_is_searched_and_has_favourites_of_others(house: House) -> None:

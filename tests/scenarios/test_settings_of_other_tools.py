@@ -92,7 +92,7 @@ async def test_a_graph_without_words_that_are_certain_is_refused(house: House) -
     nodes = graph()
     nodes["2"] = {"class_type": "Nobody's", "inputs": {"text": "a red circle"}}
     asked = await house.people.ada.slash("reproduce", file=png(prompt=json.dumps(nodes)))
-    names = "ControlNetApplyAdvanced, Nobody's"
+    names = "ControlNetApplyAdvanced, Nobody's, Schedule type: beta"
     assert is_said(PromptNotReadError, await answer(house, asked), names=names)
 
 
