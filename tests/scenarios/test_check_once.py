@@ -216,8 +216,11 @@ async def test_what_is_told_on_the_next_occasion_does_not_take_the_place_of_a_jo
 ) -> None:
     bot.client.tracker._kept[people.ada.user.id].append("the channel is gone")  # type: ignore[attr-defined]
     await bot.hold_painting()
+    discord.faults.delay("/webhooks/*/messages/@original", method="PATCH", wait_s=0.5)
     asked = await people.ada.slash("imagine", prompt=RED, steps=1)
     await discord.wait_for(lambda: asked.followups)
+    ours = [call.method for call in discord.journal.calls if "/webhooks/" in call.template]
+    assert ours[:2] == ["PATCH", "POST"], "the message of the job, then the note"
     assert asked.followups[0].is_ephemeral and "the channel is gone" in asked.followups[0].text
     bot.go_on_painting()
     assert len((await until_done(discord, asked)).attachments) == 1
