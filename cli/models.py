@@ -12,6 +12,7 @@ from generation.models.layout import read_file_statement, read_scheduler
 from generation.models.names import check_name, label, name_for
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.scheduler_config import V_PREDICTION, Stated
+from generation.models.single_file_settings import SETTINGS_DIR
 from generation.program import format_command
 from generation.requests.prompt_addons import BASES, PromptAddon
 from generation.workers.trial_load import require_loadable
@@ -146,8 +147,10 @@ def _prediction(models_dir: Path, entry: Entry) -> str:
         source = "as its scheduler settings say"
     else:
         other = "epsilon" if predicts == "v" else "v"
+        is_derived = entry.config.startswith(f"{SETTINGS_DIR}/")
+        said_by = "as models of its kind do" if is_derived else f"as {entry.config} says"
         return (
-            f"It is painted as predicting {predicts}{zero_snr}, as {entry.config} says: the file itself does not say."
+            f"It is painted as predicting {predicts}{zero_snr}, {said_by}: the file itself does not say."
             f" Should its pictures be noise, add it again with --prediction {other}."
         )
     return f"It is painted as predicting {predicts}{zero_snr}, {source}."

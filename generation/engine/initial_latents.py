@@ -39,21 +39,76 @@ class Repaint:
         return (1 - self.mask) * kept + self.mask * latents
 
 
-def begin(
-    family: Family, sampling: Sampling, order: GenerateCommand, shape: tuple[int, ...]
-) -> tuple[Tensor, Repaint | None]:
-    """Return `(latents, repaint)` before the first evaluation, on the CPU in float32; `shape` is (1, C, h, w)."""
-    if order.spec.start is None:
-        return _noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma, None
-    picture = read_picture(order.start_png, order.spec.start_size_px, name="The start picture")
-    if order.spec.start.margins is not None:
-        mask = torch.from_numpy(build_repaint_mask(picture, order.spec.start.margins))[None, None]
-        return _begin_inpaint(family, sampling, order, shape, extend(picture, order.spec.start.margins), mask)
-    if order.spec.start.mask_sha256 is not None:
-        mask = to_mask(read_picture(order.mask_png, order.spec.start_size_px, name="The mask"))
-        return _begin_inpaint(family, sampling, order, shape, picture, mask)
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What an image has before its first evaluation, on the CPU in float32."""
+
+    latents: Tensor
+    """(1, C, h, w)."""
+    repaint: Repaint | None = None
+    mask_input: Tensor | None = None
+    """(1, 1 + C, h, w), for a model that takes a mask: 1 where it paints, and the latents of what stays."""
+
+
+def begin(family: Family, sampling: Sampling, order: GenerateCommand, shape: tuple[int, ...]) -> Begun:
+    """Return what an image begins with; `shape` is (1, C, h, w)."""
+    picture, mask = _read_start(order)
+    if family.takes_mask:
+        return _begin_with_mask_input(family, sampling, order, shape, picture, mask)
+    if picture is None:
+        return Begun(_noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma)
+    if mask is not None:
+        return Begun(*_begin_inpaint(family, sampling, order, shape, picture, mask))
     kept = _encode(family, sampling, picture)
-    return sampling.add_noise(kept, _noise(sampling, order, shape), 0), None
+    return Begun(sampling.add_noise(kept, _noise(sampling, order, shape), 0))
+
+
+def build_mask_input(
+    family: Family,
+    generator: torch.Generator,
+    shape: tuple[int, ...],
+    picture: np.ndarray | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Return the mask and the latents of what stays, (1, 1 + C, h, w); without a mask all is painted, nothing stays."""
+    cell = family.pixels_per_latent
+    size = shape[-2] * cell, shape[-1] * cell
+    mask = torch.ones(1, 1, *size) if mask is None else mask
+    pixels = torch.zeros(1, 3, *size) if picture is None else to_model_range(picture) * (mask < 0.5)
+    kept = family.encode(pixels, generator).cpu().contiguous()
+    return torch.cat([torch.nn.functional.interpolate(mask, size=shape[-2:]), kept], dim=1)
+
+
+def _read_start(order: GenerateCommand) -> tuple[np.ndarray | None, Tensor | None]:
+    """Return the picture it starts from, and a mask (1, 1, height, width) that is 1 where it is repainted."""
+    start = order.spec.start
+    if start is None:
+        return None, None
+    picture = read_picture(order.start_png, order.spec.start_size_px, name="The start picture")
+    if start.margins is not None:
+        mask = torch.from_numpy(build_repaint_mask(picture, start.margins))[None, None]
+        return extend(picture, start.margins), mask
+    if start.mask_sha256 is not None:
+        return picture, to_mask(read_picture(order.mask_png, order.spec.start_size_px, name="The mask"))
+    return picture, None
+
+
+def _begin_with_mask_input(
+    family: Family,
+    sampling: Sampling,
+    order: GenerateCommand,
+    shape: tuple[int, ...],
+    picture: np.ndarray | None,
+    mask: Tensor | None,
+) -> Begun:
+    """Begin an image of an inpainting model. It sees what stays at every step, so nothing is put back."""
+    start = order.spec.start
+    if picture is None or start is None or start.strength == 1.0:
+        latents = _noise(sampling, order, shape) * sampling.scheduler.init_noise_sigma
+    else:
+        kept = _encode(family, sampling, picture)
+        latents = sampling.add_noise(kept, _noise(sampling, order, shape), 0)
+    return Begun(latents, mask_input=build_mask_input(family, sampling.generator, shape, picture, mask))
 
 
 def begin_larger(sampling: Sampling, painted: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -74,8 +129,8 @@ def _begin_inpaint(
     assert order.spec.start is not None
     kept = _encode(family, sampling, picture)
     noise = _noise(sampling, order, shape)
-    # The stock pipeline encodes the masked picture too, for UNets with nine channels. Ours has four and needs no
-    # such thing, but the draw it takes from the generator moves every later one.
+    # The stock pipeline encodes the masked picture too, for UNets with nine channels. One with four needs no such
+    # thing, but the draw it takes from the generator moves every later one.
     sampling.draw(shape)
     mask = torch.nn.functional.interpolate(mask, size=shape[-2:])
     if order.spec.start.strength == 1.0:

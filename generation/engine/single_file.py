@@ -6,6 +6,7 @@ told not to; so a folder is always named, and may be any model folder of the sam
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from generation.engine.devices import Device
 from generation.engine.loading import ModelFolder, build, ready, refusing, take_weights
 from generation.models.catalog import Model
+
+_OLD_TEXT_NAME = re.compile(r"^(cond_stage_model\.transformer\.)(embeddings|encoder|final_layer_norm)\b")
+"""How the first checkpoints name their text encoder; the library knows the later names only."""
 
 
 class SingleFile(ModelFolder):
@@ -41,7 +45,7 @@ class SingleFile(ModelFolder):
 
     @cached_property
     def _weights(self) -> dict[str, Any]:
-        return take_weights(self._file)
+        return {_OLD_TEXT_NAME.sub(r"\1text_model.\2", name): each for name, each in take_weights(self._file).items()}
 
 
 def open_model(model: Model) -> ModelFolder:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from generation.engine.errors import LatentSizeError, TraceLengthError
-from generation.engine.families.base import Conditioning, Family
-from generation.engine.initial_latents import Repaint, begin, begin_larger
+from generation.engine.families.base import MASK, Conditioning, Family
+from generation.engine.initial_latents import Repaint, begin, begin_larger, build_mask_input
 from generation.engine.safety import SafetyVerdict
 from generation.engine.samplers import Sampling
 from generation.engine.text import TokenizedPrompt
@@ -18,7 +18,7 @@ from generation.jobs.protocol import GenerateCommand
 from generation.requests.cost import BY_PIXELS, Work, compute_evaluations_cost
 from generation.requests.prompt_addons import Adapter
 from generation.requests.recipe import Trace, require_trace
-from generation.requests.spec import Pass
+from generation.requests.spec import ImageSpec, Pass
 
 
 class Key(NamedTuple):
@@ -119,11 +119,12 @@ class Slot:
         spec = self.order.spec
         strength = spec.start.strength if spec.start else 1.0
         sampling = Sampling(spec, self.family.scheduler_config, strength=strength)
-        latents, repaint = begin(self.family, sampling, self.order, (1, *self.key.latent_shape))
+        begun = begin(self.family, sampling, self.order, (1, *self.key.latent_shape))
+        repaint = begun.repaint
         if repaint is not None:
             repaint = Repaint(*(part.to(device) for part in (repaint.mask, repaint.kept, repaint.noise)))
-        conditioning = self.family.condition(spec, self.words)
-        self.walk = SamplingRun(sampling, conditioning, latents.to(device), repaint)
+        conditioning = self._condition(spec, begun.mask_input)
+        self.walk = SamplingRun(sampling, conditioning, begun.latents.to(device), repaint)
         if self.replay is not None and len(self.replay) != self.total:
             raise TraceLengthError(number=len(self.replay), wanted=self.total)
 
@@ -164,7 +165,8 @@ class Slot:
             sampling = Sampling(spec, self.family.scheduler_config, strength=spec.hires.strength, generator=generator)
             latents, clean = begin_larger(sampling, before.latents, (1, *key.latent_shape))
             larger = replace(spec, width_px=coming.width_px, height_px=coming.height_px, hires=None)
-            conditioning = self.family.condition(larger, self.words)
+            mask = build_mask_input(self.family, generator, latents.shape) if self.family.takes_mask else None
+            conditioning = self._condition(larger, mask)
             place = before.latents.device
             walk = SamplingRun(sampling, conditioning, latents.to(place), None, self.done, clean.to(place))
         except BaseException:
@@ -172,6 +174,10 @@ class Slot:
             raise
         self._enter_pass()
         self.walk = walk
+
+    def _condition(self, spec: ImageSpec, mask_input: Tensor | None) -> Conditioning:
+        conditioning = self.family.condition(spec, self.words)
+        return conditioning if mask_input is None else {**conditioning, MASK: mask_input.repeat(self.rows, 1, 1, 1)}
 
     def _enter_pass(self) -> None:
         """Take on the size of the next pass."""

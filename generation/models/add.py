@@ -5,7 +5,9 @@ Nothing is copied and nothing loaded: a local file stays where it is. What fails
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from generation.errors import ConfigurationError
@@ -19,8 +21,9 @@ from generation.models.licence import read_licence
 from generation.models.lora_names import require_plain
 from generation.models.names import check_kind, check_name, label, name_for
 from generation.models.registry import Entry, Kind, ModelRegistry
-from generation.models.safetensors_header import check_numbers
+from generation.models.safetensors_header import check_numbers, read_tensors
 from generation.models.scheduler_config import PREDICTIONS
+from generation.models.single_file_settings import derive_settings, list_settings, write_settings
 from generation.program import format_command
 
 Say = Callable[[str], None]
@@ -53,35 +56,35 @@ def add_path(
     taken = check_name(register, name, replaces=replaces)
     found = _describe(path)
     check_kind(taken, found.kind)
-    settings = _find_config_folder(register, models_dir, path, found, config)
     _require_vae(register, found, vae)
     predicts = _prediction(found, prediction)
-    check_safety(path, found, settings, has_other_vae=vae is not None, prediction=predicts)
-    for note in (found.note, _read_training_scale(path, found)):
-        if note:
-            say(note)
-    say(f"{name}: a {label(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
-    check_all_numbers(path)
-    entry = Entry(
-        name=name,
-        kind=found.kind,
-        path=_make_relative(path, models_dir),
-        files=digests(path),
-        family=found.family,
-        context_width=found.context_width,
-        licence=read_licence(card or path / "README.md", found.metadata),
-        source=source,
-        revision=revision,
-        config=_make_relative(settings, models_dir) if settings else "",
-        config_files=hash_config(settings) if settings else {},
-        vae=vae or "",
-        prediction=predicts,
-        native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
-    )
-    if entry.kind is Kind.MODEL:
-        say("Loading it once, to see that it loads …")
-        require_loadable(model_of(register, entry, models_dir))
-    register.with_entry(entry).write(models_dir)
+    with _open_settings(register, models_dir, path, found, config, has_other_vae=vae is not None) as settings:
+        check_safety(path, found, settings, has_other_vae=vae is not None, prediction=predicts)
+        for note in (found.note, _read_training_scale(path, found)):
+            if note:
+                say(note)
+        say(f"{name}: a {label(found.kind)}{f' ({found.family})' if found.family else ''}; reading every number …")
+        check_all_numbers(path)
+        entry = Entry(
+            name=name,
+            kind=found.kind,
+            path=_make_relative(path, models_dir),
+            files=digests(path),
+            family=found.family,
+            context_width=found.context_width,
+            licence=read_licence(card or path / "README.md", found.metadata),
+            source=source,
+            revision=revision,
+            config=_make_relative(settings, models_dir) if settings else "",
+            config_files=hash_config(settings) if settings else {},
+            vae=vae or "",
+            prediction=predicts,
+            native_px=stated_px(found.metadata or {}) if found.kind is Kind.MODEL else 0,
+        )
+        if entry.kind is Kind.MODEL:
+            say("Loading it once, to see that it loads …")
+            require_loadable(model_of(register, entry, models_dir))
+        register.with_entry(entry).write(models_dir)
     return entry
 
 
@@ -148,20 +151,51 @@ def _describe(path: Path) -> Description:
         raise ConfigurationError(problem=f"{path} {error}.", remedy=remedy) from None
 
 
-def _find_config_folder(
-    register: ModelRegistry, models_dir: Path, path: Path, found: Description, config: str | None
-) -> Path | None:
+@contextmanager
+def _open_settings(
+    register: ModelRegistry,
+    models_dir: Path,
+    path: Path,
+    found: Description,
+    config: str | None,
+    *,
+    has_other_vae: bool,
+) -> Iterator[Path | None]:
+    """Yield the folder for the settings of a checkpoint in one file, None for all else.
+
+    Without `config` it is written from the file's header. It goes again if the file is not added in the end.
+    """
     if found.kind is not Kind.MODEL or path.is_dir():
         if config is not None:
             raise ConfigurationError(problem="--config is for checkpoints in one file.", remedy="Leave it out.")
-        return None
-    if config is None:
-        remedy = "Use --config NAME|FOLDER: any model folder of the same kind, with or without its weights."
-        raise ConfigurationError(
-            problem=f"{path.name} holds weights only, no settings and no word lists.", remedy=remedy
-        )
-    known = register.get(config)
-    return known.place(models_dir) if known is not None else _resolve(Path(config))
+        yield None
+        return
+    if config is not None:
+        known = register.get(config)
+        yield known.place(models_dir) if known is not None else _resolve(Path(config))
+        return
+    before = set(list_settings(models_dir))
+    written = _write_settings(models_dir, path, found, has_other_vae=has_other_vae)
+    try:
+        yield written
+    except BaseException:
+        if written not in before:
+            shutil.rmtree(written, ignore_errors=True)
+        raise
+
+
+def _write_settings(models_dir: Path, file: Path, found: Description, *, has_other_vae: bool) -> Path:
+    """Write the settings that a checkpoint in one file lacks, as its header has them, and return their folder."""
+    tensors = read_tensors(file)
+    hint = f"{file.stem} {stated_px(tensors.metadata) or ''}"
+    try:
+        files = derive_settings(tensors.shapes, found.family, hint=hint, has_other_vae=has_other_vae)
+        return write_settings(models_dir, files, found.family)
+    except IncompatibleFileError as error:
+        raise ConfigurationError(problem=f"{file} {error}.", remedy=error.remedy) from None
+    except OSError as error:
+        problem = f"{models_dir} cannot be written ({type(error).__name__})."
+        raise ConfigurationError(problem=problem, remedy="Set ATELIER_MODELS_DIR to a folder of yours.") from None
 
 
 def _require_vae(register: ModelRegistry, found: Description, vae: str | None) -> None:

@@ -29,7 +29,6 @@ _OTHERS = (
 )
 """What else people download as .safetensors, by the names in it; the first that is found says what it is."""
 _TASKS = {
-    9: "an inpainting model",
     8: "a model that changes pictures by instructions",
     7: "an enlarging model",
     5: "a model that follows depth",
@@ -44,6 +43,8 @@ _TEXT = {
 }
 _CONTEXT = re.compile(re.escape(UNET) + r".+\.attn2\.to_k\.weight")
 LATENT_CHANNELS = 4
+INPAINTING_CHANNELS = 9
+"""What the UNet of an inpainting model takes: latents, a mask, and the latents of the picture that stays."""
 
 
 class IncompatibleFileError(ValueError):
@@ -74,7 +75,7 @@ def family_of(shapes: Shapes) -> str:
         raise IncompatibleFileError(
             "is the refiner of Stable Diffusion XL, which cannot paint by itself", "Add the base model."
         )
-    require_plain_unet(first[1] if len(first) > 1 else 0)
+    require_usable_unet(first[1] if len(first) > 1 else 0)
     is_xl = any(name.startswith(("conditioner.embedders.", f"{UNET}label_emb.")) for name in shapes)
     return "sdxl" if is_xl else "sd"
 
@@ -84,9 +85,9 @@ def context_width(shapes: Shapes) -> int:
     return max((shape[-1] for name, shape in shapes.items() if _CONTEXT.fullmatch(name)), default=0)
 
 
-def require_plain_unet(channels: object) -> None:
-    """Raise `IncompatibleFileError` unless a UNet takes latents, and nothing beside them, in its channels."""
-    if channels == LATENT_CHANNELS:
+def require_usable_unet(channels: object) -> None:
+    """Raise `IncompatibleFileError` unless a UNet takes latents, alone or with a mask, in its channels."""
+    if channels in (LATENT_CHANNELS, INPAINTING_CHANNELS):
         return
     task = _TASKS.get(channels, "a model for another task") if isinstance(channels, int) else "a model for another task"
     problem = f"is {task}: its UNet takes {channels} channels, and latents have {LATENT_CHANNELS}"
@@ -111,6 +112,12 @@ def require_parts(shapes: Shapes, family: str, *, has_other_vae: bool = False) -
         )
     if decoder[1:2] != (LATENT_CHANNELS,):
         raise IncompatibleFileError(f"holds a VAE of {decoder[1:2]} latent channels, not {LATENT_CHANNELS}")
+
+
+def text_prefix(shapes: Shapes, family: str, part: str) -> str:
+    """Return what the names of a text encoder begin with in the file; empty if it is not there."""
+    pattern = re.compile(dict(_TEXT[family])[part])
+    return next((found[0] for name in shapes if (found := pattern.match(name))), "")
 
 
 def text_shape(shapes: Shapes, family: str, part: str) -> tuple[int, ...] | None:

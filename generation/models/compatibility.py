@@ -16,7 +16,7 @@ from generation.models.checkpoint import (
     IncompatibleFileError,
     Shapes,
     context_width,
-    require_plain_unet,
+    require_usable_unet,
     text_shape,
 )
 from generation.models.json_file import read_json
@@ -69,7 +69,7 @@ def text_parts(family: str) -> tuple[str, ...]:
 
 
 def _check_unet(unet: Settings, family: str, texts: list[Settings]) -> None:
-    require_plain_unet(unet.get("in_channels", LATENT_CHANNELS))
+    require_usable_unet(unet.get("in_channels", LATENT_CHANNELS))
     if (predicted := unet.get("out_channels", LATENT_CHANNELS)) != LATENT_CHANNELS:
         raise IncompatibleFileError(f"has a UNet that predicts {predicted} channels, not {LATENT_CHANNELS}")
     embeds = "text_time" if family == "sdxl" else None

@@ -17,7 +17,12 @@ from generation.models.lora_names import context_width, is_ignored, read_name, r
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
 
-FAMILIES: Mapping[str, str] = {"StableDiffusionPipeline": "sd", "StableDiffusionXLPipeline": "sdxl"}
+FAMILIES: Mapping[str, str] = {
+    "StableDiffusionPipeline": "sd",
+    "StableDiffusionXLPipeline": "sdxl",
+    "StableDiffusionInpaintPipeline": "sd",
+    "StableDiffusionXLInpaintPipeline": "sdxl",
+}
 """The engine's families by the class that `model_index.json` names."""
 
 _VAE_PARTS = ("encoder.conv_in.weight", "decoder.conv_in.weight")

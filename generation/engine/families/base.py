@@ -18,6 +18,8 @@ from generation.requests.spec import ImageSpec
 
 Conditioning = Mapping[str, Tensor]
 """Named model inputs beside latents and timesteps; the first dimension of each counts rows."""
+MASK = "mask"
+"""The input that the engine adds for a family that takes one: (rows, 1 + C, h, w), a mask and the latents it keeps."""
 
 
 class Family(Protocol):
@@ -25,6 +27,8 @@ class Family(Protocol):
 
     latent_channels: int
     pixels_per_latent: int
+    takes_mask: bool
+    """Whether it is an inpainting model: `denoise` wants `MASK` among its conditioning."""
     scheduler_config: Mapping[str, Any]
     ladder: tuple[int, ...]
     """Bucket sizes in rows that a forward may have, ascending. Fixed, so that a trace means the same everywhere."""
@@ -50,3 +54,9 @@ class Family(Protocol):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Decode scaled latents (1, C, h, w) to pixels (1, 3, H, W), about -1..1, in float32."""
+
+
+def join_mask(latents: Tensor, conditioning: Conditioning) -> Tensor:
+    """Return what a UNet takes in its channels: latents, and for an inpainting model the mask behind them."""
+    mask = conditioning.get(MASK)
+    return latents if mask is None else torch.cat([latents, mask], dim=1)

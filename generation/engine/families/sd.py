@@ -13,7 +13,7 @@ from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
 from generation.engine.errors import ClipSkipError
-from generation.engine.families.base import Conditioning
+from generation.engine.families.base import Conditioning, join_mask
 from generation.engine.loading import ModelFolder
 from generation.engine.text import TokenizedPrompt, Tokens, apply_weights, tokenize_pair
 from generation.models.catalog import Model
@@ -40,6 +40,7 @@ class StableDiffusion:
         self._learned = TextualInversions(model.embeddings, (self._text_encoder,))
         self.scheduler_config: Mapping[str, Any] = folder.scheduler_config()
         self.latent_channels: int = self._vae.config.latent_channels
+        self.takes_mask: bool = self._unet.config.in_channels > self.latent_channels
         self.pixels_per_latent: int = 2 ** (len(self._vae.config.block_out_channels) - 1)
 
     @property
@@ -69,7 +70,12 @@ class StableDiffusion:
         self._adapters.use(adapters)
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
-        prediction: Tensor = self._unet(latents, timesteps, return_dict=False, **conditioning)[0]
+        prediction: Tensor = self._unet(
+            join_mask(latents, conditioning),
+            timesteps,
+            encoder_hidden_states=conditioning["encoder_hidden_states"],
+            return_dict=False,
+        )[0]
         return prediction
 
     def encode(self, pixels: Tensor, generator: torch.Generator) -> Tensor:

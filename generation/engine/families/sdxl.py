@@ -16,7 +16,7 @@ from torch import Tensor
 from generation.engine.adapters import Adapters
 from generation.engine.devices import Device
 from generation.engine.embeddings import TextualInversions
-from generation.engine.families.base import Conditioning
+from generation.engine.families.base import Conditioning, join_mask
 from generation.engine.families.sd import (
     PromptCache,
     decode_latents,
@@ -61,6 +61,7 @@ class StableDiffusionXL:
         self._zeros_when_empty = bool(folder.index().get("force_zeros_for_empty_prompt", True))
         self.scheduler_config: Mapping[str, Any] = folder.scheduler_config()
         self.latent_channels: int = self._vae.config.latent_channels
+        self.takes_mask: bool = self._unet.config.in_channels > self.latent_channels
         self.pixels_per_latent: int = 2 ** (len(self._vae.config.block_out_channels) - 1)
 
     @property
@@ -98,7 +99,7 @@ class StableDiffusionXL:
 
     def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         prediction: Tensor = self._unet(
-            latents,
+            join_mask(latents, conditioning),
             timesteps,
             encoder_hidden_states=conditioning["encoder_hidden_states"],
             added_cond_kwargs={name: conditioning[name] for name in ("text_embeds", "time_ids")},

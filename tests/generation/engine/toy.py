@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from transformers import (
 )
 
 from generation.models.catalog import Model
+from generation.models.clip_words import build_vocabulary, read_merges
 from generation.requests.defaults import Defaults
 
 LATENT_SIDE = 8
@@ -36,14 +38,40 @@ WIDTH, SECOND_WIDTH = 16, 24
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def save_toy(folder: Path, *, prediction_type: str = "epsilon", seed: int = 0) -> Path:
+@dataclass(frozen=True)
+class Sizes:
+    """What a toy is made of."""
+
+    channels: tuple[int, int] = (16, 32)
+    groups: int = 8
+    heads: int = 2
+    vae_channels: int = 8
+    vae_groups: int = 4
+    width: int = WIDTH
+    second_width: int = SECOND_WIDTH
+    has_clip_words: bool = False
+    """Whether it knows the words of CLIP, instead of letters."""
+    in_channels: int = 4
+    is_open_clip: bool = False
+    """Whether it is as Stable Diffusion 2 and XL are: layers without convolutions around attention, another text."""
+
+
+TOY = Sizes()
+REAL = Sizes(
+    (32, 64), groups=32, heads=8, vae_channels=32, vae_groups=32, width=64, second_width=128, has_clip_words=True
+)
+"""As small as the fixed settings of Stable Diffusion allow: 32 groups, 8 heads or heads of 64, 49,408 words."""
+REAL_OPEN_CLIP = replace(REAL, heads=1, is_open_clip=True)
+
+
+def save_toy(folder: Path, *, prediction_type: str = "epsilon", seed: int = 0, sizes: Sizes = TOY) -> Path:
     """Write a toy Stable Diffusion (8 pixels a latent cell, latents 8 x 8 at 64 pixels) and return its folder."""
     torch.manual_seed(seed)
     pipeline = StableDiffusionPipeline(
-        vae=_vae(),
-        text_encoder=CLIPTextModel(_text_config()),
-        tokenizer=_tokenizer(folder / "words"),
-        unet=_unet(),
+        vae=_vae(sizes),
+        text_encoder=CLIPTextModel(_text_config(sizes)),
+        tokenizer=_tokenizer(folder / "words", sizes),
+        unet=_unet(sizes),
         scheduler=_scheduler(prediction_type),
         safety_checker=None,
         feature_extractor=None,
@@ -53,20 +81,21 @@ def save_toy(folder: Path, *, prediction_type: str = "epsilon", seed: int = 0) -
     return folder / "model"
 
 
-def save_toy_xl(folder: Path, *, seed: int = 0) -> Path:
+def save_toy_xl(folder: Path, *, seed: int = 0, sizes: Sizes = TOY) -> Path:
     """Write a toy Stable Diffusion XL of the same sizes and return its folder."""
     torch.manual_seed(seed)
     pipeline = StableDiffusionXLPipeline(
-        vae=_vae(),
-        text_encoder=CLIPTextModel(_text_config()),
-        text_encoder_2=CLIPTextModelWithProjection(_text_config(width=SECOND_WIDTH)),
-        tokenizer=_tokenizer(folder / "words"),
-        tokenizer_2=_tokenizer(folder / "more words"),
+        vae=_vae(sizes, scaling_factor=0.13025 if sizes.is_open_clip else 0.18215),
+        text_encoder=CLIPTextModel(_text_config(replace(sizes, is_open_clip=False))),
+        text_encoder_2=CLIPTextModelWithProjection(_text_config(replace(sizes, width=sizes.second_width))),
+        tokenizer=_tokenizer(folder / "words", replace(sizes, is_open_clip=False)),
+        tokenizer_2=_tokenizer(folder / "more words", sizes),
         unet=_unet(
-            cross_attention_dim=WIDTH + SECOND_WIDTH,
+            sizes,
+            cross_attention_dim=sizes.width + sizes.second_width,
             addition_embed_type="text_time",
             addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=SECOND_WIDTH + 6 * 8,
+            projection_class_embeddings_input_dim=sizes.second_width + 6 * 8,
         ),
         scheduler=_scheduler("epsilon"),
         add_watermarker=False,
@@ -118,53 +147,58 @@ def _scheduler(prediction_type: str) -> DDIMScheduler:
     )
 
 
-def _unet(**changes: Any) -> UNet2DConditionModel:
-    plain: dict[str, Any] = {"cross_attention_dim": WIDTH}
+def _unet(sizes: Sizes, **changes: Any) -> UNet2DConditionModel:
+    plain: dict[str, Any] = {"cross_attention_dim": sizes.width}
     return UNet2DConditionModel(
         **plain | changes,
         sample_size=LATENT_SIDE,
-        in_channels=4,
+        in_channels=sizes.in_channels,
         out_channels=4,
-        block_out_channels=(16, 32),
+        block_out_channels=sizes.channels,
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=2,
-        norm_num_groups=8,
+        norm_num_groups=sizes.groups,
+        attention_head_dim=sizes.heads,
+        use_linear_projection=sizes.is_open_clip,
     )
 
 
-def _vae() -> AutoencoderKL:
+def _vae(sizes: Sizes, *, scaling_factor: float = 0.18215) -> AutoencoderKL:
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(8, 8, 8, 8),
+        block_out_channels=(sizes.vae_channels,) * 4,
         latent_channels=4,
-        norm_num_groups=4,
+        norm_num_groups=sizes.vae_groups,
+        scaling_factor=scaling_factor,
     )
 
 
-def _text_config(*, width: int = WIDTH) -> CLIPTextConfig:
+def _text_config(sizes: Sizes) -> CLIPTextConfig:
+    num_words = 49408 if sizes.has_clip_words else 2 * len(_LETTERS) + 2
     return CLIPTextConfig(
-        vocab_size=2 * len(_LETTERS) + 2,
-        hidden_size=width,
+        vocab_size=num_words,
+        hidden_size=sizes.width,
         intermediate_size=32,
-        projection_dim=width,
+        projection_dim=sizes.width,
         num_hidden_layers=2,
-        num_attention_heads=2,
+        num_attention_heads=max(1, sizes.width // 64) if sizes.has_clip_words else 2,
         max_position_embeddings=77,
-        bos_token_id=2 * len(_LETTERS),
-        eos_token_id=2 * len(_LETTERS) + 1,
-        pad_token_id=2 * len(_LETTERS) + 1,
+        bos_token_id=num_words - 2,
+        eos_token_id=num_words - 1,
+        pad_token_id=num_words - 1,
+        hidden_act="gelu" if sizes.is_open_clip else "quick_gelu",
     )
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
-    """One token a letter: no merges."""
+def _tokenizer(folder: Path, sizes: Sizes) -> CLIPTokenizer:
+    """One token a letter, without merges; or the words of CLIP."""
     folder.mkdir(parents=True)
-    words = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\na b\n".replace("a b\n", ""))
+    letters = [*_LETTERS, *(f"{letter}</w>" for letter in _LETTERS), "<|startoftext|>", "<|endoftext|>"]
+    words = build_vocabulary() if sizes.has_clip_words else {word: index for index, word in enumerate(letters)}
+    (folder / "vocab.json").write_text(json.dumps(words))
+    (folder / "merges.txt").write_text(read_merges() if sizes.has_clip_words else "#version: 0.2\n")
     (folder / "tokenizer_config.json").write_text(
         json.dumps(
             {
@@ -173,7 +207,7 @@ def _tokenizer(folder: Path) -> CLIPTokenizer:
                 "bos_token": "<|startoftext|>",
                 "eos_token": "<|endoftext|>",
                 "unk_token": "<|endoftext|>",
-                "pad_token": "<|endoftext|>",
+                "pad_token": "!" if sizes.is_open_clip else "<|endoftext|>",
             }
         )
     )

@@ -64,8 +64,6 @@ def moved(old: str, new: str) -> Change:
 
 
 FILES: dict[str, tuple[str, Change, str]] = {
-    "inpainting": ("sd", with_channels(9), "is an inpainting model: its UNet takes 9 channels"),
-    "inpainting, XL": ("xl", with_channels(9), "is an inpainting model"),
     "instructions": ("sd", with_channels(8), "changes pictures by instructions"),
     "depth": ("sd", with_channels(5), "follows depth"),
     "enlarger of latents": ("sd", with_channels(7), "is an enlarging model"),
@@ -169,7 +167,7 @@ FOLDERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         "cannot be pieced together",
     ),
     "a tokenizer without words": ("sd", in_json("tokenizer/tokenizer.json", model={"vocab": []}), "holds no words"),
-    "inpainting": ("sd", in_json("unet/config.json", in_channels=9), "is an inpainting model"),
+    "instructions": ("sd", in_json("unet/config.json", in_channels=8), "changes pictures by instructions"),
     "learned variance": ("sd", in_json("unet/config.json", out_channels=8), "predicts 8 channels"),
     "a consistency model": ("sd", in_json("unet/config.json", time_cond_proj_dim=256), "takes other inputs"),
     "classes": ("sd", in_json("unet/config.json", num_class_embeds=1000), "takes other inputs"),
