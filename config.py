@@ -58,6 +58,9 @@ class Settings(BaseModel):
     models_dir: Path | None = Field(
         None, description="Where `bot.py models` keeps its register and what it fetches; `models` in the data folder."
     )
+    civitai_token: SecretStr | None = Field(
+        None, description="An API key of your Civitai account, for `models add` of what needs a login there."
+    )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="Where the model runs.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
     memory: Literal["auto", "full", "sliced", "offload"] = Field(
@@ -151,9 +154,10 @@ class Settings(BaseModel):
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no log may hold: the token, the lines of the private key, the password of the database."""
-        token, key = (value.get_secret_value() if value else "" for value in (self.discord_token, self.c2pa_key))
+        kept = (self.discord_token, self.civitai_token, self.c2pa_key)
+        token, civitai, key = (value.get_secret_value() if value else "" for value in kept)
         lines = (line for line in key.splitlines() if not line.startswith("-----"))
-        return tuple(filter(None, (token, *lines, urlsplit(self.database_url or "").password)))
+        return tuple(filter(None, (token, civitai, *lines, urlsplit(self.database_url or "").password)))
 
     @property
     def owners(self) -> frozenset[int]:

@@ -192,7 +192,7 @@ def models_list() -> None:
 
 @models_app.command("add")
 def models_add(
-    what: Annotated[str, typer.Argument(metavar="PATH|HUB_ID", help="A file, a folder, owner/name, owner/name/FILE.")],
+    what: Annotated[str, typer.Argument(metavar="PATH|HUB_ID|LINK", help="A file, a folder, owner/name, a link.")],
     name: Annotated[str | None, typer.Option(help="What people will call it; else made from the file's name.")] = None,
     revision: Annotated[str | None, typer.Option(help="Of the hub: branch, tag or commit; pinned as a commit.")] = None,
     config: Annotated[str | None, typer.Option(help="For a checkpoint in one file: model folder or name.")] = None,
@@ -206,9 +206,23 @@ def models_add(
     """Check a model, LoRA, textual inversion or VAE, fetch it if need be, and offer it from the next start."""
     from cli import models
 
+    settings = load_settings()
+    folder, token = settings.folder_of_models, settings.civitai_token
+    options: dict[str, Any] = {"name": name, "revision": revision, "config": config, "vae": vae}
+    options |= {"prediction": prediction, "half": half, "replaces": replace}
+    options["civitai_token"] = token.get_secret_value() if token is not None else ""
+    _change_models(folder, lambda: models.add(folder, what, say=typer.echo, **options))
+
+
+@models_app.command("scan")
+def models_scan(
+    path: Annotated[str, typer.Argument(help="The folder that another program keeps its models in.")],
+) -> None:
+    """Add all checkpoints, LoRA, textual inversions and VAE below a folder. They stay where they are."""
+    from cli import models
+
     folder = load_settings().folder_of_models
-    options = {"name": name, "revision": revision, "config": config, "vae": vae, "prediction": prediction}
-    _change_models(folder, lambda: models.add(folder, what, say=typer.echo, half=half, replaces=replace, **options))
+    _change_models(folder, lambda: models.scan(folder, path, say=typer.echo))
 
 
 @models_app.command("remove")

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from generation.errors import ConfigurationError
-from generation.models.add import add_path
+from generation.models.add import LOCAL, Origin, add_path
 from generation.models.catalog import Catalog, Model
 from generation.models.layout import read_file_statement, read_scheduler
+from generation.models.links import CivitaiLink, HubLink, is_url, parse_link
 from generation.models.names import check_name, label, name_for
 from generation.models.registry import Entry, Kind, ModelRegistry
+from generation.models.scan import scan as scan_folder
 from generation.models.scheduler_config import V_PREDICTION, Stated
 from generation.models.single_file_settings import SETTINGS_DIR
 from generation.program import format_command
@@ -62,32 +64,22 @@ def add(
     prediction: str | None = None,
     half: bool = False,
     replaces: bool = False,
+    civitai_token: str = "",
 ) -> Entry:
-    """Add a path, or fetch from the hub and add. Raise `ConfigurationError`; then nothing was entered."""
-    from generation.models.hub import fetch, is_hub_id  # only here: listing and verifying need no network library
-
-    if _exists(what) or not is_hub_id(what):
-        if revision is not None:
-            raise ConfigurationError(problem="--revision is for models from the hub.", remedy="Leave it out.")
-        path = Path(what)
-        entry = add_path(
-            models_dir,
-            path,
-            say=say,
-            require_loadable=require_loadable,
-            name=name,
-            config=config,
-            vae=vae,
-            prediction=prediction,
-            replaces=replaces,
-        )
-        return _tell(models_dir, entry, say)
-    chosen = name or name_for(PurePosixPath(what))
-    check_name(ModelRegistry.read(models_dir), chosen, replaces=replaces)
-    fetched = fetch(models_dir, what, name=chosen, revision=revision, half=half, replaces=replaces, say=say)
+    """Add a path, or fetch from the hub or Civitai and add. Raise `ConfigurationError`; then nothing was entered."""
+    path, chosen, origin = _fetch(
+        models_dir,
+        what,
+        say=say,
+        name=name,
+        revision=revision,
+        half=half,
+        replaces=replaces,
+        civitai_token=civitai_token,
+    )
     entry = add_path(
         models_dir,
-        fetched.path,
+        path,
         say=say,
         require_loadable=require_loadable,
         name=chosen,
@@ -95,11 +87,100 @@ def add(
         vae=vae,
         prediction=prediction,
         replaces=replaces,
-        source=fetched.source,
-        revision=fetched.revision,
-        card=fetched.card,
+        origin=origin,
     )
     return _tell(models_dir, entry, say)
+
+
+def scan(models_dir: Path, root: str, *, say: Say) -> bool:
+    """Add all below a folder. Return whether anything in it can be used. Raise `ConfigurationError` for no folder."""
+    folder, quiet = Path(root).expanduser(), lambda line: None
+    counts = {"added": 0, "there already": 0, "left out": 0}
+
+    def add_one(path: Path) -> Entry:
+        return add_path(models_dir, path, say=quiet, require_loadable=require_loadable)
+
+    for found in scan_folder(models_dir, folder, add_one):
+        shown = found.path.relative_to(folder)
+        if found.entry is not None:
+            counts["added"] += 1
+            say(f"added      {label(found.entry.kind)} {found.entry.name}  ({shown})")
+        elif found.problem:
+            counts["left out"] += 1
+            say(f"left out   {shown}: {found.problem}")
+        else:
+            counts["there already"] += 1
+    say("; ".join(f"{number} {word}" for word, number in counts.items()) + ".")
+    return counts["added"] + counts["there already"] > 0
+
+
+def _fetch(
+    models_dir: Path,
+    what: str,
+    *,
+    say: Say,
+    name: str | None,
+    revision: str | None,
+    half: bool,
+    replaces: bool,
+    civitai_token: str,
+) -> tuple[Path, str | None, Origin]:
+    """Return where it lies, what it is called if that is settled, and where it came from."""
+    from generation.models.hub import fetch, is_hub_id  # only here: listing and verifying need no network library
+
+    link = parse_link(what) if is_url(what) else None
+    if is_url(what) and link is None:
+        problem = f"{what[:120]} is no link to a model of the Hugging Face hub or of Civitai."
+        raise ConfigurationError(problem=problem, remedy="Download the file, and add its path.")
+    if isinstance(link, CivitaiLink):
+        return _fetch_civitai(
+            models_dir, link, say=say, name=name, half=half, replaces=replaces, token=civitai_token, revision=revision
+        )
+    if isinstance(link, HubLink):
+        what, revision = link.hub_id, revision or link.revision
+    if link is None and (_exists(what) or not is_hub_id(what)):
+        if revision is not None:
+            raise ConfigurationError(problem="--revision is for models from the hub.", remedy="Leave it out.")
+        return Path(what), name, LOCAL
+    chosen = name or name_for(PurePosixPath(what))
+    check_name(ModelRegistry.read(models_dir), chosen, replaces=replaces)
+    fetched = fetch(models_dir, what, name=chosen, revision=revision, half=half, replaces=replaces, say=say)
+    return fetched.path, chosen, Origin(fetched.source, fetched.revision, card=fetched.card)
+
+
+def _fetch_civitai(
+    models_dir: Path,
+    link: CivitaiLink,
+    *,
+    say: Say,
+    name: str | None,
+    half: bool,
+    replaces: bool,
+    token: str,
+    revision: str | None,
+) -> tuple[Path, str, Origin]:
+    from generation.models.civitai import CivitaiFile, fetch
+
+    if revision is not None:
+        raise ConfigurationError(
+            problem="--revision is for models from the hub.", remedy="On Civitai, copy the link of the version."
+        )
+
+    def choose_folder(file: CivitaiFile) -> str:
+        chosen = name or name_for(PurePosixPath(file.name))
+        check_name(ModelRegistry.read(models_dir), chosen, replaces=replaces)
+        return f"{chosen}-{file.version_id}" if replaces else chosen
+
+    file, path = fetch(models_dir, link, choose_folder=choose_folder, half=half, token=token, say=say)
+    origin = Origin(
+        source="civitai",
+        revision=str(file.version_id),
+        page=file.page,
+        licence=file.licence,
+        base_model=file.base_model,
+        trigger_words=file.trigger_words,
+    )
+    return path, name or name_for(PurePosixPath(file.name)), origin
 
 
 def remove(models_dir: Path, name: str, *, say: Say) -> None:
@@ -120,8 +201,12 @@ def remove(models_dir: Path, name: str, *, say: Say) -> None:
 
 def _tell(models_dir: Path, entry: Entry, say: Say) -> Entry:
     say(f"Added {label(entry.kind)} {entry.name}: {len(entry.files) + len(entry.config_files)} files, all hashed.")
-    if entry.revision:
+    if entry.page:
+        say(f"From {entry.page}.")
+    elif entry.revision:
         say(f"From {entry.source} at commit {entry.revision}.")
+    if entry.trigger_words:
+        say(f"Its author says to write: {', '.join(entry.trigger_words)}.")
     say(f"Licence: {entry.licence or 'not stated; look at its page before you offer it to others'}.")
     if entry.kind is Kind.MODEL and not any(file.startswith("safety_checker/") for file in entry.files):
         say("It brings no safety checker: it paints in age-restricted channels only.")
@@ -159,7 +244,7 @@ def _prediction(models_dir: Path, entry: Entry) -> str:
 def _origin(entry: Entry | None) -> str:
     if entry is None:
         return "built in"
-    return f"{entry.source}@{entry.revision[:12]}" if entry.revision else entry.path
+    return entry.page or (f"{entry.source}@{entry.revision[:12]}" if entry.revision else entry.path)
 
 
 def _base(extra: PromptAddon) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from generation.errors import ConfigurationError
@@ -24,9 +25,26 @@ from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.safetensors_header import check_numbers, read_tensors
 from generation.models.scheduler_config import PREDICTIONS
 from generation.models.single_file_settings import derive_settings, list_settings, write_settings
+from generation.models.trigger_words import read_trigger_words
 from generation.program import format_command
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something was fetched from, and what is said of it there. All is empty for a local file."""
+
+    source: str = ""
+    revision: str = ""
+    card: Path | None = None
+    page: str = ""
+    licence: str = ""
+    base_model: str = ""
+    trigger_words: tuple[str, ...] = ()
+
+
+LOCAL = Origin()
 
 
 def add_path(
@@ -39,9 +57,7 @@ def add_path(
     vae: str | None = None,
     prediction: str | None = None,
     replaces: bool = False,
-    source: str = "",
-    revision: str = "",
-    card: Path | None = None,
+    origin: Origin = LOCAL,
     require_loadable: Callable[[Model], None],
 ) -> Entry:
     """Check what lies at `path` and enter it. Raise `ConfigurationError` saying why it cannot be used, and what to do.
@@ -72,9 +88,12 @@ def add_path(
             files=digests(path),
             family=found.family,
             context_width=found.context_width,
-            licence=read_licence(card or path / "README.md", found.metadata),
-            source=source,
-            revision=revision,
+            licence=origin.licence or read_licence(origin.card or path / "README.md", found.metadata),
+            source=origin.source,
+            revision=origin.revision,
+            page=origin.page,
+            base_model=origin.base_model,
+            trigger_words=origin.trigger_words or read_trigger_words(found.metadata),
             config=_make_relative(settings, models_dir) if settings else "",
             config_files=hash_config(settings) if settings else {},
             vae=vae or "",

@@ -41,8 +41,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     context_width: int = 0
     licence: str = ""
     source: str = ""
-    """The hub's `owner/name`, and `revision` the 40 hex digits of the commit; both empty for a local file."""
+    """The hub's `owner/name`, and `revision` the 40 hex digits of the commit; or `civitai`, and the number of a
+    version. Both are empty for a local file."""
     revision: str = ""
+    page: str = ""
+    """The web page it was fetched from, where it has one."""
+    base_model: str = ""
+    """What it was trained on, as its page names it: for people to read."""
+    trigger_words: tuple[str, ...] = ()
+    """Of a LoRA: words that its author says to write into a prompt."""
     config: str = ""
     """Of a single-file checkpoint: the folder its settings and word lists are read from."""
     config_files: dict[str, str] = {}

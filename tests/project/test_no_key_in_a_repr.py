@@ -38,6 +38,8 @@ _HARMLESS = {
     "Settings.discord_url",  # of this machine only
     "Settings.discord_token",  # SecretStr
     "Settings.c2pa_key",  # SecretStr
+    "Settings.civitai_token",  # SecretStr
+    "CivitaiFile.url",  # without the token
     "TokenizedPrompt.tokens",  # of a text model
     *(f"{field}.key" for field in ("Field", "Text", "Pick", "File")),  # names of fields of a form
     "Lines.key",  # what lists it again
@@ -52,7 +54,10 @@ def values() -> Iterator[Any]:
     yield Credentials(certificates="public", key=PEM)
     yield Attached(f"https://cdn.discordapp.com/ephemeral-attachments/1/2/a.png?hm={CANARY}", 3, "a.png")
     yield Settings(  # type: ignore[call-arg]
-        discord_token=SecretStr(CANARY), c2pa_key=SecretStr(PEM), database_url=f"postgresql://u:{CANARY}@h/d"
+        discord_token=SecretStr(CANARY),
+        civitai_token=SecretStr(CANARY),
+        c2pa_key=SecretStr(PEM),
+        database_url=f"postgresql://u:{CANARY}@h/d",
     )
 
 
@@ -67,7 +72,7 @@ def test_the_canary_is_there_to_be_found() -> None:
     """The control: the values do hold the secret."""
     reply_to, credentials, attached, settings = values()
     assert CANARY in reply_to.token and CANARY in credentials.key and CANARY in attached.url
-    assert CANARY in settings.secrets and settings.secrets.count(CANARY) == 3
+    assert CANARY in settings.secrets and settings.secrets.count(CANARY) == 4
 
 
 def test_every_field_that_sounds_like_a_secret_is_left_out_of_its_repr() -> None:
