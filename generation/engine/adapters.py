@@ -12,14 +12,13 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import set_peft_model_state_dict
 from torch import nn
 
 from generation.engine.errors import AddonMissingError
-from generation.engine.lora_file import LoraLayer, read_lora
+from generation.engine.lora_file import read_lora
+from generation.engine.lora_layers import LoraLayer
 from generation.requests.prompt_addons import MAX_ADAPTERS, Adapter, PromptAddon
 
 _MAX_RESIDENT = 2 * MAX_ADAPTERS
@@ -80,26 +79,14 @@ class Adapters:
 
 
 def _inject(module: nn.Module, name: str, layers: Mapping[str, LoraLayer]) -> None:
-    """Put the matrices beside the layers they belong to, in the model's number format, switched off."""
-    ranks = {layer: each.rank for layer, each in layers.items()}
-    rank = next(iter(ranks.values()))
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=rank,
-        target_modules="|".join(re.escape(layer) for layer in layers),
-        rank_pattern={f"^{re.escape(layer)}": each for layer, each in ranks.items() if each != rank},
-        alpha_pattern={f"^{re.escape(layer)}": each for layer, each in ranks.items() if each != rank},
-        inference_mode=True,
-    )
+    """Put a LoRA beside the layers it belongs to, in the model's number format, switched off."""
+    targets = "|".join(re.escape(layer) for layer in layers)
+    config = LoraConfig(r=1, lora_alpha=1, target_modules=targets, init_lora_weights=False, inference_mode=True)
     like = next(module.parameters())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several at once are what we want
         inject_adapter_in_model(config, module, adapter_name=name)
-    matrices: dict[str, torch.Tensor] = {}
     for layer, each in layers.items():
-        matrices[f"{layer}.lora_A.weight"] = each.down
-        matrices[f"{layer}.lora_B.weight"] = each.up
-    outcome = set_peft_model_state_dict(module, matrices, adapter_name=name)
-    assert not outcome.unexpected_keys, outcome.unexpected_keys
-    for layer in layers:
-        module.get_submodule(layer).to(device=like.device, dtype=like.dtype).requires_grad_(False)
+        beside = module.get_submodule(layer)
+        each.put_beside(beside, name)  # in place of the matrices of rank 1
+        beside.to(device=like.device, dtype=like.dtype).requires_grad_(False)

@@ -1,7 +1,8 @@
 """Reads LoRA files of any tool under one set of names, and refuses what does not fit.
 
-Read once, hashed and parsed from the same bytes: what is loaded is what was added. Only two matrices a layer are
-taken and, from what the file says of itself, how to scale them; nothing in it can choose code to run.
+Read once, hashed and parsed from the same bytes: what is loaded is what was added. Only the matrices of known kinds are
+taken (`generation/models/lora_kinds.py`) and, from what the file says of itself, how to scale them; nothing in it can
+choose code to run.
 """
 
 from __future__ import annotations
@@ -9,47 +10,45 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
-from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
 from generation.engine.errors import AddonUnusableError
-from generation.models.lora_names import KOHYA, read_name, read_names, read_settings
+from generation.engine.lora_layers import LoraLayer
+from generation.engine.lora_tensors import build_change, read_lengths
+from generation.models.lora_kinds import measure
+from generation.models.lora_ldm_names import name_by_diffusers
+from generation.models.lora_names import KOHYA, check_settings, read_names, read_settings
 from generation.requests.prompt_addons import PromptAddon
 
-
-@dataclass(frozen=True, slots=True)
-class LoraLayer:
-    """What is added to one layer: `up @ down`, scaled already. A convolution's matrices have its kernel's sides."""
-
-    down: Tensor
-    up: Tensor
-
-    @property
-    def rank(self) -> int:
-        return int(self.down.shape[0])
-
-
 LoraParts = Mapping[str, Mapping[str, LoraLayer]]
-"""Part of the model (`unet`, `text_encoder`, `text_encoder_2`) to layer name to matrices."""
+"""Part of the model (`unet`, `text_encoder`, `text_encoder_2`) to layer name to what is added there."""
 
 
 def read_lora(extra: PromptAddon, modules: Mapping[str, nn.Module]) -> LoraParts:
     """Return the LoRA, checked against the parts of the model it is for. Raise `InvalidRequestError` if it does not
     fit."""
-    matrices = _read(extra)
+    data, tensors = read_checked(extra)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     try:
-        parts = _parts(_converted(matrices, modules["unet"]), modules)
-    except (ValueError, KeyError, IndexError, AttributeError) as error:
-        raise unusable(extra, f"its layers have names that are not known ({str(error)[:120]}).") from error
-    for part, layers in parts.items():
-        for name, layer in layers.items():
-            _check_layer(extra, modules[part], f"{part}.{name}", name, layer)
+        read = read_names(shapes)
+        settings = read_settings(_read_metadata(data))
+        check_settings(settings, read)
+    except ValueError as error:
+        raise unusable(extra, f"it {error}.") from None
+    layers: dict[str, dict[str, Tensor]] = {}
+    for name, (layer, part) in read.items():
+        layers.setdefault(layer, {})[part] = tensors[name].float()
+    names, parts = LayerNames(modules), dict[str, dict[str, LoraLayer]]()
+    for layer, each in layers.items():
+        part, name = names.find(layer)
+        weight = _find_weight(extra, modules.get(part), f"{part}.{name}", name)
+        parts.setdefault(part, {})[name] = _build_layer(extra, each, weight, f"{part}.{name}", settings)
     return parts
 
 
@@ -75,27 +74,6 @@ def unusable(extra: PromptAddon, why: str) -> AddonUnusableError:
     return AddonUnusableError(name=extra.name, why=why)
 
 
-def _read(extra: PromptAddon) -> dict[str, Tensor]:
-    """Return float32 matrices by layer and side, scaled as the file says: kohya's alphas, or PEFT's settings."""
-    data, tensors = read_checked(extra)
-    try:
-        read = read_names({name: tuple(tensor.shape) for name, tensor in tensors.items()})
-        settings = read_settings(_read_metadata(data))
-    except ValueError as error:
-        raise unusable(extra, f"it {error}.") from None
-    alphas = {layer: float(tensors[name]) for name, (layer, part) in read.items() if part == "alpha"}
-    scaled: dict[str, Tensor] = {}
-    for name, (layer, part) in read.items():
-        if part == "alpha":
-            continue
-        matrix = tensors[name].float()
-        if part == "up":
-            rank = matrix.shape[1]
-            matrix = matrix * (alphas[layer] / rank if layer in alphas else _read_scale(settings, layer, rank))
-        scaled[f"{layer}.lora_{part}.weight"] = matrix
-    return scaled
-
-
 def _read_metadata(data: bytes) -> Mapping[str, str]:
     """Return the free text of a safetensors header."""
     length = int.from_bytes(data[:8], "little")
@@ -104,6 +82,7 @@ def _read_metadata(data: bytes) -> Mapping[str, str]:
 
 
 def _read_scale(settings: Mapping[str, Any], layer: str, rank: int) -> float:
+    """Return what PEFT's settings say a layer is scaled by."""
     part, _, name = layer.partition(".")
     alpha = settings.get(f"{part}.lora_alpha")
     pattern = settings.get(f"{part}.alpha_pattern")
@@ -112,44 +91,65 @@ def _read_scale(settings: Mapping[str, Any], layer: str, rank: int) -> float:
     return float(alpha) / rank if isinstance(alpha, int | float) else 1.0
 
 
-def _converted(tensors: dict[str, Tensor], unet: Any) -> dict[str, Tensor]:
-    """Return the tensors by the model's own layer names: diffusers knows what kohya's underscores stand for."""
-    if all(name.startswith(KOHYA) for name in tensors):
-        tensors, _ = StableDiffusionLoraLoaderMixin.lora_state_dict(tensors, unet_config=unet.config)
-    return tensors
+class LayerNames:
+    """Finds layers of a model by the names that LoRA files have for them."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        self._modules = modules
+        self._by_underscores = {
+            part: {name.replace(".", "_"): name for name, _ in module.named_modules()}
+            for part, module in modules.items()
+        }
+
+    def find(self, layer: str) -> tuple[str, str]:
+        """Return the part of the model, and the layer's name in it; a name that is not there as it is."""
+        prefix = next((prefix for prefix in KOHYA if layer.startswith(prefix)), None)
+        if prefix is None:
+            part, _, name = layer.partition(".")
+            return part, self._without_level(part, name, "text_model.")
+        part, name = KOHYA[prefix], layer.removeprefix(prefix)
+        if part == "unet" and part in self._modules:
+            unet: Any = self._modules[part]
+            name = name_by_diffusers(name, unet.config.layers_per_block)
+        name = self._without_level(part, name, "text_model_")
+        return part, self._by_underscores.get(part, {}).get(name, name)
+
+    def _without_level(self, part: str, name: str, level: str) -> str:
+        """Return the name without a level that transformers took out of `CLIPTextModel`, if this one is without."""
+        return name if part == "unet" or hasattr(self._modules.get(part), "text_model") else name.removeprefix(level)
 
 
-def _parts(tensors: Mapping[str, Tensor], modules: Mapping[str, nn.Module]) -> LoraParts:
-    sides: dict[str, dict[str, dict[str, Tensor]]] = {}
-    for name, tensor in tensors.items():
-        found = read_name(name)
-        part, _, layer = found.layer.partition(".") if found is not None else ("", "", "")
-        if found is None or part not in modules:
-            raise ValueError(name)
-        if part != "unet" and not hasattr(modules[part], "text_model"):
-            layer = layer.removeprefix("text_model.")  # transformers took that level out of CLIPTextModel
-        sides.setdefault(part, {}).setdefault(layer, {})[found.part] = tensor
-    return {
-        part: {layer: LoraLayer(down=pair["down"], up=pair["up"]) for layer, pair in layers.items()}
-        for part, layers in sides.items()
-    }
-
-
-def _check_layer(extra: PromptAddon, module: nn.Module, shown: str, name: str, layer: LoraLayer) -> None:
+def _find_weight(extra: PromptAddon, module: nn.Module | None, shown: str, name: str) -> Tensor:
+    """Return the weight of the model's layer. Raise `InvalidRequestError` if there is none that a LoRA can change."""
     try:
-        target = base_layer(module.get_submodule(name))
+        target = base_layer(module.get_submodule(name)) if module is not None and name else None
     except AttributeError:
-        raise unusable(extra, f"it was made for another kind of model, one that has a layer {shown}.") from None
-    weight = target.weight
-    if not isinstance(target, nn.Linear | nn.Conv2d) or not isinstance(weight, Tensor):
+        target = None
+    if target is None:
+        raise unusable(extra, f"it was made for another kind of model, one that has a layer {shown}.")
+    if not isinstance(target, nn.Linear | nn.Conv2d) or not isinstance(target.weight, Tensor):
         raise unusable(extra, f"it changes {shown}, which LoRA cannot.")
-    takes, gives = layer.down.shape[1], layer.up.shape[0]
-    if (gives, takes) != tuple(weight.shape[:2]):
+    return target.weight
+
+
+def _build_layer(
+    extra: PromptAddon, parts: Mapping[str, Tensor], weight: Tensor, shown: str, settings: Mapping[str, Any]
+) -> LoraLayer:
+    """Return what the tensors of a layer add to it, scaled. Raise `InvalidRequestError` if they do not fit it."""
+    gives, takes, rank = measure({part: tuple(tensor.shape) for part, tensor in parts.items()})
+    if (gives, takes) != (weight.shape[0], prod(weight.shape[1:])):
         problem = f"it was made for another kind of model: its {shown} is {takes} to {gives}"
-        raise unusable(extra, f"{problem}, here it is {weight.shape[1]} to {weight.shape[0]}.")
-    fits = layer.up.shape[1] == layer.rank and layer.down.shape[2:] == weight.shape[2:]
-    if not fits or any(side != 1 for side in layer.up.shape[2:]) or layer.up.dim() != weight.dim():
-        raise unusable(extra, f"the two matrices of its {shown} do not fit each other.")
+        raise unusable(extra, f"{problem}, here it is {prod(weight.shape[1:])} to {weight.shape[0]}.")
+    scale = 1.0
+    if rank:
+        scale = float(parts["alpha"]) / rank if "alpha" in parts else _read_scale(settings, shown, rank)
+    try:
+        layer = LoraLayer(build_change(parts, tuple(weight.shape), scale), read_lengths(parts, tuple(weight.shape)))
+    except RuntimeError:
+        raise unusable(extra, f"the matrices of its {shown} do not fit the layer.") from None
+    if not layer.is_finite():
+        raise unusable(extra, f"its {shown} holds numbers that are not finite once they are multiplied.")
+    return layer
 
 
 def base_layer(layer: nn.Module) -> nn.Module:

@@ -19,7 +19,7 @@ from generation.models.inspect import Description, describe, stated_px
 from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part, files_read
 from generation.models.licence import read_licence
-from generation.models.lora_names import require_plain
+from generation.models.lora_names import check_settings, read_names
 from generation.models.names import check_kind, check_name, label, name_for
 from generation.models.registry import Entry, Kind, ModelRegistry
 from generation.models.safetensors_header import check_numbers, read_tensors
@@ -108,18 +108,20 @@ def add_path(
 
 
 def _read_training_scale(path: Path, found: Description) -> str:
-    """Return the settings that PEFT wrote beside its file. Raise `ConfigurationError` if the LoRA is not a plain
-    one."""
+    """Return, in a sentence, the scale in the settings that PEFT wrote beside its file; empty where there is none.
+
+    Raise `ConfigurationError` if they say that the LoRA is of a kind that is not read.
+    """
     beside = path.with_name("adapter_config.json")
     if found.kind is not Kind.LORA or path.name != "adapter_model.safetensors" or not beside.is_file():
         return ""
     try:
         settings = read_json(beside)
-        require_plain(settings)
+        check_settings(settings, read_names(read_tensors(path).shapes))
     except (OSError, ValueError, RecursionError) as error:
         problem = f"{beside} says how the LoRA is to be used, and it {error}."
         raise ConfigurationError(problem=problem, remedy="It was not added.") from None
-    alpha, rank = settings.get("lora_alpha"), settings.get("r")
+    alpha, rank = settings.get("lora_alpha", settings.get("alpha")), settings.get("r")
     if not isinstance(alpha, int | float) or not isinstance(rank, int) or rank < 1 or alpha == rank:
         return ""
     return (

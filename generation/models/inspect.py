@@ -13,7 +13,7 @@ from generation.models import checkpoint
 from generation.models.checkpoint import LATENT_CHANNELS
 from generation.models.json_file import read_json
 from generation.models.layout import WEIGHTS_THAT_RUN_CODE
-from generation.models.lora_names import context_width, is_ignored, read_name, read_names, read_settings
+from generation.models.lora_names import check_settings, context_width, is_ignored, is_lora, read_names, read_settings
 from generation.models.registry import Kind
 from generation.models.safetensors_header import Tensors, read_tensors
 
@@ -122,7 +122,7 @@ def _describe_tensors(tensors: Tensors) -> Description:
     if checkpoint.is_checkpoint(shapes):
         width = checkpoint.context_width(shapes)
         return Description(Kind.MODEL, checkpoint.family_of(shapes), width, tensors.metadata)
-    if any(read_name(name) for name in shapes):
+    if is_lora(shapes):
         return _describe_lora(tensors)
     for prefix in _VAE_PREFIXES:
         if all(f"{prefix}{name}" in shapes for name in _VAE_PARTS):
@@ -139,7 +139,7 @@ def _describe_tensors(tensors: Tensors) -> Description:
 
 def _describe_lora(tensors: Tensors) -> Description:
     read = read_names(tensors.shapes)
-    read_settings(tensors.metadata)
+    check_settings(read_settings(tensors.metadata), read)
     ignored = any(is_ignored(name) for name in tensors.shapes)
     note = "The textual inversion in it is not used: words need a file of their own." if ignored else ""
     return Description(

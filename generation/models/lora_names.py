@@ -8,54 +8,90 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from math import prod
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-KOHYA = ("lora_unet_", "lora_te_", "lora_te1_", "lora_te2_")
+from generation.models.lora_kinds import KINDS, Extent, measure
+
+KOHYA = {
+    "lora_unet_": "unet",
+    "lora_te_": "text_encoder",
+    "lora_te1_": "text_encoder",
+    "lora_te2_": "text_encoder_2",
+}
+"""How kohya's scripts begin names, and the part of the model that is meant."""
+_LYCORIS = "lycoris_"
+"""How the library LyCORIS begins names when it wraps a network by itself."""
 _IGNORED = "bundle_emb."
 """OneTrainer puts the textual inversions it trained beside the LoRA."""
 _SETTINGS = "lora_adapter_metadata"
-_NOT_PLAIN = ("use_dora", "use_rslora", "lora_bias")
+_NOT_READ = ("use_rslora", "lora_bias")
 _SUFFIXES = {
     r"\.lora_down\.weight": "down",
     r"\.lora_up\.weight": "up",
+    r"\.lora_mid\.weight": "mid",
     r"\.alpha": "alpha",
+    r"\.dora_scale": "dora_scale",
     r"\.lora_A(\.default)?\.weight": "down",
     r"\.lora_B(\.default)?\.weight": "up",
+    r"\.lora_magnitude_vector(\.default)?(\.weight)?": "magnitude",
     r"[._]lora\.down\.weight": "down",
     r"[._]lora\.up\.weight": "up",
     r"\.lora_linear_layer\.down\.weight": "down",
     r"\.lora_linear_layer\.up\.weight": "up",
+    **{rf"\.{part}(\.default)?": part for part in KINDS if part.startswith(("hada", "lokr"))},
 }
-"""How kohya's scripts, PEFT, and diffusers, old and new, end the names of a plain LoRA."""
+"""How kohya's scripts, LyCORIS, PEFT, and diffusers, old and new, end the names of a LoRA's tensors."""
 _ENDS = tuple((re.compile(f"(?<=.){end}$"), part) for end, part in _SUFFIXES.items())
 _OLD_TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 _LDM = re.compile(r"(model\.)?diffusion_model\.(?=(input_blocks|middle_block|output_blocks)\.)")
 _BLOCKS = "down_blocks|mid_block|up_blocks|conv_in|conv_out|time_embedding|add_embedding"
 _BARE_UNET = re.compile(rf"({_BLOCKS})\.")
+_BARE_TEXT = re.compile(r"(text_model\.)?(encoder\.layers|embeddings)\.")
 _KNOWN = re.compile(
     rf"unet\.({_BLOCKS})(\.|$)"
     r"|text_encoder(_2)?\.(text_model\.)?(encoder|embeddings)\.|text_encoder_2\.text_projection$"
     rf"|lora_unet_({_BLOCKS}|input_blocks|middle_block|output_blocks|time_embed|label_emb|out)(_|$)"
-    r"|lora_te[12]?_text_model_(encoder|embeddings)_|lora_te2_text_projection$"
+    r"|lora_te[12]?_(text_model_)?(encoder|embeddings)_|lora_te2_text_projection$"
 )
+_MADE_FOR = "another kind of model than Stable Diffusion 1, 2 and XL"
+_KINDS_READ = "LoRA, LoCon, LoHa, LoKr and DoRA are read, and no other kind (such as OFT, GLoRA or whole weights)"
 _ATTENTION_TO_PROMPT = re.compile(r"attn2[._]to_[kv]$")
+_OTHER_FAMILIES = (
+    (r"motion_modules?[._]", "AnimateDiff"),
+    (r"joint_blocks[._]\d", "Stable Diffusion 3"),
+    (r"distilled_guidance_layer[._]", "Chroma"),
+    (r"(single_transformer|double|single)_blocks[._]\d", "FLUX or its kind"),
+    (r"(img|txt)_(mlp|mod)[._]", "Qwen-Image"),
+    (
+        r"(noise|context)_refiner[._]|layers[._]\d+[._](attention|feed_forward|adaLN_modulation)[._]",
+        "Z-Image or Lumina",
+    ),
+    (r"(^|[._])blocks[._]\d+[._](self_attn|cross_attn|ffn)[._]", "Wan"),
+    (r"(?<!single_)transformer_blocks[._]\d+[._]attn[._]", "FLUX, Qwen-Image or Stable Diffusion 3"),
+    (r"(te3|text_encoder_3)[._]", "FLUX or Stable Diffusion 3"),
+)
+"""Kinds of models that are not run here, by what only their layers are called; the first that is found is named."""
 
 
 class LoraTensor(NamedTuple):
-    """What a tensor is: its layer, and `down`, `up` or `alpha`."""
+    """What a tensor is: its layer, and its part there (`lora_kinds.KINDS`)."""
 
     layer: str
     part: str
 
 
 def read_name(name: str) -> LoraTensor | None:
-    """Return what a tensor of that name is in a plain LoRA; None for any other."""
+    """Return what a tensor of that name is in a LoRA of a kind that is read; None for any other."""
     for end, part in _ENDS:
         if (found := end.search(name)) is not None:
             return LoraTensor(_parse_layer(name[: found.start()], is_old=found[0].startswith("_")), part)
     return None
+
+
+def is_lora(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Return whether a file is a LoRA, of whatever kind."""
+    return any(name.startswith((*KOHYA, _LYCORIS)) or read_name(name) is not None for name in shapes)
 
 
 def read_names(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, LoraTensor]:
@@ -63,21 +99,24 @@ def read_names(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, LoraTensor]:
 
     Raise `ValueError` saying why the file cannot be used (to follow its name in a sentence).
     """
-    read: dict[str, LoraTensor] = {}
-    for name in shapes:
-        if name.startswith(_IGNORED):
-            continue
+    names, read = [name for name in shapes if not is_ignored(name)], dict[str, LoraTensor]()
+    if family := _find_other_family(names):
+        raise ValueError(f"was made for {family}, {_MADE_FOR}")
+    for name in names:
         tensor = read_name(name)
         if tensor is None:
-            raise ValueError(f"holds {name[:120]}: only plain LoRA can be used, no DoRA, LoHa, LoKr or the like")
+            raise ValueError(f"holds {name[:120]}: {_KINDS_READ}")
         if not _KNOWN.match(tensor.layer):
-            made_for = (
-                "it was made for another kind of model than Stable Diffusion 1, 2 and XL, which have no such layer"
-            )
-            raise ValueError(f"changes {name[:120]}: {made_for}")
+            raise ValueError(f"changes {name[:120]}: it was made for {_MADE_FOR}, which have no such layer")
         read[name] = tensor
     _check_layers(shapes, read)
     return read
+
+
+def _find_other_family(names: Sequence[str]) -> str:
+    """Return the kind of model that a LoRA for none of ours was made for; empty where no name tells."""
+    found = (family for pattern, family in _OTHER_FAMILIES if any(re.search(pattern, name) for name in names))
+    return next(found, "")
 
 
 def is_ignored(name: str) -> bool:
@@ -86,13 +125,18 @@ def is_ignored(name: str) -> bool:
 
 
 def context_width(shapes: Mapping[str, tuple[int, ...]], read: Mapping[str, LoraTensor]) -> int:
-    """Return what the LoRA's parts for cross-attention read of a prompt, in numbers a token; 0 where it has none."""
-    widths = (
-        shapes[name][1]
-        for name, (layer, part) in read.items()
-        if part == "down" and not layer.startswith(("text", "lora_te")) and _ATTENTION_TO_PROMPT.search(layer)
-    )
-    return next(widths, 0)
+    """Return what the LoRA's parts for cross-attention read of a prompt, in numbers a token; 0 where it has none.
+
+    Raise `ValueError` as `read_names` does if it has parts for two kinds of models.
+    """
+    widths = {
+        extent.takes
+        for layer, extent in _check_layers(shapes, read).items()
+        if not layer.startswith(("text", "lora_te")) and _ATTENTION_TO_PROMPT.search(layer)
+    }
+    if len(widths) > 1:
+        raise ValueError(f"reads prompts of {min(widths)} and of {max(widths)} numbers a token: no model has both")
+    return next(iter(widths), 0)
 
 
 def read_settings(metadata: Mapping[str, str]) -> Mapping[str, Any]:
@@ -106,15 +150,17 @@ def read_settings(metadata: Mapping[str, str]) -> Mapping[str, Any]:
         raise ValueError("says of itself what cannot be read") from None
     if not isinstance(settings, dict):
         raise ValueError("says of itself what cannot be read")
-    require_plain(settings)
     return settings
 
 
-def require_plain(settings: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for settings of PEFT by which its matrices are more than added up."""
+def check_settings(settings: Mapping[str, Any], read: Mapping[str, LoraTensor]) -> None:
+    """Raise `ValueError` for settings of PEFT by which the tensors of a file mean more than is read here."""
     for name, value in settings.items():
-        if value and name.rsplit(".", 1)[-1] in _NOT_PLAIN:
-            raise ValueError(f"sets {name[:60]}: only plain LoRA can be used, no DoRA or rank-stabilised ones")
+        last = name.rsplit(".", 1)[-1]
+        if value and last in _NOT_READ:
+            raise ValueError(f"sets {name[:60]}: LoRA that are rank-stabilised or have biases are not read")
+        if value and last == "use_dora" and not any(part == "magnitude" for _, part in read.values()):
+            raise ValueError(f"sets {name[:60]}, and holds none of a DoRA's magnitudes")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -127,9 +173,11 @@ def _parse_layer(name: str, *, is_old: bool) -> str:
     `is_old`: as diffusers before 0.22 wrote it, in the name of a processor.
     """
     name = name.removeprefix("base_model.model.")
+    if name.startswith(_LYCORIS):
+        return _parse_lycoris(name.removeprefix(_LYCORIS))
     if (ldm := _LDM.match(name)) is not None:
         return "lora_unet_" + name[ldm.end() :].replace(".", "_")
-    if name.startswith("text_model."):
+    if _BARE_TEXT.match(name):
         name = f"text_encoder.{name}"
     elif _BARE_UNET.match(name):
         name = f"unet.{name}"
@@ -141,20 +189,27 @@ def _parse_layer(name: str, *, is_old: bool) -> str:
     return name
 
 
-def _check_layers(shapes: Mapping[str, tuple[int, ...]], read: Mapping[str, LoraTensor]) -> None:
-    """Raise `ValueError` unless every layer has two matrices that fit each other, and at most one number to scale."""
+def _parse_lycoris(name: str) -> str:
+    """Return a layer of a network that LyCORIS wrapped by itself as kohya's scripts call it."""
+    named = re.match(r"(unet|te[12]?)_", name)
+    if named is not None:
+        return f"lora_{name}"
+    return f"lora_te_{name}" if name.startswith(("text_model_", "encoder_layers_")) else f"lora_unet_{name}"
+
+
+def _check_layers(shapes: Mapping[str, tuple[int, ...]], read: Mapping[str, LoraTensor]) -> dict[str, Extent]:
+    """Return what each layer's tensors add up to. Raise `ValueError` unless they belong together."""
     layers: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, (layer, part) in read.items():
         if part in layers.setdefault(layer, {}):
             raise ValueError(f"holds the layer {layer[:120]} twice")
         layers[layer][part] = shapes[name]
-    if len({layer.startswith(KOHYA) for layer in layers}) > 1:
+    if len({layer.startswith(tuple(KOHYA)) for layer in layers}) > 1:
         raise ValueError("mixes the names of two tools")
+    extents: dict[str, Extent] = {}
     for layer, parts in layers.items():
-        down, up = parts.get("down", ()), parts.get("up", ())
-        if not down or not up:
-            raise ValueError(f"lacks one of the two matrices for {layer[:120]}")
-        if not (len(down) == len(up) in (2, 4) and down[0] == up[1] and prod(down) * prod(up)):
-            raise ValueError(f"holds two matrices that do not fit each other for {layer[:120]}")
-        if prod(parts.get("alpha", ())) != 1:
-            raise ValueError(f"scales {layer[:120]} by more than one number")
+        try:
+            extents[layer] = measure(parts)
+        except ValueError as error:
+            raise ValueError(f"{error} for {layer[:120]}") from None
+    return extents

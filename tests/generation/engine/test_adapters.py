@@ -185,12 +185,12 @@ def dora(path: Path) -> PromptAddon:
     lora = kohya_lora(path)
     tensors = load_file(path)
     name = next(iter(tensors)).split(".")[0]
-    save_file({**tensors, f"{name}.dora_scale": torch.ones(16, 1)}, path)
+    save_file({**tensors, f"{name}.dora_scale": torch.ones(17, 1)}, path)
     return PromptAddon(name=lora.name, path=path, sha256=_hash(path))
 
 
 def loha(path: Path) -> PromptAddon:
-    save_file({"lora_unet_x.hada_w1_a": torch.ones(2, 2)}, path)
+    save_file({"lora_unet_mid_block_attentions_0_proj_in.hada_w1_a": torch.ones(2, 2)}, path)
     return PromptAddon(name=path.stem, path=path, sha256=_hash(path))
 
 
@@ -231,14 +231,14 @@ def foreign_settings(path: Path) -> PromptAddon:
     ("make", "says"),
     [
         (wrong_base, "“x” cannot be used: it was made for another kind of model"),
-        (wrong_depth, "made for another kind of model, one that has a layer unet.down_blocks.7"),
-        (dora, "only plain LoRA"),
-        (loha, "only plain LoRA"),
+        (wrong_depth, "made for another kind of model, one that has a layer unet.down_blocks_7"),
+        (dora, "lengths that do not fit"),
+        (loha, "lacks hada_w1_b"),
         (not_a_number, "not finite"),
         (changed, "has changed since it was added"),
         (pickle_in_disguise, "no safetensors file"),
         (misfit, "do not fit each other"),
-        (foreign_settings, "only plain LoRA"),
+        (foreign_settings, "none of a DoRA's magnitudes"),
     ],
 )
 def test_an_unusable_lora_fails_only_its_picture(toy_folder: Path, tmp_path: Path, make: MakeLora, says: str) -> None:

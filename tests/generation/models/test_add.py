@@ -96,7 +96,7 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "endless": (lambda path: a_lora(path, value=float("inf")), "not finite"),
     "DoRA": (
         lambda path: save_file({"x.lora_A.weight": np.ones(2), "x.dora_scale": np.ones(2)}, path),
-        "only plain LoRA",
+        "which have no such layer",
     ),
     "anything": (lambda path: save_file({"x.y.z": np.ones((2, 2, 2))}, path), "is no checkpoint, LoRA"),
     "link": (lambda path: path.symlink_to(a_lora(path.with_name("real.safetensors"))), "is a link"),
