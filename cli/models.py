@@ -17,7 +17,7 @@ from generation.models.scheduler_config import V_PREDICTION, Stated
 from generation.models.single_file_settings import SETTINGS_DIR
 from generation.program import format_command
 from generation.requests.prompt_addons import BASES, PromptAddon
-from generation.workers.trial_load import require_loadable
+from generation.workers.trial_load import require_fitting, require_loadable
 
 Say = Callable[[str], None]
 _USE = {
@@ -82,6 +82,7 @@ def add(
         path,
         say=say,
         require_loadable=require_loadable,
+        require_fitting=require_fitting,
         name=chosen,
         config=config,
         vae=vae,
@@ -98,7 +99,7 @@ def scan(models_dir: Path, root: str, *, say: Say) -> bool:
     counts = {"added": 0, "there already": 0, "left out": 0}
 
     def add_one(path: Path) -> Entry:
-        return add_path(models_dir, path, say=quiet, require_loadable=require_loadable)
+        return add_path(models_dir, path, say=quiet, require_loadable=require_loadable, require_fitting=require_fitting)
 
     for found in scan_folder(models_dir, folder, add_one):
         shown = found.path.relative_to(folder)

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from generation import paintbox
 from generation.errors import ConfigurationError
 from generation.models.catalog import Model, model_of
 from generation.models.checkpoint import IncompatibleFileError
 from generation.models.hashing import digests, hash_config
-from generation.models.inspect import Description, describe, stated_px
+from generation.models.inspect import Description, describe, read_context_width, stated_px
 from generation.models.json_file import read_json
 from generation.models.layout import check_file, check_model, check_part, files_read
 from generation.models.licence import read_licence
@@ -27,6 +28,7 @@ from generation.models.scheduler_config import PREDICTIONS
 from generation.models.single_file_settings import derive_settings, list_settings, write_settings
 from generation.models.trigger_words import read_trigger_words
 from generation.program import format_command
+from generation.requests.prompt_addons import BASES, PromptAddon
 
 Say = Callable[[str], None]
 
@@ -59,6 +61,7 @@ def add_path(
     replaces: bool = False,
     origin: Origin = LOCAL,
     require_loadable: Callable[[Model], None],
+    require_fitting: Callable[[PromptAddon, tuple[Path, ...]], None],
 ) -> Entry:
     """Check what lies at `path` and enter it. Raise `ConfigurationError` saying why it cannot be used, and what to do.
 
@@ -103,8 +106,33 @@ def add_path(
         if entry.kind is Kind.MODEL:
             say("Loading it once, to see that it loads …")
             require_loadable(model_of(register, entry, models_dir))
+        if entry.kind is Kind.LORA:
+            _try_lora(register, entry, models_dir, require_fitting)
         register.with_entry(entry).write(models_dir)
     return entry
+
+
+def _try_lora(
+    register: ModelRegistry,
+    entry: Entry,
+    models_dir: Path,
+    require_fitting: Callable[[PromptAddon, tuple[Path, ...]], None],
+) -> None:
+    """Raise `ConfigurationError` if a LoRA fits no model: neither those that were added nor the published ones."""
+    width, path = entry.context_width, entry.place(models_dir)
+    models = [each for each in register.entries if each.kind is Kind.MODEL]
+    added = [models_dir / each.config if each.config else each.place(models_dir) for each in models]
+    folders = tuple(
+        folder
+        for folder in (*added, paintbox.MODEL_DIR)
+        if (reads := read_context_width(folder)) and width in (0, reads)
+    )
+    if not folders and width not in BASES:
+        known = f"Stable Diffusion 1, 2 and XL read {', '.join(map(str, BASES))}"
+        problem = f"{path} reads prompts of {width} numbers a token, as no model does that was added; {known}."
+        raise ConfigurationError(problem=problem, remedy="Add the model that it is for first.")
+    (sha256,) = entry.files.values()
+    require_fitting(PromptAddon(name=entry.name, path=path, sha256=sha256, context_width=width), folders)
 
 
 def _read_training_scale(path: Path, found: Description) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from generation.jobs.protocol import Command, Event
 from generation.models.catalog import Model
+from generation.requests.prompt_addons import PromptAddon
 from generation.workers.engine_settings import EngineSettings
 
 HEADER = struct.Struct(">I")
@@ -34,6 +35,14 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """For crash tests: see `generation.failpoints`."""
     parent_pid: int = 0
     """Filled in by the supervisor: a child that finds another parent was born an orphan, and leaves."""
+
+
+class LoraQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a LoRA fits a model: what is asked of a process that tries it."""
+
+    lora: PromptAddon
+    folders: tuple[Path, ...]
+    """Settings of the models that were added and that it may be for."""
 
 
 class StartupFailed(msgspec.Struct, frozen=True, tag=True):
@@ -64,6 +73,10 @@ def read_frame_length(header: bytes) -> int:
 
 def decode_config(body: bytes) -> WorkerConfig:
     return msgspec.msgpack.decode(body, type=WorkerConfig, dec_hook=_decode_path)
+
+
+def decode_lora_question(body: bytes) -> LoraQuestion:
+    return msgspec.msgpack.decode(body, type=LoraQuestion, dec_hook=_decode_path)
 
 
 def decode_command(body: bytes) -> Command:

@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 from safetensors.numpy import save_file
 
-from cli import models
 from discord_sandbox import Interaction, Message, Permission, Sandbox, ScriptedUser
 from generation.errors import AtelierError
+from generation.models.add import add_path
 from generation.policy.quota import Usage
 from tests.messages import is_said
 from tests.scenarios.bot_harness import LivingBot, People, judged, until_done
@@ -73,7 +73,13 @@ def _add_lora_of_another_base(folder: Path) -> None:
     name = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k"
     down, up = np.ones((2, 2048), np.float16), np.ones((640, 2), np.float16)
     save_file({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}, folder / "wide.safetensors")
-    models.add(folder, str(folder / "wide.safetensors"), say=lambda line: None)
+    add_path(
+        folder,
+        folder / "wide.safetensors",
+        say=lambda line: None,
+        require_loadable=lambda model: None,
+        require_fitting=lambda lora, folders: None,
+    )
 
 
 async def answer(house: House, asked: Interaction) -> str:

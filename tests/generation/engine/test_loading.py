@@ -161,7 +161,13 @@ def test_weights_that_cannot_be_read_are_refused_before_a_model_is_added(
     spoil, reason = BEFORE_OPENING[name]
     spoil(folder)
     with pytest.raises(ModelRefusedError, match=reason):
-        add_path(tmp_path / "models", folder, say=lambda line: None, require_loadable=lambda model: None)
+        add_path(
+            tmp_path / "models",
+            folder,
+            say=lambda line: None,
+            require_loadable=lambda model: None,
+            require_fitting=lambda lora, folders: None,
+        )
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
