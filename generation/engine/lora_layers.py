@@ -19,7 +19,7 @@ from peft.tuners.lora.layer import LoraVariant
 from torch import Tensor, nn
 
 Modules = tuple[nn.Module, nn.Module]
-_MIN_CHANNELS = 4
+_CHANNELS = 4
 
 
 class Change(Protocol):
@@ -52,7 +52,8 @@ class LowRank:
 
     def build(self, base: nn.Module) -> Modules:
         sides = (1,) * (self.down.dim() - 2)
-        return _Map(self.down, base), _Map(self.up.reshape(*self.up.shape, *sides))
+        up = _pad_rows(self.up.T).T
+        return _Map(_pad_rows(self.down), base), _Map(up.reshape(*up.shape, *sides))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,23 +189,29 @@ def _apply(x: Tensor, weight: Tensor, like: nn.Module | None) -> Tensor:
 
 
 class _Map(nn.Module):
-    """A linear layer or convolution without bias.
-
-    A convolution of single places to fewer than four channels gets channels of zeros: with fewer, rows have other bits
-    in other places of a batch (float32, CPU, an odd number of places).
-    """
+    """A linear layer or convolution without bias."""
 
     def __init__(self, weight: Tensor, like: nn.Module | None = None) -> None:
         super().__init__()
         self._num_channels = weight.shape[0]
-        lacking = _MIN_CHANNELS - self._num_channels
-        self._is_padded = weight.shape[2:] == (1, 1) and lacking > 0
-        self.weight = _fixed(F.pad(weight, (0, 0, 0, 0, 0, 0, 0, lacking)) if self._is_padded else weight)
+        self.weight = _fixed(_pad_rows(weight))
         self._like = (like,)  # in a tuple: the layer is no part of this one
 
     def forward(self, x: Tensor) -> Tensor:
         result = _apply(x, self.weight, self._like[0])
-        return result[:, : self._num_channels] if self._is_padded else result
+        if self.weight.shape[0] == self._num_channels:
+            return result
+        return result.narrow(-1 if self.weight.dim() == 2 else 1, 0, self._num_channels)
+
+
+def _pad_rows(weight: Tensor) -> Tensor:
+    """Return a weight with rows of zeros added, up to a multiple of four.
+
+    With another number of channels a row of a batch has other bits in another place: measured in float32 on the CPU,
+    for convolutions of single places, for one channel, and for odd ranks beside one token.
+    """
+    lacking = -weight.shape[0] % _CHANNELS
+    return torch.cat((weight, weight.new_zeros(lacking, *weight.shape[1:]))) if lacking else weight
 
 
 class _HadamardMap(nn.Module):

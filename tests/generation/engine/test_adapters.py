@@ -236,7 +236,7 @@ def foreign_settings(path: Path) -> PromptAddon:
         (loha, "lacks hada_w1_b"),
         (not_a_number, "not finite"),
         (changed, "has changed since it was added"),
-        (pickle_in_disguise, "no safetensors file"),
+        (pickle_in_disguise, "not a safetensors file"),
         (misfit, "do not fit each other"),
         (foreign_settings, "none of a DoRA's magnitudes"),
     ],

@@ -149,6 +149,26 @@ def test_a_row_has_the_same_bits_in_whatever_company(
         assert all(torch.equal(result, results[0]) for result in results), layer
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3, 5, 6, 7, 9])
+def test_a_rank_that_is_no_multiple_of_four_keeps_the_bits_of_rows(base: nn.Module, rank: int) -> None:
+    """Unpadded, most of these differ on the CPU: beside 77 tokens, beside one, and at single places of a picture."""
+    random = torch.Generator().manual_seed(rank)
+    for layer, shapes in ((LINEAR, [(77, 16), (1, 16)]), (FLAT_CONVOLUTION, [(16, 6, 7), (16, 7, 9)])):
+        sides = (1, 1) if layer == FLAT_CONVOLUTION else ()
+        change = LowRank(
+            down=torch.randn(rank, 16, *sides, generator=random), up=torch.randn(16, rank, generator=random)
+        )
+        down, up = change.build(base.get_submodule(layer))
+        for shape in shapes:
+            for rows in (2, ROWS):
+                alone, results = torch.randn(shape, generator=random), []
+                for row in (0, rows - 1):
+                    batch = torch.randn(rows, *shape, generator=random) * (row + 1)
+                    batch[row] = alone
+                    results.append(up(down(batch))[row])
+                assert torch.equal(*results), (layer, shape, rows)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_switched_off_the_layer_has_the_bits_of_before(base: nn.Module, tmp_path: Path, kind: str) -> None:
     inputs, net = {layer: an_input(base, layer) for layer in LAYERS}, deepcopy(base)

@@ -1,4 +1,4 @@
-"""A table of published LoRA headers, of every kind and tool: what `models add` accepts, and what it says of the rest."""
+"""A table of published LoRA headers, of every kind and tool: what `models add` accepts and what it refuses."""
 
 from __future__ import annotations
 
