@@ -24,6 +24,7 @@ _DEFAULT_DATA = "data"
 _DATABASE = "atelier.db"
 _PATHS = ("data_dir", "models_dir")
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!:memory:|file:)([^?]+)(.*)", re.DOTALL)
+_DEVICE = re.compile(r"auto|cuda(:\d{1,2})?|mps|cpu")
 _MAX_ID = 2**63 - 1
 _YEAR_S = 366 * 86_400
 _MEANT = {
@@ -61,7 +62,9 @@ class Settings(BaseModel):
     civitai_token: SecretStr | None = Field(
         None, description="An API key of your Civitai account, for `models add` of what needs a login there."
     )
-    device: Literal["auto", "cuda", "mps", "cpu"] = Field("auto", description="Where the model runs.")
+    device: str = Field(
+        "auto", description="Where the model runs: `auto`, `cuda`, `cuda:1` for the second card, `mps` or `cpu`."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Precision of the model.")
     memory: Literal["auto", "full", "sliced", "offload"] = Field(
         "auto", description="How models are kept in memory; auto decides from what is free at the start."
@@ -135,6 +138,13 @@ class Settings(BaseModel):
     def _with_line_breaks(cls, pem: object) -> object:
         """PEM text on one line, as `docker --env-file` wants it, says `\\n` where a line ends."""
         return pem.replace("\\n", "\n") if isinstance(pem, str) else pem
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if not _DEVICE.fullmatch(device.strip().lower()):
+            raise ValueError("it should be auto, cuda, cuda:1 (a card by its number), mps or cpu")
+        return device.strip().lower()
 
     @field_validator("data_dir")
     @classmethod

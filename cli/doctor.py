@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +16,7 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
+from cli.hardware import INSTALL, describe_hardware
 from cli.health import require_port
 from cli.network import ProxyConnector, named, proxy_for
 from config import Settings
@@ -41,16 +41,9 @@ _ENOUGH_BYTES, _LEAST_BYTES = 2 * 2**30, 16 * 2**20
 _MOST_SHOWN = 10
 _DISCORD_API = "https://discord.com/api/v10"
 _DISCORD_TIMEOUT_S = 15
-_TORCH_PROBE = """
-import torch
-if torch.cuda.is_available():
-    free, total = torch.cuda.mem_get_info()
-    print(f"{torch.cuda.get_device_name(0)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
-elif torch.backends.mps.is_available():
-    print("Apple GPU")
-else:
-    print(f"no GPU; the CPU works but is slow ({torch.get_num_threads()} threads)")
-"""
+_INVITE = URL("https://discord.com/oauth2/authorize")
+_PERMISSIONS = 274878024704
+"""View Channels, Send Messages, Send Messages in Threads, Embed Links, Attach Files, Read Message History."""
 
 
 class StartConcernError(ConfigurationError):
@@ -229,15 +222,12 @@ async def _port(settings: Settings) -> str:
     return f"http://127.0.0.1:{settings.health_port}/healthz"
 
 
-async def _accelerator(settings: Settings) -> str:
-    probe = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _TORCH_PROBE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, error = await probe.communicate()
-    if probe.returncode:
-        last_line = error.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-        raise ConfigurationError(problem=f"torch does not load: {last_line}.", remedy="Install Atelier again.")
-    return out.decode().strip()
+async def _hardware(settings: Settings) -> str:
+    found = await describe_hardware(settings)
+    if found.unused_card:
+        problem = f"There is a graphics card ({found.unused_card}), and torch is installed without support for it."
+        raise StartConcernError(problem=problem, remedy=f"Install the build for it: {INSTALL}. Now: {found.text}.")
+    return found.text
 
 
 async def _discord(settings: Settings) -> str:
@@ -246,18 +236,24 @@ async def _discord(settings: Settings) -> str:
             f"Put ATELIER_DISCORD_TOKEN=... into .env (see the README), or try {format_command('sandbox')} without one."
         )
         raise ConfigurationError(problem="There is no Discord token.", remedy=remedy)
-    address = URL(f"{settings.discord_url}/api/v10" if settings.discord_url else _DISCORD_API) / "users/@me"
+    address = URL(f"{settings.discord_url}/api/v10" if settings.discord_url else _DISCORD_API) / "applications/@me"
     proxy = proxy_for(address)
     way = f" through the proxy {named(proxy)}" if proxy else ""
     try:
-        name = await _fetch_name(address, settings.discord_token.get_secret_value())
+        name, application_id = await _fetch_bot(address, settings.discord_token.get_secret_value())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _unreachable(error, way) from None
-    return f"the token is good{way}: {name}"
+    return f"the token is good{way}: {name}. Invite it: {build_invite_link(application_id)} Then type /imagine."
 
 
-async def _fetch_name(address: URL, token: str) -> str:
-    """Return the bot's name. Raise `ConfigurationError` if Discord refuses the token."""
+def build_invite_link(application_id: int) -> str:
+    """Return the link that adds the bot to a server, with the permissions it needs and no others."""
+    query = {"client_id": str(application_id), "scope": "bot applications.commands", "permissions": str(_PERMISSIONS)}
+    return str(_INVITE % query)
+
+
+async def _fetch_bot(address: URL, token: str) -> tuple[str, int]:
+    """Return the name and id of the bot's application. Raise `ConfigurationError` if Discord refuses the token."""
     async with (
         aiohttp.ClientSession(
             connector=ProxyConnector(), timeout=aiohttp.ClientTimeout(total=_DISCORD_TIMEOUT_S)
@@ -268,7 +264,8 @@ async def _fetch_name(address: URL, token: str) -> str:
             remedy = "Copy it again from the “Bot” page of your application into ATELIER_DISCORD_TOKEN."
             raise ConfigurationError(problem="Discord refuses the token.", remedy=remedy)
         answer.raise_for_status()
-        return str((await answer.json())["username"])
+        application = await answer.json()
+        return str(application["name"]), int(application["id"])
 
 
 def _unreachable(error: Exception, way: str) -> StartConcernError:
@@ -291,6 +288,6 @@ CHECKS = [
     Check("Content credentials", _credentials),
     Check("Health page", _port),
     Check("Discord", _discord),
-    Check("Graphics card", _accelerator, is_for_start=False),  # the painter's start says the same of it
+    Check("Graphics card", _hardware, is_for_start=False),  # the worker's start says the same of it
 ]
 AT_START = [check for check in CHECKS if check.is_for_start]

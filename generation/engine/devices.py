@@ -51,9 +51,9 @@ def choose_device(
     The memory mode must suit the largest of the models. Raise `ConfigurationError` for a device that is not there.
     """
     device = torch.device(_find_device() if settings.device == "auto" else settings.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError(problem="No CUDA device can be used here.", remedy="Set the device to auto or cpu.")
     if device.type == "cuda":
+        _require_card(device)
+        torch.cuda.set_device(device)
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.benchmark = False
     num_threads = settings.num_threads or num_cores()
@@ -78,20 +78,34 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _require_card(device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        raise ConfigurationError(problem="No CUDA device can be used here.", remedy="Set the device to auto or cpu.")
+    if (device.index or 0) >= torch.cuda.device_count():
+        cards = [f"cuda:{index} ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())]
+        raise ConfigurationError(problem=f"There is no card {device}.", remedy=f"Choose one of: {', '.join(cards)}.")
+
+
 def _find_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def _choose_card_dtype() -> torch.dtype:
+    """Return the half-precision format that the current card has in hardware; cards before Ampere emulate bfloat16."""
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
 def _choose_dtype(name: str, device: torch.device, num_threads: int, measured: MeasurementCache) -> torch.dtype:
-    """Return bfloat16 for `auto` on CUDA and on processors measured to be much faster with it; else float32."""
+    """Return for `auto`: half precision on CUDA, bfloat16 on processors measured to be much faster with it, else
+    float32."""
     if name == "auto" and device.type == "cpu":
         processor = f"{torch.backends.cpu.get_cpu_capability()}, {num_threads} threads, torch {torch.__version__}"
         gain = measured.get(f"bfloat16 over float32: {processor}", bfloat16_gain)
         return torch.bfloat16 if gain is not None and is_much_faster(gain) else torch.float32
     if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        return _choose_card_dtype() if device.type == "cuda" else torch.float32
     if name not in _DTYPES:
         raise ConfigurationError(
             problem=f"“{name}” is not a number format.", remedy=f"Choose one of: {', '.join(_DTYPES)}."

@@ -11,8 +11,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: str = "auto"
-    """`auto`, `float32`, `bfloat16`, `float16`. `auto` is bfloat16 on CUDA and on processors measured to be much
-    faster with it, float32 elsewhere."""
+    """`auto`, `float32`, `bfloat16`, `float16`. `auto` is bfloat16 on CUDA (float16 on cards without it in
+    hardware) and on processors measured to be much faster with it, float32 elsewhere."""
     memory: str = "auto"
     """`auto`, or one of `memory.MODES`: how much of a model stays on the device, how large its pieces of work are."""
     measured: str = ""
